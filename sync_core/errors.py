@@ -1,0 +1,82 @@
+"""The taxonomy of what can go wrong and of what a change can come to: each says what the edge does with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class SyncError(Exception):
+    """Base of our own errors: every message ends with the remedy."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what} — {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+class Transient(SyncError):
+    """Try again: 429 past the waiting budget, 5xx, network, replication lag, a storm of etag conflicts."""
+
+
+class Malformed(SyncError):
+    """A queue message that we cannot read or of a version we do not know: never guess, dead-letter it."""
+
+
+class SnapshotRejected(SyncError):
+    """The MIS feed is not to be trusted: nothing is planned. `what` names file, line and column where there are any."""
+
+
+class UnknownSetting(SyncError):
+    """A setting that is missing, unknown or out of range; every fault is named at once."""
+
+
+class EtagConflict(Exception):
+    """The row changed since it was read: read again and go round."""
+
+
+class GraphRefused(SyncError):
+    """Graph's permanent no to one request."""
+
+    def __init__(self, code: str, words: str, remedy: str) -> None:
+        super().__init__(f"Graph refused: {code}: {words}", remedy)
+        self.code = code
+        self.words = words
+
+
+class NicknameTaken(Exception):
+    """A create met a group that holds the nickname already."""
+
+
+class AlreadyThere(Exception):
+    """One of the people to add is a member already, and Graph added none of them."""
+
+
+class NotThere(Exception):
+    """Graph answered 404: the class, or one of the people, is not there, or not visible yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """True in Graph now, and was not before; the counts are of this delivery."""
+
+    created: bool = False
+    owners_granted: int = 0
+    members_added: int = 0
+    members_removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadySo:
+    """True in Graph already; nothing was written there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Graph said a permanent no; it stands on the class row with the remedy. `done` is what was done all the same."""
+
+    code: str
+    remedy: str
+    done: Applied = Applied()
+
+
+Outcome = Applied | AlreadySo | Refused

@@ -1,0 +1,144 @@
+"""The queue contract: every message that travels, its encoding, and the version by which a stranger is recognised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from sync_core.errors import Malformed
+
+SYNC_REQUESTS = "sync-requests"
+CLASS_CHANGES = "class-changes"
+
+LISTED_PEOPLE = 1000
+"""People of a delta listed in a message at the most: they are for the reader, and a message holds 256 KB."""
+
+
+class Cause(StrEnum):
+    """Why something is synced."""
+
+    NIGHTLY = "nightly"
+    WEBHOOK = "webhook"
+    ADMIN = "admin"
+
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTenant:
+    """Bring a tenant's accounts and drift up to date, then sync its schools."""
+
+    __pydantic_config__ = _STRICT
+    tenant: str
+    run: str
+    cause: Cause
+    kind: Literal["refresh-tenant"] = "refresh-tenant"
+    version: Literal[1] = 1
+
+    @property
+    def session(self) -> str:
+        return self.tenant
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSchool:
+    """Sync one school. `scope` is None for everything, else the MIS ids of the groups: no other group is touched."""
+
+    __pydantic_config__ = _STRICT
+    school: str
+    run: str
+    cause: Cause
+    scope: tuple[str, ...] | None = None
+    kind: Literal["sync-school"] = "sync-school"
+    version: Literal[1] = 1
+
+    @property
+    def session(self) -> str:
+        return self.school
+
+
+@dataclass(frozen=True, slots=True)
+class _ClassChange:
+    """Which class is out of step, and what told us; what to do stands on the class row."""
+
+    __pydantic_config__ = _STRICT
+    tenant: str
+    school: str
+    key: str
+    run: str
+    cause: Cause
+    version: Literal[1] = 1
+
+    @property
+    def session(self) -> str:
+        return f"{self.school}|{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateClass(_ClassChange):
+    """Make the class if it is not there."""
+
+    kind: Literal["create-class"] = "create-class"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantOwners(_ClassChange):
+    """Make the wanted owners owners. `owners` is as planned, for the reader: Entra ids."""
+
+    owners: tuple[str, ...] = ()
+    kind: Literal["grant-owners"] = "grant-owners"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeMembers(_ClassChange):
+    """Bring the members to what is wanted.
+
+    `added` and `removed` are as planned, for the reader: Entra ids, cut at LISTED_PEOPLE.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    kind: Literal["change-members"] = "change-members"
+
+
+Request = RefreshTenant | SyncSchool
+Change = CreateClass | GrantOwners | ChangeMembers
+
+_M = TypeVar("_M")
+
+_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
+_CHANGE: TypeAdapter[Change] = TypeAdapter(Annotated[Change, Field(discriminator="kind")])
+_REMEDY = "see 'A message nobody can read' in docs/operations.md; if a newer version sent it, deploy that and replay it"
+
+
+def encode(message: Request | Change) -> bytes:
+    """The message as UTF-8 JSON."""
+    adapter: TypeAdapter[Request] | TypeAdapter[Change] = (
+        _REQUEST if isinstance(message, RefreshTenant | SyncSchool) else _CHANGE
+    )
+    return adapter.dump_json(message)  # type: ignore[arg-type]  # the adapter was chosen by the message's type
+
+
+def decode_request(body: bytes) -> Request:
+    """Raises Malformed with the fields at fault, never their values."""
+    return _decode(_REQUEST, body)
+
+
+def decode_change(body: bytes) -> Change:
+    """Raises Malformed with the fields at fault, never their values."""
+    return _decode(_CHANGE, body)
+
+
+def _decode(adapter: TypeAdapter[_M], body: bytes) -> _M:
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['type']}"
+            for fault in error.errors(include_input=False, include_url=False, include_context=False)
+        )
+        raise Malformed(f"the message cannot be read ({faults})", _REMEDY) from None

@@ -1,0 +1,269 @@
+"""The words of the product as types, so that every room means the same by school, group, class and person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from urllib.parse import quote
+
+
+class GroupType(StrEnum):
+    """The kinds of MIS group that become classes."""
+
+    YEAR = "year"
+    REGISTRATION = "registration"
+    TEACHING = "teaching"
+
+
+class TeachingOwners(StrEnum):
+    """Which of a teaching group's staff own its class."""
+
+    MAIN = "main"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """A school as its feed names it. `id` is the feed's own id (sourcedId), `dfe_code` the default name identifier."""
+
+    id: str
+    name: str
+    dfe_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in the MIS, reduced to what matching to an account needs. Never a name, never a birth date.
+
+    `username` and `email` are as the feed gives them, stripped; empty where it gives none.
+    """
+
+    id: str
+    username: str = field(default="", repr=False)
+    email: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MisGroup:
+    """A year, registration or teaching group with the people in it, by MIS person id.
+
+    `teachers` has the main teacher first and then the order of the feed; `students` has the order of the feed.
+    `academic_year` is the calendar year in which the school year starts.
+    """
+
+    id: str
+    type: GroupType
+    name: str
+    academic_year: int
+    students: tuple[str, ...] = ()
+    teachers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One school as the MIS has it at one moment: whole, or not made at all (the source raises SnapshotRejected)."""
+
+    school: School
+    groups: tuple[MisGroup, ...]
+    people: Mapping[str, Person]
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolSettings:
+    """What an admin chose for one school. Made by `school_settings.parse`, which knows the defaults and the faults."""
+
+    school: str
+    tenant: str
+    mis_path: str
+    types: frozenset[GroupType]
+    name_identifier: str
+    admin_owners: tuple[str, ...]
+    teaching_owners: TeachingOwners
+    account_domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A Microsoft 365 account. `upn` is the userPrincipalName in lower case: case never matters in matching."""
+
+    id: str
+    upn: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassName:
+    """A class's display name and the mail nickname that goes with it."""
+
+    display_name: str
+    mail_nickname: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredClass:
+    """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too."""
+
+    key: str
+    group_id: str
+    group_type: GroupType
+    name: ClassName
+    members: frozenset[str]
+    owners: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ActualClass:
+    """What Graph is known to hold of a class, written by apply alone.
+
+    `members` is None until the first membership change: the class was just made and nobody was put in it yet. It leaves
+    out owners added by hand who are members too: they are kept and are nobody's business. `owners` are the wanted
+    owners known to be owners; `granted` those of all owners whom we made owners.
+    """
+
+    class_id: str
+    name: ClassName
+    created_at: datetime
+    members: frozenset[str] | None = None
+    owners: frozenset[str] = frozenset()
+    granted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """The last thing that Graph refused for good, in its words, with what to do about it."""
+
+    code: str
+    words: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecord:
+    """A class row: what the plan wants (`desired`), what Graph is known to hold (`actual`), and what is between them.
+
+    `intent` is the nickname a create is under way with, written before Graph is asked; `stale` says that somebody
+    changed the class in Microsoft 365 since `actual` was written; `gone` that it is not in Graph any more. `etag` is
+    opaque to all but the store.
+    """
+
+    school: str
+    desired: DesiredClass
+    actual: ActualClass | None = None
+    intent: str | None = None
+    stale: bool = False
+    gone: bool = False
+    error: RowError | None = None
+    etag: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.desired.key
+
+    @property
+    def external_id(self) -> str:
+        """The externalId that our class carries in Graph, and by which alone it is adopted."""
+        return f"{self.school}|{self.desired.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedDelta:
+    """What one change did in Graph, for the history: Entra ids only."""
+
+    run: str
+    cause: str
+    at: datetime
+    created: bool = False
+    members_added: frozenset[str] = frozenset()
+    members_removed: frozenset[str] = frozenset()
+    owners_granted: frozenset[str] = frozenset()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.created or self.members_added or self.members_removed or self.owners_granted)
+
+
+class RunOutcome(StrEnum):
+    """What became of a sync of one school: its plan went out, or its feed was not trusted."""
+
+    PLANNED = "planned"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What one sync of one school came to, as the plan saw it; `notes` are sentences for an admin, ids only."""
+
+    school: str
+    run: str
+    cause: str
+    at: datetime
+    outcome: RunOutcome
+    groups: int = 0
+    created: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unchanged: int = 0
+    held: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    people_without_account: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanges:
+    """Accounts that came or changed, and ids that went. `full` means that these are all there are."""
+
+    full: bool
+    accounts: tuple[Account, ...]
+    removed: frozenset[str]
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChange:
+    """What the delta says of one group: people who came or went, in any order and perhaps twice; `gone` if deleted.
+
+    `nickname` is None where the delta does not repeat it.
+    """
+
+    id: str
+    nickname: str | None
+    members_added: frozenset[str] = frozenset()
+    members_removed: frozenset[str] = frozenset()
+    owners_added: frozenset[str] = frozenset()
+    owners_removed: frozenset[str] = frozenset()
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChanges:
+    """The groups delta since a token. `full` means the whole tenant: what is not in it is not there."""
+
+    full: bool
+    groups: tuple[GroupChange, ...]
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What a refresh found out about one class row; None leaves the column as it is."""
+
+    key: str
+    stale: bool | None = None
+    gone: bool | None = None
+
+
+_LONGEST_KEY = 80
+
+
+def class_key(group: MisGroup) -> str:
+    """The class's key within its school: academic year, type and MIS id, so that a new year makes a new class.
+
+    It is a table row key and part of a Service Bus session id (at most 128 characters), hence only URL-safe characters
+    and a digest in place of the end of a long id.
+    """
+    plain = f"{group.academic_year}.{group.type}.{quote(group.id, safe='')}".replace("%", "!")
+    if len(plain) <= _LONGEST_KEY:
+        return plain
+    return f"{plain[: _LONGEST_KEY - 17]}!{sha256(plain.encode()).hexdigest()[:16]}"

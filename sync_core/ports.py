@@ -1,0 +1,196 @@
+"""What the use cases need from the world, as Protocols: every adapter and every fake passes the same contract suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from sync_core.events import Change, Request
+from sync_core.model import (
+    Account,
+    AppliedDelta,
+    ClassName,
+    ClassRecord,
+    DesiredClass,
+    RunRecord,
+    SchoolSettings,
+    Snapshot,
+)
+from sync_core.model import (
+    AccountChanges as AccountChanges,
+)
+from sync_core.model import (
+    Drift as Drift,
+)
+from sync_core.model import (
+    GroupChange as GroupChange,
+)
+from sync_core.model import (
+    GroupChanges as GroupChanges,
+)
+
+MEMBERS_PER_WRITE = 20
+"""People that one PATCH of a group may bind (Graph: "Add members", members@odata.bind)."""
+
+
+class Clock(Protocol):
+    """Time, so that nothing else asks the machine for it."""
+
+    def now(self) -> datetime:
+        """The moment, in UTC, with its time zone."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class MisSource(Protocol):
+    """Where a school's groups and people come from."""
+
+    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+        """The school as it is now, whole. Raises SnapshotRejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewClass:
+    """What a class is created with."""
+
+    name: ClassName
+    external_id: str
+    external_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGroup:
+    """The group that holds a nickname. `external_id` is None where it is no class, or one without an externalId."""
+
+    id: str
+    name: ClassName
+    external_id: str | None
+
+
+class Tenant(Protocol):
+    """One Microsoft 365 tenant.
+
+    Every method waits out throttling and passing faults within a budget shorter than the queue's lock, and raises
+    Transient past it, GraphRefused for a permanent no.
+    """
+
+    async def account_changes(self, token: str | None) -> AccountChanges:
+        """Users delta since `token`; all of them without one or with an expired one."""
+
+    async def group_changes(self, token: str | None) -> GroupChanges:
+        """Groups delta since `token`; all of it without one or with an expired one."""
+
+    async def find_class(self, nickname: str) -> FoundGroup | None:
+        """The group holding `nickname`; None if there is none, or if it is not visible yet (replication lag)."""
+
+    async def create_class(self, new: NewClass) -> str:
+        """The new class's id. Not idempotent. Raises NicknameTaken; Transient if it is unknown whether it was made."""
+
+    async def class_exists(self, class_id: str) -> bool: ...
+
+    async def members(self, class_id: str) -> frozenset[str]:
+        """All members. Raises NotThere."""
+
+    async def owners(self, class_id: str) -> frozenset[str]:
+        """All owners. Raises NotThere."""
+
+    async def add_members(self, class_id: str, people: Sequence[str]) -> None:
+        """At most MEMBERS_PER_WRITE people in one write, all or nothing.
+
+        Raises AlreadyThere (none was added), NotThere (the class or one of the people).
+        """
+
+    async def remove_member(self, class_id: str, person: str) -> None:
+        """Only the membership, never the person. Raises NotThere if he is no member, or there is no such class."""
+
+    async def add_owner(self, class_id: str, person: str) -> None:
+        """Raises AlreadyThere, NotThere (the class or the person)."""
+
+
+class DeltaKind(StrEnum):
+    """The two deltas a tenant is followed by."""
+
+    ACCOUNTS = "accounts"
+    GROUPS = "groups"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFault:
+    """Why a queue message could not be applied, kept beside the queue because a dead letter does not tell."""
+
+    queue: str
+    message_id: str
+    session: str
+    deliveries: int
+    what: str
+    remedy: str
+    at: datetime
+
+
+class StateStore(Protocol):
+    """The tables. Every write is durable when the method returns; every failure of the wire raises Transient."""
+
+    async def school(self, school: str) -> SchoolSettings | None: ...
+
+    async def schools(self, tenant: str) -> tuple[SchoolSettings, ...]:
+        """The tenant's schools by id, in order of id."""
+
+    async def save_school(self, settings: SchoolSettings) -> None: ...
+
+    async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
+
+    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+        """In order of key."""
+
+    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
+        """Merge the desired columns into the rows, making those that lack; unconditional, every etag changes.
+
+        Not atomic over many classes: a prefix may be written when it raises.
+        """
+
+    async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
+        """Merge stale and gone into rows that are there; unconditional. A row that is not there is passed over."""
+
+    async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
+        """Write intent, actual, stale, gone and error if the row still has `record.etag`; never the desired columns.
+
+        The history row of a `delta` is written in the same transaction. Returns the record with its new etag. Raises
+        EtagConflict.
+        """
+
+    async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
+        """What was applied to the class, oldest first."""
+
+    async def accounts(self, tenant: str) -> Mapping[str, Account]:
+        """The tenant's accounts by UPN in lower case."""
+
+    async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
+        """Idempotent. With `changes.full`, accounts not named in it go."""
+
+    async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None: ...
+
+    async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None: ...
+
+    async def write_run(self, run: RunRecord) -> None:
+        """Write or overwrite the run's row."""
+
+    async def runs(self, school: str) -> tuple[RunRecord, ...]:
+        """The school's runs, oldest first."""
+
+    async def write_message_fault(self, fault: MessageFault) -> None:
+        """Write or overwrite what is known of a message's failure."""
+
+    async def message_faults(self, queue: str) -> tuple[MessageFault, ...]: ...
+
+
+class Outbox(Protocol):
+    """The way onto the queues. A message is on the queue when the method returns."""
+
+    async def send_requests(self, requests: Sequence[Request], at: datetime | None = None) -> None:
+        """Send now, or have the queue hold them until `at`."""
+
+    async def send_changes(self, changes: Sequence[Change]) -> None:
+        """In order: those of one class stay in order. Not atomic over many."""

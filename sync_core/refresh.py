@@ -1,0 +1,38 @@
+"""One tenant brought up to date by two Graph deltas, and then its schools: the start of every night."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sync_core.events import RefreshTenant, SyncSchool
+from sync_core.plan import Origin, drift_changes, find_drift
+from sync_core.ports import Clock, DeltaKind, Outbox, StateStore, Tenant
+
+
+async def refresh_tenant(
+    request: RefreshTenant, tenant: Tenant, state: StateStore, outbox: Outbox, clock: Clock, window: timedelta
+) -> int:
+    """Follow the accounts and the drift, then ask for a sync of each school, spread over `window`. Returns the schools.
+
+    Each delta token is written last, when everything that the delta led to is on the rows: a crash before takes the
+    same delta again, which repeats harmless work, while a token written first would lose a hand edit for good.
+    """
+    accounts = await tenant.account_changes(await state.delta_token(request.tenant, DeltaKind.ACCOUNTS))
+    await state.write_accounts(request.tenant, accounts)
+    await state.write_delta_token(request.tenant, DeltaKind.ACCOUNTS, accounts.token)
+
+    schools = await state.schools(request.tenant)
+    groups = await tenant.group_changes(await state.delta_token(request.tenant, DeltaKind.GROUPS))
+    for school in schools:
+        records = await state.class_records(school.school)
+        drifts = find_drift(records, groups, clock.now())
+        if drifts:
+            await state.write_drift(school.school, drifts)
+            origin = Origin(request.tenant, school.school, request.run, request.cause)
+            await outbox.send_changes(drift_changes(drifts, origin))
+    await state.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
+
+    for place, school in enumerate(schools):
+        at = clock.now() + window * place / len(schools) if window else None
+        await outbox.send_requests([SyncSchool(school.school, request.run, request.cause)], at)
+    return len(schools)

@@ -1,0 +1,55 @@
+"""The environment, parsed once: a deployment that lacks something fails at its first start, loudly and completely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sync_core.errors import UnknownSetting
+
+GRAPH = "https://graph.microsoft.com/v1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the app runs. Of each pair, the connection string is for the local world, the other for identities."""
+
+    tenant: str
+    graph_base_url: str
+    tables_endpoint: str
+    tables_connection: str
+    service_bus_namespace: str
+    service_bus_connection: str
+    sync_window: timedelta
+
+
+def parse_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings that docs/operations.md lists. Raises UnknownSetting naming every fault."""
+    faults: list[str] = []
+
+    def text(name: str) -> str:
+        return environment.get(name, "").strip()
+
+    def one_of(*names: str) -> None:
+        if sum(bool(text(name)) for name in names) != 1:
+            faults.append(f"set one of {' and '.join(names)}, and only one")
+
+    if not text("TENANT_ID"):
+        faults.append("TENANT_ID is not set")
+    one_of("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
+    one_of("ServiceBusConnection__fullyQualifiedNamespace", "ServiceBusConnection")
+    minutes = text("SYNC_WINDOW_MINUTES") or "60"
+    if not minutes.isdecimal():
+        faults.append("SYNC_WINDOW_MINUTES is not a whole number of minutes")
+    if faults:
+        raise UnknownSetting("; ".join(faults), "correct the application settings (docs/operations.md lists them)")
+    return Settings(
+        tenant=text("TENANT_ID"),
+        graph_base_url=text("GRAPH_BASE_URL") or GRAPH,
+        tables_endpoint=text("STATE_TABLES_ENDPOINT"),
+        tables_connection=text("STATE_TABLES_CONNECTION"),
+        service_bus_namespace=text("ServiceBusConnection__fullyQualifiedNamespace"),
+        service_bus_connection=text("ServiceBusConnection"),
+        sync_window=timedelta(minutes=int(minutes)),
+    )

@@ -1,0 +1,65 @@
+"""The only owner of event names: one log record an event, ids and counts only, for queries and alerts to rely on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+
+from sync_core.errors import AlreadySo, Applied, Outcome, Refused, SyncError
+from sync_core.events import Change, RefreshTenant
+from sync_core.model import RunOutcome, RunRecord
+from sync_core.ports import MessageFault
+
+_LOG = logging.getLogger("mis_class_sync")
+
+
+def tenant_refreshed(request: RefreshTenant, schools: int) -> None:
+    _emit(logging.INFO, "tenant.refreshed", tenant=request.tenant, run=request.run, schools=schools)
+
+
+def school_synced(run: RunRecord) -> None:
+    rejected = run.outcome is RunOutcome.REJECTED
+    _emit(
+        logging.ERROR if rejected else logging.INFO,
+        "school.rejected" if rejected else "school.planned",
+        school=run.school,
+        run=run.run,
+        cause=run.cause,
+        groups=run.groups,
+        created=len(run.created),
+        changed=len(run.changed),
+        unchanged=run.unchanged,
+        held=len(run.held),
+        gone=len(run.gone),
+        people_without_account=len(run.people_without_account),
+        notes=list(run.notes),
+    )
+
+
+def change_settled(change: Change, outcome: Outcome) -> None:
+    where = {"school": change.school, "class": change.key, "run": change.run, "kind": change.kind}
+    match outcome:
+        case Applied():
+            _emit(logging.INFO, "change.applied", **where, **asdict(outcome))
+        case AlreadySo():
+            _emit(logging.INFO, "change.already_so", **where)
+        case Refused(code, remedy, done):
+            _emit(logging.ERROR, "change.refused", **where, code=code, remedy=remedy, **asdict(done))
+
+
+def message_failed(fault: MessageFault, error: SyncError) -> None:
+    _emit(
+        logging.WARNING,
+        "message.failed",
+        queue=fault.queue,
+        message=fault.message_id,
+        session=fault.session,
+        deliveries=fault.deliveries,
+        error=type(error).__name__,
+        what=fault.what,
+        remedy=fault.remedy,
+    )
+
+
+def _emit(level: int, name: str, **facts: object) -> None:
+    _LOG.log(level, name, extra={"event": {"name": name, **facts}})

@@ -1,0 +1,88 @@
+"""Short ways to make the model's objects, so that a test shows only what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+from sync_core.model import (
+    Account,
+    ActualClass,
+    ClassName,
+    ClassRecord,
+    DesiredClass,
+    GroupType,
+    MisGroup,
+    Person,
+    School,
+    SchoolSettings,
+    Snapshot,
+    TeachingOwners,
+)
+
+TENANT = "11111111-2222-4333-8444-555555555555"
+NOON = datetime(2026, 9, 7, 12, 0, tzinfo=UTC)
+SCHOOL = School("S1", "Test School", "1234567")
+_IDS = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+
+
+def entra_id(person: str) -> str:
+    """The Entra id that the account of MIS person `person` has in tests."""
+    return str(uuid5(_IDS, person))
+
+
+def entra_ids(people: Iterable[str]) -> frozenset[str]:
+    return frozenset(entra_id(person) for person in people)
+
+
+def teaching(
+    id: str, name: str, students: Iterable[str] = (), teachers: Iterable[str] = (), year: int = 2026
+) -> MisGroup:
+    return MisGroup(id, GroupType.TEACHING, name, year, tuple(students), tuple(teachers))
+
+
+def settings(
+    types: Iterable[GroupType] = GroupType,
+    admins: Iterable[str] = (),
+    teaching_owners: TeachingOwners = TeachingOwners.MAIN,
+) -> SchoolSettings:
+    return SchoolSettings(
+        school=SCHOOL.id,
+        tenant=TENANT,
+        mis_path="feed",
+        types=frozenset(types),
+        name_identifier=SCHOOL.dfe_code,
+        admin_owners=tuple(admins),
+        teaching_owners=teaching_owners,
+        account_domain="school.onmicrosoft.com",
+    )
+
+
+def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
+    """A snapshot of `groups`; everybody in them has a username equal to his id."""
+    listed = tuple(groups)
+    people = {person for group in listed for person in (*group.students, *group.teachers)}
+    return Snapshot(SCHOOL, listed, {person: Person(person, username=person) for person in people})
+
+
+def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com") -> dict[str, Account]:
+    """An account for each person, by UPN in lower case."""
+    upns = {person: f"{person}@{domain}".lower() for person in people}
+    return {upn: Account(entra_id(person), upn) for person, upn in upns.items()}
+
+
+def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -> DesiredClass:
+    """`members` are MIS person ids, besides the owners, who are members anyway."""
+    owner_ids = entra_ids(owners)
+    name = ClassName(f"{key}_Class [1234567][2026]", f"{key}.class.1234567.2026")
+    return DesiredClass(key, f"G-{key}", GroupType.TEACHING, name, entra_ids(members) | owner_ids, owner_ids)
+
+
+def synced(wanted: DesiredClass, created_at: datetime = NOON) -> ClassRecord:
+    """The row of a class on which everything wanted is true."""
+    actual = ActualClass(entra_id(f"class {wanted.key}"), wanted.name, created_at)
+    actual = ActualClass(
+        actual.class_id, wanted.name, created_at, members=wanted.members, owners=wanted.owners, granted=wanted.owners
+    )
+    return ClassRecord(SCHOOL.id, wanted, actual, wanted.name.mail_nickname)

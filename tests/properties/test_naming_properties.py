@@ -1,0 +1,71 @@
+"""Names: always valid for Graph, distinct, stable across runs, and the same whatever the order of the feed."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.model import GroupType, MisGroup, class_key
+from sync_core.naming import assign_names, following_nickname
+
+FORBIDDEN = set("@()\\/[]\"';:<>, ")
+
+alike = st.text(alphabet="2SDTsdt1/ -.'é", max_size=8)
+names = st.one_of(alike, st.text(max_size=90))
+identifiers = st.one_of(st.just("1234567"), st.text(max_size=40))
+groups = st.builds(
+    lambda listed: [MisGroup(f"G{at}", type_, name, year) for at, (type_, name, year) in enumerate(listed)],
+    st.lists(st.tuples(st.sampled_from(GroupType), names, st.sampled_from([2025, 2026])), max_size=14),
+)
+
+
+def assert_valid_nickname(nickname: str) -> None:
+    assert 1 <= len(nickname) <= 64
+    assert nickname.isascii()
+    assert nickname.isprintable()
+    assert not FORBIDDEN & set(nickname)
+    assert not nickname.startswith(".")
+    assert not nickname.endswith(".")
+    assert ".." not in nickname
+
+
+@given(groups, identifiers)
+def test_every_name_is_valid_for_graph_and_distinct(listed: list[MisGroup], identifier: str) -> None:
+    given_names = assign_names(listed, identifier, {})
+    assert set(given_names) == {class_key(group) for group in listed}
+    for name in given_names.values():
+        assert_valid_nickname(name.mail_nickname)
+        assert 1 <= len(name.display_name) <= 256
+    nicknames = [name.mail_nickname.lower() for name in given_names.values()]
+    assert len(set(nicknames)) == len(nicknames)
+
+
+@given(groups, identifiers, st.randoms(use_true_random=False))
+def test_order_does_not_matter(listed: list[MisGroup], identifier: str, shuffler: random.Random) -> None:
+    shuffled = list(listed)
+    shuffler.shuffle(shuffled)
+    assert assign_names(shuffled, identifier, {}) == assign_names(listed, identifier, {})
+
+
+@given(groups, groups, identifiers)
+def test_names_once_given_are_kept(before: list[MisGroup], after: list[MisGroup], identifier: str) -> None:
+    known = assign_names(before, identifier, {})
+    again = assign_names(after, identifier, known)
+    for key in known.keys() & again.keys():
+        assert again[key] == known[key]
+    everybody = {**known, **again}
+    assert len({name.mail_nickname.lower() for name in everybody.values()}) == len(everybody)
+
+
+@given(groups, identifiers)
+def test_following_nicknames_stay_valid_and_move_on(listed: list[MisGroup], identifier: str) -> None:
+    for name in assign_names(listed, identifier, {}).values():
+        seen = {name.mail_nickname}
+        nickname = name.mail_nickname
+        for _ in range(12):
+            nickname = following_nickname(nickname)
+            assert_valid_nickname(nickname)
+            assert nickname not in seen
+            seen.add(nickname)

@@ -1,0 +1,1 @@
+"""Pure rooms, example by example."""

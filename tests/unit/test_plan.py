@@ -1,0 +1,176 @@
+"""What is written and sent for each way in which wanted, known and observed can differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from sync_core.events import LISTED_PEOPLE, Cause, ChangeMembers, CreateClass, GrantOwners
+from sync_core.limits import hold_removals
+from sync_core.model import ClassRecord, Drift, GroupChange, GroupChanges
+from sync_core.plan import Origin, drift_changes, find_drift, make_plan
+from tests.builders import NOON, desired, entra_id, entra_ids, synced
+
+ORIGIN = Origin("T", "S1", "run1", Cause.NIGHTLY)
+WHERE = ("T", "S1", "K1", "run1", Cause.NIGHTLY)
+K1 = desired("K1", ["amy", "ben"], ["main"])
+
+
+def test_a_new_class_is_written_then_created_then_owned_then_filled() -> None:
+    plan = make_plan([K1], {}, ORIGIN)
+    assert plan.writes == (K1,)
+    assert plan.changes == (
+        CreateClass(*WHERE),
+        GrantOwners(*WHERE, owners=(entra_id("main"),)),
+        ChangeMembers(*WHERE, added=tuple(sorted(K1.members))),
+    )
+    assert (plan.created, plan.changed, plan.unchanged) == (("K1",), (), 0)
+
+
+def test_run_again_nothing_happens() -> None:
+    plan = make_plan([K1], {"K1": synced(K1)}, ORIGIN)
+    assert (plan.writes, plan.changes) == ((), ())
+    assert (plan.created, plan.changed, plan.unchanged) == ((), (), 1)
+
+
+def test_an_empty_class_is_only_created_and_then_left_alone() -> None:
+    empty = desired("K1")
+    assert make_plan([empty], {}, ORIGIN).changes == (CreateClass(*WHERE),)
+    record = synced(empty)
+    assert record.actual is not None
+    made = replace(record, actual=replace(record.actual, members=None))
+    assert make_plan([empty], {"K1": made}, ORIGIN).changes == ()
+
+
+def test_members_that_differ_are_sent_with_their_delta() -> None:
+    wanted = desired("K1", ["ben", "cleo"], ["main"])
+    plan = make_plan([wanted], {"K1": synced(K1)}, ORIGIN)
+    assert plan.writes == (wanted,)
+    assert plan.changes == (ChangeMembers(*WHERE, added=(entra_id("cleo"),), removed=(entra_id("amy"),)),)
+    assert plan.changed == ("K1",)
+
+
+def test_what_got_lost_earlier_is_sent_again_without_a_write() -> None:
+    record = synced(desired("K1", ["amy"]))
+    assert record.actual is not None
+    lost = replace(record, desired=K1)
+    plan = make_plan([K1], {"K1": lost}, ORIGIN)
+    assert plan.writes == ()
+    assert [change.kind for change in plan.changes] == ["grant-owners", "change-members"]
+
+
+def test_a_row_whose_class_was_never_made_is_sent_from_the_start() -> None:
+    plan = make_plan([K1], {"K1": ClassRecord("S1", K1)}, ORIGIN)
+    assert [change.kind for change in plan.changes] == ["create-class", "grant-owners", "change-members"]
+    assert plan.created == ("K1",)
+
+
+def test_a_stale_row_is_sent_though_nothing_else_changed() -> None:
+    plan = make_plan([K1], {"K1": replace(synced(K1), stale=True)}, ORIGIN)
+    assert plan.changes == (ChangeMembers(*WHERE),)
+
+
+def test_an_owner_who_left_the_group_stays_owner() -> None:
+    wanted = desired("K1", ["amy", "ben"], ["other"])
+    plan = make_plan([wanted], {"K1": synced(K1)}, ORIGIN)
+    assert GrantOwners(*WHERE, owners=(entra_id("other"),)) in plan.changes
+    assert not any(change.kind not in ("grant-owners", "change-members") for change in plan.changes)
+
+
+def test_a_class_gone_from_microsoft_365_is_left_alone_and_said() -> None:
+    plan = make_plan([desired("K1", ["cleo"])], {"K1": replace(synced(K1), gone=True)}, ORIGIN)
+    assert (plan.writes, plan.changes, plan.gone) == ((), (), ("K1",))
+
+
+def test_a_class_whose_group_vanished_is_not_touched() -> None:
+    plan = make_plan([], {"K1": synced(K1)}, ORIGIN)
+    assert (plan.writes, plan.changes, plan.unchanged) == ((), (), 0)
+
+
+def test_a_class_blanked_by_the_feed_is_held_and_its_additions_go_on() -> None:
+    blanked = desired("K1", [], ["main", "new"])
+    plan = make_plan([blanked], {"K1": synced(K1)}, ORIGIN)
+    assert plan.held == ("K1",)
+    assert plan.writes == (desired("K1", ["amy", "ben"], ["main", "new"]),)
+    assert all(not change.removed for change in plan.changes if isinstance(change, ChangeMembers))
+    held_again = make_plan([desired("K1", [], ["main"])], {"K1": synced(K1)}, ORIGIN)
+    assert (held_again.writes, held_again.changes, held_again.unchanged) == ((), (), 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        (["amy"], [], True),
+        (["amy", "ben"], ["cleo"], False),
+        (["amy", "ben"], ["amy"], False),
+        ([], [], False),
+    ],
+)
+def test_which_removals_are_held(before: list[str], after: list[str], held: bool) -> None:
+    assert (hold_removals(desired("K", before, ["main"]), desired("K", after, ["main"])) is not None) is held
+
+
+def test_a_message_lists_no_more_people_than_fit() -> None:
+    crowd = desired("K1", [f"p{number}" for number in range(LISTED_PEOPLE + 5)])
+    change = make_plan([crowd], {}, ORIGIN).changes[-1]
+    assert isinstance(change, ChangeMembers)
+    assert len(change.added) == LISTED_PEOPLE
+
+
+# --- drift
+
+CLASS = entra_id("class K1")
+LATER = NOON + timedelta(days=1)
+
+
+def drift_of(record: ClassRecord, *changes: GroupChange, full: bool = False) -> tuple[Drift, ...]:
+    return find_drift([record], GroupChanges(full, changes, "token"), LATER)
+
+
+@pytest.mark.parametrize(
+    ("change", "drifted"),
+    [
+        (GroupChange(CLASS, None), False),
+        (GroupChange(CLASS, None, members_added=K1.members), False),
+        (GroupChange(CLASS, None, members_removed=entra_ids(["somebody"])), False),
+        (GroupChange(CLASS, None, owners_added=entra_ids(["by hand"])), False),
+        (GroupChange(CLASS, None, members_added=entra_ids(["by hand"])), True),
+        (GroupChange(CLASS, None, members_removed=entra_ids(["amy"])), True),
+        (GroupChange(CLASS, None, members_added=entra_ids(["amy"]), members_removed=entra_ids(["amy"])), True),
+        (GroupChange(CLASS, None, owners_removed=entra_ids(["main"])), True),
+        (GroupChange("another", None, members_added=entra_ids(["by hand"])), False),
+    ],
+)
+def test_which_delta_is_drift_and_which_our_own_echo(change: GroupChange, drifted: bool) -> None:
+    assert drift_of(synced(K1), change) == ((Drift("K1", stale=True),) if drifted else ())
+
+
+def test_a_full_delta_is_compared_whole() -> None:
+    whole = GroupChange(CLASS, None, members_added=K1.members, owners_added=K1.owners)
+    assert drift_of(synced(K1), whole, full=True) == ()
+    less = replace(whole, members_added=K1.members - entra_ids(["amy"]))
+    assert drift_of(synced(K1), less, full=True) == (Drift("K1", stale=True),)
+    assert drift_of(synced(K1), full=True) == (Drift("K1", stale=True),)
+    assert drift_of(synced(K1, created_at=LATER - timedelta(minutes=5)), full=True) == ()
+
+
+def test_a_deleted_class_is_gone_and_a_restored_one_is_taken_up_again() -> None:
+    gone = GroupChange(CLASS, None, gone=True)
+    assert drift_of(synced(K1), gone) == (Drift("K1", gone=True),)
+    assert drift_of(replace(synced(K1), gone=True), gone) == ()
+    assert drift_of(replace(synced(K1), gone=True), GroupChange(CLASS, "x")) == (Drift("K1", stale=True, gone=False),)
+
+
+def test_a_class_being_created_is_ours_by_its_nickname() -> None:
+    creating = ClassRecord("S1", K1, intent="Nick")
+    echo = GroupChange("new id", "nick", members_added=K1.members)
+    assert drift_of(creating, echo) == ()
+    assert drift_of(creating, replace(echo, members_added=entra_ids(["by hand"]))) == (Drift("K1", stale=True),)
+    assert drift_of(creating, replace(echo, members_removed=entra_ids(["amy"]))) == (Drift("K1", stale=True),)
+
+
+def test_stale_classes_get_a_change_at_once() -> None:
+    drifts = [Drift("K1", stale=True), Drift("K2", gone=True)]
+    assert drift_changes(drifts, ORIGIN) == (ChangeMembers(*WHERE),)
