@@ -122,15 +122,17 @@ class _Delivery:
                 except NicknameTaken:
                     if await self._wait_for_replication():
                         continue
-                    raise Transient(
-                        f"the nickname of class {record.key} is taken by a group that Graph does not show",
-                        "if a deleted group holds it, restore or purge that group under Deleted groups in Entra ID",
+                    raise GraphRefused(
+                        "NicknameHeld",
+                        "the nickname is taken by a group that Graph does not show",
+                        "restore or purge the group under Deleted groups in Entra ID; the next sync tries again",
                     ) from None
                 self._note(created=True)
                 return await self._write_class(record, class_id, name, stale=record.stale)
-        raise Transient(
-            f"no free nickname for class {record.key} in {_NICKNAMES} tries",
-            "change the school's name identifier, or rename the groups that hold its nicknames",
+        raise GraphRefused(
+            "NoFreeNickname",
+            f"{_NICKNAMES} nicknames for this class are held by other groups",
+            "rename the groups that hold them, or change the school's name identifier; the next sync tries again",
         )
 
     async def _write_class(self, record: ClassRecord, class_id: str, name: ClassName, *, stale: bool) -> ClassRecord:
@@ -201,8 +203,7 @@ class _Delivery:
                 owners = await self._tenant.owners(actual.class_id)
             if record.stale:
                 actual = await self._with_owners(record, owners)
-            for stray in sorted(self._members - wanted - owners):
-                await self._unbind(record, stray)
+            await self._unbind(record, owners)
         except Transient:
             # What was done is recorded, though the rest has to wait for the next delivery.
             await self._write(replace(record, actual=replace(actual, members=self._members)))
@@ -235,16 +236,20 @@ class _Delivery:
         self._members |= frozenset(people)
         self._note(members_added=people)
 
-    async def _unbind(self, record: ClassRecord, person: str) -> None:
+    async def _unbind(self, record: ClassRecord, kept: frozenset[str]) -> None:
+        """Remove who is not wanted, one by one (Graph has no other way), but nobody of `kept`."""
         class_id = _actual(record).class_id
-        try:
-            await self._tenant.remove_member(class_id, person)
-        except NotThere:
-            if not await self._tenant.class_exists(class_id):
-                raise
-        else:
-            self._note(members_removed=person)
-        self._members -= {person}
+        while strays := sorted(self._members - record.desired.members - kept):
+            try:
+                await self._tenant.remove_member(class_id, strays[0])
+            except NotThere:
+                # The class or only the member? What it holds now tells.
+                self._members = await self._tenant.members(class_id)
+                if strays[0] in self._members and not await self._wait_for_replication():
+                    raise Transient("Graph shows members late", "it is delivered again by itself") from None
+            else:
+                self._members -= {strays[0]}
+                self._note(members_removed=strays[0])
 
     async def _person_not_there(self, record: ClassRecord, person: str) -> None:
         """After a 404 for one person: he has no account any more, unless it is the class that is not there (yet)."""

@@ -132,12 +132,16 @@ def _foreign_touch(desired: DesiredClass, change: GroupChange) -> bool:
 
 
 def _contradicts(record: ClassRecord, change: GroupChange, full: bool) -> bool:
+    """Only what agrees with `actual` and `desired` is an echo: an apply may be on its way from one to the other."""
     assert record.actual is not None
     members = record.actual.members or frozenset()
     owners = record.actual.owners
-    if change.members_added - members or change.members_removed & members or change.owners_removed & owners:
-        return True
-    return full and bool(members - change.members_added or owners - change.owners_added)
+    return bool(
+        change.members_added - (members & record.desired.members)
+        or change.members_removed & (members | record.desired.members)
+        or change.owners_removed & (owners | record.desired.owners)
+        or (full and (members - change.members_added or owners - change.owners_added))
+    )
 
 
 def _listed(people: frozenset[str]) -> tuple[str, ...]:

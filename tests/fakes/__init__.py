@@ -1,0 +1,1 @@
+"""The ports in memory: what the contract suites hold to the same promises as the real adapters."""

@@ -1,0 +1,30 @@
+"""The queues in memory: what was sent, in order, by queue and session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sync_core.events import Change, Request
+from tests.fakes.steps import Step, no_step
+
+
+class MemoryOutbox:
+    """`step` is awaited before and after each message: a crash may leave a prefix on the queue."""
+
+    def __init__(self, step: Step = no_step) -> None:
+        self._step = step
+        self.requests: list[tuple[Request, datetime | None]] = []
+        self.changes: list[Change] = []
+
+    async def send_requests(self, requests: Sequence[Request], at: datetime | None = None) -> None:
+        for request in requests:
+            await self._step("send_requests")
+            self.requests.append((request, at))
+        await self._step("send_requests answered")
+
+    async def send_changes(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            await self._step("send_changes")
+            self.changes.append(change)
+        await self._step("send_changes answered")

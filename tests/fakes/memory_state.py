@@ -1,0 +1,130 @@
+"""The tables in memory, with their etags, merges and one-partition transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+
+from sync_core.errors import EtagConflict
+from sync_core.model import (
+    Account,
+    AccountChanges,
+    AppliedDelta,
+    ClassRecord,
+    DesiredClass,
+    Drift,
+    RunRecord,
+    SchoolSettings,
+)
+from sync_core.ports import DeltaKind, MessageFault
+from tests.fakes.steps import Step, no_step
+
+
+class MemoryState:
+    """`step` is awaited before and after each effect."""
+
+    def __init__(self, step: Step = no_step) -> None:
+        self._step = step
+        self._etags = count(1)
+        self._schools: dict[str, SchoolSettings] = {}
+        self._rows: dict[tuple[str, str], ClassRecord] = {}
+        self._history: dict[tuple[str, str], list[AppliedDelta]] = {}
+        self._accounts: dict[str, dict[str, Account]] = {}
+        self._tokens: dict[tuple[str, DeltaKind], str] = {}
+        self._runs: dict[tuple[str, str], RunRecord] = {}
+        self._faults: dict[tuple[str, str], MessageFault] = {}
+
+    async def school(self, school: str) -> SchoolSettings | None:
+        await self._step("school")
+        return self._schools.get(school)
+
+    async def schools(self, tenant: str) -> tuple[SchoolSettings, ...]:
+        await self._step("schools")
+        return tuple(settings for _, settings in sorted(self._schools.items()) if settings.tenant == tenant)
+
+    async def save_school(self, settings: SchoolSettings) -> None:
+        await self._step("save_school")
+        self._schools[settings.school] = settings
+        await self._step("save_school answered")
+
+    async def class_record(self, school: str, key: str) -> ClassRecord | None:
+        await self._step("class_record")
+        return self._rows.get((school, key))
+
+    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+        await self._step("class_records")
+        return tuple(record for (of, _), record in sorted(self._rows.items()) if of == school)
+
+    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
+        for wanted in classes:
+            await self._step("write_desired")
+            row = self._rows.get((school, wanted.key)) or ClassRecord(school, wanted)
+            self._store(replace(row, desired=wanted))
+        await self._step("write_desired answered")
+
+    async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
+        for drift in drifts:
+            await self._step("write_drift")
+            if row := self._rows.get((school, drift.key)):
+                stale = row.stale if drift.stale is None else drift.stale
+                self._store(replace(row, stale=stale, gone=row.gone if drift.gone is None else drift.gone))
+        await self._step("write_drift answered")
+
+    async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
+        await self._step("write_actual")
+        row = self._rows.get((record.school, record.key))
+        if row is None or row.etag != record.etag:
+            raise EtagConflict
+        written = self._store(replace(record, desired=row.desired))
+        if delta:
+            self._history.setdefault((record.school, record.key), []).append(delta)
+        await self._step("write_actual answered")
+        return written
+
+    async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
+        await self._step("history")
+        return tuple(self._history.get((school, key), ()))
+
+    async def accounts(self, tenant: str) -> Mapping[str, Account]:
+        await self._step("accounts")
+        return {account.upn: account for account in self._accounts.get(tenant, {}).values()}
+
+    async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
+        await self._step("write_accounts")
+        known = {} if changes.full else dict(self._accounts.get(tenant, {}))
+        known.update({account.id: account for account in changes.accounts})
+        self._accounts[tenant] = {id: account for id, account in known.items() if id not in changes.removed}
+        await self._step("write_accounts answered")
+
+    async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
+        await self._step("delta_token")
+        return self._tokens.get((tenant, kind))
+
+    async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
+        await self._step("write_delta_token")
+        self._tokens[tenant, kind] = token
+        await self._step("write_delta_token answered")
+
+    async def write_run(self, run: RunRecord) -> None:
+        await self._step("write_run")
+        self._runs[run.school, run.run] = run
+        await self._step("write_run answered")
+
+    async def runs(self, school: str) -> tuple[RunRecord, ...]:
+        await self._step("runs")
+        return tuple(sorted((run for (of, _), run in self._runs.items() if of == school), key=lambda run: run.at))
+
+    async def write_message_fault(self, fault: MessageFault) -> None:
+        await self._step("write_message_fault")
+        self._faults[fault.queue, fault.message_id] = fault
+        await self._step("write_message_fault answered")
+
+    async def message_faults(self, queue: str) -> tuple[MessageFault, ...]:
+        await self._step("message_faults")
+        return tuple(fault for (of, _), fault in sorted(self._faults.items()) if of == queue)
+
+    def _store(self, record: ClassRecord) -> ClassRecord:
+        stored = replace(record, etag=str(next(self._etags)))
+        self._rows[record.school, record.key] = stored
+        return stored

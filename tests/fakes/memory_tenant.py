@@ -1,0 +1,224 @@
+"""A Microsoft 365 tenant in memory, with Graph's refusals, its deltas, and the hand edits of an admin centre."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from uuid import UUID
+
+from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
+from sync_core.model import Account, AccountChanges, ClassName, GroupChange, GroupChanges
+from sync_core.ports import MEMBERS_PER_WRITE, FoundGroup, NewClass
+from tests.fakes.steps import Step, no_step
+
+
+@dataclass(slots=True)
+class MemoryGroup:
+    """A group, or a class if `external_id` is not None. `touched` is when it last changed, in ticks of the delta."""
+
+    id: str
+    name: ClassName
+    external_id: str | None
+    members: set[str] = field(default_factory=set)
+    owners: set[str] = field(default_factory=set)
+    deleted: bool = False
+
+
+class MemoryTenant:
+    """`step` is awaited before and after each effect; `lags` says whether a look-up misses a class that is there."""
+
+    def __init__(self, step: Step = no_step, lags: Callable[[], bool] = lambda: False) -> None:
+        self._step = step
+        self._lags = lags
+        self._ids = count(1)
+        self._log: list[tuple[str, str, str, str]] = []
+        self._account_log: list[str] = []
+        self.accounts: dict[str, Account] = {}
+        self.groups: dict[str, MemoryGroup] = {}
+        self.creates = 0
+        self.writes = 0
+
+    # --- the port
+
+    async def account_changes(self, token: str | None) -> AccountChanges:
+        await self._step("account_changes")
+        since = int(token) if token else 0
+        touched = list(dict.fromkeys(self._account_log[since:])) if token else list(self.accounts)
+        changes = AccountChanges(
+            full=token is None,
+            accounts=tuple(self.accounts[id] for id in touched if id in self.accounts),
+            removed=frozenset(id for id in touched if id not in self.accounts),
+            token=str(len(self._account_log)),
+        )
+        await self._step("account_changes answered")
+        return changes
+
+    async def group_changes(self, token: str | None) -> GroupChanges:
+        await self._step("group_changes")
+        since = int(token) if token else None
+        seen = (
+            dict.fromkeys(id for id, group in self.groups.items() if not group.deleted)
+            if since is None
+            else dict.fromkeys(id for id, *_ in self._log[since:])
+        )
+        changes = GroupChanges(token is None, tuple(self._delta(id, since) for id in seen), str(len(self._log)))
+        await self._step("group_changes answered")
+        return changes
+
+    async def find_class(self, nickname: str) -> FoundGroup | None:
+        await self._step("find_class")
+        group = self._by_nickname(nickname)
+        found = (
+            FoundGroup(group.id, group.name, group.external_id)
+            if group and not group.deleted and not self._lags()
+            else None
+        )
+        await self._step("find_class answered")
+        return found
+
+    async def create_class(self, new: NewClass) -> str:
+        await self._step("create_class")
+        if self._by_nickname(new.name.mail_nickname):
+            raise NicknameTaken
+        group = self._add_group(new.name, new.external_id)
+        self.creates += 1
+        self.writes += 1
+        await self._step("create_class answered")
+        return group.id
+
+    async def class_exists(self, class_id: str) -> bool:
+        await self._step("class_exists")
+        group = self.groups.get(class_id)
+        return group is not None and not group.deleted
+
+    async def members(self, class_id: str) -> frozenset[str]:
+        await self._step("members")
+        members = frozenset(self._group(class_id).members)
+        await self._step("members answered")
+        return members
+
+    async def owners(self, class_id: str) -> frozenset[str]:
+        await self._step("owners")
+        owners = frozenset(self._group(class_id).owners)
+        await self._step("owners answered")
+        return owners
+
+    async def add_members(self, class_id: str, people: Sequence[str]) -> None:
+        await self._step("add_members")
+        if len(people) > MEMBERS_PER_WRITE:
+            raise GraphRefused("Request_BadRequest", "too many references", "send at most 20")
+        group = self._group(class_id)
+        if any(person not in self.accounts for person in people):
+            raise NotThere
+        if group.members & set(people):
+            raise AlreadyThere
+        for person in people:
+            self._change(group, "members", "+", person)
+        self.writes += 1
+        await self._step("add_members answered")
+
+    async def remove_member(self, class_id: str, person: str) -> None:
+        await self._step("remove_member")
+        group = self._group(class_id)
+        if person not in group.members:
+            raise NotThere
+        self._change(group, "members", "-", person)
+        self.writes += 1
+        await self._step("remove_member answered")
+
+    async def add_owner(self, class_id: str, person: str) -> None:
+        await self._step("add_owner")
+        group = self._group(class_id)
+        if person not in self.accounts:
+            raise NotThere
+        if person in group.owners:
+            raise AlreadyThere
+        self._change(group, "owners", "+", person)
+        self.writes += 1
+        await self._step("add_owner answered")
+
+    # --- what people do by hand, and how accounts come and go
+
+    def add_account(self, id: str, upn: str) -> None:
+        self.accounts[id] = Account(id, upn.lower())
+        self._account_log.append(id)
+
+    def remove_account(self, id: str) -> None:
+        """As in Entra: the memberships go with the account, and the delta may not tell."""
+        del self.accounts[id]
+        self._account_log.append(id)
+        for group in self.groups.values():
+            group.members.discard(id)
+            group.owners.discard(id)
+
+    def add_foreign_group(self, nickname: str, external_id: str | None = None) -> str:
+        return self._add_group(ClassName(nickname, nickname), external_id).id
+
+    def hand_member(self, class_id: str, person: str, present: bool) -> None:
+        self._hand(class_id, "members", person, present)
+
+    def hand_owner(self, class_id: str, person: str, present: bool) -> None:
+        self._hand(class_id, "owners", person, present)
+
+    def hand_delete(self, class_id: str, deleted: bool = True) -> None:
+        self.groups[class_id].deleted = deleted
+        self._log.append((class_id, "", "", ""))
+
+    def hand_rename(self, class_id: str, display_name: str, nickname: str) -> None:
+        self.groups[class_id].name = ClassName(display_name, nickname)
+        self._log.append((class_id, "", "", ""))
+
+    # --- within
+
+    def _hand(self, class_id: str, collection: str, person: str, present: bool) -> None:
+        group = self.groups[class_id]
+        if (person in getattr(group, collection)) is not present:
+            self._change(group, collection, "+" if present else "-", person)
+
+    def _change(self, group: MemoryGroup, collection: str, sign: str, person: str) -> None:
+        people: set[str] = getattr(group, collection)
+        (people.add if sign == "+" else people.discard)(person)
+        self._log.append((group.id, collection, sign, person))
+
+    def _add_group(self, name: ClassName, external_id: str | None) -> MemoryGroup:
+        group = MemoryGroup(str(UUID(int=next(self._ids))), name, external_id)
+        self.groups[group.id] = group
+        self._log.append((group.id, "", "", ""))
+        return group
+
+    def _group(self, class_id: str) -> MemoryGroup:
+        group = self.groups.get(class_id)
+        if group is None or group.deleted:
+            raise NotThere
+        return group
+
+    def _by_nickname(self, nickname: str) -> MemoryGroup | None:
+        """A soft-deleted group keeps its nickname."""
+        wanted = nickname.lower()
+        return next((group for group in self.groups.values() if group.name.mail_nickname.lower() == wanted), None)
+
+    def _delta(self, class_id: str, since: int | None) -> GroupChange:
+        group = self.groups[class_id]
+        if group.deleted:
+            return GroupChange(class_id, None, gone=True)
+        if since is None:
+            return GroupChange(
+                class_id,
+                group.name.mail_nickname,
+                members_added=frozenset(group.members),
+                owners_added=frozenset(group.owners),
+            )
+        last = {(kind, person): sign for id, kind, sign, person in self._log[since:] if id == class_id and kind}
+
+        def people(kind: str, sign: str) -> frozenset[str]:
+            return frozenset(person for (of, person), said in last.items() if (of, said) == (kind, sign))
+
+        return GroupChange(
+            class_id,
+            group.name.mail_nickname,
+            people("members", "+"),
+            people("members", "-"),
+            people("owners", "+"),
+            people("owners", "-"),
+        )

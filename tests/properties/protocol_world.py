@@ -1,0 +1,225 @@
+"""One school, its queues and its tenant, driven step by step so that anything may happen between any two steps.
+
+The use cases are the real ones; the ports are the fakes, which hand control back before each effect and between the
+effect and its answer. A driver starts tasks, lets one go a step further, kills it, takes its lock away, repeats a
+message, or edits the MIS and the tenant by hand. When events stop, `quiet_night` and `check` say whether the tenant
+equals the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import coroutine
+from typing import Any, TypeVar
+
+from sync_core.apply import apply_change
+from sync_core.errors import SyncError, Transient
+from sync_core.events import Cause, Change, RefreshTenant, Request, decode_change, decode_request, encode
+from sync_core.model import MisGroup, SchoolSettings, Snapshot, class_key
+from sync_core.refresh import refresh_tenant
+from sync_core.sync import sync_school
+from tests.builders import SCHOOL, TENANT, entra_id, settings, snapshot, teaching
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
+
+GROUPS = ("G1", "G2", "G3")
+STUDENTS = tuple("abcdefgh")
+TEACHERS = ("t1", "t2")
+STRANGERS = ("x", "y", "z")
+MAX_DELIVERIES = 4
+NEVER_SETTLES = 20_000
+
+_T = TypeVar("_T")
+
+
+@coroutine
+def _pause() -> Generator[None, None, None]:
+    yield
+
+
+@dataclass(eq=False, slots=True)
+class Message:
+    body: bytes
+    deliveries: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """A worker with a message in hand. It holds the session's lock unless it has become a zombie."""
+
+    session: str
+    message: Message
+    run: Coroutine[Any, Any, object]
+
+
+@dataclass(eq=False, slots=True)
+class World:
+    """`lagging` is whether look-ups in the tenant may miss a class at this moment."""
+
+    lagging: bool = False
+    mis: dict[str, MisGroup] = field(default_factory=dict)
+    sessions: dict[str, list[Message]] = field(default_factory=dict)
+    busy: dict[str, Task] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list)
+    nights: int = 0
+    dead_letters: int = 0
+    clock: FixedClock = field(default_factory=FixedClock)
+    state: MemoryState = field(init=False)
+    outbox: MemoryOutbox = field(init=False)
+    tenant: MemoryTenant = field(init=False)
+
+    def __post_init__(self) -> None:
+        async def step(_: str) -> None:
+            await _pause()
+
+        self.state = MemoryState(step)
+        self.outbox = MemoryOutbox(step)
+        self.tenant = MemoryTenant(step, lambda: self.lagging)
+        for person in (*STUDENTS, *TEACHERS, *STRANGERS):
+            self.tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
+        run_through(self.state.save_school(settings()))
+
+    async def snapshot(self, _: SchoolSettings) -> Snapshot:
+        await _pause()
+        return snapshot(self.mis.values())
+
+    # --- what happens in the world
+
+    def teach(self, group: str, students: frozenset[str], teacher: str) -> None:
+        self.mis[group] = teaching(group, group, sorted(students), [teacher])
+
+    def start_night(self) -> None:
+        self.nights += 1
+        self._enqueue(RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY))
+
+    def deliver(self) -> None:
+        """Every session that is not locked gets a worker for its first message."""
+        self._collect()
+        for session, messages in self.sessions.items():
+            if messages and session not in self.busy:
+                task = Task(session, messages[0], self._handle(session, messages[0].body))
+                self.busy[session] = task
+                self.tasks.append(task)
+
+    def go_on(self, task: Task) -> None:
+        """One step of one worker; settles the message if that was its last."""
+        try:
+            task.run.send(None)
+        except StopIteration:
+            self._settle(task, done=True)
+        except SyncError as error:
+            assert isinstance(error, Transient), error
+            self._settle(task, done=False)
+        self._collect()
+
+    def kill(self, task: Task) -> None:
+        task.run.close()
+        self._settle(task, done=False)
+
+    def lose_lock(self, session: str) -> None:
+        """The queue gives the session to somebody else; the worker does not know and goes on."""
+        task = self.busy.pop(session)
+        self._count_delivery(session, task.message)
+
+    def repeat(self, session: str) -> None:
+        if messages := self.sessions[session]:
+            messages.append(Message(messages[0].body))
+
+    @property
+    def classes(self) -> list[MemoryGroup]:
+        return list(self.tenant.groups.values())
+
+    # --- the end
+
+    def quiet_night(self) -> None:
+        self.lagging = False
+        self.settle()
+        self.clock.advance(timedelta(hours=1))
+        self.start_night()
+        self.settle()
+
+    def settle(self) -> None:
+        for _ in range(NEVER_SETTLES):
+            self.deliver()
+            if not self.tasks:
+                return
+            self.go_on(self.tasks[0])
+        raise AssertionError("the queues never drain")
+
+    def check(self) -> None:
+        """The tenant equals the rules; hand-made owners are kept; no class was made twice."""
+        for group in self.mis.values():
+            key = class_key(group)
+            record = run_through(self.state.class_record(SCHOOL.id, key))
+            assert record is not None, f"{key} has no row"
+            made = [found for found in self.classes if found.external_id == record.external_id]
+            assert len(made) == 1, f"{key} was made {len(made)} times"
+            if record.gone:
+                assert made[0].deleted, f"{key} is marked gone and is there"
+                continue
+            if record.actual is None and made[0].deleted:
+                assert record.error is not None, f"{key}: deleted before its id was known, and nobody is told"
+                assert record.error.code == "NicknameHeld"
+                continue
+            assert record.actual is not None, f"{key} was never made"
+            assert record.actual.class_id == made[0].id
+            owners = {entra_id(person) for person in group.teachers}
+            members = owners | {entra_id(person) for person in group.students}
+            assert owners <= made[0].owners, f"{key} lacks an owner"
+            assert members <= made[0].members, f"{key} lacks a member"
+            strays = made[0].members - members - made[0].owners
+            assert not strays, f"{key} has {len(strays)} strays"
+            assert not record.stale
+
+    # --- within
+
+    async def _handle(self, session: str, body: bytes) -> object:
+        if session in (TENANT, SCHOOL.id):
+            request = decode_request(body)
+            if isinstance(request, RefreshTenant):
+                return await refresh_tenant(
+                    request, self.tenant, self.state, self.outbox, self.clock, window=timedelta(0)
+                )
+            return await sync_school(request, self, self.state, self.outbox, self.clock)
+        return await apply_change(decode_change(body), self.state, self.tenant, self.clock)
+
+    def _settle(self, task: Task, *, done: bool) -> None:
+        self.tasks.remove(task)
+        if self.busy.get(task.session) is not task:
+            return
+        del self.busy[task.session]
+        if done:
+            self.sessions[task.session].remove(task.message)
+        else:
+            self._count_delivery(task.session, task.message)
+
+    def _count_delivery(self, session: str, message: Message) -> None:
+        message.deliveries += 1
+        if message.deliveries >= MAX_DELIVERIES:
+            self.sessions[session].remove(message)
+            self.dead_letters += 1
+
+    def _collect(self) -> None:
+        for request, _ in self.outbox.requests:
+            self._enqueue(request)
+        for change in self.outbox.changes:
+            self._enqueue(change)
+        self.outbox.requests.clear()
+        self.outbox.changes.clear()
+
+    def _enqueue(self, message: Request | Change) -> None:
+        self.sessions.setdefault(message.session, []).append(Message(encode(message)))
+
+
+def run_through(work: Coroutine[Any, Any, _T]) -> _T:
+    """The result of `work`, with no step given to anybody else."""
+    while True:
+        try:
+            work.send(None)
+        except StopIteration as answer:
+            result: _T = answer.value
+            return result
