@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from azure.identity.aio import DefaultAzureCredential
 
 from sync_core import telemetry
-from sync_core.adapters.graph_client import graph_client
+from sync_core.adapters.graph_client import graph_request_adapter
 from sync_core.adapters.graph_tenant import GraphTenant
+from sync_core.adapters.graph_wire import GraphWire
 from sync_core.adapters.mis_files import MisFiles
 from sync_core.adapters.service_bus import ServiceBusOutbox
 from sync_core.adapters.system_clock import SystemClock
@@ -89,5 +90,5 @@ async def _build(settings: Settings) -> App:
         if settings.service_bus_connection
         else ServiceBusOutbox.from_namespace(settings.service_bus_namespace, credential)
     )
-    tenant = GraphTenant(graph_client(credential, settings.graph_base_url), clock)
+    tenant = GraphTenant(GraphWire(graph_request_adapter(credential, settings.graph_base_url), clock))
     return App(settings, tenant, MisFiles(), state, outbox, clock)

@@ -1,0 +1,152 @@
+"""One Microsoft 365 tenant through Microsoft Graph: classes, their people, and the two deltas."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from sync_core.adapters.graph_wire import GraphWire
+from sync_core.errors import GraphRefused, NotThere
+from sync_core.model import Account, AccountChanges, ClassName, GroupChange, GroupChanges
+from sync_core.ports import FoundGroup, NewClass
+
+_GRAPH = "https://graph.microsoft.com/v1.0"
+_ACCOUNTS = "/users/delta()?$select=id,userPrincipalName"
+_GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
+# An old token comes back as 400 or 410, with one of these codes; the answer to each is to start over.
+_EXPIRED = {"syncStateNotFound", "syncStateInvalid", "resyncRequired"}
+
+
+class GraphTenant:
+    """Implements the port Tenant. Delta tokens are Graph's own links."""
+
+    def __init__(self, wire: GraphWire) -> None:
+        self._wire = wire
+
+    async def account_changes(self, token: str | None) -> AccountChanges:
+        objects, link, full = await self._delta(_ACCOUNTS, token)
+        accounts: dict[str, Account] = {}
+        removed: set[str] = set()
+        for found in objects:
+            if "@removed" in found:
+                removed.add(found["id"])
+                accounts.pop(found["id"], None)
+            elif upn := found.get("userPrincipalName"):
+                accounts[found["id"]] = Account(found["id"], upn.lower())
+                removed.discard(found["id"])
+        return AccountChanges(full, tuple(accounts.values()), frozenset(removed), link)
+
+    async def group_changes(self, token: str | None) -> GroupChanges:
+        objects, link, full = await self._delta(_GROUPS, token)
+        groups: dict[str, GroupChange] = {}
+        for found in objects:
+            groups[found["id"]] = _merge(groups.get(found["id"]), found)
+        return GroupChanges(full, tuple(groups.values()), link)
+
+    async def find_class(self, nickname: str) -> FoundGroup | None:
+        query = _nickname_filter(nickname)
+        answer = await self._wire.get(f"/groups?$filter={query}&$select=id,displayName,mailNickname")
+        if not answer["value"]:
+            return None
+        group = answer["value"][0]
+        try:
+            of_class = await self._wire.get(f"/education/classes/{_id(group['id'])}?$select=id,externalId")
+        except NotThere:
+            of_class = {}
+        name = ClassName(group["displayName"], group["mailNickname"])
+        return FoundGroup(group["id"], name, of_class.get("externalId"))
+
+    async def create_class(self, new: NewClass) -> str:
+        made = await self._wire.create(
+            "/education/classes",
+            {
+                "displayName": new.name.display_name,
+                "mailNickname": new.name.mail_nickname,
+                "externalId": new.external_id,
+                "externalName": new.external_name,
+                "externalSource": "sis",
+            },
+        )
+        return str(made["id"])
+
+    async def class_exists(self, class_id: str) -> bool:
+        try:
+            await self._wire.get(f"/groups/{_id(class_id)}?$select=id")
+        except NotThere:
+            return False
+        return True
+
+    async def members(self, class_id: str) -> frozenset[str]:
+        return frozenset([found["id"] async for found in self._pages(f"/groups/{_id(class_id)}/members")])
+
+    async def owners(self, class_id: str) -> frozenset[str]:
+        return frozenset([found["id"] async for found in self._pages(f"/groups/{_id(class_id)}/owners")])
+
+    async def add_members(self, class_id: str, people: Sequence[str]) -> None:
+        references = [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
+        await self._wire.patch(f"/groups/{_id(class_id)}", {"members@odata.bind": references})
+
+    async def remove_member(self, class_id: str, person: str) -> None:
+        await self._wire.remove_reference(f"/groups/{_id(class_id)}/members/{_id(person)}")
+
+    async def add_owner(self, class_id: str, person: str) -> None:
+        reference = {"@odata.id": f"{_GRAPH}/education/users/{_id(person)}"}
+        await self._wire.add_reference(f"/education/classes/{_id(class_id)}/teachers/$ref", reference)
+
+    async def _pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
+        link: str | None = f"{path}?$select=id&$top=999"
+        while link:
+            page = await self._wire.get(link)
+            for found in page["value"]:
+                yield found
+            link = page.get("@odata.nextLink")
+
+    async def _delta(self, start: str, token: str | None) -> tuple[list[dict[str, Any]], str, bool]:
+        """The objects of all pages, the link to go on with, and whether it is everything there is."""
+        try:
+            objects, link = await self._delta_pages(token or start)
+        except GraphRefused as refusal:
+            if token is None or refusal.code not in _EXPIRED:
+                raise
+            objects, link = await self._delta_pages(start)
+            return objects, link, True
+        return objects, link, token is None
+
+    async def _delta_pages(self, link: str) -> tuple[list[dict[str, Any]], str]:
+        objects: list[dict[str, Any]] = []
+        while True:
+            page = await self._wire.get(link)
+            objects.extend(page["value"])
+            if "@odata.deltaLink" in page:
+                return objects, page["@odata.deltaLink"]
+            link = page["@odata.nextLink"]
+
+
+def _merge(known: GroupChange | None, found: dict[str, Any]) -> GroupChange:
+    """One group may be spread over several objects, in any order."""
+    before = known or GroupChange(found["id"], None)
+    if "@removed" in found:
+        return GroupChange(before.id, before.nickname, gone=True)
+    return GroupChange(
+        id=before.id,
+        nickname=found.get("mailNickname") or before.nickname,
+        members_added=before.members_added | _people(found, "members@delta", removed=False),
+        members_removed=before.members_removed | _people(found, "members@delta", removed=True),
+        owners_added=before.owners_added | _people(found, "owners@delta", removed=False),
+        owners_removed=before.owners_removed | _people(found, "owners@delta", removed=True),
+    )
+
+
+def _people(found: dict[str, Any], collection: str, *, removed: bool) -> frozenset[str]:
+    return frozenset(person["id"] for person in found.get(collection, ()) if ("@removed" in person) is removed)
+
+
+def _nickname_filter(nickname: str) -> str:
+    return quote("mailNickname eq '{}'".format(nickname.replace("'", "''")))
+
+
+def _id(text: str) -> str:
+    """An Entra id and nothing else: what goes into a path must not be able to change the path."""
+    return str(UUID(text))

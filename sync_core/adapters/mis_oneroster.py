@@ -1,0 +1,190 @@
+"""OneRoster 1.1 CSV (1EdTech): bulk files, homerooms as registration groups, scheduled classes as teaching groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sync_core.adapters.mis_csv import Faults, FeedFiles, Row, by_id, read_date
+from sync_core.adapters.mis_roster import RosterClass, YearGroups, snapshots
+from sync_core.errors import SnapshotRejected
+from sync_core.model import GroupType, Person, School, Snapshot
+
+_NEEDED = ("orgs", "academicSessions", "classes", "users", "enrollments")
+_TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
+_DATE = "%Y-%m-%d"
+
+
+def read_oneroster(files: FeedFiles) -> dict[str, Snapshot]:
+    """The schools of the feed. Rows marked `tobedeleted` are not there, nor are enrolments of such users or classes.
+
+    The dates of enrolments are not looked at: the MIS exports who is in a class now. Raises SnapshotRejected.
+    """
+    _check_manifest(files)
+    faults = Faults()
+    orgs = by_id(files.read("orgs.csv", ["sourcedId", "status", "name", "type", "identifier"]), "sourcedId", faults)
+    schools = {
+        id_: School(id_, row["name"], row["identifier"])
+        for id_, row in orgs.items()
+        if row["type"] == "school" and _active(row, faults)
+    }
+    sessions = _Sessions(files, faults)
+    class_rows = by_id(
+        files.read("classes.csv", ["sourcedId", "status", "title", "classType", "schoolSourcedId", "termSourcedIds"]),
+        "sourcedId",
+        faults,
+    )
+    classes: dict[str, RosterClass] = {}
+    for id_, row in class_rows.items():
+        if _active(row, faults) and (read := _read_class(id_, row, schools, sessions, faults)):
+            classes[id_] = read
+
+    user_rows = by_id(
+        files.read(
+            "users.csv", ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"], optional=["grades"]
+        ),
+        "sourcedId",
+        faults,
+    )
+    people: dict[str, Person] = {}
+    years = YearGroups()
+    for id_, row in user_rows.items():
+        if _active(row, faults):
+            people[id_] = Person(id_, row["username"], row["email"])
+            _read_year(id_, row, orgs, years, faults)
+
+    for row in files.read(
+        "enrollments.csv", ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"], optional=["primary"]
+    ):
+        if _active(row, faults):
+            _enrol(row, (class_rows, classes), (user_rows, people), faults)
+    faults.raise_any()
+    return snapshots(schools.values(), classes.values(), years, people, sessions.latest_school_year())
+
+
+def _check_manifest(files: FeedFiles) -> None:
+    manifest = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
+    version = manifest.get("oneroster.version", "1.1")
+    if version != "1.1":
+        raise SnapshotRejected(f"manifest.csv says OneRoster {version}", "have the MIS export OneRoster 1.1 CSV")
+    for name in _NEEDED:
+        mode = manifest.get(f"file.{name}", "absent")
+        if mode != "bulk":
+            raise SnapshotRejected(
+                f'manifest.csv says that {name}.csv is "{mode}"',
+                "have the MIS export all files as bulk: from a part of the truth nobody can tell who has left",
+            )
+
+
+class _Sessions:
+    """Academic sessions: which school year each belongs to, as the calendar year in which that starts."""
+
+    def __init__(self, files: FeedFiles, faults: Faults) -> None:
+        columns = ["sourcedId", "status", "type", "startDate", "endDate", "parentSourcedId"]
+        rows = by_id(files.read("academicSessions.csv", columns), "sourcedId", faults)
+        self._rows = {id_: row for id_, row in rows.items() if _active(row, faults)}
+        self._starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in self._rows.items()}
+        self._ends = {id_: read_date(row, "endDate", _DATE, faults) for id_, row in self._rows.items()}
+        for row in self._rows.values():
+            if row["parentSourcedId"] and row["parentSourcedId"] not in self._rows:
+                faults.add(row, "parentSourcedId", f"session {row['parentSourcedId']} is not in the file")
+
+    def __contains__(self, session: str) -> bool:
+        return session in self._rows
+
+    def academic_year(self, session: str) -> int | None:
+        """Of the schoolYear session above it, else of the one that contains its start, else of itself."""
+        at, seen = session, set[str]()
+        while at in self._rows and at not in seen and self._rows[at]["type"] != "schoolYear":
+            seen.add(at)
+            at = self._rows[at]["parentSourcedId"]
+        if at not in self._rows or at in seen:
+            at = self._around(session) or session
+        start = self._starts[at]
+        return start.year if start else None
+
+    def latest_school_year(self) -> int | None:
+        starts = [start for id_, start in self._starts.items() if start and self._rows[id_]["type"] == "schoolYear"]
+        return max(starts).year if starts else None
+
+    def _around(self, session: str) -> str | None:
+        start = self._starts[session]
+        for id_, row in self._rows.items():
+            first, last = self._starts[id_], self._ends[id_]
+            if row["type"] == "schoolYear" and start and first and last and first <= start <= last:
+                return id_
+        return None
+
+
+def _active(row: Row, faults: Faults) -> bool:
+    """Bulk files leave the status empty; a delta's `tobedeleted` may stand in one all the same."""
+    if row["status"] not in ("", "active", "tobedeleted"):
+        faults.add(row, "status", "is neither active nor tobedeleted")
+    return row["status"] != "tobedeleted"
+
+
+def _read_class(
+    id_: str, row: Row, schools: Mapping[str, School], sessions: _Sessions, faults: Faults
+) -> RosterClass | None:
+    terms = [term.strip() for term in row["termSourcedIds"].split(",") if term.strip()]
+    unknown = [term for term in terms if term not in sessions]
+    if not row["title"]:
+        faults.add(row, "title", "is empty")
+    elif row["classType"] not in _TYPES:
+        faults.add(row, "classType", "is neither homeroom nor scheduled")
+    elif row["schoolSourcedId"] not in schools:
+        faults.add(row, "schoolSourcedId", f"school {row['schoolSourcedId']} is not in orgs.csv")
+    elif not terms:
+        faults.add(row, "termSourcedIds", "is empty")
+    elif unknown:
+        faults.add(row, "termSourcedIds", f"session {unknown[0]} is not in academicSessions.csv")
+    else:
+        years = {sessions.academic_year(term) for term in terms}
+        year = years.pop()
+        if years:
+            faults.add(row, "termSourcedIds", "the sessions are of different school years")
+        elif year is not None:
+            return RosterClass(id_, row["schoolSourcedId"], _TYPES[row["classType"]], row["title"], year)
+    return None
+
+
+def _read_year(id_: str, row: Row, orgs: Mapping[str, Row], years: YearGroups, faults: Faults) -> None:
+    """A pupil is in the year group of his first grade at his first org."""
+    listed = [org.strip() for org in row["orgSourcedIds"].split(",") if org.strip()]
+    for org in listed:
+        if org not in orgs:
+            faults.add(row, "orgSourcedIds", f"org {org} is not in orgs.csv")
+            return
+    grade = row["grades"].split(",")[0].strip()
+    if row["role"] == "student" and grade and listed:
+        years.add(listed[0], grade, id_)
+
+
+def _enrol(
+    row: Row,
+    classes: tuple[Mapping[str, Row], Mapping[str, RosterClass]],
+    users: tuple[Mapping[str, Row], Mapping[str, Person]],
+    faults: Faults,
+) -> None:
+    class_id, user_id = row["classSourcedId"], row["userSourcedId"]
+    if class_id not in classes[0]:
+        faults.add(row, "classSourcedId", f"class {class_id} is not in classes.csv")
+        return
+    if user_id not in users[0]:
+        faults.add(row, "userSourcedId", f"user {user_id} is not in users.csv")
+        return
+    if class_id not in classes[1] or user_id not in users[1]:
+        return
+    primary = row["primary"].lower()
+    if primary not in ("", "true", "false"):
+        faults.add(row, "primary", "is neither true nor false")
+    match row["role"]:
+        case "student":
+            classes[1][class_id].students[user_id] = None
+        case "teacher":
+            classes[1][class_id].teachers[user_id] = None
+            if primary == "true":
+                classes[1][class_id].main[user_id] = None
+        case "administrator" | "proctor":
+            pass
+        case _:
+            faults.add(row, "role", "is none of student, teacher, administrator, proctor")

@@ -1,0 +1,88 @@
+"""The way onto the queues, over azure-servicebus: senders stay open, because opening a link takes half a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import uuid4
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
+
+from sync_core.errors import Transient
+from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, Change, Request, encode
+
+
+class ServiceBusOutbox:
+    """Implements the port Outbox."""
+
+    def __init__(self, client: ServiceBusClient) -> None:
+        self._client = client
+        self._senders: dict[str, ServiceBusSender] = {}
+        self._locks = {SYNC_REQUESTS: asyncio.Lock(), CLASS_CHANGES: asyncio.Lock()}
+
+    @classmethod
+    def from_connection_string(cls, connection_string: str) -> ServiceBusOutbox:
+        return cls(ServiceBusClient.from_connection_string(connection_string))
+
+    @classmethod
+    def from_namespace(cls, namespace: str, credential: AsyncTokenCredential) -> ServiceBusOutbox:
+        return cls(ServiceBusClient(namespace, credential))
+
+    async def close(self) -> None:
+        for sender in self._senders.values():
+            await sender.close()
+        await self._client.close()
+
+    async def send_requests(self, requests: Sequence[Request], at: datetime | None = None) -> None:
+        await self._send(SYNC_REQUESTS, requests, at)
+
+    async def send_changes(self, changes: Sequence[Change]) -> None:
+        await self._send(CLASS_CHANGES, changes, None)
+
+    async def _send(self, queue: str, messages: Sequence[Request | Change], at: datetime | None) -> None:
+        # New for each call: the client's own retries are recognised as duplicates, a legitimate second try is not.
+        call = uuid4().hex[:12]
+        letters = [_letter(message, f"{message.run}.{call}.{place}", at) for place, message in enumerate(messages)]
+        async with self._locks[queue]:
+            try:
+                await self._send_in_batches(queue, letters)
+            except ServiceBusError as error:
+                # A sender that lost its link may stay unusable: the next call opens a new one.
+                if sender := self._senders.pop(queue, None):
+                    await sender.close()
+                raise Transient(
+                    f"queue {queue} took no messages ({type(error).__name__})",
+                    "it is tried again by itself; if it stays so, look at the Service Bus namespace and the role "
+                    "Azure Service Bus Data Sender of the app's identity",
+                ) from None
+
+    async def _send_in_batches(self, queue: str, letters: Sequence[ServiceBusMessage]) -> None:
+        if not letters:
+            return
+        sender = self._senders.get(queue)
+        if sender is None:
+            sender = self._senders[queue] = self._client.get_queue_sender(queue)
+        batch = await sender.create_message_batch()
+        for letter in letters:
+            try:
+                batch.add_message(letter)
+            except MessageSizeExceededError:
+                await sender.send_messages(batch)
+                batch = await sender.create_message_batch()
+                batch.add_message(letter)
+        await sender.send_messages(batch)
+
+
+def _letter(message: Request | Change, message_id: str, at: datetime | None) -> ServiceBusMessage:
+    return ServiceBusMessage(
+        encode(message),
+        message_id=message_id,
+        session_id=message.session,
+        content_type="application/json",
+        application_properties={"kind": message.kind, "run": message.run},
+        scheduled_enqueue_time_utc=at,
+    )

@@ -1,0 +1,264 @@
+"""State in Azure Tables: rows of classes with their history, schools, accounts, runs, delta tokens, faults."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient, TableServiceClient
+
+from sync_core.adapters import tables_codec as codec
+from sync_core.errors import EtagConflict, SyncError, Transient
+from sync_core.model import (
+    Account,
+    AccountChanges,
+    AppliedDelta,
+    ClassRecord,
+    DesiredClass,
+    Drift,
+    RunRecord,
+    SchoolSettings,
+)
+from sync_core.ports import DeltaKind, MessageFault
+
+# One partition of `classes` holds a school's class rows (c:…) and their history (h:…), so that what was done and the
+# record of it are one transaction.
+CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, FAULTS = "classes", "schools", "accounts", "tenants", "runs", "messagefaults"
+
+_MERGE = {"mode": UpdateMode.MERGE}
+_TRANSACTION_ENTITIES = 100
+_TRANSACTION_BYTES = 3_500_000
+_SCHOOL_PARTITION = "school"
+
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+
+
+class TableState:
+    """Implements the port StateStore."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._service = service
+        self._tables = {
+            name: service.get_table_client(name) for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, FAULTS)
+        }
+
+    @classmethod
+    def from_connection_string(cls, connection_string: str) -> TableState:
+        return cls(TableServiceClient.from_connection_string(connection_string))
+
+    @classmethod
+    def from_endpoint(cls, endpoint: str, credential: AsyncTokenCredential) -> TableState:
+        return cls(TableServiceClient(endpoint, credential=credential))
+
+    async def ensure_tables(self) -> None:
+        async with _faults():
+            for name in self._tables:
+                await self._service.create_table_if_not_exists(name)
+
+    async def close(self) -> None:
+        for table in self._tables.values():
+            await table.close()
+        await self._service.close()
+
+    # --- schools
+
+    async def school(self, school: str) -> SchoolSettings | None:
+        row = await self._get(SCHOOLS, _SCHOOL_PARTITION, codec.encode_key(school))
+        return codec.read_school(row) if row else None
+
+    async def schools(self, tenant: str) -> tuple[SchoolSettings, ...]:
+        found = [
+            codec.read_school(row)
+            async for row in self._query(SCHOOLS, "PartitionKey eq @p and tenant eq @t", p=_SCHOOL_PARTITION, t=tenant)
+        ]
+        return tuple(sorted(found, key=lambda settings: settings.school))
+
+    async def save_school(self, settings: SchoolSettings) -> None:
+        await self._put(SCHOOLS, _SCHOOL_PARTITION, codec.encode_key(settings.school), codec.school_columns(settings))
+
+    # --- classes
+
+    async def class_record(self, school: str, key: str) -> ClassRecord | None:
+        row = await self._get(CLASSES, codec.encode_key(school), codec.class_row_key(key))
+        return codec.read_class(school, row, _etag(row)) if row else None
+
+    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+        found = [
+            codec.read_class(school, row, _etag(row))
+            async for row in self._between(CLASSES, codec.encode_key(school), "c:", "c;")
+        ]
+        return tuple(sorted(found, key=lambda record: record.key))
+
+    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
+        rows = [
+            _entity(codec.encode_key(school), codec.class_row_key(wanted.key), codec.desired_columns(wanted))
+            for wanted in classes
+        ]
+        await self._transact(CLASSES, [("upsert", row, _MERGE) for row in rows])
+
+    async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
+        for drift in drifts:
+            said = {"stale": drift.stale, "gone": drift.gone}
+            columns = {name: value for name, value in said.items() if value is not None}
+            row = _entity(codec.encode_key(school), codec.class_row_key(drift.key), columns)
+            async with _faults():
+                try:
+                    await self._tables[CLASSES].update_entity(row, mode=UpdateMode.MERGE)
+                except ResourceNotFoundError:
+                    continue
+
+    async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
+        partition = codec.encode_key(record.school)
+        row = _entity(partition, codec.class_row_key(record.key), codec.actual_columns(record))
+        codec.entity_size(row)
+        condition = {"mode": UpdateMode.MERGE, "etag": record.etag, "match_condition": MatchConditions.IfNotModified}
+        operations: list[Any] = [("update", row, condition)]
+        if delta:
+            moment = f"{delta.at:%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
+            history = _entity(partition, codec.history_prefix(record.key) + moment, codec.delta_columns(delta))
+            codec.entity_size(history)
+            operations.append(("create", history))
+        async with _faults():
+            results = await self._tables[CLASSES].submit_transaction(operations)
+        return ClassRecord(
+            record.school,
+            record.desired,
+            record.actual,
+            record.intent,
+            record.stale,
+            record.gone,
+            record.error,
+            etag=results[0]["etag"],
+        )
+
+    async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
+        prefix = codec.history_prefix(key)
+        rows = self._between(CLASSES, codec.encode_key(school), prefix, prefix[:-1] + ";")
+        return tuple([codec.read_delta(row) async for row in rows])
+
+    # --- accounts and deltas
+
+    async def accounts(self, tenant: str) -> Mapping[str, Account]:
+        partition = codec.encode_key(tenant)
+        rows = self._query(ACCOUNTS, "PartitionKey eq @p", select=["RowKey", "upn"], p=partition)
+        return {row["upn"]: Account(row["RowKey"], row["upn"]) async for row in rows}
+
+    async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
+        partition = codec.encode_key(tenant)
+        named = {account.id: account for account in changes.accounts if account.id not in changes.removed}
+        rows = self._query(ACCOUNTS, "PartitionKey eq @p", select=["RowKey", "upn"], p=partition)
+        known = {row["RowKey"]: row["upn"] async for row in rows}
+        gone = known.keys() - named.keys() if changes.full else known.keys() & changes.removed
+        fresh = [account for account in named.values() if known.get(account.id) != account.upn]
+        await self._transact(
+            ACCOUNTS,
+            [("upsert", _entity(partition, account.id, {"upn": account.upn}), _MERGE) for account in fresh]
+            + [("delete", _entity(partition, account, {})) for account in sorted(gone)],
+        )
+
+    async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
+        row = await self._get(TENANTS, codec.encode_key(tenant), f"delta {kind}")
+        return codec.read_token(row) if row else None
+
+    async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
+        await self._put(TENANTS, codec.encode_key(tenant), f"delta {kind}", codec.token_columns(token))
+
+    # --- runs and faults
+
+    async def write_run(self, run: RunRecord) -> None:
+        await self._put(RUNS, codec.encode_key(run.school), codec.encode_key(run.run), codec.run_columns(run))
+
+    async def runs(self, school: str) -> tuple[RunRecord, ...]:
+        rows = self._query(RUNS, "PartitionKey eq @p", p=codec.encode_key(school))
+        return tuple(sorted([codec.read_run(school, row) async for row in rows], key=lambda run: run.at))
+
+    async def write_message_fault(self, fault: MessageFault) -> None:
+        await self._put(FAULTS, fault.queue, codec.encode_key(fault.message_id), codec.fault_columns(fault))
+
+    async def message_faults(self, queue: str) -> tuple[MessageFault, ...]:
+        rows = self._query(FAULTS, "PartitionKey eq @p", p=queue)
+        return tuple([codec.read_fault(row) async for row in rows])
+
+    # --- the wire
+
+    async def _get(self, table: str, partition: str, row: str) -> Mapping[str, Any] | None:
+        async with _faults():
+            try:
+                return await self._tables[table].get_entity(partition, row)
+            except ResourceNotFoundError:
+                return None
+
+    async def _put(self, table: str, partition: str, row: str, columns: codec.Entity) -> None:
+        entity = _entity(partition, row, columns)
+        codec.entity_size(entity)
+        async with _faults():
+            await self._tables[table].upsert_entity(entity, mode=UpdateMode.REPLACE)
+
+    def _between(self, table: str, partition: str, first: str, last: str) -> AsyncIterator[Mapping[str, Any]]:
+        within = "PartitionKey eq @p and RowKey ge @first and RowKey lt @last"
+        return self._query(table, within, p=partition, first=first, last=last)
+
+    async def _query(
+        self, table: str, query: str, select: list[str] | None = None, **parameters: str
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        async with _faults():
+            async for row in self._tables[table].query_entities(query, parameters=parameters, select=select):
+                yield row
+
+    async def _transact(self, table: str, operations: Sequence[tuple[Any, ...]]) -> None:
+        client: TableClient = self._tables[table]
+        for batch in _batches(operations):
+            async with _faults():
+                await client.submit_transaction(batch)
+
+
+def _entity(partition: str, row: str, columns: codec.Entity) -> codec.Entity:
+    return {"PartitionKey": partition, "RowKey": row, **columns}
+
+
+def _etag(row: Mapping[str, Any]) -> str:
+    return str(row.metadata["etag"])  # type: ignore[attr-defined]  # a TableEntity, which is a dict with metadata
+
+
+def _batches(operations: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Transactions of at most 100 entities and 4 MiB, which the local emulator does not enforce."""
+    batch: list[tuple[Any, ...]] = []
+    size = 0
+    for operation in operations:
+        entity_size = codec.entity_size(operation[1])
+        if batch and (len(batch) == _TRANSACTION_ENTITIES or size + entity_size > _TRANSACTION_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(operation)
+        size += entity_size
+    if batch:
+        yield batch
+
+
+@asynccontextmanager
+async def _faults() -> AsyncIterator[None]:
+    """Failures of the wire in our words. The client has tried three times by then, over some seconds."""
+    try:
+        yield
+    except HttpResponseError as error:
+        if error.status_code == 412:
+            raise EtagConflict from None
+        if error.status_code in (401, 403):
+            raise SyncError(
+                f"Table storage answered {error.status_code}",
+                "grant the app's identity the role Storage Table Data Contributor on the storage account",
+            ) from None
+        raise Transient(
+            f"Table storage answered {error.status_code}", "it is tried again by itself; look at the storage account"
+        ) from None
+    except AzureError as error:
+        raise Transient(
+            f"Table storage cannot be reached ({type(error).__name__})", "it is tried again; look at the network"
+        ) from None
