@@ -1,0 +1,67 @@
+"""One way into a function, whatever triggered it: the runtime's native invocation, counted and bounded in time."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from azure_functions_runtime.bindings.datumdef import Datum
+from azure_functions_runtime.native_invocation import invocation_request_native
+
+from local.host.functions_index import Function
+
+_log = logging.getLogger("host.invoke")
+
+
+@dataclass(slots=True)
+class Counts:
+    """Invocations of one function since the host started."""
+
+    succeeded: int = 0
+    failed: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an invocation ended. `returned` is the runtime's Datum for `$return`, None where there is none."""
+
+    ok: bool
+    returned: Datum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoker:
+    """Runs functions on this loop (async) or on the runtime's thread pool (sync). `timeout` in seconds."""
+
+    timeout: float | None
+    counts: dict[str, Counts] = field(default_factory=dict)
+
+    async def invoke(self, function: Function, data: Datum, metadata: Mapping[str, Datum]) -> Outcome:
+        """Run the function with its trigger's data. A failure is an Outcome; it never raises what the app raised."""
+        counts = self.counts.setdefault(function.name, Counts())
+        invocation = str(uuid.uuid4())
+        counts.running += 1
+        ok = False
+        try:
+            # A context of its own per invocation, as each is a task of its own in the worker: the correlation id of
+            # one must not be seen by another.
+            async with asyncio.timeout(self.timeout):
+                ok, returned, _, what, _ = await asyncio.create_task(
+                    invocation_request_native(
+                        invocation, function.function_id, [(function.trigger["name"], data)], dict(metadata)
+                    )
+                )
+        except TimeoutError:
+            what, returned = f"no end within functionTimeout ({self.timeout:g} s)", None
+        finally:
+            counts.running -= 1
+            if ok:
+                counts.succeeded += 1
+            else:
+                counts.failed += 1
+        if not ok:
+            # The text of an app's exception may hold personal data; its type does not. The app logs the rest itself.
+            _log.warning("%s failed (invocation %s): %s", function.name, invocation, str(what).partition("(")[0])
+        return Outcome(ok, returned)

@@ -1,0 +1,150 @@
+"""The requests beside the messages: `$cbs` takes any token, `$management` renews, peeks, schedules, settles, lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from local.servicebus.broker import BrokerError, Letter, Queue
+from local.servicebus.codec import Described, Long, Symbol, Timestamp, encode
+from local.servicebus.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE, BareMessage, parse_messages
+
+_Answer = dict[str, Any] | None
+
+
+def answer_cbs(request_properties: list[Any]) -> bytes:
+    """Accepts every token: this is one machine, and the client insists on sending one."""
+    return _reply(request_properties, {"status-code": 202, "status-description": "Accepted"}, None)
+
+
+class Management:
+    """One queue's `$management`. `owner_of_link` finds the receiving link that a request names, on any connection."""
+
+    def __init__(self, queue: Queue, owner_of_link: Callable[[str], Any], now: float) -> None:
+        self._queue = queue
+        self._owner_of_link = owner_of_link
+        self._now = now
+
+    def answer(self, properties: list[Any], application: dict[str, Any], body: Any) -> bytes:
+        """The encoded reply to one request."""
+        operation = str(application.get("operation", "")).removeprefix("com.microsoft:")
+        operations: dict[str, Callable[[dict[str, Any], dict[str, Any]], _Answer]] = {
+            "renew-lock": self._renew_lock,
+            "renew-session-lock": self._renew_session_lock,
+            "peek-message": self._peek,
+            "schedule-message": self._schedule,
+            "cancel-scheduled-message": self._cancel,
+            "receive-by-sequence-number": self._receive_deferred,
+            "update-disposition": self._update_disposition,
+            "get-session-state": self._get_session_state,
+            "set-session-state": self._set_session_state,
+            "get-message-sessions": self._list_sessions,
+        }
+        try:
+            if operation not in operations:
+                raise BrokerError("amqp:not-implemented", f"Operation {operation or '(none)'} is not supported here.")
+            request = {str(key): value for key, value in (body or {}).items()}
+            answer = operations[operation](request, application)
+        except BrokerError as error:
+            status = 410 if error.condition.endswith("lock-lost") else 404 if "not-found" in error.condition else 400
+            said = {
+                "statusCode": status,
+                "statusDescription": error.description,
+                "errorCondition": Symbol(error.condition),
+            }
+            return _reply(properties, said, None)
+        if answer is None:
+            return _reply(properties, {"statusCode": 204, "statusDescription": "No content"}, None)
+        return _reply(properties, {"statusCode": 200, "statusDescription": "OK"}, answer)
+
+    def _renew_lock(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+        return {
+            "expirations": [
+                Timestamp(int(self._queue.renew(token, self._now) * 1000)) for token in _uuids(request["lock-tokens"])
+            ]
+        }
+
+    def _renew_session_lock(self, request: dict[str, Any], application: dict[str, Any]) -> _Answer:
+        session = request["session-id"]
+        until = self._queue.renew_session(session, self._holder(session, application), self._now)
+        return {"expiration": Timestamp(int(until * 1000))}
+
+    def _peek(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+        letters = self._queue.peek(request["from-sequence-number"], request["message-count"], request.get("session-id"))
+        return {"messages": [{"message": letter.encoded()} for letter in letters]} if letters else None
+
+    def _schedule(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+        messages: list[BareMessage] = [
+            message for entry in request["messages"] for message in parse_messages(entry["message"], 0)
+        ]
+        return {"sequence-numbers": [Long(self._queue.send(message, self._now)) for message in messages]}
+
+    def _cancel(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+        for sequence in request["sequence-numbers"]:
+            self._queue.cancel(sequence)
+        return {}
+
+    def _receive_deferred(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+        letters: list[Letter] = [
+            self._queue.receive_deferred(sequence, self._now) for sequence in request["sequence-numbers"]
+        ]
+        return {"messages": [{"lock-token": letter.lock, "message": letter.encoded()} for letter in letters]}
+
+    def _update_disposition(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+        for token in _uuids(request["lock-tokens"]):
+            match request["disposition-status"]:
+                case "completed":
+                    self._queue.complete(token)
+                case "abandoned":
+                    self._queue.abandon(token)
+                case "defered":
+                    self._queue.defer(token)
+                case "suspended":
+                    self._queue.dead_letter(
+                        token, request.get("deadletter-reason", ""), request.get("deadletter-description", "")
+                    )
+                case other:
+                    raise BrokerError("com.microsoft:argument-error", f"Unknown disposition {other}.")
+        return {}
+
+    def _get_session_state(self, request: dict[str, Any], application: dict[str, Any]) -> _Answer:
+        self._holder(request["session-id"], application)
+        return {"session-state": self._queue.session_states.get(request["session-id"])}
+
+    def _set_session_state(self, request: dict[str, Any], application: dict[str, Any]) -> _Answer:
+        session, state = request["session-id"], request["session-state"]
+        self._holder(session, application)
+        if state is None:
+            self._queue.session_states.pop(session, None)
+        else:
+            self._queue.session_states[session] = state
+        return {}
+
+    def _list_sessions(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+        skip, top = request.get("skip") or 0, request.get("top") or 100
+        found = self._queue.sessions()[skip : skip + top]
+        return {"sessions-ids": found, "skip": skip + len(found)} if found else None
+
+    def _holder(self, session: str, application: dict[str, Any]) -> Any:
+        """The link that asks, which must hold the session: a worker that lost it must not renew another's lock."""
+        name = application.get("associated-link-name")
+        owner = self._owner_of_link(name) if name else self._queue.session_owner(session)
+        self._queue.session_locked_until(session, owner)
+        return owner
+
+
+def _uuids(tokens: list[Any]) -> list[UUID]:
+    return [token if isinstance(token, UUID) else UUID(str(token)) for token in tokens]
+
+
+def _reply(request_properties: list[Any], application: dict[str, Any], value: Any) -> bytes:
+    correlation_id = request_properties[0] if request_properties else None
+    properties = [None, None, None, None, None, correlation_id, None, None, None, None, None, None, None]
+    return b"".join(
+        (
+            encode(Described(PROPERTIES, properties)),
+            encode(Described(APPLICATION_PROPERTIES, application)),
+            encode(Described(VALUE, value)),
+        )
+    )

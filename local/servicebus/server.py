@@ -1,0 +1,94 @@
+"""The listening side: connections on one port, and on another what the queues hold, as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from local.servicebus.broker import Queue
+from local.servicebus.clock import Clock
+from local.servicebus.config import QueueProperties
+from local.servicebus.connection import Connection
+from local.servicebus.links import ReceivingClient
+
+_LOG = logging.getLogger(__name__)
+_TICK = 0.05
+
+
+class Server:
+    """All queues and everybody connected to them."""
+
+    def __init__(self, queues: Sequence[QueueProperties], clock: Clock) -> None:
+        self.queues = {properties.name.lower(): Queue(properties) for properties in queues}
+        self.clock = clock
+        self._connections: set[Connection] = set()
+        self._awake = asyncio.Event()
+
+    async def run(self, port: int, status_port: int, ready: asyncio.Future[tuple[int, int]]) -> None:
+        """Serve until cancelled; `ready` gets both ports."""
+        server = await asyncio.start_server(self._connected, "127.0.0.1", port)
+        runner = web.AppRunner(self._status_app(), access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", status_port)
+        await site.start()
+        ready.set_result((server.sockets[0].getsockname()[1], runner.addresses[0][1]))
+        try:
+            await self._pump_for_ever()
+        finally:
+            server.close()
+            await runner.cleanup()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection((reader, writer), self.queues, self.clock, self._awake.set, self._link_named)
+        self._connections.add(connection)
+        try:
+            await connection.serve()
+        except Exception:
+            _LOG.exception("a connection failed")
+        finally:
+            self._connections.discard(connection)
+
+    def _link_named(self, name: str) -> ReceivingClient | None:
+        return next((link for connection in self._connections if (link := connection.link_named(name))), None)
+
+    async def _pump_for_ever(self) -> None:
+        while True:
+            for queue in self.queues.values():
+                queue.tick(self.clock.now())
+            for connection in list(self._connections):
+                connection.pump()
+            self._awake.clear()
+            try:
+                await asyncio.wait_for(self._awake.wait(), _TICK)
+            except TimeoutError:
+                continue
+
+    # --- the status port
+
+    def _status_app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/status", self._status)
+        app.router.add_post("/clock", self._advance)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "healthy"})
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.json_response({"queues": {queue.properties.name: queue.status() for queue in self.queues.values()}})
+
+    async def _advance(self, request: web.Request) -> web.Response:
+        try:
+            seconds = float((await request.json())["advance_seconds"])
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+            return web.json_response({"error": 'send {"advance_seconds": number}'}, status=400)
+        self.clock.advance(seconds)
+        for queue in self.queues.values():
+            queue.tick(self.clock.now())
+        self._awake.set()
+        return web.json_response({"ahead": self.clock.ahead})
