@@ -125,7 +125,9 @@ class _Section:
             return default
         match = _TIME_SPAN.fullmatch(self.text(key, ""))
         if match is None or int(match.group(2)) > 23:
-            raise StartRefused(f"{key} is not a time span", self.where, f'Write {key} as "hh:mm:ss", or "hh:mm:ss.fff".')
+            raise StartRefused(
+                f"{key} is not a time span", self.where, f'Write {key} as "hh:mm:ss", or "hh:mm:ss.fff".'
+            )
         days, hours, minutes, seconds, fraction = match.groups()
         return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + int(seconds) + float(fraction or 0)
 

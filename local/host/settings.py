@@ -89,6 +89,8 @@ def _values(path: Path) -> dict[str, str]:
     for name, value in content["Values"].items():
         if not isinstance(value, str):
             raise StartRefused(
-                f"the value of {name} is not a string", where, "Write every value as a string; nested ones are not read."
+                f"the value of {name} is not a string",
+                where,
+                "Write every value as a string; nested ones are not read.",
             )
     return dict(content["Values"])

@@ -139,7 +139,18 @@ class Connection:
                 self._send(0, _SASL_OUTCOME, [_ubyte(0), None], kind=1)
             case 0x10:
                 self._peer_max_frame = min(fields[2] or _MAX_FRAME, _MAX_FRAME) if len(fields) > 2 else _MAX_FRAME
-                answer: list[Any] = ["local-servicebus", None, UInt(_MAX_FRAME), UShort(65_535), None, None, None, None, None, {}]
+                answer: list[Any] = [
+                    "local-servicebus",
+                    None,
+                    UInt(_MAX_FRAME),
+                    UShort(65_535),
+                    None,
+                    None,
+                    None,
+                    None,
+                    None,
+                    {},
+                ]
                 self._send(0, _OPEN, answer)
             case 0x11:
                 self._sessions[channel] = _Session(channel, next_incoming=fields[1])

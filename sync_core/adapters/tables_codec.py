@@ -177,7 +177,7 @@ def run_columns(run: RunRecord) -> Entity:
         "unchanged": run.unchanged,
         **_listed("held", run.held),
         **_listed("gone", run.gone),
-        **_listed("people_without_account", (encode_key(person) for person in run.people_without_account)),
+        **_listed("people_without_account", (_one_word(person) for person in run.people_without_account)),
         **_chunked("notes", "\n".join(run.notes)),
     }
 
@@ -261,6 +261,10 @@ def _chunked(name: str, text: str) -> Entity:
 
 def _joined(row: Mapping[str, Any], name: str) -> str:
     return "".join(row[f"{name}_{at}"] for at in range(row.get(f"{name}_parts", 0)))
+
+
+def _one_word(text: str) -> str:
+    return encode_key(text).replace(" ", "!20")
 
 
 def _words(row: Mapping[str, Any], name: str) -> tuple[str, ...]:

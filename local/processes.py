@@ -1,0 +1,109 @@
+"""Child processes of the local world: each in a session of its own, ready when it says so, gone when its parent is."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_LAST_LINES = 12
+READY_WITHIN = 60.0
+
+
+class StartFailed(Exception):
+    """A process that did not get ready, with its last words and where the rest of them are."""
+
+
+class Child:
+    """A process whose stderr goes to `log`. `stop_with` is what it wants to hear when it is time to go."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        stop_with: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.name = name
+        self._log = log
+        self._stop_with = stop_with
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def ready_line(self) -> dict[str, Any]:
+        """The first line it prints, which is JSON. Raises StartFailed if it dies or says nothing in time."""
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if selector.select(READY_WITHIN):
+                line = self.process.stdout.readline()
+                if line:
+                    ready: dict[str, Any] = json.loads(line)
+                    return ready
+        self.kill()
+        raise self.failure()
+
+    def failure(self) -> StartFailed:
+        last = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+        return StartFailed("\n".join([f"{self.name} did not start; its log is {self._log}:", *last]))
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self, within: float = 15.0) -> None:
+        if self.alive():
+            self.process.send_signal(self._stop_with)
+            try:
+                self.process.wait(within)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._close()
+
+    def kill(self) -> None:
+        """As a crash would: no goodbye."""
+        if self.alive():
+            self.process.kill()
+            self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+def wait_until(ready: Any, child: Child, within: float = READY_WITHIN) -> None:
+    """Until `ready()` is true. Raises StartFailed if the child dies or the time is up."""
+    give_up = time.monotonic() + within
+    while not ready():
+        if not child.alive() or time.monotonic() > give_up:
+            child.kill()
+            raise child.failure()
+        time.sleep(0.05)
+
+
+def _die_with_parent() -> None:
+    """Linux sends this to a child whose parent is gone, however it went."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

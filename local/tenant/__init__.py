@@ -1,0 +1,1 @@
+"""The simulated Microsoft 365 tenant: Microsoft Graph over HTTP, with its refusals, limits and lag."""

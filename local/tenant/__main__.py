@@ -1,0 +1,51 @@
+"""The simulated tenant as a process: prints its port as one line of JSON when ready, and stops on SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from local.tenant.control import Control
+from local.tenant.server import TenantServer
+
+TENANT_ID = "7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90"
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    server = TenantServer(options.tenant_id, options.state)
+    app = server.app()
+    Control(server).add_to(app)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", options.port).start()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
+    sys.stdout.flush()
+    await stopped.wait()
+    await runner.cleanup()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.tenant", description=__doc__)
+    parser.add_argument("--port", type=int, default=8443, help="0 takes a free one")
+    parser.add_argument("--state", type=Path, help="the file that the tenant is kept in; without one it forgets")
+    parser.add_argument("--tenant-id", default=TENANT_ID)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    try:
+        asyncio.run(_serve(options))
+    except OSError as error:
+        sys.exit(f"the simulated tenant does not start: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""What a tenant holds and what it refuses: users, groups and classes, their nicknames, members and owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+_FORBIDDEN_IN_NICKNAME = set("@()\\/[]\"';:<>, ")
+MEMBERS_PER_PATCH = 20
+
+
+class Refusal(Exception):
+    """An answer other than success, in Graph's words."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+def not_found(id_: str) -> Refusal:
+    return Refusal(404, "Request_ResourceNotFound", f"Resource '{id_}' does not exist or is not available to you.")
+
+
+def bad_request(message: str) -> Refusal:
+    return Refusal(400, "Request_BadRequest", message)
+
+
+@dataclass(slots=True)
+class User:
+    id: str
+    userPrincipalName: str  # noqa: N815  named as Graph names it
+    displayName: str = ""  # noqa: N815
+    mail: str | None = None
+    employeeId: str | None = None  # noqa: N815
+    accountEnabled: bool = True  # noqa: N815
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class Group:
+    """A group; a class if `is_class`. A class's teachers are its owners."""
+
+    id: str
+    displayName: str  # noqa: N815
+    mailNickname: str  # noqa: N815
+    is_class: bool
+    created_at: float
+    description: str | None = None
+    externalId: str | None = None  # noqa: N815
+    externalName: str | None = None  # noqa: N815
+    externalSource: str | None = None  # noqa: N815
+    members: dict[str, None] = field(default_factory=dict)
+    owners: dict[str, None] = field(default_factory=dict)
+    deleted_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of what changed, for the deltas: `what` is user, group, members or owners."""
+
+    what: str
+    id: str
+    person: str = ""
+    added: bool = True
+
+
+class Directory:
+    """One tenant. `remember` is told of every object that changed and every event, before the change is answered."""
+
+    def __init__(self, tenant_id: str, remember: Callable[[dict[str, Any]], None]) -> None:
+        self.tenant_id = tenant_id
+        self.users: dict[str, User] = {}
+        self.groups: dict[str, Group] = {}
+        self.events: list[Event] = []
+        self._remember = remember
+        self._upns: dict[str, str] = {}
+        self._nicknames: dict[str, str] = {}
+
+    def load(self, line: dict[str, Any]) -> None:
+        """Take up one remembered line again."""
+        if "user" in line:
+            self._index_user(User(**line["user"]))
+        elif "group" in line:
+            stored = dict(line["group"])
+            stored["members"] = dict.fromkeys(stored["members"])
+            stored["owners"] = dict.fromkeys(stored["owners"])
+            self._index_group(Group(**stored))
+        else:
+            self.events.append(Event(**line["event"]))
+
+    def lines(self) -> Iterable[dict[str, Any]]:
+        """Everything, as `load` takes it."""
+        yield from ({"user": asdict(user)} for user in self.users.values())
+        yield from ({"group": _stored(group)} for group in self.groups.values())
+        yield from ({"event": asdict(event)} for event in self.events)
+
+    # --- users
+
+    def add_user(self, upn: str, display_name: str, **more: Any) -> User:
+        """The user with this UPN, made or, if there is one, as he is."""
+        known = self._upns.get(upn.lower())
+        if known:
+            return self.users[known]
+        id_ = str(uuid5(NAMESPACE_URL, f"{self.tenant_id}/users/{upn.lower()}/{len(self.users)}"))
+        user = User(id_, upn, display_name, **more)
+        self._save_user(user)
+        return user
+
+    def delete_user(self, user: User) -> None:
+        """His memberships go with him, and the groups' delta does not tell."""
+        user.deleted = True
+        for group in self.groups.values():
+            if user.id in group.members or user.id in group.owners:
+                group.members.pop(user.id, None)
+                group.owners.pop(user.id, None)
+                self._remember({"group": _stored(group)})
+        del self._upns[user.userPrincipalName.lower()]
+        self._save_user(user)
+
+    def user(self, id_or_upn: str) -> User:
+        user = self.users.get(self._upns.get(id_or_upn.lower(), id_or_upn))
+        if user is None or user.deleted:
+            raise not_found(id_or_upn)
+        return user
+
+    # --- groups and classes
+
+    def create_group(self, fields: dict[str, Any], now: float, *, is_class: bool) -> Group:
+        for required in ("displayName", "mailNickname"):
+            if not isinstance(fields.get(required), str) or not fields[required]:
+                raise bad_request(f"A value is required for property '{required}' of resource 'Group'.")
+        self._check_name(fields)
+        self._check_nickname(fields["mailNickname"])
+        id_ = str(uuid5(NAMESPACE_URL, f"{self.tenant_id}/groups/{len(self.groups)}"))
+        extra = ("description", "externalId", "externalName", "externalSource") if is_class else ("description",)
+        more = {name: fields[name] for name in extra if name in fields}
+        group = Group(id_, fields["displayName"], fields["mailNickname"], is_class, now, **more)
+        self._save_group(group, Event("group", id_))
+        return group
+
+    def update_group(self, group: Group, fields: dict[str, Any]) -> None:
+        self._check_name(fields)
+        nickname = fields.get("mailNickname", group.mailNickname)
+        if nickname.lower() != group.mailNickname.lower():
+            self._check_nickname(nickname)
+            del self._nicknames[group.mailNickname.lower()]
+        for name in ("displayName", "mailNickname", "description", "externalId", "externalName", "externalSource"):
+            if name in fields:
+                setattr(group, name, fields[name])
+        self._save_group(group, Event("group", group.id))
+
+    def group(self, id_: str) -> Group:
+        group = self.groups.get(id_)
+        if group is None or group.deleted_at is not None:
+            raise not_found(id_)
+        return group
+
+    def by_nickname(self, nickname: str) -> Group | None:
+        """Soft-deleted ones too: they keep their nickname."""
+        found = self._nicknames.get(nickname.lower())
+        return self.groups[found] if found else None
+
+    def bind_members(self, group: Group, people: list[str]) -> None:
+        """All or nothing."""
+        if len(people) > MEMBERS_PER_PATCH:
+            raise bad_request(f"A maximum of {MEMBERS_PER_PATCH} references can be bound in one request.")
+        for person in people:
+            self.user(person)
+        if len(set(people)) < len(people) or any(person in group.members for person in people):
+            raise bad_request(
+                "One or more added object references already exist for the following modified properties: 'members'."
+            )
+        for person in people:
+            group.members[person] = None
+        self._save_group(group, *(Event("members", group.id, person) for person in people))
+
+    def add(self, group: Group, collection: str, person: str) -> None:
+        """`collection` is members or owners."""
+        user = self.user(person)
+        people: dict[str, None] = getattr(group, collection)
+        if user.id in people:
+            raise bad_request(
+                "One or more added object references already exist for the following modified properties: "
+                f"'{collection}'."
+            )
+        people[user.id] = None
+        self._save_group(group, Event(collection, group.id, user.id))
+
+    def remove(self, group: Group, collection: str, person: str) -> None:
+        people: dict[str, None] = getattr(group, collection)
+        if person not in people:
+            raise not_found(person)
+        if collection == "owners" and len(people) == 1:
+            raise bad_request("The group must have at least one owner, hence this owner cannot be removed.")
+        del people[person]
+        self._save_group(group, Event(collection, group.id, person, added=False))
+
+    def delete_group(self, group: Group, now: float) -> None:
+        group.deleted_at = now
+        self._save_group(group, Event("group", group.id))
+
+    def restore(self, id_: str, now: float) -> Group:
+        group = self.groups.get(id_)
+        if group is None or group.deleted_at is None or now - group.deleted_at > 30 * 86_400:
+            raise not_found(id_)
+        group.deleted_at = None
+        self._save_group(group, Event("group", group.id))
+        return group
+
+    # --- within
+
+    def _check_name(self, fields: dict[str, Any]) -> None:
+        if len(fields.get("displayName", "")) > 256:
+            raise bad_request("Invalid value specified for property 'displayName' of resource 'Group'.")
+
+    def _check_nickname(self, nickname: str) -> None:
+        if len(nickname) > 64 or not nickname.isascii() or _FORBIDDEN_IN_NICKNAME & set(nickname):
+            raise bad_request("Invalid value specified for property 'mailNickname' of resource 'Group'.")
+        if self.by_nickname(nickname):
+            raise bad_request("Another object with the same value for property mailNickname already exists.")
+
+    def _index_user(self, user: User) -> None:
+        self.users[user.id] = user
+        if not user.deleted:
+            self._upns[user.userPrincipalName.lower()] = user.id
+
+    def _index_group(self, group: Group) -> None:
+        before = self.groups.get(group.id)
+        if before:
+            self._nicknames.pop(before.mailNickname.lower(), None)
+        self.groups[group.id] = group
+        self._nicknames[group.mailNickname.lower()] = group.id
+
+    def _save_user(self, user: User) -> None:
+        self._index_user(user)
+        self._remember({"user": asdict(user)})
+        self._log(Event("user", user.id))
+
+    def _save_group(self, group: Group, *events: Event) -> None:
+        self._index_group(group)
+        self._remember({"group": _stored(group)})
+        for event in events:
+            self._log(event)
+
+    def _log(self, event: Event) -> None:
+        self.events.append(event)
+        self._remember({"event": asdict(event)})
+
+
+def _stored(group: Group) -> dict[str, Any]:
+    return asdict(group) | {"members": list(group.members), "owners": list(group.owners)}

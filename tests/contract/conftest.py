@@ -1,0 +1,44 @@
+"""The local world's servers, one of each for the whole session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.azurite import Azurite
+from local.processes import Child
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    folder = tmp_path_factory.mktemp("azurite")
+    running = Azurite(folder / "data", folder / "azurite.log")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def tenant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The simulated tenant's address, without a slash at the end."""
+    log = tmp_path_factory.mktemp("tenant") / "tenant.log"
+    child = Child("tenant", [sys.executable, "-m", "local.tenant", "--port", "0"], log)
+    yield f"http://127.0.0.1:{child.ready_line()['port']}"
+    child.stop()
+
+
+@pytest.fixture(scope="session")
+def bus_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """The Service Bus stand-in's AMQP and status ports."""
+    log = tmp_path_factory.mktemp("bus") / "bus.log"
+    config = str(REPOSITORY / "local" / "Config.json")
+    command = [sys.executable, "-m", "local.servicebus", "--config", config, "--port", "0", "--status-port", "0"]
+    child = Child("Service Bus", command, log)
+    ready = child.ready_line()
+    yield ready["port"], ready["status_port"]
+    child.stop()

@@ -1,0 +1,105 @@
+"""The port Outbox: what is sent is on the queue, in order; from the fake and from Service Bus over the real client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import httpx
+import pytest
+from azure.servicebus.aio import ServiceBusClient
+
+from local.servicebus import connection_string
+from sync_core.adapters.service_bus import ServiceBusOutbox
+from sync_core.events import Cause, Change, ChangeMembers, CreateClass, SyncSchool, encode
+from sync_core.ports import Outbox
+from tests.fakes.memory_outbox import MemoryOutbox
+
+
+@dataclass(slots=True)
+class Subject:
+    """An outbox; `received` takes what is on `class-changes` for a session, `waiting` counts requests not yet due."""
+
+    outbox: Outbox
+    received: Callable[[str], Awaitable[list[bytes]]]
+    waiting: Callable[[], int]
+
+
+@pytest.fixture(params=["memory", "service bus"])
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    if request.param == "memory":
+        memory = MemoryOutbox()
+
+        async def listed(session: str) -> list[bytes]:
+            return [encode(change) for change in memory.changes if change.session == session]
+
+        yield Subject(memory, listed, lambda: sum(at is not None for _, at in memory.requests))
+        return
+    port, status_port = request.getfixturevalue("bus_ports")
+    outbox = ServiceBusOutbox.from_connection_string(connection_string(port))
+
+    async def received(session: str) -> list[bytes]:
+        found: list[bytes] = []
+        async with (
+            ServiceBusClient.from_connection_string(connection_string(port)) as client,
+            client.get_queue_receiver("class-changes", session_id=session) as receiver,
+        ):
+            while messages := await receiver.receive_messages(100, max_wait_time=1):
+                for message in messages:
+                    assert message.content_type == "application/json"
+                    assert message.message_id is not None
+                    found.append(b"".join(bytes(part) for part in message.body))
+                    await receiver.complete_message(message)
+        return found
+
+    def waiting() -> int:
+        queues = httpx.get(f"http://127.0.0.1:{status_port}/status").json()["queues"]
+        return int(queues["sync-requests"]["scheduled"])
+
+    yield Subject(outbox, received, waiting)
+    await outbox.close()
+
+
+def changes(school: str, count: int) -> list[Change]:
+    made: list[Change] = []
+    for number in range(count):
+        where = ("T", school, f"K{number}", "run", Cause.NIGHTLY)
+        made += [CreateClass(*where), ChangeMembers(*where, added=("a",))]
+    return made
+
+
+async def test_the_changes_of_a_class_arrive_in_order(subject: Subject) -> None:
+    school = uuid4().hex
+    await subject.outbox.send_changes(changes(school, 5))
+    found = await subject.received(f"{school}|K3")
+    assert [json.loads(body)["kind"] for body in found] == ["create-class", "change-members"]
+
+
+async def test_sending_the_same_again_is_no_duplicate(subject: Subject) -> None:
+    school = uuid4().hex
+    for _ in range(2):
+        await subject.outbox.send_changes(changes(school, 1))
+    assert len(await subject.received(f"{school}|K0")) == 4
+
+
+async def test_many_and_large_messages_are_split_over_batches(subject: Subject) -> None:
+    school = uuid4().hex
+    people = tuple(str(uuid4()) for _ in range(1000))
+    where = ("T", school, "K0", "run", Cause.NIGHTLY)
+    sent: list[Change] = [ChangeMembers(*where, added=people, removed=(str(number),)) for number in range(20)]
+    await subject.outbox.send_changes(sent)
+    assert await subject.received(f"{school}|K0") == [encode(change) for change in sent]
+
+
+async def test_nothing_to_send_is_nothing_sent(subject: Subject) -> None:
+    await subject.outbox.send_changes([])
+
+
+async def test_a_request_waits_until_it_is_due(subject: Subject) -> None:
+    before = subject.waiting()
+    request = SyncSchool(uuid4().hex, "run", Cause.NIGHTLY)
+    await subject.outbox.send_requests([request], datetime.now(UTC) + timedelta(hours=1))
+    assert subject.waiting() == before + 1

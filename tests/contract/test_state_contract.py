@@ -1,0 +1,233 @@
+"""The port StateStore: the same promises from the tables in memory and from Azure Tables over the real client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from local.azurite import Azurite
+from sync_core.adapters.tables import TableState
+from sync_core.errors import EtagConflict, SyncError
+from sync_core.model import (
+    Account,
+    AccountChanges,
+    AppliedDelta,
+    ClassRecord,
+    Drift,
+    RowError,
+    RunOutcome,
+    RunRecord,
+    SchoolSettings,
+)
+from sync_core.ports import DeltaKind, MessageFault, StateStore
+from tests.builders import NOON, desired, entra_id, entra_ids, settings, synced
+from tests.fakes.memory_state import MemoryState
+
+
+@pytest.fixture(params=["memory", "tables"])
+async def state(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
+    if request.param == "memory":
+        yield MemoryState()
+        return
+    azurite: Azurite = request.getfixturevalue("azurite")
+    tables = TableState.from_connection_string(azurite.connection_string)
+    await tables.ensure_tables()
+    yield tables
+    await tables.close()
+
+
+@pytest.fixture
+def school() -> str:
+    """A school nobody else uses, with an id as schools have them in the worst of feeds."""
+    return f"S/{uuid4().hex}#? é\\%!"
+
+
+async def row(state: StateStore, school: str, key: str) -> ClassRecord:
+    record = await state.class_record(school, key)
+    assert record is not None
+    return record
+
+
+async def test_a_school_is_kept_as_it_was_saved(state: StateStore, school: str) -> None:
+    assert await state.school(school) is None
+    tenant = uuid4().hex
+    saved: SchoolSettings = replace(settings(admins=["a@b.c", "d@e.f"]), school=school, tenant=tenant)
+    await state.save_school(saved)
+    assert await state.school(school) == saved
+    assert await state.schools(tenant) == (saved,)
+    changed = replace(saved, types=frozenset(), admin_owners=())
+    await state.save_school(changed)
+    assert await state.schools(tenant) == (changed,)
+    assert await state.schools("another") == ()
+
+
+async def test_a_row_begins_with_what_is_desired(state: StateStore, school: str) -> None:
+    assert await state.class_record(school, "K1") is None
+    wanted = desired("K1", ["amy", "ben"], ["main"])
+    await state.write_desired(school, [wanted])
+    record = await row(state, school, "K1")
+    assert record == ClassRecord(school, wanted, etag=record.etag)
+
+
+async def test_actual_is_written_whole_and_cleared_whole(state: StateStore, school: str) -> None:
+    wanted = desired("K1", ["amy", "ben"], ["main"])
+    await state.write_desired(school, [wanted])
+    full = replace(
+        synced(wanted),
+        school=school,
+        stale=True,
+        gone=True,
+        error=RowError("code", "words", "remedy"),
+        etag=(await row(state, school, "K1")).etag,
+    )
+    written = await state.write_actual(full)
+    assert await row(state, school, "K1") == written
+    assert replace(written, etag="") == replace(full, etag="")
+    bare = replace(written, actual=None, intent=None, stale=False, gone=False, error=None)
+    cleared = await state.write_actual(bare)
+    assert await row(state, school, "K1") == cleared
+
+
+async def test_nobody_in_it_yet_and_nobody_in_it_are_different(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1")])
+    record = replace(synced(desired("K1")), school=school, etag=(await row(state, school, "K1")).etag)
+    assert record.actual is not None
+    unknown = await state.write_actual(replace(record, actual=replace(record.actual, members=None)))
+    assert (await row(state, school, "K1")) == unknown
+    assert unknown.actual is not None
+    empty = await state.write_actual(replace(unknown, actual=replace(unknown.actual, members=frozenset())))
+    assert (await row(state, school, "K1")) == empty
+
+
+async def test_actual_of_a_row_that_changed_meanwhile_is_refused(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1")])
+    before = await row(state, school, "K1")
+    await state.write_desired(school, [desired("K1", ["amy"])])
+    delta = AppliedDelta("run", "nightly", NOON, created=True)
+    with pytest.raises(EtagConflict):
+        await state.write_actual(replace(before, intent="x"), delta)
+    after = await row(state, school, "K1")
+    assert (after.intent, after.desired) == (None, desired("K1", ["amy"]))
+    assert await state.history(school, "K1") == ()
+    with pytest.raises(EtagConflict):
+        await state.write_actual(replace(after, etag=before.etag))
+
+
+async def test_desired_and_actual_do_not_overwrite_each_other(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1", ["amy", "ben"])])
+    record = replace(synced(desired("K1", ["amy", "ben"])), school=school, etag=(await row(state, school, "K1")).etag)
+    written = await state.write_actual(record)
+    await state.write_desired(school, [desired("K1", ["cleo"])])
+    after = await row(state, school, "K1")
+    assert after.actual == written.actual
+    assert after.desired == desired("K1", ["cleo"])
+
+
+async def test_sets_shrink_and_vanish(state: StateStore, school: str) -> None:
+    crowd = [f"p{number}" for number in range(5000)]
+    await state.write_desired(school, [desired("K1", crowd)])
+    assert (await row(state, school, "K1")).desired.members == entra_ids(crowd)
+    for few in (["amy"], []):
+        await state.write_desired(school, [desired("K1", few)])
+        assert (await row(state, school, "K1")).desired.members == entra_ids(few)
+
+
+async def test_many_rows_come_back_in_order(state: StateStore, school: str) -> None:
+    wanted = [desired(f"K{number:03}", ["amy"]) for number in range(250)]
+    await state.write_desired(school, list(reversed(wanted)))
+    assert [record.desired for record in await state.class_records(school)] == wanted
+    assert await state.class_records("another") == ()
+
+
+async def test_drift_marks_rows_and_passes_over_those_not_there(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1"), desired("K2")])
+    before = await row(state, school, "K1")
+    await state.write_drift(
+        school, [Drift("K1", stale=True), Drift("nowhere", stale=True), Drift("K2", gone=True, stale=False)]
+    )
+    first, second = await state.class_records(school)
+    assert (first.stale, first.gone) == (True, False)
+    assert (second.stale, second.gone) == (False, True)
+    assert first.etag != before.etag
+    assert await state.class_record(school, "nowhere") is None
+
+
+async def test_history_is_kept_in_order_and_apart(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1"), desired("K10")])
+    first = AppliedDelta("run1", "nightly", NOON, True, entra_ids(["amy"]), frozenset(), entra_ids(["main"]))
+    later = AppliedDelta("run2", "admin", NOON + timedelta(seconds=1), members_removed=entra_ids(["amy"]))
+    record = await state.write_actual(await row(state, school, "K1"), first)
+    await state.write_actual(record, later)
+    await state.write_actual(await row(state, school, "K10"), later)
+    assert await state.history(school, "K1") == (first, later)
+    assert await state.history(school, "K10") == (later,)
+
+
+async def test_accounts_come_change_and_go(state: StateStore) -> None:
+    tenant = uuid4().hex
+    people = tuple(Account(entra_id(f"p{number}"), f"p{number}@x.org") for number in range(230))
+    await state.write_accounts(tenant, AccountChanges(True, people, frozenset(), "t"))
+    assert await state.accounts(tenant) == {account.upn: account for account in people}
+    renamed = Account(people[0].id, "new@x.org")
+    await state.write_accounts(tenant, AccountChanges(False, (renamed,), frozenset({people[1].id, "unknown"}), "t"))
+    known = await state.accounts(tenant)
+    assert len(known) == 229
+    assert known["new@x.org"] == renamed
+    assert "p0@x.org" not in known
+    assert "p1@x.org" not in known
+    await state.write_accounts(tenant, AccountChanges(True, people[5:6], frozenset(), "t"))
+    assert await state.accounts(tenant) == {people[5].upn: people[5]}
+    assert await state.accounts("another") == {}
+
+
+async def test_tokens_of_any_length(state: StateStore) -> None:
+    tenant = uuid4().hex
+    assert await state.delta_token(tenant, DeltaKind.GROUPS) is None
+    for token in ("x" * 100_000, "short"):
+        await state.write_delta_token(tenant, DeltaKind.GROUPS, token)
+        assert await state.delta_token(tenant, DeltaKind.GROUPS) == token
+    assert await state.delta_token(tenant, DeltaKind.ACCOUNTS) is None
+
+
+async def test_runs_are_overwritten_and_listed_in_time(state: StateStore, school: str) -> None:
+    second = RunRecord(school, "run2", "nightly", NOON + timedelta(days=1), RunOutcome.REJECTED, notes=("a, b", "c"))
+    first = RunRecord(
+        school=school,
+        run="run1",
+        cause="nightly",
+        at=NOON,
+        outcome=RunOutcome.PLANNED,
+        groups=3,
+        created=("K1",),
+        changed=("K2",),
+        unchanged=1,
+        held=("K3",),
+        gone=("K4",),
+        people_without_account=("a b", "c/d"),
+        notes=("a note",),
+    )
+    for run in (second, replace(first, groups=1), first):
+        await state.write_run(run)
+    assert await state.runs(school) == (first, second)
+
+
+async def test_the_last_fault_of_a_message_is_kept(state: StateStore) -> None:
+    queue = uuid4().hex
+    fault = MessageFault(queue, "run/1.x.0", "S|K", 1, "what", "remedy", NOON)
+    await state.write_message_fault(fault)
+    last = replace(fault, deliveries=2)
+    await state.write_message_fault(last)
+    assert await state.message_faults(queue) == (last,)
+    assert await state.message_faults("another") == ()
+
+
+async def test_a_class_too_large_for_a_row_is_refused_with_its_remedy(azurite: Azurite, school: str) -> None:
+    """Azure refuses it; the emulator would not, so the adapter does."""
+    tables = TableState.from_connection_string(azurite.connection_string)
+    with pytest.raises(SyncError, match="split the group in the MIS"):
+        await tables.write_desired(school, [desired("K1", [f"p{number}" for number in range(15_000)])])
+    await tables.close()
