@@ -39,7 +39,7 @@ async def apply_change(message: func.ServiceBusMessage) -> None:
         await sync.handle_change(decode_change(message.get_body()))
 
 
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
     try:
         sync = await _lazy_app.get()

@@ -37,6 +37,7 @@ class Invoker:
 
     timeout: float | None
     counts: dict[str, Counts] = field(default_factory=dict)
+    _running: set[asyncio.Task[object]] = field(default_factory=set)
 
     async def invoke(self, function: Function, data: Datum, metadata: Mapping[str, Datum]) -> Outcome:
         """Run the function with its trigger's data. A failure is an Outcome; it never raises what the app raised."""
@@ -45,14 +46,16 @@ class Invoker:
         counts.running += 1
         ok = False
         try:
-            # A context of its own per invocation, as each is a task of its own in the worker: the correlation id of
-            # one must not be seen by another.
-            async with asyncio.timeout(self.timeout):
-                ok, returned, _, what, _ = await asyncio.create_task(
-                    invocation_request_native(
-                        invocation, function.function_id, [(function.trigger["name"], data)], dict(metadata)
-                    )
+            # Each is a task of its own, as in the worker: the invocation id lives in the task's context.
+            task = asyncio.create_task(
+                invocation_request_native(
+                    invocation, function.function_id, [(function.trigger["name"], data)], dict(metadata)
                 )
+            )
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            async with asyncio.timeout(self.timeout):
+                ok, returned, _, what, _ = await task
         except TimeoutError:
             what, returned = f"no end within functionTimeout ({self.timeout:g} s)", None
         finally:
@@ -65,3 +68,10 @@ class Invoker:
             # The text of an app's exception may hold personal data; its type does not. The app logs the rest itself.
             _log.warning("%s failed (invocation %s): %s", function.name, invocation, str(what).partition("(")[0])
         return Outcome(ok, returned)
+
+    async def idle(self, grace: float) -> bool:
+        """Wait up to `grace` seconds for what runs; whether all of it ended."""
+        if not self._running:
+            return True
+        _, pending = await asyncio.wait(self._running, timeout=grace)
+        return not pending

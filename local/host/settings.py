@@ -36,7 +36,7 @@ class Settings:
     values: Mapping[str, str]
 
     def resolve(self, text: str, where: str) -> str:
-        """`text` with every %NAME% replaced. StartRefused when a setting is missing; `where` is function and binding."""
+        """Replace every %NAME%; `where` is function and binding. StartRefused when a setting is missing."""
 
         def value(match: re.Match[str]) -> str:
             name = match.group(1)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,8 +36,10 @@ class SystemClock:
 
     async def sleep_until(self, moment: datetime) -> None:
         # In steps, for a machine that was suspended or whose clock was set.
-        while (left := (moment - self.now()).total_seconds()) > 0:
+        left = (moment - self.now()).total_seconds()
+        while left > 0:
             await asyncio.sleep(min(left, 30.0))
+            left = (moment - self.now()).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class TimerMonitor:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(".draft")
         draft.write_text(json.dumps(state), encoding="utf-8")
-        os.replace(draft, self.path)
+        draft.replace(self.path)
 
     def _read(self) -> Mapping[str, dict[str, str]]:
         try:
@@ -90,9 +91,7 @@ def timer_of(function: Function, settings: Settings) -> Timer:
         raise StartRefused(
             f"bad schedule: {error}", function.where, "Write six fields, such as 0 30 1 * * * for 01:30:00 UTC."
         ) from error
-    return Timer(
-        function, schedule, bool(trigger.get("runOnStartup", False)), bool(trigger.get("useMonitor", True))
-    )
+    return Timer(function, schedule, bool(trigger.get("runOnStartup", False)), bool(trigger.get("useMonitor", True)))
 
 
 async def run_timer(timer: Timer, invoker: Invoker, clock: Clock, monitor: TimerMonitor | None) -> None:

@@ -1,0 +1,116 @@
+"""The command line of the local world."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from local.commands import edit, show_tenant, sync, up
+from local.demo import run_demo
+from local.processes import StartFailed
+
+EDITS = {
+    "add-member": "UPN",
+    "remove-member": "UPN",
+    "add-owner": "UPN",
+    "remove-owner": "UPN",
+    "rename": "NAME",
+    "delete": "",
+}
+_WORLD = ".world"
+_EXAMPLES = """examples:
+  python -m local demo
+  python -m local sync --mis path/to/oneroster.zip
+  python -m local edit add-member 7A.class.9164023.2026 somebody@school.onmicrosoft.com
+  python -m local sync --mis path/to/oneroster.zip --out night.json
+  python -m local tenant --json
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their options; this is a contract that other tools rely on."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description="MIS Class Sync on this machine: the real service against a simulated Microsoft 365 tenant.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("up", help="start the world and stay; prints each address")
+    _add_world(command)
+
+    command = commands.add_parser(
+        "sync",
+        help="one nightly sync of a feed, until both queues are drained",
+        description="Runs one nightly sync of the feed in the running world, or in one that is started for it. State lasts "
+        "in the world's folder: the same call after an edit of the CSV is the delta. Exit status: 0 all went well, 1 a "
+        "message was dead-lettered or a school was not planned, 2 the feed, settings or accounts were refused, 3 the "
+        "queues do not drain.",
+    )
+    command.add_argument("--mis", type=Path, required=True, metavar="PATH", help="the feed: a folder or a zip file")
+    command.add_argument(
+        "--school",
+        type=Path,
+        metavar="FILE.json",
+        help="settings for every school of the feed; by default all three group types, no admin owners, the DfE code as "
+        "name identifier, the main teacher as owner, accounts in school.onmicrosoft.com",
+    )
+    command.add_argument(
+        "--accounts",
+        type=Path,
+        metavar="FILE.csv",
+        help="the tenant's accounts (columns userPrincipalName, displayName); by default one for each person in the feed",
+    )
+    command.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures of this run as JSON")
+    _add_world(command)
+
+    command = commands.add_parser("tenant", help="every class of the simulated tenant")
+    command.add_argument("--json", action="store_true", help="as a JSON list, each list in it sorted")
+    _add_world(command)
+
+    command = commands.add_parser("edit", help="what somebody does by hand in Microsoft 365")
+    _add_world(command)
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, operand in EDITS.items():
+        way = actions.add_parser(action, help=f"{action} CLASS {operand}".strip())
+        way.add_argument("nickname", metavar="CLASS", help="the class's mail nickname")
+        if operand:
+            way.add_argument("operand", metavar=operand)
+
+    command = commands.add_parser("demo", help="a school of a thousand pupils over three nights")
+    _add_world(command, default=None)
+    return parser
+
+
+def _add_world(command: argparse.ArgumentParser, default: str | None = _WORLD) -> None:
+    said = f"the world's folder (default {default})" if default else "keep the world in this folder"
+    command.add_argument("--world", type=Path, metavar="DIR", default=Path(default) if default else None, help=said)
+
+
+def main() -> int:
+    options = build_parser().parse_args()
+    console = Console()
+    try:
+        match options.command:
+            case "up":
+                return up(options.world, console)
+            case "sync":
+                return sync(options, console)
+            case "tenant":
+                return show_tenant(options.world, options.json, console)
+            case "edit":
+                operand = getattr(options, "operand", "")
+                return edit(options.world, options.action, options.nickname, operand, EDITS[options.action])
+            case _:
+                return run_demo(options.world, console)
+    except StartFailed as failure:
+        sys.stderr.write(f"{failure}\n")
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

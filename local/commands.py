@@ -1,0 +1,123 @@
+"""What each command does, and the exit status it answers."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from local.nightly import Stuck, run_night
+from local.report import summary
+from local.world import World, tenant_at, world_at
+from sync_core.errors import SnapshotRejected, UnknownSetting
+
+_REFUSED, _STUCK = 2, 3
+
+
+class BadFile(Exception):
+    """A file given on the command line that cannot be used, with its place."""
+
+
+def up(folder: Path, console: Console) -> int:
+    """Start the world and stay until SIGINT or SIGTERM; a Functions host that dies is started again, as Azure would."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    world = World(folder)
+    try:
+        for name, address in asdict(world.start()).items():
+            console.print(f"{name}: {address}", soft_wrap=True, highlight=False)
+        console.print("ready; stop it with Ctrl+C")
+        while not stopped.wait(1.0):
+            if world.host and not world.host.alive():
+                console.print(f"the Functions host died; started again at {world.start_host()}", soft_wrap=True)
+    finally:
+        world.stop()
+    return 0
+
+
+def sync(options: argparse.Namespace, console: Console) -> int:
+    try:
+        values = _read_settings(options.school) if options.school else {}
+        accounts = _read_accounts(options.accounts) if options.accounts else None
+        with world_at(options.world) as addresses:
+            log = options.world.resolve() / "host.jsonl"
+            report = run_night(addresses, log, options.mis, values, accounts)
+    except (SnapshotRejected, UnknownSetting, BadFile) as refusal:
+        sys.stderr.write(f"refused: {refusal}\n")
+        return _REFUSED
+    except Stuck as stuck:
+        sys.stderr.write(f"{stuck}; see {options.world.resolve() / 'host.log'}\n")
+        return _STUCK
+    if options.out:
+        options.out.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    console.print(summary(report), soft_wrap=True, highlight=False)
+    return 0 if report.good else 1
+
+
+def show_tenant(folder: Path, as_json: bool, console: Console) -> int:
+    with tenant_at(folder) as address:
+        classes = httpx.get(f"{address}/_sim/classes", timeout=60).raise_for_status().json()
+    if as_json:
+        sys.stdout.write(json.dumps(classes, indent=2, ensure_ascii=False) + "\n")
+        return 0
+    table = Table(title=f"{len(classes)} classes")
+    for column in ("class", "mail nickname", "owners", "members", ""):
+        table.add_column(column)
+    for listed in classes:
+        counts = (str(len(listed["owners"])), str(len(listed["members"])))
+        table.add_row(listed["displayName"], listed["mailNickname"], *counts, "deleted" if listed["deleted"] else "")
+    console.print(table)
+    return 0
+
+
+def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: str) -> int:
+    wanted = {"action": action, "class": nickname}
+    if operand_name:
+        wanted[operand_name.lower()] = operand
+    with tenant_at(folder) as address:
+        answer = httpx.post(f"{address}/_sim/edit", json=wanted, timeout=60)
+    if answer.is_error:
+        sys.stderr.write(f"refused: {answer.json()['error']} (see: python -m local tenant)\n")
+        return _REFUSED
+    return 0
+
+
+def _read_settings(path: Path) -> Mapping[str, object]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise BadFile(f"{path} is no JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise BadFile(f"{path}: a JSON object with the school's settings is wanted")
+    return values
+
+
+def _read_accounts(path: Path) -> list[tuple[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"userPrincipalName", "displayName"} - set(reader.fieldnames or ())
+            if missing:
+                raise BadFile(f"{path} line 1: no column {', '.join(sorted(missing))}")
+            accounts = []
+            for row in reader:
+                upn = (row["userPrincipalName"] or "").strip()
+                if "@" not in upn:
+                    raise BadFile(f'{path} line {reader.line_num}, column "userPrincipalName": no user principal name')
+                accounts.append((upn, (row["displayName"] or "").strip()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path} cannot be read ({type(error).__name__})") from None
+    return accounts

@@ -1,0 +1,66 @@
+"""`python -m local.host --app DIR`: one app in one process, as a Functions host would run it."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from local.host import log
+from local.host.app_host import AppHost, plan_host, state_file
+from local.host.functions_index import index_app
+from local.host.host_json import load_host_json
+from local.host.refusal import StartRefused
+from local.host.settings import load_settings
+from local.host.timers import SystemClock
+
+_log = logging.getLogger("host")
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    app = options.app.resolve()
+    settings = load_settings(os.environ, options.settings)
+    host_options = load_host_json(app / "host.json")
+    plan = plan_host(index_app(app), settings, host_options)
+    host = AppHost(plan, SystemClock(), state_file(options.state), options.port)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await host.start()
+    sys.stdout.write(json.dumps({"port": host.port, "functions": [each.name for each in plan.functions]}) + "\n")
+    sys.stdout.flush()
+    await stop.wait()
+    _log.info("draining: what runs has %g s", options.grace)
+    if not await host.stop(options.grace):
+        _log.warning("stopped with functions still running; their messages come again")
+        logging.shutdown()
+        # A sync function's thread cannot be stopped, and Python would wait for it for ever.
+        os._exit(1)
+    _log.info("stopped")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
+    parser.add_argument("--app", type=Path, required=True, help="the folder of function_app.py and host.json")
+    parser.add_argument("--port", type=int, default=7071, help="HTTP on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--settings", type=Path, help='a local.settings.json: {"Values": {…}}; the environment wins')
+    parser.add_argument("--log", type=Path, help="also write records there, as JSON lines")
+    parser.add_argument("--state", type=Path, help="a folder that remembers when timers are due, for use_monitor")
+    parser.add_argument("--grace", type=float, default=30.0, help="seconds that running functions get on SIGTERM")
+    options = parser.parse_args()
+    log.configure(options.log)
+    try:
+        asyncio.run(_serve(options))
+    except StartRefused as refusal:
+        sys.stderr.write(f"the host does not start: {refusal}\n")
+        sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"the host does not start: port {options.port}: {error}. Name a free one with --port.\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

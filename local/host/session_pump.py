@@ -1,0 +1,251 @@
+"""The message pump: takes sessions (or a plain queue's messages), runs the function, settles, keeps the lock.
+
+It knows Service Bus only through the protocols below; servicebus_leases.py holds the real client.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from local.host.host_json import ServiceBusOptions
+
+_log = logging.getLogger("host.servicebus")
+_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+# Each pending accept is a connection that the client polls, so an idle queue keeps few of them.
+_FEWEST_ACCEPTS = 2
+
+
+class LeaseLost(Exception):
+    """The lock is gone: somebody else may have the session or the message now."""
+
+
+class NothingWaiting(Exception):
+    """No session had a message within the time that an accept waits."""
+
+
+class BrokerDown(Exception):
+    """The broker is not reachable, or refuses; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A locked message. `metadata` has the host's key names; `received` is what the lease settles it by."""
+
+    body: bytes
+    metadata: Mapping[str, object]
+    received: object = None
+
+    @property
+    def message_id(self) -> object:
+        return self.metadata.get("MessageId")
+
+
+class Lease(Protocol):
+    """One accepted session, or one receiver of a queue without sessions. Used by one task at a time.
+
+    Every call may raise LeaseLost or BrokerDown; times are seconds.
+    """
+
+    @property
+    def sessionful(self) -> bool: ...
+
+    def lock_left(self, delivery: Delivery | None) -> float: ...
+
+    async def receive(self, wait: float) -> Delivery | None: ...
+
+    async def complete(self, delivery: Delivery) -> None: ...
+
+    async def abandon(self, delivery: Delivery) -> None: ...
+
+    async def renew(self, delivery: Delivery | None) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class LeaseSource(Protocol):
+    """Where leases come from. `accept` raises NothingWaiting or BrokerDown."""
+
+    async def accept(self) -> Lease: ...
+
+
+Run = Callable[[Delivery], Awaitable[bool]]
+
+
+@dataclass(slots=True)
+class Desk:
+    """What one worker tells and is told: `busy` while a message is in hand, `closing` when it is to be the last."""
+
+    busy: bool = False
+    closing: bool = False
+
+
+async def serve_lease(lease: Lease, run: Run, options: ServiceBusOptions, desk: Desk) -> None:
+    """Handle one message after the other, until the session stays idle for sessionIdleTimeout or the desk closes.
+
+    Raises LeaseLost or BrokerDown when the lock or the connection goes.
+    """
+    full_lock = lease.lock_left(None)
+    idle_until = time.monotonic() + options.session_idle_timeout
+    while not desk.closing:
+        if lease.sessionful and lease.lock_left(None) < full_lock / 2:
+            await lease.renew(None)
+        wait = idle_until - time.monotonic()
+        if wait <= 0:
+            if lease.sessionful:
+                return
+            idle_until = time.monotonic() + options.session_idle_timeout
+            continue
+        delivery = await lease.receive(min(wait, max(lease.lock_left(None) - full_lock / 2, 0.1)))
+        if delivery is None:
+            continue
+        desk.busy = True
+        try:
+            await _handle(lease, delivery, run, options.max_auto_lock_renewal)
+        finally:
+            desk.busy = False
+        idle_until = time.monotonic() + options.session_idle_timeout
+
+
+async def _handle(lease: Lease, delivery: Delivery, run: Run, longest_renewal: float) -> None:
+    async with _lock_kept(lease, delivery, longest_renewal):
+        ok = await run(delivery)
+    if ok:
+        await lease.complete(delivery)
+    else:
+        await lease.abandon(delivery)
+
+
+@contextlib.asynccontextmanager
+async def _lock_kept(lease: Lease, delivery: Delivery, longest: float) -> AsyncIterator[None]:
+    done = asyncio.Event()
+    renewing = asyncio.create_task(_renew_until(done, lease, delivery, longest))
+    try:
+        yield
+    finally:
+        done.set()
+        # A renewal under way is let through: its answer must not meet the settlement on the same connection.
+        await renewing
+
+
+async def _renew_until(done: asyncio.Event, lease: Lease, delivery: Delivery, longest: float) -> None:
+    end = time.monotonic() + longest
+    full_lock = lease.lock_left(delivery)
+    while True:
+        full_lock = max(full_lock, lease.lock_left(delivery))
+        delay = max(lease.lock_left(delivery) - full_lock / 2, 0.05)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), min(delay, max(end - time.monotonic(), 0.0)))
+        if done.is_set() or time.monotonic() >= end:
+            return
+        try:
+            await lease.renew(delivery)
+        except (LeaseLost, BrokerDown) as error:
+            _log.warning("the lock of message %s could not be renewed: %s", delivery.message_id, error)
+            return
+
+
+@dataclass(slots=True)
+class Pump:
+    """Pumps one queue into one function with up to `workers` leases at once."""
+
+    queue: str
+    source: LeaseSource
+    run: Run
+    options: ServiceBusOptions
+    workers: int
+    _desks: dict[asyncio.Task[None], Desk] = field(default_factory=dict)
+    _failures: int = 0
+    _accepts: "_AcceptGate" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._accepts = _AcceptGate(_FEWEST_ACCEPTS, self.workers)
+
+    def start(self) -> None:
+        for _ in range(self.workers):
+            desk = Desk()
+            self._desks[asyncio.create_task(self._work(desk))] = desk
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing new, let what runs end within `grace` seconds, and stop. What is cut off is redelivered."""
+        for task, desk in self._desks.items():
+            desk.closing = True
+            if not desk.busy:
+                task.cancel()
+        await asyncio.wait(self._desks, timeout=grace)
+        for task in self._desks:
+            task.cancel()
+        await asyncio.gather(*self._desks, return_exceptions=True)
+
+    async def _work(self, desk: Desk) -> None:
+        while not desk.closing:
+            try:
+                lease = await self._accept()
+            except (NothingWaiting, BrokerDown):
+                continue
+            try:
+                await serve_lease(lease, self.run, self.options, desk)
+            except LeaseLost as error:
+                _log.warning("queue %s: a lock was lost, the message comes again: %s", self.queue, error)
+            except BrokerDown as error:
+                self._report_down(error)
+            finally:
+                await lease.close()
+
+    async def _accept(self) -> Lease:
+        async with self._accepts:
+            try:
+                lease = await self.source.accept()
+            except NothingWaiting:
+                self._report_up()
+                self._accepts.shrink()
+                raise
+            except BrokerDown as error:
+                self._report_down(error)
+                self._accepts.shrink()
+                # Within the gate, so that an outage is met by a few callers and not by every worker.
+                await asyncio.sleep(_BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS)) - 1])
+                raise
+            self._report_up()
+            self._accepts.grow()
+            return lease
+
+    def _report_down(self, error: BrokerDown) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            _log.warning("queue %s: the broker is away, trying again until it is back: %s", self.queue, error)
+
+    def _report_up(self) -> None:
+        if self._failures:
+            self._failures = 0
+            _log.info("queue %s: the broker is back", self.queue)
+
+
+class _AcceptGate:
+    """How many accepts may wait at once: doubles with each session found, shrinks with each that finds none."""
+
+    def __init__(self, fewest: int, most: int) -> None:
+        self._fewest = min(fewest, most)
+        self._most = most
+        self._limit = self._fewest
+        self._waiting = 0
+        self._changed = asyncio.Condition()
+
+    async def __aenter__(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._waiting < self._limit)
+            self._waiting += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._waiting -= 1
+        async with self._changed:
+            self._changed.notify_all()
+
+    def grow(self) -> None:
+        self._limit = min(self._limit * 2, self._most)
+
+    def shrink(self) -> None:
+        self._limit = max(self._limit // 2, self._fewest)

@@ -1,0 +1,269 @@
+"""One night in a local world: settings and accounts in, the timer pulled, both queues drained, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local.tenant.__main__ import TENANT_ID
+from local.world import MASTER_KEY, Addresses
+from sync_core.adapters.mis_files import Feed, read_feed
+from sync_core.adapters.tables import TableState
+from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS
+from sync_core.model import RunOutcome, RunRecord, SchoolSettings
+from sync_core.rules import account_name
+from sync_core.school_settings import parse_school_settings
+
+STUCK_AFTER = 120.0
+_POLL = 0.1
+
+
+class Stuck(Exception):
+    """The queues do not drain, with what still lies in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCounts:
+    created: int
+    changed: int
+    unchanged: int
+    held: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolReport:
+    """What the night did to one school; counts of this run."""
+
+    id: str
+    groups: int
+    classes: ClassCounts
+    owners_granted: int
+    members_added: int
+    members_removed: int
+    people_without_account: int
+
+
+@dataclass(frozen=True, slots=True)
+class GraphReport:
+    requests: int
+    writes: int
+    resource_units: int
+    throttled: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReport:
+    """Changes of classes: how many were sent, and what became of them."""
+
+    sent: int
+    applied: int
+    already_so: int
+    dead_lettered: int
+
+
+@dataclass(frozen=True, slots=True)
+class NightReport:
+    """The JSON of --out, and what only people are told: sentences of the runs, and remedies of what was refused."""
+
+    schools: tuple[SchoolReport, ...]
+    graph: GraphReport
+    messages: MessageReport
+    seconds: float
+    notes: tuple[str, ...]
+    rejected: bool
+
+    @property
+    def good(self) -> bool:
+        return not self.rejected and not self.messages.dead_lettered
+
+    def as_json(self) -> dict[str, Any]:
+        whole = asdict(self)
+        return {name: whole[name] for name in ("schools", "graph", "messages", "seconds")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """The world's counters at one moment."""
+
+    queues: Mapping[str, Mapping[str, int]]
+    graph: Mapping[str, int]
+
+
+Progress = Callable[[int, int], None]
+"""Told of the changes settled and sent so far."""
+
+
+def run_night(
+    addresses: Addresses,
+    host_log: Path,
+    feed_path: Path,
+    school_values: Mapping[str, object],
+    accounts: Sequence[tuple[str, str]] | None = None,
+    progress: Progress = lambda settled, sent: None,
+) -> NightReport:
+    """One nightly sync of the feed. `accounts` are (UPN, display name); without them everybody in the feed gets one.
+
+    Raises SnapshotRejected and UnknownSetting before anything is done, Stuck if the queues do not drain.
+    """
+    began = time.monotonic()
+    feed = read_feed(feed_path)
+    settings = [
+        parse_school_settings(
+            school_values, school=snapshot.school, tenant=TENANT_ID, mis_path=str(feed_path.resolve())
+        )
+        for snapshot in feed.snapshots.values()
+    ]
+    asyncio.run(_save(addresses, settings))
+    made = _accounts_of(feed, settings) if accounts is None else accounts
+    users = [{"userPrincipalName": upn, "displayName": name} for upn, name in made]
+    httpx.post(f"{addresses.tenant}/_sim/users", json=users, timeout=60).raise_for_status()
+
+    log_from = host_log.stat().st_size if host_log.exists() else 0
+    before = _count(addresses)
+    key = {"x-functions-key": MASTER_KEY}
+    httpx.post(f"{addresses.host}/admin/functions/nightly_sync", json={"input": ""}, headers=key).raise_for_status()
+    after = _drain(addresses, before, progress)
+    events = _events(host_log, log_from)
+    runs = asyncio.run(_runs(addresses, {settings_.school for settings_ in settings}, events))
+    return _report(runs, events, before, after, time.monotonic() - began)
+
+
+def _accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[tuple[str, str]]:
+    domains = {chosen.school: chosen.account_domain for chosen in settings}
+    upns = {
+        account_name(person, domains[school]): None
+        for school, snapshot in feed.snapshots.items()
+        for person in snapshot.people.values()
+    }
+    upns |= {upn: None for chosen in settings for upn in chosen.admin_owners}
+    return [(upn, upn.partition("@")[0]) for upn in upns if upn]
+
+
+async def _save(addresses: Addresses, settings: Sequence[SchoolSettings]) -> None:
+    state = TableState.from_connection_string(addresses.tables)
+    try:
+        await state.ensure_tables()
+        for chosen in settings:
+            await state.save_school(chosen)
+    finally:
+        await state.close()
+
+
+async def _runs(
+    addresses: Addresses, schools: set[str], events: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, RunRecord | None]]:
+    """The record of this night's run for each school."""
+    ids = {event["run"] for event in events if event["name"] == "tenant.refreshed"}
+    state = TableState.from_connection_string(addresses.tables)
+    try:
+        found = []
+        for school in sorted(schools):
+            runs = [run for run in await state.runs(school) if run.run in ids]
+            found.append((school, runs[-1] if runs else None))
+        return found
+    finally:
+        await state.close()
+
+
+def _count(addresses: Addresses) -> _Counts:
+    queues = httpx.get(f"{addresses.bus_status}/status").raise_for_status().json()["queues"]
+    return _Counts(queues, httpx.get(f"{addresses.tenant}/_sim/stats").raise_for_status().json())
+
+
+def _drain(addresses: Addresses, before: _Counts, progress: Progress) -> _Counts:
+    """Wait until this night's request has come and both queues are empty."""
+    last, changed_at = before, time.monotonic()
+    while True:
+        now = _count(addresses)
+        changes, earlier = now.queues[CLASS_CHANGES], before.queues[CLASS_CHANGES]
+        progress(changes["completed"] - earlier["completed"], changes["sent"] - earlier["sent"])
+        came = now.queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"]
+        left = {name: queue["active"] + queue["locked"] + queue["scheduled"] for name, queue in now.queues.items()}
+        if came and not any(left.values()):
+            return now
+        if now != last:
+            last, changed_at = now, time.monotonic()
+        elif time.monotonic() - changed_at > STUCK_AFTER:
+            raise Stuck(f"nothing has moved for {STUCK_AFTER:.0f} seconds; still queued: {left}")
+        time.sleep(_POLL)
+
+
+def _events(host_log: Path, start: int) -> list[dict[str, Any]]:
+    with host_log.open("rb") as log:
+        log.seek(start)
+        lines = [json.loads(line) for line in log if line.endswith(b"\n")]
+    return [line["event"] for line in lines if "event" in line]
+
+
+def _report(
+    runs: Sequence[tuple[str, RunRecord | None]],
+    events: Sequence[Mapping[str, Any]],
+    before: _Counts,
+    after: _Counts,
+    seconds: float,
+) -> NightReport:
+    spent = {name: after.graph[name] - before.graph[name] for name in GraphReport.__dataclass_fields__}
+    names = [event["name"] for event in events]
+
+    def grown(counter: str, *queues: str) -> int:
+        return sum(after.queues[queue][counter] - before.queues[queue][counter] for queue in queues)
+
+    return NightReport(
+        schools=tuple(_school(school, run, events) for school, run in runs),
+        graph=GraphReport(**spent),
+        messages=MessageReport(
+            sent=grown("sent", CLASS_CHANGES),
+            applied=names.count("change.applied"),
+            already_so=names.count("change.already_so"),
+            dead_lettered=grown("dead_lettered", SYNC_REQUESTS, CLASS_CHANGES),
+        ),
+        seconds=round(seconds, 1),
+        notes=_notes(runs, events),
+        rejected=any(run is None or run.outcome is RunOutcome.REJECTED for _, run in runs),
+    )
+
+
+def _school(school: str, run: RunRecord | None, events: Sequence[Mapping[str, Any]]) -> SchoolReport:
+    ours = [event for event in events if event.get("school") == school]
+    done = [event for event in ours if event["name"] in ("change.applied", "change.refused")]
+    created = {event["class"] for event in done if event["created"]}
+    changed = {event["class"] for event in done if event["name"] == "change.applied"} - created
+    refused = {event["class"] for event in done if event["name"] == "change.refused"}
+    held = set(run.held) if run else set()
+    groups = run.groups if run else 0
+    touched = created | changed | refused | held
+    return SchoolReport(
+        id=school,
+        groups=groups,
+        classes=ClassCounts(len(created), len(changed), max(groups - len(touched), 0), len(held), len(refused)),
+        owners_granted=sum(event["owners_granted"] for event in done),
+        members_added=sum(event["members_added"] for event in done),
+        members_removed=sum(event["members_removed"] for event in done),
+        people_without_account=len(run.people_without_account) if run else 0,
+    )
+
+
+def _notes(runs: Sequence[tuple[str, RunRecord | None]], events: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    notes = []
+    for school, run in runs:
+        if run is None:
+            notes.append(f"school {school} was not planned: see the host's log")
+            continue
+        notes += [f"school {school}: {note}" for note in run.notes]
+        notes += [f"school {school}: class {key} would lose everybody; its removals are held" for key in run.held]
+        notes += [f"school {school}: class {key} is gone from Microsoft 365" for key in run.gone]
+        notes += [f"school {school}: person {person} has no account" for person in run.people_without_account]
+    for event in events:
+        if event["name"] == "change.refused":
+            notes.append(f"school {event['school']}: class {event['class']}: {event['code']} — {event['remedy']}")
+        elif event["name"] == "message.failed":
+            notes.append(f"message {event['message']}, delivery {event['deliveries']}: {event['what']}")
+    return tuple(dict.fromkeys(notes))

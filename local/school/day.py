@@ -1,0 +1,66 @@
+"""A day in the life of the school: pupils change sets, join and leave, teachers change, and a group is new."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
+
+
+@dataclass(frozen=True, slots=True)
+class DayStory:
+    """How much happened."""
+
+    moved: int
+    joined: int
+    left: int
+    teachers_changed: int
+    new_groups: int
+
+
+def a_day_later(data: SchoolData, seed: int = 1) -> tuple[SchoolData, DayStory]:
+    """The school the next evening, and what happened to it."""
+    rng = random.Random(seed)
+    groups = {group.id: group for group in data.groups}
+    sets = [group.id for group in data.groups if not group.homeroom]
+    year_of = {pupil.id: pupil.year for pupil in data.pupils}
+    moved = _move(rng, groups, sets, year_of, wanted=30)
+
+    leavers = {pupil.id for pupil in rng.sample(data.pupils, 4)}
+    joiners = [Somebody(f"N{n:04}", "New", "Pupil", f"NPupil{n}", "", data.pupils[n * 50].year) for n in range(1, 6)]
+    for id_, group in groups.items():
+        groups[id_] = replace(group, pupils=tuple(pupil for pupil in group.pupils if pupil not in leavers))
+    for joiner in joiners:
+        forms = [group for group in groups.values() if group.homeroom and year_of[group.pupils[0]] == joiner.year]
+        groups[forms[0].id] = replace(forms[0], pupils=(*forms[0].pupils, joiner.id))
+
+    for id_ in sets[20:22]:
+        others = [teacher.id for teacher in data.staff if teacher.id not in {s.teacher for s in groups[id_].staff}]
+        groups[id_] = replace(groups[id_], staff=(Staffing(rng.choice(others), True),))
+    fresh = SchoolGroup(
+        "C900", "10A/Ma1 extra", False, (Staffing(data.staff[0].id, True),), groups[sets[3]].pupils[:12]
+    )
+    groups[fresh.id] = fresh
+
+    pupils = (*(pupil for pupil in data.pupils if pupil.id not in leavers), *joiners)
+    story = DayStory(moved, len(joiners), len(leavers), 2, 1)
+    return replace(data, pupils=pupils, groups=tuple(groups.values())), story
+
+
+def _move(
+    rng: random.Random, groups: dict[str, SchoolGroup], sets: list[str], year_of: dict[str, str], wanted: int
+) -> int:
+    """Take pupils out of one set and put them into another of their year. Returns how many."""
+    moved = 0
+    for _ in range(wanted * 20):
+        source, target = groups[rng.choice(sets)], groups[rng.choice(sets)]
+        pupil = rng.choice(source.pupils)
+        same_year = year_of[target.pupils[0]] == year_of[pupil]
+        if source.id != target.id and same_year and pupil not in target.pupils and len(source.pupils) > 5:
+            groups[source.id] = replace(source, pupils=tuple(one for one in source.pupils if one != pupil))
+            groups[target.id] = replace(target, pupils=(*target.pupils, pupil))
+            moved += 1
+        if moved == wanted:
+            break
+    return moved

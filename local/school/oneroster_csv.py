@@ -1,0 +1,152 @@
+"""Writes a generated school as OneRoster 1.1 CSV, the way an MIS exports it in bulk."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from local.school.data import SchoolData, Somebody
+
+_LEADING = ("sourcedId", "status", "dateLastModified")
+_DISTRICT = "TRUST1"
+
+
+def write(data: SchoolData, folder: Path) -> None:
+    """The whole set in `folder`, which is swapped in at once: nobody ever reads half of it."""
+    fresh = folder.with_name(f"{folder.name}.fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    _write_files(data, fresh)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+
+
+def accounts(data: SchoolData, domain: str = "school.onmicrosoft.com") -> list[tuple[str, str]]:
+    """(userPrincipalName, displayName) of everybody."""
+    return [
+        (person.email or f"{person.username}@{domain}", f"{person.given} {person.family}")
+        for person in (*data.staff, *data.pupils)
+    ]
+
+
+def _write_files(data: SchoolData, folder: Path) -> None:
+    year, terms = f"SY{data.starts}", ["Autumn", "Spring", "Summer"]
+    files = ("academicSessions", "classes", "courses", "enrollments", "orgs", "users")
+    absent = ("classResources", "courseResources", "demographics", "lineItems", "resources", "results", "categories")
+    manifest = [("manifest.version", "1.0"), ("oneroster.version", "1.1")]
+    manifest += [(f"file.{name}", "bulk") for name in files] + [(f"file.{name}", "absent") for name in absent]
+    _table(folder / "manifest.csv", ("propertyName", "value"), manifest)
+    _records(
+        folder / "orgs.csv",
+        ("name", "type", "identifier", "parentSourcedId"),
+        [
+            (_DISTRICT, "Highfield Trust", "district", "", ""),
+            (data.id, data.name, "school", data.dfe_code, _DISTRICT),
+        ],
+    )
+    starts = (f"{data.starts}-09-01", f"{data.starts + 1}-01-05", f"{data.starts + 1}-04-20")
+    ends = (f"{data.starts}-12-18", f"{data.starts + 1}-03-27", f"{data.starts + 1}-07-21")
+    named = str(data.starts + 1)
+    _records(
+        folder / "academicSessions.csv",
+        ("title", "type", "startDate", "endDate", "parentSourcedId", "schoolYear"),
+        [
+            (year, f"{data.starts}/{named[2:]}", "schoolYear", starts[0], f"{named}-08-31", "", named),
+            *(
+                (f"{year}-{term}", term, "term", start, end, year, named)
+                for term, start, end in zip(terms, starts, ends, strict=True)
+            ),
+        ],
+    )
+    _records(
+        folder / "courses.csv",
+        ("schoolYearSourcedId", "title", "courseCode", "grades", "orgSourcedId", "subjects", "subjectCodes"),
+        [("COURSE1", year, "Everything", "ALL", "", data.id, "", "")],
+    )
+    _records(
+        folder / "classes.csv",
+        (
+            "title",
+            "grades",
+            "courseSourcedId",
+            "classCode",
+            "classType",
+            "location",
+            "schoolSourcedId",
+            "termSourcedIds",
+            "subjects",
+            "subjectCodes",
+            "periods",
+        ),
+        [
+            (
+                group.id,
+                group.title,
+                "",
+                "COURSE1",
+                "",
+                "homeroom" if group.homeroom else "scheduled",
+                "",
+                data.id,
+                ",".join(f"{year}-{term}" for term in terms),
+                "",
+                "",
+                "",
+            )
+            for group in data.groups
+        ],
+    )
+    _records(
+        folder / "users.csv",
+        (
+            "enabledUser",
+            "orgSourcedIds",
+            "role",
+            "username",
+            "userIds",
+            "givenName",
+            "familyName",
+            "middleName",
+            "identifier",
+            "email",
+            "sms",
+            "phone",
+            "agentSourcedIds",
+            "grades",
+            "password",
+        ),
+        [_user(data, person, "teacher") for person in data.staff]
+        + [_user(data, person, "student") for person in data.pupils],
+    )
+    enrolments = []
+    for group in data.groups:
+        for staffing in group.staff:
+            enrolments.append((group.id, staffing.teacher, "teacher", str(staffing.primary).lower()))
+        enrolments += [(group.id, pupil, "student", "false") for pupil in group.pupils]
+    _records(
+        folder / "enrollments.csv",
+        ("classSourcedId", "schoolSourcedId", "userSourcedId", "role", "primary", "beginDate", "endDate"),
+        [
+            (f"E-{class_id}-{person}", class_id, data.id, person, role, primary, "", "")
+            for class_id, person, role, primary in enrolments
+        ],
+    )
+
+
+def _user(data: SchoolData, person: Somebody, role: str) -> tuple[str, ...]:
+    names = (person.username, "", person.given, person.family, "", person.id, person.email)
+    return (person.id, "true", data.id, role, *names, "", "", "", person.year, "")
+
+
+def _records(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows are the id and the cells of `columns`; bulk files leave status and date empty."""
+    _table(path, (*_LEADING, *columns), ((row[0], "", "", *row[1:]) for row in rows))
+
+
+def _table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

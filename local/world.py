@@ -1,0 +1,169 @@
+"""The whole local world in one folder: Azurite, the Service Bus stand-in, the simulated tenant, the Functions host."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from local.azurite import Azurite
+from local.processes import Child, StartFailed
+from local.servicebus import connection_string
+from local.tenant.__main__ import TENANT_ID
+from local.tenant.server import IDENTITY_HEADER
+
+REPOSITORY = Path(__file__).parents[1]
+MASTER_KEY = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the parts of a running world are; `supervisor` is the process that keeps them."""
+
+    supervisor: int
+    tenant: str
+    bus_status: str
+    service_bus: str
+    tables: str
+    host: str
+
+
+class World:
+    """A world that this process starts, keeps and stops. Raises StartFailed where one runs in the folder already."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock: IO[str] | None = None
+        self._azurite = Azurite(self.folder / "azurite", self.folder / "azurite.log")
+        self._bus: Child | None = None
+        self._tenant: Child | None = None
+        self.host: Child | None = None
+        self._settings: dict[str, str] = {}
+        self.addresses: Addresses | None = None
+
+    def start(self) -> Addresses:
+        """All four processes; returns when the host takes messages."""
+        self._take_lock()
+        try:
+            self._bus = self._spawn("servicebus", "--config", str(REPOSITORY / "local" / "Config.json"))
+            self._tenant = self._spawn("tenant", "--state", str(self.folder / "tenant.jsonl"))
+            self._azurite.start()
+            bus, tenant = self._bus.ready_line(), f"http://127.0.0.1:{self._tenant.ready_line()['port']}"
+            self._settings = {
+                "TENANT_ID": TENANT_ID,
+                "SYNC_SCHEDULE": "0 0 2 * * *",
+                "SYNC_WINDOW_MINUTES": "0",
+                "GRAPH_BASE_URL": f"{tenant}/v1.0",
+                "STATE_TABLES_CONNECTION": self._azurite.connection_string,
+                "ServiceBusConnection": connection_string(bus["port"]),
+                "IDENTITY_ENDPOINT": f"{tenant}/msi/token",
+                "IDENTITY_HEADER": IDENTITY_HEADER,
+                "LOCAL_MASTER_KEY": MASTER_KEY,
+            }
+            host = self.start_host()
+            self.addresses = Addresses(
+                supervisor=os.getpid(),
+                tenant=tenant,
+                bus_status=f"http://127.0.0.1:{bus['status_port']}",
+                service_bus=self._settings["ServiceBusConnection"],
+                tables=self._azurite.connection_string,
+                host=host,
+            )
+        except BaseException:
+            self.stop()
+            raise
+        self._announce()
+        return self.addresses
+
+    def start_host(self) -> str:
+        """The Functions host's address; also after it died."""
+        settings = self.folder / "local.settings.json"
+        settings.write_text(json.dumps({"IsEncrypted": False, "Values": self._settings}, indent=2), encoding="utf-8")
+        log = ("--settings", str(settings), "--log", str(self.folder / "host.jsonl"))
+        self.host = self._spawn("host", "--app", str(REPOSITORY), *log)
+        address = f"http://127.0.0.1:{self.host.ready_line()['port']}"
+        if self.addresses:
+            self.addresses = Addresses(**{**asdict(self.addresses), "host": address})
+            self._announce()
+        return address
+
+    def stop(self) -> None:
+        for child in (self.host, self._bus, self._tenant):
+            if child:
+                child.stop()
+        self._azurite.stop()
+        (self.folder / "world.json").unlink(missing_ok=True)
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def _spawn(self, name: str, *options: str) -> Child:
+        ports = ("--port", "0", "--status-port", "0") if name == "servicebus" else ("--port", "0")
+        environment = {"PYTHONPATH": str(REPOSITORY)}
+        command = [sys.executable, "-m", f"local.{name}", *options, *ports]
+        return Child(name, command, self.folder / f"{name}.log", environment)
+
+    def _announce(self) -> None:
+        assert self.addresses
+        fresh = self.folder / "world.fresh"
+        fresh.write_text(json.dumps(asdict(self.addresses), indent=2), encoding="utf-8")
+        fresh.replace(self.folder / "world.json")
+
+    def _take_lock(self) -> None:
+        self._lock = (self.folder / "lock").open("w", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            self._lock = None
+            raise StartFailed(
+                f"a world is starting or running in {self.folder}: wait for it, or choose another --world"
+            ) from None
+
+
+def running_world(folder: Path) -> Addresses | None:
+    """The world that runs in `folder`, if its keeper is alive; what a crash left behind does not count."""
+    try:
+        addresses = Addresses(**json.loads((folder / "world.json").read_text(encoding="utf-8")))
+        os.kill(addresses.supervisor, 0)
+    except (OSError, ValueError, TypeError):
+        return None
+    return addresses
+
+
+@contextlib.contextmanager
+def world_at(folder: Path) -> Iterator[Addresses]:
+    """The running world in `folder`, or one that is started now and stopped at the end."""
+    running = running_world(folder)
+    if running:
+        yield running
+        return
+    world = World(folder)
+    try:
+        yield world.start()
+    finally:
+        world.stop()
+
+
+@contextlib.contextmanager
+def tenant_at(folder: Path) -> Iterator[str]:
+    """The simulated tenant's address, with nothing else started than the tenant if no world runs."""
+    running = running_world(folder)
+    if running:
+        yield running.tenant
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    state = str(folder.resolve() / "tenant.jsonl")
+    command = [sys.executable, "-m", "local.tenant", "--port", "0", "--state", state]
+    child = Child("tenant", command, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
+    try:
+        yield f"http://127.0.0.1:{child.ready_line()['port']}"
+    finally:
+        child.stop()
