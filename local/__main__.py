@@ -46,24 +46,24 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "sync",
         help="one nightly sync of a feed, until both queues are drained",
-        description="Runs one nightly sync of the feed in the running world, or in one that is started for it. State lasts "
-        "in the world's folder: the same call after an edit of the CSV is the delta. Exit status: 0 all went well, 1 a "
-        "message was dead-lettered or a school was not planned, 2 the feed, settings or accounts were refused, 3 the "
-        "queues do not drain.",
+        description="Runs one nightly sync of the feed in the running world, or in one that is started for it. State "
+        "lasts in the world's folder: the same call after an edit of the CSV is the delta. Exit status: 0 all went "
+        "well, 1 a message was dead-lettered or a school was not planned, 2 the feed, settings or accounts were "
+        "refused, 3 the queues do not drain.",
     )
     command.add_argument("--mis", type=Path, required=True, metavar="PATH", help="the feed: a folder or a zip file")
     command.add_argument(
         "--school",
         type=Path,
         metavar="FILE.json",
-        help="settings for every school of the feed; by default all three group types, no admin owners, the DfE code as "
-        "name identifier, the main teacher as owner, accounts in school.onmicrosoft.com",
+        help="settings for every school of the feed; by default all three group types, no admin owners, the DfE code "
+        "as name identifier, the main teacher as owner, accounts in school.onmicrosoft.com",
     )
     command.add_argument(
         "--accounts",
         type=Path,
         metavar="FILE.csv",
-        help="the tenant's accounts (columns userPrincipalName, displayName); by default one for each person in the feed",
+        help="the tenant's accounts (columns userPrincipalName, displayName); by default one for each person in it",
     )
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures of this run as JSON")
     _add_world(command)
@@ -93,7 +93,7 @@ def _add_world(command: argparse.ArgumentParser, default: str | None = _WORLD) -
 
 def main() -> int:
     options = build_parser().parse_args()
-    console = Console()
+    console = Console(soft_wrap=True)
     try:
         match options.command:
             case "up":

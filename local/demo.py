@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from local.expectation import ByHand, differences, expected_classes
 from local.nightly import NightReport, run_night
-from local.report import Night, nights_table
+from local.report import PLAIN_SCRIPT, Night, nights_table
 from local.school.data import SchoolData
 from local.school.day import a_day_later
 from local.school.generate import generate
@@ -89,6 +89,7 @@ def run_demo(folder: Path | None, console: Console) -> int:
         if folder is None:
             shutil.rmtree(home, ignore_errors=True)
     console.print(nights_table(demonstration.nights))
+    console.print(PLAIN_SCRIPT)
     for fault in demonstration.faults[:40]:
         console.print(f"[red]{fault}[/red]", highlight=False)
     if demonstration.faults:
@@ -111,9 +112,9 @@ def _three_nights(demonstration: _Demonstration) -> None:
     demonstration.by_hand("add-owner", owned, upn=helper)
     demonstration.by_hand("rename", renamed, name="Our lovely form")
     console.print(
-        f"A day: {story.moved} pupils change sets, {story.joined} join, {story.left} leave, {story.teachers_changed} groups "
-        f"get another teacher, {story.new_groups} group is new; by hand in Microsoft 365: a member added to {strayed}, "
-        f"an owner to {owned}, {renamed} renamed"
+        f"A day: {story.moved} pupils change sets, {story.joined} join, {story.left} leave, "
+        f"{story.teachers_changed} groups get another teacher, {story.new_groups} group is new.\n"
+        f"By hand in Microsoft 365: a member added to {strayed}, an owner to {owned}, {renamed} renamed."
     )
     lasting = ByHand({owned: frozenset({helper.lower()})}, {renamed: "Our lovely form"})
     # Owners whom we granted stay owners when they leave the group; who they were stands in the tenant before the night.

@@ -94,8 +94,9 @@ def _compare(alike: Sequence[ExpectedClass], candidates: Sequence[Mapping[str, A
     shown = by_hand.names.get(nickname, alike[0].shown)
     found = [] if listed["displayName"] == shown else [f"{nickname}: is called {listed['displayName']}, not {shown}"]
     found += _who(nickname, "owner", _people(listed, "owners"), owners)
-    members = _people(listed, "members") - by_hand.owners.get(nickname, frozenset())
-    return found + _who(nickname, "member", members, alike[0].members | alike[0].owners)
+    wanted = alike[0].members | alike[0].owners
+    members = _people(listed, "members") - (owners - wanted)
+    return found + _who(nickname, "member", members, wanted)
 
 
 def _who(nickname: str, role: str, have: frozenset[str], want: frozenset[str]) -> list[str]:

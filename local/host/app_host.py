@@ -1,6 +1,7 @@
 """The running host: wires the indexed functions to timers, HTTP and pumps, and takes it all down again."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +21,8 @@ from local.host.session_pump import Delivery, Pump
 from local.host.settings import Connection, Settings
 from local.host.timers import Clock, Timer, TimerMonitor, fire, run_timer, timer_of
 
-_SETTLE_SECONDS = 2.0
+_SETTLE_SECONDS = 1.0
+_CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,9 @@ class AppHost:
         if self._runner is not None:
             await self._runner.cleanup()
         for client in self._clients.values():
-            await client.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await client.close()
         if ended:
             stop_threadpool_executor()
         return ended

@@ -17,6 +17,7 @@ _log = logging.getLogger("host.servicebus")
 _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 # Each pending accept is a connection that the client polls, so an idle queue keeps few of them.
 _FEWEST_ACCEPTS = 2
+_CANCEL_AGAIN_SECONDS = 2.0
 
 
 class LeaseLost(Exception):
@@ -158,6 +159,7 @@ class Pump:
     options: ServiceBusOptions
     workers: int
     _desks: dict[asyncio.Task[None], Desk] = field(default_factory=dict)
+    _closing: set[asyncio.Task[None]] = field(default_factory=set)
     _failures: int = 0
     _accepts: "_AcceptGate" = field(init=False)
 
@@ -171,14 +173,21 @@ class Pump:
 
     async def drain(self, grace: float) -> None:
         """Take nothing new, let what runs end within `grace` seconds, and stop. What is cut off is redelivered."""
-        for task, desk in self._desks.items():
+        end = time.monotonic() + grace
+        for desk in self._desks.values():
             desk.closing = True
-            if not desk.busy:
-                task.cancel()
-        await asyncio.wait(self._desks, timeout=grace)
+        waiting = set(self._desks)
+        while waiting and time.monotonic() < end:
+            for task in waiting:
+                if not self._desks[task].busy:
+                    task.cancel()
+            # Again and again: on Python 3.11 a wait_for inside the client can swallow a cancellation.
+            timeout = min(_CANCEL_AGAIN_SECONDS, max(end - time.monotonic(), 0.0))
+            _, waiting = await asyncio.wait(waiting, timeout=timeout)
         for task in self._desks:
             task.cancel()
         await asyncio.gather(*self._desks, return_exceptions=True)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _work(self, desk: Desk) -> None:
         while not desk.closing:
@@ -193,7 +202,10 @@ class Pump:
             except BrokerDown as error:
                 self._report_down(error)
             finally:
-                await lease.close()
+                # The client takes about a second to hang up; the next session need not wait for that.
+                closing = asyncio.create_task(lease.close())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
 
     async def _accept(self) -> Lease:
         async with self._accepts:

@@ -20,7 +20,7 @@ _EXPIRED = {"syncStateNotFound", "syncStateInvalid", "resyncRequired"}
 
 
 class GraphTenant:
-    """Implements the port Tenant. Delta tokens are Graph's own links."""
+    """Implements the port Tenant. Delta tokens are Graph's own links below the base URL."""
 
     def __init__(self, wire: GraphWire) -> None:
         self._wire = wire
@@ -120,7 +120,7 @@ class GraphTenant:
             page = await self._wire.get(link)
             objects.extend(page["value"])
             if "@odata.deltaLink" in page:
-                return objects, page["@odata.deltaLink"]
+                return objects, self._wire.relative(page["@odata.deltaLink"])
             link = page["@odata.nextLink"]
 
 

@@ -46,6 +46,10 @@ class GraphWire:
         self._places = asyncio.Semaphore(CONCURRENT_REQUESTS)
         self._open_at: datetime | None = None
 
+    def relative(self, link: str) -> str:
+        """One of Graph's own links without the base URL, to be kept whatever the way to Graph is tomorrow."""
+        return link.removeprefix(self._adapter.base_url)
+
     async def get(self, path: str) -> dict[str, Any]:
         """`path` below the base URL, or a whole URL as Graph's own links are."""
         answer: dict[str, Any] = await self._send(Method.GET, path, None, repeatable=True)
