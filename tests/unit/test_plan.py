@@ -140,6 +140,7 @@ def drift_of(record: ClassRecord, *changes: GroupChange, full: bool = False) -> 
         (GroupChange(CLASS, None, members_removed=entra_ids(["amy"])), True),
         (GroupChange(CLASS, None, members_added=entra_ids(["amy"]), members_removed=entra_ids(["amy"])), True),
         (GroupChange(CLASS, None, owners_removed=entra_ids(["main"])), True),
+        (GroupChange(CLASS, None, owners_removed=entra_ids(["an owner by hand"])), True),
         (GroupChange("another", None, members_added=entra_ids(["by hand"])), False),
     ],
 )
