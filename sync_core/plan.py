@@ -134,7 +134,7 @@ def _foreign_touch(desired: DesiredClass, change: GroupChange) -> bool:
 def _contradicts(record: ClassRecord, change: GroupChange, full: bool) -> bool:
     """Only what agrees with `actual` and `desired` is an echo: an apply may be on its way from one to the other.
 
-    No removal of an owner is an echo; and if he was an owner made by hand, his membership, tolerated so far, is a stray.
+    No removal of an owner is an echo; and if he was one by hand, his membership, tolerated so far, is a stray.
     """
     assert record.actual is not None
     members = record.actual.members or frozenset()
