@@ -1,0 +1,1 @@
+"""MIS feeds: how they are read, and how bad ones are refused."""

@@ -1,0 +1,155 @@
+"""Bad input, a row each: what is wrong with the feed, and the place and remedy that an admin reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sync_core.adapters.mis_files import read_feed
+from sync_core.errors import SnapshotRejected
+from tests.mis import feeds
+
+Change = tuple[Callable[[], feeds.Feed], str, str, str]
+
+ROSTER, V2, V1 = feeds.oneroster, feeds.sds_v2, feeds.sds_v1
+
+# feed, file, what stands there, what stands there instead, words that must be read
+TABLE = [
+    (ROSTER, "users.csv", "p2,,,", "p1,,,", 'users.csv line 3, column "sourcedId": id p1 stands already on line 2'),
+    (ROSTER, "users.csv", "p2,,,", ",,,", 'users.csv line 3, column "sourcedId": is empty'),
+    (ROSTER, "users.csv", "sourcedId,status", "SourcedId,status", 'users.csv line 1: no column "sourcedId"'),
+    (ROSTER, "users.csv", "email,grades", "email,email", 'users.csv line 1: column "email" is there twice'),
+    (ROSTER, "users.csv", "p2,,,true,", "p2,,,", "users.csv line 3: 12 columns instead of 13"),
+    (ROSTER, "users.csv", ",S1,student,APupil", ",S9,student,APupil", "org S9 is not in orgs.csv"),
+    (ROSTER, "users.csv", "Ben,Pupil", 'Ben,"Pupil', "users.csv line 3: torn or badly quoted"),
+    (ROSTER, "users.csv", "Ben", "B\0n", "users.csv line 3: holds a NUL character"),
+    (ROSTER, "users.csv", "p1,,,", "p1,maybe,,", 'column "status": is neither active nor tobedeleted'),
+    (ROSTER, "classes.csv", "scheduled", "choir", 'classes.csv line 2, column "classType"'),
+    (ROSTER, "classes.csv", "10A/Ma1", "", 'classes.csv line 2, column "title": is empty'),
+    (ROSTER, "classes.csv", "homeroom,S1", "homeroom,S2", "school S2 is not in orgs.csv"),
+    (ROSTER, "classes.csv", "homeroom,S1", "homeroom,D1", "school D1 is not in orgs.csv"),
+    (ROSTER, "classes.csv", '"T1,T2"', "T9", "session T9 is not in academicSessions.csv"),
+    (ROSTER, "classes.csv", '"T1,T2"', "", 'column "termSourcedIds": is empty'),
+    (ROSTER, "enrollments.csv", "E3,,,C1", "E3,,,C9", 'enrollments.csv line 4, column "classSourcedId": class C9'),
+    (ROSTER, "enrollments.csv", "S1,p1,student", "S1,p9,student", 'line 4, column "userSourcedId": user p9'),
+    (ROSTER, "enrollments.csv", "p1,student", "p1,pupil", 'enrollments.csv line 4, column "role"'),
+    (ROSTER, "enrollments.csv", "teacher,true", "teacher,yes", 'enrollments.csv line 3, column "primary"'),
+    (ROSTER, "academicSessions.csv", "2026-09-01,2027", "1/9/2026,2027", 'line 2, column "startDate": is not a date'),
+    (ROSTER, "academicSessions.csv", "2026-12-18,Y1", "2026-12-18,Y9", "session Y9 is not in the file"),
+    (ROSTER, "manifest.csv", "file.users,bulk", "file.users,delta", 'manifest.csv says that users.csv is "delta"'),
+    (ROSTER, "manifest.csv", "file.users,bulk", "file.users,absent", 'manifest.csv says that users.csv is "absent"'),
+    (ROSTER, "manifest.csv", "version,1.1", "version,1.2", "manifest.csv says OneRoster 1.2"),
+    (V2, "classes.csv", "orgSourcedId,title", "orgsourcedid,title", 'classes.csv line 1: no column "orgSourcedId"'),
+    (V2, "classes.csv", "C1,O1", "C1,O9", "org O9 is not in orgs.csv"),
+    (V2, "classes.csv", "T2,", "T9,", "session T9 is not in academicSessions.csv"),
+    (V2, "roles.csv", "t1,O1,prof", "t9,O1,prof", 'roles.csv line 3, column "userSourcedId": user t9'),
+    (V2, "enrollments.csv", "C1,t2", "C9,t2", "class C9 is not in classes.csv"),
+    (V2, "enrollments.csv", "p1,student", "p1,", 'enrollments.csv line 2, column "role": is empty'),
+    (V1, "Section.csv", "9/1/2026,Active", "2026-09-01,Active", 'Section.csv line 2, column "Term StartDate"'),
+    (V1, "Section.csv", "C1,1234567", "C1,7654321", "school 7654321 is not in School.csv"),
+    (V1, "Student.csv", "1,1234567,AP", "1,7654321,AP", "school 7654321 is not in School.csv"),
+    (V1, "StudentEnrollment.csv", "C1,1", "C9,1", "section C9 is not in Section.csv"),
+    (V1, "TeacherRoster.csv", "C1,2", "C1,9", "teacher 9 is not in Teacher.csv"),
+]
+
+
+@pytest.mark.parametrize(("feed", "file", "before", "instead", "words"), TABLE)
+def test_a_bad_feed_is_refused_with_place_and_remedy(
+    feed: Callable[[], feeds.Feed], file: str, before: str, instead: str, words: str, tmp_path: Path
+) -> None:
+    files = feed()
+    assert before in files[file]
+    files[file] = files[file].replace(before, instead, 1)
+    with pytest.raises(SnapshotRejected) as caught:
+        read_feed(feeds.write(files, tmp_path))
+    assert words in caught.value.what
+    assert caught.value.remedy
+    assert not any(private in str(caught.value) for private in ("Anne", "Ben", "APupil", "ben@else.org", "secret"))
+
+
+@pytest.mark.parametrize("feed", [ROSTER, V2, V1])
+def test_every_file_is_missed_by_name(feed: Callable[[], feeds.Feed], tmp_path: Path) -> None:
+    for name in feed():
+        files = feed()
+        del files[name]
+        with pytest.raises(SnapshotRejected) as caught:
+            read_feed(feeds.write(files, tmp_path / name))
+        assert name in caught.value.what or "unknown format" in caught.value.what
+
+
+def test_broken_encoding_names_line_and_byte(tmp_path: Path) -> None:
+    feeds.write(feeds.sds_v1(), tmp_path)
+    (tmp_path / "Student.csv").write_bytes(b"ID,School DfE Number,Username\n1,1234567,Andr\xe9\n")
+    with pytest.raises(SnapshotRejected, match="line 2, byte 15: not UTF-8 — export the feed as UTF-8"):
+        read_feed(tmp_path)
+
+
+def test_an_empty_file_has_not_even_a_header(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotRejected, match="is empty, without even a header"):
+        read_feed(feeds.write(feeds.sds_v2() | {"orgs.csv": ""}, tmp_path))
+
+
+def test_a_feed_of_headers_alone_has_no_school(tmp_path: Path) -> None:
+    headers = {name: text.splitlines()[0] + "\n" for name, text in feeds.sds_v2().items()}
+    with pytest.raises(SnapshotRejected, match="no school with a group"):
+        read_feed(feeds.write(headers, tmp_path))
+
+
+def test_sessions_of_two_school_years_are_refused(tmp_path: Path) -> None:
+    files = feeds.oneroster()
+    files["academicSessions.csv"] += "Y2,,,2027/28,schoolYear,2027-09-01,2028-08-31,,2028\n"
+    files["classes.csv"] = files["classes.csv"].replace('"T1,T2"', '"T1,Y2"')
+    with pytest.raises(SnapshotRejected, match="sessions are of different school years"):
+        read_feed(feeds.write(files, tmp_path))
+
+
+def test_an_unknown_format_names_what_was_found_and_what_is_read(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotRejected) as caught:
+        read_feed(feeds.write({"pupils.csv": "a,b\n"}, tmp_path))
+    assert "pupils.csv" in caught.value.what
+    assert "OneRoster 1.1 CSV" in caught.value.remedy
+
+
+def test_the_american_form_of_sds_v1_is_told_apart(tmp_path: Path) -> None:
+    files = feeds.sds_v1()
+    files["School.csv"] = "SIS ID,Name\n1,A\n"
+    with pytest.raises(SnapshotRejected, match="not in its UK form"):
+        read_feed(feeds.write(files, tmp_path))
+
+
+def test_all_faults_are_named_at_once_but_not_endlessly(tmp_path: Path) -> None:
+    files = feeds.oneroster()
+    files["enrollments.csv"] += "".join(f"X{number},,,C9,S1,p1,student,\n" for number in range(30))
+    with pytest.raises(SnapshotRejected) as caught:
+        read_feed(feeds.write(files, tmp_path))
+    assert caught.value.what.count("class C9") == 10
+    assert caught.value.what.endswith("and 20 more")
+
+
+def test_a_feed_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotRejected, match="there is no feed at"):
+        read_feed(tmp_path / "nowhere")
+
+
+def test_torn_zips(tmp_path: Path) -> None:
+    whole = feeds.write_zip(feeds.sds_v1(), tmp_path / "whole.zip").read_bytes()
+    for cut in (0, 10, len(whole) // 2, len(whole) - 30):
+        torn = tmp_path / f"torn{cut}.zip"
+        torn.write_bytes(whole[:cut])
+        with pytest.raises(SnapshotRejected, match="is no whole zip file"):
+            read_feed(torn)
+    damaged = bytearray(whole)
+    damaged[60] ^= 0xFF
+    (tmp_path / "damaged.zip").write_bytes(bytes(damaged))
+    with pytest.raises(SnapshotRejected):
+        read_feed(tmp_path / "damaged.zip")
+
+
+def test_a_file_twice_in_a_zip(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotRejected, match="is there twice"):
+        read_feed(feeds.write_zip(feeds.sds_v1() | {"school.CSV": "x\n"}, tmp_path / "twice.zip"))
+    spread = {**feeds.sds_v1(), "more/School.csv": "x\n"}
+    with pytest.raises(SnapshotRejected, match="more than one folder"):
+        read_feed(feeds.write_zip(spread, tmp_path / "spread.zip"))

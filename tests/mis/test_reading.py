@@ -1,0 +1,128 @@
+"""How each format is read: schools, groups, years, people, main teachers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sync_core.adapters.mis_files import ONEROSTER, SDS_V1, SDS_V2, MisFiles, read_feed
+from sync_core.errors import SnapshotRejected
+from sync_core.model import GroupType, MisGroup, Person, School, Snapshot
+from tests.builders import settings
+from tests.mis import feeds
+
+
+def read(feed: feeds.Feed, folder: Path) -> dict[str, Snapshot]:
+    return dict(read_feed(feeds.write(feed, folder)).snapshots)
+
+
+def test_oneroster(tmp_path: Path) -> None:
+    found = read(feeds.oneroster(), tmp_path)
+    assert found == {
+        "S1": Snapshot(
+            School("S1", "A School", "1234567"),
+            (
+                MisGroup("C1", GroupType.TEACHING, "10A/Ma1", 2026, ("p1",), ("t2", "t1")),
+                MisGroup("R1", GroupType.REGISTRATION, "10A", 2026, ("p2",), ("t1",)),
+                MisGroup("grade:10", GroupType.YEAR, "10", 2026, ("p1", "p2"), ()),
+            ),
+            {
+                "p1": Person("p1", "APupil", ""),
+                "p2": Person("p2", "", "ben@else.org"),
+                "t1": Person("t1", "First", ""),
+                "t2": Person("t2", "Second", ""),
+            },
+        )
+    }
+
+
+def test_sds_v2(tmp_path: Path) -> None:
+    found = read(feeds.sds_v2(), tmp_path)
+    assert found["O1"].school == School("O1", "A School", "O1")
+    assert found["O1"].groups == (
+        MisGroup("C1", GroupType.TEACHING, "Biology 10", 2026, ("p1",), ("t2", "t1")),
+        MisGroup("grade:10", GroupType.YEAR, "10", 2026, ("p1",), ()),
+    )
+    assert found["O1"].people["p1"] == Person("p1", "pupil@else.org", "")
+
+
+def test_sds_v1(tmp_path: Path) -> None:
+    found = read(feeds.sds_v1(), tmp_path)
+    assert found["1234567"] == Snapshot(
+        School("1234567", "A School", "1234567"),
+        (
+            MisGroup("C1", GroupType.TEACHING, "10A/Ma1", 2026, ("student:1",), ("teacher:1", "teacher:2")),
+            MisGroup("grade:10", GroupType.YEAR, "10", 2026, ("student:1",), ()),
+        ),
+        {
+            "student:1": Person("student:1", "APupil", ""),
+            "teacher:1": Person("teacher:1", "", "ted@else.org"),
+            "teacher:2": Person("teacher:2", "Second", ""),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("feed", "format_"), [(feeds.oneroster(), ONEROSTER), (feeds.sds_v2(), SDS_V2), (feeds.sds_v1(), SDS_V1)]
+)
+def test_the_format_is_recognised_in_folders_and_zips_alike(feed: feeds.Feed, format_: str, tmp_path: Path) -> None:
+    folder = read_feed(feeds.write(feed, tmp_path / "folder"))
+    assert folder.format == format_
+    assert read_feed(feeds.write_zip(feed, tmp_path / "flat.zip")) == folder
+    assert read_feed(feeds.write_zip(feed, tmp_path / "nested.zip", inside="export/")) == folder
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_fine(tmp_path: Path) -> None:
+    feed = {name: "\ufeff" + text.replace("\n", "\r\n") for name, text in feeds.sds_v1().items()}
+    assert read(feed, tmp_path / "marked") == read(feeds.sds_v1(), tmp_path / "plain")
+
+
+def test_the_first_in_file_order_is_the_main_teacher_where_nobody_is_marked(tmp_path: Path) -> None:
+    feed = feeds.oneroster()
+    feed["enrollments.csv"] = feed["enrollments.csv"].replace("t2,teacher,true", "t2,teacher,false")
+    assert read(feed, tmp_path)["S1"].groups[0].teachers == ("t1", "t2")
+
+
+def test_the_year_is_that_of_the_school_year_and_not_of_the_term(tmp_path: Path) -> None:
+    feed = feeds.oneroster()
+    feed["classes.csv"] = feed["classes.csv"].replace('"T1,T2"', "T2").replace("S1,T1", "S1,T2")
+    feed["academicSessions.csv"] = feed["academicSessions.csv"].replace("2027-03-27,Y1", "2027-03-27,")
+    assert {group.academic_year for group in read(feed, tmp_path)["S1"].groups} == {2026}
+
+
+def test_rows_to_be_deleted_are_gone_with_their_enrolments(tmp_path: Path) -> None:
+    feed = feeds.oneroster()
+    feed["users.csv"] = feed["users.csv"].replace("p1,,,", "p1,tobedeleted,,")
+    feed["classes.csv"] = feed["classes.csv"].replace("R1,,,", "R1,tobedeleted,,")
+    assert [(group.id, group.students) for group in read(feed, tmp_path)["S1"].groups] == [
+        ("C1", ()),
+        ("grade:10", ("p2",)),
+    ]
+
+
+def test_rows_in_another_order_are_the_same_school(tmp_path: Path) -> None:
+    feed = feeds.oneroster()
+    for name in ("orgs.csv", "users.csv", "academicSessions.csv"):
+        header, *rows = feed[name].splitlines()
+        feed[name] = "\n".join([header, *reversed(rows)]) + "\n"
+    again, before = read(feed, tmp_path / "b")["S1"], read(feeds.oneroster(), tmp_path / "a")["S1"]
+    assert again.groups[:2] == before.groups[:2]
+    assert set(again.groups[2].students) == set(before.groups[2].students)
+    assert again.people == before.people
+
+
+def test_passwords_and_names_are_not_even_loaded(tmp_path: Path) -> None:
+    for number, feed in enumerate((feeds.oneroster(), feeds.sds_v2(), feeds.sds_v1())):
+        found = repr(read(feed, tmp_path / str(number)))
+        for private in ("secret", "Pupil", "Anne", "ben@else.org", "123,"):
+            assert private not in found.replace("APupil", "")
+
+
+async def test_the_port_gives_one_school_of_the_feed(tmp_path: Path) -> None:
+    feeds.write(feeds.oneroster(), tmp_path)
+    chosen = replace(settings(), mis_path=str(tmp_path))
+    assert (await MisFiles().snapshot(replace(chosen, school="S1"))).school.id == "S1"
+    with pytest.raises(SnapshotRejected, match="no school S9, but S1"):
+        await MisFiles().snapshot(replace(chosen, school="S9"))
