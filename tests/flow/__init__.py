@@ -1,0 +1,1 @@
+"""Numbered acceptance stories on the whole local world."""

@@ -1,0 +1,77 @@
+"""A local world for each module of stories, and a school of sixty pupils to tell them with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.expectation import ByHand, differences, expected_classes
+from local.nightly import NightReport, run_night
+from local.school.data import SchoolData
+from local.school.generate import generate
+from local.school.oneroster_csv import accounts, write
+from local.world import Addresses, World
+
+DOMAIN = "school.onmicrosoft.com"
+ADMIN = f"network.manager@{DOMAIN}"
+
+
+@dataclass(slots=True)
+class Story:
+    """A world with a school in it; the school may be changed between nights."""
+
+    world: World
+    school: SchoolData
+    settings: dict[str, object] = field(default_factory=lambda: {"admin_owners": [ADMIN]})
+
+    @property
+    def addresses(self) -> Addresses:
+        assert self.world.addresses
+        return self.world.addresses
+
+    @property
+    def feed(self) -> Path:
+        return self.world.folder / "feed"
+
+    def night(self) -> NightReport:
+        write(self.school, self.feed)
+        return self.sync(self.feed)
+
+    def sync(self, feed: Path, people: list[tuple[str, str]] | None = None) -> NightReport:
+        listed = [*accounts(self.school, DOMAIN), (ADMIN, "")] if people is None else people
+        return run_night(self.addresses, self.world.folder / "host.jsonl", feed, self.settings, listed)
+
+    def classes(self) -> dict[str, Mapping[str, Any]]:
+        """The tenant's classes by mail nickname."""
+        listed = httpx.get(f"{self.addresses.tenant}/_sim/classes").json()
+        return {found["mailNickname"]: found for found in listed}
+
+    def differences(self, by_hand: ByHand | None = None) -> list[str]:
+        expected = expected_classes(self.feed, [ADMIN], DOMAIN)
+        return differences(expected, list(self.classes().values()), by_hand or ByHand())
+
+    def by_hand(self, action: str, nickname: str, **what: str) -> None:
+        edit = {"action": action, "class": nickname, **what}
+        httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
+
+    def stats(self) -> dict[str, Any]:
+        found: dict[str, Any] = httpx.get(f"{self.addresses.tenant}/_sim/stats").json()
+        return found
+
+    def events(self) -> list[dict[str, Any]]:
+        lines = (self.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
+        return [line["event"] for line in map(json.loads, lines) if "event" in line]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    world = World(tmp_path_factory.mktemp("world"))
+    world.start()
+    yield Story(world, generate(pupils=60))
+    world.stop()
