@@ -5,14 +5,14 @@ An owner is whoever may hold locks: a receiving link. Times come in as `now`, in
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 from uuid import UUID, uuid4
 
-from local.servicebus.codec import Long, Symbol, Timestamp
+from local.servicebus.codec import Symbol, long, timestamp
 from local.servicebus.config import QueueProperties
 from local.servicebus.message import BareMessage
 
@@ -55,15 +55,15 @@ class Letter:
 
     def encoded(self) -> bytes:
         annotations: dict[Symbol, object] = {
-            Symbol("x-opt-sequence-number"): Long(self.sequence),
-            Symbol("x-opt-enqueue-sequence-number"): Long(self.sequence),
-            Symbol("x-opt-enqueued-time"): Timestamp(int(self.enqueued_at * 1000)),
+            Symbol("x-opt-sequence-number"): long(self.sequence),
+            Symbol("x-opt-enqueue-sequence-number"): long(self.sequence),
+            Symbol("x-opt-enqueued-time"): timestamp(int(self.enqueued_at * 1000)),
             Symbol("x-opt-message-state"): self.state.value,
         }
         if self.lock:
-            annotations[Symbol("x-opt-locked-until")] = Timestamp(int(self.locked_until * 1000))
+            annotations[Symbol("x-opt-locked-until")] = timestamp(int(self.locked_until * 1000))
         if self.state is State.SCHEDULED:
-            annotations[Symbol("x-opt-scheduled-enqueue-time")] = Timestamp(int(self.due_at * 1000))
+            annotations[Symbol("x-opt-scheduled-enqueue-time")] = timestamp(int(self.due_at * 1000))
         if self.source:
             annotations[Symbol("x-opt-deadletter-source")] = self.source
         return self.message.encoded(self.deliveries, annotations, self.reason)
@@ -75,23 +75,17 @@ class SessionLock:
     until: float
 
 
-@dataclass(slots=True)
-class Counts:
-    sent: int = 0
-    completed: int = 0
-    abandoned: int = 0
-    duplicates: int = 0
-
-
 class Queue:
     """One queue, or the dead-letter queue of one (`dead` is None then)."""
 
-    def __init__(self, properties: QueueProperties, *, is_dead_letter_queue: bool = False) -> None:
+    def __init__(self, name: str, properties: QueueProperties, *, is_dead_letter_queue: bool = False) -> None:
+        self.name = name
         self.properties = properties
         self.sessionful = properties.requires_session and not is_dead_letter_queue
-        self.dead = None if is_dead_letter_queue else Queue(properties, is_dead_letter_queue=True)
-        self.counts = Counts()
+        self.dead = None if is_dead_letter_queue else Queue(name, properties, is_dead_letter_queue=True)
+        self.counts: Counter[str] = Counter()
         self.session_states: dict[str, bytes] = {}
+        self._lock_seconds = properties.lock_duration.total_seconds()
         self._sequences = count(1)
         self._letters: dict[int, Letter] = {}
         self._ready: OrderedDict[str | None, deque[Letter]] = OrderedDict()
@@ -107,11 +101,13 @@ class Queue:
             raise BrokerError("amqp:not-allowed", "A sessionful queue takes no message without a session id.")
         if len(message.body) > LARGEST_MESSAGE:
             raise BrokerError("amqp:link:message-size-exceeded", "The message is larger than 256 KB.")
-        self.counts.sent += 1
+        self.counts["sent"] += 1
         if self._is_duplicate(message.message_id, now):
-            self.counts.duplicates += 1
+            self.counts["duplicates"] += 1
             return 0
-        ttls = [ttl for ttl in (message.ttl, self.properties.time_to_live) if ttl is not None]
+        ttls = [] if message.ttl is None else [message.ttl]
+        if self.properties.default_message_time_to_live is not None:
+            ttls.append(self.properties.default_message_time_to_live.total_seconds())
         due_at = max(message.scheduled_at or now, now)
         letter = Letter(next(self._sequences), message, due_at, due_at + min(ttls) if ttls else None, due_at=due_at)
         self._letters[letter.sequence] = letter
@@ -139,7 +135,7 @@ class Queue:
                 return None
         elif wanted in self._sessions:
             raise BrokerError("com.microsoft:session-cannot-be-locked", "The session is locked by another receiver.")
-        self._sessions[wanted] = SessionLock(owner, now + self.properties.lock_duration)
+        self._sessions[wanted] = SessionLock(owner, now + self._lock_seconds)
         return wanted
 
     def hand_over(self, session: str, before: Hashable, after: Hashable) -> None:
@@ -160,7 +156,7 @@ class Queue:
 
     def renew_session(self, session: str, owner: Hashable, now: float) -> float:
         self.session_locked_until(session, owner)
-        until = now + self.properties.lock_duration
+        until = now + self._lock_seconds
         self._sessions[session].until = until
         for letter in self._locked.values():
             if letter.message.session_id == session:
@@ -188,7 +184,7 @@ class Queue:
             del self._ready[session]
         if delete:
             del self._letters[letter.sequence]
-            self.counts.completed += 1
+            self.counts["completed"] += 1
         else:
             self._lock(letter, session, now)
         return letter
@@ -202,17 +198,17 @@ class Queue:
 
     def renew(self, lock: UUID, now: float) -> float:
         letter = self._in_hand(lock)
-        letter.locked_until = now + self.properties.lock_duration
+        letter.locked_until = now + self._lock_seconds
         return letter.locked_until
 
     def complete(self, lock: UUID) -> None:
         letter = self._unlock(lock)
         del self._letters[letter.sequence]
-        self.counts.completed += 1
+        self.counts["completed"] += 1
 
     def abandon(self, lock: UUID, *, counts: bool = True) -> None:
         letter = self._unlock(lock)
-        self.counts.abandoned += 1
+        self.counts["abandoned"] += 1
         self._give_back(letter, counts=counts)
 
     def defer(self, lock: UUID) -> None:
@@ -257,20 +253,17 @@ class Queue:
             "scheduled": states.count(State.SCHEDULED),
             "deferred": states.count(State.DEFERRED),
             "dead_lettered": len(self.dead._letters) if self.dead else 0,
-            "sent": self.counts.sent,
-            "completed": self.counts.completed,
-            "abandoned": self.counts.abandoned,
-            "duplicates": self.counts.duplicates,
+            **{name: self.counts[name] for name in ("sent", "completed", "abandoned", "duplicates")},
         }
 
     # --- within
 
     def _is_duplicate(self, message_id: str | None, now: float) -> bool:
-        if self.properties.duplicate_window is None or message_id is None:
+        if not self.properties.requires_duplicate_detection or message_id is None:
             return False
         if self._seen.get(message_id, 0.0) > now:
             return True
-        self._seen[message_id] = now + self.properties.duplicate_window
+        self._seen[message_id] = now + self.properties.duplicate_detection_history_time_window.total_seconds()
         self._seen.move_to_end(message_id)
         return False
 
@@ -284,7 +277,7 @@ class Queue:
     def _lock(self, letter: Letter, session: str | None, now: float) -> None:
         letter.lock = uuid4()
         lock = self._sessions.get(session) if session is not None else None
-        letter.locked_until = lock.until if lock else now + self.properties.lock_duration
+        letter.locked_until = lock.until if lock else now + self._lock_seconds
         self._locked[letter.lock] = letter
 
     def _in_hand(self, lock: UUID) -> Letter:
@@ -328,7 +321,7 @@ class Queue:
             return
         del self._letters[letter.sequence]
         letter.reason = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
-        letter.source, letter.state, letter.expires_at = self.properties.name, State.ACTIVE, None
+        letter.source, letter.state, letter.expires_at = self.name, State.ACTIVE, None
         letter.sequence = next(self.dead._sequences)
         self.dead._letters[letter.sequence] = letter
         self.dead._queue(letter)
@@ -346,7 +339,7 @@ class Queue:
             self._ready[key].remove(letter)
             if not self._ready[key]:
                 del self._ready[key]
-        if self.properties.dead_letter_expired and self.dead:
+        if self.properties.dead_lettering_on_message_expiration and self.dead:
             self._bury(letter, "TTLExpiredException", "The message expired and was dead lettered.")
         else:
             del self._letters[letter.sequence]

@@ -1,7 +1,7 @@
-"""AMQP 1.0 on the wire: primitive types, described types and frames, as far as a Service Bus client uses them.
+"""AMQP 1.0 on the wire: values and frames, as far as a Service Bus client uses them.
 
-Decoded integers are plain ints; whoever encodes says which type with UInt, ULong, UByte, UShort, Long or Timestamp.
-Section and performative descriptors are always smallulong, which is what the Azure client's decoder expects.
+Decoded integers are plain ints; where the type matters on the way out, uint, ulong and the like encode at once.
+Descriptors of sections and performatives are always smallulong, which is what the Azure client's decoder expects.
 """
 
 from __future__ import annotations
@@ -19,28 +19,8 @@ class Symbol(str):
     __slots__ = ()
 
 
-class UByte(int):
-    """AMQP ubyte."""
-
-
-class UShort(int):
-    """AMQP ushort."""
-
-
-class UInt(int):
-    """AMQP uint."""
-
-
-class ULong(int):
-    """AMQP ulong."""
-
-
-class Long(int):
-    """AMQP long."""
-
-
-class Timestamp(int):
-    """AMQP timestamp: milliseconds since 1970."""
+class Encoded(bytes):
+    """A value that is on the wire already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +35,33 @@ class ProtocolError(Exception):
     """Bytes that are no AMQP, or no AMQP that is understood here."""
 
 
+def _packer(constructor: int, pattern: str) -> Callable[[int], Encoded]:
+    return lambda value: Encoded(bytes((constructor,)) + struct.pack(pattern, value))
+
+
+ubyte, ushort, uint, ulong = _packer(0x50, ">B"), _packer(0x60, ">H"), _packer(0x70, ">I"), _packer(0x80, ">Q")
+long, timestamp = _packer(0x81, ">q"), _packer(0x83, ">q")
+"""A timestamp is in milliseconds since 1970."""
+
+
 def encode(value: Any) -> bytes:
     """One value with its constructor. Plain ints are encoded as int, or as long where they do not fit."""
     match value:
         case None:
             return b"\x40"
-        case True:
-            return b"\x41"
-        case False:
-            return b"\x42"
-        case UInt():
-            return b"\x70" + struct.pack(">I", value)
-        case ULong():
-            return b"\x80" + struct.pack(">Q", value)
-        case UByte():
-            return b"\x50" + struct.pack(">B", value)
-        case UShort():
-            return b"\x60" + struct.pack(">H", value)
-        case Timestamp():
-            return b"\x83" + struct.pack(">q", value)
-        case Long():
-            return b"\x81" + struct.pack(">q", value)
+        case bool():
+            return b"\x41" if value else b"\x42"
+        case Encoded():
+            return bytes(value)
         case int():
-            if -(2**31) <= value < 2**31:
-                return b"\x71" + struct.pack(">i", value)
-            return b"\x81" + struct.pack(">q", value)
+            return b"\x71" + struct.pack(">i", value) if -(2**31) <= value < 2**31 else bytes(long(value))
         case float():
             return b"\x82" + struct.pack(">d", value)
         case Symbol():
             return _variable(0xA3, 0xB3, value.encode("ascii"))
         case str():
             return _variable(0xA1, 0xB1, value.encode())
-        case bytes() | bytearray() | memoryview():
+        case bytes() | bytearray():
             return _variable(0xA0, 0xB0, bytes(value))
         case UUID():
             return b"\x98" + value.bytes
@@ -129,17 +104,13 @@ def _variable(small: int, large: int, raw: bytes) -> bytes:
 _Decoder = Callable[[bytes, int], tuple[Any, int]]
 
 
-def _fixed(pattern: str) -> _Decoder:
-    packing = struct.Struct(pattern)
-
-    def read(data: bytes, at: int) -> tuple[Any, int]:
-        return packing.unpack_from(data, at)[0], at + packing.size
-
-    return read
-
-
 def _constant(value: Any) -> _Decoder:
     return lambda _, at: (value, at)
+
+
+def _fixed(pattern: str, convert: Callable[[Any], Any] = lambda value: value) -> _Decoder:
+    packing = struct.Struct(pattern)
+    return lambda data, at: (convert(packing.unpack_from(data, at)[0]), at + packing.size)
 
 
 def _sized(pattern: str, convert: Callable[[bytes], Any]) -> _Decoder:
@@ -155,38 +126,20 @@ def _sized(pattern: str, convert: Callable[[bytes], Any]) -> _Decoder:
     return read
 
 
-def _compound(pattern: str, convert: Callable[[list[Any]], Any]) -> _Decoder:
+def _compound(pattern: str, convert: Callable[[list[Any]], Any], *, is_array: bool = False) -> _Decoder:
     packing = struct.Struct(pattern)
 
     def read(data: bytes, at: int) -> tuple[Any, int]:
         count = packing.unpack_from(data, at)[1]
         at += packing.size
+        element: _Decoder = decode
+        if is_array and count:
+            element, at = _DECODERS[data[at]], at + 1
         items = []
         for _ in range(count):
-            item, at = decode(data, at)
+            item, at = element(data, at)
             items.append(item)
         return convert(items), at
-
-    return read
-
-
-def _array(pattern: str) -> _Decoder:
-    packing = struct.Struct(pattern)
-
-    def read(data: bytes, at: int) -> tuple[Any, int]:
-        size, count = packing.unpack_from(data, at)
-        end = at + packing.size // 2 + size
-        at += packing.size
-        items: list[Any] = []
-        if count:
-            if data[at] == 0:
-                _, at = decode(data, at + 1)
-            element = _DECODERS[data[at]]
-            at += 1
-            for _ in range(count):
-                item, at = element(data, at)
-                items.append(item)
-        return items, end
 
     return read
 
@@ -195,28 +148,12 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
-def _bool(data: bytes, at: int) -> tuple[Any, int]:
-    return data[at] == 1, at + 1
-
-
-def _symbol(raw: bytes) -> Symbol:
-    return Symbol(raw.decode("ascii"))
-
-
 _DECODERS: dict[int, _Decoder] = {
-    0x40: _constant(None),
-    0x41: _constant(True),
-    0x42: _constant(False),
-    0x43: _constant(0),
-    0x44: _constant(0),
+    **{code: _constant(value) for code, value in {0x40: None, 0x41: True, 0x42: False, 0x43: 0, 0x44: 0}.items()},
     0x45: lambda _, at: ([], at),
-    0x50: _fixed(">B"),
-    0x51: _fixed(">b"),
-    0x52: _fixed(">B"),
-    0x53: _fixed(">B"),
-    0x54: _fixed(">b"),
-    0x55: _fixed(">b"),
-    0x56: _bool,
+    0x56: _fixed(">B", bool),
+    **{code: _fixed(">B") for code in (0x50, 0x52, 0x53)},
+    **{code: _fixed(">b") for code in (0x51, 0x54, 0x55)},
     0x60: _fixed(">H"),
     0x61: _fixed(">h"),
     0x70: _fixed(">I"),
@@ -226,17 +163,16 @@ _DECODERS: dict[int, _Decoder] = {
     0x81: _fixed(">q"),
     0x82: _fixed(">d"),
     0x83: _fixed(">q"),
-    0x98: lambda data, at: (UUID(bytes=bytes(data[at : at + 16])), at + 16),
+    0x98: _fixed("16s", lambda raw: UUID(bytes=raw)),
     0xA0: _sized(">B", bytes),
     0xB0: _sized(">I", bytes),
-    0xA1: _sized(">B", lambda raw: raw.decode()),
-    0xB1: _sized(">I", lambda raw: raw.decode()),
-    0xA3: _sized(">B", _symbol),
-    0xB3: _sized(">I", _symbol),
+    0xA1: _sized(">B", bytes.decode),
+    0xB1: _sized(">I", bytes.decode),
+    **{code: _sized(size, lambda raw: Symbol(raw.decode("ascii"))) for code, size in {0xA3: ">B", 0xB3: ">I"}.items()},
     0xC0: _compound(">BB", list),
     0xD0: _compound(">II", list),
     0xC1: _compound(">BB", _pairs),
     0xD1: _compound(">II", _pairs),
-    0xE0: _array(">BB"),
-    0xF0: _array(">II"),
+    0xE0: _compound(">BB", list, is_array=True),
+    0xF0: _compound(">II", list, is_array=True),
 }

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from local.servicebus.broker import BrokerError, Letter, Queue
+from local.servicebus.broker import LARGEST_MESSAGE, BrokerError, Letter, Queue
 from local.servicebus.clock import Clock
-from local.servicebus.codec import Described, Long, ProtocolError, Symbol, UByte, UInt, ULong, UShort, decode, frame
+from local.servicebus.codec import Described, ProtocolError, Symbol, decode, frame, long, ubyte, uint, ulong, ushort
 from local.servicebus.links import (
     ACCEPTED,
     CBS,
@@ -136,14 +136,14 @@ class Connection:
         fields = performative.value
         match performative.code:
             case 0x41:
-                self._send(0, _SASL_OUTCOME, [_ubyte(0), None], kind=1)
+                self._send(0, _SASL_OUTCOME, [ubyte(0), None], kind=1)
             case 0x10:
                 self._peer_max_frame = min(fields[2] or _MAX_FRAME, _MAX_FRAME) if len(fields) > 2 else _MAX_FRAME
                 answer: list[Any] = [
                     "local-servicebus",
                     None,
-                    UInt(_MAX_FRAME),
-                    UShort(65_535),
+                    uint(_MAX_FRAME),
+                    ushort(65_535),
                     None,
                     None,
                     None,
@@ -154,7 +154,7 @@ class Connection:
                 self._send(0, _OPEN, answer)
             case 0x11:
                 self._sessions[channel] = _Session(channel, next_incoming=fields[1])
-                answer = [UShort(channel), UInt(0), UInt(_WINDOW), UInt(_WINDOW), UInt(65_535), None, None, None]
+                answer = [ushort(channel), uint(0), uint(_WINDOW), uint(_WINDOW), uint(65_535), None, None, None]
                 self._send(channel, _BEGIN, answer)
             case 0x17:
                 self._sessions.pop(channel, None)
@@ -193,11 +193,11 @@ class Connection:
             if not attach.client_receives:
                 link = SendingClient(attach, attach.handle, address, queue)
                 session.links[attach.handle] = link
-                self._answer_attach(session, attach, attach.fields[5], {})
-                self._grant(session, link)
+                self._answer_attach(session, attach, (attach.fields[5], attach.fields[6]), {})
+                self._send_flow(session, link.handle, link.received, _CREDIT)
             elif queue is None or address.lower().endswith(MANAGEMENT):
                 session.links[attach.handle] = ReceivingClient(attach, attach.handle, address, None)
-                self._answer_attach(session, attach, attach.fields[5], {})
+                self._answer_attach(session, attach, (attach.fields[5], attach.fields[6]), {})
             else:
                 self._attach_to_queue(session, attach, queue)
         except BrokerError as error:
@@ -227,36 +227,29 @@ class Connection:
         if session_id is not None:
             queue.hand_over(session_id, attach, link)
             until = queue.session_locked_until(session_id, link)
-            properties[Symbol("com.microsoft:locked-until-utc")] = Long(int(until * 10_000_000) + _TICKS_1970)
+            properties[Symbol("com.microsoft:locked-until-utc")] = long(int(until * 10_000_000) + _TICKS_1970)
             echoed = (source.value + [None] * 11)[:11]
             echoed[7] = {SESSION_FILTER: session_id}
             source = Described(source.code, echoed)
-        self._answer_attach(session, attach, source, properties)
+        self._answer_attach(session, attach, (source, attach.fields[6]), properties)
 
-    def _answer_attach(self, session: _Session, attach: Attach, source: Any, properties: dict[Symbol, Any]) -> None:
-        fields = attach.fields
-        first_delivery = UInt(0) if attach.client_receives else None
-        properties = {Symbol("com.microsoft:max-message-batch-size"): ULong(262_144), **properties}
-        answer = [
-            fields[0],
-            UInt(attach.handle),
-            not fields[2],
-            _ubyte(fields[3]),
-            _ubyte(fields[4]),
-            source,
-            fields[6],
-        ]
-        rest = [None, None, first_delivery, ULong(262_144), None, None, properties]
-        self._send(session.channel, _ATTACH, answer + rest)
+    def _answer_attach(
+        self, session: _Session, attach: Attach, ends: tuple[Any, Any], properties: dict[Symbol, Any]
+    ) -> None:
+        """`ends` are source and target."""
+        name, handle, receives, sender_settles, receiver_settles = attach.fields[:5]
+        head = [name, uint(handle), not receives, ubyte(sender_settles or 0), ubyte(receiver_settles or 0)]
+        first_delivery = uint(0) if receives else None
+        properties = {Symbol("com.microsoft:max-message-batch-size"): ulong(LARGEST_MESSAGE), **properties}
+        rest = [*ends, None, None, first_delivery, ulong(LARGEST_MESSAGE), None, None, properties]
+        self._send(session.channel, _ATTACH, head + rest)
 
     def _refuse(self, session: _Session, attach: Attach, error: BrokerError) -> None:
-        fields = attach.fields
-        end = [None, fields[6]] if attach.client_receives else [fields[5], None]
-        answer = [fields[0], UInt(attach.handle), not fields[2], _ubyte(fields[3]), _ubyte(fields[4]), *end]
-        first_delivery = UInt(0) if attach.client_receives else None
-        self._send(session.channel, _ATTACH, [*answer, None, None, first_delivery, ULong(0), None, None, {}])
-        said = Described(0x1D, [Symbol(error.condition), error.description, None])
-        self._send(session.channel, _DETACH, [UInt(attach.handle), True, said])
+        """An attach whose own end is missing, and then the detach that says why."""
+        source, target = attach.fields[5:7]
+        ends = (None, target) if attach.client_receives else (source, None)
+        self._answer_attach(session, attach, ends, {})
+        self._send(session.channel, _DETACH, [uint(attach.handle), True, _said(error)])
 
     def _detach(self, session: _Session, fields: list[Any]) -> None:
         handle = fields[0]
@@ -266,7 +259,7 @@ class Connection:
             return
         if isinstance(link, ReceivingClient) and link.queue and link.session is not None:
             link.queue.close_session(link.session, link)
-        self._send(session.channel, _DETACH, [UInt(handle), bool(len(fields) > 1 and fields[1]), None])
+        self._send(session.channel, _DETACH, [uint(handle), bool(len(fields) > 1 and fields[1]), None])
 
     # --- messages in
 
@@ -277,9 +270,9 @@ class Connection:
             link.credit = (fields[5] or 0) + (fields[6] or 0) - link.delivered
             link.drain = bool(len(fields) > 8 and fields[8])
 
-    def _grant(self, session: _Session, link: SendingClient) -> None:
-        window = [UInt(session.next_incoming), UInt(_WINDOW), UInt(session.next_outgoing), UInt(_WINDOW)]
-        grant = [UInt(link.handle), UInt(link.received), UInt(_CREDIT), None, False, False, None]
+    def _send_flow(self, session: _Session, handle: int, count: int, credit: int, *, drain: bool = False) -> None:
+        window = [uint(session.next_incoming), uint(_WINDOW), uint(session.next_outgoing), uint(_WINDOW)]
+        grant = [uint(handle), uint(count), uint(credit), None, drain, False, None]
         self._send(session.channel, _FLOW, window + grant)
 
     def _transfer(self, session: _Session, fields: list[Any], payload: bytes) -> None:
@@ -297,10 +290,10 @@ class Connection:
         link.received += 1
         state = self._take(session, link, whole, first[3] or 0)
         if not first[4]:
-            delivery = UInt(first[1])
+            delivery = uint(first[1])
             self._send(session.channel, _DISPOSITION, [True, delivery, delivery, True, state, False])
         if link.received % (_CREDIT // 2) == 0:
-            self._grant(session, link)
+            self._send_flow(session, link.handle, link.received, _CREDIT)
 
     def _take(self, session: _Session, link: SendingClient, payload: bytes, message_format: int) -> Described:
         try:
@@ -313,7 +306,7 @@ class Connection:
                 for message in parse_messages(payload, message_format):
                     link.queue.send(message, self._clock.now())
         except BrokerError as error:
-            return Described(REJECTED, [Described(0x1D, [Symbol(error.condition), error.description, None])])
+            return Described(REJECTED, [_said(error)])
         return Described(ACCEPTED, [])
 
     def _reply(self, session: _Session, address: str, answer: bytes) -> None:
@@ -341,9 +334,7 @@ class Connection:
         if link.drain and link.credit > 0:
             link.delivered += link.credit
             link.credit, link.drain = 0, False
-            window = [UInt(session.next_incoming), UInt(_WINDOW), UInt(session.next_outgoing), UInt(_WINDOW)]
-            drained = [UInt(link.handle), UInt(link.delivered), UInt(0), None, True, False, None]
-            self._send(session.channel, _FLOW, window + drained)
+            self._send_flow(session, link.handle, link.delivered, 0, drain=True)
 
     def _send_letter(self, session: _Session, link: ReceivingClient, letter: Letter, *, settled: bool) -> None:
         tag = letter.lock.bytes_le if letter.lock else UUID(int=letter.sequence).bytes_le
@@ -354,14 +345,14 @@ class Connection:
     def _send_transfer(
         self, session: _Session, link: ReceivingClient, payload: bytes, tag: bytes, *, settled: bool
     ) -> None:
-        delivery = UInt(session.next_outgoing)
+        delivery = uint(session.next_outgoing)
         session.next_outgoing += 1
         link.credit -= 1
         link.delivered += 1
         room = self._peer_max_frame - 512
         for at in range(0, len(payload), room):
             more = at + room < len(payload)
-            fields = [UInt(link.handle), delivery, tag, UInt(0), settled, more, None, None, False, False, False]
+            fields = [uint(link.handle), delivery, tag, uint(0), settled, more, None, None, False, False, False]
             self._send(session.channel, _TRANSFER, fields, payload[at : at + room])
 
     def _disposition(self, session: _Session, fields: list[Any]) -> None:
@@ -375,12 +366,12 @@ class Connection:
             try:
                 settle(*held, state)
             except BrokerError as error:
-                answer = Described(REJECTED, [Described(0x1D, [Symbol(error.condition), error.description, None])])
-            self._send(session.channel, _DISPOSITION, [False, UInt(delivery), UInt(delivery), True, answer, False])
+                answer = Described(REJECTED, [_said(error)])
+            self._send(session.channel, _DISPOSITION, [False, uint(delivery), uint(delivery), True, answer, False])
 
     def _send(self, channel: int, code: int, fields: list[Any], payload: bytes = b"", kind: int = 0) -> None:
         self._writer.write(frame(channel, Described(code, fields), payload, kind))
 
 
-def _ubyte(value: int | None) -> UByte:
-    return UByte(value or 0)
+def _said(error: BrokerError) -> Described:
+    return Described(0x1D, [Symbol(error.condition), error.description, None])

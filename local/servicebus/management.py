@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from local.servicebus.broker import BrokerError, Letter, Queue
-from local.servicebus.codec import Described, Long, Symbol, Timestamp, encode
+from local.servicebus.codec import Described, Symbol, encode, long, timestamp
 from local.servicebus.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE, BareMessage, parse_messages
 
 _Answer = dict[str, Any] | None
@@ -61,14 +61,14 @@ class Management:
     def _renew_lock(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
         return {
             "expirations": [
-                Timestamp(int(self._queue.renew(token, self._now) * 1000)) for token in _uuids(request["lock-tokens"])
+                timestamp(int(self._queue.renew(token, self._now) * 1000)) for token in _uuids(request["lock-tokens"])
             ]
         }
 
     def _renew_session_lock(self, request: dict[str, Any], application: dict[str, Any]) -> _Answer:
         session = request["session-id"]
         until = self._queue.renew_session(session, self._holder(session, application), self._now)
-        return {"expiration": Timestamp(int(until * 1000))}
+        return {"expiration": timestamp(int(until * 1000))}
 
     def _peek(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
         letters = self._queue.peek(request["from-sequence-number"], request["message-count"], request.get("session-id"))
@@ -78,7 +78,7 @@ class Management:
         messages: list[BareMessage] = [
             message for entry in request["messages"] for message in parse_messages(entry["message"], 0)
         ]
-        return {"sequence-numbers": [Long(self._queue.send(message, self._now)) for message in messages]}
+        return {"sequence-numbers": [long(self._queue.send(message, self._now)) for message in messages]}
 
     def _cancel(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
         for sequence in request["sequence-numbers"]:

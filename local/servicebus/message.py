@@ -5,17 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from local.servicebus.codec import Described, ProtocolError, Symbol, UByte, UInt, decode, encode
+from local.servicebus.codec import Described, ProtocolError, Symbol, decode, encode, ubyte, uint
 
-HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES, DATA, VALUE = (
-    0x70,
-    0x71,
-    0x72,
-    0x73,
-    0x74,
-    0x75,
-    0x77,
-)
+HEADER, ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES, DATA, VALUE = 0x70, 0x72, 0x73, 0x74, 0x75, 0x77
 BATCH_FORMAT = 0x80013700
 """Marks a transfer whose data sections are messages of their own (Azure SDK batches)."""
 
@@ -38,9 +30,9 @@ class BareMessage:
 
     def encoded(self, deliveries: int, annotations: dict[Any, Any], extra_properties: dict[str, str]) -> bytes:
         """The message as a receiver gets it, with the broker's annotations and, once dead-lettered, the reason."""
-        ttl = UInt(min(int(self.ttl * 1000), 2**32 - 1)) if self.ttl is not None else None
+        ttl = uint(min(int(self.ttl * 1000), 2**32 - 1)) if self.ttl is not None else None
         parts = [
-            encode(Described(HEADER, [True, UByte(4), ttl, deliveries == 0, UInt(deliveries)])),
+            encode(Described(HEADER, [True, ubyte(4), ttl, deliveries == 0, uint(deliveries)])),
             encode(Described(ANNOTATIONS, self.annotations | annotations)),
             self.properties,
         ]

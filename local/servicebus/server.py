@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -22,8 +22,8 @@ _TICK = 0.05
 class Server:
     """All queues and everybody connected to them."""
 
-    def __init__(self, queues: Sequence[QueueProperties], clock: Clock) -> None:
-        self.queues = {properties.name.lower(): Queue(properties) for properties in queues}
+    def __init__(self, queues: Mapping[str, QueueProperties], clock: Clock) -> None:
+        self.queues = {name.lower(): Queue(name, properties) for name, properties in queues.items()}
         self.clock = clock
         self._connections: set[Connection] = set()
         self._awake = asyncio.Event()
@@ -71,16 +71,12 @@ class Server:
 
     def _status_app(self) -> web.Application:
         app = web.Application()
-        app.router.add_get("/health", self._health)
         app.router.add_get("/status", self._status)
         app.router.add_post("/clock", self._advance)
         return app
 
-    async def _health(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "healthy"})
-
     async def _status(self, _: web.Request) -> web.Response:
-        return web.json_response({"queues": {queue.properties.name: queue.status() for queue in self.queues.values()}})
+        return web.json_response({"queues": {queue.name: queue.status() for queue in self.queues.values()}})
 
     async def _advance(self, request: web.Request) -> web.Response:
         try:
