@@ -85,7 +85,7 @@ def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
             value, at = decode(data, at)
             return Described(code, value), at
         return _DECODERS[constructor](data, at + 1)
-    except (KeyError, IndexError, struct.error, UnicodeDecodeError) as error:
+    except (LookupError, ValueError, TypeError, RecursionError, struct.error) as error:
         raise ProtocolError(f"torn or unknown AMQP value at byte {at} ({type(error).__name__})") from None
 
 

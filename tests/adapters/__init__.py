@@ -1,0 +1,1 @@
+"""Adapters against servers that misbehave on demand."""

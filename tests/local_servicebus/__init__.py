@@ -1,0 +1,1 @@
+"""The Service Bus stand-in, without and with the real client."""

@@ -1,0 +1,1 @@
+"""The simulated tenant: it refuses what Microsoft refuses."""
