@@ -8,6 +8,7 @@ equals the rules.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,7 @@ from sync_core.apply import apply_change
 from sync_core.errors import SyncError, Transient
 from sync_core.events import Cause, Change, RefreshTenant, Request, decode_change, decode_request, encode
 from sync_core.model import MisGroup, SchoolSettings, Snapshot, class_key
+from sync_core.naming import class_name
 from sync_core.refresh import refresh_tenant
 from sync_core.sync import sync_school
 from tests.builders import SCHOOL, TENANT, entra_id, settings, snapshot, teaching
@@ -67,6 +69,7 @@ class World:
     tasks: list[Task] = field(default_factory=list)
     nights: int = 0
     dead_letters: int = 0
+    turns: random.Random = field(default_factory=lambda: random.Random(0))
     clock: FixedClock = field(default_factory=FixedClock)
     state: MemoryState = field(init=False)
     outbox: MemoryOutbox = field(init=False)
@@ -91,6 +94,12 @@ class World:
 
     def teach(self, group: str, students: frozenset[str], teacher: str) -> None:
         self.mis[group] = teaching(group, group, sorted(students), [teacher])
+
+    def take_nickname(self, group: str) -> None:
+        """Somebody else's group gets the nickname that the class of `group` would have, if it is free."""
+        nickname = class_name(teaching(group, group), SCHOOL.dfe_code).mail_nickname
+        if all(found.name.mail_nickname != nickname for found in self.classes):
+            self.tenant.add_foreign_group(nickname)
 
     def start_night(self) -> None:
         self.nights += 1
@@ -147,7 +156,7 @@ class World:
             self.deliver()
             if not self.tasks:
                 return
-            self.go_on(self.tasks[0])
+            self.go_on(self.turns.choice(self.tasks))
         raise AssertionError("the queues never drain")
 
     def check(self) -> None:
@@ -167,6 +176,8 @@ class World:
                 continue
             assert record.actual is not None, f"{key} was never made"
             assert record.actual.class_id == made[0].id
+            for foreign in self.classes:
+                assert foreign.external_id is not None or not foreign.members, "somebody else's group was touched"
             owners = {entra_id(person) for person in group.teachers}
             members = owners | {entra_id(person) for person in group.students}
             assert owners <= made[0].owners, f"{key} lacks an owner"
