@@ -43,7 +43,7 @@ async def apply_change(message: func.ServiceBusMessage) -> None:
 async def health(request: func.HttpRequest) -> func.HttpResponse:
     try:
         sync = await _lazy_app.get()
-        await sync.state.schools(sync.settings.tenant)
+        await sync.state.school("health")
     except SyncError as error:
         return _json(503, {"status": "unhealthy", "what": error.what, "remedy": error.remedy})
     return _json(200, {"status": "healthy"})

@@ -16,10 +16,11 @@ from local.tenant.__main__ import TENANT_ID
 from local.world import MASTER_KEY, Addresses
 from sync_core.adapters.mis_files import Feed, read_feed
 from sync_core.adapters.tables import TableState
+from sync_core.choices import SchoolSettings
 from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS
-from sync_core.model import RunOutcome, RunRecord, SchoolSettings
-from sync_core.rules import account_name
-from sync_core.school_settings import parse_school_settings
+from sync_core.matching import mis_value
+from sync_core.model import AccountProperty, RunOutcome, RunRecord
+from sync_core.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
 
 STUCK_AFTER = 120.0
 _POLL = 0.1
@@ -117,13 +118,16 @@ def run_night(
     feed = read_feed(feed_path)
     settings = [
         parse_school_settings(
-            school_values, school=snapshot.school, tenant=TENANT_ID, mis_path=str(feed_path.resolve())
+            school_values, school=snapshot.school.id, tenant=TENANT_ID, mis_path=str(feed_path.resolve())
         )
         for snapshot in feed.snapshots.values()
     ]
     asyncio.run(_save(addresses, settings))
-    made = _accounts_of(feed, settings) if accounts is None else accounts
-    users = [{"userPrincipalName": upn, "displayName": name} for upn, name in made]
+    users = (
+        _accounts_of(feed, settings)
+        if accounts is None
+        else [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts]
+    )
     httpx.post(f"{addresses.tenant}/_sim/users", json=users, timeout=60).raise_for_status()
 
     log_from = host_log.stat().st_size if host_log.exists() else 0
@@ -136,15 +140,22 @@ def run_night(
     return _report(runs, events, before, after, time.monotonic() - began)
 
 
-def _accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[tuple[str, str]]:
-    domains = {chosen.school: chosen.account_domain for chosen in settings}
-    upns = {
-        account_name(person, domains[school]): None
-        for school, snapshot in feed.snapshots.items()
-        for person in snapshot.people.values()
-    }
-    upns |= {upn: None for chosen in settings for upn in chosen.admin_owners}
-    return [(upn, upn.partition("@")[0]) for upn in upns if upn]
+def _accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[dict[str, str]]:
+    """One account for each person of the feed, with the property that the school matches his role by."""
+    accounts: dict[tuple[AccountProperty, str], dict[str, str]] = {}
+    for chosen in settings:
+        snapshot = feed.snapshots[chosen.school]
+        roles = [(chosen.students, group.students) for group in snapshot.groups]
+        roles += [(chosen.staff, group.teachers) for group in snapshot.groups]
+        for rule, people in roles:
+            for person in people:
+                if value := mis_value(snapshot.people[person], rule):
+                    upn = value if "@" in value else f"{value}@{DEFAULT_ACCOUNT_DOMAIN}"
+                    found = {"userPrincipalName": upn, "displayName": upn.partition("@")[0]}
+                    accounts[rule.account_property, value] = found | {rule.account_property.value: value}
+        for upn in chosen.admin_owners:
+            accounts.setdefault((AccountProperty.UPN, upn.lower()), {"userPrincipalName": upn, "displayName": "admin"})
+    return list(accounts.values())
 
 
 async def _save(addresses: Addresses, settings: Sequence[SchoolSettings]) -> None:
@@ -260,7 +271,11 @@ def _notes(runs: Sequence[tuple[str, RunRecord | None]], events: Sequence[Mappin
         notes += [f"school {school}: {note}" for note in run.notes]
         notes += [f"school {school}: class {key} would lose everybody; its removals are held" for key in run.held]
         notes += [f"school {school}: class {key} is gone from Microsoft 365" for key in run.gone]
+        notes += [f"school {school}: the group of class {key} left the MIS; it stays as it is" for key in run.ended]
+        notes += [f"school {school}: class {key} is there longer than was asked for" for key in run.expired]
         notes += [f"school {school}: person {person} has no account" for person in run.people_without_account]
+        notes += [f"school {school}: the account of person {person} is disabled" for person in run.people_disabled]
+        notes += [f"school {school}: person {person} has no account of his own" for person in run.people_ambiguous]
     for event in events:
         if event["name"] == "change.refused":
             notes.append(f"school {event['school']}: class {event['class']}: {event['code']} — {event['remedy']}")

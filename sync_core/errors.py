@@ -30,6 +30,14 @@ class UnknownSetting(SyncError):
     """A setting that is missing, unknown or out of range; every fault is named at once."""
 
 
+class NotFound(SyncError):
+    """An admin named a school, class, group or run that is not there."""
+
+
+class Conflict(SyncError):
+    """What an admin asks for cannot be done as things stand."""
+
+
 class EtagConflict(Exception):
     """The row changed since it was read: read again and go round."""
 
@@ -60,7 +68,10 @@ class Applied:
     """True in Graph now, and was not before; the counts are of this delivery."""
 
     created: bool = False
+    deleted: bool = False
+    restored: bool = False
     owners_granted: int = 0
+    owners_revoked: int = 0
     members_added: int = 0
     members_removed: int = 0
 

@@ -61,6 +61,31 @@ class SyncSchool:
         return self.school
 
 
+class Action(StrEnum):
+    """What an admin may do to a class that exists, without the MIS being asked."""
+
+    DELETE = "delete"
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True, slots=True)
+class ActOnClass:
+    """An admin's word on one class, taken in turn with the school's plans."""
+
+    __pydantic_config__ = _STRICT
+    school: str
+    key: str
+    action: Action
+    run: str
+    cause: Cause = Cause.ADMIN
+    kind: Literal["act-on-class"] = "act-on-class"
+    version: Literal[1] = 1
+
+    @property
+    def session(self) -> str:
+        return self.school
+
+
 @dataclass(frozen=True, slots=True)
 class _ClassChange:
     """Which class is out of step, and what told us; what to do stands on the class row."""
@@ -105,8 +130,30 @@ class ChangeMembers(_ClassChange):
     kind: Literal["change-members"] = "change-members"
 
 
-Request = RefreshTenant | SyncSchool
-Change = CreateClass | GrantOwners | ChangeMembers
+@dataclass(frozen=True, slots=True)
+class RevokeOwners(_ClassChange):
+    """Take the ownership from owners whom we granted and who are not wanted any more. `owners` is for the reader."""
+
+    owners: tuple[str, ...] = ()
+    kind: Literal["revoke-owners"] = "revoke-owners"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteClass(_ClassChange):
+    """Delete the class, as an admin said."""
+
+    kind: Literal["delete-class"] = "delete-class"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreClass(_ClassChange):
+    """Restore the deleted class, as an admin said, and bring its members up to date."""
+
+    kind: Literal["restore-class"] = "restore-class"
+
+
+Request = RefreshTenant | SyncSchool | ActOnClass
+Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
 
 _M = TypeVar("_M")
 
@@ -117,9 +164,7 @@ _REMEDY = "see 'A message nobody can read' in docs/operations.md; if a newer ver
 
 def encode(message: Request | Change) -> bytes:
     """The message as UTF-8 JSON."""
-    adapter: TypeAdapter[Request] | TypeAdapter[Change] = (
-        _REQUEST if isinstance(message, RefreshTenant | SyncSchool) else _CHANGE
-    )
+    adapter: TypeAdapter[Request] | TypeAdapter[Change] = _REQUEST if isinstance(message, Request) else _CHANGE
     return adapter.dump_json(message)  # type: ignore[arg-type]  # the adapter was chosen by the message's type
 
 

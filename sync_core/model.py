@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
 from urllib.parse import quote
@@ -18,11 +18,14 @@ class GroupType(StrEnum):
     TEACHING = "teaching"
 
 
-class TeachingOwners(StrEnum):
-    """Which of a teaching group's staff own its class."""
+class AccountProperty(StrEnum):
+    """What of an account is compared with people, by Graph's names."""
 
-    MAIN = "main"
-    ALL = "all"
+    UPN = "userPrincipalName"
+    MAIL = "mail"
+    MAIL_NICKNAME = "mailNickname"
+    EMPLOYEE_ID = "employeeId"
+    SAM_ACCOUNT_NAME = "onPremisesSamAccountName"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +75,27 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class SchoolSettings:
-    """What an admin chose for one school. Made by `school_settings.parse`, which knows the defaults and the faults."""
+class Account:
+    """A Microsoft 365 account with what matching needs of it: values by property, stripped and in lower case."""
 
-    school: str
-    tenant: str
-    mis_path: str
-    types: frozenset[GroupType]
-    name_identifier: str
-    admin_owners: tuple[str, ...]
-    teaching_owners: TeachingOwners
-    account_domain: str
+    id: str
+    values: Mapping[AccountProperty, str] = field(repr=False)
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """A Microsoft 365 account. `upn` is the userPrincipalName in lower case: case never matters in matching."""
+class AccountChange:
+    """What a delta says of one account: a property that it does not name is unchanged, an empty one was cleared."""
 
     id: str
-    upn: str = field(repr=False)
+    values: Mapping[AccountProperty, str] = field(repr=False)
+    enabled: bool | None = None
+
+    def on(self, known: Account | None) -> Account:
+        """The account as it is now, of which `known` is what was known before."""
+        values = {**(known.values if known else {}), **self.values}
+        enabled = self.enabled if self.enabled is not None else known.enabled if known else True
+        return Account(self.id, {name: value for name, value in values.items() if value}, enabled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,31 @@ class ClassName:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassRequest:
+    """What somebody asked for with a class made by hand: its row outlives every plan.
+
+    `creator` is an Entra user id; an empty `display_name` stands for the naming rule; `life` counts how often the class
+    was asked for again after it was gone.
+    """
+
+    key: str
+    creator: str
+    asked_at: datetime
+    display_name: str = ""
+    description: str = ""
+    required_until: date | None = None
+    life: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredClass:
-    """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too."""
+    """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too.
+
+    `group_name` and `academic_year` are the MIS's, by which a reused class is found in a new year. `revoke` says that
+    owners whom we granted and who are not in `owners` any more lose that. `ended`: the group is not in the MIS any
+    more, and the class stays as it is. `deleted`: an admin deleted it. `life` grows when an admin wants a class that is
+    gone made again.
+    """
 
     key: str
     group_id: str
@@ -111,6 +139,13 @@ class DesiredClass:
     name: ClassName
     members: frozenset[str]
     owners: frozenset[str]
+    group_name: str = ""
+    academic_year: int = 0
+    description: str = ""
+    revoke: bool = False
+    ended: bool = False
+    deleted: bool = False
+    life: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +178,30 @@ class RowError:
 class ClassRecord:
     """A class row: what the plan wants (`desired`), what Graph is known to hold (`actual`), and what is between them.
 
-    `intent` is the nickname a create is under way with, written before Graph is asked; `stale` says that somebody
-    changed the class in Microsoft 365 since `actual` was written; `gone` that it is not in Graph any more. `etag` is
-    opaque to all but the store.
+    `intent` is the nickname a create is under way with, written before Graph is asked, at `intent_at`; `stale` says
+    that somebody changed the class in Microsoft 365 since `actual` was written; `gone` that it is not in Graph any
+    more; `life` is the `desired.life` that `intent` and `actual` are of. `etag` is opaque to all but the store.
     """
 
     school: str
     desired: DesiredClass
     actual: ActualClass | None = None
     intent: str | None = None
+    intent_at: datetime | None = None
     stale: bool = False
     gone: bool = False
+    life: int = 0
     error: RowError | None = None
     etag: str = ""
 
     @property
     def key(self) -> str:
         return self.desired.key
+
+    @property
+    def lost(self) -> bool:
+        """Gone from Microsoft 365, and nobody asked for it again."""
+        return self.gone and self.desired.life <= self.life
 
     @property
     def external_id(self) -> str:
@@ -178,35 +220,58 @@ class AppliedDelta:
     members_added: frozenset[str] = frozenset()
     members_removed: frozenset[str] = frozenset()
     owners_granted: frozenset[str] = frozenset()
+    owners_revoked: frozenset[str] = frozenset()
+    deleted: bool = False
+    restored: bool = False
 
     @property
     def empty(self) -> bool:
-        return not (self.created or self.members_added or self.members_removed or self.owners_granted)
+        people = self.members_added or self.members_removed or self.owners_granted or self.owners_revoked
+        return not (people or self.created or self.deleted or self.restored)
 
 
 class RunOutcome(StrEnum):
-    """What became of a sync of one school: its plan went out, or its feed was not trusted."""
+    """What became of a run for one school.
 
+    It was asked for and waits on the queue; its plan went out; its feed was not trusted; the school is paused or has
+    left; what was asked for cannot be done, and the notes say why.
+    """
+
+    ASKED = "asked"
     PLANNED = "planned"
     REJECTED = "rejected"
+    PAUSED = "paused"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What one sync of one school came to, as the plan saw it; `notes` are sentences for an admin, ids only."""
+    """What one run for one school came to, as the plan saw it; `notes` are sentences for an admin, ids only.
+
+    `action` is what an admin asked to be done to one class, and empty for a sync.
+
+    Of people, MIS person ids: without an account, with a disabled one, and with more than one candidate. `gone` are
+    classes that somebody deleted in Microsoft 365, `ended` those whose group left the MIS in this run, `expired` those
+    whose required lifetime has run out: all class keys.
+    """
 
     school: str
     run: str
     cause: str
     at: datetime
     outcome: RunOutcome
+    action: str = ""
     groups: int = 0
     created: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     unchanged: int = 0
     held: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
     people_without_account: tuple[str, ...] = ()
+    people_disabled: tuple[str, ...] = ()
+    people_ambiguous: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -215,7 +280,7 @@ class AccountChanges:
     """Accounts that came or changed, and ids that went. `full` means that these are all there are."""
 
     full: bool
-    accounts: tuple[Account, ...]
+    accounts: tuple[AccountChange, ...]
     removed: frozenset[str]
     token: str
 

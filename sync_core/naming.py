@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from anyascii import anyascii
 
-from sync_core.model import ClassName, MisGroup, class_key
+from sync_core.model import ClassName, MisGroup
 
 LONGEST_NICKNAME = 64
 _LONGEST_DISPLAY = 200
@@ -26,6 +26,11 @@ def clean_group_name(name: str) -> str:
     return _FORBIDDEN.sub("", _SPACES.sub(" ", name)).strip()
 
 
+def identifier_in_nickname(identifier: str) -> str:
+    """A name identifier as it stands in nicknames; empty if nothing of it can."""
+    return _ascii(identifier)[:_LONGEST_IDENTIFIER]
+
+
 def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
     """The name of `group`'s class, and from `number` 2 on the next ones to try where that is taken.
 
@@ -34,7 +39,7 @@ def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
     """
     shown = _HYPHENS.sub("-", clean_group_name(group.name)) or group.type.value
     numbered = "" if number == 1 else f"-{number}"
-    tail = f".class.{_ascii(identifier)[:_LONGEST_IDENTIFIER]}.{group.academic_year}"
+    tail = f".class.{identifier_in_nickname(identifier)}.{group.academic_year}"
     stem = (_ascii(shown) or group.type.value)[: LONGEST_NICKNAME - len(tail) - len(numbered)]
     return ClassName(
         display_name=f"{shown[:_LONGEST_DISPLAY]}{numbered}_Class [{identifier}][{group.academic_year}]",
@@ -52,16 +57,17 @@ def following_nickname(nickname: str) -> str:
     return f"{stem.rstrip('.')}{numbered}{match['tail']}"
 
 
-def assign_names(groups: Iterable[MisGroup], identifier: str, known: Mapping[str, ClassName]) -> dict[str, ClassName]:
-    """A name for each group by class key; `known` names stay as they are, whatever the identifier is now.
+def assign_names(
+    groups: Mapping[str, MisGroup], identifier: str, known: Mapping[str, ClassName]
+) -> dict[str, ClassName]:
+    """A name for each group by class key, as `groups` is; `known` names stay as they are, whatever the identifier is.
 
     The order of `groups` does not matter: of groups that clean to one nickname, the one whose name needed no cleaning
     keeps it, and the others are numbered by name and id.
     """
     taken = {name.mail_nickname.lower() for name in known.values()}
     names: dict[str, ClassName] = {}
-    for group in sorted(groups, key=_precedence):
-        key = class_key(group)
+    for key, group in sorted(groups.items(), key=lambda item: (_precedence(item[1]), item[0])):
         if key in known:
             names[key] = known[key]
             continue

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sync_core.events import LISTED_PEOPLE, Cause, Change, ChangeMembers, CreateClass, GrantOwners
+from sync_core.events import (
+    LISTED_PEOPLE,
+    Cause,
+    Change,
+    ChangeMembers,
+    CreateClass,
+    DeleteClass,
+    GrantOwners,
+    RevokeOwners,
+)
 from sync_core.limits import hold_removals
 from sync_core.model import ClassRecord, DesiredClass, Drift, GroupChange, GroupChanges
 
@@ -35,15 +44,20 @@ class Plan:
     unchanged: int
     held: tuple[str, ...]
     gone: tuple[str, ...]
+    ended: tuple[str, ...]
 
 
-def make_plan(wanted: Iterable[DesiredClass], known: Mapping[str, ClassRecord], origin: Origin) -> Plan:
+def make_plan(
+    wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Mapping[str, ClassRecord], origin: Origin
+) -> Plan:
     """Subtract what is known from what is wanted.
 
-    A change is sent when the desired columns change, when desired and actual differ (something earlier was lost, failed
-    or is under way: repeating is harmless) and when the row is stale. Classes that are not in `wanted` are not touched.
+    A change is sent when desired and actual differ (the MIS changed, or something earlier was lost, failed or is under
+    way: repeating is harmless) and when the row is stale. Those that `ended` are marked and nothing is sent. Classes
+    that are in neither are not touched; one that is gone is left alone until an admin wants it again.
     """
-    writes: list[DesiredClass] = []
+    over = tuple(ended)
+    writes: list[DesiredClass] = list(over)
     changes: list[Change] = []
     created: list[str] = []
     changed: list[str] = []
@@ -52,7 +66,11 @@ def make_plan(wanted: Iterable[DesiredClass], known: Mapping[str, ClassRecord], 
     unchanged = 0
     for desired in wanted:
         record = known.get(desired.key)
-        if record is not None and record.gone:
+        if desired.deleted and record is not None:
+            if not record.gone:
+                changes.append(DeleteClass(origin.tenant, origin.school, desired.key, origin.run, origin.cause))
+            continue
+        if record is not None and record.gone and desired.life <= record.life:
             gone.append(desired.key)
             continue
         if record is not None and (kept := hold_removals(record.desired, desired)):
@@ -62,17 +80,26 @@ def make_plan(wanted: Iterable[DesiredClass], known: Mapping[str, ClassRecord], 
             writes.append(desired)
         wanted_changes = _changes(desired, record, origin)
         changes.extend(wanted_changes)
-        if record is None or record.actual is None:
+        if record is None or record.actual is None or record.gone:
             created.append(desired.key)
         elif wanted_changes:
             changed.append(desired.key)
         elif desired.key not in held:
             unchanged += 1
-    return Plan(tuple(writes), tuple(changes), tuple(created), tuple(changed), unchanged, tuple(held), tuple(gone))
+    return Plan(
+        tuple(writes),
+        tuple(changes),
+        tuple(created),
+        tuple(changed),
+        unchanged,
+        tuple(held),
+        tuple(gone),
+        tuple(desired.key for desired in over),
+    )
 
 
 def _changes(desired: DesiredClass, record: ClassRecord | None, origin: Origin) -> list[Change]:
-    actual = record.actual if record else None
+    actual = record.actual if record and not record.gone else None
     owners = actual.owners if actual else frozenset()
     members = (actual.members if actual else None) or frozenset()
     where = (origin.tenant, origin.school, desired.key, origin.run, origin.cause)
@@ -81,7 +108,10 @@ def _changes(desired: DesiredClass, record: ClassRecord | None, origin: Origin) 
         changes.append(CreateClass(*where))
     if missing := desired.owners - owners:
         changes.append(GrantOwners(*where, owners=_listed(missing)))
-    if members != desired.members or (record is not None and record.stale):
+    departed = actual.granted - desired.owners if actual and desired.revoke else frozenset()
+    if departed:
+        changes.append(RevokeOwners(*where, owners=_listed(departed)))
+    if departed or members != desired.members or (record is not None and record.stale):
         changes.append(
             ChangeMembers(*where, added=_listed(desired.members - members), removed=_listed(members - desired.members))
         )
@@ -118,12 +148,15 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges, now: datet
     return tuple(drifts)
 
 
-def drift_changes(drifts: Iterable[Drift], origin: Origin) -> tuple[Change, ...]:
-    """The changes that put stale classes right at once, without waiting for their school's plan."""
+def drift_changes(drifts: Iterable[Drift], ended: Set[str], origin: Origin) -> tuple[Change, ...]:
+    """The changes that put stale classes right at once, without waiting for their school's plan.
+
+    Those that `ended` only stay marked: should their group come back to the MIS, they are read first.
+    """
     return tuple(
         ChangeMembers(origin.tenant, origin.school, drift.key, origin.run, origin.cause)
         for drift in drifts
-        if drift.stale
+        if drift.stale and drift.key not in ended
     )
 
 

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from sync_core.choices import SchoolSettings
 from sync_core.events import Change, Request
 from sync_core.model import (
     Account,
+    AccountChanges,
+    AccountProperty,
     AppliedDelta,
     ClassName,
     ClassRecord,
+    ClassRequest,
     DesiredClass,
+    Drift,
+    GroupChanges,
     RunRecord,
-    SchoolSettings,
     Snapshot,
-)
-from sync_core.model import (
-    AccountChanges as AccountChanges,
-)
-from sync_core.model import (
-    Drift as Drift,
-)
-from sync_core.model import (
-    GroupChange as GroupChange,
-)
-from sync_core.model import (
-    GroupChanges as GroupChanges,
 )
 
 MEMBERS_PER_WRITE = 20
@@ -59,6 +52,7 @@ class NewClass:
     name: ClassName
     external_id: str
     external_name: str
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +64,15 @@ class FoundGroup:
     external_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class DeletedGroup:
+    """A group among the deleted ones, where Graph does not tell whether it was a class, nor its externalId."""
+
+    id: str
+    name: ClassName
+    created_at: datetime
+
+
 class Tenant(Protocol):
     """One Microsoft 365 tenant.
 
@@ -77,14 +80,20 @@ class Tenant(Protocol):
     Transient past it, GraphRefused for a permanent no.
     """
 
-    async def account_changes(self, token: str | None) -> AccountChanges:
-        """Users delta since `token`; all of them without one or with an expired one."""
+    async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
+        """Users delta since `token` of `properties`.
+
+        All accounts without a token, with an expired one, or with one of other properties.
+        """
 
     async def group_changes(self, token: str | None) -> GroupChanges:
         """Groups delta since `token`; all of it without one or with an expired one."""
 
     async def find_class(self, nickname: str) -> FoundGroup | None:
         """The group holding `nickname`; None if there is none, or if it is not visible yet (replication lag)."""
+
+    async def find_deleted(self, nickname: str) -> DeletedGroup | None:
+        """The deleted group that holds `nickname` and can be restored."""
 
     async def create_class(self, new: NewClass) -> str:
         """The new class's id. Not idempotent. Raises NicknameTaken; Transient if it is unknown whether it was made."""
@@ -108,6 +117,22 @@ class Tenant(Protocol):
 
     async def add_owner(self, class_id: str, person: str) -> None:
         """Raises AlreadyThere, NotThere (the class or the person)."""
+
+    async def remove_owner(self, class_id: str, person: str) -> None:
+        """Only the ownership. Raises NotThere, GraphRefused for the last owner."""
+
+    async def delete_class(self, class_id: str) -> None:
+        """It can be restored for 30 days. Raises NotThere."""
+
+    async def restore_class(self, class_id: str) -> None:
+        """Raises NotThere where there is nothing to restore (any more)."""
+
+
+class Tenants(Protocol):
+    """The tenants that this deployment may write to."""
+
+    def of(self, tenant: str) -> Tenant:
+        """By tenant id. Raises UnknownSetting for a tenant that the app has no identity for."""
 
 
 class DeltaKind(StrEnum):
@@ -135,10 +160,13 @@ class StateStore(Protocol):
 
     async def school(self, school: str) -> SchoolSettings | None: ...
 
-    async def schools(self, tenant: str) -> tuple[SchoolSettings, ...]:
-        """The tenant's schools by id, in order of id."""
+    async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
+        """The schools, or those of one tenant, in order of id."""
 
     async def save_school(self, settings: SchoolSettings) -> None: ...
+
+    async def forget_school(self, school: str) -> None:
+        """Drop the settings, not the classes. Nothing happens where there are none."""
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
 
@@ -151,21 +179,26 @@ class StateStore(Protocol):
         Not atomic over many classes: a prefix may be written when it raises.
         """
 
+    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+        """By class key."""
+
+    async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
+
     async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
         """Merge stale and gone into rows that are there; unconditional. A row that is not there is passed over."""
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
-        """Write intent, actual, stale, gone and error if the row still has `record.etag`; never the desired columns.
+        """Write what apply knows (intent, actual, stale, gone, life, error) if the row still has `record.etag`.
 
-        The history row of a `delta` is written in the same transaction. Returns the record with its new etag. Raises
-        EtagConflict.
+        Never the desired columns. The history row of a `delta` is written in the same transaction. Returns the record
+        with its new etag. Raises EtagConflict.
         """
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
         """What was applied to the class, oldest first."""
 
-    async def accounts(self, tenant: str) -> Mapping[str, Account]:
-        """The tenant's accounts by UPN in lower case."""
+    async def accounts(self, tenant: str) -> tuple[Account, ...]:
+        """The tenant's accounts."""
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         """Idempotent. With `changes.full`, accounts not named in it go."""
@@ -176,6 +209,8 @@ class StateStore(Protocol):
 
     async def write_run(self, run: RunRecord) -> None:
         """Write or overwrite the run's row."""
+
+    async def run(self, school: str, run: str) -> RunRecord | None: ...
 
     async def runs(self, school: str) -> tuple[RunRecord, ...]:
         """The school's runs, oldest first."""

@@ -14,25 +14,29 @@ async def refresh_tenant(
 ) -> int:
     """Follow the accounts and the drift, then ask for a sync of each school, spread over `window`. Returns the schools.
 
-    Each delta token is written last, when everything that the delta led to is on the rows: a crash before takes the
-    same delta again, which repeats harmless work, while a token written first would lose a hand edit for good.
+    A paused school's drift is followed too, and acted upon when it goes on. Each delta token is written last, when
+    everything that the delta led to is on the rows: a crash before takes the same delta again, which repeats harmless
+    work, while a token written first would lose a hand edit for good.
     """
-    accounts = await tenant.account_changes(await state.delta_token(request.tenant, DeltaKind.ACCOUNTS))
+    schools = await state.schools(request.tenant)
+    properties = frozenset(found for school in schools for found in school.account_properties)
+    accounts = await tenant.account_changes(await state.delta_token(request.tenant, DeltaKind.ACCOUNTS), properties)
     await state.write_accounts(request.tenant, accounts)
     await state.write_delta_token(request.tenant, DeltaKind.ACCOUNTS, accounts.token)
 
-    schools = await state.schools(request.tenant)
     groups = await tenant.group_changes(await state.delta_token(request.tenant, DeltaKind.GROUPS))
     for school in schools:
         records = await state.class_records(school.school)
         drifts = find_drift(records, groups, clock.now())
-        if drifts:
-            await state.write_drift(school.school, drifts)
+        await state.write_drift(school.school, drifts)
+        if school.enabled:
+            ended = frozenset(record.key for record in records if record.desired.ended)
             origin = Origin(request.tenant, school.school, request.run, request.cause)
-            await outbox.send_changes(drift_changes(drifts, origin))
+            await outbox.send_changes(drift_changes(drifts, ended, origin))
     await state.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
 
-    for place, school in enumerate(schools):
-        at = clock.now() + window * place / len(schools) if window else None
+    working = [school for school in schools if school.enabled]
+    for place, school in enumerate(working):
+        at = clock.now() + window * place / len(working) if window else None
         await outbox.send_requests([SyncSchool(school.school, request.run, request.cause)], at)
-    return len(schools)
+    return len(working)

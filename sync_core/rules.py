@@ -3,88 +3,188 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sync_core.choices import DepartedOwners, Mis, SchoolSettings, TeachingOwners
+from sync_core.class_keys import class_keys
+from sync_core.matching import Matched, match_people
 from sync_core.model import (
     Account,
+    AccountProperty,
     ClassName,
+    ClassRecord,
+    ClassRequest,
     DesiredClass,
     GroupType,
     MisGroup,
-    Person,
-    SchoolSettings,
     Snapshot,
-    TeachingOwners,
-    class_key,
 )
 from sync_core.naming import assign_names
 
 
 @dataclass(frozen=True, slots=True)
 class RuledSchool:
-    """The classes that a school should have, and what could not be followed: MIS person ids, no names."""
+    """The classes that a school should have, and what could not be followed: MIS person ids, no names.
+
+    `ended` are the classes whose group is not in the MIS any more: each as it was, and marked.
+    """
 
     classes: tuple[DesiredClass, ...]
+    ended: tuple[DesiredClass, ...]
     people_without_account: tuple[str, ...]
+    people_disabled: tuple[str, ...]
+    people_ambiguous: tuple[str, ...]
     notes: tuple[str, ...]
 
 
 def desired_classes(
     snapshot: Snapshot,
     settings: SchoolSettings,
-    accounts: Mapping[str, Account],
-    known: Mapping[str, ClassName],
+    accounts: Iterable[Account],
+    records: Mapping[str, ClassRecord],
+    requests: Mapping[str, ClassRequest],
     scope: frozenset[str] | None = None,
 ) -> RuledSchool:
-    """The rules of owners and members for the groups of the chosen types, or only those whose MIS ids are in `scope`.
+    """The rules of owners and members for every group of a chosen type and every group that has a class already.
 
-    `accounts` is by UPN in lower case, `known` are the names of classes that exist, by class key. Owners of a teaching
-    group are its main teacher or all its staff, as the school chose, and the admin owners; of the others the admin
-    owners. Every owner is a member too: Graph wants teachers in both collections ("Add teacher" of educationClass).
+    `scope` are the MIS ids of the groups that are asked about, and None asks about all: no other group is looked at,
+    and only then is a group that is not there said to have ended.
     """
-    groups = [group for group in snapshot.groups if group.type in settings.types]
-    if scope is not None:
-        groups = [group for group in groups if group.id in scope]
-    names = assign_names(groups, settings.name_identifier, known)
-    admins = {upn: accounts.get(upn.lower()) for upn in settings.admin_owners}
-    admin_ids = frozenset(account.id for account in admins.values() if account)
-    ids = _account_ids(snapshot.people.values(), settings.account_domain, accounts)
-
-    missing: set[str] = set()
-    notes: list[str] = []
-    classes: list[DesiredClass] = []
-    for group in sorted(groups, key=class_key):
-        staff = _owning_staff(group, settings.teaching_owners)
-        missing.update(person for person in (*group.students, *staff) if person not in ids)
-        owners = admin_ids | {ids[person] for person in staff if person in ids}
-        members = owners | {ids[person] for person in group.students if person in ids}
-        key = class_key(group)
-        classes.append(DesiredClass(key, group.id, group.type, names[key], frozenset(members), owners))
-        if not group.students and not group.teachers:
-            notes.append(
-                f"{group.type} group {group.id} has no one in it: its class has no students — "
-                "put people into the group in the MIS, or end the group there"
-            )
-    notes.extend(
-        f"admin owner number {number} of the settings has no account — correct admin_owners in the school's settings"
-        for number, account in enumerate(admins.values(), start=1)
-        if account is None
+    everything = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
+    groups = {
+        key: group
+        for key, group in everything.items()
+        if (group.type in settings.types or key in records or key in requests) and (scope is None or group.id in scope)
+    }
+    staff = _People(snapshot, settings, tuple(accounts))
+    known = {key: record.desired.name for key, record in records.items()}
+    names = assign_names(groups, settings.name_identifier or snapshot.school.dfe_code, known)
+    classes = tuple(
+        _desired(key, group, names[key], staff, records.get(key), requests.get(key))
+        for key, group in sorted(groups.items())
     )
-    return RuledSchool(tuple(classes), tuple(sorted(missing)), tuple(notes))
+    vanished = [
+        replace(record.desired, ended=True)
+        for key, record in sorted(records.items())
+        if scope is None and key not in everything and not record.desired.ended
+    ]
+    met = staff.met(groups.values())
+    return RuledSchool(
+        classes,
+        tuple(vanished),
+        tuple(sorted(met & staff.missing)),
+        tuple(sorted(met & staff.disabled)),
+        tuple(sorted(met & staff.ambiguous)),
+        (*_notes(snapshot, settings, groups.values()), *staff.admin_notes),
+    )
 
 
-def account_name(person: Person, domain: str) -> str:
-    """The UPN in lower case that a person should have: username, or email without one; `domain` where it has none."""
-    name = (person.username or person.email).lower()
-    return name if "@" in name or not name else f"{name}@{domain.lower()}"
+def extracted_groups(snapshot: Snapshot, settings: SchoolSettings) -> list[MisGroup]:
+    """The groups that can become classes: ScholarPack's teaching groups cannot ("not extracted", RM TEC7627933)."""
+    return [
+        group
+        for group in snapshot.groups
+        if settings.mis is not Mis.SCHOLARPACK or group.type is not GroupType.TEACHING
+    ]
 
 
-def _account_ids(people: Iterable[Person], domain: str, accounts: Mapping[str, Account]) -> dict[str, str]:
-    found = ((person.id, accounts.get(account_name(person, domain))) for person in people)
-    return {person: account.id for person, account in found if account}
+class _People:
+    """The school's people and admin owners, matched to accounts by their role in a group."""
+
+    def __init__(self, snapshot: Snapshot, settings: SchoolSettings, accounts: tuple[Account, ...]) -> None:
+        taught = {person for group in snapshot.groups for person in group.students}
+        teaching = {person for group in snapshot.groups for person in group.teachers}
+        self._settings = settings
+        self.students = match_people([snapshot.people[id_] for id_ in taught], settings.students, accounts)
+        self.staff = match_people([snapshot.people[id_] for id_ in teaching], settings.staff, accounts)
+        upns = {account.values.get(AccountProperty.UPN): account.id for account in accounts}
+        admins = {upn: upns.get(upn.lower()) for upn in settings.admin_owners}
+        self.admins = frozenset(id_ for id_ in admins.values() if id_)
+        self.all_admins = None not in admins.values()
+        self.known_ids = frozenset(account.id for account in accounts)
+        self.admin_notes = tuple(
+            f"admin owner number {number} of the settings has no account — correct admin_owners in the settings"
+            for number, id_ in enumerate(admins.values(), start=1)
+            if id_ is None
+        )
+        self.missing = self.students.missing | self.staff.missing
+        self.disabled = self.students.disabled | self.staff.disabled
+        self.ambiguous = self.students.candidates.keys() | self.staff.candidates.keys()
+
+    def owning(self, group: MisGroup) -> tuple[str, ...]:
+        if group.type is not GroupType.TEACHING:
+            return ()
+        return group.teachers if self._settings.teaching_owners is TeachingOwners.ALL else group.teachers[:1]
+
+    def met(self, groups: Iterable[MisGroup]) -> set[str]:
+        return {person for group in groups for person in (*group.students, *self.owning(group))}
+
+    def revokes(self, group: MisGroup) -> bool:
+        """Only where everybody who should own is known, and somebody does: whoever lacks may be our own fault."""
+        owning = self.owning(group)
+        certain = self.all_admins and all(person in self.staff.ids for person in owning)
+        taught = bool(owning) or group.type is not GroupType.TEACHING
+        return self._settings.departed_owners is DepartedOwners.REVOKE and certain and taught
 
 
-def _owning_staff(group: MisGroup, owners: TeachingOwners) -> tuple[str, ...]:
-    if group.type is not GroupType.TEACHING:
-        return ()
-    return group.teachers if owners is TeachingOwners.ALL else group.teachers[:1]
+def _desired(
+    key: str,
+    group: MisGroup,
+    name: ClassName,
+    people: _People,
+    record: ClassRecord | None,
+    request: ClassRequest | None,
+) -> DesiredClass:
+    before = record.desired if record else None
+    owning = people.owning(group)
+    creator = {request.creator} & people.known_ids if request else set()
+    owners = people.admins | creator | _certain(owning, people.staff, before.owners if before else frozenset())
+    pupils = _certain(group.students, people.students, before.members if before else frozenset())
+    life = request.life if request else 0
+    asked_anew = request is not None and (before is None or life > before.life)
+    # Gone by an admin's word and there again with a mark on the row: somebody restored it in Microsoft 365.
+    back = record is not None and record.stale and not record.gone
+    return DesiredClass(
+        key=key,
+        group_id=group.id,
+        group_type=group.type,
+        name=_asked_name(name, request) if asked_anew else name,
+        members=frozenset(pupils | owners),
+        owners=frozenset(owners),
+        group_name=group.name,
+        academic_year=group.academic_year,
+        description=request.description if request else "",
+        revoke=people.revokes(group),
+        deleted=before is not None and before.deleted and not asked_anew and not back,
+        life=life,
+    )
+
+
+def _certain(group: Iterable[str], matched: Matched, before: frozenset[str]) -> set[str]:
+    """The accounts of those matched; of the ambiguous only who was wanted before: in doubt nobody comes or goes."""
+    found: set[str] = set()
+    for person in group:
+        if person in matched.ids:
+            found.add(matched.ids[person])
+        else:
+            found |= matched.candidates.get(person, frozenset()) & before
+    return found
+
+
+def _asked_name(name: ClassName, request: ClassRequest | None) -> ClassName:
+    return replace(name, display_name=request.display_name) if request and request.display_name else name
+
+
+def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGroup]) -> list[str]:
+    notes = [
+        f"{group.type} group {group.id} has no one in it: its class has no students — "
+        "put people into the group in the MIS, or end the group there"
+        for group in groups
+        if not group.students and not group.teachers
+    ]
+    if left_out := len(snapshot.groups) - len(extracted_groups(snapshot, settings)):
+        notes.append(
+            f"{left_out} teaching groups were left out: teaching groups are not extracted from ScholarPack — "
+            "correct mis in the school's settings if the school has another MIS"
+        )
+    return notes

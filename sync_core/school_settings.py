@@ -2,54 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from sync_core.choices import (
+    DepartedOwners,
+    Matching,
+    Mis,
+    MisProperty,
+    Rollover,
+    SchoolSettings,
+    TeachingOwners,
+)
 from sync_core.errors import UnknownSetting
-from sync_core.model import GroupType, School, SchoolSettings, TeachingOwners
+from sync_core.matching import takes_domain
+from sync_core.model import AccountProperty, GroupType
+from sync_core.naming import identifier_in_nickname
 
 DEFAULT_ACCOUNT_DOMAIN = "school.onmicrosoft.com"
 
-_Upn = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^@\s]+@[^@\s]+$")]
+_Upn = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^@\s]+@[^@\s]+$", max_length=113)]
+_Domain = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9.-]*$", max_length=253)]
+_Guid = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, to_lower=True, pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+    ),
+]
+_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 
 
-class _Values(BaseModel):
+class MatchingValues(BaseModel):
+    """How people of one role find their accounts: a MIS property, and the Entra property it is compared with."""
+
     model_config = ConfigDict(extra="forbid")
 
-    types: frozenset[GroupType] = frozenset(GroupType)
-    name_identifier: Annotated[str, StringConstraints(strip_whitespace=True, max_length=30)] = ""
-    admin_owners: tuple[_Upn, ...] = ()
-    teaching_owners: TeachingOwners = TeachingOwners.MAIN
-    account_domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] = DEFAULT_ACCOUNT_DOMAIN
+    mis: MisProperty = MisProperty.USERNAME_OR_EMAIL
+    account: AccountProperty = AccountProperty.UPN
+    domain: _Domain | None = Field(
+        default=None,
+        description="Appended to a MIS value without one; by default account_domain, if `account` is an address",
+    )
 
 
-def parse_school_settings(
-    values: Mapping[str, object], *, school: School, tenant: str, mis_path: str
-) -> SchoolSettings:
-    """The settings of `school`, whose feed lies at `mis_path`. Raises UnknownSetting naming every fault.
+class SchoolValues(BaseModel):
+    """A school's settings. What is left out takes its default; what is unknown is a fault."""
 
-    Without a value: all three group types, the DfE code as name identifier, no admin owners, the main teacher as owner
-    of a teaching group, and accounts in `DEFAULT_ACCOUNT_DOMAIN`.
-    """
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = Field(default=True, description="false: the school is paused, and its classes stay as they are")
+    mis: Mis = Mis.OTHER
+    types: frozenset[GroupType] | None = Field(
+        default=None, description="Group types that become classes by themselves; by default all that the MIS has"
+    )
+    name_identifier: Annotated[str, StringConstraints(strip_whitespace=True, max_length=30, pattern=_CONTROL)] = Field(
+        default="", description="Stands in names and addresses of new classes; by default the DfE code"
+    )
+    admin_owners: Annotated[tuple[_Upn, ...], Field(max_length=50)] = Field(
+        default=(), description="User principal names of the admins who own every class"
+    )
+    teaching_owners: TeachingOwners | None = Field(
+        default=None, description="By default all of a teaching group's staff for SEEMiS, the main teacher for others"
+    )
+    departed_owners: DepartedOwners = DepartedOwners.KEEP
+    rollover: Rollover = Rollover.NEW
+    account_domain: _Domain = DEFAULT_ACCOUNT_DOMAIN
+    students: MatchingValues = MatchingValues()
+    staff: MatchingValues = MatchingValues()
+    access: Annotated[tuple[_Guid, ...], Field(max_length=100)] = Field(
+        default=(), description="Entra ids of the users and groups whose app role counts for this school"
+    )
+
+    @model_validator(mode="after")
+    def _scholarpack(self) -> SchoolValues:
+        if self.mis is Mis.SCHOLARPACK and self.types and GroupType.TEACHING in self.types:
+            raise ValueError("types: teaching groups are not extracted from ScholarPack; leave teaching out")
+        return self
+
+
+class SchoolBody(SchoolValues):
+    """A school's settings with where its feed is and which tenant its classes are in."""
+
+    tenant: _Guid
+    mis_path: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_CONTROL)]
+
+
+def parse_school_settings(values: Mapping[str, object], *, school: str, tenant: str, mis_path: str) -> SchoolSettings:
+    """The settings of `school`, whose feed lies at `mis_path`. Raises UnknownSetting naming every fault."""
     try:
-        chosen = _Values.model_validate(dict(values))
+        chosen = SchoolValues.model_validate(dict(values))
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}".removeprefix(": Value error, ")
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise UnknownSetting(
-            f"school settings not understood: {faults}", f"the settings are {', '.join(_Values.model_fields)}"
+            f"school settings not understood: {faults}", f"the settings are {', '.join(SchoolValues.model_fields)}"
         ) from None
+    return settings_of(chosen, school=school, tenant=tenant, mis_path=mis_path)
+
+
+def settings_of(chosen: SchoolValues, *, school: str, tenant: str, mis_path: str) -> SchoolSettings:
+    """Fill in the defaults that depend on the MIS (source: RM TEC7627933, notes *** and †)."""
+    every_type = frozenset(GroupType) - ({GroupType.TEACHING} if chosen.mis is Mis.SCHOLARPACK else set())
+    usual_owners = TeachingOwners.ALL if chosen.mis is Mis.SEEMIS else TeachingOwners.MAIN
     return SchoolSettings(
-        school=school.id,
+        school=school,
         tenant=tenant,
+        enabled=chosen.enabled,
+        mis=chosen.mis,
         mis_path=mis_path,
-        types=chosen.types,
-        name_identifier=chosen.name_identifier or school.dfe_code,
+        types=every_type if chosen.types is None else chosen.types,
+        name_identifier=chosen.name_identifier,
         admin_owners=chosen.admin_owners,
-        teaching_owners=chosen.teaching_owners,
-        account_domain=chosen.account_domain,
+        teaching_owners=chosen.teaching_owners or usual_owners,
+        departed_owners=chosen.departed_owners,
+        rollover=chosen.rollover,
+        students=_matching(chosen.students, chosen.account_domain),
+        staff=_matching(chosen.staff, chosen.account_domain),
+        access=chosen.access,
     )
+
+
+def body_of(settings: SchoolSettings) -> SchoolBody:
+    """The settings as they are handed out, and as they can be handed in again."""
+    domain = settings.students.domain or settings.staff.domain or DEFAULT_ACCOUNT_DOMAIN
+    return SchoolBody(
+        tenant=settings.tenant,
+        mis_path=settings.mis_path,
+        enabled=settings.enabled,
+        mis=settings.mis,
+        types=settings.types,
+        name_identifier=settings.name_identifier,
+        admin_owners=settings.admin_owners,
+        teaching_owners=settings.teaching_owners,
+        departed_owners=settings.departed_owners,
+        rollover=settings.rollover,
+        account_domain=domain,
+        students=_values(settings.students),
+        staff=_values(settings.staff),
+        access=settings.access,
+    )
+
+
+def check_beside_others(settings: SchoolSettings, others: Iterable[SchoolSettings]) -> None:
+    """Raises UnknownSetting where another school of the tenant has the same identifier: their names would collide."""
+    wanted = identifier_in_nickname(settings.name_identifier).lower()
+    for other in others:
+        same = settings.name_identifier and wanted == identifier_in_nickname(other.name_identifier).lower()
+        if same and other.school != settings.school and other.tenant == settings.tenant:
+            raise UnknownSetting(
+                f"name_identifier: school {other.school} of the same tenant has it already",
+                "choose another, or leave it out to have the DfE code",
+            )
+
+
+def _matching(values: MatchingValues, account_domain: str) -> Matching:
+    usual = account_domain if takes_domain(values.account) else ""
+    return Matching(values.mis, values.account, usual if values.domain is None else values.domain)
+
+
+def _values(rule: Matching) -> MatchingValues:
+    return MatchingValues(mis=rule.mis_property, account=rule.account_property, domain=rule.domain)

@@ -13,10 +13,16 @@ GRAPH = "https://graph.microsoft.com/v1.0"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the app runs. Of each pair, the connection string is for the local world, the other for identities."""
+    """Where the app runs. Of each pair, the connection string is for the local world, the other for identities.
+
+    `everywhere` are the Entra ids of users and groups whose app role counts for every school.
+    """
 
     tenant: str
     graph_base_url: str
+    graph_client: str
+    everywhere: frozenset[str]
+    signed_in_by_app_service: bool
     tables_endpoint: str
     tables_connection: str
     service_bus_namespace: str
@@ -47,6 +53,9 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         tenant=text("TENANT_ID"),
         graph_base_url=text("GRAPH_BASE_URL") or GRAPH,
+        graph_client=text("GRAPH_CLIENT_ID"),
+        everywhere=frozenset(text("ALL_SCHOOLS_ACCESS").lower().replace(",", " ").split()),
+        signed_in_by_app_service=text("WEBSITE_AUTH_ENABLED").lower() == "true",
         tables_endpoint=text("STATE_TABLES_ENDPOINT"),
         tables_connection=text("STATE_TABLES_CONNECTION"),
         service_bus_namespace=text("ServiceBusConnection__fullyQualifiedNamespace"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sync_core.errors import Malformed, SnapshotRejected
+from collections.abc import Mapping
+from datetime import date
+
+from sync_core.errors import SnapshotRejected
 from sync_core.events import SyncSchool
-from sync_core.model import RunOutcome, RunRecord
+from sync_core.model import ClassRecord, ClassRequest, RunOutcome, RunRecord
 from sync_core.plan import Origin, make_plan
 from sync_core.ports import Clock, MisSource, Outbox, StateStore
 from sync_core.rules import desired_classes
@@ -16,39 +19,39 @@ async def sync_school(
     """Plan one school and set the changes going. Returns the record of the run, which is in the tables by then.
 
     The rows are written before the messages: a crash between the two leaves rows out of step, and the next plan sends
-    again. A rejected snapshot changes nothing but the record. Raises Malformed for a school that nobody set up.
+    again. A rejected snapshot, or a school that is paused or has left, changes nothing but the record.
     """
+    run = await _plan_run(request, mis, state, outbox, clock)
+    await state.write_run(run)
+    return run
+
+
+async def _plan_run(request: SyncSchool, mis: MisSource, state: StateStore, outbox: Outbox, clock: Clock) -> RunRecord:
     settings = await state.school(request.school)
-    if settings is None:
-        raise Malformed(
-            f"no settings for school {request.school}", "save the school's settings, then replay the message"
-        )
+    if settings is None or not settings.enabled:
+        why = "the school is paused" if settings else "the school has no settings (any more)"
+        note = f"{why}: nothing was planned — save its settings with enabled true to have it synced"
+        return _unplanned(request, clock, RunOutcome.PAUSED, note)
     try:
         snapshot = await mis.snapshot(settings)
     except SnapshotRejected as rejection:
-        run = RunRecord(
-            request.school,
-            request.run,
-            request.cause,
-            clock.now(),
-            RunOutcome.REJECTED,
-            notes=(rejection.what, rejection.remedy),
-        )
-        await state.write_run(run)
-        return run
+        return _unplanned(request, clock, RunOutcome.REJECTED, rejection.what, rejection.remedy)
 
     records = {record.key: record for record in await state.class_records(request.school)}
+    requests = await state.class_requests(request.school)
     ruled = desired_classes(
         snapshot,
         settings,
         await state.accounts(settings.tenant),
-        {key: record.desired.name for key, record in records.items()},
+        records,
+        requests,
         None if request.scope is None else frozenset(request.scope),
     )
-    plan = make_plan(ruled.classes, records, Origin(settings.tenant, request.school, request.run, request.cause))
+    origin = Origin(settings.tenant, request.school, request.run, request.cause)
+    plan = make_plan(ruled.classes, ruled.ended, records, origin)
     await state.write_desired(request.school, plan.writes)
     await outbox.send_changes(plan.changes)
-    run = RunRecord(
+    return RunRecord(
         school=request.school,
         run=request.run,
         cause=request.cause,
@@ -60,8 +63,23 @@ async def sync_school(
         unchanged=plan.unchanged,
         held=plan.held,
         gone=plan.gone,
+        ended=plan.ended,
+        expired=_expired(records, requests, clock.now().date()),
         people_without_account=ruled.people_without_account,
+        people_disabled=ruled.people_disabled,
+        people_ambiguous=ruled.people_ambiguous,
         notes=ruled.notes,
     )
-    await state.write_run(run)
-    return run
+
+
+def _unplanned(request: SyncSchool, clock: Clock, outcome: RunOutcome, *notes: str) -> RunRecord:
+    return RunRecord(request.school, request.run, request.cause, clock.now(), outcome, notes=notes)
+
+
+def _expired(records: Mapping[str, ClassRecord], requests: Mapping[str, ClassRequest], today: date) -> tuple[str, ...]:
+    """Classes that are there longer than was asked for. They are only reported: nothing is deleted by itself."""
+    return tuple(
+        key
+        for key, asked in sorted(requests.items())
+        if asked.required_until and asked.required_until < today and key in records and not records[key].gone
+    )

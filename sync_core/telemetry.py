@@ -18,20 +18,25 @@ def tenant_refreshed(request: RefreshTenant, schools: int) -> None:
 
 
 def school_synced(run: RunRecord) -> None:
-    rejected = run.outcome is RunOutcome.REJECTED
+    """One event for each outcome: school.planned, school.rejected, school.paused, school.refused."""
     _emit(
-        logging.ERROR if rejected else logging.INFO,
-        "school.rejected" if rejected else "school.planned",
+        logging.ERROR if run.outcome is RunOutcome.REJECTED else logging.INFO,
+        f"school.{run.outcome}",
         school=run.school,
         run=run.run,
         cause=run.cause,
+        action=run.action,
         groups=run.groups,
         created=len(run.created),
         changed=len(run.changed),
         unchanged=run.unchanged,
         held=len(run.held),
         gone=len(run.gone),
+        ended=len(run.ended),
+        expired=len(run.expired),
         people_without_account=len(run.people_without_account),
+        people_disabled=len(run.people_disabled),
+        people_ambiguous=len(run.people_ambiguous),
         notes=list(run.notes),
     )
 

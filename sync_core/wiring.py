@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from azure.identity.aio import DefaultAzureCredential
 
 from sync_core import telemetry
-from sync_core.adapters.graph_client import graph_request_adapter
-from sync_core.adapters.graph_tenant import GraphTenant
-from sync_core.adapters.graph_wire import GraphWire
+from sync_core.adapters.graph_identity import tenant_credential
+from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.adapters.mis_files import MisFiles
 from sync_core.adapters.service_bus import ServiceBusOutbox
 from sync_core.adapters.system_clock import SystemClock
 from sync_core.adapters.tables import TableState
+from sync_core.admin.class_actions import act_on_class
 from sync_core.apply import apply_change
 from sync_core.errors import Outcome
-from sync_core.events import Cause, Change, RefreshTenant, Request, SyncSchool
-from sync_core.ports import Clock, MisSource, Outbox, StateStore, Tenant
+from sync_core.events import ActOnClass, Cause, Change, RefreshTenant, Request, SyncSchool
+from sync_core.ports import Clock, MisSource, Outbox, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
 from sync_core.settings import Settings, parse_settings
 from sync_core.sync import sync_school
@@ -31,31 +31,37 @@ class App:
     """The use cases with their ports filled in: what the triggers call."""
 
     settings: Settings
-    tenant: Tenant
+    tenants: Tenants
     mis: MisSource
     state: StateStore
     outbox: Outbox
     clock: Clock
 
-    async def start_night(self) -> RefreshTenant:
-        """Ask for a refresh of the tenant, under a new run id."""
-        run = f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        request = RefreshTenant(self.settings.tenant, run, Cause.NIGHTLY)
-        await self.outbox.send_requests([request])
-        return request
+    def new_run(self) -> str:
+        """An id by which a person can tell when it was, and which no other run has."""
+        return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+    async def start_night(self) -> None:
+        """Ask for a refresh of every tenant that has a school, under a new run id."""
+        run = self.new_run()
+        tenants = sorted({school.tenant for school in await self.state.schools()})
+        await self.outbox.send_requests([RefreshTenant(tenant, run, Cause.NIGHTLY) for tenant in tenants])
 
     async def handle_request(self, request: Request) -> None:
         match request:
             case RefreshTenant():
+                tenant = self.tenants.of(request.tenant)
                 schools = await refresh_tenant(
-                    request, self.tenant, self.state, self.outbox, self.clock, self.settings.sync_window
+                    request, tenant, self.state, self.outbox, self.clock, self.settings.sync_window
                 )
                 telemetry.tenant_refreshed(request, schools)
             case SyncSchool():
                 telemetry.school_synced(await sync_school(request, self.mis, self.state, self.outbox, self.clock))
+            case ActOnClass():
+                telemetry.school_synced(await act_on_class(request, self.state, self.outbox, self.clock))
 
     async def handle_change(self, change: Change) -> Outcome:
-        outcome = await apply_change(change, self.state, self.tenant, self.clock)
+        outcome = await apply_change(change, self.state, self.tenants.of(change.tenant), self.clock)
         telemetry.change_settled(change, outcome)
         return outcome
 
@@ -90,5 +96,9 @@ async def _build(settings: Settings) -> App:
         if settings.service_bus_connection
         else ServiceBusOutbox.from_namespace(settings.service_bus_namespace, credential)
     )
-    tenant = GraphTenant(GraphWire(graph_request_adapter(credential, settings.graph_base_url), clock))
-    return App(settings, tenant, MisFiles(), state, outbox, clock)
+    tenants = GraphTenants(
+        lambda tenant: tenant_credential(settings.tenant, settings.graph_client, credential, tenant),
+        settings.graph_base_url,
+        clock,
+    )
+    return App(settings, tenants, MisFiles(), state, outbox, clock)

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
+from sync_core.choices import SchoolSettings
 from sync_core.model import (
     Account,
+    AccountProperty,
     ActualClass,
     ClassName,
     ClassRecord,
@@ -16,10 +18,10 @@ from sync_core.model import (
     MisGroup,
     Person,
     School,
-    SchoolSettings,
     Snapshot,
-    TeachingOwners,
+    class_key,
 )
+from sync_core.school_settings import parse_school_settings
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 NOON = datetime(2026, 9, 7, 12, 0, tzinfo=UTC)
@@ -42,21 +44,14 @@ def teaching(
     return MisGroup(id, GroupType.TEACHING, name, year, tuple(students), tuple(teachers))
 
 
-def settings(
-    types: Iterable[GroupType] = GroupType,
-    admins: Iterable[str] = (),
-    teaching_owners: TeachingOwners = TeachingOwners.MAIN,
-) -> SchoolSettings:
-    return SchoolSettings(
-        school=SCHOOL.id,
-        tenant=TENANT,
-        mis_path="feed",
-        types=frozenset(types),
-        name_identifier=SCHOOL.dfe_code,
-        admin_owners=tuple(admins),
-        teaching_owners=teaching_owners,
-        account_domain="school.onmicrosoft.com",
-    )
+def keyed(groups: Iterable[MisGroup]) -> dict[str, MisGroup]:
+    """The groups by the keys of their own classes."""
+    return {class_key(group): group for group in groups}
+
+
+def settings(**values: object) -> SchoolSettings:
+    """The test school's settings: the defaults, but for `values` as an admin hands them in."""
+    return parse_school_settings(values, school=SCHOOL.id, tenant=TENANT, mis_path="feed")
 
 
 def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
@@ -66,10 +61,10 @@ def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
     return Snapshot(SCHOOL, listed, {person: Person(person, username=person) for person in people})
 
 
-def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com") -> dict[str, Account]:
-    """An account for each person, by UPN in lower case."""
+def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com", enabled: bool = True) -> list[Account]:
+    """An account for each person."""
     upns = {person: f"{person}@{domain}".lower() for person in people}
-    return {upn: Account(entra_id(person), upn) for person, upn in upns.items()}
+    return [Account(entra_id(person), {AccountProperty.UPN: upn}, enabled) for person, upn in upns.items()]
 
 
 def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -> DesiredClass:

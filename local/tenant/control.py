@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local.tenant.directory import Directory, Group, Refusal
+from local.tenant.directory import USER_PROPERTIES, Directory, Group, Refusal
 from local.tenant.server import Fault, TenantServer
 
 
@@ -28,6 +28,7 @@ class Control:
         app.router.add_post("/_sim/faults", self._faults)
         app.router.add_post("/_sim/users", self._users)
         app.router.add_delete("/_sim/users/{upn}", self._delete_user)
+        app.router.add_patch("/_sim/users/{upn}", self._update_user)
         app.router.add_post("/_sim/edit", self._edit)
 
     async def _stats(self, _: web.Request) -> web.Response:
@@ -104,7 +105,7 @@ class Control:
     async def _users(self, request: web.Request) -> web.Response:
         made = []
         for entry in await request.json():
-            more = {name: entry[name] for name in ("mail", "employeeId", "accountEnabled") if name in entry}
+            more = {name: entry[name] for name in USER_PROPERTIES[2:] if name in entry}
             user = self._server.directory.add_user(entry["userPrincipalName"], entry.get("displayName", ""), **more)
             made.append(user.id)
         return web.json_response(made)
@@ -112,6 +113,14 @@ class Control:
     async def _delete_user(self, request: web.Request) -> web.Response:
         try:
             self._server.directory.delete_user(self._server.directory.user(request.match_info["upn"]))
+        except Refusal as refusal:
+            return _refuse(refusal.message, refusal.status)
+        return web.json_response({})
+
+    async def _update_user(self, request: web.Request) -> web.Response:
+        try:
+            user = self._server.directory.user(request.match_info["upn"])
+            self._server.directory.update_user(user, await request.json())
         except Refusal as refusal:
             return _refuse(refusal.message, refusal.status)
         return web.json_response({})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from local.tenant.directory import Directory, Event, Group, Refusal
-from local.tenant.odata import Entity, matcher, read_token, token
+from local.tenant.directory import USER_PROPERTIES, Directory, Event, Group, Refusal
+from local.tenant.odata import Entity, matcher, read_token, select, token
 
 LINK_LIFE = 7 * 86_400.0
 
@@ -28,6 +29,8 @@ def delta(directory: Directory, kind: str, query: dict[str, str], base: str, now
         objects = _everything(directory, kind, habits)
     else:
         objects = _changes(directory, kind, max(0, since - habits.replayed_events), upto, habits)
+    if kind == "users":
+        objects = [select(found, {"$select": f"{cursor['select']},@removed"}) for found in objects]
     wanted = matcher(cursor["filter"], ["id"])
     objects = [found for found in objects if wanted(found)]
     end = cursor["at"] + habits.objects_per_page
@@ -35,7 +38,7 @@ def delta(directory: Directory, kind: str, query: dict[str, str], base: str, now
     if end < len(objects):
         answer["@odata.nextLink"] = f"{base}?$skiptoken={token({**cursor, 'at': end})}"
     else:
-        after = {"kind": kind, "since": upto, "upto": None, "at": 0, "filter": cursor["filter"], "made": now}
+        after = {**cursor, "since": upto, "upto": None, "at": 0, "made": now}
         answer["@odata.deltaLink"] = f"{base}?$deltatoken={token(after)}"
     return answer
 
@@ -47,7 +50,8 @@ def _cursor(directory: Directory, kind: str, query: dict[str, str], now: float) 
     link = query.get("$skiptoken") or query.get("$deltatoken")
     cursor: dict[str, Any]
     if link is None:
-        cursor = {"kind": kind, "since": None, "upto": None, "at": 0, "filter": query.get("$filter"), "made": now}
+        said = {"filter": query.get("$filter"), "select": query.get("$select", "")}
+        cursor = {"kind": kind, "since": None, "upto": None, "at": 0, "made": now, **said}
     else:
         cursor = read_token(link)
         if now - cursor["made"] > LINK_LIFE or cursor["kind"] != kind:
@@ -72,7 +76,11 @@ def _everything(directory: Directory, kind: str, habits: DeltaHabits) -> list[En
 def _changes(directory: Directory, kind: str, since: int, upto: int, habits: DeltaHabits) -> list[Entity]:
     events = directory.events[since:upto]
     if kind == "users":
-        return [_user(directory, id_) for id_ in dict.fromkeys(event.id for event in events if event.what == "user")]
+        touched_users: dict[str, set[str]] = {}
+        for event in events:
+            if event.what == "user":
+                touched_users.setdefault(event.id, set()).update(event.properties)
+        return [_user(directory, id_, properties) for id_, properties in touched_users.items()]
     touched: dict[str, list[Event]] = {}
     for event in events:
         if event.what != "user":
@@ -88,18 +96,12 @@ def _changes(directory: Directory, kind: str, since: int, upto: int, habits: Del
     return objects
 
 
-def _user(directory: Directory, id_: str) -> Entity:
+def _user(directory: Directory, id_: str, properties: Collection[str] = USER_PROPERTIES) -> Entity:
+    """A user with those `properties` alone: a delta repeats only what changed."""
     user = directory.users[id_]
     if user.deleted:
         return {"id": id_, "@removed": {"reason": "changed"}}
-    return {
-        "id": id_,
-        "userPrincipalName": user.userPrincipalName,
-        "mail": user.mail,
-        "employeeId": user.employeeId,
-        "accountEnabled": user.accountEnabled,
-        "displayName": user.displayName,
-    }
+    return {"id": id_, **{name: getattr(user, name) for name in properties}}
 
 
 def _group(group: Group, people: dict[tuple[str, str], bool], habits: DeltaHabits) -> list[Entity]:

@@ -9,6 +9,15 @@ from uuid import NAMESPACE_URL, uuid5
 
 _FORBIDDEN_IN_NICKNAME = set("@()\\/[]\"';:<>, ")
 MEMBERS_PER_PATCH = 20
+USER_PROPERTIES = (
+    "userPrincipalName",
+    "displayName",
+    "mail",
+    "mailNickname",
+    "employeeId",
+    "onPremisesSamAccountName",
+    "accountEnabled",
+)
 
 
 class Refusal(Exception):
@@ -33,7 +42,9 @@ class User:
     userPrincipalName: str  # noqa: N815  named as Graph names it
     displayName: str = ""  # noqa: N815
     mail: str | None = None
+    mailNickname: str | None = None  # noqa: N815
     employeeId: str | None = None  # noqa: N815
+    onPremisesSamAccountName: str | None = None  # noqa: N815
     accountEnabled: bool = True  # noqa: N815
     deleted: bool = False
 
@@ -58,12 +69,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of what changed, for the deltas: `what` is user, group, members or owners."""
+    """One line of what changed, for the deltas: `what` is user, group, members or owners; `properties` are a user's."""
 
     what: str
     id: str
     person: str = ""
     added: bool = True
+    properties: tuple[str, ...] = ()
 
 
 class Directory:
@@ -107,6 +119,18 @@ class Directory:
         user = User(id_, upn, display_name, **more)
         self._save_user(user)
         return user
+
+    def update_user(self, user: User, fields: dict[str, Any]) -> None:
+        """Raises Refusal for an unknown property, or a userPrincipalName that is taken."""
+        if unknown := sorted(fields.keys() - set(USER_PROPERTIES)):
+            raise bad_request(f"Invalid property '{unknown[0]}'.")
+        upn = fields.get("userPrincipalName", user.userPrincipalName)
+        if self._upns.get(upn.lower(), user.id) != user.id:
+            raise bad_request("Another object with the same value for property userPrincipalName already exists.")
+        del self._upns[user.userPrincipalName.lower()]
+        for name, value in fields.items():
+            setattr(user, name, value)
+        self._save_user(user, tuple(fields))
 
     def delete_user(self, user: User) -> None:
         """His memberships go with him, and the groups' delta does not tell."""
@@ -233,10 +257,10 @@ class Directory:
         self.groups[group.id] = group
         self._nicknames[group.mailNickname.lower()] = group.id
 
-    def _save_user(self, user: User) -> None:
+    def _save_user(self, user: User, properties: tuple[str, ...] = USER_PROPERTIES) -> None:
         self._index_user(user)
         self._remember({"user": asdict(user)})
-        self._log(Event("user", user.id))
+        self._log(Event("user", user.id, properties=properties))
 
     def _save_group(self, group: Group, *events: Event) -> None:
         self._index_group(group)

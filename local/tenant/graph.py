@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from local.tenant.delta import DeltaHabits, delta
@@ -85,6 +86,7 @@ def _group_entity(group: Group) -> Entity:
         "groupTypes": ["Unified"],
         "mailEnabled": True,
         "securityEnabled": False,
+        "createdDateTime": f"{datetime.fromtimestamp(group.created_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
 
 

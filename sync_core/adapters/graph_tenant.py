@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 from sync_core.adapters.graph_wire import GraphWire
 from sync_core.errors import GraphRefused, NotThere
-from sync_core.model import Account, AccountChanges, ClassName, GroupChange, GroupChanges
-from sync_core.ports import FoundGroup, NewClass
+from sync_core.model import AccountChange, AccountChanges, AccountProperty, ClassName, GroupChange, GroupChanges
+from sync_core.ports import DeletedGroup, FoundGroup, NewClass
 
 _GRAPH = "https://graph.microsoft.com/v1.0"
-_ACCOUNTS = "/users/delta()?$select=id,userPrincipalName"
+_ACCOUNTS = "/users/delta()"
 _GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
 # An old token comes back as 400 or 410, with one of these codes; the answer to each is to start over.
 _EXPIRED = {"syncStateNotFound", "syncStateInvalid", "resyncRequired"}
@@ -25,18 +26,21 @@ class GraphTenant:
     def __init__(self, wire: GraphWire) -> None:
         self._wire = wire
 
-    async def account_changes(self, token: str | None) -> AccountChanges:
-        objects, link, full = await self._delta(_ACCOUNTS, token)
-        accounts: dict[str, Account] = {}
+    async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
+        """The token carries its properties: Graph's link goes on with those it was begun with, whatever is asked."""
+        select = ",".join(["id", "accountEnabled", *sorted(properties)])
+        before, _, link = (token or "").partition("|")
+        objects, link, full = await self._delta(f"{_ACCOUNTS}?$select={select}", link if before == select else None)
+        said: dict[str, AccountChange] = {}
         removed: set[str] = set()
         for found in objects:
             if "@removed" in found:
                 removed.add(found["id"])
-                accounts.pop(found["id"], None)
-            elif upn := found.get("userPrincipalName"):
-                accounts[found["id"]] = Account(found["id"], upn.lower())
+                said.pop(found["id"], None)
+            else:
+                said[found["id"]] = _account(found, said.get(found["id"]))
                 removed.discard(found["id"])
-        return AccountChanges(full, tuple(accounts.values()), frozenset(removed), link)
+        return AccountChanges(full, tuple(said.values()), frozenset(removed), f"{select}|{link}")
 
     async def group_changes(self, token: str | None) -> GroupChanges:
         objects, link, full = await self._delta(_GROUPS, token)
@@ -58,10 +62,21 @@ class GraphTenant:
         name = ClassName(group["displayName"], group["mailNickname"])
         return FoundGroup(group["id"], name, of_class.get("externalId"))
 
+    async def find_deleted(self, nickname: str) -> DeletedGroup | None:
+        query = f"$filter={_nickname_filter(nickname)}&$select=id,displayName,mailNickname,createdDateTime"
+        answer = await self._wire.get(f"/directory/deletedItems/microsoft.graph.group?{query}")
+        if not answer["value"]:
+            return None
+        group = answer["value"][0]
+        name = ClassName(group["displayName"], group["mailNickname"])
+        return DeletedGroup(group["id"], name, datetime.fromisoformat(group["createdDateTime"]))
+
     async def create_class(self, new: NewClass) -> str:
+        described = {"description": new.description} if new.description else {}
         made = await self._wire.create(
             "/education/classes",
-            {
+            described
+            | {
                 "displayName": new.name.display_name,
                 "mailNickname": new.name.mail_nickname,
                 "externalId": new.external_id,
@@ -95,6 +110,15 @@ class GraphTenant:
         reference = {"@odata.id": f"{_GRAPH}/education/users/{_id(person)}"}
         await self._wire.add_reference(f"/education/classes/{_id(class_id)}/teachers/$ref", reference)
 
+    async def remove_owner(self, class_id: str, person: str) -> None:
+        await self._wire.remove_reference(f"/education/classes/{_id(class_id)}/teachers/{_id(person)}")
+
+    async def delete_class(self, class_id: str) -> None:
+        await self._wire.delete_class(f"/education/classes/{_id(class_id)}")
+
+    async def restore_class(self, class_id: str) -> None:
+        await self._wire.restore(f"/directory/deletedItems/{_id(class_id)}/restore")
+
     async def _pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
         link: str | None = f"{path}?$select=id&$top=999"
         while link:
@@ -122,6 +146,16 @@ class GraphTenant:
             if "@odata.deltaLink" in page:
                 return objects, self._wire.relative(page["@odata.deltaLink"])
             link = page["@odata.nextLink"]
+
+
+def _account(found: dict[str, Any], before: AccountChange | None) -> AccountChange:
+    """One account may be spread over several objects; what an object does not name is unchanged."""
+    values = {name: (found[name] or "").strip().lower() for name in AccountProperty if name in found}
+    enabled = found.get("accountEnabled")
+    if before:
+        values = {**before.values, **values}
+        enabled = before.enabled if enabled is None else enabled
+    return AccountChange(found["id"], values, enabled)
 
 
 def _merge(known: GroupChange | None, found: dict[str, Any]) -> GroupChange:

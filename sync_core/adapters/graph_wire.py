@@ -29,6 +29,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 2.0, 30.0
 # Graph's words for what is no fault of ours. It has no code of its own for either; both come as Request_BadRequest.
 _ALREADY_THERE = "added object references already exist"
 _NICKNAME_TAKEN = "another object with the same value for property mailnickname already exists"
+_CLASS_PATH = re.compile(r"/education/classes/[0-9a-f-]{36}")
 _ADDRESS = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
 _REMEDIES = {
     401: "check that the app's managed identity is enabled and belongs to this tenant",
@@ -69,6 +70,15 @@ class GraphWire:
     async def remove_reference(self, path: str) -> None:
         """`path` without its `/$ref`, which is added here: without it, Graph would delete the person himself."""
         await self._send(Method.DELETE, f"{path}/$ref", None, repeatable=True)
+
+    async def delete_class(self, path: str) -> None:
+        """`path` of a class, and of nothing else: a DELETE is the one verb that can take a person away."""
+        if not _CLASS_PATH.fullmatch(path):
+            raise ValueError("not the path of a class")
+        await self._send(Method.DELETE, path, None, repeatable=True)
+
+    async def restore(self, path: str) -> None:
+        await self._send(Method.POST, path, None, repeatable=True)
 
     async def _send(self, method: Method, path: str, body: Mapping[str, object] | None, *, repeatable: bool) -> Any:
         give_up = self._clock.now() + self._budget

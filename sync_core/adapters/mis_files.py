@@ -11,8 +11,9 @@ from sync_core.adapters.mis_csv import FeedFiles, open_feed
 from sync_core.adapters.mis_oneroster import read_oneroster
 from sync_core.adapters.mis_sds_v1 import read_sds_v1
 from sync_core.adapters.mis_sds_v2 import read_sds_v2
+from sync_core.choices import SchoolSettings
 from sync_core.errors import SnapshotRejected
-from sync_core.model import SchoolSettings, Snapshot
+from sync_core.model import Snapshot
 
 ONEROSTER = "OneRoster 1.1 CSV"
 SDS_V2 = "SDS v2.1 CSV"

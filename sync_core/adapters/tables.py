@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -15,16 +16,17 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from sync_core.adapters import tables_codec as codec
+from sync_core.choices import SchoolSettings
 from sync_core.errors import EtagConflict, SyncError, Transient
 from sync_core.model import (
     Account,
     AccountChanges,
     AppliedDelta,
     ClassRecord,
+    ClassRequest,
     DesiredClass,
     Drift,
     RunRecord,
-    SchoolSettings,
 )
 from sync_core.ports import DeltaKind, MessageFault
 
@@ -73,15 +75,21 @@ class TableState:
         row = await self._get(SCHOOLS, _SCHOOL_PARTITION, codec.encode_key(school))
         return codec.read_school(row) if row else None
 
-    async def schools(self, tenant: str) -> tuple[SchoolSettings, ...]:
-        found = [
-            codec.read_school(row)
-            async for row in self._query(SCHOOLS, "PartitionKey eq @p and tenant eq @t", p=_SCHOOL_PARTITION, t=tenant)
-        ]
+    async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
+        rows = (
+            self._query(SCHOOLS, "PartitionKey eq @p", p=_SCHOOL_PARTITION)
+            if tenant is None
+            else self._query(SCHOOLS, "PartitionKey eq @p and tenant eq @t", p=_SCHOOL_PARTITION, t=tenant)
+        )
+        found = [codec.read_school(row) async for row in rows]
         return tuple(sorted(found, key=lambda settings: settings.school))
 
     async def save_school(self, settings: SchoolSettings) -> None:
         await self._put(SCHOOLS, _SCHOOL_PARTITION, codec.encode_key(settings.school), codec.school_columns(settings))
+
+    async def forget_school(self, school: str) -> None:
+        async with _faults():
+            await self._tables[SCHOOLS].delete_entity(_SCHOOL_PARTITION, codec.encode_key(school))
 
     # --- classes
 
@@ -102,6 +110,15 @@ class TableState:
             for wanted in classes
         ]
         await self._transact(CLASSES, [("upsert", row, _MERGE) for row in rows])
+
+    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+        rows = self._between(CLASSES, codec.encode_key(school), "q:", "q;")
+        found = [codec.read_request(row) async for row in rows]
+        return {request.key: request for request in found}
+
+    async def write_class_request(self, school: str, request: ClassRequest) -> None:
+        key = codec.request_row_key(request.key)
+        await self._put(CLASSES, codec.encode_key(school), key, codec.request_columns(request))
 
     async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
         for drift in drifts:
@@ -127,16 +144,7 @@ class TableState:
             operations.append(("create", history))
         async with _faults():
             results = await self._tables[CLASSES].submit_transaction(operations)
-        return ClassRecord(
-            record.school,
-            record.desired,
-            record.actual,
-            record.intent,
-            record.stale,
-            record.gone,
-            record.error,
-            etag=results[0]["etag"],
-        )
+        return replace(record, etag=results[0]["etag"])
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
         prefix = codec.history_prefix(key)
@@ -145,21 +153,20 @@ class TableState:
 
     # --- accounts and deltas
 
-    async def accounts(self, tenant: str) -> Mapping[str, Account]:
-        partition = codec.encode_key(tenant)
-        rows = self._query(ACCOUNTS, "PartitionKey eq @p", select=["RowKey", "upn"], p=partition)
-        return {row["upn"]: Account(row["RowKey"], row["upn"]) async for row in rows}
+    async def accounts(self, tenant: str) -> tuple[Account, ...]:
+        rows = self._query(ACCOUNTS, "PartitionKey eq @p", p=codec.encode_key(tenant))
+        return tuple([codec.read_account(row) async for row in rows])
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         partition = codec.encode_key(tenant)
-        named = {account.id: account for account in changes.accounts if account.id not in changes.removed}
-        rows = self._query(ACCOUNTS, "PartitionKey eq @p", select=["RowKey", "upn"], p=partition)
-        known = {row["RowKey"]: row["upn"] async for row in rows}
+        known = {account.id: account for account in await self.accounts(tenant)}
+        named = {change.id: change for change in changes.accounts if change.id not in changes.removed}
         gone = known.keys() - named.keys() if changes.full else known.keys() & changes.removed
-        fresh = [account for account in named.values() if known.get(account.id) != account.upn]
+        now = [change.on(None if changes.full else known.get(change.id)) for change in named.values()]
+        fresh = [account for account in now if account != known.get(account.id)]
         await self._transact(
             ACCOUNTS,
-            [("upsert", _entity(partition, account.id, {"upn": account.upn}), _MERGE) for account in fresh]
+            [("upsert", _entity(partition, account.id, codec.account_columns(account)), _MERGE) for account in fresh]
             + [("delete", _entity(partition, account, {})) for account in sorted(gone)],
         )
 
@@ -174,6 +181,10 @@ class TableState:
 
     async def write_run(self, run: RunRecord) -> None:
         await self._put(RUNS, codec.encode_key(run.school), codec.encode_key(run.run), codec.run_columns(run))
+
+    async def run(self, school: str, run: str) -> RunRecord | None:
+        row = await self._get(RUNS, codec.encode_key(school), codec.encode_key(run))
+        return codec.read_run(school, row) if row else None
 
     async def runs(self, school: str) -> tuple[RunRecord, ...]:
         rows = self._query(RUNS, "PartitionKey eq @p", p=codec.encode_key(school))

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
+from sync_core.choices import (
+    DepartedOwners,
+    Matching,
+    Mis,
+    MisProperty,
+    Rollover,
+    SchoolSettings,
+    TeachingOwners,
+)
 from sync_core.errors import SyncError
 from sync_core.model import (
+    Account,
+    AccountProperty,
     ActualClass,
     AppliedDelta,
     ClassName,
     ClassRecord,
+    ClassRequest,
     DesiredClass,
     GroupType,
     RowError,
     RunOutcome,
     RunRecord,
-    SchoolSettings,
-    TeachingOwners,
 )
 from sync_core.ports import MessageFault
 
 Entity = dict[str, Any]
+
+_ACCOUNT_COLUMNS = {
+    AccountProperty.UPN: "upn",
+    AccountProperty.MAIL: "mail",
+    AccountProperty.MAIL_NICKNAME: "mail_nickname",
+    AccountProperty.EMPLOYEE_ID: "employee_id",
+    AccountProperty.SAM_ACCOUNT_NAME: "sam_account_name",
+}
 
 _CHUNK = 32_000
 """Characters in one property: 64 KiB of UTF-16 is the limit."""
@@ -44,6 +62,10 @@ def class_row_key(key: str) -> str:
     return f"c:{encode_key(key)}"
 
 
+def request_row_key(key: str) -> str:
+    return f"q:{encode_key(key)}"
+
+
 def history_prefix(key: str) -> str:
     return f"h:{encode_key(key)}:"
 
@@ -57,6 +79,13 @@ def desired_columns(wanted: DesiredClass) -> Entity:
         "desired_nickname": wanted.name.mail_nickname,
         **_listed("desired_members", wanted.members),
         **_listed("desired_owners", wanted.owners),
+        "group_name": wanted.group_name,
+        "academic_year": wanted.academic_year,
+        "desired_description": wanted.description,
+        "revoke_departed": wanted.revoke,
+        "ended": wanted.ended,
+        "deleted_by_admin": wanted.deleted,
+        "desired_life": wanted.life,
     }
 
 
@@ -65,8 +94,10 @@ def actual_columns(record: ClassRecord) -> Entity:
     actual, error = record.actual, record.error
     return {
         "intended_nickname": record.intent or "",
+        "intended_at": record.intent_at.isoformat() if record.intent_at else "",
         "stale": record.stale,
         "gone": record.gone,
+        "life": record.life,
         "error_code": error.code if error else "",
         "error_words": error.words if error else "",
         "error_remedy": error.remedy if error else "",
@@ -89,6 +120,13 @@ def read_class(school: str, row: Mapping[str, Any], etag: str) -> ClassRecord:
         name=ClassName(row["desired_name"], row["desired_nickname"]),
         members=_people(row, "desired_members"),
         owners=_people(row, "desired_owners"),
+        group_name=row.get("group_name", ""),
+        academic_year=row.get("academic_year", 0),
+        description=row.get("desired_description", ""),
+        revoke=row.get("revoke_departed", False),
+        ended=row.get("ended", False),
+        deleted=row.get("deleted_by_admin", False),
+        life=row.get("desired_life", 0),
     )
     actual = None
     if row.get("class_id"):
@@ -108,8 +146,10 @@ def read_class(school: str, row: Mapping[str, Any], etag: str) -> ClassRecord:
         desired=wanted,
         actual=actual,
         intent=row.get("intended_nickname") or None,
+        intent_at=datetime.fromisoformat(row["intended_at"]) if row.get("intended_at") else None,
         stale=row.get("stale", False),
         gone=row.get("gone", False),
+        life=row.get("life", 0),
         error=error,
         etag=etag,
     )
@@ -121,9 +161,12 @@ def delta_columns(delta: AppliedDelta) -> Entity:
         "cause": delta.cause,
         "at": delta.at.isoformat(),
         "created": delta.created,
+        "deleted": delta.deleted,
+        "restored": delta.restored,
         **_listed("members_added", delta.members_added),
         **_listed("members_removed", delta.members_removed),
         **_listed("owners_granted", delta.owners_granted),
+        **_listed("owners_revoked", delta.owners_revoked),
     }
 
 
@@ -136,19 +179,64 @@ def read_delta(row: Mapping[str, Any]) -> AppliedDelta:
         members_added=_people(row, "members_added"),
         members_removed=_people(row, "members_removed"),
         owners_granted=_people(row, "owners_granted"),
+        owners_revoked=_people(row, "owners_revoked"),
+        deleted=row.get("deleted", False),
+        restored=row.get("restored", False),
     )
+
+
+def request_columns(request: ClassRequest) -> Entity:
+    return {
+        "class_key": request.key,
+        "creator": request.creator,
+        "asked_at": request.asked_at.isoformat(),
+        "display_name": request.display_name,
+        "description": request.description,
+        "required_until": request.required_until.isoformat() if request.required_until else "",
+        "life": request.life,
+    }
+
+
+def read_request(row: Mapping[str, Any]) -> ClassRequest:
+    until = row["required_until"]
+    return ClassRequest(
+        key=row["class_key"],
+        creator=row["creator"],
+        asked_at=datetime.fromisoformat(row["asked_at"]),
+        display_name=row["display_name"],
+        description=row["description"],
+        required_until=date.fromisoformat(until) if until else None,
+        life=row["life"],
+    )
+
+
+def account_columns(account: Account) -> Entity:
+    """Every property: a merge would keep a value that was cleared."""
+    values = {_ACCOUNT_COLUMNS[name]: account.values.get(name, "") for name in AccountProperty}
+    return {**values, "enabled": account.enabled}
+
+
+def read_account(row: Mapping[str, Any]) -> Account:
+    values = {name: row.get(column, "") for name, column in _ACCOUNT_COLUMNS.items()}
+    return Account(row["RowKey"], {name: value for name, value in values.items() if value}, row.get("enabled", True))
 
 
 def school_columns(settings: SchoolSettings) -> Entity:
     return {
         "school": settings.school,
         "tenant": settings.tenant,
+        "enabled": settings.enabled,
+        "mis": settings.mis.value,
         "mis_path": settings.mis_path,
         "types": " ".join(sorted(settings.types)),
         "name_identifier": settings.name_identifier,
         "admin_owners": " ".join(settings.admin_owners),
         "teaching_owners": settings.teaching_owners.value,
-        "account_domain": settings.account_domain,
+        "departed_owners": settings.departed_owners.value,
+        "rollover": settings.rollover.value,
+        **_matching_columns("students", settings.students),
+        **_matching_columns("staff", settings.staff),
+        "access": " ".join(settings.access),
     }
 
 
@@ -156,12 +244,34 @@ def read_school(row: Mapping[str, Any]) -> SchoolSettings:
     return SchoolSettings(
         school=row["school"],
         tenant=row["tenant"],
+        enabled=row["enabled"],
+        mis=Mis(row["mis"]),
         mis_path=row["mis_path"],
         types=frozenset(GroupType(type_) for type_ in row["types"].split()),
         name_identifier=row["name_identifier"],
         admin_owners=tuple(row["admin_owners"].split()),
         teaching_owners=TeachingOwners(row["teaching_owners"]),
-        account_domain=row["account_domain"],
+        departed_owners=DepartedOwners(row["departed_owners"]),
+        rollover=Rollover(row["rollover"]),
+        students=_read_matching(row, "students"),
+        staff=_read_matching(row, "staff"),
+        access=tuple(row["access"].split()),
+    )
+
+
+def _matching_columns(role: str, rule: Matching) -> Entity:
+    return {
+        f"{role}_mis_property": rule.mis_property.value,
+        f"{role}_account_property": rule.account_property.value,
+        f"{role}_domain": rule.domain,
+    }
+
+
+def _read_matching(row: Mapping[str, Any], role: str) -> Matching:
+    return Matching(
+        MisProperty(row[f"{role}_mis_property"]),
+        AccountProperty(row[f"{role}_account_property"]),
+        row[f"{role}_domain"],
     )
 
 
@@ -171,13 +281,18 @@ def run_columns(run: RunRecord) -> Entity:
         "cause": run.cause,
         "at": run.at.isoformat(),
         "outcome": run.outcome.value,
+        "action": run.action,
         "groups": run.groups,
         **_listed("created", run.created),
         **_listed("changed", run.changed),
         "unchanged": run.unchanged,
         **_listed("held", run.held),
         **_listed("gone", run.gone),
-        **_listed("people_without_account", (_one_word(person) for person in run.people_without_account)),
+        **_listed("ended", run.ended),
+        **_listed("expired", run.expired),
+        **_listed("people_without_account", map(_one_word, run.people_without_account)),
+        **_listed("people_disabled", map(_one_word, run.people_disabled)),
+        **_listed("people_ambiguous", map(_one_word, run.people_ambiguous)),
         **_chunked("notes", "\n".join(run.notes)),
     }
 
@@ -189,13 +304,18 @@ def read_run(school: str, row: Mapping[str, Any]) -> RunRecord:
         cause=row["cause"],
         at=datetime.fromisoformat(row["at"]),
         outcome=RunOutcome(row["outcome"]),
+        action=row.get("action", ""),
         groups=row["groups"],
         created=_words(row, "created"),
         changed=_words(row, "changed"),
         unchanged=row["unchanged"],
         held=_words(row, "held"),
         gone=_words(row, "gone"),
-        people_without_account=tuple(decode_key(person) for person in _words(row, "people_without_account")),
+        ended=_words(row, "ended"),
+        expired=_words(row, "expired"),
+        people_without_account=tuple(map(decode_key, _words(row, "people_without_account"))),
+        people_disabled=tuple(map(decode_key, _words(row, "people_disabled"))),
+        people_ambiguous=tuple(map(decode_key, _words(row, "people_ambiguous"))),
         notes=tuple(filter(None, _joined(row, "notes").split("\n"))),
     )
 

@@ -15,7 +15,7 @@ from sync_core.adapters.graph_client import graph_request_adapter
 from sync_core.adapters.graph_tenant import GraphTenant
 from sync_core.adapters.graph_wire import GraphWire
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Transient
-from sync_core.model import ClassName
+from sync_core.model import AccountProperty, ClassName
 from sync_core.ports import NewClass
 from tests.fakes.fixed_clock import FixedClock
 
@@ -169,7 +169,9 @@ async def test_a_permanent_no_is_said_in_our_words(
 async def test_an_expired_delta_starts_over(subject: Subject) -> None:
     link = {"@odata.deltaLink": "https://elsewhere/v1.0/users/delta()?$deltatoken=new", "value": []}
     subject.server.answers = [(410, {}, error("syncStateNotFound", "gone")), (200, {}, link)]
-    changes = await subject.tenant.account_changes("/users/delta()?$deltatoken=old")
+    changes = await subject.tenant.account_changes(
+        "id,accountEnabled,userPrincipalName|/users/delta()?$deltatoken=old", {AccountProperty.UPN}
+    )
     assert changes.full
     assert len(subject.server.seen) == 2
 

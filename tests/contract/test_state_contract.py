@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import uuid4
 
 import pytest
 
 from local.azurite import Azurite
 from sync_core.adapters.tables import TableState
+from sync_core.choices import SchoolSettings
 from sync_core.errors import EtagConflict, SyncError
 from sync_core.model import (
     Account,
+    AccountChange,
     AccountChanges,
+    AccountProperty,
     AppliedDelta,
     ClassRecord,
+    ClassRequest,
     Drift,
     RowError,
     RunOutcome,
     RunRecord,
-    SchoolSettings,
 )
 from sync_core.ports import DeltaKind, MessageFault, StateStore
 from tests.builders import NOON, desired, entra_id, entra_ids, settings, synced
 from tests.fakes.memory_state import MemoryState
+
+UPN = AccountProperty.UPN
 
 
 @pytest.fixture(params=["memory", "tables"])
@@ -55,7 +60,7 @@ async def row(state: StateStore, school: str, key: str) -> ClassRecord:
 async def test_a_school_is_kept_as_it_was_saved(state: StateStore, school: str) -> None:
     assert await state.school(school) is None
     tenant = uuid4().hex
-    saved: SchoolSettings = replace(settings(admins=["a@b.c", "d@e.f"]), school=school, tenant=tenant)
+    saved: SchoolSettings = replace(settings(admin_owners=["a@b.c", "d@e.f"]), school=school, tenant=tenant)
     await state.save_school(saved)
     assert await state.school(school) == saved
     assert await state.schools(tenant) == (saved,)
@@ -167,21 +172,66 @@ async def test_history_is_kept_in_order_and_apart(state: StateStore, school: str
     assert await state.history(school, "K10") == (later,)
 
 
+def said(person: str, upn: str | None = None, enabled: bool | None = None, mail: str | None = None) -> AccountChange:
+    values = {AccountProperty.UPN: upn, AccountProperty.MAIL: mail}
+    return AccountChange(
+        entra_id(person), {name: value for name, value in values.items() if value is not None}, enabled
+    )
+
+
 async def test_accounts_come_change_and_go(state: StateStore) -> None:
     tenant = uuid4().hex
-    people = tuple(Account(entra_id(f"p{number}"), f"p{number}@x.org") for number in range(230))
+    people = tuple(said(f"p{number}", f"p{number}@x.org") for number in range(230))
     await state.write_accounts(tenant, AccountChanges(True, people, frozenset(), "t"))
-    assert await state.accounts(tenant) == {account.upn: account for account in people}
-    renamed = Account(people[0].id, "new@x.org")
+    assert set_of(await state.accounts(tenant)) == {account.id: {UPN: account.values[UPN]} for account in people}
+    renamed = said("p0", "new@x.org")
     await state.write_accounts(tenant, AccountChanges(False, (renamed,), frozenset({people[1].id, "unknown"}), "t"))
-    known = await state.accounts(tenant)
+    known = set_of(await state.accounts(tenant))
     assert len(known) == 229
-    assert known["new@x.org"] == renamed
-    assert "p0@x.org" not in known
-    assert "p1@x.org" not in known
+    assert known[people[0].id] == {UPN: "new@x.org"}
+    assert people[1].id not in known
     await state.write_accounts(tenant, AccountChanges(True, people[5:6], frozenset(), "t"))
-    assert await state.accounts(tenant) == {people[5].upn: people[5]}
-    assert await state.accounts("another") == {}
+    assert set_of(await state.accounts(tenant)) == {people[5].id: {UPN: "p5@x.org"}}
+    assert await state.accounts("another") == ()
+
+
+async def test_what_a_change_of_an_account_does_not_name_is_unchanged(state: StateStore) -> None:
+    tenant = uuid4().hex
+
+    async def follow(change: AccountChange) -> Account:
+        await state.write_accounts(tenant, AccountChanges(False, (change,), frozenset(), "t"))
+        (account,) = await state.accounts(tenant)
+        return account
+
+    assert await follow(said("p", "p@x.org", mail="m@x.org")) == Account(
+        entra_id("p"), {UPN: "p@x.org", AccountProperty.MAIL: "m@x.org"}, enabled=True
+    )
+    disabled = await follow(said("p", enabled=False))
+    assert (disabled.values[UPN], disabled.enabled) == ("p@x.org", False)
+    assert await follow(said("p", mail="")) == Account(entra_id("p"), {UPN: "p@x.org"}, enabled=False)
+
+
+async def test_requests_for_classes_are_kept_by_key(state: StateStore, school: str) -> None:
+    assert await state.class_requests(school) == {}
+    first = ClassRequest("2026.teaching.T1", entra_id("c"), NOON, "Our «maths»", "For us", date(2027, 7, 20), 1)
+    plain = ClassRequest("2026.year.13", entra_id("c"), NOON)
+    for request in (plain, replace(first, life=0), first):
+        await state.write_class_request(school, request)
+    assert await state.class_requests(school) == {first.key: first, plain.key: plain}
+    assert await state.class_records(school) == ()
+
+
+async def test_a_school_is_forgotten_and_its_classes_are_not(state: StateStore, school: str) -> None:
+    await state.save_school(replace(settings(), school=school))
+    await state.write_desired(school, [desired("K1")])
+    for _ in range(2):
+        await state.forget_school(school)
+        assert await state.school(school) is None
+    assert [record.key for record in await state.class_records(school)] == ["K1"]
+
+
+def set_of(accounts: tuple[Account, ...]) -> dict[str, Mapping[AccountProperty, str]]:
+    return {account.id: account.values for account in accounts}
 
 
 async def test_tokens_of_any_length(state: StateStore) -> None:

@@ -14,11 +14,12 @@ from sync_core.adapters.graph_client import graph_request_adapter
 from sync_core.adapters.graph_tenant import GraphTenant
 from sync_core.adapters.graph_wire import GraphWire
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
-from sync_core.model import ClassName
+from sync_core.model import AccountProperty, ClassName
 from sync_core.ports import FoundGroup, NewClass, Tenant
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_tenant import MemoryTenant
 
+UPN = frozenset({AccountProperty.UPN})
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -57,7 +58,9 @@ def _memory() -> Subject:
 
     def edit(action: str, nickname: str, upn: str) -> None:
         group = next(group for group in tenant.groups.values() if group.name.mail_nickname == nickname)
-        person = next((account.id for account in tenant.accounts.values() if account.upn == upn), "")
+        person = next(
+            (account.id for account in tenant.accounts.values() if account.values[AccountProperty.UPN] == upn), ""
+        )
         match action:
             case "add-member" | "remove-member":
                 tenant.hand_member(group.id, person, action.startswith("add"))
@@ -193,18 +196,66 @@ async def test_a_class_that_is_not_there(subject: Subject) -> None:
 
 
 async def test_the_accounts_delta_tells_who_came_and_went(subject: Subject) -> None:
-    first = await subject.tenant.account_changes(None)
+    first = await subject.tenant.account_changes(None, UPN)
     assert first.full
     came, stays = upns(2)
     came_id, stays_id = subject.add_accounts([came.title(), stays])
-    after = await subject.tenant.account_changes(first.token)
+    after = await subject.tenant.account_changes(first.token, UPN)
     assert not after.full
-    assert {account.id: account.upn for account in after.accounts} == {came_id: came, stays_id: stays}
+    said = {account.id: (account.values, account.enabled) for account in after.accounts}
+    assert said == {came_id: ({AccountProperty.UPN: came}, True), stays_id: ({AccountProperty.UPN: stays}, True)}
     subject.remove_account(came_id, came)
-    last = await subject.tenant.account_changes(after.token)
+    last = await subject.tenant.account_changes(after.token, UPN)
     assert not last.accounts
     assert last.removed == {came_id}
-    assert (await subject.tenant.account_changes(last.token)).accounts == ()
+    assert (await subject.tenant.account_changes(last.token, UPN)).accounts == ()
+
+
+async def test_another_property_of_the_accounts_makes_the_delta_start_over(subject: Subject) -> None:
+    (account,) = subject.add_accounts(upns(1))
+    first = await subject.tenant.account_changes(None, UPN)
+    again = await subject.tenant.account_changes(first.token, UPN | {AccountProperty.MAIL})
+    assert again.full
+    assert account in {change.id for change in again.accounts}
+    assert not (await subject.tenant.account_changes(again.token, UPN | {AccountProperty.MAIL})).full
+
+
+async def test_an_owner_is_removed_but_never_the_last(subject: Subject) -> None:
+    first, second = subject.add_accounts(upns(2))
+    class_id = await subject.tenant.create_class(fresh())
+    for person in (first, second):
+        await subject.tenant.add_owner(class_id, person)
+    await subject.tenant.remove_owner(class_id, first)
+    assert await subject.tenant.owners(class_id) == {second}
+    with pytest.raises(NotThere):
+        await subject.tenant.remove_owner(class_id, first)
+    with pytest.raises(GraphRefused):
+        await subject.tenant.remove_owner(class_id, second)
+    assert await subject.tenant.owners(class_id) == {second}
+
+
+async def test_a_class_is_deleted_found_among_the_deleted_and_restored(subject: Subject) -> None:
+    (person,) = subject.add_accounts(upns(1))
+    new = fresh()
+    class_id = await subject.tenant.create_class(new)
+    await subject.tenant.add_members(class_id, [person])
+    assert await subject.tenant.find_deleted(new.name.mail_nickname) is None
+    with pytest.raises(NotThere):
+        await subject.tenant.restore_class(class_id)
+    await subject.tenant.delete_class(class_id)
+    assert not await subject.tenant.class_exists(class_id)
+    assert await subject.tenant.find_class(new.name.mail_nickname) is None
+    deleted = await subject.tenant.find_deleted(new.name.mail_nickname)
+    assert deleted is not None
+    assert (deleted.id, deleted.name) == (class_id, new.name)
+    assert deleted.created_at.tzinfo is not None
+    with pytest.raises(NotThere):
+        await subject.tenant.delete_class(class_id)
+    with pytest.raises(NicknameTaken):
+        await subject.tenant.create_class(new)
+    await subject.tenant.restore_class(class_id)
+    assert await subject.tenant.members(class_id) == {person}
+    assert await subject.tenant.find_deleted(new.name.mail_nickname) is None
 
 
 async def test_the_groups_delta_tells_hand_edits_and_echoes(subject: Subject) -> None:

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
+from sync_core.choices import SchoolSettings
 from sync_core.errors import EtagConflict
 from sync_core.model import (
     Account,
     AccountChanges,
     AppliedDelta,
     ClassRecord,
+    ClassRequest,
     DesiredClass,
     Drift,
     RunRecord,
-    SchoolSettings,
 )
 from sync_core.ports import DeltaKind, MessageFault
 from tests.fakes.steps import Step, no_step
@@ -29,6 +30,7 @@ class MemoryState:
         self._etags = count(1)
         self._schools: dict[str, SchoolSettings] = {}
         self._rows: dict[tuple[str, str], ClassRecord] = {}
+        self._requests: dict[tuple[str, str], ClassRequest] = {}
         self._history: dict[tuple[str, str], list[AppliedDelta]] = {}
         self._accounts: dict[str, dict[str, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
@@ -39,14 +41,19 @@ class MemoryState:
         await self._step("school")
         return self._schools.get(school)
 
-    async def schools(self, tenant: str) -> tuple[SchoolSettings, ...]:
+    async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         await self._step("schools")
-        return tuple(settings for _, settings in sorted(self._schools.items()) if settings.tenant == tenant)
+        return tuple(found for _, found in sorted(self._schools.items()) if tenant in (None, found.tenant))
 
     async def save_school(self, settings: SchoolSettings) -> None:
         await self._step("save_school")
         self._schools[settings.school] = settings
         await self._step("save_school answered")
+
+    async def forget_school(self, school: str) -> None:
+        await self._step("forget_school")
+        self._schools.pop(school, None)
+        await self._step("forget_school answered")
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None:
         await self._step("class_record")
@@ -62,6 +69,15 @@ class MemoryState:
             row = self._rows.get((school, wanted.key)) or ClassRecord(school, wanted)
             self._store(replace(row, desired=wanted))
         await self._step("write_desired answered")
+
+    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+        await self._step("class_requests")
+        return {key: request for (of, key), request in self._requests.items() if of == school}
+
+    async def write_class_request(self, school: str, request: ClassRequest) -> None:
+        await self._step("write_class_request")
+        self._requests[school, request.key] = request
+        await self._step("write_class_request answered")
 
     async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
         for drift in drifts:
@@ -86,14 +102,14 @@ class MemoryState:
         await self._step("history")
         return tuple(self._history.get((school, key), ()))
 
-    async def accounts(self, tenant: str) -> Mapping[str, Account]:
+    async def accounts(self, tenant: str) -> tuple[Account, ...]:
         await self._step("accounts")
-        return {account.upn: account for account in self._accounts.get(tenant, {}).values()}
+        return tuple(self._accounts.get(tenant, {}).values())
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         await self._step("write_accounts")
         known = {} if changes.full else dict(self._accounts.get(tenant, {}))
-        known.update({account.id: account for account in changes.accounts})
+        known.update({change.id: change.on(known.get(change.id)) for change in changes.accounts})
         self._accounts[tenant] = {id: account for id, account in known.items() if id not in changes.removed}
         await self._step("write_accounts answered")
 
@@ -110,6 +126,10 @@ class MemoryState:
         await self._step("write_run")
         self._runs[run.school, run.run] = run
         await self._step("write_run answered")
+
+    async def run(self, school: str, run: str) -> RunRecord | None:
+        await self._step("run")
+        return self._runs.get((school, run))
 
     async def runs(self, school: str) -> tuple[RunRecord, ...]:
         await self._step("runs")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from uuid import UUID
 
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
-from sync_core.model import Account, AccountChanges, ClassName, GroupChange, GroupChanges
-from sync_core.ports import MEMBERS_PER_WRITE, FoundGroup, NewClass
+from sync_core.model import (
+    Account,
+    AccountChange,
+    AccountChanges,
+    AccountProperty,
+    ClassName,
+    GroupChange,
+    GroupChanges,
+)
+from sync_core.ports import MEMBERS_PER_WRITE, Clock, DeletedGroup, FoundGroup, NewClass
+from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
 
@@ -20,15 +30,20 @@ class MemoryGroup:
     id: str
     name: ClassName
     external_id: str | None
+    created_at: datetime
     members: set[str] = field(default_factory=set)
     owners: set[str] = field(default_factory=set)
     deleted: bool = False
+    description: str = ""
 
 
 class MemoryTenant:
     """`step` is awaited before and after each effect; `lags` says whether a look-up misses a class that is there."""
 
-    def __init__(self, step: Step = no_step, lags: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, step: Step = no_step, lags: Callable[[], bool] = lambda: False, clock: Clock | None = None
+    ) -> None:
+        self._clock = clock or FixedClock()
         self._step = step
         self._lags = lags
         self._ids = count(1)
@@ -41,15 +56,18 @@ class MemoryTenant:
 
     # --- the port
 
-    async def account_changes(self, token: str | None) -> AccountChanges:
+    async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
         await self._step("account_changes")
-        since = int(token) if token else 0
-        touched = list(dict.fromkeys(self._account_log[since:])) if token else list(self.accounts)
+        select = ",".join(sorted(properties))
+        before, _, at = (token or "").partition("|")
+        full = before != select
+        since = 0 if full else int(at)
+        touched = list(self.accounts) if full else list(dict.fromkeys(self._account_log[since:]))
         changes = AccountChanges(
-            full=token is None,
-            accounts=tuple(self.accounts[id] for id in touched if id in self.accounts),
+            full=full,
+            accounts=tuple(_said(self.accounts[id], properties) for id in touched if id in self.accounts),
             removed=frozenset(id for id in touched if id not in self.accounts),
-            token=str(len(self._account_log)),
+            token=f"{select}|{len(self._account_log)}",
         )
         await self._step("account_changes answered")
         return changes
@@ -77,11 +95,17 @@ class MemoryTenant:
         await self._step("find_class answered")
         return found
 
+    async def find_deleted(self, nickname: str) -> DeletedGroup | None:
+        await self._step("find_deleted")
+        group = self._by_nickname(nickname)
+        return DeletedGroup(group.id, group.name, group.created_at) if group and group.deleted else None
+
     async def create_class(self, new: NewClass) -> str:
         await self._step("create_class")
         if self._by_nickname(new.name.mail_nickname):
             raise NicknameTaken
         group = self._add_group(new.name, new.external_id)
+        group.description = new.description
         self.creates += 1
         self.writes += 1
         await self._step("create_class answered")
@@ -138,10 +162,37 @@ class MemoryTenant:
         self.writes += 1
         await self._step("add_owner answered")
 
+    async def remove_owner(self, class_id: str, person: str) -> None:
+        await self._step("remove_owner")
+        group = self._group(class_id)
+        if person not in group.owners:
+            raise NotThere
+        if len(group.owners) == 1:
+            raise GraphRefused("Request_BadRequest", "the last owner", "add another owner first")
+        self._change(group, "owners", "-", person)
+        self.writes += 1
+        await self._step("remove_owner answered")
+
+    async def delete_class(self, class_id: str) -> None:
+        await self._step("delete_class")
+        self._group(class_id)
+        self.hand_delete(class_id)
+        self.writes += 1
+        await self._step("delete_class answered")
+
+    async def restore_class(self, class_id: str) -> None:
+        await self._step("restore_class")
+        group = self.groups.get(class_id)
+        if group is None or not group.deleted:
+            raise NotThere
+        self.hand_delete(class_id, deleted=False)
+        self.writes += 1
+        await self._step("restore_class answered")
+
     # --- what people do by hand, and how accounts come and go
 
-    def add_account(self, id: str, upn: str) -> None:
-        self.accounts[id] = Account(id, upn.lower())
+    def add_account(self, id: str, upn: str, enabled: bool = True) -> None:
+        self.accounts[id] = Account(id, {AccountProperty.UPN: upn.lower()}, enabled)
         self._account_log.append(id)
 
     def remove_account(self, id: str) -> None:
@@ -182,7 +233,7 @@ class MemoryTenant:
         self._log.append((group.id, collection, sign, person))
 
     def _add_group(self, name: ClassName, external_id: str | None) -> MemoryGroup:
-        group = MemoryGroup(str(UUID(int=next(self._ids))), name, external_id)
+        group = MemoryGroup(str(UUID(int=next(self._ids))), name, external_id, self._clock.now())
         self.groups[group.id] = group
         self._log.append((group.id, "", "", ""))
         return group
@@ -222,3 +273,7 @@ class MemoryTenant:
             people("owners", "+"),
             people("owners", "-"),
         )
+
+
+def _said(account: Account, properties: Set[AccountProperty]) -> AccountChange:
+    return AccountChange(account.id, {name: account.values.get(name, "") for name in properties}, account.enabled)

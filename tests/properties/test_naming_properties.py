@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sync_core.model import GroupType, MisGroup, class_key
 from sync_core.naming import assign_names, following_nickname
+from tests.builders import keyed
 
 FORBIDDEN = set("@()\\/[]\"';:<>, ")
 
@@ -33,7 +34,7 @@ def assert_valid_nickname(nickname: str) -> None:
 
 @given(groups, identifiers)
 def test_every_name_is_valid_for_graph_and_distinct(listed: list[MisGroup], identifier: str) -> None:
-    given_names = assign_names(listed, identifier, {})
+    given_names = assign_names(keyed(listed), identifier, {})
     assert set(given_names) == {class_key(group) for group in listed}
     for name in given_names.values():
         assert_valid_nickname(name.mail_nickname)
@@ -46,13 +47,13 @@ def test_every_name_is_valid_for_graph_and_distinct(listed: list[MisGroup], iden
 def test_order_does_not_matter(listed: list[MisGroup], identifier: str, shuffler: random.Random) -> None:
     shuffled = list(listed)
     shuffler.shuffle(shuffled)
-    assert assign_names(shuffled, identifier, {}) == assign_names(listed, identifier, {})
+    assert assign_names(keyed(shuffled), identifier, {}) == assign_names(keyed(listed), identifier, {})
 
 
 @given(groups, groups, identifiers)
 def test_names_once_given_are_kept(before: list[MisGroup], after: list[MisGroup], identifier: str) -> None:
-    known = assign_names(before, identifier, {})
-    again = assign_names(after, identifier, known)
+    known = assign_names(keyed(before), identifier, {})
+    again = assign_names(keyed(after), identifier, known)
     for key in known.keys() & again.keys():
         assert again[key] == known[key]
     everybody = {**known, **again}
@@ -61,7 +62,7 @@ def test_names_once_given_are_kept(before: list[MisGroup], after: list[MisGroup]
 
 @given(groups, identifiers)
 def test_following_nicknames_stay_valid_and_move_on(listed: list[MisGroup], identifier: str) -> None:
-    for name in assign_names(listed, identifier, {}).values():
+    for name in assign_names(keyed(listed), identifier, {}).values():
         seen = {name.mail_nickname}
         nickname = name.mail_nickname
         for _ in range(12):

@@ -6,7 +6,7 @@ import pytest
 
 from sync_core.model import ClassName, GroupType, MisGroup, class_key
 from sync_core.naming import assign_names, class_name, clean_group_name, following_nickname
-from tests.builders import teaching
+from tests.builders import keyed, teaching
 
 TABLE = [
     # type, name in MIS, academic year start, group name, class name, nickname
@@ -54,7 +54,7 @@ def test_a_long_name_is_cut_to_what_graph_takes() -> None:
 def test_colliding_names_are_numbered_and_the_clean_one_keeps_its_name() -> None:
     slashed, plain, spaced = teaching("1", "2S/DT1"), teaching("2", "2SDT1"), teaching("3", "2sdt1")
     for order in ([slashed, plain, spaced], [spaced, slashed, plain], [plain, spaced, slashed]):
-        names = assign_names(order, "1234567", {})
+        names = assign_names(keyed(order), "1234567", {})
         assert {key: name.mail_nickname for key, name in names.items()} == {
             class_key(plain): "2SDT1.class.1234567.2026",
             class_key(spaced): "2sdt1-2.class.1234567.2026",
@@ -64,11 +64,11 @@ def test_colliding_names_are_numbered_and_the_clean_one_keeps_its_name() -> None
 
 def test_known_names_stay_when_the_identifier_changes_and_newcomers_make_way() -> None:
     old, new = teaching("1", "2S/DT1"), teaching("2", "2SDT1")
-    known = assign_names([old], "1234567", {})
-    names = assign_names([new, old], "1234567", known)
+    known = assign_names(keyed([old]), "1234567", {})
+    names = assign_names(keyed([new, old]), "1234567", known)
     assert names[class_key(old)].mail_nickname == "2SDT1.class.1234567.2026"
     assert names[class_key(new)].mail_nickname == "2SDT1-2.class.1234567.2026"
-    assert assign_names([old], "OTHER", known) == known
+    assert assign_names(keyed([old]), "OTHER", known) == known
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from sync_core.choices import (
+    DepartedOwners,
+    Matching,
+    Mis,
+    MisProperty,
+    Rollover,
+    SchoolSettings,
+    TeachingOwners,
+)
 from sync_core.errors import UnknownSetting
-from sync_core.model import GroupType, SchoolSettings, TeachingOwners
-from sync_core.school_settings import parse_school_settings
+from sync_core.model import AccountProperty, GroupType
+from sync_core.school_settings import (
+    SchoolBody,
+    body_of,
+    check_beside_others,
+    parse_school_settings,
+    settings_of,
+)
 from sync_core.settings import parse_settings
-from tests.builders import SCHOOL
+from tests.builders import SCHOOL, TENANT
 
 CLOUD = {
     "TENANT_ID": "T",
@@ -39,16 +55,28 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
 
 
 def parsed(**values: object) -> SchoolSettings:
-    return parse_school_settings(values, school=SCHOOL, tenant="T", mis_path="/feed")
+    return parse_school_settings(values, school=SCHOOL.id, tenant="T", mis_path="/feed")
 
 
 def test_defaults_of_a_school() -> None:
     settings = parsed()
-    assert settings.types == frozenset(GroupType)
-    assert settings.name_identifier == "1234567"
-    assert settings.admin_owners == ()
-    assert settings.teaching_owners is TeachingOwners.MAIN
-    assert settings.account_domain == "school.onmicrosoft.com"
+    by_name = Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.UPN, "school.onmicrosoft.com")
+    assert settings == SchoolSettings(
+        school=SCHOOL.id,
+        tenant="T",
+        enabled=True,
+        mis=Mis.OTHER,
+        mis_path="/feed",
+        types=frozenset(GroupType),
+        name_identifier="",
+        admin_owners=(),
+        teaching_owners=TeachingOwners.MAIN,
+        departed_owners=DepartedOwners.KEEP,
+        rollover=Rollover.NEW,
+        students=by_name,
+        staff=by_name,
+        access=(),
+    )
 
 
 def test_chosen_settings_of_a_school() -> None:
@@ -57,6 +85,37 @@ def test_chosen_settings_of_a_school() -> None:
     assert settings.name_identifier == "ABC"
     assert settings.admin_owners == ("a@b.c",)
     assert settings.teaching_owners is TeachingOwners.ALL
+
+
+def test_defaults_follow_the_mis() -> None:
+    assert parsed(mis="seemis").teaching_owners is TeachingOwners.ALL
+    assert parsed(mis="scholarpack").types == {GroupType.YEAR, GroupType.REGISTRATION}
+
+
+def test_matching_is_chosen_by_role_and_only_addresses_are_completed() -> None:
+    settings = parsed(
+        account_domain="x.org",
+        students={"mis": "id", "account": "employeeId"},
+        staff={"account": "mail", "domain": "staff.x.org"},
+    )
+    assert settings.students == Matching(MisProperty.ID, AccountProperty.EMPLOYEE_ID, "")
+    assert settings.staff == Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.MAIL, "staff.x.org")
+    assert settings.account_properties == {AccountProperty.UPN, AccountProperty.MAIL, AccountProperty.EMPLOYEE_ID}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"mis": "scholarpack", "access": ["7C1F8E2A-4D3B-4F6A-9B0E-2D5C8A1E7F90"]},
+        {"account_domain": "x.org", "staff": {"domain": ""}, "rollover": "reuse", "departed_owners": "revoke"},
+        {"enabled": False, "types": [], "students": {"mis": "id", "account": "employeeId"}},
+    ],
+)
+def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) -> None:
+    settings = parse_school_settings(values, school="S", tenant=TENANT, mis_path="/feed")
+    body = SchoolBody.model_validate(body_of(settings).model_dump(mode="json"))
+    assert settings_of(body, school="S", tenant=body.tenant, mis_path=body.mis_path) == settings
 
 
 @pytest.mark.parametrize(
@@ -68,6 +127,14 @@ def test_chosen_settings_of_a_school() -> None:
         ({"admin_owners": ["no address"]}, "admin_owners.0"),
         ({"account_domain": "a b"}, "account_domain"),
         ({"name_identifier": "x" * 31}, "name_identifier"),
+        ({"name_identifier": "a\nb"}, "name_identifier"),
+        ({"mis": "capita"}, "mis"),
+        ({"rollover": "keep"}, "rollover"),
+        ({"departed_owners": "delete"}, "departed_owners"),
+        ({"students": {"mis": "birthday"}}, "students.mis"),
+        ({"staff": {"account": "displayName"}}, "staff.account"),
+        ({"access": ["somebody"]}, "access.0"),
+        ({"enabled": "perhaps"}, "enabled"),
     ],
 )
 def test_a_bad_school_setting_is_named_with_the_settings_there_are(values: dict[str, object], place: str) -> None:
@@ -75,4 +142,21 @@ def test_a_bad_school_setting_is_named_with_the_settings_there_are(values: dict[
         parsed(**values, types_=1)
     assert place in caught.value.what
     assert "types_" in caught.value.what
-    assert "types, name_identifier, admin_owners, teaching_owners, account_domain" in caught.value.remedy
+    assert "enabled, mis, types, name_identifier, admin_owners, teaching_owners" in caught.value.remedy
+
+
+def test_asking_for_teaching_groups_of_scholarpack_says_that_there_are_none() -> None:
+    with pytest.raises(UnknownSetting, match="teaching groups are not extracted from ScholarPack"):
+        parsed(mis="scholarpack", types=["teaching", "year"])
+
+
+def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
+    first, second = (
+        parse_school_settings({"name_identifier": name}, school=name, tenant="T", mis_path="/f")
+        for name in ("ABC", "a/bc")
+    )
+    with pytest.raises(UnknownSetting, match="school ABC of the same tenant has it already"):
+        check_beside_others(second, [first])
+    check_beside_others(second, [replace(first, tenant="U")])
+    check_beside_others(second, [second])
+    check_beside_others(replace(second, name_identifier=""), [replace(first, name_identifier="")])

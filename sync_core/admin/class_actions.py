@@ -1,0 +1,161 @@
+"""A class on somebody's word: created for a group, resynced, deleted, restored. Asked here, done in the school's turn.
+
+What is asked is checked at once, so that the asker hears why not; what is done goes through the school's session on the
+queue, so that it never crosses a plan. The run that was given out tells what came of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from sync_core.admin.school_groups import read_groups
+from sync_core.choices import SchoolSettings
+from sync_core.errors import Conflict, NotFound
+from sync_core.events import Action, ActOnClass, Cause, Change, DeleteClass, RestoreClass, SyncSchool
+from sync_core.model import ClassRecord, ClassRequest, Drift, RunOutcome, RunRecord
+from sync_core.ports import Clock, MisSource, Outbox, StateStore
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, by Entra id, and under which run; the creator of a class becomes one of its owners."""
+
+    id: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassWish:
+    """What may be said of a class made by hand; an empty name stands for the naming rule."""
+
+    display_name: str = ""
+    description: str = ""
+    required_until: date | None = None
+
+
+async def ask_for_sync(school: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
+    """Sync the whole school now. Raises NotFound, Conflict."""
+    await _working_school(school, state)
+    await _ask(SyncSchool(school, asker.run, Cause.ADMIN), state, outbox, clock)
+
+
+async def ask_for_class(
+    school: str,
+    key: str,
+    wish: ClassWish,
+    asker: Asker,
+    mis: MisSource,
+    state: StateStore,
+    outbox: Outbox,
+    clock: Clock,
+) -> None:
+    """Create the class of a group that has none, or none any more. Raises NotFound, Conflict, SnapshotRejected."""
+    settings = await _working_school(school, state)
+    groups = await read_groups(settings, mis, state)
+    found = next((group for group in groups if group.key == key), None)
+    if found is None:
+        raise NotFound(f"school {school} has no group {key} in the MIS", "list the school's groups for their keys")
+    if found.not_extracted:
+        raise Conflict(
+            "teaching groups are not extracted from ScholarPack",
+            "make a class for a year or registration group, or correct mis in the school's settings",
+        )
+    record = found.record
+    under_way = record is not None and (record.actual is not None or record.intent is not None)
+    if record is not None and not record.gone and under_way:
+        raise Conflict(f"group {key} has a class already", "resync its members instead")
+    life = record.desired.life + 1 if record else 0
+    request = ClassRequest(key, asker.id, clock.now(), wish.display_name, wish.description, wish.required_until, life)
+    await state.write_class_request(school, request)
+    await _ask(SyncSchool(school, asker.run, Cause.ADMIN, (found.group.id,)), state, outbox, clock)
+
+
+async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
+    """Bring one class to what the MIS says, whatever Microsoft 365 says now. Raises NotFound, Conflict."""
+    await _working_school(school, state)
+    record = await _class(school, key, state)
+    if record.gone:
+        raise Conflict(f"class {key} is gone from Microsoft 365", "restore it, or create it anew")
+    if record.desired.ended:
+        raise Conflict(f"the group of class {key} is not in the MIS any more", "its members stay as they are")
+    await state.write_drift(school, [Drift(key, stale=True)])
+    scope = (record.desired.group_id,)
+    await _ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), state, outbox, clock)
+
+
+async def ask_for_action(
+    school: str, key: str, action: Action, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock
+) -> None:
+    """Delete a class, or restore a deleted one within 30 days. Raises NotFound, Conflict."""
+    await _school(school, state)
+    if why := _hindrance(await _class(school, key, state), action):
+        raise Conflict(*why)
+    await _ask(ActOnClass(school, key, action, asker.run), state, outbox, clock)
+
+
+async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, clock: Clock) -> RunRecord:
+    """Do in the school's turn what was asked: row first, message second, as every plan does.
+
+    A run that was done already is not done again: a message that comes late and twice must not undo what an admin said
+    since. Returns the run's record, which is in the tables by then.
+    """
+    before = await state.run(request.school, request.run)
+    if before is not None and before.outcome is not RunOutcome.ASKED:
+        return before
+    run = RunRecord(request.school, request.run, request.cause, clock.now(), RunOutcome.REFUSED, action=request.action)
+    settings = await state.school(request.school)
+    record = await state.class_record(request.school, request.key)
+    if settings is None or record is None:
+        run = replace(run, notes=("there is no such class, or the school has left — list the school's classes",))
+    elif why := _hindrance(record, request.action):
+        run = replace(run, notes=(" — ".join(why),))
+    else:
+        deleting = request.action is Action.DELETE
+        await state.write_desired(request.school, [replace(record.desired, deleted=deleting)])
+        where = (settings.tenant, request.school, request.key, request.run, request.cause)
+        change: Change = DeleteClass(*where) if deleting else RestoreClass(*where)
+        await outbox.send_changes([change])
+        run = replace(run, outcome=RunOutcome.PLANNED, changed=(request.key,))
+    await state.write_run(run)
+    return run
+
+
+def _hindrance(record: ClassRecord, action: Action) -> tuple[str, str] | None:
+    """Why the action cannot be done, and the remedy."""
+    if action is Action.DELETE and record.gone:
+        return (f"class {record.key} is gone from Microsoft 365 already", "nothing is left to delete")
+    if action is Action.RESTORE and not record.gone:
+        return (f"class {record.key} is not deleted", "resync its members if they are wrong")
+    if action is Action.RESTORE and record.actual is None:
+        return (f"class {record.key} was never made", "create it for its group")
+    return None
+
+
+async def _ask(request: SyncSchool | ActOnClass, state: StateStore, outbox: Outbox, clock: Clock) -> None:
+    """The run is on record before the message is on its way: whoever got its id can read it from now on."""
+    action = request.action if isinstance(request, ActOnClass) else ""
+    run = RunRecord(request.school, request.run, request.cause, clock.now(), RunOutcome.ASKED, action=action)
+    await state.write_run(run)
+    await outbox.send_requests([request])
+
+
+async def _school(school: str, state: StateStore) -> SchoolSettings:
+    settings = await state.school(school)
+    if settings is None:
+        raise NotFound(f"there is no school {school}", "save its settings first")
+    return settings
+
+
+async def _working_school(school: str, state: StateStore) -> SchoolSettings:
+    settings = await _school(school, state)
+    if not settings.enabled:
+        raise Conflict(f"school {school} is paused", "save its settings with enabled true")
+    return settings
+
+
+async def _class(school: str, key: str, state: StateStore) -> ClassRecord:
+    record = await state.class_record(school, key)
+    if record is None:
+        raise NotFound(f"school {school} has no class {key}", "list the school's classes for their keys")
+    return record

@@ -1,0 +1,94 @@
+"""What an admin may choose for a school: the settings that the rules follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sync_core.model import AccountProperty, GroupType
+
+
+class TeachingOwners(StrEnum):
+    """Which of a teaching group's staff own its class."""
+
+    MAIN = "main"
+    ALL = "all"
+
+
+class DepartedOwners(StrEnum):
+    """What becomes of an owner whom we made one and who teaches the group no longer."""
+
+    KEEP = "keep"
+    REVOKE = "revoke"
+
+
+class Rollover(StrEnum):
+    """Whether a new academic year makes new classes, or goes on with last year's class of the same group."""
+
+    NEW = "new"
+    REUSE = "reuse"
+
+
+class Mis(StrEnum):
+    """The systems that UK schools keep their groups in; two of them have a rule of their own."""
+
+    ARBOR = "arbor"
+    BROMCOM = "bromcom"
+    CLOUD_SCHOOL = "cloud_school"
+    CMIS = "cmis"
+    ED_GEN = "ed_gen"
+    HORIZONS = "horizons"
+    INTEGRIS = "integris"
+    ISAMS = "isams"
+    SCHOLARPACK = "scholarpack"
+    SEEMIS = "seemis"
+    SIMS = "sims"
+    WCBS = "wcbs"
+    OTHER = "other"
+
+
+class MisProperty(StrEnum):
+    """What of a person in the MIS is compared with accounts."""
+
+    USERNAME_OR_EMAIL = "username_or_email"
+    USERNAME = "username"
+    EMAIL = "email"
+    ID = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How people of one role find their accounts. `domain` is appended to a MIS value that has none, if not empty."""
+
+    mis_property: MisProperty
+    account_property: AccountProperty
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolSettings:
+    """What an admin chose for one school. Made by `school_settings`, which knows the defaults and the faults.
+
+    `types` are those whose groups become classes by themselves. An empty `name_identifier` stands for the DfE code.
+    `access` are the Entra ids of users and groups whose app role counts for this school.
+    """
+
+    school: str
+    tenant: str
+    enabled: bool
+    mis: Mis
+    mis_path: str
+    types: frozenset[GroupType]
+    name_identifier: str
+    admin_owners: tuple[str, ...]
+    teaching_owners: TeachingOwners
+    departed_owners: DepartedOwners
+    rollover: Rollover
+    students: Matching
+    staff: Matching
+    access: tuple[str, ...]
+
+    @property
+    def account_properties(self) -> frozenset[AccountProperty]:
+        """What matching needs to know of the tenant's accounts; admin owners are named by UPN."""
+        return frozenset({AccountProperty.UPN, self.students.account_property, self.staff.account_property})

@@ -1,0 +1,56 @@
+"""Which class a group is followed by: its own, or in a new academic year, where the school chose so, last year's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sync_core.choices import Rollover
+from sync_core.model import ClassRecord, GroupType, MisGroup, class_key
+
+
+def class_keys(
+    groups: Iterable[MisGroup], records: Mapping[str, ClassRecord], rollover: Rollover
+) -> dict[str, MisGroup]:
+    """The groups by the key of their class; the order of `groups` does not matter.
+
+    A group keeps the class that follows it already. Otherwise it gets its own, unless the school reuses classes and an
+    earlier year has one of the same type whose group is not in the MIS any more: with the same MIS id, else with the
+    same name; of several the latest.
+    """
+    listed = sorted(groups, key=class_key)
+    followed = {_identity(record): key for key, record in records.items()}
+    keys = {followed.get((group.type, group.academic_year, group.id)) or class_key(group): group for group in listed}
+    if rollover is Rollover.NEW:
+        return keys
+    free = [
+        record
+        for key, record in sorted(records.items(), key=lambda item: (-item[1].desired.academic_year, item[0]))
+        if key not in keys and not record.lost and not record.desired.deleted
+    ]
+    fresh = [group for key, group in keys.items() if key not in records]
+    taken: dict[str, MisGroup] = {}
+    for trait in (_by_id, _by_name):
+        for group in fresh:
+            if group in taken.values():
+                continue
+            match = next((record for record in free if record.key not in taken and trait(record, group)), None)
+            if match is not None:
+                taken[match.key] = group
+    reused = {class_key(group) for group in taken.values()}
+    return {key: group for key, group in keys.items() if key not in reused} | taken
+
+
+def _identity(record: ClassRecord) -> tuple[GroupType, int, str]:
+    return (record.desired.group_type, record.desired.academic_year, record.desired.group_id)
+
+
+def _earlier(record: ClassRecord, group: MisGroup) -> bool:
+    return record.desired.group_type is group.type and record.desired.academic_year < group.academic_year
+
+
+def _by_id(record: ClassRecord, group: MisGroup) -> bool:
+    return _earlier(record, group) and record.desired.group_id == group.id
+
+
+def _by_name(record: ClassRecord, group: MisGroup) -> bool:
+    return _earlier(record, group) and record.desired.group_name == group.name
