@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import azure.functions as func
 
 from sync_core import telemetry
+from sync_core.admin_api.entrance import AdminApi
 from sync_core.errors import SyncError, Transient
 from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, decode_change, decode_request
 from sync_core.ports import MessageFault
@@ -15,6 +16,7 @@ from sync_core.wiring import App, LazyApp
 
 app = func.FunctionApp()
 _lazy_app = LazyApp(os.environ)
+_admin_api = AdminApi()
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%", use_monitor=True)
@@ -39,14 +41,25 @@ async def apply_change(message: func.ServiceBusMessage) -> None:
         await sync.handle_change(decode_change(message.get_body()))
 
 
-@app.route(route="health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
     try:
         sync = await _lazy_app.get()
         await sync.state.school("health")
     except SyncError as error:
-        return _json(503, {"status": "unhealthy", "what": error.what, "remedy": error.remedy})
-    return _json(200, {"status": "healthy"})
+        return _problem(error, status="unhealthy")
+    return func.HttpResponse(json.dumps({"status": "healthy"}), mimetype="application/json")
+
+
+# The route prefix is empty in host.json, because a route below it may not begin with "admin" (azure-functions-host
+# issue 1781). Callers are signed in by App Service authentication, not by a function key.
+@app.route(route="api/admin/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    try:
+        sync = await _lazy_app.get()
+    except SyncError as error:
+        return _problem(error)
+    return await _admin_api.answer(sync, request, context)
 
 
 @asynccontextmanager
@@ -71,15 +84,15 @@ async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator[A
         )
         telemetry.message_failed(fault, error)
         await sync.state.write_message_fault(fault)
-        raise error from failure
+        raise error from None
 
 
 def _unexpected(failure: Exception) -> SyncError:
-    # The text of a stranger's exception may hold a name or an address; its type does not.
-    return Transient(
-        f"unexpected {type(failure).__name__}", "it is delivered again; if it comes back, report the stack trace"
-    )
+    """A stranger's exception in our words: its text may hold a name or an address, its type and place do not."""
+    place = telemetry.place_of(failure)
+    return Transient(f"unexpected {type(failure).__name__} at {place}", "it is delivered again; if it stays, report it")
 
 
-def _json(status: int, body: dict[str, str]) -> func.HttpResponse:
-    return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/json")
+def _problem(error: SyncError, **more: str) -> func.HttpResponse:
+    body = json.dumps({**more, "what": error.what, "remedy": error.remedy})
+    return func.HttpResponse(body, status_code=503, mimetype="application/json")

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import httpx
 
 from local.azurite import Azurite
 from local.processes import Child, StartFailed
@@ -20,6 +22,14 @@ from local.tenant.server import IDENTITY_HEADER
 
 REPOSITORY = Path(__file__).parents[1]
 MASTER_KEY = "local"
+_DOMAIN = "school.onmicrosoft.com"
+
+USERS: dict[str, dict[str, Any]] = {
+    "admin": {"id": "a0000000-0000-4000-8000-000000000001", "tenant": TENANT_ID, "roles": ["GroupSync.Admin"]},
+    "teacher": {"id": "a0000000-0000-4000-8000-000000000002", "tenant": TENANT_ID, "roles": ["GroupSync.Teacher"]},
+    "visitor": {"id": "a0000000-0000-4000-8000-000000000003", "tenant": TENANT_ID, "roles": []},
+}
+"""Test users of the admin API: `curl -H "Authorization: Bearer admin"`. The admin is bound to every school."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,9 @@ class World:
                 "IDENTITY_ENDPOINT": f"{tenant}/msi/token",
                 "IDENTITY_HEADER": IDENTITY_HEADER,
                 "LOCAL_MASTER_KEY": MASTER_KEY,
+                "LOCAL_USERS": str(self._write_users(tenant)),
+                "WEBSITE_AUTH_ENABLED": "True",
+                "ALL_SCHOOLS_ACCESS": USERS["admin"]["id"],
             }
             host = self.start_host()
             self.addresses = Addresses(
@@ -109,6 +122,15 @@ class World:
         environment = {"PYTHONPATH": str(REPOSITORY)}
         command = [sys.executable, "-m", f"local.{name}", *options, *ports]
         return Child(name, command, self.folder / f"{name}.log", environment)
+
+    def _write_users(self, tenant: str) -> Path:
+        """The test users by name, which have accounts in the tenant as well. A file that is there stays."""
+        users = self.folder / "users.json"
+        if not users.exists():
+            users.write_text(json.dumps(USERS, indent=2), encoding="utf-8")
+        accounts = [{"id": user["id"], "userPrincipalName": f"{name}.user@{_DOMAIN}"} for name, user in USERS.items()]
+        httpx.post(f"{tenant}/_sim/users", json=accounts, timeout=60).raise_for_status()
+        return users
 
     def _announce(self) -> None:
         assert self.addresses

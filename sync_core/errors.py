@@ -38,6 +38,14 @@ class Conflict(SyncError):
     """What an admin asks for cannot be done as things stand."""
 
 
+class NotSignedIn(SyncError):
+    """Nobody, or nobody who can be told from others, calls the admin API."""
+
+
+class Forbidden(SyncError):
+    """The caller lacks the app role, or is not bound to the school."""
+
+
 class EtagConflict(Exception):
     """The row changed since it was read: read again and go round."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -15,6 +16,9 @@ CLASS_CHANGES = "class-changes"
 
 LISTED_PEOPLE = 1000
 """People of a delta listed in a message at the most: they are for the reader, and a message holds 256 KB."""
+
+
+_LONGEST_SESSION = 128
 
 
 class Cause(StrEnum):
@@ -100,7 +104,8 @@ class _ClassChange:
 
     @property
     def session(self) -> str:
-        return f"{self.school}|{self.key}"
+        whole = f"{self.school}|{self.key}"
+        return whole if len(whole) <= _LONGEST_SESSION else sha256(whole.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

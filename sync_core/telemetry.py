@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from dataclasses import asdict
+from pathlib import Path
 
 from sync_core.errors import AlreadySo, Applied, Outcome, Refused, SyncError
 from sync_core.events import Change, RefreshTenant
@@ -41,6 +43,11 @@ def school_synced(run: RunRecord) -> None:
     )
 
 
+def admin_asked(caller: str, school: str, action: str, key: str, run: str) -> None:
+    """`caller` is an Entra id: who asked for what stays on record."""
+    _emit(logging.INFO, "admin.asked", caller=caller, school=school, action=action, run=run, **{"class": key})
+
+
 def change_settled(change: Change, outcome: Outcome) -> None:
     where = {"school": change.school, "class": change.key, "run": change.run, "kind": change.kind}
     match outcome:
@@ -64,6 +71,12 @@ def message_failed(fault: MessageFault, error: SyncError) -> None:
         what=fault.what,
         remedy=fault.remedy,
     )
+
+
+def place_of(failure: BaseException) -> str:
+    """Where an exception was raised: file and line, without anything that it says."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 def _emit(level: int, name: str, **facts: object) -> None:

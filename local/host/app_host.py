@@ -19,6 +19,7 @@ from local.host.refusal import StartRefused
 from local.host.servicebus_leases import QueueLeases, metadata_datums, open_client, to_datum
 from local.host.session_pump import Delivery, Pump
 from local.host.settings import Connection, Settings
+from local.host.sign_in import SignIn, sign_in_of
 from local.host.timers import Clock, Timer, TimerMonitor, fire, run_timer, timer_of
 
 _SETTLE_SECONDS = 1.0
@@ -44,6 +45,7 @@ class Plan:
     routes: Sequence[Route]
     queues: Sequence[QueueTrigger]
     keys: Keys
+    sign_in: SignIn
     options: HostOptions
 
 
@@ -60,6 +62,7 @@ def plan_host(functions: Sequence[Function], settings: Settings, options: HostOp
         ],
         [_queue_of(function, settings) for function in functions if function.kind == "serviceBusTrigger"],
         keys,
+        sign_in_of(settings),
         options,
     )
 
@@ -146,7 +149,8 @@ class AppHost:
         app = web.Application(client_max_size=100 * 1024 * 1024)
         app.router.add_get("/admin/host/status", self._status)
         app.router.add_post("/admin/functions/{name}", self._run_now)
-        app.router.add_route("*", "/{rest:.*}", HttpTriggers(self.plan.routes, self.plan.keys, self.invoker).handle)
+        triggers = HttpTriggers(self.plan.routes, self.plan.keys, self.plan.sign_in, self.invoker)
+        app.router.add_route("*", "/{rest:.*}", triggers.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)

@@ -12,6 +12,7 @@ from local.host.functions_index import Function
 from local.host.invoke import Invoker
 from local.host.refusal import StartRefused
 from local.host.settings import Settings
+from local.host.sign_in import SignIn
 
 # https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-constraints
 _CONSTRAINTS = {
@@ -22,6 +23,8 @@ _CONSTRAINTS = {
     "guid": r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}",
 }
 _PARAMETER = re.compile(r"\{(\*?)([A-Za-z_]\w*)(?::(\w+))?(\??)\}")
+# https://github.com/Azure/azure-functions-host/issues/1781: whatever the prefix is.
+_RESERVED = ("admin", "runtime")
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length"}
 
 
@@ -63,6 +66,12 @@ def route_of(function: Function, prefix: str, settings: Settings, keys: Keys) ->
         raise StartRefused(
             f"authLevel is {level} and no key is set", function.where, "Set LOCAL_FUNCTION_KEY or LOCAL_MASTER_KEY."
         )
+    if template.lower().startswith(_RESERVED):
+        raise StartRefused(
+            "The specified route conflicts with one or more built in routes.",
+            function.where,
+            'Begin the route with something else than "admin" or "runtime"; an empty routePrefix may help.',
+        )
     segments = [segment for segment in f"{prefix}/{template}".split("/") if segment]
     pattern = "".join(_segment(segment, function) for segment in segments)
     rank = tuple(0 if "{" not in segment else 2 if "{*" in segment else 1 for segment in segments)
@@ -103,6 +112,7 @@ class HttpTriggers:
 
     routes: Sequence[Route]
     keys: Keys
+    sign_in: SignIn
     invoker: Invoker
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -112,13 +122,13 @@ class HttpTriggers:
             if match and (not route.methods or request.method in route.methods):
                 if not self.keys.open(route.level, presented_key(request)):
                     return web.Response(status=401)
-                data = await _request_datum(request, match.groupdict())
+                data = await _request_datum(request, self.sign_in.headers(request), match.groupdict())
                 outcome = await self.invoker.invoke(route.function, data, {})
                 return _response(outcome.returned) if outcome.ok else web.Response(status=500)
         return web.Response(status=404)
 
 
-async def _request_datum(request: web.Request, params: Mapping[str, str | None]) -> Datum:
+async def _request_datum(request: web.Request, headers: Mapping[str, str], params: Mapping[str, str | None]) -> Datum:
     def text(values: Mapping[str, str]) -> dict[str, Datum]:
         return {name: Datum(value, "string") for name, value in values.items()}
 
@@ -126,7 +136,7 @@ async def _request_datum(request: web.Request, params: Mapping[str, str | None])
         {
             "method": Datum(request.method, "string"),
             "url": Datum(str(request.url), "string"),
-            "headers": text({name.lower(): value for name, value in request.headers.items()}),
+            "headers": text(headers),
             "params": text({name: value for name, value in params.items() if value is not None}),
             "query": text(dict(request.query)),
             "body": Datum(await request.read(), "bytes"),

@@ -105,7 +105,7 @@ class Control:
     async def _users(self, request: web.Request) -> web.Response:
         made = []
         for entry in await request.json():
-            more = {name: entry[name] for name in USER_PROPERTIES[2:] if name in entry}
+            more = {name: entry[name] for name in ("id", *USER_PROPERTIES[2:]) if name in entry}
             user = self._server.directory.add_user(entry["userPrincipalName"], entry.get("displayName", ""), **more)
             made.append(user.id)
         return web.json_response(made)

@@ -115,8 +115,8 @@ class Directory:
         known = self._upns.get(upn.lower())
         if known:
             return self.users[known]
-        id_ = str(uuid5(NAMESPACE_URL, f"{self.tenant_id}/users/{upn.lower()}/{len(self.users)}"))
-        user = User(id_, upn, display_name, **more)
+        more.setdefault("id", str(uuid5(NAMESPACE_URL, f"{self.tenant_id}/users/{upn.lower()}/{len(self.users)}")))
+        user = User(userPrincipalName=upn, displayName=display_name, **more)
         self._save_user(user)
         return user
 

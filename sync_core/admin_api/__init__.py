@@ -1,0 +1,1 @@
+"""The admin API over HTTP: who calls, what bodies look like, and which use case answers."""
