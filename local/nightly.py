@@ -91,7 +91,7 @@ class NightReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class Counts:
     """The world's counters at one moment."""
 
     queues: Mapping[str, Mapping[str, int]]
@@ -131,10 +131,9 @@ def run_night(
     httpx.post(f"{addresses.tenant}/_sim/users", json=users, timeout=60).raise_for_status()
 
     log_from = host_log.stat().st_size if host_log.exists() else 0
-    before = _count(addresses)
-    key = {"x-functions-key": MASTER_KEY}
-    httpx.post(f"{addresses.host}/admin/functions/nightly_sync", json={"input": ""}, headers=key).raise_for_status()
-    after = _drain(addresses, before, progress)
+    before = count(addresses)
+    pull_timer(addresses)
+    after = drain(addresses, before, progress)
     events = _events(host_log, log_from)
     runs = asyncio.run(_runs(addresses, {settings_.school for settings_ in settings}, events))
     return _report(runs, events, before, after, time.monotonic() - began)
@@ -184,16 +183,22 @@ async def _runs(
         await state.close()
 
 
-def _count(addresses: Addresses) -> _Counts:
+def pull_timer(addresses: Addresses) -> None:
+    """Begin a night now, as an admin may from the portal."""
+    key = {"x-functions-key": MASTER_KEY}
+    httpx.post(f"{addresses.host}/admin/functions/nightly_sync", json={"input": ""}, headers=key).raise_for_status()
+
+
+def count(addresses: Addresses) -> Counts:
     queues = httpx.get(f"{addresses.bus_status}/status").raise_for_status().json()["queues"]
-    return _Counts(queues, httpx.get(f"{addresses.tenant}/_sim/stats").raise_for_status().json())
+    return Counts(queues, httpx.get(f"{addresses.tenant}/_sim/stats").raise_for_status().json())
 
 
-def _drain(addresses: Addresses, before: _Counts, progress: Progress) -> _Counts:
-    """Wait until this night's request has come and both queues are empty."""
+def drain(addresses: Addresses, before: Counts, progress: Progress = lambda settled, sent: None) -> Counts:
+    """Wait until a request has come since `before` and both queues are empty. Raises Stuck."""
     last, changed_at = before, time.monotonic()
     while True:
-        now = _count(addresses)
+        now = count(addresses)
         changes, earlier = now.queues[CLASS_CHANGES], before.queues[CLASS_CHANGES]
         progress(changes["completed"] - earlier["completed"], changes["sent"] - earlier["sent"])
         came = now.queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"]
@@ -217,8 +222,8 @@ def _events(host_log: Path, start: int) -> list[dict[str, Any]]:
 def _report(
     runs: Sequence[tuple[str, RunRecord | None]],
     events: Sequence[Mapping[str, Any]],
-    before: _Counts,
-    after: _Counts,
+    before: Counts,
+    after: Counts,
     seconds: float,
 ) -> NightReport:
     spent = {name: after.graph[name] - before.graph[name] for name in GraphReport.__dataclass_fields__}

@@ -116,7 +116,8 @@ class _Apply:
         """The record with a class id. The intent is on the row before Graph is asked: a create is not idempotent."""
         if record.gone:
             # An admin wants it made again: what is known is of its former life.
-            record = replace(record, actual=None, intent=None, stale=False, gone=False, error=None)
+            former = record.former | ({record.actual.class_id} if record.actual else set())
+            record = replace(record, actual=None, intent=None, stale=False, gone=False, former=former, error=None)
         elif record.actual is not None:
             return record
         intent = record.intent
@@ -247,9 +248,10 @@ class _Apply:
 def _made_for(record: ClassRecord, deleted: DeletedGroup) -> bool:
     """Whether a delivery that died before its row made this group, and somebody deleted it since.
 
-    Any other deleted group that holds the nickname was there before the intent, or has a name of its own: a class of a
-    former life, of a former deployment, or somebody else's.
+    Any other deleted group that holds the nickname is known, was there before the intent, or has a name of its own: a
+    class of a former life, of a former deployment, or somebody else's.
     """
     assert record.intent_at is not None, "the intent is written first"
     same_name = deleted.name.display_name == record.desired.name.display_name
-    return same_name and deleted.created_at >= record.intent_at - _CLOCK_SKEW
+    fresh = deleted.id not in record.former and deleted.created_at >= record.intent_at - _CLOCK_SKEW
+    return same_name and fresh

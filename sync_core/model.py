@@ -180,7 +180,8 @@ class ClassRecord:
 
     `intent` is the nickname a create is under way with, written before Graph is asked, at `intent_at`; `stale` says
     that somebody changed the class in Microsoft 365 since `actual` was written; `gone` that it is not in Graph any
-    more; `life` is the `desired.life` that `intent` and `actual` are of. `etag` is opaque to all but the store.
+    more; `life` is the `desired.life` that `intent` and `actual` are of, `former` the class ids of lives before it.
+    `etag` is opaque to all but the store.
     """
 
     school: str
@@ -191,6 +192,7 @@ class ClassRecord:
     stale: bool = False
     gone: bool = False
     life: int = 0
+    former: frozenset[str] = frozenset()
     error: RowError | None = None
     etag: str = ""
 

@@ -188,7 +188,7 @@ class StateStore(Protocol):
         """Merge stale and gone into rows that are there; unconditional. A row that is not there is passed over."""
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
-        """Write what apply knows (intent, actual, stale, gone, life, error) if the row still has `record.etag`.
+        """Write what apply knows (intent, actual, stale, gone, life, former, error) if the row still has `record.etag`.
 
         Never the desired columns. The history row of a `delta` is written in the same transaction. Returns the record
         with its new etag. Raises EtagConflict.

@@ -150,7 +150,7 @@ class AppHost:
         app.router.add_get("/admin/host/status", self._status)
         app.router.add_post("/admin/functions/{name}", self._run_now)
         triggers = HttpTriggers(self.plan.routes, self.plan.keys, self.plan.sign_in, self.invoker)
-        app.router.add_route("*", "/{rest:.*}", triggers.handle)
+        app.router.add_route("*", "/{rest:(?s:.*)}", triggers.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)

@@ -130,7 +130,7 @@ class Control:
         directory = self._server.directory
         group = directory.by_nickname(wanted["class"])
         action = wanted["action"]
-        if group is None or (group.deleted_at is not None and action != "restore"):
+        if group is None or (group.deleted_at is not None and action not in ("restore", "purge")):
             return _refuse(f"there is no class with the mail nickname {wanted['class']}", 404)
         try:
             match action:
@@ -142,6 +142,8 @@ class Control:
                     directory.update_group(group, {"displayName": wanted["name"]})
                 case "delete":
                     directory.delete_group(group, self._server.clock.now())
+                case "purge":
+                    directory.purge(group, self._server.clock.now())
                 case "restore":
                     directory.restore(group.id, self._server.clock.now())
                 case _:

@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 _FORBIDDEN_IN_NICKNAME = set("@()\\/[]\"';:<>, ")
 MEMBERS_PER_PATCH = 20
+RESTORABLE = 30 * 86_400.0
 USER_PROPERTIES = (
     "userPrincipalName",
     "displayName",
@@ -65,6 +66,7 @@ class Group:
     members: dict[str, None] = field(default_factory=dict)
     owners: dict[str, None] = field(default_factory=dict)
     deleted_at: float | None = None
+    purged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +227,22 @@ class Directory:
         group.deleted_at = now
         self._save_group(group, Event("group", group.id))
 
+    def purge(self, group: Group, now: float) -> None:
+        """As after thirty days, or by an admin's hand: it cannot be restored, and its nickname is free."""
+        group.deleted_at, group.purged = now - RESTORABLE - 1, True
+        self._save_group(group, Event("group", group.id))
+
+    def deleted(self, now: float) -> list[Group]:
+        """Those that can be restored."""
+        return [
+            group
+            for group in self.groups.values()
+            if group.deleted_at is not None and now - group.deleted_at <= RESTORABLE
+        ]
+
     def restore(self, id_: str, now: float) -> Group:
         group = self.groups.get(id_)
-        if group is None or group.deleted_at is None or now - group.deleted_at > 30 * 86_400:
+        if group is None or group.deleted_at is None or now - group.deleted_at > RESTORABLE:
             raise not_found(id_)
         group.deleted_at = None
         self._save_group(group, Event("group", group.id))
@@ -255,7 +270,8 @@ class Directory:
         if before:
             self._nicknames.pop(before.mailNickname.lower(), None)
         self.groups[group.id] = group
-        self._nicknames[group.mailNickname.lower()] = group.id
+        if not group.purged:
+            self._nicknames[group.mailNickname.lower()] = group.id
 
     def _save_user(self, user: User, properties: tuple[str, ...] = USER_PROPERTIES) -> None:
         self._index_user(user)

@@ -181,7 +181,7 @@ def _delete_group(graph: Graph, _: Request, match: re.Match[str]) -> Answer:
 
 @_route("GET", r"/directory/deletedItems/microsoft\.graph\.group")
 def _list_deleted(graph: Graph, request: Request, _: re.Match[str]) -> Answer:
-    deleted = [_group_entity(group) for group in graph.directory.groups.values() if group.deleted_at is not None]
+    deleted = [_group_entity(group) for group in graph.directory.deleted(graph.now())]
     wanted = matcher(request.query.get("$filter"), ["id", "mailNickname", "displayName"])
     found = [select(entity, request.query) for entity in deleted if wanted(entity)]
     return Answer(200, page(found, request.query, f"{request.base}{request.path}"))
@@ -189,10 +189,10 @@ def _list_deleted(graph: Graph, request: Request, _: re.Match[str]) -> Answer:
 
 @_route("GET", r"/directory/deletedItems/([^/]+)")
 def _get_deleted(graph: Graph, request: Request, match: re.Match[str]) -> Answer:
-    group = graph.directory.groups.get(match[1])
-    if group is None or group.deleted_at is None:
+    found = next((group for group in graph.directory.deleted(graph.now()) if group.id == match[1]), None)
+    if found is None:
         raise not_found(match[1])
-    return Answer(200, select(_group_entity(group), request.query))
+    return Answer(200, select(_group_entity(found), request.query))
 
 
 @_route("POST", r"/directory/deletedItems/([^/]+)/restore")

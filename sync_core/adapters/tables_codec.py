@@ -98,6 +98,7 @@ def actual_columns(record: ClassRecord) -> Entity:
         "stale": record.stale,
         "gone": record.gone,
         "life": record.life,
+        **_listed("former_class_ids", record.former),
         "error_code": error.code if error else "",
         "error_words": error.words if error else "",
         "error_remedy": error.remedy if error else "",
@@ -150,6 +151,7 @@ def read_class(school: str, row: Mapping[str, Any], etag: str) -> ClassRecord:
         stale=row.get("stale", False),
         gone=row.get("gone", False),
         life=row.get("life", 0),
+        former=_people(row, "former_class_ids"),
         error=error,
         etag=etag,
     )

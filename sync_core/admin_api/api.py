@@ -80,7 +80,7 @@ def build_api(app: App) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(_SIGN_IN)],
-        responses={status: {"model": Problem} for status in (401, 403, 422, _UNREACHABLE)},
+        responses={status: {"model": Problem} for status in (400, 401, 403, 422, _UNREACHABLE)},
     )
     api.openapi = lambda: _document(api)  # type: ignore[method-assign]  # FastAPI's own way to amend the document
     everywhere = app.settings.everywhere

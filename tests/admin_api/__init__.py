@@ -1,0 +1,1 @@
+"""The admin API: who calls, and whether it keeps to its own document."""

@@ -1,0 +1,160 @@
+"""A trust of small schools in one local world, run as its admins would: settings and actions over the admin API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from local.nightly import count, drain, pull_timer
+from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
+from local.school.oneroster_csv import write
+from local.tenant.__main__ import TENANT_ID
+from local.world import USERS, Addresses, World
+
+DOMAIN = "school.onmicrosoft.com"
+STAFF_ROOM = "b0000000-0000-4000-8000-000000000001"
+"""The Entra group of a school's staff, to which its access is granted."""
+
+_MORE_USERS = {
+    "head": {"id": "a0000000-0000-4000-8000-000000000011", "tenant": TENANT_ID, "roles": ["GroupSync.Admin"]},
+    "colleague": {
+        "id": "a0000000-0000-4000-8000-000000000012",
+        "tenant": TENANT_ID,
+        "roles": ["GroupSync.Teacher"],
+        "groups": [STAFF_ROOM],
+    },
+}
+HEAD: str = str(_MORE_USERS["head"]["id"])
+
+
+def upn(person: str) -> str:
+    return f"{person}@{DOMAIN}"
+
+
+def pupils(names: str, year: str = "7") -> tuple[Somebody, ...]:
+    """Pupils whose ids, user names and accounts are these words."""
+    return tuple(Somebody(name, name.title(), "Pupil", name, "", year) for name in names.split())
+
+
+def staff(names: str) -> tuple[Somebody, ...]:
+    return tuple(Somebody(name, name.title(), "Teacher", name, "") for name in names.split())
+
+
+def teaching(id_: str, title: str, people: str, teachers: str) -> SchoolGroup:
+    """The first of `teachers` is the main one."""
+    staffing = tuple(Staffing(name, place == 0) for place, name in enumerate(teachers.split()))
+    return SchoolGroup(id_, title, False, staffing, tuple(people.split()))
+
+
+def registration(id_: str, title: str, people: str, tutor: str) -> SchoolGroup:
+    return SchoolGroup(id_, title, True, (Staffing(tutor, True),), tuple(people.split()))
+
+
+@dataclass(slots=True)
+class Trust:
+    """The schools by id, each of which may be changed between nights; the tenant is one."""
+
+    world: World
+    schools: dict[str, SchoolData] = field(default_factory=dict)
+
+    @property
+    def addresses(self) -> Addresses:
+        assert self.world.addresses
+        return self.world.addresses
+
+    def begin(self) -> None:
+        """Tell the host of the more users, who have accounts as the others do."""
+        (self.world.folder / "users.json").write_text(json.dumps(USERS | _MORE_USERS), encoding="utf-8")
+        self.accounts(("head.user", "colleague.user"), [user["id"] for user in _MORE_USERS.values()])
+
+    # --- the schools
+
+    def join(self, school: SchoolData, **settings: Any) -> None:
+        """Its people get accounts, its feed a place, and its settings are saved over the API."""
+        self.accounts(person.username for person in (*school.pupils, *school.staff))
+        self.schools[school.id] = school
+        self.save(school.id, **settings)
+
+    def save(self, school: str, user: str = "admin", expected: int = 200, **settings: Any) -> httpx.Response:
+        feed = str(self.world.folder / f"feed {school}")
+        write(self.schools[school], self.world.folder / f"feed {school}")
+        body = {"tenant": TENANT_ID, "mis_path": feed, **settings}
+        return self.call("PUT", f"schools/{school}", user, expected, body)
+
+    def accounts(self, names: Iterable[str], ids: Iterable[object] = ()) -> None:
+        listed = [{"userPrincipalName": upn(name), "displayName": name} for name in names]
+        for entry, id_ in zip(listed, ids, strict=False):
+            entry["id"] = str(id_)
+        httpx.post(f"{self.addresses.tenant}/_sim/users", json=listed).raise_for_status()
+
+    def account(self, name: str, **properties: object) -> None:
+        """Change what an account says."""
+        httpx.patch(f"{self.addresses.tenant}/_sim/users/{upn(name)}", json=properties).raise_for_status()
+
+    # --- what happens
+
+    def night(self) -> None:
+        for school in self.schools.values():
+            write(school, self.world.folder / f"feed {school.id}")
+        before = count(self.addresses)
+        pull_timer(self.addresses)
+        drain(self.addresses, before)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        user: str = "admin",
+        expected: int = 200,
+        body: Mapping[str, object] | None = None,
+    ) -> httpx.Response:
+        answer = httpx.request(
+            method,
+            f"{self.addresses.host}/api/admin/{path}",
+            headers={"Authorization": f"Bearer {user}"},
+            json=body,
+            timeout=60,
+        )
+        assert answer.status_code == expected, answer.text
+        return answer
+
+    def act(self, method: str, path: str, user: str = "admin", body: Mapping[str, object] | None = None) -> Any:
+        """An action that is taken, and its run when all of it is done."""
+        before = count(self.addresses)
+        run = self.call(method, path, user, 202, body).json()["run"]
+        drain(self.addresses, before)
+        school = path.split("/")[1]
+        return self.call("GET", f"schools/{school}/runs/{run}").json()
+
+    def by_hand(self, action: str, nickname: str, **what: str) -> None:
+        edit = {"action": action, "class": nickname, **what}
+        httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
+
+    # --- what there is
+
+    def made(self, nickname: str) -> dict[str, Any]:
+        """The class in the tenant, its people as words."""
+        listed = httpx.get(f"{self.addresses.tenant}/_sim/classes").json()
+        (found,) = [one for one in listed if one["mailNickname"] == nickname]
+        for role in ("owners", "members"):
+            found[role] = " ".join(sorted(person.partition("@")[0] for person in found[role]))
+        return dict(found)
+
+    def nicknames(self) -> list[str]:
+        """Of the classes that are there."""
+        listed = httpx.get(f"{self.addresses.tenant}/_sim/classes").json()
+        return sorted(one["mailNickname"] for one in listed if not one["deleted"])
+
+    def last_run(self, school: str) -> dict[str, Any]:
+        return dict(self.call("GET", f"schools/{school}/runs").json()[-1])
+
+    def stands(self, school: str, key: str) -> dict[str, Any]:
+        """The class's status."""
+        return dict(self.call("GET", f"schools/{school}/classes/{key}").json())
+
+    def writes(self) -> int:
+        return int(httpx.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
