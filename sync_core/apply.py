@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from sync_core.apply_delivery import Delivery, actual_of
+from sync_core.apply_delivery import REPLICATION, Delivery, actual_of
 from sync_core.apply_people import People
 from sync_core.errors import (
     AlreadySo,
@@ -163,8 +163,15 @@ class _Apply:
         return await self._delivery.write(intended)
 
     async def _write_class(self, record: ClassRecord, class_id: str, name: ClassName, *, stale: bool) -> ClassRecord:
+        """The class id on the row, whatever else was written there meanwhile: nobody but this delivery knows it."""
         made = ActualClass(class_id, name, self._delivery.clock.now())
-        return await self._delivery.write(replace(record, actual=made, stale=stale))
+        try:
+            return await self._delivery.write(replace(record, actual=made, stale=stale))
+        except EtagConflict:
+            now = await self._delivery.record()
+            if now is not None and now.actual is None and not now.gone and now.life == record.life:
+                await self._delivery.write(replace(now, actual=made, stale=stale or now.stale))
+            raise
 
     async def _is_gone(self) -> bool:
         """After a 404: True if the class is really gone, which is on the row then; else a pause for the replicas."""
@@ -185,6 +192,10 @@ class _Apply:
             return AlreadySo()
         if record.actual is None:
             found = await self._tenant.find_class(record.intent) if record.intent else None
+            if found is None and record.intent_at and self._delivery.clock.now() - record.intent_at < REPLICATION:
+                if await self._delivery.wait_for_replication():
+                    raise EtagConflict
+                raise Transient("a class that was just made may not be visible yet", "it is delivered again by itself")
             if found is None or found.external_id != record.external_id:
                 await self._delivery.write(replace(record, gone=True, intent=None, error=None))
                 return AlreadySo()

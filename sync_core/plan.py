@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from sync_core.events import (
     LISTED_PEOPLE,
@@ -18,9 +17,6 @@ from sync_core.events import (
 )
 from sync_core.limits import hold_removals
 from sync_core.model import ClassRecord, DesiredClass, Drift, GroupChange, GroupChanges
-
-LISTING_LAG = timedelta(hours=1)
-"""A class younger than this may be missing from a listing of the tenant: listings lag behind creates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +114,12 @@ def _changes(desired: DesiredClass, record: ClassRecord | None, origin: Origin) 
     return changes
 
 
-def find_drift(records: Iterable[ClassRecord], changes: GroupChanges, now: datetime) -> tuple[Drift, ...]:
+def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[Drift, ...]:
     """The rows that the groups delta contradicts, each once.
 
     A group is ours by id or, while its id is not on the row yet, by the nickname it is being created with. Echoes of
     our own writes agree with `actual` and are no drift. Only what the delta says for certain marks a class gone; one
-    that a full delta lacks is marked stale, and apply finds out.
+    that a full delta lacks may be gone, or too young to be listed: it is marked stale, and apply finds out.
     """
     said = {change.id: change for change in changes.groups}
     by_nickname = {change.nickname.lower(): change for change in changes.groups if change.nickname and not change.gone}
@@ -136,7 +132,7 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges, now: datet
             continue
         change = said.get(record.actual.class_id)
         if change is None:
-            if changes.full and not record.gone and record.actual.created_at < now - LISTING_LAG:
+            if changes.full and not record.gone:
                 drifts.append(Drift(record.key, stale=True))
         elif change.gone:
             if not record.gone:

@@ -27,7 +27,7 @@ async def refresh_tenant(
     groups = await tenant.group_changes(await state.delta_token(request.tenant, DeltaKind.GROUPS))
     for school in schools:
         records = await state.class_records(school.school)
-        drifts = find_drift(records, groups, clock.now())
+        drifts = find_drift(records, groups)
         await state.write_drift(school.school, drifts)
         if school.enabled:
             ended = frozenset(record.key for record in records if record.desired.ended)

@@ -24,7 +24,8 @@ def header(*claims: tuple[str, str], role_typ: str = "roles") -> str:
 def test_a_caller_is_read_from_short_and_mapped_claims(id_type: str) -> None:
     said = header((id_type, ME), ("tid", "T"), ("roles", "GroupSync.Admin"), ("groups", GROUP.upper()))
     caller = read_caller(said, signed_in_by_app_service=True)
-    assert (caller.id, caller.tenant, caller.roles) == (ME.lower(), "t", {"GroupSync.Admin"})
+    assert (caller.id, caller.tenant) == (ME.lower(), "t")
+    assert caller.roles == {"GroupSync.Admin"}
     assert caller.ids == {ME.lower(), GROUP}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -22,6 +22,9 @@ from sync_core.ports import MEMBERS_PER_WRITE, Clock, DeletedGroup, FoundGroup, 
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
+LONGEST_LAG = timedelta(minutes=10)
+"""Replicas have heard of a group by then."""
+
 
 @dataclass(slots=True)
 class MemoryGroup:
@@ -38,7 +41,7 @@ class MemoryGroup:
 
 
 class MemoryTenant:
-    """`step` is awaited before and after each effect; `lags` says whether a look-up misses a class that is there."""
+    """`step` is awaited before and after each effect; `lags` says whether a look-up misses a class that is young."""
 
     def __init__(
         self, step: Step = no_step, lags: Callable[[], bool] = lambda: False, clock: Clock | None = None
@@ -89,7 +92,7 @@ class MemoryTenant:
         group = self._by_nickname(nickname)
         found = (
             FoundGroup(group.id, group.name, group.external_id)
-            if group and not group.deleted and not self._lags()
+            if group and not group.deleted and not (self._lags() and self._young(group))
             else None
         )
         await self._step("find_class answered")
@@ -243,6 +246,9 @@ class MemoryTenant:
         if group is None or group.deleted:
             raise NotThere
         return group
+
+    def _young(self, group: MemoryGroup) -> bool:
+        return self._clock.now() - group.created_at < LONGEST_LAG
 
     def _by_nickname(self, nickname: str) -> MemoryGroup | None:
         """A soft-deleted group keeps its nickname."""

@@ -8,6 +8,7 @@ equals the rules.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, field
@@ -15,11 +16,28 @@ from datetime import timedelta
 from types import coroutine
 from typing import Any, TypeVar
 
-from sync_core.admin.class_actions import act_on_class
+from sync_core.admin.class_actions import (
+    Asker,
+    ClassWish,
+    act_on_class,
+    ask_for_action,
+    ask_for_class,
+    ask_for_resync,
+)
 from sync_core.apply import apply_change
 from sync_core.choices import SchoolSettings
-from sync_core.errors import SyncError, Transient
-from sync_core.events import ActOnClass, Cause, Change, RefreshTenant, Request, decode_change, decode_request, encode
+from sync_core.errors import Conflict, NotFound, SyncError, Transient
+from sync_core.events import (
+    Action,
+    ActOnClass,
+    Cause,
+    Change,
+    RefreshTenant,
+    Request,
+    decode_change,
+    decode_request,
+    encode,
+)
 from sync_core.model import MisGroup, Snapshot, class_key
 from sync_core.naming import class_name
 from sync_core.refresh import refresh_tenant
@@ -64,12 +82,15 @@ class Task:
 class World:
     """`lagging` is whether look-ups in the tenant may miss a class at this moment."""
 
+    departed_owners: str = "keep"
     lagging: bool = False
     mis: dict[str, MisGroup] = field(default_factory=dict)
     sessions: dict[str, list[Message]] = field(default_factory=dict)
     busy: dict[str, Task] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
     nights: int = 0
+    words: int = 0
+    hand_owned: set[tuple[str, str]] = field(default_factory=set)
     dead_letters: int = 0
     turns: random.Random = field(default_factory=lambda: random.Random(0))
     clock: FixedClock = field(default_factory=FixedClock)
@@ -86,7 +107,7 @@ class World:
         self.tenant = MemoryTenant(step, lambda: self.lagging, self.clock)
         for person in (*STUDENTS, *TEACHERS, *STRANGERS):
             self.tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
-        run_through(self.state.save_school(settings()))
+        run_through(self.state.save_school(settings(departed_owners=self.departed_owners)))
 
     async def snapshot(self, _: SchoolSettings) -> Snapshot:
         await _pause()
@@ -102,6 +123,30 @@ class World:
         nickname = class_name(teaching(group, group), SCHOOL.dfe_code).mail_nickname
         if all(found.name.mail_nickname != nickname for found in self.classes):
             self.tenant.add_foreign_group(nickname)
+
+    def own_by_hand(self, class_id: str, person: str, present: bool) -> None:
+        """Somebody makes a person an owner, or takes that away; who never teaches can only be one by hand."""
+        self.tenant.hand_owner(class_id, person, present)
+        if person not in {entra_id(teacher) for teacher in TEACHERS}:
+            (self.hand_owned.add if present else self.hand_owned.discard)((class_id, person))
+
+    def admin_says(self, word: str, group: str) -> None:
+        """create, resync, delete or restore, if the class stands so that this can be asked."""
+        self.words += 1
+        asker = Asker(entra_id("x"), f"word {self.words}")
+        key = class_key(teaching(group, group))
+        with contextlib.suppress(Conflict, NotFound):
+            match word:
+                case "create":
+                    run_through(
+                        ask_for_class(SCHOOL.id, key, ClassWish(), asker, self, self.state, self.outbox, self.clock)
+                    )
+                case "resync":
+                    run_through(ask_for_resync(SCHOOL.id, key, asker, self.state, self.outbox, self.clock))
+                case _:
+                    action = Action(word)
+                    run_through(ask_for_action(SCHOOL.id, key, action, asker, self.state, self.outbox, self.clock))
+        self._collect()
 
     def start_night(self) -> None:
         self.nights += 1
@@ -167,22 +212,33 @@ class World:
             key = class_key(group)
             record = run_through(self.state.class_record(SCHOOL.id, key))
             assert record is not None, f"{key} has no row"
-            made = [found for found in self.classes if found.external_id == record.external_id]
-            assert len(made) == 1, f"{key} was made {len(made)} times"
+            lives = [found for found in self.classes if found.external_id == record.external_id]
+            assert len(lives) <= record.desired.life + 1, f"{key} was made {len(lives)} times"
+            former = [found for found in lives if found.id in record.former]
+            current = [found for found in lives if found not in former]
             if record.gone:
-                assert made[0].deleted, f"{key} is marked gone and is there"
+                assert all(found.deleted for found in current), f"{key} is marked gone and is there"
                 continue
+            assert not record.desired.deleted, f"{key} was to be deleted and is there"
             assert record.actual is not None, f"{key} was never made"
+            # A class of a former life that somebody restored is taken up again where a new one was wanted.
+            made = [found for found in lives if found.id == record.actual.class_id]
+            assert len(made) == 1, f"{key}: its class is not there"
+            assert current in ([], made), f"{key} was made {len(current)} times"
             assert record.actual.class_id == made[0].id
             for foreign in self.classes:
                 assert foreign.external_id is not None or not foreign.members, "somebody else's group was touched"
-            owners = {entra_id(person) for person in group.teachers}
+            request = run_through(self.state.class_requests(SCHOOL.id)).get(key)
+            creator = {request.creator} if request else set()
+            owners = {entra_id(person) for person in group.teachers} | creator
             members = owners | {entra_id(person) for person in group.students}
             assert owners <= made[0].owners, f"{key} lacks an owner"
             assert members <= made[0].members, f"{key} lacks a member"
             strays = made[0].members - members - made[0].owners
             assert not strays, f"{key} has {len(strays)} strays"
             assert not record.stale
+            kept = {person for class_id, person in self.hand_owned if class_id == made[0].id}
+            assert kept <= made[0].owners, f"{key}: an owner added by hand was removed"
 
     # --- within
 

@@ -15,6 +15,7 @@ from tests.builders import entra_id
 from tests.fakes.memory_tenant import MemoryGroup
 from tests.properties.protocol_world import GROUPS, STRANGERS, STUDENTS, TEACHERS, World
 
+WORDS = ("create", "resync", "delete", "restore")
 PEOPLE = (*STUDENTS, *STRANGERS, *TEACHERS)
 SEEDS = int(os.environ.get("PROTOCOL_SEEDS", "1500"))
 BATCH = 100
@@ -26,7 +27,7 @@ some_students = st.frozensets(st.sampled_from(STUDENTS), min_size=1, max_size=6)
 def random_run(seed: int) -> World:
     """One random history, ended by one quiet night."""
     rng = random.Random(seed)
-    world = World()
+    world = World(departed_owners=("keep", "revoke")[seed % 2])
     for _ in range(rng.randint(20, 160)):
         _happen(world, rng)
         world.deliver()
@@ -51,7 +52,7 @@ def _happen(world: World, rng: random.Random) -> None:
     elif chance < 0.27 and classes:
         world.tenant.hand_member(rng.choice(classes).id, entra_id(rng.choice(PEOPLE)), rng.random() < 0.6)
     elif chance < 0.29 and classes:
-        world.tenant.hand_owner(rng.choice(classes).id, entra_id(rng.choice(PEOPLE)), rng.random() < 0.6)
+        world.own_by_hand(rng.choice(classes).id, entra_id(rng.choice(PEOPLE)), rng.random() < 0.6)
     elif chance < 0.30 and classes:
         world.tenant.hand_delete(rng.choice(classes).id)
     elif chance < 0.31 and world.classes:
@@ -63,6 +64,8 @@ def _happen(world: World, rng: random.Random) -> None:
     elif chance < 0.42 and world.sessions:
         world.repeat(rng.choice(list(world.sessions)))
     elif chance < 0.47:
+        world.admin_says(rng.choice(WORDS), rng.choice(GROUPS))
+    elif chance < 0.52:
         world.clock.advance(timedelta(minutes=rng.choice([1, 20, 90])))
 
 
@@ -88,7 +91,7 @@ class Protocol(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(departed_owners="revoke")
 
     @property
     def ours(self) -> list[MemoryGroup]:
@@ -107,6 +110,10 @@ class Protocol(RuleBasedStateMachine):
     @rule(group=st.sampled_from(GROUPS))
     def somebody_takes_a_nickname(self, group: str) -> None:
         self.world.take_nickname(group)
+
+    @rule(word=st.sampled_from(WORDS), group=st.sampled_from(GROUPS))
+    def an_admin_says(self, word: str, group: str) -> None:
+        self.world.admin_says(word, group)
 
     @rule()
     def a_night_begins(self) -> None:
@@ -139,7 +146,7 @@ class Protocol(RuleBasedStateMachine):
     @rule(data=st.data(), person=st.sampled_from(PEOPLE), owner=st.booleans(), present=st.booleans())
     def somebody_edits_by_hand(self, data: st.DataObject, person: str, owner: bool, present: bool) -> None:
         group = self.ours[data.draw(st.integers(0, len(self.ours) - 1))]
-        edit = self.world.tenant.hand_owner if owner else self.world.tenant.hand_member
+        edit = self.world.own_by_hand if owner else self.world.tenant.hand_member
         edit(group.id, entra_id(person), present)
 
     @precondition(lambda self: self.ours)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
-from sync_core.events import LISTED_PEOPLE, Cause, ChangeMembers, CreateClass, GrantOwners
+from sync_core.events import LISTED_PEOPLE, Cause, ChangeMembers, CreateClass, DeleteClass, GrantOwners, RevokeOwners
 from sync_core.limits import hold_removals
 from sync_core.model import ClassRecord, Drift, GroupChange, GroupChanges
 from sync_core.plan import Origin, drift_changes, find_drift, make_plan
-from tests.builders import NOON, desired, entra_id, entra_ids, synced
+from tests.builders import desired, entra_id, entra_ids, synced
 
 ORIGIN = Origin("T", "S1", "run1", Cause.NIGHTLY)
 WHERE = ("T", "S1", "K1", "run1", Cause.NIGHTLY)
@@ -122,11 +121,10 @@ def test_a_message_lists_no_more_people_than_fit() -> None:
 # --- drift
 
 CLASS = entra_id("class K1")
-LATER = NOON + timedelta(days=1)
 
 
 def drift_of(record: ClassRecord, *changes: GroupChange, full: bool = False) -> tuple[Drift, ...]:
-    return find_drift([record], GroupChanges(full, changes, "token"), LATER)
+    return find_drift([record], GroupChanges(full, changes, "token"))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +152,14 @@ def test_a_full_delta_is_compared_whole() -> None:
     less = replace(whole, members_added=K1.members - entra_ids(["amy"]))
     assert drift_of(synced(K1), less, full=True) == (Drift("K1", stale=True),)
     assert drift_of(synced(K1), full=True) == (Drift("K1", stale=True),)
-    assert drift_of(synced(K1, created_at=LATER - timedelta(minutes=5)), full=True) == ()
+
+
+def test_what_agrees_with_actual_but_not_with_desired_is_no_echo() -> None:
+    """An apply may be on its way from one to the other, and read the class before the hand was at it."""
+    leaving = replace(synced(K1), desired=replace(K1, members=K1.members - entra_ids(["amy"])))
+    assert drift_of(leaving, GroupChange(CLASS, None, members_added=entra_ids(["amy"]))) == (Drift("K1", stale=True),)
+    coming = replace(synced(K1), desired=replace(K1, members=K1.members | entra_ids(["cleo"])))
+    assert drift_of(coming, GroupChange(CLASS, None, members_removed=entra_ids(["cleo"]))) == (Drift("K1", stale=True),)
 
 
 def test_a_deleted_class_is_gone_and_a_restored_one_is_taken_up_again() -> None:
@@ -175,3 +180,43 @@ def test_a_class_being_created_is_ours_by_its_nickname() -> None:
 def test_stale_classes_get_a_change_at_once() -> None:
     drifts = [Drift("K1", stale=True), Drift("K2", gone=True)]
     assert drift_changes(drifts, frozenset(), ORIGIN) == (ChangeMembers(*WHERE),)
+
+
+def test_stale_classes_whose_group_ended_are_only_marked() -> None:
+    drifts = (Drift("K1", stale=True), Drift("K2", stale=True))
+    assert [change.key for change in drift_changes(drifts, frozenset({"K1"}), ORIGIN)] == ["K2"]
+
+
+# --- on somebody's word
+
+
+def test_departed_owners_lose_what_we_gave_and_the_members_are_looked_at_again() -> None:
+    wanted = replace(desired("K1", ["amy", "ben", "main"]), revoke=True)
+    plan = make_plan([wanted], [], {"K1": synced(K1)}, ORIGIN)
+    assert [change.kind for change in plan.changes] == ["revoke-owners", "change-members"]
+    revoke = plan.changes[0]
+    assert isinstance(revoke, RevokeOwners)
+    assert frozenset(revoke.owners) == entra_ids(["main"])
+    kept = replace(wanted, revoke=False)
+    assert make_plan([kept], [], {"K1": replace(synced(K1), desired=kept)}, ORIGIN).changes == ()
+
+
+def test_an_ended_class_is_marked_and_nothing_is_sent() -> None:
+    ended = replace(K1, ended=True)
+    plan = make_plan([], [ended], {"K1": synced(K1)}, ORIGIN)
+    assert (plan.writes, plan.changes, plan.ended) == ((ended,), (), ("K1",))
+
+
+def test_a_class_to_be_deleted_is_deleted_again_if_that_got_lost_and_then_left_alone() -> None:
+    wanted = replace(K1, deleted=True)
+    lost = replace(synced(K1), desired=wanted)
+    assert make_plan([wanted], [], {"K1": lost}, ORIGIN).changes == (DeleteClass(*WHERE),)
+    done = make_plan([wanted], [], {"K1": replace(lost, gone=True)}, ORIGIN)
+    assert (done.changes, done.gone, done.writes) == ((), (), ())
+
+
+def test_a_gone_class_is_made_again_when_somebody_asked_for_it() -> None:
+    again = replace(K1, life=1)
+    plan = make_plan([again], [], {"K1": replace(synced(K1), gone=True)}, ORIGIN)
+    assert [change.kind for change in plan.changes] == ["create-class", "grant-owners", "change-members"]
+    assert plan.created == ("K1",)
