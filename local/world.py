@@ -18,7 +18,7 @@ from local.azurite import Azurite
 from local.processes import Child, StartFailed
 from local.servicebus import connection_string
 from local.tenant.__main__ import TENANT_ID
-from local.tenant.server import IDENTITY_HEADER
+from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
 
 REPOSITORY = Path(__file__).parents[1]
 MASTER_KEY = "local"
@@ -56,6 +56,7 @@ class World:
         self._tenant: Child | None = None
         self.host: Child | None = None
         self._settings: dict[str, str] = {}
+        self._certificate = self.folder / "entra.pem"
         self.addresses: Addresses | None = None
 
     def start(self) -> Addresses:
@@ -63,9 +64,12 @@ class World:
         self._take_lock()
         try:
             self._bus = self._spawn("servicebus", "--config", str(REPOSITORY / "local" / "Config.json"))
-            self._tenant = self._spawn("tenant", "--state", str(self.folder / "tenant.jsonl"))
+            certificate = str(self._certificate)
+            kept = ("--state", str(self.folder / "tenant.jsonl"))
+            self._tenant = self._spawn("tenant", *kept, "--certificate", certificate)
             self._azurite.start()
-            bus, tenant = self._bus.ready_line(), f"http://127.0.0.1:{self._tenant.ready_line()['port']}"
+            bus, entra = self._bus.ready_line(), self._tenant.ready_line()
+            tenant = f"http://127.0.0.1:{entra['port']}"
             self._settings = {
                 "TENANT_ID": TENANT_ID,
                 "SYNC_SCHEDULE": "0 0 2 * * *",
@@ -73,6 +77,8 @@ class World:
                 "GRAPH_BASE_URL": f"{tenant}/v1.0",
                 "STATE_TABLES_CONNECTION": self._azurite.connection_string,
                 "ServiceBusConnection": connection_string(bus["port"]),
+                "GRAPH_CLIENT_ID": CLIENT_ID,
+                "AZURE_AUTHORITY_HOST": f"https://127.0.0.1:{entra['tls_port']}",
                 "IDENTITY_ENDPOINT": f"{tenant}/msi/token",
                 "IDENTITY_HEADER": IDENTITY_HEADER,
                 "LOCAL_MASTER_KEY": MASTER_KEY,
@@ -119,7 +125,9 @@ class World:
 
     def _spawn(self, name: str, *options: str) -> Child:
         ports = ("--port", "0", "--status-port", "0") if name == "servicebus" else ("--port", "0")
-        environment = {"PYTHONPATH": str(REPOSITORY)}
+        # For the host alone; aiohttp decides whom to trust when it is imported, before any setting is read.
+        trusted = {"SSL_CERT_FILE": str(self._certificate)} if name == "host" else {}
+        environment = {"PYTHONPATH": str(REPOSITORY), **trusted}
         command = [sys.executable, "-m", f"local.{name}", *options, *ports]
         return Child(name, command, self.folder / f"{name}.log", environment)
 

@@ -12,23 +12,28 @@ from pathlib import Path
 
 from aiohttp import web
 
+from local.tenant.certificate import tls_context
 from local.tenant.control import Control
-from local.tenant.server import TenantServer
+from local.tenant.entra import Entra
 
 TENANT_ID = "7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90"
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    server = TenantServer(options.tenant_id, options.state)
-    app = server.app()
-    Control(server).add_to(app)
+    entra = Entra(options.tenant_id, options.state)
+    app = web.Application(client_max_size=8 * 1024 * 1024)
+    entra.add_to(app)
+    Control(entra).add_to(app)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", options.port).start()
+    if options.certificate:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls_context(options.certificate)).start()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
+    ports = [address[1] for address in runner.addresses]
+    sys.stdout.write(json.dumps(dict(zip(("port", "tls_port"), ports, strict=False))) + "\n")
     sys.stdout.flush()
     await stopped.wait()
     await runner.cleanup()
@@ -38,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.tenant", description=__doc__)
     parser.add_argument("--port", type=int, default=8443, help="0 takes a free one")
     parser.add_argument("--state", type=Path, help="the file that the tenant is kept in; without one it forgets")
+    parser.add_argument("--certificate", type=Path, help="also serve over TLS; its certificate is written there")
     parser.add_argument("--tenant-id", default=TENANT_ID)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")

@@ -1,4 +1,4 @@
-"""The simulated tenant over HTTP: token check, throttling, faults and the request log around every call of Graph."""
+"""The simulated tenant over HTTP: throttling, faults and the request log around every call of Graph."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from local.tenant.odata import Entity
 from local.tenant.throttle import Throttle, resource_units
 
 _LOG = logging.getLogger(__name__)
-IDENTITY_HEADER = "local"
-_TOKEN_LIFE = 86_400
 _LOGGED_REQUESTS = 200_000
 _SHAPE = re.compile(r"/[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -51,8 +49,8 @@ class Stats:
 class TenantServer:
     """One tenant, kept in `state` (a file) if given."""
 
-    def __init__(self, tenant_id: str, state: Path | None) -> None:
-        self.clock = Clock()
+    def __init__(self, tenant_id: str, state: Path | None, clock: Clock) -> None:
+        self.clock = clock
         journal = Journal(state)
         self.directory = Directory(tenant_id, journal.append)
         for line in journal.read():
@@ -66,38 +64,15 @@ class TenantServer:
         self.faults: list[Fault] = []
         self.latency = 0.0
         self.silent_429s_every = 0
-        self._tokens: dict[str, float] = {}
 
-    def app(self) -> web.Application:
-        app = web.Application(client_max_size=8 * 1024 * 1024)
-        app.router.add_get("/msi/token", self._give_token)
-        app.router.add_route("*", "/v1.0/{path:.*}", self._serve)
-        return app
-
-    async def _give_token(self, request: web.Request) -> web.Response:
-        """As the identity endpoint of App Service answers."""
-        if request.headers.get("X-IDENTITY-HEADER") != IDENTITY_HEADER:
-            return web.json_response({"error": "the identity header is wrong"}, status=401)
-        given = f"simulated.{secrets.token_hex(16)}"
-        self._tokens[given] = self.clock.now() + _TOKEN_LIFE
-        return web.json_response(
-            {
-                "access_token": given,
-                "expires_on": str(int(self.clock.now()) + _TOKEN_LIFE),
-                "resource": request.query.get("resource", ""),
-                "token_type": "Bearer",
-            }
-        )
-
-    async def _serve(self, web_request: web.Request) -> web.StreamResponse:
+    async def serve(self, web_request: web.Request, *, signed_in: bool) -> web.StreamResponse:
         if self.latency:
             await asyncio.sleep(self.latency)
         path = unquote(web_request.rel_url.raw_path).removeprefix("/v1.0")
         query = dict(parse_qsl(web_request.rel_url.raw_query_string, keep_blank_values=True))
         raw = await web_request.read()
         base = f"http://{web_request.host}/v1.0"
-        bearer = web_request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if self._tokens.get(bearer, 0.0) < self.clock.now():
+        if not signed_in:
             refusal = Refusal(401, "InvalidAuthenticationToken", "Access token is missing, invalid or expired.")
             return _respond(_error(refusal, self.clock))
         try:

@@ -32,7 +32,10 @@ _NICKNAME_TAKEN = "another object with the same value for property mailnickname 
 _CLASS_PATH = re.compile(r"/education/classes/[0-9a-f-]{36}")
 _ADDRESS = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
 _REMEDIES = {
-    401: "check that the app's managed identity is enabled and belongs to this tenant",
+    401: (
+        "check that the app's managed identity is enabled, "
+        "and that a tenant other than its own has consented to the app"
+    ),
     403: "grant the app's identity the Graph permissions that docs/operations.md lists, with admin consent",
 }
 

@@ -64,16 +64,10 @@ def test_02_what_is_read_can_be_saved_again(trust: Trust) -> None:
     assert trust.call("PUT", "schools/OAK", body=body).json() == read
 
 
-def test_03_a_tenant_without_an_identity_is_refused(trust: Trust) -> None:
-    body = {"tenant": "00000000-0000-4000-8000-00000000000f", "mis_path": "/x"}
-    said = trust.call("PUT", "schools/ASH", expected=422, body=body).json()
-    assert "GRAPH_CLIENT_ID" in said["remedy"]
-
-
 # --- who may
 
 
-def test_04_nobody_is_let_in_without_a_principal_and_nobody_can_make_one_up(trust: Trust) -> None:
+def test_03_nobody_is_let_in_without_a_principal_and_nobody_can_make_one_up(trust: Trust) -> None:
     url = f"{trust.addresses.host}/api/admin/schools"
     claims = [{"typ": "oid", "val": USERS["admin"]["id"]}, {"typ": "roles", "val": "GroupSync.Admin"}]
     forged = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
@@ -82,7 +76,7 @@ def test_04_nobody_is_let_in_without_a_principal_and_nobody_can_make_one_up(trus
     assert httpx.get(url, headers={"Authorization": "Bearer somebody"}).status_code == 401
 
 
-def test_05_without_a_role_or_without_the_school_there_is_nothing_to_see(trust: Trust) -> None:
+def test_04_without_a_role_or_without_the_school_there_is_nothing_to_see(trust: Trust) -> None:
     for path in ("schools", "schools/OAK", "schools/OAK/groups", "schools/NONE"):
         trust.call("GET", path, "visitor", 403)
     for user in ("teacher", "head"):
@@ -91,7 +85,7 @@ def test_05_without_a_role_or_without_the_school_there_is_nothing_to_see(trust: 
     trust.call("GET", "schools/NONE", "admin", 404)
 
 
-def test_06_a_schools_own_admin_changes_how_it_is_synced_but_not_where_from_and_where_to(trust: Trust) -> None:
+def test_05_a_schools_own_admin_changes_how_it_is_synced_but_not_where_from_and_where_to(trust: Trust) -> None:
     assert trust.save("OAK", "head", types=["teaching"], access=ACCESS, rollover="reuse").json()["rollover"] == "reuse"
     trust.save("OAK", "head", 403, access=[*ACCESS, USERS["visitor"]["id"]])
     trust.save("OAK", "head", 403, access=ACCESS, mis_path="/etc")
@@ -99,7 +93,7 @@ def test_06_a_schools_own_admin_changes_how_it_is_synced_but_not_where_from_and_
     trust.save("OAK", "head", types=["teaching"], access=ACCESS)
 
 
-def test_07_teaching_staff_list_groups_and_create_classes_and_nothing_else(trust: Trust) -> None:
+def test_06_teaching_staff_list_groups_and_create_classes_and_nothing_else(trust: Trust) -> None:
     trust.night()
     listed = groups(trust, "colleague")
     assert {
@@ -132,7 +126,7 @@ def test_07_teaching_staff_list_groups_and_create_classes_and_nothing_else(trust
 # --- creating
 
 
-def test_08_a_class_made_by_hand_has_the_name_and_description_asked_for_and_its_maker_as_owner(trust: Trust) -> None:
+def test_07_a_class_made_by_hand_has_the_name_and_description_asked_for_and_its_maker_as_owner(trust: Trust) -> None:
     before = count(trust.addresses)
     wish = {"display_name": "Our form", "description": "For 5L", "required_until": "2026-09-01"}
     run = trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 202, wish).json()["run"]
@@ -150,14 +144,14 @@ def test_08_a_class_made_by_hand_has_the_name_and_description_asked_for_and_its_
     assert stands["last_change"]["run"] == run
 
 
-def test_09_a_group_that_has_a_class_and_one_that_is_not_there_are_refused(trust: Trust) -> None:
+def test_08_a_group_that_has_a_class_and_one_that_is_not_there_are_refused(trust: Trust) -> None:
     said = trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 409).json()
     assert said == {"what": f"group {FORM} has a class already", "remedy": "resync its members instead"}
     trust.call("POST", "schools/OAK/groups/2026.year.99/class", "colleague", 404)
     trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 422, {"colour": "red"})
 
 
-def test_10_the_night_keeps_a_hand_made_class_in_step_though_its_type_is_not_chosen(trust: Trust) -> None:
+def test_09_the_night_keeps_a_hand_made_class_in_step_though_its_type_is_not_chosen(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     form = replace(oak.groups[1], pupils=("amy", "ben"))
     trust.schools["OAK"] = replace(oak, groups=(oak.groups[0], form))
@@ -166,7 +160,7 @@ def test_10_the_night_keeps_a_hand_made_class_in_step_though_its_type_is_not_cho
     assert "2026.year.grade!3A7" not in {found["key"] for found in trust.call("GET", "schools/OAK/classes").json()}
 
 
-def test_11_a_lifetime_that_is_over_is_reported_and_nothing_is_deleted(trust: Trust) -> None:
+def test_10_a_lifetime_that_is_over_is_reported_and_nothing_is_deleted(trust: Trust) -> None:
     wish = {"required_until": "2020-07-20"}
     trust.act("POST", "schools/OAK/groups/2026.year.grade!3A7/class", body=wish)
     trust.night()
@@ -174,7 +168,7 @@ def test_11_a_lifetime_that_is_over_is_reported_and_nothing_is_deleted(trust: Tr
     assert not trust.made("7.class.1234567.2026")["deleted"]
 
 
-def test_12_scholarpacks_teaching_groups_cannot_be_asked_for(trust: Trust) -> None:
+def test_11_scholarpacks_teaching_groups_cannot_be_asked_for(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=(*oak.groups, teaching("T2", "Art", "ben", "main")))
     trust.save("OAK", mis="scholarpack", access=ACCESS)
@@ -188,7 +182,7 @@ def test_12_scholarpacks_teaching_groups_cannot_be_asked_for(trust: Trust) -> No
 # --- resync, delete, restore
 
 
-def test_13_a_resync_puts_a_class_right_at_once(trust: Trust) -> None:
+def test_12_a_resync_puts_a_class_right_at_once(trust: Trust) -> None:
     trust.by_hand("add-member", MATHS_MAIL, upn=upn("cleo"))
     trust.by_hand("remove-member", MATHS_MAIL, upn=upn("amy"))
     run = trust.act("POST", f"schools/OAK/classes/{MATHS}/resync", "head")
@@ -196,7 +190,7 @@ def test_13_a_resync_puts_a_class_right_at_once(trust: Trust) -> None:
     assert trust.made(MATHS_MAIL)["members"] == "amy ben main"
 
 
-def test_14_a_deleted_class_stays_deleted_whatever_the_night_and_old_messages_say(trust: Trust) -> None:
+def test_13_a_deleted_class_stays_deleted_whatever_the_night_and_old_messages_say(trust: Trust) -> None:
     run = trust.act("DELETE", f"schools/OAK/classes/{MATHS}", "head")
     assert (run["outcome"], run["action"]) == ("planned", "delete")
     assert trust.made(MATHS_MAIL)["deleted"]
@@ -208,7 +202,7 @@ def test_14_a_deleted_class_stays_deleted_whatever_the_night_and_old_messages_sa
     trust.call("POST", f"schools/OAK/classes/{MATHS}/resync", expected=409)
 
 
-def test_15_a_restored_class_is_brought_up_to_date(trust: Trust) -> None:
+def test_14_a_restored_class_is_brought_up_to_date(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     maths = replace(oak.groups[0], pupils=("ben", "cleo"))
     trust.schools["OAK"] = replace(oak, groups=(maths, oak.groups[1]))
@@ -219,7 +213,7 @@ def test_15_a_restored_class_is_brought_up_to_date(trust: Trust) -> None:
     trust.call("POST", f"schools/OAK/classes/{MATHS}/restore", expected=409)
 
 
-def test_16_an_old_message_that_comes_again_deletes_nothing(trust: Trust) -> None:
+def test_15_an_old_message_that_comes_again_deletes_nothing(trust: Trust) -> None:
     runs = trust.call("GET", "schools/OAK/runs").json()
     deleted = next(run for run in runs if run["action"] == "delete")
     old = ActOnClass("OAK", MATHS, Action.DELETE, deleted["id"])
@@ -233,7 +227,7 @@ def test_16_an_old_message_that_comes_again_deletes_nothing(trust: Trust) -> Non
     assert not trust.made(MATHS_MAIL)["deleted"]
 
 
-def test_17_a_class_deleted_for_good_cannot_be_restored_and_the_row_says_why(trust: Trust) -> None:
+def test_16_a_class_deleted_for_good_cannot_be_restored_and_the_row_says_why(trust: Trust) -> None:
     trust.act("DELETE", f"schools/OAK/classes/{FORM}")
     trust.by_hand("purge", FORM_MAIL)
     trust.act("POST", f"schools/OAK/classes/{FORM}/restore")
@@ -248,14 +242,14 @@ def test_17_a_class_deleted_for_good_cannot_be_restored_and_the_row_says_why(tru
     assert trust.stands("OAK", FORM)["name"] == "5L again"
 
 
-def test_18_a_sync_of_the_whole_school_can_be_asked_for_unless_it_is_paused(trust: Trust) -> None:
+def test_17_a_sync_of_the_whole_school_can_be_asked_for_unless_it_is_paused(trust: Trust) -> None:
     assert trust.act("POST", "schools/OAK/sync", "head")["outcome"] == "planned"
     trust.save("OAK", types=["teaching"], access=ACCESS, enabled=False)
     trust.call("POST", "schools/OAK/sync", expected=409)
     trust.call("POST", f"schools/OAK/groups/{FORM}/class", expected=409)
 
 
-def test_19_who_asked_for_what_is_on_record_without_a_name(trust: Trust) -> None:
+def test_18_who_asked_for_what_is_on_record_without_a_name(trust: Trust) -> None:
     lines = (trust.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line).get("event", {}) for line in lines]
     asked = {(event["caller"], event["action"]) for event in events if event.get("name") == "admin.asked"}

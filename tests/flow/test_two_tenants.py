@@ -1,0 +1,77 @@
+"""Schools in different tenants in one deployment: each with its own identity, and none in the way of another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local.school.data import SchoolData
+from local.world import World
+from sync_core.adapters.tables import TableState
+from sync_core.events import SYNC_REQUESTS
+from tests.flow.trust import Trust, pupils, staff, teaching, upn
+
+ELSEWHERE, NOWHERE = "d0000000-0000-4000-8000-000000000002", "d0000000-0000-4000-8000-000000000003"
+
+
+def school(id_: str, dfe_code: str, pupil: str) -> SchoolData:
+    groups = (teaching("T1", "Art", pupil, "main"),)
+    return SchoolData(id_, f"{id_} School", dfe_code, 2026, pupils(pupil), staff("main"), groups)
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    world = World(tmp_path_factory.mktemp("trust"))
+    world.start()
+    yield Trust(world)
+    world.stop()
+
+
+def classes(trust: Trust, tenant: str) -> dict[str, list[str]]:
+    listed = httpx.get(f"{trust.addresses.tenant}/_sim/classes", params={"tenant": tenant}).json()
+    return {found["mailNickname"]: found["members"] for found in listed}
+
+
+def test_01_each_school_gets_its_classes_in_its_own_tenant(trust: Trust) -> None:
+    httpx.post(f"{trust.addresses.tenant}/_sim/consent", json={"tenant": ELSEWHERE}).raise_for_status()
+    people = [{"userPrincipalName": upn(name), "displayName": name} for name in ("zoe", "main")]
+    httpx.post(f"{trust.addresses.tenant}/_sim/users", params={"tenant": ELSEWHERE}, json=people).raise_for_status()
+    trust.join(school("OAK", "1234567", "amy"))
+    trust.join(school("FIR", "7654321", "zoe"), tenant=ELSEWHERE)
+    trust.night()
+    assert trust.nicknames() == ["7.class.1234567.2026", "Art.class.1234567.2026"]
+    assert classes(trust, ELSEWHERE) == {
+        "7.class.7654321.2026": [upn("zoe")],
+        "Art.class.7654321.2026": [upn("main"), upn("zoe")],
+    }
+
+
+def test_02_run_again_nothing_happens_in_either(trust: Trust) -> None:
+    def writes() -> list[int]:
+        stats = f"{trust.addresses.tenant}/_sim/stats"
+        return [trust.writes(), httpx.get(stats, params={"tenant": ELSEWHERE}).json()["writes"]]
+
+    before = writes()
+    trust.night()
+    assert writes() == before
+
+
+def test_03_a_tenant_that_has_not_consented_is_said_and_holds_nobody_up(trust: Trust) -> None:
+    trust.join(school("YEW", "1112223", "amy"), tenant=NOWHERE)
+    trust.schools["OAK"] = school("OAK", "1234567", "ben")
+    trust.accounts(["ben"])
+    trust.night()
+    assert trust.made("Art.class.1234567.2026")["members"] == "ben main"
+
+    async def faults() -> list[str]:
+        state = TableState.from_connection_string(trust.addresses.tables)
+        try:
+            return [fault.remedy for fault in await state.message_faults(SYNC_REQUESTS) if fault.session == NOWHERE]
+        finally:
+            await state.close()
+
+    (remedy,) = asyncio.run(faults())
+    assert "has consented to the app" in remedy
