@@ -1,0 +1,37 @@
+"""What the documents promise is there: each story that docs/rules.md names, and each setting that an admin may set."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sync_core.school_settings import SchoolValues
+
+ROOT = Path(__file__).parents[2]
+STORIES = {
+    "R": "test_rule_stories.py",
+    "A": "test_admin_stories.py",
+    "N": "test_nights.py",
+    "T": "test_two_tenants.py",
+}
+
+
+def test_every_story_that_the_rules_name_is_told_and_every_rule_story_is_named() -> None:
+    rules = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    named: dict[str, set[int]] = {letter: set() for letter in STORIES}
+    for letter, first, last in re.findall(r"\b([RANT])(\d\d)(?:–\1(\d\d))?", rules):
+        named[letter] |= set(range(int(first), int(last or first) + 1))
+    for letter, file in STORIES.items():
+        told = {int(number) for number in re.findall(r"^def test_(\d\d)_", _flow(file), re.MULTILINE)}
+        assert named[letter] <= told, f"{letter}: {sorted(named[letter] - told)}"
+    told = {int(number) for number in re.findall(r"^def test_(\d\d)_", _flow(STORIES["R"]), re.MULTILINE)}
+    assert told - named["R"] <= {11, 24}, "a rule's story that docs/rules.md does not name"
+
+
+def test_every_setting_of_a_school_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in SchoolValues.model_fields if f"| `{name}` |" not in readme] == []
+
+
+def _flow(name: str) -> str:
+    return (ROOT / "tests" / "flow" / name).read_text(encoding="utf-8")
