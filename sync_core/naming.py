@@ -27,8 +27,11 @@ def clean_group_name(name: str) -> str:
 
 
 def identifier_in_nickname(identifier: str) -> str:
-    """A name identifier as it stands in nicknames; empty if nothing of it can."""
-    return _ascii(identifier)[:_LONGEST_IDENTIFIER]
+    """A name identifier as it stands in nicknames; empty if nothing of it can.
+
+    Without dots, so that it is always the last part but one: nicknames of different identifiers never meet.
+    """
+    return _ascii(identifier).replace(".", "")[:_LONGEST_IDENTIFIER]
 
 
 def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:

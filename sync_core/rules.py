@@ -182,6 +182,11 @@ def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGro
         for group in groups
         if not group.students and not group.teachers
     ]
+    if not settings.name_identifier and not snapshot.school.dfe_code:
+        notes.append(
+            "the feed has no DfE code for the school, so its class names lack one — "
+            "set name_identifier, or have the MIS export the code"
+        )
     if left_out := len(snapshot.groups) - len(extracted_groups(snapshot, settings)):
         notes.append(
             f"{left_out} teaching groups were left out: teaching groups are not extracted from ScholarPack — "

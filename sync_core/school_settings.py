@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from sync_core.choices import (
     DepartedOwners,
@@ -74,6 +74,13 @@ class SchoolValues(BaseModel):
     access: Annotated[tuple[_Guid, ...], Field(max_length=100)] = Field(
         default=(), description="Entra ids of the users and groups whose app role counts for this school"
     )
+
+    @field_validator("name_identifier")
+    @classmethod
+    def _something_left(cls, identifier: str) -> str:
+        if identifier and not identifier_in_nickname(identifier):
+            raise ValueError("nothing of it can stand in a mail address; use letters and digits")
+        return identifier
 
     @model_validator(mode="after")
     def _scholarpack(self) -> SchoolValues:

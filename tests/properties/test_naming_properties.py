@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sync_core.model import GroupType, MisGroup, class_key
-from sync_core.naming import assign_names, following_nickname
+from sync_core.naming import assign_names, following_nickname, identifier_in_nickname
 from tests.builders import keyed
 
 FORBIDDEN = set("@()\\/[]\"';:<>, ")
@@ -70,3 +70,16 @@ def test_following_nicknames_stay_valid_and_move_on(listed: list[MisGroup], iden
             assert_valid_nickname(nickname)
             assert nickname not in seen
             seen.add(nickname)
+
+
+@given(groups, groups, st.lists(identifiers, min_size=2, max_size=2))
+def test_two_schools_of_a_tenant_never_share_a_nickname(
+    here: list[MisGroup], there: list[MisGroup], chosen: list[str]
+) -> None:
+    cleaned = [identifier_in_nickname(identifier).lower() for identifier in chosen]
+    assume(all(cleaned) and cleaned[0] != cleaned[1])
+    nicknames = [
+        {name.mail_nickname.lower() for name in assign_names(keyed(listed), identifier, {}).values()}
+        for listed, identifier in zip((here, there), chosen, strict=True)
+    ]
+    assert not nicknames[0] & nicknames[1]

@@ -123,6 +123,13 @@ def test_an_admin_owner_without_an_account_is_said_without_his_address() -> None
     )
 
 
+def test_a_school_without_a_code_is_told_what_its_names_lack() -> None:
+    nameless = Snapshot(replace(SCHOOL, dfe_code=""), (FORM,), snapshot([FORM]).people)
+    (note,) = desired_classes(nameless, settings(), EVERYBODY, {}, {}).notes
+    assert "set name_identifier" in note
+    assert desired_classes(nameless, settings(name_identifier="Oak"), EVERYBODY, {}, {}).notes == ()
+
+
 # --- people and accounts
 
 

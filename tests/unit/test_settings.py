@@ -128,6 +128,7 @@ def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) ->
         ({"account_domain": "a b"}, "account_domain"),
         ({"name_identifier": "x" * 31}, "name_identifier"),
         ({"name_identifier": "a\nb"}, "name_identifier"),
+        ({"name_identifier": "[.]"}, "name_identifier: Value error, nothing of it can stand in a mail address"),
         ({"mis": "capita"}, "mis"),
         ({"rollover": "keep"}, "rollover"),
         ({"departed_owners": "delete"}, "departed_owners"),
