@@ -274,7 +274,6 @@ def _notes(runs: Sequence[tuple[str, RunRecord | None]], events: Sequence[Mappin
             notes.append(f"school {school} was not planned: see the host's log")
             continue
         notes += [f"school {school}: {note}" for note in run.notes]
-        notes += [f"school {school}: class {key} would lose everybody; its removals are held" for key in run.held]
         notes += [f"school {school}: class {key} is gone from Microsoft 365" for key in run.gone]
         notes += [f"school {school}: the group of class {key} left the MIS; it stays as it is" for key in run.ended]
         notes += [f"school {school}: class {key} is there longer than was asked for" for key in run.expired]

@@ -66,6 +66,27 @@ class Matching:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What is too destructive to run by itself; shares are of 1.
+
+    `smallest_snapshot`: groups, students or enrolments of a feed against the last accepted one. `class_loss`: students
+    that a class may lose, if they are at least `class_loss_people`. `turnover`: students of a class that may be others
+    than before. `school_loss` and `week_loss`: memberships that a school may lose in one plan and in seven days, if
+    they are at least `school_loss_people`. `new_classes`: classes made in one plan, in times of the groups of the last
+    accepted feed.
+    """
+
+    smallest_snapshot: float = 0.8
+    class_loss: float = 0.4
+    class_loss_people: int = 5
+    turnover: float = 0.8
+    school_loss: float = 0.1
+    school_loss_people: int = 5
+    week_loss: float = 0.2
+    new_classes: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
 class SchoolSettings:
     """What an admin chose for one school. Made by `school_settings`, which knows the defaults and the faults.
 
@@ -87,6 +108,7 @@ class SchoolSettings:
     students: Matching
     staff: Matching
     access: tuple[str, ...]
+    limits: Limits
 
     @property
     def account_properties(self) -> frozenset[AccountProperty]:

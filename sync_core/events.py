@@ -90,6 +90,31 @@ class ActOnClass:
         return self.school
 
 
+class Decision(StrEnum):
+    """What an admin says to a hold."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class DecideHold:
+    """An admin's word on what was held, by the digest of what was shown; the school is synced right after."""
+
+    __pydantic_config__ = _STRICT
+    school: str
+    digest: str
+    decision: Decision
+    run: str
+    cause: Cause = Cause.ADMIN
+    kind: Literal["decide-hold"] = "decide-hold"
+    version: Literal[1] = 1
+
+    @property
+    def session(self) -> str:
+        return self.school
+
+
 @dataclass(frozen=True, slots=True)
 class _ClassChange:
     """Which class is out of step, and what told us; what to do stands on the class row."""
@@ -157,7 +182,7 @@ class RestoreClass(_ClassChange):
     kind: Literal["restore-class"] = "restore-class"
 
 
-Request = RefreshTenant | SyncSchool | ActOnClass
+Request = RefreshTenant | SyncSchool | ActOnClass | DecideHold
 Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
 
 _M = TypeVar("_M")

@@ -72,6 +72,54 @@ class Snapshot:
     school: School
     groups: tuple[MisGroup, ...]
     people: Mapping[str, Person]
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFigures:
+    """What a snapshot is compared with the next one by. `domain` is the most common one of the people's addresses."""
+
+    dfe_code: str
+    academic_year: int
+    groups: int
+    students: int
+    staff: int
+    enrolments: int
+    domain: str
+    taken_at: datetime
+
+
+class HoldKind(StrEnum):
+    """What was too much: for one class, or for the whole school."""
+
+    CLASS_EMPTIED = "class_emptied"
+    CLASS_LOSS = "class_loss"
+    TURNOVER = "turnover"
+    SCHOOL_LOSS = "school_loss"
+    SLOW_LEAK = "slow_leak"
+    NEW_CLASSES = "new_classes"
+
+
+class HoldStatus(StrEnum):
+    """What an admin said to a hold."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A part of a plan that is not written and not sent. `digest` is of exactly what would be done to which classes."""
+
+    digest: str
+    kind: HoldKind
+    classes: tuple[str, ...]
+    what: str
+    remedy: str
+    run: str
+    at: datetime
+    status: HoldStatus = HoldStatus.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +298,8 @@ class RunOutcome(StrEnum):
 class RunRecord:
     """What one run for one school came to, as the plan saw it; `notes` are sentences for an admin, ids only.
 
-    `action` is what an admin asked to be done to one class, and empty for a sync.
+    `action` is what an admin asked to be done to one class, and empty for a sync. `removals` are the memberships that
+    the plan takes away, but for those of which an admin approved the loss.
 
     Of people, MIS person ids: without an account, with a disabled one, and with more than one candidate. `gone` are
     classes that somebody deleted in Microsoft 365, `ended` those whose group left the MIS in this run, `expired` those
@@ -268,6 +317,7 @@ class RunRecord:
     changed: tuple[str, ...] = ()
     unchanged: int = 0
     held: tuple[str, ...] = ()
+    removals: int = 0
     gone: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()

@@ -15,7 +15,6 @@ from sync_core.events import (
     GrantOwners,
     RevokeOwners,
 )
-from sync_core.limits import hold_removals
 from sync_core.model import ClassRecord, DesiredClass, Drift, GroupChange, GroupChanges
 
 
@@ -38,7 +37,6 @@ class Plan:
     created: tuple[str, ...]
     changed: tuple[str, ...]
     unchanged: int
-    held: tuple[str, ...]
     gone: tuple[str, ...]
     ended: tuple[str, ...]
 
@@ -57,7 +55,6 @@ def make_plan(
     changes: list[Change] = []
     created: list[str] = []
     changed: list[str] = []
-    held: list[str] = []
     gone: list[str] = []
     unchanged = 0
     for desired in wanted:
@@ -69,9 +66,6 @@ def make_plan(
         if record is not None and record.gone and desired.life <= record.life:
             gone.append(desired.key)
             continue
-        if record is not None and (kept := hold_removals(record.desired, desired)):
-            held.append(desired.key)
-            desired = kept
         if record is None or record.desired != desired:
             writes.append(desired)
         wanted_changes = _changes(desired, record, origin)
@@ -80,7 +74,7 @@ def make_plan(
             created.append(desired.key)
         elif wanted_changes:
             changed.append(desired.key)
-        elif desired.key not in held:
+        else:
             unchanged += 1
     return Plan(
         tuple(writes),
@@ -88,7 +82,6 @@ def make_plan(
         tuple(created),
         tuple(changed),
         unchanged,
-        tuple(held),
         tuple(gone),
         tuple(desired.key for desired in over),
     )

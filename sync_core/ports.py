@@ -21,8 +21,10 @@ from sync_core.model import (
     DesiredClass,
     Drift,
     GroupChanges,
+    Hold,
     RunRecord,
     Snapshot,
+    SnapshotFigures,
 )
 
 MEMBERS_PER_WRITE = 20
@@ -179,6 +181,18 @@ class StateStore(Protocol):
         Not atomic over many classes: a prefix may be written when it raises.
         """
 
+    async def holds(self, school: str) -> tuple[Hold, ...]:
+        """What stands, in order of digest."""
+
+    async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
+        """These stand from now on, and no others."""
+
+    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+        """The figures of the last feed that was trusted."""
+
+    async def write_accepted_snapshot(self, school: str, figures: SnapshotFigures | None) -> None:
+        """Write or, with None, forget them: the next feed is taken as it comes."""
+
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
         """By class key."""
 
@@ -212,8 +226,8 @@ class StateStore(Protocol):
 
     async def run(self, school: str, run: str) -> RunRecord | None: ...
 
-    async def runs(self, school: str) -> tuple[RunRecord, ...]:
-        """The school's runs, oldest first."""
+    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+        """The school's runs, or those since then, oldest first."""
 
     async def write_message_fault(self, fault: MessageFault) -> None:
         """Write or overwrite what is known of a message's failure."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from sync_core.choices import (
     DepartedOwners,
+    Limits,
     Matching,
     Mis,
     MisProperty,
@@ -47,6 +49,24 @@ class MatchingValues(BaseModel):
     )
 
 
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class LimitValues(BaseModel):
+    """What is too destructive to run by itself; shares are of 1, and 1 switches a limit off."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    smallest_snapshot: _Share = Field(default=0.8, description="Of the last accepted feed; 0 accepts any")
+    class_loss: _Share = 0.4
+    class_loss_people: Annotated[int, Field(ge=1)] = 5
+    turnover: _Share = 0.8
+    school_loss: _Share = 0.1
+    school_loss_people: Annotated[int, Field(ge=1)] = 5
+    week_loss: _Share = 0.2
+    new_classes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3.0
+
+
 class SchoolValues(BaseModel):
     """A school's settings. What is left out takes its default; what is unknown is a fault."""
 
@@ -74,6 +94,8 @@ class SchoolValues(BaseModel):
     access: Annotated[tuple[_Guid, ...], Field(max_length=100)] = Field(
         default=(), description="Entra ids of the users and groups whose app role counts for this school"
     )
+
+    limits: LimitValues = LimitValues()
 
     @field_validator("name_identifier")
     @classmethod
@@ -130,6 +152,7 @@ def settings_of(chosen: SchoolValues, *, school: str, tenant: str, mis_path: str
         students=_matching(chosen.students, chosen.account_domain),
         staff=_matching(chosen.staff, chosen.account_domain),
         access=chosen.access,
+        limits=Limits(**chosen.limits.model_dump()),
     )
 
 
@@ -151,6 +174,7 @@ def body_of(settings: SchoolSettings) -> SchoolBody:
         students=_values(settings.students),
         staff=_values(settings.staff),
         access=settings.access,
+        limits=LimitValues(**asdict(settings.limits)),
     )
 
 

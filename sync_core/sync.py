@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 from sync_core.errors import SnapshotRejected
 from sync_core.events import SyncSchool
-from sync_core.model import ClassRecord, ClassRequest, RunOutcome, RunRecord
-from sync_core.plan import Origin, make_plan
+from sync_core.limits import Past, Restrained, check_snapshot, figures_of, restrain
+from sync_core.model import (
+    ClassRecord,
+    ClassRequest,
+    Hold,
+    HoldStatus,
+    RunOutcome,
+    RunRecord,
+    SnapshotFigures,
+)
+from sync_core.plan import Origin, Plan, make_plan
 from sync_core.ports import Clock, MisSource, Outbox, StateStore
-from sync_core.rules import desired_classes
+from sync_core.rules import RuledSchool, desired_classes
+
+_WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolPlan:
+    """What a sync would do at this moment, and what it would hold; nothing of it is written yet."""
+
+    plan: Plan
+    ruled: RuledSchool
+    restrained: Restrained
+    figures: SnapshotFigures
+    records: Mapping[str, ClassRecord]
+    run: RunRecord
 
 
 async def sync_school(
@@ -19,24 +43,43 @@ async def sync_school(
     """Plan one school and set the changes going. Returns the record of the run, which is in the tables by then.
 
     The rows are written before the messages: a crash between the two leaves rows out of step, and the next plan sends
-    again. A rejected snapshot, or a school that is paused or has left, changes nothing but the record.
+    again. What is held is written down last, so that an approval is used up only when what it allowed is on its way. A
+    rejected snapshot, or a school that is paused or has left, changes nothing but the record.
     """
-    run = await _plan_run(request, mis, state, outbox, clock)
-    await state.write_run(run)
-    return run
+    planned = await plan_school(request, mis, state, clock)
+    if isinstance(planned, RunRecord):
+        await state.write_run(planned)
+        return planned
+    await state.write_desired(request.school, planned.plan.writes)
+    await outbox.send_changes(planned.plan.changes)
+    # The run counts towards the week's removals: before the approval that allowed them is gone.
+    await state.write_run(planned.run)
+    found = [hold for hold in planned.restrained.holds if hold.status is not HoldStatus.APPROVED]
+    if request.scope is None:
+        await state.write_holds(request.school, found)
+        await state.write_accepted_snapshot(request.school, planned.figures)
+    else:
+        standing = {hold.digest: hold for hold in await state.holds(request.school)}
+        await state.write_holds(request.school, list((standing | {hold.digest: hold for hold in found}).values()))
+    return planned.run
 
 
-async def _plan_run(request: SyncSchool, mis: MisSource, state: StateStore, outbox: Outbox, clock: Clock) -> RunRecord:
+async def plan_school(request: SyncSchool, mis: MisSource, state: StateStore, clock: Clock) -> SchoolPlan | RunRecord:
+    """The plan as things stand, with nothing written; a run's record where nothing can be planned."""
     settings = await state.school(request.school)
     if settings is None or not settings.enabled:
         why = "the school is paused" if settings else "the school has no settings (any more)"
         note = f"{why}: nothing was planned — save its settings with enabled true to have it synced"
         return _unplanned(request, clock, RunOutcome.PAUSED, note)
+    last = await state.accepted_snapshot(request.school)
     try:
         snapshot = await mis.snapshot(settings)
+        figures = figures_of(snapshot)
+        check_snapshot(figures, last, settings.limits)
     except SnapshotRejected as rejection:
         return _unplanned(request, clock, RunOutcome.REJECTED, rejection.what, rejection.remedy)
 
+    now = clock.now()
     records = {record.key: record for record in await state.class_records(request.school)}
     requests = await state.class_requests(request.school)
     ruled = desired_classes(
@@ -47,29 +90,39 @@ async def _plan_run(request: SyncSchool, mis: MisSource, state: StateStore, outb
         requests,
         None if request.scope is None else frozenset(request.scope),
     )
+    week = await state.runs(request.school, now - _WEEK)
+    past = Past(sum(run.removals for run in week), last.groups if last else None, await state.holds(request.school))
+    whole = request.scope is None
+    restrained = restrain(ruled.classes, records, settings.limits, past, request.run, now, whole=whole)
     origin = Origin(settings.tenant, request.school, request.run, request.cause)
-    plan = make_plan(ruled.classes, ruled.ended, records, origin)
-    await state.write_desired(request.school, plan.writes)
-    await outbox.send_changes(plan.changes)
-    return RunRecord(
+    plan = make_plan(restrained.classes, ruled.ended, records, origin)
+    open_holds = [hold for hold in restrained.holds if hold.status is not HoldStatus.APPROVED]
+    run = RunRecord(
         school=request.school,
         run=request.run,
         cause=request.cause,
-        at=clock.now(),
+        at=now,
         outcome=RunOutcome.PLANNED,
         groups=len(ruled.classes),
         created=plan.created,
         changed=plan.changed,
         unchanged=plan.unchanged,
-        held=plan.held,
+        held=tuple(sorted({key for hold in open_holds for key in hold.classes})),
+        removals=restrained.removals,
         gone=plan.gone,
         ended=plan.ended,
-        expired=_expired(records, requests, clock.now().date()),
+        expired=_expired(records, requests, now.date()),
         people_without_account=ruled.people_without_account,
         people_disabled=ruled.people_disabled,
         people_ambiguous=ruled.people_ambiguous,
-        notes=ruled.notes,
+        notes=(*ruled.notes, *map(hold_note, open_holds)),
     )
+    return SchoolPlan(plan, ruled, restrained, figures, records, run)
+
+
+def hold_note(hold: Hold) -> str:
+    """A hold as a run tells of it."""
+    return f"{hold.status} hold {hold.digest}: {hold.what} — {hold.remedy}"
 
 
 def _unplanned(request: SyncSchool, clock: Clock, outcome: RunOutcome, *notes: str) -> RunRecord:

@@ -22,7 +22,7 @@ def tenant_refreshed(request: RefreshTenant, schools: int) -> None:
 def school_synced(run: RunRecord) -> None:
     """One event for each outcome: school.planned, school.rejected, school.paused, school.refused."""
     _emit(
-        logging.ERROR if run.outcome is RunOutcome.REJECTED else logging.INFO,
+        logging.ERROR if run.outcome is RunOutcome.REJECTED or run.held else logging.INFO,
         f"school.{run.outcome}",
         school=run.school,
         run=run.run,
@@ -33,6 +33,7 @@ def school_synced(run: RunRecord) -> None:
         changed=len(run.changed),
         unchanged=run.unchanged,
         held=len(run.held),
+        removals=run.removals,
         gone=len(run.gone),
         ended=len(run.ended),
         expired=len(run.expired),

@@ -17,9 +17,10 @@ from sync_core.adapters.service_bus import ServiceBusOutbox
 from sync_core.adapters.system_clock import SystemClock
 from sync_core.adapters.tables import TableState
 from sync_core.admin.class_actions import act_on_class
+from sync_core.admin.holds import decide_hold
 from sync_core.apply import apply_change
 from sync_core.errors import Outcome
-from sync_core.events import ActOnClass, Cause, Change, RefreshTenant, Request, SyncSchool
+from sync_core.events import ActOnClass, Cause, Change, DecideHold, RefreshTenant, Request, SyncSchool
 from sync_core.ports import Clock, MisSource, Outbox, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
 from sync_core.settings import Settings, parse_settings
@@ -57,6 +58,10 @@ class App:
                 telemetry.tenant_refreshed(request, schools)
             case SyncSchool():
                 telemetry.school_synced(await sync_school(request, self.mis, self.state, self.outbox, self.clock))
+            case DecideHold():
+                await decide_hold(request, self.state)
+                sync = SyncSchool(request.school, request.run, request.cause)
+                telemetry.school_synced(await sync_school(sync, self.mis, self.state, self.outbox, self.clock))
             case ActOnClass():
                 telemetry.school_synced(await act_on_class(request, self.state, self.outbox, self.clock))
 

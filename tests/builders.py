@@ -58,7 +58,7 @@ def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
     """A snapshot of `groups`; everybody in them has a username equal to his id."""
     listed = tuple(groups)
     people = {person for group in listed for person in (*group.students, *group.teachers)}
-    return Snapshot(SCHOOL, listed, {person: Person(person, username=person) for person in people})
+    return Snapshot(SCHOOL, listed, {person: Person(person, username=person) for person in people}, NOON)
 
 
 def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com", enabled: bool = True) -> list[Account]:

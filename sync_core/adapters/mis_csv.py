@@ -7,13 +7,14 @@ import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from sync_core.errors import SnapshotRejected
 
 _REMEDY = "correct the export and hand it in again; nothing was changed"
 _SHOWN_FAULTS = 10
+_NEVER = datetime(1980, 1, 1, tzinfo=UTC)
 _LARGEST_FEED = 2_000_000_000
 
 
@@ -48,9 +49,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class FeedFiles:
-    """The CSV files of a feed by name in lower case, each with its name as it is and its bytes."""
+    """The CSV files of a feed by name in lower case, each with its name as it is and its bytes.
+
+    `taken_at` is when the newest of them was written.
+    """
 
     files: Mapping[str, tuple[str, bytes]]
+    taken_at: datetime
 
     @property
     def names(self) -> str:
@@ -87,9 +92,11 @@ class FeedFiles:
 def open_feed(path: Path) -> FeedFiles:
     """The CSV files in a folder or a zip file (at its top or in one folder in it). Raises SnapshotRejected."""
     if path.is_dir():
-        found = [(file.name, file.read_bytes()) for file in sorted(path.iterdir()) if _is_csv(file.name)]
+        listed = [file for file in sorted(path.iterdir()) if _is_csv(file.name)]
+        found = [(file.name, file.read_bytes()) for file in listed]
+        moments = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in listed]
     elif path.is_file():
-        found = _unzip(path)
+        found, moments = _unzip(path)
     else:
         raise SnapshotRejected(f"there is no feed at {path}", "correct mis_path, or have the MIS export there")
     files: dict[str, tuple[str, bytes]] = {}
@@ -97,7 +104,7 @@ def open_feed(path: Path) -> FeedFiles:
         if name.lower() in files:
             raise rejected(f"{name} is there twice, with different capitals or folders")
         files[name.lower()] = (name, content)
-    return FeedFiles(files)
+    return FeedFiles(files, max(moments, default=_NEVER))
 
 
 def rejected(what: str) -> SnapshotRejected:
@@ -131,7 +138,7 @@ def _is_csv(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
 
 
-def _unzip(path: Path) -> list[tuple[str, bytes]]:
+def _unzip(path: Path) -> tuple[list[tuple[str, bytes]], list[datetime]]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [
@@ -143,7 +150,9 @@ def _unzip(path: Path) -> list[tuple[str, bytes]]:
                 raise rejected(f"{path.name} unpacks to more than {_LARGEST_FEED} bytes")
             if len({Path(member.filename).parent for member in members}) > 1:
                 raise rejected(f"{path.name} has CSV files in more than one folder")
-            return [(Path(member.filename).name, archive.read(member)) for member in members]
+            found = [(Path(member.filename).name, archive.read(member)) for member in members]
+            # A zip file keeps local time without its zone; the same machine writes the next one.
+            return found, [datetime(*member.date_time, tzinfo=UTC) for member in members]
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise rejected(f"{path.name} is no whole zip file ({type(error).__name__})") from None
     except RuntimeError:

@@ -58,7 +58,7 @@ def read_oneroster(files: FeedFiles) -> dict[str, Snapshot]:
         if _active(row, faults):
             _enrol(row, (class_rows, classes), (user_rows, people), faults)
     faults.raise_any()
-    return snapshots(schools.values(), classes.values(), years, people, sessions.latest_school_year())
+    return snapshots(schools.values(), classes.values(), years, people, sessions.latest_school_year(), files.taken_at)
 
 
 def _check_manifest(files: FeedFiles) -> None:

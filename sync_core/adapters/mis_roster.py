@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sync_core.adapters.mis_csv import rejected
 from sync_core.model import GroupType, MisGroup, Person, School, Snapshot
@@ -52,6 +53,7 @@ def snapshots(
     years: YearGroups,
     people: Mapping[str, Person],
     current_year: int | None,
+    taken_at: datetime,
 ) -> dict[str, Snapshot]:
     """A snapshot for each school that has any group, by school id. Raises SnapshotRejected if none has.
 
@@ -68,7 +70,7 @@ def snapshots(
             raise rejected(f"school {school.id} has pupils by year, but nothing tells which academic year it is")
         if groups:
             present = {person for group in groups for person in (*group.students, *group.teachers)}
-            found[school.id] = Snapshot(school, tuple(groups), {id_: people[id_] for id_ in sorted(present)})
+            found[school.id] = Snapshot(school, tuple(groups), {id_: people[id_] for id_ in sorted(present)}, taken_at)
     if not found:
         raise rejected("the feed has no school with a group in it")
     return found

@@ -53,7 +53,7 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
                 enrolled[f"{kind}:{row['ID']}"] = None
     faults.raise_any()
     people = {id_: Person(id_, row["Username"], row["Secondary Email"]) for id_, row in (students | teachers).items()}
-    return snapshots(schools.values(), sections.values(), years, people, current_year=None)
+    return snapshots(schools.values(), sections.values(), years, people, None, files.taken_at)
 
 
 def _active(row: Row) -> bool:

@@ -48,7 +48,9 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
             classes[row["classSourcedId"]].teachers[row["userSourcedId"]] = None
     faults.raise_any()
     schools = [School(id_, row["name"], id_) for id_, row in orgs.items()]
-    return snapshots(schools, classes.values(), pupils, people, max(years_of_sessions.values(), default=None))
+    return snapshots(
+        schools, classes.values(), pupils, people, max(years_of_sessions.values(), default=None), files.taken_at
+    )
 
 
 def _academic_years(files: FeedFiles, faults: Faults) -> dict[str, int]:

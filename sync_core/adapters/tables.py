@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,9 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoun
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from sync_core.adapters import tables_codec as codec
+from sync_core.adapters import tables_class_rows as class_rows
+from sync_core.adapters import tables_school_rows as school_rows
+from sync_core.adapters.tables_entity import Entity, encode_key, entity_size
 from sync_core.choices import SchoolSettings
 from sync_core.errors import EtagConflict, SyncError, Transient
 from sync_core.model import (
@@ -26,18 +29,22 @@ from sync_core.model import (
     ClassRequest,
     DesiredClass,
     Drift,
+    Hold,
     RunRecord,
+    SnapshotFigures,
 )
 from sync_core.ports import DeltaKind, MessageFault
 
 # One partition of `classes` holds a school's class rows (c:…) and their history (h:…), so that what was done and the
 # record of it are one transaction.
-CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, FAULTS = "classes", "schools", "accounts", "tenants", "runs", "messagefaults"
+CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS = "classes", "schools", "accounts", "tenants", "runs"
+HOLDS, FAULTS = "holds", "messagefaults"
 
 _MERGE = {"mode": UpdateMode.MERGE}
 _TRANSACTION_ENTITIES = 100
 _TRANSACTION_BYTES = 3_500_000
 _SCHOOL_PARTITION = "school"
+_ACCEPTED_PARTITION = "accepted snapshot"
 
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
@@ -48,7 +55,7 @@ class TableState:
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service
         self._tables = {
-            name: service.get_table_client(name) for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, FAULTS)
+            name: service.get_table_client(name) for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, HOLDS, FAULTS)
         }
 
     @classmethod
@@ -72,8 +79,8 @@ class TableState:
     # --- schools
 
     async def school(self, school: str) -> SchoolSettings | None:
-        row = await self._get(SCHOOLS, _SCHOOL_PARTITION, codec.encode_key(school))
-        return codec.read_school(row) if row else None
+        row = await self._get(SCHOOLS, _SCHOOL_PARTITION, encode_key(school))
+        return school_rows.read_school(row) if row else None
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         rows = (
@@ -81,50 +88,78 @@ class TableState:
             if tenant is None
             else self._query(SCHOOLS, "PartitionKey eq @p and tenant eq @t", p=_SCHOOL_PARTITION, t=tenant)
         )
-        found = [codec.read_school(row) async for row in rows]
+        found = [school_rows.read_school(row) async for row in rows]
         return tuple(sorted(found, key=lambda settings: settings.school))
 
     async def save_school(self, settings: SchoolSettings) -> None:
-        await self._put(SCHOOLS, _SCHOOL_PARTITION, codec.encode_key(settings.school), codec.school_columns(settings))
+        await self._put(SCHOOLS, _SCHOOL_PARTITION, encode_key(settings.school), school_rows.school_columns(settings))
 
     async def forget_school(self, school: str) -> None:
         async with _faults():
-            await self._tables[SCHOOLS].delete_entity(_SCHOOL_PARTITION, codec.encode_key(school))
+            await self._tables[SCHOOLS].delete_entity(_SCHOOL_PARTITION, encode_key(school))
+
+    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+        row = await self._get(SCHOOLS, _ACCEPTED_PARTITION, encode_key(school))
+        return school_rows.read_figures(row) if row else None
+
+    async def write_accepted_snapshot(self, school: str, figures: SnapshotFigures | None) -> None:
+        key = encode_key(school)
+        if figures:
+            await self._put(SCHOOLS, _ACCEPTED_PARTITION, key, school_rows.figures_columns(figures))
+            return
+        async with _faults():
+            await self._tables[SCHOOLS].delete_entity(_ACCEPTED_PARTITION, key)
+
+    async def holds(self, school: str) -> tuple[Hold, ...]:
+        rows = self._query(HOLDS, "PartitionKey eq @p", p=encode_key(school))
+        return tuple(sorted([school_rows.read_hold(row) async for row in rows], key=lambda hold: hold.digest))
+
+    async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
+        partition = encode_key(school)
+        standing = {hold.digest: hold for hold in await self.holds(school)}
+        wanted = {hold.digest: hold for hold in holds}
+        fresh = [hold for digest, hold in wanted.items() if standing.get(digest) != hold]
+        replaced = {"mode": UpdateMode.REPLACE}
+        await self._transact(
+            HOLDS,
+            [("upsert", _entity(partition, hold.digest, school_rows.hold_columns(hold)), replaced) for hold in fresh]
+            + [("delete", _entity(partition, digest, {})) for digest in sorted(standing.keys() - wanted.keys())],
+        )
 
     # --- classes
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None:
-        row = await self._get(CLASSES, codec.encode_key(school), codec.class_row_key(key))
-        return codec.read_class(school, row, _etag(row)) if row else None
+        row = await self._get(CLASSES, encode_key(school), class_rows.class_row_key(key))
+        return class_rows.read_class(school, row, _etag(row)) if row else None
 
     async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
         found = [
-            codec.read_class(school, row, _etag(row))
-            async for row in self._between(CLASSES, codec.encode_key(school), "c:", "c;")
+            class_rows.read_class(school, row, _etag(row))
+            async for row in self._between(CLASSES, encode_key(school), "c:", "c;")
         ]
         return tuple(sorted(found, key=lambda record: record.key))
 
     async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
         rows = [
-            _entity(codec.encode_key(school), codec.class_row_key(wanted.key), codec.desired_columns(wanted))
+            _entity(encode_key(school), class_rows.class_row_key(wanted.key), class_rows.desired_columns(wanted))
             for wanted in classes
         ]
         await self._transact(CLASSES, [("upsert", row, _MERGE) for row in rows])
 
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
-        rows = self._between(CLASSES, codec.encode_key(school), "q:", "q;")
-        found = [codec.read_request(row) async for row in rows]
+        rows = self._between(CLASSES, encode_key(school), "q:", "q;")
+        found = [class_rows.read_request(row) async for row in rows]
         return {request.key: request for request in found}
 
     async def write_class_request(self, school: str, request: ClassRequest) -> None:
-        key = codec.request_row_key(request.key)
-        await self._put(CLASSES, codec.encode_key(school), key, codec.request_columns(request))
+        key = class_rows.request_row_key(request.key)
+        await self._put(CLASSES, encode_key(school), key, class_rows.request_columns(request))
 
     async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
         for drift in drifts:
             said = {"stale": drift.stale, "gone": drift.gone}
             columns = {name: value for name, value in said.items() if value is not None}
-            row = _entity(codec.encode_key(school), codec.class_row_key(drift.key), columns)
+            row = _entity(encode_key(school), class_rows.class_row_key(drift.key), columns)
             async with _faults():
                 try:
                     await self._tables[CLASSES].update_entity(row, mode=UpdateMode.MERGE)
@@ -132,33 +167,35 @@ class TableState:
                     continue
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
-        partition = codec.encode_key(record.school)
-        row = _entity(partition, codec.class_row_key(record.key), codec.actual_columns(record))
-        codec.entity_size(row)
+        partition = encode_key(record.school)
+        row = _entity(partition, class_rows.class_row_key(record.key), class_rows.actual_columns(record))
+        entity_size(row)
         condition = {"mode": UpdateMode.MERGE, "etag": record.etag, "match_condition": MatchConditions.IfNotModified}
         operations: list[Any] = [("update", row, condition)]
         if delta:
             moment = f"{delta.at:%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
-            history = _entity(partition, codec.history_prefix(record.key) + moment, codec.delta_columns(delta))
-            codec.entity_size(history)
+            history = _entity(
+                partition, class_rows.history_prefix(record.key) + moment, class_rows.delta_columns(delta)
+            )
+            entity_size(history)
             operations.append(("create", history))
         async with _faults():
             results = await self._tables[CLASSES].submit_transaction(operations)
         return replace(record, etag=results[0]["etag"])
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
-        prefix = codec.history_prefix(key)
-        rows = self._between(CLASSES, codec.encode_key(school), prefix, prefix[:-1] + ";")
-        return tuple([codec.read_delta(row) async for row in rows])
+        prefix = class_rows.history_prefix(key)
+        rows = self._between(CLASSES, encode_key(school), prefix, prefix[:-1] + ";")
+        return tuple([class_rows.read_delta(row) async for row in rows])
 
     # --- accounts and deltas
 
     async def accounts(self, tenant: str) -> tuple[Account, ...]:
-        rows = self._query(ACCOUNTS, "PartitionKey eq @p", p=codec.encode_key(tenant))
-        return tuple([codec.read_account(row) async for row in rows])
+        rows = self._query(ACCOUNTS, "PartitionKey eq @p", p=encode_key(tenant))
+        return tuple([school_rows.read_account(row) async for row in rows])
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
-        partition = codec.encode_key(tenant)
+        partition = encode_key(tenant)
         known = {account.id: account for account in await self.accounts(tenant)}
         named = {change.id: change for change in changes.accounts if change.id not in changes.removed}
         gone = known.keys() - named.keys() if changes.full else known.keys() & changes.removed
@@ -166,36 +203,41 @@ class TableState:
         fresh = [account for account in now if account != known.get(account.id)]
         await self._transact(
             ACCOUNTS,
-            [("upsert", _entity(partition, account.id, codec.account_columns(account)), _MERGE) for account in fresh]
+            [
+                ("upsert", _entity(partition, account.id, school_rows.account_columns(account)), _MERGE)
+                for account in fresh
+            ]
             + [("delete", _entity(partition, account, {})) for account in sorted(gone)],
         )
 
     async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
-        row = await self._get(TENANTS, codec.encode_key(tenant), f"delta {kind}")
-        return codec.read_token(row) if row else None
+        row = await self._get(TENANTS, encode_key(tenant), f"delta {kind}")
+        return school_rows.read_token(row) if row else None
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
-        await self._put(TENANTS, codec.encode_key(tenant), f"delta {kind}", codec.token_columns(token))
+        await self._put(TENANTS, encode_key(tenant), f"delta {kind}", school_rows.token_columns(token))
 
     # --- runs and faults
 
     async def write_run(self, run: RunRecord) -> None:
-        await self._put(RUNS, codec.encode_key(run.school), codec.encode_key(run.run), codec.run_columns(run))
+        await self._put(RUNS, encode_key(run.school), encode_key(run.run), school_rows.run_columns(run))
 
     async def run(self, school: str, run: str) -> RunRecord | None:
-        row = await self._get(RUNS, codec.encode_key(school), codec.encode_key(run))
-        return codec.read_run(school, row) if row else None
+        row = await self._get(RUNS, encode_key(school), encode_key(run))
+        return school_rows.read_run(school, row) if row else None
 
-    async def runs(self, school: str) -> tuple[RunRecord, ...]:
-        rows = self._query(RUNS, "PartitionKey eq @p", p=codec.encode_key(school))
-        return tuple(sorted([codec.read_run(school, row) async for row in rows], key=lambda run: run.at))
+    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+        # Moments are written in UTC and in one form, so that they compare as text.
+        began = since.astimezone(UTC).isoformat() if since else ""
+        rows = self._query(RUNS, "PartitionKey eq @p and at ge @since", p=encode_key(school), since=began)
+        return tuple(sorted([school_rows.read_run(school, row) async for row in rows], key=lambda run: run.at))
 
     async def write_message_fault(self, fault: MessageFault) -> None:
-        await self._put(FAULTS, fault.queue, codec.encode_key(fault.message_id), codec.fault_columns(fault))
+        await self._put(FAULTS, fault.queue, encode_key(fault.message_id), school_rows.fault_columns(fault))
 
     async def message_faults(self, queue: str) -> tuple[MessageFault, ...]:
         rows = self._query(FAULTS, "PartitionKey eq @p", p=queue)
-        return tuple([codec.read_fault(row) async for row in rows])
+        return tuple([school_rows.read_fault(row) async for row in rows])
 
     # --- the wire
 
@@ -206,9 +248,9 @@ class TableState:
             except ResourceNotFoundError:
                 return None
 
-    async def _put(self, table: str, partition: str, row: str, columns: codec.Entity) -> None:
+    async def _put(self, table: str, partition: str, row: str, columns: Entity) -> None:
         entity = _entity(partition, row, columns)
-        codec.entity_size(entity)
+        entity_size(entity)
         async with _faults():
             await self._tables[table].upsert_entity(entity, mode=UpdateMode.REPLACE)
 
@@ -230,7 +272,7 @@ class TableState:
                 await client.submit_transaction(batch)
 
 
-def _entity(partition: str, row: str, columns: codec.Entity) -> codec.Entity:
+def _entity(partition: str, row: str, columns: Entity) -> Entity:
     return {"PartitionKey": partition, "RowKey": row, **columns}
 
 
@@ -243,12 +285,12 @@ def _batches(operations: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, 
     batch: list[tuple[Any, ...]] = []
     size = 0
     for operation in operations:
-        entity_size = codec.entity_size(operation[1])
-        if batch and (len(batch) == _TRANSACTION_ENTITIES or size + entity_size > _TRANSACTION_BYTES):
+        bytes_ = entity_size(operation[1])
+        if batch and (len(batch) == _TRANSACTION_ENTITIES or size + bytes_ > _TRANSACTION_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(operation)
-        size += entity_size
+        size += bytes_
     if batch:
         yield batch
 

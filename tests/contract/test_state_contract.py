@@ -22,9 +22,13 @@ from sync_core.model import (
     ClassRecord,
     ClassRequest,
     Drift,
+    Hold,
+    HoldKind,
+    HoldStatus,
     RowError,
     RunOutcome,
     RunRecord,
+    SnapshotFigures,
 )
 from sync_core.ports import DeltaKind, MessageFault, StateStore
 from tests.builders import NOON, desired, entra_id, entra_ids, settings, synced
@@ -281,3 +285,41 @@ async def test_a_class_too_large_for_a_row_is_refused_with_its_remedy(azurite: A
     with pytest.raises(SyncError, match="split the group in the MIS"):
         await tables.write_desired(school, [desired("K1", [f"p{number}" for number in range(15_000)])])
     await tables.close()
+
+
+def hold(digest: str, *classes: str) -> Hold:
+    return Hold(digest, HoldKind.CLASS_LOSS, classes, "too much", "approve it", "run 1", NOON)
+
+
+async def test_holds_are_replaced_as_a_whole(state: StateStore, school: str) -> None:
+    assert await state.holds(school) == ()
+    first, second = hold("a", "K1"), hold("b", "K2", "K3")
+    await state.write_holds(school, [second, first])
+    assert await state.holds(school) == (first, second)
+    approved = replace(second, status=HoldStatus.APPROVED)
+    await state.write_holds(school, [approved])
+    assert await state.holds(school) == (approved,)
+    await state.write_holds(school, [])
+    assert await state.holds(school) == ()
+
+
+async def test_the_accepted_snapshot_is_kept_and_forgotten(state: StateStore, school: str) -> None:
+    assert await state.accepted_snapshot(school) is None
+    figures = SnapshotFigures("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
+    for wanted in (replace(figures, groups=1), figures, None, None):
+        await state.write_accepted_snapshot(school, wanted)
+        assert await state.accepted_snapshot(school) == wanted
+
+
+async def test_runs_since(state: StateStore, school: str) -> None:
+    early, late = (
+        RunRecord(school, name, "nightly", at, RunOutcome.PLANNED, removals=3)
+        for name, at in (("r1", NOON), ("r2", NOON + timedelta(days=3)))
+    )
+    for run in (late, early):
+        await state.write_run(run)
+    assert await state.runs(school) == (early, late)
+    assert await state.runs(school, NOON + timedelta(days=1)) == (late,)
+    assert await state.runs(school, late.at) == (late,)
+    assert await state.run(school, "r1") == early
+    assert await state.run(school, "r3") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import count
 
 from sync_core.choices import SchoolSettings
@@ -16,7 +17,9 @@ from sync_core.model import (
     ClassRequest,
     DesiredClass,
     Drift,
+    Hold,
     RunRecord,
+    SnapshotFigures,
 )
 from sync_core.ports import DeltaKind, MessageFault
 from tests.fakes.steps import Step, no_step
@@ -30,6 +33,8 @@ class MemoryState:
         self._etags = count(1)
         self._schools: dict[str, SchoolSettings] = {}
         self._rows: dict[tuple[str, str], ClassRecord] = {}
+        self._holds: dict[str, tuple[Hold, ...]] = {}
+        self._accepted: dict[str, SnapshotFigures | None] = {}
         self._requests: dict[tuple[str, str], ClassRequest] = {}
         self._history: dict[tuple[str, str], list[AppliedDelta]] = {}
         self._accounts: dict[str, dict[str, Account]] = {}
@@ -69,6 +74,24 @@ class MemoryState:
             row = self._rows.get((school, wanted.key)) or ClassRecord(school, wanted)
             self._store(replace(row, desired=wanted))
         await self._step("write_desired answered")
+
+    async def holds(self, school: str) -> tuple[Hold, ...]:
+        await self._step("holds")
+        return tuple(sorted(self._holds.get(school, ()), key=lambda hold: hold.digest))
+
+    async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
+        await self._step("write_holds")
+        self._holds[school] = tuple(holds)
+        await self._step("write_holds answered")
+
+    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+        await self._step("accepted_snapshot")
+        return self._accepted.get(school)
+
+    async def write_accepted_snapshot(self, school: str, figures: SnapshotFigures | None) -> None:
+        await self._step("write_accepted_snapshot")
+        self._accepted[school] = figures
+        await self._step("write_accepted_snapshot answered")
 
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
         await self._step("class_requests")
@@ -131,9 +154,10 @@ class MemoryState:
         await self._step("run")
         return self._runs.get((school, run))
 
-    async def runs(self, school: str) -> tuple[RunRecord, ...]:
+    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
         await self._step("runs")
-        return tuple(sorted((run for (of, _), run in self._runs.items() if of == school), key=lambda run: run.at))
+        found = [run for (of, _), run in self._runs.items() if of == school and (since is None or run.at >= since)]
+        return tuple(sorted(found, key=lambda run: run.at))
 
     async def write_message_fault(self, fault: MessageFault) -> None:
         await self._step("write_message_fault")

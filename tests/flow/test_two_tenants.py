@@ -61,10 +61,10 @@ def test_02_run_again_nothing_happens_in_either(trust: Trust) -> None:
 
 def test_03_a_tenant_that_has_not_consented_is_said_and_holds_nobody_up(trust: Trust) -> None:
     trust.join(school("YEW", "1112223", "amy"), tenant=NOWHERE)
-    trust.schools["OAK"] = school("OAK", "1234567", "ben")
+    trust.schools["OAK"] = school("OAK", "1234567", "amy ben")
     trust.accounts(["ben"])
     trust.night()
-    assert trust.made("Art.class.1234567.2026")["members"] == "ben main"
+    assert trust.made("Art.class.1234567.2026")["members"] == "amy ben main"
 
     async def faults() -> list[str]:
         state = TableState.from_connection_string(trust.addresses.tables)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from sync_core.events import LISTED_PEOPLE, Cause, ChangeMembers, CreateClass, DeleteClass, GrantOwners, RevokeOwners
-from sync_core.limits import hold_removals
 from sync_core.model import ClassRecord, Drift, GroupChange, GroupChanges
 from sync_core.plan import Origin, drift_changes, find_drift, make_plan
 from tests.builders import desired, entra_id, entra_ids, synced
@@ -86,29 +85,6 @@ def test_a_class_gone_from_microsoft_365_is_left_alone_and_said() -> None:
 def test_a_class_whose_group_vanished_is_not_touched() -> None:
     plan = make_plan([], [], {"K1": synced(K1)}, ORIGIN)
     assert (plan.writes, plan.changes, plan.unchanged) == ((), (), 0)
-
-
-def test_a_class_blanked_by_the_feed_is_held_and_its_additions_go_on() -> None:
-    blanked = desired("K1", [], ["main", "new"])
-    plan = make_plan([blanked], [], {"K1": synced(K1)}, ORIGIN)
-    assert plan.held == ("K1",)
-    assert plan.writes == (desired("K1", ["amy", "ben"], ["main", "new"]),)
-    assert all(not change.removed for change in plan.changes if isinstance(change, ChangeMembers))
-    held_again = make_plan([desired("K1", [], ["main"])], [], {"K1": synced(K1)}, ORIGIN)
-    assert (held_again.writes, held_again.changes, held_again.unchanged) == ((), (), 0)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "held"),
-    [
-        (["amy"], [], True),
-        (["amy", "ben"], ["cleo"], False),
-        (["amy", "ben"], ["amy"], False),
-        ([], [], False),
-    ],
-)
-def test_which_removals_are_held(before: list[str], after: list[str], held: bool) -> None:
-    assert (hold_removals(desired("K", before, ["main"]), desired("K", after, ["main"])) is not None) is held
 
 
 def test_a_message_lists_no_more_people_than_fit() -> None:

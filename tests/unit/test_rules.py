@@ -124,7 +124,7 @@ def test_an_admin_owner_without_an_account_is_said_without_his_address() -> None
 
 
 def test_a_school_without_a_code_is_told_what_its_names_lack() -> None:
-    nameless = Snapshot(replace(SCHOOL, dfe_code=""), (FORM,), snapshot([FORM]).people)
+    nameless = Snapshot(replace(SCHOOL, dfe_code=""), (FORM,), snapshot([FORM]).people, NOON)
     (note,) = desired_classes(nameless, settings(), EVERYBODY, {}, {}).notes
     assert "set name_identifier" in note
     assert desired_classes(nameless, settings(name_identifier="Oak"), EVERYBODY, {}, {}).notes == ()
@@ -157,6 +157,7 @@ def test_an_ambiguous_person_neither_comes_nor_goes_and_is_reported() -> None:
         SCHOOL,
         (MATHS,),
         {**snapshot([MATHS]).people, "ben": Person("ben", "amy")},
+        NOON,
     )
     chosen = settings()
     known = followed(MATHS)

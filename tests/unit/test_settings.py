@@ -9,6 +9,7 @@ import pytest
 
 from sync_core.choices import (
     DepartedOwners,
+    Limits,
     Matching,
     Mis,
     MisProperty,
@@ -76,6 +77,7 @@ def test_defaults_of_a_school() -> None:
         students=by_name,
         staff=by_name,
         access=(),
+        limits=Limits(),
     )
 
 
@@ -136,6 +138,8 @@ def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) ->
         ({"staff": {"account": "displayName"}}, "staff.account"),
         ({"access": ["somebody"]}, "access.0"),
         ({"enabled": "perhaps"}, "enabled"),
+        ({"limits": {"class_loss": 40}}, "limits.class_loss"),
+        ({"limits": {"patience": 1}}, "limits.patience"),
     ],
 )
 def test_a_bad_school_setting_is_named_with_the_settings_there_are(values: dict[str, object], place: str) -> None:
