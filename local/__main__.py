@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.commands import edit, show_tenant, sync, up
+from local.commands import edit, plan, show_tenant, sync, up
 from local.demo import run_demo
 from local.processes import StartFailed
+from sync_core.settings import GRAPH
 
 EDITS = {
     "add-member": "UPN",
@@ -26,6 +27,7 @@ _EXAMPLES = """examples:
   python -m local sync --mis path/to/oneroster.zip
   python -m local edit add-member 7A.class.9164023.2026 somebody@school.onmicrosoft.com
   python -m local sync --mis path/to/oneroster.zip --out night.json
+  python -m local plan --mis path/to/oneroster.zip
   python -m local tenant --json
 """
 
@@ -51,21 +53,22 @@ def build_parser() -> argparse.ArgumentParser:
         "well, 1 a message was dead-lettered or a school was not planned, 2 the feed, settings or accounts were "
         "refused, 3 the queues do not drain.",
     )
-    command.add_argument("--mis", type=Path, required=True, metavar="PATH", help="the feed: a folder or a zip file")
-    command.add_argument(
-        "--school",
-        type=Path,
-        metavar="FILE.json",
-        help="settings for every school of the feed; by default all three group types, no admin owners, the DfE code "
-        "as name identifier, the main teacher as owner, accounts in school.onmicrosoft.com",
-    )
-    command.add_argument(
-        "--accounts",
-        type=Path,
-        metavar="FILE.csv",
-        help="the tenant's accounts (columns userPrincipalName, displayName); by default one for each person in it",
-    )
+    _add_feed(command)
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures of this run as JSON")
+    _add_world(command)
+
+    command = commands.add_parser(
+        "plan",
+        help="what a sync of a feed would do, with nothing written",
+        description="The whole plan of each school of the feed: classes to make and change, people by id, what would "
+        "be held and why. Against the world in its folder, or with --tenant against a real Microsoft 365 tenant, which "
+        "is only read, as whoever signed in with 'az login'. Exit status: 0 planned, 1 a school would not be planned, "
+        "2 the feed, settings, accounts or the sign-in were refused.",
+    )
+    _add_feed(command)
+    command.add_argument("--out", type=Path, metavar="FILE.json", help="write the plan as JSON")
+    command.add_argument("--tenant", metavar="ID", help="the Entra id of a real tenant")
+    command.add_argument("--graph", metavar="URL", default=GRAPH, help=f"Microsoft Graph's address (default {GRAPH})")
     _add_world(command)
 
     command = commands.add_parser("tenant", help="every class of the simulated tenant")
@@ -86,6 +89,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_feed(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--mis", type=Path, required=True, metavar="PATH", help="the feed: a folder or a zip file")
+    command.add_argument(
+        "--school",
+        type=Path,
+        metavar="FILE.json",
+        help="settings for every school of the feed; by default all three group types, no admin owners, the DfE code "
+        "as name identifier, the main teacher as owner, accounts in school.onmicrosoft.com",
+    )
+    command.add_argument(
+        "--accounts",
+        type=Path,
+        metavar="FILE.csv",
+        help="the tenant's accounts (columns userPrincipalName, displayName); by default one for each person in it",
+    )
+
+
 def _add_world(command: argparse.ArgumentParser, default: str | None = _WORLD) -> None:
     said = f"the world's folder (default {default})" if default else "keep the world in this folder"
     command.add_argument("--world", type=Path, metavar="DIR", default=Path(default) if default else None, help=said)
@@ -100,6 +120,8 @@ def main() -> int:
                 return up(options.world, console)
             case "sync":
                 return sync(options, console)
+            case "plan":
+                return plan(options, console)
             case "tenant":
                 return show_tenant(options.world, options.json, console)
             case "edit":

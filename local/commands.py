@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import csv
 import json
 import signal
@@ -13,13 +14,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import httpx
+from azure.core.exceptions import ClientAuthenticationError
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
 from local.nightly import Stuck, run_night
+from local.preview import preview_real_tenant, preview_world
 from local.report import summary
 from local.world import World, tenant_at, world_at
-from sync_core.errors import SnapshotRejected, UnknownSetting
+from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
+from sync_core.model import RunOutcome
+from sync_core.preview import Preview
 
 _REFUSED, _STUCK = 2, 3
 
@@ -63,6 +69,26 @@ def sync(options: argparse.Namespace, console: Console) -> int:
         options.out.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
     console.print(summary(report), soft_wrap=True, highlight=False)
     return 0 if report.good else 1
+
+
+def plan(options: argparse.Namespace, console: Console) -> int:
+    """Nothing is written but what `--out` names."""
+    try:
+        values = _read_settings(options.school) if options.school else {}
+        accounts = _read_accounts(options.accounts) if options.accounts else None
+        if options.tenant:
+            previews = asyncio.run(preview_real_tenant(options.tenant, options.graph, options.mis, values))
+        else:
+            with world_at(options.world) as addresses:
+                previews = asyncio.run(preview_world(addresses.tables, options.mis, values, accounts))
+    except (SyncError, BadFile, ClientAuthenticationError) as refusal:
+        sys.stderr.write(f"refused: {refusal}\n")
+        return _REFUSED
+    if options.out:
+        options.out.write_bytes(TypeAdapter(list[Preview]).dump_json(previews, indent=2) + b"\n")
+    for preview in previews:
+        console.print("\n".join(preview.lines), soft_wrap=True, highlight=False, markup=False)
+    return 0 if all(preview.outcome is RunOutcome.PLANNED for preview in previews) else 1
 
 
 def show_tenant(folder: Path, as_json: bool, console: Console) -> int:

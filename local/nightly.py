@@ -116,15 +116,10 @@ def run_night(
     """
     began = time.monotonic()
     feed = read_feed(feed_path)
-    settings = [
-        parse_school_settings(
-            school_values, school=snapshot.school.id, tenant=TENANT_ID, mis_path=str(feed_path.resolve())
-        )
-        for snapshot in feed.snapshots.values()
-    ]
+    settings = schools_of(feed, feed_path, school_values)
     asyncio.run(_save(addresses, settings))
     users = (
-        _accounts_of(feed, settings)
+        accounts_of(feed, settings)
         if accounts is None
         else [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts]
     )
@@ -139,7 +134,15 @@ def run_night(
     return _report(runs, events, before, after, time.monotonic() - began)
 
 
-def _accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[dict[str, str]]:
+def schools_of(
+    feed: Feed, feed_path: Path, values: Mapping[str, object], tenant: str = TENANT_ID
+) -> list[SchoolSettings]:
+    """The settings of each school of the feed. Raises UnknownSetting."""
+    mis_path = str(feed_path.resolve())
+    return [parse_school_settings(values, school=school, tenant=tenant, mis_path=mis_path) for school in feed.snapshots]
+
+
+def accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[dict[str, str]]:
     """One account for each person of the feed, with the property that the school matches his role by."""
     accounts: dict[tuple[AccountProperty, str], dict[str, str]] = {}
     for chosen in settings:

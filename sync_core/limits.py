@@ -157,7 +157,7 @@ class _Restraint:
         if come and self._rolls_over(desired):
             return desired
         share = len(lost) / len(before)
-        told = f"class {desired.key} would lose {len(lost)} of {len(before)} students"
+        told = f"class {desired.key} ({desired.name.display_name}) would lose {len(lost)} of {len(before)} students"
         if share > self._limits.turnover and come:
             said = f"{told} and get {len(come)} others: over {self._limits.turnover:.0%} turn over"
             return self._hold(HoldKind.TURNOVER, said, [desired], lambda _: record.desired)[0]
@@ -183,7 +183,7 @@ class _Restraint:
             (HoldKind.SCHOOL_LOSS, removals, self._limits.school_loss, "in one plan"),
             (HoldKind.SLOW_LEAK, removals + self._past.removed, self._limits.week_loss, "in seven days"),
         ):
-            if removed > share * memberships:
+            if share < 1 and removed > share * memberships:
                 said = (
                     f"the school would lose {removed} of {memberships} memberships {over}: over {share:.0%}; "
                     f"{removals} of them now, in {len(losing)} classes"

@@ -283,8 +283,8 @@ class AppliedDelta:
 class RunOutcome(StrEnum):
     """What became of a run for one school.
 
-    It was asked for and waits on the queue; its plan went out; its feed was not trusted; the school is paused or has
-    left; what was asked for cannot be done, and the notes say why.
+    It was asked for and waits on the queue, or is under way; its plan went out; its feed was not trusted; the school is
+    paused or has left; what was asked for cannot be done, and the notes say why.
     """
 
     ASKED = "asked"

@@ -29,30 +29,69 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassDiff:
+    """What makes one class what is wanted: people are Entra ids. `read` says that Graph is asked first who is in it."""
+
+    key: str
+    name: str
+    create: bool = False
+    delete: bool = False
+    read: bool = False
+    owners_granted: frozenset[str] = frozenset()
+    owners_revoked: frozenset[str] = frozenset()
+    members_added: frozenset[str] = frozenset()
+    members_removed: frozenset[str] = frozenset()
+
+    @property
+    def empty(self) -> bool:
+        people = self.owners_granted or self.owners_revoked or self.members_added or self.members_removed
+        return not (people or self.create or self.delete or self.read)
+
+    def changes(self, origin: Origin) -> list[Change]:
+        """The messages of it, in the order in which they must be taken: the class before its owners before the rest."""
+        where = (origin.tenant, origin.school, self.key, origin.run, origin.cause)
+        changes: list[Change] = []
+        if self.delete:
+            changes.append(DeleteClass(*where))
+        if self.create:
+            changes.append(CreateClass(*where))
+        if self.owners_granted:
+            changes.append(GrantOwners(*where, owners=_listed(self.owners_granted)))
+        if self.owners_revoked:
+            changes.append(RevokeOwners(*where, owners=_listed(self.owners_revoked)))
+        if self.owners_revoked or self.members_added or self.members_removed or self.read:
+            added, removed = _listed(self.members_added), _listed(self.members_removed)
+            changes.append(ChangeMembers(*where, added=added, removed=removed))
+        return changes
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """`writes` go to the rows before `changes` go to the queue. The rest are class keys, for the record of the run."""
+    """`writes` go to the rows before the messages of `diffs` go to the queue. The rest are class keys."""
 
     writes: tuple[DesiredClass, ...]
-    changes: tuple[Change, ...]
+    diffs: tuple[ClassDiff, ...]
     created: tuple[str, ...]
     changed: tuple[str, ...]
     unchanged: int
     gone: tuple[str, ...]
     ended: tuple[str, ...]
 
+    def changes(self, origin: Origin) -> tuple[Change, ...]:
+        """The messages of the whole plan, those of a class in order."""
+        return tuple(change for diff in self.diffs for change in diff.changes(origin))
 
-def make_plan(
-    wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Mapping[str, ClassRecord], origin: Origin
-) -> Plan:
+
+def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Mapping[str, ClassRecord]) -> Plan:
     """Subtract what is known from what is wanted.
 
-    A change is sent when desired and actual differ (the MIS changed, or something earlier was lost, failed or is under
-    way: repeating is harmless) and when the row is stale. Those that `ended` are marked and nothing is sent. Classes
+    There is a diff when desired and actual differ (the MIS changed, or something earlier was lost, failed or is under
+    way: repeating is harmless) and when the row is stale. Those that `ended` are marked and nothing else. Classes
     that are in neither are not touched; one that is gone is left alone until an admin wants it again.
     """
     over = tuple(ended)
     writes: list[DesiredClass] = list(over)
-    changes: list[Change] = []
+    diffs: list[ClassDiff] = []
     created: list[str] = []
     changed: list[str] = []
     gone: list[str] = []
@@ -61,24 +100,22 @@ def make_plan(
         record = known.get(desired.key)
         if desired.deleted and record is not None:
             if not record.gone:
-                changes.append(DeleteClass(origin.tenant, origin.school, desired.key, origin.run, origin.cause))
+                diffs.append(ClassDiff(desired.key, _name(desired, record), delete=True))
             continue
         if record is not None and record.gone and desired.life <= record.life:
             gone.append(desired.key)
             continue
         if record is None or record.desired != desired:
             writes.append(desired)
-        wanted_changes = _changes(desired, record, origin)
-        changes.extend(wanted_changes)
-        if record is None or record.actual is None or record.gone:
-            created.append(desired.key)
-        elif wanted_changes:
-            changed.append(desired.key)
-        else:
+        diff = _diff(desired, record)
+        if diff.empty:
             unchanged += 1
+            continue
+        diffs.append(diff)
+        (created if diff.create else changed).append(desired.key)
     return Plan(
         tuple(writes),
-        tuple(changes),
+        tuple(diffs),
         tuple(created),
         tuple(changed),
         unchanged,
@@ -87,24 +124,24 @@ def make_plan(
     )
 
 
-def _changes(desired: DesiredClass, record: ClassRecord | None, origin: Origin) -> list[Change]:
+def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
     actual = record.actual if record and not record.gone else None
-    owners = actual.owners if actual else frozenset()
     members = (actual.members if actual else None) or frozenset()
-    where = (origin.tenant, origin.school, desired.key, origin.run, origin.cause)
-    changes: list[Change] = []
-    if actual is None:
-        changes.append(CreateClass(*where))
-    if missing := desired.owners - owners:
-        changes.append(GrantOwners(*where, owners=_listed(missing)))
-    departed = actual.granted - desired.owners if actual and desired.revoke else frozenset()
-    if departed:
-        changes.append(RevokeOwners(*where, owners=_listed(departed)))
-    if departed or members != desired.members or (record is not None and record.stale):
-        changes.append(
-            ChangeMembers(*where, added=_listed(desired.members - members), removed=_listed(members - desired.members))
-        )
-    return changes
+    return ClassDiff(
+        desired.key,
+        _name(desired, record),
+        create=actual is None,
+        read=record is not None and record.stale,
+        owners_granted=desired.owners - (actual.owners if actual else frozenset()),
+        owners_revoked=actual.granted - desired.owners if actual and desired.revoke else frozenset(),
+        members_added=desired.members - members,
+        members_removed=members - desired.members,
+    )
+
+
+def _name(desired: DesiredClass, record: ClassRecord | None) -> str:
+    made = record.actual if record and not record.gone else None
+    return (made or desired).name.display_name
 
 
 def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[Drift, ...]:

@@ -157,10 +157,32 @@ class MessageFault:
     at: datetime
 
 
-class StateStore(Protocol):
-    """The tables. Every write is durable when the method returns; every failure of the wire raises Transient."""
+class SchoolReader(Protocol):
+    """What planning a school looks at: a preview has no more than this, and cannot write."""
 
     async def school(self, school: str) -> SchoolSettings | None: ...
+
+    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+        """In order of key."""
+
+    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+        """By class key."""
+
+    async def accounts(self, tenant: str) -> tuple[Account, ...]:
+        """The tenant's accounts."""
+
+    async def holds(self, school: str) -> tuple[Hold, ...]:
+        """What stands, in order of digest."""
+
+    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+        """The figures of the last feed that was trusted."""
+
+    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+        """The school's runs, or those since then, oldest first."""
+
+
+class StateStore(SchoolReader, Protocol):
+    """The tables. Every write is durable when the method returns; every failure of the wire raises Transient."""
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         """The schools, or those of one tenant, in order of id."""
@@ -172,29 +194,17 @@ class StateStore(Protocol):
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
 
-    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
-        """In order of key."""
-
     async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
         """Merge the desired columns into the rows, making those that lack; unconditional, every etag changes.
 
         Not atomic over many classes: a prefix may be written when it raises.
         """
 
-    async def holds(self, school: str) -> tuple[Hold, ...]:
-        """What stands, in order of digest."""
-
     async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
         """These stand from now on, and no others."""
 
-    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
-        """The figures of the last feed that was trusted."""
-
     async def write_accepted_snapshot(self, school: str, figures: SnapshotFigures | None) -> None:
         """Write or, with None, forget them: the next feed is taken as it comes."""
-
-    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
-        """By class key."""
 
     async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
 
@@ -211,9 +221,6 @@ class StateStore(Protocol):
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
         """What was applied to the class, oldest first."""
 
-    async def accounts(self, tenant: str) -> tuple[Account, ...]:
-        """The tenant's accounts."""
-
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         """Idempotent. With `changes.full`, accounts not named in it go."""
 
@@ -225,9 +232,6 @@ class StateStore(Protocol):
         """Write or overwrite the run's row."""
 
     async def run(self, school: str, run: str) -> RunRecord | None: ...
-
-    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
-        """The school's runs, or those since then, oldest first."""
 
     async def write_message_fault(self, fault: MessageFault) -> None:
         """Write or overwrite what is known of a message's failure."""

@@ -50,6 +50,7 @@ class MatchingValues(BaseModel):
 
 
 _Share = Annotated[float, Field(ge=0, le=1)]
+_People = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class LimitValues(BaseModel):
@@ -59,12 +60,12 @@ class LimitValues(BaseModel):
 
     smallest_snapshot: _Share = Field(default=0.8, description="Of the last accepted feed; 0 accepts any")
     class_loss: _Share = 0.4
-    class_loss_people: Annotated[int, Field(ge=1)] = 5
+    class_loss_people: _People = 5
     turnover: _Share = 0.8
     school_loss: _Share = 0.1
-    school_loss_people: Annotated[int, Field(ge=1)] = 5
+    school_loss_people: _People = 5
     week_loss: _Share = 0.2
-    new_classes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3.0
+    new_classes: Annotated[float, Field(ge=0, le=1_000_000)] = 3.0
 
 
 class SchoolValues(BaseModel):

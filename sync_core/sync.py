@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from sync_core.errors import SnapshotRejected
 from sync_core.events import SyncSchool
-from sync_core.limits import Past, Restrained, check_snapshot, figures_of, restrain
+from sync_core.limits import Past, check_snapshot, figures_of, restrain
 from sync_core.model import (
     ClassRecord,
     ClassRequest,
@@ -19,8 +19,8 @@ from sync_core.model import (
     SnapshotFigures,
 )
 from sync_core.plan import Origin, Plan, make_plan
-from sync_core.ports import Clock, MisSource, Outbox, StateStore
-from sync_core.rules import RuledSchool, desired_classes
+from sync_core.ports import Clock, MisSource, Outbox, SchoolReader, StateStore
+from sync_core.rules import desired_classes
 
 _WEEK = timedelta(days=7)
 
@@ -30,11 +30,15 @@ class SchoolPlan:
     """What a sync would do at this moment, and what it would hold; nothing of it is written yet."""
 
     plan: Plan
-    ruled: RuledSchool
-    restrained: Restrained
+    origin: Origin
+    holds: tuple[Hold, ...]
     figures: SnapshotFigures
-    records: Mapping[str, ClassRecord]
     run: RunRecord
+
+    @property
+    def open_holds(self) -> list[Hold]:
+        """All but what an admin approved."""
+        return [hold for hold in self.holds if hold.status is not HoldStatus.APPROVED]
 
 
 async def sync_school(
@@ -43,28 +47,37 @@ async def sync_school(
     """Plan one school and set the changes going. Returns the record of the run, which is in the tables by then.
 
     The rows are written before the messages: a crash between the two leaves rows out of step, and the next plan sends
-    again. What is held is written down last, so that an approval is used up only when what it allowed is on its way. A
-    rejected snapshot, or a school that is paused or has left, changes nothing but the record.
+    again. What the plan takes away is on record before the rows forget who was there, so that no crash hides a part of
+    a slow leak. What is held is written after the messages, so that an approval is used up only when what it allowed is
+    on its way. A rejected snapshot, or a school that is paused or has left, changes nothing but the record.
     """
     planned = await plan_school(request, mis, state, clock)
     if isinstance(planned, RunRecord):
         await state.write_run(planned)
         return planned
+    before = await state.run(request.school, request.run)
+    removals = max(planned.run.removals, before.removals if before else 0)
+    run = replace(planned.run, removals=removals)
+    if planned.run.removals:
+        await state.write_run(replace(run, outcome=RunOutcome.ASKED))
     await state.write_desired(request.school, planned.plan.writes)
-    await outbox.send_changes(planned.plan.changes)
-    # The run counts towards the week's removals: before the approval that allowed them is gone.
-    await state.write_run(planned.run)
-    found = [hold for hold in planned.restrained.holds if hold.status is not HoldStatus.APPROVED]
+    await outbox.send_changes(planned.plan.changes(planned.origin))
     if request.scope is None:
-        await state.write_holds(request.school, found)
+        await state.write_holds(request.school, planned.open_holds)
         await state.write_accepted_snapshot(request.school, planned.figures)
     else:
-        standing = {hold.digest: hold for hold in await state.holds(request.school)}
-        await state.write_holds(request.school, list((standing | {hold.digest: hold for hold in found}).values()))
-    return planned.run
+        await add_holds(request.school, planned.open_holds, state)
+    await state.write_run(run)
+    return run
 
 
-async def plan_school(request: SyncSchool, mis: MisSource, state: StateStore, clock: Clock) -> SchoolPlan | RunRecord:
+async def add_holds(school: str, found: Iterable[Hold], state: StateStore) -> None:
+    """Have these stand beside those that do; one of a digest that stands already takes its place."""
+    standing = {hold.digest: hold for hold in await state.holds(school)}
+    await state.write_holds(school, list((standing | {hold.digest: hold for hold in found}).values()))
+
+
+async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, clock: Clock) -> SchoolPlan | RunRecord:
     """The plan as things stand, with nothing written; a run's record where nothing can be planned."""
     settings = await state.school(request.school)
     if settings is None or not settings.enabled:
@@ -90,13 +103,11 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: StateStore, cl
         requests,
         None if request.scope is None else frozenset(request.scope),
     )
-    week = await state.runs(request.school, now - _WEEK)
+    week = [run for run in await state.runs(request.school, now - _WEEK) if run.run != request.run]
     past = Past(sum(run.removals for run in week), last.groups if last else None, await state.holds(request.school))
     whole = request.scope is None
     restrained = restrain(ruled.classes, records, settings.limits, past, request.run, now, whole=whole)
-    origin = Origin(settings.tenant, request.school, request.run, request.cause)
-    plan = make_plan(restrained.classes, ruled.ended, records, origin)
-    open_holds = [hold for hold in restrained.holds if hold.status is not HoldStatus.APPROVED]
+    plan = make_plan(restrained.classes, ruled.ended, records)
     run = RunRecord(
         school=request.school,
         run=request.run,
@@ -107,7 +118,6 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: StateStore, cl
         created=plan.created,
         changed=plan.changed,
         unchanged=plan.unchanged,
-        held=tuple(sorted({key for hold in open_holds for key in hold.classes})),
         removals=restrained.removals,
         gone=plan.gone,
         ended=plan.ended,
@@ -115,9 +125,13 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: StateStore, cl
         people_without_account=ruled.people_without_account,
         people_disabled=ruled.people_disabled,
         people_ambiguous=ruled.people_ambiguous,
-        notes=(*ruled.notes, *map(hold_note, open_holds)),
+        notes=ruled.notes,
     )
-    return SchoolPlan(plan, ruled, restrained, figures, records, run)
+    origin = Origin(settings.tenant, request.school, request.run, request.cause)
+    planned = SchoolPlan(plan, origin, restrained.holds, figures, run)
+    held = sorted({key for hold in planned.open_holds for key in hold.classes})
+    notes = (*ruled.notes, *map(hold_note, planned.open_holds))
+    return replace(planned, run=replace(run, held=tuple(held), notes=notes))
 
 
 def hold_note(hold: Hold) -> str:

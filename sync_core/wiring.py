@@ -59,9 +59,7 @@ class App:
             case SyncSchool():
                 telemetry.school_synced(await sync_school(request, self.mis, self.state, self.outbox, self.clock))
             case DecideHold():
-                await decide_hold(request, self.state)
-                sync = SyncSchool(request.school, request.run, request.cause)
-                telemetry.school_synced(await sync_school(sync, self.mis, self.state, self.outbox, self.clock))
+                telemetry.school_synced(await decide_hold(request, self.mis, self.state, self.outbox, self.clock))
             case ActOnClass():
                 telemetry.school_synced(await act_on_class(request, self.state, self.outbox, self.clock))
 

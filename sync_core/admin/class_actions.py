@@ -9,20 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
+from sync_core.admin.asking import Asker, ask, existing_school, working_school
 from sync_core.admin.school_groups import read_groups
-from sync_core.choices import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.events import Action, ActOnClass, Cause, Change, DeleteClass, RestoreClass, SyncSchool
 from sync_core.model import ClassRecord, ClassRequest, Drift, RunOutcome, RunRecord
 from sync_core.ports import Clock, MisSource, Outbox, StateStore
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, by Entra id, and under which run; the creator of a class becomes one of its owners."""
-
-    id: str
-    run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +28,8 @@ class ClassWish:
 
 async def ask_for_sync(school: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
     """Sync the whole school now. Raises NotFound, Conflict."""
-    await _working_school(school, state)
-    await _ask(SyncSchool(school, asker.run, Cause.ADMIN), state, outbox, clock)
+    await working_school(school, state)
+    await ask(SyncSchool(school, asker.run, Cause.ADMIN), "", state, outbox, clock)
 
 
 async def ask_for_class(
@@ -51,7 +43,7 @@ async def ask_for_class(
     clock: Clock,
 ) -> None:
     """Create the class of a group that has none, or none any more. Raises NotFound, Conflict, SnapshotRejected."""
-    settings = await _working_school(school, state)
+    settings = await working_school(school, state)
     groups = await read_groups(settings, mis, state)
     found = next((group for group in groups if group.key == key), None)
     if found is None:
@@ -68,12 +60,12 @@ async def ask_for_class(
     life = record.desired.life + 1 if record else 0
     request = ClassRequest(key, asker.id, clock.now(), wish.display_name, wish.description, wish.required_until, life)
     await state.write_class_request(school, request)
-    await _ask(SyncSchool(school, asker.run, Cause.ADMIN, (found.group.id,)), state, outbox, clock)
+    await ask(SyncSchool(school, asker.run, Cause.ADMIN, (found.group.id,)), "", state, outbox, clock)
 
 
 async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
     """Bring one class to what the MIS says, whatever Microsoft 365 says now. Raises NotFound, Conflict."""
-    await _working_school(school, state)
+    await working_school(school, state)
     record = await _class(school, key, state)
     if record.gone:
         raise Conflict(f"class {key} is gone from Microsoft 365", "restore it, or create it anew")
@@ -81,17 +73,17 @@ async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore,
         raise Conflict(f"the group of class {key} is not in the MIS any more", "its members stay as they are")
     await state.write_drift(school, [Drift(key, stale=True)])
     scope = (record.desired.group_id,)
-    await _ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), state, outbox, clock)
+    await ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), "", state, outbox, clock)
 
 
 async def ask_for_action(
     school: str, key: str, action: Action, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock
 ) -> None:
     """Delete a class, or restore a deleted one within 30 days. Raises NotFound, Conflict."""
-    await _school(school, state)
+    await existing_school(school, state)
     if why := _hindrance(await _class(school, key, state), action):
         raise Conflict(*why)
-    await _ask(ActOnClass(school, key, action, asker.run), state, outbox, clock)
+    await ask(ActOnClass(school, key, action, asker.run), action, state, outbox, clock)
 
 
 async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, clock: Clock) -> RunRecord:
@@ -130,28 +122,6 @@ def _hindrance(record: ClassRecord, action: Action) -> tuple[str, str] | None:
     if action is Action.RESTORE and record.actual is None:
         return (f"class {record.key} was never made", "create it for its group")
     return None
-
-
-async def _ask(request: SyncSchool | ActOnClass, state: StateStore, outbox: Outbox, clock: Clock) -> None:
-    """The run is on record before the message is on its way: whoever got its id can read it from now on."""
-    action = request.action if isinstance(request, ActOnClass) else ""
-    run = RunRecord(request.school, request.run, request.cause, clock.now(), RunOutcome.ASKED, action=action)
-    await state.write_run(run)
-    await outbox.send_requests([request])
-
-
-async def _school(school: str, state: StateStore) -> SchoolSettings:
-    settings = await state.school(school)
-    if settings is None:
-        raise NotFound(f"there is no school {school}", "save its settings first")
-    return settings
-
-
-async def _working_school(school: str, state: StateStore) -> SchoolSettings:
-    settings = await _school(school, state)
-    if not settings.enabled:
-        raise Conflict(f"school {school} is paused", "save its settings with enabled true")
-    return settings
 
 
 async def _class(school: str, key: str, state: StateStore) -> ClassRecord:

@@ -4,20 +4,87 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sync_core.events import DecideHold, Decision
-from sync_core.model import HoldStatus
-from sync_core.ports import StateStore
+from sync_core.admin.asking import Asker, ask, existing_school, working_school
+from sync_core.errors import Conflict, NotFound
+from sync_core.events import Cause, DecideHold, Decision, SyncSchool
+from sync_core.model import Hold, HoldStatus, RunOutcome, RunRecord, SnapshotFigures
+from sync_core.ports import Clock, MisSource, Outbox, SchoolReader, StateStore
+from sync_core.preview import Preview, preview_of
+from sync_core.sync import add_holds, plan_school, sync_school
 
+_PREVIEW = "preview"
 _SAID = {Decision.APPROVE: HoldStatus.APPROVED, Decision.REJECT: HoldStatus.REJECTED}
 
 
-async def decide_hold(request: DecideHold, state: StateStore) -> None:
-    """Write the decision on the hold, if it still stands: the sync that follows finds it by its digest.
+class PlanDiffers(Conflict):
+    """What would be held now is not what was decided upon: `plan` is the new one."""
 
-    If the MIS has changed meanwhile, what would be done has another digest, and is held anew.
+    def __init__(self, digest: str, plan: Preview) -> None:
+        super().__init__(
+            f"a sync would not hold {digest} now: the MIS, or Microsoft 365, has changed since it was shown",
+            "look at the plan that comes with this answer, and decide upon its holds",
+        )
+        self.plan = plan
+
+
+async def preview_school(school: str, mis: MisSource, state: SchoolReader, clock: Clock) -> Preview:
+    """What a sync of the whole school would do now; nothing is written."""
+    return preview_of(await plan_school(SyncSchool(school, _PREVIEW, Cause.ADMIN), mis, state, clock))
+
+
+async def ask_for_decision(
+    school: str,
+    digest: str,
+    decision: Decision,
+    asker: Asker,
+    mis: MisSource,
+    state: StateStore,
+    outbox: Outbox,
+    clock: Clock,
+) -> None:
+    """Have a hold approved or rejected, if a sync would hold just that now. Raises NotFound, Conflict, PlanDiffers."""
+    await working_school(school, state)
+    plan = await preview_school(school, mis, state, clock)
+    if digest not in {hold.digest for hold in plan.holds}:
+        raise PlanDiffers(digest, plan)
+    await ask(DecideHold(school, digest, decision, asker.run), decision, state, outbox, clock)
+
+
+async def decide_hold(
+    request: DecideHold, mis: MisSource, state: StateStore, outbox: Outbox, clock: Clock
+) -> RunRecord:
+    """In the school's turn: the decision onto the hold, and then a sync, which finds it by its digest.
+
+    If the MIS has changed meanwhile, what would be done has another digest, and is held anew. A message that comes
+    again after its run is done decides nothing: an admin may have said something else since.
     """
-    standing = await state.holds(request.school)
-    said = [
-        replace(hold, status=_SAID[request.decision]) if hold.digest == request.digest else hold for hold in standing
-    ]
-    await state.write_holds(request.school, said)
+    sync = SyncSchool(request.school, request.run, request.cause)
+    run = await state.run(request.school, request.run)
+    if run is None or run.outcome is RunOutcome.ASKED:
+        decided = await _find(request.digest, sync, mis, state, clock)
+        if decided is not None:
+            await add_holds(request.school, [replace(decided, status=_SAID[request.decision])], state)
+    return await sync_school(sync, mis, state, outbox, clock)
+
+
+async def _find(digest: str, sync: SyncSchool, mis: MisSource, state: StateStore, clock: Clock) -> Hold | None:
+    holds = {hold.digest: hold for hold in await state.holds(sync.school)}
+    if digest not in holds:
+        planned = await plan_school(sync, mis, state, clock)
+        holds = {} if isinstance(planned, RunRecord) else {hold.digest: hold for hold in planned.holds}
+    return holds.get(digest)
+
+
+async def accepted_snapshot(school: str, state: StateStore) -> SnapshotFigures:
+    """What the next feed is compared with. Raises NotFound."""
+    await existing_school(school, state)
+    figures = await state.accepted_snapshot(school)
+    if figures is None:
+        raise NotFound(f"no feed of school {school} was accepted yet", "the next one is taken as it comes")
+    return figures
+
+
+async def forget_accepted_snapshot(school: str, state: StateStore) -> None:
+    """The next feed is taken as it comes: what the plan then holds is all that is left. Raises NotFound."""
+    await existing_school(school, state)
+    await state.write_accepted_snapshot(school, None)

@@ -8,18 +8,25 @@ from fastapi import Body, Depends, FastAPI, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from sync_core import telemetry
+from sync_core.admin.asking import Asker
 from sync_core.admin.class_actions import (
-    Asker,
     ClassWish,
     ask_for_action,
     ask_for_class,
     ask_for_resync,
     ask_for_sync,
+)
+from sync_core.admin.holds import (
+    PlanDiffers,
+    accepted_snapshot,
+    ask_for_decision,
+    forget_accepted_snapshot,
+    preview_school,
 )
 from sync_core.admin.school_groups import read_groups
 from sync_core.admin.schools import forget_school, save_school
@@ -28,6 +35,7 @@ from sync_core.admin_api.bodies import (
     Class,
     Group,
     NewClassBody,
+    PlanProblem,
     Problem,
     Run,
     School,
@@ -47,7 +55,9 @@ from sync_core.errors import (
     SyncError,
     UnknownSetting,
 )
-from sync_core.events import Action
+from sync_core.events import Action, Decision
+from sync_core.model import Hold, SnapshotFigures
+from sync_core.preview import Preview
 from sync_core.school_settings import SchoolBody, settings_of
 from sync_core.wiring import App
 
@@ -65,6 +75,7 @@ _UNREACHABLE = 503
 # Ids go into table keys and session ids as they are; what is longer or unprintable is no id of ours.
 _SchoolId = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
 _Key = Annotated[str, PathParameter(min_length=1, max_length=80, pattern=r"^[!-.0-~]+$")]
+_Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 _RunId = Annotated[str, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
 # Only for the OpenAPI document: App Service has checked the token before a request comes here.
@@ -105,6 +116,7 @@ def build_api(app: App) -> FastAPI:
     taught = Annotated[SchoolSettings, Depends(school_for(Role.ADMIN, Role.TEACHER))]
     absent: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
     conflict: dict[int | str, dict[str, Any]] = absent | {409: {"model": Problem}}
+    differs: dict[int | str, dict[str, Any]] = absent | {409: {"model": PlanProblem | Problem}}
 
     def asker(who: Caller, school: str, action: str, key: str = "") -> Asker:
         run = app.new_run()
@@ -225,6 +237,59 @@ def build_api(app: App) -> FastAPI:
         await ask_for_action(settings.school, key, Action.RESTORE, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
+    # --- before it happens
+
+    @api.post(f"{PREFIX}/schools/{{school}}/plan", responses=conflict, summary="What a sync would do now")
+    async def plan(settings: administered) -> Preview:
+        """Nothing is written, anywhere."""
+        return await preview_school(settings.school, app.mis, app.state, app.clock)
+
+    @api.get(f"{PREFIX}/schools/{{school}}/holds", responses=absent, summary="What was too much for the last plan")
+    async def list_holds(settings: administered) -> list[Hold]:
+        return list(await app.state.holds(settings.school))
+
+    async def decide(settings: SchoolSettings, digest: str, decision: Decision, who: Caller) -> Accepted:
+        asked = asker(who, settings.school, f"{decision} hold {digest}")
+        await ask_for_decision(settings.school, digest, decision, asked, app.mis, app.state, app.outbox, app.clock)
+        return Accepted(run=asked.run)
+
+    @api.post(
+        f"{PREFIX}/schools/{{school}}/holds/{{digest}}/approve",
+        status_code=202,
+        responses=differs,
+        summary="Do what was held, if it is still just that",
+    )
+    async def approve_hold(settings: administered, digest: _Digest, who: signed_in) -> Accepted:
+        return await decide(settings, digest, Decision.APPROVE, who)
+
+    @api.post(
+        f"{PREFIX}/schools/{{school}}/holds/{{digest}}/reject",
+        status_code=202,
+        responses=differs,
+        summary="Keep the classes as they are until the MIS differs again",
+    )
+    async def reject_hold(settings: administered, digest: _Digest, who: signed_in) -> Accepted:
+        return await decide(settings, digest, Decision.REJECT, who)
+
+    @api.get(
+        f"{PREFIX}/schools/{{school}}/accepted-snapshot",
+        responses=absent,
+        summary="What a feed is compared with",
+    )
+    async def read_accepted_snapshot(settings: administered) -> SnapshotFigures:
+        return await accepted_snapshot(settings.school, app.state)
+
+    @api.delete(
+        f"{PREFIX}/schools/{{school}}/accepted-snapshot",
+        status_code=204,
+        responses=absent,
+        summary="Take the next feed as it comes",
+    )
+    async def delete_accepted_snapshot(settings: administered, who: signed_in) -> None:
+        """For a feed that was rejected and is right: only what its plan holds stands before the classes then."""
+        await forget_accepted_snapshot(settings.school, app.state)
+        telemetry.admin_asked(who.id, settings.school, "forget accepted snapshot", "", "")
+
     # --- runs
 
     @api.get(f"{PREFIX}/schools/{{school}}/runs", responses=absent, summary="The school's runs, oldest first")
@@ -239,6 +304,12 @@ def build_api(app: App) -> FastAPI:
         return run_body(found)
 
     # --- refusals
+
+    @api.exception_handler(PlanDiffers)
+    async def differ(_: Request, error: Exception) -> Response:
+        assert isinstance(error, PlanDiffers)
+        body = PlanProblem(what=error.what, remedy=error.remedy, plan=error.plan)
+        return Response(body.model_dump_json(), 409, media_type="application/json")
 
     @api.exception_handler(SyncError)
     async def refuse(_: Request, error: Exception) -> JSONResponse:

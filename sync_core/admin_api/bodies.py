@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sync_core.admin.school_groups import GroupState
 from sync_core.choices import SchoolSettings
 from sync_core.model import AppliedDelta, ClassRecord, ClassRequest, GroupType, RunOutcome, RunRecord
+from sync_core.preview import Preview
 from sync_core.school_settings import SchoolBody, body_of
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -21,6 +22,12 @@ class Problem(BaseModel):
 
     what: str
     remedy: str
+
+
+class PlanProblem(Problem):
+    """Why not, and what a sync would do as things stand now."""
+
+    plan: Preview
 
 
 class Accepted(BaseModel):

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from local.__main__ import EDITS, build_parser
-from local.world import REPOSITORY
+from local.tenant.__main__ import TENANT_ID
+from local.world import REPOSITORY, tenant_at
 from tests.mis import feeds
 
+AZURE_CLI = """#!{python}
+import json, urllib.request
+headers = {{"X-IDENTITY-HEADER": "local"}}
+request = urllib.request.Request("{token}?resource=https://graph.microsoft.com", headers=headers)
+given = json.load(urllib.request.urlopen(request))
+expires = int(given["expires_on"])
+print(json.dumps({{"accessToken": given["access_token"], "expires_on": expires, "expiresOn": "2099-01-01 00:00:00"}}))
+"""
 
-def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+
+def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "local", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_help_names_every_command_and_option() -> None:
     shown = call("--help").stdout
-    for command in ("up", "sync", "tenant", "edit", "demo"):
+    for command in ("up", "sync", "plan", "tenant", "edit", "demo"):
         assert command in shown
     shown = call("sync", "--help").stdout
     for option in ("--mis", "--school", "--accounts", "--world", "--out"):
@@ -73,6 +94,61 @@ def test_a_sync_a_look_an_edit_and_a_sync(tmp_path: Path) -> None:
     report = json.loads(out.read_text(encoding="utf-8"))
     assert report["schools"][0]["members_removed"] == 1
     assert json.loads(call("tenant", *world, "--json").stdout) == listed
+
+
+def test_a_plan_tells_what_a_sync_then_does_and_writes_nothing(tmp_path: Path) -> None:
+    world, out = ("--world", str(tmp_path / "w")), tmp_path / "out.json"
+    feed = feeds.oneroster()
+    there = ("--mis", str(feeds.write(feed, tmp_path / "feed")), *world)
+    first = call("plan", *there, "--out", str(out))
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("school S1: 3 groups; classes: 3 to make, 0 to change, 0 as they are, 0 held")
+    assert "+ 2026.year.grade!3A10 (10_Class [1234567][2026]): members +2\n" in first.stdout
+    (told,) = json.loads(out.read_text(encoding="utf-8"))
+    assert {diff["key"]: len(diff["members_added"]) for diff in told["classes"]} == {
+        "2026.registration.R1": 1,
+        "2026.teaching.C1": 2,
+        "2026.year.grade!3A10": 2,
+    }
+    assert call("plan", *there).stdout == first.stdout
+    assert json.loads(call("tenant", *world, "--json").stdout) == []
+
+    assert call("sync", *there).returncode == 0
+    assert "3 as they are" in call("plan", *there).stdout
+    blank = feed | {"enrollments.csv": re.sub(r".*,p[12],.*\n", "", feed["enrollments.csv"])}
+    feeds.write(blank, tmp_path / "feed")
+    rejected = call("plan", *there)
+    assert rejected.returncode == 1
+    assert "school S1: rejected, nothing would be done\n! the feed is not to be trusted" in rejected.stdout
+    assert "it has 2 enrolments where the last accepted one had 4: under 80%" in rejected.stdout
+
+
+def test_a_plan_against_a_tenant_reads_as_whoever_signed_in_to_the_azure_cli(tmp_path: Path) -> None:
+    feed = feeds.write(feeds.oneroster(), tmp_path / "feed")
+    assert call("sync", "--mis", str(feed), "--world", str(tmp_path / "w")).returncode == 0
+    with tenant_at(tmp_path / "w") as address:
+        cli = tmp_path / "az"
+        cli.write_text(AZURE_CLI.format(python=sys.executable, token=f"{address}/msi/token"), encoding="utf-8")
+        cli.chmod(0o755)
+        there = ("--mis", str(feed), "--tenant", TENANT_ID, "--graph", f"{address}/v1.0")
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        before = httpx.get(f"{address}/_sim/stats").json()
+        same = call("plan", *there, PATH=path)
+        assert same.returncode == 0, same.stderr
+        assert "3 as they are" in same.stdout
+        assert "3 groups with the addresses of classes are taken for them" in same.stdout
+        edit = {"action": "add-member", "class": "10A.class.1234567.2026", "upn": "apupil@school.onmicrosoft.com"}
+        httpx.post(f"{address}/_sim/edit", json=edit).raise_for_status()
+        assert (
+            "~ 2026.registration.R1 (10A_Class [1234567][2026]): members -1" in call("plan", *there, PATH=path).stdout
+        )
+        after = httpx.get(f"{address}/_sim/stats").json()
+        assert (after["writes"], after["requests"] - before["requests"]) == (before["writes"], 4)
+        cli.write_text("#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n", encoding="utf-8")
+        refused = call("plan", *there, PATH=path)
+        assert refused.returncode == 2
+        assert "az login" in refused.stderr
+        assert "Traceback" not in refused.stderr
 
 
 BAD = [

@@ -16,8 +16,8 @@ from datetime import timedelta
 from types import coroutine
 from typing import Any, TypeVar
 
+from sync_core.admin.asking import Asker
 from sync_core.admin.class_actions import (
-    Asker,
     ClassWish,
     act_on_class,
     ask_for_action,
@@ -58,8 +58,9 @@ NO_LIMITS = {
     "smallest_snapshot": 0,
     "class_loss": 1,
     "turnover": 1,
-    "school_loss_people": 1_000_000,
-    "new_classes": 1e9,
+    "school_loss": 1,
+    "week_loss": 1,
+    "new_classes": 1_000_000,
 }
 MAX_DELIVERIES = 4
 NEVER_SETTLES = 20_000

@@ -137,7 +137,7 @@ def test_what_of_one_class_is_held(before: list[str], after: list[str], kind: Ho
 
 def test_a_teacher_alone_is_not_somebody_left() -> None:
     result = looked_at([desired("K", [], ["main"]), *BIG], known(desired("K", ["amy"], ["main"]), *BIG))
-    assert result.holds[0].what == "class K would lose 1 of 1 students, which is everybody"
+    assert result.holds[0].what == "class K (K_Class [1234567][2026]) would lose 1 of 1 students, which is everybody"
     assert "approve this hold" in result.holds[0].remedy
 
 

@@ -1,0 +1,44 @@
+"""What all actions of an admin begin with: who asks, for which school, and a run on record before the message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync_core.choices import SchoolSettings
+from sync_core.errors import Conflict, NotFound
+from sync_core.events import ActOnClass, DecideHold, SyncSchool
+from sync_core.model import RunOutcome, RunRecord
+from sync_core.ports import Clock, Outbox, StateStore
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, by Entra id, and under which run; the creator of a class becomes one of its owners."""
+
+    id: str
+    run: str
+
+
+async def ask(
+    request: SyncSchool | ActOnClass | DecideHold, action: str, state: StateStore, outbox: Outbox, clock: Clock
+) -> None:
+    """The run is on record before the message is on its way: whoever got its id can read it from now on."""
+    run = RunRecord(request.school, request.run, request.cause, clock.now(), RunOutcome.ASKED, action=action)
+    await state.write_run(run)
+    await outbox.send_requests([request])
+
+
+async def existing_school(school: str, state: StateStore) -> SchoolSettings:
+    """Raises NotFound."""
+    settings = await state.school(school)
+    if settings is None:
+        raise NotFound(f"there is no school {school}", "save its settings first")
+    return settings
+
+
+async def working_school(school: str, state: StateStore) -> SchoolSettings:
+    """Raises NotFound, Conflict."""
+    settings = await existing_school(school, state)
+    if not settings.enabled:
+        raise Conflict(f"school {school} is paused", "save its settings with enabled true")
+    return settings

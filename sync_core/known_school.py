@@ -1,0 +1,44 @@
+"""A school as values in place of tables: what a plan can be made from where nothing is to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sync_core.choices import SchoolSettings
+from sync_core.model import Account, ClassRecord, ClassRequest, Hold, RunRecord, SnapshotFigures
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSchool:
+    """Implements SchoolReader for one school and its tenant, whichever is asked for."""
+
+    settings: SchoolSettings
+    known_accounts: tuple[Account, ...]
+    records: tuple[ClassRecord, ...] = ()
+    requests: Mapping[str, ClassRequest] = field(default_factory=dict)
+    standing: tuple[Hold, ...] = ()
+    accepted: SnapshotFigures | None = None
+    past: tuple[RunRecord, ...] = ()
+
+    async def school(self, school: str) -> SchoolSettings | None:
+        return self.settings
+
+    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+        return self.records
+
+    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+        return self.requests
+
+    async def accounts(self, tenant: str) -> tuple[Account, ...]:
+        return self.known_accounts
+
+    async def holds(self, school: str) -> tuple[Hold, ...]:
+        return self.standing
+
+    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+        return self.accepted
+
+    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+        return self.past
