@@ -179,13 +179,20 @@ class _Restraint:
         if removals < self._limits.school_loss_people:
             return classes
         losing = [desired for desired in classes if self._counted(desired)]
-        for kind, removed, share, over in (
-            (HoldKind.SCHOOL_LOSS, removals, self._limits.school_loss, "in one plan"),
-            (HoldKind.SLOW_LEAK, removals + self._past.removed, self._limits.week_loss, "in seven days"),
+        earlier = self._past.removed
+        for kind, removed, of, share, over in (
+            (HoldKind.SCHOOL_LOSS, removals, memberships, self._limits.school_loss, "in one plan"),
+            (
+                HoldKind.SLOW_LEAK,
+                removals + earlier,
+                memberships + earlier,
+                self._limits.week_loss,
+                "in seven days",
+            ),
         ):
-            if share < 1 and removed > share * memberships:
+            if share < 1 and removed > share * of:
                 said = (
-                    f"the school would lose {removed} of {memberships} memberships {over}: over {share:.0%}; "
+                    f"the school would lose {removed} of {of} memberships {over}: over {share:.0%}; "
                     f"{removals} of them now, in {len(losing)} classes"
                 )
                 kept = self._hold(kind, said, losing, self._kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,9 +97,11 @@ class Trust:
 
     # --- what happens
 
-    def night(self) -> None:
-        for school in self.schools.values():
-            write(school, self.world.folder / f"feed {school.id}")
+    def night(self, spoil: Callable[[], None] = lambda: None) -> None:
+        """`spoil` may do something to the feeds that were written."""
+        for id_, school in self.schools.items():
+            write(school, self.world.folder / f"feed {id_}")
+        spoil()
         before = count(self.addresses)
         pull_timer(self.addresses)
         drain(self.addresses, before)

@@ -1,0 +1,188 @@
+"""What an admin does with a hold, in numbered stories: look at the plan, approve, reject, be told that it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from local.nightly import count, drain
+from local.school.data import SchoolData
+from local.world import World
+from sync_core.events import SYNC_REQUESTS, DecideHold, Decision, encode
+from sync_core.model import HoldKind, HoldStatus, RunOutcome
+from tests.flow.trust import Trust, pupils, registration, staff, teaching
+
+EVERYBODY = "amy ben cleo dan eve fay gus hal ida jon kit lea"
+HALF = "amy ben cleo dan eve fay"
+NEXT = "gus hal ida jon kit lea"
+OAK = SchoolData(
+    "OAK",
+    "Oak School",
+    "1234567",
+    2026,
+    pupils(EVERYBODY),
+    staff("main tutor"),
+    (teaching("T1", "Art", EVERYBODY, "main"), registration("R1", "5L", HALF, "tutor")),
+)
+ART, ART_MAIL, FORM_MAIL = "2026.teaching.T1", "Art.class.1234567.2026", "5L.class.1234567.2026"
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    world = World(tmp_path_factory.mktemp("trust"))
+    world.start()
+    trust = Trust(world)
+    trust.join(OAK)
+    trust.night()
+    yield trust
+    world.stop()
+
+
+def now_in(trust: Trust, *, art: str = EVERYBODY, form: str = HALF) -> None:
+    """What the MIS says from now on, before any sync."""
+    trust.schools["OAK"] = replace(
+        OAK, groups=(teaching("T1", "Art", art, "main"), registration("R1", "5L", form, "tutor"))
+    )
+    trust.save("OAK")
+
+
+def holds(trust: Trust) -> list[dict[str, Any]]:
+    return list(trust.call("GET", "schools/OAK/holds").json())
+
+
+def preview(trust: Trust) -> dict[str, Any]:
+    return dict(trust.call("POST", "schools/OAK/plan").json())
+
+
+def in_art(trust: Trust) -> str:
+    return str(trust.made(ART_MAIL)["members"])
+
+
+def test_01_a_plan_is_shown_and_nothing_is_written(trust: Trust) -> None:
+    now_in(trust, art=HALF, form="amy ben cleo dan eve gus")
+    writes, runs = trust.writes(), trust.call("GET", "schools/OAK/runs").json()
+    plan = preview(trust)
+    assert plan["outcome"] == RunOutcome.PLANNED
+    (form,) = plan["classes"]
+    assert (form["key"], len(form["members_added"]), len(form["members_removed"])) == ("2026.registration.R1", 1, 1)
+    (hold,) = plan["holds"]
+    assert (hold["kind"], hold["classes"]) == (HoldKind.CLASS_LOSS, [ART])
+    assert "class 2026.teaching.T1 (Art_Class [1234567][2026]) would lose 6 of 12 students: over 40%" in hold["what"]
+    assert any(hold["what"] in line for line in plan["lines"])
+    assert (trust.writes(), trust.call("GET", "schools/OAK/runs").json(), holds(trust)) == (writes, runs, [])
+
+
+def test_02_what_the_plan_showed_is_what_the_night_does(trust: Trust) -> None:
+    shown = preview(trust)
+    trust.night()
+    assert trust.made(FORM_MAIL)["members"] == "amy ben cleo dan eve gus"
+    assert in_art(trust) == f"{EVERYBODY} main"
+    assert trust.last_run("OAK")["held"] == [ART]
+    assert [hold["digest"] for hold in holds(trust)] == [hold["digest"] for hold in shown["holds"]]
+
+
+def test_03_a_resync_does_not_take_away_what_a_night_was_not_allowed_to(trust: Trust) -> None:
+    run = trust.act("POST", f"schools/OAK/classes/{ART}/resync")
+    assert run["held"] == [ART]
+    assert in_art(trust) == f"{EVERYBODY} main"
+
+
+def test_04_who_comes_is_let_in_meanwhile(trust: Trust) -> None:
+    trust.accounts(["new"])
+    trust.schools["OAK"] = replace(trust.schools["OAK"], pupils=pupils(f"{EVERYBODY} new"))
+    groups = (teaching("T1", "Art", f"{HALF} new", "main"), *trust.schools["OAK"].groups[1:])
+    trust.schools["OAK"] = replace(trust.schools["OAK"], groups=groups)
+    trust.night()
+    assert in_art(trust) == f"{EVERYBODY} main new"
+
+
+def test_05_an_approved_hold_runs_once(trust: Trust) -> None:
+    (hold,) = holds(trust)
+    run = trust.act("POST", f"schools/OAK/holds/{hold['digest']}/approve")
+    assert (run["outcome"], run["held"], run["changed"]) == (RunOutcome.PLANNED, [], [ART])
+    assert in_art(trust) == f"{HALF} main new"
+    assert holds(trust) == []
+    trust.night()
+    assert in_art(trust) == f"{HALF} main new"
+
+    now_in(trust)
+    trust.night()
+    assert in_art(trust) == f"{EVERYBODY} main"
+    now_in(trust, art=f"{HALF} main")
+    before = count(trust.addresses)
+    late = DecideHold("OAK", hold["digest"], Decision.APPROVE, run["id"])
+    with (
+        ServiceBusClient.from_connection_string(trust.addresses.service_bus) as client,
+        client.get_queue_sender(SYNC_REQUESTS) as sender,
+    ):
+        sender.send_messages(ServiceBusMessage(encode(late), session_id="OAK"))
+    drain(trust.addresses, before)
+    assert in_art(trust) == f"{EVERYBODY} main"
+
+
+def test_06_an_approval_of_what_has_changed_meanwhile_is_answered_with_the_new_plan(trust: Trust) -> None:
+    (hold,) = holds(trust)
+    now_in(trust, art="amy ben")
+    answer = trust.call("POST", f"schools/OAK/holds/{hold['digest']}/approve", expected=409).json()
+    assert "has changed since it was shown" in answer["what"]
+    (new,) = answer["plan"]["holds"]
+    assert new["digest"] != hold["digest"]
+    assert "would lose 10 of 12 students" in new["what"]
+    assert in_art(trust) == f"{EVERYBODY} main"
+    trust.act("POST", f"schools/OAK/holds/{new['digest']}/approve")
+    assert in_art(trust) == "amy ben main"
+
+
+def test_07_a_rejected_hold_keeps_the_class_until_the_mis_differs_again(trust: Trust) -> None:
+    now_in(trust, art=NEXT)
+    trust.night()
+    (hold,) = holds(trust)
+    assert (hold["kind"], hold["status"]) == (HoldKind.TURNOVER, HoldStatus.OPEN)
+    assert in_art(trust) == "amy ben main"
+    run = trust.act("POST", f"schools/OAK/holds/{hold['digest']}/reject")
+    assert any(note.startswith(f"rejected hold {hold['digest']}") for note in run["notes"])
+    trust.night()
+    assert [found["status"] for found in holds(trust)] == [HoldStatus.REJECTED]
+    assert in_art(trust) == "amy ben main"
+    now_in(trust, art=f"amy ben {NEXT}")
+    trust.night()
+    assert (in_art(trust), holds(trust)) == ("amy ben gus hal ida jon kit lea main", [])
+
+
+def test_08_limits_are_a_setting_of_the_school(trust: Trust) -> None:
+    now_in(trust, art=NEXT)
+    trust.save("OAK", limits={"class_loss": 1})
+    assert preview(trust)["holds"] == []
+    now_in(trust, art=f"amy {NEXT}")
+    assert preview(trust)["holds"] == []
+    trust.save("OAK", limits={"class_loss": 0.1, "class_loss_people": 1})
+    assert [hold["kind"] for hold in preview(trust)["holds"]] == [HoldKind.CLASS_LOSS]
+
+
+def test_09_a_rejected_feed_that_is_right_is_taken_after_its_figures_are_forgotten(trust: Trust) -> None:
+    trust.schools["OAK"] = replace(trust.schools["OAK"], dfe_code="7654321")
+    trust.save("OAK", name_identifier="1234567")
+    assert preview(trust)["outcome"] == RunOutcome.REJECTED
+    assert trust.call("GET", "schools/OAK/accepted-snapshot").json()["dfe_code"] == "1234567"
+    trust.call("DELETE", "schools/OAK/accepted-snapshot", expected=204)
+    trust.call("GET", "schools/OAK/accepted-snapshot", expected=404)
+    trust.night()
+    assert trust.last_run("OAK")["outcome"] == RunOutcome.PLANNED
+    assert trust.call("GET", "schools/OAK/accepted-snapshot").json()["dfe_code"] == "7654321"
+
+
+def test_10_only_admins_look_and_decide(trust: Trust) -> None:
+    for method, path in (
+        ("POST", "plan"),
+        ("GET", "holds"),
+        ("POST", "holds/abc/approve"),
+        ("POST", "holds/abc/reject"),
+        ("GET", "accepted-snapshot"),
+        ("DELETE", "accepted-snapshot"),
+    ):
+        trust.call(method, f"schools/OAK/{path}", "teacher", expected=403)
+    trust.call("POST", "schools/OAK/holds/abc/approve", expected=409)
