@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -142,6 +142,33 @@ class DeltaKind(StrEnum):
 
     ACCOUNTS = "accounts"
     GROUPS = "groups"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that its queue gave up, as it lies there. `number` is its own within the queue's dead letters."""
+
+    queue: str
+    number: int
+    message_id: str
+    session: str
+    body: bytes = field(repr=False)
+    reason: str
+    deliveries: int
+    at: datetime
+
+
+class DeadLetters(Protocol):
+    """What the queues gave up. Raises Transient."""
+
+    async def listed(self) -> tuple[DeadLetter, ...]:
+        """Of all queues, in order of queue and number; nothing is taken."""
+
+    async def replay(self, queue: str, numbers: Set[int]) -> frozenset[int]:
+        """Put these back onto their queue, in order. Returns those that were still there.
+
+        A crash between the two halves of one leaves it in both places: a message that comes twice does no harm.
+        """
 
 
 @dataclass(frozen=True, slots=True)

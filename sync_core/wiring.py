@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from azure.identity.aio import DefaultAzureCredential
+from azure.servicebus.aio import ServiceBusClient
 
 from sync_core import telemetry
 from sync_core.adapters.graph_identity import tenant_credential
 from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.adapters.mis_files import MisFiles
 from sync_core.adapters.service_bus import ServiceBusOutbox
+from sync_core.adapters.service_bus_dead_letters import ServiceBusDeadLetters
 from sync_core.adapters.system_clock import SystemClock
 from sync_core.adapters.tables import TableState
 from sync_core.admin.class_actions import act_on_class
@@ -21,7 +23,7 @@ from sync_core.admin.holds import decide_hold
 from sync_core.apply import apply_change
 from sync_core.errors import Outcome
 from sync_core.events import ActOnClass, Cause, Change, DecideHold, RefreshTenant, Request, SyncSchool
-from sync_core.ports import Clock, MisSource, Outbox, StateStore, Tenants
+from sync_core.ports import Clock, DeadLetters, MisSource, Outbox, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
 from sync_core.settings import Settings, parse_settings
 from sync_core.sync import sync_school
@@ -36,6 +38,7 @@ class App:
     mis: MisSource
     state: StateStore
     outbox: Outbox
+    dead_letters: DeadLetters
     clock: Clock
 
     def new_run(self) -> str:
@@ -94,14 +97,14 @@ async def _build(settings: Settings) -> App:
         else TableState.from_endpoint(settings.tables_endpoint, credential)
     )
     await state.ensure_tables()
-    outbox = (
-        ServiceBusOutbox.from_connection_string(settings.service_bus_connection)
+    bus = (
+        ServiceBusClient.from_connection_string(settings.service_bus_connection)
         if settings.service_bus_connection
-        else ServiceBusOutbox.from_namespace(settings.service_bus_namespace, credential)
+        else ServiceBusClient(settings.service_bus_namespace, credential)
     )
     tenants = GraphTenants(
         lambda tenant: tenant_credential(settings.tenant, settings.graph_client, credential, tenant),
         settings.graph_base_url,
         clock,
     )
-    return App(settings, tenants, MisFiles(), state, outbox, clock)
+    return App(settings, tenants, MisFiles(), state, ServiceBusOutbox(bus), ServiceBusDeadLetters(bus), clock)

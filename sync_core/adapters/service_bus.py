@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import uuid4
 
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
@@ -23,19 +22,6 @@ class ServiceBusOutbox:
         self._client = client
         self._senders: dict[str, ServiceBusSender] = {}
         self._locks = {SYNC_REQUESTS: asyncio.Lock(), CLASS_CHANGES: asyncio.Lock()}
-
-    @classmethod
-    def from_connection_string(cls, connection_string: str) -> ServiceBusOutbox:
-        return cls(ServiceBusClient.from_connection_string(connection_string))
-
-    @classmethod
-    def from_namespace(cls, namespace: str, credential: AsyncTokenCredential) -> ServiceBusOutbox:
-        return cls(ServiceBusClient(namespace, credential))
-
-    async def close(self) -> None:
-        for sender in self._senders.values():
-            await sender.close()
-        await self._client.close()
 
     async def send_requests(self, requests: Sequence[Request], at: datetime | None = None) -> None:
         await self._send(SYNC_REQUESTS, requests, at)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Body, Depends, FastAPI, Request
 from fastapi import Path as PathParameter
@@ -21,6 +21,7 @@ from sync_core.admin.class_actions import (
     ask_for_resync,
     ask_for_sync,
 )
+from sync_core.admin.dead_letters import GivenUp, Mine, list_given_up, replay_all, replay_one
 from sync_core.admin.holds import (
     PlanDiffers,
     accepted_snapshot,
@@ -37,6 +38,7 @@ from sync_core.admin_api.bodies import (
     NewClassBody,
     PlanProblem,
     Problem,
+    Replayed,
     Run,
     School,
     class_body,
@@ -76,6 +78,8 @@ _UNREACHABLE = 503
 _SchoolId = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
 _Key = Annotated[str, PathParameter(min_length=1, max_length=80, pattern=r"^[!-.0-~]+$")]
 _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
+_Queue = Annotated[Literal["sync-requests", "class-changes"], PathParameter()]
+_Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 _RunId = Annotated[str, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
 # Only for the OpenAPI document: App Service has checked the token before a request comes here.
@@ -302,6 +306,39 @@ def build_api(app: App) -> FastAPI:
         if found is None:
             raise NotFound(f"school {settings.school} has no run {run}", "list the school's runs for their ids")
         return run_body(found)
+
+    # --- dead letters
+
+    def mine(who: Caller, schools: tuple[SchoolSettings, ...]) -> Mine:
+        """A dead letter of no school that is known is for those alone who administer all of them."""
+        bound = {found.school for found in schools if who.bound_to(found, everywhere)}
+        return lambda found: found.school in bound or who.everywhere(everywhere)
+
+    @api.get(f"{PREFIX}/dead-letters", summary="Messages that the queues gave up, with reason and remedy")
+    async def list_dead_letters(who: signed_in) -> list[GivenUp]:
+        who.need(Role.ADMIN)
+        ours = mine(who, await app.state.schools())
+        return list(await list_given_up(ours, app.dead_letters, app.state))
+
+    @api.post(f"{PREFIX}/dead-letters/replay", status_code=202, summary="Put them all back onto their queues")
+    async def replay_dead_letters(who: signed_in) -> Replayed:
+        """What is not wanted any more does nothing when its turn comes."""
+        who.need(Role.ADMIN)
+        ours = mine(who, await app.state.schools())
+        telemetry.admin_asked(who.id, "", "replay all dead letters", "", "")
+        return Replayed(messages=await replay_all(ours, app.dead_letters, app.state))
+
+    @api.post(
+        f"{PREFIX}/dead-letters/{{queue}}/{{number}}/replay",
+        status_code=202,
+        responses=absent,
+        summary="Put one back onto its queue",
+    )
+    async def replay_dead_letter(queue: _Queue, number: _Number, who: signed_in) -> Replayed:
+        who.need(Role.ADMIN)
+        ours = mine(who, await app.state.schools())
+        telemetry.admin_asked(who.id, "", f"replay dead letter {number} of {queue}", "", "")
+        return Replayed(messages=await replay_one(queue, number, ours, app.dead_letters, app.state))
 
     # --- refusals
 

@@ -36,6 +36,12 @@ class Accepted(BaseModel):
     run: str
 
 
+class Replayed(BaseModel):
+    """How many messages were put back onto their queue."""
+
+    messages: int
+
+
 class School(SchoolBody):
     """A school's settings under its id."""
 

@@ -39,7 +39,6 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         yield Subject(memory, listed, lambda: sum(at is not None for _, at in memory.requests))
         return
     port, status_port = request.getfixturevalue("bus_ports")
-    outbox = ServiceBusOutbox.from_connection_string(connection_string(port))
 
     async def received(session: str) -> list[bytes]:
         found: list[bytes] = []
@@ -59,8 +58,8 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         queues = httpx.get(f"http://127.0.0.1:{status_port}/status").json()["queues"]
         return int(queues["sync-requests"]["scheduled"])
 
-    yield Subject(outbox, received, waiting)
-    await outbox.close()
+    async with ServiceBusClient.from_connection_string(connection_string(port)) as client:
+        yield Subject(ServiceBusOutbox(client), received, waiting)
 
 
 def changes(school: str, count: int) -> list[Change]:

@@ -1,0 +1,96 @@
+"""Messages that the queue gave up: why, about which class, and what to do; and put back onto the queue on request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sync_core.errors import Malformed, NotFound
+from sync_core.events import (
+    CLASS_CHANGES,
+    SYNC_REQUESTS,
+    ActOnClass,
+    Change,
+    RefreshTenant,
+    Request,
+    decode_change,
+    decode_request,
+)
+from sync_core.ports import DeadLetter, DeadLetters, MessageFault, StateStore
+
+_REMEDY = "put right what the reason names, and replay it; or leave it: the next run plans anew what it was about"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A dead letter in an admin's words. `school`, `key`, `kind` and `run` are empty where it cannot be read."""
+
+    queue: str
+    number: int
+    kind: str
+    school: str
+    key: str
+    run: str
+    at: datetime
+    deliveries: int
+    reason: str
+    remedy: str
+
+
+Mine = Callable[[GivenUp], bool]
+"""Whether a caller may see it: he is told of, and replays, no other."""
+
+
+async def list_given_up(mine: Mine, letters: DeadLetters, state: StateStore) -> tuple[GivenUp, ...]:
+    """Of all queues, each with the last fault that was written of it."""
+    found = await letters.listed()
+    faults = {
+        (queue, fault.message_id): fault
+        for queue in (CLASS_CHANGES, SYNC_REQUESTS)
+        for fault in await state.message_faults(queue)
+    }
+    listed = (_given_up(letter, faults.get((letter.queue, letter.message_id))) for letter in found)
+    return tuple(one for one in listed if mine(one))
+
+
+async def replay_one(queue: str, number: int, mine: Mine, letters: DeadLetters, state: StateStore) -> int:
+    """Raises NotFound."""
+    listed = await list_given_up(mine, letters, state)
+    wanted = [one for one in listed if (one.queue, one.number) == (queue, number)]
+    if not await _replay(wanted, letters):
+        raise NotFound(f"queue {queue} has no dead letter {number} (any more)", "list the dead letters")
+    return 1
+
+
+async def replay_all(mine: Mine, letters: DeadLetters, state: StateStore) -> int:
+    """How many were put back. What is not wanted any more does nothing when its turn comes."""
+    return await _replay(await list_given_up(mine, letters, state), letters)
+
+
+async def _replay(wanted: Iterable[GivenUp], letters: DeadLetters) -> int:
+    numbers: dict[str, set[int]] = {}
+    for one in wanted:
+        numbers.setdefault(one.queue, set()).add(one.number)
+    return sum([len(await letters.replay(queue, ours)) for queue, ours in sorted(numbers.items())])
+
+
+def _given_up(letter: DeadLetter, fault: MessageFault | None) -> GivenUp:
+    message: Request | Change | None = None
+    what, remedy = letter.reason or "the queue gave no reason", _REMEDY
+    try:
+        message = decode_change(letter.body) if letter.queue == CLASS_CHANGES else decode_request(letter.body)
+    except Malformed as torn:
+        what, remedy = torn.what, torn.remedy
+    return GivenUp(
+        queue=letter.queue,
+        number=letter.number,
+        kind=message.kind if message else "",
+        school="" if message is None or isinstance(message, RefreshTenant) else message.school,
+        key=message.key if isinstance(message, Change | ActOnClass) else "",
+        run=message.run if message else "",
+        at=letter.at,
+        deliveries=letter.deliveries,
+        reason=fault.what if fault else what,
+        remedy=fault.remedy if fault else remedy,
+    )

@@ -1,0 +1,24 @@
+"""Dead letters in memory, beside what was put back."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from sync_core.ports import DeadLetter
+
+
+class MemoryDeadLetters:
+    """Implements the port DeadLetters."""
+
+    def __init__(self) -> None:
+        self.dead: list[DeadLetter] = []
+        self.replayed: list[DeadLetter] = []
+
+    async def listed(self) -> tuple[DeadLetter, ...]:
+        return tuple(sorted(self.dead, key=lambda letter: (letter.queue, letter.number)))
+
+    async def replay(self, queue: str, numbers: Set[int]) -> frozenset[int]:
+        wanted = [letter for letter in await self.listed() if letter.queue == queue and letter.number in numbers]
+        self.replayed += wanted
+        self.dead = [letter for letter in self.dead if letter not in wanted]
+        return frozenset(letter.number for letter in wanted)

@@ -1,0 +1,121 @@
+"""What the queues gave up, in numbered stories: listed with its remedy, replayed, made good by the next night."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from local.nightly import count
+from local.school.data import SchoolData
+from local.world import World
+from sync_core.events import CLASS_CHANGES
+from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff
+
+OAK = SchoolData(
+    "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("tutor"), (registration("R1", "5L", "amy", "tutor"),)
+)
+DELIVERIES = 10
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    world = World(tmp_path_factory.mktemp("trust"))
+    world.start()
+    trust = Trust(world)
+    trust.begin()
+    trust.join(OAK, types=["registration"], access=[HEAD, STAFF_ROOM])
+    trust.night()
+    yield trust
+    world.stop()
+
+
+def graph_fails(trust: Trust, path: str, times: int) -> None:
+    fault = {"method": "POST", "path": path, "times": times, "status": 503}
+    httpx.post(f"{trust.addresses.tenant}/_sim/faults", json=fault).raise_for_status()
+
+
+def dead_letters(trust: Trust, user: str = "admin") -> list[dict[str, Any]]:
+    return list(trust.call("GET", "dead-letters", user).json())
+
+
+def of_class(trust: Trust, key: str) -> list[dict[str, Any]]:
+    return [found for found in dead_letters(trust) if found["key"] == key]
+
+
+def replay(trust: Trust, path: str) -> int:
+    before = count(trust.addresses)
+    put_back = int(trust.call("POST", f"dead-letters/{path}", expected=202).json()["messages"])
+    while (
+        count(trust.addresses).queues[CLASS_CHANGES]["completed"] < before.queues[CLASS_CHANGES]["completed"] + put_back
+    ):
+        pass
+    return put_back
+
+
+def add_group(trust: Trust, id_: str, title: str) -> None:
+    now = trust.schools["OAK"]
+    trust.schools["OAK"] = replace(now, groups=(*now.groups, registration(id_, title, "amy ben", "tutor")))
+
+
+def test_01_a_change_that_graph_never_took_is_listed_with_its_class_its_reason_and_what_to_do(trust: Trust) -> None:
+    add_group(trust, "R2", "5M")
+    add_group(trust, "R3", "5N")
+    graph_fails(trust, "^/education/classes$", 4 * DELIVERIES)
+    trust.night()
+    create, members = of_class(trust, "2026.registration.R2")
+    assert (create["kind"], members["kind"]) == ("create-class", "change-members")
+    for found in (create, members):
+        assert (found["queue"], found["school"], found["key"]) == (CLASS_CHANGES, "OAK", "2026.registration.R2")
+        assert found["reason"] == "Graph answered 503, and may have done the work"
+        assert found["remedy"] == "it is looked up at the next delivery"
+        assert found["run"] == trust.last_run("OAK")["id"]
+        assert found["deliveries"] >= DELIVERIES
+    assert "5M.class.1234567.2026" not in trust.nicknames()
+
+
+def test_02_one_is_replayed_and_does_its_work(trust: Trust) -> None:
+    _, members = of_class(trust, "2026.registration.R2")
+    assert replay(trust, f"{CLASS_CHANGES}/{members['number']}/replay") == 1
+    assert trust.made("5M.class.1234567.2026")["members"] == "amy ben"
+    assert [found["kind"] for found in of_class(trust, "2026.registration.R2")] == ["create-class"]
+
+
+def test_03_the_next_night_plans_the_class_anew_without_an_admin(trust: Trust) -> None:
+    assert "5N.class.1234567.2026" not in trust.nicknames()
+    trust.night()
+    assert trust.last_run("OAK")["created"] == ["2026.registration.R3"]
+    assert trust.made("5N.class.1234567.2026")["members"] == "amy ben"
+
+
+def test_04_a_replay_that_is_not_wanted_any_more_does_nothing(trust: Trust) -> None:
+    writes = trust.writes()
+    assert replay(trust, "replay") == 3
+    assert (dead_letters(trust), trust.writes()) == ([], writes)
+    trust.call("POST", f"dead-letters/{CLASS_CHANGES}/1/replay", expected=404)
+
+
+def test_05_only_who_administers_a_school_sees_what_is_about_it(trust: Trust) -> None:
+    with (
+        ServiceBusClient.from_connection_string(trust.addresses.service_bus) as client,
+        client.get_queue_sender(CLASS_CHANGES) as sender,
+    ):
+        sender.send_messages(ServiceBusMessage(b"{", session_id="torn", message_id="torn"))
+    while not (listed := dead_letters(trust)):
+        pass
+    (torn,) = listed
+    assert (torn["school"], torn["kind"]) == ("", "")
+    assert "json_invalid" in torn["reason"]
+    assert "see 'A message nobody can read' in docs/operations.md" in torn["remedy"]
+    assert dead_letters(trust, "head") == []
+    assert trust.call("POST", "dead-letters/replay", "head", 202).json()["messages"] == 0
+    trust.call("GET", "dead-letters", "teacher", 403)
+    trust.call("POST", "dead-letters/replay", "teacher", 403)
+    trust.call("POST", f"dead-letters/{CLASS_CHANGES}/{torn['number']}/replay", "head", 404)
+    assert trust.call("POST", "dead-letters/replay", expected=202).json()["messages"] == 1
+    while not dead_letters(trust):
+        pass
