@@ -39,6 +39,7 @@ async def preview_world(
                 (*there, *_to_come(users, there)),
                 await state.class_records(settings.school),
                 await state.class_requests(settings.school),
+                await state.pins(settings.school),
                 await state.holds(settings.school),
                 await state.accepted_snapshot(settings.school),
                 await state.runs(settings.school),

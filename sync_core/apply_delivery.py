@@ -64,6 +64,9 @@ class Delivery:
     async def write(self, record: ClassRecord) -> ClassRecord:
         """Write the row, and with it whatever was done in Graph since the last write. Raises EtagConflict."""
         done = self._undocumented
+        came = done.members_added | done.owners_granted
+        reasons = {person: why for person, why in record.desired.reasons.items() if person in came}
+        done = replace(done, at=self.clock.now(), reasons=reasons)
         written = await self.state.write_actual(record, None if done.empty else done)
         self._documented.append(done)
         self._undocumented = AppliedDelta(done.run, done.cause, done.at)

@@ -116,6 +116,23 @@ class DecideHold:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoRun:
+    """An admin wants each class of the run `undone` as it was before, and kept so."""
+
+    __pydantic_config__ = _STRICT
+    school: str
+    undone: str
+    run: str
+    cause: Cause = Cause.ADMIN
+    kind: Literal["undo-run"] = "undo-run"
+    version: Literal[1] = 1
+
+    @property
+    def session(self) -> str:
+        return self.school
+
+
+@dataclass(frozen=True, slots=True)
 class _ClassChange:
     """Which class is out of step, and what told us; what to do stands on the class row."""
 
@@ -182,7 +199,7 @@ class RestoreClass(_ClassChange):
     kind: Literal["restore-class"] = "restore-class"
 
 
-Request = RefreshTenant | SyncSchool | ActOnClass | DecideHold
+Request = RefreshTenant | SyncSchool | ActOnClass | DecideHold | UndoRun
 Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
 
 _M = TypeVar("_M")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync_core.choices import SchoolSettings
-from sync_core.model import Account, ClassRecord, ClassRequest, Hold, RunRecord, SnapshotFigures
+from sync_core.model import Account, ClassRecord, ClassRequest, Hold, Pin, RunRecord, SnapshotFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class KnownSchool:
     known_accounts: tuple[Account, ...]
     records: tuple[ClassRecord, ...] = ()
     requests: Mapping[str, ClassRequest] = field(default_factory=dict)
+    pinned: Mapping[str, Pin] = field(default_factory=dict)
     standing: tuple[Hold, ...] = ()
     accepted: SnapshotFigures | None = None
     past: tuple[RunRecord, ...] = ()
@@ -30,6 +31,9 @@ class KnownSchool:
 
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
         return self.requests
+
+    async def pins(self, school: str) -> Mapping[str, Pin]:
+        return self.pinned
 
     async def accounts(self, tenant: str) -> tuple[Account, ...]:
         return self.known_accounts

@@ -230,7 +230,10 @@ class _Restraint:
 
     def _kept(self, desired: DesiredClass) -> DesiredClass:
         """With its removals held back: its additions go on."""
-        return replace(desired, members=desired.members | self._lost(desired), revoke=False)
+        lost = self._lost(desired)
+        before = self._records[desired.key].desired.reasons if lost else {}
+        reasons = {person: before[person] for person in lost if person in before} | dict(desired.reasons)
+        return replace(desired, members=desired.members | lost, revoke=False, reasons=reasons)
 
     def _hold(
         self,

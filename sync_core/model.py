@@ -171,14 +171,50 @@ class ClassRequest:
     life: int = 0
 
 
+class Rule(StrEnum):
+    """By what somebody belongs into a class."""
+
+    STUDENT = "student"
+    TEACHER = "teacher"
+    ADMIN_OWNER = "admin_owner"
+    CREATOR = "creator"
+    IN_DOUBT = "in_doubt"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why somebody is wanted in a class. `record` is his MIS person id, where the MIS said so.
+
+    IN_DOUBT: several accounts could be his, and he was in the class before. UNDONE: he was in it before the run that an
+    admin had undone, and `record` is that run.
+    """
+
+    rule: Rule
+    record: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A class kept as it was before a run that an admin had undone, in `run`, until an admin releases it."""
+
+    key: str
+    members: frozenset[str]
+    owners: frozenset[str]
+    undone: str
+    run: str
+
+
 @dataclass(frozen=True, slots=True)
 class DesiredClass:
     """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too.
 
+    `reasons` say of each of them why.
+
     `group_name` and `academic_year` are the MIS's, by which a reused class is found in a new year. `revoke` says that
     owners whom we granted and who are not in `owners` any more lose that. `ended`: the group is not in the MIS any
-    more, and the class stays as it is. `deleted`: an admin deleted it. `life` grows when an admin wants a class that is
-    gone made again.
+    more, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin had a run undone, and the
+    class does not follow the MIS. `life` grows when an admin wants a class that is gone made again.
     """
 
     key: str
@@ -193,7 +229,9 @@ class DesiredClass:
     revoke: bool = False
     ended: bool = False
     deleted: bool = False
+    pinned: bool = False
     life: int = 0
+    reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +299,7 @@ class ClassRecord:
 
 @dataclass(frozen=True, slots=True)
 class AppliedDelta:
-    """What one change did in Graph, for the history: Entra ids only."""
+    """What one change did in Graph, for the history: Entra ids only. `reasons` are of those who came."""
 
     run: str
     cause: str
@@ -273,6 +311,7 @@ class AppliedDelta:
     owners_revoked: frozenset[str] = frozenset()
     deleted: bool = False
     restored: bool = False
+    reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False)
 
     @property
     def empty(self) -> bool:

@@ -86,8 +86,9 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
     """Subtract what is known from what is wanted.
 
     There is a diff when desired and actual differ (the MIS changed, or something earlier was lost, failed or is under
-    way: repeating is harmless) and when the row is stale. Those that `ended` are marked and nothing else. Classes
-    that are in neither are not touched; one that is gone is left alone until an admin wants it again.
+    way: repeating is harmless) and when the row is stale, unless the class is pinned. Those that `ended` are marked and
+    nothing else. Classes that are in neither are not touched; one that is gone is left alone until an admin wants it
+    again.
     """
     over = tuple(ended)
     writes: list[DesiredClass] = list(over)
@@ -131,7 +132,7 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
         desired.key,
         _name(desired, record),
         create=actual is None,
-        read=record is not None and record.stale,
+        read=record is not None and record.stale and not desired.pinned,
         owners_granted=desired.owners - (actual.owners if actual else frozenset()),
         owners_revoked=actual.granted - desired.owners if actual and desired.revoke else frozenset(),
         members_added=desired.members - members,
@@ -174,15 +175,15 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[D
     return tuple(drifts)
 
 
-def drift_changes(drifts: Iterable[Drift], ended: Set[str], origin: Origin) -> tuple[Change, ...]:
+def drift_changes(drifts: Iterable[Drift], left_alone: Set[str], origin: Origin) -> tuple[Change, ...]:
     """The changes that put stale classes right at once, without waiting for their school's plan.
 
-    Those that `ended` only stay marked: should their group come back to the MIS, they are read first.
+    Those that ended or are pinned only stay marked: should they follow the MIS again, they are read first.
     """
     return tuple(
         ChangeMembers(origin.tenant, origin.school, drift.key, origin.run, origin.cause)
         for drift in drifts
-        if drift.stale and drift.key not in ended
+        if drift.stale and drift.key not in left_alone
     )
 
 

@@ -22,6 +22,7 @@ from sync_core.model import (
     Drift,
     GroupChanges,
     Hold,
+    Pin,
     RunRecord,
     Snapshot,
     SnapshotFigures,
@@ -195,6 +196,9 @@ class SchoolReader(Protocol):
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
         """By class key."""
 
+    async def pins(self, school: str) -> Mapping[str, Pin]:
+        """By class key."""
+
     async def accounts(self, tenant: str) -> tuple[Account, ...]:
         """The tenant's accounts."""
 
@@ -247,6 +251,18 @@ class StateStore(SchoolReader, Protocol):
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
         """What was applied to the class, oldest first."""
+
+    async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
+        """The keys of the classes to which something was applied in `run`, in order."""
+
+    async def forget_history(self, school: str, before: datetime) -> None:
+        """Drop what was applied before that moment."""
+
+    async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
+        """Each in place of one of its class; a prefix may be written when it raises."""
+
+    async def forget_pin(self, school: str, key: str) -> None:
+        """Nothing happens where there is none."""
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         """Idempotent. With `changes.full`, accounts not named in it go."""

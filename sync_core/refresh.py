@@ -30,9 +30,9 @@ async def refresh_tenant(
         drifts = find_drift(records, groups)
         await state.write_drift(school.school, drifts)
         if school.enabled:
-            ended = frozenset(record.key for record in records if record.desired.ended)
+            left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
             origin = Origin(request.tenant, school.school, request.run, request.cause)
-            await outbox.send_changes(drift_changes(drifts, ended, origin))
+            await outbox.send_changes(drift_changes(drifts, left_alone, origin))
     await state.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
 
     working = [school for school in schools if school.enabled]

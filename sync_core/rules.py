@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from sync_core.choices import DepartedOwners, Mis, SchoolSettings, TeachingOwners
@@ -17,6 +17,8 @@ from sync_core.model import (
     DesiredClass,
     GroupType,
     MisGroup,
+    Reason,
+    Rule,
     Snapshot,
 )
 from sync_core.naming import assign_names
@@ -44,17 +46,20 @@ def desired_classes(
     records: Mapping[str, ClassRecord],
     requests: Mapping[str, ClassRequest],
     scope: frozenset[str] | None = None,
+    pinned: Set[str] = frozenset(),
 ) -> RuledSchool:
     """The rules of owners and members for every group of a chosen type and every group that has a class already.
 
     `scope` are the MIS ids of the groups that are asked about, and None asks about all: no other group is looked at,
-    and only then is a group that is not there said to have ended.
+    and only then is a group that is not there said to have ended. Classes that are `pinned` are left out.
     """
     everything = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
     groups = {
         key: group
         for key, group in everything.items()
-        if (group.type in settings.types or key in records or key in requests) and (scope is None or group.id in scope)
+        if (group.type in settings.types or key in records or key in requests)
+        and (scope is None or group.id in scope)
+        and key not in pinned
     }
     staff = _People(snapshot, settings, tuple(accounts))
     known = {key: record.desired.name for key, record in records.items()}
@@ -64,9 +69,9 @@ def desired_classes(
         for key, group in sorted(groups.items())
     )
     vanished = [
-        replace(record.desired, ended=True)
+        replace(record.desired, ended=True, pinned=False)
         for key, record in sorted(records.items())
-        if scope is None and key not in everything and not record.desired.ended
+        if scope is None and key not in everything and key not in pinned and not record.desired.ended
     ]
     met = staff.met(groups.values())
     return RuledSchool(
@@ -138,8 +143,10 @@ def _desired(
     before = record.desired if record else None
     owning = people.owning(group)
     creator = {request.creator} & people.known_ids if request else set()
-    owners = people.admins | creator | _certain(owning, people.staff, before.owners if before else frozenset())
-    pupils = _certain(group.students, people.students, before.members if before else frozenset())
+    owners = {person: Reason(Rule.ADMIN_OWNER) for person in people.admins}
+    owners |= {person: Reason(Rule.CREATOR) for person in creator}
+    owners |= _certain(owning, people.staff, Rule.TEACHER, before.owners if before else frozenset())
+    pupils = _certain(group.students, people.students, Rule.STUDENT, before.members if before else frozenset())
     life = request.life if request else 0
     asked_anew = request is not None and (before is None or life > before.life)
     # Gone by an admin's word and there again with a mark on the row: somebody restored it in Microsoft 365.
@@ -151,6 +158,7 @@ def _desired(
         name=_asked_name(name, request) if asked_anew else name,
         members=frozenset(pupils | owners),
         owners=frozenset(owners),
+        reasons=pupils | owners,
         group_name=group.name,
         academic_year=group.academic_year,
         description=request.description if request else "",
@@ -160,14 +168,15 @@ def _desired(
     )
 
 
-def _certain(group: Iterable[str], matched: Matched, before: frozenset[str]) -> set[str]:
+def _certain(group: Iterable[str], matched: Matched, rule: Rule, before: frozenset[str]) -> dict[str, Reason]:
     """The accounts of those matched; of the ambiguous only who was wanted before: in doubt nobody comes or goes."""
-    found: set[str] = set()
+    found: dict[str, Reason] = {}
     for person in group:
         if person in matched.ids:
-            found.add(matched.ids[person])
+            found[matched.ids[person]] = Reason(rule, person)
         else:
-            found |= matched.candidates.get(person, frozenset()) & before
+            in_doubt = matched.candidates.get(person, frozenset()) & before
+            found |= {account: Reason(Rule.IN_DOUBT, person) for account in in_doubt}
     return found
 
 

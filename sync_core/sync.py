@@ -6,14 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from sync_core.choices import SchoolSettings
 from sync_core.errors import SnapshotRejected
 from sync_core.events import SyncSchool
 from sync_core.limits import Past, check_snapshot, figures_of, restrain
 from sync_core.model import (
     ClassRecord,
     ClassRequest,
+    DesiredClass,
     Hold,
     HoldStatus,
+    Pin,
+    Reason,
+    Rule,
     RunOutcome,
     RunRecord,
     SnapshotFigures,
@@ -27,12 +32,16 @@ _WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class SchoolPlan:
-    """What a sync would do at this moment, and what it would hold; nothing of it is written yet."""
+    """What a sync would do at this moment, and what it would hold; nothing of it is written yet.
+
+    `wanted` are the classes before anything was held back, by key. `figures` are of the snapshot of a whole school.
+    """
 
     plan: Plan
     origin: Origin
+    wanted: Mapping[str, DesiredClass]
     holds: tuple[Hold, ...]
-    figures: SnapshotFigures
+    figures: SnapshotFigures | None
     run: RunRecord
 
     @property
@@ -46,27 +55,37 @@ async def sync_school(
 ) -> RunRecord:
     """Plan one school and set the changes going. Returns the record of the run, which is in the tables by then.
 
-    The rows are written before the messages: a crash between the two leaves rows out of step, and the next plan sends
-    again. What the plan takes away is on record before the rows forget who was there, so that no crash hides a part of
-    a slow leak. What is held is written after the messages, so that an approval is used up only when what it allowed is
-    on its way. A rejected snapshot, or a school that is paused or has left, changes nothing but the record.
+    A rejected snapshot, or a school that is paused or has left, changes nothing but the record.
     """
     planned = await plan_school(request, mis, state, clock)
     if isinstance(planned, RunRecord):
         await state.write_run(planned)
         return planned
-    before = await state.run(request.school, request.run)
+    return await carry_out(planned, state, outbox)
+
+
+async def carry_out(planned: SchoolPlan, state: StateStore, outbox: Outbox) -> RunRecord:
+    """Write the rows and send the messages of a plan.
+
+    The rows are written before the messages: a crash between the two leaves rows out of step, and the next plan sends
+    again. What the plan takes away is on record before the rows forget who was there, so that no crash hides a part of
+    a slow leak. What is held is written after the messages, so that an approval is used up only when what it allowed is
+    on its way.
+    """
+    school = planned.run.school
+    before = await state.run(school, planned.run.run)
     removals = max(planned.run.removals, before.removals if before else 0)
-    run = replace(planned.run, removals=removals)
+    action = planned.run.action or (before.action if before else "")
+    run = replace(planned.run, removals=removals, action=action)
     if planned.run.removals:
         await state.write_run(replace(run, outcome=RunOutcome.ASKED))
-    await state.write_desired(request.school, planned.plan.writes)
+    await state.write_desired(school, planned.plan.writes)
     await outbox.send_changes(planned.plan.changes(planned.origin))
-    if request.scope is None:
-        await state.write_holds(request.school, planned.open_holds)
-        await state.write_accepted_snapshot(request.school, planned.figures)
+    if planned.figures is None:
+        await add_holds(school, planned.open_holds, state)
     else:
-        await add_holds(request.school, planned.open_holds, state)
+        await state.write_holds(school, planned.open_holds)
+        await state.write_accepted_snapshot(school, planned.figures)
     await state.write_run(run)
     return run
 
@@ -92,46 +111,88 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
     except SnapshotRejected as rejection:
         return _unplanned(request, clock, RunOutcome.REJECTED, rejection.what, rejection.remedy)
 
-    now = clock.now()
     records = {record.key: record for record in await state.class_records(request.school)}
     requests = await state.class_requests(request.school)
-    ruled = desired_classes(
-        snapshot,
-        settings,
-        await state.accounts(settings.tenant),
-        records,
-        requests,
-        None if request.scope is None else frozenset(request.scope),
+    pins = await state.pins(request.school)
+    scope = None if request.scope is None else frozenset(request.scope)
+    accounts = await state.accounts(settings.tenant)
+    ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
+    pinned = pinned_classes(pins.values(), records) if scope is None else ()
+    origin = Origin(settings.tenant, request.school, request.run, request.cause)
+    planned = await restrained_plan(
+        (*ruled.classes, *pinned), ruled.ended, records, settings, origin, state, clock, whole=scope is None
     )
-    week = [run for run in await state.runs(request.school, now - _WEEK) if run.run != request.run]
-    past = Past(sum(run.removals for run in week), last.groups if last else None, await state.holds(request.school))
-    whole = request.scope is None
-    restrained = restrain(ruled.classes, records, settings.limits, past, request.run, now, whole=whole)
-    plan = make_plan(restrained.classes, ruled.ended, records)
-    run = RunRecord(
-        school=request.school,
-        run=request.run,
-        cause=request.cause,
-        at=now,
-        outcome=RunOutcome.PLANNED,
-        groups=len(ruled.classes),
-        created=plan.created,
-        changed=plan.changed,
-        unchanged=plan.unchanged,
-        removals=restrained.removals,
-        gone=plan.gone,
-        ended=plan.ended,
-        expired=_expired(records, requests, now.date()),
+    run = replace(
+        planned.run,
+        expired=_expired(records, requests, planned.run.at.date()),
         people_without_account=ruled.people_without_account,
         people_disabled=ruled.people_disabled,
         people_ambiguous=ruled.people_ambiguous,
-        notes=ruled.notes,
+        notes=(*ruled.notes, *planned.run.notes),
     )
-    origin = Origin(settings.tenant, request.school, request.run, request.cause)
-    planned = SchoolPlan(plan, origin, restrained.holds, figures, run)
-    held = sorted({key for hold in planned.open_holds for key in hold.classes})
-    notes = (*ruled.notes, *map(hold_note, planned.open_holds))
-    return replace(planned, run=replace(run, held=tuple(held), notes=notes))
+    return replace(planned, run=run, figures=figures if scope is None else None)
+
+
+async def restrained_plan(
+    wanted: Iterable[DesiredClass],
+    ended: Iterable[DesiredClass],
+    records: Mapping[str, ClassRecord],
+    settings: SchoolSettings,
+    origin: Origin,
+    state: SchoolReader,
+    clock: Clock,
+    *,
+    whole: bool,
+) -> SchoolPlan:
+    """The plan of what is wanted, within the school's limits; `whole` says that these are all its classes."""
+    now = clock.now()
+    wanted = tuple(wanted)
+    last = await state.accepted_snapshot(origin.school)
+    week = [run for run in await state.runs(origin.school, now - _WEEK) if run.run != origin.run]
+    past = Past(sum(run.removals for run in week), last.groups if last else None, await state.holds(origin.school))
+    restrained = restrain(wanted, records, settings.limits, past, origin.run, now, whole=whole)
+    plan = make_plan(restrained.classes, ended, records)
+    held = [hold for hold in restrained.holds if hold.status is not HoldStatus.APPROVED]
+    run = RunRecord(
+        school=origin.school,
+        run=origin.run,
+        cause=origin.cause,
+        at=now,
+        outcome=RunOutcome.PLANNED,
+        groups=len(wanted),
+        created=plan.created,
+        changed=plan.changed,
+        unchanged=plan.unchanged,
+        held=tuple(sorted({key for hold in held for key in hold.classes})),
+        removals=restrained.removals,
+        gone=plan.gone,
+        ended=plan.ended,
+        notes=tuple(map(hold_note, held)),
+    )
+    return SchoolPlan(plan, origin, {desired.key: desired for desired in wanted}, restrained.holds, None, run)
+
+
+def pinned_classes(pins: Iterable[Pin], records: Mapping[str, ClassRecord]) -> tuple[DesiredClass, ...]:
+    """The classes as their pins keep them, whatever the MIS says; those that are not there any more are left out."""
+    return tuple(
+        _pinned(records[pin.key].desired, pin)
+        for pin in sorted(pins, key=lambda pin: pin.key)
+        if pin.key in records and not records[pin.key].gone
+    )
+
+
+def _pinned(known: DesiredClass, pin: Pin) -> DesiredClass:
+    members = pin.members | pin.owners
+    undone = Reason(Rule.UNDONE, pin.undone)
+    return replace(
+        known,
+        members=members,
+        owners=pin.owners,
+        revoke=True,
+        ended=False,
+        pinned=True,
+        reasons={person: known.reasons.get(person, undone) for person in members},
+    )
 
 
 def hold_note(hold: Hold) -> str:

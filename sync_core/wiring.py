@@ -20,9 +20,10 @@ from sync_core.adapters.system_clock import SystemClock
 from sync_core.adapters.tables import TableState
 from sync_core.admin.class_actions import act_on_class
 from sync_core.admin.holds import decide_hold
+from sync_core.admin.undo import undo_run
 from sync_core.apply import apply_change
 from sync_core.errors import Outcome
-from sync_core.events import ActOnClass, Cause, Change, DecideHold, RefreshTenant, Request, SyncSchool
+from sync_core.events import ActOnClass, Cause, Change, DecideHold, RefreshTenant, Request, SyncSchool, UndoRun
 from sync_core.ports import Clock, DeadLetters, MisSource, Outbox, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
 from sync_core.settings import Settings, parse_settings
@@ -63,6 +64,8 @@ class App:
                 telemetry.school_synced(await sync_school(request, self.mis, self.state, self.outbox, self.clock))
             case DecideHold():
                 telemetry.school_synced(await decide_hold(request, self.mis, self.state, self.outbox, self.clock))
+            case UndoRun():
+                telemetry.school_synced(await undo_run(request, self.state, self.outbox, self.clock))
             case ActOnClass():
                 telemetry.school_synced(await act_on_class(request, self.state, self.outbox, self.clock))
 

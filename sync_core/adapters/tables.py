@@ -30,6 +30,7 @@ from sync_core.model import (
     DesiredClass,
     Drift,
     Hold,
+    Pin,
     RunRecord,
     SnapshotFigures,
 )
@@ -41,6 +42,7 @@ CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS = "classes", "schools", "accounts", "t
 HOLDS, FAULTS = "holds", "messagefaults"
 
 _MERGE = {"mode": UpdateMode.MERGE}
+_HISTORY = "PartitionKey eq @p and RowKey ge 'h:' and RowKey lt 'h;'"
 _TRANSACTION_ENTITIES = 100
 _TRANSACTION_BYTES = 3_500_000
 _SCHOOL_PARTITION = "school"
@@ -175,7 +177,7 @@ class TableState:
         if delta:
             moment = f"{delta.at:%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
             history = _entity(
-                partition, class_rows.history_prefix(record.key) + moment, class_rows.delta_columns(delta)
+                partition, class_rows.history_prefix(record.key) + moment, class_rows.delta_columns(record.key, delta)
             )
             entity_size(history)
             operations.append(("create", history))
@@ -187,6 +189,29 @@ class TableState:
         prefix = class_rows.history_prefix(key)
         rows = self._between(CLASSES, encode_key(school), prefix, prefix[:-1] + ";")
         return tuple([class_rows.read_delta(row) async for row in rows])
+
+    async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
+        rows = self._query(CLASSES, f"{_HISTORY} and run eq @run", ["class_key"], p=encode_key(school), run=run)
+        return tuple(sorted({row["class_key"] async for row in rows}))
+
+    async def forget_history(self, school: str, before: datetime) -> None:
+        partition, moment = encode_key(school), before.astimezone(UTC).isoformat()
+        rows = self._query(CLASSES, f"{_HISTORY} and at lt @before", ["RowKey"], p=partition, before=moment)
+        await self._transact(CLASSES, [("delete", _entity(partition, row["RowKey"], {})) async for row in rows])
+
+    async def pins(self, school: str) -> Mapping[str, Pin]:
+        rows = self._between(CLASSES, encode_key(school), "p:", "p;")
+        found = [class_rows.read_pin(row) async for row in rows]
+        return {pin.key: pin for pin in found}
+
+    async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
+        partition = encode_key(school)
+        rows = [_entity(partition, class_rows.pin_row_key(pin.key), class_rows.pin_columns(pin)) for pin in pins]
+        await self._transact(CLASSES, [("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows])
+
+    async def forget_pin(self, school: str, key: str) -> None:
+        async with _faults():
+            await self._tables[CLASSES].delete_entity(encode_key(school), class_rows.pin_row_key(key))
 
     # --- accounts and deltas
 

@@ -1,4 +1,4 @@
-"""A class in Azure Tables: its row, its history, and what was asked for with it."""
+"""A class in Azure Tables: its row, its history, what was asked for with it, how it is pinned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sync_core.adapters.tables_entity import Entity, encode_key, listed, people
+from sync_core.adapters.tables_entity import Entity, decode_key, encode_key, listed, one_word, people, words
 from sync_core.model import (
     ActualClass,
     AppliedDelta,
@@ -15,7 +15,10 @@ from sync_core.model import (
     ClassRequest,
     DesiredClass,
     GroupType,
+    Pin,
+    Reason,
     RowError,
+    Rule,
 )
 
 
@@ -25,6 +28,10 @@ def class_row_key(key: str) -> str:
 
 def request_row_key(key: str) -> str:
     return f"q:{encode_key(key)}"
+
+
+def pin_row_key(key: str) -> str:
+    return f"p:{encode_key(key)}"
 
 
 def history_prefix(key: str) -> str:
@@ -46,7 +53,9 @@ def desired_columns(wanted: DesiredClass) -> Entity:
         "revoke_departed": wanted.revoke,
         "ended": wanted.ended,
         "deleted_by_admin": wanted.deleted,
+        "pinned": wanted.pinned,
         "desired_life": wanted.life,
+        **_reason_columns(wanted.reasons),
     }
 
 
@@ -88,6 +97,8 @@ def read_class(school: str, row: Mapping[str, Any], etag: str) -> ClassRecord:
         revoke=row.get("revoke_departed", False),
         ended=row.get("ended", False),
         deleted=row.get("deleted_by_admin", False),
+        pinned=row.get("pinned", False),
+        reasons=_read_reasons(row),
         life=row.get("desired_life", 0),
     )
     actual = None
@@ -118,8 +129,9 @@ def read_class(school: str, row: Mapping[str, Any], etag: str) -> ClassRecord:
     )
 
 
-def delta_columns(delta: AppliedDelta) -> Entity:
+def delta_columns(key: str, delta: AppliedDelta) -> Entity:
     return {
+        "class_key": key,
         "run": delta.run,
         "cause": delta.cause,
         "at": delta.at.isoformat(),
@@ -130,6 +142,7 @@ def delta_columns(delta: AppliedDelta) -> Entity:
         **listed("members_removed", delta.members_removed),
         **listed("owners_granted", delta.owners_granted),
         **listed("owners_revoked", delta.owners_revoked),
+        **_reason_columns(delta.reasons),
     }
 
 
@@ -145,6 +158,7 @@ def read_delta(row: Mapping[str, Any]) -> AppliedDelta:
         owners_revoked=people(row, "owners_revoked"),
         deleted=row.get("deleted", False),
         restored=row.get("restored", False),
+        reasons=_read_reasons(row),
     )
 
 
@@ -171,3 +185,27 @@ def read_request(row: Mapping[str, Any]) -> ClassRequest:
         required_until=date.fromisoformat(until) if until else None,
         life=row["life"],
     )
+
+
+def pin_columns(pin: Pin) -> Entity:
+    return {
+        "class_key": pin.key,
+        **listed("members", pin.members),
+        **listed("owners", pin.owners),
+        "undone_run": pin.undone,
+        "run": pin.run,
+    }
+
+
+def read_pin(row: Mapping[str, Any]) -> Pin:
+    return Pin(row["class_key"], people(row, "members"), people(row, "owners"), row["undone_run"], row["run"])
+
+
+def _reason_columns(reasons: Mapping[str, Reason]) -> Entity:
+    """`person:rule:record` each, so that an admin can read them in the table."""
+    return listed("reasons", (f"{person}:{why.rule}:{one_word(why.record)}" for person, why in reasons.items()))
+
+
+def _read_reasons(row: Mapping[str, Any]) -> dict[str, Reason]:
+    parts = (word.split(":", 2) for word in words(row, "reasons"))
+    return {person: Reason(Rule(rule), decode_key(record)) for person, rule, record in parts}

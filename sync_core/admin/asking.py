@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sync_core.choices import SchoolSettings
 from sync_core.errors import Conflict, NotFound
-from sync_core.events import ActOnClass, DecideHold, SyncSchool
+from sync_core.events import ActOnClass, DecideHold, SyncSchool, UndoRun
 from sync_core.model import RunOutcome, RunRecord
 from sync_core.ports import Clock, Outbox, StateStore
 
@@ -20,7 +20,11 @@ class Asker:
 
 
 async def ask(
-    request: SyncSchool | ActOnClass | DecideHold, action: str, state: StateStore, outbox: Outbox, clock: Clock
+    request: SyncSchool | ActOnClass | DecideHold | UndoRun,
+    action: str,
+    state: StateStore,
+    outbox: Outbox,
+    clock: Clock,
 ) -> None:
     """The run is on record before the message is on its way: whoever got its id can read it from now on."""
     run = RunRecord(request.school, request.run, request.cause, clock.now(), RunOutcome.ASKED, action=action)

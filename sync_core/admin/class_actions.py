@@ -71,6 +71,8 @@ async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore,
         raise Conflict(f"class {key} is gone from Microsoft 365", "restore it, or create it anew")
     if record.desired.ended:
         raise Conflict(f"the group of class {key} is not in the MIS any more", "its members stay as they are")
+    if record.desired.pinned:
+        raise Conflict(f"class {key} is pinned as it was before a run that was undone", "release it first")
     await state.write_drift(school, [Drift(key, stale=True)])
     scope = (record.desired.group_id,)
     await ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), "", state, outbox, clock)

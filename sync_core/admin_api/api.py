@@ -31,6 +31,7 @@ from sync_core.admin.holds import (
 )
 from sync_core.admin.school_groups import read_groups
 from sync_core.admin.schools import forget_school, save_school
+from sync_core.admin.undo import ask_for_release, ask_for_undo, pinned_keys
 from sync_core.admin_api.bodies import (
     Accepted,
     Class,
@@ -306,6 +307,40 @@ def build_api(app: App) -> FastAPI:
         if found is None:
             raise NotFound(f"school {settings.school} has no run {run}", "list the school's runs for their ids")
         return run_body(found)
+
+    @api.post(
+        f"{PREFIX}/schools/{{school}}/runs/{{run}}/undo",
+        status_code=202,
+        responses=conflict,
+        summary="Give each class of a run back who was in it before, and keep it so",
+    )
+    async def undo(settings: administered, run: _RunId, who: signed_in) -> Accepted:
+        asked = asker(who, settings.school, f"undo {run}")
+        await ask_for_undo(settings.school, run, asked, app.state, app.outbox, app.clock)
+        return Accepted(run=asked.run)
+
+    @api.delete(
+        f"{PREFIX}/schools/{{school}}/classes/{{key}}/pin",
+        status_code=202,
+        responses=conflict,
+        summary="Have a pinned class follow the MIS again",
+    )
+    async def release(settings: administered, key: _Key, who: signed_in) -> Accepted:
+        asked = asker(who, settings.school, "release", key)
+        await ask_for_release(settings.school, [key], asked, app.state, app.outbox, app.clock)
+        return Accepted(run=asked.run)
+
+    @api.delete(
+        f"{PREFIX}/schools/{{school}}/pins",
+        status_code=202,
+        responses=conflict,
+        summary="Have all pinned classes follow the MIS again",
+    )
+    async def release_all(settings: administered, who: signed_in) -> Accepted:
+        keys = await pinned_keys(settings.school, app.state)
+        asked = asker(who, settings.school, "release")
+        await ask_for_release(settings.school, keys, asked, app.state, app.outbox, app.clock)
+        return Accepted(run=asked.run)
 
     # --- dead letters
 

@@ -69,6 +69,7 @@ class ClassState(StrEnum):
     LIVE = "live"
     CHANGED_BY_HAND = "changed_by_hand"
     ENDED = "ended"
+    PINNED = "pinned"
     DELETING = "deleting"
     DELETED = "deleted"
     GONE = "gone"
@@ -214,4 +215,6 @@ def _state(record: ClassRecord) -> ClassState:
         return ClassState.ENDED
     if record.actual is None or record.gone:
         return ClassState.MAKING
+    if wanted.pinned:
+        return ClassState.PINNED
     return ClassState.CHANGED_BY_HAND if record.stale else ClassState.LIVE

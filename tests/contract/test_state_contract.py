@@ -25,7 +25,10 @@ from sync_core.model import (
     Hold,
     HoldKind,
     HoldStatus,
+    Pin,
+    Reason,
     RowError,
+    Rule,
     RunOutcome,
     RunRecord,
     SnapshotFigures,
@@ -174,6 +177,51 @@ async def test_history_is_kept_in_order_and_apart(state: StateStore, school: str
     await state.write_actual(await row(state, school, "K10"), later)
     assert await state.history(school, "K1") == (first, later)
     assert await state.history(school, "K10") == (later,)
+
+
+async def test_the_classes_of_a_run_and_what_is_forgotten_of_it(state: StateStore, school: str) -> None:
+    reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1"), entra_id("main"): Reason(Rule.ADMIN_OWNER)}
+    early = AppliedDelta("run1", "nightly", NOON, members_added=entra_ids(["amy", "main"]), reasons=reasons)
+    late = AppliedDelta("run1", "nightly", NOON + timedelta(days=2), members_removed=entra_ids(["amy"]))
+    await state.write_desired(school, [desired("K1"), desired("K%/2")])
+    record = await state.write_actual(await row(state, school, "K1"), early)
+    await state.write_actual(record, late)
+    await state.write_actual(await row(state, school, "K%/2"), early)
+    assert await state.history(school, "K1") == (early, late)
+    assert await state.classes_of_run(school, "run1") == ("K%/2", "K1")
+    assert await state.classes_of_run(school, "run2") == ()
+    await state.forget_history(school, NOON)
+    assert await state.history(school, "K1") == (early, late)
+    for _ in range(2):
+        await state.forget_history(school, NOON + timedelta(days=1))
+        assert await state.history(school, "K1") == (late,)
+        assert await state.classes_of_run(school, "run1") == ("K1",)
+    assert [found.key for found in await state.class_records(school)] == ["K%/2", "K1"]
+
+
+async def test_reasons_and_pinning_are_kept_with_what_is_desired(state: StateStore, school: str) -> None:
+    reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1, q"), entra_id("ben"): Reason(Rule.UNDONE, "run1")}
+    wanted = replace(desired("K1", ["amy", "ben"]), reasons=reasons, pinned=True)
+    await state.write_desired(school, [wanted])
+    assert (await row(state, school, "K1")).desired == wanted
+    fewer = replace(wanted, reasons={}, pinned=False)
+    await state.write_desired(school, [fewer])
+    assert (await row(state, school, "K1")).desired == fewer
+
+
+async def test_pins_stand_until_they_are_forgotten(state: StateStore, school: str) -> None:
+    assert await state.pins(school) == {}
+    first = Pin("K%/1", entra_ids(["amy", "main"]), entra_ids(["main"]), "run1", "run2")
+    second = Pin("K2", frozenset(), frozenset(), "run1", "run2")
+    await state.write_pins(school, [first, second])
+    again = replace(first, members=frozenset(), run="run3")
+    await state.write_pins(school, [again])
+    assert await state.pins(school) == {first.key: again, second.key: second}
+    assert await state.class_records(school) == ()
+    for _ in range(2):
+        await state.forget_pin(school, first.key)
+        assert await state.pins(school) == {second.key: second}
+    assert await state.pins(f"{school} next door") == {}
 
 
 def said(person: str, upn: str | None = None, enabled: bool | None = None, mail: str | None = None) -> AccountChange:

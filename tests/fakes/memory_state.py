@@ -18,6 +18,7 @@ from sync_core.model import (
     DesiredClass,
     Drift,
     Hold,
+    Pin,
     RunRecord,
     SnapshotFigures,
 )
@@ -36,6 +37,7 @@ class MemoryState:
         self._holds: dict[str, tuple[Hold, ...]] = {}
         self._accepted: dict[str, SnapshotFigures | None] = {}
         self._requests: dict[tuple[str, str], ClassRequest] = {}
+        self._pins: dict[tuple[str, str], Pin] = {}
         self._history: dict[tuple[str, str], list[AppliedDelta]] = {}
         self._accounts: dict[str, dict[str, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
@@ -124,6 +126,38 @@ class MemoryState:
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
         await self._step("history")
         return tuple(self._history.get((school, key), ()))
+
+    async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
+        await self._step("classes_of_run")
+        return tuple(
+            sorted(
+                key
+                for (of, key), deltas in self._history.items()
+                if of == school and any(delta.run == run for delta in deltas)
+            )
+        )
+
+    async def forget_history(self, school: str, before: datetime) -> None:
+        await self._step("forget_history")
+        for (of, _), deltas in self._history.items():
+            if of == school:
+                deltas[:] = [delta for delta in deltas if delta.at >= before]
+        await self._step("forget_history answered")
+
+    async def pins(self, school: str) -> Mapping[str, Pin]:
+        await self._step("pins")
+        return {key: pin for (of, key), pin in self._pins.items() if of == school}
+
+    async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
+        for pin in pins:
+            await self._step("write_pins")
+            self._pins[school, pin.key] = pin
+        await self._step("write_pins answered")
+
+    async def forget_pin(self, school: str, key: str) -> None:
+        await self._step("forget_pin")
+        self._pins.pop((school, key), None)
+        await self._step("forget_pin answered")
 
     async def accounts(self, tenant: str) -> tuple[Account, ...]:
         await self._step("accounts")

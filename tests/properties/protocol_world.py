@@ -24,6 +24,7 @@ from sync_core.admin.class_actions import (
     ask_for_class,
     ask_for_resync,
 )
+from sync_core.admin.undo import ask_for_release, ask_for_undo, undo_run
 from sync_core.apply import apply_change
 from sync_core.choices import SchoolSettings
 from sync_core.errors import Conflict, NotFound, SyncError, Transient
@@ -35,6 +36,7 @@ from sync_core.events import (
     DecideHold,
     RefreshTenant,
     Request,
+    UndoRun,
     decode_change,
     decode_request,
     encode,
@@ -102,6 +104,7 @@ class World:
     words: int = 0
     hand_owned: set[tuple[str, str]] = field(default_factory=set)
     dead_letters: int = 0
+    undone: int = 0
     turns: random.Random = field(default_factory=lambda: random.Random(0))
     clock: FixedClock = field(default_factory=FixedClock)
     state: MemoryState = field(init=False)
@@ -141,7 +144,7 @@ class World:
             (self.hand_owned.add if present else self.hand_owned.discard)((class_id, person))
 
     def admin_says(self, word: str, group: str) -> None:
-        """create, resync, delete or restore, if the class stands so that this can be asked."""
+        """create, resync, delete, restore, undo or release, if things stand so that this can be asked."""
         self.words += 1
         asker = Asker(entra_id("x"), f"word {self.words}")
         key = class_key(teaching(group, group))
@@ -153,6 +156,12 @@ class World:
                     )
                 case "resync":
                     run_through(ask_for_resync(SCHOOL.id, key, asker, self.state, self.outbox, self.clock))
+                case "undo":
+                    runs = run_through(self.state.runs(SCHOOL.id))
+                    undone = self.turns.choice(runs).run if runs else "none"
+                    run_through(ask_for_undo(SCHOOL.id, undone, asker, self.state, self.outbox, self.clock))
+                case "release":
+                    run_through(ask_for_release(SCHOOL.id, [key], asker, self.state, self.outbox, self.clock))
                 case _:
                     action = Action(word)
                     run_through(ask_for_action(SCHOOL.id, key, action, asker, self.state, self.outbox, self.clock))
@@ -202,7 +211,11 @@ class World:
     # --- the end
 
     def quiet_night(self) -> None:
+        """What was undone is released first: until then it does not follow the MIS."""
         self.lagging = False
+        self.settle()
+        for group in GROUPS:
+            self.admin_says("release", group)
         self.settle()
         self.clock.advance(timedelta(hours=1))
         self.start_night()
@@ -259,7 +272,10 @@ class World:
                 return await refresh_tenant(
                     request, self.tenant, self.state, self.outbox, self.clock, window=timedelta(0)
                 )
-            assert not isinstance(request, DecideHold), "nothing is held here"
+            assert not isinstance(request, DecideHold), "nobody decides here"
+            if isinstance(request, UndoRun):
+                self.undone += 1
+                return await undo_run(request, self.state, self.outbox, self.clock)
             if isinstance(request, ActOnClass):
                 return await act_on_class(request, self.state, self.outbox, self.clock)
             return await sync_school(request, self, self.state, self.outbox, self.clock)

@@ -15,7 +15,7 @@ from tests.builders import entra_id
 from tests.fakes.memory_tenant import MemoryGroup
 from tests.properties.protocol_world import GROUPS, STRANGERS, STUDENTS, TEACHERS, World
 
-WORDS = ("create", "resync", "delete", "restore")
+WORDS = ("create", "resync", "delete", "restore", "undo", "release")
 PEOPLE = (*STUDENTS, *STRANGERS, *TEACHERS)
 SEEDS = int(os.environ.get("PROTOCOL_SEEDS", "1500"))
 BATCH = 100
@@ -63,7 +63,7 @@ def _happen(world: World, rng: random.Random) -> None:
         world.lose_lock(rng.choice(list(world.busy)))
     elif chance < 0.42 and world.sessions:
         world.repeat(rng.choice(list(world.sessions)))
-    elif chance < 0.47:
+    elif chance < 0.49:
         world.admin_says(rng.choice(WORDS), rng.choice(GROUPS))
     elif chance < 0.52:
         world.clock.advance(timedelta(minutes=rng.choice([1, 20, 90])))
@@ -84,6 +84,7 @@ def test_the_histories_are_eventful() -> None:
     assert sum(world.tenant.creates for world in worlds) > 200
     assert sum(world.dead_letters for world in worlds) > 5
     assert sum(any(group.deleted for group in world.classes) for world in worlds) > 20
+    assert sum(world.undone for world in worlds) > 50
 
 
 class Protocol(RuleBasedStateMachine):

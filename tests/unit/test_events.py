@@ -6,14 +6,19 @@ import pytest
 
 from sync_core.errors import Malformed
 from sync_core.events import (
+    Action,
+    ActOnClass,
     Cause,
     Change,
     ChangeMembers,
     CreateClass,
+    DecideHold,
+    Decision,
     GrantOwners,
     RefreshTenant,
     Request,
     SyncSchool,
+    UndoRun,
     decode_change,
     decode_request,
     encode,
@@ -23,6 +28,9 @@ REQUESTS: list[Request] = [
     RefreshTenant("T", "run", Cause.NIGHTLY),
     SyncSchool("S", "run", Cause.ADMIN),
     SyncSchool("S", "run", Cause.WEBHOOK, ("G1", "G2")),
+    ActOnClass("S", "K", Action.DELETE, "run"),
+    DecideHold("S", "abc", Decision.APPROVE, "run"),
+    UndoRun("S", "run 0", "run"),
 ]
 CHANGES: list[Change] = [
     CreateClass("T", "S", "K", "run", Cause.NIGHTLY),
@@ -42,7 +50,7 @@ def test_changes_come_back_as_they_went(change: Change) -> None:
 
 
 def test_sessions_keep_schools_and_classes_in_order() -> None:
-    assert [request.session for request in REQUESTS] == ["T", "S", "S"]
+    assert [request.session for request in REQUESTS] == ["T", *["S"] * 5]
     assert {change.session for change in CHANGES} == {"S|K"}
 
 

@@ -1,0 +1,194 @@
+"""A run undone, in numbered stories: who was in a class is in it again, until an admin lets it follow the MIS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from local.nightly import count, drain
+from local.school.data import SchoolData
+from local.world import World
+from sync_core.admin_api.bodies import ClassState
+from sync_core.events import SYNC_REQUESTS, UndoRun, encode
+from sync_core.model import HoldKind, RunOutcome
+from tests.flow.trust import Trust, pupils, registration, staff, teaching, upn
+
+CLASS = "amy ben cleo dan eve fay gus hal ida jon"
+OTHERS = "kit lea max nia oli pam"
+ELM = SchoolData(
+    "ELM",
+    "Elm School",
+    "1234567",
+    2026,
+    pupils(f"{CLASS} {OTHERS}"),
+    staff("main second tutor"),
+    (teaching("T1", "Art", CLASS, "main"), registration("R1", "5L", CLASS, "tutor")),
+)
+MUSIC = teaching("T2", "Music", OTHERS, "second")
+ART, FORM = "2026.teaching.T1", "2026.registration.R1"
+ART_MAIL, FORM_MAIL = "Art.class.1234567.2026", "5L.class.1234567.2026"
+SETTINGS: dict[str, Any] = {"departed_owners": "revoke", "teaching_owners": "all"}
+NO_SCHOOL_LIMITS = {"school_loss": 1, "week_loss": 1}
+BEFORE, AFTER = f"{CLASS} main", "amy ben cleo dan eve fay gus hal kit main second"
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    world = World(tmp_path_factory.mktemp("trust"))
+    world.start()
+    trust = Trust(world)
+    trust.join(ELM, limits=NO_SCHOOL_LIMITS, **SETTINGS)
+    trust.night()
+    yield trust
+    world.stop()
+
+
+def now_in(trust: Trust, art: str, teachers: str = "main", *more: Any) -> None:
+    """What the MIS says from now on, before any sync."""
+    groups = (teaching("T1", "Art", art, teachers), registration("R1", "5L", CLASS, "tutor"), *more)
+    trust.schools["ELM"] = replace(ELM, groups=groups)
+
+
+def last_night(trust: Trust) -> str:
+    runs = trust.call("GET", "schools/ELM/runs").json()
+    return str([run["id"] for run in runs if run["cause"] == "nightly"][-1])
+
+
+def in_art(trust: Trust) -> str:
+    return str(trust.made(ART_MAIL)["members"])
+
+
+def undo(trust: Trust, run: str) -> dict[str, Any]:
+    return dict(trust.act("POST", f"schools/ELM/runs/{run}/undo"))
+
+
+def test_01_a_run_is_undone_and_its_classes_stay_as_they_were_before(trust: Trust) -> None:
+    now_in(trust, "amy ben cleo dan eve fay gus hal kit", "main second")
+    trust.night()
+    assert (in_art(trust), trust.made(ART_MAIL)["owners"]) == (AFTER, "main second")
+
+    night = last_night(trust)
+    run = undo(trust, night)
+    assert (run["outcome"], run["action"], run["changed"]) == (RunOutcome.PLANNED, f"undo {night}", [ART])
+    assert f"1 classes are pinned as they were before run {night} — release the pin" in run["notes"][-1]
+    assert (in_art(trust), trust.made(ART_MAIL)["owners"]) == (BEFORE, "main")
+    states = {key: trust.stands("ELM", key)["state"] for key in (ART, FORM)}
+    assert states == {ART: ClassState.PINNED, FORM: ClassState.LIVE}
+
+
+def test_02_the_next_night_changes_nothing(trust: Trust) -> None:
+    writes = trust.writes()
+    trust.night()
+    assert trust.writes() == writes
+    assert trust.last_run("ELM")["unchanged"] == 3
+
+
+def test_03_what_somebody_changes_in_a_pinned_class_by_hand_stays(trust: Trust) -> None:
+    trust.by_hand("add-member", ART_MAIL, upn=upn("nia"))
+    trust.night()
+    assert in_art(trust) == "amy ben cleo dan eve fay gus hal ida jon main nia"
+    assert trust.stands("ELM", ART)["state"] == ClassState.PINNED
+
+
+def test_04_a_pinned_class_is_not_resynced(trust: Trust) -> None:
+    answer = trust.call("POST", f"schools/ELM/classes/{ART}/resync", expected=409).json()
+    assert answer == {
+        "what": f"class {ART} is pinned as it was before a run that was undone",
+        "remedy": "release it first",
+    }
+
+
+def test_05_an_undo_is_undone_like_any_run(trust: Trust) -> None:
+    undone = [run["id"] for run in trust.call("GET", "schools/ELM/runs").json() if run["action"].startswith("undo")]
+    undo(trust, undone[-1])
+    assert (in_art(trust), trust.made(ART_MAIL)["owners"]) == (AFTER, "main second")
+    assert trust.stands("ELM", ART)["state"] == ClassState.PINNED
+    undo(trust, trust.last_run("ELM")["id"])
+    assert (in_art(trust), trust.made(ART_MAIL)["owners"]) == (f"{BEFORE} nia", "main")
+
+
+def test_06_a_released_class_follows_the_mis_at_once(trust: Trust) -> None:
+    run = trust.act("DELETE", f"schools/ELM/classes/{ART}/pin")
+    assert (run["action"], run["changed"]) == ("release", [ART])
+    assert (in_art(trust), trust.stands("ELM", ART)["state"]) == (AFTER, ClassState.LIVE)
+    answer = trust.call("DELETE", f"schools/ELM/classes/{ART}/pin", expected=409).json()
+    assert answer["what"] == f"class {ART} is not pinned"
+
+
+def test_07_a_class_that_the_run_made_is_left_for_the_admin_to_judge(trust: Trust) -> None:
+    now_in(trust, "amy ben cleo dan eve fay gus hal", "main", MUSIC)
+    trust.night()
+    run = undo(trust, last_night(trust))
+    assert run["changed"] == [ART]
+    assert run["notes"][-1] == (
+        "class 2026.teaching.T2 was made by that run and stays as it is — delete it if it is not wanted"
+    )
+    assert in_art(trust) == AFTER
+    assert trust.made("Music.class.1234567.2026")["members"] == f"{OTHERS} second"
+
+
+def test_08_all_pins_are_released_together(trust: Trust) -> None:
+    assert trust.act("DELETE", "schools/ELM/pins")["changed"] == [ART]
+    assert in_art(trust) == "amy ben cleo dan eve fay gus hal main"
+    answer = trust.call("DELETE", "schools/ELM/pins", expected=409).json()
+    assert answer == {"what": "no class of school ELM is pinned", "remedy": "there is nothing to release"}
+
+
+def test_09_what_is_too_much_to_undo_is_held_and_done_when_it_is_approved(trust: Trust) -> None:
+    now_in(trust, f"{CLASS} {OTHERS}", "main", MUSIC)
+    trust.save("ELM", limits=NO_SCHOOL_LIMITS | {"class_loss": 0.3}, **SETTINGS)
+    trust.night()
+    assert in_art(trust) == f"{CLASS} kit lea main max nia oli pam"
+    run = undo(trust, last_night(trust))
+    assert (run["held"], run["changed"]) == ([ART], [])
+    (hold,) = trust.call("GET", "schools/ELM/holds").json()
+    assert hold["kind"] == HoldKind.CLASS_LOSS
+    assert len(in_art(trust).split()) == 17
+
+    trust.night()
+    assert [found["digest"] for found in trust.call("GET", "schools/ELM/holds").json()] == [hold["digest"]]
+    trust.act("POST", f"schools/ELM/holds/{hold['digest']}/approve")
+    assert in_art(trust) == "amy ben cleo dan eve fay gus hal main"
+    assert trust.stands("ELM", ART)["state"] == ClassState.PINNED
+
+
+def test_10_a_broken_feed_is_no_hindrance(trust: Trust) -> None:
+    trust.act("DELETE", "schools/ELM/pins")
+    assert len(in_art(trust).split()) == 17
+    now_in(trust, f"{CLASS} kit lea max nia oli", "main", MUSIC)
+    trust.night()
+    night = last_night(trust)
+    feed = trust.world.folder / "feed ELM"
+    for file in feed.iterdir():
+        file.write_text("", encoding="utf-8")
+    assert undo(trust, night)["outcome"] == RunOutcome.PLANNED
+    assert in_art(trust) == f"{CLASS} kit lea main max nia oli pam"
+
+
+def test_11_an_undo_that_comes_again_undoes_nothing(trust: Trust) -> None:
+    first = trust.last_run("ELM")
+    trust.night()
+    trust.act("DELETE", "schools/ELM/pins")
+    members, before = in_art(trust), count(trust.addresses)
+    late = UndoRun("ELM", first["action"].removeprefix("undo "), first["id"])
+    with (
+        ServiceBusClient.from_connection_string(trust.addresses.service_bus) as client,
+        client.get_queue_sender(SYNC_REQUESTS) as sender,
+    ):
+        sender.send_messages(ServiceBusMessage(encode(late), session_id="ELM"))
+    drain(trust.addresses, before)
+    assert (in_art(trust), trust.stands("ELM", ART)["state"]) == (members, ClassState.LIVE)
+
+
+def test_12_what_cannot_be_undone_is_said_at_once(trust: Trust) -> None:
+    trust.call("POST", "schools/ELM/runs/none/undo", expected=404)
+    trust.night()
+    trust.night()
+    answer = trust.call("POST", f"schools/ELM/runs/{last_night(trust)}/undo", expected=409).json()
+    assert answer["what"] == f"nothing that run {last_night(trust)} did is on record"
+    for method, path in (("POST", "runs/none/undo"), ("DELETE", f"classes/{ART}/pin"), ("DELETE", "pins")):
+        trust.call(method, f"schools/ELM/{path}", "teacher", expected=403)
