@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -26,14 +27,17 @@ class ServiceBusDeadLetters:
         self._client = client
 
     async def listed(self) -> tuple[DeadLetter, ...]:
+        of_each = await asyncio.gather(self._listed(CLASS_CHANGES), self._listed(SYNC_REQUESTS))
+        return tuple(letter for found in of_each for letter in found)
+
+    async def _listed(self, queue: str) -> list[DeadLetter]:
         found: list[DeadLetter] = []
-        for queue in (CLASS_CHANGES, SYNC_REQUESTS):
-            async with self._receiver(queue) as receiver:
-                start = 0
-                while page := await receiver.peek_messages(_PAGE, sequence_number=start):
-                    found += [_dead_letter(queue, message) for message in page]
-                    start = found[-1].number + 1
-        return tuple(found)
+        async with self._receiver(queue) as receiver:
+            start = 0
+            while page := await receiver.peek_messages(_PAGE, sequence_number=start):
+                found += [_dead_letter(queue, message) for message in page]
+                start = found[-1].number + 1
+        return found
 
     async def replay(self, queue: str, numbers: Set[int]) -> frozenset[int]:
         left = set(numbers)
