@@ -10,13 +10,20 @@ from sync_core.ports import Clock, DeltaKind, Outbox, StateStore, Tenant
 
 
 async def refresh_tenant(
-    request: RefreshTenant, tenant: Tenant, state: StateStore, outbox: Outbox, clock: Clock, window: timedelta
+    request: RefreshTenant,
+    tenant: Tenant,
+    state: StateStore,
+    outbox: Outbox,
+    clock: Clock,
+    window: timedelta,
+    history: timedelta,
 ) -> int:
     """Follow the accounts and the drift, then ask for a sync of each school, spread over `window`. Returns the schools.
 
-    A paused school's drift is followed too, and acted upon when it goes on. Each delta token is written last, when
-    everything that the delta led to is on the rows: a crash before takes the same delta again, which repeats harmless
-    work, while a token written first would lose a hand edit for good.
+    What was applied longer than `history` ago is forgotten. A paused school's drift is followed too, and acted upon
+    when it goes on. Each delta token is written last, when everything that the delta led to is on the rows: a crash
+    before takes the same delta again, which repeats harmless work, while a token written first would lose a hand edit
+    for good.
     """
     schools = await state.schools(request.tenant)
     properties = frozenset(found for school in schools for found in school.account_properties)
@@ -34,6 +41,9 @@ async def refresh_tenant(
             origin = Origin(request.tenant, school.school, request.run, request.cause)
             await outbox.send_changes(drift_changes(drifts, left_alone, origin))
     await state.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
+
+    for school in schools:
+        await state.forget_history(school.school, clock.now() - history)
 
     working = [school for school in schools if school.enabled]
     for place, school in enumerate(working):

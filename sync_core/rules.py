@@ -28,9 +28,12 @@ from sync_core.naming import assign_names
 class RuledSchool:
     """The classes that a school should have, and what could not be followed: MIS person ids, no names.
 
-    `ended` are the classes whose group is not in the MIS any more: each as it was, and marked.
+    `ended` are the classes whose group is not in the MIS any more: each as it was, and marked. `groups` are all that
+    can have a class, by its key; `matched` the Entra ids by MIS person id of those of whom it is certain.
     """
 
+    groups: Mapping[str, MisGroup]
+    matched: Mapping[str, str]
     classes: tuple[DesiredClass, ...]
     ended: tuple[DesiredClass, ...]
     people_without_account: tuple[str, ...]
@@ -61,11 +64,11 @@ def desired_classes(
         and (scope is None or group.id in scope)
         and key not in pinned
     }
-    staff = _People(snapshot, settings, tuple(accounts))
+    people = _People(snapshot, settings, tuple(accounts))
     known = {key: record.desired.name for key, record in records.items()}
     names = assign_names(groups, settings.name_identifier or snapshot.school.dfe_code, known)
     classes = tuple(
-        _desired(key, group, names[key], staff, records.get(key), requests.get(key))
+        _desired(key, group, names[key], people, records.get(key), requests.get(key))
         for key, group in sorted(groups.items())
     )
     vanished = [
@@ -73,14 +76,16 @@ def desired_classes(
         for key, record in sorted(records.items())
         if scope is None and key not in everything and key not in pinned and not record.desired.ended
     ]
-    met = staff.met(groups.values())
+    met = people.met(groups.values())
     return RuledSchool(
+        everything,
+        {**people.staff.ids, **people.students.ids},
         classes,
         tuple(vanished),
-        tuple(sorted(met & staff.missing)),
-        tuple(sorted(met & staff.disabled)),
-        tuple(sorted(met & staff.ambiguous)),
-        (*_notes(snapshot, settings, groups.values()), *staff.admin_notes),
+        tuple(sorted(met & people.missing)),
+        tuple(sorted(met & people.disabled)),
+        tuple(sorted(met & people.ambiguous)),
+        (*_notes(snapshot, settings, groups.values()), *people.admin_notes),
     )
 
 

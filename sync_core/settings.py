@@ -9,6 +9,7 @@ from datetime import timedelta
 from sync_core.errors import UnknownSetting
 
 GRAPH = "https://graph.microsoft.com/v1.0"
+_CENTURY = 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Settings:
     service_bus_namespace: str
     service_bus_connection: str
     sync_window: timedelta
+    history: timedelta
 
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
@@ -48,6 +50,9 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
     minutes = text("SYNC_WINDOW_MINUTES") or "60"
     if not minutes.isdecimal():
         faults.append("SYNC_WINDOW_MINUTES is not a whole number of minutes")
+    days = text("HISTORY_DAYS") or "400"
+    if not days.isdecimal() or not 1 <= int(days) <= _CENTURY:
+        faults.append(f"HISTORY_DAYS is not a whole number of days from 1 to {_CENTURY}")
     if faults:
         raise UnknownSetting("; ".join(faults), "correct the application settings (docs/operations.md lists them)")
     return Settings(
@@ -61,4 +66,5 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         service_bus_namespace=text("ServiceBusConnection__fullyQualifiedNamespace"),
         service_bus_connection=text("ServiceBusConnection"),
         sync_window=timedelta(minutes=int(minutes)),
+        history=timedelta(days=int(days)),
     )

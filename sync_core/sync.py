@@ -25,7 +25,7 @@ from sync_core.model import (
 )
 from sync_core.plan import Origin, Plan, make_plan
 from sync_core.ports import Clock, MisSource, Outbox, SchoolReader, StateStore
-from sync_core.rules import desired_classes
+from sync_core.rules import RuledSchool, desired_classes
 
 _WEEK = timedelta(days=7)
 
@@ -34,15 +34,17 @@ _WEEK = timedelta(days=7)
 class SchoolPlan:
     """What a sync would do at this moment, and what it would hold; nothing of it is written yet.
 
-    `wanted` are the classes before anything was held back, by key. `figures` are of the snapshot of a whole school.
+    `wanted` are the classes before anything was held back, by key. `ruled` is what the MIS says, where it was asked;
+    `figures` are of the snapshot of a whole school.
     """
 
     plan: Plan
     origin: Origin
     wanted: Mapping[str, DesiredClass]
     holds: tuple[Hold, ...]
-    figures: SnapshotFigures | None
     run: RunRecord
+    ruled: RuledSchool | None = None
+    figures: SnapshotFigures | None = None
 
     @property
     def open_holds(self) -> list[Hold]:
@@ -130,7 +132,7 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
         people_ambiguous=ruled.people_ambiguous,
         notes=(*ruled.notes, *planned.run.notes),
     )
-    return replace(planned, run=run, figures=figures if scope is None else None)
+    return replace(planned, run=run, ruled=ruled, figures=figures if scope is None else None)
 
 
 async def restrained_plan(
@@ -169,7 +171,7 @@ async def restrained_plan(
         ended=plan.ended,
         notes=tuple(map(hold_note, held)),
     )
-    return SchoolPlan(plan, origin, {desired.key: desired for desired in wanted}, restrained.holds, None, run)
+    return SchoolPlan(plan, origin, {desired.key: desired for desired in wanted}, restrained.holds, run)
 
 
 def pinned_classes(pins: Iterable[Pin], records: Mapping[str, ClassRecord]) -> tuple[DesiredClass, ...]:

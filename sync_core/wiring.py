@@ -56,8 +56,9 @@ class App:
         match request:
             case RefreshTenant():
                 tenant = self.tenants.of(request.tenant)
+                chosen = self.settings
                 schools = await refresh_tenant(
-                    request, tenant, self.state, self.outbox, self.clock, self.settings.sync_window
+                    request, tenant, self.state, self.outbox, self.clock, chosen.sync_window, chosen.history
                 )
                 telemetry.tenant_refreshed(request, schools)
             case SyncSchool():

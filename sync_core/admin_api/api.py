@@ -22,6 +22,7 @@ from sync_core.admin.class_actions import (
     ask_for_sync,
 )
 from sync_core.admin.dead_letters import GivenUp, Mine, list_given_up, replay_all, replay_one
+from sync_core.admin.explain import explain_person
 from sync_core.admin.holds import (
     PlanDiffers,
     accepted_snapshot,
@@ -39,6 +40,7 @@ from sync_core.admin_api.bodies import (
     NewClassBody,
     PlanProblem,
     Problem,
+    Question,
     Replayed,
     Run,
     School,
@@ -59,6 +61,7 @@ from sync_core.errors import (
     UnknownSetting,
 )
 from sync_core.events import Action, Decision
+from sync_core.explanation import Explanation
 from sync_core.model import Hold, SnapshotFigures
 from sync_core.preview import Preview
 from sync_core.school_settings import SchoolBody, settings_of
@@ -241,6 +244,15 @@ def build_api(app: App) -> FastAPI:
         asked = asker(who, settings.school, Action.RESTORE, key)
         await ask_for_action(settings.school, key, Action.RESTORE, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
+
+    @api.post(
+        f"{PREFIX}/schools/{{school}}/classes/{{key}}/explain",
+        responses=conflict,
+        summary="Why somebody is in a class or not, since when, and what the next sync does about it",
+    )
+    async def explain(settings: administered, key: _Key, body: Question) -> Explanation:
+        """Asked with a body, so that no user principal name stands in an address, which may be logged."""
+        return await explain_person(settings.school, key, body.person, app.mis, app.tenants, app.state, app.clock)
 
     # --- before it happens
 

@@ -62,6 +62,16 @@ class NewClassBody(BaseModel):
     )
 
 
+class Question(BaseModel):
+    """Who is asked about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    person: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)] = Field(
+        description="Entra id, MIS person id or user principal name"
+    )
+
+
 class ClassState(StrEnum):
     """How a class stands."""
 

@@ -270,7 +270,13 @@ class World:
             request = decode_request(body)
             if isinstance(request, RefreshTenant):
                 return await refresh_tenant(
-                    request, self.tenant, self.state, self.outbox, self.clock, window=timedelta(0)
+                    request,
+                    self.tenant,
+                    self.state,
+                    self.outbox,
+                    self.clock,
+                    window=timedelta(0),
+                    history=timedelta(days=400),
                 )
             assert not isinstance(request, DecideHold), "nobody decides here"
             if isinstance(request, UndoRun):

@@ -40,17 +40,25 @@ def test_a_cloud_environment() -> None:
     settings = parse_settings(CLOUD)
     assert settings.graph_base_url == "https://graph.microsoft.com/v1.0"
     assert settings.sync_window == timedelta(hours=1)
+    assert settings.history == timedelta(days=400)
     assert (settings.tables_connection, settings.service_bus_connection) == ("", "")
 
 
 def test_every_fault_of_the_environment_is_named_at_once() -> None:
+    wrong = {
+        "STATE_TABLES_ENDPOINT": "a",
+        "STATE_TABLES_CONNECTION": "b",
+        "SYNC_WINDOW_MINUTES": "-1",
+        "HISTORY_DAYS": "0",
+    }
     with pytest.raises(UnknownSetting) as caught:
-        parse_settings({"STATE_TABLES_ENDPOINT": "a", "STATE_TABLES_CONNECTION": "b", "SYNC_WINDOW_MINUTES": "-1"})
+        parse_settings(wrong)
     assert caught.value.what == (
         "TENANT_ID is not set; "
         "set one of STATE_TABLES_ENDPOINT and STATE_TABLES_CONNECTION, and only one; "
         "set one of ServiceBusConnection__fullyQualifiedNamespace and ServiceBusConnection, and only one; "
-        "SYNC_WINDOW_MINUTES is not a whole number of minutes"
+        "SYNC_WINDOW_MINUTES is not a whole number of minutes; "
+        "HISTORY_DAYS is not a whole number of days from 1 to 36500"
     )
     assert "docs/operations.md" in caught.value.remedy
 

@@ -1,0 +1,42 @@
+"""Why is this person in this class, or not? Answered from Microsoft 365 as it is now, a plan, and the history."""
+
+from __future__ import annotations
+
+from sync_core.admin.asking import existing_school
+from sync_core.errors import NotFound, NotThere
+from sync_core.events import Cause, SyncSchool
+from sync_core.explanation import Explanation, People, explain, find_subject
+from sync_core.model import ClassRecord
+from sync_core.ports import Clock, MisSource, StateStore, Tenant, Tenants
+from sync_core.sync import plan_school
+
+_NO_RUN = "explanation"
+
+
+async def explain_person(
+    school: str, key: str, asked: str, mis: MisSource, tenants: Tenants, state: StateStore, clock: Clock
+) -> Explanation:
+    """`asked` is an Entra id, a MIS person id or a user principal name. Nothing is written. Raises NotFound."""
+    settings = await existing_school(school, state)
+    record = await state.class_record(school, key)
+    if record is None:
+        raise NotFound(f"school {school} has no class {key}", "list the school's classes for their keys")
+    history = await state.history(school, key)
+    planned = await plan_school(SyncSchool(school, _NO_RUN, Cause.ADMIN), mis, state, clock)
+    subject = find_subject(asked, await state.accounts(settings.tenant), record, history, planned)
+    if subject is None:
+        raise NotFound(
+            "neither the MIS nor Microsoft 365 has this person, and nobody like that was ever in the class",
+            "ask by Entra id, MIS person id or user principal name",
+        )
+    there = await _people(record, tenants.of(settings.tenant))
+    return explain(subject, record, history, there, planned, clock.now())
+
+
+async def _people(record: ClassRecord, tenant: Tenant) -> People:
+    if record.actual is None or record.gone:
+        return People()
+    try:
+        return People(await tenant.members(record.actual.class_id), await tenant.owners(record.actual.class_id))
+    except NotThere:
+        return People()
