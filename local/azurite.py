@@ -35,8 +35,8 @@ class Azurite:
         self.child: Child | None = None
 
     def start(self) -> None:
-        """Returns when it answers. Raises StartFailed."""
-        self._port = _free_port()
+        """Returns when it answers; when started anew, at the same address. Raises StartFailed."""
+        self._port = self._port or _free_port()
         self._folder.mkdir(parents=True, exist_ok=True)
         script = _INSTALLED / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
         command = [str(_node()), str(script), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -43,6 +44,13 @@ class Addresses:
     tables: str
     host: str
 
+    @property
+    def service_bus_port(self) -> int:
+        """Of the stand-in itself, also where the host goes another way to it."""
+        found = re.search(r"sb://[^:]+:(\d+)", self.service_bus)
+        assert found
+        return int(found[1])
+
 
 class World:
     """A world that this process starts, keeps and stops. Raises StartFailed where one runs in the folder already."""
@@ -63,10 +71,10 @@ class World:
         """All four processes; returns when the host takes messages."""
         self._take_lock()
         try:
-            self._bus = self._spawn("servicebus", "--config", str(REPOSITORY / "local" / "Config.json"))
+            self._bus = self._spawn_bus("0", "0")
             certificate = str(self._certificate)
             kept = ("--state", str(self.folder / "tenant.jsonl"))
-            self._tenant = self._spawn("tenant", *kept, "--certificate", certificate)
+            self._tenant = self._spawn("tenant", "--port", "0", *kept, "--certificate", certificate)
             self._azurite.start()
             bus, entra = self._bus.ready_line(), self._tenant.ready_line()
             tenant = f"http://127.0.0.1:{entra['port']}"
@@ -101,17 +109,31 @@ class World:
         self._announce()
         return self.addresses
 
-    def start_host(self) -> str:
-        """The Functions host's address; also after it died."""
-        settings = self.folder / "local.settings.json"
-        settings.write_text(json.dumps({"IsEncrypted": False, "Values": self._settings}, indent=2), encoding="utf-8")
-        log = ("--settings", str(settings), "--log", str(self.folder / "host.jsonl"))
-        self.host = self._spawn("host", "--app", str(REPOSITORY), *log)
+    def start_host(self, **settings: str) -> str:
+        """The Functions host's address; also after it died, and from now on with these settings in place of its own."""
+        self._settings |= settings
+        file = self.folder / "local.settings.json"
+        file.write_text(json.dumps({"IsEncrypted": False, "Values": self._settings}, indent=2), encoding="utf-8")
+        log = ("--settings", str(file), "--log", str(self.folder / "host.jsonl"))
+        self.host = self._spawn("host", "--port", "0", "--app", str(REPOSITORY), *log)
         address = f"http://127.0.0.1:{self.host.ready_line()['port']}"
         if self.addresses:
             self.addresses = Addresses(**{**asdict(self.addresses), "host": address})
             self._announce()
         return address
+
+    def restart_azurite(self) -> None:
+        """In good order: what was written is there again, at the same address."""
+        self._azurite.stop()
+        self._azurite.start()
+
+    def restart_bus(self) -> None:
+        """As a crash would, and at the same address; what the queues held is lost, as it never is in Azure."""
+        assert self._bus and self.addresses
+        self._bus.kill()
+        ports = [self.addresses.service_bus_port, self.addresses.bus_status.rpartition(":")[2]]
+        self._bus = self._spawn_bus(*map(str, ports))
+        self._bus.ready_line()
 
     def stop(self) -> None:
         for child in (self.host, self._bus, self._tenant):
@@ -123,12 +145,15 @@ class World:
             self._lock.close()
             self._lock = None
 
+    def _spawn_bus(self, port: str, status_port: str) -> Child:
+        config = str(REPOSITORY / "local" / "Config.json")
+        return self._spawn("servicebus", "--config", config, "--port", port, "--status-port", status_port)
+
     def _spawn(self, name: str, *options: str) -> Child:
-        ports = ("--port", "0", "--status-port", "0") if name == "servicebus" else ("--port", "0")
         # For the host alone; aiohttp decides whom to trust when it is imported, before any setting is read.
         trusted = {"SSL_CERT_FILE": str(self._certificate)} if name == "host" else {}
         environment = {"PYTHONPATH": str(REPOSITORY), **trusted}
-        command = [sys.executable, "-m", f"local.{name}", *options, *ports]
+        command = [sys.executable, "-m", f"local.{name}", *options]
         return Child(name, command, self.folder / f"{name}.log", environment)
 
     def _write_users(self, tenant: str) -> Path:

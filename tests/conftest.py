@@ -1,0 +1,18 @@
+"""What the whole suite tells at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The faults that were injected and survived: each test of tests/faults records its own."""
+    faults: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        faults.update({name: int(times) for name, times in report.user_properties if name.startswith("fault: ")})
+    if faults:
+        terminalreporter.write_line(f"faults injected and survived: {sum(faults.values())}")
+        for name, times in sorted(faults.items()):
+            terminalreporter.write_line(f"  {times:5} {name.removeprefix('fault: ')}")

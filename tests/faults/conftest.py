@@ -1,0 +1,172 @@
+"""A local world whose host goes through gates to everything else, and a small school to break it with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from local.expectation import ByHand, differences, expected_classes
+from local.nightly import Counts, count, drain, pull_timer
+from local.school.data import SchoolData, SchoolGroup
+from local.school.oneroster_csv import write
+from local.servicebus import connection_string
+from local.world import World
+from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS
+from tests.faults.gates import Call, Deed, Gates, Rule, no_rule
+from tests.flow.trust import DOMAIN, Trust, pupils, staff, teaching, upn
+
+SCHOOL = "OAK"
+ADMIN = upn("boss")
+PUPILS = " ".join(f"p{number}" for number in range(30))
+OAK = SchoolData(
+    SCHOOL,
+    "Oak School",
+    "1234567",
+    2026,
+    pupils(PUPILS),
+    staff("main second boss"),
+    (teaching("T0", "Art", "p0 p1 p2 p3", "main"),),
+)
+LIMITS = {"school_loss": 1, "week_loss": 1, "class_loss": 1, "turnover": 1, "new_classes": 1000}
+_LOCK_SECONDS = 61
+
+
+@dataclass(slots=True)
+class Afflicted:
+    """The world, its gates, and the school as its MIS has it. `by_hand` is what is to last."""
+
+    world: World
+    gates: Gates
+    trust: Trust
+    by_hand: ByHand = field(default_factory=ByHand)
+    made: int = 0
+
+    # --- the school
+
+    @property
+    def school(self) -> SchoolData:
+        return self.trust.schools[SCHOOL]
+
+    def change(self, *groups: SchoolGroup) -> None:
+        """These groups come, or take the place of those with their ids."""
+        kept = {group.id: group for group in self.school.groups} | {group.id: group for group in groups}
+        self.trust.schools[SCHOOL] = replace(self.school, groups=tuple(kept.values()))
+
+    def new_class(self, people: str = "p4 p5", teacher: str = "second") -> SchoolGroup:
+        self.made += 1
+        group = teaching(f"N{self.made}", f"New {self.made}", people, teacher)
+        self.change(group)
+        return group
+
+    # --- nights
+
+    def begin(self) -> Counts:
+        """Write the feed and pull the timer."""
+        write(self.school, self.world.folder / f"feed {SCHOOL}")
+        before = count(self.trust.addresses)
+        pull_timer(self.trust.addresses)
+        return before
+
+    def night(self, rule: Rule = no_rule) -> None:
+        self.gates.set(rule)
+        drain(self.trust.addresses, self.begin())
+        self.gates.set(no_rule)
+
+    def revive(self, before: Counts) -> None:
+        """Start the host anew after its death, when its locks have expired, and wait for the end of its night.
+
+        A night that ended before it had asked for anything is begun again.
+        """
+        self.gates.set(no_rule)
+        self.advance_queues(_LOCK_SECONDS)
+        self.world.start_host()
+        if count(self.trust.addresses).queues[SYNC_REQUESTS]["sent"] == before.queues[SYNC_REQUESTS]["sent"]:
+            pull_timer(self.trust.addresses)
+        drain(self.trust.addresses, before)
+
+    def advance_queues(self, seconds: float) -> None:
+        clock = f"{self.trust.addresses.bus_status}/clock"
+        httpx.post(clock, json={"advance_seconds": seconds}).raise_for_status()
+
+    def kill_host(self) -> None:
+        assert self.world.host
+        self.world.host.kill()
+
+    # --- what has come of it
+
+    def wrong(self) -> list[str]:
+        """All that is not as it should be: people, names, classes made twice, deletions, messages given up."""
+        addresses = self.trust.addresses
+        classes = httpx.get(f"{addresses.tenant}/_sim/classes").json()
+        expected = expected_classes(self.world.folder / f"feed {SCHOOL}", [ADMIN], DOMAIN)
+        found = differences(expected, classes, self.by_hand)
+        ids = [one["externalId"] for one in classes]
+        found += [f"{id_} was made twice" for id_ in set(ids) if ids.count(id_) > 1]
+        if forbidden := httpx.get(f"{addresses.tenant}/_sim/stats").json()["forbidden_deletes"]:
+            found.append(f"{forbidden} forbidden deletes")
+        queues = count(addresses).queues
+        found += [f"{name}: dead letters" for name in (SYNC_REQUESTS, CLASS_CHANGES) if queues[name]["dead_lettered"]]
+        return found
+
+    def writes(self) -> int:
+        return self.trust.writes()
+
+    def settled(self) -> list[str]:
+        """What is wrong, or is done again by a night in which nothing has changed."""
+        wrong, writes = self.wrong(), self.writes()
+        if not wrong:
+            self.night()
+            wrong = [*self.wrong(), *([f"{self.writes() - writes} writes again"] if self.writes() > writes else [])]
+        return wrong
+
+
+@pytest.fixture(scope="module")
+def afflicted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Afflicted]:
+    world = World(tmp_path_factory.mktemp("world"))
+    addresses = world.start()
+    with Gates() as gates:
+        azurite = re.search(r"TableEndpoint=(http://[^/]+)", addresses.tables)
+        assert azurite
+        graph, tables = gates.http("graph", addresses.tenant), gates.http("tables", azurite[1])
+        bus = gates.bus(addresses.service_bus_port)
+        assert world.host
+        world.host.stop()
+        world.start_host(
+            GRAPH_BASE_URL=f"{graph}/v1.0",
+            STATE_TABLES_CONNECTION=addresses.tables.replace(azurite[1], tables),
+            ServiceBusConnection=connection_string(bus),
+        )
+        afflicted = Afflicted(world, gates, Trust(world))
+        afflicted.trust.join(OAK, admin_owners=[ADMIN], limits=LIMITS, departed_owners="revoke")
+        afflicted.night()
+        assert afflicted.wrong() == []
+        yield afflicted
+        world.stop()
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """The faults of this test, for the summary."""
+    afflicted: Afflicted = request.getfixturevalue("afflicted")
+    before = afflicted.gates.done.copy()
+    yield
+    for kind, times in (afflicted.gates.done - before).items():
+        record_property(f"fault: {kind}", times)
+
+
+def once_each(deed: Deed, chosen: Callable[[Call], Any]) -> Rule:
+    """Every chosen request meets the fault when it comes for the first time, and passes when it is repeated."""
+    seen: set[tuple[str, str, bytes]] = set()
+
+    def rule(call: Call) -> Deed | None:
+        if not chosen(call) or call.same in seen:
+            return None
+        seen.add(call.same)
+        return deed
+
+    return rule
