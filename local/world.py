@@ -55,9 +55,11 @@ class Addresses:
 class World:
     """A world that this process starts, keeps and stops. Raises StartFailed where one runs in the folder already."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, deliveries: int = 10) -> None:
+        """`deliveries` is how often the queues deliver a message before they give it up."""
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._deliveries = deliveries
         self._lock: IO[str] | None = None
         self._azurite = Azurite(self.folder / "azurite", self.folder / "azurite.log")
         self._bus: Child | None = None
@@ -146,8 +148,12 @@ class World:
             self._lock = None
 
     def _spawn_bus(self, port: str, status_port: str) -> Child:
-        config = str(REPOSITORY / "local" / "Config.json")
-        return self._spawn("servicebus", "--config", config, "--port", port, "--status-port", status_port)
+        usual = (REPOSITORY / "local" / "Config.json").read_text(encoding="utf-8")
+        config = self.folder / "queues.json"
+        config.write_text(
+            usual.replace('"MaxDeliveryCount": 10', f'"MaxDeliveryCount": {self._deliveries}'), encoding="utf-8"
+        )
+        return self._spawn("servicebus", "--config", str(config), "--port", port, "--status-port", status_port)
 
     def _spawn(self, name: str, *options: str) -> Child:
         # For the host alone; aiohttp decides whom to trust when it is imported, before any setting is read.

@@ -32,7 +32,11 @@ class Role(StrEnum):
 
 
 class By(StrEnum):
-    """Who made it so: a sync, somebody in Microsoft 365, or somebody before what is on record; or nobody ever did."""
+    """Who made it so: a sync; somebody in Microsoft 365; nobody on record; or nobody ever did.
+
+    UNRECORDED: a sync found them there already, put there by hand or by a sync that was cut off before it had Graph's
+    answer; or it was longer ago than the history is kept.
+    """
 
     SYNC = "sync"
     HAND = "hand"
@@ -157,10 +161,12 @@ def explain(
     outlook = _Outlook(record, there, planned)
     person = subject.account
     life = _this_life(history)
-    complete = bool(life) and life[0].created
+    actual = record.actual if life and life[0].created else None
     events = tuple(event for delta in life for event in _events(person, delta))
-    member = _standing(Role.MEMBER, person in there.members, events, complete, *outlook.membership(person))
-    owner = _standing(Role.OWNER, person in there.owners, events, complete, *outlook.ownership(person))
+    strange = actual is not None and person not in (actual.members or frozenset())
+    member = _standing(Role.MEMBER, person in there.members, events, strange, *outlook.membership(person))
+    strange = actual is not None and person not in actual.owners
+    owner = _standing(Role.OWNER, person in there.owners, events, strange, *outlook.ownership(person))
     wanted = outlook.rules.reasons.get(person) if outlook.rules else None
     lines = [_role_line(Role.MEMBER, member)]
     if owner.there or owner.event or owner.next is not Next.STAYS:
@@ -203,15 +209,16 @@ def _events(person: str, delta: AppliedDelta) -> Iterable[PersonEvent]:
 
 
 def _standing(
-    role: Role, there: bool, events: Iterable[PersonEvent], complete: bool, next_: Next, next_why: str
+    role: Role, there: bool, events: Iterable[PersonEvent], strange: bool, next_: Next, next_why: str
 ) -> Standing:
+    """`strange`: no sync has ever seen them there, as far as the whole life of the class is on record."""
     last = next((event for event in reversed(tuple(events)) if event.role is role), None)
     if last is not None and last.came is there:
         by = By.SYNC
     elif last is not None:
         by = By.HAND
     elif there:
-        by = By.HAND if complete else By.UNRECORDED
+        by = By.HAND if strange else By.UNRECORDED
     else:
         by = By.NOBODY
     return Standing(there, by, last, next_, next_why)
@@ -312,7 +319,7 @@ def _role_line(role: Role, standing: Standing) -> str:
             assert event is not None
             return f"not {what} by hand, in Microsoft 365: {told} it had begun on {event.at:%d %b %Y %H:%M}"
         case By.UNRECORDED, _:
-            return f"{what} since before what is on record, or by hand in Microsoft 365"
+            return f"{what}, and was when a sync came to see to it: by hand, by a sync cut off, or before the history"
     return f"not {what}, and by no sync that is on record"
 
 

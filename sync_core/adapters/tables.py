@@ -43,6 +43,11 @@ HOLDS, FAULTS = "holds", "messagefaults"
 
 _MERGE = {"mode": UpdateMode.MERGE}
 _HISTORY = "PartitionKey eq @p and RowKey ge 'h:' and RowKey lt 'h;'"
+# Every write here may be repeated: it is unconditional and says the same again, or it has an etag and is refused. The
+# client repeats no POST and no PATCH unless told so for each request (azure-core RetryPolicy, retry_on_methods).
+_REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PATCH"})}
+# Six tries more, over 50 seconds in all, of whatever fails.
+_PATIENCE: dict[str, Any] = {f"retry_{what}": 6 for what in ("total", "connect", "read", "status")}
 _TRANSACTION_ENTITIES = 100
 _TRANSACTION_BYTES = 3_500_000
 _SCHOOL_PARTITION = "school"
@@ -62,11 +67,11 @@ class TableState:
 
     @classmethod
     def from_connection_string(cls, connection_string: str) -> TableState:
-        return cls(TableServiceClient.from_connection_string(connection_string))
+        return cls(TableServiceClient.from_connection_string(connection_string, **_PATIENCE))
 
     @classmethod
     def from_endpoint(cls, endpoint: str, credential: AsyncTokenCredential) -> TableState:
-        return cls(TableServiceClient(endpoint, credential=credential))
+        return cls(TableServiceClient(endpoint, credential=credential, **_PATIENCE))
 
     async def ensure_tables(self) -> None:
         async with _faults():
@@ -164,7 +169,7 @@ class TableState:
             row = _entity(encode_key(school), class_rows.class_row_key(drift.key), columns)
             async with _faults():
                 try:
-                    await self._tables[CLASSES].update_entity(row, mode=UpdateMode.MERGE)
+                    await self._tables[CLASSES].update_entity(row, mode=UpdateMode.MERGE, **_REPEATED)
                 except ResourceNotFoundError:
                     continue
 
@@ -182,7 +187,7 @@ class TableState:
             entity_size(history)
             operations.append(("create", history))
         async with _faults():
-            results = await self._tables[CLASSES].submit_transaction(operations)
+            results = await self._tables[CLASSES].submit_transaction(operations, **_REPEATED)
         return replace(record, etag=results[0]["etag"])
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
@@ -294,7 +299,7 @@ class TableState:
         client: TableClient = self._tables[table]
         for batch in _batches(operations):
             async with _faults():
-                await client.submit_transaction(batch)
+                await client.submit_transaction(batch, **_REPEATED)
 
 
 def _entity(partition: str, row: str, columns: Entity) -> Entity:
@@ -322,7 +327,7 @@ def _batches(operations: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, 
 
 @asynccontextmanager
 async def _faults() -> AsyncIterator[None]:
-    """Failures of the wire in our words. The client has tried three times by then, over some seconds."""
+    """Failures of the wire in our words. The client has tried for 50 seconds by then."""
     try:
         yield
     except HttpResponseError as error:

@@ -19,12 +19,12 @@ from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staf
 OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("tutor"), (registration("R1", "5L", "amy", "tutor"),)
 )
-DELIVERIES = 10
+DELIVERIES = 2
 
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"))
+    world = World(tmp_path_factory.mktemp("trust"), deliveries=DELIVERIES)
     world.start()
     trust = Trust(world)
     trust.begin()

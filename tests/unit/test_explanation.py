@@ -19,7 +19,7 @@ REJECTED = RunRecord(SCHOOL.id, "now", Cause.ADMIN, NOON, RunOutcome.REJECTED, n
 
 
 def told(*history: AppliedDelta, there: bool, record: ClassRecord = RECORD) -> Explanation:
-    subject = find_subject(AMY, (), record, history, REJECTED)
+    subject = find_subject(AMY, accounts(["amy"]), record, history, REJECTED)
     assert subject
     people = People(members=entra_ids(["amy"]) if there else frozenset())
     return explain(subject, record, history, people, REJECTED, NOON)
@@ -31,14 +31,20 @@ def test_who_made_it_so() -> None:
         ((MADE, CAME, LEFT), False, By.SYNC),
         ((MADE, CAME, LEFT), True, By.HAND),
         ((MADE, CAME), False, By.HAND),
-        ((MADE,), True, By.HAND),
+        ((MADE,), True, By.UNRECORDED),
         ((), True, By.UNRECORDED),
         ((LEFT, CAME), True, By.SYNC),
         ((MADE,), False, By.NOBODY),
-        ((MADE, CAME, MADE), True, By.HAND),
+        ((MADE, CAME, MADE), True, By.UNRECORDED),
         ((MADE, CAME, MADE), False, By.NOBODY),
     ):
         assert told(*history, there=there).member.by is by, (history, there)
+
+
+def test_whom_no_sync_has_seen_there_came_by_hand() -> None:
+    record = synced(desired("K1", ["ben"]))
+    assert told(MADE, there=True, record=record).member.by is By.HAND
+    assert told(there=True, record=record).member.by is By.UNRECORDED
 
 
 def test_the_whole_history_of_the_person_is_told_also_of_a_former_life() -> None:
