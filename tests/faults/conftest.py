@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -127,7 +129,13 @@ class Afflicted:
 
 @pytest.fixture(scope="module")
 def afflicted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Afflicted]:
-    world = World(tmp_path_factory.mktemp("world"))
+    with afflicted_world(tmp_path_factory.mktemp("world")) as found:
+        yield found
+
+
+@contextmanager
+def afflicted_world(folder: Path) -> Iterator[Afflicted]:
+    world = World(folder)
     addresses = world.start()
     with Gates() as gates:
         azurite = re.search(r"TableEndpoint=(http://[^/]+)", addresses.tables)
@@ -145,8 +153,10 @@ def afflicted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Afflicted]:
         afflicted.trust.join(OAK, admin_owners=[ADMIN], limits=LIMITS, departed_owners="revoke")
         afflicted.night()
         assert afflicted.wrong() == []
-        yield afflicted
-        world.stop()
+        try:
+            yield afflicted
+        finally:
+            world.stop()
 
 
 @pytest.fixture
