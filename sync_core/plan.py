@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sync_core.events import (
     LISTED_PEOPLE,
@@ -30,13 +30,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ClassDiff:
-    """What makes one class what is wanted: people are Entra ids. `read` says that Graph is asked first who is in it."""
+    """What makes one class what is wanted: people are Entra ids.
+
+    `read` says that Graph is asked first who is in it; `recalled`, that other people were wanted until now than are
+    wanted and there: a change to them may be at work at this moment.
+    """
 
     key: str
     name: str
     create: bool = False
     delete: bool = False
     read: bool = False
+    recalled: bool = False
     owners_granted: frozenset[str] = frozenset()
     owners_revoked: frozenset[str] = frozenset()
     members_added: frozenset[str] = frozenset()
@@ -45,7 +50,7 @@ class ClassDiff:
     @property
     def empty(self) -> bool:
         people = self.owners_granted or self.owners_revoked or self.members_added or self.members_removed
-        return not (people or self.create or self.delete or self.read)
+        return not (people or self.create or self.delete or self.read or self.recalled)
 
     def changes(self, origin: Origin) -> list[Change]:
         """The messages of it, in the order in which they must be taken: the class before its owners before the rest."""
@@ -57,9 +62,9 @@ class ClassDiff:
             changes.append(CreateClass(*where))
         if self.owners_granted:
             changes.append(GrantOwners(*where, owners=_listed(self.owners_granted)))
-        if self.owners_revoked:
+        if self.owners_revoked or self.recalled:
             changes.append(RevokeOwners(*where, owners=_listed(self.owners_revoked)))
-        if self.owners_revoked or self.members_added or self.members_removed or self.read:
+        if self.owners_revoked or self.members_added or self.members_removed or self.read or self.recalled:
             added, removed = _listed(self.members_added), _listed(self.members_removed)
             changes.append(ChangeMembers(*where, added=added, removed=removed))
         return changes
@@ -128,7 +133,7 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
 def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
     actual = record.actual if record and not record.gone else None
     members = (actual.members if actual else None) or frozenset()
-    return ClassDiff(
+    diff = ClassDiff(
         desired.key,
         _name(desired, record),
         create=actual is None,
@@ -138,6 +143,9 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
         members_added=desired.members - members,
         members_removed=members - desired.members,
     )
+    known = (record.desired.members, record.desired.owners) if record and actual else None
+    recalled = diff.empty and known is not None and known != (desired.members, desired.owners)
+    return replace(diff, recalled=recalled)
 
 
 def _name(desired: DesiredClass, record: ClassRecord | None) -> str:

@@ -89,7 +89,8 @@ def _class_lines(diff: ClassDiff) -> Iterable[str]:
     )
     counts = ", ".join(f"{role} {sign}{len(ids)}" for role, sign, ids in people if ids)
     read = "what somebody changed in Microsoft 365 is put right" if diff.read else ""
-    told = "; ".join(filter(None, (counts, read)))
+    recalled = "a change that may be under way is called back" if diff.recalled else ""
+    told = "; ".join(filter(None, (counts, read, recalled)))
     yield f"{'+' if diff.create else '~'} {diff.key} ({diff.name}): {told or 'nobody in it yet'}"
     if not diff.create:
         yield from (f"    {sign} {role[:-1]} {id_}" for role, sign, ids in people for id_ in sorted(ids))

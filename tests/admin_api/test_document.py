@@ -16,8 +16,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from local.school.data import SchoolData
-from local.world import World
-from tests.flow.trust import Trust, pupils, staff, teaching
+from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
 
 OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("main"), (teaching("T1", "Art", "amy", "main"),)
@@ -41,13 +40,10 @@ CHECKS = (
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("document"))
-    world.start()
-    trust = Trust(world)
-    trust.join(OAK)
-    trust.night()
-    yield trust
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("document")) as trust:
+        trust.join(OAK)
+        trust.night()
+        yield trust
 
 
 @pytest.fixture(scope="module")

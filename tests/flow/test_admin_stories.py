@@ -13,9 +13,9 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from local.world import USERS, World
+from local.world import USERS
 from sync_core.events import SYNC_REQUESTS, Action, ActOnClass, encode
-from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, teaching, upn
+from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, teaching, trust_in, upn
 
 OAK = SchoolData(
     "OAK",
@@ -33,12 +33,9 @@ ACCESS = [HEAD, STAFF_ROOM]
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"))
-    world.start()
-    trust = Trust(world)
-    trust.begin()
-    yield trust
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+        trust.begin()
+        yield trust
 
 
 def groups(trust: Trust, user: str = "admin") -> dict[str, dict[str, object]]:

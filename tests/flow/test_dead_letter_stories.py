@@ -12,9 +12,8 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.nightly import count
 from local.school.data import SchoolData
-from local.world import World
 from sync_core.events import CLASS_CHANGES
-from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff
+from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, trust_in
 
 OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("tutor"), (registration("R1", "5L", "amy", "tutor"),)
@@ -24,14 +23,11 @@ DELIVERIES = 2
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"), deliveries=DELIVERIES)
-    world.start()
-    trust = Trust(world)
-    trust.begin()
-    trust.join(OAK, types=["registration"], access=[HEAD, STAFF_ROOM])
-    trust.night()
-    yield trust
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("trust"), deliveries=DELIVERIES) as trust:
+        trust.begin()
+        trust.join(OAK, types=["registration"], access=[HEAD, STAFF_ROOM])
+        trust.night()
+        yield trust
 
 
 def graph_fails(trust: Trust, path: str, times: int) -> None:

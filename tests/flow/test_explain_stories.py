@@ -10,10 +10,9 @@ import httpx
 import pytest
 
 from local.school.data import SchoolData
-from local.world import World
 from sync_core.explanation import By, Next
 from sync_core.model import Rule
-from tests.flow.trust import Trust, pupils, registration, staff, teaching, upn
+from tests.flow.trust import Trust, pupils, registration, staff, teaching, trust_in, upn
 
 CLASS = "amy ben cleo dan eve fay gus hal ida jon"
 FIR = SchoolData(
@@ -35,15 +34,12 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"))
-    world.start()
-    trust = Trust(world)
-    trust.begin()
-    trust.join(FIR, **SETTINGS)
-    trust.account("nil", userPrincipalName=upn("no.longer.nil"))
-    trust.night()
-    yield trust
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+        trust.begin()
+        trust.join(FIR, **SETTINGS)
+        trust.account("nil", userPrincipalName=upn("no.longer.nil"))
+        trust.night()
+        yield trust
 
 
 def explained(trust: Trust, person: str, key: str = ART) -> dict[str, Any]:

@@ -15,9 +15,8 @@ import pytest
 
 from local.school.data import SchoolData, SchoolGroup
 from local.school.generate import generate
-from local.world import World
 from sync_core.model import HoldKind, RunOutcome
-from tests.flow.trust import Trust
+from tests.flow.trust import Trust, trust_in
 
 # A user name with a domain, as MIS exports of schools with a trust's own domain have it.
 DOMAIN = "school.onmicrosoft.com"
@@ -34,16 +33,13 @@ SETS = [group for group in SCHOOL.groups if not group.homeroom]
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"))
-    world.start()
-    trust = Trust(world)
-    people = (*SCHOOL.pupils, *SCHOOL.staff)
-    trust.accounts(person.email.partition("@")[0] for person in people)
-    trust.schools[ID] = SCHOOL
-    trust.save(ID)
-    trust.night()
-    yield trust
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+        people = (*SCHOOL.pupils, *SCHOOL.staff)
+        trust.accounts(person.email.partition("@")[0] for person in people)
+        trust.schools[ID] = SCHOOL
+        trust.save(ID)
+        trust.night()
+        yield trust
 
 
 @pytest.fixture(autouse=True)

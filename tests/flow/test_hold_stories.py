@@ -11,10 +11,9 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from local.world import World
 from sync_core.events import SYNC_REQUESTS, DecideHold, Decision, encode
 from sync_core.model import HoldKind, HoldStatus, RunOutcome
-from tests.flow.trust import Trust, pupils, registration, staff, teaching
+from tests.flow.trust import Trust, pupils, registration, staff, teaching, trust_in
 
 EVERYBODY = "amy ben cleo dan eve fay gus hal ida jon kit lea"
 HALF = "amy ben cleo dan eve fay"
@@ -33,13 +32,10 @@ ART, ART_MAIL, FORM_MAIL = "2026.teaching.T1", "Art.class.1234567.2026", "5L.cla
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"))
-    world.start()
-    trust = Trust(world)
-    trust.join(OAK)
-    trust.night()
-    yield trust
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+        trust.join(OAK)
+        trust.night()
+        yield trust
 
 
 def now_in(trust: Trust, *, art: str = EVERYBODY, form: str = HALF) -> None:

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from local.school.data import SchoolData
-from local.world import World
-from tests.flow.trust import DOMAIN, Trust, pupils, registration, staff, teaching, upn
+from tests.flow.trust import DOMAIN, Trust, pupils, registration, staff, teaching, trust_in, upn
 
 OAK = SchoolData(
     "OAK",
@@ -36,13 +35,10 @@ SETTINGS: dict[str, Any] = {"admin_owners": [upn("boss")]}
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"))
-    world.start()
-    trust = Trust(world)
-    trust.begin()
-    trust.accounts(["boss", "helper"])
-    yield trust
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+        trust.begin()
+        trust.accounts(["boss", "helper"])
+        yield trust
 
 
 def change(trust: Trust, group: str, **what: Any) -> None:

@@ -9,10 +9,9 @@ import httpx
 import pytest
 
 from local.school.data import SchoolData
-from local.world import World
 from sync_core.adapters.tables import TableState
 from sync_core.events import SYNC_REQUESTS
-from tests.flow.trust import Trust, pupils, staff, teaching, upn
+from tests.flow.trust import Trust, pupils, staff, teaching, trust_in, upn
 
 ELSEWHERE, NOWHERE = "d0000000-0000-4000-8000-000000000002", "d0000000-0000-4000-8000-000000000003"
 
@@ -24,10 +23,8 @@ def school(id_: str, dfe_code: str, pupil: str) -> SchoolData:
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"))
-    world.start()
-    yield Trust(world)
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+        yield trust
 
 
 def classes(trust: Trust, tenant: str) -> dict[str, list[str]]:

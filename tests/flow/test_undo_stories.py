@@ -11,11 +11,10 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from local.world import World
 from sync_core.admin_api.bodies import ClassState
 from sync_core.events import SYNC_REQUESTS, UndoRun, encode
 from sync_core.model import HoldKind, RunOutcome
-from tests.flow.trust import Trust, pupils, registration, staff, teaching, upn
+from tests.flow.trust import Trust, pupils, registration, staff, teaching, trust_in, upn
 
 CLASS = "amy ben cleo dan eve fay gus hal ida jon"
 OTHERS = "kit lea max nia oli pam"
@@ -38,13 +37,10 @@ BEFORE, AFTER = f"{CLASS} main", "amy ben cleo dan eve fay gus hal kit main seco
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    world = World(tmp_path_factory.mktemp("trust"))
-    world.start()
-    trust = Trust(world)
-    trust.join(ELM, limits=NO_SCHOOL_LIMITS, **SETTINGS)
-    trust.night()
-    yield trust
-    world.stop()
+    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+        trust.join(ELM, limits=NO_SCHOOL_LIMITS, **SETTINGS)
+        trust.night()
+        yield trust
 
 
 def now_in(trust: Trust, art: str, teachers: str = "main", *more: Any) -> None:

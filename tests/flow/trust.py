@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -160,3 +162,14 @@ class Trust:
 
     def writes(self) -> int:
         return int(httpx.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
+
+
+@contextmanager
+def trust_in(folder: Path, deliveries: int = 10) -> Iterator[Trust]:
+    """A trust in a world of its own, which ends with it."""
+    world = World(folder, deliveries)
+    world.start()
+    try:
+        yield Trust(world)
+    finally:
+        world.stop()

@@ -50,6 +50,17 @@ def test_members_that_differ_are_sent_with_their_delta() -> None:
     assert plan.changed == ("K1",)
 
 
+def test_a_change_that_may_be_at_work_is_called_back() -> None:
+    """The MIS said something else for a while: what is there is what is wanted, but an apply may be on its way."""
+    elsewhere = replace(synced(K1), desired=desired("K1", ["amy", "cleo"], ["main"]))
+    plan = make_plan([K1], [], {"K1": elsewhere})
+    assert plan.writes == (K1,)
+    assert plan.changes(ORIGIN) == (RevokeOwners(*WHERE), ChangeMembers(*WHERE))
+    assert plan.changed == ("K1",)
+    renamed = replace(synced(K1), desired=replace(K1, description="else"))
+    assert make_plan([K1], [], {"K1": renamed}).changes(ORIGIN) == ()
+
+
 def test_what_got_lost_earlier_is_sent_again_without_a_write() -> None:
     record = synced(desired("K1", ["amy"]))
     assert record.actual is not None
