@@ -10,8 +10,11 @@ import pytest
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The faults that were injected and survived: each test of tests/faults records its own."""
     faults: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("passed", []):
-        faults.update({name: int(times) for name, times in report.user_properties if name.startswith("fault: ")})
+    passed = {report.nodeid for report in terminalreporter.stats.get("passed", [])}
+    # What a fixture says at its end is on the report of the teardown, which is listed under no name.
+    for report in terminalreporter.stats.get("", []):
+        if report.when == "teardown" and report.nodeid in passed:
+            faults.update({name: int(times) for name, times in report.user_properties if name.startswith("fault: ")})
     if faults:
         terminalreporter.write_line(f"faults injected and survived: {sum(faults.values())}")
         for name, times in sorted(faults.items()):

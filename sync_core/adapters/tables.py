@@ -76,7 +76,7 @@ class TableState:
     async def ensure_tables(self) -> None:
         async with _faults():
             for name in self._tables:
-                await self._service.create_table_if_not_exists(name)
+                await self._service.create_table_if_not_exists(name, **_REPEATED)
 
     async def close(self) -> None:
         for table in self._tables.values():

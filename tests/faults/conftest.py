@@ -79,6 +79,12 @@ class Afflicted:
         drain(self.trust.addresses, self.begin())
         self.gates.set(no_rule)
 
+    def over(self, before: Counts) -> bool:
+        """Whether the night that began then has nothing left to do."""
+        queues = count(self.trust.addresses).queues
+        left = [queue["active"] + queue["locked"] + queue["scheduled"] for queue in queues.values()]
+        return queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"] and not any(left)
+
     def revive(self, before: Counts) -> None:
         """Start the host anew after its death, when its locks have expired, and wait for the end of its night.
 

@@ -22,7 +22,6 @@ import httpx
 from local.expectation import ByHand
 from local.nightly import count, drain
 from local.school.data import SchoolGroup
-from sync_core.events import SYNC_REQUESTS
 from tests.faults.conftest import PUPILS, SCHOOL, Afflicted, afflicted_world
 from tests.faults.gates import Call, Deed, no_rule
 from tests.flow.trust import teaching, upn
@@ -155,7 +154,7 @@ class Soak:
         dead = threading.Event()
         self.afflicted.gates.set(self._troubles(dead))
         before = self.afflicted.begin()
-        while not dead.is_set() and not self._over(before.queues[SYNC_REQUESTS]["sent"]):
+        while not dead.is_set() and not self.afflicted.over(before):
             time.sleep(0.05)
         if dead.is_set():
             self.afflicted.revive(before)
@@ -212,11 +211,6 @@ class Soak:
             return replace(deed, kind=f"{call.server}: {deed.kind}")
 
         return rule
-
-    def _over(self, sent: int) -> bool:
-        queues = count(self.afflicted.trust.addresses).queues
-        left = [queue["active"] + queue["locked"] + queue["scheduled"] for queue in queues.values()]
-        return queues[SYNC_REQUESTS]["sent"] > sent and not any(left)
 
     def _group(self) -> SchoolGroup:
         return self.random.choice(self.afflicted.school.groups)

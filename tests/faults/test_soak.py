@@ -14,6 +14,6 @@ pytestmark = pytest.mark.usefixtures("tell")
 
 def test_random_operations_end_as_expected(afflicted: Afflicted) -> None:
     soak = Soak(afflicted, random.Random(1))
-    soak.run(600)
-    assert soak.done["comparison"] == 4
-    assert soak.done["night"] == 10
+    soak.run(360)
+    assert soak.done["comparison"] == 3
+    assert soak.done["night"] == 6

@@ -23,7 +23,7 @@ def school(id_: str, dfe_code: str, pupil: str) -> SchoolData:
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+    with trust_in(tmp_path_factory.mktemp("trust"), deliveries=2) as trust:
         yield trust
 
 
