@@ -9,7 +9,7 @@ import azure.functions as func
 
 from sync_core import telemetry
 from sync_core.admin_api.entrance import AdminApi
-from sync_core.errors import Malformed, SyncError, Transient
+from sync_core.errors import Malformed, SyncError, Transient, seconds_before_redelivery
 from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, decode_change, decode_request
 from sync_core.ports import MessageFault
 from sync_core.wiring import App, LazyApp
@@ -85,7 +85,7 @@ async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator[A
         telemetry.message_failed(fault, error)
         await sync.state.write_message_fault(fault)
         if not isinstance(error, Malformed):
-            await sync.pause_after(fault.deliveries)
+            await sync.clock.sleep(seconds_before_redelivery(fault.deliveries))
         raise error from None
 
 

@@ -99,3 +99,12 @@ class Refused:
 
 
 Outcome = Applied | AlreadySo | Refused
+
+
+def seconds_before_redelivery(deliveries: int) -> float:
+    """How long a message that failed is held after so many deliveries, for the queue delivers it again at once.
+
+    Ten deliveries outlast an outage of five minutes; each pause is much shorter than the five minutes for which a
+    message's lock is renewed (host.json, maxAutoLockRenewalDuration).
+    """
+    return min(2.0**deliveries, 60.0)

@@ -265,7 +265,7 @@ class _Outlook:
             return Next.COMES, ""
         if there and not wanted:
             if not granted:
-                return Next.STAYS, "an owner whom somebody made by hand stays"
+                return Next.STAYS, "an owner stays whom somebody made by hand, or whose grant was never confirmed"
             if self._final.revoke:
                 return Next.GOES, ""
             if self.rules and self.rules.revoke:

@@ -29,8 +29,6 @@ from sync_core.refresh import refresh_tenant
 from sync_core.settings import Settings, parse_settings
 from sync_core.sync import sync_school
 
-_LONGEST_PAUSE = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class App:
@@ -53,14 +51,6 @@ class App:
         run = self.new_run()
         tenants = sorted({school.tenant for school in await self.state.schools()})
         await self.outbox.send_requests([RefreshTenant(tenant, run, Cause.NIGHTLY) for tenant in tenants])
-
-    async def pause_after(self, deliveries: int) -> None:
-        """Before a message that failed is given back: the queue delivers it again at once.
-
-        Doubles with each delivery, so that ten of them outlast an outage of five minutes; every pause is much shorter
-        than the time for which a message's lock is renewed.
-        """
-        await self.clock.sleep(min(2.0**deliveries, _LONGEST_PAUSE))
 
     async def handle_request(self, request: Request) -> None:
         match request:

@@ -61,6 +61,24 @@ def test_each_write_of_a_night_fails_once(afflicted: Afflicted, deed: Deed) -> N
     assert afflicted.settled() == []
 
 
+def test_an_outage_of_some_seconds_is_outlasted(afflicted: Afflicted) -> None:
+    """Of a kind that the client does not wait out: a message must not use up its deliveries within a moment."""
+    afflicted.new_class()
+    began: list[float] = []
+
+    def rule(call: Call) -> Deed | None:
+        if not _reads_a_row(call):
+            return None
+        began.append(time.monotonic())
+        if began[-1] - began[0] > 5:
+            return None
+        return Deed("tables: refused for five seconds", work=False, status=409)
+
+    afflicted.night(rule)
+    assert len(began) > 2
+    assert afflicted.settled() == []
+
+
 @pytest.mark.parametrize("times", [1, 2, 3, 5])
 def test_a_row_changes_under_the_write(afflicted: Afflicted, times: int) -> None:
     """A conflict of etags, as often in one night: somebody else has written the row a moment before."""

@@ -147,7 +147,7 @@ def test_09_an_owner_by_hand_stays_and_so_does_the_membership(trust: Trust) -> N
     answer = explained(trust, upn("tutor"))
     for role in ("member", "owner"):
         assert (answer[role]["there"], answer[role]["by"], answer[role]["next"]) == (True, By.HAND, Next.STAYS)
-    why = "an owner whom somebody made by hand stays"
+    why = "an owner stays whom somebody made by hand, or whose grant was never confirmed"
     assert answer["lines"][-1] == f"the next sync leaves it as it is; {why}"
     trust.night()
     assert "tutor" in trust.made(ART_MAIL)["owners"]
