@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from sync_core.model import (
-    Account,
-    AccountProperty,
     AppliedDelta,
     ClassRecord,
     DesiredClass,
@@ -19,7 +17,7 @@ from sync_core.model import (
     RunOutcome,
     RunRecord,
 )
-from sync_core.sync import SchoolPlan
+from sync_core.sync import SchoolPlan, hold_words
 
 _OF_THE_MIS = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
 
@@ -119,15 +117,18 @@ class Explanation:
 
 def find_subject(
     asked: str,
-    accounts: Iterable[Account],
+    by_upn: Mapping[str, str],
     record: ClassRecord,
     history: Iterable[AppliedDelta],
     planned: SchoolPlan | RunRecord,
 ) -> Subject | None:
-    """By Entra id, MIS person id or user principal name; None for somebody of whom nothing is known."""
+    """By Entra id, MIS person id or user principal name; None for somebody of whom nothing is known.
+
+    `by_upn` are the Entra ids of the tenant's accounts.
+    """
     ruled = planned.ruled if isinstance(planned, SchoolPlan) else None
     groups = ruled.groups.values() if ruled else ()
-    met = set(record.desired.members)
+    met = record.desired.members | set(by_upn.values())
     reasons: dict[str, Reason] = {}
     for delta in history:
         met |= delta.members_added | delta.members_removed | delta.owners_granted | delta.owners_revoked
@@ -135,10 +136,6 @@ def find_subject(
     reasons |= record.desired.reasons
     persons = {account: reason.record for account, reason in reasons.items() if reason.rule in _OF_THE_MIS}
     persons |= {account: person for person, account in ruled.matched.items()} if ruled else {}
-    by_upn: dict[str, str] = {}
-    for account in accounts:
-        met.add(account.id)
-        by_upn[account.values.get(AccountProperty.UPN, "")] = account.id
     for account_id in (by_upn.get(asked.lower()), asked, asked.lower()):
         if account_id in met:
             return Subject(account_id, persons.get(account_id, ""))
@@ -293,9 +290,7 @@ class _Outlook:
 
     def _holds(self) -> str:
         holds = self._planned.open_holds if isinstance(self._planned, SchoolPlan) else []
-        return "; ".join(
-            f"hold {hold.digest}: {hold.what} — {hold.remedy}" for hold in holds if self._record.key in hold.classes
-        )
+        return "; ".join(hold_words(hold) for hold in holds if self._record.key in hold.classes)
 
 
 # --- in words

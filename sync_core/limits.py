@@ -169,7 +169,7 @@ class _Restraint:
         return desired
 
     def as_held_already(self, desired: DesiredClass) -> DesiredClass:
-        standing = (hold for hold in self._past.holds if hold.status is not HoldStatus.APPROVED)
+        standing = (hold for hold in self._past.holds if not hold.approved)
         covered = any(desired.key in hold.classes for hold in standing)
         return self._kept(desired) if covered and self._lost(desired) else desired
 

@@ -25,6 +25,11 @@ class Matched:
     candidates: Mapping[str, frozenset[str]]
 
 
+def accounts_by_upn(accounts: Iterable[Account]) -> dict[str, str]:
+    """Entra ids by user principal name, in lower case; an account without one is left out."""
+    return {upn: account.id for account in accounts if (upn := account.values.get(AccountProperty.UPN))}
+
+
 def takes_domain(account_property: AccountProperty) -> bool:
     """Whether values of this property are addresses, to which a MIS value without a domain has to be completed."""
     return account_property in _ADDRESSES

@@ -121,6 +121,10 @@ class Hold:
     at: datetime
     status: HoldStatus = HoldStatus.OPEN
 
+    @property
+    def approved(self) -> bool:
+        return self.status is HoldStatus.APPROVED
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -42,11 +42,10 @@ async def refresh_tenant(
             await outbox.send_changes(drift_changes(drifts, left_alone, origin))
     await state.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
 
-    for school in schools:
-        await state.forget_history(school.school, clock.now() - history)
-
     working = [school for school in schools if school.enabled]
     for place, school in enumerate(working):
         at = clock.now() + window * place / len(working) if window else None
         await outbox.send_requests([SyncSchool(school.school, request.run, request.cause)], at)
+    for school in schools:
+        await state.forget_history(school.school, clock.now() - history)
     return len(working)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 from sync_core.choices import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.class_keys import class_keys
-from sync_core.matching import Matched, match_people
+from sync_core.matching import Matched, accounts_by_upn, match_people
 from sync_core.model import (
     Account,
-    AccountProperty,
     ClassName,
     ClassRecord,
     ClassRequest,
@@ -29,11 +28,13 @@ class RuledSchool:
     """The classes that a school should have, and what could not be followed: MIS person ids, no names.
 
     `ended` are the classes whose group is not in the MIS any more: each as it was, and marked. `groups` are all that
-    can have a class, by its key; `matched` the Entra ids by MIS person id of those of whom it is certain.
+    can have a class, by its key; `matched` the Entra ids by MIS person id of those of whom it is certain; `by_upn` the
+    Entra ids of all accounts by user principal name.
     """
 
     groups: Mapping[str, MisGroup]
     matched: Mapping[str, str]
+    by_upn: Mapping[str, str]
     classes: tuple[DesiredClass, ...]
     ended: tuple[DesiredClass, ...]
     people_without_account: tuple[str, ...]
@@ -80,6 +81,7 @@ def desired_classes(
     return RuledSchool(
         everything,
         {**people.staff.ids, **people.students.ids},
+        people.by_upn,
         classes,
         tuple(vanished),
         tuple(sorted(met & people.missing)),
@@ -107,8 +109,8 @@ class _People:
         self._settings = settings
         self.students = match_people([snapshot.people[id_] for id_ in taught], settings.students, accounts)
         self.staff = match_people([snapshot.people[id_] for id_ in teaching], settings.staff, accounts)
-        upns = {account.values.get(AccountProperty.UPN): account.id for account in accounts}
-        admins = {upn: upns.get(upn.lower()) for upn in settings.admin_owners}
+        self.by_upn = accounts_by_upn(accounts)
+        admins = {upn: self.by_upn.get(upn.lower()) for upn in settings.admin_owners}
         self.admins = frozenset(id_ for id_ in admins.values() if id_)
         self.all_admins = None not in admins.values()
         self.known_ids = frozenset(account.id for account in accounts)

@@ -8,14 +8,13 @@ from datetime import date, timedelta
 
 from sync_core.choices import SchoolSettings
 from sync_core.errors import SnapshotRejected
-from sync_core.events import SyncSchool
+from sync_core.events import Cause, SyncSchool
 from sync_core.limits import Past, check_snapshot, figures_of, restrain
 from sync_core.model import (
     ClassRecord,
     ClassRequest,
     DesiredClass,
     Hold,
-    HoldStatus,
     Pin,
     Reason,
     Rule,
@@ -28,6 +27,7 @@ from sync_core.ports import Clock, MisSource, Outbox, SchoolReader, StateStore
 from sync_core.rules import RuledSchool, desired_classes
 
 _WEEK = timedelta(days=7)
+_NO_RUN = "preview"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class SchoolPlan:
     @property
     def open_holds(self) -> list[Hold]:
         """All but what an admin approved."""
-        return [hold for hold in self.holds if hold.status is not HoldStatus.APPROVED]
+        return [hold for hold in self.holds if not hold.approved]
 
 
 async def sync_school(
@@ -135,6 +135,11 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
     return replace(planned, run=run, ruled=ruled, figures=figures if scope is None else None)
 
 
+async def plan_now(school: str, mis: MisSource, state: SchoolReader, clock: Clock) -> SchoolPlan | RunRecord:
+    """What a sync of the whole school would do now, to be looked at and never carried out."""
+    return await plan_school(SyncSchool(school, _NO_RUN, Cause.ADMIN), mis, state, clock)
+
+
 async def restrained_plan(
     wanted: Iterable[DesiredClass],
     ended: Iterable[DesiredClass],
@@ -154,7 +159,7 @@ async def restrained_plan(
     past = Past(sum(run.removals for run in week), last.groups if last else None, await state.holds(origin.school))
     restrained = restrain(wanted, records, settings.limits, past, origin.run, now, whole=whole)
     plan = make_plan(restrained.classes, ended, records)
-    held = [hold for hold in restrained.holds if hold.status is not HoldStatus.APPROVED]
+    held = [hold for hold in restrained.holds if not hold.approved]
     run = RunRecord(
         school=origin.school,
         run=origin.run,
@@ -199,7 +204,11 @@ def _pinned(known: DesiredClass, pin: Pin) -> DesiredClass:
 
 def hold_note(hold: Hold) -> str:
     """A hold as a run tells of it."""
-    return f"{hold.status} hold {hold.digest}: {hold.what} — {hold.remedy}"
+    return f"{hold.status} {hold_words(hold)}"
+
+
+def hold_words(hold: Hold) -> str:
+    return f"hold {hold.digest}: {hold.what} — {hold.remedy}"
 
 
 def _unplanned(request: SyncSchool, clock: Clock, outcome: RunOutcome, *notes: str) -> RunRecord:

@@ -43,8 +43,9 @@ HOLDS, FAULTS = "holds", "messagefaults"
 
 _MERGE = {"mode": UpdateMode.MERGE}
 _HISTORY = "PartitionKey eq @p and RowKey ge 'h:' and RowKey lt 'h;'"
-# Every write here may be repeated: it is unconditional and says the same again, or it has an etag and is refused. The
-# client repeats no POST and no PATCH unless told so for each request (azure-core RetryPolicy, retry_on_methods).
+# Every write here may be repeated: it is unconditional and says the same again, or it is refused, having an etag or
+# nothing left to delete, and whoever wrote looks again. The client repeats no POST and no PATCH unless told so for each
+# request (azure-core RetryPolicy, retry_on_methods).
 _REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PATCH"})}
 # Six tries more, over 50 seconds in all, of whatever fails.
 _PATIENCE: dict[str, Any] = {f"retry_{what}": 6 for what in ("total", "connect", "read", "status")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sync_core.choices import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.events import ActOnClass, DecideHold, SyncSchool, UndoRun
-from sync_core.model import RunOutcome, RunRecord
+from sync_core.model import ClassRecord, RunOutcome, RunRecord
 from sync_core.ports import Clock, Outbox, StateStore
 
 
@@ -38,6 +38,14 @@ async def existing_school(school: str, state: StateStore) -> SchoolSettings:
     if settings is None:
         raise NotFound(f"there is no school {school}", "save its settings first")
     return settings
+
+
+async def existing_class(school: str, key: str, state: StateStore) -> ClassRecord:
+    """Raises NotFound."""
+    record = await state.class_record(school, key)
+    if record is None:
+        raise NotFound(f"school {school} has no class {key}", "list the school's classes for their keys")
+    return record
 
 
 async def working_school(school: str, state: StateStore) -> SchoolSettings:

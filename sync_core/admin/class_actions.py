@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sync_core.admin.asking import Asker, ask, existing_school, working_school
+from sync_core.admin.asking import Asker, ask, existing_class, existing_school, working_school
 from sync_core.admin.school_groups import read_groups
 from sync_core.errors import Conflict, NotFound
 from sync_core.events import Action, ActOnClass, Cause, Change, DeleteClass, RestoreClass, SyncSchool
@@ -66,7 +66,7 @@ async def ask_for_class(
 async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
     """Bring one class to what the MIS says, whatever Microsoft 365 says now. Raises NotFound, Conflict."""
     await working_school(school, state)
-    record = await _class(school, key, state)
+    record = await existing_class(school, key, state)
     if record.gone:
         raise Conflict(f"class {key} is gone from Microsoft 365", "restore it, or create it anew")
     if record.desired.ended:
@@ -83,7 +83,7 @@ async def ask_for_action(
 ) -> None:
     """Delete a class, or restore a deleted one within 30 days. Raises NotFound, Conflict."""
     await existing_school(school, state)
-    if why := _hindrance(await _class(school, key, state), action):
+    if why := _hindrance(await existing_class(school, key, state), action):
         raise Conflict(*why)
     await ask(ActOnClass(school, key, action, asker.run), action, state, outbox, clock)
 
@@ -124,10 +124,3 @@ def _hindrance(record: ClassRecord, action: Action) -> tuple[str, str] | None:
     if action is Action.RESTORE and record.actual is None:
         return (f"class {record.key} was never made", "create it for its group")
     return None
-
-
-async def _class(school: str, key: str, state: StateStore) -> ClassRecord:
-    record = await state.class_record(school, key)
-    if record is None:
-        raise NotFound(f"school {school} has no class {key}", "list the school's classes for their keys")
-    return record

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from sync_core.admin.asking import existing_school
+from sync_core.admin.asking import existing_class, existing_school
 from sync_core.errors import NotFound, NotThere
-from sync_core.events import Cause, SyncSchool
 from sync_core.explanation import Explanation, People, explain, find_subject
+from sync_core.matching import accounts_by_upn
 from sync_core.model import ClassRecord
 from sync_core.ports import Clock, MisSource, StateStore, Tenant, Tenants
-from sync_core.sync import plan_school
-
-_NO_RUN = "explanation"
+from sync_core.sync import SchoolPlan, plan_now
 
 
 async def explain_person(
@@ -18,12 +16,12 @@ async def explain_person(
 ) -> Explanation:
     """`asked` is an Entra id, a MIS person id or a user principal name. Nothing is written. Raises NotFound."""
     settings = await existing_school(school, state)
-    record = await state.class_record(school, key)
-    if record is None:
-        raise NotFound(f"school {school} has no class {key}", "list the school's classes for their keys")
+    record = await existing_class(school, key, state)
     history = await state.history(school, key)
-    planned = await plan_school(SyncSchool(school, _NO_RUN, Cause.ADMIN), mis, state, clock)
-    subject = find_subject(asked, await state.accounts(settings.tenant), record, history, planned)
+    planned = await plan_now(school, mis, state, clock)
+    ruled = planned.ruled if isinstance(planned, SchoolPlan) else None
+    by_upn = ruled.by_upn if ruled else accounts_by_upn(await state.accounts(settings.tenant))
+    subject = find_subject(asked, by_upn, record, history, planned)
     if subject is None:
         raise NotFound(
             "neither the MIS nor Microsoft 365 has this person, and nobody like that was ever in the class",

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 from sync_core.admin.asking import Asker, ask, existing_school, working_school
 from sync_core.errors import Conflict, NotFound
-from sync_core.events import Cause, DecideHold, Decision, SyncSchool
+from sync_core.events import DecideHold, Decision, SyncSchool
 from sync_core.model import Hold, HoldStatus, RunOutcome, RunRecord, SnapshotFigures
 from sync_core.ports import Clock, MisSource, Outbox, SchoolReader, StateStore
 from sync_core.preview import Preview, preview_of
-from sync_core.sync import add_holds, plan_school, sync_school
+from sync_core.sync import add_holds, plan_now, plan_school, sync_school
 
-_PREVIEW = "preview"
 _SAID = {Decision.APPROVE: HoldStatus.APPROVED, Decision.REJECT: HoldStatus.REJECTED}
 
 
@@ -29,7 +28,7 @@ class PlanDiffers(Conflict):
 
 async def preview_school(school: str, mis: MisSource, state: SchoolReader, clock: Clock) -> Preview:
     """What a sync of the whole school would do now; nothing is written."""
-    return preview_of(await plan_school(SyncSchool(school, _PREVIEW, Cause.ADMIN), mis, state, clock))
+    return preview_of(await plan_now(school, mis, state, clock))
 
 
 async def ask_for_decision(

@@ -13,7 +13,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from sync_core import telemetry
-from sync_core.admin.asking import Asker
+from sync_core.admin.asking import Asker, existing_class
 from sync_core.admin.class_actions import (
     ClassWish,
     ask_for_action,
@@ -206,9 +206,7 @@ def build_api(app: App) -> FastAPI:
         summary="How a class stands, and why",
     )
     async def read_class(settings: administered, key: _Key) -> Class:
-        record = await app.state.class_record(settings.school, key)
-        if record is None:
-            raise NotFound(f"school {settings.school} has no class {key}", "list the school's classes for their keys")
+        record = await existing_class(settings.school, key, app.state)
         requests = await app.state.class_requests(settings.school)
         return class_body(record, requests.get(key), await app.state.history(settings.school, key))
 

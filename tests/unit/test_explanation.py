@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sync_core.events import Cause
 from sync_core.explanation import By, Explanation, Next, People, explain, find_subject
+from sync_core.matching import accounts_by_upn
 from sync_core.model import AppliedDelta, ClassRecord, Reason, Rule, RunOutcome, RunRecord
 from tests.builders import NOON, SCHOOL, accounts, desired, entra_id, entra_ids, synced
 
@@ -19,7 +20,7 @@ REJECTED = RunRecord(SCHOOL.id, "now", Cause.ADMIN, NOON, RunOutcome.REJECTED, n
 
 
 def told(*history: AppliedDelta, there: bool, record: ClassRecord = RECORD) -> Explanation:
-    subject = find_subject(AMY, accounts(["amy"]), record, history, REJECTED)
+    subject = find_subject(AMY, accounts_by_upn(accounts(["amy"])), record, history, REJECTED)
     assert subject
     people = People(members=entra_ids(["amy"]) if there else frozenset())
     return explain(subject, record, history, people, REJECTED, NOON)
@@ -66,7 +67,7 @@ def test_of_a_feed_that_is_not_trusted_the_row_is_followed() -> None:
 def test_a_person_is_found_by_a_reason_when_the_mis_cannot_be_asked() -> None:
     reasons = {AMY: Reason(Rule.IN_DOUBT, "p1"), entra_id("ben"): Reason(Rule.UNDONE, "run1")}
     record = replace(RECORD, desired=replace(RECORD.desired, reasons=reasons))
-    found = find_subject("p1", accounts(["amy"]), record, (), REJECTED)
+    found = find_subject("p1", accounts_by_upn(accounts(["amy"])), record, (), REJECTED)
     assert found and (found.account, found.person) == (AMY, "p1")
-    assert find_subject("run1", accounts(["amy"]), record, (), REJECTED) is None
-    assert find_subject("", accounts(["amy"]), record, (), REJECTED) is None
+    assert find_subject("run1", accounts_by_upn(accounts(["amy"])), record, (), REJECTED) is None
+    assert find_subject("", accounts_by_upn(accounts(["amy"])), record, (), REJECTED) is None
