@@ -97,6 +97,16 @@ class Counts:
     queues: Mapping[str, Mapping[str, int]]
     graph: Mapping[str, int]
 
+    @property
+    def left(self) -> dict[str, int]:
+        """Messages that are still to be done with, by queue."""
+        return {name: queue["active"] + queue["locked"] + queue["scheduled"] for name, queue in self.queues.items()}
+
+    def over_since(self, before: Counts) -> bool:
+        """Whether a request has come since `before`, and nothing is left to do."""
+        came = self.queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"]
+        return came and not any(self.left.values())
+
 
 Progress = Callable[[int, int], None]
 """Told of the changes settled and sent so far."""
@@ -204,14 +214,12 @@ def drain(addresses: Addresses, before: Counts, progress: Progress = lambda sett
         now = count(addresses)
         changes, earlier = now.queues[CLASS_CHANGES], before.queues[CLASS_CHANGES]
         progress(changes["completed"] - earlier["completed"], changes["sent"] - earlier["sent"])
-        came = now.queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"]
-        left = {name: queue["active"] + queue["locked"] + queue["scheduled"] for name, queue in now.queues.items()}
-        if came and not any(left.values()):
+        if now.over_since(before):
             return now
         if now != last:
             last, changed_at = now, time.monotonic()
         elif time.monotonic() - changed_at > STUCK_AFTER:
-            raise Stuck(f"nothing has moved for {STUCK_AFTER:.0f} seconds; still queued: {left}")
+            raise Stuck(f"nothing has moved for {STUCK_AFTER:.0f} seconds; still queued: {now.left}")
         time.sleep(_POLL)
 
 

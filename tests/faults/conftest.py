@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,16 @@ OAK = SchoolData(
     (teaching("T0", "Art", "p0 p1 p2 p3", "main"),),
 )
 LIMITS = {"school_loss": 1, "week_loss": 1, "class_loss": 1, "turnover": 1, "new_classes": 1000}
+ANSWERS = {
+    "throttled": Deed("429 with Retry-After", work=False, status=429, headers={"Retry-After": "1"}),
+    "throttled silently": Deed("429 without Retry-After", work=False, status=429),
+    "broken": Deed("500", work=False, status=500),
+    "unavailable": Deed("503", work=False, status=503),
+    "reset": Deed("connection reset before the work", work=False, status=0),
+    "lost": Deed("connection reset after the work", status=0),
+    "timed out": Deed("504 after the work", status=504),
+}
+"""What a server or the wire to it may answer in place of the truth."""
 _LOCK_SECONDS = 61
 
 
@@ -79,19 +90,30 @@ class Afflicted:
         drain(self.trust.addresses, self.begin())
         self.gates.set(no_rule)
 
-    def over(self, before: Counts) -> bool:
-        """Whether the night that began then has nothing left to do."""
-        queues = count(self.trust.addresses).queues
-        left = [queue["active"] + queue["locked"] + queue["scheduled"] for queue in queues.values()]
-        return queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"] and not any(left)
+    def deadly_night(self, rule_with: Callable[[Callable[[], None]], Rule]) -> bool:
+        """A night whose rule may kill the host, by what it is made with; True if it did, and the host came back."""
+        dead = threading.Event()
 
-    def revive(self, before: Counts) -> None:
+        def kill() -> None:
+            assert self.world.host
+            self.world.host.kill()
+            dead.set()
+
+        self.gates.set(rule_with(kill))
+        before = self.begin()
+        while not dead.wait(0.02) and not count(self.trust.addresses).over_since(before):
+            pass
+        self.gates.set(no_rule)
+        if dead.is_set():
+            self._revive(before)
+        return dead.is_set()
+
+    def _revive(self, before: Counts) -> None:
         """Start the host anew after its death, when its locks have expired, and wait for the end of its night.
 
         A night that ended before it had asked for anything is begun again.
         """
-        self.gates.set(no_rule)
-        self.advance_queues(_LOCK_SECONDS)
+        self.lose_locks()
         self.world.start_host()
         if count(self.trust.addresses).queues[SYNC_REQUESTS]["sent"] == before.queues[SYNC_REQUESTS]["sent"]:
             pull_timer(self.trust.addresses)
@@ -101,16 +123,15 @@ class Afflicted:
         clock = f"{self.trust.addresses.bus_status}/clock"
         httpx.post(clock, json={"advance_seconds": seconds}).raise_for_status()
 
-    def kill_host(self) -> None:
-        assert self.world.host
-        self.world.host.kill()
+    def lose_locks(self) -> None:
+        self.advance_queues(_LOCK_SECONDS)
 
     # --- what has come of it
 
     def wrong(self) -> list[str]:
         """All that is not as it should be: people, names, classes made twice, deletions, messages given up."""
         addresses = self.trust.addresses
-        classes = httpx.get(f"{addresses.tenant}/_sim/classes").json()
+        classes = self.trust.classes()
         expected = expected_classes(self.world.folder / f"feed {SCHOOL}", [ADMIN], DOMAIN)
         found = differences(expected, classes, self.by_hand)
         ids = [one["externalId"] for one in classes]
@@ -121,15 +142,13 @@ class Afflicted:
         found += [f"{name}: dead letters" for name in (SYNC_REQUESTS, CLASS_CHANGES) if queues[name]["dead_lettered"]]
         return found
 
-    def writes(self) -> int:
-        return self.trust.writes()
-
     def settled(self) -> list[str]:
         """What is wrong, or is done again by a night in which nothing has changed."""
-        wrong, writes = self.wrong(), self.writes()
+        wrong, writes = self.wrong(), self.trust.writes()
         if not wrong:
             self.night()
-            wrong = [*self.wrong(), *([f"{self.writes() - writes} writes again"] if self.writes() > writes else [])]
+            again = self.trust.writes() - writes
+            wrong = [*self.wrong(), *([f"{again} writes again"] if again else [])]
         return wrong
 
 

@@ -7,7 +7,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,6 +56,10 @@ class Deed:
     first: Callable[[], None] | None = None
     then: Callable[[], None] | None = None
 
+    def of(self, server: str) -> Deed:
+        """The same, counted as that server's."""
+        return replace(self, kind=f"{server}: {self.kind}")
+
 
 Rule = Callable[[Call], Deed | None]
 
@@ -72,7 +76,6 @@ class Gates:
         self.calls: list[Call] = []
         self._rule: Rule = no_rule
         self._lock = threading.Lock()
-        self._upstreams: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._session: ClientSession | None = None
@@ -97,13 +100,9 @@ class Gates:
             self.calls = []
 
     def http(self, server: str, upstream: str) -> str:
-        """The address of a gate to `upstream` (scheme, host and port), which may be named anew with `move`."""
-        self._upstreams[server] = upstream
-        port: int = self._await(self._serve_http(server))
+        """The address of a gate to `upstream` (scheme, host and port)."""
+        port: int = self._await(self._serve_http(server, upstream))
         return f"http://127.0.0.1:{port}"
-
-    def move(self, server: str, upstream: str) -> None:
-        self._upstreams[server] = upstream
 
     def bus(self, upstream_port: int) -> int:
         """The port of a gate to the queues."""
@@ -132,9 +131,9 @@ class Gates:
         assert self._session
         await self._session.close()
 
-    async def _serve_http(self, server: str) -> int:
+    async def _serve_http(self, server: str, upstream: str) -> int:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            return await self._pass(server, request)
+            return await self._pass(server, upstream, request)
 
         runner = web.ServerRunner(web.Server(handle), shutdown_timeout=0.1)
         await runner.setup()
@@ -143,7 +142,7 @@ class Gates:
         self._runners.append(runner)
         return int(runner.addresses[0][1])
 
-    async def _pass(self, server: str, request: web.BaseRequest) -> web.StreamResponse:
+    async def _pass(self, server: str, upstream: str, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
         with self._lock:
             number = len(self.calls) + 1
@@ -155,7 +154,7 @@ class Gates:
         deed = deed or Deed("")
         if deed.first:
             await asyncio.to_thread(deed.first)
-        answer = await self._forward(server, call) if deed.work else web.Response()
+        answer = await self._forward(upstream, call) if deed.work else web.Response()
         if deed.then:
             await asyncio.to_thread(deed.then)
         if deed.status is None and answer is not None:
@@ -167,10 +166,10 @@ class Gates:
         error = {"error": {"code": "InjectedFault", "message": "A fault on demand."}}
         return web.json_response(error, status=deed.status, headers=dict(deed.headers))
 
-    async def _forward(self, server: str, call: Call) -> web.Response | None:
+    async def _forward(self, upstream: str, call: Call) -> web.Response | None:
         """None where the server is away."""
         assert self._session
-        url = URL(f"{self._upstreams[server]}{call.path}", encoded=True)
+        url = URL(f"{upstream}{call.path}", encoded=True)
         headers = {name: value for name, value in call.headers.items() if name.lower() not in _OF_ONE_HOP}
         try:
             async with self._session.request(

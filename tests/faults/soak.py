@@ -22,8 +22,8 @@ import httpx
 from local.expectation import ByHand
 from local.nightly import count, drain
 from local.school.data import SchoolGroup
-from tests.faults.conftest import PUPILS, SCHOOL, Afflicted, afflicted_world
-from tests.faults.gates import Call, Deed, no_rule
+from tests.faults.conftest import ANSWERS, PUPILS, SCHOOL, Afflicted, afflicted_world
+from tests.faults.gates import Call, Deed, Rule
 from tests.flow.trust import teaching, upn
 
 TEACHERS = ("main", "second")
@@ -35,15 +35,10 @@ _CLASSES = 20
 _OPERATIONS_OF_A_NIGHT = 60
 _NIGHTS_OF_A_CHECK = 3
 _SHARE_THAT_FAILS = 0.06
-_LOCK = 61
-_ANSWERS = (
-    Deed("429 with Retry-After", work=False, status=429, headers={"Retry-After": "1"}),
-    Deed("500", work=False, status=500),
-    Deed("503", work=False, status=503),
-    Deed("reset before the work", work=False, status=0),
-    Deed("reset after the work", status=0),
-    Deed("504 after the work", status=504),
-)
+_FAULTS = {
+    "graph": [ANSWERS[name].of("Graph") for name in ANSWERS if name != "throttled silently"],
+    "tables": [ANSWERS[name].of("tables") for name in ("unavailable", "reset", "lost")],
+}
 
 
 @dataclass(slots=True)
@@ -88,18 +83,18 @@ class Soak:
     def somebody_comes(self) -> None:
         group = self._group()
         if absent := [person for person in _PEOPLE if person not in group.pupils]:
-            self._change(replace(group, pupils=(*group.pupils, self.random.choice(absent))))
+            self.afflicted.change(replace(group, pupils=(*group.pupils, self.random.choice(absent))))
 
     def somebody_goes(self) -> None:
         group = self._group()
         if len(group.pupils) > 1:
             going = self.random.choice(group.pupils)
-            self._change(replace(group, pupils=tuple(person for person in group.pupils if person != going)))
+            self.afflicted.change(replace(group, pupils=tuple(person for person in group.pupils if person != going)))
 
     def another_teacher(self) -> None:
         group = self._group()
         people = " ".join(group.pupils)
-        self._change(teaching(group.id, group.title, people, self.random.choice(TEACHERS)))
+        self.afflicted.change(teaching(group.id, group.title, people, self.random.choice(TEACHERS)))
 
     def another_class(self) -> None:
         if len(self.afflicted.school.groups) < _CLASSES:
@@ -151,14 +146,7 @@ class Soak:
     def night(self) -> None:
         """A night with troubles; after some of them a quiet one, and the comparison."""
         self.nights += 1
-        dead = threading.Event()
-        self.afflicted.gates.set(self._troubles(dead))
-        before = self.afflicted.begin()
-        while not dead.is_set() and not self.afflicted.over(before):
-            time.sleep(0.05)
-        if dead.is_set():
-            self.afflicted.revive(before)
-        self.afflicted.gates.set(no_rule)
+        self.afflicted.deadly_night(self._troubles())
         self.done["night"] += 1
         if self.nights % _NIGHTS_OF_A_CHECK == 0:
             self.check()
@@ -174,49 +162,42 @@ class Soak:
 
     # --- within
 
-    def _troubles(self, dead: threading.Event) -> Callable[[Call], Deed | None]:
+    def _troubles(self) -> Callable[[Callable[[], None]], Rule]:
         """Some requests of a night fail, by what they are and not by when they come; and at times something dies."""
         seed = self.random.random()
         fate = self.random.choices(("", "kill", "bus", "lock", "azurite"), (60, 20, 8, 8, 4))[0]
         at, work = self.random.randint(1, 60), self.random.random() < 0.5
         turns: Counter[str] = Counter()
 
-        def kill() -> None:
-            self.afflicted.kill_host()
-            dead.set()
-
         def cut() -> None:
             self.afflicted.gates.cut_bus()
-            self.afflicted.advance_queues(_LOCK)
+            self.afflicted.lose_locks()
             threading.Timer(0.5, self.afflicted.gates.mend_bus).start()
 
-        fates = {
-            "kill": Deed("kill -9 of the host", work=work, status=0, then=kill),
-            "bus": Deed("bus: every connection cut", first=cut),
-            "lock": Deed("locks lost", first=lambda: self.afflicted.advance_queues(_LOCK)),
-            "azurite": Deed("Azurite restarted", first=self.afflicted.world.restart_azurite),
-        }
+        def rule_with(kill: Callable[[], None]) -> Rule:
+            fates = {
+                "kill": Deed("kill -9 of the host", work=work, status=0, then=kill),
+                "bus": Deed("bus: every connection cut", first=cut),
+                "lock": Deed("locks lost", first=self.afflicted.lose_locks),
+                "azurite": Deed("Azurite restarted", first=self.afflicted.world.restart_azurite),
+            }
 
-        def rule(call: Call) -> Deed | None:
-            if call.number == at and fate:
-                return fates[fate]
-            # Whether an owner was made by us or by hand is not to be known after a lost answer: he stays, then.
-            if (call.method == "GET" and call.server == "tables") or "/teachers/" in call.path:
-                return None
-            turns[call.shape] += 1
-            dice = random.Random(f"{seed} {call.shape} {turns[call.shape]}")
-            if dice.random() >= _SHARE_THAT_FAILS:
-                return None
-            deed = dice.choice(_ANSWERS if call.server == "graph" else _ANSWERS[2:5])
-            return replace(deed, kind=f"{call.server}: {deed.kind}")
+            def rule(call: Call) -> Deed | None:
+                if call.number == at and fate:
+                    return fates[fate]
+                # Whether an owner was made by us or by hand is not to be known after a lost answer: he stays, then.
+                if (call.method == "GET" and call.server == "tables") or "/teachers/" in call.path:
+                    return None
+                turns[call.shape] += 1
+                dice = random.Random(f"{seed} {call.shape} {turns[call.shape]}")
+                return dice.choice(_FAULTS[call.server]) if dice.random() < _SHARE_THAT_FAILS else None
 
-        return rule
+            return rule
+
+        return rule_with
 
     def _group(self) -> SchoolGroup:
         return self.random.choice(self.afflicted.school.groups)
-
-    def _change(self, group: SchoolGroup) -> None:
-        self.afflicted.change(group)
 
     def _edit(self, action: str, **what: str) -> str:
         """The nickname of the class that was edited; empty where Graph refused it."""

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from local.nightly import count, drain
-from tests.faults.conftest import SCHOOL, Afflicted, once_each
+from tests.faults.conftest import ANSWERS, SCHOOL, Afflicted, once_each
 from tests.faults.gates import Call, Deed
 from tests.flow.trust import teaching, upn
 
 pytestmark = pytest.mark.usefixtures("tell")
 
-FAULTS = {
-    "throttled": Deed("Graph: 429 with Retry-After", work=False, status=429, headers={"Retry-After": "1"}),
-    "throttled silently": Deed("Graph: 429 without Retry-After", work=False, status=429),
-    "broken": Deed("Graph: 500", work=False, status=500),
-    "unavailable": Deed("Graph: 503", work=False, status=503),
-    "reset": Deed("Graph: connection reset before the work", work=False, status=0),
-    "lost": Deed("Graph: connection reset after the work", status=0),
-    "timed out": Deed("Graph: 504 after the work", status=504),
-}
+FAULTS = {name: deed.of("Graph") for name, deed in ANSWERS.items()}
 CALLS = {
     "graph GET /v1.0/users/delta()",
     "graph GET /v1.0/groups/delta()",
@@ -64,7 +55,7 @@ def test_each_call_of_deleting_and_restoring_fails_once(afflicted: Afflicted) ->
     """A class for each fault, all at once."""
     groups = {fault: afflicted.new_class() for fault in FAULTS}
     afflicted.night()
-    ids = {str(one["externalId"]): str(one["id"]) for one in _classes(afflicted)}
+    ids = {str(one["externalId"]): str(one["id"]) for one in afflicted.trust.classes()}
     keys = {fault: f"2026.teaching.{group.id}" for fault, group in groups.items()}
     rules = {ids[f"{SCHOOL}|{keys[fault]}"]: once_each(deed, lambda _: True) for fault, deed in FAULTS.items()}
     failed: set[str] = set()
@@ -80,14 +71,10 @@ def test_each_call_of_deleting_and_restoring_fails_once(afflicted: Afflicted) ->
         for key in keys.values():
             afflicted.trust.call(method, f"schools/{SCHOOL}/classes/{key}{action}", expected=202)
         drain(afflicted.trust.addresses, before)
-        deleted = [one for one in _classes(afflicted) if one["deleted"]]
+        deleted = [one for one in afflicted.trust.classes() if one["deleted"]]
         assert len(deleted) == (len(FAULTS) if method == "DELETE" else 0)
     assert failed >= {
         "graph DELETE /v1.0/education/classes/{id}",
         "graph POST /v1.0/directory/deletedItems/{id}/restore",
     }
     assert afflicted.settled() == []
-
-
-def _classes(afflicted: Afflicted) -> list[dict[str, object]]:
-    return list(httpx.get(f"{afflicted.trust.addresses.tenant}/_sim/classes").json())

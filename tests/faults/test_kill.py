@@ -6,14 +6,13 @@ message sent or settled. Between two of them it is all the same at which of its 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Set
 
 import pytest
 
 from local.nightly import Counts, count
 from tests.faults.conftest import Afflicted
-from tests.faults.gates import Call, Deed
+from tests.faults.gates import Call, Deed, Rule
 from tests.flow.trust import upn
 
 pytestmark = pytest.mark.usefixtures("tell")
@@ -47,24 +46,12 @@ def steps_of_a_night(afflicted: Afflicted, passed_over: Set[str]) -> list[tuple[
 
 def die(afflicted: Afflicted, step: int, how: str) -> bool:
     """A night in which the host dies at its request number `step`, and what follows; False if it ends before."""
-    dead = threading.Event()
 
-    def kill() -> None:
-        afflicted.kill_host()
-        dead.set()
+    def rule_with(kill: Callable[[], None]) -> Rule:
+        deed = Deed(f"kill -9 of the host {how}", work=how is AFTER, status=0, then=kill)
+        return lambda call: deed if call.number == step else None
 
-    def rule(call: Call) -> Deed | None:
-        if call.number != step:
-            return None
-        return Deed(f"kill -9 of the host {how}", work=how is AFTER, status=0, then=kill)
-
-    afflicted.gates.set(rule)
-    before = afflicted.begin()
-    while not dead.wait(0.02):
-        if afflicted.over(before):
-            return False
-    afflicted.revive(before)
-    return True
+    return afflicted.deadly_night(rule_with)
 
 
 def die_at_every_step(afflicted: Afflicted, change: Callable[[], object], passed_over: Set[str] = frozenset()) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count as numbers
 from uuid import uuid4
@@ -13,7 +13,6 @@ from uuid import uuid4
 import httpx
 import pytest
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.aio import ServiceBusClient
 
 from local.nightly import count, drain
 from local.tenant.__main__ import TENANT_ID
@@ -33,31 +32,21 @@ from sync_core.events import (
     encode,
 )
 from sync_core.model import Drift
-from tests.faults.conftest import SCHOOL, Afflicted, once_each
+from tests.faults.conftest import ANSWERS, SCHOOL, Afflicted, once_each
 from tests.faults.gates import Call, Deed, Rule
 from tests.flow.trust import teaching, upn
 
 pytestmark = pytest.mark.usefixtures("tell")
 
-ART = "2026.teaching.T0"
-LOCK = 61
-
-
 # --- the tables
 
 
-@pytest.mark.parametrize(
-    "deed",
-    [
-        Deed("tables: 503", work=False, status=503),
-        Deed("tables: connection reset before the work", work=False, status=0),
-        Deed("tables: connection reset after the work", status=0),
-    ],
-    ids=["unavailable", "reset", "lost"],
-)
-def test_each_write_of_a_night_fails_once(afflicted: Afflicted, deed: Deed) -> None:
+@pytest.mark.parametrize("fault", ["unavailable", "reset", "lost"])
+def test_each_write_of_a_night_fails_once(afflicted: Afflicted, fault: str) -> None:
     afflicted.new_class()
-    afflicted.night(once_each(deed, lambda call: call.server == "tables" and call.method != "GET"))
+    afflicted.night(
+        once_each(ANSWERS[fault].of("tables"), lambda call: call.server == "tables" and call.method != "GET")
+    )
     assert afflicted.settled() == []
 
 
@@ -113,7 +102,7 @@ def test_the_bus_goes_away_in_the_middle_of_a_night_and_comes_back(afflicted: Af
 
     def cut() -> None:
         afflicted.gates.cut_bus()
-        afflicted.advance_queues(LOCK)
+        afflicted.lose_locks()
 
     afflicted.gates.set(first_write_to_graph(Deed("bus: every connection cut", first=cut)))
     before = afflicted.begin()
@@ -148,7 +137,7 @@ def test_a_lock_is_lost_in_the_middle_of_a_change(afflicted: Afflicted, method: 
 
     def lose() -> None:
         seen = len(afflicted.gates.calls)
-        afflicted.advance_queues(LOCK)
+        afflicted.lose_locks()
         until(lambda: any(_reads_a_row(call) for call in afflicted.gates.calls[seen:]))
 
     afflicted.night(first_write_to_graph(Deed("lock lost in the middle of a change", first=lose), method))
@@ -160,7 +149,7 @@ def test_messages_that_come_twice_late_and_in_any_order_do_nothing(afflicted: Af
     afflicted.night()
     afflicted.change(teaching("T0", "Art", "p4 p5 p6 p7", "second"))
     afflicted.night()
-    writes = afflicted.writes()
+    writes = afflicted.trust.writes()
     keys = [stands["key"] for stands in afflicted.trust.call("GET", f"schools/{SCHOOL}/classes").json()]
     where = [(TENANT_ID, SCHOOL, key, "an-old-run", Cause.NIGHTLY) for key in keys]
     changes: list[Change] = [
@@ -180,13 +169,13 @@ def test_messages_that_come_twice_late_and_in_any_order_do_nothing(afflicted: Af
     ]
     before = count(afflicted.trust.addresses)
     late = datetime.now(UTC) + timedelta(hours=12)
-    asyncio.run(_send(afflicted, SYNC_REQUESTS, requests + requests))
-    asyncio.run(_send(afflicted, CLASS_CHANGES, changes + changes))
-    asyncio.run(_send(afflicted, CLASS_CHANGES, changes, late))
+    afflicted.trust.send(SYNC_REQUESTS, *_messages(requests + requests))
+    afflicted.trust.send(CLASS_CHANGES, *_messages(changes + changes))
+    afflicted.trust.send(CLASS_CHANGES, *_messages(changes, late))
     until(lambda: _idle(afflicted))
     afflicted.advance_queues(timedelta(days=2).total_seconds())
     drain(afflicted.trust.addresses, before)
-    assert afflicted.writes() == writes
+    assert afflicted.trust.writes() == writes
     assert afflicted.settled() == []
     afflicted.gates.done["messages sent twice"] += len(changes) + len(requests)
     afflicted.gates.done["messages delayed"] += len(changes)
@@ -246,14 +235,8 @@ async def _mark_stale(afflicted: Afflicted, key: str) -> None:
         await state.close()
 
 
-async def _send(
-    afflicted: Afflicted, queue: str, messages: Sequence[Change] | Sequence[Request], at: datetime | None = None
-) -> None:
-    async with (
-        ServiceBusClient.from_connection_string(afflicted.trust.addresses.service_bus) as client,
-        client.get_queue_sender(queue) as sender,
-    ):
-        for message in messages:
-            raw = ServiceBusMessage(encode(message), session_id=message.session, message_id=uuid4().hex)
-            raw.scheduled_enqueue_time_utc = at
-            await sender.send_messages(raw)
+def _messages(sent: Iterable[Change | Request], at: datetime | None = None) -> Iterator[ServiceBusMessage]:
+    for message in sent:
+        raw = ServiceBusMessage(encode(message), session_id=message.session, message_id=uuid4().hex)
+        raw.scheduled_enqueue_time_utc = at
+        yield raw

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
@@ -215,11 +215,7 @@ def test_15_an_old_message_that_comes_again_deletes_nothing(trust: Trust) -> Non
     deleted = next(run for run in runs if run["action"] == "delete")
     old = ActOnClass("OAK", MATHS, Action.DELETE, deleted["id"])
     before = count(trust.addresses)
-    with (
-        ServiceBusClient.from_connection_string(trust.addresses.service_bus) as bus,
-        bus.get_queue_sender(SYNC_REQUESTS) as sender,
-    ):
-        sender.send_messages(ServiceBusMessage(encode(old), session_id=old.session, message_id="again"))
+    trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(old), session_id=old.session, message_id="again"))
     drain(trust.addresses, before)
     assert not trust.made(MATHS_MAIL)["deleted"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count
 from local.school.data import SchoolData
@@ -96,11 +96,7 @@ def test_04_a_replay_that_is_not_wanted_any_more_does_nothing(trust: Trust) -> N
 
 
 def test_05_only_who_administers_a_school_sees_what_is_about_it(trust: Trust) -> None:
-    with (
-        ServiceBusClient.from_connection_string(trust.addresses.service_bus) as client,
-        client.get_queue_sender(CLASS_CHANGES) as sender,
-    ):
-        sender.send_messages(ServiceBusMessage(b"{", session_id="torn", message_id="torn"))
+    trust.send(CLASS_CHANGES, ServiceBusMessage(b"{", session_id="torn", message_id="torn"))
     while not (listed := dead_letters(trust)):
         pass
     (torn,) = listed

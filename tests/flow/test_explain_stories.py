@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
 from local.school.data import SchoolData
@@ -244,11 +243,11 @@ def test_16_who_asked_for_a_class_owns_it_and_a_new_life_begins_with_nobody(trus
 
 
 def test_17_nobody_knows_a_stranger_and_nothing_is_written(trust: Trust) -> None:
-    before = httpx.get(f"{trust.addresses.tenant}/_sim/stats").json()["writes"]
+    before = trust.writes()
     answer = trust.call("POST", f"schools/FIR/classes/{ART}/explain", expected=404, body={"person": "nobody"}).json()
     assert "neither the MIS nor Microsoft 365 has this person" in answer["what"]
     assert "nobody@" not in str(answer)
     runs = trust.call("GET", "schools/FIR/runs").json()
     explained(trust, "ben")
     assert trust.call("GET", "schools/FIR/runs").json() == runs
-    assert httpx.get(f"{trust.addresses.tenant}/_sim/stats").json()["writes"] == before
+    assert trust.writes() == before

@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from local.school.data import SchoolData, SchoolGroup
@@ -61,7 +60,7 @@ def feed(trust: Trust) -> Path:
 
 def people(trust: Trust) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Who is in which class and who owns it."""
-    listed = httpx.get(f"{trust.addresses.tenant}/_sim/classes").json()
+    listed = trust.classes()
     return {found["mailNickname"]: (tuple(found["owners"]), tuple(found["members"])) for found in listed}
 
 

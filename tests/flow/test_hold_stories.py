@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
@@ -111,11 +111,7 @@ def test_05_an_approved_hold_runs_once(trust: Trust) -> None:
     now_in(trust, art=f"{HALF} main")
     before = count(trust.addresses)
     late = DecideHold("OAK", hold["digest"], Decision.APPROVE, run["id"])
-    with (
-        ServiceBusClient.from_connection_string(trust.addresses.service_bus) as client,
-        client.get_queue_sender(SYNC_REQUESTS) as sender,
-    ):
-        sender.send_messages(ServiceBusMessage(encode(late), session_id="OAK"))
+    trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(late), session_id="OAK"))
     drain(trust.addresses, before)
     assert in_art(trust) == f"{EVERYBODY} main"
 

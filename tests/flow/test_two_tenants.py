@@ -28,8 +28,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
 
 
 def classes(trust: Trust, tenant: str) -> dict[str, list[str]]:
-    listed = httpx.get(f"{trust.addresses.tenant}/_sim/classes", params={"tenant": tenant}).json()
-    return {found["mailNickname"]: found["members"] for found in listed}
+    return {found["mailNickname"]: found["members"] for found in trust.classes(tenant)}
 
 
 def test_01_each_school_gets_its_classes_in_its_own_tenant(trust: Trust) -> None:

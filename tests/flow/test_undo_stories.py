@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
@@ -171,11 +171,7 @@ def test_11_an_undo_that_comes_again_undoes_nothing(trust: Trust) -> None:
     trust.act("DELETE", "schools/ELM/pins")
     members, before = in_art(trust), count(trust.addresses)
     late = UndoRun("ELM", first["action"].removeprefix("undo "), first["id"])
-    with (
-        ServiceBusClient.from_connection_string(trust.addresses.service_bus) as client,
-        client.get_queue_sender(SYNC_REQUESTS) as sender,
-    ):
-        sender.send_messages(ServiceBusMessage(encode(late), session_id="ELM"))
+    trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(late), session_id="ELM"))
     drain(trust.addresses, before)
     assert (in_art(trust), trust.stands("ELM", ART)["state"]) == (members, ClassState.LIVE)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.nightly import count, drain, pull_timer
 from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
@@ -134,24 +135,35 @@ class Trust:
         school = path.split("/")[1]
         return self.call("GET", f"schools/{school}/runs/{run}").json()
 
+    def send(self, queue: str, *messages: ServiceBusMessage) -> None:
+        """What nobody sends by itself: a message that comes again, or late, or cannot be read."""
+        with (
+            ServiceBusClient.from_connection_string(self.addresses.service_bus) as client,
+            client.get_queue_sender(queue) as sender,
+        ):
+            for message in messages:
+                sender.send_messages(message)
+
     def by_hand(self, action: str, nickname: str, **what: str) -> None:
         edit = {"action": action, "class": nickname, **what}
         httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
 
     # --- what there is
 
+    def classes(self, tenant: str = TENANT_ID) -> list[dict[str, Any]]:
+        """All classes of a tenant, the deleted ones too."""
+        return list(httpx.get(f"{self.addresses.tenant}/_sim/classes", params={"tenant": tenant}).json())
+
     def made(self, nickname: str) -> dict[str, Any]:
         """The class in the tenant, its people as words."""
-        listed = httpx.get(f"{self.addresses.tenant}/_sim/classes").json()
-        (found,) = [one for one in listed if one["mailNickname"] == nickname]
+        (found,) = [one for one in self.classes() if one["mailNickname"] == nickname]
         for role in ("owners", "members"):
             found[role] = " ".join(sorted(person.partition("@")[0] for person in found[role]))
         return dict(found)
 
     def nicknames(self) -> list[str]:
         """Of the classes that are there."""
-        listed = httpx.get(f"{self.addresses.tenant}/_sim/classes").json()
-        return sorted(one["mailNickname"] for one in listed if not one["deleted"])
+        return sorted(one["mailNickname"] for one in self.classes() if not one["deleted"])
 
     def last_run(self, school: str) -> dict[str, Any]:
         return dict(self.call("GET", f"schools/{school}/runs").json()[-1])
