@@ -45,4 +45,4 @@ class KnownSchool:
         return self.accepted
 
     async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
-        return self.past
+        return tuple(run for run in self.past if since is None or run.at >= since)
