@@ -100,13 +100,16 @@ def test_the_bus_goes_away_in_the_middle_of_a_night_and_comes_back(afflicted: Af
     afflicted.new_class()
     afflicted.change(teaching("T0", "Art", "p2 p3 p4 p5", "main"))
 
+    is_cut = threading.Event()
+
     def cut() -> None:
         afflicted.gates.cut_bus()
         afflicted.lose_locks()
+        is_cut.set()
 
     afflicted.gates.set(first_write_to_graph(Deed("bus: every connection cut", first=cut)))
     before = afflicted.begin()
-    until(lambda: afflicted.gates.done["bus: every connection cut"] > 0)
+    assert is_cut.wait(30)
     afflicted.gates.mend_bus()
     drain(afflicted.trust.addresses, before)
     assert afflicted.settled() == []
