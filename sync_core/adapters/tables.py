@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +13,21 @@ from uuid import uuid4
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
-from azure.data.tables import UpdateMode
-from azure.data.tables.aio import TableClient, TableServiceClient
+from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableServiceClient
 
 from sync_core.adapters import tables_class_rows as class_rows
 from sync_core.adapters import tables_school_rows as school_rows
 from sync_core.adapters.tables_entity import Entity, encode_key, entity_size
+from sync_core.adapters.tables_further_rows import Torn, beside, goes_on, split, together, whole
+from sync_core.adapters.tables_transactions import (
+    LARGEST_CLASS,
+    MERGE,
+    Operation,
+    batches,
+    group_size,
+    upserts,
+)
 from sync_core.choices import SchoolSettings
 from sync_core.errors import EtagConflict, SyncError, Transient
 from sync_core.model import (
@@ -41,7 +50,6 @@ from sync_core.ports import DeltaKind, MessageFault
 CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS = "classes", "schools", "accounts", "tenants", "runs"
 HOLDS, FAULTS = "holds", "messagefaults"
 
-_MERGE = {"mode": UpdateMode.MERGE}
 _HISTORY = "PartitionKey eq @p and RowKey ge 'h:' and RowKey lt 'h;'"
 # Every write here may be repeated: it is unconditional and says the same again, or it is refused, having an etag or
 # nothing left to delete, and whoever wrote looks again. The client repeats no POST and no PATCH unless told so for each
@@ -49,9 +57,10 @@ _HISTORY = "PartitionKey eq @p and RowKey ge 'h:' and RowKey lt 'h;'"
 _REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PATCH"})}
 # Six tries more, over 50 seconds in all, of whatever fails.
 _PATIENCE: dict[str, Any] = {f"retry_{what}": 6 for what in ("total", "connect", "read", "status")}
-_TRANSACTION_ENTITIES = 100
-_TRANSACTION_BYTES = 3_500_000
+# A read that other writes tear is repeated at once: each write is over when it shows.
+_READS = 5
 _SCHOOL_PARTITION = "school"
+_SWEEP = "sweep"
 _ACCEPTED_PARTITION = "accepted snapshot"
 
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
@@ -127,32 +136,39 @@ class TableState:
         standing = {hold.digest: hold for hold in await self.holds(school)}
         wanted = {hold.digest: hold for hold in holds}
         fresh = [hold for digest, hold in wanted.items() if standing.get(digest) != hold]
-        replaced = {"mode": UpdateMode.REPLACE}
-        await self._transact(
-            HOLDS,
-            [("upsert", _entity(partition, hold.digest, school_rows.hold_columns(hold)), replaced) for hold in fresh]
-            + [("delete", _entity(partition, digest, {})) for digest in sorted(standing.keys() - wanted.keys())],
-        )
+        rows = [_entity(partition, hold.digest, school_rows.hold_columns(hold)) for hold in fresh]
+        gone = [_entity(partition, digest, {}) for digest in sorted(standing.keys() - wanted.keys())]
+        await self._transact(HOLDS, [*([put] for put in upserts(rows)), *([("delete", row)] for row in gone)])
 
     # --- classes
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None:
-        row = await self._get(CLASSES, encode_key(school), class_rows.class_row_key(key))
-        return class_rows.read_class(school, row, _etag(row)) if row else None
+        partition, row_key = encode_key(school), class_rows.class_row_key(key)
+
+        async def read() -> list[TableEntity]:
+            row = await self._get(CLASSES, partition, row_key)
+            if row is None or not goes_on(row):
+                return [row] if row else []
+            return [row, *[further async for further in self._between(CLASSES, partition, *beside(row_key))]]
+
+        rows = await self._whole(read)
+        return class_rows.read_class(school, rows[0], _etag(rows[0])) if rows else None
 
     async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
-        found = [
-            class_rows.read_class(school, row, _etag(row))
-            async for row in self._between(CLASSES, encode_key(school), "c:", "c;")
-        ]
+        rows = await self._whole_between(CLASSES, encode_key(school), "c:", "c;")
+        found = [class_rows.read_class(school, row, _etag(row)) for row in rows]
         return tuple(sorted(found, key=lambda record: record.key))
 
     async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
-        rows = [
-            _entity(encode_key(school), class_rows.class_row_key(wanted.key), class_rows.desired_columns(wanted))
-            for wanted in classes
-        ]
-        await self._transact(CLASSES, [("upsert", row, _MERGE) for row in rows])
+        partition = encode_key(school)
+        groups: list[list[Operation]] = []
+        for wanted in classes:
+            row, *further = split(
+                _entity(partition, class_rows.class_row_key(wanted.key), class_rows.desired_columns(wanted))
+            )
+            group_size([row, *further], LARGEST_CLASS)
+            groups.append([*upserts([row], MERGE), *upserts(further)])
+        await self._transact(CLASSES, groups)
 
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
         rows = self._between(CLASSES, encode_key(school), "q:", "q;")
@@ -164,37 +180,43 @@ class TableState:
         await self._put(CLASSES, encode_key(school), key, class_rows.request_columns(request))
 
     async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
+        rows: dict[str, Entity] = {}
         for drift in drifts:
             said = {"stale": drift.stale, "gone": drift.gone}
-            columns = {name: value for name, value in said.items() if value is not None}
-            row = _entity(encode_key(school), class_rows.class_row_key(drift.key), columns)
+            row = _entity(encode_key(school), class_rows.class_row_key(drift.key), {})
+            rows.setdefault(drift.key, row).update({name: value for name, value in said.items() if value is not None})
+        for batch in batches([("update", row, MERGE)] for row in rows.values()):
             async with _faults():
                 try:
-                    await self._tables[CLASSES].update_entity(row, mode=UpdateMode.MERGE, **_REPEATED)
-                except ResourceNotFoundError:
-                    continue
+                    await self._tables[CLASSES].submit_transaction(batch, **_REPEATED)
+                except TableTransactionError as error:
+                    if error.status_code != 404:
+                        raise
+                    await self._update_those_there(CLASSES, [row for _, row, _ in batch])
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
         partition = encode_key(record.school)
-        row = _entity(partition, class_rows.class_row_key(record.key), class_rows.actual_columns(record))
-        entity_size(row)
-        condition = {"mode": UpdateMode.MERGE, "etag": record.etag, "match_condition": MatchConditions.IfNotModified}
-        operations: list[Any] = [("update", row, condition)]
+        row, *further = split(
+            _entity(partition, class_rows.class_row_key(record.key), class_rows.actual_columns(record))
+        )
+        condition = {**MERGE, "etag": record.etag, "match_condition": MatchConditions.IfNotModified}
+        operations: list[Any] = [("update", row, condition), *upserts(further)]
         if delta:
             moment = f"{delta.at:%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
             history = _entity(
                 partition, class_rows.history_prefix(record.key) + moment, class_rows.delta_columns(record.key, delta)
             )
-            entity_size(history)
-            operations.append(("create", history))
+            # What is forgotten is found by its moment, and has to be found whole.
+            operations += [("create", row) for row in split(history, "at")]
+        group_size([operation[1] for operation in operations])
         async with _faults():
             results = await self._tables[CLASSES].submit_transaction(operations, **_REPEATED)
         return replace(record, etag=results[0]["etag"])
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
         prefix = class_rows.history_prefix(key)
-        rows = self._between(CLASSES, encode_key(school), prefix, prefix[:-1] + ";")
-        return tuple([class_rows.read_delta(row) async for row in rows])
+        rows = await self._whole_between(CLASSES, encode_key(school), prefix, prefix[:-1] + ";")
+        return tuple(class_rows.read_delta(row) for row in rows)
 
     async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
         rows = self._query(CLASSES, f"{_HISTORY} and run eq @run", ["class_key"], p=encode_key(school), run=run)
@@ -203,21 +225,25 @@ class TableState:
     async def forget_history(self, school: str, before: datetime) -> None:
         partition, moment = encode_key(school), before.astimezone(UTC).isoformat()
         rows = self._query(CLASSES, f"{_HISTORY} and at lt @before", ["RowKey"], p=partition, before=moment)
-        await self._transact(CLASSES, [("delete", _entity(partition, row["RowKey"], {})) async for row in rows])
+        keys = together([row["RowKey"] async for row in rows])
+        await self._transact(CLASSES, [[("delete", _entity(partition, key, {})) for key in group] for group in keys])
 
     async def pins(self, school: str) -> Mapping[str, Pin]:
-        rows = self._between(CLASSES, encode_key(school), "p:", "p;")
-        found = [class_rows.read_pin(row) async for row in rows]
+        rows = await self._whole_between(CLASSES, encode_key(school), "p:", "p;")
+        found = [class_rows.read_pin(row) for row in rows]
         return {pin.key: pin for pin in found}
 
     async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
         partition = encode_key(school)
         rows = [_entity(partition, class_rows.pin_row_key(pin.key), class_rows.pin_columns(pin)) for pin in pins]
-        await self._transact(CLASSES, [("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows])
+        await self._transact(CLASSES, [upserts(split(row)) for row in rows])
 
     async def forget_pin(self, school: str, key: str) -> None:
+        partition, row_key = encode_key(school), class_rows.pin_row_key(key)
         async with _faults():
-            await self._tables[CLASSES].delete_entity(encode_key(school), class_rows.pin_row_key(key))
+            await self._tables[CLASSES].delete_entity(partition, row_key)
+            async for row in self._between(CLASSES, partition, *beside(row_key), select=["RowKey"]):
+                await self._tables[CLASSES].delete_entity(partition, row["RowKey"])
 
     # --- accounts and deltas
 
@@ -232,14 +258,9 @@ class TableState:
         gone = known.keys() - named.keys() if changes.full else known.keys() & changes.removed
         now = [change.on(None if changes.full else known.get(change.id)) for change in named.values()]
         fresh = [account for account in now if account != known.get(account.id)]
-        await self._transact(
-            ACCOUNTS,
-            [
-                ("upsert", _entity(partition, account.id, school_rows.account_columns(account)), _MERGE)
-                for account in fresh
-            ]
-            + [("delete", _entity(partition, account, {})) for account in sorted(gone)],
-        )
+        rows = [_entity(partition, account.id, school_rows.account_columns(account)) for account in fresh]
+        left = [_entity(partition, account, {}) for account in sorted(gone)]
+        await self._transact(ACCOUNTS, [*([put] for put in upserts(rows, MERGE)), *([("delete", row)] for row in left)])
 
     async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
         row = await self._get(TENANTS, encode_key(tenant), f"delta {kind}")
@@ -247,6 +268,13 @@ class TableState:
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
         await self._put(TENANTS, encode_key(tenant), f"delta {kind}", school_rows.token_columns(token))
+
+    async def swept_at(self, tenant: str) -> datetime | None:
+        row = await self._get(TENANTS, encode_key(tenant), _SWEEP)
+        return datetime.fromisoformat(row["swept_at"]) if row else None
+
+    async def write_swept(self, tenant: str, at: datetime) -> None:
+        await self._put(TENANTS, encode_key(tenant), _SWEEP, {"swept_at": at.isoformat()})
 
     # --- runs and faults
 
@@ -272,7 +300,7 @@ class TableState:
 
     # --- the wire
 
-    async def _get(self, table: str, partition: str, row: str) -> Mapping[str, Any] | None:
+    async def _get(self, table: str, partition: str, row: str) -> TableEntity | None:
         async with _faults():
             try:
                 return await self._tables[table].get_entity(partition, row)
@@ -285,45 +313,48 @@ class TableState:
         async with _faults():
             await self._tables[table].upsert_entity(entity, mode=UpdateMode.REPLACE)
 
-    def _between(self, table: str, partition: str, first: str, last: str) -> AsyncIterator[Mapping[str, Any]]:
+    def _between(
+        self, table: str, partition: str, first: str, last: str, select: list[str] | None = None
+    ) -> AsyncIterator[TableEntity]:
         within = "PartitionKey eq @p and RowKey ge @first and RowKey lt @last"
-        return self._query(table, within, p=partition, first=first, last=last)
+        return self._query(table, within, select, p=partition, first=first, last=last)
 
     async def _query(
         self, table: str, query: str, select: list[str] | None = None, **parameters: str
-    ) -> AsyncIterator[Mapping[str, Any]]:
+    ) -> AsyncIterator[TableEntity]:
         async with _faults():
             async for row in self._tables[table].query_entities(query, parameters=parameters, select=select):
                 yield row
 
-    async def _transact(self, table: str, operations: Sequence[tuple[Any, ...]]) -> None:
-        client: TableClient = self._tables[table]
-        for batch in _batches(operations):
+    async def _whole_between(self, table: str, partition: str, first: str, last: str) -> list[TableEntity]:
+        async def read() -> list[TableEntity]:
+            return [row async for row in self._between(table, partition, first, last)]
+
+        return await self._whole(read)
+
+    async def _whole(self, read: Callable[[], Awaitable[list[TableEntity]]]) -> list[TableEntity]:
+        for _ in range(_READS):
+            with suppress(Torn):
+                return whole(await read())
+        raise Transient("rows of Table storage changed whenever they were read", "it is tried again by itself")
+
+    async def _transact(self, table: str, groups: Sequence[Sequence[Operation]]) -> None:
+        for batch in batches(groups):
             async with _faults():
-                await client.submit_transaction(batch, **_REPEATED)
+                await self._tables[table].submit_transaction(batch, **_REPEATED)
+
+    async def _update_those_there(self, table: str, rows: Sequence[Entity]) -> None:
+        for row in rows:
+            with suppress(ResourceNotFoundError):
+                await self._tables[table].update_entity(row, mode=UpdateMode.MERGE, **_REPEATED)
 
 
 def _entity(partition: str, row: str, columns: Entity) -> Entity:
     return {"PartitionKey": partition, "RowKey": row, **columns}
 
 
-def _etag(row: Mapping[str, Any]) -> str:
-    return str(row.metadata["etag"])  # type: ignore[attr-defined]  # a TableEntity, which is a dict with metadata
-
-
-def _batches(operations: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Transactions of at most 100 entities and 4 MiB, which the local emulator does not enforce."""
-    batch: list[tuple[Any, ...]] = []
-    size = 0
-    for operation in operations:
-        bytes_ = entity_size(operation[1])
-        if batch and (len(batch) == _TRANSACTION_ENTITIES or size + bytes_ > _TRANSACTION_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(operation)
-        size += bytes_
-    if batch:
-        yield batch
+def _etag(row: TableEntity) -> str:
+    return str(row.metadata["etag"])
 
 
 @asynccontextmanager

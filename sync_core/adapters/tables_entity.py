@@ -14,6 +14,7 @@ CHUNK = 32_000
 """Characters in one property: 64 KiB of UTF-16 is the limit."""
 _LARGEST_ENTITY = 1_000_000
 """Bytes in one entity: 1 MiB is the limit, of which some is kept for keys and names."""
+SPLIT_THE_GROUP = "a class of this size cannot be followed: split the group in the MIS, or leave its type out"
 
 
 def encode_key(text: str) -> str:
@@ -36,7 +37,7 @@ def entity_size(entity: Mapping[str, Any]) -> int:
     if size > _LARGEST_ENTITY or len(entity) > 252:
         raise SyncError(
             f"row {entity['RowKey']} of {entity['PartitionKey']} has {size} bytes and does not fit into Table storage",
-            "a class of this size cannot be followed: split the group in the MIS, or leave its type out",
+            SPLIT_THE_GROUP,
         )
     return size
 

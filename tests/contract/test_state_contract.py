@@ -168,6 +168,17 @@ async def test_drift_marks_rows_and_passes_over_those_not_there(state: StateStor
     assert await state.class_record(school, "nowhere") is None
 
 
+async def test_drift_of_many_rows_marks_all_but_the_one_that_is_not_there(state: StateStore, school: str) -> None:
+    keys = [f"K{number:03}" for number in range(250)]
+    await state.write_desired(school, [desired(key) for key in keys if key != "K120"])
+    await state.write_drift(school, [Drift(key, stale=True) for key in keys])
+    assert {record.key for record in await state.class_records(school) if record.stale} == set(keys) - {"K120"}
+    assert await state.class_record(school, "K120") is None
+    await state.write_drift(school, [Drift("K001", stale=False), Drift("K002", gone=True), Drift("K001", gone=True)])
+    first, second = await row(state, school, "K001"), await row(state, school, "K002")
+    assert (first.stale, first.gone, second.stale, second.gone) == (False, True, True, True)
+
+
 async def test_history_is_kept_in_order_and_apart(state: StateStore, school: str) -> None:
     await state.write_desired(school, [desired("K1"), desired("K10")])
     first = AppliedDelta("run1", "nightly", NOON, True, entra_ids(["amy"]), frozenset(), entra_ids(["main"]))
@@ -327,12 +338,17 @@ async def test_the_last_fault_of_a_message_is_kept(state: StateStore) -> None:
     assert await state.message_faults("another") == ()
 
 
-async def test_a_class_too_large_for_a_row_is_refused_with_its_remedy(azurite: Azurite, school: str) -> None:
-    """Azure refuses it; the emulator would not, so the adapter does."""
+async def test_a_class_too_large_for_a_transaction_is_refused_with_its_remedy(azurite: Azurite, school: str) -> None:
+    """Azure refuses it; the emulator would not, so the adapter does, before it writes anything."""
     tables = TableState.from_connection_string(azurite.connection_string)
-    with pytest.raises(SyncError, match="split the group in the MIS"):
-        await tables.write_desired(school, [desired("K1", [f"p{number}" for number in range(15_000)])])
-    await tables.close()
+    try:
+        await tables.ensure_tables()
+        with pytest.raises(SyncError, match="split the group in the MIS"):
+            many = [f"p{number}" for number in range(25_000)]
+            await tables.write_desired(school, [*(desired(f"J{number}") for number in range(120)), desired("K", many)])
+        assert await tables.class_records(school) == ()
+    finally:
+        await tables.close()
 
 
 def hold(digest: str, *classes: str) -> Hold:

@@ -1,0 +1,57 @@
+"""What is written in one transaction of Azure Tables, which the local emulator would take in any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from azure.data.tables import UpdateMode
+
+from sync_core.adapters.tables_entity import SPLIT_THE_GROUP, Entity, entity_size
+from sync_core.errors import SyncError
+
+Operation = tuple[Any, ...]
+
+MERGE = {"mode": UpdateMode.MERGE}
+REPLACE = {"mode": UpdateMode.REPLACE}
+
+_ENTITIES = 100
+_BYTES = 3_500_000
+"""4 MiB is the limit, of which some is kept for what goes around the entities."""
+LARGEST_CLASS = 1_800_000
+"""Bytes of all that is wanted of one class.
+
+If everybody in it came at once, and as many others went, apply's record of that would be twice as large, and has to fit
+into one transaction: what is refused is refused before anything is done.
+"""
+
+
+def upserts(rows: Iterable[Entity], mode: dict[str, UpdateMode] = REPLACE) -> list[Operation]:
+    return [("upsert", row, mode) for row in rows]
+
+
+def group_size(rows: Sequence[Entity], largest: int = _BYTES) -> int:
+    """Bytes that `rows`, to be written together, take. Raises SyncError where they are more than `largest`."""
+    size = sum(entity_size(row) for row in rows)
+    if size > largest:
+        raise SyncError(
+            f"row {rows[0]['RowKey']} of {rows[0]['PartitionKey']} and what goes with it have {size} bytes "
+            "and cannot be written to Table storage as one",
+            SPLIT_THE_GROUP,
+        )
+    return size
+
+
+def batches(groups: Iterable[Sequence[Operation]]) -> Iterator[list[Operation]]:
+    """Transactions of at most 100 entities and 4 MiB. Each group stays together. Raises SyncError."""
+    batch: list[Operation] = []
+    size = 0
+    for group in groups:
+        bytes_ = group_size([operation[1] for operation in group])
+        if batch and (len(batch) + len(group) > _ENTITIES or size + bytes_ > _BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.extend(group)
+        size += bytes_
+    if batch:
+        yield batch
