@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
@@ -11,8 +12,11 @@ from sync_core import telemetry
 from sync_core.admin_api.entrance import AdminApi
 from sync_core.errors import Malformed, SyncError, Transient, seconds_before_redelivery
 from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, decode_change, decode_request
+from sync_core.lazy_app import LazyApp
 from sync_core.ports import MessageFault
-from sync_core.wiring import App, LazyApp
+
+if TYPE_CHECKING:
+    from sync_core.wiring import App
 
 app = func.FunctionApp()
 _lazy_app = LazyApp(os.environ)
@@ -63,7 +67,7 @@ async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpR
 
 
 @asynccontextmanager
-async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator[App]:
+async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator["App"]:
     """The app to handle a message with; a failure is recorded before it abandons the message.
 
     A message that fails for the last time is dead-lettered by the queue, which does not know why: the record does.

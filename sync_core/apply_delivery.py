@@ -14,7 +14,8 @@ from sync_core.ports import Clock, StateStore, Tenant
 REPLICATION = timedelta(minutes=15)
 """While a class is younger, a 404 may mean that a replica has not heard of it yet (Graph: directory replication)."""
 
-_LAG_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
+# Over a minute in all: replicas that hear of a class within that cost no delivery.
+_LAG_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 20.0)
 
 
 class Delivery:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sync_core.apply_delivery import Delivery, actual_of
 from sync_core.errors import AlreadyThere, NotThere, Transient
 from sync_core.model import ActualClass, ClassRecord, RowError
-from sync_core.ports import MEMBERS_PER_WRITE
+from sync_core.ports import MEMBERS_PER_WRITE, REMOVALS_PER_REQUEST
 
 
 class People:
@@ -49,7 +49,7 @@ class People:
             try:
                 await self._tenant.add_owner(actual.class_id, person)
             except NotThere:
-                await self._person_not_there(record, person)
+                await self._note_unknown([person])
                 continue
             except AlreadyThere:
                 pass
@@ -102,48 +102,40 @@ class People:
         await self._delivery.write(replace(record, actual=actual, stale=False, error=self.error()))
 
     async def _bind(self, record: ClassRecord) -> None:
-        """Add who is missing, in writes as large as Graph takes; one refused for one person goes person by person."""
+        """Add who is missing, in writes as large as Graph takes: one read tells why it took none of them."""
         class_id = actual_of(record).class_id
         while missing := sorted(record.desired.members - self._members - self._unknown):
             chunk = missing[:MEMBERS_PER_WRITE]
             try:
-                await self._bind_together(class_id, chunk)
+                await self._tenant.add_members(class_id, chunk)
             except AlreadyThere:
                 self._members = await self._tenant.members(class_id)
                 if self._members.isdisjoint(chunk) and not await self._delivery.wait_for_replication():
                     raise Transient("Graph shows members late", "it is delivered again by itself") from None
             except NotThere:
-                for person in chunk:
-                    try:
-                        await self._bind_together(class_id, [person])
-                    except AlreadyThere:
-                        self._members |= {person}
-                    except NotThere:
-                        await self._person_not_there(record, person)
-
-    async def _bind_together(self, class_id: str, people: Sequence[str]) -> None:
-        await self._tenant.add_members(class_id, people)
-        self._members |= frozenset(people)
-        self._delivery.note(members_added=people)
+                await self._note_unknown(chunk)
+            else:
+                self._members |= frozenset(chunk)
+                self._delivery.note(members_added=chunk)
 
     async def _unbind(self, record: ClassRecord, kept: frozenset[str]) -> None:
-        """Remove who is not wanted, one by one (Graph has no other way), but nobody of `kept`."""
+        """Remove who is not wanted, but nobody of `kept`."""
         class_id = actual_of(record).class_id
-        while strays := sorted(self._members - record.desired.members - kept):
-            try:
-                await self._tenant.remove_member(class_id, strays[0])
-            except NotThere:
-                # The class or only the member? What it holds now tells.
+        while strays := sorted(self._members - record.desired.members - kept)[:REMOVALS_PER_REQUEST]:
+            done = await self._tenant.remove_members(class_id, strays)
+            self._members -= done.removed
+            self._delivery.note(members_removed=done.removed)
+            if done.failure:
+                raise done.failure
+            if done.not_there:
+                # The class or only the members? What it holds now tells.
                 self._members = await self._tenant.members(class_id)
-                if strays[0] in self._members and not await self._delivery.wait_for_replication():
-                    raise Transient("Graph shows members late", "it is delivered again by itself") from None
-            else:
-                self._members -= {strays[0]}
-                self._delivery.note(members_removed=[strays[0]])
+                if self._members & done.not_there and not await self._delivery.wait_for_replication():
+                    raise Transient("Graph shows members late", "it is delivered again by itself")
 
-    async def _person_not_there(self, record: ClassRecord, person: str) -> None:
-        """After a 404 for one person: he has no account any more, unless it is the class that is not there (yet)."""
-        waiting = self._delivery.young(record) and self._delivery.may_wait
-        if waiting or not await self._tenant.class_exists(actual_of(record).class_id):
+    async def _note_unknown(self, people: Sequence[str]) -> None:
+        """After a 404 for some people: those who have no account (any more). If all have, it was for the class."""
+        lacking = frozenset(people) - await self._tenant.known_people(people)
+        if not lacking:
             raise NotThere
-        self._unknown |= {person}
+        self._unknown |= lacking

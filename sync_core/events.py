@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from hashlib import sha256
-from typing import Annotated, Literal, TypeVar
-
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from sync_core.errors import Malformed
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict, TypeAdapter
 
 SYNC_REQUESTS = "sync-requests"
 CLASS_CHANGES = "class-changes"
@@ -29,17 +32,22 @@ class Cause(StrEnum):
     ADMIN = "admin"
 
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT: ConfigDict = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshTenant:
-    """Bring a tenant's accounts and drift up to date, then sync its schools."""
+    """Bring a tenant's accounts and drift up to date, then sync its schools, spread over the time `until` then.
+
+    `sweep`: every class is compared with Graph, and not only those that Graph's delta names.
+    """
 
     __pydantic_config__ = _STRICT
     tenant: str
     run: str
     cause: Cause
+    until: datetime | None = None
+    sweep: bool = False
     kind: Literal["refresh-tenant"] = "refresh-tenant"
     version: Literal[1] = 1
 
@@ -204,28 +212,43 @@ Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass 
 
 _M = TypeVar("_M")
 
-_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
-_CHANGE: TypeAdapter[Change] = TypeAdapter(Annotated[Change, Field(discriminator="kind")])
 _REMEDY = "see 'A message nobody can read' in docs/operations.md; if a newer version sent it, deploy that and replay it"
+
+
+# Building these takes a twentieth of a second, which a worker that only indexes its functions need not pay.
+@cache
+def _requests() -> TypeAdapter[Request]:
+    from pydantic import Field, TypeAdapter
+
+    return TypeAdapter(Annotated[Request, Field(discriminator="kind")])
+
+
+@cache
+def _changes() -> TypeAdapter[Change]:
+    from pydantic import Field, TypeAdapter
+
+    return TypeAdapter(Annotated[Change, Field(discriminator="kind")])
 
 
 def encode(message: Request | Change) -> bytes:
     """The message as UTF-8 JSON."""
-    adapter: TypeAdapter[Request] | TypeAdapter[Change] = _REQUEST if isinstance(message, Request) else _CHANGE
+    adapter: TypeAdapter[Request] | TypeAdapter[Change] = _requests() if isinstance(message, Request) else _changes()
     return adapter.dump_json(message)  # type: ignore[arg-type]  # the adapter was chosen by the message's type
 
 
 def decode_request(body: bytes) -> Request:
     """Raises Malformed with the fields at fault, never their values."""
-    return _decode(_REQUEST, body)
+    return _decode(_requests(), body)
 
 
 def decode_change(body: bytes) -> Change:
     """Raises Malformed with the fields at fault, never their values."""
-    return _decode(_CHANGE, body)
+    return _decode(_changes(), body)
 
 
 def _decode(adapter: TypeAdapter[_M], body: bytes) -> _M:
+    from pydantic import ValidationError
+
     try:
         return adapter.validate_json(body)
     except ValidationError as error:

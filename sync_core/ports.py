@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.choices import SchoolSettings
+from sync_core.errors import SyncError
 from sync_core.events import Change, Request
 from sync_core.model import (
     Account,
@@ -30,6 +31,10 @@ from sync_core.model import (
 
 MEMBERS_PER_WRITE = 20
 """People that one PATCH of a group may bind (Graph: "Add members", members@odata.bind)."""
+
+
+REMOVALS_PER_REQUEST = 20
+"""People whose memberships one request may end (Graph: 20 requests in one $batch)."""
 
 
 class Clock(Protocol):
@@ -76,11 +81,20 @@ class DeletedGroup:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What came of each removal. `failure` is why those in neither set are left: a Transient, a GraphRefused."""
+
+    removed: frozenset[str]
+    not_there: frozenset[str] = frozenset()
+    failure: SyncError | None = None
+
+
 class Tenant(Protocol):
     """One Microsoft 365 tenant.
 
-    Every method waits out throttling and passing faults within a budget shorter than the queue's lock, and raises
-    Transient past it, GraphRefused for a permanent no.
+    Every method waits out throttling and passing faults, all of them together within a budget shorter than the queue's
+    lock, and raises Transient past it, GraphRefused for a permanent no.
     """
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
@@ -115,8 +129,11 @@ class Tenant(Protocol):
         Raises AlreadyThere (none was added), NotThere (the class or one of the people).
         """
 
-    async def remove_member(self, class_id: str, person: str) -> None:
-        """Only the membership, never the person. Raises NotThere if he is no member, or there is no such class."""
+    async def remove_members(self, class_id: str, people: Sequence[str]) -> Removals:
+        """At most REMOVALS_PER_REQUEST people, each for himself. Only the membership goes, never the person."""
+
+    async def known_people(self, people: Sequence[str]) -> frozenset[str]:
+        """Those of `people`, at most MEMBERS_PER_WRITE, who have an account."""
 
     async def add_owner(self, class_id: str, person: str) -> None:
         """Raises AlreadyThere, NotThere (the class or the person)."""
@@ -135,7 +152,10 @@ class Tenants(Protocol):
     """The tenants that this deployment may write to."""
 
     def of(self, tenant: str) -> Tenant:
-        """By tenant id. Raises UnknownSetting for a tenant that the app has no identity for."""
+        """By tenant id, for one piece of work, which waits for the tenant no longer than it may.
+
+        Raises UnknownSetting for a tenant that the app has no identity for.
+        """
 
 
 class DeltaKind(StrEnum):
@@ -271,6 +291,11 @@ class StateStore(SchoolReader, Protocol):
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None: ...
 
+    async def swept_at(self, tenant: str) -> datetime | None:
+        """When every class of the tenant was last compared with Graph."""
+
+    async def write_swept(self, tenant: str, at: datetime) -> None: ...
+
     async def write_run(self, run: RunRecord) -> None:
         """Write or overwrite the run's row."""
 
@@ -285,8 +310,11 @@ class StateStore(SchoolReader, Protocol):
 class Outbox(Protocol):
     """The way onto the queues. A message is on the queue when the method returns."""
 
-    async def send_requests(self, requests: Sequence[Request], at: datetime | None = None) -> None:
-        """Send now, or have the queue hold them until `at`."""
+    async def send_requests(self, requests: Sequence[Request]) -> None:
+        """In order. Not atomic over many."""
+
+    async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
+        """Have the queue hold each until its moment; what is due already is sent. Not atomic over many."""
 
     async def send_changes(self, changes: Sequence[Change]) -> None:
         """In order: those of one class stay in order. Not atomic over many."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from azure.identity.aio import DefaultAzureCredential
@@ -23,10 +21,11 @@ from sync_core.admin.holds import decide_hold
 from sync_core.admin.undo import undo_run
 from sync_core.apply import apply_change
 from sync_core.errors import Outcome
-from sync_core.events import ActOnClass, Cause, Change, DecideHold, RefreshTenant, Request, SyncSchool, UndoRun
+from sync_core.events import ActOnClass, Change, DecideHold, RefreshTenant, Request, SyncSchool, UndoRun
+from sync_core.night import start_night
 from sync_core.ports import Clock, DeadLetters, MisSource, Outbox, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
-from sync_core.settings import Settings, parse_settings
+from sync_core.settings import Settings
 from sync_core.sync import sync_school
 
 
@@ -47,19 +46,14 @@ class App:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
     async def start_night(self) -> None:
-        """Ask for a refresh of every tenant that has a school, under a new run id."""
-        run = self.new_run()
-        tenants = sorted({school.tenant for school in await self.state.schools()})
-        await self.outbox.send_requests([RefreshTenant(tenant, run, Cause.NIGHTLY) for tenant in tenants])
+        await start_night(self.new_run(), self.state, self.outbox, self.clock, self.settings.sync_window)
 
     async def handle_request(self, request: Request) -> None:
         match request:
             case RefreshTenant():
                 tenant = self.tenants.of(request.tenant)
-                chosen = self.settings
-                schools = await refresh_tenant(
-                    request, tenant, self.state, self.outbox, self.clock, chosen.sync_window, chosen.history
-                )
+                history = self.settings.history
+                schools = await refresh_tenant(request, tenant, self.state, self.outbox, self.clock, history)
                 telemetry.tenant_refreshed(request, schools)
             case SyncSchool():
                 telemetry.school_synced(await sync_school(request, self.mis, self.state, self.outbox, self.clock))
@@ -76,23 +70,8 @@ class App:
         return outcome
 
 
-class LazyApp:
-    """The app of this process, made at first use: clients want a running loop, and a failed start is tried again."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._lock = asyncio.Lock()
-        self._app: App | None = None
-
-    async def get(self) -> App:
-        """Raises UnknownSetting, Transient."""
-        async with self._lock:
-            if self._app is None:
-                self._app = await _build(parse_settings(self._environment))
-            return self._app
-
-
-async def _build(settings: Settings) -> App:
+async def build(settings: Settings) -> App:
+    """Raises Transient."""
     credential = DefaultAzureCredential()
     clock = SystemClock()
     state = (

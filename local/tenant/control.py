@@ -30,6 +30,7 @@ class Control:
         app.router.add_get("/_sim/stats", self._stats)
         app.router.add_get("/_sim/log", self._log)
         app.router.add_get("/_sim/classes", self._classes)
+        app.router.add_post("/_sim/classes", self._seed_classes)
         app.router.add_get("/_sim/switches", self._show_switches)
         app.router.add_post("/_sim/switches", self._set_switches)
         app.router.add_post("/_sim/clock", self._clock)
@@ -52,6 +53,18 @@ class Control:
         directory = self._server(request).directory
         found = [_class(directory, group) for group in directory.groups.values() if group.is_class]
         return web.json_response(sorted(found, key=lambda listed: (listed["mailNickname"], listed["id"])))
+
+    async def _seed_classes(self, request: web.Request) -> web.Response:
+        """[{"displayName", "mailNickname", "externalId", "owners", "members"}], people by id; answers ids."""
+        directory, now = self._server(request).directory, self._server(request).clock.now()
+        made = []
+        try:
+            for entry in await request.json():
+                people = {collection: entry.pop(collection, []) for collection in ("members", "owners")}
+                made.append(directory.seed_class(entry, people, now).id)
+        except Refusal as refusal:
+            return _refuse(refusal.message, refusal.status)
+        return web.json_response(made)
 
     def _switches(self, request: web.Request) -> dict[str, Any]:
         graph, server = self._server(request).graph, self._server(request)
@@ -152,7 +165,8 @@ class Control:
                 case "add-member" | "add-owner":
                     directory.add(group, _collection(action), wanted["upn"])
                 case "remove-member" | "remove-owner":
-                    directory.remove(group, _collection(action), directory.user(wanted["upn"]).id)
+                    person = directory.user(wanted["upn"]).id
+                    directory.remove(group, _collection(action), person, told=wanted.get("told", True))
                 case "rename":
                     directory.update_group(group, {"displayName": wanted["name"]})
                 case "delete":

@@ -166,6 +166,16 @@ class Directory:
         self._save_group(group, Event("group", id_))
         return group
 
+    def seed_class(self, fields: dict[str, Any], people: dict[str, list[str]], now: float) -> Group:
+        """A class with its people at once, which Graph has no call for; `people` are ids by collection."""
+        for person in {person for listed in people.values() for person in listed}:
+            self.user(person)
+        group = self.create_group(fields, now, is_class=True)
+        for collection, listed in people.items():
+            setattr(group, collection, dict.fromkeys(listed))
+        self._save_group(group, *(Event(name, group.id, person) for name in people for person in people[name]))
+        return group
+
     def update_group(self, group: Group, fields: dict[str, Any]) -> None:
         self._check_name(fields)
         nickname = fields.get("mailNickname", group.mailNickname)
@@ -214,14 +224,15 @@ class Directory:
         people[user.id] = None
         self._save_group(group, Event(collection, group.id, user.id))
 
-    def remove(self, group: Group, collection: str, person: str) -> None:
+    def remove(self, group: Group, collection: str, person: str, *, told: bool = True) -> None:
+        """`told` is whether the groups' delta will tell of it, as Graph's does not always."""
         people: dict[str, None] = getattr(group, collection)
         if person not in people:
             raise not_found(person)
         if collection == "owners" and len(people) == 1:
             raise bad_request("The group must have at least one owner, hence this owner cannot be removed.")
         del people[person]
-        self._save_group(group, Event(collection, group.id, person, added=False))
+        self._save_group(group, *([Event(collection, group.id, person, added=False)] if told else []))
 
     def delete_group(self, group: Group, now: float) -> None:
         group.deleted_at = now

@@ -13,13 +13,23 @@ from local.tenant.directory import bad_request
 Entity = dict[str, Any]
 DEFAULT_PAGE, LARGEST_PAGE = 100, 999
 
+_IN = re.compile(r"(\w+) in \(((?:'[^']*',? ?)+)\)")
+_LONGEST_IN = 15
 _CLAUSE = re.compile(r"(?:(\w+) eq '((?:[^']|'')*)'|startswith\((\w+), ?'((?:[^']|'')*)'\))")
 
 
 def matcher(text: str | None, allowed: Sequence[str]) -> Callable[[Entity], bool]:
-    """`a eq 'x'` or `startswith(a,'x')`, joined by `or`; capitals do not matter. Refuses anything else."""
+    """`a eq 'x'` or `startswith(a,'x')`, joined by `or`, or one `a in ('x','y')`; capitals do not matter.
+
+    Refuses anything else.
+    """
     if not text:
         return lambda _: True
+    if (found_in := _IN.fullmatch(text)) and found_in[1] in allowed:
+        values = {value.lower() for value in re.findall(r"'([^']*)'", found_in[2])}
+        if len(values) > _LONGEST_IN:
+            raise bad_request(f"Too many child clauses specified in search filter expression: {len(values)}.")
+        return lambda entity: str(entity.get(found_in[1]) or "").lower() in values
     clauses: list[tuple[str, str, bool]] = []
     for part in text.split(" or "):
         found = _CLAUSE.fullmatch(part.strip())

@@ -8,14 +8,19 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from sync_core.adapters.graph_governor import Cost
 from sync_core.adapters.graph_wire import GraphWire
-from sync_core.errors import GraphRefused, NotThere
+from sync_core.errors import GraphRefused, NotThere, SyncError
 from sync_core.model import AccountChange, AccountChanges, AccountProperty, ClassName, GroupChange, GroupChanges
-from sync_core.ports import DeletedGroup, FoundGroup, NewClass
+from sync_core.ports import DeletedGroup, FoundGroup, NewClass, Removals
 
 _GRAPH = "https://graph.microsoft.com/v1.0"
 _ACCOUNTS = "/users/delta()"
 _GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
+# Graph takes no more in one `in` of a filter.
+_IDS_PER_FILTER = 15
+# A page of members costs three units, less one for $select ("Identity and access service limits").
+_MEMBERS_COST = Cost(units=2)
 # An old token comes back as 400 or 410, with one of these codes; the answer to each is to start over.
 _EXPIRED = {"syncStateNotFound", "syncStateInvalid", "resyncRequired"}
 
@@ -94,17 +99,34 @@ class GraphTenant:
         return True
 
     async def members(self, class_id: str) -> frozenset[str]:
-        return frozenset([found["id"] async for found in self._pages(f"/groups/{_id(class_id)}/members")])
+        pages = self._pages(f"/groups/{_id(class_id)}/members", _MEMBERS_COST)
+        return frozenset([found["id"] async for found in pages])
 
     async def owners(self, class_id: str) -> frozenset[str]:
-        return frozenset([found["id"] async for found in self._pages(f"/groups/{_id(class_id)}/owners")])
+        return frozenset([found["id"] async for found in self._pages(f"/groups/{_id(class_id)}/owners", Cost())])
 
     async def add_members(self, class_id: str, people: Sequence[str]) -> None:
         references = [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
         await self._wire.patch(f"/groups/{_id(class_id)}", {"members@odata.bind": references})
 
-    async def remove_member(self, class_id: str, person: str) -> None:
-        await self._wire.remove_reference(f"/groups/{_id(class_id)}/members/{_id(person)}")
+    async def remove_members(self, class_id: str, people: Sequence[str]) -> Removals:
+        outcomes = await self._wire.remove_references(
+            [f"/groups/{_id(class_id)}/members/{_id(person)}" for person in people]
+        )
+        came = dict(zip(people, outcomes, strict=True))
+        return Removals(
+            frozenset(person for person, outcome in came.items() if outcome is None),
+            frozenset(person for person, outcome in came.items() if isinstance(outcome, NotThere)),
+            next((outcome for outcome in outcomes if isinstance(outcome, SyncError)), None),
+        )
+
+    async def known_people(self, people: Sequence[str]) -> frozenset[str]:
+        found: set[str] = set()
+        for at in range(0, len(people), _IDS_PER_FILTER):
+            ids = ",".join(f"'{_id(person)}'" for person in people[at : at + _IDS_PER_FILTER])
+            answer = await self._wire.get(f"/users?$filter={quote(f'id in ({ids})')}&$select=id")
+            found.update(user["id"] for user in answer["value"])
+        return frozenset(found)
 
     async def add_owner(self, class_id: str, person: str) -> None:
         reference = {"@odata.id": f"{_GRAPH}/education/users/{_id(person)}"}
@@ -119,10 +141,10 @@ class GraphTenant:
     async def restore_class(self, class_id: str) -> None:
         await self._wire.restore(f"/directory/deletedItems/{_id(class_id)}/restore")
 
-    async def _pages(self, path: str) -> AsyncIterator[dict[str, Any]]:
+    async def _pages(self, path: str, cost: Cost) -> AsyncIterator[dict[str, Any]]:
         link: str | None = f"{path}?$select=id&$top=999"
         while link:
-            page = await self._wire.get(link)
+            page = await self._wire.get(link, cost)
             for found in page["value"]:
                 yield found
             link = page.get("@odata.nextLink")

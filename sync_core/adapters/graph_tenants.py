@@ -1,12 +1,14 @@
-"""The tenants of a deployment, each with a connection of its own: throttling in one never slows another."""
+"""The tenants of a deployment, each with a connection and a governor of its own: one never slows another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from azure.core.credentials_async import AsyncTokenCredential
+from msgraph.graph_request_adapter import GraphRequestAdapter
 
 from sync_core.adapters.graph_client import graph_request_adapter
+from sync_core.adapters.graph_governor import Governor, Patience
 from sync_core.adapters.graph_tenant import GraphTenant
 from sync_core.adapters.graph_wire import GraphWire
 from sync_core.ports import Clock, Tenant
@@ -19,10 +21,11 @@ class GraphTenants:
         self._credential = credential
         self._base_url = base_url
         self._clock = clock
-        self._tenants: dict[str, GraphTenant] = {}
+        self._known: dict[str, tuple[GraphRequestAdapter, Governor]] = {}
 
     def of(self, tenant: str) -> Tenant:
-        if tenant not in self._tenants:
+        if tenant not in self._known:
             adapter = graph_request_adapter(self._credential(tenant), self._base_url)
-            self._tenants[tenant] = GraphTenant(GraphWire(adapter, self._clock))
-        return self._tenants[tenant]
+            self._known[tenant] = (adapter, Governor(self._clock))
+        adapter, governor = self._known[tenant]
+        return GraphTenant(GraphWire(adapter, governor, Patience(self._clock)))

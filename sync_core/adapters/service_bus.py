@@ -23,16 +23,21 @@ class ServiceBusOutbox:
         self._senders: dict[str, ServiceBusSender] = {}
         self._locks = {SYNC_REQUESTS: asyncio.Lock(), CLASS_CHANGES: asyncio.Lock()}
 
-    async def send_requests(self, requests: Sequence[Request], at: datetime | None = None) -> None:
-        await self._send(SYNC_REQUESTS, requests, at)
+    async def send_requests(self, requests: Sequence[Request]) -> None:
+        await self._send(SYNC_REQUESTS, [(None, request) for request in requests])
+
+    async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
+        await self._send(SYNC_REQUESTS, requests)
 
     async def send_changes(self, changes: Sequence[Change]) -> None:
-        await self._send(CLASS_CHANGES, changes, None)
+        await self._send(CLASS_CHANGES, [(None, change) for change in changes])
 
-    async def _send(self, queue: str, messages: Sequence[Request | Change], at: datetime | None) -> None:
+    async def _send(self, queue: str, messages: Sequence[tuple[datetime | None, Request | Change]]) -> None:
         # New for each call: the client's own retries are recognised as duplicates, a legitimate second try is not.
         call = uuid4().hex[:12]
-        letters = [_letter(message, f"{message.run}.{call}.{place}", at) for place, message in enumerate(messages)]
+        letters = [
+            _letter(message, f"{message.run}.{call}.{place}", at) for place, (at, message) in enumerate(messages)
+        ]
         async with self._locks[queue]:
             try:
                 await self._send_in_batches(queue, letters)

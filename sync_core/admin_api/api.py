@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Body, Depends, FastAPI, Request
 from fastapi import Path as PathParameter
@@ -21,7 +21,6 @@ from sync_core.admin.class_actions import (
     ask_for_resync,
     ask_for_sync,
 )
-from sync_core.admin.dead_letters import GivenUp, Mine, list_given_up, replay_all, replay_one
 from sync_core.admin.explain import explain_person
 from sync_core.admin.holds import (
     PlanDiffers,
@@ -33,6 +32,7 @@ from sync_core.admin.holds import (
 from sync_core.admin.school_groups import read_groups
 from sync_core.admin.schools import forget_school, save_school
 from sync_core.admin.undo import ask_for_release, ask_for_undo, pinned_keys
+from sync_core.admin_api.beyond_schools import PREFIX, routes_beyond_schools
 from sync_core.admin_api.bodies import (
     Accepted,
     Class,
@@ -41,7 +41,6 @@ from sync_core.admin_api.bodies import (
     PlanProblem,
     Problem,
     Question,
-    Replayed,
     Run,
     School,
     class_body,
@@ -49,7 +48,7 @@ from sync_core.admin_api.bodies import (
     run_body,
     school_body,
 )
-from sync_core.admin_api.caller import PRINCIPAL_HEADER, Caller, Role, read_caller
+from sync_core.admin_api.caller import Caller, Role, SignedIn
 from sync_core.choices import SchoolSettings
 from sync_core.errors import (
     Conflict,
@@ -67,7 +66,6 @@ from sync_core.preview import Preview
 from sync_core.school_settings import SchoolBody, settings_of
 from sync_core.wiring import App
 
-PREFIX = "/api/admin"
 _STATUS: dict[type[SyncError], int] = {
     NotSignedIn: 401,
     Forbidden: 403,
@@ -82,8 +80,6 @@ _UNREACHABLE = 503
 _SchoolId = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
 _Key = Annotated[str, PathParameter(min_length=1, max_length=80, pattern=r"^[!-.0-~]+$")]
 _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
-_Queue = Annotated[Literal["sync-requests", "class-changes"], PathParameter()]
-_Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 _RunId = Annotated[str, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
 # Only for the OpenAPI document: App Service has checked the token before a request comes here.
@@ -101,15 +97,12 @@ def build_api(app: App) -> FastAPI:
         dependencies=[Depends(_SIGN_IN)],
         responses={status: {"model": Problem} for status in (400, 401, 403, 422, _UNREACHABLE)},
     )
+    api.state.signed_in_by_app_service = app.settings.signed_in_by_app_service
     api.openapi = lambda: _document(api)  # type: ignore[method-assign]  # FastAPI's own way to amend the document
     everywhere = app.settings.everywhere
 
-    async def caller(request: Request) -> Caller:
-        header = request.headers.get(PRINCIPAL_HEADER)
-        return read_caller(header, app.settings.signed_in_by_app_service)
-
     def school_for(*roles: Role) -> Callable[..., Coroutine[Any, Any, SchoolSettings]]:
-        async def bound(school: _SchoolId, who: Annotated[Caller, Depends(caller)]) -> SchoolSettings:
+        async def bound(school: _SchoolId, who: SignedIn) -> SchoolSettings:
             who.need(*roles)
             settings = await app.state.school(school)
             who.need_school(settings, everywhere)
@@ -119,7 +112,6 @@ def build_api(app: App) -> FastAPI:
 
         return bound
 
-    signed_in = Annotated[Caller, Depends(caller)]
     administered = Annotated[SchoolSettings, Depends(school_for(Role.ADMIN))]
     taught = Annotated[SchoolSettings, Depends(school_for(Role.ADMIN, Role.TEACHER))]
     absent: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
@@ -134,7 +126,7 @@ def build_api(app: App) -> FastAPI:
     # --- schools
 
     @api.get(f"{PREFIX}/schools", summary="The schools that you administer")
-    async def list_schools(who: signed_in) -> list[School]:
+    async def list_schools(who: SignedIn) -> list[School]:
         who.need(Role.ADMIN)
         return [school_body(found) for found in await app.state.schools() if who.bound_to(found, everywhere)]
 
@@ -143,7 +135,7 @@ def build_api(app: App) -> FastAPI:
         return school_body(settings)
 
     @api.put(f"{PREFIX}/schools/{{school}}", summary="Save a school's settings; a new school joins by it")
-    async def put_school(school: _SchoolId, body: SchoolBody, who: signed_in) -> School:
+    async def put_school(school: _SchoolId, body: SchoolBody, who: SignedIn) -> School:
         who.need(Role.ADMIN)
         before = await app.state.school(school)
         who.need_school(before, everywhere)
@@ -156,7 +148,7 @@ def build_api(app: App) -> FastAPI:
         return school_body(wanted)
 
     @api.delete(f"{PREFIX}/schools/{{school}}", status_code=204, responses=absent, summary="A school leaves")
-    async def delete_school(settings: administered, who: signed_in) -> None:
+    async def delete_school(settings: administered, who: SignedIn) -> None:
         """Its settings are forgotten; its classes stay as they are, and are followed again when it joins anew."""
         if not who.everywhere(everywhere):
             raise Forbidden("only who administers all schools may let one leave", "pause the school instead")
@@ -164,7 +156,7 @@ def build_api(app: App) -> FastAPI:
         telemetry.admin_asked(who.id, settings.school, "forget school", "", "")
 
     @api.post(f"{PREFIX}/schools/{{school}}/sync", status_code=202, responses=conflict, summary="Sync a school now")
-    async def sync(settings: administered, who: signed_in) -> Accepted:
+    async def sync(settings: administered, who: SignedIn) -> Accepted:
         asked = asker(who, settings.school, "sync")
         await ask_for_sync(settings.school, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
@@ -184,7 +176,7 @@ def build_api(app: App) -> FastAPI:
         summary="Create the class of a group, or create it anew where it is gone",
     )
     async def create_class(
-        settings: taught, key: _Key, who: signed_in, body: Annotated[NewClassBody | None, Body()] = None
+        settings: taught, key: _Key, who: SignedIn, body: Annotated[NewClassBody | None, Body()] = None
     ) -> Accepted:
         said = body or NewClassBody()
         wish = ClassWish(said.display_name, said.description, said.required_until)
@@ -216,7 +208,7 @@ def build_api(app: App) -> FastAPI:
         responses=conflict,
         summary="Bring a class to what the MIS says",
     )
-    async def resync_class(settings: administered, key: _Key, who: signed_in) -> Accepted:
+    async def resync_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
         asked = asker(who, settings.school, "resync", key)
         await ask_for_resync(settings.school, key, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
@@ -227,7 +219,7 @@ def build_api(app: App) -> FastAPI:
         responses=conflict,
         summary="Delete a class from Microsoft 365; it can be restored for 30 days",
     )
-    async def delete_class(settings: administered, key: _Key, who: signed_in) -> Accepted:
+    async def delete_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
         asked = asker(who, settings.school, Action.DELETE, key)
         await ask_for_action(settings.school, key, Action.DELETE, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
@@ -238,7 +230,7 @@ def build_api(app: App) -> FastAPI:
         responses=conflict,
         summary="Restore a deleted class",
     )
-    async def restore_class(settings: administered, key: _Key, who: signed_in) -> Accepted:
+    async def restore_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
         asked = asker(who, settings.school, Action.RESTORE, key)
         await ask_for_action(settings.school, key, Action.RESTORE, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
@@ -274,7 +266,7 @@ def build_api(app: App) -> FastAPI:
         responses=differs,
         summary="Do what was held, if it is still just that",
     )
-    async def approve_hold(settings: administered, digest: _Digest, who: signed_in) -> Accepted:
+    async def approve_hold(settings: administered, digest: _Digest, who: SignedIn) -> Accepted:
         return await decide(settings, digest, Decision.APPROVE, who)
 
     @api.post(
@@ -283,7 +275,7 @@ def build_api(app: App) -> FastAPI:
         responses=differs,
         summary="Keep the classes as they are until the MIS differs again",
     )
-    async def reject_hold(settings: administered, digest: _Digest, who: signed_in) -> Accepted:
+    async def reject_hold(settings: administered, digest: _Digest, who: SignedIn) -> Accepted:
         return await decide(settings, digest, Decision.REJECT, who)
 
     @api.get(
@@ -300,7 +292,7 @@ def build_api(app: App) -> FastAPI:
         responses=absent,
         summary="Take the next feed as it comes",
     )
-    async def delete_accepted_snapshot(settings: administered, who: signed_in) -> None:
+    async def delete_accepted_snapshot(settings: administered, who: SignedIn) -> None:
         """For a feed that was rejected and is right: only what its plan holds stands before the classes then."""
         await forget_accepted_snapshot(settings.school, app.state)
         telemetry.admin_asked(who.id, settings.school, "forget accepted snapshot", "", "")
@@ -324,7 +316,7 @@ def build_api(app: App) -> FastAPI:
         responses=conflict,
         summary="Give each class of a run back who was in it before, and keep it so",
     )
-    async def undo(settings: administered, run: _RunId, who: signed_in) -> Accepted:
+    async def undo(settings: administered, run: _RunId, who: SignedIn) -> Accepted:
         asked = asker(who, settings.school, f"undo {run}")
         await ask_for_undo(settings.school, run, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
@@ -335,7 +327,7 @@ def build_api(app: App) -> FastAPI:
         responses=conflict,
         summary="Have a pinned class follow the MIS again",
     )
-    async def release(settings: administered, key: _Key, who: signed_in) -> Accepted:
+    async def release(settings: administered, key: _Key, who: SignedIn) -> Accepted:
         asked = asker(who, settings.school, "release", key)
         await ask_for_release(settings.school, [key], asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
@@ -346,44 +338,13 @@ def build_api(app: App) -> FastAPI:
         responses=conflict,
         summary="Have all pinned classes follow the MIS again",
     )
-    async def release_all(settings: administered, who: signed_in) -> Accepted:
+    async def release_all(settings: administered, who: SignedIn) -> Accepted:
         keys = await pinned_keys(settings.school, app.state)
         asked = asker(who, settings.school, "release")
         await ask_for_release(settings.school, keys, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
-    # --- dead letters
-
-    def mine(who: Caller, schools: tuple[SchoolSettings, ...]) -> Mine:
-        """A dead letter of no school that is known is for those alone who administer all of them."""
-        bound = {found.school for found in schools if who.bound_to(found, everywhere)}
-        return lambda found: found.school in bound or who.everywhere(everywhere)
-
-    @api.get(f"{PREFIX}/dead-letters", summary="Messages that the queues gave up, with reason and remedy")
-    async def list_dead_letters(who: signed_in) -> list[GivenUp]:
-        who.need(Role.ADMIN)
-        ours = mine(who, await app.state.schools())
-        return list(await list_given_up(ours, app.dead_letters, app.state))
-
-    @api.post(f"{PREFIX}/dead-letters/replay", status_code=202, summary="Put them all back onto their queues")
-    async def replay_dead_letters(who: signed_in) -> Replayed:
-        """What is not wanted any more does nothing when its turn comes."""
-        who.need(Role.ADMIN)
-        ours = mine(who, await app.state.schools())
-        telemetry.admin_asked(who.id, "", "replay all dead letters", "", "")
-        return Replayed(messages=await replay_all(ours, app.dead_letters, app.state))
-
-    @api.post(
-        f"{PREFIX}/dead-letters/{{queue}}/{{number}}/replay",
-        status_code=202,
-        responses=absent,
-        summary="Put one back onto its queue",
-    )
-    async def replay_dead_letter(queue: _Queue, number: _Number, who: signed_in) -> Replayed:
-        who.need(Role.ADMIN)
-        ours = mine(who, await app.state.schools())
-        telemetry.admin_asked(who.id, "", f"replay dead letter {number} of {queue}", "", "")
-        return Replayed(messages=await replay_one(queue, number, ours, app.dead_letters, app.state))
+    api.include_router(routes_beyond_schools(app))
 
     # --- refusals
 

@@ -7,7 +7,9 @@ import binascii
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from sync_core.choices import SchoolSettings
@@ -96,6 +98,14 @@ def read_caller(header: str | None, signed_in_by_app_service: bool) -> Caller:
         roles=frozenset(claim.val for claim in principal.claims if claim.typ in _ROLES | {principal.role_typ}),
         ids=frozenset({id_, *_values(principal, _GROUPS)}),
     )
+
+
+async def _signed_in(request: Request) -> Caller:
+    return read_caller(request.headers.get(PRINCIPAL_HEADER), request.app.state.signed_in_by_app_service)
+
+
+SignedIn = Annotated[Caller, Depends(_signed_in)]
+"""The caller, for the routes."""
 
 
 def _values(principal: _Principal, types: Iterable[str]) -> set[str]:

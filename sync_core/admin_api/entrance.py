@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import azure.functions as func
 
-from sync_core.wiring import App
+if TYPE_CHECKING:
+    from sync_core.wiring import App
 
 
 class AdminApi:

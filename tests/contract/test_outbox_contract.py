@@ -100,5 +100,5 @@ async def test_nothing_to_send_is_nothing_sent(subject: Subject) -> None:
 async def test_a_request_waits_until_it_is_due(subject: Subject) -> None:
     before = subject.waiting()
     request = SyncSchool(uuid4().hex, "run", Cause.NIGHTLY)
-    await subject.outbox.send_requests([request], datetime.now(UTC) + timedelta(hours=1))
+    await subject.outbox.schedule_requests([(datetime.now(UTC) + timedelta(hours=1), request)])
     assert subject.waiting() == before + 1

@@ -10,12 +10,11 @@ import httpx
 import pytest
 from azure.identity.aio import ManagedIdentityCredential
 
-from sync_core.adapters.graph_client import graph_request_adapter
-from sync_core.adapters.graph_tenant import GraphTenant
-from sync_core.adapters.graph_wire import GraphWire
+from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
 from sync_core.model import AccountProperty, ClassName
-from sync_core.ports import FoundGroup, NewClass, Tenant
+from sync_core.ports import FoundGroup, NewClass, Removals, Tenant
+from tests.builders import TENANT
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_tenant import MemoryTenant
 
@@ -43,8 +42,7 @@ async def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "local")
     async with ManagedIdentityCredential() as credential:
-        wire = GraphWire(graph_request_adapter(credential, f"{url}/v1.0"), FixedClock())
-        yield _simulated(url, GraphTenant(wire))
+        yield _simulated(url, GraphTenants(lambda _: credential, f"{url}/v1.0", FixedClock()).of(TENANT))
 
 
 def _memory() -> Subject:
@@ -78,7 +76,7 @@ def _memory() -> Subject:
     )
 
 
-def _simulated(url: str, tenant: GraphTenant) -> Subject:
+def _simulated(url: str, tenant: Tenant) -> Subject:
     def add(upns: Sequence[str]) -> list[str]:
         users = [{"userPrincipalName": upn, "displayName": "x"} for upn in upns]
         ids: list[str] = httpx.post(f"{url}/_sim/users", json=users).raise_for_status().json()
@@ -163,11 +161,28 @@ async def test_a_membership_goes_and_the_person_stays(subject: Subject) -> None:
     class_id = await subject.tenant.create_class(fresh())
     (person,) = subject.add_accounts(upns(1))
     await subject.tenant.add_members(class_id, [person])
-    await subject.tenant.remove_member(class_id, person)
+    assert await subject.tenant.remove_members(class_id, [person]) == Removals(frozenset([person]))
     assert await subject.tenant.members(class_id) == frozenset()
-    with pytest.raises(NotThere):
-        await subject.tenant.remove_member(class_id, person)
+    assert await subject.tenant.remove_members(class_id, [person]) == Removals(frozenset(), frozenset([person]))
     await subject.tenant.add_members(class_id, [person])
+
+
+async def test_each_of_twenty_removals_is_answered_for_itself(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(fresh())
+    people = subject.add_accounts(upns(20))
+    await subject.tenant.add_members(class_id, people[:18])
+    done = await subject.tenant.remove_members(class_id, people)
+    assert done == Removals(frozenset(people[:18]), frozenset(people[18:]))
+    assert await subject.tenant.members(class_id) == frozenset()
+    assert await subject.tenant.known_people(people) == frozenset(people)
+
+
+async def test_who_has_an_account_is_told_of_twenty_at_once(subject: Subject) -> None:
+    names = upns(20)
+    people = subject.add_accounts(names)
+    assert await subject.tenant.known_people(people) == frozenset(people)
+    subject.remove_account(people[0], names[0])
+    assert await subject.tenant.known_people([*people[:19], NOBODY]) == frozenset(people[1:19])
 
 
 async def test_an_owner_is_granted_once(subject: Subject) -> None:
@@ -188,11 +203,11 @@ async def test_a_class_that_is_not_there(subject: Subject) -> None:
         subject.tenant.members(NOBODY),
         subject.tenant.owners(NOBODY),
         subject.tenant.add_members(NOBODY, [person]),
-        subject.tenant.remove_member(NOBODY, person),
         subject.tenant.add_owner(NOBODY, person),
     ):
         with pytest.raises(NotThere):
             await work
+    assert await subject.tenant.remove_members(NOBODY, [person]) == Removals(frozenset(), frozenset([person]))
 
 
 async def test_the_accounts_delta_tells_who_came_and_went(subject: Subject) -> None:

@@ -17,8 +17,14 @@ class MemoryOutbox:
         self.requests: list[tuple[Request, datetime | None]] = []
         self.changes: list[Change] = []
 
-    async def send_requests(self, requests: Sequence[Request], at: datetime | None = None) -> None:
-        for request in requests:
+    async def send_requests(self, requests: Sequence[Request]) -> None:
+        await self._send([(None, request) for request in requests])
+
+    async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
+        await self._send(requests)
+
+    async def _send(self, requests: Sequence[tuple[datetime | None, Request]]) -> None:
+        for at, request in requests:
             await self._step("send_requests")
             self.requests.append((request, at))
         await self._step("send_requests answered")

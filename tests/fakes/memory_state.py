@@ -41,6 +41,7 @@ class MemoryState:
         self._history: dict[tuple[str, str], list[AppliedDelta]] = {}
         self._accounts: dict[str, dict[str, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
+        self._swept: dict[str, datetime] = {}
         self._runs: dict[tuple[str, str], RunRecord] = {}
         self._faults: dict[tuple[str, str], MessageFault] = {}
 
@@ -173,6 +174,14 @@ class MemoryState:
     async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
         await self._step("delta_token")
         return self._tokens.get((tenant, kind))
+
+    async def swept_at(self, tenant: str) -> datetime | None:
+        return self._swept.get(tenant)
+
+    async def write_swept(self, tenant: str, at: datetime) -> None:
+        await self._step("write_swept")
+        self._swept[tenant] = at
+        await self._step("write_swept answered")
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
         await self._step("write_delta_token")

@@ -18,7 +18,7 @@ from sync_core.model import (
     GroupChange,
     GroupChanges,
 )
-from sync_core.ports import MEMBERS_PER_WRITE, Clock, DeletedGroup, FoundGroup, NewClass
+from sync_core.ports import MEMBERS_PER_WRITE, Clock, DeletedGroup, FoundGroup, NewClass, Removals
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
@@ -145,14 +145,22 @@ class MemoryTenant:
         self.writes += 1
         await self._step("add_members answered")
 
-    async def remove_member(self, class_id: str, person: str) -> None:
-        await self._step("remove_member")
-        group = self._group(class_id)
-        if person not in group.members:
-            raise NotThere
-        self._change(group, "members", "-", person)
-        self.writes += 1
-        await self._step("remove_member answered")
+    async def remove_members(self, class_id: str, people: Sequence[str]) -> Removals:
+        """Each for himself: a crash may leave some of them."""
+        removed: set[str] = set()
+        for person in people:
+            await self._step("remove_members")
+            group = self.groups.get(class_id)
+            if group and not group.deleted and person in group.members:
+                self._change(group, "members", "-", person)
+                self.writes += 1
+                removed.add(person)
+        await self._step("remove_members answered")
+        return Removals(frozenset(removed), frozenset(people) - removed)
+
+    async def known_people(self, people: Sequence[str]) -> frozenset[str]:
+        await self._step("known_people")
+        return frozenset(people) & self.accounts.keys()
 
     async def add_owner(self, class_id: str, person: str) -> None:
         await self._step("add_owner")

@@ -13,6 +13,7 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
+from local.tenant.__main__ import TENANT_ID
 from local.world import USERS
 from sync_core.events import SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, teaching, trust_in, upn
@@ -242,7 +243,22 @@ def test_17_a_sync_of_the_whole_school_can_be_asked_for_unless_it_is_paused(trus
     trust.call("POST", f"schools/OAK/groups/{FORM}/class", expected=409)
 
 
-def test_18_who_asked_for_what_is_on_record_without_a_name(trust: Trust) -> None:
+def test_18_a_sweep_finds_what_graph_did_not_tell_of(trust: Trust) -> None:
+    trust.save("OAK", types=["teaching"], access=ACCESS)
+    trust.night()
+    before = trust.made(MATHS_MAIL)["members"]
+    trust.by_hand("remove-member", MATHS_MAIL, upn=upn("ben"), told=False)
+    trust.night()
+    assert trust.made(MATHS_MAIL)["members"] != before
+    trust.call("POST", f"tenants/{TENANT_ID}/sweep", "head", 403)
+    trust.call("POST", "tenants/NONE/sweep", expected=404)
+    queued = count(trust.addresses)
+    trust.call("POST", f"tenants/{TENANT_ID}/sweep", expected=202)
+    drain(trust.addresses, queued)
+    assert trust.made(MATHS_MAIL)["members"] == before
+
+
+def test_19_who_asked_for_what_is_on_record_without_a_name(trust: Trust) -> None:
     lines = (trust.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line).get("event", {}) for line in lines]
     asked = {(event["caller"], event["action"]) for event in events if event.get("name") == "admin.asked"}

@@ -144,7 +144,7 @@ class Trust:
             for message in messages:
                 sender.send_messages(message)
 
-    def by_hand(self, action: str, nickname: str, **what: str) -> None:
+    def by_hand(self, action: str, nickname: str, **what: object) -> None:
         edit = {"action": action, "class": nickname, **what}
         httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
 

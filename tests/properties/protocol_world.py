@@ -275,7 +275,6 @@ class World:
                     self.state,
                     self.outbox,
                     self.clock,
-                    window=timedelta(0),
                     history=timedelta(days=400),
                 )
             assert not isinstance(request, DecideHold), "nobody decides here"

@@ -1,0 +1,62 @@
+"""The fan-out of a night: everybody within the window, the largest first, and nobody at the same stroke."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.events import Cause, RefreshTenant
+from sync_core.night import evenly, start_night, tenant_starts
+from tests.builders import NOON, settings
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+
+HOUR = timedelta(hours=1)
+
+
+async def test_each_tenant_is_asked_for_once_and_told_until_when() -> None:
+    state, outbox = MemoryState(), MemoryOutbox()
+    for school, tenant in (("S1", "small"), ("S2", "trust"), ("S3", "trust")):
+        await state.save_school(replace(settings(), school=school, tenant=tenant))
+    await start_night("run", state, outbox, FixedClock(), HOUR)
+    assert outbox.requests == [
+        (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON),
+        (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 2),
+    ]
+
+
+async def test_without_a_window_all_are_asked_for_at_once() -> None:
+    state, outbox = MemoryState(), MemoryOutbox()
+    for tenant in "ab":
+        await state.save_school(replace(settings(), school=tenant, tenant=tenant))
+    await start_night("run", state, outbox, FixedClock(), timedelta(0))
+    assert [at for _, at in outbox.requests] == [NOON, NOON]
+
+
+async def test_a_deployment_without_schools_asks_for_nothing() -> None:
+    outbox = MemoryOutbox()
+    await start_night("run", MemoryState(), outbox, FixedClock(), HOUR)
+    assert outbox.requests == []
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(1, 100), max_size=40), st.integers(0, 7200))
+def test_starts_lie_in_the_window_in_steps_of_the_same_length(schools: dict[str, int], seconds: int) -> None:
+    end = NOON + timedelta(seconds=seconds)
+    starts = tenant_starts(schools, NOON, end)
+    assert starts.keys() == schools.keys()
+    moments = list(starts.values())
+    assert moments == sorted(moments)
+    assert all(NOON <= at < end or seconds == 0 for at in moments)
+    gaps = {later - earlier for earlier, later in itertools.pairwise(moments)}
+    assert not gaps or max(gaps) - min(gaps) <= timedelta(microseconds=1)
+    sizes = [schools[tenant] for tenant in starts]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_window_that_is_over_asks_at_once() -> None:
+    assert evenly(2, NOON, NOON - HOUR) == [NOON, NOON]
