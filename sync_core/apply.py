@@ -38,6 +38,8 @@ from sync_core.ports import Clock, DeletedGroup, NewClass, StateStore, Tenant
 
 _ROUNDS = 12
 _NICKNAMES = 20
+_TRIES = 2 * _NICKNAMES
+"""A nickname takes two: one to find out that it is held, one to look up by whom."""
 _CLOCK_SKEW = timedelta(minutes=5)
 _GONE = Refused(
     "ClassGone",
@@ -113,7 +115,11 @@ class _Apply:
     # --- the class itself
 
     async def _ensure_class(self, record: ClassRecord) -> ClassRecord:
-        """The record with a class id. The intent is on the row before Graph is asked: a create is not idempotent."""
+        """The record with a class id. The intent is on the row before Graph is asked: a create is not idempotent.
+
+        A nickname that this delivery itself was the first to write down is not looked up before the create: nobody can
+        have used it for this class, and Graph tells if somebody else holds it.
+        """
         if record.gone:
             # An admin wants it made again: what is known is of its former life.
             former = record.former | ({record.actual.class_id} if record.actual else set())
@@ -121,17 +127,18 @@ class _Apply:
         elif record.actual is not None:
             return record
         intent = record.intent
+        fresh = intent is None
         if intent is None:
             intent = record.desired.name.mail_nickname
             record = await self._write_intent(record, intent)
-        for _ in range(_NICKNAMES):
-            found = await self._tenant.find_class(intent)
+        for _ in range(_TRIES):
+            found = None if fresh else await self._tenant.find_class(intent)
             if found is not None and found.external_id == record.external_id:
                 # Ours from a delivery that died before its row: what is in it by now, Graph must be asked.
                 return await self._write_class(record, found.id, found.name, stale=True)
             if found is not None:
                 if found.external_id is not None or not await self._delivery.wait_for_replication():
-                    intent = following_nickname(intent)
+                    intent, fresh = following_nickname(intent), True
                     record = await self._write_intent(record, intent)
                 continue
             name = ClassName(record.desired.name.display_name, intent)
@@ -139,6 +146,9 @@ class _Apply:
             try:
                 class_id = await self._tenant.create_class(new)
             except NicknameTaken:
+                if fresh:
+                    fresh = False
+                    continue
                 deleted = await self._tenant.find_deleted(intent)
                 if deleted is None:
                     if await self._delivery.wait_for_replication():
@@ -147,7 +157,7 @@ class _Apply:
                 if _made_for(record, deleted):
                     gone = ActualClass(deleted.id, name, deleted.created_at)
                     return await self._delivery.write(replace(record, actual=gone, gone=True))
-                intent = following_nickname(intent)
+                intent, fresh = following_nickname(intent), True
                 record = await self._write_intent(record, intent)
                 continue
             self._delivery.note(created=True)

@@ -220,7 +220,7 @@ class SchoolReader(Protocol):
         """By class key."""
 
     async def accounts(self, tenant: str) -> tuple[Account, ...]:
-        """The tenant's accounts."""
+        """The tenant's accounts, at the earliest as they were when its accounts' delta token was last written."""
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
         """What stands, in order of digest."""

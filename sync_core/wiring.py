@@ -90,4 +90,4 @@ async def build(settings: Settings) -> App:
         settings.graph_base_url,
         clock,
     )
-    return App(settings, tenants, MisFiles(), state, ServiceBusOutbox(bus), ServiceBusDeadLetters(bus), clock)
+    return App(settings, tenants, MisFiles(), state, ServiceBusOutbox(bus, clock), ServiceBusDeadLetters(bus), clock)

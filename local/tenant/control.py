@@ -44,6 +44,7 @@ class Control:
     async def _stats(self, request: web.Request) -> web.Response:
         counted = asdict(self._server(request).stats)
         counted["forbidden_deletes"] = self._server(request).graph.forbidden_deletes
+        counted["batches"] = self._server(request).batches
         return web.json_response({**counted, "by_route": dict(self._server(request).by_route)})
 
     async def _log(self, request: web.Request) -> web.Response:

@@ -60,6 +60,7 @@ class TenantServer:
         self.throttle = Throttle()
         self.stats = Stats()
         self.by_route: Counter[str] = Counter()
+        self.batches = 0
         self.log: deque[Entity] = deque(maxlen=_LOGGED_REQUESTS)
         self.faults: list[Fault] = []
         self.latency = 0.0
@@ -87,6 +88,7 @@ class TenantServer:
 
     def _batch(self, request: Request) -> Answer:
         """Each inner request is throttled on its own; one that depends on a failed one is not done."""
+        self.batches += 1
         inner = request.body.get("requests", [])
         if not isinstance(inner, list) or not 1 <= len(inner) <= 20:
             return _error(Refusal(400, "BadRequest", "A batch holds 1 to 20 requests."), self.clock)

@@ -13,13 +13,20 @@ from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusErro
 
 from sync_core.errors import Transient
 from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, Change, Request, encode
+from sync_core.ports import Clock
+
+# A namespace of the Standard tier takes a thousand operations a second from all senders and receivers together
+# ("Service Bus throttling"): a timer that asks for thousands of tenants at once must leave room for the rest.
+_AT_ONCE = 500
+_PAUSE = 1.0
 
 
 class ServiceBusOutbox:
     """Implements the port Outbox."""
 
-    def __init__(self, client: ServiceBusClient) -> None:
+    def __init__(self, client: ServiceBusClient, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
         self._senders: dict[str, ServiceBusSender] = {}
         self._locks = {SYNC_REQUESTS: asyncio.Lock(), CLASS_CHANGES: asyncio.Lock()}
 
@@ -57,15 +64,22 @@ class ServiceBusOutbox:
         sender = self._senders.get(queue)
         if sender is None:
             sender = self._senders[queue] = self._client.get_queue_sender(queue)
-        batch = await sender.create_message_batch()
-        for letter in letters:
-            try:
-                batch.add_message(letter)
-            except MessageSizeExceededError:
-                await sender.send_messages(batch)
-                batch = await sender.create_message_batch()
-                batch.add_message(letter)
-        await sender.send_messages(batch)
+        for sent in range(0, len(letters), _AT_ONCE):
+            if sent:
+                await self._clock.sleep(_PAUSE)
+            await _send_at_once(sender, letters[sent : sent + _AT_ONCE])
+
+
+async def _send_at_once(sender: ServiceBusSender, letters: Sequence[ServiceBusMessage]) -> None:
+    batch = await sender.create_message_batch()
+    for letter in letters:
+        try:
+            batch.add_message(letter)
+        except MessageSizeExceededError:
+            await sender.send_messages(batch)
+            batch = await sender.create_message_batch()
+            batch.add_message(letter)
+    await sender.send_messages(batch)
 
 
 def _letter(message: Request | Change, message_id: str, at: datetime | None) -> ServiceBusMessage:

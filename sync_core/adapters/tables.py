@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,13 +12,15 @@ from uuid import uuid4
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableServiceClient
 
 from sync_core.adapters import tables_class_rows as class_rows
 from sync_core.adapters import tables_school_rows as school_rows
+from sync_core.adapters.tables_accounts import HeldAccounts
 from sync_core.adapters.tables_entity import Entity, encode_key, entity_size
+from sync_core.adapters.tables_faults import wire_faults
 from sync_core.adapters.tables_further_rows import Torn, beside, goes_on, split, together, whole
 from sync_core.adapters.tables_transactions import (
     LARGEST_CLASS,
@@ -29,7 +31,7 @@ from sync_core.adapters.tables_transactions import (
     upserts,
 )
 from sync_core.choices import SchoolSettings
-from sync_core.errors import EtagConflict, SyncError, Transient
+from sync_core.errors import Transient
 from sync_core.model import (
     Account,
     AccountChanges,
@@ -59,6 +61,8 @@ _REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PATCH"})}
 _PATIENCE: dict[str, Any] = {f"retry_{what}": 6 for what in ("total", "connect", "read", "status")}
 # A read that other writes tear is repeated at once: each write is over when it shows.
 _READS = 5
+_FEW_ACCOUNTS = 50
+"""So many are read one by one, where all of the tenant's would be thousands."""
 _SCHOOL_PARTITION = "school"
 _SWEEP = "sweep"
 _ACCEPTED_PARTITION = "accepted snapshot"
@@ -71,6 +75,7 @@ class TableState:
 
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service
+        self._held = HeldAccounts()
         self._tables = {
             name: service.get_table_client(name) for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, HOLDS, FAULTS)
         }
@@ -84,7 +89,7 @@ class TableState:
         return cls(TableServiceClient(endpoint, credential=credential, **_PATIENCE))
 
     async def ensure_tables(self) -> None:
-        async with _faults():
+        async with wire_faults():
             for name in self._tables:
                 await self._service.create_table_if_not_exists(name, **_REPEATED)
 
@@ -112,7 +117,7 @@ class TableState:
         await self._put(SCHOOLS, _SCHOOL_PARTITION, encode_key(settings.school), school_rows.school_columns(settings))
 
     async def forget_school(self, school: str) -> None:
-        async with _faults():
+        async with wire_faults():
             await self._tables[SCHOOLS].delete_entity(_SCHOOL_PARTITION, encode_key(school))
 
     async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
@@ -124,7 +129,7 @@ class TableState:
         if figures:
             await self._put(SCHOOLS, _ACCEPTED_PARTITION, key, school_rows.figures_columns(figures))
             return
-        async with _faults():
+        async with wire_faults():
             await self._tables[SCHOOLS].delete_entity(_ACCEPTED_PARTITION, key)
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
@@ -186,7 +191,7 @@ class TableState:
             row = _entity(encode_key(school), class_rows.class_row_key(drift.key), {})
             rows.setdefault(drift.key, row).update({name: value for name, value in said.items() if value is not None})
         for batch in batches([("update", row, MERGE)] for row in rows.values()):
-            async with _faults():
+            async with wire_faults():
                 try:
                     await self._tables[CLASSES].submit_transaction(batch, **_REPEATED)
                 except TableTransactionError as error:
@@ -209,7 +214,7 @@ class TableState:
             # What is forgotten is found by its moment, and has to be found whole.
             operations += [("create", row) for row in split(history, "at")]
         group_size([operation[1] for operation in operations])
-        async with _faults():
+        async with wire_faults():
             results = await self._tables[CLASSES].submit_transaction(operations, **_REPEATED)
         return replace(record, etag=results[0]["etag"])
 
@@ -240,7 +245,7 @@ class TableState:
 
     async def forget_pin(self, school: str, key: str) -> None:
         partition, row_key = encode_key(school), class_rows.pin_row_key(key)
-        async with _faults():
+        async with wire_faults():
             await self._tables[CLASSES].delete_entity(partition, row_key)
             async for row in self._between(CLASSES, partition, *beside(row_key), select=["RowKey"]):
                 await self._tables[CLASSES].delete_entity(partition, row["RowKey"])
@@ -248,12 +253,23 @@ class TableState:
     # --- accounts and deltas
 
     async def accounts(self, tenant: str) -> tuple[Account, ...]:
-        rows = self._query(ACCOUNTS, "PartitionKey eq @p", p=encode_key(tenant))
-        return tuple([school_rows.read_account(row) async for row in rows])
+        followed = await self._get(TENANTS, encode_key(tenant), _token_row(DeltaKind.ACCOUNTS))
+        if followed is None:
+            return await self._all_accounts(tenant)
+        accounts = self._held.at(tenant, _etag(followed))
+        if accounts is None:
+            accounts = await self._all_accounts(tenant)
+            self._held.hold(tenant, _etag(followed), accounts)
+        return accounts
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         partition = encode_key(tenant)
-        known = {account.id: account for account in await self.accounts(tenant)}
+        ids = {change.id for change in changes.accounts} | changes.removed
+        if changes.full or len(ids) > _FEW_ACCOUNTS:
+            known = {account.id: account for account in await self._all_accounts(tenant)}
+        else:
+            listed = [await self._get(ACCOUNTS, partition, id_) for id_ in sorted(ids)]
+            known = {row["RowKey"]: school_rows.read_account(row) for row in listed if row}
         named = {change.id: change for change in changes.accounts if change.id not in changes.removed}
         gone = known.keys() - named.keys() if changes.full else known.keys() & changes.removed
         now = [change.on(None if changes.full else known.get(change.id)) for change in named.values()]
@@ -262,12 +278,16 @@ class TableState:
         left = [_entity(partition, account, {}) for account in sorted(gone)]
         await self._transact(ACCOUNTS, [*([put] for put in upserts(rows, MERGE)), *([("delete", row)] for row in left)])
 
+    async def _all_accounts(self, tenant: str) -> tuple[Account, ...]:
+        rows = self._query(ACCOUNTS, "PartitionKey eq @p", p=encode_key(tenant))
+        return tuple([school_rows.read_account(row) async for row in rows])
+
     async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
-        row = await self._get(TENANTS, encode_key(tenant), f"delta {kind}")
+        row = await self._get(TENANTS, encode_key(tenant), _token_row(kind))
         return school_rows.read_token(row) if row else None
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
-        await self._put(TENANTS, encode_key(tenant), f"delta {kind}", school_rows.token_columns(token))
+        await self._put(TENANTS, encode_key(tenant), _token_row(kind), school_rows.token_columns(token))
 
     async def swept_at(self, tenant: str) -> datetime | None:
         row = await self._get(TENANTS, encode_key(tenant), _SWEEP)
@@ -301,7 +321,7 @@ class TableState:
     # --- the wire
 
     async def _get(self, table: str, partition: str, row: str) -> TableEntity | None:
-        async with _faults():
+        async with wire_faults():
             try:
                 return await self._tables[table].get_entity(partition, row)
             except ResourceNotFoundError:
@@ -310,7 +330,7 @@ class TableState:
     async def _put(self, table: str, partition: str, row: str, columns: Entity) -> None:
         entity = _entity(partition, row, columns)
         entity_size(entity)
-        async with _faults():
+        async with wire_faults():
             await self._tables[table].upsert_entity(entity, mode=UpdateMode.REPLACE)
 
     def _between(
@@ -322,7 +342,7 @@ class TableState:
     async def _query(
         self, table: str, query: str, select: list[str] | None = None, **parameters: str
     ) -> AsyncIterator[TableEntity]:
-        async with _faults():
+        async with wire_faults():
             async for row in self._tables[table].query_entities(query, parameters=parameters, select=select):
                 yield row
 
@@ -340,7 +360,7 @@ class TableState:
 
     async def _transact(self, table: str, groups: Sequence[Sequence[Operation]]) -> None:
         for batch in batches(groups):
-            async with _faults():
+            async with wire_faults():
                 await self._tables[table].submit_transaction(batch, **_REPEATED)
 
     async def _update_those_there(self, table: str, rows: Sequence[Entity]) -> None:
@@ -353,27 +373,9 @@ def _entity(partition: str, row: str, columns: Entity) -> Entity:
     return {"PartitionKey": partition, "RowKey": row, **columns}
 
 
+def _token_row(kind: DeltaKind) -> str:
+    return f"delta {kind}"
+
+
 def _etag(row: TableEntity) -> str:
     return str(row.metadata["etag"])
-
-
-@asynccontextmanager
-async def _faults() -> AsyncIterator[None]:
-    """Failures of the wire in our words. The client has tried for 50 seconds by then."""
-    try:
-        yield
-    except HttpResponseError as error:
-        if error.status_code == 412:
-            raise EtagConflict from None
-        if error.status_code in (401, 403):
-            raise SyncError(
-                f"Table storage answered {error.status_code}",
-                "grant the app's identity the role Storage Table Data Contributor on the storage account",
-            ) from None
-        raise Transient(
-            f"Table storage answered {error.status_code}", "it is tried again by itself; look at the storage account"
-        ) from None
-    except AzureError as error:
-        raise Transient(
-            f"Table storage cannot be reached ({type(error).__name__})", "it is tried again; look at the network"
-        ) from None

@@ -14,8 +14,9 @@ from azure.servicebus.aio import ServiceBusClient
 
 from local.servicebus import connection_string
 from sync_core.adapters.service_bus import ServiceBusOutbox
-from sync_core.events import Cause, Change, ChangeMembers, CreateClass, SyncSchool, encode
+from sync_core.events import Cause, Change, ChangeMembers, CreateClass, RefreshTenant, SyncSchool, encode
 from sync_core.ports import Outbox
+from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 
 
@@ -59,7 +60,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         return int(queues["sync-requests"]["scheduled"])
 
     async with ServiceBusClient.from_connection_string(connection_string(port)) as client:
-        yield Subject(ServiceBusOutbox(client), received, waiting)
+        yield Subject(ServiceBusOutbox(client, FixedClock()), received, waiting)
 
 
 def changes(school: str, count: int) -> list[Change]:
@@ -91,6 +92,17 @@ async def test_many_and_large_messages_are_split_over_batches(subject: Subject) 
     sent: list[Change] = [ChangeMembers(*where, added=people, removed=(str(number),)) for number in range(20)]
     await subject.outbox.send_changes(sent)
     assert await subject.received(f"{school}|K0") == [encode(change) for change in sent]
+
+
+async def test_more_than_the_namespace_takes_in_a_second_is_sent_with_pauses(bus_ports: tuple[int, int]) -> None:
+    clock = FixedClock()
+    async with ServiceBusClient.from_connection_string(connection_string(bus_ports[0])) as client:
+        outbox = ServiceBusOutbox(client, clock)
+        later = datetime.now(UTC) + timedelta(hours=1)
+        for many, pauses in ((500, 0), (1201, 2)):
+            clock.slept.clear()
+            await outbox.schedule_requests([(later, RefreshTenant(uuid4().hex, "run", Cause.NIGHTLY))] * many)
+            assert len(clock.slept) == pauses
 
 
 async def test_nothing_to_send_is_nothing_sent(subject: Subject) -> None:

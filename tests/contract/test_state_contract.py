@@ -306,6 +306,13 @@ async def test_tokens_of_any_length(state: StateStore) -> None:
     assert await state.delta_token(tenant, DeltaKind.ACCOUNTS) is None
 
 
+async def test_when_a_tenant_was_last_swept_is_known(state: StateStore) -> None:
+    tenant = uuid4().hex
+    assert await state.swept_at(tenant) is None
+    await state.write_swept(tenant, NOON)
+    assert (await state.swept_at(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (NOON, None)
+
+
 async def test_runs_are_overwritten_and_listed_in_time(state: StateStore, school: str) -> None:
     second = RunRecord(school, "run2", "nightly", NOON + timedelta(days=1), RunOutcome.REJECTED, notes=("a, b", "c"))
     first = RunRecord(

@@ -14,8 +14,21 @@ from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import Azurite
 from sync_core.adapters.tables import CLASSES, TableState
+from sync_core.adapters.tables_accounts import HeldAccounts
 from sync_core.errors import Transient
-from sync_core.model import AppliedDelta, DesiredClass, Drift, Pin, Reason, Rule
+from sync_core.model import (
+    Account,
+    AccountChange,
+    AccountChanges,
+    AccountProperty,
+    AppliedDelta,
+    DesiredClass,
+    Drift,
+    Pin,
+    Reason,
+    Rule,
+)
+from sync_core.ports import DeltaKind
 from tests.builders import NOON, desired, entra_id, entra_ids, synced
 
 _KEYS = re.compile(r"\(.+\)")
@@ -246,3 +259,43 @@ async def test_pins_are_read_again_when_one_is_forgotten_between_their_pages(
     wire.requests, wire.meddle = [], meddle
     assert await state.pins(school) == {pin.key: pin for pin in ordinary}
     assert len(wire.requests) == 3
+
+
+def people(*names: str) -> AccountChanges:
+    said = tuple(AccountChange(entra_id(name), {AccountProperty.UPN: f"{name}@x.org"}, True) for name in names)
+    return AccountChanges(False, said, frozenset(), "t")
+
+
+async def test_the_schools_of_a_trust_plan_with_accounts_that_are_read_once_a_night(
+    state: TableState, other: TableState, wire: Wire
+) -> None:
+    tenant = uuid4().hex
+    await state.write_accounts(tenant, people("amy", "ben"))
+    await state.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night one")
+    assert await wire.told(state.accounts(tenant)) == ["GET tenants row", "GET accounts"]
+    for _ in range(3):
+        assert await wire.told(state.accounts(tenant)) == ["GET tenants row"]
+    await other.write_accounts(tenant, people("cleo"))
+    await other.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night two")
+    assert {account.id for account in await state.accounts(tenant)} == entra_ids(["amy", "ben", "cleo"])
+    assert await state.accounts(tenant) == await other.accounts(tenant)
+
+
+async def test_of_a_few_changed_accounts_only_those_are_read(state: TableState, wire: Wire) -> None:
+    tenant = uuid4().hex
+    await state.write_accounts(tenant, people(*(f"p{number}" for number in range(200))))
+    changed = replace(people("p7"), removed=frozenset({entra_id("p8")}))
+    assert await wire.told(state.write_accounts(tenant, changed)) == ["GET accounts row"] * 2 + [TRANSACTION]
+    assert await wire.told(state.write_accounts(tenant, people())) == []
+    assert len(await state.accounts(tenant)) == 199
+
+
+async def test_no_more_accounts_are_held_than_memory_allows() -> None:
+    held = HeldAccounts()
+    crowd = tuple(Account(str(number), {}) for number in range(25_000))
+    for tenant in ("T1", "T2", "T3"):
+        held.hold(tenant, "v", crowd)
+    assert [held.at(tenant, "v") is not None for tenant in ("T1", "T2", "T3")] == [False, True, True]
+    held.hold("T4", "v", crowd * 4)
+    assert [held.at(tenant, "v") is not None for tenant in ("T2", "T3", "T4")] == [False, False, True]
+    assert held.at("T4", "another version") is None
