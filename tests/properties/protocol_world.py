@@ -105,6 +105,7 @@ class World:
     hand_owned: set[tuple[str, str]] = field(default_factory=set)
     dead_letters: int = 0
     undone: int = 0
+    untold: bool = False
     turns: random.Random = field(default_factory=lambda: random.Random(0))
     clock: FixedClock = field(default_factory=FixedClock)
     state: MemoryState = field(init=False)
@@ -167,9 +168,14 @@ class World:
                     run_through(ask_for_action(SCHOOL.id, key, action, asker, self.state, self.outbox, self.clock))
         self._collect()
 
-    def start_night(self) -> None:
+    def start_night(self, *, sweep: bool = False) -> None:
         self.nights += 1
-        self._enqueue(RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY))
+        self._enqueue(RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY, sweep=sweep))
+
+    def lose_untold(self, class_id: str, person: str) -> None:
+        """A member is gone, and Graph's delta will never tell: only a sweep finds out."""
+        self.tenant.groups[class_id].members.discard(person)
+        self.untold = True
 
     def deliver(self) -> None:
         """Every session that is not locked gets a worker for its first message."""
@@ -218,7 +224,7 @@ class World:
             self.admin_says("release", group)
         self.settle()
         self.clock.advance(timedelta(hours=1))
-        self.start_night()
+        self.start_night(sweep=self.untold)
         self.settle()
 
     def settle(self) -> None:
