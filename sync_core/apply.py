@@ -9,7 +9,7 @@ meanwhile; otherwise it goes round. Nothing here knows the MIS, and nothing is s
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sync_core.apply_delivery import REPLICATION, Delivery, actual_of
 from sync_core.apply_people import People
@@ -137,7 +137,10 @@ class _Apply:
                 # Ours from a delivery that died before its row: what is in it by now, Graph must be asked.
                 return await self._write_class(record, found.id, found.name, stale=True)
             if found is not None:
-                if found.external_id is not None or not await self._delivery.wait_for_replication():
+                # One without an externalId that was there before the intent is a stranger. One made since may be ours,
+                # as replicas have it that have not heard of its externalId yet.
+                stranger = found.external_id is not None or not _since(record, found.created_at)
+                if stranger or not await self._delivery.wait_for_replication():
                     intent, fresh = following_nickname(intent), True
                     record = await self._write_intent(record, intent)
                 continue
@@ -272,7 +275,11 @@ def _made_for(record: ClassRecord, deleted: DeletedGroup) -> bool:
     Any other deleted group that holds the nickname is known, was there before the intent, or has a name of its own: a
     class of a former life, of a former deployment, or somebody else's.
     """
-    assert record.intent_at is not None, "the intent is written first"
     same_name = deleted.name.display_name == record.desired.name.display_name
-    fresh = deleted.id not in record.former and deleted.created_at >= record.intent_at - _CLOCK_SKEW
-    return same_name and fresh
+    return same_name and deleted.id not in record.former and _since(record, deleted.created_at)
+
+
+def _since(record: ClassRecord, moment: datetime) -> bool:
+    """Whether that was since the intent was written, by clocks that may differ."""
+    assert record.intent_at is not None, "the intent is written first"
+    return moment >= record.intent_at - _CLOCK_SKEW

@@ -70,6 +70,7 @@ class FoundGroup:
     id: str
     name: ClassName
     external_id: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,8 @@ class Control:
                 case "remove-member" | "remove-owner":
                     person = directory.user(wanted["upn"]).id
                     directory.remove(group, _collection(action), person, told=wanted.get("told", True))
+                case "age":
+                    group.created_at -= float(wanted["seconds"])
                 case "rename":
                     directory.update_group(group, {"displayName": wanted["name"]})
                 case "delete":

@@ -207,7 +207,7 @@ _PEOPLE = r"/(education/classes|groups)/([^/]+)/(members|teachers|owners)"
 
 def _collection(match: re.Match[str]) -> str:
     """A class's teachers are its group's owners; a group has no teachers and a class no owners by that name."""
-    if (match[1] == "groups") == (match[3] == "teachers") or (match[1] != "groups" and match[3] == "owners"):
+    if match[3] == ("teachers" if match[1] == "groups" else "owners"):
         raise Refusal(404, "BadRequest", f"Resource not found for the segment '{match[3]}'.")
     return "members" if match[3] == "members" else "owners"
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import httpx
 from azure.core.credentials_async import AsyncTokenCredential
 from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
 from kiota_http.middleware.options import RetryHandlerOption
 from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph.graph_request_adapter import options as sdk_options
 from msgraph_core import GraphClientFactory
+
+_SILENCE = httpx.Timeout(45.0, connect=20.0)
+"""Seconds after which an answer is not waited for any more: the SDK's hundred are a third of a message's lock."""
 
 SCOPE = "https://graph.microsoft.com/.default"
 
@@ -29,6 +33,7 @@ def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> Gr
     client = GraphClientFactory.create_with_default_middleware(
         options={**sdk_options, RetryHandlerOption.get_key(): no_retry}
     )
+    client.timeout = _SILENCE
     adapter = GraphRequestAdapter(authentication, client)
     adapter.base_url = base_url
     return adapter

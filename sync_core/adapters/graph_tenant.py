@@ -56,7 +56,7 @@ class GraphTenant:
 
     async def find_class(self, nickname: str) -> FoundGroup | None:
         query = _nickname_filter(nickname)
-        answer = await self._wire.get(f"/groups?$filter={query}&$select=id,displayName,mailNickname")
+        answer = await self._wire.get(f"/groups?$filter={query}&$select=id,displayName,mailNickname,createdDateTime")
         if not answer["value"]:
             return None
         group = answer["value"][0]
@@ -65,7 +65,8 @@ class GraphTenant:
         except NotThere:
             of_class = {}
         name = ClassName(group["displayName"], group["mailNickname"])
-        return FoundGroup(group["id"], name, of_class.get("externalId"))
+        made = datetime.fromisoformat(group["createdDateTime"])
+        return FoundGroup(group["id"], name, of_class.get("externalId"), made)
 
     async def find_deleted(self, nickname: str) -> DeletedGroup | None:
         query = f"$filter={_nickname_filter(nickname)}&$select=id,displayName,mailNickname,createdDateTime"

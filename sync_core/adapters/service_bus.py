@@ -17,7 +17,7 @@ from sync_core.ports import Clock
 
 # A namespace of the Standard tier takes a thousand operations a second from all senders and receivers together
 # ("Service Bus throttling"): a timer that asks for thousands of tenants at once must leave room for the rest.
-_AT_ONCE = 500
+MESSAGES_AT_ONCE = 500
 _PAUSE = 1.0
 
 
@@ -64,10 +64,10 @@ class ServiceBusOutbox:
         sender = self._senders.get(queue)
         if sender is None:
             sender = self._senders[queue] = self._client.get_queue_sender(queue)
-        for sent in range(0, len(letters), _AT_ONCE):
+        for sent in range(0, len(letters), MESSAGES_AT_ONCE):
             if sent:
                 await self._clock.sleep(_PAUSE)
-            await _send_at_once(sender, letters[sent : sent + _AT_ONCE])
+            await _send_at_once(sender, letters[sent : sent + MESSAGES_AT_ONCE])
 
 
 async def _send_at_once(sender: ServiceBusSender, letters: Sequence[ServiceBusMessage]) -> None:

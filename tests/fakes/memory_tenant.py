@@ -91,7 +91,7 @@ class MemoryTenant:
         await self._step("find_class")
         group = self._by_nickname(nickname)
         found = (
-            FoundGroup(group.id, group.name, group.external_id)
+            FoundGroup(group.id, group.name, group.external_id, group.created_at)
             if group and not group.deleted and not (self._lags() and self._young(group))
             else None
         )

@@ -15,12 +15,11 @@ FAULTS = {name: deed.of("Graph") for name, deed in ANSWERS.items()}
 CALLS = {
     "graph GET /v1.0/users/delta()",
     "graph GET /v1.0/groups/delta()",
-    "graph GET /v1.0/groups",
     "graph POST /v1.0/education/classes",
     "graph POST /v1.0/education/classes/{id}/teachers/$ref",
     "graph DELETE /v1.0/education/classes/{id}/teachers/{id}/$ref",
     "graph PATCH /v1.0/groups/{id}",
-    "graph DELETE /v1.0/groups/{id}/members/{id}/$ref",
+    "graph POST /v1.0/$batch",
     "graph GET /v1.0/groups/{id}/members",
     "graph GET /v1.0/groups/{id}/owners",
 }

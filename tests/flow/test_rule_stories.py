@@ -241,6 +241,7 @@ def test_19_a_nickname_held_by_somebody_elses_group_leads_to_the_next(trust: Tru
     foreign = {"displayName": "Choir", "mailNickname": "Choir.class.1234567.2026"}
     bearer = {"Authorization": f"Bearer {token['access_token']}"}
     httpx.post(f"{trust.addresses.tenant}/v1.0/groups", json=foreign, headers=bearer).raise_for_status()
+    trust.by_hand("age", foreign["mailNickname"], seconds=3600)
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=(*oak.groups, teaching("T6", "Choir", "amy", "main")))
     trust.night()
