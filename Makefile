@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test setup lint clean
+.PHONY: demo test bench setup lint clean
 
 demo: setup
 	@$(BIN)/python -m local demo
 
 test: setup lint
 	$(BIN)/python -m pytest -n 4 --dist loadfile
+
+bench: setup
+	@$(BIN)/python -m bench
 
 lint: setup
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from sync_core.apply_delivery import REPLICATION, Delivery, actual_of
 from sync_core.apply_people import People
+from sync_core.deltas import Drift
 from sync_core.errors import (
     AlreadySo,
     EtagConflict,
@@ -32,7 +33,7 @@ from sync_core.events import (
     RestoreClass,
     RevokeOwners,
 )
-from sync_core.model import ActualClass, ClassName, ClassRecord, Drift, RowError
+from sync_core.model import ActualClass, ClassName, ClassRecord, RowError
 from sync_core.naming import following_nickname
 from sync_core.ports import Clock, DeletedGroup, NewClass, StateStore, Tenant
 

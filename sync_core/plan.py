@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
+from sync_core.deltas import Drift, GroupChange, GroupChanges
 from sync_core.events import (
     LISTED_PEOPLE,
     Cause,
@@ -15,7 +16,7 @@ from sync_core.events import (
     GrantOwners,
     RevokeOwners,
 )
-from sync_core.model import ClassRecord, DesiredClass, Drift, GroupChange, GroupChanges
+from sync_core.model import ClassRecord, DesiredClass
 
 
 @dataclass(frozen=True, slots=True)

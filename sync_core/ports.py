@@ -9,19 +9,17 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.choices import SchoolSettings
+from sync_core.deltas import AccountChanges, Drift, GroupChanges
 from sync_core.errors import SyncError
 from sync_core.events import Change, Request
 from sync_core.model import (
     Account,
-    AccountChanges,
     AccountProperty,
     AppliedDelta,
     ClassName,
     ClassRecord,
     ClassRequest,
     DesiredClass,
-    Drift,
-    GroupChanges,
     Hold,
     Pin,
     RunRecord,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sync_core.choices import SchoolSettings
+from sync_core.deltas import GroupChange
 from sync_core.events import Cause, SyncSchool
 from sync_core.known_school import KnownSchool
-from sync_core.model import ActualClass, ClassRecord, DesiredClass, GroupChange
+from sync_core.model import ActualClass, ClassRecord, DesiredClass
 from sync_core.ports import Clock, MisSource, Tenant
 from sync_core.preview import Preview, preview_of
 from sync_core.rules import desired_classes

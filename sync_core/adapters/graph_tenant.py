@@ -10,8 +10,9 @@ from uuid import UUID
 
 from sync_core.adapters.graph_governor import Cost
 from sync_core.adapters.graph_wire import GraphWire
+from sync_core.deltas import AccountChange, AccountChanges, GroupChange, GroupChanges
 from sync_core.errors import GraphRefused, NotThere, SyncError
-from sync_core.model import AccountChange, AccountChanges, AccountProperty, ClassName, GroupChange, GroupChanges
+from sync_core.model import AccountProperty, ClassName
 from sync_core.ports import DeletedGroup, FoundGroup, NewClass, Removals
 
 _GRAPH = "https://graph.microsoft.com/v1.0"

@@ -31,15 +31,14 @@ from sync_core.adapters.tables_transactions import (
     upserts,
 )
 from sync_core.choices import SchoolSettings
+from sync_core.deltas import AccountChanges, Drift
 from sync_core.errors import Transient
 from sync_core.model import (
     Account,
-    AccountChanges,
     AppliedDelta,
     ClassRecord,
     ClassRequest,
     DesiredClass,
-    Drift,
     Hold,
     Pin,
     RunRecord,

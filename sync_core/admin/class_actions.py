@@ -11,9 +11,10 @@ from datetime import date
 
 from sync_core.admin.asking import Asker, ask, existing_class, existing_school, working_school
 from sync_core.admin.school_groups import read_groups
+from sync_core.deltas import Drift
 from sync_core.errors import Conflict, NotFound
 from sync_core.events import Action, ActOnClass, Cause, Change, DeleteClass, RestoreClass, SyncSchool
-from sync_core.model import ClassRecord, ClassRequest, Drift, RunOutcome, RunRecord
+from sync_core.model import ClassRecord, ClassRequest, RunOutcome, RunRecord
 from sync_core.ports import Clock, MisSource, Outbox, StateStore
 
 

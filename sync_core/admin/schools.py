@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sync_core.choices import SchoolSettings
+from sync_core.deltas import Drift
 from sync_core.errors import NotFound
-from sync_core.model import Drift
 from sync_core.ports import StateStore
 from sync_core.school_settings import check_beside_others
 

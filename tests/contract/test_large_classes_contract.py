@@ -11,8 +11,9 @@ import pytest
 
 from local.azurite import Azurite
 from sync_core.adapters.tables import TableState
+from sync_core.deltas import Drift
 from sync_core.errors import EtagConflict
-from sync_core.model import AppliedDelta, ClassRecord, DesiredClass, Drift, Pin, Reason, Rule
+from sync_core.model import AppliedDelta, ClassRecord, DesiredClass, Pin, Reason, Rule
 from sync_core.ports import StateStore
 from tests.builders import NOON, desired, entra_id, synced
 from tests.fakes.memory_state import MemoryState

@@ -12,16 +12,14 @@ import pytest
 from local.azurite import Azurite
 from sync_core.adapters.tables import TableState
 from sync_core.choices import SchoolSettings
+from sync_core.deltas import AccountChange, AccountChanges, Drift
 from sync_core.errors import EtagConflict, SyncError
 from sync_core.model import (
     Account,
-    AccountChange,
-    AccountChanges,
     AccountProperty,
     AppliedDelta,
     ClassRecord,
     ClassRequest,
-    Drift,
     Hold,
     HoldKind,
     HoldStatus,

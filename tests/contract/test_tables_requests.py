@@ -15,19 +15,9 @@ from azure.data.tables.aio import TableServiceClient
 from local.azurite import Azurite
 from sync_core.adapters.tables import CLASSES, TableState
 from sync_core.adapters.tables_accounts import HeldAccounts
+from sync_core.deltas import AccountChange, AccountChanges, Drift
 from sync_core.errors import Transient
-from sync_core.model import (
-    Account,
-    AccountChange,
-    AccountChanges,
-    AccountProperty,
-    AppliedDelta,
-    DesiredClass,
-    Drift,
-    Pin,
-    Reason,
-    Rule,
-)
+from sync_core.model import Account, AccountProperty, AppliedDelta, DesiredClass, Pin, Reason, Rule
 from sync_core.ports import DeltaKind
 from tests.builders import NOON, desired, entra_id, entra_ids, synced
 

@@ -8,15 +8,14 @@ from datetime import datetime
 from itertools import count
 
 from sync_core.choices import SchoolSettings
+from sync_core.deltas import AccountChanges, Drift
 from sync_core.errors import EtagConflict
 from sync_core.model import (
     Account,
-    AccountChanges,
     AppliedDelta,
     ClassRecord,
     ClassRequest,
     DesiredClass,
-    Drift,
     Hold,
     Pin,
     RunRecord,

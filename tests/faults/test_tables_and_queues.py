@@ -17,6 +17,7 @@ from azure.servicebus import ServiceBusMessage
 from local.nightly import count, drain
 from local.tenant.__main__ import TENANT_ID
 from sync_core.adapters.tables import TableState
+from sync_core.deltas import Drift
 from sync_core.events import (
     CLASS_CHANGES,
     SYNC_REQUESTS,
@@ -31,7 +32,6 @@ from sync_core.events import (
     SyncSchool,
     encode,
 )
-from sync_core.model import Drift
 from tests.faults.conftest import ANSWERS, SCHOOL, Afflicted, once_each
 from tests.faults.gates import Call, Deed, Rule
 from tests.flow.trust import teaching, upn

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from sync_core.apply import apply_change
+from sync_core.deltas import Drift
 from sync_core.errors import AlreadySo, Applied, Outcome, Refused, Transient
 from sync_core.events import (
     Cause,
@@ -19,7 +20,7 @@ from sync_core.events import (
     RestoreClass,
     RevokeOwners,
 )
-from sync_core.model import ClassRecord, DesiredClass, Drift
+from sync_core.model import ClassRecord, DesiredClass
 from tests.builders import SCHOOL, TENANT, desired, entra_id, entra_ids
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from sync_core.deltas import Drift, GroupChange, GroupChanges
 from sync_core.events import LISTED_PEOPLE, Cause, ChangeMembers, CreateClass, DeleteClass, GrantOwners, RevokeOwners
-from sync_core.model import ClassRecord, Drift, GroupChange, GroupChanges
+from sync_core.model import ClassRecord
 from sync_core.plan import Origin, drift_changes, find_drift, make_plan
 from tests.builders import desired, entra_id, entra_ids, synced
 
