@@ -1,7 +1,8 @@
-"""How a night begins: its tenants, and the schools of each, spread over the window so that they never meet.
+"""How a night begins: its tenants one after the other, the schools of each next to each other, evenly over the window.
 
 Whoever is asked at two o'clock sharp by every school at once (an MIS vendor's API, a Service Bus namespace, Graph
-across all tenants) refuses some of them. The largest tenants begin first: their many schools have most of the window.
+across all tenants) refuses some of them. And while the schools of one tenant follow each other, what they share (its
+accounts) is still in memory.
 """
 
 from __future__ import annotations
@@ -15,19 +16,26 @@ from sync_core.ports import Clock, Outbox, StateStore
 
 
 async def start_night(run: str, state: StateStore, outbox: Outbox, clock: Clock, window: timedelta) -> None:
-    """Ask for a refresh of every tenant that has a school, each in its turn within `window`."""
+    """Ask for a refresh of every tenant that has a school, each in its slot of `window`."""
     now = clock.now()
     schools = Counter(school.tenant for school in await state.schools())
-    starts = tenant_starts(schools, now, now + window)
     await outbox.schedule_requests(
-        [(at, RefreshTenant(tenant, run, Cause.NIGHTLY, until=now + window)) for tenant, at in starts.items()]
+        [
+            (begins, RefreshTenant(tenant, run, Cause.NIGHTLY, until=ends))
+            for tenant, (begins, ends) in tenant_slots(schools, now, now + window).items()
+        ]
     )
 
 
-def tenant_starts(schools: Mapping[str, int], start: datetime, end: datetime) -> dict[str, datetime]:
-    """When each tenant begins, in order, given how many schools it has: evenly from `start` on, the largest first."""
-    largest_first = sorted(schools, key=lambda tenant: (-schools[tenant], tenant))
-    return dict(zip(largest_first, evenly(len(largest_first), start, end), strict=True))
+def tenant_slots(schools: Mapping[str, int], start: datetime, end: datetime) -> dict[str, tuple[datetime, datetime]]:
+    """When each tenant begins and ends, in order, given how many schools it has: each school has as much time."""
+    each = max(end - start, timedelta(0)) / max(sum(schools.values()), 1)
+    slots: dict[str, tuple[datetime, datetime]] = {}
+    before = 0
+    for tenant in sorted(schools):
+        slots[tenant] = (start + each * before, start + each * (before + schools[tenant]))
+        before += schools[tenant]
+    return slots
 
 
 def evenly(count: int, start: datetime, end: datetime) -> Sequence[datetime]:

@@ -109,6 +109,9 @@ class _People:
         self._settings = settings
         self.students = match_people([snapshot.people[id_] for id_ in taught], settings.students, accounts)
         self.staff = match_people([snapshot.people[id_] for id_ in teaching], settings.staff, accounts)
+        # One for each person, and not for each of his classes: a large school has a million memberships.
+        self.why_student = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
+        self.why_teacher = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
         self.by_upn = accounts_by_upn(accounts)
         admins = {upn: self.by_upn.get(upn.lower()) for upn in settings.admin_owners}
         self.admins = frozenset(id_ for id_ in admins.values() if id_)
@@ -152,8 +155,9 @@ def _desired(
     creator = {request.creator} & people.known_ids if request else set()
     owners = {person: Reason(Rule.ADMIN_OWNER) for person in people.admins}
     owners |= {person: Reason(Rule.CREATOR) for person in creator}
-    owners |= _certain(owning, people.staff, Rule.TEACHER, before.owners if before else frozenset())
-    pupils = _certain(group.students, people.students, Rule.STUDENT, before.members if before else frozenset())
+    owners |= _certain(owning, people.staff, people.why_teacher, before.owners if before else frozenset())
+    pupils = _certain(group.students, people.students, people.why_student, before.members if before else frozenset())
+    everybody = pupils | owners
     life = request.life if request else 0
     asked_anew = request is not None and (before is None or life > before.life)
     # Gone by an admin's word and there again with a mark on the row: somebody restored it in Microsoft 365.
@@ -163,9 +167,9 @@ def _desired(
         group_id=group.id,
         group_type=group.type,
         name=_asked_name(name, request) if asked_anew else name,
-        members=frozenset(pupils | owners),
+        members=frozenset(everybody),
         owners=frozenset(owners),
-        reasons=pupils | owners,
+        reasons=everybody,
         group_name=group.name,
         academic_year=group.academic_year,
         description=request.description if request else "",
@@ -175,12 +179,14 @@ def _desired(
     )
 
 
-def _certain(group: Iterable[str], matched: Matched, rule: Rule, before: frozenset[str]) -> dict[str, Reason]:
+def _certain(
+    group: Iterable[str], matched: Matched, why: Mapping[str, Reason], before: frozenset[str]
+) -> dict[str, Reason]:
     """The accounts of those matched; of the ambiguous only who was wanted before: in doubt nobody comes or goes."""
     found: dict[str, Reason] = {}
     for person in group:
         if person in matched.ids:
-            found[matched.ids[person]] = Reason(rule, person)
+            found[matched.ids[person]] = why[person]
         else:
             in_doubt = matched.candidates.get(person, frozenset()) & before
             found |= {account: Reason(Rule.IN_DOUBT, person) for account in in_doubt}

@@ -1,4 +1,4 @@
-"""The fan-out of a night: everybody within the window, the largest first, and nobody at the same stroke."""
+"""The fan-out of a night: everybody within the window, a tenant's schools together, and nobody at the same stroke."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.events import Cause, RefreshTenant
-from sync_core.night import evenly, start_night, tenant_starts
+from sync_core.night import evenly, start_night, tenant_slots
 from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -25,8 +25,8 @@ async def test_each_tenant_is_asked_for_once_and_told_until_when() -> None:
         await state.save_school(replace(settings(), school=school, tenant=tenant))
     await start_night("run", state, outbox, FixedClock(), HOUR)
     assert outbox.requests == [
-        (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON),
-        (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 2),
+        (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR / 3), NOON),
+        (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 3),
     ]
 
 
@@ -45,17 +45,18 @@ async def test_a_deployment_without_schools_asks_for_nothing() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 100), max_size=40), st.integers(0, 7200))
-def test_starts_lie_in_the_window_in_steps_of_the_same_length(schools: dict[str, int], seconds: int) -> None:
+def test_slots_follow_each_other_and_every_school_has_as_much_time(schools: dict[str, int], seconds: int) -> None:
     end = NOON + timedelta(seconds=seconds)
-    starts = tenant_starts(schools, NOON, end)
-    assert starts.keys() == schools.keys()
-    moments = list(starts.values())
-    assert moments == sorted(moments)
-    assert all(NOON <= at < end or seconds == 0 for at in moments)
-    gaps = {later - earlier for earlier, later in itertools.pairwise(moments)}
-    assert not gaps or max(gaps) - min(gaps) <= timedelta(microseconds=1)
-    sizes = [schools[tenant] for tenant in starts]
-    assert sizes == sorted(sizes, reverse=True)
+    slots = tenant_slots(schools, NOON, end)
+    assert slots.keys() == schools.keys()
+    listed = list(slots.values())
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(listed))
+    if schools:
+        close = timedelta(milliseconds=5)
+        assert listed[0][0] == NOON
+        assert abs(listed[-1][1] - end) <= close
+        each = timedelta(seconds=seconds) / sum(schools.values())
+        assert all(abs((ends - begins) - each * schools[tenant]) <= close for tenant, (begins, ends) in slots.items())
 
 
 def test_a_window_that_is_over_asks_at_once() -> None:

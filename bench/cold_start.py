@@ -1,0 +1,164 @@
+"""A worker that has just started: until it has indexed its functions, until its first change is applied, and how large.
+
+Each measurement is a process of its own. The first change is applied against a simulated tenant and real tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.ours import azurite, table_state
+from bench.school import make_school
+from bench.simulated import SimulatedTenant
+from local.nightly import run_night
+from local.school.generate import generate
+from local.school.oneroster_csv import accounts, write
+from local.servicebus import connection_string
+from local.world import REPOSITORY, World
+from sync_core.events import Cause, CreateClass, encode
+from sync_core.model import DesiredClass
+
+_LIBRARIES = "import azure.functions, azure.servicebus, azure.data.tables"
+_APP = "import function_app; function_app.app.get_functions()"
+_FIRST_MODEL = (
+    "from kiota_serialization_json.json_parse_node_factory import JsonParseNodeFactory\n"
+    "from msgraph.generated.models.education_class import EducationClass\n"
+    "JsonParseNodeFactory().get_root_parse_node('application/json', b'{}').get_object_value(EducationClass)"
+)
+_TRIES = 7
+_MOST_TIMES = 1.5
+_MOST_MIB = 200
+_DOMAIN = "school.onmicrosoft.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Seconds from the start of a process to its end, the best of several.
+
+    `applied` is until a first class is made, for which `models` of Graph's SDK were imported; `first_model` what the
+    first of these takes. `resident_mib` is the most that the Functions host and its worker, here one process, held in
+    a first night of `classes`; `idle_mib` what they held before it.
+    """
+
+    libraries: float
+    indexed: float
+    applied: float
+    first_model: float
+    models: int
+    classes: int
+    idle_mib: float
+    resident_mib: float
+
+
+def run(pupils: int = 1_800) -> Result:
+    """Raises RuntimeError where the start is slow, a model is imported, or a worker grows too large."""
+    libraries, indexed = _best(_LIBRARIES), _best(_APP)
+    applied, models = _first_change()
+    first_model = _best(_FIRST_MODEL) - _best("import msgraph.graph_request_adapter")
+    classes, idle, resident = _first_night(pupils)
+    result = Result(libraries, indexed, applied, first_model, models, classes, idle, resident)
+    if indexed > _MOST_TIMES * libraries or models or resident > _MOST_MIB:
+        raise RuntimeError(f"a worker starts slowly, or large: {result}")
+    return result
+
+
+def section(result: Result) -> str:
+    """The figures as Markdown."""
+
+    def row(what: str, seconds: float) -> str:
+        return f"| {what} | {1000 * seconds:,.0f} ms | {seconds / result.libraries:.2f} |"
+
+    return "\n".join(
+        [
+            "From the start of a process; the last column is against the first row.",
+            "",
+            "| | time | times |",
+            "| --- | ---: | ---: |",
+            row("azure-functions, azure-servicebus and azure-data-tables imported, nothing else", result.libraries),
+            row("`function_app` imported, its functions indexed", result.indexed),
+            row("… and the first change applied: a class made in Graph, and on its row", result.applied),
+            row("what the first model of msgraph-sdk would add, which we never read", result.first_model),
+            "",
+            f"Of msgraph-sdk's models {result.models} were imported by then. The local Functions host with the "
+            f"worker, in one process, held {result.idle_mib:.0f} MiB before a first night of {result.classes:,} "
+            f"classes and {result.resident_mib:.0f} MiB at the most during it; {_MOST_MIB} are allowed.",
+        ]
+    )
+
+
+def _best(code: str) -> float:
+    return min(_timed("-c", code)[0] for _ in range(_TRIES))
+
+
+def _timed(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[float, str]:
+    """How long a fresh Python took, and what it printed."""
+    command = [sys.executable, *arguments]
+    began = time.perf_counter()
+    done = subprocess.run(
+        command,
+        check=True,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    return time.perf_counter() - began, done.stdout
+
+
+def _first_change() -> tuple[float, int]:
+    """The fewest seconds until a fresh worker has made a class, and the models that it imported for that."""
+    school = make_school(1, _TRIES, SimulatedTenant.id)
+    with azurite() as tables, SimulatedTenant() as tenant:
+        wanted = school.classes(tenant.add_users(school.upns))
+        asyncio.run(_write_rows(tables, school.settings.school, wanted))
+        environment = {
+            "TENANT_ID": tenant.id,
+            "GRAPH_BASE_URL": tenant.graph_url,
+            "STATE_TABLES_CONNECTION": tables,
+            "ServiceBusConnection": connection_string(1),
+            **tenant.identity,
+        }
+        changes = [CreateClass(tenant.id, "S1", one.key, "bench", Cause.NIGHTLY) for one in wanted]
+        runs = [
+            _timed("-m", "bench.first_apply", encode(change).decode(), environment=environment) for change in changes
+        ]
+    return min(seconds for seconds, _ in runs), max(int(printed) for _, printed in runs)
+
+
+async def _write_rows(tables: str, school: str, wanted: Sequence[DesiredClass]) -> None:
+    async with table_state(tables) as (state, _):
+        await state.write_desired(school, wanted)
+
+
+def _first_night(pupils: int) -> tuple[int, float, float]:
+    """The classes made, and MiB of the host before and at the most, over every wire of the local world."""
+    school = generate(pupils=pupils)
+    with tempfile.TemporaryDirectory(prefix="bench-world-") as name:
+        folder = Path(name)
+        world = World(folder / "world")
+        addresses = world.start()
+        try:
+            assert world.host
+            idle = _mib(world.host.pid, "VmRSS")
+            write(school, folder / "feed")
+            report = run_night(addresses, world.folder / "host.jsonl", folder / "feed", {}, accounts(school, _DOMAIN))
+            if not report.good:
+                raise RuntimeError(f"the night was not good: {json.dumps(report.as_json())}")
+            return report.schools[0].classes.created, idle, _mib(world.host.pid, "VmHWM")
+        finally:
+            world.stop()
+
+
+def _mib(pid: int, what: str) -> float:
+    """A figure of Linux's about a process."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition(f"{what}:")[2].split()[0]) / 1024

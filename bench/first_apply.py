@@ -1,0 +1,32 @@
+"""A worker's first change, in a fresh process: `python -m bench.first_apply CHANGE` applies it and tells what it took.
+
+CHANGE is the message as it stands on the queue; where everything is, the app's settings in the environment tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from importlib import import_module
+
+from sync_core.errors import Applied
+from sync_core.events import decode_change
+from sync_core.lazy_app import LazyApp
+
+
+async def _apply(message: str) -> None:
+    app = await LazyApp(os.environ).get()
+    outcome = await app.handle_change(decode_change(message.encode()))
+    if not isinstance(outcome, Applied):
+        raise RuntimeError(f"nothing was applied: {outcome}")
+    models = sum(name.startswith("msgraph.generated.models.") for name in sys.modules)
+    sys.stdout.write(f"{models}\n")
+    sys.stdout.flush()
+    # Clients are left as they are: how long they take to hang up is not what is measured.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    import_module("function_app").app.get_functions()
+    asyncio.run(_apply(sys.argv[1]))

@@ -1,0 +1,158 @@
+"""Our side of a measurement: the app's own use cases and adapters, with queues in memory and all else as deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.data.tables.aio import TableServiceClient
+
+from bench.school import BenchSchool
+from bench.simulated import SimulatedTenant
+from local.azurite import Azurite
+from sync_core.adapters.tables import TableState
+from sync_core.apply import apply_change
+from sync_core.errors import Refused, Transient, seconds_before_redelivery
+from sync_core.events import Change, Request
+from sync_core.model import ActualClass, ClassRecord, DesiredClass
+from sync_core.ports import Clock, StateStore, Tenants
+
+SESSIONS = 64
+_DELIVERIES = 10
+_WRITERS = 32
+
+
+class CollectedOutbox:
+    """Implements the port Outbox: what was sent stays here, for the benchmark to take or to count."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.changes: list[Change] = []
+
+    async def send_requests(self, requests: Sequence[Request]) -> None:
+        self.requests += requests
+
+    async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
+        self.requests += [request for _, request in requests]
+
+    async def send_changes(self, changes: Sequence[Change]) -> None:
+        self.changes += changes
+
+
+class TableRequests:
+    """How often the tables were asked, and for how many entities.
+
+    A transaction is one request for as many entities as it writes, a page of a query one for those that it returned;
+    any other is for one, whether that was there or not.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.entities = 0
+
+    def asked(self, sent: PipelineRequest[Any]) -> None:
+        request = sent.http_request
+        self.count += 1
+        if changeset := request.multipart_mixed_info:
+            self.entities += len(changeset[0][0].multipart_mixed_info[0])
+        elif not _is_query(request):
+            self.entities += 1
+
+    def answered(self, answer: PipelineResponse[Any, Any]) -> None:
+        if _is_query(answer.http_request):
+            # Each entity of an answer has one, and within a string the quotes would be escaped.
+            self.entities += answer.http_response.content.count(b'"odata.etag":')
+
+
+def _is_query(request: Any) -> bool:
+    return bool(request.method == "GET" and request.url.partition("?")[0].endswith("()"))
+
+
+@contextmanager
+def azurite() -> Iterator[str]:
+    """Empty tables; their connection string. They run in the wall's time."""
+    with tempfile.TemporaryDirectory(prefix="bench-tables-") as folder:
+        running = Azurite(Path(folder) / "data", Path(folder) / "azurite.log")
+        running.start()
+        try:
+            yield running.connection_string
+        finally:
+            running.stop()
+
+
+@asynccontextmanager
+async def table_state(connection_string: str) -> AsyncIterator[tuple[TableState, TableRequests]]:
+    """The real store over these tables, made and ready."""
+    requests = TableRequests()
+    service = TableServiceClient.from_connection_string(
+        connection_string, raw_request_hook=requests.asked, raw_response_hook=requests.answered
+    )
+    state = TableState(service)
+    try:
+        await state.ensure_tables()
+        yield state, requests
+    finally:
+        await state.close()
+
+
+async def seed_school(
+    school: BenchSchool, wanted: Sequence[DesiredClass], tenant: SimulatedTenant, state: StateStore
+) -> dict[str, DesiredClass]:
+    """The school's classes in the tenant and on the rows, as nights before this one left them. By class id."""
+    name = school.settings.school
+    made = dict(zip(tenant.seed(name, wanted), wanted, strict=True))
+    await state.save_school(school.settings)
+    await state.write_desired(name, wanted)
+    rows = {record.key: record for record in await state.class_records(name)}
+    writers = asyncio.Semaphore(_WRITERS)
+
+    async def write(record: ClassRecord) -> None:
+        async with writers:
+            await state.write_actual(record)
+
+    await asyncio.gather(*(write(_synced(rows[one.key], class_id)) for class_id, one in made.items()))
+    return made
+
+
+def _synced(record: ClassRecord, class_id: str) -> ClassRecord:
+    """The row of a class on which everything wanted is true."""
+    now, wanted = datetime.now(UTC), record.desired
+    actual = ActualClass(class_id, wanted.name, now, wanted.members, wanted.owners, wanted.owners)
+    return replace(record, actual=actual, intent=wanted.name.mail_nickname, intent_at=now)
+
+
+async def apply_all(changes: Iterable[Change], state: StateStore, tenants: Tenants, clock: Clock) -> int:
+    """Apply changes as the queue would deliver them: SESSIONS classes at once, those of a class in order.
+
+    Returns how many deliveries failed and were repeated. Raises RuntimeError for a change that Graph refuses.
+    """
+    sessions: dict[str, list[Change]] = {}
+    for change in changes:
+        sessions.setdefault(change.session, []).append(change)
+    places = asyncio.Semaphore(SESSIONS)
+
+    async def session(waiting: Sequence[Change]) -> int:
+        async with places:
+            return sum([await _deliver(change, state, tenants, clock) for change in waiting])
+
+    return sum(await asyncio.gather(*map(session, sessions.values())))
+
+
+async def _deliver(change: Change, state: StateStore, tenants: Tenants, clock: Clock) -> int:
+    for failed in range(_DELIVERIES):
+        try:
+            outcome = await apply_change(change, state, tenants.of(change.tenant), clock)
+        except Transient:
+            await clock.sleep(seconds_before_redelivery(failed + 1))
+            continue
+        if isinstance(outcome, Refused):
+            raise RuntimeError(f"{change.key} was refused: {outcome.code}")
+        return failed
+    raise RuntimeError(f"{change.key} was delivered {_DELIVERIES} times in vain")

@@ -1,0 +1,170 @@
+"""Planning alone, from a snapshot to what is written and sent: how long it takes, and that it grows with the school."""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import pstats
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import NAMESPACE_URL, uuid5
+
+from sync_core.choices import SchoolSettings
+from sync_core.events import Cause
+from sync_core.limits import Past, check_snapshot, figures_of, restrain
+from sync_core.model import (
+    Account,
+    AccountProperty,
+    ActualClass,
+    ClassRecord,
+    DesiredClass,
+    GroupType,
+    MisGroup,
+    Person,
+    School,
+    Snapshot,
+)
+from sync_core.plan import Origin, make_plan
+from sync_core.rules import desired_classes
+from sync_core.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+
+_PUPILS_A_CLASS = 30
+_CLASSES_A_PUPIL = 10
+_TENANT = "T"
+_MOST_SECONDS = 0.1
+_MOST_GROWTH = 1.05
+_REPEATS, _REPEATED_BELOW = 5, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One school of that size. `first` is with nothing known, `quiet` with all of it.
+
+    Both are seconds of the processor, the best of several. `calls` are the functions called for the first: unlike
+    seconds, they do not depend on how warm memory is.
+    """
+
+    classes: int
+    memberships: int
+    first: float
+    quiet: float
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The smallest school first."""
+
+    schools: tuple[Planned, ...]
+
+
+def run(sizes: Sequence[int] = (500, 5_000, 33_334)) -> Result:
+    """Plans for schools of so many classes. Raises RuntimeError where it is slow, or grows faster than they."""
+    result = Result(tuple(_plan_school(classes) for classes in sizes))
+    smallest = result.schools[0]
+    if max(smallest.first, smallest.quiet) > _MOST_SECONDS:
+        raise RuntimeError(f"planning {smallest.memberships} memberships took {smallest}")
+    for one in result.schools:
+        if one.calls / one.memberships > _MOST_GROWTH * smallest.calls / smallest.memberships:
+            raise RuntimeError(f"planning grows faster than the school: {result}")
+    return result
+
+
+def section(result: Result) -> str:
+    """The figures as Markdown."""
+    smallest = result.schools[0]
+    rows = [
+        f"| {one.classes:,} | {one.memberships:,} | {1000 * one.first:,.0f} ms | {1000 * one.quiet:,.0f} ms | "
+        f"{one.memberships / smallest.memberships:.1f} | {one.calls / smallest.calls:.1f} | "
+        f"{one.first / smallest.first:.1f} | {one.quiet / smallest.quiet:.1f} |"
+        for one in result.schools
+    ]
+    return "\n".join(
+        [
+            "Rules, limits and plan of one school, without reading or writing anything; the last four columns are "
+            "against the smallest. The work (functions called) grows with the school; the time of a large one also "
+            "with what no longer fits into the processor's caches.",
+            "",
+            "| classes | memberships | first night | quiet night | memberships, times | work, times | first, times "
+            "| quiet, times |",
+            "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            *rows,
+        ]
+    )
+
+
+def _plan_school(classes: int) -> Planned:
+    snapshot, accounts = make_large_school(classes)
+    settings = parse_school_settings({}, school="S", tenant=_TENANT, mis_path="memory")
+    wanted, first = _timed(snapshot, settings, accounts, {})
+    known = {desired.key: _synced(desired) for desired in wanted}
+    _, quiet = _timed(snapshot, settings, accounts, known)
+    return Planned(classes, classes * _PUPILS_A_CLASS, first, quiet, calls_of_first_plan(snapshot, settings, accounts))
+
+
+def calls_of_first_plan(snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account]) -> int:
+    """The functions called to plan a school of which nothing is known."""
+    profile = cProfile.Profile()
+    profile.runcall(_plan, snapshot, settings, accounts, {})
+    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]  # typeshed does not know it
+
+
+def _timed(
+    snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: dict[str, ClassRecord]
+) -> tuple[tuple[DesiredClass, ...], float]:
+    """The classes as planned, and the fewest seconds of the processor that it took: others may use it too."""
+    best = float("inf")
+    classes: tuple[DesiredClass, ...] = ()
+    for _ in range(_REPEATS if len(snapshot.groups) < _REPEATED_BELOW else 1):
+        gc.collect()
+        began = time.process_time()
+        classes = _plan(snapshot, settings, accounts, known)
+        best = min(best, time.process_time() - began)
+    return classes, best
+
+
+def _plan(
+    snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: dict[str, ClassRecord]
+) -> tuple[DesiredClass, ...]:
+    """As sync_core.sync does it, from the snapshot to the messages."""
+    check_snapshot(figures_of(snapshot), None, settings.limits)
+    ruled = desired_classes(snapshot, settings, accounts, known, {})
+    past = Past(0, len(snapshot.groups), ())
+    restrained = restrain(ruled.classes, known, settings.limits, past, "run", snapshot.taken_at, whole=True)
+    plan = make_plan(restrained.classes, ruled.ended, known)
+    changes = plan.changes(Origin(_TENANT, "S", "run", Cause.NIGHTLY))
+    if bool(changes) is bool(known):
+        raise RuntimeError(f"{len(changes)} changes for {len(known)} known classes")
+    return restrained.classes
+
+
+def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
+    """A school with so many teaching groups, each pupil in ten of them, and everybody's account."""
+    pupils = [f"p{number}" for number in range(classes * _PUPILS_A_CLASS // _CLASSES_A_PUPIL)]
+    staff = [f"t{number}" for number in range(max(classes // 4, 1))]
+    groups = tuple(
+        MisGroup(
+            f"G{place}",
+            GroupType.TEACHING,
+            f"Set {place}",
+            2026,
+            tuple(pupils[(place * _PUPILS_A_CLASS + seat) % len(pupils)] for seat in range(_PUPILS_A_CLASS)),
+            (staff[place % len(staff)],),
+        )
+        for place in range(classes)
+    )
+    people = {name: Person(name, username=name) for name in (*pupils, *staff)}
+    accounts = [
+        Account(str(uuid5(NAMESPACE_URL, name)), {AccountProperty.UPN: f"{name}@{DEFAULT_ACCOUNT_DOMAIN}"})
+        for name in people
+    ]
+    return Snapshot(School("S", "School", "1234567"), groups, people, datetime.now(UTC)), accounts
+
+
+def _synced(desired: DesiredClass) -> ClassRecord:
+    actual = ActualClass(desired.key, desired.name, datetime.now(UTC), desired.members, desired.owners, desired.owners)
+    # A copy, as it comes from the tables: what is equal is not to be found equal by identity.
+    stored = replace(desired, members=frozenset(set(desired.members)), reasons=dict(desired.reasons))
+    return ClassRecord("S", stored, actual, desired.name.mail_nickname)

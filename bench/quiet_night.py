@@ -1,0 +1,150 @@
+"""A night in which nothing has changed, of one school and of a trust of ten: what it costs to find that out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bench.baseline import plain_script
+from bench.ours import CollectedOutbox, azurite, seed_school, table_state
+from bench.school import BenchSchool, make_school
+from bench.simulated import SimulatedTenant, Spent
+from sync_core.adapters.graph_tenants import GraphTenants
+from sync_core.adapters.system_clock import SystemClock
+from sync_core.events import Cause, RefreshTenant, SyncSchool
+from sync_core.model import DesiredClass
+from sync_core.ports import Clock, StateStore, Tenants
+from sync_core.refresh import refresh_tenant
+from sync_core.sync import sync_school
+
+_CLASSES_A_SCHOOL = 400
+_HISTORY = timedelta(days=365)
+_OBJECTS_A_PAGE, _OBJECTS_A_SEED_PAGE = 100, 1_000
+_MOST_REQUESTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one side's night took; `seconds` are this machine's, with nothing to wait for. `changes` were found."""
+
+    spent: Spent
+    seconds: float
+    changes: int
+    table_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One night of a tenant of that size, by us and by a plain script that knows the ids of its classes."""
+
+    classes: int
+    schools: int
+    accounts: int
+    ours: Side
+    plain: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A night for each size, the smallest first."""
+
+    nights: tuple[Night, ...]
+
+
+def run(sizes: Sequence[int] = (400, 4_000)) -> Result:
+    """A night at each number of classes. Raises RuntimeError where a night was not quiet, or cost more than it may."""
+    result = Result(tuple(_night(classes) for classes in sizes))
+    _check(result)
+    return result
+
+
+def section(result: Result) -> str:
+    """The figures as Markdown."""
+    nights = result.nights
+    heads = "".join(f" {night.classes:,} classes, ours | plain script |" for night in nights)
+    rows = {
+        "schools, accounts": [(f"{night.schools}, {night.accounts:,}", "") for night in nights],
+        "Graph requests": [_pair(night.ours.spent.requests, night.plain.spent.requests) for night in nights],
+        "Graph writes": [_pair(night.ours.spent.writes, night.plain.spent.writes) for night in nights],
+        "resource units": [_pair(night.ours.spent.units, night.plain.spent.units) for night in nights],
+        "changes found": [_pair(night.ours.changes, night.plain.changes) for night in nights],
+        "table requests": [(f"{night.ours.table_requests:,}", "") for night in nights],
+        "this machine's seconds": [(f"{night.ours.seconds:.1f}", f"{night.plain.seconds:.1f}") for night in nights],
+    }
+    lines = [
+        "A night in which neither the MIS nor Microsoft 365 has changed anything. Ours asks for two deltas, "
+        "reads each school's MIS and plans it; the script is told whom it wants, and reads the members and the owners "
+        "of each class.",
+        "",
+        f"| |{heads}",
+        f"| --- |{' ---: |' * 2 * len(nights)}",
+        *(f"| {name} | {' | '.join(cell for pair in pairs for cell in pair)} |" for name, pairs in rows.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _night(classes: int) -> Night:
+    with azurite() as tables, SimulatedTenant() as tenant:
+        return asyncio.run(_both(tenant, tables, classes))
+
+
+async def _both(tenant: SimulatedTenant, tables: str, classes: int) -> Night:
+    numbers = range(-(-classes // _CLASSES_A_SCHOOL))
+    groups = [min(_CLASSES_A_SCHOOL, classes - number * _CLASSES_A_SCHOOL) for number in numbers]
+    schools = [make_school(number + 1, groups[number], tenant.id) for number in numbers]
+    ids = tenant.add_users([upn for school in schools for upn in school.upns])
+    async with table_state(tables) as (state, requests):
+        made: dict[str, DesiredClass] = {}
+        for school in schools:
+            made |= await seed_school(school, school.classes({upn: ids[upn] for upn in school.upns}), tenant, state)
+        clock, credential = SystemClock(), tenant.credential()
+        tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
+
+        # The night before: all the accounts and classes are heard of, and the feeds accepted.
+        tenant.switch(delta_objects_per_page=_OBJECTS_A_SEED_PAGE)
+        await _our_night("before", schools, tenants, state, clock)
+        tenant.switch(delta_objects_per_page=_OBJECTS_A_PAGE)
+
+        before, asked, began = tenant.spent(), requests.count, time.monotonic()
+        changes = await _our_night("measured", schools, tenants, state, clock)
+        ours = Side(tenant.spent() - before, time.monotonic() - began, changes, requests.count - asked)
+    script = plain_script(tenant.credential(), tenant.graph_url)
+    before, began = tenant.spent(), time.monotonic()
+    changed = await script.later_night(made)
+    plain = Side(tenant.spent() - before, time.monotonic() - began, changed)
+    if wrong := tenant.differences(made.values()):
+        raise RuntimeError(f"{len(wrong)} classes are not as wanted: {'; '.join(wrong[:3])}")
+    return Night(len(made), len(schools), len(ids), ours, plain)
+
+
+async def _our_night(
+    run: str, schools: Sequence[BenchSchool], tenants: Tenants, state: StateStore, clock: Clock
+) -> int:
+    """One night of the tenant, its schools one after the other. Returns the changes that it sent."""
+    outbox = CollectedOutbox()
+    sources = {school.settings.school: school for school in schools}
+    request = RefreshTenant(SimulatedTenant.id, run, Cause.NIGHTLY)
+    await refresh_tenant(request, tenants.of(request.tenant), state, outbox, clock, _HISTORY)
+    asked = [request for request in outbox.requests if isinstance(request, SyncSchool)]
+    if {sync.school for sync in asked} != sources.keys():
+        raise RuntimeError(f"{len(asked)} schools were asked for, of {len(sources)}")
+    for sync in asked:
+        record = await sync_school(sync, sources[sync.school], state, outbox, clock)
+        if record.unchanged != len(sources[sync.school].held.groups):
+            raise RuntimeError(f"school {sync.school} is not quiet: {record}")
+    return len(outbox.changes)
+
+
+def _check(result: Result) -> None:
+    ours = [night.ours for night in result.nights]
+    if any(side.spent.writes or side.changes for side in ours):
+        raise RuntimeError("a quiet night wrote something, or sent a message")
+    if len({side.spent.requests for side in ours}) != 1 or ours[0].spent.requests > _MOST_REQUESTS:
+        raise RuntimeError(f"Graph was asked {[side.spent.requests for side in ours]} times")
+
+
+def _pair(ours: int, plain: int) -> tuple[str, str]:
+    return f"{ours:,}", f"{plain:,}"

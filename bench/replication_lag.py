@@ -1,0 +1,89 @@
+"""Classes of which Graph's replicas hear late: how many deliveries they take, and how much longer than the lag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.fast_clock import FastClock
+from bench.fast_loop import run_fast
+from bench.ours import apply_all, azurite, table_state
+from bench.school import make_school
+from bench.simulated import SimulatedTenant
+from sync_core.adapters.graph_tenants import GraphTenants
+from sync_core.events import Cause
+from sync_core.plan import Origin, make_plan
+
+_RATE = 8.0
+_CLASSES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Lagged:
+    """A first night with that lag; `seconds` are the tenant's, `repeated` the deliveries that failed."""
+
+    lag: float
+    seconds: float
+    requests: int
+    writes: int
+    repeated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The first is without a lag."""
+
+    nights: tuple[Lagged, ...]
+
+
+def run(lags: Sequence[float] = (0.0, 5.0, 30.0, 60.0)) -> Result:
+    """Raises RuntimeError where a delivery failed, or a class is not as wanted in the end."""
+    with azurite() as tables:
+        result = Result(tuple(_night(tables, place, lag) for place, lag in enumerate(lags)))
+    if any(night.repeated or night.writes < _CLASSES * 5 for night in result.nights):
+        raise RuntimeError(f"a lag cost a delivery: {result}")
+    return result
+
+
+def section(result: Result) -> str:
+    """The figures as Markdown."""
+    none = result.nights[0]
+    rows = [
+        f"| {night.lag:.0f} s | {night.seconds:.0f} s | {night.seconds - none.seconds:.0f} s | {night.requests:,} | "
+        f"{night.requests / none.requests:.1f} | {night.writes} | {night.repeated} |"
+        for night in result.nights
+    ]
+    return "\n".join(
+        [
+            f"{_CLASSES} new classes, in the tenant's time. A write that meets a replica which has not heard of its "
+            "class is answered 404 and made again. A delivery waits for more than a minute before it gives up.",
+            "",
+            "| lag | all made after | more than without | requests | times | writes | deliveries that failed |",
+            "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            *rows,
+        ]
+    )
+
+
+def _night(tables: str, place: int, lag: float) -> Lagged:
+    with SimulatedTenant(_RATE) as tenant:
+        return run_fast(_apply(tenant, tables, place, lag), _RATE)
+
+
+async def _apply(tenant: SimulatedTenant, tables: str, place: int, lag: float) -> Lagged:
+    school = make_school(place + 1, _CLASSES, tenant.id)
+    wanted = school.classes(tenant.add_users(school.upns))
+    plan = make_plan(wanted, (), {})
+    tenant.switch(lag_seconds=lag)
+    async with table_state(tables) as (state, _):
+        await state.write_desired(school.settings.school, plan.writes)
+        clock, credential = FastClock(), tenant.credential()
+        graph = GraphTenants(lambda _: credential, tenant.graph_url, clock)
+        origin = Origin(tenant.id, school.settings.school, "bench", Cause.NIGHTLY)
+        began = clock.elapsed
+        repeated = await apply_all(plan.changes(origin), state, graph, clock)
+        seconds = clock.elapsed - began
+    if wrong := tenant.differences(wanted):
+        raise RuntimeError(f"{len(wrong)} classes are not as wanted: {'; '.join(wrong[:3])}")
+    spent = tenant.spent()
+    return Lagged(lag, seconds, spent.requests, spent.writes, repeated)

@@ -1,0 +1,60 @@
+"""The school that the benchmarks are about: teaching groups of 28 pupils and two teachers, as its MIS has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sync_core.choices import SchoolSettings
+from sync_core.model import Account, AccountProperty, DesiredClass, GroupType, MisGroup, Person, School, Snapshot
+from sync_core.rules import desired_classes
+from sync_core.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+
+PUPILS_A_CLASS, OWNERS_A_CLASS = 28, 2
+_PUPILS, _STAFF = 700, 50
+_YEAR = 2026
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSchool:
+    """A school's settings, and its MIS, which always says the same. Implements the port MisSource for that school."""
+
+    settings: SchoolSettings
+    held: Snapshot
+
+    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+        return self.held
+
+    @property
+    def upns(self) -> list[str]:
+        """The accounts that its people have."""
+        return [f"{person.username}@{DEFAULT_ACCOUNT_DOMAIN}" for person in self.held.people.values()]
+
+    def classes(self, ids: Mapping[str, str]) -> tuple[DesiredClass, ...]:
+        """The classes as the product's own rules want them, given the accounts' ids by UPN."""
+        accounts = [Account(id_, {AccountProperty.UPN: upn}) for upn, id_ in ids.items()]
+        return desired_classes(self.held, self.settings, accounts, {}, {}).classes
+
+
+def make_school(number: int, groups: int, tenant: str) -> BenchSchool:
+    """The school of that number. It has no more people than are in a group."""
+    id_ = f"S{number}"
+    taught = tuple(_group(number, place) for place in range(groups))
+    people = {person: Person(person, username=person) for person in _everybody(taught)}
+    snapshot = Snapshot(School(id_, f"School {number}", f"{1_000_000 + number}"), taught, people, datetime.now(UTC))
+    settings = parse_school_settings({"teaching_owners": "all"}, school=id_, tenant=tenant, mis_path="held in memory")
+    return BenchSchool(settings, snapshot)
+
+
+def _group(school: int, place: int) -> MisGroup:
+    """Each time round the school, the next pupil in line is left out, so that no two groups are the same."""
+    first = place * PUPILS_A_CLASS + place * PUPILS_A_CLASS // _PUPILS
+    pupils = tuple(f"p{(first + seat) % _PUPILS}.s{school}" for seat in range(PUPILS_A_CLASS))
+    teachers = tuple(f"t{(place * OWNERS_A_CLASS + seat) % _STAFF}.s{school}" for seat in range(OWNERS_A_CLASS))
+    return MisGroup(f"G{place}", GroupType.TEACHING, f"Set {place}", _YEAR, pupils, teachers)
+
+
+def _everybody(groups: Iterable[MisGroup]) -> dict[str, None]:
+    """In order, each once."""
+    return dict.fromkeys(person for group in groups for person in (*group.students, *group.teachers))

@@ -1,0 +1,24 @@
+"""What is measured, in order: each benchmark is a module with `run()` and `section(result)`, and one line here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import partial
+
+
+def _measured(module: str) -> str:
+    """Imported where it runs, and nowhere else."""
+    benchmark = importlib.import_module(f"bench.{module}")
+    return str(benchmark.section(benchmark.run()))
+
+
+SECTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("First night", partial(_measured, "first_night")),
+    ("Quiet night", partial(_measured, "quiet_night")),
+    ("Write limit", partial(_measured, "write_limit")),
+    ("Replication lag", partial(_measured, "replication_lag")),
+    ("Cold start", partial(_measured, "cold_start")),
+    ("Planning", partial(_measured, "planning")),
+    ("A nation in one night", partial(_measured, "national")),
+)
