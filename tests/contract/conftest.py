@@ -1,15 +1,19 @@
-"""The local world's servers, one of each for the whole session."""
+"""The local world's servers, one of each for the whole session, and the stores that pass the same contracts."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from local.azurite import Azurite
 from local.processes import Child
+from sync_core.adapters.tables import TableState
+from sync_core.ports import StateStore
+from tests.fakes.memory_state import MemoryState
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -42,3 +46,21 @@ def bus_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, i
     ready = child.ready_line()
     yield ready["port"], ready["status_port"]
     child.stop()
+
+
+@pytest.fixture(params=["memory", "tables"])
+async def state(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
+    if request.param == "memory":
+        yield MemoryState()
+        return
+    azurite: Azurite = request.getfixturevalue("azurite")
+    tables = TableState.from_connection_string(azurite.connection_string)
+    await tables.ensure_tables()
+    yield tables
+    await tables.close()
+
+
+@pytest.fixture
+def school() -> str:
+    """A school nobody else uses, with an id as schools have them in the worst of feeds."""
+    return f"S/{uuid4().hex}#? é\\%!"

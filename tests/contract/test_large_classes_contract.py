@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 
-from local.azurite import Azurite
-from sync_core.adapters.tables import TableState
 from sync_core.deltas import Drift
 from sync_core.errors import EtagConflict
 from sync_core.model import AppliedDelta, ClassRecord, DesiredClass, Pin, Reason, Rule
 from sync_core.ports import StateStore
 from tests.builders import NOON, desired, entra_id, synced
-from tests.fakes.memory_state import MemoryState
-
-
-@pytest.fixture(params=["memory", "tables"])
-async def state(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
-    if request.param == "memory":
-        yield MemoryState()
-        return
-    azurite: Azurite = request.getfixturevalue("azurite")
-    tables = TableState.from_connection_string(azurite.connection_string)
-    await tables.ensure_tables()
-    yield tables
-    await tables.close()
-
-
-@pytest.fixture
-def school() -> str:
-    return f"college {uuid4().hex}"
 
 
 def college(key: str, members: int = 5_000, first: int = 0) -> DesiredClass:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from uuid import uuid4
@@ -33,27 +33,8 @@ from sync_core.model import (
 )
 from sync_core.ports import DeltaKind, MessageFault, StateStore
 from tests.builders import NOON, desired, entra_id, entra_ids, settings, synced
-from tests.fakes.memory_state import MemoryState
 
 UPN = AccountProperty.UPN
-
-
-@pytest.fixture(params=["memory", "tables"])
-async def state(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
-    if request.param == "memory":
-        yield MemoryState()
-        return
-    azurite: Azurite = request.getfixturevalue("azurite")
-    tables = TableState.from_connection_string(azurite.connection_string)
-    await tables.ensure_tables()
-    yield tables
-    await tables.close()
-
-
-@pytest.fixture
-def school() -> str:
-    """A school nobody else uses, with an id as schools have them in the worst of feeds."""
-    return f"S/{uuid4().hex}#? é\\%!"
 
 
 async def row(state: StateStore, school: str, key: str) -> ClassRecord:
