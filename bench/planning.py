@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
-from sync_core.choices import SchoolSettings
+from sync_core.choices import FeedFolder, SchoolSettings
 from sync_core.events import Cause
 from sync_core.limits import Past, check_snapshot, figures_of, restrain
 from sync_core.model import (
@@ -97,7 +97,7 @@ def section(result: Result) -> str:
 
 def _plan_school(classes: int) -> Planned:
     snapshot, accounts = make_large_school(classes)
-    settings = parse_school_settings({}, school="S", tenant=_TENANT, mis_path="memory")
+    settings = parse_school_settings({}, school="S", tenant=_TENANT, source=FeedFolder("memory"))
     wanted, first = _timed(snapshot, settings, accounts, {})
     known = {desired.key: _synced(desired) for desired in wanted}
     _, quiet = _timed(snapshot, settings, accounts, known)

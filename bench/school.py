@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sync_core.choices import SchoolSettings
+from sync_core.choices import FeedFolder, SchoolSettings
 from sync_core.model import Account, AccountProperty, DesiredClass, GroupType, MisGroup, Person, School, Snapshot
 from sync_core.rules import desired_classes
 from sync_core.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
@@ -43,7 +43,9 @@ def make_school(number: int, groups: int, tenant: str) -> BenchSchool:
     taught = tuple(_group(number, place) for place in range(groups))
     people = {person: Person(person, username=person) for person in _everybody(taught)}
     snapshot = Snapshot(School(id_, f"School {number}", f"{1_000_000 + number}"), taught, people, datetime.now(UTC))
-    settings = parse_school_settings({"teaching_owners": "all"}, school=id_, tenant=tenant, mis_path="held in memory")
+    settings = parse_school_settings(
+        {"teaching_owners": "all"}, school=id_, tenant=tenant, source=FeedFolder("held in memory")
+    )
     return BenchSchool(settings, snapshot)
 
 

@@ -16,7 +16,7 @@ from local.tenant.__main__ import TENANT_ID
 from local.world import MASTER_KEY, Addresses
 from sync_core.adapters.mis_files import Feed, read_feed
 from sync_core.adapters.tables import TableState
-from sync_core.choices import SchoolSettings
+from sync_core.choices import FeedFolder, SchoolSettings
 from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS
 from sync_core.matching import mis_value
 from sync_core.model import AccountProperty, RunOutcome, RunRecord
@@ -148,8 +148,8 @@ def schools_of(
     feed: Feed, feed_path: Path, values: Mapping[str, object], tenant: str = TENANT_ID
 ) -> list[SchoolSettings]:
     """The settings of each school of the feed. Raises UnknownSetting."""
-    mis_path = str(feed_path.resolve())
-    return [parse_school_settings(values, school=school, tenant=tenant, mis_path=mis_path) for school in feed.snapshots]
+    source = FeedFolder(str(feed_path.resolve()))
+    return [parse_school_settings(values, school=school, tenant=tenant, source=source) for school in feed.snapshots]
 
 
 def accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[dict[str, str]]:

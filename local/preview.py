@@ -9,7 +9,8 @@ from azure.identity.aio import AzureCliCredential
 
 from local.nightly import accounts_of, schools_of
 from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.adapters.mis_files import MisFiles, read_feed
+from sync_core.adapters.mis_files import read_feed
+from sync_core.adapters.mis_sources import MisSources
 from sync_core.adapters.system_clock import SystemClock
 from sync_core.adapters.tables import TableState
 from sync_core.admin.holds import preview_school
@@ -44,7 +45,7 @@ async def preview_world(
                 await state.accepted_snapshot(settings.school),
                 await state.runs(settings.school),
             )
-            previews.append(await preview_school(settings.school, MisFiles(), known, clock))
+            previews.append(await preview_school(settings.school, MisSources({}, clock), known, clock))
         return previews
     finally:
         await state.close()
@@ -59,7 +60,7 @@ async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: 
     async with AzureCliCredential(tenant_id=tenant) as credential:
         there = GraphTenants(lambda _: credential, graph, clock).of(tenant)
         schools = schools_of(read_feed(feed_path), feed_path, values, tenant)
-        return [await preview_tenant(settings, MisFiles(), there, clock) for settings in schools]
+        return [await preview_tenant(settings, MisSources({}, clock), there, clock) for settings in schools]
 
 
 def _to_come(users: Sequence[Mapping[str, str]], there: Sequence[Account]) -> list[Account]:

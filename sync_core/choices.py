@@ -65,6 +65,39 @@ class Matching:
     domain: str
 
 
+class OneRosterVersion(StrEnum):
+    """Of the REST interface; 1.2 has users' roles in a list of their own."""
+
+    V1_1 = "1.1"
+    V1_2 = "1.2"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFolder:
+    """A folder, or a zip file, that the MIS exports to."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneRosterApi:
+    """A OneRoster REST server, by the URL before `/ims/oneroster`.
+
+    `secret` is the name of the application setting that holds the secret of `client` (OAuth 2 client credentials at
+    `token_url`) or, where these two are empty, a bearer token.
+    """
+
+    url: str
+    version: OneRosterVersion
+    token_url: str
+    client: str
+    secret: str
+
+
+MisLocation = FeedFolder | OneRosterApi
+"""Where a school's MIS is read from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What is too destructive to run by itself; shares are of 1.
@@ -98,7 +131,7 @@ class SchoolSettings:
     tenant: str
     enabled: bool
     mis: Mis
-    mis_path: str
+    source: MisLocation
     types: frozenset[GroupType]
     name_identifier: str
     admin_owners: tuple[str, ...]

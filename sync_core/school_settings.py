@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sync_core.choices import (
     DepartedOwners,
+    FeedFolder,
     Limits,
     Matching,
     Mis,
+    MisLocation,
     MisProperty,
+    OneRosterApi,
+    OneRosterVersion,
     Rollover,
     SchoolSettings,
     TeachingOwners,
@@ -34,6 +48,8 @@ _Guid = Annotated[
     ),
 ]
 _CONTROL = r"^[^\x00-\x1f\x7f]*$"
+# A secret goes there: over TLS, or not over a network at all.
+_ENCRYPTED_OR_HERE = r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?(/[!-~]*)?$"
 
 
 class MatchingValues(BaseModel):
@@ -112,15 +128,67 @@ class SchoolValues(BaseModel):
         return self
 
 
+_Path = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_CONTROL)]
+
+
+def _with_a_port_that_is_one(url: str) -> str:
+    if urlsplit(url).port == 0:
+        raise ValueError("port 0 is none")
+    return url
+
+
+_Url = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=500, pattern=_ENCRYPTED_OR_HERE),
+    AfterValidator(_with_a_port_that_is_one),
+]
+_Secret = Annotated[str, StringConstraints(pattern=r"^MIS_SECRET_[A-Z0-9_]{1,100}$")]
+
+
+class FolderValues(BaseModel):
+    """Files that the MIS exports: OneRoster CSV, or SDS CSV v2.1 or v1 in its UK form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["folder"] = "folder"
+    path: _Path = Field(description="A folder, or a zip file")
+
+
+class OneRosterValues(BaseModel):
+    """A OneRoster REST server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["oneroster"] = "oneroster"
+    url: _Url = Field(description="Before /ims/oneroster, with https")
+    version: OneRosterVersion = OneRosterVersion.V1_2
+    token_url: _Url | None = Field(
+        default=None, description="Of OAuth 2 client credentials; without it, a bearer token"
+    )
+    client: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_CONTROL)] = ""
+    secret: _Secret = Field(description="The application setting with the client's secret, or with the bearer token")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> OneRosterValues:
+        if bool(self.token_url) is not bool(self.client):
+            raise ValueError("token_url and client go together; leave both out for a bearer token")
+        return self
+
+
+SourceValues = Annotated[FolderValues | OneRosterValues, Field(discriminator="kind")]
+
+
 class SchoolBody(SchoolValues):
-    """A school's settings with where its feed is and which tenant its classes are in."""
+    """A school's settings with where its MIS is read from and which tenant its classes are in."""
 
     tenant: _Guid
-    mis_path: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_CONTROL)]
+    source: SourceValues
 
 
-def parse_school_settings(values: Mapping[str, object], *, school: str, tenant: str, mis_path: str) -> SchoolSettings:
-    """The settings of `school`, whose feed lies at `mis_path`. Raises UnknownSetting naming every fault."""
+def parse_school_settings(
+    values: Mapping[str, object], *, school: str, tenant: str, source: MisLocation
+) -> SchoolSettings:
+    """The settings of `school`, whose MIS is read from `source`. Raises UnknownSetting naming every fault."""
     try:
         chosen = SchoolValues.model_validate(dict(values))
     except ValidationError as error:
@@ -131,10 +199,29 @@ def parse_school_settings(values: Mapping[str, object], *, school: str, tenant: 
         raise UnknownSetting(
             f"school settings not understood: {faults}", f"the settings are {', '.join(SchoolValues.model_fields)}"
         ) from None
-    return settings_of(chosen, school=school, tenant=tenant, mis_path=mis_path)
+    return settings_of(chosen, school=school, tenant=tenant, source=source)
 
 
-def settings_of(chosen: SchoolValues, *, school: str, tenant: str, mis_path: str) -> SchoolSettings:
+def location_of(values: FolderValues | OneRosterValues) -> MisLocation:
+    match values:
+        case FolderValues():
+            return FeedFolder(values.path)
+        case OneRosterValues():
+            return OneRosterApi(
+                values.url.rstrip("/"), values.version, values.token_url or "", values.client, values.secret
+            )
+
+
+def source_values(location: MisLocation) -> FolderValues | OneRosterValues:
+    """The location as it is handed out, and as it can be handed in again."""
+    match location:
+        case FeedFolder(path):
+            return FolderValues(path=path)
+        case OneRosterApi(url, version, token_url, client, secret):
+            return OneRosterValues(url=url, version=version, token_url=token_url or None, client=client, secret=secret)
+
+
+def settings_of(chosen: SchoolValues, *, school: str, tenant: str, source: MisLocation) -> SchoolSettings:
     """Fill in the defaults that depend on the MIS (source: RM TEC7627933, notes *** and †)."""
     every_type = frozenset(GroupType) - ({GroupType.TEACHING} if chosen.mis is Mis.SCHOLARPACK else set())
     usual_owners = TeachingOwners.ALL if chosen.mis is Mis.SEEMIS else TeachingOwners.MAIN
@@ -143,7 +230,7 @@ def settings_of(chosen: SchoolValues, *, school: str, tenant: str, mis_path: str
         tenant=tenant,
         enabled=chosen.enabled,
         mis=chosen.mis,
-        mis_path=mis_path,
+        source=source,
         types=every_type if chosen.types is None else chosen.types,
         name_identifier=chosen.name_identifier,
         admin_owners=chosen.admin_owners,
@@ -162,7 +249,7 @@ def body_of(settings: SchoolSettings) -> SchoolBody:
     domain = settings.students.domain or settings.staff.domain or DEFAULT_ACCOUNT_DOMAIN
     return SchoolBody(
         tenant=settings.tenant,
-        mis_path=settings.mis_path,
+        source=source_values(settings.source),
         enabled=settings.enabled,
         mis=settings.mis,
         types=settings.types,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sync_core.errors import UnknownSetting
 
 GRAPH = "https://graph.microsoft.com/v1.0"
 _CENTURY = 36_500
+_MIS_SECRETS = "MIS_SECRET_"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the app runs. Of each pair, the connection string is for the local world, the other for identities.
 
-    `everywhere` are the Entra ids of users and groups whose app role counts for every school.
+    `everywhere` are the Entra ids of users and groups whose app role counts for every school. `mis_secrets` are by the
+    names of the settings that hold them.
     """
 
     tenant: str
@@ -30,6 +32,7 @@ class Settings:
     service_bus_connection: str
     sync_window: timedelta
     history: timedelta
+    mis_secrets: Mapping[str, str] = field(repr=False)
 
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
@@ -67,4 +70,5 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         service_bus_connection=text("ServiceBusConnection"),
         sync_window=timedelta(minutes=int(minutes)),
         history=timedelta(days=int(days)),
+        mis_secrets={name: value for name, value in environment.items() if name.startswith(_MIS_SECRETS)},
     )

@@ -11,7 +11,7 @@ from azure.servicebus.aio import ServiceBusClient
 from sync_core import telemetry
 from sync_core.adapters.graph_identity import tenant_credential
 from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.adapters.mis_files import MisFiles
+from sync_core.adapters.mis_sources import MisSources
 from sync_core.adapters.service_bus import ServiceBusOutbox
 from sync_core.adapters.service_bus_dead_letters import ServiceBusDeadLetters
 from sync_core.adapters.system_clock import SystemClock
@@ -90,4 +90,12 @@ async def build(settings: Settings) -> App:
         settings.graph_base_url,
         clock,
     )
-    return App(settings, tenants, MisFiles(), state, ServiceBusOutbox(bus, clock), ServiceBusDeadLetters(bus), clock)
+    return App(
+        settings,
+        tenants,
+        MisSources(settings.mis_secrets, clock),
+        state,
+        ServiceBusOutbox(bus, clock),
+        ServiceBusDeadLetters(bus),
+        clock,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
-from sync_core.choices import SchoolSettings
+from sync_core.choices import FeedFolder, SchoolSettings
 from sync_core.model import (
     Account,
     AccountProperty,
@@ -51,7 +51,7 @@ def keyed(groups: Iterable[MisGroup]) -> dict[str, MisGroup]:
 
 def settings(**values: object) -> SchoolSettings:
     """The test school's settings: the defaults, but for `values` as an admin hands them in."""
-    return parse_school_settings(values, school=SCHOOL.id, tenant=TENANT, mis_path="feed")
+    return parse_school_settings(values, school=SCHOOL.id, tenant=TENANT, source=FeedFolder("feed"))
 
 
 def snapshot(groups: Iterable[MisGroup]) -> Snapshot:

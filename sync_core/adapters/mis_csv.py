@@ -25,7 +25,7 @@ class Faults:
         self._found: list[str] = []
 
     def add(self, row: Row, column: str, what: str) -> None:
-        self._found.append(f'{row.file} line {row.line}, column "{column}": {what}')
+        self._found.append(f'{row.where}, column "{column}": {what}')
 
     def raise_any(self) -> None:
         """Raises SnapshotRejected with the first faults and their number."""
@@ -37,10 +37,9 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record: the cells of the columns asked for, stripped, and the line it starts on."""
+    """One record: the cells of the columns asked for, stripped, and its file and the line it starts on."""
 
-    file: str
-    line: int
+    where: str
     cells: Mapping[str, str]
 
     def __getitem__(self, column: str) -> str:
@@ -85,7 +84,7 @@ class FeedFiles:
             if len(record) != len(header):
                 raise rejected(f"{shown} line {line}: {len(record)} columns instead of {len(header)}")
             cells = {column: record[place].strip() if place is not None else "" for column, place in places.items()}
-            rows.append(Row(shown, line, cells))
+            rows.append(Row(f"{shown} line {line}", cells))
         return rows
 
 
@@ -98,7 +97,9 @@ def open_feed(path: Path) -> FeedFiles:
     elif path.is_file():
         found, moments = _unzip(path)
     else:
-        raise SnapshotRejected(f"there is no feed at {path}", "correct mis_path, or have the MIS export there")
+        raise SnapshotRejected(
+            f"there is no feed at {path}", "correct the path of the school's source, or have the MIS export there"
+        )
     files: dict[str, tuple[str, bytes]] = {}
     for name, content in found:
         if name.lower() in files:
@@ -120,7 +121,7 @@ def by_id(rows: Sequence[Row], column: str, faults: Faults) -> dict[str, Row]:
         if not id_:
             faults.add(row, column, "is empty")
         elif id_ in found:
-            faults.add(row, column, f"id {id_} stands already on line {found[id_].line}")
+            faults.add(row, column, f"id {id_} stands already in {found[id_].where}")
         else:
             found[id_] = row
     return found

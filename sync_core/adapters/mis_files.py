@@ -11,7 +11,7 @@ from sync_core.adapters.mis_csv import FeedFiles, open_feed
 from sync_core.adapters.mis_oneroster import read_oneroster
 from sync_core.adapters.mis_sds_v1 import read_sds_v1
 from sync_core.adapters.mis_sds_v2 import read_sds_v2
-from sync_core.choices import SchoolSettings
+from sync_core.choices import FeedFolder
 from sync_core.errors import SnapshotRejected
 from sync_core.model import Snapshot
 
@@ -36,18 +36,9 @@ def read_feed(path: Path) -> Feed:
     return Feed(format_, read(files))
 
 
-class MisFiles:
-    """Implements the port MisSource for feeds at a path."""
-
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
-        feed = await asyncio.to_thread(read_feed, Path(settings.mis_path))
-        found = feed.snapshots.get(settings.school)
-        if found is None:
-            raise SnapshotRejected(
-                f"the feed has no school {settings.school}, but {', '.join(sorted(feed.snapshots))}",
-                "correct the school's mis_path, or have the MIS export this school; nothing was changed",
-            )
-        return found
+async def read_folder(folder: FeedFolder) -> Mapping[str, Snapshot]:
+    """A snapshot for each school of the feed, by school id. Raises SnapshotRejected."""
+    return (await asyncio.to_thread(read_feed, Path(folder.path))).snapshots
 
 
 def _recognise(files: FeedFiles) -> str:

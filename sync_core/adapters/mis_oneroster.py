@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
 
 from sync_core.adapters.mis_csv import Faults, FeedFiles, Row, by_id, read_date
 from sync_core.adapters.mis_roster import RosterClass, YearGroups, snapshots
@@ -14,12 +16,28 @@ _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
 _DATE = "%Y-%m-%d"
 
 
+class Tables(Protocol):
+    """The tables of one set, by the names of their files."""
+
+    @property
+    def taken_at(self) -> datetime:
+        """When the MIS told all this."""
+
+    def read(self, name: str, columns: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
+        """The rows with these columns; one of `optional` that is not there reads as empty. Raises SnapshotRejected."""
+
+
 def read_oneroster(files: FeedFiles) -> dict[str, Snapshot]:
-    """The schools of the feed. Rows marked `tobedeleted` are not there, nor are enrolments of such users or classes.
+    """The schools of a CSV set. Raises SnapshotRejected."""
+    _check_manifest(files)
+    return read_roster(files)
+
+
+def read_roster(files: Tables) -> dict[str, Snapshot]:
+    """The schools of the set. Rows marked `tobedeleted` are not there, nor are enrolments of such users or classes.
 
     The dates of enrolments are not looked at: the MIS exports who is in a class now. Raises SnapshotRejected.
     """
-    _check_manifest(files)
     faults = Faults()
     orgs = by_id(files.read("orgs.csv", ["sourcedId", "status", "name", "type", "identifier"]), "sourcedId", faults)
     schools = {
@@ -78,7 +96,7 @@ def _check_manifest(files: FeedFiles) -> None:
 class _Sessions:
     """Academic sessions: which school year each belongs to, as the calendar year in which that starts."""
 
-    def __init__(self, files: FeedFiles, faults: Faults) -> None:
+    def __init__(self, files: Tables, faults: Faults) -> None:
         columns = ["sourcedId", "status", "type", "startDate", "endDate", "parentSourcedId"]
         rows = by_id(files.read("academicSessions.csv", columns), "sourcedId", faults)
         self._rows = {id_: row for id_, row in rows.items() if _active(row, faults)}

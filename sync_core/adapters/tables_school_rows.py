@@ -10,10 +10,14 @@ from typing import Any
 from sync_core.adapters.tables_entity import CHUNK, Entity, chunked, decode_key, joined, listed, one_word, words
 from sync_core.choices import (
     DepartedOwners,
+    FeedFolder,
     Limits,
     Matching,
     Mis,
+    MisLocation,
     MisProperty,
+    OneRosterApi,
+    OneRosterVersion,
     Rollover,
     SchoolSettings,
     TeachingOwners,
@@ -57,7 +61,7 @@ def school_columns(settings: SchoolSettings) -> Entity:
         "tenant": settings.tenant,
         "enabled": settings.enabled,
         "mis": settings.mis.value,
-        "mis_path": settings.mis_path,
+        **_source_columns(settings.source),
         "types": " ".join(sorted(settings.types)),
         "name_identifier": settings.name_identifier,
         "admin_owners": " ".join(settings.admin_owners),
@@ -77,7 +81,7 @@ def read_school(row: Mapping[str, Any]) -> SchoolSettings:
         tenant=row["tenant"],
         enabled=row["enabled"],
         mis=Mis(row["mis"]),
-        mis_path=row["mis_path"],
+        source=_read_source(row),
         types=frozenset(GroupType(type_) for type_ in row["types"].split()),
         name_identifier=row["name_identifier"],
         admin_owners=tuple(row["admin_owners"].split()),
@@ -91,6 +95,28 @@ def read_school(row: Mapping[str, Any]) -> SchoolSettings:
             **{field.name: row[f"limit_{field.name}"] for field in fields(Limits) if f"limit_{field.name}" in row}
         ),
     )
+
+
+_SOURCES: dict[str, type[MisLocation]] = {"folder": FeedFolder, "oneroster": OneRosterApi}
+
+
+def _source_columns(source: MisLocation) -> Entity:
+    (kind,) = (kind for kind, type_ in _SOURCES.items() if isinstance(source, type_))
+    return {"source": kind, **{f"source_{name}": str(value) for name, value in asdict(source).items()}}
+
+
+def _read_source(row: Mapping[str, Any]) -> MisLocation:
+    match row["source"]:
+        case "folder":
+            return FeedFolder(row["source_path"])
+        case _:
+            return OneRosterApi(
+                row["source_url"],
+                OneRosterVersion(row["source_version"]),
+                row["source_token_url"],
+                row["source_client"],
+                row["source_secret"],
+            )
 
 
 def _matching_columns(role: str, rule: Matching) -> Entity:

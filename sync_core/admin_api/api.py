@@ -63,7 +63,7 @@ from sync_core.events import Action, Decision
 from sync_core.explanation import Explanation
 from sync_core.model import Hold, SnapshotFigures
 from sync_core.preview import Preview
-from sync_core.school_settings import SchoolBody, settings_of
+from sync_core.school_settings import SchoolBody, location_of, settings_of
 from sync_core.wiring import App
 
 _STATUS: dict[type[SyncError], int] = {
@@ -139,7 +139,7 @@ def build_api(app: App) -> FastAPI:
         who.need(Role.ADMIN)
         before = await app.state.school(school)
         who.need_school(before, everywhere)
-        wanted = settings_of(body, school=school, tenant=body.tenant, mis_path=body.mis_path)
+        wanted = settings_of(body, school=school, tenant=body.tenant, source=location_of(body.source))
         if not who.everywhere(everywhere):
             _need_same_place(before, wanted)
         app.tenants.of(wanted.tenant)
@@ -378,10 +378,10 @@ def build_api(app: App) -> FastAPI:
 
 def _need_same_place(before: SchoolSettings | None, wanted: SchoolSettings) -> None:
     """A school's own admin may change how it is synced, but not where from and where to, nor who may."""
-    same = before and replace(wanted, tenant=before.tenant, mis_path=before.mis_path, access=before.access) == wanted
+    same = before and replace(wanted, tenant=before.tenant, source=before.source, access=before.access) == wanted
     if not same:
         raise Forbidden(
-            "only who administers all schools may change tenant, mis_path and access", "leave these three as they are"
+            "only who administers all schools may change tenant, source and access", "leave these three as they are"
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bench.planning import calls_of_first_plan, make_large_school
+from sync_core.choices import FeedFolder
 from sync_core.school_settings import parse_school_settings
 
 
 def test_the_work_grows_with_the_school_and_no_faster() -> None:
-    settings = parse_school_settings({}, school="S", tenant="T", mis_path="memory")
+    settings = parse_school_settings({}, school="S", tenant="T", source=FeedFolder("memory"))
     small, large = (
         calls_of_first_plan(*plan) for plan in ((s, settings, a) for s, a in map(make_large_school, (100, 1000)))
     )

@@ -86,7 +86,7 @@ def test_04_without_a_role_or_without_the_school_there_is_nothing_to_see(trust: 
 def test_05_a_schools_own_admin_changes_how_it_is_synced_but_not_where_from_and_where_to(trust: Trust) -> None:
     assert trust.save("OAK", "head", types=["teaching"], access=ACCESS, rollover="reuse").json()["rollover"] == "reuse"
     trust.save("OAK", "head", 403, access=[*ACCESS, USERS["visitor"]["id"]])
-    trust.save("OAK", "head", 403, access=ACCESS, mis_path="/etc")
+    trust.save("OAK", "head", 403, access=ACCESS, source={"kind": "folder", "path": "/etc"})
     trust.call("DELETE", "schools/OAK", "head", 403)
     trust.save("OAK", "head", types=["teaching"], access=ACCESS)
 

@@ -135,7 +135,7 @@ def test_03_the_feed_of_another_school(trust: Trust) -> None:
 def test_04_a_torn_zip_file(trust: Trust) -> None:
     torn = trust.world.folder / "export.zip"
     torn.write_bytes(b"PK\x03\x04" + os.urandom(400))
-    trust.save(ID, mis_path=str(torn))
+    trust.save(ID, source={"kind": "folder", "path": str(torn)})
     assert "export.zip is no whole zip file" in rejected(night_with(trust, SCHOOL))
 
 
@@ -175,7 +175,7 @@ def test_08_a_feed_with_every_row_twice(trust: Trust) -> None:
         for name in ("classes.csv", "users.csv", "enrollments.csv"):
             rows(folder, name, lambda row: [row, row])
 
-    assert "stands already on line" in rejected(night_with(trust, SCHOOL, spoil))
+    assert "stands already in" in rejected(night_with(trust, SCHOOL, spoil))
 
 
 def test_09_the_domain_of_another_tenant(trust: Trust) -> None:

@@ -85,7 +85,7 @@ class Trust:
     def save(self, school: str, user: str = "admin", expected: int = 200, **settings: Any) -> httpx.Response:
         feed = str(self.world.folder / f"feed {school}")
         write(self.schools[school], self.world.folder / f"feed {school}")
-        body = {"tenant": TENANT_ID, "mis_path": feed} | settings
+        body = {"tenant": TENANT_ID, "source": {"kind": "folder", "path": feed}} | settings
         return self.call("PUT", f"schools/{school}", user, expected, body)
 
     def accounts(self, names: Iterable[str], ids: Iterable[object] = ()) -> None:

@@ -17,7 +17,13 @@ ROSTER, V2, V1 = feeds.oneroster, feeds.sds_v2, feeds.sds_v1
 
 # feed, file, what stands there, what stands there instead, words that must be read
 TABLE = [
-    (ROSTER, "users.csv", "p2,,,", "p1,,,", 'users.csv line 3, column "sourcedId": id p1 stands already on line 2'),
+    (
+        ROSTER,
+        "users.csv",
+        "p2,,,",
+        "p1,,,",
+        'users.csv line 3, column "sourcedId": id p1 stands already in users.csv line 2',
+    ),
     (ROSTER, "users.csv", "p2,,,", ",,,", 'users.csv line 3, column "sourcedId": is empty'),
     (ROSTER, "users.csv", "sourcedId,status", "SourcedId,status", 'users.csv line 1: no column "sourcedId"'),
     (ROSTER, "users.csv", "email,grades", "email,email", 'users.csv line 1: column "email" is there twice'),

@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from sync_core.choices import (
     DepartedOwners,
+    FeedFolder,
     Limits,
     Matching,
     Mis,
@@ -23,8 +25,10 @@ from sync_core.school_settings import (
     SchoolBody,
     body_of,
     check_beside_others,
+    location_of,
     parse_school_settings,
     settings_of,
+    source_values,
 )
 from sync_core.settings import parse_settings
 from tests.builders import SCHOOL, TENANT
@@ -64,7 +68,7 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
 
 
 def parsed(**values: object) -> SchoolSettings:
-    return parse_school_settings(values, school=SCHOOL.id, tenant="T", mis_path="/feed")
+    return parse_school_settings(values, school=SCHOOL.id, tenant="T", source=FeedFolder("/feed"))
 
 
 def test_defaults_of_a_school() -> None:
@@ -75,7 +79,7 @@ def test_defaults_of_a_school() -> None:
         tenant="T",
         enabled=True,
         mis=Mis.OTHER,
-        mis_path="/feed",
+        source=FeedFolder("/feed"),
         types=frozenset(GroupType),
         name_identifier="",
         admin_owners=(),
@@ -123,9 +127,9 @@ def test_matching_is_chosen_by_role_and_only_addresses_are_completed() -> None:
     ],
 )
 def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) -> None:
-    settings = parse_school_settings(values, school="S", tenant=TENANT, mis_path="/feed")
+    settings = parse_school_settings(values, school="S", tenant=TENANT, source=FeedFolder("/feed"))
     body = SchoolBody.model_validate(body_of(settings).model_dump(mode="json"))
-    assert settings_of(body, school="S", tenant=body.tenant, mis_path=body.mis_path) == settings
+    assert settings_of(body, school="S", tenant=body.tenant, source=location_of(body.source)) == settings
 
 
 @pytest.mark.parametrize(
@@ -165,7 +169,7 @@ def test_asking_for_teaching_groups_of_scholarpack_says_that_there_are_none() ->
 
 def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
     first, second = (
-        parse_school_settings({"name_identifier": name}, school=name, tenant="T", mis_path="/f")
+        parse_school_settings({"name_identifier": name}, school=name, tenant="T", source=FeedFolder("/f"))
         for name in ("ABC", "a/bc")
     )
     with pytest.raises(UnknownSetting, match="school ABC of the same tenant has it already"):
@@ -173,3 +177,38 @@ def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
     check_beside_others(second, [replace(first, tenant="U")])
     check_beside_others(second, [second])
     check_beside_others(replace(second, name_identifier=""), [replace(first, name_identifier="")])
+
+
+HERE = "http://127.0.0.1:8080"
+SOURCES = [
+    {"kind": "folder", "path": "/feed"},
+    {"kind": "oneroster", "url": "https://mis.example/", "secret": "MIS_SECRET_OAK", "version": "1.1"},
+    {"kind": "oneroster", "url": HERE, "secret": "MIS_SECRET_OAK", "token_url": f"{HERE}/token", "client": "c"},
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_source_that_is_handed_out_can_be_handed_in_again(source: dict[str, object]) -> None:
+    body = SchoolBody.model_validate({"tenant": TENANT, "source": source})
+    read = location_of(body.source)
+    assert location_of(source_values(read)) == read
+    assert read == location_of(SchoolBody.model_validate(body.model_dump(mode="json")).source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"kind": "oneroster", "url": "http://mis.example", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://mis.example:99999", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://mis.example:0", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://mis.example", "secret": "IDENTITY_HEADER"},
+        {"kind": "oneroster", "url": "https://mis.example", "secret": "MIS_SECRET_OAK", "client": "c"},
+        {"kind": "oneroster", "url": "https://mis.example", "secret": "MIS_SECRET_OAK", "version": "2"},
+        {"kind": "ftp", "path": "/feed"},
+        {"path": "/feed"},
+    ],
+)
+def test_a_source_that_would_give_a_secret_away_or_says_too_little_is_refused(source: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SchoolBody.model_validate({"tenant": TENANT, "source": source})

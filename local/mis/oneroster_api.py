@@ -1,0 +1,143 @@
+"""A OneRoster REST server, 1.1 and 1.2, over a OneRoster CSV set: the same school by another way, and with bad days."""
+
+from __future__ import annotations
+
+import base64
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+TOKEN, CLIENT, SECRET = "a static bearer", "client", "a client's secret"
+_ROOTS = {"/ims/oneroster/v1p1": "1.1", "/ims/oneroster/rostering/v1p2": "1.2"}
+_Record = dict[str, Any]
+
+
+@dataclass(slots=True)
+class OneRosterServer:
+    """Serves what lies in `folder` at each request. `port` is for whoever runs it to tell.
+
+    The rest are its habits, and what goes wrong with it.
+
+    `tears` is how often a record more is told of than before, after a first page; `busy` how many requests are answered
+    429, with Retry-After if `retry_after`; `broken` what all others are answered, if not 0.
+    """
+
+    folder: Path
+    port: int = 0
+    page: int = 100
+    links: bool = True
+    totals: bool = True
+    tears: int = 0
+    busy: int = 0
+    retry_after: bool = True
+    broken: int = 0
+    change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
+    asked: list[str] = field(default_factory=list)
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_post("/token", self._token)
+        for root in _ROOTS:
+            app.router.add_get(root + "/schools/{school}", self._school)
+            app.router.add_get(root + "/academicSessions", self._collection)
+            app.router.add_get(root + "/schools/{school}/{collection}", self._collection)
+        return app
+
+    async def _token(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path)
+        basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+        form = await request.post()
+        if request.headers.get("Authorization") != f"Basic {basic}" or form.get("grant_type") != "client_credentials":
+            return web.json_response({"error": "invalid_client"}, status=401)
+        return web.json_response({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})
+
+    async def _school(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        found = [one for one in self._rows("orgs") if one["sourcedId"] == request.match_info["school"]]
+        return web.json_response({"org": found[0]}) if found else web.json_response({}, status=404)
+
+    async def _collection(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        name = request.match_info.get("collection", "academicSessions")
+        body = {"students": "users", "teachers": "users"}.get(name, name)
+        offset = int(request.query.get("offset", "0"))
+        records = self.change(name, self._records(request, name))
+        if self.tears and offset:
+            self.tears -= 1
+            records = [{**records[0], "sourcedId": "torn"}, *records]
+        limit = min(int(request.query.get("limit", "100")), self.page)
+        fields = request.query.get("fields", "")
+        shown = [_only(one, fields) if isinstance(one, dict) else one for one in records[offset : offset + limit]]
+        headers = {"X-Total-Count": str(len(records))} if self.totals else {}
+        if self.links and offset + limit < len(records):
+            following = request.url.update_query(offset=str(offset + limit), limit=str(limit))
+            headers["Link"] = f'<{following}>; rel="next"'
+        return web.json_response({body: shown}, headers=headers)
+
+    def _refused(self, request: web.Request) -> web.Response | None:
+        self.asked.append(str(request.rel_url))
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return web.json_response({}, status=401)
+        if self.busy:
+            self.busy -= 1
+            return web.Response(status=429, headers={"Retry-After": "3"} if self.retry_after else {})
+        return web.Response(status=self.broken) if self.broken else None
+
+    def _rows(self, table: str) -> list[dict[str, str]]:
+        with (self.folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _records(self, request: web.Request, name: str) -> list[_Record]:
+        version = next(said for root, said in _ROOTS.items() if request.path.startswith(root))
+        school = request.match_info.get("school", "")
+        match name:
+            case "academicSessions":
+                return [{**row, "parent": _to(row["parentSourcedId"])} for row in self._rows(name)]
+            case "classes":
+                return [
+                    {**row, "school": _to(school), "terms": [_to(term) for term in row["termSourcedIds"].split(",")]}
+                    for row in self._rows(name)
+                    if row["schoolSourcedId"] == school
+                ]
+            case "students" | "teachers":
+                return [
+                    _user(row, version)
+                    for row in self._rows("users")
+                    if school in row["orgSourcedIds"].split(",") and (row["role"] == "student") is (name == "students")
+                ]
+            case "enrollments":
+                return [
+                    {
+                        **row,
+                        "class": _to(row["classSourcedId"]),
+                        "user": _to(row["userSourcedId"]),
+                        "primary": row["primary"] == "true",
+                    }
+                    for row in self._rows(name)
+                    if row["schoolSourcedId"] == school
+                ]
+        raise web.HTTPNotFound
+
+
+def _user(row: Mapping[str, str], version: str) -> _Record:
+    record: _Record = {**row, "grades": [grade for grade in row["grades"].split(",") if grade]}
+    orgs = [_to(org) for org in row["orgSourcedIds"].split(",")]
+    if version == "1.1":
+        return record | {"orgs": orgs}
+    del record["role"]
+    return record | {"roles": [{"roleType": "primary", "role": row["role"], "org": org} for org in orgs]}
+
+
+def _to(id_: str) -> dict[str, str] | None:
+    return {"href": f"https://oneroster/{id_}", "sourcedId": id_} if id_ else None
+
+
+def _only(record: _Record, fields: str) -> _Record:
+    wanted = fields.split(",") if fields else list(record)
+    return {name: record[name] for name in wanted if name in record}

@@ -1,0 +1,198 @@
+"""OneRoster over REST: the school that its CSV set tells of, by pages, and whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from local.mis.oneroster_api import CLIENT, SECRET, TOKEN, OneRosterServer
+from local.school.data import SchoolData
+from local.school.generate import generate
+from local.school.oneroster_csv import write
+from sync_core.adapters.mis_files import read_feed
+from sync_core.adapters.mis_sources import MisSources
+from sync_core.choices import OneRosterApi, OneRosterVersion
+from sync_core.errors import SnapshotRejected, Transient
+from sync_core.model import Snapshot
+from tests.builders import NOON, settings
+from tests.fakes.fixed_clock import FixedClock
+
+SECRETS = {"MIS_SECRET_BEARER": TOKEN, "MIS_SECRET_CLIENT": SECRET, "MIS_SECRET_WRONG": "nonsense"}
+
+
+@dataclass(slots=True)
+class Scene:
+    """A school's server, and the way to it."""
+
+    server: OneRosterServer
+    url: str
+    school: SchoolData
+    clock: FixedClock
+
+    def api(self, version: str = "1.2", *, signed_in: bool = True, secret: str = "") -> OneRosterApi:
+        token_url = f"{self.url}/token" if signed_in else ""
+        name = secret or ("MIS_SECRET_CLIENT" if signed_in else "MIS_SECRET_BEARER")
+        return OneRosterApi(self.url, OneRosterVersion(version), token_url, CLIENT if signed_in else "", name)
+
+    async def read(self, api: OneRosterApi | None = None, school: str = "") -> Snapshot:
+        chosen = replace(settings(), school=school or self.school.id, source=api or self.api())
+        return await MisSources(SECRETS, self.clock).snapshot(chosen)
+
+    def exported(self) -> Snapshot:
+        return replace(read_feed(self.server.folder).snapshots[self.school.id], taken_at=NOON)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    school = generate(pupils=60)
+    write(school, tmp_path / "feed")
+    server = OneRosterServer(tmp_path / "feed")
+    runner = web.AppRunner(server.app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield Scene(server, f"http://127.0.0.1:{runner.addresses[0][1]}", school, FixedClock())
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+@pytest.mark.parametrize("signed_in", [True, False])
+async def test_the_school_is_the_one_of_the_csv_set(scene: Scene, version: str, signed_in: bool) -> None:
+    assert await scene.read(scene.api(version, signed_in=signed_in)) == replace(
+        scene.exported(), taken_at=scene.clock.now()
+    )
+    assert not any(name in asked for asked in scene.server.asked for name in ("givenName", "birthDate", "phone"))
+
+
+@pytest.mark.parametrize(("links", "totals"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("page", [7, 100, 5000])
+async def test_every_page_is_read_whichever_way_the_server_tells_of_the_next(
+    scene: Scene, links: bool, totals: bool, page: int
+) -> None:
+    scene.server.links, scene.server.totals, scene.server.page = links, totals, page
+    assert (await scene.read()).groups == scene.exported().groups
+
+
+async def test_a_school_that_changes_while_it_is_read_is_read_anew(scene: Scene) -> None:
+    scene.server.page, scene.server.tears = 50, 2
+    assert (await scene.read()).groups == scene.exported().groups
+    assert sum(f"/schools/{scene.school.id}?" in asked for asked in scene.server.asked) == 3
+
+
+async def test_one_that_never_stands_still_is_refused_after_three_readings(scene: Scene) -> None:
+    scene.server.page, scene.server.tears = 50, 1000
+    with pytest.raises(SnapshotRejected, match="changed under each of 3 readings"):
+        await scene.read()
+
+
+async def test_a_busy_server_is_waited_for_as_long_as_it_says(scene: Scene) -> None:
+    scene.server.busy = 2
+    assert (await scene.read()).groups == scene.exported().groups
+    assert scene.clock.slept == [3, 3]
+
+
+async def test_without_a_word_how_long_the_waits_grow(scene: Scene) -> None:
+    scene.server.busy, scene.server.retry_after = 3, False
+    await scene.read()
+    assert scene.clock.slept == [2, 4, 8]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_server_that_stays_broken_is_for_later(scene: Scene, status: int) -> None:
+    scene.server.broken = status
+    with pytest.raises(Transient, match="service status"):
+        await scene.read()
+    assert sum(scene.clock.slept) <= 120
+
+
+@pytest.mark.parametrize("url", ["https://.", "https://-", "https://a..b"])
+async def test_an_address_that_is_none_is_refused_or_for_later(scene: Scene, url: str) -> None:
+    with pytest.raises((SnapshotRejected, Transient)):
+        await scene.read(replace(scene.api(signed_in=False), url=url))
+
+
+async def test_a_server_that_is_not_there_is_for_later(scene: Scene) -> None:
+    nobody = replace(scene.api(), url="http://127.0.0.1:9", token_url="http://127.0.0.1:9/token")
+    with pytest.raises(Transient):
+        await scene.read(nobody)
+
+
+REFUSED = [
+    ("a wrong secret", "MIS_SECRET_WRONG", "", "it answered 401 — check the client and the application setting"),
+    ("a secret that is not set", "MIS_SECRET_NONE", "", "MIS_SECRET_NONE, which the school's source names, is not set"),
+    ("a school that is not there", "", "NONE", "it answered 404 — check the url, the version and the school id"),
+]
+
+
+@pytest.mark.parametrize(("secret", "school", "words"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+async def test_what_cannot_be_read_says_what_to_do(scene: Scene, secret: str, school: str, words: str) -> None:
+    with pytest.raises(SnapshotRejected) as caught:
+        await scene.read(scene.api(secret=secret), school)
+    assert words in str(caught.value)
+    assert not any(value in str(caught.value) for value in SECRETS.values())
+
+
+BAD_RECORDS = [
+    ("empty", "enrollments", lambda records: [], None),
+    ("unknown role", "enrollments", lambda records: [{**records[0], "role": "aide"}, *records[1:]], None),
+    ("no classes", "classes", lambda records: [], "class .* is not in classes.csv"),
+    (
+        "unknown class",
+        "enrollments",
+        lambda records: [{**records[0], "class": {"sourcedId": "X"}}],
+        "class X is not in",
+    ),
+    ("unknown user", "enrollments", lambda records: [{**records[0], "user": {"sourcedId": "X"}}], "user X is not in"),
+    ("twice the same id", "students", lambda records: [records[0], *records], "changed under each of 3"),
+    ("no id", "classes", lambda records: [{**records[0], "sourcedId": ""}], "is empty"),
+    ("a date in another form", "academicSessions", lambda r: [{**r[0], "startDate": "01/09/2026"}], "is not a date"),
+    (
+        "a session in a circle",
+        "academicSessions",
+        lambda r: [{**one, "parent": {"sourcedId": one["sourcedId"]}, "type": "term"} for one in r],
+        "of different school years",
+    ),
+    ("no list", "classes", lambda records: [1], "no list of classes"),
+]
+
+
+@pytest.mark.parametrize(
+    ("collection", "change", "words"), [row[1:] for row in BAD_RECORDS], ids=[row[0] for row in BAD_RECORDS]
+)
+async def test_records_that_do_not_add_up(scene: Scene, collection: str, change: object, words: str | None) -> None:
+    """What no rule forbids is read, and left to the limits; the rest is refused as in a CSV set, and names nobody."""
+    scene.server.change = lambda name, records: change(records) if name == collection else records  # type: ignore[operator]
+    if words is None:
+        assert (await scene.read()).school.id == scene.school.id
+        return
+    with pytest.raises(SnapshotRejected, match=words) as caught:
+        await scene.read()
+    for person in (*scene.school.pupils, *scene.school.staff):
+        assert person.family not in str(caught.value)
+
+
+async def test_a_link_to_another_server_gets_no_token(scene: Scene) -> None:
+    """Of a link only the query counts."""
+    scene.server.page = 20
+    before = scene.server._collection
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        answer = await before(request)
+        if link := answer.headers.get("Link"):
+            answer.headers["Link"] = link.replace("127.0.0.1", "evil.example")
+        return answer
+
+    runner_app = web.Application()
+    runner_app.router.add_post("/token", scene.server._token)
+    runner_app.router.add_get("/ims/oneroster/rostering/v1p2/schools/{school}", scene.server._school)
+    runner_app.router.add_get("/ims/oneroster/rostering/v1p2/academicSessions", elsewhere)
+    runner_app.router.add_get("/ims/oneroster/rostering/v1p2/schools/{school}/{collection}", elsewhere)
+    runner = web.AppRunner(runner_app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    assert (await scene.read(replace(scene.api(), url=url, token_url=f"{url}/token"))).groups == scene.exported().groups
+    await runner.cleanup()
