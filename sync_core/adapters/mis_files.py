@@ -15,7 +15,7 @@ from sync_core.choices import FeedFolder
 from sync_core.errors import SnapshotRejected
 from sync_core.model import Snapshot
 
-ONEROSTER = "OneRoster 1.1 CSV"
+ONEROSTER = "OneRoster 1.1 or 1.2 CSV"
 SDS_V2 = "SDS v2.1 CSV"
 SDS_V1 = "SDS v1 CSV, UK form"
 
@@ -51,7 +51,7 @@ def _recognise(files: FeedFiles) -> str:
             return SDS_V1
         raise SnapshotRejected(
             'School.csv line 1: no column "DfE Number": an SDS v1 set, but not in its UK form',
-            "have the MIS export the UK form, or OneRoster 1.1 CSV; nothing was changed",
+            "have the MIS export the UK form, or OneRoster CSV; nothing was changed",
         )
     raise SnapshotRejected(
         f"unknown format (CSV files found: {files.names})",

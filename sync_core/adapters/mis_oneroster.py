@@ -1,8 +1,9 @@
-"""OneRoster 1.1 CSV (1EdTech): bulk files, homerooms as registration groups, scheduled classes as teaching groups."""
+"""OneRoster 1.1 and 1.2 CSV (1EdTech): bulk files, homerooms as registration groups, scheduled as teaching groups."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -11,7 +12,8 @@ from sync_core.adapters.mis_roster import RosterClass, YearGroups, snapshots
 from sync_core.errors import SnapshotRejected
 from sync_core.model import GroupType, Person, School, Snapshot
 
-_NEEDED = ("orgs", "academicSessions", "classes", "users", "enrollments")
+_FILES = ("orgs", "academicSessions", "classes", "users", "enrollments")
+_NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles")}
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
 _DATE = "%Y-%m-%d"
 
@@ -29,8 +31,48 @@ class Tables(Protocol):
 
 def read_oneroster(files: FeedFiles) -> dict[str, Snapshot]:
     """The schools of a CSV set. Raises SnapshotRejected."""
-    _check_manifest(files)
-    return read_roster(files)
+    return read_roster(files if _version(files) == "1.1" else _RolesApart(files))
+
+
+@dataclass(frozen=True, slots=True)
+class _RolesApart:
+    """A set of 1.2, whose users have their roles, each at an org, in a file of its own: read as one of 1.1."""
+
+    files: FeedFiles
+
+    @property
+    def taken_at(self) -> datetime:
+        return self.files.taken_at
+
+    def read(self, name: str, columns: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
+        if name != "users.csv":
+            return self.files.read(name, columns, optional)
+        own = [column for column in columns if column not in ("orgSourcedIds", "role")]
+        users = self.files.read(name, own, optional)
+        roles = self._roles({user["sourcedId"] for user in users})
+        return [Row(user.where, {**user.cells, **_as_in_1_1(roles.get(user["sourcedId"], []))}) for user in users]
+
+    def _roles(self, users: Set[str]) -> dict[str, list[Row]]:
+        """Those that count, by user, the primary ones first. Raises SnapshotRejected."""
+        faults = Faults()
+        found: dict[str, list[Row]] = {}
+        columns = ["status", "userSourcedId", "roleType", "role", "orgSourcedId"]
+        for row in self.files.read("roles.csv", columns):
+            if row["userSourcedId"] not in users:
+                faults.add(row, "userSourcedId", f"user {row['userSourcedId']} is not in users.csv")
+            elif _active(row, faults):
+                found.setdefault(row["userSourcedId"], []).append(row)
+        faults.raise_any()
+        return {user: sorted(roles, key=lambda role: role["roleType"] != "primary") for user, roles in found.items()}
+
+
+def _as_in_1_1(roles: Sequence[Row]) -> dict[str, str]:
+    """Somebody who is a student anywhere is one, at the orgs where he is."""
+    chosen = [role for role in roles if role["role"] == "student"] or roles
+    return {
+        "role": chosen[0]["role"] if chosen else "",
+        "orgSourcedIds": ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen)),
+    }
 
 
 def read_roster(files: Tables) -> dict[str, Snapshot]:
@@ -79,18 +121,22 @@ def read_roster(files: Tables) -> dict[str, Snapshot]:
     return snapshots(schools.values(), classes.values(), years, people, sessions.latest_school_year(), files.taken_at)
 
 
-def _check_manifest(files: FeedFiles) -> None:
+def _version(files: FeedFiles) -> str:
+    """Of a whole set. Raises SnapshotRejected for one that is of no version we know, or not whole."""
     manifest = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
     version = manifest.get("oneroster.version", "1.1")
-    if version != "1.1":
-        raise SnapshotRejected(f"manifest.csv says OneRoster {version}", "have the MIS export OneRoster 1.1 CSV")
-    for name in _NEEDED:
+    if version not in _NEEDED:
+        raise SnapshotRejected(
+            f"manifest.csv says OneRoster {version}", f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV"
+        )
+    for name in _NEEDED[version]:
         mode = manifest.get(f"file.{name}", "absent")
         if mode != "bulk":
             raise SnapshotRejected(
                 f'manifest.csv says that {name}.csv is "{mode}"',
                 "have the MIS export all files as bulk: from a part of the truth nobody can tell who has left",
             )
+    return version
 
 
 class _Sessions:

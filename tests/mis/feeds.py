@@ -44,6 +44,23 @@ def oneroster() -> Feed:
     }
 
 
+def oneroster_1_2() -> Feed:
+    """The same school, with roles in a file of their own."""
+    feed = oneroster()
+    feed["manifest.csv"] = feed["manifest.csv"].replace("version,1.1", "version,1.2") + "file.roles,bulk\n"
+    feed["users.csv"] = (
+        "sourcedId,status,dateLastModified,enabledUser,username,userIds,givenName,familyName,email,grades,password\n"
+        "p1,,,true,APupil,,Anne,Pupil,,10,secret\np2,,,true,,,Ben,Pupil,ben@else.org,10,secret\n"
+        "t1,,,true,First,,Ted,Teacher,,,secret\nt2,,,true,Second,,Tia,Teacher,,,secret\n"
+    )
+    feed["roles.csv"] = (
+        "sourcedId,status,dateLastModified,userSourcedId,roleType,role,beginDate,endDate,orgSourcedId\n"
+        "r1,,,p1,primary,student,,,S1\nr2,,,p2,primary,student,,,S1\nr3,,,t1,primary,teacher,,,S1\n"
+        "r4,,,t2,secondary,administrator,,,D1\nr5,,,t2,primary,teacher,,,S1\n"
+    )
+    return feed
+
+
 def sds_v2() -> Feed:
     return {
         "orgs.csv": "sourcedId,name,type,parentSourcedId\nO1,A School,school,\n",

@@ -14,6 +14,7 @@ from tests.mis import feeds
 Change = tuple[Callable[[], feeds.Feed], str, str, str]
 
 ROSTER, V2, V1 = feeds.oneroster, feeds.sds_v2, feeds.sds_v1
+ROLES = feeds.oneroster_1_2
 
 # feed, file, what stands there, what stands there instead, words that must be read
 TABLE = [
@@ -46,7 +47,12 @@ TABLE = [
     (ROSTER, "academicSessions.csv", "2026-12-18,Y1", "2026-12-18,Y9", "session Y9 is not in the file"),
     (ROSTER, "manifest.csv", "file.users,bulk", "file.users,delta", 'manifest.csv says that users.csv is "delta"'),
     (ROSTER, "manifest.csv", "file.users,bulk", "file.users,absent", 'manifest.csv says that users.csv is "absent"'),
-    (ROSTER, "manifest.csv", "version,1.1", "version,1.2", "manifest.csv says OneRoster 1.2"),
+    (ROSTER, "manifest.csv", "version,1.1", "version,1.3", "manifest.csv says OneRoster 1.3"),
+    (ROLES, "manifest.csv", "file.roles,bulk", "file.roles,absent", 'roles.csv is "absent"'),
+    (ROLES, "manifest.csv", "file.roles,bulk", "file.roles,delta", 'roles.csv is "delta"'),
+    (ROLES, "roles.csv", ",,,p1,", ",,,p9,", 'roles.csv line 2, column "userSourcedId": user p9 is not in users.csv'),
+    (ROLES, "roles.csv", "r1,,,", "r1,maybe,,", "is neither active nor tobedeleted"),
+    (ROLES, "roles.csv", "student,,,S1", "student,,,S9", "org S9 is not in orgs.csv"),
     (V2, "classes.csv", "orgSourcedId,title", "orgsourcedid,title", 'classes.csv line 1: no column "orgSourcedId"'),
     (V2, "classes.csv", "C1,O1", "C1,O9", "org O9 is not in orgs.csv"),
     (V2, "classes.csv", "T2,", "T9,", "session T9 is not in academicSessions.csv"),
@@ -115,7 +121,7 @@ def test_an_unknown_format_names_what_was_found_and_what_is_read(tmp_path: Path)
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(feeds.write({"pupils.csv": "a,b\n"}, tmp_path))
     assert "pupils.csv" in caught.value.what
-    assert "OneRoster 1.1 CSV" in caught.value.remedy
+    assert "OneRoster 1.1 or 1.2 CSV" in caught.value.remedy
 
 
 def test_the_american_form_of_sds_v1_is_told_apart(tmp_path: Path) -> None:

@@ -46,6 +46,16 @@ def test_oneroster(tmp_path: Path) -> None:
     }
 
 
+def test_oneroster_1_2_tells_of_the_same_school(tmp_path: Path) -> None:
+    assert read(feeds.oneroster_1_2(), tmp_path / "new") == read(feeds.oneroster(), tmp_path / "old")
+
+
+def test_who_is_a_student_at_a_school_and_something_else_elsewhere_is_a_student(tmp_path: Path) -> None:
+    feed = feeds.oneroster_1_2()
+    feed["roles.csv"] += "r6,,,p1,secondary,proctor,,,D1\nr7,tobedeleted,,p2,primary,teacher,,,S1\n"
+    assert read(feed, tmp_path / "new") == read(feeds.oneroster(), tmp_path / "old")
+
+
 def test_sds_v2(tmp_path: Path) -> None:
     found = read(feeds.sds_v2(), tmp_path)
     assert found["O1"].school == School("O1", "A School", "O1")
