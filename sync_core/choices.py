@@ -94,7 +94,19 @@ class OneRosterApi:
     secret: str
 
 
-MisLocation = FeedFolder | OneRosterApi
+@dataclass(frozen=True, slots=True)
+class WondeApi:
+    """Wonde, by the URL of the school's region, before `/v1.0`. `school` is Wonde's own id of the school.
+
+    `secret` is the name of the application setting that holds the bearer token.
+    """
+
+    url: str
+    school: str
+    secret: str
+
+
+MisLocation = FeedFolder | OneRosterApi | WondeApi
 """Where a school's MIS is read from."""
 
 

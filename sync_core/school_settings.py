@@ -31,6 +31,7 @@ from sync_core.choices import (
     Rollover,
     SchoolSettings,
     TeachingOwners,
+    WondeApi,
 )
 from sync_core.errors import UnknownSetting
 from sync_core.matching import takes_domain
@@ -142,6 +143,8 @@ _Url = Annotated[
     StringConstraints(strip_whitespace=True, max_length=500, pattern=_ENCRYPTED_OR_HERE),
     AfterValidator(_with_a_port_that_is_one),
 ]
+# It stands alone between two slashes of a path.
+_WondeId = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-\-0-~][!-.0-~]{0,39}$")]
 _Secret = Annotated[str, StringConstraints(pattern=r"^MIS_SECRET_[A-Z0-9_]{1,100}$")]
 
 
@@ -175,7 +178,21 @@ class OneRosterValues(BaseModel):
         return self
 
 
-SourceValues = Annotated[FolderValues | OneRosterValues, Field(discriminator="kind")]
+class WondeValues(BaseModel):
+    """Wonde: one of its schools, at the domain of the school's region."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["wonde"] = "wonde"
+    url: _Url = Field(
+        default="https://api.wonde.com", description="Of the school's region, before /v1.0; elsewhere Wonde has no data"
+    )
+    school: _WondeId = Field(description="Wonde's id of the school, such as A1930499544")
+    secret: _Secret = Field(description="The application setting with the bearer token")
+
+
+_AnySource = FolderValues | OneRosterValues | WondeValues
+SourceValues = Annotated[_AnySource, Field(discriminator="kind")]
 
 
 class SchoolBody(SchoolValues):
@@ -202,7 +219,7 @@ def parse_school_settings(
     return settings_of(chosen, school=school, tenant=tenant, source=source)
 
 
-def location_of(values: FolderValues | OneRosterValues) -> MisLocation:
+def location_of(values: _AnySource) -> MisLocation:
     match values:
         case FolderValues():
             return FeedFolder(values.path)
@@ -210,15 +227,19 @@ def location_of(values: FolderValues | OneRosterValues) -> MisLocation:
             return OneRosterApi(
                 values.url.rstrip("/"), values.version, values.token_url or "", values.client, values.secret
             )
+        case WondeValues():
+            return WondeApi(values.url.rstrip("/"), values.school, values.secret)
 
 
-def source_values(location: MisLocation) -> FolderValues | OneRosterValues:
+def source_values(location: MisLocation) -> _AnySource:
     """The location as it is handed out, and as it can be handed in again."""
     match location:
         case FeedFolder(path):
             return FolderValues(path=path)
         case OneRosterApi(url, version, token_url, client, secret):
             return OneRosterValues(url=url, version=version, token_url=token_url or None, client=client, secret=secret)
+        case WondeApi(url, school, secret):
+            return WondeValues(url=url, school=school, secret=secret)
 
 
 def settings_of(chosen: SchoolValues, *, school: str, tenant: str, source: MisLocation) -> SchoolSettings:

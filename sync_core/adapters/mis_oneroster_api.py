@@ -151,7 +151,7 @@ class _Pull:
                 found[id_] = one
             if page.next is not None:
                 # The query alone: the token must not follow a link to another server.
-                query = dict(parse_qsl(urlsplit(page.next).query))
+                query = dict(parse_qsl(page.next.partition("?")[2]))
             elif total is not None and len(found) < total:
                 query |= {"offset": str(len(found))}
             else:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from sync_core.adapters.mis_files import read_folder
 from sync_core.adapters.mis_oneroster_api import read_oneroster_api
-from sync_core.choices import FeedFolder, OneRosterApi, SchoolSettings
+from sync_core.adapters.mis_wonde import read_wonde
+from sync_core.choices import FeedFolder, OneRosterApi, SchoolSettings, WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.model import Snapshot
 from sync_core.ports import Clock
@@ -35,6 +36,8 @@ class MisSources:
                 return await read_folder(folder)
             case OneRosterApi() as api:
                 return await read_oneroster_api(api, self._secret(api.secret), settings.school, self._clock)
+            case WondeApi() as wonde:
+                return await read_wonde(wonde, self._secret(wonde.secret), settings.school, self._clock)
 
     def _secret(self, name: str) -> str:
         secret = self._secrets.get(name, "").strip()

@@ -21,6 +21,7 @@ from sync_core.choices import (
     Rollover,
     SchoolSettings,
     TeachingOwners,
+    WondeApi,
 )
 from sync_core.model import (
     Account,
@@ -97,7 +98,7 @@ def read_school(row: Mapping[str, Any]) -> SchoolSettings:
     )
 
 
-_SOURCES: dict[str, type[MisLocation]] = {"folder": FeedFolder, "oneroster": OneRosterApi}
+_SOURCES: dict[str, type[MisLocation]] = {"folder": FeedFolder, "oneroster": OneRosterApi, "wonde": WondeApi}
 
 
 def _source_columns(source: MisLocation) -> Entity:
@@ -109,6 +110,8 @@ def _read_source(row: Mapping[str, Any]) -> MisLocation:
     match row["source"]:
         case "folder":
             return FeedFolder(row["source_path"])
+        case "wonde":
+            return WondeApi(row["source_url"], row["source_school"], row["source_secret"])
         case _:
             return OneRosterApi(
                 row["source_url"],

@@ -11,7 +11,7 @@ import pytest
 
 from local.azurite import Azurite
 from sync_core.adapters.tables import TableState
-from sync_core.choices import FeedFolder, OneRosterApi, OneRosterVersion, SchoolSettings
+from sync_core.choices import FeedFolder, OneRosterApi, OneRosterVersion, SchoolSettings, WondeApi
 from sync_core.deltas import AccountChange, AccountChanges, Drift
 from sync_core.errors import EtagConflict, SyncError
 from sync_core.model import (
@@ -287,7 +287,8 @@ async def test_tokens_of_any_length(state: StateStore) -> None:
 
 async def test_each_kind_of_source_of_a_school_is_kept(state: StateStore, school: str) -> None:
     api = OneRosterApi("https://mis.example", OneRosterVersion.V1_1, "https://mis.example/token", "c", "MIS_SECRET_OAK")
-    for source in (FeedFolder("/feed"), api):
+    wonde = WondeApi("https://api.wonde.com", "A1930499544", "MIS_SECRET_OAK")
+    for source in (FeedFolder("/feed"), api, wonde):
         saved = replace(settings(), school=school, source=source)
         await state.save_school(saved)
         assert await state.school(school) == saved

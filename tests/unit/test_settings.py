@@ -184,6 +184,9 @@ SOURCES = [
     {"kind": "folder", "path": "/feed"},
     {"kind": "oneroster", "url": "https://mis.example/", "secret": "MIS_SECRET_OAK", "version": "1.1"},
     {"kind": "oneroster", "url": HERE, "secret": "MIS_SECRET_OAK", "token_url": f"{HERE}/token", "client": "c"},
+    {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_OAK"},
+    {"kind": "wonde", "url": "https://api-ap-southeast-2.wonde.com/", "school": "A1", "secret": "MIS_SECRET_OAK"},
+    {"kind": "wonde", "url": HERE, "school": "A1", "secret": "MIS_SECRET_OAK"},
 ]
 
 
@@ -205,6 +208,15 @@ def test_a_source_that_is_handed_out_can_be_handed_in_again(source: dict[str, ob
         {"kind": "oneroster", "url": "https://mis.example", "secret": "IDENTITY_HEADER"},
         {"kind": "oneroster", "url": "https://mis.example", "secret": "MIS_SECRET_OAK", "client": "c"},
         {"kind": "oneroster", "url": "https://mis.example", "secret": "MIS_SECRET_OAK", "version": "2"},
+        {"kind": "wonde", "url": "http://api.wonde.com", "school": "A1", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "url": "api.wonde.com", "school": "A1", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "url": "https://api.wonde.com@evil.example", "school": "A1", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "A1/../A2", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "..", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "A" * 41, "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "A1", "secret": "a token"},
+        {"kind": "wonde", "school": "A1"},
         {"kind": "ftp", "path": "/feed"},
         {"path": "/feed"},
     ],

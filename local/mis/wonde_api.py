@@ -1,0 +1,187 @@
+"""Wonde's REST server over a generated school: the same school by another way, and with bad days."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from aiohttp import web
+
+from local.school.data import SchoolData, Somebody
+
+TOKEN = "a token of Wonde's"
+SCHOOL = "A1930499544"
+_LARGEST_PAGE = 200
+_COLLECTIONS = ("classes", "groups", "students", "employees")
+_Record = dict[str, Any]
+
+
+@dataclass(slots=True)
+class WondeServer:
+    """Serves `school` as it is at each request, under Wonde's id SCHOOL. `port` is for whoever runs it to tell.
+
+    The rest are its habits, and what goes wrong with it.
+
+    `links_to` is what its links to the next page begin with, and `whole_links` whether they repeat all that was asked.
+    `tears` is how often a record more is there than before, after a first page; `miscounts` how many counts tell of a
+    student too many; `left_out` the page that its links pass over; `wrong_region` whether it is another's of Wonde's
+    domains, which has no data; `busy` how many requests are answered 429, with Retry-After if `retry_after`; `broken`
+    what all others are answered, if not 0, and `broken_page` what a second page is.
+    """
+
+    school: SchoolData
+    port: int = 0
+    page: int = _LARGEST_PAGE
+    links_to: str = "https://api.wonde.com"
+    whole_links: bool = True
+    tears: int = 0
+    miscounts: int = 0
+    left_out: int = 0
+    wrong_region: bool = False
+    busy: int = 0
+    retry_after: bool = True
+    broken: int = 0
+    broken_page: int = 0
+    change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
+    asked: list[str] = field(default_factory=list)
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/v1.0/schools/{school}", self._school)
+        app.router.add_get("/v1.0/schools/{school}/counts", self._counts)
+        app.router.add_get("/v1.0/schools/{school}/{collection}", self._collection)
+        return app
+
+    async def _school(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        if self.wrong_region:
+            return web.json_response({"data": []})
+        code = self.school.dfe_code
+        named = {"id": SCHOOL, "name": self.school.name, "la_code": code[:3], "establishment_number": code[3:]}
+        return web.json_response({"data": self.change("school", [named])[0]})
+
+    async def _counts(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        names = [name for name in request.query.get("include", "").split(",") if name in _COLLECTIONS]
+        counts = {name: len(self._records(name, "")) for name in names}
+        if self.miscounts:
+            self.miscounts -= 1
+            counts["students"] += 1
+        told = [{name: {"data": {"count": count}} for name, count in counts.items()}]
+        return web.json_response({"data": self.change("counts", told)[0], "meta": {}})
+
+    async def _collection(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        name = request.match_info["collection"]
+        if name not in _COLLECTIONS:
+            return web.json_response({"error": "resource_not_found"}, status=404)
+        number = int(request.query.get("page", "1"))
+        if self.broken_page and number > 1:
+            return web.Response(status=self.broken_page)
+        limit = min(int(request.query.get("per_page", "50")), self.page, _LARGEST_PAGE)
+        records = self._records(name, request.query.get("include", ""))
+        if self.tears and number > 1:
+            self.tears -= 1
+            records = [{**records[0], "id": "A0"}, *records]
+        more = number * limit < len(records)
+        asked = {**(request.query if self.whole_links else {}), "page": str(number + 1 + (number + 1 == self.left_out))}
+        link = f"{self.links_to}{request.path}?{request.url.with_query(asked).raw_query_string}"
+        pagination = {"next": link if more else None, "more": more, "per_page": limit, "current_page": number}
+        shown = records[(number - 1) * limit : number * limit]
+        return web.json_response({"data": shown, "meta": {"pagination": pagination}})
+
+    def _refused(self, request: web.Request) -> web.Response | None:
+        self.asked.append(str(request.rel_url))
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return web.json_response({"error": "invalid_token"}, status=401)
+        if self.busy:
+            self.busy -= 1
+            return web.Response(status=429, headers={"Retry-After": "3"} if self.retry_after else {})
+        if self.broken:
+            return web.Response(status=self.broken)
+        if request.match_info["school"] != SCHOOL:
+            return web.json_response({"error": "resource_not_found"}, status=404)
+        return None
+
+    def _records(self, name: str, include: str) -> list[_Record]:
+        if self.wrong_region:
+            return []
+        included = include.split(",")
+        match name:
+            case "students":
+                records = [_person(one, "contact_details" in included) for one in self.school.pupils]
+            case "employees":
+                records = [_person(one, "contact_details" in included) for one in self.school.staff]
+            case "classes":
+                records = self._classes(homerooms=False)
+            case _:
+                records = [{**one, "type": "REGISTRATION"} for one in self._classes(homerooms=True)]
+                records += self._years()
+        for record in records:
+            for list_ in {"students", "employees"} - set(included):
+                record.pop(list_, None)
+        return self.change(name, records)
+
+    def _classes(self, *, homerooms: bool) -> list[_Record]:
+        return [
+            {
+                "id": wonde_id(group.id),
+                "mis_id": group.id,
+                "name": group.title,
+                "code": group.title,
+                "description": group.title,
+                "subject": None,
+                "students": _listed(group.pupils),
+                "employees": {
+                    "data": [{**_named(one.teacher), "meta": {"is_main_teacher": one.primary}} for one in group.staff]
+                },
+            }
+            for group in self.school.groups
+            if group.homeroom is homerooms
+        ]
+
+    def _years(self) -> list[_Record]:
+        """Year groups, and a house, which is no group of ours."""
+        years = dict.fromkeys(pupil.year for pupil in self.school.pupils)
+        members = {year: [pupil.id for pupil in self.school.pupils if pupil.year == year] for year in years}
+        groups = [("YEAR", year, pupils) for year, pupils in members.items()]
+        groups.append(("HOUSE", "Red", [pupil.id for pupil in self.school.pupils]))
+        return [
+            {
+                "id": wonde_id(f"{type_} {name}"),
+                "mis_id": name,
+                "name": name,
+                "code": name,
+                "description": name,
+                "type": type_,
+                "students": _listed(pupils),
+                "employees": {"data": []},
+            }
+            for type_, name, pupils in groups
+        ]
+
+
+def wonde_id(mis_id: str) -> str:
+    """Wonde's own id of whatever the MIS has under `mis_id`."""
+    return f"A{crc32(mis_id.encode()):010}"
+
+
+def _named(mis_id: str) -> _Record:
+    return {"id": wonde_id(mis_id), "mis_id": mis_id}
+
+
+def _listed(mis_ids: Iterable[str]) -> _Record:
+    return {"data": [_named(mis_id) for mis_id in mis_ids]}
+
+
+def _person(person: Somebody, reached: bool) -> _Record:
+    """With what a school's Wonde really tells besides, of which nothing may be kept."""
+    email = person.email or f"{person.username}@school.onmicrosoft.com"
+    record = {**_named(person.id), "forename": person.given, "surname": person.family, "date_of_birth": "2012-02-29"}
+    details = {"emails": {"email": email, "primary": email}, "phones": {"phone": "01632 960000"}}
+    return record | ({"contact_details": {"data": details}} if reached else {})

@@ -1,0 +1,348 @@
+"""Wonde over REST: the school that its CSV set tells of, by pages, and whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from local.mis.wonde_api import SCHOOL, TOKEN, WondeServer, wonde_id
+from local.school.data import SchoolData
+from local.school.generate import generate
+from local.school.oneroster_csv import write
+from sync_core.adapters.mis_files import read_feed
+from sync_core.adapters.mis_sources import MisSources
+from sync_core.choices import WondeApi
+from sync_core.errors import SnapshotRejected, SyncError, Transient
+from sync_core.model import GroupType, MisGroup, Person, School, Snapshot
+from tests.builders import NOON, settings
+from tests.fakes.fixed_clock import FixedClock
+
+SECRETS = {"MIS_SECRET_WONDE": TOKEN, "MIS_SECRET_WRONG": "nonsense"}
+Record = dict[str, Any]
+Change = Callable[[list[Record]], list[Any]]
+
+
+@dataclass(slots=True)
+class Scene:
+    """A school at Wonde, and the way to it."""
+
+    server: WondeServer
+    api: WondeApi
+    school: SchoolData
+    feed: Path
+    clock: FixedClock
+
+    async def read(self, api: WondeApi | None = None) -> Snapshot:
+        chosen = replace(settings(), school=self.school.id, source=api or self.api)
+        return await MisSources(SECRETS, self.clock).snapshot(chosen)
+
+    async def refusal(self, api: WondeApi | None = None) -> str:
+        """What is said when the school is refused; it names nobody, nor the token."""
+        with pytest.raises(SnapshotRejected) as caught:
+            await self.read(api)
+        said = str(caught.value)
+        assert caught.value.remedy.endswith("nothing was changed")
+        people = (*self.school.pupils, *self.school.staff)
+        assert not any(word in said for person in people for word in (person.family, person.username or person.email))
+        assert not any(word in said for word in ("@", "Nobody"))
+        assert not any(secret in said for secret in SECRETS.values())
+        return said
+
+    def exported(self) -> Snapshot:
+        return read_feed(self.feed).snapshots[self.school.id]
+
+    def readings(self) -> int:
+        return self.server.asked.count(f"/v1.0/schools/{SCHOOL}")
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    school = generate(pupils=60)
+    write(school, tmp_path / "feed")
+    server = WondeServer(school)
+    runner = web.AppRunner(server.app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.port = runner.addresses[0][1]
+    api = WondeApi(f"http://127.0.0.1:{server.port}", SCHOOL, "MIS_SECRET_WONDE")
+    yield Scene(server, api, school, tmp_path / "feed", FixedClock())
+    await runner.cleanup()
+
+
+def shown(snapshot: Snapshot) -> set[tuple[object, ...]]:
+    """The groups but for their ids, each with its people in their order."""
+    return {(group.type, group.name, group.academic_year, group.students, group.teachers) for group in snapshot.groups}
+
+
+async def test_the_school_is_the_one_of_the_csv_set(scene: Scene) -> None:
+    read, exported = await scene.read(), scene.exported()
+    assert shown(read) == shown(exported)
+    assert len(read.groups) == len(exported.groups)
+    assert read.school == exported.school
+    assert read.people.keys() == exported.people.keys()
+    assert read.taken_at == NOON
+
+
+async def test_groups_keep_the_ids_of_wonde_and_people_those_of_the_mis(scene: Scene) -> None:
+    read = await scene.read()
+    assert {wonde_id(group.id) for group in scene.school.groups} <= {group.id for group in read.groups}
+    assert {pupil.id for pupil in scene.school.pupils} <= read.people.keys()
+
+
+async def test_of_a_person_nothing_is_kept_but_what_finds_the_account(scene: Scene) -> None:
+    pupil = scene.school.pupils[0]
+    email = pupil.email or f"{pupil.username}@school.onmicrosoft.com"
+    assert (await scene.read()).people[pupil.id] == Person(pupil.id, "", email)
+
+
+@pytest.mark.parametrize("whole_links", [True, False])
+@pytest.mark.parametrize("page", [7, 50, 200])
+async def test_every_page_is_read_and_no_link_to_another_server_gets_the_token(
+    scene: Scene, page: int, whole_links: bool
+) -> None:
+    """Of a link only the query counts."""
+    scene.server.page, scene.server.whole_links = page, whole_links
+    scene.server.links_to = "https://evil.example"
+    assert shown(await scene.read()) == shown(scene.exported())
+    assert scene.readings() == 1
+
+
+async def test_groups_of_other_types_are_passed_over(scene: Scene) -> None:
+    assert {group.type for group in (await scene.read()).groups} == set(GroupType)
+    assert "Red" not in {group.name for group in (await scene.read()).groups}
+
+
+@pytest.mark.parametrize(
+    ("now", "year"),
+    [
+        (datetime(2026, 8, 31, 12, 0, tzinfo=UTC), 2025),
+        (datetime(2026, 9, 1, 12, 0, tzinfo=UTC), 2026),
+        (datetime(2027, 1, 1, 12, 0, tzinfo=UTC), 2026),
+    ],
+)
+async def test_the_academic_year_is_that_of_the_day(scene: Scene, now: datetime, year: int) -> None:
+    scene.clock = FixedClock(now)
+    assert {group.academic_year for group in (await scene.read()).groups} == {year}
+
+
+def changed(scene: Scene, collection: str, change: Change) -> None:
+    scene.server.change = lambda name, records: change(records) if name == collection else records
+
+
+@pytest.mark.parametrize(
+    ("authority", "number", "code"),
+    [("916", "4023", "9164023"), (916, 23, "9160023"), (None, "4023", ""), ("916", None, "")],
+)
+async def test_the_dfe_code_is_that_of_authority_and_establishment(
+    scene: Scene, authority: object, number: object, code: str
+) -> None:
+    changed(scene, "school", lambda one: [{**one[0], "la_code": authority, "establishment_number": number}])
+    assert (await scene.read()).school == School(scene.school.id, scene.school.name, code)
+
+
+async def test_a_pupil_and_an_employee_whom_the_mis_numbers_alike_stay_two_people(scene: Scene) -> None:
+    teacher, pupil = scene.school.staff[0].id, scene.school.pupils[0].id
+    changed(scene, "students", lambda records: [{**records[0], "mis_id": teacher}, *records[1:]])
+    read = await scene.read()
+    assert {wonde_id(teacher), wonde_id(pupil)} <= read.people.keys()
+    assert not {teacher, pupil} & read.people.keys()
+
+
+async def test_who_has_no_id_of_the_mis_has_that_of_wonde(scene: Scene) -> None:
+    changed(scene, "students", lambda records: [{**records[0], "mis_id": None}, *records[1:]])
+    assert wonde_id(scene.school.pupils[0].id) in (await scene.read()).people
+
+
+async def test_a_school_that_changes_while_it_is_read_is_read_anew(scene: Scene) -> None:
+    scene.server.page, scene.server.tears = 30, 2
+    assert shown(await scene.read()) == shown(scene.exported())
+    assert scene.readings() == 3
+
+
+async def test_one_that_never_stands_still_is_refused_after_three_readings(scene: Scene) -> None:
+    scene.server.page, scene.server.tears = 30, 1000
+    assert "not read whole in 3 readings: one of the students came twice" in await scene.refusal()
+    assert scene.readings() == 3
+
+
+async def test_a_class_that_goes_between_two_pages_leaves_no_other_unread(scene: Scene) -> None:
+    """A record of the second page has slipped to the first by then, and only the counts tell."""
+    scene.server.page = 10
+    asked = 0
+
+    def gone(records: list[Record]) -> list[Record]:
+        nonlocal asked
+        asked += 1
+        return records if asked <= 2 else records[1:]
+
+    changed(scene, "classes", gone)
+    assert len((await scene.read()).groups) == len(scene.exported().groups) - 1
+    assert scene.readings() == 2
+
+
+@pytest.mark.parametrize(("miscounts", "readings"), [(2, 2), (4, 3)])
+async def test_counts_that_differ_have_it_read_anew(scene: Scene, miscounts: int, readings: int) -> None:
+    scene.server.miscounts = miscounts
+    assert shown(await scene.read()) == shown(scene.exported())
+    assert scene.readings() == readings
+
+
+async def test_counts_that_never_agree_are_refused(scene: Scene) -> None:
+    scene.server.miscounts = 1000
+    assert "60 students were read, and the counts tell of 61" in await scene.refusal()
+
+
+async def test_a_page_that_the_links_leave_out_is_missed(scene: Scene) -> None:
+    scene.server.page, scene.server.left_out = 20, 2
+    assert "40 students were read, and the counts tell of 60" in await scene.refusal()
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, SnapshotRejected), (403, SnapshotRejected), (500, Transient)])
+async def test_a_page_that_fails_is_a_failed_pull(scene: Scene, status: int, error: type[SyncError]) -> None:
+    scene.server.page, scene.server.broken_page = 20, status
+    with pytest.raises(error, match=str(status)):
+        await scene.read()
+
+
+async def test_a_busy_server_is_waited_for_as_long_as_it_says(scene: Scene) -> None:
+    scene.server.busy = 2
+    assert shown(await scene.read()) == shown(scene.exported())
+    assert scene.clock.slept == [3, 3]
+
+
+async def test_without_a_word_how_long_the_waits_grow(scene: Scene) -> None:
+    scene.server.busy, scene.server.retry_after = 3, False
+    await scene.read()
+    assert scene.clock.slept == [2, 4, 8]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_server_that_stays_broken_is_for_later(scene: Scene, status: int) -> None:
+    scene.server.broken = status
+    with pytest.raises(Transient, match="service status"):
+        await scene.read()
+    assert sum(scene.clock.slept) <= 120
+
+
+async def test_a_server_that_is_not_there_is_for_later(scene: Scene) -> None:
+    with pytest.raises(Transient):
+        await scene.read(replace(scene.api, url="http://127.0.0.1:9"))
+
+
+async def test_the_wrong_region_says_which_domain_to_check(scene: Scene) -> None:
+    scene.server.wrong_region = True
+    said = await scene.refusal()
+    assert "no data of the school, not even its name" in said
+    assert "check whether 127.0.0.1 is the domain of the school's region" in said
+    assert scene.readings() == 1
+
+
+async def test_a_school_without_a_class_and_a_student_is_no_school(scene: Scene) -> None:
+    """Its name, its groups and its staff do not make it one."""
+    scene.server.change = lambda name, records: [] if name in ("students", "classes") else records
+    assert "neither a class nor a student" in await scene.refusal()
+
+
+REFUSED = [
+    ("a wrong token", {"secret": "MIS_SECRET_WRONG"}, "it answered 401 — check the client and the application setting"),
+    ("a token that is not set", {"secret": "MIS_SECRET_NONE"}, "MIS_SECRET_NONE, which the school's source names"),
+    ("a school that is not there", {"school": "A1"}, "it answered 404"),
+    ("an id with a way in it", {"school": "A1?a=b#%2e"}, "it answered 404"),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+async def test_what_cannot_be_read_says_what_to_do(scene: Scene, values: dict[str, str], words: str) -> None:
+    assert words in await scene.refusal(replace(scene.api, **values))
+
+
+def first(**values: object) -> Change:
+    """The records with `values` in the first of them."""
+    return lambda records: [{**records[0], **values}, *records[1:]]
+
+
+def with_member(role: str) -> Change:
+    return first(**{role: {"data": [{"id": "A9", "forename": "Nobody"}]}})
+
+
+BAD_RECORDS: list[tuple[str, str, Change, str]] = [
+    ("twice the same student", "students", lambda records: [records[0], *records], "one of the students came twice"),
+    ("twice the same class", "classes", lambda records: [*records, records[0]], "one of the classes came twice"),
+    ("a group with a class's id", "groups", first(id=wonde_id("C001")), 'groups, number 1, column "id": id A'),
+    ("no id", "employees", first(id=None), "one of the employees has no id"),
+    ("no name", "classes", first(name=" "), 'classes, number 1, column "name": is empty'),
+    ("no list", "classes", lambda records: [1], "a page has no list of classes"),
+    ("no members", "groups", first(students=None), 'groups, number 1, column "students": is no list'),
+    ("no staff", "classes", first(employees={"data": None}), 'classes, number 1, column "employees": is no list'),
+    ("an unknown student", "classes", with_member("students"), "id A9 is not among the school's students"),
+    ("an unknown employee", "groups", with_member("employees"), "id A9 is not among the school's employees"),
+    ("no count", "counts", first(classes=None), "its counts do not tell how many classes there are"),
+    ("a count that is none", "counts", first(students={"data": {"count": "-1"}}), "how many students there are"),
+]
+
+
+@pytest.mark.parametrize(
+    ("collection", "change", "words"), [row[1:] for row in BAD_RECORDS], ids=[row[0] for row in BAD_RECORDS]
+)
+async def test_records_that_do_not_add_up(scene: Scene, collection: str, change: Change, words: str) -> None:
+    changed(scene, collection, change)
+    assert words in await scene.refusal()
+
+
+async def test_an_id_of_the_mis_that_is_another_ones_at_wonde_is_refused(scene: Scene) -> None:
+    other = wonde_id(scene.school.pupils[1].id)
+
+    def alike(records: list[Record]) -> list[Record]:
+        return [{**records[0], "mis_id": other}, {**records[1], "mis_id": ""}, *records[2:]]
+
+    changed(scene, "students", alike)
+    assert f'students, number 2, column "id": id {other} is somebody else\'s already' in await scene.refusal()
+
+
+@pytest.mark.parametrize(
+    "pagination", [None, {}, {"more": True, "next": None}, {"more": "yes", "next": "https://api.wonde.com/?page=2"}]
+)
+async def test_a_page_that_does_not_tell_of_the_next_is_refused(scene: Scene, pagination: object) -> None:
+    """Nothing tells then whether it is the last."""
+    runner = await _answering({"data": [{"id": "A1"}], "meta": {"pagination": pagination}})
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    assert "does not tell whether or where more follow" in await scene.refusal(replace(scene.api, url=url))
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("link", ["https://api.wonde.com/?page=2", "https://[", ""])
+async def test_pages_without_an_end_are_refused(scene: Scene, link: str) -> None:
+    endless = {"more": True, "next": link}
+    runner = await _answering({"data": [], "meta": {"pagination": endless}})
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    assert "a page of classes is empty, and more are to follow" in await scene.refusal(replace(scene.api, url=url))
+    await runner.cleanup()
+
+
+async def _answering(page: Record) -> web.AppRunner:
+    """A server of a school all of whose pages are this one."""
+
+    async def say(request: web.Request) -> web.Response:
+        return web.json_response({"data": {"id": SCHOOL}} if request.path.endswith(SCHOOL) else page)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", say)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner
+
+
+async def test_the_main_teacher_comes_first_though_listed_last(scene: Scene) -> None:
+    two = {
+        "data": [{"id": wonde_id("T0001"), "meta": {}}, {"id": wonde_id("T0002"), "meta": {"is_main_teacher": True}}]
+    }
+    changed(scene, "classes", first(employees=two))
+    groups: dict[str, MisGroup] = {group.id: group for group in (await scene.read()).groups}
+    assert groups[wonde_id("C001")].teachers == ("T0002", "T0001")
