@@ -8,12 +8,14 @@ throttled, for how long, or that a limit is near, holds for all.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync_core.adapters.graph_quota import Quota
+from sync_core.adapters.patience import Patience, growing_wait, retry_after
 from sync_core.errors import Transient
 from sync_core.ports import Clock
 
@@ -30,7 +32,6 @@ _CONCERNED = 0.1
 """Whose share of a limit is less than this is not the one who uses it up."""
 
 _CONCURRENT_REQUESTS = 16
-_FIRST_WAIT, _LONGEST_WAIT = 2.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +40,6 @@ class Cost:
 
     units: int = 1
     writes: int = 0
-
-
-class Patience:
-    """The waiting that one piece of work has left."""
-
-    def __init__(self, clock: Clock, budget: timedelta = WAITING_BUDGET) -> None:
-        self._clock = clock
-        self._left = budget
-
-    def bears(self, pause: timedelta) -> bool:
-        return pause <= self._left
-
-    async def sleep(self, pause: timedelta) -> None:
-        """Raises Transient where that is longer than what is left, without waiting for it."""
-        if not self.bears(pause):
-            raise waited_too_long()
-        await self._clock.sleep(pause.total_seconds())
-        self.waited(pause)
-
-    def waited(self, pause: timedelta) -> None:
-        self._left -= pause
 
 
 class Governor:
@@ -84,12 +64,11 @@ class Governor:
         Raises Transient past the patience.
         """
         came = self._clock.now()
-        if not patience.bears(self._closed_for(came)):
-            raise waited_too_long()
+        patience.need(self._closed_for(came), waited_too_long())
         async with self._writing if cost.writes else self._reading:
             patience.waited(self._clock.now() - came)
             while (pause := self._pause(cost, now := self._clock.now())) > timedelta(0):
-                await patience.sleep(pause)
+                await patience.sleep(pause, waited_too_long())
         self._units.promise(cost.units, now)
         if cost.writes:
             self._writes.promise(cost.writes, now)
@@ -115,9 +94,8 @@ class Governor:
                 busiest.told(share, now)
 
     def backoff(self, failures: int) -> timedelta:
-        """How long to wait after so many failures in a row of which Graph does not say for how long."""
-        longest = min(_FIRST_WAIT * 2.0 ** (failures - 1), _LONGEST_WAIT)
-        return timedelta(seconds=longest * (0.5 + self._jitter() / 2))
+        """How long to wait after so many failures in a row: not as long as everybody else who failed."""
+        return growing_wait(failures) * (0.5 + self._jitter() / 2)
 
     def _close(self, said: timedelta | None, now: datetime) -> None:
         if said is None:
@@ -135,12 +113,6 @@ class Governor:
         return max(pauses)
 
 
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """What Graph asks for; some answers say nothing, or nothing of use."""
-    seconds = _number(headers.get("Retry-After"))
-    return timedelta(seconds=seconds) if seconds else None
-
-
 def waited_too_long() -> Transient:
     return Transient(
         "Graph was throttled or out of order for longer than this change may wait",
@@ -149,8 +121,9 @@ def waited_too_long() -> Transient:
 
 
 def _number(text: str | None) -> float | None:
-    """None for no number; Graph's are never negative."""
+    """None for no number; Graph's are neither negative nor endless."""
     try:
-        return max(float(text), 0.0) if text else None
+        number = float(text or "nan")
     except ValueError:
         return None
+    return max(number, 0.0) if math.isfinite(number) else None

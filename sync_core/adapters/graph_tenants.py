@@ -8,9 +8,10 @@ from azure.core.credentials_async import AsyncTokenCredential
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
 from sync_core.adapters.graph_client import graph_request_adapter
-from sync_core.adapters.graph_governor import Governor, Patience
+from sync_core.adapters.graph_governor import WAITING_BUDGET, Governor
 from sync_core.adapters.graph_tenant import GraphTenant
 from sync_core.adapters.graph_wire import GraphWire
+from sync_core.adapters.patience import Patience
 from sync_core.ports import Clock, Tenant
 
 
@@ -28,4 +29,4 @@ class GraphTenants:
             adapter = graph_request_adapter(self._credential(tenant), self._base_url)
             self._known[tenant] = (adapter, Governor(self._clock))
         adapter, governor = self._known[tenant]
-        return GraphTenant(GraphWire(adapter, governor, Patience(self._clock)))
+        return GraphTenant(GraphWire(adapter, governor, Patience(self._clock, WAITING_BUDGET)))

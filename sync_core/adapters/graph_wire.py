@@ -16,7 +16,8 @@ from kiota_abstractions.request_information import RequestInformation
 from kiota_http.middleware.options import ResponseHandlerOption
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
-from sync_core.adapters.graph_governor import Cost, Governor, Patience, retry_after
+from sync_core.adapters.graph_governor import Cost, Governor, waited_too_long
+from sync_core.adapters.patience import Patience, retry_after
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, SyncError, Transient
 
 _READ, _WRITE = Cost(), Cost(writes=1)
@@ -101,7 +102,7 @@ class GraphWire:
                 broken = [answer for answer in answers.values() if answer.passing and answer.status != 429]
                 if broken:
                     failures += 1
-                    await self._patience.sleep(self._governor.backoff(failures))
+                    await self._patience.sleep(self._governor.backoff(failures), waited_too_long())
             except SyncError as error:
                 outcomes |= {place: error for place in left if place not in outcomes}
         return [outcomes[place] for place in range(len(paths))]
@@ -134,7 +135,7 @@ class GraphWire:
                 continue
             failures += 1
             pause = retry_after(answer.headers) or self._governor.backoff(failures)
-            await self._patience.sleep(pause)
+            await self._patience.sleep(pause, waited_too_long())
             if not repeatable:
                 raise Transient(
                     f"Graph answered {answer.status or 'nothing'}, and may have done the work",

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import httpx
 
+from sync_core.adapters.patience import Patience, growing_wait, retry_after
 from sync_core.errors import SnapshotRejected, Transient
 from sync_core.ports import Clock
 
+_T = TypeVar("_T")
+
 _TIMEOUT = httpx.Timeout(60.0, connect=20.0)
-_FIRST_WAIT, _LONGEST_WAIT = 2.0, 30.0
-_BUDGET = 120.0
-"""Seconds that one read waits for a busy server in all: with the work of a plan, under five minutes of a lock."""
+_BUDGET = timedelta(seconds=120)
+"""The longest that one read waits for a busy server in all: with the work of a plan, under five minutes of a lock."""
+
+READINGS = 3
+"""A reading that does not come out whole, as the school changes meanwhile, is begun anew, so often in all."""
 
 _LARGEST_ANSWER = 64_000_000
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*rel="?next"?', re.IGNORECASE)
@@ -31,18 +37,36 @@ class Page:
     next: str | None
 
 
+class Torn(Exception):
+    """What was read is not the whole school at one moment; says why."""
+
+
 class MisApi:
     """Reads from one server, for one snapshot. `name` is what the server is called in messages."""
 
     def __init__(self, name: str, client: httpx.AsyncClient, clock: Clock) -> None:
         self._name = name
         self._client = client
-        self._clock = clock
-        self._left = _BUDGET
+        self._patience = Patience(clock, _BUDGET)
+        self._headers = {"Accept": "application/json"}
 
-    async def get(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Page:
+    def sign_in(self, token: str) -> None:
+        """Show this bearer token from now on."""
+        self._headers |= {"Authorization": f"Bearer {token}"}
+
+    async def whole(self, read: Callable[[], Awaitable[_T]], failed: str, whom: str) -> _T:
+        """What `read` gives that was not torn. Rejects with `failed`, and whom to ask, after READINGS."""
+        why = ""
+        for _ in range(READINGS):
+            try:
+                return await read()
+            except Torn as torn:
+                why = str(torn)
+        raise self.rejected(f"{failed}{why}", f"sync it at a quieter time, or ask {whom}")
+
+    async def get(self, path: str, query: Mapping[str, str]) -> Page:
         """Raises SnapshotRejected for what no waiting mends, Transient past the waiting budget."""
-        response = await self._ask("GET", path, query, None, headers)
+        response = await self._ask("GET", path, query, None, self._headers)
         total = response.headers.get("X-Total-Count", "")
         link = _NEXT.search(response.headers.get("Link", ""))
         return Page(self._object(response), int(total) if total.isdecimal() else None, link[1] if link else None)
@@ -68,9 +92,9 @@ class MisApi:
         headers: Mapping[str, str],
         identity: tuple[str, str] | None = None,
     ) -> httpx.Response:
-        wait = _FIRST_WAIT
+        failures = 0
         while True:
-            response: httpx.Response | None = None
+            told: Mapping[str, str] = {}
             try:
                 response = await self._client.request(
                     method,
@@ -88,18 +112,15 @@ class MisApi:
             else:
                 if response.status_code < 300:
                     return response
-                said = str(response.status_code)
+                said, told = str(response.status_code), response.headers
                 if response.status_code != 429 and response.status_code < 500:
                     raise self._refused(response.status_code)
-            pause = _retry_after(response) or wait
-            wait = min(wait * 2, _LONGEST_WAIT)
-            self._left -= pause
-            if self._left < 0:
-                raise Transient(
-                    f"{self._name} answered {said} for longer than a read may wait",
-                    "the plan is made again by itself; if it stays so, look at the vendor's service status",
-                )
-            await self._clock.sleep(pause)
+            failures += 1
+            spent = Transient(
+                f"{self._name} answered {said} for longer than a read may wait",
+                "the plan is made again by itself; if it stays so, look at the vendor's service status",
+            )
+            await self._patience.sleep(retry_after(told) or growing_wait(failures), spent)
 
     def _refused(self, status: int) -> SnapshotRejected:
         remedies = {
@@ -123,8 +144,3 @@ class MisApi:
 
 def mis_client(base_url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT)
-
-
-def _retry_after(response: httpx.Response | None) -> float | None:
-    said = response.headers.get("Retry-After", "") if response is not None else ""
-    return float(said) if said.isdecimal() and int(said) > 0 else None

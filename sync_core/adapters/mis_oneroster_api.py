@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from sync_core.adapters.mis_api import MisApi, mis_client
+from sync_core.adapters.mis_api import READINGS, MisApi, Torn, mis_client
 from sync_core.adapters.mis_csv import Row
 from sync_core.adapters.mis_oneroster import read_roster
 from sync_core.choices import OneRosterApi, OneRosterVersion
@@ -27,9 +27,6 @@ _SCOPE = {
     ),
 }
 _PAGE = 1000
-_PULLS = 3
-"""A pull that tears because the school changes while it is read is begun anew, so often in all."""
-
 _TAUGHT = ("student", "teacher")
 # No name, birth date, address or phone number is even asked for.
 _FIELDS = {
@@ -39,10 +36,6 @@ _FIELDS = {
     "users": "sourcedId,status,role,roles,username,email,grades",
     "enrollments": "sourcedId,status,class,user,role,primary",
 }
-
-
-class _Torn(Exception):
-    """The collection changed between two of its pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +60,24 @@ async def read_oneroster_api(api: OneRosterApi, secret: str, school: str, clock:
         token = secret
         if api.token_url:
             token = await server.token(api.token_url, api.client, secret, _SCOPE[api.version])
-        pull = _Pull(server, _ROOT[api.version], token, school)
-        for _ in range(_PULLS):
-            try:
-                return read_roster(_Tables(await pull.tables(), clock.now()))
-            except _Torn:
-                continue
-        raise server.rejected(
-            f"the school changed under each of {_PULLS} readings", "sync it at a quieter time, or ask the vendor"
-        )
+        server.sign_in(token)
+        pull = _Pull(server, _ROOT[api.version], school)
+        failed = f"the school changed under each of {READINGS} readings"
+        return read_roster(_Tables(await server.whole(pull.tables, failed, "the vendor"), clock.now()))
 
 
 class _Pull:
     """One reading of a school, all collections."""
 
-    def __init__(self, server: MisApi, root: str, token: str, school: str) -> None:
+    def __init__(self, server: MisApi, root: str, school: str) -> None:
         self._server = server
         self._root = root
         self._school = school
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
     async def tables(self) -> dict[str, list[dict[str, str]]]:
-        """Raises _Torn."""
+        """Raises Torn."""
         school = f"/schools/{quote(self._school, safe='')}"
-        org = (await self._server.get(self._root + school, {"fields": _FIELDS["org"]}, self._headers)).body.get("org")
+        org = (await self._server.get(self._root + school, {"fields": _FIELDS["org"]})).body.get("org")
         if not isinstance(org, dict):
             raise self._server.rejected("it gave no school", "check the school id")
         sessions = await self._all("/academicSessions", "academicSessions")
@@ -98,20 +85,21 @@ class _Pull:
         students = await self._all(f"{school}/students", "users")
         teachers = await self._all(f"{school}/teachers", "users")
         enrolments = await self._all(f"{school}/enrollments", "enrollments")
-        people = {one["sourcedId"]: one for one in (*teachers, *students)}
         return {
             "orgs": [_cells(org)],
-            "academicSessions": [_cells(one) | {"parentSourcedId": _reference(one.get("parent"))} for one in sessions],
+            "academicSessions": [
+                _cells(one) | {"parentSourcedId": _reference(one.get("parent"))} for one in sessions.values()
+            ],
             "classes": [
                 _cells(one)
                 | {"schoolSourcedId": _reference(one.get("school")), "termSourcedIds": _references(one.get("terms"))}
-                for one in classes
+                for one in classes.values()
             ],
-            "users": [self._user(one) for one in people.values()],
+            "users": [self._user(one) for one in (teachers | students).values()],
             "enrollments": [
                 _cells(one)
                 | {"classSourcedId": _reference(one.get("class")), "userSourcedId": _reference(one.get("user"))}
-                for one in enrolments
+                for one in enrolments.values()
                 if one.get("role") in _TAUGHT
             ],
         }
@@ -131,23 +119,26 @@ class _Pull:
             "grades": ",".join(map(str, grades)) if isinstance(grades, list) else str(grades or ""),
         }
 
-    async def _all(self, path: str, collection: str) -> list[dict[str, Any]]:
-        """All pages, each record once. The links and totals that a server tells are believed only if they agree."""
+    async def _all(self, path: str, collection: str) -> dict[str, dict[str, Any]]:
+        """All pages, each record once, by its sourcedId.
+
+        The links and totals that a server tells are believed only if they agree.
+        """
         query = {"limit": str(_PAGE), "offset": "0", "fields": _FIELDS[collection]}
         found: dict[str, dict[str, Any]] = {}
         total: int | None = None
         while True:
-            page = await self._server.get(self._root + path, query, self._headers)
+            page = await self._server.get(self._root + path, query)
             records = page.body.get(collection)
             if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
                 raise self._server.rejected(f"a page has no list of {collection}", "check the version of the source")
             if total is not None and page.total != total:
-                raise _Torn
+                raise Torn
             total = page.total
             for one in records:
                 id_ = str(one.get("sourcedId") or "")
                 if id_ in found:
-                    raise _Torn
+                    raise Torn
                 found[id_] = one
             if page.next is not None:
                 # The query alone: the token must not follow a link to another server.
@@ -157,10 +148,10 @@ class _Pull:
             else:
                 break
             if not records:
-                raise _Torn
+                raise Torn
         if total is not None and len(found) != total:
-            raise _Torn
-        return list(found.values())
+            raise Torn
+        return found
 
 
 def _cells(record: Mapping[str, Any]) -> dict[str, str]:

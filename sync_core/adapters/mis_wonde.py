@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from sync_core.adapters.mis_api import MisApi, mis_client
+from sync_core.adapters.mis_api import READINGS, MisApi, Torn, mis_client
 from sync_core.adapters.mis_csv import Faults, Row
 from sync_core.adapters.mis_roster import RosterClass, YearGroups, snapshots
 from sync_core.choices import WondeApi
@@ -18,9 +18,6 @@ from sync_core.model import GroupType, Person, School, Snapshot
 from sync_core.ports import Clock
 
 _PAGE = 200
-_PULLS = 3
-"""A pull that does not come out whole, as the school changes while it is read, is begun anew, so often in all."""
-
 _FIRST_MONTH = 9
 _COUNTED = ("students", "classes", "employees")
 _TYPES = {"REGISTRATION": GroupType.REGISTRATION, "YEAR": GroupType.YEAR}
@@ -29,10 +26,6 @@ _REACHED = {"include": "contact_details"}
 _SCOPES = "have Wonde give the token the scopes of this school's classes, groups, students, employees and their emails"
 
 _Record = Mapping[str, Any]
-
-
-class _Torn(Exception):
-    """What was read is not the whole school at one moment; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +44,23 @@ async def read_wonde(api: WondeApi, secret: str, school: str, clock: Clock) -> d
     async with mis_client(api.url) as client:
         host = urlsplit(api.url).hostname or ""
         server = MisApi(f"the Wonde server {host}", client, clock)
-        pull = _Pull(server, host, f"/v1.0/schools/{quote(api.school, safe='')}", secret)
-        why = ""
-        for _ in range(_PULLS):
-            try:
-                records = await pull.records()
-            except _Torn as torn:
-                why = str(torn)
-            else:
-                return _snapshot(records, school, clock.now())
-        raise server.rejected(
-            f"the school was not read whole in {_PULLS} readings: {why}", "sync it at a quieter time, or ask Wonde"
-        )
+        server.sign_in(secret)
+        pull = _Pull(server, host, f"/v1.0/schools/{quote(api.school, safe='')}")
+        failed = f"the school was not read whole in {READINGS} readings: "
+        return _snapshot(await server.whole(pull.records, failed, "Wonde"), school, clock.now())
 
 
 class _Pull:
     """One reading of a school, all collections."""
 
-    def __init__(self, server: MisApi, host: str, root: str, token: str) -> None:
+    def __init__(self, server: MisApi, host: str, root: str) -> None:
         self._server = server
         self._host = host
         self._root = root
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
     async def records(self) -> _Records:
-        """Raises _Torn where the counts tell of other numbers than were read, or changed over the reading."""
-        school = (await self._server.get(self._root, {}, self._headers)).body.get("data")
+        """Raises Torn where the counts tell of other numbers than were read, or changed over the reading."""
+        school = (await self._server.get(self._root, {})).body.get("data")
         if not isinstance(school, dict) or not school:
             raise self._no_data("not even its name")
         before = await self._counts()
@@ -95,9 +79,9 @@ class _Pull:
             if after[name] is None:
                 raise self._server.rejected(f"its counts do not tell how many {name} there are", _SCOPES)
             if before[name] != after[name]:
-                raise _Torn(f"the count of {name} changed meanwhile")
+                raise Torn(f"the count of {name} changed meanwhile")
             if read[name] != after[name]:
-                raise _Torn(f"{read[name]} {name} were read, and the counts tell of {after[name]}")
+                raise Torn(f"{read[name]} {name} were read, and the counts tell of {after[name]}")
         return found
 
     def _no_data(self, what: str) -> SnapshotRejected:
@@ -108,17 +92,17 @@ class _Pull:
         )
 
     async def _counts(self) -> dict[str, int | None]:
-        answer = await self._server.get(f"{self._root}/counts", {"include": ",".join(_COUNTED)}, self._headers)
+        answer = await self._server.get(f"{self._root}/counts", {"include": ",".join(_COUNTED)})
         told = _dict(answer.body.get("data"))
         counts = {name: _text(_dict(_dict(told.get(name)).get("data")).get("count")) for name in _COUNTED}
         return {name: int(count) if count.isdecimal() else None for name, count in counts.items()}
 
     async def _all(self, collection: str, asked: Mapping[str, str]) -> list[_Record]:
-        """All pages, each record once. Raises _Torn."""
+        """All pages, each record once. Raises Torn."""
         query = {**asked, "per_page": str(_PAGE)}
         found: dict[str, _Record] = {}
         while True:
-            page = await self._server.get(f"{self._root}/{collection}", query, self._headers)
+            page = await self._server.get(f"{self._root}/{collection}", query)
             records = page.body.get("data")
             if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
                 raise self._server.rejected(f"a page has no list of {collection}", _SCOPES)
@@ -127,7 +111,7 @@ class _Pull:
                 if not id_:
                     raise self._server.rejected(f"one of the {collection} has no id", "ask Wonde about it")
                 if id_ in found:
-                    raise _Torn(f"one of the {collection} came twice")
+                    raise Torn(f"one of the {collection} came twice")
                 found[id_] = one
             pagination = _dict(_dict(page.body.get("meta")).get("pagination"))
             following = pagination.get("next")
@@ -138,7 +122,7 @@ class _Pull:
             if not pagination["more"]:
                 return list(found.values())
             if not records:
-                raise _Torn(f"a page of {collection} is empty, and more are to follow")
+                raise Torn(f"a page of {collection} is empty, and more are to follow")
             # The query alone: the token must not follow a link to another server.
             query |= dict(parse_qsl(str(following).partition("?")[2].partition("#")[0]))
 

@@ -23,6 +23,7 @@ from sync_core.choices import (
     TeachingOwners,
     WondeApi,
 )
+from sync_core.errors import SyncError
 from sync_core.model import (
     Account,
     AccountProperty,
@@ -112,13 +113,18 @@ def _read_source(row: Mapping[str, Any]) -> MisLocation:
             return FeedFolder(row["source_path"])
         case "wonde":
             return WondeApi(row["source_url"], row["source_school"], row["source_secret"])
-        case _:
+        case "oneroster":
             return OneRosterApi(
                 row["source_url"],
                 OneRosterVersion(row["source_version"]),
                 row["source_token_url"],
                 row["source_client"],
                 row["source_secret"],
+            )
+        case unknown:
+            raise SyncError(
+                f"school {row['school']} is read from {unknown}, which this version of the app does not know",
+                "finish the deployment, or save the school's settings anew",
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,12 +10,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from azure.core.credentials import AccessToken
 
+from bench.simulated import HeldToken
 from sync_core.adapters.graph_client import graph_request_adapter
-from sync_core.adapters.graph_governor import Governor, Patience
+from sync_core.adapters.graph_governor import Governor
 from sync_core.adapters.graph_tenant import GraphTenant
 from sync_core.adapters.graph_wire import GraphWire
+from sync_core.adapters.patience import Patience
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Transient
 from sync_core.model import AccountProperty, ClassName
 from sync_core.ports import NewClass, Removals
@@ -24,20 +24,6 @@ from tests.fakes.fixed_clock import FixedClock
 
 ID = "11111111-2222-4333-8444-555555555555"
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Credential:
-    """A token for anybody who asks."""
-
-    async def get_token(self, *_: str, **__: object) -> AccessToken:
-        return AccessToken("token", int(time.time()) + 3600)
-
-    async def close(self) -> None: ...
-
-    async def __aenter__(self) -> Credential:
-        return self
-
-    async def __aexit__(self, *_: object) -> None: ...
 
 
 @dataclass(slots=True)
@@ -82,7 +68,7 @@ async def subject() -> AsyncIterator[Subject]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     clock = FixedClock()
-    adapter = graph_request_adapter(Credential(), f"http://127.0.0.1:{runner.addresses[0][1]}/v1.0")
+    adapter = graph_request_adapter(HeldToken("token"), f"http://127.0.0.1:{runner.addresses[0][1]}/v1.0")
     governor = Governor(clock, jitter=lambda: 1.0)
     minute = timedelta(minutes=1)
     yield Subject(server, clock, lambda: GraphTenant(GraphWire(adapter, governor, Patience(clock, minute))))

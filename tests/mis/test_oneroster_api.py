@@ -3,59 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from local.mis.oneroster_api import CLIENT, SECRET, TOKEN, OneRosterServer
-from local.school.data import SchoolData
-from local.school.generate import generate
-from local.school.oneroster_csv import write
-from sync_core.adapters.mis_files import read_feed
-from sync_core.adapters.mis_sources import MisSources
-from sync_core.choices import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected, Transient
-from sync_core.model import Snapshot
-from tests.builders import NOON, settings
-from tests.fakes.fixed_clock import FixedClock
-
-SECRETS = {"MIS_SECRET_BEARER": TOKEN, "MIS_SECRET_CLIENT": SECRET, "MIS_SECRET_WRONG": "nonsense"}
-
-
-@dataclass(slots=True)
-class Scene:
-    """A school's server, and the way to it."""
-
-    server: OneRosterServer
-    url: str
-    school: SchoolData
-    clock: FixedClock
-
-    def api(self, version: str = "1.2", *, signed_in: bool = True, secret: str = "") -> OneRosterApi:
-        token_url = f"{self.url}/token" if signed_in else ""
-        name = secret or ("MIS_SECRET_CLIENT" if signed_in else "MIS_SECRET_BEARER")
-        return OneRosterApi(self.url, OneRosterVersion(version), token_url, CLIENT if signed_in else "", name)
-
-    async def read(self, api: OneRosterApi | None = None, school: str = "") -> Snapshot:
-        chosen = replace(settings(), school=school or self.school.id, source=api or self.api())
-        return await MisSources(SECRETS, self.clock).snapshot(chosen)
-
-    def exported(self) -> Snapshot:
-        return replace(read_feed(self.server.folder).snapshots[self.school.id], taken_at=NOON)
+from tests.mis.vendor_scenes import SECRETS, oneroster_scene, served
+from tests.mis.vendor_scenes import OneRosterScene as Scene
 
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    school = generate(pupils=60)
-    write(school, tmp_path / "feed")
-    server = OneRosterServer(tmp_path / "feed")
-    runner = web.AppRunner(server.app())
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield Scene(server, f"http://127.0.0.1:{runner.addresses[0][1]}", school, FixedClock())
-    await runner.cleanup()
+    async with oneroster_scene(tmp_path) as scene:
+        yield scene
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.2"])
@@ -88,36 +50,10 @@ async def test_one_that_never_stands_still_is_refused_after_three_readings(scene
         await scene.read()
 
 
-async def test_a_busy_server_is_waited_for_as_long_as_it_says(scene: Scene) -> None:
-    scene.server.busy = 2
-    assert (await scene.read()).groups == scene.exported().groups
-    assert scene.clock.slept == [3, 3]
-
-
-async def test_without_a_word_how_long_the_waits_grow(scene: Scene) -> None:
-    scene.server.busy, scene.server.retry_after = 3, False
-    await scene.read()
-    assert scene.clock.slept == [2, 4, 8]
-
-
-@pytest.mark.parametrize("status", [500, 503])
-async def test_a_server_that_stays_broken_is_for_later(scene: Scene, status: int) -> None:
-    scene.server.broken = status
-    with pytest.raises(Transient, match="service status"):
-        await scene.read()
-    assert sum(scene.clock.slept) <= 120
-
-
 @pytest.mark.parametrize("url", ["https://.", "https://-", "https://a..b"])
 async def test_an_address_that_is_none_is_refused_or_for_later(scene: Scene, url: str) -> None:
     with pytest.raises((SnapshotRejected, Transient)):
         await scene.read(replace(scene.api(signed_in=False), url=url))
-
-
-async def test_a_server_that_is_not_there_is_for_later(scene: Scene) -> None:
-    nobody = replace(scene.api(), url="http://127.0.0.1:9", token_url="http://127.0.0.1:9/token")
-    with pytest.raises(Transient):
-        await scene.read(nobody)
 
 
 REFUSED = [
@@ -147,6 +83,7 @@ BAD_RECORDS = [
     ),
     ("unknown user", "enrollments", lambda records: [{**records[0], "user": {"sourcedId": "X"}}], "user X is not in"),
     ("twice the same id", "students", lambda records: [records[0], *records], "changed under each of 3"),
+    ("no id at all", "students", lambda r: [{"status": ""}, *r], "is empty"),
     ("no id", "classes", lambda records: [{**records[0], "sourcedId": ""}], "is empty"),
     ("a date in another form", "academicSessions", lambda r: [{**r[0], "startDate": "01/09/2026"}], "is not a date"),
     (
@@ -190,9 +127,5 @@ async def test_a_link_to_another_server_gets_no_token(scene: Scene) -> None:
     runner_app.router.add_get("/ims/oneroster/rostering/v1p2/schools/{school}", scene.server._school)
     runner_app.router.add_get("/ims/oneroster/rostering/v1p2/academicSessions", elsewhere)
     runner_app.router.add_get("/ims/oneroster/rostering/v1p2/schools/{school}/{collection}", elsewhere)
-    runner = web.AppRunner(runner_app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    assert (await scene.read(replace(scene.api(), url=url, token_url=f"{url}/token"))).groups == scene.exported().groups
-    await runner.cleanup()
+    async with served(runner_app) as url:
+        assert (await scene.read(scene.elsewhere(url))).groups == scene.exported().groups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,73 +11,22 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from local.mis.wonde_api import SCHOOL, TOKEN, WondeServer, wonde_id
-from local.school.data import SchoolData
-from local.school.generate import generate
-from local.school.oneroster_csv import write
-from sync_core.adapters.mis_files import read_feed
-from sync_core.adapters.mis_sources import MisSources
-from sync_core.choices import WondeApi
+from local.mis.wonde_api import SCHOOL, wonde_id
 from sync_core.errors import SnapshotRejected, SyncError, Transient
-from sync_core.model import GroupType, MisGroup, Person, School, Snapshot
-from tests.builders import NOON, settings
+from sync_core.model import GroupType, MisGroup, Person, School
+from tests.builders import NOON
 from tests.fakes.fixed_clock import FixedClock
+from tests.mis.vendor_scenes import WondeScene as Scene
+from tests.mis.vendor_scenes import shown, wonde_scene
 
-SECRETS = {"MIS_SECRET_WONDE": TOKEN, "MIS_SECRET_WRONG": "nonsense"}
 Record = dict[str, Any]
 Change = Callable[[list[Record]], list[Any]]
 
 
-@dataclass(slots=True)
-class Scene:
-    """A school at Wonde, and the way to it."""
-
-    server: WondeServer
-    api: WondeApi
-    school: SchoolData
-    feed: Path
-    clock: FixedClock
-
-    async def read(self, api: WondeApi | None = None) -> Snapshot:
-        chosen = replace(settings(), school=self.school.id, source=api or self.api)
-        return await MisSources(SECRETS, self.clock).snapshot(chosen)
-
-    async def refusal(self, api: WondeApi | None = None) -> str:
-        """What is said when the school is refused; it names nobody, nor the token."""
-        with pytest.raises(SnapshotRejected) as caught:
-            await self.read(api)
-        said = str(caught.value)
-        assert caught.value.remedy.endswith("nothing was changed")
-        people = (*self.school.pupils, *self.school.staff)
-        assert not any(word in said for person in people for word in (person.family, person.username or person.email))
-        assert not any(word in said for word in ("@", "Nobody"))
-        assert not any(secret in said for secret in SECRETS.values())
-        return said
-
-    def exported(self) -> Snapshot:
-        return read_feed(self.feed).snapshots[self.school.id]
-
-    def readings(self) -> int:
-        return self.server.asked.count(f"/v1.0/schools/{SCHOOL}")
-
-
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    school = generate(pupils=60)
-    write(school, tmp_path / "feed")
-    server = WondeServer(school)
-    runner = web.AppRunner(server.app())
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.port = runner.addresses[0][1]
-    api = WondeApi(f"http://127.0.0.1:{server.port}", SCHOOL, "MIS_SECRET_WONDE")
-    yield Scene(server, api, school, tmp_path / "feed", FixedClock())
-    await runner.cleanup()
-
-
-def shown(snapshot: Snapshot) -> set[tuple[object, ...]]:
-    """The groups but for their ids, each with its people in their order."""
-    return {(group.type, group.name, group.academic_year, group.students, group.teachers) for group in snapshot.groups}
+    async with wonde_scene(tmp_path) as scene:
+        yield scene
 
 
 async def test_the_school_is_the_one_of_the_csv_set(scene: Scene) -> None:
@@ -208,31 +157,6 @@ async def test_a_page_that_fails_is_a_failed_pull(scene: Scene, status: int, err
     scene.server.page, scene.server.broken_page = 20, status
     with pytest.raises(error, match=str(status)):
         await scene.read()
-
-
-async def test_a_busy_server_is_waited_for_as_long_as_it_says(scene: Scene) -> None:
-    scene.server.busy = 2
-    assert shown(await scene.read()) == shown(scene.exported())
-    assert scene.clock.slept == [3, 3]
-
-
-async def test_without_a_word_how_long_the_waits_grow(scene: Scene) -> None:
-    scene.server.busy, scene.server.retry_after = 3, False
-    await scene.read()
-    assert scene.clock.slept == [2, 4, 8]
-
-
-@pytest.mark.parametrize("status", [500, 503])
-async def test_a_server_that_stays_broken_is_for_later(scene: Scene, status: int) -> None:
-    scene.server.broken = status
-    with pytest.raises(Transient, match="service status"):
-        await scene.read()
-    assert sum(scene.clock.slept) <= 120
-
-
-async def test_a_server_that_is_not_there_is_for_later(scene: Scene) -> None:
-    with pytest.raises(Transient):
-        await scene.read(replace(scene.api, url="http://127.0.0.1:9"))
 
 
 async def test_the_wrong_region_says_which_domain_to_check(scene: Scene) -> None:

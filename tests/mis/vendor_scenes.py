@@ -1,0 +1,133 @@
+"""The same generated school behind each vendor's server, and the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from local.mis.oneroster_api import CLIENT, SECRET, OneRosterServer
+from local.mis.oneroster_api import TOKEN as ONEROSTER_TOKEN
+from local.mis.wonde_api import SCHOOL, WondeServer
+from local.mis.wonde_api import TOKEN as WONDE_TOKEN
+from local.school.data import SchoolData
+from local.school.generate import generate
+from local.school.oneroster_csv import write
+from sync_core.adapters.mis_files import read_feed
+from sync_core.adapters.mis_sources import MisSources
+from sync_core.choices import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
+from sync_core.errors import SnapshotRejected
+from sync_core.model import Snapshot
+from tests.builders import NOON, settings
+from tests.fakes.fixed_clock import FixedClock
+
+SECRETS = {
+    "MIS_SECRET_BEARER": ONEROSTER_TOKEN,
+    "MIS_SECRET_CLIENT": SECRET,
+    "MIS_SECRET_WONDE": WONDE_TOKEN,
+    "MIS_SECRET_WRONG": "nonsense",
+}
+
+
+@asynccontextmanager
+async def served(app: web.Application) -> AsyncIterator[str]:
+    """The address at which it is served."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@dataclass(slots=True)
+class OneRosterScene:
+    """A school's OneRoster server."""
+
+    server: OneRosterServer
+    url: str
+    school: SchoolData
+    clock: FixedClock
+
+    def api(self, version: str = "1.2", *, signed_in: bool = True, secret: str = "") -> OneRosterApi:
+        token_url = f"{self.url}/token" if signed_in else ""
+        name = secret or ("MIS_SECRET_CLIENT" if signed_in else "MIS_SECRET_BEARER")
+        return OneRosterApi(self.url, OneRosterVersion(version), token_url, CLIENT if signed_in else "", name)
+
+    def elsewhere(self, url: str) -> OneRosterApi:
+        return replace(self.api(), url=url, token_url=f"{url}/token")
+
+    async def read(self, api: MisLocation | None = None, school: str = "") -> Snapshot:
+        chosen = replace(settings(), school=school or self.school.id, source=api or self.api())
+        return await MisSources(SECRETS, self.clock).snapshot(chosen)
+
+    def exported(self) -> Snapshot:
+        return replace(read_feed(self.server.folder).snapshots[self.school.id], taken_at=NOON)
+
+    def is_the_school(self, read: Snapshot) -> bool:
+        return read.groups == self.exported().groups
+
+
+@dataclass(slots=True)
+class WondeScene:
+    """A school at Wonde."""
+
+    server: WondeServer
+    api: WondeApi
+    school: SchoolData
+    feed: Path
+    clock: FixedClock
+
+    def elsewhere(self, url: str) -> WondeApi:
+        return replace(self.api, url=url)
+
+    async def read(self, api: MisLocation | None = None) -> Snapshot:
+        chosen = replace(settings(), school=self.school.id, source=api or self.api)
+        return await MisSources(SECRETS, self.clock).snapshot(chosen)
+
+    async def refusal(self, api: MisLocation | None = None) -> str:
+        """What is said when the school is refused; it names nobody, nor the token."""
+        with pytest.raises(SnapshotRejected) as caught:
+            await self.read(api)
+        said = str(caught.value)
+        assert caught.value.remedy.endswith("nothing was changed")
+        people = (*self.school.pupils, *self.school.staff)
+        assert not any(word in said for person in people for word in (person.family, person.username or person.email))
+        assert not any(word in said for word in ("@", "Nobody"))
+        assert not any(secret in said for secret in SECRETS.values())
+        return said
+
+    def exported(self) -> Snapshot:
+        return read_feed(self.feed).snapshots[self.school.id]
+
+    def is_the_school(self, read: Snapshot) -> bool:
+        return shown(read) == shown(self.exported())
+
+    def readings(self) -> int:
+        return self.server.asked.count(f"/v1.0/schools/{SCHOOL}")
+
+
+def shown(snapshot: Snapshot) -> set[tuple[object, ...]]:
+    """The groups but for their ids, each with its people in their order."""
+    return {(group.type, group.name, group.academic_year, group.students, group.teachers) for group in snapshot.groups}
+
+
+@asynccontextmanager
+async def oneroster_scene(folder: Path) -> AsyncIterator[OneRosterScene]:
+    school = generate(pupils=60)
+    write(school, folder / "feed")
+    server = OneRosterServer(folder / "feed")
+    async with served(server.app()) as url:
+        yield OneRosterScene(server, url, school, FixedClock())
+
+
+@asynccontextmanager
+async def wonde_scene(folder: Path) -> AsyncIterator[WondeScene]:
+    school = generate(pupils=60)
+    write(school, folder / "feed")
+    server = WondeServer(school)
+    async with served(server.app()) as url:
+        yield WondeScene(server, WondeApi(url, SCHOOL, "MIS_SECRET_WONDE"), school, folder / "feed", FixedClock())
