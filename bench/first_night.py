@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from bench.baseline import plain_script
 from bench.fast_clock import FastClock
 from bench.fast_loop import run_fast
-from bench.ours import apply_all, azurite, table_state
+from bench.ours import azurite, make_classes
 from bench.school import OWNERS_A_CLASS, PUPILS_A_CLASS, make_school
 from bench.simulated import SimulatedTenant, Spent
 from local.tenant.throttle import WRITES, WRITES_WINDOW
-from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.events import Cause
-from sync_core.model import DesiredClass
-from sync_core.plan import Origin, make_plan
 from sync_core.ports import MEMBERS_PER_WRITE
 
 _LATENCY = 0.1
@@ -93,36 +89,19 @@ def section(result: Result) -> str:
 
 
 async def _ours(tenant: SimulatedTenant, tables: str, classes: int) -> Side:
-    async with table_state(tables) as (state, _):
-        school, wanted = _wanted(tenant, classes)
-        plan = make_plan(wanted, (), {})
-        await state.write_desired(school, plan.writes)
-        clock, credential = FastClock(), tenant.credential()
-        tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
-        changes = plan.changes(Origin(tenant.id, school, "bench", Cause.NIGHTLY))
-        began = clock.elapsed
-        repeated = await apply_all(changes, state, tenants, clock)
-        return _side(tenant, wanted, clock.elapsed - began, repeated)
+    seconds, repeated = await make_classes(tenant, tables, make_school(1, classes, tenant.id))
+    return Side(tenant.spent(), seconds, repeated)
 
 
 async def _plain(tenant: SimulatedTenant, classes: int) -> Side:
-    _, wanted = _wanted(tenant, classes)
+    school = make_school(1, classes, tenant.id)
+    wanted = school.classes(tenant.add_users(school.upns))
     script = plain_script(tenant.credential(), tenant.graph_url)
     clock = FastClock()
     await script.first_night(wanted)
-    return _side(tenant, wanted, clock.elapsed, script.gave_up)
-
-
-def _wanted(tenant: SimulatedTenant, classes: int) -> tuple[str, tuple[DesiredClass, ...]]:
-    """The school's id and its classes; its people have accounts."""
-    school = make_school(1, classes, tenant.id)
-    return school.settings.school, school.classes(tenant.add_users(school.upns))
-
-
-def _side(tenant: SimulatedTenant, wanted: tuple[DesiredClass, ...], seconds: float, repeated: int) -> Side:
-    if wrong := tenant.differences(wanted):
-        raise RuntimeError(f"{len(wrong)} classes are not as wanted: {'; '.join(wrong[:3])}")
-    return Side(tenant.spent(), seconds, repeated)
+    seconds = clock.elapsed
+    tenant.check(wanted)
+    return Side(tenant.spent(), seconds, script.gave_up)
 
 
 def _least_writes(classes: int) -> int:

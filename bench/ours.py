@@ -14,14 +14,17 @@ from typing import Any
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.data.tables.aio import TableServiceClient
 
+from bench.fast_clock import FastClock
 from bench.school import BenchSchool
 from bench.simulated import SimulatedTenant
 from local.azurite import Azurite
+from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.adapters.tables import TableState
 from sync_core.apply import apply_change
 from sync_core.errors import Refused, Transient, seconds_before_redelivery
-from sync_core.events import Change, Request
+from sync_core.events import Cause, Change, Request
 from sync_core.model import ActualClass, ClassRecord, DesiredClass
+from sync_core.plan import Origin, make_plan
 from sync_core.ports import Clock, StateStore, Tenants
 
 SESSIONS = 64
@@ -126,6 +129,26 @@ def _synced(record: ClassRecord, class_id: str) -> ClassRecord:
     now, wanted = datetime.now(UTC), record.desired
     actual = ActualClass(class_id, wanted.name, now, wanted.members, wanted.owners, wanted.owners)
     return replace(record, actual=actual, intent=wanted.name.mail_nickname, intent_at=now)
+
+
+async def make_classes(tenant: SimulatedTenant, tables: str, school: BenchSchool) -> tuple[float, int]:
+    """A first night of the school, whose people have accounts by then, as the deployed app would have it.
+
+    Returns the seconds of the loop that it took to apply, and the deliveries that failed. Raises RuntimeError where the
+    tenant is not as wanted in the end.
+    """
+    wanted = school.classes(tenant.add_users(school.upns))
+    plan = make_plan(wanted, (), {})
+    async with table_state(tables) as (state, _):
+        await state.write_desired(school.settings.school, plan.writes)
+        clock, credential = FastClock(), tenant.credential()
+        tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
+        changes = plan.changes(Origin(tenant.id, school.settings.school, "bench", Cause.NIGHTLY))
+        began = clock.elapsed
+        repeated = await apply_all(changes, state, tenants, clock)
+        seconds = clock.elapsed - began
+    tenant.check(wanted)
+    return seconds, repeated
 
 
 async def apply_all(changes: Iterable[Change], state: StateStore, tenants: Tenants, clock: Clock) -> int:

@@ -115,8 +115,7 @@ async def _both(tenant: SimulatedTenant, tables: str, classes: int) -> Night:
     before, began = tenant.spent(), time.monotonic()
     changed = await script.later_night(made)
     plain = Side(tenant.spent() - before, time.monotonic() - began, changed)
-    if wrong := tenant.differences(made.values()):
-        raise RuntimeError(f"{len(wrong)} classes are not as wanted: {'; '.join(wrong[:3])}")
+    tenant.check(made.values())
     return Night(len(made), len(schools), len(ids), ours, plain)
 
 

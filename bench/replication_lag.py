@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.fast_clock import FastClock
 from bench.fast_loop import run_fast
-from bench.ours import apply_all, azurite, table_state
+from bench.ours import azurite, make_classes
 from bench.school import make_school
 from bench.simulated import SimulatedTenant
-from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.events import Cause
-from sync_core.plan import Origin, make_plan
 
 _RATE = 8.0
 _CLASSES = 50
@@ -71,19 +67,7 @@ def _night(tables: str, place: int, lag: float) -> Lagged:
 
 
 async def _apply(tenant: SimulatedTenant, tables: str, place: int, lag: float) -> Lagged:
-    school = make_school(place + 1, _CLASSES, tenant.id)
-    wanted = school.classes(tenant.add_users(school.upns))
-    plan = make_plan(wanted, (), {})
     tenant.switch(lag_seconds=lag)
-    async with table_state(tables) as (state, _):
-        await state.write_desired(school.settings.school, plan.writes)
-        clock, credential = FastClock(), tenant.credential()
-        graph = GraphTenants(lambda _: credential, tenant.graph_url, clock)
-        origin = Origin(tenant.id, school.settings.school, "bench", Cause.NIGHTLY)
-        began = clock.elapsed
-        repeated = await apply_all(plan.changes(origin), state, graph, clock)
-        seconds = clock.elapsed - began
-    if wrong := tenant.differences(wanted):
-        raise RuntimeError(f"{len(wrong)} classes are not as wanted: {'; '.join(wrong[:3])}")
+    seconds, repeated = await make_classes(tenant, tables, make_school(place + 1, _CLASSES, tenant.id))
     spent = tenant.spent()
     return Lagged(lag, seconds, spent.requests, spent.writes, repeated)

@@ -58,7 +58,7 @@ class SimulatedTenant:
         self._exits.callback(child.stop)
         self._url = f"http://127.0.0.1:{child.ready_line()['port']}"
         self._http = self._exits.enter_context(httpx.Client(base_url=self._url, timeout=_TIMEOUT))
-        self._post("clock", {"rate": self._rate})
+        self.simulation("POST", "clock", {"rate": self._rate})
         self.switch(latency_seconds=self._latency / self._rate, tenant_size=self._size)
         return self
 
@@ -76,13 +76,13 @@ class SimulatedTenant:
 
     def switch(self, **switches: object) -> None:
         """Set switches of the simulation by name; `latency_seconds` are seconds on the wall."""
-        self._post("switches", switches)
+        self.simulation("POST", "switches", switches)
 
     def add_users(self, upns: Sequence[str]) -> dict[str, str]:
         """Ids by UPN; `self.upns` knows all users the other way round."""
         ids: list[str] = []
         for at in range(0, len(upns), _AT_ONCE):
-            ids += self._post("users", [{"userPrincipalName": upn} for upn in upns[at : at + _AT_ONCE]])
+            ids += self.simulation("POST", "users", [{"userPrincipalName": upn} for upn in upns[at : at + _AT_ONCE]])
         made = dict(zip(upns, ids, strict=True))
         self.upns |= {id_: upn for upn, id_ in made.items()}
         return made
@@ -101,18 +101,18 @@ class SimulatedTenant:
         ]
         ids: list[str] = []
         for at in range(0, len(entries), _AT_ONCE):
-            ids += self._post("classes", entries[at : at + _AT_ONCE])
+            ids += self.simulation("POST", "classes", entries[at : at + _AT_ONCE])
         return ids
 
     def spent(self) -> Spent:
         """Since the tenant was made."""
-        counted = self._get("stats")
+        counted = self.simulation("GET", "stats")
         units, refused = counted["resource_units"], counted["throttled"]
         return Spent(counted["requests"], counted["writes"], units, refused)
 
     def differences(self, wanted: Iterable[DesiredClass]) -> list[str]:
         """What is otherwise in the tenant than wanted, in words; empty where exactly these classes are there."""
-        found = {listed["mailNickname"]: listed for listed in self._get("classes")}
+        found = {listed["mailNickname"]: listed for listed in self.simulation("GET", "classes")}
         differences = []
         for one in wanted:
             listed = found.pop(one.name.mail_nickname, None)
@@ -124,16 +124,19 @@ class SimulatedTenant:
                     differences.append(f"{one.name.mail_nickname} has other {collection}")
         return [*differences, *(f"{nickname} is there and should not be" for nickname in found)]
 
+    def check(self, wanted: Iterable[DesiredClass]) -> None:
+        """Raises RuntimeError where other classes are there than wanted, or with other people."""
+        if wrong := self.differences(wanted):
+            raise RuntimeError(f"{len(wrong)} classes are not as wanted: {'; '.join(wrong[:3])}")
+
     def credential(self) -> HeldToken:
         """A token of the managed identity, fetched now."""
         answer = self._http.get("/msi/token", headers={"X-IDENTITY-HEADER": IDENTITY_HEADER}, params={"resource": ""})
         return HeldToken(answer.raise_for_status().json()["access_token"])
 
-    def _get(self, what: str) -> Any:
-        return self._http.get(f"/_sim/{what}").raise_for_status().json()
-
-    def _post(self, what: str, body: object) -> Any:
-        return self._http.post(f"/_sim/{what}", json=body).raise_for_status().json()
+    def simulation(self, method: str, what: str, body: object = None) -> Any:
+        """What the simulation is told or asked beside Graph, by its path under /_sim."""
+        return self._http.request(method, f"/_sim/{what}", json=body).raise_for_status().json()
 
 
 class HeldToken:

@@ -129,8 +129,7 @@ async def _measure(
         created = await ours.changes(grown, touched, planned_small)
         changed_school = _with_others(grown, touched)
         changed = await ours.changes(changed_school, touched, await ours.plan(grown))
-    if wrong := tenant.differences([*changed_school.classes(ids), *large.classes(ids)]):
-        raise RuntimeError(f"{len(wrong)} classes are not as wanted: {'; '.join(wrong[:3])}")
+    tenant.check([*changed_school.classes(ids), *large.classes(ids)])
     return UnitCosts(
         refresh=refreshed_small - refreshed_school - refreshed_row * fewer,
         plan=planned_small - class_row * fewer + refreshed_school,

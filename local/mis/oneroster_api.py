@@ -22,14 +22,16 @@ class OneRosterServer:
 
     The rest are its habits, and what goes wrong with it.
 
-    `tears` is how often a record more is told of than before, after a first page; `busy` how many requests are answered
-    429, with Retry-After if `retry_after`; `broken` what all others are answered, if not 0.
+    `links_to` is what its links to the next page begin with, in place of its own address; `tears` how often a record
+    more is told of than before, after a first page; `busy` how many requests are answered 429, with Retry-After if
+    `retry_after`; `broken` what all others are answered, if not 0.
     """
 
     folder: Path
     port: int = 0
     page: int = 100
     links: bool = True
+    links_to: str = ""
     totals: bool = True
     tears: int = 0
     busy: int = 0
@@ -77,7 +79,8 @@ class OneRosterServer:
         headers = {"X-Total-Count": str(len(records))} if self.totals else {}
         if self.links and offset + limit < len(records):
             following = request.url.update_query(offset=str(offset + limit), limit=str(limit))
-            headers["Link"] = f'<{following}>; rel="next"'
+            host = self.links_to or str(request.url.origin())
+            headers["Link"] = f'<{host}{following.raw_path_qs}>; rel="next"'
         return web.json_response({body: shown}, headers=headers)
 
     def _refused(self, request: web.Request) -> web.Response | None:

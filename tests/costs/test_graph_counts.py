@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
 
-import httpx
 import pytest
 
-from bench.ours import CollectedOutbox
+from bench.ours import CollectedOutbox, seed_school
 from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
 from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.apply import apply_change
 from sync_core.errors import Applied, Outcome, Refused
 from sync_core.events import Cause, Change, ChangeMembers, RefreshTenant, SyncSchool, encode
-from sync_core.model import ActualClass, ClassRecord, DesiredClass
+from sync_core.model import ClassRecord, DesiredClass
 from sync_core.plan import Origin, make_plan
 from sync_core.ports import Tenant
 from sync_core.refresh import refresh_tenant
@@ -28,21 +26,16 @@ from tests.fakes.memory_state import MemoryState
 PLENTY = timedelta(days=400)
 
 
-def told(url: str, method: str, what: str, body: object = None) -> Any:
-    """What the simulation is told, or asked, beside Graph."""
-    return httpx.request(method, f"{url}/_sim/{what}", json=body).raise_for_status().json()
-
-
 class SharedClock(FixedClock):
     """A clock whose waits pass in the simulated tenant too."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, simulated: SimulatedTenant) -> None:
         super().__init__()
-        self._url = url
+        self._simulated = simulated
 
     async def sleep(self, seconds: float) -> None:
         await super().sleep(seconds)
-        told(self._url, "POST", "clock", {"advance_seconds": seconds})
+        self._simulated.simulation("POST", "clock", {"advance_seconds": seconds})
 
 
 @dataclass(slots=True)
@@ -56,11 +49,7 @@ class Scene:
     _seen: int = 0
 
     def __post_init__(self) -> None:
-        self.clock = SharedClock(self.url)
-
-    @property
-    def url(self) -> str:
-        return self.simulated.graph_url.removesuffix("/v1.0")
+        self.clock = SharedClock(self.simulated)
 
     @property
     def graph(self) -> Tenant:
@@ -89,7 +78,7 @@ class Scene:
 
     def asked(self) -> dict[str, int]:
         """Requests by method and path without ids, since the last call."""
-        log = told(self.url, "GET", f"log?since={self._seen}")
+        log = self.simulated.simulation("GET", f"log?since={self._seen}")
         self._seen += len(log)
         counted: dict[str, int] = {}
         for entry in log:
@@ -97,16 +86,6 @@ class Scene:
             name = f"{entry['method']} " + "/".join("id" if len(part) == 36 else part for part in parts)
             counted[name] = counted.get(name, 0) + 1
         return counted
-
-    async def seed(self, school: BenchSchool, classes: Sequence[DesiredClass]) -> None:
-        """As nights before left them."""
-        name = school.settings.school
-        await self.state.write_desired(name, classes)
-        for class_id, wanted in zip(self.simulated.seed(name, classes), classes, strict=True):
-            record = await self.state.class_record(name, wanted.key)
-            assert record
-            actual = ActualClass(class_id, wanted.name, self.clock.now(), wanted.members, wanted.owners, wanted.owners)
-            await self.state.write_actual(replace(record, actual=actual, intent=wanted.name.mail_nickname))
 
 
 @pytest.fixture
@@ -135,7 +114,7 @@ async def test_a_new_class_of_28_pupils_and_2_owners_takes_five_requests_all_of_
 async def test_a_quiet_night_takes_two_requests_whatever_the_number_of_classes(scene: Scene, classes: int) -> None:
     school = make_school(1, classes, scene.simulated.id)
     ids = scene.simulated.add_users(school.upns)
-    await scene.seed(school, school.classes(ids))
+    await seed_school(school, school.classes(ids), scene.simulated, scene.state)
     await scene.night(school)
     assert scene.taken() == []
     scene.asked()
@@ -163,7 +142,7 @@ async def one_class(scene: Scene, members: int, there: int) -> tuple[DesiredClas
     (pattern,) = school.classes(ids)
     wanted = replace(pattern, members=frozenset(people), owners=frozenset(), reasons={})
     before = replace(wanted, members=frozenset(people[:there]))
-    await scene.seed(school, [before])
+    await seed_school(school, [before], scene.simulated, scene.state)
     await scene.state.write_desired("S1", [wanted])
     record = await scene.state.class_record("S1", wanted.key)
     assert record
@@ -182,7 +161,7 @@ async def test_a_write_that_graph_refused_for_one_who_is_there_costs_one_read(sc
     await scene.state.write_actual(replace(record, actual=replace(record.actual, members=None)))
     person = sorted(wanted.members)[7]
     edit = {"action": "add-member", "class": wanted.name.mail_nickname, "upn": scene.simulated.upns[person]}
-    told(scene.url, "POST", "edit", edit)
+    scene.simulated.simulation("POST", "edit", edit)
     assert await scene.apply([change(scene, wanted)]) == [Applied(members_added=19)]
     assert scene.asked() == {"PATCH /groups/id": 2, "GET /groups/id/members": 1}
 
@@ -190,7 +169,7 @@ async def test_a_write_that_graph_refused_for_one_who_is_there_costs_one_read(sc
 async def test_a_write_that_graph_refused_for_one_without_account_costs_one_question(scene: Scene) -> None:
     wanted, _ = await one_class(scene, members=20, there=0)
     person = sorted(wanted.members)[7]
-    told(scene.url, "DELETE", f"users/{scene.simulated.upns[person]}")
+    scene.simulated.simulation("DELETE", f"users/{scene.simulated.upns[person]}")
     (outcome,) = await scene.apply([change(scene, wanted)])
     assert outcome == Refused("PersonNotFound", outcome.remedy, Applied(members_added=19))  # type: ignore[union-attr]
     assert scene.asked() == {"GET /groups/id/members": 1, "PATCH /groups/id": 2, "GET /users": 2}
@@ -204,7 +183,7 @@ async def test_45_removals_go_out_in_three_batches_and_cost_a_write_each(scene: 
     asked = scene.asked()
     assert asked.pop("DELETE /groups/id/members/id/$ref") == 45
     assert asked == {"GET /groups/id/members": 1, "GET /groups/id/owners": 1}
-    assert told(scene.url, "GET", "stats")["batches"] == 3
+    assert scene.simulated.simulation("GET", "stats")["batches"] == 3
 
 
 async def test_a_year_group_of_5000_fits_into_a_message_and_is_made_in_250_writes(scene: Scene) -> None:
