@@ -66,6 +66,34 @@ async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpR
     return await _admin_api.answer(sync, request, context)
 
 
+# Whoever announces signs what he says, with a secret of his school's own.
+@app.route(
+    route="api/mis/{school}/changes", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
+)
+async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
+    try:
+        sync = await _lazy_app.get()
+    except SyncError as error:
+        return _problem(error)
+    from sync_core.mis_webhooks.entrance import take_changes
+
+    return await take_changes(sync, request)
+
+
+# Wonde signs nothing: the function's key, in the address that Wonde is given, is what tells it from anybody.
+@app.route(
+    route="api/mis/wonde/access", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
+)
+async def wonde_access(request: func.HttpRequest) -> func.HttpResponse:
+    try:
+        sync = await _lazy_app.get()
+    except SyncError as error:
+        return _problem(error)
+    from sync_core.mis_webhooks.entrance import take_wonde_event
+
+    return await take_wonde_event(sync, request)
+
+
 @asynccontextmanager
 async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator["App"]:
     """The app to handle a message with; a failure is recorded before it abandons the message.

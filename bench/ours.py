@@ -45,6 +45,9 @@ class CollectedOutbox:
     async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
         self.requests += [request for _, request in requests]
 
+    async def schedule_once(self, at: datetime, request: Request) -> None:
+        self.requests.append(request)
+
     async def send_changes(self, changes: Sequence[Change]) -> None:
         self.changes += changes
 

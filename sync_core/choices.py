@@ -136,7 +136,8 @@ class SchoolSettings:
     """What an admin chose for one school. Made by `school_settings`, which knows the defaults and the faults.
 
     `types` are those whose groups become classes by themselves. An empty `name_identifier` stands for the DfE code.
-    `access` are the Entra ids of users and groups whose app role counts for this school.
+    `access` are the Entra ids of users and groups whose app role counts for this school. `webhook_secrets` are the
+    names of the application settings with the secrets that its MIS side signs webhooks with.
     """
 
     school: str
@@ -153,6 +154,7 @@ class SchoolSettings:
     students: Matching
     staff: Matching
     access: tuple[str, ...]
+    webhook_secrets: tuple[str, ...]
     limits: Limits
 
     @property

@@ -46,6 +46,14 @@ class Forbidden(SyncError):
     """The caller lacks the app role, or is not bound to the school."""
 
 
+class Unreadable(SyncError):
+    """A webhook's body that says nothing we know, or says too much. Fields at fault, never their values."""
+
+
+class Replayed(SyncError):
+    """A webhook that was taken before came again."""
+
+
 class EtagConflict(Exception):
     """The row changed since it was read: read again and go round."""
 

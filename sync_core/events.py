@@ -58,14 +58,35 @@ class RefreshTenant:
 
 @dataclass(frozen=True, slots=True)
 class SyncSchool:
-    """Sync one school. `scope` is None for everything, else the MIS ids of the groups: no other group is touched."""
+    """Sync one school. `scope` is None for everything, else the MIS ids of the groups: no other group is touched.
+
+    Beside a scope, the groups in which `people` (MIS ids) are, or were when their classes were last planned, count as
+    named.
+    """
 
     __pydantic_config__ = _STRICT
     school: str
     run: str
     cause: Cause
     scope: tuple[str, ...] | None = None
+    people: tuple[str, ...] = ()
     kind: Literal["sync-school"] = "sync-school"
+    version: Literal[1] = 1
+
+    @property
+    def session(self) -> str:
+        return self.school
+
+
+@dataclass(frozen=True, slots=True)
+class SyncAnnounced:
+    """Sync what of a school was announced and waits in the tables: however many webhooks, one message and one plan."""
+
+    __pydantic_config__ = _STRICT
+    school: str
+    run: str
+    cause: Cause = Cause.WEBHOOK
+    kind: Literal["sync-announced"] = "sync-announced"
     version: Literal[1] = 1
 
     @property
@@ -207,7 +228,7 @@ class RestoreClass(_ClassChange):
     kind: Literal["restore-class"] = "restore-class"
 
 
-Request = RefreshTenant | SyncSchool | ActOnClass | DecideHold | UndoRun
+Request = RefreshTenant | SyncSchool | SyncAnnounced | ActOnClass | DecideHold | UndoRun
 Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
 
 _M = TypeVar("_M")

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from sync_core.announcements import Announcement
 from sync_core.choices import SchoolSettings
 from sync_core.deltas import AccountChanges, Drift, GroupChanges
 from sync_core.errors import SyncError
@@ -306,6 +307,30 @@ class StateStore(SchoolReader, Protocol):
     async def message_faults(self, queue: str) -> tuple[MessageFault, ...]: ...
 
 
+class Announcements(Protocol):
+    """What was announced of schools and waits for a plan, and what of it was taken. Raises as the StateStore."""
+
+    async def add(self, school: str, announcement: Announcement) -> bool:
+        """Have it wait, not sent. False where one of its id was sent or taken before: it is left as it is."""
+
+    async def sent(self, school: str, id: str) -> None:
+        """The message for its plan is on its way. Nothing happens where it does not wait any more."""
+
+    async def waiting(self, school: str) -> tuple[Announcement, ...]:
+        """What waits, sent or not, in order of id."""
+
+    async def take(self, school: str, ids: Sequence[str], at: datetime) -> None:
+        """These wait no longer, and their ids are remembered as of that moment. Not atomic over many."""
+
+    async def planned(self, school: str) -> tuple[datetime, ...]:
+        """When plans of announcements began, as last written."""
+
+    async def write_planned(self, school: str, moments: Sequence[datetime]) -> None: ...
+
+    async def forget(self, school: str, before: datetime) -> None:
+        """Drop the ids that were taken before that moment."""
+
+
 class Outbox(Protocol):
     """The way onto the queues. A message is on the queue when the method returns."""
 
@@ -314,6 +339,9 @@ class Outbox(Protocol):
 
     async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
         """Have the queue hold each until its moment; what is due already is sent. Not atomic over many."""
+
+    async def schedule_once(self, at: datetime, request: Request) -> None:
+        """As `schedule_requests`, but of all requests of one session for one moment the queue holds just one."""
 
     async def send_changes(self, changes: Sequence[Change]) -> None:
         """In order: those of one class stay in order. Not atomic over many."""

@@ -91,6 +91,17 @@ def desired_classes(
     )
 
 
+def groups_of_people(people: Set[str], snapshot: Snapshot, records: Mapping[str, ClassRecord]) -> frozenset[str]:
+    """The MIS ids of the groups that these people are in, and of those whose classes they are in as last planned."""
+    now = {group.id for group in snapshot.groups if not people.isdisjoint((*group.students, *group.teachers))}
+    before = {
+        record.desired.group_id
+        for record in records.values()
+        if any(reason.record in people for reason in record.desired.reasons.values())
+    }
+    return frozenset(now | before)
+
+
 def extracted_groups(snapshot: Snapshot, settings: SchoolSettings) -> list[MisGroup]:
     """The groups that can become classes: ScholarPack's teaching groups cannot ("not extracted", RM TEC7627933)."""
     return [

@@ -66,6 +66,7 @@ class MatchingValues(BaseModel):
     )
 
 
+_Secret = Annotated[str, StringConstraints(pattern=r"^MIS_SECRET_[A-Z0-9_]{1,100}$")]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _People = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -112,7 +113,9 @@ class SchoolValues(BaseModel):
     access: Annotated[tuple[_Guid, ...], Field(max_length=100)] = Field(
         default=(), description="Entra ids of the users and groups whose app role counts for this school"
     )
-
+    webhook_secrets: Annotated[tuple[_Secret, ...], Field(max_length=2)] = Field(
+        default=(), description="The application settings with the secrets of the school's webhooks; two while rotating"
+    )
     limits: LimitValues = LimitValues()
 
     @field_validator("name_identifier")
@@ -145,7 +148,6 @@ _Url = Annotated[
 ]
 # It stands alone between two slashes of a path.
 _WondeId = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-\-0-~][!-.0-~]{0,39}$")]
-_Secret = Annotated[str, StringConstraints(pattern=r"^MIS_SECRET_[A-Z0-9_]{1,100}$")]
 
 
 class FolderValues(BaseModel):
@@ -261,6 +263,7 @@ def settings_of(chosen: SchoolValues, *, school: str, tenant: str, source: MisLo
         students=_matching(chosen.students, chosen.account_domain),
         staff=_matching(chosen.staff, chosen.account_domain),
         access=chosen.access,
+        webhook_secrets=chosen.webhook_secrets,
         limits=Limits(**chosen.limits.model_dump()),
     )
 
@@ -283,6 +286,7 @@ def body_of(settings: SchoolSettings) -> SchoolBody:
         students=_values(settings.students),
         staff=_values(settings.staff),
         access=settings.access,
+        webhook_secrets=settings.webhook_secrets,
         limits=LimitValues(**asdict(settings.limits)),
     )
 

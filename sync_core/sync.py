@@ -24,7 +24,7 @@ from sync_core.model import (
 )
 from sync_core.plan import Origin, Plan, make_plan
 from sync_core.ports import Clock, MisSource, Outbox, SchoolReader, StateStore
-from sync_core.rules import RuledSchool, desired_classes
+from sync_core.rules import RuledSchool, desired_classes, groups_of_people
 
 _WEEK = timedelta(days=7)
 _NO_RUN = "preview"
@@ -116,7 +116,9 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
     records = {record.key: record for record in await state.class_records(request.school)}
     requests = await state.class_requests(request.school)
     pins = await state.pins(request.school)
-    scope = None if request.scope is None else frozenset(request.scope)
+    scope = None
+    if request.scope is not None:
+        scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
     accounts = await state.accounts(settings.tenant)
     ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
     pinned = pinned_classes(pins.values(), records) if scope is None else ()

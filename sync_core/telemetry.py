@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import traceback
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
+from sync_core.announcements import Announcement
 from sync_core.errors import AlreadySo, Applied, Outcome, Refused, SyncError
 from sync_core.events import Change, RefreshTenant
 from sync_core.model import RunOutcome, RunRecord
@@ -42,6 +44,29 @@ def school_synced(run: RunRecord) -> None:
         people_ambiguous=len(run.people_ambiguous),
         notes=list(run.notes),
     )
+
+
+def webhook_accepted(school: str, announcement: Announcement, due: datetime) -> None:
+    _emit(
+        logging.INFO,
+        "webhook.accepted",
+        school=school,
+        webhook=announcement.id,
+        groups=len(announcement.groups),
+        people=len(announcement.people),
+        whole=announcement.whole,
+        planned=due.isoformat(),
+    )
+
+
+def webhook_refused(school: str, error: SyncError) -> None:
+    """`school` is empty where there is no such school."""
+    _emit(logging.WARNING, "webhook.refused", school=school, error=type(error).__name__, what=error.what)
+
+
+def access_changed(school: str, event: str, paused: bool) -> None:
+    """What a vendor told of its access to a school; `paused` where that paused it."""
+    _emit(logging.ERROR if paused else logging.INFO, "mis.access_changed", school=school, access=event, paused=paused)
 
 
 def admin_asked(caller: str, school: str, action: str, key: str, run: str) -> None:

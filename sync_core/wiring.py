@@ -19,11 +19,12 @@ from sync_core.adapters.tables import TableState
 from sync_core.admin.class_actions import act_on_class
 from sync_core.admin.holds import decide_hold
 from sync_core.admin.undo import undo_run
+from sync_core.announce import sync_announced
 from sync_core.apply import apply_change
 from sync_core.errors import Outcome
-from sync_core.events import ActOnClass, Change, DecideHold, RefreshTenant, Request, SyncSchool, UndoRun
+from sync_core.events import ActOnClass, Change, DecideHold, RefreshTenant, Request, SyncAnnounced, SyncSchool, UndoRun
 from sync_core.night import start_night
-from sync_core.ports import Clock, DeadLetters, MisSource, Outbox, StateStore, Tenants
+from sync_core.ports import Announcements, Clock, DeadLetters, MisSource, Outbox, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
 from sync_core.settings import Settings
 from sync_core.sync import sync_school
@@ -37,6 +38,7 @@ class App:
     tenants: Tenants
     mis: MisSource
     state: StateStore
+    announcements: Announcements
     outbox: Outbox
     dead_letters: DeadLetters
     clock: Clock
@@ -57,6 +59,10 @@ class App:
                 telemetry.tenant_refreshed(request, schools)
             case SyncSchool():
                 telemetry.school_synced(await sync_school(request, self.mis, self.state, self.outbox, self.clock))
+            case SyncAnnounced():
+                run = await sync_announced(request, self.announcements, self.mis, self.state, self.outbox, self.clock)
+                if run:
+                    telemetry.school_synced(run)
             case DecideHold():
                 telemetry.school_synced(await decide_hold(request, self.mis, self.state, self.outbox, self.clock))
             case UndoRun():
@@ -95,6 +101,7 @@ async def build(settings: Settings) -> App:
         tenants,
         MisSources(settings.mis_secrets, clock),
         state,
+        state.announcements,
         ServiceBusOutbox(bus, clock),
         ServiceBusDeadLetters(bus),
         clock,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from uuid import uuid4
 
 from azure.servicebus import ServiceBusMessage
@@ -36,6 +37,11 @@ class ServiceBusOutbox:
     async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
         await self._send(SYNC_REQUESTS, requests)
 
+    async def schedule_once(self, at: datetime, request: Request) -> None:
+        # The queue recognises the second by its id, for the ten minutes of its duplicate detection.
+        session = sha256(request.session.encode()).hexdigest()[:32]
+        await self._post(SYNC_REQUESTS, [_letter(request, f"{request.kind}.{session}.{at:%Y%m%dT%H%M%S}", at)])
+
     async def send_changes(self, changes: Sequence[Change]) -> None:
         await self._send(CLASS_CHANGES, [(None, change) for change in changes])
 
@@ -45,6 +51,9 @@ class ServiceBusOutbox:
         letters = [
             _letter(message, f"{message.run}.{call}.{place}", at) for place, (at, message) in enumerate(messages)
         ]
+        await self._post(queue, letters)
+
+    async def _post(self, queue: str, letters: Sequence[ServiceBusMessage]) -> None:
         async with self._locks[queue]:
             try:
                 await self._send_in_batches(queue, letters)

@@ -19,12 +19,14 @@ from azure.data.tables.aio import TableServiceClient
 from sync_core.adapters import tables_class_rows as class_rows
 from sync_core.adapters import tables_school_rows as school_rows
 from sync_core.adapters.tables_accounts import HeldAccounts
+from sync_core.adapters.tables_announcements import TableAnnouncements
 from sync_core.adapters.tables_entity import Entity, encode_key, entity_size
 from sync_core.adapters.tables_faults import wire_faults
 from sync_core.adapters.tables_further_rows import Torn, beside, goes_on, split, together, whole
 from sync_core.adapters.tables_transactions import (
     LARGEST_CLASS,
     MERGE,
+    REPEATED,
     Operation,
     batches,
     group_size,
@@ -49,13 +51,9 @@ from sync_core.ports import DeltaKind, MessageFault
 # One partition of `classes` holds a school's class rows (c:…) and their history (h:…), so that what was done and the
 # record of it are one transaction.
 CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS = "classes", "schools", "accounts", "tenants", "runs"
-HOLDS, FAULTS = "holds", "messagefaults"
+HOLDS, FAULTS, ANNOUNCEMENTS = "holds", "messagefaults", "announcements"
 
 _HISTORY = "PartitionKey eq @p and RowKey ge 'h:' and RowKey lt 'h;'"
-# Every write here may be repeated: it is unconditional and says the same again, or it is refused, having an etag or
-# nothing left to delete, and whoever wrote looks again. The client repeats no POST and no PATCH unless told so for each
-# request (azure-core RetryPolicy, retry_on_methods).
-_REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PATCH"})}
 # Six tries more, over 50 seconds in all, of whatever fails.
 _PATIENCE: dict[str, Any] = {f"retry_{what}": 6 for what in ("total", "connect", "read", "status")}
 # A read that other writes tear is repeated at once: each write is over when it shows.
@@ -76,8 +74,10 @@ class TableState:
         self._service = service
         self._held = HeldAccounts()
         self._tables = {
-            name: service.get_table_client(name) for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, HOLDS, FAULTS)
+            name: service.get_table_client(name)
+            for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, HOLDS, FAULTS, ANNOUNCEMENTS)
         }
+        self.announcements = TableAnnouncements(self._tables[ANNOUNCEMENTS])
 
     @classmethod
     def from_connection_string(cls, connection_string: str) -> TableState:
@@ -90,7 +90,7 @@ class TableState:
     async def ensure_tables(self) -> None:
         async with wire_faults():
             for name in self._tables:
-                await self._service.create_table_if_not_exists(name, **_REPEATED)
+                await self._service.create_table_if_not_exists(name, **REPEATED)
 
     async def close(self) -> None:
         for table in self._tables.values():
@@ -192,7 +192,7 @@ class TableState:
         for batch in batches([("update", row, MERGE)] for row in rows.values()):
             async with wire_faults():
                 try:
-                    await self._tables[CLASSES].submit_transaction(batch, **_REPEATED)
+                    await self._tables[CLASSES].submit_transaction(batch, **REPEATED)
                 except TableTransactionError as error:
                     if error.status_code != 404:
                         raise
@@ -214,7 +214,7 @@ class TableState:
             operations += [("create", row) for row in split(history, "at")]
         group_size([operation[1] for operation in operations])
         async with wire_faults():
-            results = await self._tables[CLASSES].submit_transaction(operations, **_REPEATED)
+            results = await self._tables[CLASSES].submit_transaction(operations, **REPEATED)
         return replace(record, etag=results[0]["etag"])
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
@@ -360,12 +360,12 @@ class TableState:
     async def _transact(self, table: str, groups: Sequence[Sequence[Operation]]) -> None:
         for batch in batches(groups):
             async with wire_faults():
-                await self._tables[table].submit_transaction(batch, **_REPEATED)
+                await self._tables[table].submit_transaction(batch, **REPEATED)
 
     async def _update_those_there(self, table: str, rows: Sequence[Entity]) -> None:
         for row in rows:
             with suppress(ResourceNotFoundError):
-                await self._tables[table].update_entity(row, mode=UpdateMode.MERGE, **_REPEATED)
+                await self._tables[table].update_entity(row, mode=UpdateMode.MERGE, **REPEATED)
 
 
 def _entity(partition: str, row: str, columns: Entity) -> Entity:

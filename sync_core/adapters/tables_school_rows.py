@@ -73,6 +73,7 @@ def school_columns(settings: SchoolSettings) -> Entity:
         **_matching_columns("students", settings.students),
         **_matching_columns("staff", settings.staff),
         "access": " ".join(settings.access),
+        "webhook_secrets": " ".join(settings.webhook_secrets),
         **{f"limit_{name}": value for name, value in asdict(settings.limits).items()},
     }
 
@@ -93,6 +94,7 @@ def read_school(row: Mapping[str, Any]) -> SchoolSettings:
         students=_read_matching(row, "students"),
         staff=_read_matching(row, "staff"),
         access=tuple(row["access"].split()),
+        webhook_secrets=tuple(row.get("webhook_secrets", "").split()),
         limits=Limits(
             **{field.name: row[f"limit_{field.name}"] for field in fields(Limits) if f"limit_{field.name}" in row}
         ),

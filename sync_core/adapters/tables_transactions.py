@@ -12,6 +12,11 @@ from sync_core.errors import SyncError
 
 Operation = tuple[Any, ...]
 
+# Every write may be repeated: it is unconditional and says the same again, or it is refused, having an etag or nothing
+# left to delete, and whoever wrote looks again. The client repeats no POST and no PATCH unless told so for each request
+# (azure-core RetryPolicy, retry_on_methods).
+REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PATCH"})}
+
 MERGE = {"mode": UpdateMode.MERGE}
 REPLACE = {"mode": UpdateMode.REPLACE}
 

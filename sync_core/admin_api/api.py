@@ -378,10 +378,11 @@ def build_api(app: App) -> FastAPI:
 
 def _need_same_place(before: SchoolSettings | None, wanted: SchoolSettings) -> None:
     """A school's own admin may change how it is synced, but not where from and where to, nor who may."""
-    same = before and replace(wanted, tenant=before.tenant, source=before.source, access=before.access) == wanted
-    if not same:
+    kept = {name: getattr(before, name) for name in ("tenant", "source", "access", "webhook_secrets")} if before else {}
+    if not before or replace(wanted, **kept) != wanted:
         raise Forbidden(
-            "only who administers all schools may change tenant, source and access", "leave these three as they are"
+            "only who administers all schools may change tenant, source, access and webhook_secrets",
+            "leave these four as they are",
         )
 
 

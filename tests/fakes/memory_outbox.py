@@ -23,6 +23,10 @@ class MemoryOutbox:
     async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
         await self._send(requests)
 
+    async def schedule_once(self, at: datetime, request: Request) -> None:
+        scheduled = {(held.kind, held.session, due) for held, due in self.requests if due}
+        await self._send([] if (request.kind, request.session, at) in scheduled else [(at, request)])
+
     async def _send(self, requests: Sequence[tuple[datetime | None, Request]]) -> None:
         for at, request in requests:
             await self._step("send_requests")

@@ -36,6 +36,7 @@ from sync_core.events import (
     DecideHold,
     RefreshTenant,
     Request,
+    SyncAnnounced,
     UndoRun,
     decode_change,
     decode_request,
@@ -283,7 +284,7 @@ class World:
                     self.clock,
                     history=timedelta(days=400),
                 )
-            assert not isinstance(request, DecideHold), "nobody decides here"
+            assert not isinstance(request, DecideHold | SyncAnnounced), "nobody decides or announces here"
             if isinstance(request, UndoRun):
                 self.undone += 1
                 return await undo_run(request, self.state, self.outbox, self.clock)

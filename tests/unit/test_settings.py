@@ -89,6 +89,7 @@ def test_defaults_of_a_school() -> None:
         students=by_name,
         staff=by_name,
         access=(),
+        webhook_secrets=(),
         limits=Limits(),
     )
 

@@ -1,0 +1,1 @@
+"""The HTTP edge towards the MIS side: who may announce changes, and in which form."""

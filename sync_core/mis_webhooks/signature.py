@@ -1,0 +1,54 @@
+"""Who announces: the Standard Webhooks signature of a request, by one of a school's secrets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from sync_core.errors import NotSignedIn
+
+_LONGEST_ID = 200
+_SHORTEST_SECRET = 24
+"""Bytes: what the specification asks for at the least ("Standard Webhooks", Signature scheme)."""
+
+
+def signed_id(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> str:
+    """The id of a webhook that one of `secrets` signed, within five minutes. Raises NotSignedIn.
+
+    While a secret is rotated there are two, and the sender may use either.
+    """
+    usable = [secret.strip() for secret in secrets if _usable(secret)]
+    if not usable:
+        raise NotSignedIn(
+            "no webhook is set up for this school",
+            "name an application setting with its secret (whsec_… of 24 bytes or more) in the school's webhook_secrets",
+        )
+    named = {name.lower(): value for name, value in headers.items()}
+    id_ = named.get("webhook-id", "")
+    if not id_.isprintable() or len(id_) > _LONGEST_ID:
+        raise NotSignedIn("the webhook-id is no id", f"send one of at most {_LONGEST_ID} printable characters")
+    why = ""
+    for secret in usable:
+        try:
+            Webhook(secret).verify(body, named, json_parse=False)
+        except WebhookVerificationError as refusal:
+            why = str(refusal)
+        except ValueError:  # what the library makes of a signature, or a body, that is neither text nor base64
+            why = "Invalid Signature Headers"
+        else:
+            return id_
+    raise NotSignedIn(
+        f"the webhook's signature was not accepted: {why.lower()}",
+        "sign body, id and time as the Standard Webhooks specification says, with a secret that the school's "
+        "webhook_secrets name, and send within five minutes",
+    )
+
+
+def _usable(secret: str) -> bool:
+    try:
+        return len(base64.b64decode(secret.strip().removeprefix("whsec_") + "==")) >= _SHORTEST_SECRET
+    except (binascii.Error, ValueError):
+        return False

@@ -1,0 +1,58 @@
+"""Announcements in memory: what waits, what was taken, when plans began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sync_core.announcements import Announcement
+from tests.fakes.steps import Step, no_step
+
+
+class MemoryAnnouncements:
+    """`step` is awaited before and after each effect."""
+
+    def __init__(self, step: Step = no_step) -> None:
+        self._step = step
+        self._waiting: dict[tuple[str, str], Announcement] = {}
+        self._taken: dict[tuple[str, str], datetime] = {}
+        self._planned: dict[str, tuple[datetime, ...]] = {}
+
+    async def add(self, school: str, announcement: Announcement) -> bool:
+        await self._step("add")
+        key = (school, announcement.id)
+        if key in self._taken:
+            return False
+        new = not self._waiting.setdefault(key, replace(announcement, sent=False)).sent
+        await self._step("add answered")
+        return new
+
+    async def sent(self, school: str, id: str) -> None:
+        await self._step("sent")
+        if waits := self._waiting.get((school, id)):
+            self._waiting[school, id] = replace(waits, sent=True)
+        await self._step("sent answered")
+
+    async def waiting(self, school: str) -> tuple[Announcement, ...]:
+        await self._step("waiting")
+        return tuple(found for (of, _), found in sorted(self._waiting.items()) if of == school)
+
+    async def take(self, school: str, ids: Sequence[str], at: datetime) -> None:
+        for id_ in ids:
+            await self._step("take")
+            self._waiting.pop((school, id_), None)
+            self._taken[school, id_] = at
+        await self._step("take answered")
+
+    async def planned(self, school: str) -> tuple[datetime, ...]:
+        await self._step("planned")
+        return self._planned.get(school, ())
+
+    async def write_planned(self, school: str, moments: Sequence[datetime]) -> None:
+        await self._step("write_planned")
+        self._planned[school] = tuple(moments)
+
+    async def forget(self, school: str, before: datetime) -> None:
+        await self._step("forget")
+        self._taken = {key: at for key, at in self._taken.items() if key[0] != school or at >= before}
