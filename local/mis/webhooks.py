@@ -1,0 +1,44 @@
+"""Webhooks as an MIS's side sends them, signed in the way of Standard Webhooks, and Wonde's own, unsigned."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import httpx
+from standardwebhooks import Webhook
+
+from local.world import MASTER_KEY
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of the local world").decode()
+
+
+def body_of(groups: Sequence[str] = (), people: Sequence[str] = ()) -> str:
+    data = {"groups": list(groups), "people": list(people)}
+    return json.dumps({"type": "roster.changed", "timestamp": datetime.now(UTC).isoformat(), "data": data})
+
+
+def headers_of(body: str, id_: str, secret: str = SECRET, ago: timedelta = timedelta(0)) -> dict[str, str]:
+    """Of a webhook that was signed so long ago."""
+    at = datetime.now(UTC) - ago
+    return {
+        "webhook-id": id_,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(id_, at, body),
+        "content-type": "application/json",
+    }
+
+
+def announce(host: str, school: str, id_: str, groups: Sequence[str] = (), people: Sequence[str] = ()) -> None:
+    """Tell the host at that address that these changed. Raises where that is not accepted."""
+    body = body_of(groups, people)
+    url = f"{host}/api/mis/{school}/changes"
+    httpx.post(url, content=body, headers=headers_of(body, id_), timeout=60).raise_for_status()
+
+
+def wonde_event(host: str, event: str, school: str, key: str = MASTER_KEY) -> httpx.Response:
+    """Wonde's word on its access to the school that has that id there."""
+    said = {"payload_type": event, "school_id": school, "school_name": "A School"}
+    return httpx.post(f"{host}/api/mis/wonde/access", params={"code": key}, json=said, timeout=60)
