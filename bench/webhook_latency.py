@@ -1,0 +1,224 @@
+"""From a webhook that was accepted to Graph having done it: in a quiet hour, and while a full night is running."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import cycle
+from pathlib import Path
+from statistics import quantiles
+
+import httpx
+
+from local.mis.webhooks import SECRET, announce
+from local.nightly import count, drain, pull_timer
+from local.school.data import SchoolData
+from local.school.generate import generate
+from local.school.oneroster_csv import accounts, write
+from local.tenant.__main__ import TENANT_ID
+from local.tenant.throttle import WRITES, WRITES_WINDOW
+from local.world import Addresses, World
+
+_LATENCY = 0.15
+_QUIET_SCHOOLS, _NIGHT_SCHOOLS = 8, 4
+_PATIENCE = timedelta(seconds=120)
+_POLL = 0.02
+# Whatever is announced is to be done, and nothing held.
+_UNLIMITED = {"class_loss": 1, "turnover": 1, "school_loss": 1, "week_loss": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Seconds of so many webhooks, each of which led to `changes` of memberships."""
+
+    what: str
+    changes: int
+    seconds: Sequence[float]
+
+    def percentile(self, share: int) -> float:
+        return quantiles(self.seconds, n=100, method="inclusive")[share - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`writes` are Graph's while the night ran and was measured, within `seconds`."""
+
+    rows: tuple[Row, ...]
+    plans_of_a_storm: int
+    writes: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Scene:
+    """A world with schools of a thousand pupils; those that announce have the classes of their forms."""
+
+    world: World
+    addresses: Addresses
+    schools: dict[str, SchoolData] = field(default_factory=dict)
+    sent: int = 0
+
+    def join(self, school: SchoolData, types: Sequence[str]) -> None:
+        self.schools[school.id] = school
+        self._export(school)
+        body = {
+            "tenant": TENANT_ID,
+            "source": {"kind": "folder", "path": str(self._feed(school))},
+            "types": list(types),
+            "limits": _UNLIMITED,
+            "webhook_secrets": ["MIS_SECRET_BENCH"],
+        }
+        url = f"{self.addresses.host}/api/admin/schools/{school.id}"
+        httpx.put(url, json=body, headers={"Authorization": "Bearer admin"}, timeout=60).raise_for_status()
+
+    def move(self, id_: str, pupils: int) -> list[str]:
+        """So many pupils are in another form as well, or not any more. Returns the forms."""
+        school = self.schools[id_]
+        forms = [group for group in school.groups if group.homeroom]
+        moved: dict[str, set[str]] = {}
+        for number in range(pupils):
+            here, other = forms[number % len(forms)], forms[(number + 1) % len(forms)]
+            moved.setdefault(here.id, set()).add(other.pupils[number // len(forms)])
+        groups = tuple(
+            replace(group, pupils=tuple(dict.fromkeys((*group.pupils, *sorted(moved[group.id])))))
+            if group.id in moved and not moved[group.id] <= set(group.pupils)
+            else replace(group, pupils=tuple(who for who in group.pupils if who not in moved.get(group.id, ())))
+            for group in school.groups
+        )
+        self.schools[id_] = replace(school, groups=groups)
+        self._export(self.schools[id_])
+        return sorted(moved)
+
+    def latency(self, id_: str, pupils: int) -> float:
+        """Seconds from the answer to the webhook until the last of its changes is on record."""
+        groups = self.move(id_, pupils)
+        log_from = self._log.stat().st_size
+        self.sent += 1
+        announce(self.addresses.host, id_, f"msg_{self.sent}", groups)
+        accepted = datetime.now(UTC)
+        while True:
+            settled = [
+                at
+                for at, event in self._events(log_from)
+                if event.get("school") == id_ and event["name"].startswith("change.")
+            ]
+            if len(settled) >= len(groups):
+                return (max(settled) - accepted).total_seconds()
+            if datetime.now(UTC) - accepted > _PATIENCE:
+                raise RuntimeError(f"{len(settled)} of {len(groups)} classes were changed within {_PATIENCE}")
+            time.sleep(_POLL)
+
+    def storm(self, id_: str, webhooks: int, seconds: float) -> int:
+        """So many webhooks of one school, evenly over so long. Returns how many plans came of them."""
+        groups, began, before = self.move(id_, 1), time.monotonic(), count(self.addresses)
+        log_from = self._log.stat().st_size
+        for number in range(webhooks):
+            announce(self.addresses.host, id_, f"storm_{number}", groups)
+            time.sleep(max(began + seconds * (number + 1) / webhooks - time.monotonic(), 0))
+        drain(self.addresses, before)
+        planned = [event for _, event in self._events(log_from) if event["name"] == "school.planned"]
+        return len([event for event in planned if event["school"] == id_])
+
+    def night(self) -> None:
+        before = count(self.addresses)
+        pull_timer(self.addresses)
+        drain(self.addresses, before)
+
+    def writes(self) -> int:
+        return int(httpx.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
+
+    @property
+    def _log(self) -> Path:
+        return self.world.folder / "host.jsonl"
+
+    def _events(self, start: int) -> Iterator[tuple[datetime, dict[str, str]]]:
+        with self._log.open("rb") as log:
+            log.seek(start)
+            for line in log:
+                if line.endswith(b"\n") and "event" in (record := json.loads(line)):
+                    yield datetime.fromisoformat(record["ts"]), record["event"]
+
+    def _feed(self, school: SchoolData) -> Path:
+        return self.world.folder / f"feed {school.id}"
+
+    def _export(self, school: SchoolData) -> None:
+        write(school, self._feed(school))
+
+
+def run(quiet: int = 32, large: int = 8, busy: int = 32) -> Result:
+    """Webhooks of one change and of 200 in a quiet hour, and of one change during a night that Graph's limit slows."""
+    with _scene() as scene:
+        schools = cycle(sorted(scene.schools))
+        one = [scene.latency(next(schools), 1) for _ in range(quiet)]
+        many = [scene.latency(next(schools), 200) for _ in range(large)]
+        plans = scene.storm(next(schools), 1000, 60.0)
+        for number in range(_NIGHT_SCHOOLS):
+            data = generate()
+            scene.join(
+                replace(data, id=f"NIGHT{number}", dfe_code=f"20000{number:02}"), ["year", "registration", "teaching"]
+            )
+        announcing = cycle([id_ for id_ in sorted(scene.schools) if id_.startswith("QUIET")])
+        began, written = time.monotonic(), scene.writes()
+        pull_timer(scene.addresses)
+        meanwhile = []
+        for number in range(busy):
+            time.sleep(max(began + 3.0 * (number + 1) - time.monotonic(), 0))
+            meanwhile.append(scene.latency(next(announcing), 1))
+        seconds, writes = time.monotonic() - began, scene.writes() - written
+        if not any(count(scene.addresses).left.values()):
+            raise RuntimeError("the night was over before it was measured")
+    rows = (
+        Row("one change, a quiet hour", 1, one),
+        Row("200 changes, a quiet hour", 200, many),
+        Row("one change, during a full night", 1, meanwhile),
+    )
+    return Result(rows, plans, writes, seconds)
+
+
+@contextmanager
+def _scene() -> Iterator[_Scene]:
+    with tempfile.TemporaryDirectory(prefix="bench-webhooks-") as folder:
+        world = World(Path(folder))
+        try:
+            world.start()
+            assert world.host
+            world.host.stop()
+            world.start_host(MIS_SECRET_BENCH=SECRET)
+            assert world.addresses
+            scene = _Scene(world, world.addresses)
+            data = generate()
+            people = [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts(data)]
+            httpx.post(f"{scene.addresses.tenant}/_sim/users", json=people, timeout=60).raise_for_status()
+            for number in range(_QUIET_SCHOOLS):
+                scene.join(replace(data, id=f"QUIET{number}", dfe_code=f"10000{number:02}"), ["registration"])
+            scene.night()
+            switches = {"latency_seconds": _LATENCY}
+            httpx.post(f"{scene.addresses.tenant}/_sim/switches", json=switches, timeout=60).raise_for_status()
+            yield scene
+        finally:
+            world.stop()
+
+
+def section(result: Result) -> str:
+    """The figures as Markdown."""
+    lines = [
+        f"Seconds from the answer 202 to a webhook until Graph has done its last change and the record of it is written. "
+        f"Schools of 1,000 pupils in 227 groups, read from CSV at each plan; {_LATENCY:g} s an answer of Graph; one process.",
+        "",
+        "| | webhooks | p50 | p95 | longest |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {row.what} | {len(row.seconds)} | {row.percentile(50):.1f} | {row.percentile(95):.1f} | {max(row.seconds):.1f} |"
+            for row in result.rows
+        ),
+        "",
+        f"The night: {_NIGHT_SCHOOLS} new schools of 227 classes, more than the {WRITES:,} writes that Graph takes in "
+        f"{WRITES_WINDOW:.0f} s; {result.writes:,} writes in the {result.seconds:.0f} s that were measured. 1,000 webhooks of one "
+        f"school within a minute made {result.plans_of_a_storm} plans.",
+    ]
+    return "\n".join(lines)
