@@ -102,16 +102,17 @@ class _Scene:
         announce(self.addresses.host, id_, f"msg_{self.sent}", groups)
         accepted = datetime.now(UTC)
         while True:
-            settled = [
-                at
-                for at, event in self._events(log_from)
-                if event.get("school") == id_ and event["name"].startswith("change.")
-            ]
+            settled = self._settled(id_, log_from)
             if len(settled) >= len(groups):
                 return (max(settled) - accepted).total_seconds()
             if datetime.now(UTC) - accepted > _PATIENCE:
                 raise RuntimeError(f"{len(settled)} of {len(groups)} classes were changed within {_PATIENCE}")
             time.sleep(_POLL)
+
+    def _settled(self, id_: str, log_from: int) -> list[datetime]:
+        """When the changes of the school's classes were on record."""
+        named = [(at, event["name"]) for at, event in self._events(log_from) if event.get("school") == id_]
+        return [at for at, name in named if name.startswith("change.")]
 
     def storm(self, id_: str, webhooks: int, seconds: float) -> int:
         """So many webhooks of one school, evenly over so long. Returns how many plans came of them."""
@@ -207,18 +208,21 @@ def _scene() -> Iterator[_Scene]:
 def section(result: Result) -> str:
     """The figures as Markdown."""
     lines = [
-        f"Seconds from the answer 202 to a webhook until Graph has done its last change and the record of it is written. "
-        f"Schools of 1,000 pupils in 227 groups, read from CSV at each plan; {_LATENCY:g} s an answer of Graph; one process.",
+        "Seconds from the answer 202 to a webhook until Graph has done its last change and the record of it is "
+        f"written. Schools of 1,000 pupils in 227 groups, read from CSV at each plan; {_LATENCY:g} s an answer of "
+        "Graph; one process.",
         "",
         "| | webhooks | p50 | p95 | longest |",
         "| --- | ---: | ---: | ---: | ---: |",
-        *(
-            f"| {row.what} | {len(row.seconds)} | {row.percentile(50):.1f} | {row.percentile(95):.1f} | {max(row.seconds):.1f} |"
-            for row in result.rows
-        ),
+        *(_line(row) for row in result.rows),
         "",
         f"The night: {_NIGHT_SCHOOLS} new schools of 227 classes, more than the {WRITES:,} writes that Graph takes in "
-        f"{WRITES_WINDOW:.0f} s; {result.writes:,} writes in the {result.seconds:.0f} s that were measured. 1,000 webhooks of one "
-        f"school within a minute made {result.plans_of_a_storm} plans.",
+        f"{WRITES_WINDOW:.0f} s; {result.writes:,} writes in the {result.seconds:.0f} s that were measured. 1,000 "
+        f"webhooks of one school within a minute made {result.plans_of_a_storm} plans.",
     ]
     return "\n".join(lines)
+
+
+def _line(row: Row) -> str:
+    figures = (row.percentile(50), row.percentile(95), max(row.seconds))
+    return f"| {row.what} | {len(row.seconds)} | {' | '.join(f'{figure:.1f}' for figure in figures)} |"
