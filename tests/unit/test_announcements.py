@@ -73,9 +73,7 @@ class Scene:
 
     step: Step = no_step
     clock: FixedClock = field(default_factory=FixedClock)
-    groups: list[MisGroup] = field(
-        default_factory=lambda: [teaching("G1", "7A", ["amy"]), teaching("G2", "7B", ["ben"])]
-    )
+    groups: tuple[MisGroup, ...] = (teaching("G1", "7A", ["amy"]), teaching("G2", "7B", ["ben"]))
     announcements: MemoryAnnouncements = field(init=False)
     outbox: MemoryOutbox = field(init=False)
     state: MemoryState = field(init=False)
