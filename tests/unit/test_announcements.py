@@ -178,12 +178,17 @@ async def test_people_stand_for_the_groups_that_they_are_in_and_were_in() -> Non
 async def test_a_webhook_that_comes_again_is_refused_before_and_after_its_plan_for_a_day() -> None:
     scene = await joined()
     await scene.announce("msg_1", ["G1"])
-    for pause in (timedelta(0), seconds(5), REMEMBERED - seconds(10)):
+    for number, pause in enumerate((timedelta(0), seconds(61), REMEMBERED - seconds(75))):
         scene.clock.advance(pause)
-        await scene.plan_due()
+        await scene.announce(f"msg_{number + 2}", ["G1"])
+        await scene.let_pass(3)
         with pytest.raises(Replayed):
             await scene.announce("msg_1", ["G1"])
-    assert len(scene.plans) == 1
+    assert len(scene.plans) == 3
+    scene.clock.advance(REMEMBERED)
+    await scene.announce("msg_9", ["G1"])
+    await scene.let_pass(3)
+    await scene.announce("msg_1", ["G1"])
 
 
 class Crash(Exception):
