@@ -15,14 +15,14 @@ from statistics import quantiles
 
 import httpx
 
-from local.mis.webhooks import SECRET, announce
+from local.mis.webhooks import announce
 from local.nightly import count, drain, pull_timer
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.throttle import WRITES, WRITES_WINDOW
-from local.world import Addresses, World
+from local.world import WEBHOOK_SETTING, Addresses, World
 
 _LATENCY = 0.15
 _QUIET_SCHOOLS, _NIGHT_SCHOOLS = 8, 4
@@ -71,7 +71,7 @@ class _Scene:
             "source": {"kind": "folder", "path": str(self._feed(school))},
             "types": list(types),
             "limits": _UNLIMITED,
-            "webhook_secrets": ["MIS_SECRET_BENCH"],
+            "webhook_secrets": [WEBHOOK_SETTING],
         }
         url = f"{self.addresses.host}/api/admin/schools/{school.id}"
         httpx.put(url, json=body, headers={"Authorization": "Bearer admin"}, timeout=60).raise_for_status()
@@ -186,12 +186,7 @@ def _scene() -> Iterator[_Scene]:
     with tempfile.TemporaryDirectory(prefix="bench-webhooks-") as folder:
         world = World(Path(folder))
         try:
-            world.start()
-            assert world.host
-            world.host.stop()
-            world.start_host(MIS_SECRET_BENCH=SECRET)
-            assert world.addresses
-            scene = _Scene(world, world.addresses)
+            scene = _Scene(world, world.start())
             data = generate()
             people = [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts(data)]
             httpx.post(f"{scene.addresses.tenant}/_sim/users", json=people, timeout=60).raise_for_status()

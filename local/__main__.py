@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.commands import edit, plan, show_tenant, sync, up
+from local.commands import announce, edit, plan, show_tenant, sync, up
 from local.demo import run_demo
 from local.processes import StartFailed
 from sync_core.settings import GRAPH
@@ -28,6 +28,7 @@ _EXAMPLES = """examples:
   python -m local edit add-member 7A.class.9164023.2026 somebody@school.onmicrosoft.com
   python -m local sync --mis path/to/oneroster.zip --out night.json
   python -m local plan --mis path/to/oneroster.zip
+  python -m local announce SCH1 --groups R7A
   python -m local tenant --json
 """
 
@@ -69,6 +70,18 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the plan as JSON")
     command.add_argument("--tenant", metavar="ID", help="the Entra id of a real tenant")
     command.add_argument("--graph", metavar="URL", default=GRAPH, help=f"Microsoft Graph's address (default {GRAPH})")
+    _add_world(command)
+
+    command = commands.add_parser(
+        "announce",
+        help="a change, as the MIS side announces it by a webhook",
+        description="Tells the running world, or one that is started for it, that something of a school changed, and "
+        "waits until what that leads to is done. Edit the CSV first. Exit status: 0 done, 2 refused, 3 the queues do "
+        "not drain.",
+    )
+    command.add_argument("school", metavar="SCHOOL", help="the school's id in the feed")
+    command.add_argument("--groups", nargs="+", default=[], metavar="ID", help="the groups that changed")
+    command.add_argument("--people", nargs="+", default=[], metavar="ID", help="people whose groups changed")
     _add_world(command)
 
     command = commands.add_parser("tenant", help="every class of the simulated tenant")
@@ -120,6 +133,8 @@ def main() -> int:
                 return up(options.world, console)
             case "sync":
                 return sync(options, console)
+            case "announce":
+                return announce(options.world, options.school, options.groups, options.people, console)
             case "plan":
                 return plan(options, console)
             case "tenant":

@@ -9,9 +9,11 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 from azure.core.exceptions import ClientAuthenticationError
@@ -19,7 +21,8 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from local.nightly import Stuck, run_night
+from local.mis import webhooks
+from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_real_tenant, preview_world
 from local.report import summary
 from local.world import World, tenant_at, world_at
@@ -69,6 +72,25 @@ def sync(options: argparse.Namespace, console: Console) -> int:
         options.out.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
     console.print(summary(report), soft_wrap=True, highlight=False)
     return 0 if report.good else 1
+
+
+def announce(folder: Path, school: str, groups: Sequence[str], people: Sequence[str], console: Console) -> int:
+    """As the MIS side would, and until what it leads to is done."""
+    try:
+        with world_at(folder) as addresses:
+            before, began = count(addresses), time.monotonic()
+            webhooks.announce(addresses.host, school, f"msg_{uuid4().hex}", groups, people)
+            after = drain(addresses, before)
+    except httpx.HTTPStatusError as refusal:
+        problem = refusal.response.json()
+        sys.stderr.write(f"refused: {problem['what']} — {problem['remedy']}\n")
+        return _REFUSED
+    except Stuck as stuck:
+        sys.stderr.write(f"{stuck}; see {folder.resolve() / 'host.log'}\n")
+        return _STUCK
+    writes = after.graph["writes"] - before.graph["writes"]
+    console.print(f"done in {time.monotonic() - began:.1f} s, with {writes} writes to Graph", highlight=False)
+    return 0
 
 
 def plan(options: argparse.Namespace, console: Console) -> int:

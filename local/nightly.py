@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from local.tenant.__main__ import TENANT_ID
-from local.world import MASTER_KEY, Addresses
+from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
 from sync_core.adapters.mis_files import Feed, read_feed
 from sync_core.adapters.tables import TableState
 from sync_core.choices import FeedFolder, SchoolSettings
@@ -149,7 +149,8 @@ def schools_of(
 ) -> list[SchoolSettings]:
     """The settings of each school of the feed. Raises UnknownSetting."""
     source = FeedFolder(str(feed_path.resolve()))
-    return [parse_school_settings(values, school=school, tenant=tenant, source=source) for school in feed.snapshots]
+    announcing = {"webhook_secrets": [WEBHOOK_SETTING], **values}
+    return [parse_school_settings(announcing, school=id_, tenant=tenant, source=source) for id_ in feed.snapshots]
 
 
 def accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[dict[str, str]]:

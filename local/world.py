@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -23,6 +24,9 @@ from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
 
 REPOSITORY = Path(__file__).parents[1]
 MASTER_KEY = "local"
+WEBHOOK_SETTING = "MIS_SECRET_WORLD"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the local world").decode()
+"""Known to everybody, as the storage emulator's key is, and no secret: what the world's webhooks are signed with."""
 _DOMAIN = "school.onmicrosoft.com"
 
 USERS: dict[str, dict[str, Any]] = {
@@ -92,6 +96,7 @@ class World:
                 "IDENTITY_ENDPOINT": f"{tenant}/msi/token",
                 "IDENTITY_HEADER": IDENTITY_HEADER,
                 "LOCAL_MASTER_KEY": MASTER_KEY,
+                WEBHOOK_SETTING: WEBHOOK_SECRET,
                 "LOCAL_USERS": str(self._write_users(tenant)),
                 "WEBSITE_AUTH_ENABLED": "True",
                 "ALL_SCHOOLS_ACCESS": USERS["admin"]["id"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,9 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from standardwebhooks import Webhook
 
-from local.world import MASTER_KEY
-
-SECRET = "whsec_" + base64.b64encode(b"a secret of the local world").decode()
+from local.world import MASTER_KEY, WEBHOOK_SECRET
 
 
 def body_of(groups: Sequence[str] = (), people: Sequence[str] = ()) -> str:
@@ -20,7 +17,7 @@ def body_of(groups: Sequence[str] = (), people: Sequence[str] = ()) -> str:
     return json.dumps({"type": "roster.changed", "timestamp": datetime.now(UTC).isoformat(), "data": data})
 
 
-def headers_of(body: str, id_: str, secret: str = SECRET, ago: timedelta = timedelta(0)) -> dict[str, str]:
+def headers_of(body: str, id_: str, secret: str = WEBHOOK_SECRET, ago: timedelta = timedelta(0)) -> dict[str, str]:
     """Of a webhook that was signed so long ago."""
     at = datetime.now(UTC) - ago
     return {

@@ -12,16 +12,17 @@ from typing import Any
 import httpx
 import pytest
 
-from local.mis.webhooks import SECRET, announce, body_of, headers_of, wonde_event
+from local.mis.webhooks import announce, body_of, headers_of, wonde_event
 from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
+from local.world import WEBHOOK_SECRET, WEBHOOK_SETTING
 from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
 
 OTHER_SECRET = "whsec_" + base64.b64encode(b"the secret that follows it").decode()
 # The more webhooks a school has sent within a minute, the longer it waits: each story has a school that was quiet.
 SCHOOLS = {f"S{number}": f"100000{number}" for number in range(1, 8)}
-HOOK = ["MIS_SECRET_HOOK"]
+HOOK = [WEBHOOK_SETTING]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
     with trust_in(tmp_path_factory.mktemp("trust")) as trust:
         assert trust.world.host
         trust.world.host.stop()
-        trust.world.start_host(MIS_SECRET_HOOK=SECRET, MIS_SECRET_HOOK_NEXT=OTHER_SECRET)
+        trust.world.start_host(MIS_SECRET_NEXT=OTHER_SECRET)
         for id_, code in SCHOOLS.items():
             trust.join(at_first(id_, code), webhook_secrets=HOOK)
         trust.night()
@@ -101,14 +102,14 @@ def test_04_a_secret_is_rotated_without_a_webhook_lost(trust: Trust) -> None:
         return httpx.post(url, content=body, headers=headers_of(body, id_, secret)).status_code
 
     before = count(trust.addresses)
-    assert (answer("msg_04a", SECRET), answer("msg_04b", OTHER_SECRET)) == (202, 401)
-    trust.save("S4", webhook_secrets=["MIS_SECRET_HOOK", "MIS_SECRET_HOOK_NEXT"])
-    assert (answer("msg_04c", SECRET), answer("msg_04d", OTHER_SECRET)) == (202, 202)
-    trust.save("S4", webhook_secrets=["MIS_SECRET_HOOK_NEXT"])
-    assert (answer("msg_04e", SECRET), answer("msg_04f", OTHER_SECRET)) == (401, 202)
+    assert (answer("msg_04a", WEBHOOK_SECRET), answer("msg_04b", OTHER_SECRET)) == (202, 401)
+    trust.save("S4", webhook_secrets=[WEBHOOK_SETTING, "MIS_SECRET_NEXT"])
+    assert (answer("msg_04c", WEBHOOK_SECRET), answer("msg_04d", OTHER_SECRET)) == (202, 202)
+    trust.save("S4", webhook_secrets=["MIS_SECRET_NEXT"])
+    assert (answer("msg_04e", WEBHOOK_SECRET), answer("msg_04f", OTHER_SECRET)) == (401, 202)
     trust.save("S4", webhook_secrets=HOOK)
     drain(trust.addresses, before)
-    assert SECRET[6:] not in (trust.world.folder / "host.jsonl").read_text(encoding="utf-8")
+    assert WEBHOOK_SECRET[6:] not in (trust.world.folder / "host.jsonl").read_text(encoding="utf-8")
 
 
 def test_05_what_is_not_signed_stale_replayed_oversized_or_not_understood_changes_nothing(trust: Trust) -> None:
@@ -168,7 +169,7 @@ def test_07_a_burst_is_one_plan_or_two(trust: Trust) -> None:
 
 
 def test_08_a_school_that_revokes_access_at_wonde_is_paused_and_its_admins_are_alerted(trust: Trust) -> None:
-    wonde = {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_HOOK"}
+    wonde = {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_NEXT"}
     trust.save("S7", source=wonde, webhook_secrets=HOOK)
     host = trust.addresses.host
     assert wonde_event(host, "accessRevoked", "A1930499544", key="guessed").status_code == 401
