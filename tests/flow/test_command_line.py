@@ -42,7 +42,7 @@ def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def test_help_names_every_command_and_option() -> None:
     shown = call("--help").stdout
-    for command in ("up", "sync", "plan", "tenant", "edit", "demo"):
+    for command in ("up", "sync", "announce", "plan", "tenant", "edit", "demo"):
         assert command in shown
     shown = call("sync", "--help").stdout
     for option in ("--mis", "--school", "--accounts", "--world", "--out"):
@@ -94,6 +94,15 @@ def test_a_sync_a_look_an_edit_and_a_sync(tmp_path: Path) -> None:
     report = json.loads(out.read_text(encoding="utf-8"))
     assert report["schools"][0]["members_removed"] == 1
     assert json.loads(call("tenant", *world, "--json").stdout) == listed
+
+    changed = feeds.oneroster()
+    changed["enrollments.csv"] += "E6,,,C1,S1,p2,student,\n"
+    feeds.write_zip(changed, tmp_path / "feed.zip")
+    announced = call("announce", "S1", "--groups", "C1", *world)
+    assert announced.returncode == 0, announced.stderr
+    assert "with 1 writes to Graph" in announced.stdout
+    now = json.loads(call("tenant", *world, "--json").stdout)
+    assert set(now[2]["members"]) - set(listed[2]["members"]) == {"ben@else.org"}
 
 
 def test_a_plan_tells_what_a_sync_then_does_and_writes_nothing(tmp_path: Path) -> None:
@@ -157,6 +166,7 @@ BAD = [
     (["sync", "--mis", "{feed}", "--school", "{tmp}/list.json"], "a JSON object with the school's settings is wanted"),
     (["sync", "--mis", "{feed}", "--accounts", "{tmp}/header.csv"], "header.csv line 1: no column displayName"),
     (["sync", "--mis", "{feed}", "--accounts", "{tmp}/upn.csv"], 'upn.csv line 2, column "userPrincipalName"'),
+    (["announce", "S9"], "no webhook is set up for this school"),
     (["edit", "rename", "nobody", "x"], "there is no class with the mail nickname nobody"),
 ]
 
