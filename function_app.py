@@ -11,7 +11,7 @@ import azure.functions as func
 from sync_core import telemetry
 from sync_core.admin_api.entrance import AdminApi
 from sync_core.errors import Malformed, SyncError, Transient, seconds_before_redelivery
-from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, decode_change, decode_request
+from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, URGENT_CHANGES, Lane, decode_change, decode_request
 from sync_core.lazy_app import LazyApp
 from sync_core.ports import MessageFault
 
@@ -42,7 +42,17 @@ async def plan_sync(message: func.ServiceBusMessage) -> None:
 )
 async def apply_change(message: func.ServiceBusMessage) -> None:
     async with _taken(CLASS_CHANGES, message) as sync:
-        await sync.handle_change(decode_change(message.get_body()))
+        await sync.handle_change(decode_change(message.get_body()), Lane.BULK)
+
+
+# A queue and a function of their own for changes that somebody waits for: the backlog of a night is not before them,
+# and the function scales by itself.
+@app.service_bus_queue_trigger(
+    arg_name="message", queue_name=URGENT_CHANGES, connection="ServiceBusConnection", is_sessions_enabled=True
+)
+async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
+    async with _taken(URGENT_CHANGES, message) as sync:
+        await sync.handle_change(decode_change(message.get_body()), Lane.URGENT)
 
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

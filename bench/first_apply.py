@@ -11,13 +11,13 @@ import sys
 from importlib import import_module
 
 from sync_core.errors import Applied
-from sync_core.events import decode_change
+from sync_core.events import Lane, decode_change
 from sync_core.lazy_app import LazyApp
 
 
 async def _apply(message: str) -> None:
     app = await LazyApp(os.environ).get()
-    outcome = await app.handle_change(decode_change(message.encode()))
+    outcome = await app.handle_change(decode_change(message.encode()), Lane.BULK)
     if not isinstance(outcome, Applied):
         raise RuntimeError(f"nothing was applied: {outcome}")
     models = sum(name.startswith("msgraph.generated.models.") for name in sys.modules)

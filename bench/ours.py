@@ -22,7 +22,7 @@ from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.adapters.tables import TableState
 from sync_core.apply import apply_change
 from sync_core.errors import Refused, Transient, seconds_before_redelivery
-from sync_core.events import Cause, Change, Request
+from sync_core.events import Cause, Change, Lane, Request
 from sync_core.model import ActualClass, ClassRecord, DesiredClass
 from sync_core.plan import Origin, make_plan
 from sync_core.ports import Clock, StateStore, Tenants
@@ -48,7 +48,7 @@ class CollectedOutbox:
     async def schedule_once(self, at: datetime, request: Request) -> None:
         self.requests.append(request)
 
-    async def send_changes(self, changes: Sequence[Change]) -> None:
+    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
         self.changes += changes
 
 
@@ -174,7 +174,7 @@ async def apply_all(changes: Iterable[Change], state: StateStore, tenants: Tenan
 async def _deliver(change: Change, state: StateStore, tenants: Tenants, clock: Clock) -> int:
     for failed in range(_DELIVERIES):
         try:
-            outcome = await apply_change(change, state, tenants.of(change.tenant), clock)
+            outcome = await apply_change(change, state, tenants.of(change.tenant, Lane.BULK), clock)
         except Transient:
             await clock.sleep(seconds_before_redelivery(failed + 1))
             continue

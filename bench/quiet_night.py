@@ -14,7 +14,7 @@ from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant, Spent
 from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.adapters.system_clock import SystemClock
-from sync_core.events import Cause, RefreshTenant, SyncSchool
+from sync_core.events import Cause, Lane, RefreshTenant, SyncSchool
 from sync_core.model import DesiredClass
 from sync_core.ports import Clock, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
@@ -126,7 +126,7 @@ async def _our_night(
     outbox = CollectedOutbox()
     sources = {school.settings.school: school for school in schools}
     request = RefreshTenant(SimulatedTenant.id, run, Cause.NIGHTLY)
-    await refresh_tenant(request, tenants.of(request.tenant), state, outbox, clock, _HISTORY)
+    await refresh_tenant(request, tenants.of(request.tenant, Lane.BULK), state, outbox, clock, _HISTORY)
     asked = [request for request in outbox.requests if isinstance(request, SyncSchool)]
     if {sync.school for sync in asked} != sources.keys():
         raise RuntimeError(f"{len(asked)} schools were asked for, of {len(sources)}")

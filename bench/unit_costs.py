@@ -19,7 +19,7 @@ from bench.simulated import SimulatedTenant
 from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.adapters.system_clock import SystemClock
 from sync_core.apply import apply_change
-from sync_core.events import Cause, RefreshTenant, SyncSchool
+from sync_core.events import Cause, Lane, RefreshTenant, SyncSchool
 from sync_core.model import MisGroup, RunOutcome, RunRecord
 from sync_core.night import start_night
 from sync_core.ports import StateStore
@@ -147,7 +147,7 @@ class _Ours:
         self._tenant, self._state, self._tables = tenant, state, tables
         self._outbox, self._clock = CollectedOutbox(), SystemClock()
         credential = tenant.credential()
-        self._graph = GraphTenants(lambda _: credential, tenant.graph_url, self._clock).of(tenant.id)
+        self._graph = GraphTenants(lambda _: credential, tenant.graph_url, self._clock).of(tenant.id, Lane.BULK)
 
     async def have_nights_before(self, *schools: BenchSchool) -> None:
         """A week of runs, the last of which heard of all accounts and classes."""

@@ -18,6 +18,7 @@ from bench.simulated import SimulatedTenant
 from local.tenant.throttle import WRITES, WRITES_WINDOW
 from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.errors import Transient
+from sync_core.events import Lane
 
 _RATE = 8.0
 _LATENCY = 0.1
@@ -95,7 +96,7 @@ async def _write_ours(tenant: SimulatedTenant, who: str, hosts: int) -> Kept:
 
         async def add(class_id: str, person: str) -> None:
             with suppress(Transient):  # as a message that waited too long: it would come again
-                await graph.of(tenant.id).add_members(class_id, [person])
+                await graph.of(tenant.id, Lane.BULK).add_members(class_id, [person])
 
         return add
 

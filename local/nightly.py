@@ -17,7 +17,7 @@ from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
 from sync_core.adapters.mis_files import Feed, read_feed
 from sync_core.adapters.tables import TableState
 from sync_core.choices import FeedFolder, SchoolSettings
-from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS
+from sync_core.events import SYNC_REQUESTS, Lane
 from sync_core.matching import mis_value
 from sync_core.model import AccountProperty, RunOutcome, RunRecord
 from sync_core.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
@@ -106,6 +106,11 @@ class Counts:
         """Whether a request has come since `before`, and nothing is left to do."""
         came = self.queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"]
         return came and not any(self.left.values())
+
+
+def grown(before: Counts, after: Counts, counter: str, *queues: str) -> int:
+    """By how much a counter of these queues has grown."""
+    return sum(after.queues[queue][counter] - before.queues[queue][counter] for queue in queues)
 
 
 Progress = Callable[[int, int], None]
@@ -213,8 +218,7 @@ def drain(addresses: Addresses, before: Counts, progress: Progress = lambda sett
     last, changed_at = before, time.monotonic()
     while True:
         now = count(addresses)
-        changes, earlier = now.queues[CLASS_CHANGES], before.queues[CLASS_CHANGES]
-        progress(changes["completed"] - earlier["completed"], changes["sent"] - earlier["sent"])
+        progress(grown(before, now, "completed", *Lane), grown(before, now, "sent", *Lane))
         if now.over_since(before):
             return now
         if now != last:
@@ -241,17 +245,14 @@ def _report(
     spent = {name: after.graph[name] - before.graph[name] for name in GraphReport.__dataclass_fields__}
     names = [event["name"] for event in events]
 
-    def grown(counter: str, *queues: str) -> int:
-        return sum(after.queues[queue][counter] - before.queues[queue][counter] for queue in queues)
-
     return NightReport(
         schools=tuple(_school(school, run, events) for school, run in runs),
         graph=GraphReport(**spent),
         messages=MessageReport(
-            sent=grown("sent", CLASS_CHANGES),
+            sent=grown(before, after, "sent", *Lane),
             applied=names.count("change.applied"),
             already_so=names.count("change.already_so"),
-            dead_lettered=grown("dead_lettered", SYNC_REQUESTS, CLASS_CHANGES),
+            dead_lettered=grown(before, after, "dead_lettered", SYNC_REQUESTS, *Lane),
         ),
         seconds=round(seconds, 1),
         notes=_notes(runs, events),

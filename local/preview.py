@@ -14,6 +14,7 @@ from sync_core.adapters.mis_sources import MisSources
 from sync_core.adapters.system_clock import SystemClock
 from sync_core.adapters.tables import TableState
 from sync_core.admin.holds import preview_school
+from sync_core.events import Lane
 from sync_core.known_school import KnownSchool
 from sync_core.model import Account, AccountProperty
 from sync_core.preview import Preview
@@ -58,7 +59,7 @@ async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: 
     """
     clock = SystemClock()
     async with AzureCliCredential(tenant_id=tenant) as credential:
-        there = GraphTenants(lambda _: credential, graph, clock).of(tenant)
+        there = GraphTenants(lambda _: credential, graph, clock).of(tenant, Lane.BULK)
         schools = schools_of(read_feed(feed_path), feed_path, values, tenant)
         return [await preview_tenant(settings, MisSources({}, clock), there, clock) for settings in schools]
 

@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 
 SYNC_REQUESTS = "sync-requests"
 CLASS_CHANGES = "class-changes"
+URGENT_CHANGES = "urgent-changes"
 
 LISTED_PEOPLE = 1000
 """People of a delta listed in a message at the most: they are for the reader, and a message holds 256 KB."""
 
 
 _LONGEST_SESSION = 128
+
+
+class Lane(StrEnum):
+    """Which queue changes of classes travel on: what a night found, or what somebody waits for."""
+
+    BULK = CLASS_CHANGES
+    URGENT = URGENT_CHANGES
 
 
 class Cause(StrEnum):

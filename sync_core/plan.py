@@ -14,9 +14,13 @@ from sync_core.events import (
     CreateClass,
     DeleteClass,
     GrantOwners,
+    Lane,
     RevokeOwners,
 )
 from sync_core.model import ClassRecord, DesiredClass
+
+URGENT_AT_MOST = 500
+"""Messages of one plan: a school's first sync has some seven hundred, a day's changes of a large one a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,11 @@ class Plan:
     def changes(self, origin: Origin) -> tuple[Change, ...]:
         """The messages of the whole plan, those of a class in order."""
         return tuple(change for diff in self.diffs for change in diff.changes(origin))
+
+
+def lane_of(cause: Cause, messages: int) -> Lane:
+    """Where a plan's messages go: nobody waits for a night, and a plan of thousands would make others wait."""
+    return Lane.URGENT if cause is not Cause.NIGHTLY and messages <= URGENT_AT_MOST else Lane.BULK
 
 
 def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Mapping[str, ClassRecord]) -> Plan:

@@ -12,7 +12,7 @@ from sync_core.announcements import Announcement
 from sync_core.choices import SchoolSettings
 from sync_core.deltas import AccountChanges, Drift, GroupChanges
 from sync_core.errors import SyncError
-from sync_core.events import Change, Request
+from sync_core.events import Change, Lane, Request
 from sync_core.model import (
     Account,
     AccountProperty,
@@ -151,8 +151,10 @@ class Tenant(Protocol):
 class Tenants(Protocol):
     """The tenants that this deployment may write to."""
 
-    def of(self, tenant: str) -> Tenant:
+    def of(self, tenant: str, lane: Lane) -> Tenant:
         """By tenant id, for one piece of work, which waits for the tenant no longer than it may.
+
+        What is urgent does not wait for what is not.
 
         Raises UnknownSetting for a tenant that the app has no identity for.
         """
@@ -343,5 +345,5 @@ class Outbox(Protocol):
     async def schedule_once(self, at: datetime, request: Request) -> None:
         """As `schedule_requests`, but of all requests of one session for one moment the queue holds just one."""
 
-    async def send_changes(self, changes: Sequence[Change]) -> None:
+    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
         """In order: those of one class stay in order. Not atomic over many."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sync_core.events import RefreshTenant, SyncSchool
+from sync_core.events import Lane, RefreshTenant, SyncSchool
 from sync_core.night import evenly
 from sync_core.plan import Origin, drift_changes, find_drift
 from sync_core.ports import Clock, DeltaKind, Outbox, StateStore, Tenant
@@ -40,7 +40,7 @@ async def refresh_tenant(
         if school.enabled:
             left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
             origin = Origin(request.tenant, school.school, request.run, request.cause)
-            await outbox.send_changes(drift_changes(drifts, left_alone, origin))
+            await outbox.send_changes(drift_changes(drifts, left_alone, origin), Lane.BULK)
     await state.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
     if groups.full:
         await state.write_swept(request.tenant, began)

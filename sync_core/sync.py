@@ -22,7 +22,7 @@ from sync_core.model import (
     RunRecord,
     SnapshotFigures,
 )
-from sync_core.plan import Origin, Plan, make_plan
+from sync_core.plan import Origin, Plan, lane_of, make_plan
 from sync_core.ports import Clock, MisSource, Outbox, SchoolReader, StateStore
 from sync_core.rules import RuledSchool, desired_classes, groups_of_people
 
@@ -82,7 +82,8 @@ async def carry_out(planned: SchoolPlan, state: StateStore, outbox: Outbox) -> R
     if planned.run.removals:
         await state.write_run(replace(run, outcome=RunOutcome.ASKED))
     await state.write_desired(school, planned.plan.writes)
-    await outbox.send_changes(planned.plan.changes(planned.origin))
+    changes = planned.plan.changes(planned.origin)
+    await outbox.send_changes(changes, lane_of(planned.origin.cause, len(changes)))
     if planned.figures is None:
         await add_holds(school, planned.open_holds, state)
     else:

@@ -22,7 +22,17 @@ from sync_core.admin.undo import undo_run
 from sync_core.announce import sync_announced
 from sync_core.apply import apply_change
 from sync_core.errors import Outcome
-from sync_core.events import ActOnClass, Change, DecideHold, RefreshTenant, Request, SyncAnnounced, SyncSchool, UndoRun
+from sync_core.events import (
+    ActOnClass,
+    Change,
+    DecideHold,
+    Lane,
+    RefreshTenant,
+    Request,
+    SyncAnnounced,
+    SyncSchool,
+    UndoRun,
+)
 from sync_core.night import start_night
 from sync_core.ports import Announcements, Clock, DeadLetters, MisSource, Outbox, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
@@ -53,7 +63,7 @@ class App:
     async def handle_request(self, request: Request) -> None:
         match request:
             case RefreshTenant():
-                tenant = self.tenants.of(request.tenant)
+                tenant = self.tenants.of(request.tenant, Lane.BULK)
                 history = self.settings.history
                 schools = await refresh_tenant(request, tenant, self.state, self.outbox, self.clock, history)
                 telemetry.tenant_refreshed(request, schools)
@@ -70,8 +80,8 @@ class App:
             case ActOnClass():
                 telemetry.school_synced(await act_on_class(request, self.state, self.outbox, self.clock))
 
-    async def handle_change(self, change: Change) -> Outcome:
-        outcome = await apply_change(change, self.state, self.tenants.of(change.tenant), self.clock)
+    async def handle_change(self, change: Change, lane: Lane) -> Outcome:
+        outcome = await apply_change(change, self.state, self.tenants.of(change.tenant, lane), self.clock)
         telemetry.change_settled(change, outcome)
         return outcome
 

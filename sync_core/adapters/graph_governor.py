@@ -2,7 +2,8 @@
 
 The SDK's handler sleeps inside one call and knows nothing of the others: with a hundred calls under way, a hundred run
 into the same wall. Here every call asks first, in the order in which they came; what Graph says to one call, that it is
-throttled, for how long, or that a limit is near, holds for all.
+throttled, for how long, or that a limit is near, holds for all. Urgent calls have a line of their own, and the share of
+each limit that is reserved for them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import datetime, timedelta
 from sync_core.adapters.graph_quota import Quota
 from sync_core.adapters.patience import Patience, growing_wait, retry_after
 from sync_core.errors import Transient
+from sync_core.events import Lane
 from sync_core.ports import Clock
 
 WAITING_BUDGET = timedelta(seconds=120)
@@ -31,7 +33,8 @@ _WRITES, _WRITES_WINDOW = 3_000, timedelta(seconds=150)
 _CONCERNED = 0.1
 """Whose share of a limit is less than this is not the one who uses it up."""
 
-_CONCURRENT_REQUESTS = 16
+_PLACES = {Lane.BULK: 16, Lane.URGENT: 8}
+"""Requests of each lane that may be under way at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +48,33 @@ class Cost:
 class Governor:
     """Knows what is spent and how long Graph wants to be left alone. `jitter` gives numbers from 0 to 1.
 
-    `places` bounds the requests under way; whoever was admitted takes one.
+    `places` bounds the requests of each lane under way; whoever was admitted takes one.
     """
 
     def __init__(self, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
         self._clock = clock
         self._jitter = jitter
-        self.places = asyncio.Semaphore(_CONCURRENT_REQUESTS)
+        self.places = {lane: asyncio.Semaphore(count) for lane, count in _PLACES.items()}
         self._units = Quota(_UNITS, _UNITS_WINDOW)
         self._writes = Quota(_WRITES, _WRITES_WINDOW)
-        self._reading, self._writing = asyncio.Lock(), asyncio.Lock()
+        self._reading, self._writing = ({lane: asyncio.Lock() for lane in Lane} for _ in range(2))
         self._open_at: datetime | None = None
         self._silent = 0
 
-    async def admit(self, cost: Cost, patience: Patience) -> None:
+    async def admit(self, lane: Lane, cost: Cost, patience: Patience) -> None:
         """Wait until `cost` may be spent, and promise it: `answered` must follow.
 
         Raises Transient past the patience.
         """
         came = self._clock.now()
         patience.need(self._closed_for(came), waited_too_long())
-        async with self._writing if cost.writes else self._reading:
+        async with (self._writing if cost.writes else self._reading)[lane]:
             patience.waited(self._clock.now() - came)
-            while (pause := self._pause(cost, now := self._clock.now())) > timedelta(0):
+            while (pause := self._pause(lane, cost, now := self._clock.now())) > timedelta(0):
                 await patience.sleep(pause, waited_too_long())
-        self._units.promise(cost.units, now)
+        self._units.promise(lane, cost.units, now)
         if cost.writes:
-            self._writes.promise(cost.writes, now)
+            self._writes.promise(lane, cost.writes, now)
 
     def answered(self, cost: Cost, status: int, headers: Mapping[str, str]) -> None:
         """Graph's answer to what was admitted; status 0 where there was none, and the work may have been done."""
@@ -106,10 +109,10 @@ class Governor:
     def _closed_for(self, now: datetime) -> timedelta:
         return max(self._open_at - now, timedelta(0)) if self._open_at else timedelta(0)
 
-    def _pause(self, cost: Cost, now: datetime) -> timedelta:
-        pauses = [self._closed_for(now), self._units.wait(cost.units, now)]
+    def _pause(self, lane: Lane, cost: Cost, now: datetime) -> timedelta:
+        pauses = [self._closed_for(now), self._units.wait(lane, cost.units, now)]
         if cost.writes:
-            pauses.append(self._writes.wait(cost.writes, now))
+            pauses.append(self._writes.wait(lane, cost.writes, now))
         return max(pauses)
 
 

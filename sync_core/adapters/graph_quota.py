@@ -5,14 +5,17 @@ exactly. What others spend shows in two ways: above 80 % of a limit Graph tells 
 x-ms-throttle-limit-percentage, in steps of a tenth), and beyond it Graph refuses. So the account of others is corrected
 with each answer, in their favour where the answer leaves it open.
 
-The first half of what is left may be spent at once: a school's night is over in a minute. The second half is spread
-over the time until the first of it comes back, so that a long run never stands still waiting for a whole window.
+A tenth of the limit is for urgent work alone, which nobody knows of beforehand. Of what is left of the rest, the first
+half may be spent at once: a school's night is over in a minute. The second half is spread over the time until the first
+of it comes back, so that a long run never stands still waiting for a whole window.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timedelta
+
+from sync_core.events import Lane
 
 _ALONE = 0.99
 """The share that one process uses while it sees nobody else; the rest is for clocks that differ."""
@@ -22,6 +25,9 @@ _STEP = 0.05
 
 _BESIDE_OTHERS = 1.0 - _STEP
 """The share that all use together: where Graph's rounding begins to say 1.0."""
+
+_RESERVED = 0.1
+"""The share that is left to urgent work: thirty memberships in each of the ten schools that change theirs by day."""
 
 _YIELDED = 0.02
 """What is left to others of what this process has whenever the limit is reached: who has more yields more."""
@@ -55,20 +61,19 @@ class Quota:
         """The share of the limit that this process spent."""
         return self.own(now) / self._limit
 
-    def wait(self, cost: int, now: datetime) -> timedelta:
+    def wait(self, lane: Lane, cost: int, now: datetime) -> timedelta:
         """How long until `cost` may be spent, if nothing else is until then; zero for at once."""
         own, others = self.own(now), self._others_now(now)
-        usable = self._usable(others)
-        if own + cost > usable and (not others or own >= _NEWCOMER * self._limit):
+        if own + cost > self._usable(lane, others) and (not others or own >= _NEWCOMER * self._limit):
             return self._first_back(now)
-        if self._half_left(now):
+        if lane is Lane.URGENT or self._half_left(now):
             return timedelta(0)
         return max(self._next - now, timedelta(0)) if self._next else timedelta(0)
 
-    def promise(self, cost: int, now: datetime) -> None:
+    def promise(self, lane: Lane, cost: int, now: datetime) -> None:
         """`cost` is about to be spent."""
-        if not self._half_left(now):
-            left = self._usable(self._others_now(now)) - self.own(now)
+        if lane is Lane.BULK and not self._half_left(now):
+            left = self._usable(lane, self._others_now(now)) - self.own(now)
             pace = self._first_back(now) / left if left > 0 else self._window / _TRIES
             self._next = max(self._next or now, now) + pace * cost
         self._under_way += cost
@@ -92,7 +97,7 @@ class Quota:
 
     def _half_left(self, now: datetime) -> bool:
         own, others = self.own(now), self._others_now(now)
-        return own + others < (self._usable(others) + others) / 2
+        return own + others < (self._usable(Lane.BULK, others) + others) / 2
 
     def _see_others(self, spent: float, now: datetime) -> None:
         self._others, self._others_seen = max(spent, 0.0), now
@@ -101,8 +106,9 @@ class Quota:
         """Of what Graph said longer ago than a window, nothing is left."""
         return self._others if self._others_seen and now - self._others_seen < self._window else 0.0
 
-    def _usable(self, others: float) -> float:
-        return _BESIDE_OTHERS * self._limit - others if others else _ALONE * self._limit
+    def _usable(self, lane: Lane, others: float) -> float:
+        usable = _BESIDE_OTHERS * self._limit - others if others else _ALONE * self._limit
+        return usable - _RESERVED * self._limit if lane is Lane.BULK else usable
 
     def _first_back(self, now: datetime) -> timedelta:
         """When the first of what was spent comes back; a moment, where nothing was: what is under way will tell."""

@@ -12,6 +12,7 @@ from sync_core.adapters.graph_governor import WAITING_BUDGET, Governor
 from sync_core.adapters.graph_tenant import GraphTenant
 from sync_core.adapters.graph_wire import GraphWire
 from sync_core.adapters.patience import Patience
+from sync_core.events import Lane
 from sync_core.ports import Clock, Tenant
 
 
@@ -24,9 +25,9 @@ class GraphTenants:
         self._clock = clock
         self._known: dict[str, tuple[GraphRequestAdapter, Governor]] = {}
 
-    def of(self, tenant: str) -> Tenant:
+    def of(self, tenant: str, lane: Lane) -> Tenant:
         if tenant not in self._known:
             adapter = graph_request_adapter(self._credential(tenant), self._base_url)
             self._known[tenant] = (adapter, Governor(self._clock))
         adapter, governor = self._known[tenant]
-        return GraphTenant(GraphWire(adapter, governor, Patience(self._clock, WAITING_BUDGET)))
+        return GraphTenant(GraphWire(adapter, governor, lane, Patience(self._clock, WAITING_BUDGET)))

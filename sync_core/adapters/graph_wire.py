@@ -19,6 +19,7 @@ from msgraph.graph_request_adapter import GraphRequestAdapter
 from sync_core.adapters.graph_governor import Cost, Governor, waited_too_long
 from sync_core.adapters.patience import Patience, retry_after
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, SyncError, Transient
+from sync_core.events import Lane
 
 _READ, _WRITE = Cost(), Cost(writes=1)
 
@@ -57,10 +58,11 @@ class _Answer:
 class GraphWire:
     """Sends to one tenant, for one piece of work: every call in its turn, and all of them within its patience."""
 
-    def __init__(self, adapter: GraphRequestAdapter, governor: Governor, patience: Patience) -> None:
+    def __init__(self, adapter: GraphRequestAdapter, governor: Governor, lane: Lane, patience: Patience) -> None:
         """`adapter` and `governor` are the tenant's, shared by all that is sent there."""
         self._adapter = adapter
         self._governor = governor
+        self._lane = lane
         self._patience = patience
 
     def relative(self, link: str) -> str:
@@ -121,7 +123,7 @@ class GraphWire:
     ) -> Any:
         failures = 0
         while True:
-            await self._governor.admit(cost, self._patience)
+            await self._governor.admit(self._lane, cost, self._patience)
             answer = _Answer()
             try:
                 answer = await self._ask(method, path, body)
@@ -146,7 +148,7 @@ class GraphWire:
         """The answer to each, by its place; to all the same where the whole of it was not answered."""
         requests = [{"id": str(place), "method": "DELETE", "url": path} for place, path in deletions.items()]
         whole = Cost(units=len(requests), writes=len(requests))
-        await self._governor.admit(whole, self._patience)
+        await self._governor.admit(self._lane, whole, self._patience)
         answers = dict.fromkeys(deletions, _Answer())
         try:
             envelope = await self._ask(Method.POST, "/$batch", {"requests": requests})
@@ -167,7 +169,7 @@ class GraphWire:
             request.content = json.dumps(body).encode()
             request.headers.add("Content-Type", "application/json")
         request.add_request_options([ResponseHandlerOption(NativeResponseHandler())])
-        async with self._governor.places:
+        async with self._governor.places[self._lane]:
             try:
                 response = await self._adapter.send_primitive_async(request, "bytes", {})
             except httpx.HTTPError:

@@ -13,7 +13,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
 
 from sync_core.errors import Transient
-from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, Change, Request, encode
+from sync_core.events import SYNC_REQUESTS, Change, Lane, Request, encode
 from sync_core.ports import Clock
 
 # A namespace of the Standard tier takes a thousand operations a second from all senders and receivers together
@@ -29,7 +29,7 @@ class ServiceBusOutbox:
         self._client = client
         self._clock = clock
         self._senders: dict[str, ServiceBusSender] = {}
-        self._locks = {SYNC_REQUESTS: asyncio.Lock(), CLASS_CHANGES: asyncio.Lock()}
+        self._locks = {queue: asyncio.Lock() for queue in (SYNC_REQUESTS, *Lane)}
 
     async def send_requests(self, requests: Sequence[Request]) -> None:
         await self._send(SYNC_REQUESTS, [(None, request) for request in requests])
@@ -42,8 +42,8 @@ class ServiceBusOutbox:
         session = sha256(request.session.encode()).hexdigest()[:32]
         await self._post(SYNC_REQUESTS, [_letter(request, f"{request.kind}.{session}.{at:%Y%m%dT%H%M%S}", at)])
 
-    async def send_changes(self, changes: Sequence[Change]) -> None:
-        await self._send(CLASS_CHANGES, [(None, change) for change in changes])
+    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
+        await self._send(lane, [(None, change) for change in changes])
 
     async def _send(self, queue: str, messages: Sequence[tuple[datetime | None, Request | Change]]) -> None:
         # New for each call: the client's own retries are recognised as duplicates, a legitimate second try is not.

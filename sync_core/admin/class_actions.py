@@ -13,7 +13,7 @@ from sync_core.admin.asking import Asker, ask, existing_class, existing_school, 
 from sync_core.admin.school_groups import read_groups
 from sync_core.deltas import Drift
 from sync_core.errors import Conflict, NotFound
-from sync_core.events import Action, ActOnClass, Cause, Change, DeleteClass, RestoreClass, SyncSchool
+from sync_core.events import Action, ActOnClass, Cause, Change, DeleteClass, Lane, RestoreClass, SyncSchool
 from sync_core.model import ClassRecord, ClassRequest, RunOutcome, RunRecord
 from sync_core.ports import Clock, MisSource, Outbox, StateStore
 
@@ -110,7 +110,7 @@ async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, c
         await state.write_desired(request.school, [replace(record.desired, deleted=deleting)])
         where = (settings.tenant, request.school, request.key, request.run, request.cause)
         change: Change = DeleteClass(*where) if deleting else RestoreClass(*where)
-        await outbox.send_changes([change])
+        await outbox.send_changes([change], Lane.URGENT)
         run = replace(run, outcome=RunOutcome.PLANNED, changed=(request.key,))
     await state.write_run(run)
     return run

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from sync_core.errors import Malformed, NotFound
 from sync_core.events import (
-    CLASS_CHANGES,
     SYNC_REQUESTS,
     ActOnClass,
     Change,
+    Lane,
     RefreshTenant,
     Request,
     decode_change,
@@ -47,7 +47,7 @@ async def list_given_up(mine: Mine, letters: DeadLetters, state: StateStore) -> 
     found = await letters.listed()
     faults = {
         (queue, fault.message_id): fault
-        for queue in (CLASS_CHANGES, SYNC_REQUESTS)
+        for queue in (*Lane, SYNC_REQUESTS)
         for fault in await state.message_faults(queue)
     }
     listed = (_given_up(letter, faults.get((letter.queue, letter.message_id))) for letter in found)
@@ -79,7 +79,7 @@ def _given_up(letter: DeadLetter, fault: MessageFault | None) -> GivenUp:
     message: Request | Change | None = None
     what, remedy = letter.reason or "the queue gave no reason", _REMEDY
     try:
-        message = decode_change(letter.body) if letter.queue == CLASS_CHANGES else decode_request(letter.body)
+        message = decode_change(letter.body) if letter.queue in set(Lane) else decode_request(letter.body)
     except Malformed as torn:
         what, remedy = torn.what, torn.remedy
     return GivenUp(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sync_core.admin.asking import existing_class, existing_school
 from sync_core.errors import NotFound, NotThere
+from sync_core.events import Lane
 from sync_core.explanation import Explanation, People, explain, find_subject
 from sync_core.matching import accounts_by_upn
 from sync_core.model import ClassRecord
@@ -27,7 +28,7 @@ async def explain_person(
             "neither the MIS nor Microsoft 365 has this person, and nobody like that was ever in the class",
             "ask by Entra id, MIS person id or user principal name",
         )
-    there = await _people(record, tenants.of(settings.tenant))
+    there = await _people(record, tenants.of(settings.tenant, Lane.URGENT))
     return explain(subject, record, history, there, planned, clock.now())
 
 

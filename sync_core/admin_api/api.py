@@ -59,7 +59,7 @@ from sync_core.errors import (
     SyncError,
     UnknownSetting,
 )
-from sync_core.events import Action, Decision
+from sync_core.events import Action, Decision, Lane
 from sync_core.explanation import Explanation
 from sync_core.model import Hold, SnapshotFigures
 from sync_core.preview import Preview
@@ -142,7 +142,7 @@ def build_api(app: App) -> FastAPI:
         wanted = settings_of(body, school=school, tenant=body.tenant, source=location_of(body.source))
         if not who.everywhere(everywhere):
             _need_same_place(before, wanted)
-        app.tenants.of(wanted.tenant)
+        app.tenants.of(wanted.tenant, Lane.URGENT)
         await save_school(wanted, app.state)
         telemetry.admin_asked(who.id, school, "save settings", "", "")
         return school_body(wanted)

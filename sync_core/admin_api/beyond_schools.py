@@ -17,7 +17,7 @@ from sync_core.wiring import App
 PREFIX = "/api/admin"
 
 _Tenant = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
-_Queue = Annotated[Literal["sync-requests", "class-changes"], PathParameter()]
+_Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], PathParameter()]
 _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
 

@@ -18,6 +18,7 @@ from sync_core.adapters.graph_tenant import GraphTenant
 from sync_core.adapters.graph_wire import GraphWire
 from sync_core.adapters.patience import Patience
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Transient
+from sync_core.events import Lane
 from sync_core.model import AccountProperty, ClassName
 from sync_core.ports import NewClass, Removals
 from tests.fakes.fixed_clock import FixedClock
@@ -71,7 +72,7 @@ async def subject() -> AsyncIterator[Subject]:
     adapter = graph_request_adapter(HeldToken("token"), f"http://127.0.0.1:{runner.addresses[0][1]}/v1.0")
     governor = Governor(clock, jitter=lambda: 1.0)
     minute = timedelta(minutes=1)
-    yield Subject(server, clock, lambda: GraphTenant(GraphWire(adapter, governor, Patience(clock, minute))))
+    yield Subject(server, clock, lambda: GraphTenant(GraphWire(adapter, governor, Lane.BULK, Patience(clock, minute))))
     await runner.cleanup()
 
 

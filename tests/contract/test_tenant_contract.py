@@ -12,6 +12,7 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
+from sync_core.events import Lane
 from sync_core.model import AccountProperty, ClassName
 from sync_core.ports import FoundGroup, NewClass, Removals, Tenant
 from tests.builders import TENANT
@@ -42,7 +43,7 @@ async def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "local")
     async with ManagedIdentityCredential() as credential:
-        yield _simulated(url, GraphTenants(lambda _: credential, f"{url}/v1.0", FixedClock()).of(TENANT))
+        yield _simulated(url, GraphTenants(lambda _: credential, f"{url}/v1.0", FixedClock()).of(TENANT, Lane.BULK))
 
 
 def _memory() -> Subject:

@@ -14,7 +14,7 @@ from bench.simulated import SimulatedTenant
 from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.apply import apply_change
 from sync_core.errors import Applied, Outcome, Refused
-from sync_core.events import Cause, Change, ChangeMembers, RefreshTenant, SyncSchool, encode
+from sync_core.events import Cause, Change, ChangeMembers, Lane, RefreshTenant, SyncSchool, encode
 from sync_core.model import ClassRecord, DesiredClass
 from sync_core.plan import Origin, make_plan
 from sync_core.ports import Tenant
@@ -54,7 +54,7 @@ class Scene:
     @property
     def graph(self) -> Tenant:
         credential = self.simulated.credential()
-        return GraphTenants(lambda _: credential, self.simulated.graph_url, self.clock).of(self.simulated.id)
+        return GraphTenants(lambda _: credential, self.simulated.graph_url, self.clock).of(self.simulated.id, Lane.BULK)
 
     async def apply(self, changes: Sequence[Change]) -> list[Outcome]:
         return [await apply_change(change, self.state, self.graph, self.clock) for change in changes]

@@ -1,11 +1,11 @@
-"""The queues in memory: what was sent, in order, by queue and session."""
+"""The queues in memory: what was sent, in order, and of changes on which lane."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sync_core.events import Change, Request
+from sync_core.events import Change, Lane, Request
 from tests.fakes.steps import Step, no_step
 
 
@@ -16,6 +16,7 @@ class MemoryOutbox:
         self._step = step
         self.requests: list[tuple[Request, datetime | None]] = []
         self.changes: list[Change] = []
+        self.lanes: list[Lane] = []
 
     async def send_requests(self, requests: Sequence[Request]) -> None:
         await self._send([(None, request) for request in requests])
@@ -33,8 +34,9 @@ class MemoryOutbox:
             self.requests.append((request, at))
         await self._step("send_requests answered")
 
-    async def send_changes(self, changes: Sequence[Change]) -> None:
+    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
         for change in changes:
             await self._step("send_changes")
             self.changes.append(change)
+            self.lanes.append(lane)
         await self._step("send_changes answered")

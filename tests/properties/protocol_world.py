@@ -29,6 +29,7 @@ from sync_core.apply import apply_change
 from sync_core.choices import SchoolSettings
 from sync_core.errors import Conflict, NotFound, SyncError, Transient
 from sync_core.events import (
+    SYNC_REQUESTS,
     Action,
     ActOnClass,
     Cause,
@@ -84,7 +85,7 @@ class Message:
 
 @dataclass(eq=False, slots=True)
 class Task:
-    """A worker with a message in hand. It holds the session's lock unless it has become a zombie."""
+    """A worker with a message in hand. It holds the lock of its queue's session unless it has become a zombie."""
 
     session: str
     message: Message
@@ -171,7 +172,7 @@ class World:
 
     def start_night(self, *, sweep: bool = False) -> None:
         self.nights += 1
-        self._enqueue(RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY, sweep=sweep))
+        self._enqueue(SYNC_REQUESTS, RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY, sweep=sweep))
 
     def lose_untold(self, class_id: str, person: str) -> None:
         """A member is gone, and Graph's delta will never tell: only a sweep finds out."""
@@ -273,7 +274,7 @@ class World:
     # --- within
 
     async def _handle(self, session: str, body: bytes) -> object:
-        if session in (TENANT, SCHOOL.id):
+        if session.startswith(SYNC_REQUESTS):
             request = decode_request(body)
             if isinstance(request, RefreshTenant):
                 return await refresh_tenant(
@@ -311,14 +312,15 @@ class World:
 
     def _collect(self) -> None:
         for request, _ in self.outbox.requests:
-            self._enqueue(request)
-        for change in self.outbox.changes:
-            self._enqueue(change)
-        self.outbox.requests.clear()
-        self.outbox.changes.clear()
+            self._enqueue(SYNC_REQUESTS, request)
+        for change, lane in zip(self.outbox.changes, self.outbox.lanes, strict=True):
+            self._enqueue(lane, change)
+        for sent in (self.outbox.requests, self.outbox.changes, self.outbox.lanes):
+            sent.clear()
 
-    def _enqueue(self, message: Request | Change) -> None:
-        self.sessions.setdefault(message.session, []).append(Message(encode(message)))
+    def _enqueue(self, queue: str, message: Request | Change) -> None:
+        """A session is of one queue: a night and an admin may have two workers at one class."""
+        self.sessions.setdefault(f"{queue} {message.session}", []).append(Message(encode(message)))
 
 
 def run_through(work: Coroutine[Any, Any, _T]) -> _T:

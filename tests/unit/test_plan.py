@@ -7,9 +7,18 @@ from dataclasses import replace
 import pytest
 
 from sync_core.deltas import Drift, GroupChange, GroupChanges
-from sync_core.events import LISTED_PEOPLE, Cause, ChangeMembers, CreateClass, DeleteClass, GrantOwners, RevokeOwners
+from sync_core.events import (
+    LISTED_PEOPLE,
+    Cause,
+    ChangeMembers,
+    CreateClass,
+    DeleteClass,
+    GrantOwners,
+    Lane,
+    RevokeOwners,
+)
 from sync_core.model import ClassRecord
-from sync_core.plan import Origin, drift_changes, find_drift, make_plan
+from sync_core.plan import Origin, drift_changes, find_drift, lane_of, make_plan
 from tests.builders import desired, entra_id, entra_ids, synced
 
 ORIGIN = Origin("T", "S1", "run1", Cause.NIGHTLY)
@@ -208,3 +217,18 @@ def test_a_gone_class_is_made_again_when_somebody_asked_for_it() -> None:
     plan = make_plan([again], [], {"K1": replace(synced(K1), gone=True)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["create-class", "grant-owners", "change-members"]
     assert plan.created == ("K1",)
+
+
+@pytest.mark.parametrize(
+    ("cause", "messages", "lane"),
+    [
+        (Cause.NIGHTLY, 1, Lane.BULK),
+        (Cause.WEBHOOK, 1, Lane.URGENT),
+        (Cause.ADMIN, 500, Lane.URGENT),
+        (Cause.ADMIN, 501, Lane.BULK),
+    ],
+)
+def test_what_somebody_waits_for_is_urgent_unless_others_would_wait_for_it(
+    cause: Cause, messages: int, lane: Lane
+) -> None:
+    assert lane_of(cause, messages) is lane
