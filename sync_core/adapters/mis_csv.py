@@ -1,38 +1,44 @@
-"""Strict CSV: a file of a feed is read whole, with only the columns asked for, or refused with line and column."""
+"""Strict CSV: a file is read row by row, with only the columns asked for, or refused with line and column."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date, datetime
+from typing import IO
 
 from sync_core.errors import SnapshotRejected
 
 _REMEDY = "correct the export and hand it in again; nothing was changed"
+_AS_UTF_8 = "export the feed as UTF-8; nothing was changed"
 _SHOWN_FAULTS = 10
-_NEVER = datetime(1980, 1, 1, tzinfo=UTC)
-_LARGEST_FEED = 2_000_000_000
+_LONGEST_LINE = 1_000_000
+"""Characters: of what has no line ends no more is held at once."""
+_CHUNK = 1_000_000
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Faults:
     """Everything wrong with a feed, for an admin to hear at once; never a cell that could be a name or address."""
 
     def __init__(self) -> None:
-        self._found: list[str] = []
+        self._shown: list[str] = []
+        self._count = 0
 
     def add(self, row: Row, column: str, what: str) -> None:
-        self._found.append(f'{row.where}, column "{column}": {what}')
+        self._count += 1
+        if self._count <= _SHOWN_FAULTS:
+            self._shown.append(f'{row.where}, column "{column}": {what}')
 
     def raise_any(self) -> None:
         """Raises SnapshotRejected with the first faults and their number."""
-        if self._found:
-            more = len(self._found) - _SHOWN_FAULTS
-            shown = "; ".join(self._found[:_SHOWN_FAULTS]) + (f"; and {more} more" if more > 0 else "")
-            raise SnapshotRejected(shown, _REMEDY)
+        if self._count:
+            more = self._count - _SHOWN_FAULTS
+            raise SnapshotRejected("; ".join(self._shown) + (f"; and {more} more" if more > 0 else ""), _REMEDY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,65 +53,90 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedFiles:
-    """The CSV files of a feed by name in lower case, each with its name as it is and its bytes.
+class CsvFile:
+    """A file by its name. `opened` gives its bytes from the beginning, each time anew."""
 
-    `taken_at` is when the newest of them was written.
-    """
+    name: str
+    opened: Callable[[], AbstractContextManager[IO[bytes]]]
 
-    files: Mapping[str, tuple[str, bytes]]
-    taken_at: datetime
+    def header(self) -> list[str]:
+        """The column names; empty if there are none to read."""
+        with self.opened() as raw:
+            return next(csv.reader(io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="")), [])
 
-    @property
-    def names(self) -> str:
-        return ", ".join(sorted(name for name, _ in self.files.values())) or "none"
+    def rows(self, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
+        """A column of `optional` that is not there reads as empty. Raises SnapshotRejected, at the place at fault."""
+        with self.opened() as raw:
+            records = self._records(raw)
+            first = next(records, None)
+            if first is None:
+                raise rejected(f"{self.name} is empty, without even a header")
+            header = [cell.strip() for cell in first[1]]
+            places = _places(self.name, header, tuple(columns), tuple(optional))
+            for line, record in records:
+                if len(record) != len(header):
+                    raise rejected(f"{self.name} line {line}: {len(record)} columns instead of {len(header)}")
+                cells = {column: record[place].strip() if place is not None else "" for column, place in places.items()}
+                yield Row(f"{self.name} line {line}", cells)
 
-    def has(self, *names: str) -> bool:
-        return all(name.lower() in self.files for name in names)
+    def _records(self, raw: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
+        """Each record with the line it starts on; blank lines are passed over."""
+        reader = csv.reader(self._lines(raw), strict=True)
+        line = 1
+        try:
+            for record in reader:
+                if record:
+                    yield line, record
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise rejected(f"{self.name} line {line}: torn or badly quoted ({error})") from None
 
-    def header(self, name: str) -> list[str]:
-        """The column names of a file that is there; empty if it cannot be read."""
-        text = self.files[name.lower()][1].split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
-        return next(csv.reader([text]), [])
+    def _lines(self, raw: IO[bytes]) -> Iterator[str]:
+        text = io.TextIOWrapper(raw, "utf-8-sig", newline="")
+        number = 0
+        try:
+            while line := text.readline(_LONGEST_LINE):
+                number += 1
+                if "\0" in line:
+                    # Every other byte of UTF-16 is NUL, where the text is English.
+                    utf_16 = number == 1 and 2 * line.count("\0") >= len(line) - 1
+                    raise self._utf_16() if utf_16 else rejected(f"{self.name} line {number}: holds a NUL character")
+                if len(line) == _LONGEST_LINE:
+                    raise rejected(f"{self.name} line {number}: is longer than {_LONGEST_LINE} characters")
+                yield line
+        except UnicodeDecodeError:
+            raise self._not_utf_8() from None
 
-    def read(self, name: str, columns: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
-        """The rows of file `name`; a column of `optional` that is not there reads as empty. Raises SnapshotRejected."""
-        if name.lower() not in self.files:
-            raise rejected(f"{name} is missing (files found: {self.names})")
-        shown, raw = self.files[name.lower()]
-        reader = _records(shown, _decode(shown, raw))
-        first = next(reader, None)
-        if first is None:
-            raise rejected(f"{shown} is empty, without even a header")
-        header = [cell.strip() for cell in first[1]]
-        places = _places(shown, header, columns, optional)
-        rows: list[Row] = []
-        for line, record in reader:
-            if len(record) != len(header):
-                raise rejected(f"{shown} line {line}: {len(record)} columns instead of {len(header)}")
-            cells = {column: record[place].strip() if place is not None else "" for column, place in places.items()}
-            rows.append(Row(f"{shown} line {line}", cells))
-        return rows
+    def _utf_16(self) -> SnapshotRejected:
+        return SnapshotRejected(f"{self.name}: is UTF-16", _AS_UTF_8)
 
+    def _not_utf_8(self) -> SnapshotRejected:
+        """Read twice more, for the line and the byte."""
+        wrong = self._first_wrong_byte()
+        line, begins, at = 1, 0, 0
+        with self.opened() as raw:
+            if raw.read(2) in _UTF_16:
+                return self._utf_16()
+        with self.opened() as raw:
+            while chunk := raw.read(min(_CHUNK, wrong - at)):
+                line += chunk.count(b"\n")
+                begins = at + chunk.rfind(b"\n") + 1 if b"\n" in chunk else begins
+                at += len(chunk)
+        return SnapshotRejected(f"{self.name} line {line}, byte {wrong - begins + 1}: not UTF-8", _AS_UTF_8)
 
-def open_feed(path: Path) -> FeedFiles:
-    """The CSV files in a folder or a zip file (at its top or in one folder in it). Raises SnapshotRejected."""
-    if path.is_dir():
-        listed = [file for file in sorted(path.iterdir()) if _is_csv(file.name)]
-        found = [(file.name, file.read_bytes()) for file in listed]
-        moments = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in listed]
-    elif path.is_file():
-        found, moments = _unzip(path)
-    else:
-        raise SnapshotRejected(
-            f"there is no feed at {path}", "correct the path of the school's source, or have the MIS export there"
-        )
-    files: dict[str, tuple[str, bytes]] = {}
-    for name, content in found:
-        if name.lower() in files:
-            raise rejected(f"{name} is there twice, with different capitals or folders")
-        files[name.lower()] = (name, content)
-    return FeedFiles(files, max(moments, default=_NEVER))
+    def _first_wrong_byte(self) -> int:
+        """How many bytes are before it."""
+        decoder, at, last = codecs.getincrementaldecoder("utf-8")(), 0, False
+        with self.opened() as raw:
+            while not last:
+                chunk = raw.read(_CHUNK)
+                last, held = not chunk, len(decoder.getstate()[0])
+                try:
+                    decoder.decode(chunk, final=last)
+                except UnicodeDecodeError as error:
+                    return at - held + error.start
+                at += len(chunk)
+        return at
 
 
 def rejected(what: str) -> SnapshotRejected:
@@ -113,7 +144,7 @@ def rejected(what: str) -> SnapshotRejected:
     return SnapshotRejected(what, _REMEDY)
 
 
-def by_id(rows: Sequence[Row], column: str, faults: Faults) -> dict[str, Row]:
+def by_id(rows: Iterable[Row], column: str, faults: Faults) -> dict[str, Row]:
     """The rows by their id; an empty or a repeated id is a fault."""
     found: dict[str, Row] = {}
     for row in rows:
@@ -127,65 +158,26 @@ def by_id(rows: Sequence[Row], column: str, faults: Faults) -> dict[str, Row]:
     return found
 
 
+def find_circles(rows: Mapping[str, Row], column: str, faults: Faults) -> None:
+    """Whoever is his own ancestor by `column`, which names a parent, is a fault; one of each circle is named."""
+    known: set[str] = set()
+    for id_ in rows:
+        path: dict[str, None] = {}
+        at = id_
+        while at in rows and at not in known and at not in path:
+            path[at] = None
+            at = rows[at][column]
+        if at in path:
+            faults.add(rows[at], column, f"{at} is above itself, by way of {len(path) - list(path).index(at)} rows")
+        known |= path.keys()
+
+
 def read_date(row: Row, column: str, pattern: str, faults: Faults) -> date | None:
     try:
         return datetime.strptime(row[column], pattern).date()
     except ValueError:
         faults.add(row, column, "is not a date" if row[column] else "is empty")
         return None
-
-
-def _is_csv(name: str) -> bool:
-    return name.lower().endswith(".csv") and not name.startswith(".")
-
-
-def _unzip(path: Path) -> tuple[list[tuple[str, bytes]], list[datetime]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [
-                member
-                for member in archive.infolist()
-                if _is_csv(Path(member.filename).name) and not member.filename.startswith("__MACOSX/")
-            ]
-            if sum(member.file_size for member in members) > _LARGEST_FEED:
-                raise rejected(f"{path.name} unpacks to more than {_LARGEST_FEED} bytes")
-            if len({Path(member.filename).parent for member in members}) > 1:
-                raise rejected(f"{path.name} has CSV files in more than one folder")
-            found = [(Path(member.filename).name, archive.read(member)) for member in members]
-            # A zip file keeps local time without its zone; the same machine writes the next one.
-            return found, [datetime(*member.date_time, tzinfo=UTC) for member in members]
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise rejected(f"{path.name} is no whole zip file ({type(error).__name__})") from None
-    except RuntimeError:
-        raise SnapshotRejected(f"{path.name} is encrypted", "hand the feed in without a password") from None
-
-
-def _decode(name: str, raw: bytes) -> str:
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start]
-        line = before.count(b"\n") + 1
-        place = error.start - (before.rfind(b"\n") + 1) + 1
-        raise SnapshotRejected(
-            f"{name} line {line}, byte {place}: not UTF-8", "export the feed as UTF-8; nothing was changed"
-        ) from None
-    if "\0" in text:
-        raise rejected(f"{name} line {text[: text.index(chr(0))].count(chr(10)) + 1}: holds a NUL character")
-    return text
-
-
-def _records(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line it starts on; blank lines are passed over."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        for record in reader:
-            if record:
-                yield line, record
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise rejected(f"{name} line {line}: torn or badly quoted ({error})") from None
 
 
 def _places(name: str, header: Sequence[str], columns: Sequence[str], optional: Sequence[str]) -> dict[str, int | None]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sync_core.adapters.mis_csv import FeedFiles, open_feed
+from sync_core.adapters.mis_feed_files import FeedFiles, open_feed
 from sync_core.adapters.mis_oneroster import read_oneroster
 from sync_core.adapters.mis_sds_v1 import read_sds_v1
 from sync_core.adapters.mis_sds_v2 import read_sds_v2

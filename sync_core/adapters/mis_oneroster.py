@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sync_core.adapters.mis_csv import Faults, FeedFiles, Row, by_id, read_date
+from sync_core.adapters.mis_csv import Faults, Row, by_id, find_circles, read_date
+from sync_core.adapters.mis_feed_files import FeedFiles
 from sync_core.adapters.mis_roster import RosterClass, YearGroups, snapshots
 from sync_core.errors import SnapshotRejected
 from sync_core.model import GroupType, Person, School, Snapshot
@@ -25,8 +26,11 @@ class Tables(Protocol):
     def taken_at(self) -> datetime:
         """When the MIS told all this."""
 
-    def read(self, name: str, columns: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
-        """The rows with these columns; one of `optional` that is not there reads as empty. Raises SnapshotRejected."""
+    def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterable[Row]:
+        """The rows with these columns, to be gone through once; one of `optional` that is not there reads as empty.
+
+        Raises SnapshotRejected, also while they are gone through.
+        """
 
 
 def read_oneroster(files: FeedFiles) -> dict[str, Snapshot]:
@@ -44,11 +48,11 @@ class _RolesApart:
     def taken_at(self) -> datetime:
         return self.files.taken_at
 
-    def read(self, name: str, columns: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
+    def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterable[Row]:
         if name != "users.csv":
             return self.files.read(name, columns, optional)
         own = [column for column in columns if column not in ("orgSourcedIds", "role")]
-        users = self.files.read(name, own, optional)
+        users = list(self.files.read(name, own, optional))
         roles = self._roles({user["sourcedId"] for user in users})
         return [Row(user.where, {**user.cells, **_as_in_1_1(roles.get(user["sourcedId"], []))}) for user in users]
 
@@ -81,7 +85,9 @@ def read_roster(files: Tables) -> dict[str, Snapshot]:
     The dates of enrolments are not looked at: the MIS exports who is in a class now. Raises SnapshotRejected.
     """
     faults = Faults()
-    orgs = by_id(files.read("orgs.csv", ["sourcedId", "status", "name", "type", "identifier"]), "sourcedId", faults)
+    columns = ["sourcedId", "status", "name", "type", "identifier"]
+    orgs = by_id(files.read("orgs.csv", columns, optional=["parentSourcedId"]), "sourcedId", faults)
+    find_circles(orgs, "parentSourcedId", faults)
     schools = {
         id_: School(id_, row["name"], row["identifier"])
         for id_, row in orgs.items()
@@ -148,6 +154,7 @@ class _Sessions:
         self._rows = {id_: row for id_, row in rows.items() if _active(row, faults)}
         self._starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in self._rows.items()}
         self._ends = {id_: read_date(row, "endDate", _DATE, faults) for id_, row in self._rows.items()}
+        find_circles(self._rows, "parentSourcedId", faults)
         for row in self._rows.values():
             if row["parentSourcedId"] and row["parentSourcedId"] not in self._rows:
                 faults.add(row, "parentSourcedId", f"session {row['parentSourcedId']} is not in the file")
@@ -238,6 +245,8 @@ def _enrol(
         return
     if class_id not in classes[1] or user_id not in users[1]:
         return
+    # The id that is held already: a set of millions of enrolments holds each person's once.
+    user_id = users[1][user_id].id
     primary = row["primary"].lower()
     if primary not in ("", "true", "false"):
         faults.add(row, "primary", "is neither true nor false")

@@ -45,10 +45,11 @@ class _Tables:
     rows: Mapping[str, Sequence[Mapping[str, str]]]
     taken_at: datetime
 
-    def read(self, name: str, columns: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
+    def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> list[Row]:
+        wanted = (*columns, *optional)
         table = name.removesuffix(".csv")
         return [
-            Row(f"{table}, number {number}", {column: cells.get(column, "") for column in (*columns, *optional)})
+            Row(f"{table}, number {number}", {column: cells.get(column, "") for column in wanted})
             for number, cells in enumerate(self.rows[table], start=1)
         ]
 

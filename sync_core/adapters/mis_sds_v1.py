@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sync_core.adapters.mis_csv import Faults, FeedFiles, Row, by_id, read_date
+from sync_core.adapters.mis_csv import Faults, Row, by_id, read_date
+from sync_core.adapters.mis_feed_files import FeedFiles
 from sync_core.adapters.mis_roster import RosterClass, YearGroups, snapshots
 from sync_core.model import GroupType, Person, School, Snapshot
 
@@ -38,6 +39,7 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
         elif _active(row) and row["Grade"]:
             years.add(school, row["Grade"], f"student:{row['ID']}")
 
+    ids = {id_: id_ for id_ in (*students, *teachers)}
     for name, kind, rows in (
         ("StudentEnrollment.csv", "student", students),
         ("TeacherRoster.csv", "teacher", teachers),
@@ -50,7 +52,7 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
                 faults.add(row, "ID", f"{kind} {row['ID']} is not in {kind.title()}.csv")
             elif _active(person) and (section := sections.get(row["Section ID"])):
                 enrolled = section.students if kind == "student" else section.teachers
-                enrolled[f"{kind}:{row['ID']}"] = None
+                enrolled[ids[f"{kind}:{row['ID']}"]] = None
     faults.raise_any()
     people = {id_: Person(id_, row["Username"], row["Secondary Email"]) for id_, row in (students | teachers).items()}
     return snapshots(schools.values(), sections.values(), years, people, None, files.taken_at)

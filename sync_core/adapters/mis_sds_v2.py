@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sync_core.adapters.mis_csv import Faults, FeedFiles, Row, by_id, read_date
+from sync_core.adapters.mis_csv import Faults, Row, by_id, find_circles, read_date
+from sync_core.adapters.mis_feed_files import FeedFiles
 from sync_core.adapters.mis_roster import RosterClass, YearGroups, snapshots
 from sync_core.model import GroupType, Person, School, Snapshot
 
@@ -15,7 +16,8 @@ _STUDENT = "student"
 def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
     """The schools of the feed: every org that a class or a student's role refers to. Raises SnapshotRejected."""
     faults = Faults()
-    orgs = by_id(files.read("orgs.csv", ["sourcedId", "name", "type"]), "sourcedId", faults)
+    orgs = by_id(files.read("orgs.csv", ["sourcedId", "name", "type"], ["parentSourcedId"]), "sourcedId", faults)
+    find_circles(orgs, "parentSourcedId", faults)
     years_of_sessions = _academic_years(files, faults)
     user_rows = by_id(files.read("users.csv", ["sourcedId", "username"], optional=["email"]), "sourcedId", faults)
     people = {id_: Person(id_, row["username"], row["email"]) for id_, row in user_rows.items()}
@@ -43,9 +45,9 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
         elif not row["role"]:
             faults.add(row, "role", "is empty")
         elif row["role"].lower() == _STUDENT:
-            classes[row["classSourcedId"]].students[row["userSourcedId"]] = None
+            classes[row["classSourcedId"]].students[people[row["userSourcedId"]].id] = None
         else:
-            classes[row["classSourcedId"]].teachers[row["userSourcedId"]] = None
+            classes[row["classSourcedId"]].teachers[people[row["userSourcedId"]].id] = None
     faults.raise_any()
     schools = [School(id_, row["name"], id_) for id_, row in orgs.items()]
     return snapshots(

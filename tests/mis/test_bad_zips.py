@@ -1,0 +1,129 @@
+"""Zip files may be anybody's: what is torn, would lead out of itself, or swells, is refused; nothing is unpacked."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sync_core.adapters.mis_files import read_feed
+from sync_core.errors import SnapshotRejected
+from tests.mis import feeds
+
+Spoil = Callable[[zipfile.ZipFile], None]
+
+
+def link(archive: zipfile.ZipFile) -> None:
+    member = zipfile.ZipInfo("Student2.csv")
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    archive.writestr(member, "/etc/passwd")
+
+
+def named(name: str) -> Spoil:
+    return lambda archive: archive.writestr(name, "x\n")
+
+
+def swollen(archive: zipfile.ZipFile) -> None:
+    with archive.open("More.csv", "w") as member:
+        for _ in range(101):
+            member.write(b"\0" * 1_000_000)
+
+
+def crowded(archive: zipfile.ZipFile) -> None:
+    for number in range(1_001):
+        archive.writestr(f"photo{number}.png", "")
+
+
+TABLE: list[tuple[str, Spoil, str]] = [
+    ("a path upwards", named("../School.csv"), "names a place outside of it"),
+    ("a path upwards within", named("a/../../b.csv"), "names a place outside of it"),
+    ("an absolute path", named("/etc/cron.d/x.csv"), "names a place outside of it"),
+    ("a drive", named("C:/x.csv"), "names a place outside of it"),
+    ("backslashes", named("..\\\\x.csv"), "names a place outside of it"),
+    ("not even a CSV file", named("../../root/.ssh/authorized_keys"), "names a place outside of it"),
+    ("a link", link, "has a link in it"),
+    ("a bomb", swollen, "unpacks to more than 100 times its size"),
+    ("a thousand files", crowded, "has more than 1000 files in it"),
+    ("a file in two folders", named("more/Extra.csv"), "more than one folder"),
+    ("a file twice", named("school.CSV"), "is there twice"),
+]
+
+
+@pytest.mark.parametrize(("what", "spoil", "words"), TABLE)
+def test_a_suspicious_archive_is_refused(what: str, spoil: Spoil, words: str, tmp_path: Path) -> None:
+    path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        spoil(archive)
+    with pytest.raises(SnapshotRejected) as caught:
+        read_feed(path)
+    assert words in caught.value.what
+    assert caught.value.remedy.endswith("nothing was changed")
+    assert [file.name for file in tmp_path.iterdir()] == ["feed.zip"]
+
+
+def test_an_archive_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+    path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
+    _claim(path, 2_000_000_001)
+    with pytest.raises(SnapshotRejected, match="unpacks to more than 2000000000 bytes"):
+        read_feed(path)
+
+
+def test_an_archive_that_claims_too_little_gives_no_more_than_that(tmp_path: Path) -> None:
+    """A bomb whose index lies: what is more than was claimed is never read, and the check sum tells."""
+    path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
+    _claim(path, 20)
+    with pytest.raises(SnapshotRejected):
+        read_feed(path)
+
+
+def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+    path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(SnapshotRejected, match="is encrypted"):
+        read_feed(path)
+
+
+def _claim(path: Path, size: int) -> None:
+    """Have the index say that the first member is of that size."""
+    damaged = bytearray(path.read_bytes())
+    at = damaged.index(b"PK\x01\x02") + 24
+    damaged[at : at + 4] = struct.pack("<I", size)
+    path.write_bytes(bytes(damaged))
+
+
+def test_torn_zips(tmp_path: Path) -> None:
+    whole = feeds.write_zip(feeds.sds_v1(), tmp_path / "whole.zip").read_bytes()
+    for cut in (0, 10, len(whole) // 2, len(whole) - 30):
+        torn = tmp_path / f"torn{cut}.zip"
+        torn.write_bytes(whole[:cut])
+        with pytest.raises(SnapshotRejected, match="is no whole zip file"):
+            read_feed(torn)
+    damaged = bytearray(whole)
+    damaged[60] ^= 0xFF
+    (tmp_path / "damaged.zip").write_bytes(bytes(damaged))
+    with pytest.raises(SnapshotRejected):
+        read_feed(tmp_path / "damaged.zip")
+
+
+def test_whatever_byte_is_damaged_nothing_else_than_a_refusal_or_the_feed_comes_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "feed.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in feeds.sds_v1().items():
+            archive.writestr(name, text)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xFF
+        path.write_bytes(bytes(damaged))
+        try:
+            read_feed(path)
+        except SnapshotRejected:
+            refused += 1
+    assert refused > len(whole) / 2
