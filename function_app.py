@@ -29,6 +29,12 @@ async def nightly_sync(timer: func.TimerRequest) -> None:
     await sync.start_night()
 
 
+@app.timer_trigger(arg_name="timer", schedule="%DROP_SCHEDULE%")
+async def collect_feeds(timer: func.TimerRequest) -> None:
+    sync = await _lazy_app.get()
+    await sync.collect_drops()
+
+
 @app.service_bus_queue_trigger(
     arg_name="message", queue_name=SYNC_REQUESTS, connection="ServiceBusConnection", is_sessions_enabled=True
 )

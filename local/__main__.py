@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "sync",
-        help="one nightly sync of a feed, until both queues are drained",
+        help="one nightly sync of a feed, until the queues are drained",
         description="Runs one nightly sync of the feed in the running world, or in one that is started for it. State "
         "lasts in the world's folder: the same call after an edit of the CSV is the delta. Exit status: 0 all went "
         "well, 1 a message was dead-lettered or a school was not planned, 2 the feed, settings or accounts were "

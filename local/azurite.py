@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's storage emulator: installed from npm into this checkout, and run as a process for its tables."""
+"""Azurite, Microsoft's storage emulator: installed from npm into this checkout, and run as a process of its own."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOt
 
 
 class Azurite:
-    """Tables only, kept in `folder`. Stopped with SIGINT, because only that saves what came in the last seconds."""
+    """Tables and blobs, kept in `folder`. Stopped with SIGINT, as only that saves what came in the last seconds."""
 
     def __init__(self, folder: Path, log: Path) -> None:
         self._folder = folder
         self._log = log
-        self._port = 0
+        self._port = self._blob_port = 0
         self.child: Child | None = None
 
     def start(self) -> None:
         """Returns when it answers; when started anew, at the same address. Raises StartFailed."""
-        self._port = self._port or _free_port()
+        self._port, self._blob_port = self._port or _free_port(), self._blob_port or _free_port()
         self._folder.mkdir(parents=True, exist_ok=True)
-        script = _INSTALLED / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
+        script = _INSTALLED / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
         command = [str(_node()), str(script), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]
-        command += ["--tablePort", str(self._port), "--skipApiVersionCheck", "--disableTelemetry"]
+        command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
+        command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]
         self.child = Child("Azurite", command, self._log, stop_with=signal.SIGINT)
-        wait_until(lambda: _listens(self._port), self.child)
+        wait_until(lambda: _listens(self._port) and _listens(self._blob_port), self.child)
 
     def stop(self) -> None:
         if self.child:
@@ -53,6 +54,7 @@ class Azurite:
         return (
             f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};"
             f"TableEndpoint=http://127.0.0.1:{self._port}/{_ACCOUNT};"
+            f"BlobEndpoint=http://127.0.0.1:{self._blob_port}/{_ACCOUNT};"
         )
 
 

@@ -1,4 +1,4 @@
-"""One night in a local world: settings and accounts in, the timer pulled, both queues drained, and what came of it."""
+"""One night in a local world: settings and accounts in, the timer pulled, the queues drained, and what came of it."""
 
 from __future__ import annotations
 
@@ -202,10 +202,28 @@ async def _runs(
         await state.close()
 
 
-def pull_timer(addresses: Addresses) -> None:
-    """Begin a night now, as an admin may from the portal."""
+def pull_timer(addresses: Addresses, function: str = "nightly_sync") -> None:
+    """Have a timer's function run now, as an admin may from the portal."""
     key = {"x-functions-key": MASTER_KEY}
-    httpx.post(f"{addresses.host}/admin/functions/nightly_sync", json={"input": ""}, headers=key).raise_for_status()
+    httpx.post(f"{addresses.host}/admin/functions/{function}", json={"input": ""}, headers=key).raise_for_status()
+
+
+def run_timer(addresses: Addresses, function: str) -> None:
+    """Have a timer's function run now, and wait until it has. Raises Stuck."""
+    before, began = _invocations(addresses, function), time.monotonic()
+    pull_timer(addresses, function)
+    while _invocations(addresses, function) == before:
+        if time.monotonic() - began > STUCK_AFTER:
+            raise Stuck(f"{function} has run for {STUCK_AFTER:.0f} seconds")
+        time.sleep(_POLL)
+
+
+def _invocations(addresses: Addresses, function: str) -> int:
+    """Those that have ended."""
+    key = {"x-functions-key": MASTER_KEY}
+    status = httpx.get(f"{addresses.host}/admin/host/status", headers=key).raise_for_status().json()
+    counts = status["invocations"].get(function, {"succeeded": 0, "failed": 0})
+    return int(counts["succeeded"]) + int(counts["failed"])
 
 
 def count(addresses: Addresses) -> Counts:
@@ -214,7 +232,7 @@ def count(addresses: Addresses) -> Counts:
 
 
 def drain(addresses: Addresses, before: Counts, progress: Progress = lambda settled, sent: None) -> Counts:
-    """Wait until a request has come since `before` and both queues are empty. Raises Stuck."""
+    """Wait until a request has come since `before` and all queues are empty. Raises Stuck."""
     last, changed_at = before, time.monotonic()
     while True:
         now = count(addresses)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from azure.identity.aio import AzureCliCredential
 
 from local.nightly import accounts_of, schools_of
 from sync_core.adapters.graph_tenants import GraphTenants
+from sync_core.adapters.mis_drop_stores import DropStores
+from sync_core.adapters.mis_drops import FeedDrops
 from sync_core.adapters.mis_files import read_feed
 from sync_core.adapters.mis_sources import MisSources
 from sync_core.adapters.system_clock import SystemClock
@@ -17,6 +20,7 @@ from sync_core.admin.holds import preview_school
 from sync_core.events import Lane
 from sync_core.known_school import KnownSchool
 from sync_core.model import Account, AccountProperty
+from sync_core.ports import Clock
 from sync_core.preview import Preview
 from sync_core.tenant_preview import preview_tenant
 
@@ -46,7 +50,7 @@ async def preview_world(
                 await state.accepted_snapshot(settings.school),
                 await state.runs(settings.school),
             )
-            previews.append(await preview_school(settings.school, MisSources({}, clock), known, clock))
+            previews.append(await preview_school(settings.school, _sources(clock), known, clock))
         return previews
     finally:
         await state.close()
@@ -61,7 +65,12 @@ async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: 
     async with AzureCliCredential(tenant_id=tenant) as credential:
         there = GraphTenants(lambda _: credential, graph, clock).of(tenant, Lane.BULK)
         schools = schools_of(read_feed(feed_path), feed_path, values, tenant)
-        return [await preview_tenant(settings, MisSources({}, clock), there, clock) for settings in schools]
+        return [await preview_tenant(settings, _sources(clock), there, clock) for settings in schools]
+
+
+def _sources(clock: Clock) -> MisSources:
+    """The feed that is handed in, as it is now."""
+    return MisSources(FeedDrops(DropStores(None).of, timedelta(0), clock), {}, clock)
 
 
 def _to_come(users: Sequence[Mapping[str, str]], there: Sequence[Account]) -> list[Account]:

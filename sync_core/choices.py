@@ -72,11 +72,31 @@ class OneRosterVersion(StrEnum):
     V1_2 = "1.2"
 
 
+class Afterwards(StrEnum):
+    """What becomes of a set of files that was taken."""
+
+    KEEP = "keep"
+    MOVE = "move"
+
+
 @dataclass(frozen=True, slots=True)
 class FeedFolder:
-    """A folder, or a zip file, that the MIS exports to."""
+    """A folder that the MIS exports to, or a zip file."""
 
     path: str
+    afterwards: Afterwards = Afterwards.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class FeedContainer:
+    """A folder of the deployment's blob container for exports."""
+
+    folder: str
+    afterwards: Afterwards = Afterwards.KEEP
+
+
+FeedDrop = FeedFolder | FeedContainer
+"""Where sets of files are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +126,7 @@ class WondeApi:
     secret: str
 
 
-MisLocation = FeedFolder | OneRosterApi | WondeApi
+MisLocation = FeedFolder | FeedContainer | OneRosterApi | WondeApi
 """Where a school's MIS is read from."""
 
 

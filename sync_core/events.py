@@ -37,6 +37,7 @@ class Cause(StrEnum):
 
     NIGHTLY = "nightly"
     WEBHOOK = "webhook"
+    DROP = "drop"
     ADMIN = "admin"
 
 

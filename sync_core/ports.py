@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.announcements import Announcement
-from sync_core.choices import SchoolSettings
+from sync_core.choices import FeedDrop, SchoolSettings
 from sync_core.deltas import AccountChanges, Drift, GroupChanges
 from sync_core.errors import SyncError
 from sync_core.events import Change, Lane, Request
@@ -298,6 +298,11 @@ class StateStore(SchoolReader, Protocol):
 
     async def write_swept(self, tenant: str, at: datetime) -> None: ...
 
+    async def taken_set(self, drop: FeedDrop) -> str | None:
+        """The fingerprint of the set that the schools of the drop were last synced for."""
+
+    async def write_taken_set(self, drop: FeedDrop, fingerprint: str, at: datetime) -> None: ...
+
     async def write_run(self, run: RunRecord) -> None:
         """Write or overwrite the run's row."""
 
@@ -331,6 +336,19 @@ class Announcements(Protocol):
 
     async def forget(self, school: str, before: datetime) -> None:
         """Drop the ids that were taken before that moment."""
+
+
+class Drops(Protocol):
+    """Where sets of files are dropped. Raises SnapshotRejected for what no waiting mends, else Transient."""
+
+    async def newest(self, drop: FeedDrop) -> str:
+        """The fingerprint of the newest set that is whole; the same wherever it was put since."""
+
+    async def put_away(self, drop: FeedDrop, upto: str) -> int:
+        """Move that set, and those before it that are whole, to where they are still read but not taken for new.
+
+        What was overwritten meanwhile stays. Returns how many were moved.
+        """
 
 
 class Outbox(Protocol):

@@ -19,7 +19,9 @@ from pydantic import (
 )
 
 from sync_core.choices import (
+    Afterwards,
     DepartedOwners,
+    FeedContainer,
     FeedFolder,
     Limits,
     Matching,
@@ -135,6 +137,12 @@ class SchoolValues(BaseModel):
 _Path = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_CONTROL)]
 
 
+# Segments of plain characters, none of which is only dots.
+_Folder = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", max_length=200)
+]
+
+
 def _with_a_port_that_is_one(url: str) -> str:
     if urlsplit(url).port == 0:
         raise ValueError("port 0 is none")
@@ -157,6 +165,23 @@ class FolderValues(BaseModel):
 
     kind: Literal["folder"] = "folder"
     path: _Path = Field(description="A folder, or a zip file")
+    afterwards: Afterwards = Field(default=Afterwards.KEEP, description="What becomes of a set that was taken")
+
+    @model_validator(mode="after")
+    def _a_folder_to_move_within(self) -> FolderValues:
+        if self.afterwards is Afterwards.MOVE and self.path.lower().endswith(".zip"):
+            raise ValueError("a single zip file stays where it is; name its folder to have sets moved")
+        return self
+
+
+class ContainerValues(BaseModel):
+    """Files that the MIS exports, or who delivers for it, into the deployment's blob container."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["container"] = "container"
+    folder: _Folder = Field(description="Within the container")
+    afterwards: Afterwards = Field(default=Afterwards.KEEP, description="What becomes of a set that was taken")
 
 
 class OneRosterValues(BaseModel):
@@ -193,7 +218,7 @@ class WondeValues(BaseModel):
     secret: _Secret = Field(description="The application setting with the bearer token")
 
 
-_AnySource = FolderValues | OneRosterValues | WondeValues
+_AnySource = FolderValues | ContainerValues | OneRosterValues | WondeValues
 SourceValues = Annotated[_AnySource, Field(discriminator="kind")]
 
 
@@ -224,7 +249,9 @@ def parse_school_settings(
 def location_of(values: _AnySource) -> MisLocation:
     match values:
         case FolderValues():
-            return FeedFolder(values.path)
+            return FeedFolder(values.path, values.afterwards)
+        case ContainerValues():
+            return FeedContainer(values.folder, values.afterwards)
         case OneRosterValues():
             return OneRosterApi(
                 values.url.rstrip("/"), values.version, values.token_url or "", values.client, values.secret
@@ -236,8 +263,10 @@ def location_of(values: _AnySource) -> MisLocation:
 def source_values(location: MisLocation) -> _AnySource:
     """The location as it is handed out, and as it can be handed in again."""
     match location:
-        case FeedFolder(path):
-            return FolderValues(path=path)
+        case FeedFolder(path, afterwards):
+            return FolderValues(path=path, afterwards=afterwards)
+        case FeedContainer(folder, afterwards):
+            return ContainerValues(folder=folder, afterwards=afterwards)
         case OneRosterApi(url, version, token_url, client, secret):
             return OneRosterValues(url=url, version=version, token_url=token_url or None, client=client, secret=secret)
         case WondeApi(url, school, secret):

@@ -9,7 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from sync_core.announcements import Announcement
-from sync_core.errors import AlreadySo, Applied, Outcome, Refused, SyncError
+from sync_core.choices import FeedFolder
+from sync_core.collect import Collected
+from sync_core.errors import AlreadySo, Applied, Outcome, Refused, SnapshotRejected, SyncError
 from sync_core.events import Change, RefreshTenant
 from sync_core.model import RunOutcome, RunRecord
 from sync_core.ports import MessageFault
@@ -67,6 +69,20 @@ def webhook_refused(school: str, error: SyncError) -> None:
 def access_changed(school: str, event: str, paused: bool) -> None:
     """What a vendor told of its access to a school; `paused` where that paused it."""
     _emit(logging.ERROR if paused else logging.INFO, "mis.access_changed", school=school, access=event, paused=paused)
+
+
+def drop_collected(collected: Collected) -> None:
+    """One event for each drop with something new: drop.taken, drop.not_taken, drop.failed."""
+    where = collected.drop.path if isinstance(collected.drop, FeedFolder) else collected.drop.folder
+    if collected.schools or collected.moved:
+        _emit(logging.INFO, "drop.taken", drop=where, schools=collected.schools, moved=collected.moved)
+    match collected.failure:
+        case None:
+            return
+        case SnapshotRejected(what=what, remedy=remedy):
+            _emit(logging.INFO, "drop.not_taken", drop=where, what=what, remedy=remedy)
+        case SyncError(what=what, remedy=remedy):
+            _emit(logging.ERROR, "drop.failed", drop=where, what=what, remedy=remedy)
 
 
 def admin_asked(caller: str, school: str, action: str, key: str, run: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus.aio import ServiceBusClient
@@ -11,6 +12,8 @@ from azure.servicebus.aio import ServiceBusClient
 from sync_core import telemetry
 from sync_core.adapters.graph_identity import tenant_credential
 from sync_core.adapters.graph_tenants import GraphTenants
+from sync_core.adapters.mis_drop_stores import DropStores
+from sync_core.adapters.mis_drops import FeedDrops
 from sync_core.adapters.mis_sources import MisSources
 from sync_core.adapters.service_bus import ServiceBusOutbox
 from sync_core.adapters.service_bus_dead_letters import ServiceBusDeadLetters
@@ -21,6 +24,7 @@ from sync_core.admin.holds import decide_hold
 from sync_core.admin.undo import undo_run
 from sync_core.announce import sync_announced
 from sync_core.apply import apply_change
+from sync_core.collect import collect_drops
 from sync_core.errors import Outcome
 from sync_core.events import (
     ActOnClass,
@@ -34,10 +38,15 @@ from sync_core.events import (
     UndoRun,
 )
 from sync_core.night import start_night
-from sync_core.ports import Announcements, Clock, DeadLetters, MisSource, Outbox, StateStore, Tenants
+from sync_core.ports import Announcements, Clock, DeadLetters, Drops, MisSource, Outbox, StateStore, Tenants
 from sync_core.refresh import refresh_tenant
 from sync_core.settings import Settings
 from sync_core.sync import sync_school
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import ContainerClient
+
+_DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ class App:
     settings: Settings
     tenants: Tenants
     mis: MisSource
+    drops: Drops
     state: StateStore
     announcements: Announcements
     outbox: Outbox
@@ -59,6 +69,10 @@ class App:
 
     async def start_night(self) -> None:
         await start_night(self.new_run(), self.state, self.outbox, self.clock, self.settings.sync_window)
+
+    async def collect_drops(self) -> None:
+        for collected in await collect_drops(self.new_run(), self.drops, self.state, self.outbox, self.clock):
+            telemetry.drop_collected(collected)
 
     async def handle_request(self, request: Request) -> None:
         match request:
@@ -106,13 +120,26 @@ async def build(settings: Settings) -> App:
         settings.graph_base_url,
         clock,
     )
+    drops = FeedDrops(DropStores(_container(settings, credential)).of, settings.drop_settle, clock)
     return App(
         settings,
         tenants,
-        MisSources(settings.mis_secrets, clock),
+        MisSources(drops, settings.mis_secrets, clock),
+        drops,
         state,
         state.announcements,
         ServiceBusOutbox(bus, clock),
         ServiceBusDeadLetters(bus),
         clock,
     )
+
+
+def _container(settings: Settings, credential: DefaultAzureCredential) -> ContainerClient | None:
+    if not settings.drop_container and not settings.drop_connection:
+        return None
+    # Here, because it takes a tenth of a second that a deployment without a drop need not pay.
+    from azure.storage.blob.aio import ContainerClient
+
+    if settings.drop_connection:
+        return ContainerClient.from_connection_string(settings.drop_connection, _DROP)
+    return ContainerClient.from_container_url(settings.drop_container, credential)

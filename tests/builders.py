@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
+from sync_core.adapters.mis_drop_stores import DropStores
+from sync_core.adapters.mis_drops import FeedDrops
+from sync_core.adapters.mis_sources import MisSources
 from sync_core.choices import FeedFolder, SchoolSettings
 from sync_core.model import (
     Account,
@@ -21,6 +24,7 @@ from sync_core.model import (
     Snapshot,
     class_key,
 )
+from sync_core.ports import Clock
 from sync_core.school_settings import parse_school_settings
 
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -65,6 +69,11 @@ def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com", enab
     """An account for each person."""
     upns = {person: f"{person}@{domain}".lower() for person in people}
     return [Account(entra_id(person), {AccountProperty.UPN: upn}, enabled) for person, upn in upns.items()]
+
+
+def mis_sources(clock: Clock, secrets: Mapping[str, str]) -> MisSources:
+    """As a deployment has them that has no container, and reads what it finds at once."""
+    return MisSources(FeedDrops(DropStores(None).of, timedelta(0), clock), secrets, clock)
 
 
 def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -> DesiredClass:

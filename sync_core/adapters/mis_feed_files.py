@@ -51,7 +51,7 @@ def open_feed(path: Path) -> FeedFiles:
     """The CSV files in a folder or a zip file (at its top or in one folder in it). Raises SnapshotRejected."""
     if path.is_dir():
         listed = [file for file in sorted(path.iterdir()) if _is_csv(file.name)]
-        found = [CsvFile(file.name, _opened(file)) for file in listed]
+        found = [csv_file(file.name, file) for file in listed]
         moments = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in listed]
     elif path.is_file():
         members = _members(path)
@@ -70,6 +70,11 @@ def open_feed(path: Path) -> FeedFiles:
     return FeedFiles(files, max(moments, default=_NEVER))
 
 
+def csv_file(name: str, path: Path) -> CsvFile:
+    """The file at `path`, which is called `name` in messages."""
+    return CsvFile(name, _opened(path, name))
+
+
 def _is_csv(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
 
@@ -78,14 +83,14 @@ def _name(member: zipfile.ZipInfo) -> str:
     return PurePosixPath(member.filename).name
 
 
-def _opened(path: Path) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+def _opened(path: Path, name: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
     @contextmanager
     def opened() -> Iterator[IO[bytes]]:
         try:
             with path.open("rb") as stream:
                 yield stream
         except OSError as error:
-            raise rejected(f"{path.name} cannot be read ({type(error).__name__})") from None
+            raise rejected(f"{name} cannot be read ({type(error).__name__})") from None
 
     return opened
 

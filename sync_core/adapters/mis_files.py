@@ -1,17 +1,15 @@
-"""MIS feeds as files: which format it is, by its files and headers, and the snapshot of one school from it."""
+"""MIS feeds as files: which format they are, by their files and headers, and the snapshots of the schools in them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sync_core.adapters.mis_feed_files import FeedFiles, open_feed
-from sync_core.adapters.mis_oneroster import read_oneroster
+from sync_core.adapters.mis_oneroster import files_of, is_whole, read_oneroster
 from sync_core.adapters.mis_sds_v1 import read_sds_v1
 from sync_core.adapters.mis_sds_v2 import read_sds_v2
-from sync_core.choices import FeedFolder
 from sync_core.errors import SnapshotRejected
 from sync_core.model import Snapshot
 
@@ -19,26 +17,43 @@ ONEROSTER = "OneRoster 1.1 or 1.2 CSV"
 SDS_V2 = "SDS v2.1 CSV"
 SDS_V1 = "SDS v1 CSV, UK form"
 
+_SDS_FILES = {
+    SDS_V2: ("orgs", "academicSessions", "classes", "users", "roles", "enrollments"),
+    SDS_V1: ("School", "Section", "Student", "Teacher", "StudentEnrollment", "TeacherRoster"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a folder or zip file holds: its format, and a snapshot for each school by school id."""
+    """What sets of files tell: their format, and a snapshot for each school by school id."""
 
     format: str
     snapshots: Mapping[str, Snapshot]
 
 
 def read_feed(path: Path) -> Feed:
-    """Read a whole feed. Raises SnapshotRejected with file, line, column and remedy."""
-    files = open_feed(path)
+    """Read a set in a folder or a zip file. Raises SnapshotRejected with file, line, column and remedy."""
+    return read_sets([open_feed(path)])
+
+
+def read_sets(sets: Sequence[FeedFiles]) -> Feed:
+    """Read a set that tells of everything, with those that came after it, in order. Raises SnapshotRejected."""
+    format_ = _recognise(sets[-1])
+    if format_ == ONEROSTER:
+        return Feed(format_, read_oneroster(sets))
+    return Feed(format_, {SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_](sets[-1]))
+
+
+def begins_anew(files: FeedFiles) -> bool:
+    """Whether the set needs none before it. Raises SnapshotRejected for one of no format that is read here."""
+    return _recognise(files) != ONEROSTER or is_whole(files)
+
+
+def missing_files(files: FeedFiles) -> list[str]:
+    """What a set of its format still lacks. Raises SnapshotRejected for one of no format that is read here."""
     format_ = _recognise(files)
-    read = {ONEROSTER: read_oneroster, SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_]
-    return Feed(format_, read(files))
-
-
-async def read_folder(folder: FeedFolder) -> Mapping[str, Snapshot]:
-    """A snapshot for each school of the feed, by school id. Raises SnapshotRejected."""
-    return (await asyncio.to_thread(read_feed, Path(folder.path))).snapshots
+    needed = files_of(files) if format_ == ONEROSTER else [f"{name}.csv" for name in _SDS_FILES[format_]]
+    return [name for name in needed if not files.has(name)]
 
 
 def _recognise(files: FeedFiles) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sync_core.adapters.mis_csv import Faults, Row, by_id, find_circles, read_date
+from sync_core.adapters.mis_csv import Faults, Row, by_id, find_circles, read_date, rejected
 from sync_core.adapters.mis_feed_files import FeedFiles
 from sync_core.adapters.mis_roster import RosterClass, YearGroups, snapshots
 from sync_core.errors import SnapshotRejected
 from sync_core.model import GroupType, Person, School, Snapshot
 
 _FILES = ("orgs", "academicSessions", "classes", "users", "enrollments")
+_BULK, _DELTA, _ABSENT = "bulk", "delta", "absent"
 _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles")}
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
 _DATE = "%Y-%m-%d"
@@ -33,16 +34,91 @@ class Tables(Protocol):
         """
 
 
-def read_oneroster(files: FeedFiles) -> dict[str, Snapshot]:
-    """The schools of a CSV set. Raises SnapshotRejected."""
-    return read_roster(files if _version(files) == "1.1" else _RolesApart(files))
+def read_oneroster(sets: Sequence[FeedFiles]) -> dict[str, Snapshot]:
+    """The schools of CSV sets, a whole one and those exported after it. Raises SnapshotRejected."""
+    manifests = [_manifest(files) for files in sets]
+    layered = _Layered(tuple(zip(sets, manifests, strict=True)))
+    return read_roster(layered if manifests[-1].version == "1.1" else _RolesApart(layered))
+
+
+def is_whole(files: FeedFiles) -> bool:
+    """Whether the set tells of everything, and not only of what changed. Raises SnapshotRejected."""
+    manifest = _manifest(files)
+    return all(manifest.mode(f"{name}.csv") == _BULK for name in _NEEDED[manifest.version])
+
+
+def files_of(files: FeedFiles) -> list[str]:
+    """The files that the set's manifest says are in it. Raises SnapshotRejected."""
+    manifest = _manifest(files)
+    return [f"{name}.csv" for name in _NEEDED[manifest.version] if manifest.mode(f"{name}.csv") != _ABSENT]
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What a set says of itself; `modes` are of files by their names without .csv."""
+
+    version: str
+    modes: Mapping[str, str]
+
+    def mode(self, file: str) -> str:
+        return self.modes.get(file.removesuffix(".csv"), _ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layered:
+    """Sets in the order of their export, each with its manifest, as one: bulk tables begin anew, delta tables go on."""
+
+    sets: tuple[tuple[FeedFiles, _Manifest], ...]
+
+    @property
+    def taken_at(self) -> datetime:
+        return self.sets[-1][0].taken_at
+
+    def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
+        """The rows of the last bulk table, but for those that a later delta names, and then those of the deltas."""
+        columns, optional = tuple(columns), tuple(optional)
+        later: list[FeedFiles] = []
+        for files, manifest in reversed(self.sets):
+            mode = manifest.mode(name)
+            if mode == _BULK:
+                yield from _patched([files, *later], name, columns, optional)
+                return
+            if mode == _DELTA:
+                later.insert(0, files)
+        raise SnapshotRejected(
+            f'manifest.csv says that {name} is "{self.sets[-1][1].mode(name)}", and no set before it has all of it',
+            "have the MIS export all files as bulk once: from a part of the truth nobody can tell who has left; "
+            "nothing was changed",
+        )
+
+
+def _patched(
+    sets: Sequence[FeedFiles], name: str, columns: tuple[str, ...], optional: tuple[str, ...]
+) -> Iterator[Row]:
+    whole, *later = sets
+    if not later:
+        yield from whole.read(name, columns, optional)
+        return
+    columns = tuple(dict.fromkeys(("sourcedId", *columns)))
+    patch: dict[str, list[Row]] = {}
+    for files in later:
+        delta: dict[str, list[Row]] = {}
+        for row in files.read(name, columns, optional):
+            delta.setdefault(row["sourcedId"], []).append(row)
+        patch |= delta
+    # In the place of what they change: of teachers of whom none is marked, the first is the main one. And all that a
+    # delta has of an id: that it has two is the reader's business.
+    for row in whole.read(name, columns, optional):
+        yield from patch.pop(row["sourcedId"], [row])
+    for new in patch.values():
+        yield from new
 
 
 @dataclass(frozen=True, slots=True)
 class _RolesApart:
     """A set of 1.2, whose users have their roles, each at an org, in a file of its own: read as one of 1.1."""
 
-    files: FeedFiles
+    files: Tables
 
     @property
     def taken_at(self) -> datetime:
@@ -127,22 +203,20 @@ def read_roster(files: Tables) -> dict[str, Snapshot]:
     return snapshots(schools.values(), classes.values(), years, people, sessions.latest_school_year(), files.taken_at)
 
 
-def _version(files: FeedFiles) -> str:
-    """Of a whole set. Raises SnapshotRejected for one that is of no version we know, or not whole."""
-    manifest = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
-    version = manifest.get("oneroster.version", "1.1")
+def _manifest(files: FeedFiles) -> _Manifest:
+    """Raises SnapshotRejected for one of a version, or with a mode, that we do not know."""
+    said = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
+    version = said.get("oneroster.version", "1.1")
     if version not in _NEEDED:
         raise SnapshotRejected(
-            f"manifest.csv says OneRoster {version}", f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV"
+            f"manifest.csv says OneRoster {version}",
+            f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV; nothing was changed",
         )
-    for name in _NEEDED[version]:
-        mode = manifest.get(f"file.{name}", "absent")
-        if mode != "bulk":
-            raise SnapshotRejected(
-                f'manifest.csv says that {name}.csv is "{mode}"',
-                "have the MIS export all files as bulk: from a part of the truth nobody can tell who has left",
-            )
-    return version
+    modes = {name: said.get(f"file.{name}", _ABSENT) for name in _NEEDED[version]}
+    for name, mode in modes.items():
+        if mode not in (_BULK, _DELTA, _ABSENT):
+            raise rejected(f'manifest.csv says that {name}.csv is "{mode}"')
+    return _Manifest(version, modes)
 
 
 class _Sessions:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sync_core.adapters.mis_files import read_folder
+from sync_core.adapters.mis_drops import FeedDrops
 from sync_core.adapters.mis_oneroster_api import read_oneroster_api
 from sync_core.adapters.mis_wonde import read_wonde
-from sync_core.choices import FeedFolder, OneRosterApi, SchoolSettings, WondeApi
+from sync_core.choices import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.model import Snapshot
 from sync_core.ports import Clock
@@ -16,7 +16,8 @@ from sync_core.ports import Clock
 class MisSources:
     """Implements the port MisSource. `secrets` are the application settings, of which a source names one."""
 
-    def __init__(self, secrets: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, drops: FeedDrops, secrets: Mapping[str, str], clock: Clock) -> None:
+        self._drops = drops
         self._secrets = secrets
         self._clock = clock
 
@@ -32,8 +33,8 @@ class MisSources:
     async def _read(self, settings: SchoolSettings) -> Mapping[str, Snapshot]:
         """Snapshots by school id."""
         match settings.source:
-            case FeedFolder() as folder:
-                return await read_folder(folder)
+            case FeedFolder() | FeedContainer() as drop:
+                return await self._drops.snapshots(drop)
             case OneRosterApi() as api:
                 return await read_oneroster_api(api, self._secret(api.secret), settings.school, self._clock)
             case WondeApi() as wonde:

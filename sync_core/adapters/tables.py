@@ -32,7 +32,7 @@ from sync_core.adapters.tables_transactions import (
     group_size,
     upserts,
 )
-from sync_core.choices import SchoolSettings
+from sync_core.choices import FeedDrop, SchoolSettings
 from sync_core.deltas import AccountChanges, Drift
 from sync_core.errors import Transient
 from sync_core.model import (
@@ -63,6 +63,7 @@ _FEW_ACCOUNTS = 50
 _SCHOOL_PARTITION = "school"
 _SWEEP = "sweep"
 _ACCEPTED_PARTITION = "accepted snapshot"
+_DROP_PARTITION = "drop"
 
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
@@ -294,6 +295,14 @@ class TableState:
 
     async def write_swept(self, tenant: str, at: datetime) -> None:
         await self._put(TENANTS, encode_key(tenant), _SWEEP, {"swept_at": at.isoformat()})
+
+    async def taken_set(self, drop: FeedDrop) -> str | None:
+        row = await self._get(SCHOOLS, _DROP_PARTITION, school_rows.drop_key(drop))
+        return str(row["fingerprint"]) if row else None
+
+    async def write_taken_set(self, drop: FeedDrop, fingerprint: str, at: datetime) -> None:
+        said = {"fingerprint": fingerprint, "taken_at": at.isoformat()}
+        await self._put(SCHOOLS, _DROP_PARTITION, school_rows.drop_key(drop), said)
 
     # --- runs and faults
 

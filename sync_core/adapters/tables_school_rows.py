@@ -7,9 +7,22 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sync_core.adapters.tables_entity import CHUNK, Entity, chunked, decode_key, joined, listed, one_word, words
+from sync_core.adapters.tables_entity import (
+    CHUNK,
+    Entity,
+    chunked,
+    decode_key,
+    encode_key,
+    joined,
+    listed,
+    one_word,
+    words,
+)
 from sync_core.choices import (
+    Afterwards,
     DepartedOwners,
+    FeedContainer,
+    FeedDrop,
     FeedFolder,
     Limits,
     Matching,
@@ -101,7 +114,17 @@ def read_school(row: Mapping[str, Any]) -> SchoolSettings:
     )
 
 
-_SOURCES: dict[str, type[MisLocation]] = {"folder": FeedFolder, "oneroster": OneRosterApi, "wonde": WondeApi}
+_SOURCES: dict[str, type[MisLocation]] = {
+    "folder": FeedFolder,
+    "container": FeedContainer,
+    "oneroster": OneRosterApi,
+    "wonde": WondeApi,
+}
+
+
+def drop_key(drop: FeedDrop) -> str:
+    """The same whatever becomes of its sets."""
+    return encode_key(f"folder {drop.path}" if isinstance(drop, FeedFolder) else f"container {drop.folder}")
 
 
 def _source_columns(source: MisLocation) -> Entity:
@@ -112,7 +135,9 @@ def _source_columns(source: MisLocation) -> Entity:
 def _read_source(row: Mapping[str, Any]) -> MisLocation:
     match row["source"]:
         case "folder":
-            return FeedFolder(row["source_path"])
+            return FeedFolder(row["source_path"], Afterwards(row["source_afterwards"]))
+        case "container":
+            return FeedContainer(row["source_folder"], Afterwards(row["source_afterwards"]))
         case "wonde":
             return WondeApi(row["source_url"], row["source_school"], row["source_secret"])
         case "oneroster":

@@ -11,7 +11,15 @@ import pytest
 
 from local.azurite import Azurite
 from sync_core.adapters.tables import TableState
-from sync_core.choices import FeedFolder, OneRosterApi, OneRosterVersion, SchoolSettings, WondeApi
+from sync_core.choices import (
+    Afterwards,
+    FeedContainer,
+    FeedFolder,
+    OneRosterApi,
+    OneRosterVersion,
+    SchoolSettings,
+    WondeApi,
+)
 from sync_core.deltas import AccountChange, AccountChanges, Drift
 from sync_core.errors import EtagConflict, SyncError
 from sync_core.model import (
@@ -288,7 +296,7 @@ async def test_tokens_of_any_length(state: StateStore) -> None:
 async def test_each_kind_of_source_of_a_school_is_kept(state: StateStore, school: str) -> None:
     api = OneRosterApi("https://mis.example", OneRosterVersion.V1_1, "https://mis.example/token", "c", "MIS_SECRET_OAK")
     wonde = WondeApi("https://api.wonde.com", "A1930499544", "MIS_SECRET_OAK")
-    for source in (FeedFolder("/feed"), api, wonde):
+    for source in (FeedFolder("/feed"), FeedContainer("oak/csv", Afterwards.MOVE), api, wonde):
         saved = replace(settings(), school=school, source=source)
         await state.save_school(saved)
         assert await state.school(school) == saved
@@ -382,3 +390,15 @@ async def test_runs_since(state: StateStore, school: str) -> None:
     assert await state.runs(school, late.at) == (late,)
     assert await state.run(school, "r1") == early
     assert await state.run(school, "r3") is None
+
+
+async def test_which_set_of_a_drop_was_taken_is_kept_whatever_becomes_of_it(state: StateStore) -> None:
+    name = uuid4().hex
+    drops = (FeedFolder(f"/feeds/{name}"), FeedContainer(name))
+    for drop in drops:
+        assert await state.taken_set(drop) is None
+        for fingerprint in ("one", "two"):
+            await state.write_taken_set(drop, f"{fingerprint} {drop}", NOON)
+    assert [await state.taken_set(drop) for drop in drops] == [f"two {drop}" for drop in drops]
+    assert await state.taken_set(FeedContainer(name, Afterwards.MOVE)) == f"two {drops[1]}"
+    assert name not in {found.school for found in await state.schools()}

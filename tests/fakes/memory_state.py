@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
-from sync_core.choices import SchoolSettings
+from sync_core.choices import Afterwards, FeedDrop, SchoolSettings
 from sync_core.deltas import AccountChanges, Drift
 from sync_core.errors import EtagConflict
 from sync_core.model import (
@@ -41,6 +41,7 @@ class MemoryState:
         self._accounts: dict[str, dict[str, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
         self._swept: dict[str, datetime] = {}
+        self._taken: dict[FeedDrop, str] = {}
         self._runs: dict[tuple[str, str], RunRecord] = {}
         self._faults: dict[tuple[str, str], MessageFault] = {}
 
@@ -186,6 +187,15 @@ class MemoryState:
         await self._step("write_delta_token")
         self._tokens[tenant, kind] = token
         await self._step("write_delta_token answered")
+
+    async def taken_set(self, drop: FeedDrop) -> str | None:
+        await self._step("taken_set")
+        return self._taken.get(replace(drop, afterwards=Afterwards.KEEP))
+
+    async def write_taken_set(self, drop: FeedDrop, fingerprint: str, at: datetime) -> None:
+        await self._step("write_taken_set")
+        self._taken[replace(drop, afterwards=Afterwards.KEEP)] = fingerprint
+        await self._step("write_taken_set answered")
 
     async def write_run(self, run: RunRecord) -> None:
         await self._step("write_run")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -62,12 +61,6 @@ def told(trust: Trust, school: str, id_: str, groups: str = "", people: str = ""
 def members(trust: Trust, school: str) -> tuple[str, str]:
     art, drama = (f"{name}.class.{SCHOOLS[school]}.2026" for name in ("Art", "Drama"))
     return trust.made(art)["members"], trust.made(drama)["members"]
-
-
-def events(trust: Trust, name: str) -> list[dict[str, Any]]:
-    lines = (trust.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
-    found = [line["event"] for line in map(json.loads, lines) if "event" in line]
-    return [event for event in found if event["name"] == name]
 
 
 def test_01_the_group_that_is_named_is_brought_in_step_and_no_other(trust: Trust) -> None:
@@ -138,7 +131,7 @@ def test_05_what_is_not_signed_stale_replayed_oversized_or_not_understood_change
     assert httpx.get(f"{trust.addresses.host}/api/mis/S5/changes").status_code == 404
     assert (count(trust.addresses).queues, trust.writes()) == (before.queues, writes)
     assert trust.last_run("S5") == runs
-    refused = [(event["school"], event["error"]) for event in events(trust, "webhook.refused")][-6:]
+    refused = [(event["school"], event["error"]) for event in trust.events("webhook.refused")][-6:]
     assert refused == [
         ("S5", "NotSignedIn"),
         ("S5", "NotSignedIn"),
@@ -165,7 +158,7 @@ def test_07_a_burst_is_one_plan_or_two(trust: Trust) -> None:
     runs = trust.call("GET", "schools/S6/runs").json()[earlier:]
     assert 1 <= len(runs) <= 5
     assert members(trust, "S6") == ("amy ben main", "cleo dora main")
-    assert len(events(trust, "webhook.accepted")) >= 100
+    assert len(trust.events("webhook.accepted")) >= 100
 
 
 def test_08_a_school_that_revokes_access_at_wonde_is_paused_and_its_admins_are_alerted(trust: Trust) -> None:
@@ -182,7 +175,7 @@ def test_08_a_school_that_revokes_access_at_wonde_is_paused_and_its_admins_are_a
     run = trust.last_run("S7")
     assert run["outcome"] == "paused"
     assert "approve access again" in run["notes"][0]
-    told_of = [(event["access"], event["paused"]) for event in events(trust, "mis.access_changed")]
+    told_of = [(event["access"], event["paused"]) for event in trust.events("mis.access_changed")]
     assert told_of == [("schoolApproved", False), ("accessRevoked", True)]
     assert members(trust, "S7") == ("amy ben main", "cleo dora main")
 

@@ -172,6 +172,12 @@ class Trust:
         """The class's status."""
         return dict(self.call("GET", f"schools/{school}/classes/{key}").json())
 
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """What the host has told, of one name or all, oldest first."""
+        lines = (self.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
+        found = [line["event"] for line in map(json.loads, lines) if "event" in line]
+        return [event for event in found if name in ("", event["name"])]
+
     def writes(self) -> int:
         return int(httpx.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
 

@@ -13,8 +13,8 @@ from local.world import REPOSITORY
 from tests.mis import feeds
 
 _SIZE = 200_000_000
-# By how much the peak may grow, which a process begins with as its parent had it. Measured by itself: a peak of 23 MB, the
-# interpreter and its imports within; read into memory at once, 3,480 MB.
+# By how much the peak may grow, with which a process begins as its parent had it. Measured by itself: a peak of 23 MB,
+# the interpreter and its imports within; read into memory at once, 3,480 MB.
 _MOST_MEGABYTES = 80
 
 _READ = """

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from sync_core.adapters.mis_files import ONEROSTER, SDS_V1, SDS_V2, read_feed
-from sync_core.adapters.mis_sources import MisSources
 from sync_core.choices import FeedFolder
 from sync_core.errors import SnapshotRejected
 from sync_core.model import GroupType, MisGroup, Person, School, Snapshot
-from tests.builders import settings
+from tests.builders import mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
 
@@ -149,6 +148,6 @@ def test_passwords_and_names_are_not_even_loaded(tmp_path: Path) -> None:
 async def test_the_port_gives_one_school_of_the_feed(tmp_path: Path) -> None:
     feeds.write(feeds.oneroster(), tmp_path)
     chosen = replace(settings(), source=FeedFolder(str(tmp_path)))
-    assert (await MisSources({}, FixedClock()).snapshot(replace(chosen, school="S1"))).school.id == "S1"
+    assert (await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school="S1"))).school.id == "S1"
     with pytest.raises(SnapshotRejected, match="no school S9, but S1"):
-        await MisSources({}, FixedClock()).snapshot(replace(chosen, school="S9"))
+        await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school="S9"))

@@ -18,11 +18,10 @@ from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import write
 from sync_core.adapters.mis_files import read_feed
-from sync_core.adapters.mis_sources import MisSources
 from sync_core.choices import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.model import Snapshot
-from tests.builders import NOON, settings
+from tests.builders import NOON, mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
 
 SECRETS = {
@@ -62,7 +61,7 @@ class OneRosterScene:
 
     async def read(self, api: MisLocation | None = None, school: str = "") -> Snapshot:
         chosen = replace(settings(), school=school or self.school.id, source=api or self.api())
-        return await MisSources(SECRETS, self.clock).snapshot(chosen)
+        return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     def exported(self) -> Snapshot:
         return replace(read_feed(self.server.folder).snapshots[self.school.id], taken_at=NOON)
@@ -86,7 +85,7 @@ class WondeScene:
 
     async def read(self, api: MisLocation | None = None) -> Snapshot:
         chosen = replace(settings(), school=self.school.id, source=api or self.api)
-        return await MisSources(SECRETS, self.clock).snapshot(chosen)
+        return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     async def refusal(self, api: MisLocation | None = None) -> str:
         """What is said when the school is refused; it names nobody, nor the token."""

@@ -20,13 +20,14 @@ STORIES = {
     "D": "test_dead_letter_stories.py",
     "S": "test_source_stories.py",
     "W": "test_webhook_stories.py",
+    "C": "test_drop_stories.py",
 }
 
 
 def test_every_story_that_the_rules_name_is_told_and_every_rule_story_is_named() -> None:
     rules = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
     named: dict[str, set[int]] = {letter: set() for letter in STORIES}
-    for letter, first, last in re.findall(r"\b([RANTFHXUDSW])(\d\d)(?:–\1(\d\d))?", rules):
+    for letter, first, last in re.findall(r"\b([RANTFHXUDSWC])(\d\d)(?:–\1(\d\d))?", rules):
         named[letter] |= set(range(int(first), int(last or first) + 1))
     for letter, file in STORIES.items():
         told = {int(number) for number in re.findall(r"^def test_(\d\d)_", _flow(file), re.MULTILINE)}

@@ -45,6 +45,7 @@ def test_a_cloud_environment() -> None:
     assert settings.graph_base_url == "https://graph.microsoft.com/v1.0"
     assert settings.sync_window == timedelta(hours=1)
     assert settings.history == timedelta(days=400)
+    assert (settings.drop_container, settings.drop_settle) == ("", timedelta(minutes=1))
     assert (settings.tables_connection, settings.service_bus_connection) == ("", "")
 
 
@@ -54,6 +55,9 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
         "STATE_TABLES_CONNECTION": "b",
         "SYNC_WINDOW_MINUTES": "-1",
         "HISTORY_DAYS": "0",
+        "DROP_CONTAINER_URL": "c",
+        "DROP_CONNECTION": "d",
+        "DROP_SETTLE_SECONDS": "soon",
     }
     with pytest.raises(UnknownSetting) as caught:
         parse_settings(wrong)
@@ -62,7 +66,9 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
         "set one of STATE_TABLES_ENDPOINT and STATE_TABLES_CONNECTION, and only one; "
         "set one of ServiceBusConnection__fullyQualifiedNamespace and ServiceBusConnection, and only one; "
         "SYNC_WINDOW_MINUTES is not a whole number of minutes; "
-        "HISTORY_DAYS is not a whole number of days from 1 to 36500"
+        "HISTORY_DAYS is not a whole number of days from 1 to 36500; "
+        "set one of DROP_CONTAINER_URL and DROP_CONNECTION, or neither; "
+        "DROP_SETTLE_SECONDS is not a whole number of seconds"
     )
     assert "docs/operations.md" in caught.value.remedy
 
@@ -183,6 +189,8 @@ def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
 HERE = "http://127.0.0.1:8080"
 SOURCES = [
     {"kind": "folder", "path": "/feed"},
+    {"kind": "folder", "path": "/feed", "afterwards": "move"},
+    {"kind": "container", "folder": "trust-1/oak.csv", "afterwards": "move"},
     {"kind": "oneroster", "url": "https://mis.example/", "secret": "MIS_SECRET_OAK", "version": "1.1"},
     {"kind": "oneroster", "url": HERE, "secret": "MIS_SECRET_OAK", "token_url": f"{HERE}/token", "client": "c"},
     {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_OAK"},
@@ -219,9 +227,18 @@ def test_a_source_that_is_handed_out_can_be_handed_in_again(source: dict[str, ob
         {"kind": "wonde", "school": "A1", "secret": "a token"},
         {"kind": "wonde", "school": "A1"},
         {"kind": "ftp", "path": "/feed"},
+        {"kind": "folder", "path": "/feed.ZIP", "afterwards": "move"},
+        {"kind": "container", "folder": ""},
+        {"kind": "container", "folder": "/oak"},
+        {"kind": "container", "folder": "oak/"},
+        {"kind": "container", "folder": "oak/../elm"},
+        {"kind": "container", "folder": "oak//csv"},
+        {"kind": "container", "folder": "oak", "afterwards": "delete"},
         {"path": "/feed"},
     ],
 )
-def test_a_source_that_would_give_a_secret_away_or_says_too_little_is_refused(source: dict[str, object]) -> None:
+def test_a_source_that_gives_a_secret_away_leads_elsewhere_or_says_too_little_is_refused(
+    source: dict[str, object],
+) -> None:
     with pytest.raises(ValidationError):
         SchoolBody.model_validate({"tenant": TENANT, "source": source})

@@ -1,0 +1,97 @@
+"""Which sets of files lie in a drop, by the listing alone: each with its moment, and what tells it from others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+PROCESSED = "processed"
+MANIFEST = "manifest.csv"
+_MOVED = re.compile(PROCESSED + r"/(\d{8}T\d{6}\.\d{6}Z)-([0-9a-f]{16})")
+_MOMENT = "%Y%m%dT%H%M%S.%fZ"
+
+
+@dataclass(frozen=True, slots=True)
+class DropFile:
+    """A file as a listing shows it: `name` with the folders within the drop, `version` new each time it is written."""
+
+    name: str
+    size: int
+    modified: datetime
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropSet:
+    """Files that were exported together: `place` is their folder within the drop, or the zip file.
+
+    `moment` is when the newest of them was written. Where a set was moved, moment and fingerprint are those it had.
+    """
+
+    place: str
+    files: tuple[DropFile, ...]
+    moment: datetime
+    fingerprint: str
+    moved: bool
+
+    @property
+    def zipped(self) -> bool:
+        return len(self.files) == 1 and _is_zip(self.files[0].name)
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether the next export takes its place."""
+        return self.place == ""
+
+    @property
+    def moved_to(self) -> str:
+        return f"{PROCESSED}/{self.moment.astimezone(UTC).strftime(_MOMENT)}-{self.fingerprint}"
+
+    def settled(self, now: datetime, settle: timedelta) -> bool:
+        """Whether nothing more is to come: nothing was written for so long, or the manifest, as the last, was."""
+        if not settle or self.moved or now - self.moment >= settle:
+            return True
+        manifest = [file.modified for file in self.files if _base(file.name).lower() == MANIFEST]
+        others = [file.modified for file in self.files if _base(file.name).lower() != MANIFEST]
+        return bool(manifest and others) and manifest[0] > max(others)
+
+
+def sets_of(files: Iterable[DropFile]) -> list[DropSet]:
+    """The sets, oldest first: CSV files in the drop itself, in a folder each, or in a zip file each.
+
+    What was moved lies two folders deep; anything else that deep is nobody's set.
+    """
+    places: dict[str, list[DropFile]] = {}
+    for file in files:
+        folder, _, base = file.name.rpartition("/")
+        if _is_zip(base):
+            places.setdefault(folder if _MOVED.fullmatch(folder) else file.name, []).append(file)
+        elif base.lower().endswith(".csv") and not base.startswith("."):
+            places.setdefault(folder, []).append(file)
+    found = [_set(place, within) for place, within in places.items() if _counts(place)]
+    return sorted(found, key=lambda one: (one.moment, one.place))
+
+
+def _counts(place: str) -> bool:
+    return bool(_MOVED.fullmatch(place)) or (place.count("/") == 0 and place != PROCESSED)
+
+
+def _set(place: str, files: list[DropFile]) -> DropSet:
+    ordered = tuple(sorted(files, key=lambda file: file.name))
+    if moved := _MOVED.fullmatch(place):
+        moment = datetime.strptime(moved[1], _MOMENT).replace(tzinfo=UTC)
+        return DropSet(place, ordered, moment, moved[2], moved=True)
+    told = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in ordered)
+    moment = max(file.modified for file in ordered)
+    return DropSet(place, ordered, moment, sha256(told.encode()).hexdigest()[:16], moved=False)
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _is_zip(name: str) -> bool:
+    return name.lower().endswith(".zip")

@@ -1,0 +1,53 @@
+"""New sets of files in the drops: each starts the sync of its schools once, and is put away where that is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync_core.choices import Afterwards, FeedContainer, FeedDrop, FeedFolder
+from sync_core.errors import SyncError
+from sync_core.events import Cause, SyncSchool
+from sync_core.ports import Clock, Drops, Outbox, StateStore
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What became of one drop: for how many schools a new set was taken, and how many sets were moved."""
+
+    drop: FeedDrop
+    schools: int
+    moved: int
+    failure: SyncError | None = None
+
+
+async def collect_drops(
+    run: str, drops: Drops, state: StateStore, outbox: Outbox, clock: Clock
+) -> tuple[Collected, ...]:
+    """Ask for a sync of each school for whose drop a new whole set has come. One drop's failure is not another's.
+
+    A set is put away first, for nobody is to read it while it moves, and where it is then, it is still read and has the
+    same fingerprint. The messages are sent before the set is on record as taken. So a crash at any step has it taken
+    once more, which finds nothing to do, and never not at all.
+    """
+    schools: dict[FeedDrop, list[str]] = {}
+    for settings in await state.schools():
+        if settings.enabled and isinstance(settings.source, FeedFolder | FeedContainer):
+            schools.setdefault(settings.source, []).append(settings.school)
+    return tuple([await _collect(drop, of, run, drops, state, outbox, clock) for drop, of in schools.items()])
+
+
+async def _collect(
+    drop: FeedDrop, schools: list[str], run: str, drops: Drops, state: StateStore, outbox: Outbox, clock: Clock
+) -> Collected:
+    asked = moved = 0
+    try:
+        newest = await drops.newest(drop)
+        if drop.afterwards is Afterwards.MOVE:
+            moved = await drops.put_away(drop, newest)
+        if newest != await state.taken_set(drop):
+            await outbox.send_requests([SyncSchool(school, run, Cause.DROP) for school in schools])
+            await state.write_taken_set(drop, newest, clock.now())
+            asked = len(schools)
+    except SyncError as failure:
+        return Collected(drop, asked, moved, failure)
+    return Collected(drop, asked, moved)

@@ -1,0 +1,147 @@
+"""Files that an MIS drops, into a blob container or a folder: from whole sets to classes, each taken once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import ContainerClient
+
+from local.nightly import count, drain, run_timer
+from local.school.data import SchoolData
+from local.school.oneroster_csv import write
+from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
+
+OAK = SchoolData(
+    "OAK",
+    "Oak School",
+    "1234567",
+    2026,
+    pupils("amy ben cleo"),
+    staff("main"),
+    (teaching("T1", "Art", "amy ben", "main"),),
+)
+ART = "Art.class.1234567.2026"
+CONTAINER = {"kind": "container", "folder": "trust/oak"}
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+        yield trust
+
+
+@pytest.fixture(scope="module")
+def container(trust: Trust) -> Iterator[ContainerClient]:
+    with ContainerClient.from_connection_string(trust.addresses.tables, "drop") as container:
+        container.create_container()
+        yield container
+
+
+def exported(trust: Trust, art: str) -> dict[str, bytes]:
+    """The set that tells who is in the one group."""
+    trust.schools["OAK"] = replace(OAK, groups=(replace(OAK.groups[0], pupils=tuple(art.split())),))
+    folder = trust.world.folder / "export"
+    write(trust.schools["OAK"], folder)
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def upload(container: ContainerClient, files: Mapping[str, bytes], place: str = "") -> None:
+    for name, content in files.items():
+        container.upload_blob(f"trust/oak/{place}{name}", content, overwrite=True)
+
+
+def collect(trust: Trust) -> None:
+    """A minute has passed, and what came of it is done."""
+    before, told = count(trust.addresses), len(trust.events())
+    run_timer(trust.addresses, "collect_feeds")
+    if any(event["name"] == "drop.taken" for event in trust.events()[told:]):
+        drain(trust.addresses, before)
+
+
+def names(container: ContainerClient) -> list[str]:
+    return sorted(blob.name.removeprefix("trust/oak/") for blob in container.list_blobs())
+
+
+def test_01_a_set_in_the_container_becomes_classes_within_a_minute(trust: Trust, container: ContainerClient) -> None:
+    trust.join(OAK, source=CONTAINER)
+    trust.night()
+    assert "no set of CSV files in the drop" in trust.last_run("OAK")["notes"][0]
+    upload(container, exported(trust, "amy ben"))
+    collect(trust)
+    run = trust.last_run("OAK")
+    assert (run["cause"], run["outcome"]) == ("drop", "planned")
+    assert trust.made(ART)["members"] == "amy ben main"
+
+
+def test_02_the_same_set_is_not_taken_again_and_a_new_one_is(trust: Trust, container: ContainerClient) -> None:
+    runs, before = len(trust.call("GET", "schools/OAK/runs").json()), count(trust.addresses)
+    collect(trust)
+    assert count(trust.addresses).queues == before.queues
+    assert len(trust.call("GET", "schools/OAK/runs").json()) == runs
+    upload(container, exported(trust, "amy cleo"))
+    collect(trust)
+    assert trust.made(ART)["members"] == "amy cleo main"
+
+
+def test_03_half_a_set_changes_nothing_and_is_taken_when_it_is_whole(trust: Trust, container: ContainerClient) -> None:
+    files = exported(trust, "amy ben cleo")
+    users = files.pop("users.csv")
+    upload(container, files, "tuesday/")
+    collect(trust)
+    trust.night()
+    assert trust.last_run("OAK")["outcome"] == "planned"
+    assert trust.made(ART)["members"] == "amy cleo main"
+    upload(container, {"users.csv": users}, "tuesday/")
+    collect(trust)
+    assert trust.made(ART)["members"] == "amy ben cleo main"
+
+
+def test_04_what_was_taken_is_moved_and_still_read_by_the_night(trust: Trust, container: ContainerClient) -> None:
+    trust.save("OAK", source={**CONTAINER, "afterwards": "move"})
+    upload(container, exported(trust, "ben cleo"), "wednesday/")
+    collect(trust)
+    assert trust.made(ART)["members"] == "ben cleo main"
+    assert all(name.startswith("processed/") for name in names(container))
+    writes = trust.writes()
+    trust.night()
+    assert trust.last_run("OAK")["outcome"] == "planned"
+    assert trust.writes() == writes
+
+
+def test_05_a_delta_set_goes_on_from_the_whole_one(trust: Trust, container: ContainerClient) -> None:
+    files = exported(trust, "ben cleo")
+    manifest = files["manifest.csv"].replace(b"bulk", b"absent").replace(b"enrollments,absent", b"enrollments,delta")
+    header = files["enrollments.csv"].splitlines(keepends=True)[0].decode()
+    cells = dict.fromkeys(header.strip().split(","), "")
+    cells |= {"sourcedId": "E-new", "status": "active", "classSourcedId": "T1", "schoolSourcedId": "OAK"}
+    cells |= {"userSourcedId": "amy", "role": "student"}
+    upload(container, {"manifest.csv": manifest, "enrollments.csv": f"{header}{','.join(cells.values())}\n".encode()})
+    collect(trust)
+    assert trust.last_run("OAK")["outcome"] == "planned"
+    assert trust.made(ART)["members"] == "amy ben cleo main"
+    assert all(name.startswith("processed/") for name in names(container))
+
+
+def test_06_a_folder_is_a_drop_as_well(trust: Trust) -> None:
+    folder = trust.world.folder / "drop"
+    trust.save("OAK", source={"kind": "folder", "path": str(folder), "afterwards": "move"})
+    exported(trust, "amy ben")
+    (trust.world.folder / "export").rename(folder)
+    collect(trust)
+    assert trust.made(ART)["members"] == "amy ben main"
+    assert [place.name for place in Path(folder).iterdir()] == ["processed"]
+
+
+def test_07_a_set_that_is_whole_and_bad_is_taken_once_rejected_and_takes_nobody_away(trust: Trust) -> None:
+    files = exported(trust, "amy ben")
+    drop = trust.world.folder / "drop"
+    for name, content in files.items():
+        (drop / name).write_bytes(content.replace(b"T1", b"T9") if name == "enrollments.csv" else content)
+    collect(trust)
+    run = trust.last_run("OAK")
+    assert run["outcome"] == "rejected"
+    assert 'column "classSourcedId": class T9 is not in classes.csv' in run["notes"][0]
+    assert trust.made(ART)["members"] == "amy ben main"

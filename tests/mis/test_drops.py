@@ -1,0 +1,378 @@
+"""Sets of files in a drop: which is whole, what they tell together, what is put away; and what is said of the rest."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
+from local.school.generate import generate
+from local.school.oneroster_csv import write
+from sync_core.adapters.mis_drop_sets import DropFile
+from sync_core.adapters.mis_drop_stores import DropStores
+from sync_core.adapters.mis_drops import DropStore, FeedDrops
+from sync_core.adapters.mis_files import read_feed
+from sync_core.choices import Afterwards, FeedContainer, FeedDrop, FeedFolder, SchoolSettings
+from sync_core.collect import Collected, collect_drops
+from sync_core.errors import SnapshotRejected
+from sync_core.events import Cause, SyncSchool
+from sync_core.model import Snapshot
+from tests.builders import NOON, settings
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.steps import Step, no_step
+from tests.mis import feeds
+
+SETTLE = timedelta(seconds=60)
+DELTA = {"manifest.csv": feeds.oneroster()["manifest.csv"].replace("bulk", "delta")}
+
+
+@dataclass(slots=True)
+class Stepped:
+    """A drop whose moving may be cut off before and after each file."""
+
+    store: DropStore
+    step: Step
+
+    async def listed(self) -> list[DropFile]:
+        return await self.store.listed()
+
+    async def brought(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
+        return await self.store.brought(files, folder)
+
+    async def copy(self, file: DropFile, name: str) -> None:
+        await self.step("copy")
+        await self.store.copy(file, name)
+        await self.step("copied")
+
+    async def delete(self, file: DropFile) -> None:
+        await self.step("delete")
+        await self.store.delete(file)
+        await self.step("deleted")
+
+
+@dataclass(slots=True)
+class Scene:
+    """A drop in a folder; `export` writes a set at a moment of the clock, which then is past the settling."""
+
+    folder: Path
+    afterwards: Afterwards = Afterwards.KEEP
+    clock: FixedClock = field(default_factory=FixedClock)
+    step: Step = no_step
+
+    @property
+    def drops(self) -> FeedDrops:
+        return FeedDrops(self.store, SETTLE, self.clock)
+
+    def store(self, drop: FeedDrop) -> DropStore:
+        return Stepped(DropStores(None).of(drop), self.step)
+
+    @property
+    def drop(self) -> FeedFolder:
+        return FeedFolder(str(self.folder), self.afterwards)
+
+    def export(self, feed: feeds.Feed, place: str = "", settled: bool = True) -> None:
+        folder = self.folder / place
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in feed.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            self.touch(folder / name)
+        self.clock.advance(SETTLE if settled else timedelta(0))
+
+    def touch(self, file: Path) -> None:
+        moment = self.clock.now().timestamp()
+        os.utime(file, (moment, moment))
+
+    async def read(self) -> Snapshot:
+        return (await self.drops.snapshots(self.drop))["S1"]
+
+    async def rejection(self) -> str:
+        with pytest.raises(SnapshotRejected) as caught:
+            await self.read()
+        assert caught.value.remedy.endswith("nothing was changed")
+        return caught.value.what
+
+    def names(self) -> list[str]:
+        return sorted(file.relative_to(self.folder).as_posix() for file in self.folder.rglob("*") if file.is_file())
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path / "drop")
+
+
+def pupils(snapshot: Snapshot, group: str) -> tuple[str, ...]:
+    return next(found.students for found in snapshot.groups if found.id == group)
+
+
+def delta(**files: str) -> feeds.Feed:
+    """A delta set of these files; the others are absent in it."""
+    manifest = "propertyName,value\noneroster.version,1.1\n"
+    whole = feeds.oneroster()
+    for name in ("orgs", "academicSessions", "classes", "users", "enrollments"):
+        manifest += f"file.{name},{'delta' if name in files else 'absent'}\n"
+    headers = {name: whole[f"{name}.csv"].splitlines()[0] + "\n" for name in files}
+    return {"manifest.csv": manifest} | {f"{name}.csv": headers[name] + rows for name, rows in files.items()}
+
+
+JOINS = delta(enrollments="E9,active,2026-09-08,C1,S1,p2,student,\n")
+LEAVES = delta(enrollments="E3,tobedeleted,2026-09-09,C1,S1,p1,student,false\n")
+
+
+@pytest.mark.parametrize("place", ["", "2026-09-07"])
+async def test_a_set_in_the_drop_itself_or_in_a_folder_of_its_own(scene: Scene, place: str) -> None:
+    scene.export(feeds.oneroster(), place)
+    assert pupils(await scene.read(), "C1") == ("p1",)
+
+
+async def test_a_set_in_a_zip_file(scene: Scene) -> None:
+    scene.folder.mkdir()
+    scene.touch(feeds.write_zip(feeds.oneroster(), scene.folder / "export.zip"))
+    scene.clock.advance(SETTLE)
+    assert pupils(await scene.read(), "C1") == ("p1",)
+
+
+async def test_the_newest_whole_set_counts_and_half_of_one_does_not(scene: Scene) -> None:
+    scene.export(feeds.oneroster(), "monday")
+    tuesday = feeds.oneroster()
+    tuesday["enrollments.csv"] += "E9,,,C1,S1,p2,student,\n"
+    half = {name: text for name, text in tuesday.items() if name != "enrollments.csv"}
+    before = await scene.drops.newest(scene.drop)
+    scene.export(half, "tuesday")
+    assert (await scene.drops.newest(scene.drop), pupils(await scene.read(), "C1")) == (before, ("p1",))
+    scene.export(tuesday, "tuesday", settled=False)
+    assert await scene.drops.newest(scene.drop) == before
+    scene.clock.advance(SETTLE)
+    assert await scene.drops.newest(scene.drop) != before
+    assert pupils(await scene.read(), "C1") == ("p1", "p2")
+
+
+async def test_a_manifest_that_is_written_last_ends_the_waiting(scene: Scene) -> None:
+    scene.export(feeds.oneroster(), settled=False)
+    assert await scene.rejection() == "the set in the drop is not whole: files are still being written"
+    scene.clock.advance(timedelta(seconds=1))
+    scene.touch(scene.folder / "manifest.csv")
+    assert pupils(await scene.read(), "C1") == ("p1",)
+
+
+async def test_deltas_go_on_from_the_whole_set_before_them(scene: Scene) -> None:
+    scene.export(LEAVES, "0 forgotten")
+    scene.export(feeds.oneroster(), "1")
+    scene.export(JOINS, "2")
+    assert pupils(await scene.read(), "C1") == ("p1", "p2")
+    scene.export(LEAVES, "3")
+    assert pupils(await scene.read(), "C1") == ("p2",)
+    scene.export(delta(users="p2,tobedeleted,,true,S1,student,,,Ben,Pupil,,10,x\n"), "4")
+    assert pupils(await scene.read(), "C1") == ()
+    scene.export(feeds.oneroster(), "5")
+    assert pupils(await scene.read(), "C1") == ("p1",)
+
+
+async def test_deltas_of_a_1_2_set_bring_roles_too(scene: Scene) -> None:
+    whole = feeds.oneroster_1_2()
+    scene.export(whole, "1")
+    manifest = whole["manifest.csv"].replace("bulk", "absent").replace("file.roles,absent", "file.roles,delta")
+    header = whole["roles.csv"].splitlines()[0]
+    scene.export({"manifest.csv": manifest, "roles.csv": f"{header}\nr2,tobedeleted,,p2,primary,student,,,S1\n"}, "2")
+    years = [group for group in (await scene.read()).groups if group.id == "grade:10"]
+    assert years[0].students == ("p1",)
+
+
+def as_delta(before: Path, after: Path, target: Path) -> None:
+    """What a MIS would export of the difference: rows that came or changed, and those that went marked so."""
+    target.mkdir(parents=True)
+    manifest = (after / "manifest.csv").read_text(encoding="utf-8").replace(",bulk", ",delta")
+    (target / "manifest.csv").write_text(manifest, encoding="utf-8")
+    for file in after.glob("*.csv"):
+        if file.name != "manifest.csv":
+            old, new = (_rows(folder / file.name) for folder in (before, after))
+            changed = [row for id_, row in new[1].items() if old[1].get(id_) != row]
+            gone = [
+                row.replace(f"{id_},,", f"{id_},tobedeleted,", 1) for id_, row in old[1].items() if id_ not in new[1]
+            ]
+            (target / file.name).write_text("".join([new[0], *changed, *gone]), encoding="utf-8")
+
+
+def _rows(file: Path) -> tuple[str, dict[str, str]]:
+    header, *rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    return header, {row.split(",", 1)[0]: row for row in rows}
+
+
+async def test_twenty_days_of_deltas_tell_of_the_same_school_as_the_whole(tmp_path: Path) -> None:
+    scene, school = Scene(tmp_path / "drop"), tomorrow(generate(pupils=60), 99)
+    days: list[Path] = []
+    for day in range(20):
+        days.append(tmp_path / f"day {day}")
+        write(school, days[-1])
+        if day == 0:
+            write(school, scene.folder / "000")
+        else:
+            as_delta(days[-2], days[-1], scene.folder / f"{day:03}")
+        for file in (scene.folder / f"{day:03}").iterdir():
+            scene.touch(file)
+        scene.clock.advance(SETTLE)
+        told, whole = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1]).snapshots["SCH1"]
+        assert _facts(told) == _facts(whole), f"day {day}"
+        school = tomorrow(school, day)
+
+
+def marked(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
+    """The first is the main one, and said to be: a delta says nothing of the order."""
+    return tuple(Staffing(one.teacher, place == 0) for place, one in enumerate(staff))
+
+
+def tomorrow(school: SchoolData, day: int) -> SchoolData:
+    """Somebody left, somebody joined, some are in other groups, a group ended, and one is new."""
+    rng = random.Random(day)
+    left, joined = rng.choice(school.pupils).id, Somebody(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
+    stay = tuple(pupil for pupil in school.pupils if pupil.id != left)
+    groups = [
+        replace(
+            group,
+            pupils=tuple(pupil for pupil in group.pupils if pupil != left and rng.random() > 0.1)
+            + ((joined.id,) if rng.random() < 0.2 else ()),
+            staff=marked(group.staff[::-1] if rng.random() < 0.1 else group.staff),
+        )
+        for group in school.groups
+        if rng.random() > 0.02
+    ]
+    new = SchoolGroup(f"NEW{day}", f"New {day}", False, school.groups[-1].staff, (joined.id, stay[0].id))
+    return replace(school, pupils=(*stay, joined), groups=(*groups, new))
+
+
+def _facts(snapshot: Snapshot) -> object:
+    groups = {
+        group.id: (group.name, group.type, set(group.students), group.teachers[:1], set(group.teachers))
+        for group in snapshot.groups
+    }
+    return groups, snapshot.people
+
+
+Spoil = Callable[[Scene], None]
+
+
+def without(name: str) -> Spoil:
+    return lambda scene: scene.export({key: text for key, text in feeds.oneroster().items() if key != name})
+
+
+BAD: list[tuple[str, Spoil, str]] = [
+    ("nothing there", lambda scene: None, "there is no feed at"),
+    ("an empty folder", lambda scene: scene.folder.mkdir(), "there is no set of CSV files in the drop"),
+    ("pictures", lambda scene: scene.export({"logo.png": ""}), "there is no set of CSV files in the drop"),
+    ("one file missing", without("users.csv"), "not whole: users.csv is missing"),
+    ("no manifest", without("manifest.csv"), "not whole: manifest.csv is missing"),
+    ("a format that is not known", lambda scene: scene.export({"pupils.csv": "a\n"}), "not whole: unknown format"),
+    ("a delta and nothing before", lambda scene: scene.export(JOINS, "1"), 'orgs.csv is "absent", and no set before'),
+    ("a delta that is overwritten", lambda scene: scene.export(JOINS), "the next export overwrites it"),
+    (
+        "a version that is not known",
+        lambda scene: scene.export({**feeds.oneroster(), "manifest.csv": "propertyName,value\noneroster.version,9\n"}),
+        "manifest.csv says OneRoster 9",
+    ),
+    (
+        "a mode that is not known",
+        lambda scene: scene.export({**feeds.oneroster(), "manifest.csv": "propertyName,value\nfile.orgs,some\n"}),
+        'manifest.csv says that orgs.csv is "some"',
+    ),
+    (
+        "SDS v2.1 with a file missing",
+        lambda scene: scene.export({**feeds.sds_v2(), "roles.csv": ""}),
+        "roles.csv is empty",
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "spoil", "words"), BAD)
+async def test_a_bad_drop_is_refused(scene: Scene, what: str, spoil: Spoil, words: str) -> None:
+    spoil(scene)
+    assert words in await scene.rejection()
+
+
+async def test_a_container_where_there_is_none_says_which_setting(scene: Scene) -> None:
+    with pytest.raises(SnapshotRejected, match="set DROP_CONTAINER_URL"):
+        await scene.drops.snapshots(FeedContainer("oak"))
+
+
+async def collected(scene: Scene, state: MemoryState, outbox: MemoryOutbox) -> Collected:
+    (found,) = await collect_drops("run", scene.drops, state, outbox, scene.clock)
+    return found
+
+
+async def joined(scene: Scene, *schools: str) -> tuple[MemoryState, MemoryOutbox]:
+    state = MemoryState(scene.step)
+    for school in schools or ("S1",):
+        await state.save_school(_school(scene, school))
+    return state, MemoryOutbox(scene.step)
+
+
+def _school(scene: Scene, school: str) -> SchoolSettings:
+    return replace(settings(), school=school, source=scene.drop)
+
+
+async def test_each_new_set_is_taken_once_for_each_of_its_schools(scene: Scene) -> None:
+    state, outbox = await joined(scene, "S1", "S2")
+    scene.export(feeds.oneroster())
+    for count in (2, 0, 0):
+        assert await collected(scene, state, outbox) == Collected(scene.drop, count, 0)
+    assert outbox.requests == [(SyncSchool(school, "run", Cause.DROP), None) for school in ("S1", "S2")]
+    scene.export(feeds.oneroster())
+    assert (await collected(scene, state, outbox)).schools == 2
+
+
+async def test_sets_are_moved_to_where_they_are_still_read(scene: Scene) -> None:
+    scene.afterwards = Afterwards.MOVE
+    state, outbox = await joined(scene)
+    scene.export(feeds.oneroster())
+    assert await collected(scene, state, outbox) == Collected(scene.drop, 1, 1)
+    assert all(name.startswith("processed/20260907T120000.000000Z-") for name in scene.names())
+    assert pupils(await scene.read(), "C1") == ("p1",)
+    assert (await scene.read()).taken_at == NOON
+    scene.export(JOINS)
+    scene.export({"users.csv": "half of the next"}, "later")
+    assert await collected(scene, state, outbox) == Collected(scene.drop, 1, 1)
+    assert [name for name in scene.names() if not name.startswith("processed/")] == ["later/users.csv"]
+    assert pupils(await scene.read(), "C1") == ("p1", "p2")
+    assert await collected(scene, state, outbox) == Collected(scene.drop, 0, 0)
+
+
+class Crash(Exception):
+    """What a process dies of."""
+
+
+@pytest.mark.parametrize("steps", range(30))
+async def test_a_crash_at_any_step_takes_the_set_again_and_not_never(scene: Scene, steps: int) -> None:
+    left = 99
+
+    async def step(_: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == -1:
+            raise Crash
+
+    scene.step, scene.afterwards = step, Afterwards.MOVE
+    state, outbox = await joined(scene)
+    scene.export(feeds.oneroster())
+    left = steps
+    with pytest.raises(Crash):
+        await collected(scene, state, outbox)
+    await collected(scene, state, outbox)
+    assert {request for request, _ in outbox.requests} == {SyncSchool("S1", "run", Cause.DROP)}
+    assert all(name.startswith("processed/") for name in scene.names())
+    assert pupils(await scene.read(), "C1") == ("p1",)
+
+
+async def test_one_drop_that_fails_is_no_other_ones_failure(scene: Scene, tmp_path: Path) -> None:
+    state, outbox = await joined(scene)
+    other = Scene(tmp_path / "nowhere")
+    await state.save_school(_school(other, "S0"))
+    scene.export(feeds.oneroster())
+    first, second = await collect_drops("run", scene.drops, state, outbox, scene.clock)
+    assert isinstance(first.failure, SnapshotRejected)
+    assert second == Collected(scene.drop, 1, 0)
