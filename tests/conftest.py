@@ -1,10 +1,13 @@
-"""What the whole suite tells at its end."""
+"""What the whole suite tells at its end, and the storage emulator that parts of it share."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+
+from local.azurite import Azurite
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -19,3 +22,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"faults injected and survived: {sum(faults.values())}")
         for name, times in sorted(faults.items()):
             terminalreporter.write_line(f"  {times:5} {name.removeprefix('fault: ')}")
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    folder = tmp_path_factory.mktemp("azurite")
+    running = Azurite(folder / "data", folder / "azurite.log")
+    running.start()
+    yield running
+    running.stop()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import csv
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+
+from local.mis.changes import Changes
 
 TOKEN, CLIENT, SECRET = "a static bearer", "client", "a client's secret"
 _ROOTS = {"/ims/oneroster/v1p1": "1.1", "/ims/oneroster/rostering/v1p2": "1.2"}
@@ -24,7 +28,9 @@ class OneRosterServer:
 
     `links_to` is what its links to the next page begin with, in place of its own address; `tears` how often a record
     more is told of than before, after a first page; `busy` how many requests are answered 429, with Retry-After if
-    `retry_after`; `broken` what all others are answered, if not 0.
+    `retry_after`; `broken` what all others are answered, if not 0; `lag` how long it shows the school as it was;
+    `dated` whether records tell when they changed, by its clock `now`; `filters` what it makes of a filter: "serve",
+    "ignore" or "refuse"; `hard` whether what is deleted is gone without a trace.
     """
 
     folder: Path
@@ -37,8 +43,17 @@ class OneRosterServer:
     busy: int = 0
     retry_after: bool = True
     broken: int = 0
+    lag: timedelta = timedelta(0)
+    dated: bool = False
+    filters: str = "serve"
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
     asked: list[str] = field(default_factory=list)
+    changes: Changes = field(init=False)
+    _shown: dict[str, list[tuple[datetime, list[dict[str, str]]]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.changes = Changes(lambda: self.now())
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -69,7 +84,10 @@ class OneRosterServer:
         name = request.match_info.get("collection", "academicSessions")
         body = {"students": "users", "teachers": "users"}.get(name, name)
         offset = int(request.query.get("offset", "0"))
-        records = self.change(name, self._records(request, name))
+        asked = request.query.get("filter", "")
+        if asked and self.filters == "refuse":
+            return web.json_response({"imsx_codeMinor": "invalid_filter_field"}, status=400)
+        records = self.change(name, self._dated(request, name, "" if self.filters == "ignore" else asked))
         if self.tears and offset:
             self.tears -= 1
             records = [{**records[0], "sourcedId": "torn"}, *records]
@@ -94,7 +112,26 @@ class OneRosterServer:
 
     def _rows(self, table: str) -> list[dict[str, str]]:
         with (self.folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+            rows = list(csv.DictReader(file))
+        shown, now = self._shown.setdefault(table, []), self.now()
+        if not shown or shown[-1][1] != rows:
+            shown.append((now, rows))
+        late = [listed for since, listed in shown if since <= now - self.lag]
+        return late[-1] if late else shown[0][1]
+
+    def _dated(self, request: web.Request, name: str, asked: str) -> list[_Record]:
+        """The records, or what a filter leaves of them, which may be about those that are deleted."""
+        records = self._records(request, name)
+        if not self.dated:
+            return records
+        self.changes.note(request.path, records, "sourcedId")
+        there, gone = (self.changes.of(request.path, deleted) for deleted in (False, True))
+        since = re.search(r"dateLastModified>'([^']*)'", asked)
+        told = [{**one, "status": "active", "dateLastModified": _iso(at)} for one, at in there]
+        if since:
+            told += [{**one, "status": "tobedeleted", "dateLastModified": _iso(at)} for one, at in gone]
+            return [one for one in told if one["dateLastModified"] > since[1]]
+        return told
 
     def _records(self, request: web.Request, name: str) -> list[_Record]:
         version = next(said for root, said in _ROOTS.items() if request.path.startswith(root))
@@ -126,6 +163,10 @@ class OneRosterServer:
                     if row["schoolSourcedId"] == school
                 ]
         raise web.HTTPNotFound
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _user(row: Mapping[str, str], version: str) -> _Record:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zlib import crc32
 
 from aiohttp import web
 
+from local.mis.changes import Changes
 from local.school.data import SchoolData, Somebody
 
 TOKEN = "a token of Wonde's"
@@ -28,7 +30,9 @@ class WondeServer:
     `tears` is how often a record more is there than before, after a first page; `miscounts` how many counts tell of a
     student too many; `left_out` the page that its links pass over; `wrong_region` whether it is another's of Wonde's
     domains, which has no data; `busy` how many requests are answered 429, with Retry-After if `retry_after`; `broken`
-    what all others are answered, if not 0, and `broken_page` what a second page is.
+    what all others are answered, if not 0, and `broken_page` what a second page is; `lag` how long it shows the school
+    as it was; `updates` whether it serves what changed since a moment, by its clock `now`, or takes no notice of that;
+    `changes.hard` whether it tells of no deletion.
     """
 
     school: SchoolData
@@ -44,8 +48,16 @@ class WondeServer:
     retry_after: bool = True
     broken: int = 0
     broken_page: int = 0
+    lag: timedelta = timedelta(0)
+    updates: bool = True
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
     asked: list[str] = field(default_factory=list)
+    changes: Changes = field(init=False)
+    _shown: list[tuple[datetime, SchoolData]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.changes = Changes(lambda: self.now())
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -78,13 +90,13 @@ class WondeServer:
         if refused := self._refused(request):
             return refused
         name = request.match_info["collection"]
-        if name not in _COLLECTIONS:
+        if name not in (*_COLLECTIONS, "deletions"):
             return web.json_response({"error": "resource_not_found"}, status=404)
         number = int(request.query.get("page", "1"))
         if self.broken_page and number > 1:
             return web.Response(status=self.broken_page)
         limit = min(int(request.query.get("per_page", "50")), self.page, _LARGEST_PAGE)
-        records = self._records(name, request.query.get("include", ""))
+        records = self._since(name, request.query)
         if self.tears and number > 1:
             self.tears -= 1
             records = [{**records[0], "id": "A0"}, *records]
@@ -108,62 +120,87 @@ class WondeServer:
             return web.json_response({"error": "resource_not_found"}, status=404)
         return None
 
+    def _since(self, name: str, asked: Mapping[str, str]) -> list[_Record]:
+        """The records, or what a moment leaves of them."""
+        for noted in ("students", "employees"):
+            self.changes.note(noted, self._records(noted, "contact_details"), "id")
+        moment = asked.get("updated_after", "") if self.updates else ""
+        if name == "deletions":
+            gone = self.changes.of(asked.get("type", ""), deleted=True)
+            return [{"id": one["id"], "type": asked["type"]} for one, at in gone if _said(at) > moment]
+        records = self._records(name, asked.get("include", ""))
+        if not moment:
+            return records
+        late = {one["id"] for one, at in self.changes.of(name, deleted=False) if _said(at) > moment}
+        return [one for one in records if one["id"] in late]
+
     def _records(self, name: str, include: str) -> list[_Record]:
         if self.wrong_region:
             return []
+        now = self.now()
+        if not self._shown or self._shown[-1][1] != self.school:
+            self._shown.append((now, self.school))
+        late = [shown for since, shown in self._shown if since <= now - self.lag]
+        school = late[-1] if late else self._shown[0][1]
         included = include.split(",")
         match name:
             case "students":
-                records = [_person(one, "contact_details" in included) for one in self.school.pupils]
+                records = [_person(one, "contact_details" in included) for one in school.pupils]
             case "employees":
-                records = [_person(one, "contact_details" in included) for one in self.school.staff]
+                records = [_person(one, "contact_details" in included) for one in school.staff]
             case "classes":
-                records = self._classes(homerooms=False)
+                records = _classes(school, homerooms=False)
             case _:
-                records = [{**one, "type": "REGISTRATION"} for one in self._classes(homerooms=True)]
-                records += self._years()
+                records = [{**one, "type": "REGISTRATION"} for one in _classes(school, homerooms=True)]
+                records += _years(school)
         for record in records:
             for list_ in {"students", "employees"} - set(included):
                 record.pop(list_, None)
         return self.change(name, records)
 
-    def _classes(self, *, homerooms: bool) -> list[_Record]:
-        return [
-            {
-                "id": wonde_id(group.id),
-                "mis_id": group.id,
-                "name": group.title,
-                "code": group.title,
-                "description": group.title,
-                "subject": None,
-                "students": _listed(group.pupils),
-                "employees": {
-                    "data": [{**_named(one.teacher), "meta": {"is_main_teacher": one.primary}} for one in group.staff]
-                },
-            }
-            for group in self.school.groups
-            if group.homeroom is homerooms
-        ]
 
-    def _years(self) -> list[_Record]:
-        """Year groups, and a house, which is no group of ours."""
-        years = dict.fromkeys(pupil.year for pupil in self.school.pupils)
-        members = {year: [pupil.id for pupil in self.school.pupils if pupil.year == year] for year in years}
-        groups = [("YEAR", year, pupils) for year, pupils in members.items()]
-        groups.append(("HOUSE", "Red", [pupil.id for pupil in self.school.pupils]))
-        return [
-            {
-                "id": wonde_id(f"{type_} {name}"),
-                "mis_id": name,
-                "name": name,
-                "code": name,
-                "description": name,
-                "type": type_,
-                "students": _listed(pupils),
-                "employees": {"data": []},
-            }
-            for type_, name, pupils in groups
-        ]
+def _classes(school: SchoolData, *, homerooms: bool) -> list[_Record]:
+    return [
+        {
+            "id": wonde_id(group.id),
+            "mis_id": group.id,
+            "name": group.title,
+            "code": group.title,
+            "description": group.title,
+            "subject": None,
+            "students": _listed(group.pupils),
+            "employees": {
+                "data": [{**_named(one.teacher), "meta": {"is_main_teacher": one.primary}} for one in group.staff]
+            },
+        }
+        for group in school.groups
+        if group.homeroom is homerooms
+    ]
+
+
+def _years(school: SchoolData) -> list[_Record]:
+    """Year groups, and a house, which is no group of ours."""
+    years = dict.fromkeys(pupil.year for pupil in school.pupils)
+    members = {year: [pupil.id for pupil in school.pupils if pupil.year == year] for year in years}
+    groups = [("YEAR", year, pupils) for year, pupils in members.items()]
+    groups.append(("HOUSE", "Red", [pupil.id for pupil in school.pupils]))
+    return [
+        {
+            "id": wonde_id(f"{type_} {name}"),
+            "mis_id": name,
+            "name": name,
+            "code": name,
+            "description": name,
+            "type": type_,
+            "students": _listed(pupils),
+            "employees": {"data": []},
+        }
+        for type_, name, pupils in groups
+    ]
+
+
+def _said(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def wonde_id(mis_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Writes a generated school as OneRoster 1.1 CSV, the way an MIS exports it in bulk."""
+"""Writes a generated school as OneRoster CSV, 1.1 and 1.2, the way an MIS exports it in bulk."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ def write(data: SchoolData, folder: Path) -> None:
     _write_files(data, fresh)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+
+
+def write_1_2(data: SchoolData, folder: Path) -> None:
+    """As `write`, but a set of 1.2, in which users have their roles in a file of their own."""
+    write(data, folder)
+    manifest = (folder / "manifest.csv").read_text(encoding="utf-8").replace("version,1.1", "version,1.2")
+    (folder / "manifest.csv").write_text(manifest + "file.roles,bulk\r\n", encoding="utf-8", newline="")
+    with (folder / "users.csv").open(encoding="utf-8", newline="") as file:
+        header, *users = csv.reader(file)
+    left = [place for place, name in enumerate(header) if name not in ("orgSourcedIds", "role")]
+    _table(folder / "users.csv", [header[place] for place in left], [[user[place] for place in left] for user in users])
+    org, role = header.index("orgSourcedIds"), header.index("role")
+    columns = ("userSourcedId", "roleType", "role", "beginDate", "endDate", "orgSourcedId")
+    roles = [(f"R-{user[0]}", user[0], "primary", user[role], "", "", user[org]) for user in users]
+    _records(folder / "roles.csv", columns, roles)
 
 
 def accounts(data: SchoolData, domain: str = "school.onmicrosoft.com") -> list[tuple[str, str]]:

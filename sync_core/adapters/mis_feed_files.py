@@ -56,8 +56,7 @@ def open_feed(path: Path) -> FeedFiles:
     elif path.is_file():
         members = _members(path)
         found = [CsvFile(_name(member), _unzipped(path, member)) for member in members]
-        # A zip file keeps local time without its zone; the same machine writes the next one.
-        moments = [datetime(*member.date_time, tzinfo=UTC) for member in members]
+        moments = [_moment(path, member) for member in members]
     else:
         raise SnapshotRejected(
             f"there is no feed at {path}", "correct the path of the school's source, or have the MIS export there"
@@ -81,6 +80,14 @@ def _is_csv(name: str) -> bool:
 
 def _name(member: zipfile.ZipInfo) -> str:
     return PurePosixPath(member.filename).name
+
+
+def _moment(path: Path, member: zipfile.ZipInfo) -> datetime:
+    """A zip file keeps local time without its zone; the same machine writes the next one."""
+    try:
+        return datetime(*member.date_time, tzinfo=UTC)
+    except ValueError:
+        raise rejected(f"{path.name} is no whole zip file (a date that is none)") from None
 
 
 def _opened(path: Path, name: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:

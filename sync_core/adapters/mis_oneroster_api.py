@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from sync_core.adapters.mis_api import READINGS, MisApi, Torn, mis_client
 from sync_core.adapters.mis_csv import Row
+from sync_core.adapters.mis_held import Collections, Held, HeldSchools, Record
 from sync_core.adapters.mis_oneroster import read_roster
 from sync_core.choices import OneRosterApi, OneRosterVersion
+from sync_core.errors import SnapshotRejected
 from sync_core.model import Snapshot
 from sync_core.ports import Clock
 
@@ -27,14 +29,16 @@ _SCOPE = {
     ),
 }
 _PAGE = 1000
+_OVERLAP = timedelta(minutes=10)
+"""A server may show a change a while after the moment that it puts on it."""
 _TAUGHT = ("student", "teacher")
 # No name, birth date, address or phone number is even asked for.
 _FIELDS = {
     "org": "sourcedId,status,name,type,identifier",
-    "academicSessions": "sourcedId,status,type,startDate,endDate,parent",
-    "classes": "sourcedId,status,title,classType,school,terms",
-    "users": "sourcedId,status,role,roles,username,email,grades",
-    "enrollments": "sourcedId,status,class,user,role,primary",
+    "academicSessions": "sourcedId,status,dateLastModified,type,startDate,endDate,parent",
+    "classes": "sourcedId,status,dateLastModified,title,classType,school,terms",
+    "users": "sourcedId,status,dateLastModified,role,roles,username,email,grades",
+    "enrollments": "sourcedId,status,dateLastModified,class,user,role,primary",
 }
 
 
@@ -54,8 +58,13 @@ class _Tables:
         ]
 
 
-async def read_oneroster_api(api: OneRosterApi, secret: str, school: str, clock: Clock) -> dict[str, Snapshot]:
-    """The school with that sourcedId, by its id. Raises SnapshotRejected, Transient."""
+async def read_oneroster_api(
+    api: OneRosterApi, secret: str, school: str, held: HeldSchools, clock: Clock
+) -> dict[str, Snapshot]:
+    """The school with that sourcedId, by its id. Raises SnapshotRejected, Transient.
+
+    What changed since it is held is asked for, and all of it where that leaves a doubt.
+    """
     async with mis_client(api.url) as client:
         server = MisApi(f"the OneRoster server {urlsplit(api.url).hostname}", client, clock)
         token = secret
@@ -63,44 +72,98 @@ async def read_oneroster_api(api: OneRosterApi, secret: str, school: str, clock:
             token = await server.token(api.token_url, api.client, secret, _SCOPE[api.version])
         server.sign_in(token)
         pull = _Pull(server, _ROOT[api.version], school)
-        failed = f"the school changed under each of {READINGS} readings"
-        return read_roster(_Tables(await server.whole(pull.tables, failed, "the vendor"), clock.now()))
+        began, before = clock.now(), held.of(api, school, clock.now())
+        found = await pull.changed(before.collections) if before else None
+        whole_at = before.whole_at if before and found else began
+        if found is None:
+            failed = f"the school changed under each of {READINGS} readings"
+            found = await server.whole(pull.all, failed, "the vendor")
+        held.hold(api, school, Held(found, began, whole_at))
+        return read_roster(_Tables(pull.tables(found), clock.now()))
 
 
 class _Pull:
-    """One reading of a school, all collections."""
+    """One reading of a school."""
 
     def __init__(self, server: MisApi, root: str, school: str) -> None:
         self._server = server
         self._root = root
         self._school = school
+        own = f"{root}/schools/{quote(school, safe='')}"
+        self._own = own
+        self._places = {
+            "academicSessions": f"{root}/academicSessions",
+            "classes": f"{own}/classes",
+            "students": f"{own}/students",
+            "teachers": f"{own}/teachers",
+            "enrollments": f"{own}/enrollments",
+        }
 
-    async def tables(self) -> dict[str, list[dict[str, str]]]:
-        """Raises Torn."""
-        school = f"/schools/{quote(self._school, safe='')}"
-        org = (await self._server.get(self._root + school, {"fields": _FIELDS["org"]})).body.get("org")
+    async def all(self) -> Collections:
+        """All collections, whole. Raises Torn."""
+        found = {"org": await self._org()}
+        for name in self._places:
+            found[name] = await self._listed(name)
+        return found
+
+    async def changed(self, before: Collections) -> Collections | None:
+        """`before` with what changed since; None where that cannot be had, or does not add up.
+
+        A record that was deleted outright is in no delta: the number of those that are there tells.
+        """
+        found = {"org": await self._org()}
+        try:
+            for name in self._places:
+                found[name] = await self._went_on(name, before[name])
+                if await self._count(name) != len(found[name]):
+                    return None
+        except (Torn, SnapshotRejected):
+            return None
+        return found
+
+    async def _went_on(self, name: str, before: Mapping[str, Record]) -> Mapping[str, Record]:
+        since = _latest(before.values())
+        if since is None:
+            return await self._listed(name)
+        found = dict(before)
+        for id_, one in (await self._asked(name, {"filter": f"dateLastModified>'{since}'"})).items():
+            found.pop(id_, None)
+            if _there(one):
+                found[id_] = one
+        return found
+
+    async def _listed(self, name: str) -> Mapping[str, Record]:
+        return {id_: one for id_, one in (await self._asked(name, {})).items() if _there(one)}
+
+    async def _count(self, name: str) -> int | None:
+        """How many are there, as the server says; None if it does not."""
+        query = {"limit": "1", "offset": "0", "fields": "sourcedId", "filter": "status='active'"}
+        return (await self._server.get(self._places[name], query)).total
+
+    async def _org(self) -> Mapping[str, Record]:
+        org = (await self._server.get(self._own, {"fields": _FIELDS["org"]})).body.get("org")
         if not isinstance(org, dict):
             raise self._server.rejected("it gave no school", "check the school id")
-        sessions = await self._all("/academicSessions", "academicSessions")
-        classes = await self._all(f"{school}/classes", "classes")
-        students = await self._all(f"{school}/students", "users")
-        teachers = await self._all(f"{school}/teachers", "users")
-        enrolments = await self._all(f"{school}/enrollments", "enrollments")
+        return {self._school: org}
+
+    def tables(self, found: Collections) -> dict[str, list[dict[str, str]]]:
+        """As the tables of a CSV set."""
         return {
-            "orgs": [_cells(org)],
+            "orgs": [_cells(org) for org in found["org"].values()],
             "academicSessions": [
-                _cells(one) | {"parentSourcedId": _reference(one.get("parent"))} for one in sessions.values()
+                _cells(one) | {"parentSourcedId": _reference(one.get("parent"))}
+                for one in found["academicSessions"].values()
             ],
             "classes": [
                 _cells(one)
                 | {"schoolSourcedId": _reference(one.get("school")), "termSourcedIds": _references(one.get("terms"))}
-                for one in classes.values()
+                for one in found["classes"].values()
             ],
-            "users": [self._user(one) for one in (teachers | students).values()],
+            "users": [self._user(one) for one in {**found["teachers"], **found["students"]}.values()],
             "enrollments": [
                 _cells(one)
                 | {"classSourcedId": _reference(one.get("class")), "userSourcedId": _reference(one.get("user"))}
-                for one in enrolments.values()
+                for one in found["enrollments"].values()
                 if one.get("role") in _TAUGHT
             ],
         }
@@ -120,16 +183,17 @@ class _Pull:
             "grades": ",".join(map(str, grades)) if isinstance(grades, list) else str(grades or ""),
         }
 
-    async def _all(self, path: str, collection: str) -> dict[str, dict[str, Any]]:
-        """All pages, each record once, by its sourcedId.
+    async def _asked(self, name: str, asked: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """All pages of what is asked for, each record once, by its sourcedId. Raises Torn.
 
         The links and totals that a server tells are believed only if they agree.
         """
-        query = {"limit": str(_PAGE), "offset": "0", "fields": _FIELDS[collection]}
+        collection = {"students": "users", "teachers": "users"}.get(name, name)
+        query = {**asked, "limit": str(_PAGE), "offset": "0", "fields": _FIELDS[collection]}
         found: dict[str, dict[str, Any]] = {}
         total: int | None = None
         while True:
-            page = await self._server.get(self._root + path, query)
+            page = await self._server.get(self._places[name], query)
             records = page.body.get(collection)
             if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
                 raise self._server.rejected(f"a page has no list of {collection}", "check the version of the source")
@@ -143,7 +207,7 @@ class _Pull:
                 found[id_] = one
             if page.next is not None:
                 # The query alone: the token must not follow a link to another server.
-                query = dict(parse_qsl(page.next.partition("?")[2]))
+                query = {**asked, **dict(parse_qsl(page.next.partition("?")[2]))}
             elif total is not None and len(found) < total:
                 query |= {"offset": str(len(found))}
             else:
@@ -153,6 +217,25 @@ class _Pull:
         if total is not None and len(found) != total:
             raise Torn
         return found
+
+
+def _there(record: Record) -> bool:
+    return record.get("status") != "tobedeleted"
+
+
+def _latest(records: Iterable[Record]) -> str | None:
+    """What a delta is asked from: when the youngest of these was modified, by the server's clock, less _OVERLAP.
+
+    None where one of them does not tell, or there is none.
+    """
+    moments: list[datetime] = []
+    for record in records:
+        try:
+            moments.append(datetime.fromisoformat(str(record.get("dateLastModified"))).astimezone(UTC))
+        except ValueError:
+            return None
+    since = max(moments, default=None)
+    return (since - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.000Z") if since else None
 
 
 def _cells(record: Mapping[str, Any]) -> dict[str, str]:

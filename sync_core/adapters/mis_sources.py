@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sync_core.adapters.mis_drops import FeedDrops
+from sync_core.adapters.mis_held import HeldSchools
 from sync_core.adapters.mis_oneroster_api import read_oneroster_api
 from sync_core.adapters.mis_wonde import read_wonde
 from sync_core.choices import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
@@ -18,6 +19,7 @@ class MisSources:
 
     def __init__(self, drops: FeedDrops, secrets: Mapping[str, str], clock: Clock) -> None:
         self._drops = drops
+        self._held = HeldSchools()
         self._secrets = secrets
         self._clock = clock
 
@@ -36,9 +38,9 @@ class MisSources:
             case FeedFolder() | FeedContainer() as drop:
                 return await self._drops.snapshots(drop)
             case OneRosterApi() as api:
-                return await read_oneroster_api(api, self._secret(api.secret), settings.school, self._clock)
+                return await read_oneroster_api(api, self._secret(api.secret), settings.school, self._held, self._clock)
             case WondeApi() as wonde:
-                return await read_wonde(wonde, self._secret(wonde.secret), settings.school, self._clock)
+                return await read_wonde(wonde, self._secret(wonde.secret), settings.school, self._held, self._clock)
 
     def _secret(self, name: str) -> str:
         secret = self._secrets.get(name, "").strip()

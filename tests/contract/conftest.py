@@ -19,15 +19,6 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    folder = tmp_path_factory.mktemp("azurite")
-    running = Azurite(folder / "data", folder / "azurite.log")
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="session")
 def tenant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The simulated tenant's address, without a slash at the end."""
     log = tmp_path_factory.mktemp("tenant") / "tenant.log"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
 from local.school.generate import generate
 from local.school.oneroster_csv import write
 from sync_core.adapters.mis_drop_sets import DropFile
@@ -29,6 +27,7 @@ from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.steps import Step, no_step
 from tests.mis import feeds
+from tests.mis.days import facts, tomorrow
 
 SETTLE = timedelta(seconds=60)
 DELTA = {"manifest.csv": feeds.oneroster()["manifest.csv"].replace("bulk", "delta")}
@@ -219,40 +218,8 @@ async def test_twenty_days_of_deltas_tell_of_the_same_school_as_the_whole(tmp_pa
             scene.touch(file)
         scene.clock.advance(SETTLE)
         told, whole = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1]).snapshots["SCH1"]
-        assert _facts(told) == _facts(whole), f"day {day}"
+        assert facts(told) == facts(whole), f"day {day}"
         school = tomorrow(school, day)
-
-
-def marked(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
-    """The first is the main one, and said to be: a delta says nothing of the order."""
-    return tuple(Staffing(one.teacher, place == 0) for place, one in enumerate(staff))
-
-
-def tomorrow(school: SchoolData, day: int) -> SchoolData:
-    """Somebody left, somebody joined, some are in other groups, a group ended, and one is new."""
-    rng = random.Random(day)
-    left, joined = rng.choice(school.pupils).id, Somebody(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
-    stay = tuple(pupil for pupil in school.pupils if pupil.id != left)
-    groups = [
-        replace(
-            group,
-            pupils=tuple(pupil for pupil in group.pupils if pupil != left and rng.random() > 0.1)
-            + ((joined.id,) if rng.random() < 0.2 else ()),
-            staff=marked(group.staff[::-1] if rng.random() < 0.1 else group.staff),
-        )
-        for group in school.groups
-        if rng.random() > 0.02
-    ]
-    new = SchoolGroup(f"NEW{day}", f"New {day}", False, school.groups[-1].staff, (joined.id, stay[0].id))
-    return replace(school, pupils=(*stay, joined), groups=(*groups, new))
-
-
-def _facts(snapshot: Snapshot) -> object:
-    groups = {
-        group.id: (group.name, group.type, set(group.students), group.teachers[:1], set(group.teachers))
-        for group in snapshot.groups
-    }
-    return groups, snapshot.people
 
 
 Spoil = Callable[[Scene], None]

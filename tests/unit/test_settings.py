@@ -237,7 +237,7 @@ def test_a_source_that_is_handed_out_can_be_handed_in_again(source: dict[str, ob
         {"path": "/feed"},
     ],
 )
-def test_a_source_that_gives_a_secret_away_leads_elsewhere_or_says_too_little_is_refused(
+def test_a_source_that_gives_secrets_away_leads_elsewhere_or_says_too_little_is_refused(
     source: dict[str, object],
 ) -> None:
     with pytest.raises(ValidationError):

@@ -1,0 +1,42 @@
+"""Days in the life of a small school, each other than the one before, and what of a snapshot has to be the same."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
+from sync_core.model import Snapshot
+
+
+def marked(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
+    """The first is the main one, and said to be: a delta says nothing of the order."""
+    return tuple(Staffing(one.teacher, place == 0) for place, one in enumerate(staff))
+
+
+def tomorrow(school: SchoolData, day: int) -> SchoolData:
+    """Somebody left, somebody joined, some are in other groups, a group ended, and one is new."""
+    rng = random.Random(day)
+    left, joined = rng.choice(school.pupils).id, Somebody(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
+    stay = tuple(pupil for pupil in school.pupils if pupil.id != left)
+    groups = [
+        replace(
+            group,
+            pupils=tuple(pupil for pupil in group.pupils if pupil != left and rng.random() > 0.1)
+            + ((joined.id,) if rng.random() < 0.2 else ()),
+            staff=marked(group.staff[::-1] if rng.random() < 0.1 else group.staff),
+        )
+        for group in school.groups
+        if rng.random() > 0.02
+    ]
+    new = SchoolGroup(f"NEW{day}", f"New {day}", False, school.groups[-1].staff, (joined.id, stay[0].id))
+    return replace(school, pupils=(*stay, joined), groups=(*groups, new))
+
+
+def facts(snapshot: Snapshot) -> object:
+    """Whatever the order in which people are listed, but for the main teacher, who is the first."""
+    groups = {
+        group.id: (group.name, group.type, set(group.students), group.teachers[:1], set(group.teachers))
+        for group in snapshot.groups
+    }
+    return groups, snapshot.people

@@ -1,0 +1,180 @@
+"""The same school through every source is the same school, as far as its format can tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from azure.storage.blob.aio import ContainerClient
+
+from local.azurite import Azurite
+from local.mis.oneroster_api import CLIENT, OneRosterServer
+from local.mis.wonde_api import SCHOOL, WondeServer
+from local.school.data import SchoolData
+from local.school.generate import generate
+from local.school.oneroster_csv import write, write_1_2
+from local.school.sds_csv import write_v1, write_v2
+from sync_core.adapters.mis_drop_stores import DropStores
+from sync_core.adapters.mis_drops import FeedDrops
+from sync_core.adapters.mis_sources import MisSources
+from sync_core.choices import FeedContainer, FeedFolder, MisLocation, OneRosterApi, OneRosterVersion, WondeApi
+from sync_core.errors import SnapshotRejected
+from sync_core.model import GroupType, Person, Snapshot
+from tests.builders import settings
+from tests.fakes.fixed_clock import FixedClock
+from tests.mis import feeds
+from tests.mis.vendor_scenes import SECRETS, served
+
+DOMAIN = "school.onmicrosoft.com"
+Export = Callable[[SchoolData, Path], None]
+Way = AbstractAsyncContextManager[tuple[MisLocation, ContainerClient | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Carries:
+    """What a source can tell. `id` gives its id of the school, `person` that of one in the MIS, by role."""
+
+    registration: bool = True
+    usernames: bool = True
+    school: Callable[[SchoolData], str] = lambda data: data.id
+    person: Callable[[str, str], str] = lambda id_, role: id_
+
+
+WHOLE = Carries()
+SDS_V2 = Carries(registration=False)
+SDS_V1 = Carries(registration=False, school=lambda data: data.dfe_code, person=lambda id_, role: f"{role}:{id_}")
+WONDE = Carries(usernames=False)
+
+
+def in_folder(export: Export) -> Callable[[SchoolData, Path, Azurite], Way]:
+    @asynccontextmanager
+    async def way(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+        export(data, folder / "feed")
+        yield FeedFolder(str(folder / "feed")), None
+
+    return way
+
+
+@asynccontextmanager
+async def in_a_zip(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+    write(data, folder / "feed")
+    files = {file.name: file.read_text(encoding="utf-8") for file in (folder / "feed").iterdir()}
+    yield FeedFolder(str(feeds.write_zip(files, folder / "feed.zip"))), None
+
+
+@asynccontextmanager
+async def in_a_container(
+    data: SchoolData, folder: Path, azurite: Azurite
+) -> AsyncIterator[tuple[MisLocation, ContainerClient]]:
+    write(data, folder / "feed")
+    async with ContainerClient.from_connection_string(azurite.connection_string, "sources-contract") as container:
+        await container.create_container()
+        for file in sorted((folder / "feed").iterdir()):
+            await container.upload_blob(f"oak/monday/{file.name}", file.read_bytes())
+        yield FeedContainer("oak"), container
+
+
+def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, Azurite], Way]:
+    @asynccontextmanager
+    async def way(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+        write(data, folder / "feed")
+        async with served(OneRosterServer(folder / "feed").app()) as url:
+            token, client = (f"{url}/token", CLIENT) if signed_in else ("", "")
+            secret = "MIS_SECRET_CLIENT" if signed_in else "MIS_SECRET_BEARER"
+            yield OneRosterApi(url, OneRosterVersion(version), token, client, secret), None
+
+    return way
+
+
+@asynccontextmanager
+async def at_wonde(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+    async with served(WondeServer(data).app()) as url:
+        yield WondeApi(url, SCHOOL, "MIS_SECRET_WONDE"), None
+
+
+SOURCES: dict[str, tuple[Callable[[SchoolData, Path, Azurite], Way], Carries]] = {
+    "OneRoster 1.1 CSV": (in_folder(write), WHOLE),
+    "OneRoster 1.2 CSV": (in_folder(write_1_2), WHOLE),
+    "OneRoster CSV, zipped": (in_a_zip, WHOLE),
+    "OneRoster CSV in a container": (in_a_container, WHOLE),
+    "OneRoster 1.1 REST, bearer": (at_oneroster("1.1", signed_in=False), WHOLE),
+    "OneRoster 1.1 REST, OAuth 2": (at_oneroster("1.1", signed_in=True), WHOLE),
+    "OneRoster 1.2 REST, OAuth 2": (at_oneroster("1.2", signed_in=True), WHOLE),
+    "SDS v2.1 CSV": (in_folder(write_v2), SDS_V2),
+    "SDS v1 CSV": (in_folder(write_v1), SDS_V1),
+    "Wonde": (at_wonde, WONDE),
+}
+
+
+def expected(data: SchoolData, carries: Carries) -> set[tuple[object, ...]]:
+    """Type, name, academic year, students, main teacher and all of them, by the school itself and no code of ours."""
+
+    def student(id_: str) -> str:
+        return carries.person(id_, "student")
+
+    def teacher(id_: str) -> str:
+        return carries.person(id_, "teacher")
+
+    found: set[tuple[object, ...]] = set()
+    for group in data.groups:
+        if group.homeroom and not carries.registration:
+            continue
+        type_ = GroupType.REGISTRATION if group.homeroom else GroupType.TEACHING
+        staff = [teacher(one.teacher) for one in sorted(group.staff, key=lambda one: not one.primary)]
+        pupils = frozenset(map(student, group.pupils))
+        found.add((type_, group.title, data.starts, pupils, staff[0], frozenset(staff)))
+    for year in {pupil.year for pupil in data.pupils}:
+        pupils = frozenset(student(pupil.id) for pupil in data.pupils if pupil.year == year)
+        found.add((GroupType.YEAR, year, data.starts, pupils, None, frozenset()))
+    return found
+
+
+def told(snapshot: Snapshot) -> set[tuple[object, ...]]:
+    return {
+        (
+            group.type,
+            group.name,
+            group.academic_year,
+            frozenset(group.students),
+            next(iter(group.teachers), None),
+            frozenset(group.teachers),
+        )
+        for group in snapshot.groups
+    }
+
+
+def people(data: SchoolData, carries: Carries) -> dict[str, Person]:
+    found = {}
+    for role, listed in (("student", data.pupils), ("teacher", data.staff)):
+        for one in listed:
+            id_ = carries.person(one.id, role)
+            found[id_] = (
+                Person(id_, one.username, one.email)
+                if carries.usernames
+                else Person(id_, "", one.email or f"{one.username}@{DOMAIN}")
+            )
+    return found
+
+
+@pytest.mark.parametrize("source", SOURCES)
+async def test_the_same_school(source: str, tmp_path: Path, azurite: Azurite) -> None:
+    data = generate(pupils=60)
+    way, carries = SOURCES[source]
+    async with way(data, tmp_path, azurite) as (location, container):
+        clock = FixedClock()
+        drops = FeedDrops(DropStores(container).of, timedelta(0), clock)
+        sources = MisSources(drops, SECRETS, clock)
+        chosen = replace(settings(), school=carries.school(data), source=location)
+        read = await sources.snapshot(chosen)
+        assert told(read) == expected(data, carries)
+        assert len(read.groups) == len(expected(data, carries))
+        assert (read.school.id, read.school.name) == (carries.school(data), data.name)
+        assert {id_: one for id_, one in people(data, carries).items() if id_ in read.people} == read.people
+        # Of Wonde, the source names the school.
+        if not isinstance(location, WondeApi):
+            with pytest.raises(SnapshotRejected):
+                await sources.snapshot(replace(chosen, school="another"))
