@@ -55,7 +55,7 @@ def test_typed_numbers_and_descriptors_are_on_the_wire_as_the_client_wants_them(
 
 def test_the_configuration_of_the_project() -> None:
     queues = read_config(Path(__file__).parents[2] / "local" / "Config.json")
-    assert set(queues) == {"sync-requests", "class-changes"}
+    assert set(queues) == {"sync-requests", "class-changes", "urgent-changes"}
     assert all(queue.requires_session and queue.requires_duplicate_detection for queue in queues.values())
     assert queues["class-changes"].lock_duration.total_seconds() == 60
     assert queues["class-changes"].max_delivery_count == 10
