@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -87,13 +87,9 @@ async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpR
     route="api/mis/{school}/changes", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
 )
 async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
-    try:
-        sync = await _lazy_app.get()
-    except SyncError as error:
-        return _problem(error)
     from sync_core.mis_webhooks.entrance import take_changes
 
-    return await take_changes(sync, request)
+    return await _answered(take_changes, request)
 
 
 # Wonde signs nothing: the function's key, in the address that Wonde is given, is what tells it from anybody.
@@ -101,13 +97,19 @@ async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
     route="api/mis/wonde/access", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
 )
 async def wonde_access(request: func.HttpRequest) -> func.HttpResponse:
+    from sync_core.mis_webhooks.entrance import take_wonde_event
+
+    return await _answered(take_wonde_event, request)
+
+
+async def _answered(
+    take: Callable[["App", func.HttpRequest], Awaitable[func.HttpResponse]], request: func.HttpRequest
+) -> func.HttpResponse:
     try:
         sync = await _lazy_app.get()
     except SyncError as error:
         return _problem(error)
-    from sync_core.mis_webhooks.entrance import take_wonde_event
-
-    return await take_wonde_event(sync, request)
+    return await take(sync, request)
 
 
 @asynccontextmanager

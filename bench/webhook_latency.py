@@ -151,7 +151,7 @@ class _Scene:
         write(school, self._feed(school))
 
 
-def run(quiet: int = 32, large: int = 8, busy: int = 32) -> Result:
+def run(quiet: int = 24, large: int = 5, busy: int = 24) -> Result:
     """Webhooks of one change and of 200 in a quiet hour, and of one change during a night that Graph's limit slows."""
     with _scene() as scene:
         schools = cycle(sorted(scene.schools))
