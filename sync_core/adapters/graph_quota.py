@@ -5,9 +5,9 @@ exactly. What others spend shows in two ways: above 80 % of a limit Graph tells 
 x-ms-throttle-limit-percentage, in steps of a tenth), and beyond it Graph refuses. So the account of others is corrected
 with each answer, in their favour where the answer leaves it open.
 
-A tenth of the limit is for urgent work alone, which nobody knows of beforehand. Of what is left of the rest, the first
-half may be spent at once: a school's night is over in a minute. The second half is spread over the time until the first
-of it comes back, so that a long run never stands still waiting for a whole window.
+The first half of what is left may be spent at once: a school's night is over in a minute. The rest is spread over the
+time until the first of it comes back, so that a long run never stands still waiting for a whole window; but for a tenth
+of the limit, which is for urgent work alone, of which nobody knows beforehand.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Quota:
 
     def _half_left(self, now: datetime) -> bool:
         own, others = self.own(now), self._others_now(now)
-        return own + others < (self._usable(Lane.BULK, others) + others) / 2
+        return own + others < (self._usable(Lane.URGENT, others) + others) / 2
 
     def _see_others(self, spent: float, now: datetime) -> None:
         self._others, self._others_seen = max(spent, 0.0), now
