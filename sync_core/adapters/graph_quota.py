@@ -6,8 +6,8 @@ x-ms-throttle-limit-percentage, in steps of a tenth), and beyond it Graph refuse
 with each answer, in their favour where the answer leaves it open.
 
 The first half of what is left may be spent at once: a school's night is over in a minute. The rest is spread over the
-time until the first of it comes back, so that a long run never stands still waiting for a whole window; but for a tenth
-of the limit, which is for urgent work alone, of which nobody knows beforehand.
+time until the first of it comes back, so that a long run never stands still waiting for a whole window; but for a small
+share, which is for urgent work alone, of which nobody knows beforehand.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _STEP = 0.05
 _BESIDE_OTHERS = 1.0 - _STEP
 """The share that all use together: where Graph's rounding begins to say 1.0."""
 
-_RESERVED = 0.1
-"""The share that is left to urgent work: thirty memberships in each of the ten schools that change theirs by day."""
+_RESERVED = 0.035
+"""The share that is left to urgent work: a hundred writes in a window, which are some fifty announced changes."""
 
 _YIELDED = 0.02
 """What is left to others of what this process has whenever the limit is reached: who has more yields more."""
@@ -62,18 +62,23 @@ class Quota:
         return self.own(now) / self._limit
 
     def wait(self, lane: Lane, cost: int, now: datetime) -> timedelta:
-        """How long until `cost` may be spent, if nothing else is until then; zero for at once."""
+        """How long until `cost` may be spent, if nothing else is until then; zero for at once.
+
+        What is urgent tries whatever others seem to spend: of them it is only known that they spend no more than that.
+        """
         own, others = self.own(now), self._others_now(now)
-        if own + cost > self._usable(lane, others) and (not others or own >= _NEWCOMER * self._limit):
+        if lane is Lane.URGENT:
+            return self._first_back(now) if own + cost > _ALONE * self._limit else timedelta(0)
+        if own + cost > self._usable(others) and (not others or own >= _NEWCOMER * self._limit):
             return self._first_back(now)
-        if lane is Lane.URGENT or self._half_left(now):
+        if self._half_left(now):
             return timedelta(0)
         return max(self._next - now, timedelta(0)) if self._next else timedelta(0)
 
     def promise(self, lane: Lane, cost: int, now: datetime) -> None:
         """`cost` is about to be spent."""
         if lane is Lane.BULK and not self._half_left(now):
-            left = self._usable(lane, self._others_now(now)) - self.own(now)
+            left = self._usable(self._others_now(now)) - self.own(now)
             pace = self._first_back(now) / left if left > 0 else self._window / _TRIES
             self._next = max(self._next or now, now) + pace * cost
         self._under_way += cost
@@ -97,7 +102,7 @@ class Quota:
 
     def _half_left(self, now: datetime) -> bool:
         own, others = self.own(now), self._others_now(now)
-        return own + others < (self._usable(Lane.URGENT, others) + others) / 2
+        return own + others < (self._usable(others) + _RESERVED * self._limit + others) / 2
 
     def _see_others(self, spent: float, now: datetime) -> None:
         self._others, self._others_seen = max(spent, 0.0), now
@@ -106,9 +111,9 @@ class Quota:
         """Of what Graph said longer ago than a window, nothing is left."""
         return self._others if self._others_seen and now - self._others_seen < self._window else 0.0
 
-    def _usable(self, lane: Lane, others: float) -> float:
-        usable = _BESIDE_OTHERS * self._limit - others if others else _ALONE * self._limit
-        return usable - _RESERVED * self._limit if lane is Lane.BULK else usable
+    def _usable(self, others: float) -> float:
+        """By bulk work."""
+        return (_BESIDE_OTHERS if others else _ALONE) * self._limit - others - _RESERVED * self._limit
 
     def _first_back(self, now: datetime) -> timedelta:
         """When the first of what was spent comes back; a moment, where nothing was: what is under way will tell."""

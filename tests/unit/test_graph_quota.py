@@ -142,13 +142,13 @@ class Run:
 
 def test_one_process_uses_all_but_what_is_reserved_and_is_never_refused() -> None:
     run = Run([0.0], lasts=1200)
-    assert run.used() >= 0.88
+    assert run.used() >= 0.95
     assert run.refused == [0, 0]
 
 
 def test_two_processes_share_it_evenly_and_are_hardly_refused() -> None:
     run = Run([0.0, 0.0], lasts=1200)
-    assert run.used() >= 0.84
+    assert run.used() >= 0.92
     assert run.refusals() < 0.001
     assert min(run.written[:2]) >= 0.45 * sum(run.written)
 
@@ -159,8 +159,8 @@ def test_what_is_urgent_never_waits_for_a_night_however_many_processes_it_has(st
     run = Run(starts, lasts=1200, urgent_every=5.0, apart=apart)
     assert len(run.waited) == 239
     assert max(run.waited) <= 0.15 * 1.4
-    assert run.refused == [0] * (len(starts) + 1)
-    assert run.used() >= 0.84
+    assert run.refusals() < 0.001
+    assert run.used() >= 0.9
 
 
 def test_more_that_is_urgent_than_is_reserved_waits_for_its_turn_and_is_done() -> None:
@@ -172,7 +172,7 @@ def test_more_that_is_urgent_than_is_reserved_waits_for_its_turn_and_is_done() -
 
 def test_a_newcomer_gets_its_share_from_one_who_has_all() -> None:
     run = Run([0.0, 300.0], lasts=1200)
-    assert run.used() >= 0.84
+    assert run.used() >= 0.92
     assert run.refusals() < 0.002
     assert run.written[1] >= 0.08 * QUOTA_A_SECOND * 900
 
@@ -194,7 +194,7 @@ def test_the_first_half_goes_out_at_once_and_then_it_never_stands_still() -> Non
 )
 def test_however_many_start_whenever_they_do_not_drown_in_refusals(starts: list[float], latency: float) -> None:
     run = Run(starts, lasts=600, latency=latency)
-    assert run.used() >= 0.84
+    assert run.used() >= 0.9
     assert run.refusals() < 0.01
     assert min(run.written[:-1]) > 100
 

@@ -1,0 +1,191 @@
+// The whole system in one resource group, without a secret: one identity, and what it may do where.
+targetScope = 'subscription'
+
+@description('Name of the azd environment: part of every resource name, and the tag by which azd finds them.')
+@minLength(1)
+@maxLength(20)
+param environmentName string
+
+@description('Azure region of everything. Choose one that has Flex Consumption, in the country whose rules the school data is under.')
+param location string
+
+@description('Entra id of the tenant whose classes are written first. Others join by graphClientId.')
+param tenantId string = tenant().tenantId
+
+@description('Client id of the app registration that signs admins in, with the app roles GroupSync.Admin and GroupSync.Teacher. Empty: the admin API answers nobody.')
+param adminClientId string = ''
+
+@description('Entra ids of users and groups whose app role counts for every school, separated by commas.')
+param allSchoolsAccess string = ''
+
+@description('Client id of the multi-tenant app that trusts the identity, for schools in other tenants. Empty: only tenantId is written to.')
+param graphClientId string = ''
+
+@description('Names of the application settings that hold secrets of MIS servers and webhooks, each MIS_SECRET_ and capitals, digits or _. The secret in Key Vault has the same name with - for _.')
+param misSecrets array = []
+
+@description('When the night begins: six fields, UTC.')
+param syncSchedule string = '0 0 2 * * *'
+
+@description('The night is spread over so many minutes.')
+@minValue(0)
+@maxValue(600)
+param syncWindowMinutes int = 60
+
+@description('How many days the history of changes is kept: no explanation and no undo of what is older.')
+@minValue(1)
+@maxValue(36500)
+param historyDays int = 400
+
+@description('Memory of an instance in MB. 2048 holds the largest school that was measured.')
+@allowed([
+  2048
+  4096
+])
+param instanceMemoryMB int = 2048
+
+@description('Instances at the most. Graph limits the app and not the instance, so more do not make it faster.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('Instances that are always ready to take a webhook. 0: the first one after a quiet hour waits for a cold start.')
+@minValue(0)
+@maxValue(5)
+param alwaysReady int = 0
+
+@description('Days that logs are kept in Log Analytics.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 90
+
+@description('true: storage, Service Bus and Key Vault are reached over a virtual network alone.')
+param privateNetworking bool = false
+
+@description('Tags on everything.')
+param tags object = {}
+
+var allTags = union(tags, { 'azd-env-name': environmentName })
+var suffix = take(uniqueString(subscription().id, environmentName, location), 8)
+
+resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: allTags
+}
+
+module identity 'modules/identity.bicep' = {
+  scope: group
+  params: {
+    name: 'id-${environmentName}-${suffix}'
+    location: location
+    tags: allTags
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  scope: group
+  params: {
+    workspaceName: 'log-${environmentName}-${suffix}'
+    insightsName: 'appi-${environmentName}-${suffix}'
+    location: location
+    tags: allTags
+    retentionDays: logRetentionDays
+    principalId: identity.outputs.principalId
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  scope: group
+  params: {
+    name: 'st${suffix}${take(toLower(replace(environmentName, '-', '')), 14)}'
+    location: location
+    tags: allTags
+    principalId: identity.outputs.principalId
+    workspaceId: monitoring.outputs.workspaceId
+    publicAccess: !privateNetworking
+  }
+}
+
+module bus 'modules/bus.bicep' = {
+  scope: group
+  params: {
+    name: 'sb-${environmentName}-${suffix}'
+    location: location
+    tags: allTags
+    principalId: identity.outputs.principalId
+    workspaceId: monitoring.outputs.workspaceId
+    privateNetworking: privateNetworking
+  }
+}
+
+module vault 'modules/vault.bicep' = {
+  scope: group
+  params: {
+    name: 'kv-${take(environmentName, 11)}-${suffix}'
+    location: location
+    tags: allTags
+    principalId: identity.outputs.principalId
+    workspaceId: monitoring.outputs.workspaceId
+    publicAccess: !privateNetworking
+  }
+}
+
+module network 'modules/network.bicep' = if (privateNetworking) {
+  scope: group
+  params: {
+    name: 'vnet-${environmentName}-${suffix}'
+    location: location
+    tags: allTags
+    storageId: storage.outputs.id
+    busId: bus.outputs.id
+    vaultId: vault.outputs.id
+  }
+}
+
+module app 'modules/app.bicep' = {
+  scope: group
+  params: {
+    name: 'func-${environmentName}-${suffix}'
+    planName: 'plan-${environmentName}-${suffix}'
+    location: location
+    tags: allTags
+    identityId: identity.outputs.id
+    identityClientId: identity.outputs.clientId
+    storageName: storage.outputs.name
+    busHost: bus.outputs.host
+    vaultUri: vault.outputs.uri
+    insightsConnectionString: monitoring.outputs.connectionString
+    workspaceId: monitoring.outputs.workspaceId
+    subnetId: network.?outputs.appSubnetId ?? ''
+    tenantId: tenantId
+    adminClientId: adminClientId
+    allSchoolsAccess: allSchoolsAccess
+    graphClientId: graphClientId
+    misSecrets: misSecrets
+    syncSchedule: syncSchedule
+    syncWindowMinutes: syncWindowMinutes
+    historyDays: historyDays
+    instanceMemoryMB: instanceMemoryMB
+    maximumInstanceCount: maximumInstanceCount
+    alwaysReady: alwaysReady
+  }
+}
+
+@description('Where the app answers: webhooks, the admin API and its health.')
+output APP_URL string = app.outputs.url
+
+@description('Name of the function app, for azd deploy.')
+output APP_NAME string = app.outputs.name
+
+@description('Object id of the identity, which the consent script grants Graph permissions.')
+output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
+
+@description('Client id of the identity, which a multi-tenant app trusts.')
+output IDENTITY_CLIENT_ID string = identity.outputs.clientId
+
+@description('Where an MIS drops its files.')
+output DROP_CONTAINER_URL string = storage.outputs.dropUrl
+
+@description('Key Vault for secrets of MIS servers and webhooks.')
+output VAULT_NAME string = vault.outputs.name

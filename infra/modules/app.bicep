@@ -1,0 +1,242 @@
+// The function app on Flex Consumption: its settings are those that sync_core/settings.py reads, which a test holds.
+@description('Name of the function app.')
+param name string
+
+@description('Name of its plan.')
+param planName string
+
+@description('Region.')
+param location string
+
+@description('Tags.')
+param tags object
+
+@description('Resource id of the identity.')
+param identityId string
+
+@description('Client id of the identity.')
+param identityClientId string
+
+@description('The storage account with state, packages and drop.')
+param storageName string
+
+@description('Host name of the Service Bus namespace.')
+param busHost string
+
+@description('Address of the Key Vault.')
+param vaultUri string
+
+@description('Connection string of Application Insights; it names the component and holds no secret that opens it.')
+param insightsConnectionString string
+
+@description('Log Analytics workspace for the logs of the platform.')
+param workspaceId string
+
+@description('Subnet of the app, or nothing.')
+param subnetId string
+
+@description('See main.bicep.')
+param tenantId string
+
+@description('See main.bicep.')
+param adminClientId string
+
+@description('See main.bicep.')
+param allSchoolsAccess string
+
+@description('See main.bicep.')
+param graphClientId string
+
+@description('See main.bicep.')
+param misSecrets array
+
+@description('See main.bicep.')
+param syncSchedule string
+
+@description('See main.bicep.')
+param syncWindowMinutes int
+
+@description('See main.bicep.')
+param historyDays int
+
+@description('See main.bicep.')
+param instanceMemoryMB int
+
+@description('See main.bicep.')
+param maximumInstanceCount int
+
+@description('See main.bicep.')
+param alwaysReady int
+
+var readyInstances = [
+  {
+    name: 'http'
+    instanceCount: alwaysReady
+  }
+]
+
+resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
+  name: storageName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    tier: 'FlexConsumption'
+    name: 'FC1'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2024-04-01' = {
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': 'sync' })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    clientCertEnabled: false
+    keyVaultReferenceIdentity: identityId
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    siteConfig: {
+      minTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      http20Enabled: true
+    }
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${account.properties.primaryEndpoints.blob}deployments'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemoryMB
+        maximumInstanceCount: maximumInstanceCount
+        alwaysReady: alwaysReady == 0 ? [] : readyInstances
+      }
+    }
+  }
+}
+
+var secretReferences = toObject(
+  misSecrets,
+  name => name,
+  name => '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${replace(name, '_', '-')})'
+)
+
+// By identity throughout: a name with two underscores is a part of the connection that stands before them.
+resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: union(secretReferences, {
+    AzureWebJobsStorage__accountName: account.name
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identityClientId
+    ServiceBusConnection__fullyQualifiedNamespace: busHost
+    ServiceBusConnection__credential: 'managedidentity'
+    ServiceBusConnection__clientId: identityClientId
+    AZURE_CLIENT_ID: identityClientId
+    APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
+    TENANT_ID: tenantId
+    GRAPH_CLIENT_ID: graphClientId
+    ALL_SCHOOLS_ACCESS: allSchoolsAccess
+    STATE_TABLES_ENDPOINT: account.properties.primaryEndpoints.table
+    DROP_CONTAINER_URL: '${account.properties.primaryEndpoints.blob}drop'
+    DROP_SCHEDULE: '0 * * * * *'
+    DROP_SETTLE_SECONDS: '60'
+    SYNC_SCHEDULE: syncSchedule
+    SYNC_WINDOW_MINUTES: string(syncWindowMinutes)
+    HISTORY_DAYS: string(historyDays)
+  })
+}
+
+// Admins are signed in before a request comes to the app. Webhooks sign for themselves, or hold a function's key.
+resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(adminClientId)) {
+  parent: app
+  name: 'authsettingsV2'
+  dependsOn: [
+    settings
+  ]
+  properties: {
+    platform: {
+      enabled: true
+    }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'Return401'
+      excludedPaths: [
+        '/api/health'
+        '/api/mis/*'
+      ]
+    }
+    httpSettings: {
+      requireHttps: true
+    }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: {
+          clientId: adminClientId
+          openIdIssuer: '${environment().authentication.loginEndpoint}${tenantId}/v2.0'
+        }
+        validation: {
+          allowedAudiences: [
+            adminClientId
+            'api://${adminClientId}'
+          ]
+        }
+      }
+    }
+    login: {
+      tokenStore: {
+        enabled: false
+      }
+    }
+  }
+}
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-log-analytics'
+  scope: app
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'AppServiceAuthenticationLogs'
+        enabled: true
+      }
+    ]
+    metrics: [
+      {
+        category: 'AllMetrics'
+        enabled: true
+      }
+    ]
+  }
+}
+
+output name string = app.name
+output url string = 'https://${app.properties.defaultHostName}'

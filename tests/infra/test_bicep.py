@@ -1,0 +1,109 @@
+"""The deployment as it is written: each file parses, is described, and agrees with code, queues and host.json."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infra.bicep import FILES, ROOT, app_settings, parsed, text
+
+# Read by the Functions host, its worker, azure-identity or a trigger's schedule, and not by settings.py.
+_PLATFORM = {
+    "AzureWebJobsStorage__accountName",
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__clientId",
+    "ServiceBusConnection__credential",
+    "ServiceBusConnection__clientId",
+    "AZURE_CLIENT_ID",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY",
+    "SYNC_SCHEDULE",
+    "DROP_SCHEDULE",
+}
+# For the local world, another cloud, or set by the platform itself.
+_NOT_DEPLOYED = {
+    "STATE_TABLES_CONNECTION",
+    "ServiceBusConnection",
+    "DROP_CONNECTION",
+    "GRAPH_BASE_URL",
+    "WEBSITE_AUTH_ENABLED",
+}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_file_parses_and_says_in_its_first_line_why_it_exists(file: Path) -> None:
+    name = file.relative_to(ROOT / "infra").as_posix()
+    assert parsed(name)["resources"] or parsed(name)["modules"]
+    assert re.match(r"// [A-Z].{20,}[^,]\n", text(name))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_parameter_is_described(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").split("\n\n")
+    params = [block for block in lines if re.search(r"^param ", block, re.MULTILINE)]
+    assert params
+    assert all("@description(" in block for block in params)
+
+
+def test_the_settings_of_the_app_are_those_that_the_code_reads() -> None:
+    code = ast.parse((ROOT / "sync_core" / "settings.py").read_text(encoding="utf-8"))
+    words = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    read = {word for word in words if re.fullmatch(r"[A-Z]+(_[A-Z]+)+|ServiceBusConnection(__\w+)?", word)}
+    assert app_settings() == (read - _NOT_DEPLOYED) | _PLATFORM
+
+
+def test_the_schedules_that_triggers_name_are_set() -> None:
+    named = set(re.findall(r"%(\w+)%", (ROOT / "function_app.py").read_text(encoding="utf-8")))
+    assert named <= app_settings()
+
+
+def test_no_setting_of_the_app_is_a_secret() -> None:
+    everything = "".join(file.read_text(encoding="utf-8") for file in FILES)
+    assert not re.findall(r"listKeys|AccountKey|SharedAccessKey|@secure\(\)", everything)
+    assert "allowSharedKeyAccess: false" in text("modules/storage.bicep")
+    assert "disableLocalAuth: true" in text("modules/bus.bicep")
+    assert "DisableLocalAuth: true" in text("modules/monitoring.bicep")
+
+
+def test_the_queues_are_those_of_the_local_world() -> None:
+    config = re.sub(r"^\s*//.*$", "", (ROOT / "local" / "Config.json").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (namespace,) = json.loads(config)["UserConfig"]["Namespaces"]
+    local = {queue["Name"]: {name[0].lower() + name[1:]: value for name, value in queue["Properties"].items()}
+             for queue in namespace["Queues"]}  # fmt: skip
+    names = re.search(r"var queueNames = \[(.*?)\]", text("modules/bus.bicep"), re.DOTALL)
+    written = re.search(r"name: queue\n    properties: \{(.*?)\n    \}", text("modules/bus.bicep"), re.DOTALL)
+    assert names
+    assert written
+    properties: dict[str, object] = {}
+    for name, value in re.findall(r"(\w+): (\S+)", written[1]):
+        properties[name] = json.loads(value.replace("'", '"'))
+    assert local == dict.fromkeys(re.findall(r"'([\w-]+)'", names[1]), properties)
+
+
+def test_the_host_holds_a_message_longer_than_its_lock_and_shorter_than_it_may_run() -> None:
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    bus = host["extensions"]["serviceBus"]
+    # The lock is PT1M in the queues, and what is written as hh:mm:ss compares as text.
+    assert "00:01:00" < bus["maxAutoLockRenewalDuration"] < host["functionTimeout"]
+    assert bus["autoCompleteMessages"]
+    assert host["telemetryMode"] == "OpenTelemetry"
+
+
+def test_webhooks_and_health_are_let_through_and_nothing_else() -> None:
+    routes = re.findall(r'route="([^"]+)"', (ROOT / "function_app.py").read_text(encoding="utf-8"))
+    let_through = re.findall(r"'/(api/[^']+)'", text("modules/app.bicep"))
+    assert let_through == ["api/health", "api/mis/*"]
+    assert [route for route in routes if not route.startswith(("api/health", "api/mis/"))] == ["api/admin/{*rest}"]
+
+
+def test_azd_deploys_what_is_written_and_finds_the_app_by_its_tag() -> None:
+    azure = (ROOT / "azure.yaml").read_text(encoding="utf-8")
+    assert "  sync:\n" in azure
+    assert "'azd-service-name': 'sync'" in text("modules/app.bicep")
+    parameters = json.loads((ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8"))["parameters"]
+    assert parameters.keys() <= parsed("main.bicep")["parameters"].keys()

@@ -1,0 +1,149 @@
+"""The consent script against a stand-in for the Azure CLI: exactly the permissions that are documented, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.infra.bicep import ROOT
+
+SCRIPT, POWERSHELL = (ROOT / "infra" / "scripts" / name for name in ("grant-graph.sh", "grant-graph.ps1"))
+NEEDED = ["EduRoster.ReadWrite.All", "GroupMember.ReadWrite.All", "User.Read.All"]
+RESTORE = "Group.ReadWrite.All"
+
+# Answers as Graph would, of a state in a file, to the few queries that the script makes of the CLI.
+AZ = """#!{python}
+import json, sys
+from pathlib import Path
+state = json.loads(Path({state!r}).read_text())
+arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+method, url, query = arguments["--method"], arguments["--url"], arguments.get("--query", "")
+state["calls"].append(f"{{method}} {{url.rpartition('v1.0/')[2]}}")
+def done(text=""):
+    Path({state!r}).write_text(json.dumps(state))
+    print(text)
+    sys.exit(0)
+if state["refuse"] in (method, "all"):
+    Path({state!r}).write_text(json.dumps(state))
+    sys.exit("Insufficient privileges to complete the operation.")
+if method == "DELETE":
+    state["granted"] = {{role: id_ for role, id_ in state["granted"].items() if id_ != url.rpartition("/")[2]}}
+    done()
+if method == "POST":
+    body = json.loads(arguments["--body"])
+    assert (body["principalId"], body["resourceId"]) == ("app", "graph"), body
+    state["granted"][body["appRoleId"]] = "assignment-" + body["appRoleId"]
+    done("{{}}")
+if url.endswith("appRoles"):
+    name = query.partition("value=='")[2].partition("'")[0]
+    done("" if name in state["unknown"] else "role-" + name)
+if url.endswith("appRoleAssignments"):
+    done("\\n".join(f"{{role}}\\t{{id_}}" for role, id_ in state["granted"].items()))
+done("graph")
+"""
+
+
+@dataclass(slots=True)
+class Scene:
+    """A tenant; `state` is what it knows."""
+
+    folder: Path
+
+    def write(self, **state: object) -> None:
+        known = {"calls": [], "granted": {}, "refuse": "", "unknown": []} | state
+        (self.folder / "state.json").write_text(json.dumps(known), encoding="utf-8")
+        az = self.folder / "az"
+        az.write_text(AZ.format(python=sys.executable, state=str(self.folder / "state.json")), encoding="utf-8")
+        az.chmod(0o755)
+
+    def run(self, *arguments: str, principal: str = "app") -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": f"{self.folder}{os.pathsep}{os.environ['PATH']}", "IDENTITY_PRINCIPAL_ID": principal}
+        command = ["sh", str(SCRIPT), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    @property
+    def granted(self) -> list[str]:
+        return [role.removeprefix("role-") for role in self._state["granted"]]
+
+    @property
+    def changes(self) -> list[str]:
+        return [call for call in self._state["calls"] if not call.startswith("GET")]
+
+    @property
+    def _state(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+        return found
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    made = Scene(tmp_path)
+    made.write()
+    return made
+
+
+def test_exactly_what_is_needed_is_granted_and_said(scene: Scene) -> None:
+    done = scene.run()
+    assert done.returncode == 0, done.stderr
+    assert scene.granted == NEEDED
+    assert [line.partition(" — ")[0] for line in done.stdout.splitlines()] == [
+        *(f"granted: {name}" for name in NEEDED),
+        f"not granted: {RESTORE}",
+    ]
+
+
+def test_again_nothing_happens(scene: Scene) -> None:
+    scene.run()
+    before = scene.changes
+    done = scene.run()
+    assert scene.changes == before
+    assert done.stdout.count("there already: ") == 3
+
+
+def test_restoring_is_granted_only_where_it_is_wanted(scene: Scene) -> None:
+    scene.run("--restore")
+    assert scene.granted == [*NEEDED, RESTORE]
+
+
+def test_everything_is_taken_back_and_what_others_granted_stays(scene: Scene) -> None:
+    scene.write(granted={"role-Mail.Read": "assignment-mail"})
+    scene.run("--restore")
+    done = scene.run("--revoke")
+    assert scene.granted == ["Mail.Read"]
+    assert done.stdout.count("taken back: ") == 4
+
+
+@pytest.mark.parametrize(
+    ("state", "arguments", "principal", "status", "words"),
+    [
+        ({}, [], "", 2, "give --principal"),
+        ({}, ["--all"], "app", 2, "usage"),
+        ({"refuse": "all"}, [], "app", 1, "sign in with 'az login'"),
+        ({"refuse": "POST"}, [], "app", 1, "Insufficient privileges"),
+        ({"unknown": ["User.Read.All"]}, [], "app", 1, "no application permission User.Read.All"),
+    ],
+)
+def test_what_does_not_work_stops_with_a_remedy(
+    scene: Scene, state: dict[str, object], arguments: list[str], principal: str, status: int, words: str
+) -> None:
+    scene.write(**state)
+    done = scene.run(*arguments, principal=principal)
+    assert done.returncode == status
+    assert words in done.stderr
+
+
+def test_both_scripts_and_the_documents_name_the_same_permissions() -> None:
+    """PowerShell is not run here: its text is held against the other's."""
+    bash = re.findall(r"^ *permission (\S+) \"(.*)\"", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
+    powershell = re.findall(r"^ *Set-Permission '(\S+)' '(.*)'", POWERSHELL.read_text(encoding="utf-8"), re.MULTILINE)
+    assert bash == powershell
+    assert [name for name, _ in bash] == [*NEEDED, RESTORE]
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert [name for name, _ in bash if f"`{name}`" not in operations] == []

@@ -1,0 +1,76 @@
+"""What is deployed: the app and nothing beside it, small, and indexed from the package alone."""
+
+from __future__ import annotations
+
+import fnmatch
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.infra.bicep import ROOT
+
+_DEPLOYED = {"host.json", "requirements.txt", "function_app.py", "sync_core"}
+_LARGEST = 1_500_000
+
+_INDEX = """
+import sys
+sys.path = [sys.argv[1], *(place for place in sys.path if "site-packages" in place or "lib/python" in place)]
+import function_app
+names = sorted(function.get_function_name() for function in function_app.app.get_functions())
+assert not {"local", "tests", "bench"} & set(sys.modules), "something that is not deployed was imported"
+assert function_app.__file__.startswith(sys.argv[1])
+print(*names)
+"""
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
+
+
+def ignored(file: str) -> bool:
+    patterns = [
+        line for line in (ROOT / ".funcignore").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
+    ]
+    top = file.partition("/")[0]
+    return any(fnmatch.fnmatch(top, pattern.rstrip("/")) or fnmatch.fnmatch(file, pattern) for pattern in patterns)
+
+
+def package(folder: Path) -> list[str]:
+    """The package's files, written into `folder`."""
+    files = [file for file in tracked() if not ignored(file)]
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes((ROOT / file).read_bytes())
+    return files
+
+
+def test_the_app_alone_is_deployed_and_small(tmp_path: Path) -> None:
+    files = package(tmp_path)
+    assert {file.partition("/")[0] for file in files} == _DEPLOYED
+    assert sum((tmp_path / file).stat().st_size for file in files) < _LARGEST
+
+
+def test_all_functions_are_indexed_from_the_package_alone(tmp_path: Path) -> None:
+    package(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", _INDEX, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [
+        "apply_change",
+        "apply_urgent_change",
+        "collect_feeds",
+        "health",
+        "manage",
+        "mis_changes",
+        "nightly_sync",
+        "plan_sync",
+        "wonde_access",
+    ]
+
+
+def test_every_requirement_is_pinned_to_one_version() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+    assert lines
+    assert [line for line in lines if "==" not in line or "*" in line] == []
