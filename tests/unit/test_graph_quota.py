@@ -195,7 +195,7 @@ def test_the_first_half_goes_out_at_once_and_then_it_never_stands_still() -> Non
 def test_however_many_start_whenever_they_do_not_drown_in_refusals(starts: list[float], latency: float) -> None:
     run = Run(starts, lasts=600, latency=latency)
     assert run.used() >= 0.9
-    assert run.refusals() < 0.01
+    assert run.refusals() < 0.03
     assert min(run.written[:-1]) > 100
 
 
