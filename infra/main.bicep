@@ -59,6 +59,12 @@ param alwaysReady int = 0
 @maxValue(730)
 param logRetentionDays int = 90
 
+@description('E-mail addresses that alerts go to. Empty: alerts are seen in the portal alone.')
+param alertEmails array = []
+
+@description('Where the pages stand that alerts link to: docs/operations.md of the version that is deployed.')
+param operationsUrl string = 'docs/operations.md'
+
 @description('true: storage, Service Bus and Key Vault are reached over a virtual network alone.')
 param privateNetworking bool = false
 
@@ -172,6 +178,19 @@ module app 'modules/app.bicep' = {
   }
 }
 
+module portal 'modules/portal.bicep' = {
+  scope: group
+  params: {
+    name: environmentName
+    location: location
+    tags: allTags
+    workspaceId: monitoring.outputs.workspaceId
+    busId: bus.outputs.id
+    emails: alertEmails
+    operationsUrl: operationsUrl
+  }
+}
+
 @description('Where the app answers: webhooks, the admin API and its health.')
 output APP_URL string = app.outputs.url
 
@@ -189,3 +208,6 @@ output DROP_CONTAINER_URL string = storage.outputs.dropUrl
 
 @description('Key Vault for secrets of MIS servers and webhooks.')
 output VAULT_NAME string = vault.outputs.name
+
+@description('The workbook: is every school in step?')
+output WORKBOOK_URL string = portal.outputs.workbookUrl
