@@ -11,7 +11,7 @@ _CHATTY = ("azure.servicebus", "azure.identity", "azure.core", "httpx", "aiohttp
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON: ts, level, logger, message; `event` when the record carries one, `exception`."""
+    """A record as one line of JSON: ts, level, logger, message; `event` when it is one of the app, `exception`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -20,9 +20,9 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        event = getattr(record, "event", None)
-        if event is not None:
-            line["event"] = event
+        if "microsoft.custom_event.name" in vars(record):
+            facts = {name[5:]: value for name, value in vars(record).items() if name.startswith("sync.")}
+            line["event"] = {"name": record.getMessage(), **facts}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)

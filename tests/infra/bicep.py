@@ -17,8 +17,7 @@ def text(name: str) -> str:
 
 
 def parsed(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = BicepParser().parse(text=text(name))
-    return found
+    return dict(BicepParser().parse(text=text(name)))
 
 
 def app_settings() -> set[str]:
