@@ -147,3 +147,60 @@ def test_both_scripts_and_the_documents_name_the_same_permissions() -> None:
     assert [name for name, _ in bash] == [*NEEDED, RESTORE]
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert [name for name, _ in bash if f"`{name}`" not in operations] == []
+
+
+AZ_OF_FEDERATE = """#!{python}
+import json, sys
+from pathlib import Path
+state = json.loads(Path({state!r}).read_text())
+arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+method, url, query = arguments["--method"], arguments["--url"], arguments.get("--query", "")
+state["calls"].append(f"{{method}} {{url.rpartition('v1.0/')[2].partition('?')[0]}}")
+said = ""
+if method == "POST":
+    body = json.loads(arguments["--body"])
+    kind = "trusted" if url.endswith("federatedIdentityCredentials") else "apps"
+    state[kind].append(body)
+    said = "object\tclient"
+elif url.endswith("appRoles"):
+    said = "role-" + query.partition("value=='")[2].partition("'")[0]
+elif url.endswith("federatedIdentityCredentials"):
+    said = "credential" if state["trusted"] else ""
+elif "/applications?" in url:
+    said = "object\tclient" if state["apps"] else ""
+else:
+    said = "graph"
+Path({state!r}).write_text(json.dumps(state))
+print(said)
+"""
+
+
+def test_the_app_for_other_tenants_trusts_the_identity_and_is_made_once(tmp_path: Path) -> None:
+    state, az = tmp_path / "state.json", tmp_path / "az"
+    state.write_text(json.dumps({"calls": [], "apps": [], "trusted": []}), encoding="utf-8")
+    az.write_text(AZ_OF_FEDERATE.format(python=sys.executable, state=str(state)), encoding="utf-8")
+    az.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "IDENTITY_PRINCIPAL_ID": "identity",
+        "AZURE_TENANT_ID": "home",
+    }
+    script = str(ROOT / "infra" / "scripts" / "federate.sh")
+    said = []
+    for _ in range(2):
+        done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    known = json.loads(state.read_text(encoding="utf-8"))
+    (app,), (trusted,) = known["apps"], known["trusted"]
+    assert app["signInAudience"] == "AzureADMultipleOrgs"
+    assert [role["id"] for role in app["requiredResourceAccess"][0]["resourceAccess"]] == [
+        f"role-{name}" for name in NEEDED
+    ]
+    assert (trusted["subject"], trusted["issuer"]) == ("identity", "https://login.microsoftonline.com/home/v2.0")
+    assert trusted["audiences"] == ["api://AzureADTokenExchange"]
+    assert said[0].count("made: ") == 2
+    assert said[1].count("there already: ") == 2
+    assert "adminconsent?client_id=client" in said[1]
+    del environment["IDENTITY_PRINCIPAL_ID"]
+    assert subprocess.run(["sh", script], env=environment, capture_output=True, check=False).returncode == 2
