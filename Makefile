@@ -8,7 +8,7 @@ demo: setup
 	@$(BIN)/python -m local demo
 
 test: setup lint
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	@$(BIN)/python -m bench

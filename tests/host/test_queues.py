@@ -30,7 +30,7 @@ async def test_stories(world: World) -> None:
 
     assert await host.end() == 0
     log = [json.loads(line) for line in (world.folder / "log.jsonl").read_text().splitlines()]
-    assert {"id": "0-0"} in [line.get("event") for line in log if line["logger"] == "queues"]
+    assert {"name": "changed", "id": "0-0"} in [line.get("event") for line in log if line["logger"] == "queues"]
     assert "lock was lost" not in (world.folder / "stderr").read_text()
 
 

@@ -36,7 +36,7 @@ async def change(message: func.ServiceBusMessage) -> None:
     if body.get("poison"):
         raise ValueError("poison")
     _record("ended", message)
-    _log.info("changed", extra={"event": {"id": message.message_id}})
+    _log.info("changed", extra={"microsoft.custom_event.name": "changed", "sync.id": message.message_id})
 
 
 @app.service_bus_queue_trigger(arg_name="message", queue_name="plain", connection="ServiceBusConnection")
