@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync_core.choices import Afterwards, FeedContainer, FeedDrop, FeedFolder
-from sync_core.errors import SyncError
+from sync_core.errors import SnapshotRejected, SyncError
 from sync_core.events import Cause, SyncSchool
 from sync_core.ports import Clock, Drops, Outbox, StateStore
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What became of one drop: for how many schools a new set was taken, and how many sets were moved."""
+    """What became of one drop: for how many schools a new set was taken, how many were moved, and what is in the way."""
 
     drop: FeedDrop
     schools: int
@@ -43,11 +43,16 @@ async def _collect(
     try:
         newest = await drops.newest(drop)
         if drop.afterwards is Afterwards.MOVE:
-            moved = await drops.put_away(drop, newest)
-        if newest != await state.taken_set(drop):
+            moved = await drops.put_away(drop, newest.fingerprint)
+        if newest.fingerprint != await state.taken_set(drop):
             await outbox.send_requests([SyncSchool(school, run, Cause.DROP) for school in schools])
-            await state.write_taken_set(drop, newest, clock.now())
+            await state.write_taken_set(drop, newest.fingerprint, clock.now())
             asked = len(schools)
+        if newest.lack:
+            raise SnapshotRejected(
+                f"a newer set in the drop is not whole: {newest.lack}",
+                "wait for the export to end, or have the MIS export everything; the set before it counts until then",
+            )
     except SyncError as failure:
         return Collected(drop, asked, moved, failure)
     return Collected(drop, asked, moved)

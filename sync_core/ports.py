@@ -338,11 +338,21 @@ class Announcements(Protocol):
         """Drop the ids that were taken before that moment."""
 
 
+@dataclass(frozen=True, slots=True)
+class NewestSet:
+    """The newest whole set of a drop: its fingerprint, the same wherever it was put since.
+
+    `lack` is why a newer one is not whole, and empty where there is none.
+    """
+
+    fingerprint: str
+    lack: str = ""
+
+
 class Drops(Protocol):
     """Where sets of files are dropped. Raises SnapshotRejected for what no waiting mends, else Transient."""
 
-    async def newest(self, drop: FeedDrop) -> str:
-        """The fingerprint of the newest set that is whole; the same wherever it was put since."""
+    async def newest(self, drop: FeedDrop) -> NewestSet: ...
 
     async def put_away(self, drop: FeedDrop, upto: str) -> int:
         """Move that set, and those before it that are whole, to where they are still read but not taken for new.

@@ -17,7 +17,7 @@ from sync_core.adapters.mis_files import begins_anew, missing_files, read_sets
 from sync_core.choices import Afterwards, FeedDrop
 from sync_core.errors import SnapshotRejected
 from sync_core.model import Snapshot
-from sync_core.ports import Clock
+from sync_core.ports import Clock, NewestSet
 
 _READINGS = 3
 _TELLING = (MANIFEST, "orgs.csv", "school.csv")
@@ -47,10 +47,11 @@ class FeedDrops:
         self._settle = settle
         self._clock = clock
 
-    async def newest(self, drop: FeedDrop) -> str:
+    async def newest(self, drop: FeedDrop) -> NewestSet:
         store = self._store(drop)
-        async for one in self._whole_sets(store, sets_of(await store.listed())):
-            return one.fingerprint
+        sets = sets_of(await store.listed())
+        async for one in self._whole_sets(store, sets):
+            return NewestSet(one.fingerprint, "" if one is sets[-1] else await self._lack(store, sets[-1]))
         raise AssertionError("there is one, or it was rejected")
 
     async def put_away(self, drop: FeedDrop, upto: str) -> int:

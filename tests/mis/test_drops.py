@@ -145,11 +145,14 @@ async def test_the_newest_whole_set_counts_and_half_of_one_does_not(scene: Scene
     half = {name: text for name, text in tuesday.items() if name != "enrollments.csv"}
     before = await scene.drops.newest(scene.drop)
     scene.export(half, "tuesday")
-    assert (await scene.drops.newest(scene.drop), pupils(await scene.read(), "C1")) == (before, ("p1",))
+    assert before.lack == ""
+    assert await scene.drops.newest(scene.drop) == replace(before, lack="enrollments.csv is missing")
+    assert pupils(await scene.read(), "C1") == ("p1",)
     scene.export(tuesday, "tuesday", settled=False)
-    assert await scene.drops.newest(scene.drop) == before
+    assert await scene.drops.newest(scene.drop) == replace(before, lack="files are still being written")
     scene.clock.advance(SETTLE)
-    assert await scene.drops.newest(scene.drop) != before
+    newest = await scene.drops.newest(scene.drop)
+    assert (newest.lack, newest.fingerprint != before.fingerprint) == ("", True)
     assert pupils(await scene.read(), "C1") == ("p1", "p2")
 
 
@@ -303,10 +306,14 @@ async def test_sets_are_moved_to_where_they_are_still_read(scene: Scene) -> None
     assert (await scene.read()).taken_at == NOON
     scene.export(JOINS)
     scene.export({"users.csv": "half of the next"}, "later")
-    assert await collected(scene, state, outbox) == Collected(scene.drop, 1, 1)
+    taken = await collected(scene, state, outbox)
+    assert (taken.schools, taken.moved) == (1, 1)
+    assert isinstance(taken.failure, SnapshotRejected)
+    assert "a newer set in the drop is not whole: unknown format" in taken.failure.what
     assert [name for name in scene.names() if not name.startswith("processed/")] == ["later/users.csv"]
     assert pupils(await scene.read(), "C1") == ("p1", "p2")
-    assert await collected(scene, state, outbox) == Collected(scene.drop, 0, 0)
+    again = await collected(scene, state, outbox)
+    assert (again.schools, again.moved) == (0, 0)
 
 
 class Crash(Exception):
