@@ -12,7 +12,7 @@ from sync_core.ports import Clock, Drops, Outbox, StateStore
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What became of one drop: for how many schools a new set was taken, how many were moved, and what is in the way."""
+    """What became of one drop: for how many schools a new set was taken, how many were moved, and what failed."""
 
     drop: FeedDrop
     schools: int
