@@ -390,15 +390,3 @@ async def test_runs_since(state: StateStore, school: str) -> None:
     assert await state.runs(school, late.at) == (late,)
     assert await state.run(school, "r1") == early
     assert await state.run(school, "r3") is None
-
-
-async def test_which_set_of_a_drop_was_taken_is_kept_whatever_becomes_of_it(state: StateStore) -> None:
-    name = uuid4().hex
-    drops = (FeedFolder(f"/feeds/{name}"), FeedContainer(name))
-    for drop in drops:
-        assert await state.taken_set(drop) is None
-        for fingerprint in ("one", "two"):
-            await state.write_taken_set(drop, f"{fingerprint} {drop}", NOON)
-    assert [await state.taken_set(drop) for drop in drops] == [f"two {drop}" for drop in drops]
-    assert await state.taken_set(FeedContainer(name, Afterwards.MOVE)) == f"two {drops[1]}"
-    assert name not in {found.school for found in await state.schools()}
