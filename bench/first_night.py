@@ -43,7 +43,7 @@ class Result:
     plain: Side
 
 
-def run(classes: int = 400, our_rate: float = 2.0, plain_rate: float = 14.0) -> Result:
+def run(classes: int = 400, our_rate: float = 2.0, plain_rate: float = 10.0) -> Result:
     """Both sides, each in a tenant of its own. Raises RuntimeError where a tenant is not as wanted in the end.
 
     The rates are in seconds of the tenant for one on the wall. The work of this machine counts as many times: so ours,

@@ -26,7 +26,7 @@ from local.tenant.throttle import WRITES, WRITES_WINDOW
 from local.world import WEBHOOK_SETTING, Addresses, World
 
 _LATENCY = 0.15
-_QUIET_SCHOOLS, _NIGHT_SCHOOLS = 6, 4
+_QUIET_SCHOOLS, _NIGHT_SCHOOLS = 6, 3
 _PATIENCE = timedelta(seconds=120)
 _POLL = 0.02
 # Whatever is announced is to be done, and nothing held.
@@ -157,7 +157,7 @@ class _Scene:
         write(school, self._feed(school))
 
 
-def run(quiet: int = 14, large: int = 4, busy: int = 20) -> Result:
+def run(quiet: int = 14, large: int = 4, busy: int = 19) -> Result:
     """Webhooks of one change and of 200 in a quiet hour, and of one change during a night that Graph's limit slows."""
     with _scene() as scene:
         schools = cycle(sorted(scene.schools))

@@ -139,6 +139,23 @@ def test_what_does_not_work_stops_with_a_remedy(
     assert words in done.stderr
 
 
+def test_the_powershell_twin_makes_the_same_app_with_the_same_trust() -> None:
+    """It is not run here: what it says and sends is held against the other's text."""
+    bash, powershell = (
+        (ROOT / "infra" / "scripts" / f"federate.{end}").read_text(encoding="utf-8") for end in ("sh", "ps1")
+    )
+    for words in (
+        *NEEDED,
+        "AzureADMultipleOrgs",
+        "api://AzureADTokenExchange",
+        "there already: it trusts the app's identity",
+        "made: it trusts the app's identity, and nobody else",
+        "adminconsent?client_id=",
+    ):
+        assert words in bash, words
+        assert words in powershell, words
+
+
 def test_both_scripts_and_the_documents_name_the_same_permissions() -> None:
     """PowerShell is not run here: its text is held against the other's."""
     bash = re.findall(r"^ *permission (\S+) \"(.*)\"", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)

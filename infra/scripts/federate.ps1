@@ -1,0 +1,64 @@
+# Makes the multi-tenant app that trusts the app's identity, for schools in other tenants; it has no secret.
+# Runs again without harm. Needs the Azure CLI, signed in as who may register applications in the home tenant.
+param(
+    [string] $Principal = $env:IDENTITY_PRINCIPAL_ID,
+    [string] $Tenant = $env:AZURE_TENANT_ID
+)
+$ErrorActionPreference = 'Stop'
+
+if (-not $Principal -or -not $Tenant) {
+    Write-Error "set IDENTITY_PRINCIPAL_ID and AZURE_TENANT_ID, as 'azd env get-values' prints them"
+}
+$name = 'MIS Class Sync'
+$graph = 'https://graph.microsoft.com/v1.0'
+# Of Microsoft Graph and its permissions, the same in every tenant; their names stand in grant-graph.ps1.
+$graphApp = '00000003-0000-0000-c000-000000000000'
+
+function Invoke-Graph([string[]] $Arguments) {
+    $answer = az rest @Arguments
+    if ($LASTEXITCODE -ne 0) {
+        throw "Graph refused; sign in with 'az login' as somebody who may register applications, and run this again"
+    }
+    if ($answer) { $answer | ConvertFrom-Json }
+}
+
+function Send-Graph([string] $Url, [hashtable] $Body) {
+    $file = New-TemporaryFile
+    $Body | ConvertTo-Json -Depth 5 -Compress | Set-Content -Path $file
+    Invoke-Graph @('--method', 'POST', '--url', $Url, '--headers', 'Content-Type=application/json', '--body', "@$file")
+}
+
+$resource = (Invoke-Graph @('--method', 'GET', '--url', "$graph/servicePrincipals(appId='$graphApp')?`$select=id")).id
+$roles = (Invoke-Graph @('--method', 'GET', '--url', "$graph/servicePrincipals/$resource/appRoles")).value
+$wanted = foreach ($permission in 'EduRoster.ReadWrite.All', 'GroupMember.ReadWrite.All', 'User.Read.All') {
+    $role = ($roles | Where-Object { $_.value -eq $permission -and $_.allowedMemberTypes -contains 'Application' }).id
+    @{ id = $role; type = 'Role' }
+}
+
+$app = (Invoke-Graph @('--method', 'GET', '--url', "$graph/applications?`$filter=displayName eq '$name'&`$select=id,appId")).value |
+    Select-Object -First 1
+if ($app) {
+    Write-Output "there already: the app registration $name"
+} else {
+    $app = Send-Graph "$graph/applications" @{
+        displayName = $name
+        signInAudience = 'AzureADMultipleOrgs'
+        requiredResourceAccess = @(@{ resourceAppId = $graphApp; resourceAccess = @($wanted) })
+    }
+    Write-Output "made: the app registration $name"
+}
+$credentials = "$graph/applications/$($app.id)/federatedIdentityCredentials"
+$trusted = (Invoke-Graph @('--method', 'GET', '--url', $credentials)).value | Where-Object { $_.subject -eq $Principal }
+if ($trusted) {
+    Write-Output "there already: it trusts the app's identity"
+} else {
+    Send-Graph $credentials @{
+        name = 'identity'
+        issuer = "https://login.microsoftonline.com/$Tenant/v2.0"
+        subject = $Principal
+        audiences = @('api://AzureADTokenExchange')
+    } | Out-Null
+    Write-Output "made: it trusts the app's identity, and nobody else"
+}
+Write-Output "now: azd env set GRAPH_CLIENT_ID $($app.appId) && azd provision"
+Write-Output "each further tenant consents at https://login.microsoftonline.com/TENANT/adminconsent?client_id=$($app.appId)"
