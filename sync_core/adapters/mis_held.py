@@ -38,7 +38,10 @@ class HeldSchools:
     def of(self, source: OneRosterApi | WondeApi, school: str, now: datetime) -> Held | None:
         """None where it is to be read whole. The key is all of the source: what is set otherwise is another."""
         held = self._held.get((source, school))
-        return held if held and now - held.whole_at < FULL_EVERY else None
+        if held and now - held.whole_at < FULL_EVERY:
+            return held
+        self._held.pop((source, school), None)
+        return None
 
     def hold(self, source: OneRosterApi | WondeApi, school: str, held: Held) -> None:
         self._held[source, school] = held

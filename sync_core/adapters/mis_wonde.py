@@ -46,7 +46,7 @@ async def read_wonde(api: WondeApi, secret: str, school: str, held: HeldSchools,
         if found is None:
             failed = f"the school was not read whole in {READINGS} readings: "
             found = await server.whole(pull.all, failed, "Wonde")
-        held.hold(api, school, Held({name: found[name] for name in _PEOPLE}, began, whole_at))
+        held.hold(api, school, Held({name: _reachable(found[name]) for name in _PEOPLE}, began, whole_at))
         return _snapshot(found, school, clock.now())
 
 
@@ -178,6 +178,19 @@ def _snapshot(records: Collections, school: str, now: datetime) -> dict[str, Sna
     return snapshots([named], found.values(), YearGroups(), people, year, now)
 
 
+def _reachable(people: Mapping[str, Record]) -> dict[str, Record]:
+    """What is kept of them: Wonde tells more, names too, and has no way to be asked for less."""
+    return {
+        id_: {"id": id_, "mis_id": one.get("mis_id"), "contact_details": {"data": {"emails": {"email": _email(one)}}}}
+        for id_, one in people.items()
+    }
+
+
+def _email(person: Record) -> str:
+    emails = _dict(_dict(_dict(person.get("contact_details")).get("data")).get("emails"))
+    return _text(emails.get("email"))
+
+
 def _people(records: Collections, faults: Faults) -> tuple[dict[str, str], dict[str, str], dict[str, Person]]:
     """The person ids of students and of staff by Wonde's id, and everybody.
 
@@ -194,8 +207,7 @@ def _people(records: Collections, faults: Faults) -> tuple[dict[str, str], dict[
             person = mis_id if mis_id and taken[mis_id] == 1 else wonde_id
             if person in people:
                 faults.add(Row(f"{collection}, number {number}", {}), "id", f"id {person} is somebody else's already")
-            emails = _dict(_dict(_dict(one.get("contact_details")).get("data")).get("emails"))
-            people[person] = Person(person, "", _text(emails.get("email")))
+            people[person] = Person(person, "", _email(one))
             ids[collection][wonde_id] = person
     return ids["students"], ids["employees"], people
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -15,8 +15,8 @@ from sync_core.choices import SchoolSettings
 from sync_core.deltas import AccountChange, AccountChanges
 from sync_core.errors import Replayed
 from sync_core.events import Cause, SyncAnnounced, SyncSchool
-from sync_core.model import MisGroup, RunOutcome, Snapshot
-from tests.builders import NOON, SCHOOL, TENANT, accounts, entra_ids, settings, snapshot, teaching
+from sync_core.model import MisGroup, RunOutcome, Snapshot, class_key
+from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_ids, settings, snapshot, synced, teaching
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_announcements import MemoryAnnouncements
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -173,6 +173,22 @@ async def test_people_stand_for_the_groups_that_they_are_in_and_were_in() -> Non
     await scene.let_pass(5)
     members = {record.desired.group_id: record.desired.members for record in await scene.state.class_records(SCHOOL.id)}
     assert members == {"G1": entra_ids(["ann"]), "G2": entra_ids(["ben"]), "G3": entra_ids(["amy", "ben", "ted"])}
+
+
+async def test_where_no_account_is_known_nobody_is_taken_out() -> None:
+    """As when the tables were lost, and a class was found again: its people are not told from who has left."""
+    scene = await joined()
+    await scene.state.write_desired(SCHOOL.id, [desired(class_key(scene.groups[0]), ["amy"])])
+    record = await scene.state.class_record(SCHOOL.id, class_key(scene.groups[0]))
+    assert record
+    await scene.state.write_actual(replace(record, actual=synced(record.desired).actual))
+    await scene.announce("msg_1")
+    await scene.let_pass(2)
+    (run,) = await scene.state.runs(SCHOOL.id)
+    assert (run.outcome, run.notes[1]) == (RunOutcome.REJECTED, "have the tenant swept, or wait for the night")
+    after = await scene.state.class_record(SCHOOL.id, record.key)
+    assert after
+    assert after.desired.members == entra_ids(["amy"])
 
 
 async def test_a_webhook_that_comes_again_is_refused_before_and_after_its_plan_for_a_day() -> None:
