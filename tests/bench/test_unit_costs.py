@@ -24,7 +24,7 @@ def test_a_refresh_asks_graph_for_two_deltas(costs: UnitCosts) -> None:
     """Tables: the tenant's schools, both tokens read and written, and when it was swept; the schools are counted to
     their plans."""
     assert counts(costs.refresh) == Work(requests=2, units=2, messages=1, calls=6, entities=5)
-    assert costs.refresh.seconds > 2 * LATENCY * 0.9
+    assert costs.refresh.seconds > 2 * LATENCY * 0.5
 
 
 def test_a_quiet_plan_asks_graph_for_nothing(costs: UnitCosts) -> None:
@@ -42,10 +42,10 @@ def test_a_class_that_changes_is_read_once_and_written_twice(costs: UnitCosts) -
     writes the rows in one transaction, and its run once more than a quiet one."""
     shared = 2 / _TOUCHED
     assert counts(costs.changed) == Work(4, 5, 2, 1, calls=2 + shared, entities=3 + 1 + 1 / _TOUCHED)
-    assert costs.changed.seconds > 4 * LATENCY * 0.9
+    assert costs.changed.seconds > 4 * LATENCY * 0.5
 
 
 def test_a_new_class_takes_five_requests_all_of_them_writes(costs: UnitCosts) -> None:
     """Tables: each of three messages reads the row and writes it with what was done, the first also its intent."""
     assert counts(costs.created) == Work(5, 5, 5, 3, calls=7 + 1 / _TOUCHED, entities=10 + 1)
-    assert costs.created.seconds > 5 * LATENCY * 0.9
+    assert costs.created.seconds > 5 * LATENCY * 0.5
