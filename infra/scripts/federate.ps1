@@ -1,8 +1,10 @@
 # Makes the multi-tenant app that trusts the app's identity, for schools in other tenants; it has no secret.
-# Runs again without harm. Needs the Azure CLI, signed in as who may register applications in the home tenant.
+# Runs again without harm, with GRAPH_CLIENT_ID once there is one.
+# Needs the Azure CLI, signed in as who may register applications in the home tenant.
 param(
     [string] $Principal = $env:IDENTITY_PRINCIPAL_ID,
-    [string] $Tenant = $env:AZURE_TENANT_ID
+    [string] $Tenant = $env:AZURE_TENANT_ID,
+    [string] $Client = $env:GRAPH_CLIENT_ID
 )
 $ErrorActionPreference = 'Stop'
 
@@ -35,11 +37,16 @@ $wanted = foreach ($permission in 'EduRoster.ReadWrite.All', 'GroupMember.ReadWr
     @{ id = $role; type = 'Role' }
 }
 
-$app = (Invoke-Graph @('--method', 'GET', '--url', "$graph/applications?`$filter=displayName eq '$name'&`$select=id,appId")).value |
-    Select-Object -First 1
-if ($app) {
+if ($Client) {
+    $app = Invoke-Graph @('--method', 'GET', '--url', "$graph/applications(appId='$Client')?`$select=id,appId")
     Write-Output "there already: the app registration $name"
 } else {
+    # A name proves nothing: whoever may register applications can have made one of this name, with a secret of his own.
+    $others = (Invoke-Graph @('--method', 'GET', '--url', "$graph/applications?`$filter=displayName eq '$name'")).value
+    if ($others) {
+        throw "there is an app registration $name, which anybody may have made: $($others.appId); " +
+            'if it is yours, without a secret and other owners, run this with its id as GRAPH_CLIENT_ID; else delete it'
+    }
     $app = Send-Graph "$graph/applications" @{
         displayName = $name
         signInAudience = 'AzureADMultipleOrgs'

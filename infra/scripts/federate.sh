@@ -1,10 +1,12 @@
 #!/bin/sh
 # Makes the multi-tenant app that trusts the app's identity, for schools in other tenants; it has no secret.
-# Runs again without harm. Needs the Azure CLI, signed in as who may register applications in the home tenant.
+# Runs again without harm, with GRAPH_CLIENT_ID once there is one.
+# Needs the Azure CLI, signed in as who may register applications in the home tenant.
 set -eu
 
 principal="${IDENTITY_PRINCIPAL_ID:-}"
 tenant="${AZURE_TENANT_ID:-}"
+client="${GRAPH_CLIENT_ID:-}"
 name="MIS Class Sync"
 if [ -z "$principal" ] || [ -z "$tenant" ]; then
   echo "set IDENTITY_PRINCIPAL_ID and AZURE_TENANT_ID, as 'azd env get-values' prints them" >&2
@@ -15,9 +17,10 @@ graph="https://graph.microsoft.com/v1.0"
 # Of Microsoft Graph and its permissions, the same in every tenant; their names stand in grant-graph.sh.
 graph_app="00000003-0000-0000-c000-000000000000"
 
+# What the Azure CLI warns of goes to the terminal and is no part of an answer.
 ask() {
-  if ! answer=$(az rest --method "$@" 2>&1); then
-    echo "Graph refused: $answer" >&2
+  if ! answer=$(az rest --method "$@"); then
+    echo "Graph refused, as the Azure CLI says above" >&2
     echo "sign in with 'az login' as somebody who may register applications, and run this again" >&2
     exit 1
   fi
@@ -32,18 +35,25 @@ for permission in EduRoster.ReadWrite.All GroupMember.ReadWrite.All User.Read.Al
   roles="$roles${roles:+, }{\"id\": \"$role\", \"type\": \"Role\"}"
 done
 
-found=$(ask GET --url "$graph/applications?\$filter=displayName eq '$name'&\$select=id,appId" \
-  --query "value[0].[id, appId]" --output tsv)
-if [ -z "$found" ]; then
+if [ -n "$client" ]; then
+  object=$(ask GET --url "$graph/applications(appId='$client')?\$select=id" --query id --output tsv)
+  echo "there already: the app registration $name"
+else
+  # A name proves nothing: whoever may register applications can have made one of this name, with a secret of his own.
+  others=$(ask GET --url "$graph/applications?\$filter=displayName eq '$name'&\$select=appId" \
+    --query "value[].appId" --output tsv)
+  if [ -n "$others" ]; then
+    echo "there is an app registration $name, which anybody may have made: $others" >&2
+    echo "if it is yours, without a secret and other owners, run this with its id as GRAPH_CLIENT_ID; else delete it" >&2
+    exit 1
+  fi
   body="{\"displayName\": \"$name\", \"signInAudience\": \"AzureADMultipleOrgs\", \"requiredResourceAccess\": [{\"resourceAppId\": \"$graph_app\", \"resourceAccess\": [$roles]}]}"
   found=$(ask POST --url "$graph/applications" --headers Content-Type=application/json --body "$body" \
     --query "[id, appId]" --output tsv)
+  object=$(printf '%s' "$found" | awk '{ print $1 }')
+  client=$(printf '%s' "$found" | awk '{ print $2 }')
   echo "made: the app registration $name"
-else
-  echo "there already: the app registration $name"
 fi
-object=$(printf '%s' "$found" | awk '{ print $1 }')
-client=$(printf '%s' "$found" | awk '{ print $2 }')
 
 trusted=$(ask GET --url "$graph/applications/$object/federatedIdentityCredentials" \
   --query "value[?subject=='$principal'].id | [0]" --output tsv)

@@ -27,12 +27,20 @@ $roles = (Invoke-Graph @('--method', 'GET', '--url', "$graph/servicePrincipals/$
 $granted = (Invoke-Graph @('--method', 'GET', '--url', "$graph/servicePrincipals/$Principal/appRoleAssignments")).value |
     Where-Object { $_.resourceId -eq $resource }
 
+function Get-Role([string] $Name) {
+    ($roles | Where-Object { $_.value -eq $Name -and $_.allowedMemberTypes -contains 'Application' }).id
+}
+
+function Get-Assignment([string] $Role) {
+    ($granted | Where-Object { $_.appRoleId -eq $Role }).id
+}
+
 function Set-Permission([string] $Name, [string] $Why) {
-    $role = ($roles | Where-Object { $_.value -eq $Name -and $_.allowedMemberTypes -contains 'Application' }).id
+    $role = Get-Role $Name
     if (-not $role) {
         throw "Microsoft Graph has no application permission ${Name}: this tenant is of another cloud; nothing more was done"
     }
-    $assignment = ($granted | Where-Object { $_.appRoleId -eq $role }).id
+    $assignment = Get-Assignment $role
     if ($Revoke) {
         if ($assignment) {
             Invoke-Graph @('--method', 'DELETE', '--url', "$graph/servicePrincipals/$Principal/appRoleAssignments/$assignment")
@@ -55,6 +63,8 @@ Set-Permission 'GroupMember.ReadWrite.All' 'to put pupils in and out, and to see
 Set-Permission 'User.Read.All' 'to find accounts, and whether they are enabled'
 if ($Restore -or $Revoke) {
     Set-Permission 'Group.ReadWrite.All' 'to restore classes that an admin deleted'
+} elseif (Get-Assignment (Get-Role 'Group.ReadWrite.All')) {
+    Write-Output 'granted before: Group.ReadWrite.All — to do without it, run this with -Revoke and then once more'
 } else {
     Write-Output 'not granted: Group.ReadWrite.All — only with -Restore: without it, deleted classes are restored in Microsoft 365'
 }

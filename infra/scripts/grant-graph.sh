@@ -26,9 +26,10 @@ graph="https://graph.microsoft.com/v1.0"
 # Of Microsoft Graph, the same in every tenant.
 graph_app="00000003-0000-0000-c000-000000000000"
 
+# What the Azure CLI warns of goes to the terminal and is no part of an answer.
 ask() {
-  if ! answer=$(az rest --method "$@" 2>&1); then
-    echo "Graph refused: $answer" >&2
+  if ! answer=$(az rest --method "$@"); then
+    echo "Graph refused, as the Azure CLI says above" >&2
     echo "sign in with 'az login' as somebody who may consent to application permissions, and run this again" >&2
     exit 1
   fi
@@ -39,16 +40,24 @@ resource=$(ask GET --url "$graph/servicePrincipals(appId='$graph_app')?\$select=
 granted=$(ask GET --url "$graph/servicePrincipals/$principal/appRoleAssignments" \
   --query "value[?resourceId=='$resource'].[appRoleId, id]" --output tsv)
 
+role_of() {
+  ask GET --url "$graph/servicePrincipals/$resource/appRoles" \
+    --query "value[?value=='$1' && contains(allowedMemberTypes, 'Application')].id | [0]" --output tsv
+}
+
+assignment_of() {
+  printf '%s\n' "$granted" | awk -v role="$1" '$1 == role { print $2 }'
+}
+
 permission() {
   name="$1"
   why="$2"
-  role=$(ask GET --url "$graph/servicePrincipals/$resource/appRoles" \
-    --query "value[?value=='$name' && contains(allowedMemberTypes, 'Application')].id | [0]" --output tsv)
+  role=$(role_of "$name")
   if [ -z "$role" ]; then
     echo "Microsoft Graph has no application permission $name: this tenant is of another cloud; nothing more was done" >&2
     exit 1
   fi
-  assignment=$(printf '%s\n' "$granted" | awk -v role="$role" '$1 == role { print $2 }')
+  assignment=$(assignment_of "$role")
   if [ "$revoke" = yes ]; then
     if [ -n "$assignment" ]; then
       ask DELETE --url "$graph/servicePrincipals/$principal/appRoleAssignments/$assignment" >/dev/null
@@ -69,6 +78,8 @@ permission GroupMember.ReadWrite.All "to put pupils in and out, and to see what 
 permission User.Read.All "to find accounts, and whether they are enabled"
 if [ "$restore" = yes ] || [ "$revoke" = yes ]; then
   permission Group.ReadWrite.All "to restore classes that an admin deleted"
+elif [ -n "$(assignment_of "$(role_of Group.ReadWrite.All)")" ]; then
+  echo "granted before: Group.ReadWrite.All — to do without it, run this with --revoke and then once more"
 else
   echo "not granted: Group.ReadWrite.All — only with --restore: without it, deleted classes are restored in Microsoft 365"
 fi

@@ -26,6 +26,7 @@ state = json.loads(Path({state!r}).read_text())
 arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 method, url, query = arguments["--method"], arguments["--url"], arguments.get("--query", "")
 state["calls"].append(f"{{method}} {{url.rpartition('v1.0/')[2]}}")
+print("WARNING: there is a newer version of the CLI", file=sys.stderr)
 def done(text=""):
     Path({state!r}).write_text(json.dumps(state))
     print(text)
@@ -107,9 +108,10 @@ def test_again_nothing_happens(scene: Scene) -> None:
     assert done.stdout.count("there already: ") == 3
 
 
-def test_restoring_is_granted_only_where_it_is_wanted(scene: Scene) -> None:
+def test_restoring_is_granted_only_where_it_is_wanted_and_said_where_it_was(scene: Scene) -> None:
     scene.run("--restore")
     assert scene.granted == [*NEEDED, RESTORE]
+    assert f"granted before: {RESTORE}" in scene.run().stdout
 
 
 def test_everything_is_taken_back_and_what_others_granted_stays(scene: Scene) -> None:
@@ -151,6 +153,7 @@ def test_the_powershell_twin_makes_the_same_app_with_the_same_trust() -> None:
         "there already: it trusts the app's identity",
         "made: it trusts the app's identity, and nobody else",
         "adminconsent?client_id=",
+        "which anybody may have made",
     ):
         assert words in bash, words
         assert words in powershell, words
@@ -183,8 +186,10 @@ elif url.endswith("appRoles"):
     said = "role-" + query.partition("value=='")[2].partition("'")[0]
 elif url.endswith("federatedIdentityCredentials"):
     said = "credential" if state["trusted"] else ""
+elif "/applications(appId='client')" in url:
+    said = "object"
 elif "/applications?" in url:
-    said = "object\tclient" if state["apps"] else ""
+    said = "client" if state["apps"] else ""
 else:
     said = "graph"
 Path({state!r}).write_text(json.dumps(state))
@@ -204,7 +209,8 @@ def test_the_app_for_other_tenants_trusts_the_identity_and_is_made_once(tmp_path
     }
     script = str(ROOT / "infra" / "scripts" / "federate.sh")
     said = []
-    for _ in range(2):
+    for client in ("", "client"):
+        environment["GRAPH_CLIENT_ID"] = client
         done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         said.append(done.stdout)
@@ -219,5 +225,11 @@ def test_the_app_for_other_tenants_trusts_the_identity_and_is_made_once(tmp_path
     assert said[0].count("made: ") == 2
     assert said[1].count("there already: ") == 2
     assert "adminconsent?client_id=client" in said[1]
+    # Another's app of the same name might have a secret: it is not trusted by its name.
+    environment["GRAPH_CLIENT_ID"] = ""
+    done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "which anybody may have made: client" in done.stderr
+    assert json.loads(state.read_text(encoding="utf-8"))["trusted"] == [trusted]
     del environment["IDENTITY_PRINCIPAL_ID"]
     assert subprocess.run(["sh", script], env=environment, capture_output=True, check=False).returncode == 2
