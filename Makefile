@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench setup lint clean
+.PHONY: demo test bench setup lint scan package clean
 
 demo: setup
 	@$(BIN)/python -m local demo
@@ -19,6 +19,21 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Checkov wants other versions of what the tests use: a virtual environment of its own (300 MB). What it logs are its own faults.
+scan: .checkov/.installed
+	@LOG_LEVEL=CRITICAL .checkov/bin/checkov --directory infra
+
+.checkov/.installed:
+	@$(PYTHON) -m venv .checkov
+	@.checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 2>&1 | grep -v "^WARNING: Location" || true
+	@touch $@
+
+# What azd deploys (.funcignore), for who deploys without it: as it is committed or staged.
+package:
+	@mkdir -p dist
+	@git archive --format=zip --output=dist/mis-class-sync.zip $$(git write-tree) host.json requirements.txt function_app.py sync_core
+	@$(PYTHON) -m zipfile --list dist/mis-class-sync.zip
+
 setup: .venv/.installed
 	@$(BIN)/python -m local.azurite --install
 
@@ -34,4 +49,4 @@ setup: .venv/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .local .world .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .checkov dist .local .world .mypy_cache .ruff_cache .pytest_cache .hypothesis

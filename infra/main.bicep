@@ -21,8 +21,8 @@ param allSchoolsAccess string = ''
 @description('Client id of the multi-tenant app that trusts the identity, for schools in other tenants. Empty: only tenantId is written to.')
 param graphClientId string = ''
 
-@description('Names of the application settings that hold secrets of MIS servers and webhooks, each MIS_SECRET_ and capitals, digits or _. The secret in Key Vault has the same name with - for _.')
-param misSecrets array = []
+@description('Names of the application settings that hold secrets of MIS servers and webhooks, separated by commas, each MIS_SECRET_ and capitals, digits or _. The secret in Key Vault has the same name with - for _.')
+param misSecrets string = ''
 
 @description('When the night begins: six fields, UTC.')
 param syncSchedule string = '0 0 2 * * *'
@@ -59,19 +59,23 @@ param alwaysReady int = 0
 @maxValue(730)
 param logRetentionDays int = 90
 
-@description('E-mail addresses that alerts go to. Empty: alerts are seen in the portal alone.')
-param alertEmails array = []
+@description('E-mail addresses that alerts go to, separated by commas. Empty: alerts are seen in the portal alone.')
+param alertEmails string = ''
 
 @description('Where the pages stand that alerts link to: docs/operations.md of the version that is deployed.')
 param operationsUrl string = 'docs/operations.md'
 
-@description('true: storage, Service Bus and Key Vault are reached over a virtual network alone.')
+@description('true: storage, Service Bus and Key Vault are reached over a virtual network alone, and an MIS drops its files from there.')
 param privateNetworking bool = false
 
 @description('Tags on everything.')
 param tags object = {}
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
+// Names may hold neither _ nor a dot, and that of a vault no two hyphens in a row.
+var label = toLower(replace(replace(environmentName, '_', '-'), '.', '-'))
+var letters = replace(label, '-', '')
+var secretNames = filter(split(replace(misSecrets, ' ', ''), ','), name => !empty(name))
 var suffix = take(uniqueString(subscription().id, environmentName, location), 8)
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
@@ -83,7 +87,7 @@ resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
 module identity 'modules/identity.bicep' = {
   scope: group
   params: {
-    name: 'id-${environmentName}-${suffix}'
+    name: 'id-${label}-${suffix}'
     location: location
     tags: allTags
   }
@@ -92,8 +96,8 @@ module identity 'modules/identity.bicep' = {
 module monitoring 'modules/monitoring.bicep' = {
   scope: group
   params: {
-    workspaceName: 'log-${environmentName}-${suffix}'
-    insightsName: 'appi-${environmentName}-${suffix}'
+    workspaceName: 'log-${label}-${suffix}'
+    insightsName: 'appi-${label}-${suffix}'
     location: location
     tags: allTags
     retentionDays: logRetentionDays
@@ -104,7 +108,7 @@ module monitoring 'modules/monitoring.bicep' = {
 module storage 'modules/storage.bicep' = {
   scope: group
   params: {
-    name: 'st${suffix}${take(toLower(replace(environmentName, '-', '')), 14)}'
+    name: 'st${suffix}${take(letters, 14)}'
     location: location
     tags: allTags
     principalId: identity.outputs.principalId
@@ -116,7 +120,7 @@ module storage 'modules/storage.bicep' = {
 module bus 'modules/bus.bicep' = {
   scope: group
   params: {
-    name: 'sb-${environmentName}-${suffix}'
+    name: 'sb-${label}-${suffix}'
     location: location
     tags: allTags
     principalId: identity.outputs.principalId
@@ -128,7 +132,7 @@ module bus 'modules/bus.bicep' = {
 module vault 'modules/vault.bicep' = {
   scope: group
   params: {
-    name: 'kv-${take(environmentName, 11)}-${suffix}'
+    name: 'kv-${take(letters, 11)}-${suffix}'
     location: location
     tags: allTags
     principalId: identity.outputs.principalId
@@ -140,7 +144,7 @@ module vault 'modules/vault.bicep' = {
 module network 'modules/network.bicep' = if (privateNetworking) {
   scope: group
   params: {
-    name: 'vnet-${environmentName}-${suffix}'
+    name: 'vnet-${label}-${suffix}'
     location: location
     tags: allTags
     storageId: storage.outputs.id
@@ -152,15 +156,19 @@ module network 'modules/network.bicep' = if (privateNetworking) {
 module app 'modules/app.bicep' = {
   scope: group
   params: {
-    name: 'func-${environmentName}-${suffix}'
-    planName: 'plan-${environmentName}-${suffix}'
+    name: 'func-${label}-${suffix}'
+    planName: 'plan-${label}-${suffix}'
     location: location
     tags: allTags
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
     storageName: storage.outputs.name
     busHost: bus.outputs.host
-    vaultUri: vault.outputs.uri
+    secretReferences: toObject(
+      secretNames,
+      name => name,
+      name => '@Microsoft.KeyVault(SecretUri=${vault.outputs.uri}secrets/${replace(name, '_', '-')})'
+    )
     insightsConnectionString: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
     subnetId: network.?outputs.appSubnetId ?? ''
@@ -168,7 +176,6 @@ module app 'modules/app.bicep' = {
     adminClientId: adminClientId
     allSchoolsAccess: allSchoolsAccess
     graphClientId: graphClientId
-    misSecrets: misSecrets
     syncSchedule: syncSchedule
     syncWindowMinutes: syncWindowMinutes
     historyDays: historyDays
@@ -186,7 +193,7 @@ module portal 'modules/portal.bicep' = {
     tags: allTags
     workspaceId: monitoring.outputs.workspaceId
     busId: bus.outputs.id
-    emails: alertEmails
+    emails: filter(split(replace(alertEmails, ' ', ''), ','), email => !empty(email))
     operationsUrl: operationsUrl
   }
 }

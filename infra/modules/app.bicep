@@ -23,8 +23,8 @@ param storageName string
 @description('Host name of the Service Bus namespace.')
 param busHost string
 
-@description('Address of the Key Vault.')
-param vaultUri string
+@description('Settings that are references to the Key Vault, by name.')
+param secretReferences object
 
 @description('Connection string of Application Insights; it names the component and holds no secret that opens it.')
 param insightsConnectionString string
@@ -46,9 +46,6 @@ param allSchoolsAccess string
 
 @description('See main.bicep.')
 param graphClientId string
-
-@description('See main.bicep.')
-param misSecrets array
 
 @description('See main.bicep.')
 param syncSchedule string
@@ -80,6 +77,7 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  // checkov:skip=CKV_AZURE_225:Instances are made as they are needed; state and queues outlast a zone, and a night is made up for.
   name: planName
   location: location
   tags: tags
@@ -94,6 +92,9 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
 }
 
 resource app 'Microsoft.Web/sites@2024-04-01' = {
+  // checkov:skip=CKV_AZURE_17:An MIS signs its webhooks, and has no certificate.
+  // checkov:skip=CKV_AZURE_212:No instance stands ready unless alwaysReady says so, and nothing is lost by waiting for one.
+  // checkov:skip=CKV_AZURE_213:Flex Consumption replaces instances by itself; api/health is for people.
   name: name
   location: location
   tags: union(tags, { 'azd-service-name': 'sync' })
@@ -139,11 +140,16 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-var secretReferences = toObject(
-  misSecrets,
-  name => name,
-  name => '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${replace(name, '_', '-')})'
-)
+// Publishing by user name and password is off: a package comes by an Entra token alone.
+resource noPublishingPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [
+  for way in ['ftp', 'scm']: {
+    parent: app
+    name: way
+    properties: {
+      allow: false
+    }
+  }
+]
 
 // By identity throughout: a name with two underscores is a part of the connection that stands before them.
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {

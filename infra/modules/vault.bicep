@@ -21,6 +21,7 @@ param publicAccess bool
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+  // checkov:skip=CKV_AZURE_109:Denied where privateNetworking is chosen; otherwise by roles alone.
   name: name
   location: location
   tags: tags

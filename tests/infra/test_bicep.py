@@ -62,12 +62,26 @@ def test_the_schedules_that_triggers_name_are_set() -> None:
     assert named <= app_settings()
 
 
+def test_every_name_is_one_that_azure_allows_whatever_azd_calls_the_environment() -> None:
+    """Neither _ nor a dot; in that of a vault no two hyphens in a row, in that of a storage account none at all."""
+    main = text("main.bicep")
+    names = re.findall(r"ame: '([^'\n]*\$\{suffix\}[^'\n]*)'", main)
+    assert len(names) == 9
+    assert [name for name in names if "environmentName" in name] == []
+    assert [name for name in names if name.startswith(("kv-", "st$")) and "take(letters, " not in name] == []
+
+
 def test_no_setting_of_the_app_is_a_secret() -> None:
     everything = "".join(file.read_text(encoding="utf-8") for file in FILES)
     assert not re.findall(r"listKeys|AccountKey|SharedAccessKey|@secure\(\)", everything)
     assert "allowSharedKeyAccess: false" in text("modules/storage.bicep")
     assert "disableLocalAuth: true" in text("modules/bus.bicep")
     assert "DisableLocalAuth: true" in text("modules/monitoring.bicep")
+    assert re.search(
+        r"basicPublishingCredentialsPolicies.*?for way in \['ftp', 'scm'\].*?allow: false",
+        text("modules/app.bicep"),
+        re.DOTALL,
+    )
 
 
 def test_the_queues_are_those_of_the_local_world() -> None:
@@ -107,3 +121,7 @@ def test_azd_deploys_what_is_written_and_finds_the_app_by_its_tag() -> None:
     assert "'azd-service-name': 'sync'" in text("modules/app.bicep")
     parameters = json.loads((ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8"))["parameters"]
     assert parameters.keys() <= parsed("main.bicep")["parameters"].keys()
+    # What `azd env set` may set, the pipeline and the page that deploys may set as well.
+    named = set(re.findall(r"\$\{(\w+)=", json.dumps(parameters)))
+    for page in (".github/workflows/deploy.yml", "docs/deploy.md"):
+        assert [name for name in named if name not in (ROOT / page).read_text(encoding="utf-8")] == [], page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from tests.infra.bicep import ROOT
@@ -49,6 +50,12 @@ def test_the_app_alone_is_deployed_and_small(tmp_path: Path) -> None:
     files = package(tmp_path)
     assert {file.partition("/")[0] for file in files} == _DEPLOYED
     assert sum((tmp_path / file).stat().st_size for file in files) < _LARGEST
+
+
+def test_the_zip_for_who_deploys_without_azd_holds_the_same_files(tmp_path: Path) -> None:
+    subprocess.run(["make", "package"], cwd=ROOT, capture_output=True, check=True)
+    with zipfile.ZipFile(ROOT / "dist" / "mis-class-sync.zip") as made:
+        assert sorted(name for name in made.namelist() if not name.endswith("/")) == sorted(package(tmp_path))
 
 
 def test_all_functions_are_indexed_from_the_package_alone(tmp_path: Path) -> None:
