@@ -35,7 +35,7 @@ package:
 	@$(PYTHON) -m zipfile --list dist/mis-class-sync.zip
 
 setup: .venv/.installed
-	@$(BIN)/python -m local.azurite --install
+	@$(BIN)/python -m local.node_packages --install
 
 # azure-functions-runtime asks for Python 3.13 and runs unchanged on 3.11 (docs/adr/0002); hence without its metadata.
 .venv/.installed: requirements.txt local/requirements.txt tests/requirements.txt Makefile

@@ -118,25 +118,26 @@ async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator["
 
     A message that fails for the last time is dead-lettered by the queue, which does not know why: the record does.
     """
-    sync = await _lazy_app.get()
-    try:
-        yield sync
-    except Exception as failure:
-        error = failure if isinstance(failure, SyncError) else _unexpected(failure)
-        fault = MessageFault(
-            queue,
-            message.message_id,
-            message.session_id or "",
-            message.delivery_count or 1,
-            error.what,
-            error.remedy,
-            sync.clock.now(),
-        )
-        telemetry.message_failed(fault, error)
-        await sync.state.write_message_fault(fault)
-        if not isinstance(error, Malformed):
-            await sync.clock.sleep(seconds_before_redelivery(fault.deliveries))
-        raise error from None
+    with telemetry.message_handled(queue, message.application_properties or {}):
+        sync = await _lazy_app.get()
+        try:
+            yield sync
+        except Exception as failure:
+            error = failure if isinstance(failure, SyncError) else _unexpected(failure)
+            fault = MessageFault(
+                queue,
+                message.message_id,
+                message.session_id or "",
+                message.delivery_count or 1,
+                error.what,
+                error.remedy,
+                sync.clock.now(),
+            )
+            telemetry.message_failed(fault, error)
+            await sync.state.write_message_fault(fault)
+            if not isinstance(error, Malformed):
+                await sync.clock.sleep(seconds_before_redelivery(fault.deliveries))
+            raise error from None
 
 
 def _unexpected(failure: Exception) -> SyncError:

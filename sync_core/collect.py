@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sync_core.choices import Afterwards, FeedContainer, FeedDrop, FeedFolder
 from sync_core.errors import SnapshotRejected, SyncError
 from sync_core.events import Cause, SyncSchool
-from sync_core.ports import Clock, Drops, Outbox, StateStore
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What became of one drop: for how many schools a new set was taken, how many were moved, and what failed."""
-
-    drop: FeedDrop
-    schools: int
-    moved: int
-    failure: SyncError | None = None
+from sync_core.ports import Clock, Collected, Drops, Outbox, StateStore
 
 
 async def collect_drops(

@@ -361,6 +361,16 @@ class Drops(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What became of one drop: for how many schools a new set was taken, how many were moved, and what failed."""
+
+    drop: FeedDrop
+    schools: int
+    moved: int
+    failure: SyncError | None = None
+
+
 class Outbox(Protocol):
     """The way onto the queues. A message is on the queue when the method returns."""
 

@@ -166,6 +166,13 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
     PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
+    // What the app says of itself, and not what each library narrates.
+    PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME: 'mis_class_sync'
+    // Nothing is sampled away: the library's default keeps five traces a second, and drops a failure like anything else.
+    OTEL_TRACES_SAMPLER: 'parentbased_always_on'
+    OTEL_METRICS_EXPORTER: 'none'
+    // Of the libraries, only calls to an MIS (httpx) are told; those to Graph the app tells itself.
+    OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,django,fastapi,flask,psycopg2,requests,urllib,urllib3'
     TENANT_ID: tenantId
     GRAPH_CLIENT_ID: graphClientId
     ALL_SCHOOLS_ACCESS: allSchoolsAccess

@@ -20,6 +20,7 @@ param emails array
 @description('Where the pages stand that alerts link to: docs/operations.md of the version that is deployed.')
 param operationsUrl string
 
+// What happened is told once and is never over; a state is told when it begins and when it ends.
 var alerts = [
   {
     name: 'A class or a school is held'
@@ -28,6 +29,7 @@ var alerts = [
     severity: 2
     every: 'PT15M'
     within: 'PT15M'
+    resolves: false
   }
   {
     name: 'A feed was rejected'
@@ -36,6 +38,7 @@ var alerts = [
     severity: 2
     every: 'PT15M'
     within: 'PT15M'
+    resolves: false
   }
   {
     name: 'Graph refused a change'
@@ -44,6 +47,7 @@ var alerts = [
     severity: 3
     every: 'PT15M'
     within: 'PT15M'
+    resolves: false
   }
   {
     name: 'A school was not synced for 26 hours'
@@ -52,6 +56,7 @@ var alerts = [
     severity: 2
     every: 'PT1H'
     within: 'P2D'
+    resolves: true
   }
   {
     name: 'Graph has throttled for 15 minutes'
@@ -60,6 +65,7 @@ var alerts = [
     severity: 3
     every: 'PT15M'
     within: 'PT15M'
+    resolves: false
   }
   {
     name: 'Webhooks that nobody signed'
@@ -68,6 +74,7 @@ var alerts = [
     severity: 2
     every: 'PT15M'
     within: 'PT15M'
+    resolves: false
   }
   {
     name: 'A drop failed'
@@ -76,6 +83,7 @@ var alerts = [
     severity: 3
     every: 'PT15M'
     within: 'PT15M'
+    resolves: false
   }
   {
     name: 'Access to an MIS changed'
@@ -84,6 +92,7 @@ var alerts = [
     severity: 1
     every: 'PT5M'
     within: 'PT5M'
+    resolves: false
   }
 ]
 
@@ -114,6 +123,7 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       description: 'What it means and what to do: ${operationsUrl}#${alert.page}'
       severity: alert.severity
       enabled: true
+      autoMitigate: alert.resolves
       evaluationFrequency: alert.every
       windowSize: alert.within
       scopes: [
@@ -177,50 +187,36 @@ resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   }
 }
 
-var tiles = [
-  {
-    title: 'Is every school in step?'
-    query: loadTextContent('../queries/schools-in-step.kql')
-    exported: 'school'
-  }
-  {
-    title: 'Runs of {school}'
-    query: loadTextContent('../queries/runs-of-a-school.kql')
-    exported: ''
-  }
-  {
-    title: 'What was done to classes of {school}'
-    query: loadTextContent('../queries/history-of-a-class.kql')
-    exported: ''
-  }
-  {
-    title: 'Messages that failed'
-    query: loadTextContent('../queries/failed-messages.kql')
-    exported: ''
-  }
-  {
-    title: 'What the MIS side announced'
-    query: loadTextContent('../queries/webhooks.kql')
-    exported: ''
-  }
-]
+var layout = loadJsonContent('../workbook/workbook.json')
+
+var queries = {
+  'schools-in-step': loadTextContent('../queries/schools-in-step.kql')
+  'runs-of-a-school': loadTextContent('../queries/runs-of-a-school.kql')
+  'classes-of-a-school': loadTextContent('../queries/classes-of-a-school.kql')
+  'history-of-a-class': loadTextContent('../queries/history-of-a-class.kql')
+  'failed-messages': loadTextContent('../queries/failed-messages.kql')
+  webhooks: loadTextContent('../queries/webhooks.kql')
+  latency: loadTextContent('../queries/latency.kql')
+  graph: loadTextContent('../queries/graph.kql')
+  'slowest-at-graph': loadTextContent('../queries/slowest-at-graph.kql')
+}
 
 var heading = {
   type: 1
   name: 'heading'
   content: {
-    json: '# MIS Class Sync\nChoose a school in the first table to see its runs and its classes. What each word means, and what to do: [operations](${operationsUrl}).'
+    json: replace(layout.heading, '{operations}', operationsUrl)
   }
 }
 
 var tables = [
-  for tile in tiles: {
+  for tile in layout.tiles: {
     type: 3
     name: tile.title
     content: {
       version: 'KqlItem/1.0'
       title: tile.title
-      query: tile.query
+      query: queries[tile.query]
       size: 0
       queryType: 0
       resourceType: 'microsoft.operationalinsights/workspaces'
@@ -228,10 +224,11 @@ var tables = [
         workspaceId
       ]
       visualization: 'table'
-      exportFieldName: tile.exported
-      exportParameterName: tile.exported
+      exportFieldName: tile.exports
+      exportParameterName: tile.exports
       gridSettings: {
         filter: true
+        formatters: tile.formatters
         sortBy: []
       }
     }

@@ -9,6 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+from azure_functions_runtime.otel import initialize_azure_monitor
+
 from local.host import log
 from local.host.app_host import AppHost, plan_host, state_file
 from local.host.functions_index import index_app
@@ -24,6 +26,9 @@ async def _serve(options: argparse.Namespace) -> None:
     app = options.app.resolve()
     settings = load_settings(os.environ, options.settings)
     host_options = load_host_json(app / "host.json")
+    if settings.values.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "").lower() in ("true", "1"):
+        # As the worker does before it indexes an app.
+        initialize_azure_monitor()
     plan = plan_host(index_app(app), settings, host_options)
     host = AppHost(plan, SystemClock(), state_file(options.state), options.port)
     stop = asyncio.Event()

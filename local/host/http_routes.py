@@ -123,7 +123,8 @@ class HttpTriggers:
                 if not self.keys.open(route.level, presented_key(request)):
                     return web.Response(status=401)
                 data = await _request_datum(request, self.sign_in.headers(request), match.groupdict())
-                outcome = await self.invoker.invoke(route.function, data, {})
+                caller = request.headers.get("traceparent", "")
+                outcome = await self.invoker.invoke(route.function, data, {}, caller)
                 return _response(outcome.returned) if outcome.ok else web.Response(status=500)
         return web.Response(status=404)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,8 +40,14 @@ class Invoker:
     counts: dict[str, Counts] = field(default_factory=dict)
     _running: set[asyncio.Task[object]] = field(default_factory=set)
 
-    async def invoke(self, function: Function, data: Datum, metadata: Mapping[str, Datum]) -> Outcome:
-        """Run the function with its trigger's data. A failure is an Outcome; it never raises what the app raised."""
+    async def invoke(
+        self, function: Function, data: Datum, metadata: Mapping[str, Datum], trace_parent: str = ""
+    ) -> Outcome:
+        """Run the function with its trigger's data. A failure is an Outcome; it never raises what the app raised.
+
+        `trace_parent` is a caller's traceparent. Without one the host begins a trace which it does not sample: the
+        least that an app may count on, also where a queue's message carries one.
+        """
         counts = self.counts.setdefault(function.name, Counts())
         invocation = str(uuid.uuid4())
         counts.running += 1
@@ -49,7 +56,11 @@ class Invoker:
             # Each is a task of its own, as in the worker: the invocation id lives in the task's context.
             task = asyncio.create_task(
                 invocation_request_native(
-                    invocation, function.function_id, [(function.trigger["name"], data)], dict(metadata)
+                    invocation,
+                    function.function_id,
+                    [(function.trigger["name"], data)],
+                    dict(metadata),
+                    trace_parent or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00",
                 )
             )
             self._running.add(task)

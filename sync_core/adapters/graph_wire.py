@@ -16,6 +16,7 @@ from kiota_abstractions.request_information import RequestInformation
 from kiota_http.middleware.options import ResponseHandlerOption
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
+from sync_core import telemetry
 from sync_core.adapters.graph_governor import Cost, Governor, waited_too_long
 from sync_core.adapters.patience import Patience, retry_after
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, SyncError, Transient
@@ -53,6 +54,12 @@ class _Answer:
     def passing(self) -> bool:
         """Whether the same request may be answered otherwise in a while."""
         return self.status in (0, 429) or self.status >= 500
+
+    @property
+    def throttled(self) -> int:
+        """How many requests came too soon: this one, or some of those that it answers as a batch."""
+        inner = self.body.get("responses", ()) if isinstance(self.body, dict) else ()
+        return [self.status, *(one["status"] for one in inner)].count(429)
 
 
 class GraphWire:
@@ -170,14 +177,20 @@ class GraphWire:
             request.headers.add("Content-Type", "application/json")
         request.add_request_options([ResponseHandlerOption(NativeResponseHandler())])
         async with self._governor.places[self._lane]:
-            try:
-                response = await self._adapter.send_primitive_async(request, "bytes", {})
-            except httpx.HTTPError:
-                return _Answer()
-            except ClientAuthenticationError:
-                raise GraphRefused("NoToken", "the app's identity got no token for Graph", _REMEDIES[401]) from None
-            except AzureError:
-                return _Answer()
+            with telemetry.graph_request(method.value, request.url) as answered:
+                answer = await self._sent(request)
+                answered(answer.status, answer.throttled)
+        return answer
+
+    async def _sent(self, request: RequestInformation) -> _Answer:
+        try:
+            response = await self._adapter.send_primitive_async(request, "bytes", {})
+        except httpx.HTTPError:
+            return _Answer()
+        except ClientAuthenticationError:
+            raise GraphRefused("NoToken", "the app's identity got no token for Graph", _REMEDIES[401]) from None
+        except AzureError:
+            return _Answer()
         assert isinstance(response, httpx.Response)
         return _Answer(response.status_code, response.headers, _json(response.content))
 

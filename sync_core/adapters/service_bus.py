@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 from uuid import uuid4
 
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
 
+from sync_core import telemetry
 from sync_core.errors import Transient
 from sync_core.events import SYNC_REQUESTS, Change, Lane, Request, encode
 from sync_core.ports import Clock
@@ -92,11 +94,13 @@ async def _send_at_once(sender: ServiceBusSender, letters: Sequence[ServiceBusMe
 
 
 def _letter(message: Request | Change, message_id: str, at: datetime | None) -> ServiceBusMessage:
+    properties: dict[str | bytes, Any] = {"kind": message.kind, "run": message.run}
+    properties.update(telemetry.trace_to_carry().items())
     return ServiceBusMessage(
         encode(message),
         message_id=message_id,
         session_id=message.session,
         content_type="application/json",
-        application_properties={"kind": message.kind, "run": message.run},
+        application_properties=properties,
         scheduled_enqueue_time_utc=at,
     )

@@ -20,10 +20,10 @@ def parsed(name: str) -> dict[str, Any]:
     return dict(BicepParser().parse(text=text(name)))
 
 
-def app_settings() -> set[str]:
-    """The names of the application settings that the app module sets, but for secrets by reference."""
+def app_settings() -> dict[str, str]:
+    """The application settings that the app module sets, as they are written, but for secrets by reference."""
     config = parsed("modules/app.bicep")["resources"]["settings"]["config"]["properties"]
     written = re.search(r"properties: union\(secretReferences, \{\n(.*?)\n  \}\)", text("modules/app.bicep"), re.DOTALL)
     assert config
     assert written
-    return set(re.findall(r"^    (\w+):", written[1], re.MULTILINE))
+    return dict(re.findall(r"^    (\w+): (.+)$", written[1], re.MULTILINE))

@@ -1,83 +1,65 @@
-"""The workbook and the alerts ask only for what is emitted, and every alert leads to its page."""
+"""The workbook and the alerts: queries that Kusto takes, columns that are there, and a page for every alert."""
 
 from __future__ import annotations
 
-import logging
+import json
 import re
-from collections.abc import Callable
-from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
-import pytest
-
-from sync_core import telemetry
-from sync_core.announcements import Announcement
-from sync_core.choices import FeedContainer
-from sync_core.collect import Collected
-from sync_core.errors import Applied, Malformed, Refused, SnapshotRejected, Transient
-from sync_core.events import Cause, ChangeMembers
-from sync_core.model import RunOutcome, RunRecord
-from sync_core.ports import MessageFault
-from tests.builders import NOON
+from local.node_packages import PACKAGES
+from sync_core.adapters.graph_governor import waited_too_long
 from tests.infra.bicep import ROOT, text
+from tests.infra.kusto import QUERIES, read_queries
 
-QUERIES = sorted((ROOT / "infra" / "queries").glob("*.kql"))
-CHANGE = ChangeMembers("T", "S1", "K1", "run", Cause.NIGHTLY)
-FAULT = MessageFault("class-changes", "m", "S1|K1", 1, "what", "remedy", NOON)
-DROP = FeedContainer("oak")
-EMITTED: list[Callable[[], None]] = [
-    *(
-        lambda outcome=outcome: telemetry.school_synced(RunRecord("S1", "run", "nightly", NOON, outcome))
-        for outcome in RunOutcome
-    ),
-    lambda: telemetry.change_settled(CHANGE, Applied(members_added=1)),
-    lambda: telemetry.change_settled(CHANGE, Refused("Code", "remedy")),
-    lambda: telemetry.message_failed(FAULT, Malformed("what", "remedy")),
-    lambda: telemetry.webhook_accepted("S1", Announcement("msg", NOON), NOON + timedelta(seconds=1)),
-    lambda: telemetry.webhook_refused("S1", Malformed("what", "remedy")),
-    lambda: telemetry.access_changed("S1", "accessRevoked", paused=True),
-    lambda: telemetry.drop_collected(Collected(DROP, 1, 1)),
-    lambda: telemetry.drop_collected(Collected(DROP, 0, 0, SnapshotRejected("what", "remedy"))),
-    lambda: telemetry.drop_collected(Collected(DROP, 0, 0, Transient("what", "remedy"))),
-]
+WORKBOOK: dict[str, Any] = json.loads((ROOT / "infra" / "workbook" / "workbook.json").read_text(encoding="utf-8"))
+TILES: list[dict[str, Any]] = WORKBOOK["tiles"]
 
 
-@pytest.fixture
-def emitted(caplog: pytest.LogCaptureFixture) -> dict[str, dict[str, object]]:
-    """The facts of each event by its name, as a log record carries them to Application Insights."""
-    with caplog.at_level(logging.INFO, "mis_class_sync"):
-        for emit in EMITTED:
-            emit()
-    found: dict[str, dict[str, object]] = {}
-    for record in (one for one in caplog.records if one.name == "mis_class_sync"):
-        facts = {name.removeprefix("sync."): value for name, value in vars(record).items() if name.startswith("sync.")}
-        assert vars(record)["microsoft.custom_event.name"] == record.getMessage()
-        found.setdefault(record.getMessage(), {}).update(facts)
-    return found
+def test_kusto_takes_every_query() -> None:
+    assert PACKAGES.is_dir()
+    read = read_queries({**QUERIES, "bad": "AppEvents | project last = Nmae"})
+    assert len(read.pop("bad").faults) == 2
+    assert {name: found.faults for name, found in read.items() if found.faults} == {}
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.stem)
-def test_a_query_says_what_it_asks_and_asks_for_what_is_emitted(
-    query: Path, emitted: dict[str, dict[str, object]]
-) -> None:
-    kql = query.read_text(encoding="utf-8")
-    assert re.match(r"// [A-Z].*[.?]\n", kql)
-    assert kql.count("(") == kql.count(")")
-    names = set(re.findall(r'"((?:school|change|message|webhook|drop|mis)\.\w+)"', kql))
-    assert names
-    assert names <= emitted.keys()
-    readings = re.findall(r'(\w+)\(Properties\["sync\.(\w+)"\]\)', kql)
-    assert len(readings) == kql.count("sync.")
-    for reading, name in readings:
-        values = [emitted[event][name] for event in sorted(names) if name in emitted[event]]
-        assert values, f"{name} is in none of {sorted(names)}"
-        numbers = [isinstance(value, int) and not isinstance(value, bool) for value in values]
-        assert reading in {"toint" if number else "tostring" for number in numbers}, name
+def test_a_query_says_in_its_first_line_what_it_asks() -> None:
+    assert [name for name, kql in QUERIES.items() if not re.match(r"// [A-Z].*[.?]\n", kql)] == []
 
 
 def test_every_query_is_shown_or_alerts_and_no_other_is_named() -> None:
-    named = re.findall(r"loadTextContent\('\.\./queries/([\w-]+)\.kql'\)", text("modules/portal.bicep"))
-    assert sorted(named) == [query.stem for query in QUERIES]
+    portal = text("modules/portal.bicep")
+    assert sorted(re.findall(r"loadTextContent\('\.\./queries/([\w-]+)\.kql'\)", portal)) == sorted(QUERIES)
+    shown = re.findall(r"'?([\w-]+)'?: loadTextContent\('\.\./queries/\1\.kql'\)", portal)
+    assert sorted(shown) == sorted(tile["query"] for tile in TILES)
+
+
+def test_a_tile_shows_columns_that_its_query_has_and_asks_for_what_a_tile_before_it_chose() -> None:
+    read = read_queries(QUERIES)
+    chosen: set[str] = set()
+    for tile in TILES:
+        assert tile.keys() == {"title", "query", "exports", "formatters"}
+        columns = read[tile["query"]].columns
+        assert {formatter["columnMatch"] for formatter in tile["formatters"]} <= columns.keys()
+        assert set(re.findall(r"\{(\w+)\}", tile["title"] + QUERIES[tile["query"]])) <= chosen
+        if tile["exports"]:
+            assert columns[tile["exports"]] == "string"
+            chosen.add(tile["exports"])
+
+
+def test_the_words_for_a_schools_state_are_those_that_the_workbook_marks_and_the_page_explains() -> None:
+    said = re.findall(r', "([\w ]+)",?$|^    "([\w ]+)"\)', QUERIES["schools-in-step"], re.MULTILINE)
+    states = {first or last for first, last in said}
+    assert len(states) == 6
+    (formatter,) = TILES[0]["formatters"]
+    marked = {row["thresholdValue"] for row in formatter["formatOptions"]["thresholdsGrid"]} - {None}
+    assert marked <= states
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert [state for state in states if f"`{state}`" not in operations] == []
+
+
+def test_the_alert_on_throttling_knows_the_words_by_which_it_is_told() -> None:
+    (words,) = re.findall(r'startswith "(.+)"', QUERIES["alert-throttled"])
+    assert waited_too_long().what.startswith(words)
 
 
 def test_every_alert_leads_to_a_section_that_is_there() -> None:

@@ -17,10 +17,11 @@ from sync_core.adapters.mis_drop_stores import DropStores
 from sync_core.adapters.mis_drops import DropStore, FeedDrops
 from sync_core.adapters.mis_files import read_feed
 from sync_core.choices import Afterwards, FeedContainer, FeedDrop, FeedFolder, SchoolSettings
-from sync_core.collect import Collected, collect_drops
+from sync_core.collect import collect_drops
 from sync_core.errors import SnapshotRejected
 from sync_core.events import Cause, SyncSchool
 from sync_core.model import Snapshot
+from sync_core.ports import Collected
 from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox

