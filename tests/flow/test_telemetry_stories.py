@@ -117,7 +117,7 @@ def day(trust: Trust) -> None:
     wonde = {"kind": "wonde", "school": "A1930499544", "secret": WEBHOOK_SETTING}
     trust.save("OAK", source=wonde)
     wonde_event(trust.addresses.host, "accessRevoked", "A1930499544").raise_for_status()
-    torn = {"traceparent": "00-no-trace-00", "tracestate": 7}
+    torn: dict[str | bytes, Any] = {"traceparent": "00-no-trace-00", "tracestate": 7}
     trust.send(
         CLASS_CHANGES, ServiceBusMessage(b"{", session_id="torn", message_id="torn", application_properties=torn)
     )

@@ -1,13 +1,16 @@
-"""What the documents promise is there: each story that docs/rules.md names, and each setting that an admin may set."""
+"""What the documents promise is there: each story that docs/rules.md names, each setting, and where each link leads."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 from sync_core.school_settings import SchoolValues
 
 ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
 STORIES = {
     "R": "test_rule_stories.py",
     "A": "test_admin_stories.py",
@@ -39,6 +42,21 @@ def test_every_story_that_the_rules_name_is_told_and_every_rule_story_is_named()
 def test_every_setting_of_a_school_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in SchoolValues.model_fields if f"| `{name}` |" not in readme] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in _anchors(there), target
+
+
+def _anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _flow(name: str) -> str:

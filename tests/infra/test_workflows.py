@@ -1,0 +1,95 @@
+"""The workflows as they are written: least rights, no secret, actions that still run, settings that the app takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sync_core.settings import parse_settings
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+# Runners have no Node 20 since September 2026; these majors run on Node 24.
+_RUNS_ON_NODE_24 = {
+    "actions/checkout": 5,
+    "actions/setup-python": 6,
+    "github/codeql-action/init": 4,
+    "github/codeql-action/analyze": 4,
+    "Azure/setup-azd": 2,
+}
+
+
+def _read(name: str) -> dict[Any, Any]:
+    found: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / name).read_text(encoding="utf-8"))
+    return found
+
+
+def _steps(workflow: dict[Any, Any]) -> list[dict[str, Any]]:
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def test_there_is_one_for_each_purpose() -> None:
+    assert [file.stem for file in FILES] == ["audit", "deploy", "emulators", "test"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_workflow_reads_unless_a_job_needs_more_and_knows_no_secret(file: Path) -> None:
+    text, workflow = file.read_text(encoding="utf-8"), _read(f"workflows/{file.name}")
+    assert text.startswith("# ")
+    assert "secrets." not in text
+    assert workflow["permissions"]["contents"] == "read"
+    wider = set(workflow["permissions"]) - {"contents"}
+    assert wider == ({"id-token"} if file.stem == "deploy" else set())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_action_is_of_a_major_version_that_runners_still_run(file: Path) -> None:
+    used = re.findall(
+        r"uses: ([\w/-]+)@(?:v(\d+)|[0-9a-f]{40} # v(\d+)\.\d+\.\d+)$", file.read_text("utf-8"), re.MULTILINE
+    )
+    assert len(used) == len([step for step in _steps(_read(f"workflows/{file.name}")) if "uses" in step])
+    assert {name: int(major or pinned) for name, major, pinned in used}.items() <= _RUNS_ON_NODE_24.items()
+
+
+def test_the_two_commands_run_on_every_python_that_the_app_runs_on() -> None:
+    job = _read("workflows/test.yml")["jobs"]["test"]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test", "make demo"]
+
+
+def test_a_deployment_waits_for_its_environment_and_has_what_the_template_asks_azd_for() -> None:
+    job = _read("workflows/deploy.yml")["jobs"]["deploy"]
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8")))
+    assert job["environment"] == "${{ inputs.environment }}"
+    assert asked <= job["env"].keys()
+    assert all(re.fullmatch(rf"\${{{{ vars\.{name}( \|\| 'false')? }}}}", value) for name, value in job["env"].items())
+    # What the pipeline cuts off azure.yaml is the hook that consents, and nothing else.
+    assert list(yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8")))[-1] == "hooks"
+
+
+def test_the_emulators_get_settings_that_the_app_takes_and_queues_that_they_take() -> None:
+    steps = _steps(_read("workflows/emulators.yml"))
+    (written,) = re.findall(
+        r"<<'SETTINGS'\n(.*?)\nSETTINGS\n", "\n".join(step.get("run", "") for step in steps), re.DOTALL
+    )
+    values = json.loads(written)["Values"]
+    assert parse_settings(values).tables_connection
+    named = set(re.findall(r"%(\w+)%", (ROOT / "function_app.py").read_text(encoding="utf-8")))
+    assert named <= values.keys()
+    queues = (ROOT / "local" / "Config.json").read_text(encoding="utf-8")
+    assert set(re.findall(r"P\d+D", queues)) == {"P14D"}, "the only time that the workflow shortens"
+
+
+def test_dependabot_looks_where_versions_are_pinned() -> None:
+    updates = _read("dependabot.yml")["updates"]
+    places = {
+        (one["package-ecosystem"], at) for one in updates for at in one.get("directories", [one.get("directory")])
+    }
+    pinned = {("pip", file) for file in ("/", "/local", "/tests")} | {("npm", "/local"), ("github-actions", "/")}
+    assert places == pinned
+    assert all((ROOT / at.strip("/") / "requirements.txt").is_file() for kind, at in places if kind == "pip")
