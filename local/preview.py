@@ -39,7 +39,7 @@ async def preview_world(
         )
         previews = []
         for settings in schools:
-            there = await state.accounts(settings.tenant)
+            there = await state.accounts(settings.tenant) or ()
             known = KnownSchool(
                 settings,
                 (*there, *_to_come(users, there)),

@@ -221,8 +221,11 @@ class SchoolReader(Protocol):
     async def pins(self, school: str) -> Mapping[str, Pin]:
         """By class key."""
 
-    async def accounts(self, tenant: str) -> tuple[Account, ...]:
-        """The tenant's accounts, at the earliest as they were when its accounts' delta token was last written."""
+    async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
+        """The tenant's accounts, at the earliest as they were when its accounts' delta token was last written.
+
+        None before that was ever written: what is there then may be a part of them.
+        """
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
         """What stands, in order of digest."""

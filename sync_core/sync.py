@@ -121,8 +121,8 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
     accounts = await state.accounts(settings.tenant)
-    if not accounts and any(record.actual for record in records.values()):
-        what = "no account of the tenant is known, so nobody could be told from who has left: nothing was planned"
+    if accounts is None:
+        what = "the tenant's accounts were never read whole, and who has none leaves his classes: nothing was planned"
         return _unplanned(request, clock, RunOutcome.REJECTED, what, "have the tenant swept, or wait for the night")
     ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
     pinned = pinned_classes(pins.values(), records) if scope is None else ()

@@ -252,10 +252,10 @@ class TableState:
 
     # --- accounts and deltas
 
-    async def accounts(self, tenant: str) -> tuple[Account, ...]:
+    async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         followed = await self._get(TENANTS, encode_key(tenant), _token_row(DeltaKind.ACCOUNTS))
         if followed is None:
-            return await self._all_accounts(tenant)
+            return None
         accounts = self._held.at(tenant, _etag(followed))
         if accounts is None:
             accounts = await self._all_accounts(tenant)

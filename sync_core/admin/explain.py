@@ -21,7 +21,7 @@ async def explain_person(
     history = await state.history(school, key)
     planned = await plan_now(school, mis, state, clock)
     ruled = planned.ruled if isinstance(planned, SchoolPlan) else None
-    by_upn = ruled.by_upn if ruled else accounts_by_upn(await state.accounts(settings.tenant))
+    by_upn = ruled.by_upn if ruled else accounts_by_upn(await state.accounts(settings.tenant) or ())
     subject = find_subject(asked, by_upn, record, history, planned)
     if subject is None:
         raise NotFound(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from uuid import uuid4
@@ -20,11 +19,9 @@ from sync_core.choices import (
     SchoolSettings,
     WondeApi,
 )
-from sync_core.deltas import AccountChange, AccountChanges, Drift
+from sync_core.deltas import Drift
 from sync_core.errors import EtagConflict, SyncError
 from sync_core.model import (
-    Account,
-    AccountProperty,
     AppliedDelta,
     ClassRecord,
     ClassRequest,
@@ -41,8 +38,6 @@ from sync_core.model import (
 )
 from sync_core.ports import DeltaKind, MessageFault, StateStore
 from tests.builders import NOON, desired, entra_id, entra_ids, settings, synced
-
-UPN = AccountProperty.UPN
 
 
 async def row(state: StateStore, school: str, key: str) -> ClassRecord:
@@ -222,45 +217,6 @@ async def test_pins_stand_until_they_are_forgotten(state: StateStore, school: st
     assert await state.pins(f"{school} next door") == {}
 
 
-def said(person: str, upn: str | None = None, enabled: bool | None = None, mail: str | None = None) -> AccountChange:
-    values = {AccountProperty.UPN: upn, AccountProperty.MAIL: mail}
-    return AccountChange(
-        entra_id(person), {name: value for name, value in values.items() if value is not None}, enabled
-    )
-
-
-async def test_accounts_come_change_and_go(state: StateStore) -> None:
-    tenant = uuid4().hex
-    people = tuple(said(f"p{number}", f"p{number}@x.org") for number in range(230))
-    await state.write_accounts(tenant, AccountChanges(True, people, frozenset(), "t"))
-    assert set_of(await state.accounts(tenant)) == {account.id: {UPN: account.values[UPN]} for account in people}
-    renamed = said("p0", "new@x.org")
-    await state.write_accounts(tenant, AccountChanges(False, (renamed,), frozenset({people[1].id, "unknown"}), "t"))
-    known = set_of(await state.accounts(tenant))
-    assert len(known) == 229
-    assert known[people[0].id] == {UPN: "new@x.org"}
-    assert people[1].id not in known
-    await state.write_accounts(tenant, AccountChanges(True, people[5:6], frozenset(), "t"))
-    assert set_of(await state.accounts(tenant)) == {people[5].id: {UPN: "p5@x.org"}}
-    assert await state.accounts("another") == ()
-
-
-async def test_what_a_change_of_an_account_does_not_name_is_unchanged(state: StateStore) -> None:
-    tenant = uuid4().hex
-
-    async def follow(change: AccountChange) -> Account:
-        await state.write_accounts(tenant, AccountChanges(False, (change,), frozenset(), "t"))
-        (account,) = await state.accounts(tenant)
-        return account
-
-    assert await follow(said("p", "p@x.org", mail="m@x.org")) == Account(
-        entra_id("p"), {UPN: "p@x.org", AccountProperty.MAIL: "m@x.org"}, enabled=True
-    )
-    disabled = await follow(said("p", enabled=False))
-    assert (disabled.values[UPN], disabled.enabled) == ("p@x.org", False)
-    assert await follow(said("p", mail="")) == Account(entra_id("p"), {UPN: "p@x.org"}, enabled=False)
-
-
 async def test_requests_for_classes_are_kept_by_key(state: StateStore, school: str) -> None:
     assert await state.class_requests(school) == {}
     first = ClassRequest("2026.teaching.T1", entra_id("c"), NOON, "Our «maths»", "For us", date(2027, 7, 20), 1)
@@ -278,10 +234,6 @@ async def test_a_school_is_forgotten_and_its_classes_are_not(state: StateStore, 
         await state.forget_school(school)
         assert await state.school(school) is None
     assert [record.key for record in await state.class_records(school)] == ["K1"]
-
-
-def set_of(accounts: tuple[Account, ...]) -> dict[str, Mapping[AccountProperty, str]]:
-    return {account.id: account.values for account in accounts}
 
 
 async def test_tokens_of_any_length(state: StateStore) -> None:

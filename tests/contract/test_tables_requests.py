@@ -267,7 +267,7 @@ async def test_the_schools_of_a_trust_plan_with_accounts_that_are_read_once_a_ni
         assert await wire.told(state.accounts(tenant)) == ["GET tenants row"]
     await other.write_accounts(tenant, people("cleo"))
     await other.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night two")
-    assert {account.id for account in await state.accounts(tenant)} == entra_ids(["amy", "ben", "cleo"])
+    assert {account.id for account in await state.accounts(tenant) or ()} == entra_ids(["amy", "ben", "cleo"])
     assert await state.accounts(tenant) == await other.accounts(tenant)
 
 
@@ -277,7 +277,8 @@ async def test_of_a_few_changed_accounts_only_those_are_read(state: TableState, 
     changed = replace(people("p7"), removed=frozenset({entra_id("p8")}))
     assert await wire.told(state.write_accounts(tenant, changed)) == ["GET accounts row"] * 2 + [TRANSACTION]
     assert await wire.told(state.write_accounts(tenant, people())) == []
-    assert len(await state.accounts(tenant)) == 199
+    await state.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night one")
+    assert len(await state.accounts(tenant) or ()) == 199
 
 
 async def test_no_more_accounts_are_held_than_memory_allows() -> None:

@@ -160,9 +160,9 @@ class MemoryState:
         self._pins.pop((school, key), None)
         await self._step("forget_pin answered")
 
-    async def accounts(self, tenant: str) -> tuple[Account, ...]:
+    async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         await self._step("accounts")
-        return tuple(self._accounts.get(tenant, {}).values())
+        return tuple(self._accounts.get(tenant, {}).values()) if (tenant, DeltaKind.ACCOUNTS) in self._tokens else None
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         await self._step("write_accounts")

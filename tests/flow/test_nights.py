@@ -109,7 +109,7 @@ def test_07_a_feed_that_is_torn_by_the_time_it_is_read_is_rejected_and_said(stor
     while not (said := [event for event in story.events() if event["name"] == "school.rejected"]):
         assert story.world.host is not None
         assert story.world.host.alive()
-    assert "orgs.csv is empty" in said[0]["notes"][0]
+    assert "orgs.csv is empty" in said[0]["notes"]
     assert story.stats()["writes"] == before
     orgs.write_text(whole, encoding="utf-8")
 

@@ -16,6 +16,7 @@ from sync_core.deltas import AccountChange, AccountChanges
 from sync_core.errors import Replayed
 from sync_core.events import Cause, SyncAnnounced, SyncSchool
 from sync_core.model import MisGroup, RunOutcome, Snapshot, class_key
+from sync_core.ports import DeltaKind
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_ids, settings, snapshot, synced, teaching
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_announcements import MemoryAnnouncements
@@ -119,6 +120,7 @@ async def joined(step: Step = no_step) -> Scene:
     """A school that is synced."""
     scene = Scene(step)
     await scene.state.save_school(settings())
+    await scene.state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
     return scene
 
 
@@ -175,9 +177,12 @@ async def test_people_stand_for_the_groups_that_they_are_in_and_were_in() -> Non
     assert members == {"G1": entra_ids(["ann"]), "G2": entra_ids(["ben"]), "G3": entra_ids(["amy", "ben", "ted"])}
 
 
-async def test_where_no_account_is_known_nobody_is_taken_out() -> None:
+async def test_where_accounts_were_not_read_to_the_end_nobody_is_taken_out() -> None:
     """As when the tables were lost, and a class was found again: its people are not told from who has left."""
-    scene = await joined()
+    scene = Scene()
+    await scene.state.save_school(settings())
+    known = tuple(AccountChange(account.id, account.values) for account in accounts(["ann"]))
+    await scene.state.write_accounts(TENANT, AccountChanges(True, known, frozenset(), "not written yet"))
     await scene.state.write_desired(SCHOOL.id, [desired(class_key(scene.groups[0]), ["amy"])])
     record = await scene.state.class_record(SCHOOL.id, class_key(scene.groups[0]))
     assert record
