@@ -32,6 +32,17 @@ async def ask(
     await outbox.send_requests([request])
 
 
+async def nobody_asked(
+    request: ActOnClass | DecideHold | UndoRun, action: str, state: StateStore, clock: Clock
+) -> RunRecord:
+    """The record of a request whose run nobody has on record: a message alone is not an admin's word."""
+    note = "no admin is on record as having asked for this: nothing was done — ask again over the admin API"
+    at = clock.now()
+    run = RunRecord(request.school, request.run, request.cause, at, RunOutcome.REFUSED, action=action, notes=(note,))
+    await state.write_run(run)
+    return run
+
+
 async def existing_school(school: str, state: StateStore) -> SchoolSettings:
     """Raises NotFound."""
     settings = await state.school(school)

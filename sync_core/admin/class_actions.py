@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sync_core.admin.asking import Asker, ask, existing_class, existing_school, working_school
+from sync_core.admin.asking import Asker, ask, existing_class, existing_school, nobody_asked, working_school
 from sync_core.admin.school_groups import read_groups
 from sync_core.deltas import Drift
 from sync_core.errors import Conflict, NotFound
@@ -96,7 +96,9 @@ async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, c
     since. Returns the run's record, which is in the tables by then.
     """
     before = await state.run(request.school, request.run)
-    if before is not None and before.outcome is not RunOutcome.ASKED:
+    if before is None:
+        return await nobody_asked(request, request.action, state, clock)
+    if before.outcome is not RunOutcome.ASKED:
         return before
     run = RunRecord(request.school, request.run, request.cause, clock.now(), RunOutcome.REFUSED, action=request.action)
     settings = await state.school(request.school)

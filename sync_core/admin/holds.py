@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sync_core.admin.asking import Asker, ask, existing_school, working_school
+from sync_core.admin.asking import Asker, ask, existing_school, nobody_asked, working_school
 from sync_core.errors import Conflict, NotFound
 from sync_core.events import DecideHold, Decision, SyncSchool
 from sync_core.model import Hold, HoldStatus, RunOutcome, RunRecord, SnapshotFigures
@@ -59,7 +59,9 @@ async def decide_hold(
     """
     sync = SyncSchool(request.school, request.run, request.cause)
     run = await state.run(request.school, request.run)
-    if run is None or run.outcome is RunOutcome.ASKED:
+    if run is None:
+        return await nobody_asked(request, request.decision, state, clock)
+    if run.outcome is RunOutcome.ASKED:
         decided = await _find(request.digest, sync, mis, state, clock)
         if decided is not None:
             await add_holds(request.school, [replace(decided, status=_SAID[request.decision])], state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sync_core.admin.asking import Asker, ask, existing_school, working_school
+from sync_core.admin.asking import Asker, ask, existing_school, nobody_asked, working_school
 from sync_core.errors import Conflict, NotFound
 from sync_core.events import Cause, SyncSchool, UndoRun
 from sync_core.model import AppliedDelta, ClassRecord, Pin, RunOutcome, RunRecord
@@ -36,7 +36,9 @@ async def undo_run(request: UndoRun, state: StateStore, outbox: Outbox, clock: C
     """
     action = f"undo {request.undone}"
     before = await state.run(request.school, request.run)
-    if before is not None and before.outcome is not RunOutcome.ASKED:
+    if before is None:
+        return await nobody_asked(request, action, state, clock)
+    if before.outcome is not RunOutcome.ASKED:
         return before
     settings = await state.school(request.school)
     if settings is None:
