@@ -171,7 +171,7 @@ class _Ours:
 
     async def refresh(self) -> Work:
         """From the message that the timer sends."""
-        await start_night(_RUN, self._state, self._outbox, self._clock, timedelta(0))
+        await start_night(_RUN, self._state, self._outbox, self._clock, timedelta(0), _HISTORY)
         requests, self._outbox.requests = self._outbox.requests, []
         work = Work()
         for request in requests:

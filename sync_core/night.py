@@ -15,8 +15,13 @@ from sync_core.events import Cause, RefreshTenant
 from sync_core.ports import Clock, Outbox, StateStore
 
 
-async def start_night(run: str, state: StateStore, outbox: Outbox, clock: Clock, window: timedelta) -> None:
-    """Ask for a refresh of every tenant that has a school, each in its slot of `window`."""
+async def start_night(
+    run: str, state: StateStore, outbox: Outbox, clock: Clock, window: timedelta, history: timedelta
+) -> None:
+    """Ask for a refresh of every tenant that has a school, each in its slot of `window`.
+
+    Why messages failed longer ago than `history` is forgotten.
+    """
     now = clock.now()
     schools = Counter(school.tenant for school in await state.schools())
     await outbox.schedule_requests(
@@ -25,6 +30,7 @@ async def start_night(run: str, state: StateStore, outbox: Outbox, clock: Clock,
             for tenant, (begins, ends) in tenant_slots(schools, now, now + window).items()
         ]
     )
+    await state.forget_message_faults(now - history)
 
 
 def tenant_slots(schools: Mapping[str, int], start: datetime, end: datetime) -> dict[str, tuple[datetime, datetime]]:

@@ -248,6 +248,9 @@ class StateStore(SchoolReader, Protocol):
     async def forget_school(self, school: str) -> None:
         """Drop the settings, not the classes. Nothing happens where there are none."""
 
+    async def erase_school(self, school: str) -> None:
+        """Drop every row that is about the school, but for its settings and what messages failed of it."""
+
     async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
 
     async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
@@ -281,7 +284,7 @@ class StateStore(SchoolReader, Protocol):
         """The keys of the classes to which something was applied in `run`, in order."""
 
     async def forget_history(self, school: str, before: datetime) -> None:
-        """Drop what was applied before that moment."""
+        """Drop what was applied, and the runs, before that moment."""
 
     async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
         """Each in place of one of its class; a prefix may be written when it raises."""
@@ -315,6 +318,8 @@ class StateStore(SchoolReader, Protocol):
         """Write or overwrite what is known of a message's failure."""
 
     async def message_faults(self, queue: str) -> tuple[MessageFault, ...]: ...
+
+    async def forget_message_faults(self, before: datetime) -> None: ...
 
 
 class Announcements(Protocol):

@@ -68,7 +68,8 @@ class App:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
     async def start_night(self) -> None:
-        await start_night(self.new_run(), self.state, self.outbox, self.clock, self.settings.sync_window)
+        settings = self.settings
+        await start_night(self.new_run(), self.state, self.outbox, self.clock, settings.sync_window, settings.history)
 
     async def collect_drops(self) -> None:
         for collected in await collect_drops(self.new_run(), self.drops, self.state, self.outbox, self.clock):

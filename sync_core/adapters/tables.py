@@ -22,6 +22,7 @@ from sync_core.adapters.tables_accounts import HeldAccounts
 from sync_core.adapters.tables_announcements import TableAnnouncements
 from sync_core.adapters.tables_entity import Entity, encode_key, entity_size
 from sync_core.adapters.tables_faults import wire_faults
+from sync_core.adapters.tables_found_rows import delete_found, update_those_there
 from sync_core.adapters.tables_further_rows import Torn, beside, goes_on, split, together, whole
 from sync_core.adapters.tables_transactions import (
     LARGEST_CLASS,
@@ -35,6 +36,7 @@ from sync_core.adapters.tables_transactions import (
 from sync_core.choices import FeedDrop, SchoolSettings
 from sync_core.deltas import AccountChanges, Drift
 from sync_core.errors import Transient
+from sync_core.events import SYNC_REQUESTS, Lane
 from sync_core.model import (
     Account,
     AppliedDelta,
@@ -53,7 +55,8 @@ from sync_core.ports import DeltaKind, MessageFault
 CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS = "classes", "schools", "accounts", "tenants", "runs"
 HOLDS, FAULTS, ANNOUNCEMENTS = "holds", "messagefaults", "announcements"
 
-_HISTORY = "PartitionKey eq @p and RowKey ge 'h:' and RowKey lt 'h;'"
+_PARTITION = "PartitionKey eq @p"
+_HISTORY = f"{_PARTITION} and RowKey ge 'h:' and RowKey lt 'h;'"
 # Six tries more, over 50 seconds in all, of whatever fails.
 _PATIENCE: dict[str, Any] = {f"retry_{what}": 6 for what in ("total", "connect", "read", "status")}
 # A read that other writes tear is repeated at once: each write is over when it shows.
@@ -106,7 +109,7 @@ class TableState:
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         rows = (
-            self._query(SCHOOLS, "PartitionKey eq @p", p=_SCHOOL_PARTITION)
+            self._query(SCHOOLS, _PARTITION, p=_SCHOOL_PARTITION)
             if tenant is None
             else self._query(SCHOOLS, "PartitionKey eq @p and tenant eq @t", p=_SCHOOL_PARTITION, t=tenant)
         )
@@ -119,6 +122,11 @@ class TableState:
     async def forget_school(self, school: str) -> None:
         async with wire_faults():
             await self._tables[SCHOOLS].delete_entity(_SCHOOL_PARTITION, encode_key(school))
+
+    async def erase_school(self, school: str) -> None:
+        for name in (CLASSES, RUNS, HOLDS, ANNOUNCEMENTS):
+            await delete_found(self._tables[name], _PARTITION, p=encode_key(school))
+        await self.write_accepted_snapshot(school, None)
 
     async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
         row = await self._get(SCHOOLS, _ACCEPTED_PARTITION, encode_key(school))
@@ -133,7 +141,7 @@ class TableState:
             await self._tables[SCHOOLS].delete_entity(_ACCEPTED_PARTITION, key)
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
-        rows = self._query(HOLDS, "PartitionKey eq @p", p=encode_key(school))
+        rows = self._query(HOLDS, _PARTITION, p=encode_key(school))
         return tuple(sorted([school_rows.read_hold(row) async for row in rows], key=lambda hold: hold.digest))
 
     async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
@@ -197,7 +205,7 @@ class TableState:
                 except TableTransactionError as error:
                     if error.status_code != 404:
                         raise
-                    await self._update_those_there(CLASSES, [row for _, row, _ in batch])
+                    await update_those_there(self._tables[CLASSES], [row for _, row, _ in batch])
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
         partition = encode_key(record.school)
@@ -232,6 +240,7 @@ class TableState:
         rows = self._query(CLASSES, f"{_HISTORY} and at lt @before", ["RowKey"], p=partition, before=moment)
         keys = together([row["RowKey"] async for row in rows])
         await self._transact(CLASSES, [[("delete", _entity(partition, key, {})) for key in group] for group in keys])
+        await delete_found(self._tables[RUNS], f"{_PARTITION} and at lt @before", p=partition, before=moment)
 
     async def pins(self, school: str) -> Mapping[str, Pin]:
         rows = await self._whole_between(CLASSES, encode_key(school), "p:", "p;")
@@ -279,7 +288,7 @@ class TableState:
         await self._transact(ACCOUNTS, [*([put] for put in upserts(rows, MERGE)), *([("delete", row)] for row in left)])
 
     async def _all_accounts(self, tenant: str) -> tuple[Account, ...]:
-        rows = self._query(ACCOUNTS, "PartitionKey eq @p", p=encode_key(tenant))
+        rows = self._query(ACCOUNTS, _PARTITION, p=encode_key(tenant))
         return tuple([school_rows.read_account(row) async for row in rows])
 
     async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
@@ -323,8 +332,13 @@ class TableState:
         await self._put(FAULTS, fault.queue, encode_key(fault.message_id), school_rows.fault_columns(fault))
 
     async def message_faults(self, queue: str) -> tuple[MessageFault, ...]:
-        rows = self._query(FAULTS, "PartitionKey eq @p", p=queue)
+        rows = self._query(FAULTS, _PARTITION, p=queue)
         return tuple([school_rows.read_fault(row) async for row in rows])
+
+    async def forget_message_faults(self, before: datetime) -> None:
+        moment = before.astimezone(UTC).isoformat()
+        for queue in (SYNC_REQUESTS, *Lane):
+            await delete_found(self._tables[FAULTS], f"{_PARTITION} and at lt @before", p=queue, before=moment)
 
     # --- the wire
 
@@ -370,11 +384,6 @@ class TableState:
         for batch in batches(groups):
             async with wire_faults():
                 await self._tables[table].submit_transaction(batch, **REPEATED)
-
-    async def _update_those_there(self, table: str, rows: Sequence[Entity]) -> None:
-        for row in rows:
-            with suppress(ResourceNotFoundError):
-                await self._tables[table].update_entity(row, mode=UpdateMode.MERGE, **REPEATED)
 
 
 def _entity(partition: str, row: str, columns: Entity) -> Entity:

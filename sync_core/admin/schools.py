@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sync_core.choices import SchoolSettings
 from sync_core.deltas import Drift
-from sync_core.errors import NotFound
+from sync_core.errors import Conflict, NotFound
 from sync_core.ports import StateStore
 from sync_core.school_settings import check_beside_others
 
@@ -26,3 +26,13 @@ async def forget_school(school: str, state: StateStore) -> None:
     if await state.school(school) is None:
         raise NotFound(f"there is no school {school}", "list the schools for their ids")
     await state.forget_school(school)
+
+
+async def erase_school(school: str, state: StateStore) -> None:
+    """What is held of a school that left goes for good: it could not be taken up again. Raises Conflict.
+
+    Its classes stay in Microsoft 365, where nobody would know them as its own if it joined anew but by their names.
+    """
+    if await state.school(school) is not None:
+        raise Conflict(f"school {school} is followed", "let it leave first, if that is meant")
+    await state.erase_school(school)

@@ -7,6 +7,7 @@ from fastapi import Path as PathParameter
 
 from sync_core import telemetry
 from sync_core.admin.dead_letters import GivenUp, Mine, list_given_up, replay_all, replay_one
+from sync_core.admin.schools import erase_school
 from sync_core.admin.sweep import ask_for_sweep
 from sync_core.admin_api.bodies import Accepted, Problem, Replayed
 from sync_core.admin_api.caller import Caller, Role, SignedIn
@@ -17,6 +18,7 @@ from sync_core.wiring import App
 PREFIX = "/api/admin"
 
 _Tenant = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
+_School = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
 _Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], PathParameter()]
 _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
@@ -41,6 +43,20 @@ def routes_beyond_schools(app: App) -> APIRouter:
         await ask_for_sweep(tenant, run, app.state, app.outbox)
         telemetry.admin_asked(who.id, "", f"sweep tenant {tenant}", "", run)
         return Accepted(run=run)
+
+    @routes.delete(
+        f"{PREFIX}/schools/{{school}}/records",
+        status_code=204,
+        responses={409: {"model": Problem}},
+        summary="Erase what is held of a school that left",
+    )
+    async def erase(school: _School, who: SignedIn) -> None:
+        """Its classes stay as they are in Microsoft 365. What is not there is erased as well."""
+        who.need(Role.ADMIN)
+        if not who.everywhere(everywhere):
+            raise Forbidden("only who administers all schools may erase what is held of one", "ask them to")
+        await erase_school(school, app.state)
+        telemetry.admin_asked(who.id, school, "erase records", "", "")
 
     def mine(who: Caller, schools: tuple[SchoolSettings, ...]) -> Mine:
         """A dead letter of no school that is known is for those alone who administer all of them."""

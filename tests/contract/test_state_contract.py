@@ -21,6 +21,7 @@ from sync_core.choices import (
 )
 from sync_core.deltas import Drift
 from sync_core.errors import EtagConflict, SyncError
+from sync_core.events import SYNC_REQUESTS
 from sync_core.model import (
     AppliedDelta,
     ClassRecord,
@@ -291,6 +292,51 @@ async def test_the_last_fault_of_a_message_is_kept(state: StateStore) -> None:
     await state.write_message_fault(last)
     assert await state.message_faults(queue) == (last,)
     assert await state.message_faults("another") == ()
+
+
+async def test_runs_and_faults_are_forgotten_with_their_time(state: StateStore, school: str) -> None:
+    for name, at in (("early", NOON), ("late", NOON + timedelta(days=2))):
+        await state.write_run(RunRecord(school, name, "nightly", at, RunOutcome.PLANNED))
+        await state.write_message_fault(MessageFault(SYNC_REQUESTS, f"{school} {name}", school, 1, "what", "", at))
+
+    async def faults() -> list[str]:
+        found = await state.message_faults(SYNC_REQUESTS)
+        return sorted(fault.message_id.removeprefix(f"{school} ") for fault in found if fault.session == school)
+
+    await state.forget_history(school, NOON)
+    await state.forget_message_faults(NOON)
+    assert ([run.run for run in await state.runs(school)], await faults()) == (["early", "late"],) * 2
+    for _ in range(2):
+        await state.forget_history(school, NOON + timedelta(days=1))
+        await state.forget_message_faults(NOON + timedelta(days=1))
+        assert ([run.run for run in await state.runs(school)], await faults()) == (["late"],) * 2
+
+
+async def test_a_school_is_erased_and_no_other(state: StateStore, school: str) -> None:
+    other = f"{school}2"
+    for one in (school, other):
+        await state.save_school(replace(settings(), school=one))
+        await state.write_desired(one, [desired("K1", ["amy"])])
+        await state.write_actual(await row(state, one, "K1"), AppliedDelta("run", "nightly", NOON))
+        await state.write_pins(one, [Pin("K1", frozenset(), frozenset(), "undone", "run")])
+        await state.write_run(RunRecord(one, "run", "nightly", NOON, RunOutcome.PLANNED))
+        await state.write_accepted_snapshot(one, SnapshotFigures("1", 2026, 1, 1, 1, 1, "x.org", NOON))
+
+    async def held(one: str) -> list[bool]:
+        found = (
+            await state.class_records(one),
+            await state.history(one, "K1"),
+            await state.pins(one),
+            await state.runs(one),
+            await state.accepted_snapshot(one),
+            await state.school(one),
+        )
+        return [bool(each) for each in found]
+
+    for _ in range(2):
+        await state.erase_school(school)
+        assert await held(school) == [False] * 5 + [True]
+    assert await held(other) == [True] * 6
 
 
 async def test_a_class_too_large_for_a_transaction_is_refused_with_its_remedy(azurite: Azurite, school: str) -> None:

@@ -63,6 +63,17 @@ class MemoryState:
         self._schools.pop(school, None)
         await self._step("forget_school answered")
 
+    async def erase_school(self, school: str) -> None:
+        await self._step("erase_school")
+        self._rows = {key: row for key, row in self._rows.items() if key[0] != school}
+        self._history = {key: deltas for key, deltas in self._history.items() if key[0] != school}
+        self._requests = {key: request for key, request in self._requests.items() if key[0] != school}
+        self._pins = {key: pin for key, pin in self._pins.items() if key[0] != school}
+        self._runs = {key: run for key, run in self._runs.items() if key[0] != school}
+        self._holds.pop(school, None)
+        self._accepted.pop(school, None)
+        await self._step("erase_school answered")
+
     async def class_record(self, school: str, key: str) -> ClassRecord | None:
         await self._step("class_record")
         return self._rows.get((school, key))
@@ -143,6 +154,7 @@ class MemoryState:
         for (of, _), deltas in self._history.items():
             if of == school:
                 deltas[:] = [delta for delta in deltas if delta.at >= before]
+        self._runs = {key: run for key, run in self._runs.items() if key[0] != school or run.at >= before}
         await self._step("forget_history answered")
 
     async def pins(self, school: str) -> Mapping[str, Pin]:
@@ -219,6 +231,11 @@ class MemoryState:
     async def message_faults(self, queue: str) -> tuple[MessageFault, ...]:
         await self._step("message_faults")
         return tuple(fault for (of, _), fault in sorted(self._faults.items()) if of == queue)
+
+    async def forget_message_faults(self, before: datetime) -> None:
+        await self._step("forget_message_faults")
+        self._faults = {key: fault for key, fault in self._faults.items() if fault.at >= before}
+        await self._step("forget_message_faults answered")
 
     def _store(self, record: ClassRecord) -> ClassRecord:
         stored = replace(record, etag=str(next(self._etags)))

@@ -265,3 +265,15 @@ def test_19_who_asked_for_what_is_on_record_without_a_name(trust: Trust) -> None
     assert (HEAD, "delete") in asked
     assert (HEAD, "resync") in asked
     assert not any("user" in caller for caller, _ in asked)
+
+
+def test_20_what_is_held_of_a_school_that_left_is_erased_and_its_classes_stay(trust: Trust) -> None:
+    classes = trust.nicknames()
+    trust.call("DELETE", "schools/OAK/records", expected=409)
+    trust.call("DELETE", "schools/OAK", expected=204)
+    trust.call("DELETE", "schools/OAK/records", "head", expected=403)
+    for _ in range(2):
+        trust.call("DELETE", "schools/OAK/records", expected=204)
+    trust.save("OAK", enabled=False)
+    assert (trust.call("GET", "schools/OAK/runs").json(), trust.call("GET", "schools/OAK/classes").json()) == ([], [])
+    assert trust.nicknames() == classes

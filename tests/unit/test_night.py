@@ -16,14 +16,14 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 
-HOUR = timedelta(hours=1)
+HOUR, YEAR = timedelta(hours=1), timedelta(days=400)
 
 
 async def test_each_tenant_is_asked_for_once_and_told_until_when() -> None:
     state, outbox = MemoryState(), MemoryOutbox()
     for school, tenant in (("S1", "small"), ("S2", "trust"), ("S3", "trust")):
         await state.save_school(replace(settings(), school=school, tenant=tenant))
-    await start_night("run", state, outbox, FixedClock(), HOUR)
+    await start_night("run", state, outbox, FixedClock(), HOUR, YEAR)
     assert outbox.requests == [
         (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR / 3), NOON),
         (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 3),
@@ -34,13 +34,13 @@ async def test_without_a_window_all_are_asked_for_at_once() -> None:
     state, outbox = MemoryState(), MemoryOutbox()
     for tenant in "ab":
         await state.save_school(replace(settings(), school=tenant, tenant=tenant))
-    await start_night("run", state, outbox, FixedClock(), timedelta(0))
+    await start_night("run", state, outbox, FixedClock(), timedelta(0), YEAR)
     assert [at for _, at in outbox.requests] == [NOON, NOON]
 
 
 async def test_a_deployment_without_schools_asks_for_nothing() -> None:
     outbox = MemoryOutbox()
-    await start_night("run", MemoryState(), outbox, FixedClock(), HOUR)
+    await start_night("run", MemoryState(), outbox, FixedClock(), HOUR, YEAR)
     assert outbox.requests == []
 
 
