@@ -32,6 +32,14 @@ param syncSchedule string = '0 0 2 * * *'
 @maxValue(600)
 param syncWindowMinutes int = 60
 
+@description('When drops are looked at for new files: six fields, UTC. Each look is billed as a second at the least.')
+param dropSchedule string = '0 * * * * *'
+
+@description('Days after their last change that files of the drop are deleted, taken or not. Longer than a summer, or a school that exports nothing meanwhile is rejected until it does.')
+@minValue(8)
+@maxValue(365)
+param dropDays int = 60
+
 @description('How many days the history of changes is kept: no explanation and no undo of what is older.')
 @minValue(1)
 @maxValue(36500)
@@ -114,6 +122,7 @@ module storage 'modules/storage.bicep' = {
     principalId: identity.outputs.principalId
     workspaceId: monitoring.outputs.workspaceId
     publicAccess: !privateNetworking
+    dropDays: dropDays
   }
 }
 
@@ -178,6 +187,7 @@ module app 'modules/app.bicep' = {
     graphClientId: graphClientId
     syncSchedule: syncSchedule
     syncWindowMinutes: syncWindowMinutes
+    dropSchedule: dropSchedule
     historyDays: historyDays
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount

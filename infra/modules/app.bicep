@@ -54,6 +54,9 @@ param syncSchedule string
 param syncWindowMinutes int
 
 @description('See main.bicep.')
+param dropSchedule string
+
+@description('See main.bicep.')
 param historyDays int
 
 @description('See main.bicep.')
@@ -178,7 +181,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     ALL_SCHOOLS_ACCESS: allSchoolsAccess
     STATE_TABLES_ENDPOINT: account.properties.primaryEndpoints.table
     DROP_CONTAINER_URL: '${account.properties.primaryEndpoints.blob}drop'
-    DROP_SCHEDULE: '0 * * * * *'
+    DROP_SCHEDULE: dropSchedule
     DROP_SETTLE_SECONDS: '60'
     SYNC_SCHEDULE: syncSchedule
     SYNC_WINDOW_MINUTES: string(syncWindowMinutes)

@@ -19,9 +19,11 @@ param workspaceId string
 @description('false: reached over private endpoints alone.')
 param publicAccess bool
 
+@description('See main.bicep.')
+param dropDays int
+
 var blobContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var tableContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
-var kept = 30
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   // checkov:skip=CKV_AZURE_35:Denied where privateNetworking is chosen; otherwise by roles alone, with keys off.
@@ -74,6 +76,7 @@ resource drop 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01
 
 // What was taken from the drop is pupils' data and is not kept for ever. An MIS that exports deltas has to export all
 // of it once within this time, or the next delta has nothing to go on from; it is refused then, and nobody is removed.
+// So is a school that exports nothing for longer, over a summer: sixty days are longer than one.
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01-01' = {
   parent: account
   name: 'default'
@@ -99,7 +102,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01
             actions: {
               baseBlob: {
                 delete: {
-                  daysAfterModificationGreaterThan: kept
+                  daysAfterModificationGreaterThan: dropDays
                 }
               }
             }

@@ -20,6 +20,8 @@ from sync_core.model import Snapshot
 from sync_core.ports import Clock, NewestSet
 
 _READINGS = 3
+_MOST_HELD = 10_000
+"""Sets of which it is held what they lack, by fingerprint."""
 _TELLING = (MANIFEST, "orgs.csv", "school.csv")
 
 
@@ -46,6 +48,7 @@ class FeedDrops:
         self._store = store
         self._settle = settle
         self._clock = clock
+        self._missing: dict[str, str] = {}
 
     async def newest(self, drop: FeedDrop) -> NewestSet:
         store = self._store(drop)
@@ -133,18 +136,27 @@ class FeedDrops:
         """Why a set is not whole, or nothing. Of its CSV files those alone are fetched that tell what it is."""
         if one.moved:
             return ""
-        with tempfile.TemporaryDirectory(prefix="drop-") as folder:
-            told = [file for file in one.files if one.zipped or _base(file) in _TELLING]
-            brought = await store.brought(told, Path(folder))
-            try:
-                files = open_feed(brought[told[0].name]) if one.zipped else _files(one, brought)
-                missing = missing_files(files)
-            except SnapshotRejected as rejection:
-                # What its manifest cannot be right about is no matter of waiting: reading it says so.
-                return "" if MANIFEST in map(_base, told) else rejection.what
-            if missing:
-                return f"{', '.join(missing)} is missing"
+        # A kept zip file lies there each minute: it is fetched once and not each time.
+        if one.fingerprint not in self._missing:
+            if len(self._missing) >= _MOST_HELD:
+                self._missing.clear()
+            self._missing[one.fingerprint] = await _missing(store, one)
+        if missing := self._missing[one.fingerprint]:
+            return missing
         return "" if one.settled(self._clock.now(), self._settle) else "files are still being written"
+
+
+async def _missing(store: DropStore, one: DropSet) -> str:
+    with tempfile.TemporaryDirectory(prefix="drop-") as folder:
+        told = [file for file in one.files if one.zipped or _base(file) in _TELLING]
+        brought = await store.brought(told, Path(folder))
+        try:
+            files = open_feed(brought[told[0].name]) if one.zipped else _files(one, brought)
+            missing = missing_files(files)
+        except SnapshotRejected as rejection:
+            # What its manifest cannot be right about is no matter of waiting: reading it says so.
+            return "" if MANIFEST in map(_base, told) else rejection.what
+        return f"{', '.join(missing)} is missing" if missing else ""
 
 
 def _left_behind(sets: Sequence[DropSet]) -> list[DropFile]:

@@ -40,11 +40,13 @@ class Stepped:
 
     store: DropStore
     step: Step
+    fetched: list[str] = field(default_factory=list)
 
     async def listed(self) -> list[DropFile]:
         return await self.store.listed()
 
     async def brought(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
+        self.fetched += [file.name for file in files]
         return await self.store.brought(files, folder)
 
     async def copy(self, file: DropFile, name: str) -> None:
@@ -351,3 +353,11 @@ async def test_one_drop_that_fails_is_no_other_ones_failure(scene: Scene, tmp_pa
     first, second = await collect_drops("run", scene.drops, state, outbox, scene.clock)
     assert isinstance(first.failure, SnapshotRejected)
     assert second == Collected(scene.drop, 1, 0)
+
+
+async def test_a_kept_zip_file_is_fetched_once_to_see_whether_it_is_whole(tmp_path: Path) -> None:
+    feeds.write_zip(feeds.oneroster(), tmp_path / "monday.zip")
+    store = Stepped(DropStores(None).of(FeedFolder(str(tmp_path))), no_step)
+    drops = FeedDrops(lambda _: store, timedelta(0), FixedClock())
+    first, second = [await drops.newest(FeedFolder(str(tmp_path))) for _ in range(2)]
+    assert (first, store.fetched) == (second, ["monday.zip"])
