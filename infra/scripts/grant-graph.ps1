@@ -47,14 +47,14 @@ function Set-Permission([string] $Name, [string] $Why) {
             Write-Output "taken back: $Name"
         }
     } elseif ($assignment) {
-        Write-Output "there already: $Name — $Why"
+        Write-Output "there already: $Name ($Why)"
     } else {
         $body = @{ principalId = $Principal; resourceId = $resource; appRoleId = $role } | ConvertTo-Json -Compress
         $file = New-TemporaryFile
         Set-Content -Path $file -Value $body
         Invoke-Graph @('--method', 'POST', '--url', "$graph/servicePrincipals/$Principal/appRoleAssignments",
             '--headers', 'Content-Type=application/json', '--body', "@$file") | Out-Null
-        Write-Output "granted: $Name — $Why"
+        Write-Output "granted: $Name ($Why)"
     }
 }
 
@@ -64,7 +64,7 @@ Set-Permission 'User.Read.All' 'to find accounts, and whether they are enabled'
 if ($Restore -or $Revoke) {
     Set-Permission 'Group.ReadWrite.All' 'to restore classes that an admin deleted'
 } elseif (Get-Assignment (Get-Role 'Group.ReadWrite.All')) {
-    Write-Output 'granted before: Group.ReadWrite.All — to do without it, run this with -Revoke and then once more'
+    Write-Output 'granted before: Group.ReadWrite.All; to do without it, run this with -Revoke and then once more'
 } else {
-    Write-Output 'not granted: Group.ReadWrite.All — only with -Restore: without it, deleted classes are restored in Microsoft 365'
+    Write-Output 'not granted: Group.ReadWrite.All; only with -Restore: without it, deleted classes are restored in Microsoft 365'
 }

@@ -64,12 +64,12 @@ permission() {
       echo "taken back: $name"
     fi
   elif [ -n "$assignment" ]; then
-    echo "there already: $name — $why"
+    echo "there already: $name ($why)"
   else
     body="{\"principalId\": \"$principal\", \"resourceId\": \"$resource\", \"appRoleId\": \"$role\"}"
     ask POST --url "$graph/servicePrincipals/$principal/appRoleAssignments" \
       --headers Content-Type=application/json --body "$body" >/dev/null
-    echo "granted: $name — $why"
+    echo "granted: $name ($why)"
   fi
 }
 
@@ -79,7 +79,7 @@ permission User.Read.All "to find accounts, and whether they are enabled"
 if [ "$restore" = yes ] || [ "$revoke" = yes ]; then
   permission Group.ReadWrite.All "to restore classes that an admin deleted"
 elif [ -n "$(assignment_of "$(role_of Group.ReadWrite.All)")" ]; then
-  echo "granted before: Group.ReadWrite.All — to do without it, run this with --revoke and then once more"
+  echo "granted before: Group.ReadWrite.All; to do without it, run this with --revoke and then once more"
 else
-  echo "not granted: Group.ReadWrite.All — only with --restore: without it, deleted classes are restored in Microsoft 365"
+  echo "not granted: Group.ReadWrite.All; only with --restore: without it, deleted classes are restored in Microsoft 365"
 fi

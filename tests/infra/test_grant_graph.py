@@ -94,7 +94,7 @@ def test_exactly_what_is_needed_is_granted_and_said(scene: Scene) -> None:
     done = scene.run()
     assert done.returncode == 0, done.stderr
     assert scene.granted == NEEDED
-    assert [line.partition(" — ")[0] for line in done.stdout.splitlines()] == [
+    assert [re.split(r" \(|; ", line)[0] for line in done.stdout.splitlines()] == [
         *(f"granted: {name}" for name in NEEDED),
         f"not granted: {RESTORE}",
     ]
