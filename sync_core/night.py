@@ -17,13 +17,14 @@ from sync_core.ports import Clock, Outbox, StateStore
 
 async def start_night(
     run: str, state: StateStore, outbox: Outbox, clock: Clock, window: timedelta, history: timedelta
-) -> None:
-    """Ask for a refresh of every tenant that has a school, each in its slot of `window`.
+) -> tuple[str, ...]:
+    """Ask for a refresh of every tenant that has a school, each in its slot of `window`. Returns the schools then due.
 
     Why messages failed longer ago than `history` is forgotten.
     """
     now = clock.now()
-    schools = Counter(school.tenant for school in await state.schools())
+    known = await state.schools()
+    schools = Counter(school.tenant for school in known)
     await outbox.schedule_requests(
         [
             (begins, RefreshTenant(tenant, run, Cause.NIGHTLY, until=ends))
@@ -31,6 +32,7 @@ async def start_night(
         ]
     )
     await state.forget_message_faults(now - history)
+    return tuple(school.school for school in known if school.enabled)
 
 
 def tenant_slots(schools: Mapping[str, int], start: datetime, end: datetime) -> dict[str, tuple[datetime, datetime]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -38,6 +38,12 @@ _LOG = logging.getLogger("mis_class_sync")
 _TRACER = trace.get_tracer("mis_class_sync")
 _W3C = TraceContextTextMapPropagator()
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+def night_began(run: str, schools: Iterable[str]) -> None:
+    """An event for each school that is to be synced: what never comes to a run is missed by it."""
+    for school in schools:
+        _emit(logging.INFO, "school.due", school=school, run=run)
 
 
 def tenant_refreshed(request: RefreshTenant, schools: int) -> None:

@@ -68,8 +68,8 @@ class App:
         return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
     async def start_night(self) -> None:
-        settings = self.settings
-        await start_night(self.new_run(), self.state, self.outbox, self.clock, settings.sync_window, settings.history)
+        run, window, history = self.new_run(), self.settings.sync_window, self.settings.history
+        telemetry.night_began(run, await start_night(run, self.state, self.outbox, self.clock, window, history))
 
     async def collect_drops(self) -> None:
         for collected in await collect_drops(self.new_run(), self.drops, self.state, self.outbox, self.clock):

@@ -23,10 +23,11 @@ async def test_each_tenant_is_asked_for_once_and_told_until_when() -> None:
     state, outbox = MemoryState(), MemoryOutbox()
     for school, tenant in (("S1", "small"), ("S2", "trust"), ("S3", "trust")):
         await state.save_school(replace(settings(), school=school, tenant=tenant))
-    await start_night("run", state, outbox, FixedClock(), HOUR, YEAR)
+    await state.save_school(replace(settings(), school="S4", tenant="trust", enabled=False))
+    assert await start_night("run", state, outbox, FixedClock(), HOUR, YEAR) == ("S1", "S2", "S3")
     assert outbox.requests == [
-        (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR / 3), NOON),
-        (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 3),
+        (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR / 4), NOON),
+        (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 4),
     ]
 
 
