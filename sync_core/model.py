@@ -326,8 +326,9 @@ class RunOutcome(StrEnum):
 class RunRecord:
     """What one run for one school came to, as the plan saw it; `notes` are sentences for an admin, ids only.
 
-    `action` is what an admin asked to be done to one class, and empty for a sync. `removals` are the memberships that
-    the plan takes away, but for those of which an admin approved the loss.
+    `action` is what an admin asked to be done to one class, and empty for a sync; `asked_by` is who asked, by Entra id,
+    and empty where nobody did. `removals` are the memberships that the plan takes away, but for those of which an admin
+    approved the loss.
 
     Of people, MIS person ids: without an account, with a disabled one, and with more than one candidate. `gone` are
     classes that somebody deleted in Microsoft 365, `ended` those whose group left the MIS in this run, `expired` those
@@ -340,6 +341,7 @@ class RunRecord:
     at: datetime
     outcome: RunOutcome
     action: str = ""
+    asked_by: str = ""
     groups: int = 0
     created: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()

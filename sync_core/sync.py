@@ -61,8 +61,9 @@ async def sync_school(
     """
     planned = await plan_school(request, mis, state, clock)
     if isinstance(planned, RunRecord):
-        await state.write_run(planned)
-        return planned
+        run = _as_asked(planned, await state.run(request.school, request.run))
+        await state.write_run(run)
+        return run
     return await carry_out(planned, state, outbox)
 
 
@@ -77,8 +78,7 @@ async def carry_out(planned: SchoolPlan, state: StateStore, outbox: Outbox) -> R
     school = planned.run.school
     before = await state.run(school, planned.run.run)
     removals = max(planned.run.removals, before.removals if before else 0)
-    action = planned.run.action or (before.action if before else "")
-    run = replace(planned.run, removals=removals, action=action)
+    run = replace(_as_asked(planned.run, before), removals=removals)
     if planned.run.removals:
         await state.write_run(replace(run, outcome=RunOutcome.ASKED))
     await state.write_desired(school, planned.plan.writes)
@@ -91,6 +91,11 @@ async def carry_out(planned: SchoolPlan, state: StateStore, outbox: Outbox) -> R
         await state.write_accepted_snapshot(school, planned.figures)
     await state.write_run(run)
     return run
+
+
+def _as_asked(run: RunRecord, before: RunRecord | None) -> RunRecord:
+    """With what an admin asked for, and who he is, where that is on record."""
+    return replace(run, action=before.action, asked_by=before.asked_by) if before else run
 
 
 async def add_holds(school: str, found: Iterable[Hold], state: StateStore) -> None:

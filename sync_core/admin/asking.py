@@ -22,12 +22,14 @@ class Asker:
 async def ask(
     request: SyncSchool | ActOnClass | DecideHold | UndoRun,
     action: str,
+    asker: Asker,
     state: StateStore,
     outbox: Outbox,
     clock: Clock,
 ) -> None:
     """The run is on record before the message is on its way: whoever got its id can read it from now on."""
-    run = RunRecord(request.school, request.run, request.cause, clock.now(), RunOutcome.ASKED, action=action)
+    now = clock.now()
+    run = RunRecord(request.school, asker.run, request.cause, now, RunOutcome.ASKED, action, asked_by=asker.id)
     await state.write_run(run)
     await outbox.send_requests([request])
 

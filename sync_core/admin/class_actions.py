@@ -30,7 +30,7 @@ class ClassWish:
 async def ask_for_sync(school: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
     """Sync the whole school now. Raises NotFound, Conflict."""
     await working_school(school, state)
-    await ask(SyncSchool(school, asker.run, Cause.ADMIN), "", state, outbox, clock)
+    await ask(SyncSchool(school, asker.run, Cause.ADMIN), "", asker, state, outbox, clock)
 
 
 async def ask_for_class(
@@ -61,7 +61,7 @@ async def ask_for_class(
     life = record.desired.life + 1 if record else 0
     request = ClassRequest(key, asker.id, clock.now(), wish.display_name, wish.description, wish.required_until, life)
     await state.write_class_request(school, request)
-    await ask(SyncSchool(school, asker.run, Cause.ADMIN, (found.group.id,)), "", state, outbox, clock)
+    await ask(SyncSchool(school, asker.run, Cause.ADMIN, (found.group.id,)), "", asker, state, outbox, clock)
 
 
 async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
@@ -76,7 +76,7 @@ async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore,
         raise Conflict(f"class {key} is pinned as it was before a run that was undone", "release it first")
     await state.write_drift(school, [Drift(key, stale=True)])
     scope = (record.desired.group_id,)
-    await ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), "", state, outbox, clock)
+    await ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), "", asker, state, outbox, clock)
 
 
 async def ask_for_action(
@@ -86,7 +86,7 @@ async def ask_for_action(
     await existing_school(school, state)
     if why := _hindrance(await existing_class(school, key, state), action):
         raise Conflict(*why)
-    await ask(ActOnClass(school, key, action, asker.run), action, state, outbox, clock)
+    await ask(ActOnClass(school, key, action, asker.run), action, asker, state, outbox, clock)
 
 
 async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, clock: Clock) -> RunRecord:
@@ -100,7 +100,7 @@ async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, c
         return await nobody_asked(request, request.action, state, clock)
     if before.outcome is not RunOutcome.ASKED:
         return before
-    run = RunRecord(request.school, request.run, request.cause, clock.now(), RunOutcome.REFUSED, action=request.action)
+    run = replace(before, at=clock.now(), outcome=RunOutcome.REFUSED)
     settings = await state.school(request.school)
     record = await state.class_record(request.school, request.key)
     if settings is None or record is None:

@@ -46,7 +46,7 @@ async def ask_for_decision(
     plan = await preview_school(school, mis, state, clock)
     if digest not in {hold.digest for hold in plan.holds}:
         raise PlanDiffers(digest, plan)
-    await ask(DecideHold(school, digest, decision, asker.run), decision, state, outbox, clock)
+    await ask(DecideHold(school, digest, decision, asker.run), decision, asker, state, outbox, clock)
 
 
 async def decide_hold(

@@ -25,7 +25,7 @@ async def ask_for_undo(school: str, undone: str, asker: Asker, state: StateStore
         raise Conflict(
             f"nothing that run {undone} did is on record", "there is nothing to undo; its history may be over"
         )
-    await ask(UndoRun(school, undone, asker.run), f"undo {undone}", state, outbox, clock)
+    await ask(UndoRun(school, undone, asker.run), f"undo {undone}", asker, state, outbox, clock)
 
 
 async def undo_run(request: UndoRun, state: StateStore, outbox: Outbox, clock: Clock) -> RunRecord:
@@ -43,9 +43,7 @@ async def undo_run(request: UndoRun, state: StateStore, outbox: Outbox, clock: C
     settings = await state.school(request.school)
     if settings is None:
         note = "the school has left — save its settings first"
-        run = RunRecord(
-            request.school, request.run, request.cause, clock.now(), RunOutcome.REFUSED, action=action, notes=(note,)
-        )
+        run = replace(before, at=clock.now(), outcome=RunOutcome.REFUSED, notes=(note,))
         await state.write_run(run)
         return run
     pins, left_out = await _pins(request, state)
@@ -57,7 +55,7 @@ async def undo_run(request: UndoRun, state: StateStore, outbox: Outbox, clock: C
     )
     note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {_RELEASE}"
     notes = (*planned.run.notes, note, *left_out)
-    return await carry_out(replace(planned, run=replace(planned.run, action=action, notes=notes)), state, outbox)
+    return await carry_out(replace(planned, run=replace(planned.run, notes=notes)), state, outbox)
 
 
 async def ask_for_release(
@@ -73,7 +71,7 @@ async def ask_for_release(
     for key in wanted:
         await state.forget_pin(school, key)
     scope = tuple(records[key].desired.group_id for key in wanted if key in records)
-    await ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), "release", state, outbox, clock)
+    await ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), "release", asker, state, outbox, clock)
 
 
 async def pinned_keys(school: str, state: StateStore) -> list[str]:

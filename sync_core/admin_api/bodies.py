@@ -131,11 +131,12 @@ class Group(BaseModel):
 
 
 class Run(BaseModel):
-    """What a run came to. Classes are keys; people are MIS person ids."""
+    """What a run came to. Classes are keys; people are MIS person ids; who asked for it is an Entra id."""
 
     id: str
     cause: str
     action: str
+    asked_by: str
     at: datetime
     outcome: RunOutcome
     groups: int
@@ -198,6 +199,7 @@ def run_body(run: RunRecord) -> Run:
         id=run.run,
         cause=run.cause,
         action=run.action,
+        asked_by=run.asked_by,
         at=run.at,
         outcome=run.outcome,
         groups=run.groups,

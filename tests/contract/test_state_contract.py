@@ -270,6 +270,8 @@ async def test_runs_are_overwritten_and_listed_in_time(state: StateStore, school
         cause="nightly",
         at=NOON,
         outcome=RunOutcome.PLANNED,
+        action="restore",
+        asked_by="a0000000-0000-4000-8000-000000000001",
         groups=3,
         created=("K1",),
         changed=("K2",),

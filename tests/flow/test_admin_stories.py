@@ -190,7 +190,7 @@ def test_12_a_resync_puts_a_class_right_at_once(trust: Trust) -> None:
 
 def test_13_a_deleted_class_stays_deleted_whatever_the_night_and_old_messages_say(trust: Trust) -> None:
     run = trust.act("DELETE", f"schools/OAK/classes/{MATHS}", "head")
-    assert (run["outcome"], run["action"]) == ("planned", "delete")
+    assert (run["outcome"], run["action"], run["asked_by"]) == ("planned", "delete", HEAD)
     assert trust.made(MATHS_MAIL)["deleted"]
     assert trust.stands("OAK", MATHS)["state"] == "deleted"
     trust.night()
