@@ -34,7 +34,7 @@ _FIRST_MODEL = (
     "from msgraph.generated.models.education_class import EducationClass\n"
     "JsonParseNodeFactory().get_root_parse_node('application/json', b'{}').get_object_value(EducationClass)"
 )
-_TRIES = 4
+_TRIES = 3
 _MOST_TIMES = 1.5
 _MOST_MIB = 200
 _DOMAIN = "school.onmicrosoft.com"

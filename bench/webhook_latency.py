@@ -157,7 +157,7 @@ class _Scene:
         write(school, self._feed(school))
 
 
-def run(quiet: int = 14, large: int = 4, busy: int = 19) -> Result:
+def run(quiet: int = 12, large: int = 4, busy: int = 16) -> Result:
     """Webhooks of one change and of 200 in a quiet hour, and of one change during a night that Graph's limit slows."""
     with _scene() as scene:
         schools = cycle(sorted(scene.schools))
