@@ -151,7 +151,7 @@ def trace_to_carry() -> dict[str, str]:
 
 @contextmanager
 def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[None]:
-    """A span for one message, in the trace that its `properties` carry; a SyncError is its failure.
+    """A span for one message, in the trace that its `properties` carry.
 
     The host is not relied on: one without azure-functions-host pull 11946 (August 2026) begins a new trace with each
     message of a session, and any may sample. What a message does is always kept.
@@ -160,20 +160,19 @@ def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[No
     carried = {name: value for name, value in properties.items() if isinstance(value, str)}
     sender = trace.get_current_span(_W3C.extract(carried, Context())).get_span_context()
     parent = sender if sender.is_valid else host
-    with _TRACER.start_as_current_span(
-        f"process {queue}",
-        trace.set_span_in_context(_seen_as(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
-        SpanKind.CONSUMER,
-        {"messaging.system": "servicebus", "messaging.destination": queue},
-        [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else [],
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield
-        except SyncError as error:
-            span.set_status(StatusCode.ERROR, error.what)
-            raise
+    with (
+        _TRACER.start_as_current_span(
+            f"process {queue}",
+            trace.set_span_in_context(_seen_as(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
+            SpanKind.CONSUMER,
+            {"messaging.system": "servicebus", "messaging.destination": queue},
+            [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else [],
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span,
+        _failing(span),
+    ):
+        yield
 
 
 class GraphRequest(Protocol):
@@ -211,8 +210,18 @@ def graph_request(method: str, url: str) -> Iterator[GraphRequest]:
             span.set_attribute(f"{_NAMESPACE}throttled", throttled)
             span.set_status(StatusCode.OK if 0 < status < 400 else StatusCode.ERROR)
 
-        with trace.use_span(_seen_as(span.get_span_context(), TraceFlags.DEFAULT)):
+        with _failing(span), trace.use_span(_seen_as(span.get_span_context(), TraceFlags.DEFAULT)):
             yield answered
+
+
+@contextmanager
+def _failing(span: Span) -> Iterator[None]:
+    """What is raised is the failure of the span: in our own words or by its type, for a stranger may name somebody."""
+    try:
+        yield
+    except BaseException as failure:
+        span.set_status(StatusCode.ERROR, failure.what if isinstance(failure, SyncError) else type(failure).__name__)
+        raise
 
 
 def _seen_as(span: SpanContext, flags: int) -> Span:
