@@ -20,7 +20,8 @@ param emails array
 @description('Where the pages stand that alerts link to: docs/operations.md of the version that is deployed.')
 param operationsUrl string
 
-// What happened is told once and is never over; a state is told when it begins and when it ends.
+// What happened is told once and is never over; a state is told when it begins and when it ends. Rows come minutes after
+// what they tell of: an event is looked for by when its row came (ingestion_time in its query), within the hour before.
 var alerts = [
   {
     name: 'A class or a school is held'
@@ -28,7 +29,7 @@ var alerts = [
     page: 'a-class-or-a-school-is-held'
     severity: 2
     every: 'PT15M'
-    within: 'PT15M'
+    within: 'PT1H'
     resolves: false
   }
   {
@@ -37,7 +38,7 @@ var alerts = [
     page: 'a-feed-was-rejected'
     severity: 2
     every: 'PT15M'
-    within: 'PT15M'
+    within: 'PT1H'
     resolves: false
   }
   {
@@ -46,7 +47,7 @@ var alerts = [
     page: 'events-and-what-to-do'
     severity: 3
     every: 'PT15M'
-    within: 'PT15M'
+    within: 'PT1H'
     resolves: false
   }
   {
@@ -64,8 +65,8 @@ var alerts = [
     page: 'graph-throttles'
     severity: 3
     every: 'PT15M'
-    within: 'PT15M'
-    resolves: false
+    within: 'PT30M'
+    resolves: true
   }
   {
     name: 'Webhooks that nobody signed'
@@ -73,7 +74,7 @@ var alerts = [
     page: 'a-webhook-is-refused'
     severity: 2
     every: 'PT15M'
-    within: 'PT15M'
+    within: 'PT1H'
     resolves: false
   }
   {
@@ -82,8 +83,8 @@ var alerts = [
     page: 'a-set-of-files-is-not-taken'
     severity: 3
     every: 'PT15M'
-    within: 'PT15M'
-    resolves: false
+    within: 'PT30M'
+    resolves: true
   }
   {
     name: 'Access to an MIS changed'
@@ -91,7 +92,7 @@ var alerts = [
     page: 'access-was-revoked'
     severity: 1
     every: 'PT5M'
-    within: 'PT5M'
+    within: 'PT1H'
     resolves: false
   }
 ]
