@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -46,9 +46,14 @@ class DropSet:
         """Whether the next export takes its place."""
         return self.place == ""
 
-    @property
-    def moved_to(self) -> str:
-        return f"{PROCESSED}/{self.moment.astimezone(UTC).strftime(_MOMENT)}-{self.fingerprint}"
+    def as_moved(self, beside: Iterable[DropSet]) -> DropSet:
+        """Where and as what it will lie once it is moved, after those `beside` that came within the same second."""
+        others = {one.moment for one in beside if one.moved and one.fingerprint != self.fingerprint}
+        moment = self.moment
+        while moment in others:
+            moment += timedelta(microseconds=1)
+        place = f"{PROCESSED}/{moment.astimezone(UTC).strftime(_MOMENT)}-{self.fingerprint}"
+        return replace(self, place=place, moment=moment, moved=True)
 
     def settled(self, now: datetime, settle: timedelta) -> bool:
         """Whether nothing more is to come: nothing was written for so long, or the manifest, as the last, was."""
@@ -72,7 +77,12 @@ def sets_of(files: Iterable[DropFile]) -> list[DropSet]:
         elif base.lower().endswith(".csv") and not base.startswith("."):
             places.setdefault(folder, []).append(file)
     found = [_set(place, within) for place, within in places.items() if _counts(place)]
-    return sorted(found, key=lambda one: (one.moment, one.place))
+    return sorted(found, key=lambda one: (_latest(one), one.place))
+
+
+def _latest(one: DropSet) -> datetime:
+    """A container tells seconds alone: what came within the second in which another was moved came after it."""
+    return one.moment if one.moved or one.moment.microsecond else one.moment.replace(microsecond=999_999)
 
 
 def _counts(place: str) -> bool:

@@ -63,9 +63,12 @@ class FeedDrops:
         taken = [place for place, one in enumerate(sets) if one.fingerprint == upto]
         waiting = [one for one in sets[: max(taken, default=-1) + 1] if not one.moved]
         done = [one for one in waiting if not await self._lack(store, one)]
+        beside = list(sets)
         for one in done:
+            moved = one.as_moved(beside)
+            beside.append(moved)
             for file in one.files:
-                await store.copy(file, f"{one.moved_to}/{file.name.rpartition('/')[2]}")
+                await store.copy(file, f"{moved.place}/{file.name.rpartition('/')[2]}")
         for file in (*_left_behind(sets), *(file for one in done for file in one.files)):
             await store.delete(file)
         return len(done)

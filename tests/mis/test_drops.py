@@ -12,7 +12,7 @@ import pytest
 
 from local.school.generate import generate
 from local.school.oneroster_csv import write
-from sync_core.adapters.mis_drop_sets import DropFile
+from sync_core.adapters.mis_drop_sets import DropFile, sets_of
 from sync_core.adapters.mis_drop_stores import DropStores
 from sync_core.adapters.mis_drops import DropStore, FeedDrops
 from sync_core.adapters.mis_files import read_feed
@@ -361,3 +361,21 @@ async def test_a_kept_zip_file_is_fetched_once_to_see_whether_it_is_whole(tmp_pa
     drops = FeedDrops(lambda _: store, timedelta(0), FixedClock())
     first, second = [await drops.newest(FeedFolder(str(tmp_path))) for _ in range(2)]
     assert (first, store.fetched) == (second, ["monday.zip"])
+
+
+def test_sets_of_one_second_keep_their_order_when_they_are_moved() -> None:
+    """A container tells seconds alone, and what tells sets apart is no order."""
+    monday, tuesday, wednesday = (
+        (DropFile(f"{day}/orgs.csv", 1, NOON, str(number)),) for number, day in enumerate(("a", "b", "c"))
+    )
+    first, second = sets_of([*tuesday, *monday])
+    assert [first.place, second.place] == ["a", "b"]
+    moved = first.as_moved([first, second])
+    later = second.as_moved([first, second, moved])
+    assert moved.moment < later.moment
+    assert (moved.fingerprint, later.fingerprint) == (first.fingerprint, second.fingerprint)
+    files = [DropFile(f"{one.place}/orgs.csv", 1, NOON, "moved") for one in (later, moved)]
+    assert [one.fingerprint for one in sets_of([*files, *wednesday])][:2] == [first.fingerprint, second.fingerprint]
+    assert sets_of([*files, *wednesday])[-1].place == "c"
+    # A crash in the middle of moving: the same folder is its again.
+    assert second.as_moved([first, second, moved, later]) == later
