@@ -83,8 +83,12 @@ var allTags = union(tags, { 'azd-env-name': environmentName })
 // Names may hold neither _ nor a dot, and that of a vault no two hyphens in a row.
 var label = toLower(replace(replace(environmentName, '_', '-'), '.', '-'))
 var letters = replace(label, '-', '')
-var secretNames = filter(split(replace(misSecrets, ' ', ''), ','), name => !empty(name))
 var suffix = take(uniqueString(subscription().id, environmentName, location), 8)
+var vaultName = 'kv-${take(letters, 11)}-${suffix}'
+var secretNames = empty(misSecrets) ? [] : split(replace(misSecrets, ' ', ''), ',')
+var secretReferences = [
+  for name in secretNames: '"${name}": "@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${replace(name, '_', '-')})"'
+]
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: 'rg-${environmentName}'
@@ -141,7 +145,7 @@ module bus 'modules/bus.bicep' = {
 module vault 'modules/vault.bicep' = {
   scope: group
   params: {
-    name: 'kv-${take(letters, 11)}-${suffix}'
+    name: vaultName
     location: location
     tags: allTags
     principalId: identity.outputs.principalId
@@ -164,6 +168,9 @@ module network 'modules/network.bicep' = if (privateNetworking) {
 
 module app 'modules/app.bicep' = {
   scope: group
+  dependsOn: [
+    vault
+  ]
   params: {
     name: 'func-${label}-${suffix}'
     planName: 'plan-${label}-${suffix}'
@@ -173,11 +180,8 @@ module app 'modules/app.bicep' = {
     identityClientId: identity.outputs.clientId
     storageName: storage.outputs.name
     busHost: bus.outputs.host
-    secretReferences: toObject(
-      secretNames,
-      name => name,
-      name => '@Microsoft.KeyVault(SecretUri=${vault.outputs.uri}secrets/${replace(name, '_', '-')})'
-    )
+    // An object out of names. What makes one otherwise (toObject) takes lambdas, which the scanner cannot read.
+    secretReferences: json('{${join(secretReferences, ', ')}}')
     insightsConnectionString: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
     subnetId: network.?outputs.appSubnetId ?? ''
@@ -203,7 +207,7 @@ module portal 'modules/portal.bicep' = {
     tags: allTags
     workspaceId: monitoring.outputs.workspaceId
     busId: bus.outputs.id
-    emails: filter(split(replace(alertEmails, ' ', ''), ','), email => !empty(email))
+    emails: empty(alertEmails) ? [] : split(replace(alertEmails, ' ', ''), ',')
     operationsUrl: operationsUrl
   }
 }

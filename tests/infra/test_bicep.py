@@ -69,7 +69,7 @@ def test_the_schedules_that_triggers_name_are_set() -> None:
 def test_every_name_is_one_that_azure_allows_whatever_azd_calls_the_environment() -> None:
     """Neither _ nor a dot; in that of a vault no two hyphens in a row, in that of a storage account none at all."""
     main = text("main.bicep")
-    names = re.findall(r"ame: '([^'\n]*\$\{suffix\}[^'\n]*)'", main)
+    names = re.findall(r"ame(?::| =) '([^'\n]*\$\{suffix\}[^'\n]*)'", main)
     assert len(names) == 9
     assert [name for name in names if "environmentName" in name] == []
     assert [name for name in names if name.startswith(("kv-", "st$")) and "take(letters, " not in name] == []
