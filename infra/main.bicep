@@ -85,7 +85,9 @@ var label = toLower(replace(replace(environmentName, '_', '-'), '.', '-'))
 var letters = replace(label, '-', '')
 var suffix = take(uniqueString(subscription().id, environmentName, location), 8)
 var vaultName = 'kv-${take(letters, 11)}-${suffix}'
-var secretNames = empty(misSecrets) ? [] : split(replace(misSecrets, ' ', ''), ',')
+// The empty ones left out, as a comma too many makes: a union has each once, and begins with the empty one.
+var secretNames = skip(union([''], split(replace(misSecrets, ' ', ''), ',')), 1)
+var emails = skip(union([''], split(replace(alertEmails, ' ', ''), ',')), 1)
 var secretReferences = [
   for name in secretNames: '"${name}": "@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${replace(name, '_', '-')})"'
 ]
@@ -207,7 +209,7 @@ module portal 'modules/portal.bicep' = {
     tags: allTags
     workspaceId: monitoring.outputs.workspaceId
     busId: bus.outputs.id
-    emails: empty(alertEmails) ? [] : split(replace(alertEmails, ' ', ''), ',')
+    emails: emails
     operationsUrl: operationsUrl
   }
 }

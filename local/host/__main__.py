@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from azure_functions_runtime.otel import initialize_azure_monitor
+from azure_functions_runtime.utils.app_setting_manager import is_envvar_true
 
 from local.host import log
 from local.host.app_host import AppHost, plan_host, state_file
@@ -26,7 +27,7 @@ async def _serve(options: argparse.Namespace) -> None:
     app = options.app.resolve()
     settings = load_settings(os.environ, options.settings)
     host_options = load_host_json(app / "host.json")
-    if settings.values.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "").lower() in ("true", "1"):
+    if is_envvar_true("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"):
         # As the worker does before it indexes an app.
         initialize_azure_monitor()
     plan = plan_host(index_app(app), settings, host_options)

@@ -32,7 +32,7 @@ from sync_core.admin.holds import (
 from sync_core.admin.school_groups import read_groups
 from sync_core.admin.schools import forget_school, save_school
 from sync_core.admin.undo import ask_for_release, ask_for_undo, pinned_keys
-from sync_core.admin_api.beyond_schools import PREFIX, routes_beyond_schools
+from sync_core.admin_api.beyond_schools import PREFIX, SchoolId, routes_beyond_schools
 from sync_core.admin_api.bodies import (
     Accepted,
     Class,
@@ -76,8 +76,6 @@ _STATUS: dict[type[SyncError], int] = {
 }
 _UNREACHABLE = 503
 
-# Ids go into table keys and session ids as they are; what is longer or unprintable is no id of ours.
-_SchoolId = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
 _Key = Annotated[str, PathParameter(min_length=1, max_length=80, pattern=r"^[!-.0-~]+$")]
 _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 _RunId = Annotated[str, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
@@ -102,7 +100,7 @@ def build_api(app: App) -> FastAPI:
     everywhere = app.settings.everywhere
 
     def school_for(*roles: Role) -> Callable[..., Coroutine[Any, Any, SchoolSettings]]:
-        async def bound(school: _SchoolId, who: SignedIn) -> SchoolSettings:
+        async def bound(school: SchoolId, who: SignedIn) -> SchoolSettings:
             who.need(*roles)
             settings = await app.state.school(school)
             who.need_school(settings, everywhere)
@@ -135,7 +133,7 @@ def build_api(app: App) -> FastAPI:
         return school_body(settings)
 
     @api.put(f"{PREFIX}/schools/{{school}}", summary="Save a school's settings; a new school joins by it")
-    async def put_school(school: _SchoolId, body: SchoolBody, who: SignedIn) -> School:
+    async def put_school(school: SchoolId, body: SchoolBody, who: SignedIn) -> School:
         who.need(Role.ADMIN)
         before = await app.state.school(school)
         who.need_school(before, everywhere)

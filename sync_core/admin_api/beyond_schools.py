@@ -18,7 +18,8 @@ from sync_core.wiring import App
 PREFIX = "/api/admin"
 
 _Tenant = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
-_School = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
+# Ids go into table keys and session ids as they are; what is longer or unprintable is no id of ours.
+SchoolId = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
 _Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], PathParameter()]
 _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
@@ -50,7 +51,7 @@ def routes_beyond_schools(app: App) -> APIRouter:
         responses={409: {"model": Problem}},
         summary="Erase what is held of a school that left",
     )
-    async def erase(school: _School, who: SignedIn) -> None:
+    async def erase(school: SchoolId, who: SignedIn) -> None:
         """Its classes stay as they are in Microsoft 365. What is not there is erased as well."""
         who.need(Role.ADMIN)
         if not who.everywhere(everywhere):
