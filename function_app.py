@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from sync_core import telemetry
-from sync_core.admin_api.entrance import AdminApi
-from sync_core.errors import Malformed, SyncError, Transient, seconds_before_redelivery
-from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, URGENT_CHANGES, Lane, decode_change, decode_request
-from sync_core.lazy_app import LazyApp
-from sync_core.ports import MessageFault
+from sync_core import telemetry, tracing
+from sync_core.backoff import seconds_before_redelivery
+from sync_core.errors import Malformed, SyncError, Transient
+from sync_core.http.admin.function import AdminApi
+from sync_core.messaging.messages import (
+    CLASS_CHANGES,
+    SYNC_REQUESTS,
+    URGENT_CHANGES,
+    Lane,
+    decode_change,
+    decode_request,
+)
+from sync_core.messaging.port import MessageFault
+from sync_core.process import LazyApp
 
 if TYPE_CHECKING:
-    from sync_core.wiring import App
+    from sync_core.app import App
 
 app = func.FunctionApp()
 _lazy_app = LazyApp(os.environ)
@@ -87,7 +95,7 @@ async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpR
     route="api/mis/{school}/changes", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
 )
 async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
-    from sync_core.mis_webhooks.entrance import take_changes
+    from sync_core.http.webhooks.function import take_changes
 
     return await _answered(take_changes, request)
 
@@ -97,7 +105,7 @@ async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
     route="api/mis/wonde/access", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
 )
 async def wonde_access(request: func.HttpRequest) -> func.HttpResponse:
-    from sync_core.mis_webhooks.entrance import take_wonde_event
+    from sync_core.http.webhooks.function import take_wonde_event
 
     return await _answered(take_wonde_event, request)
 
@@ -118,7 +126,7 @@ async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator["
 
     A message that fails for the last time is dead-lettered by the queue, which does not know why: the record does.
     """
-    with telemetry.message_handled(queue, message.application_properties or {}):
+    with tracing.message_handled(queue, message.application_properties or {}):
         sync = await _lazy_app.get()
         try:
             yield sync
@@ -142,7 +150,7 @@ async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator["
 
 def _unexpected(failure: Exception) -> SyncError:
     """A stranger's exception in our words: its text may hold a name or an address, its type and place do not."""
-    place = telemetry.place_of(failure)
+    place = tracing.place_of(failure)
     return Transient(f"unexpected {type(failure).__name__} at {place}", "it is delivered again; if it stays, report it")
 
 

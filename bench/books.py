@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from sync_core.adapters.service_bus import MESSAGES_AT_ONCE
+from sync_core.messaging.service_bus import MESSAGES_AT_ONCE
 
 BUCKET = 10
 """Seconds of the finest look at a load, the shortest window of Graph's limits."""

@@ -24,8 +24,9 @@ from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.servicebus import connection_string
 from local.world import REPOSITORY, World
-from sync_core.events import Cause, CreateClass, encode
-from sync_core.model import DesiredClass
+from sync_core.domain.classes import DesiredClass
+from sync_core.domain.runs import Cause
+from sync_core.messaging.messages import CreateClass, encode
 
 _LIBRARIES = "import azure.functions, azure.servicebus, azure.data.tables"
 _APP = "import function_app; function_app.app.get_functions()"

@@ -10,9 +10,9 @@ import os
 import sys
 from importlib import import_module
 
-from sync_core.errors import Applied
-from sync_core.events import Lane, decode_change
-from sync_core.lazy_app import LazyApp
+from sync_core.domain.classes import Applied
+from sync_core.messaging.messages import Lane, decode_change
+from sync_core.process import LazyApp
 
 
 async def _apply(message: str) -> None:

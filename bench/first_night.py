@@ -11,7 +11,7 @@ from bench.ours import azurite, make_classes
 from bench.school import OWNERS_A_CLASS, PUPILS_A_CLASS, make_school
 from bench.simulated import SimulatedTenant, Spent
 from local.tenant.throttle import WRITES, WRITES_WINDOW
-from sync_core.ports import MEMBERS_PER_WRITE
+from sync_core.graph.port import MEMBERS_PER_WRITE
 
 _LATENCY = 0.1
 """Seconds that each answer of Graph takes, in the tenant's time."""

@@ -38,9 +38,9 @@ from bench.books import (
     remedies,
 )
 from bench.unit_costs import FIGURES, UnitCosts, Work, measure_unit_costs
-from sync_core.adapters.tables_accounts import HeldAccounts
-from sync_core.model import Account
-from sync_core.night import evenly, tenant_slots
+from sync_core.domain.accounts import Account
+from sync_core.state.account_cache import HeldAccounts
+from sync_core.sync.nightly import evenly, tenant_slots
 
 SCHOOLS, TENANTS = 24_000, 4_000
 WINDOW = timedelta(minutes=60)

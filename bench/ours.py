@@ -18,14 +18,18 @@ from bench.fast_clock import FastClock
 from bench.school import BenchSchool
 from bench.simulated import SimulatedTenant
 from local.azurite import Azurite
-from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.adapters.tables import TableState
-from sync_core.apply import apply_change
-from sync_core.errors import Refused, Transient, seconds_before_redelivery
-from sync_core.events import Cause, Change, Lane, Request
-from sync_core.model import ActualClass, ClassRecord, DesiredClass
-from sync_core.plan import Origin, make_plan
-from sync_core.ports import Clock, StateStore, Tenants
+from sync_core.applying.change import apply_change
+from sync_core.backoff import seconds_before_redelivery
+from sync_core.clock import Clock
+from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, Refused
+from sync_core.domain.runs import Cause
+from sync_core.errors import Transient
+from sync_core.graph.connections import GraphTenants
+from sync_core.graph.port import Tenants
+from sync_core.messaging.messages import Change, Lane, Request
+from sync_core.planning.diff import Origin, make_plan
+from sync_core.state.port import StateStore
+from sync_core.state.store import TableState
 
 SESSIONS = 64
 _DELIVERIES = 10

@@ -11,24 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
-from sync_core.choices import FeedFolder, SchoolSettings
-from sync_core.events import Cause
-from sync_core.limits import Past, check_snapshot, figures_of, restrain
-from sync_core.model import (
-    Account,
-    AccountProperty,
-    ActualClass,
-    ClassRecord,
-    DesiredClass,
-    GroupType,
-    MisGroup,
-    Person,
-    School,
-    Snapshot,
-)
-from sync_core.plan import Origin, make_plan
-from sync_core.rules import desired_classes
-from sync_core.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+from sync_core.admin.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass
+from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
+from sync_core.domain.runs import Cause
+from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.planning.diff import Origin, make_plan
+from sync_core.planning.limits import Past, check_snapshot, figures_of, restrain
+from sync_core.planning.membership import desired_classes
 
 _PUPILS_A_CLASS = 30
 _CLASSES_A_PUPIL = 10

@@ -12,13 +12,15 @@ from bench.baseline import plain_script
 from bench.ours import CollectedOutbox, azurite, seed_school, table_state
 from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant, Spent
-from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.adapters.system_clock import SystemClock
-from sync_core.events import Cause, Lane, RefreshTenant, SyncSchool
-from sync_core.model import DesiredClass
-from sync_core.ports import Clock, StateStore, Tenants
-from sync_core.refresh import refresh_tenant
-from sync_core.sync import sync_school
+from sync_core.clock import Clock, SystemClock
+from sync_core.domain.classes import DesiredClass
+from sync_core.domain.runs import Cause
+from sync_core.graph.connections import GraphTenants
+from sync_core.graph.port import Tenants
+from sync_core.messaging.messages import Lane, RefreshTenant, SyncSchool
+from sync_core.state.port import StateStore
+from sync_core.sync.nightly import refresh_tenant
+from sync_core.sync.school import sync_school
 
 _CLASSES_A_SCHOOL = 400
 _HISTORY = timedelta(days=365)

@@ -17,7 +17,7 @@ from azure.core.credentials import AccessToken
 from local.processes import Child
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.entra import IDENTITY_HEADER
-from sync_core.model import DesiredClass
+from sync_core.domain.classes import DesiredClass
 
 _TOKEN_LIFE = 86_400
 _AT_ONCE = 500

@@ -16,16 +16,16 @@ from operator import add, attrgetter
 from bench.ours import CollectedOutbox, TableRequests, azurite, seed_school, table_state
 from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
-from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.adapters.system_clock import SystemClock
-from sync_core.apply import apply_change
-from sync_core.events import Cause, Lane, RefreshTenant, SyncSchool
-from sync_core.model import MisGroup, RunOutcome, RunRecord
-from sync_core.night import start_night
-from sync_core.ports import StateStore
-from sync_core.refresh import refresh_tenant
-from sync_core.school_settings import DEFAULT_ACCOUNT_DOMAIN
-from sync_core.sync import sync_school
+from sync_core.admin.school_settings import DEFAULT_ACCOUNT_DOMAIN
+from sync_core.applying.change import apply_change
+from sync_core.clock import SystemClock
+from sync_core.domain.roster import MisGroup
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
+from sync_core.graph.connections import GraphTenants
+from sync_core.messaging.messages import Lane, RefreshTenant, SyncSchool
+from sync_core.state.port import StateStore
+from sync_core.sync.nightly import refresh_tenant, start_night
+from sync_core.sync.school import sync_school
 
 LATENCY = 0.1
 """Seconds that each answer of Graph takes."""

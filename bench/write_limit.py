@@ -16,9 +16,9 @@ from bench.fast_loop import run_fast
 from bench.school import make_school
 from bench.simulated import SimulatedTenant
 from local.tenant.throttle import WRITES, WRITES_WINDOW
-from sync_core.adapters.graph_tenants import GraphTenants
 from sync_core.errors import Transient
-from sync_core.events import Lane
+from sync_core.graph.connections import GraphTenants
+from sync_core.messaging.messages import Lane
 
 _RATE = 8.0
 _LATENCY = 0.1

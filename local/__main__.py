@@ -11,7 +11,7 @@ from rich.console import Console
 from local.commands import announce, edit, plan, show_tenant, sync, up
 from local.demo import run_demo
 from local.processes import StartFailed
-from sync_core.settings import GRAPH
+from sync_core.config import GRAPH
 
 EDITS = {
     "add-member": "UPN",

@@ -26,9 +26,9 @@ from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_real_tenant, preview_world
 from local.report import summary
 from local.world import World, tenant_at, world_at
+from sync_core.domain.runs import RunOutcome
 from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
-from sync_core.model import RunOutcome
-from sync_core.preview import Preview
+from sync_core.planning.preview import Preview
 
 _REFUSED, _STUCK = 2, 3
 

@@ -14,13 +14,14 @@ import httpx
 
 from local.tenant.__main__ import TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
-from sync_core.adapters.mis_files import Feed, read_feed
-from sync_core.adapters.tables import TableState
-from sync_core.choices import FeedFolder, SchoolSettings
-from sync_core.events import SYNC_REQUESTS, Lane
-from sync_core.matching import mis_value
-from sync_core.model import AccountProperty, RunOutcome, RunRecord
-from sync_core.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+from sync_core.admin.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.messaging.messages import SYNC_REQUESTS, Lane
+from sync_core.mis.files.formats import Feed, read_feed
+from sync_core.planning.matching import mis_value
+from sync_core.state.store import TableState
 
 STUCK_AFTER = 120.0
 _POLL = 0.1

@@ -8,21 +8,19 @@ from pathlib import Path
 
 from azure.identity.aio import AzureCliCredential
 
+from local.known_school import KnownSchool
 from local.nightly import accounts_of, schools_of
-from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.adapters.mis_drop_stores import DropStores
-from sync_core.adapters.mis_drops import FeedDrops
-from sync_core.adapters.mis_files import read_feed
-from sync_core.adapters.mis_sources import MisSources
-from sync_core.adapters.system_clock import SystemClock
-from sync_core.adapters.tables import TableState
+from local.tenant_preview import preview_tenant
 from sync_core.admin.holds import preview_school
-from sync_core.events import Lane
-from sync_core.known_school import KnownSchool
-from sync_core.model import Account, AccountProperty
-from sync_core.ports import Clock
-from sync_core.preview import Preview
-from sync_core.tenant_preview import preview_tenant
+from sync_core.clock import Clock, SystemClock
+from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.graph.connections import GraphTenants
+from sync_core.messaging.messages import Lane
+from sync_core.mis.drop.reader import DropStores, FeedDrops
+from sync_core.mis.files.formats import read_feed
+from sync_core.mis.sources import MisSources
+from sync_core.planning.preview import Preview
+from sync_core.state.store import TableState
 
 
 async def preview_world(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 
 class SyncError(Exception):
     """Base of our own errors: every message ends with the remedy."""
@@ -77,42 +75,3 @@ class AlreadyThere(Exception):
 
 class NotThere(Exception):
     """Graph answered 404: the class, or one of the people, is not there, or not visible yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """True in Graph now, and was not before; the counts are of this delivery."""
-
-    created: bool = False
-    deleted: bool = False
-    restored: bool = False
-    owners_granted: int = 0
-    owners_revoked: int = 0
-    members_added: int = 0
-    members_removed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadySo:
-    """True in Graph already; nothing was written there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Graph said a permanent no; it stands on the class row with the remedy. `done` is what was done all the same."""
-
-    code: str
-    remedy: str
-    done: Applied = Applied()
-
-
-Outcome = Applied | AlreadySo | Refused
-
-
-def seconds_before_redelivery(deliveries: int) -> float:
-    """How long a message that failed is held after so many deliveries, for the queue delivers it again at once.
-
-    Ten deliveries outlast an outage of five minutes; each pause is much shorter than the five minutes for which a
-    message's lock is renewed (host.json, maxAutoLockRenewalDuration).
-    """
-    return min(2.0**deliveries, 60.0)

@@ -2,103 +2,26 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus.aio import ServiceBusClient
 
-from sync_core import telemetry
-from sync_core.adapters.graph_identity import tenant_credential
-from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.adapters.mis_drop_stores import DropStores
-from sync_core.adapters.mis_drops import FeedDrops
-from sync_core.adapters.mis_sources import MisSources
-from sync_core.adapters.service_bus import ServiceBusOutbox
-from sync_core.adapters.service_bus_dead_letters import ServiceBusDeadLetters
-from sync_core.adapters.system_clock import SystemClock
-from sync_core.adapters.tables import TableState
-from sync_core.admin.class_actions import act_on_class
-from sync_core.admin.holds import decide_hold
-from sync_core.admin.undo import undo_run
-from sync_core.announce import sync_announced
-from sync_core.apply import apply_change
-from sync_core.collect import collect_drops
-from sync_core.errors import Outcome
-from sync_core.events import (
-    ActOnClass,
-    Change,
-    DecideHold,
-    Lane,
-    RefreshTenant,
-    Request,
-    SyncAnnounced,
-    SyncSchool,
-    UndoRun,
-)
-from sync_core.night import start_night
-from sync_core.ports import Announcements, Clock, DeadLetters, Drops, MisSource, Outbox, StateStore, Tenants
-from sync_core.refresh import refresh_tenant
-from sync_core.settings import Settings
-from sync_core.sync import sync_school
+from sync_core.app import App
+from sync_core.clock import SystemClock
+from sync_core.config import Settings
+from sync_core.graph.connections import GraphTenants, tenant_credential
+from sync_core.messaging.dead_letters import ServiceBusDeadLetters
+from sync_core.messaging.service_bus import ServiceBusOutbox
+from sync_core.mis.drop.reader import DropStores, FeedDrops
+from sync_core.mis.sources import MisSources
+from sync_core.state.store import TableState
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
+
 _DROP = "drop"
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """The use cases with their ports filled in: what the triggers call."""
-
-    settings: Settings
-    tenants: Tenants
-    mis: MisSource
-    drops: Drops
-    state: StateStore
-    announcements: Announcements
-    outbox: Outbox
-    dead_letters: DeadLetters
-    clock: Clock
-
-    def new_run(self) -> str:
-        """An id by which a person can tell when it was, and which no other run has."""
-        return f"{self.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-
-    async def start_night(self) -> None:
-        run, window, history = self.new_run(), self.settings.sync_window, self.settings.history
-        telemetry.night_began(run, await start_night(run, self.state, self.outbox, self.clock, window, history))
-
-    async def collect_drops(self) -> None:
-        for collected in await collect_drops(self.new_run(), self.drops, self.state, self.outbox, self.clock):
-            telemetry.drop_collected(collected)
-
-    async def handle_request(self, request: Request) -> None:
-        match request:
-            case RefreshTenant():
-                tenant = self.tenants.of(request.tenant, Lane.BULK)
-                history = self.settings.history
-                schools = await refresh_tenant(request, tenant, self.state, self.outbox, self.clock, history)
-                telemetry.tenant_refreshed(request, schools)
-            case SyncSchool():
-                telemetry.school_synced(await sync_school(request, self.mis, self.state, self.outbox, self.clock))
-            case SyncAnnounced():
-                run = await sync_announced(request, self.announcements, self.mis, self.state, self.outbox, self.clock)
-                if run:
-                    telemetry.school_synced(run)
-            case DecideHold():
-                telemetry.school_synced(await decide_hold(request, self.mis, self.state, self.outbox, self.clock))
-            case UndoRun():
-                telemetry.school_synced(await undo_run(request, self.state, self.outbox, self.clock))
-            case ActOnClass():
-                telemetry.school_synced(await act_on_class(request, self.state, self.outbox, self.clock))
-
-    async def handle_change(self, change: Change, lane: Lane) -> Outcome:
-        outcome = await apply_change(change, self.state, self.tenants.of(change.tenant, lane), self.clock)
-        telemetry.change_settled(change, outcome)
-        return outcome
 
 
 async def build(settings: Settings) -> App:

@@ -6,26 +6,15 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
-from sync_core.adapters.mis_drop_stores import DropStores
-from sync_core.adapters.mis_drops import FeedDrops
-from sync_core.adapters.mis_sources import MisSources
-from sync_core.choices import FeedFolder, SchoolSettings
-from sync_core.model import (
-    Account,
-    AccountProperty,
-    ActualClass,
-    ClassName,
-    ClassRecord,
-    DesiredClass,
-    GroupType,
-    MisGroup,
-    Person,
-    School,
-    Snapshot,
-    class_key,
-)
-from sync_core.ports import Clock
-from sync_core.school_settings import parse_school_settings
+from sync_core.admin.school_settings import parse_school_settings
+from sync_core.clock import Clock
+from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.domain.classes import ActualClass, ClassName, ClassRecord, DesiredClass
+from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
+from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.mis.drop.reader import DropStores, FeedDrops
+from sync_core.mis.sources import MisSources
+from sync_core.planning.class_keys import class_key
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 NOON = datetime(2026, 9, 7, 12, 0, tzinfo=UTC)

@@ -1,13 +1,22 @@
-"""What the whole suite tells at its end, and the storage emulator that parts of it share."""
+"""Fixtures that several rooms share, and the faults that the suite reports at its end."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from local.azurite import Azurite
+from local.processes import Child
+from sync_core.state.port import StateStore
+from sync_core.state.store import TableState
+from tests.fakes.memory_state import MemoryState
+
+REPOSITORY = Path(__file__).parents[1]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -31,3 +40,42 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def tenant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The simulated tenant's address, without a slash at the end."""
+    log = tmp_path_factory.mktemp("tenant") / "tenant.log"
+    child = Child("tenant", [sys.executable, "-m", "local.tenant", "--port", "0"], log)
+    yield f"http://127.0.0.1:{child.ready_line()['port']}"
+    child.stop()
+
+
+@pytest.fixture(scope="session")
+def bus_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """The Service Bus stand-in's AMQP and status ports."""
+    log = tmp_path_factory.mktemp("bus") / "bus.log"
+    config = str(REPOSITORY / "local" / "Config.json")
+    command = [sys.executable, "-m", "local.servicebus", "--config", config, "--port", "0", "--status-port", "0"]
+    child = Child("Service Bus", command, log)
+    ready = child.ready_line()
+    yield ready["port"], ready["status_port"]
+    child.stop()
+
+
+@pytest.fixture(params=["memory", "tables"])
+async def state(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
+    if request.param == "memory":
+        yield MemoryState()
+        return
+    azurite: Azurite = request.getfixturevalue("azurite")
+    tables = TableState.from_connection_string(azurite.connection_string)
+    await tables.ensure_tables()
+    yield tables
+    await tables.close()
+
+
+@pytest.fixture
+def school() -> str:
+    """A school nobody else uses, with an id as schools have them in the worst of feeds."""
+    return f"S/{uuid4().hex}#? é\\%!"

@@ -1,4 +1,4 @@
-// The function app on Flex Consumption: its settings are those that sync_core/settings.py reads, which a test holds.
+// The function app on Flex Consumption: its settings are those that sync_core/config.py reads, which a test holds.
 @description('Name of the function app.')
 param name string
 

@@ -1,1 +1,1 @@
-"""What an admin may ask for, a file each: use cases between the admin API and the queue."""
+"""The use cases of people: what admins and teachers may request."""

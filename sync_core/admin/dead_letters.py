@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync_core.errors import Malformed, NotFound
-from sync_core.events import (
+from sync_core.messaging.messages import (
     SYNC_REQUESTS,
     ActOnClass,
     Change,
@@ -17,7 +17,8 @@ from sync_core.events import (
     decode_change,
     decode_request,
 )
-from sync_core.ports import DeadLetter, DeadLetters, MessageFault, StateStore
+from sync_core.messaging.port import DeadLetter, DeadLetters, MessageFault
+from sync_core.state.port import StateStore
 
 _REMEDY = "put right what the reason names, and replay it; or leave it: the next run plans anew what it was about"
 

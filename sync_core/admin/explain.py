@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from sync_core.admin.asking import existing_class, existing_school
+from sync_core.admin.requests import existing_class, existing_school
+from sync_core.clock import Clock
+from sync_core.domain.classes import ClassRecord
 from sync_core.errors import NotFound, NotThere
-from sync_core.events import Lane
-from sync_core.explanation import Explanation, People, explain, find_subject
-from sync_core.matching import accounts_by_upn
-from sync_core.model import ClassRecord
-from sync_core.ports import Clock, MisSource, StateStore, Tenant, Tenants
-from sync_core.sync import SchoolPlan, plan_now
+from sync_core.graph.port import Tenant, Tenants
+from sync_core.messaging.messages import Lane
+from sync_core.mis.port import MisSource
+from sync_core.planning.explanation import Explanation, People, explain, find_subject
+from sync_core.planning.matching import accounts_by_upn
+from sync_core.planning.school_plan import SchoolPlan, plan_now
+from sync_core.state.port import StateStore
 
 
 async def explain_person(

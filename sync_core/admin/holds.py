@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sync_core.admin.asking import Asker, ask, existing_school, nobody_asked, working_school
+from sync_core.admin.requests import Asker, ask, existing_school, nobody_asked, working_school
+from sync_core.clock import Clock
+from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.runs import Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.errors import Conflict, NotFound
-from sync_core.events import DecideHold, Decision, SyncSchool
-from sync_core.model import Hold, HoldStatus, RunOutcome, RunRecord, SnapshotFigures
-from sync_core.ports import Clock, MisSource, Outbox, SchoolReader, StateStore
-from sync_core.preview import Preview, preview_of
-from sync_core.sync import add_holds, plan_now, plan_school, sync_school
+from sync_core.messaging.messages import DecideHold, Decision, SyncSchool
+from sync_core.messaging.port import Outbox
+from sync_core.mis.port import MisSource
+from sync_core.planning.preview import Preview, preview_of
+from sync_core.planning.school_plan import plan_now, plan_school
+from sync_core.state.port import SchoolReader, StateStore
+from sync_core.sync.school import add_holds, sync_school
 
 _SAID = {Decision.APPROVE: HoldStatus.APPROVED, Decision.REJECT: HoldStatus.REJECTED}
 

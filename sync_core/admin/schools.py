@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sync_core.choices import SchoolSettings
-from sync_core.deltas import Drift
+from sync_core.admin.school_settings import check_beside_others
+from sync_core.domain.classes import Drift
+from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
-from sync_core.ports import StateStore
-from sync_core.school_settings import check_beside_others
+from sync_core.state.port import StateStore
 
 
 async def save_school(settings: SchoolSettings, state: StateStore) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sync_core.admin.asking import Asker, ask, existing_school, nobody_asked, working_school
+from sync_core.admin.requests import Asker, ask, existing_school, nobody_asked, working_school
+from sync_core.clock import Clock
+from sync_core.domain.classes import AppliedDelta, ClassRecord, Pin
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.errors import Conflict, NotFound
-from sync_core.events import Cause, SyncSchool, UndoRun
-from sync_core.model import AppliedDelta, ClassRecord, Pin, RunOutcome, RunRecord
-from sync_core.plan import Origin
-from sync_core.ports import Clock, Outbox, StateStore
-from sync_core.sync import carry_out, pinned_classes, restrained_plan
+from sync_core.messaging.messages import SyncSchool, UndoRun
+from sync_core.messaging.port import Outbox
+from sync_core.planning.diff import Origin
+from sync_core.planning.school_plan import pinned_classes, restrained_plan
+from sync_core.state.port import StateStore
+from sync_core.sync.school import carry_out
 
 _RELEASE = "release the pin of a class when it may follow the MIS again"
 

@@ -51,7 +51,7 @@ from bench.national import (
     simulate,
 )
 from bench.unit_costs import UnitCosts, Work
-from sync_core.adapters.service_bus import MESSAGES_AT_ONCE
+from sync_core.messaging.service_bus import MESSAGES_AT_ONCE
 
 PLAUSIBLE = UnitCosts(
     refresh=Work(requests=2, units=2, messages=1, calls=6, entities=5, seconds=0.25),

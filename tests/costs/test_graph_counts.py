@@ -11,15 +11,15 @@ import pytest
 from bench.ours import CollectedOutbox, seed_school
 from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
-from sync_core.adapters.graph_tenants import GraphTenants
-from sync_core.apply import apply_change
-from sync_core.errors import Applied, Outcome, Refused
-from sync_core.events import Cause, Change, ChangeMembers, Lane, RefreshTenant, SyncSchool, encode
-from sync_core.model import ClassRecord, DesiredClass
-from sync_core.plan import Origin, make_plan
-from sync_core.ports import Tenant
-from sync_core.refresh import refresh_tenant
-from sync_core.sync import sync_school
+from sync_core.applying.change import apply_change
+from sync_core.domain.classes import Applied, ClassRecord, DesiredClass, Outcome, Refused
+from sync_core.domain.runs import Cause
+from sync_core.graph.connections import GraphTenants
+from sync_core.graph.port import Tenant
+from sync_core.messaging.messages import Change, ChangeMembers, Lane, RefreshTenant, SyncSchool, encode
+from sync_core.planning.diff import Origin, make_plan
+from sync_core.sync.nightly import refresh_tenant
+from sync_core.sync.school import sync_school
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.planning import calls_of_first_plan, make_large_school
-from sync_core.choices import FeedFolder
-from sync_core.school_settings import parse_school_settings
+from sync_core.admin.school_settings import parse_school_settings
+from sync_core.domain.school import FeedFolder
 
 
 def test_the_work_grows_with_the_school_and_no_faster() -> None:

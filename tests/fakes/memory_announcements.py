@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sync_core.announcements import Announcement
+from sync_core.domain.webhooks import Announcement
 from tests.fakes.steps import Step, no_step
 
 

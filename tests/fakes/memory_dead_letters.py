@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from sync_core.ports import DeadLetter
+from sync_core.messaging.port import DeadLetter
 
 
 class MemoryDeadLetters:

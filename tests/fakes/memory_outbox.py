@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sync_core.events import Change, Lane, Request
+from sync_core.messaging.messages import Change, Lane, Request
 from tests.fakes.steps import Step, no_step
 
 

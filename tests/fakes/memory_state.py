@@ -7,21 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
-from sync_core.choices import Afterwards, FeedDrop, SchoolSettings
-from sync_core.deltas import AccountChanges, Drift
+from sync_core.domain.accounts import Account, AccountChanges
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.runs import Hold, RunRecord
+from sync_core.domain.school import Afterwards, FeedDrop, SchoolSettings
 from sync_core.errors import EtagConflict
-from sync_core.model import (
-    Account,
-    AppliedDelta,
-    ClassRecord,
-    ClassRequest,
-    DesiredClass,
-    Hold,
-    Pin,
-    RunRecord,
-    SnapshotFigures,
-)
-from sync_core.ports import DeltaKind, MessageFault
+from sync_core.messaging.port import MessageFault
+from sync_core.state.port import DeltaKind
 from tests.fakes.steps import Step, no_step
 
 

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
-from sync_core.deltas import AccountChange, AccountChanges, GroupChange, GroupChanges
+from sync_core.clock import Clock
+from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
+from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
-from sync_core.model import Account, AccountProperty, ClassName
-from sync_core.ports import MEMBERS_PER_WRITE, Clock, DeletedGroup, FoundGroup, NewClass, Removals
+from sync_core.graph.port import MEMBERS_PER_WRITE, DeletedGroup, FoundGroup, NewClass, Removals
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 

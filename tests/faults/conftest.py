@@ -19,7 +19,7 @@ from local.school.data import SchoolData, SchoolGroup
 from local.school.oneroster_csv import write
 from local.servicebus import connection_string
 from local.world import World
-from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS
+from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS
 from tests.faults.gates import Call, Deed, Gates, Rule, no_rule
 from tests.flow.trust import DOMAIN, Trust, pupils, staff, teaching, upn
 

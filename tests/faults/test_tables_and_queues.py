@@ -16,12 +16,11 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.tenant.__main__ import TENANT_ID
-from sync_core.adapters.tables import TableState
-from sync_core.deltas import Drift
-from sync_core.events import (
+from sync_core.domain.classes import Drift
+from sync_core.domain.runs import Cause
+from sync_core.messaging.messages import (
     CLASS_CHANGES,
     SYNC_REQUESTS,
-    Cause,
     Change,
     ChangeMembers,
     CreateClass,
@@ -32,6 +31,7 @@ from sync_core.events import (
     SyncSchool,
     encode,
 )
+from sync_core.state.store import TableState
 from tests.faults.conftest import ANSWERS, SCHOOL, Afflicted, once_each
 from tests.faults.gates import Call, Deed, Rule
 from tests.flow.trust import teaching, upn

@@ -15,7 +15,7 @@ from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.tenant.__main__ import TENANT_ID
 from local.world import USERS
-from sync_core.events import SYNC_REQUESTS, Action, ActOnClass, encode
+from sync_core.messaging.messages import SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, teaching, trust_in, upn
 
 OAK = SchoolData(

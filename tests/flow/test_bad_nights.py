@@ -13,8 +13,9 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from local.nightly import NightReport
-from sync_core.adapters.tables import TableState
-from sync_core.events import CLASS_CHANGES, Cause, CreateClass, encode
+from sync_core.domain.runs import Cause
+from sync_core.messaging.messages import CLASS_CHANGES, CreateClass, encode
+from sync_core.state.store import TableState
 from tests.flow.conftest import ADMIN, Story
 from tests.mis import feeds
 

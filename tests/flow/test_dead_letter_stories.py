@@ -12,7 +12,7 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count
 from local.school.data import SchoolData
-from sync_core.events import CLASS_CHANGES
+from sync_core.messaging.messages import CLASS_CHANGES
 from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, trust_in
 
 OAK = SchoolData(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from local.school.data import SchoolData
-from sync_core.explanation import By, Next
-from sync_core.model import Rule
+from sync_core.domain.classes import Rule
+from sync_core.planning.explanation import By, Next
 from tests.flow.trust import Trust, pupils, registration, staff, teaching, trust_in, upn
 
 CLASS = "amy ben cleo dan eve fay gus hal ida jon"

@@ -14,7 +14,7 @@ import pytest
 
 from local.school.data import SchoolData, SchoolGroup
 from local.school.generate import generate
-from sync_core.model import HoldKind, RunOutcome
+from sync_core.domain.runs import HoldKind, RunOutcome
 from tests.flow.trust import Trust, trust_in
 
 # A user name with a domain, as MIS exports of schools with a trust's own domain have it.

@@ -11,8 +11,8 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from sync_core.events import SYNC_REQUESTS, DecideHold, Decision, encode
-from sync_core.model import HoldKind, HoldStatus, RunOutcome
+from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome
+from sync_core.messaging.messages import SYNC_REQUESTS, DecideHold, Decision, encode
 from tests.flow.trust import Trust, pupils, registration, staff, teaching, trust_in
 
 EVERYBODY = "amy ben cleo dan eve fay gus hal ida jon kit lea"

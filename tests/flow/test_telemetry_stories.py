@@ -20,7 +20,7 @@ from local.processes import Child
 from local.school.data import SchoolData, Somebody
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
-from sync_core.events import CLASS_CHANGES, SYNC_REQUESTS, Action, ActOnClass, encode
+from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import Trust, staff, teaching, trust_in
 from tests.infra.bicep import app_settings
 from tests.infra.kusto import QUERIES, TABLES

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from local.school.data import SchoolData
-from sync_core.adapters.tables import TableState
-from sync_core.events import SYNC_REQUESTS
+from sync_core.messaging.messages import SYNC_REQUESTS
+from sync_core.state.store import TableState
 from tests.flow.trust import Trust, pupils, staff, teaching, trust_in, upn
 
 ELSEWHERE, NOWHERE = "d0000000-0000-4000-8000-000000000002", "d0000000-0000-4000-8000-000000000003"

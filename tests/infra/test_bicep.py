@@ -11,7 +11,7 @@ import pytest
 
 from tests.infra.bicep import FILES, ROOT, app_settings, parsed, text
 
-# Read by the Functions host, its worker, a library or a trigger's schedule, and not by settings.py.
+# Read by the Functions host, its worker, a library or a trigger's schedule, and not by config.py.
 _PLATFORM = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
@@ -55,7 +55,7 @@ def test_every_parameter_is_described(file: Path) -> None:
 
 
 def test_the_settings_of_the_app_are_those_that_the_code_reads() -> None:
-    code = ast.parse((ROOT / "sync_core" / "settings.py").read_text(encoding="utf-8"))
+    code = ast.parse((ROOT / "sync_core" / "config.py").read_text(encoding="utf-8"))
     words = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     read = {word for word in words if re.fullmatch(r"[A-Z]+(_[A-Z]+)+|ServiceBusConnection(__\w+)?", word)}
     assert app_settings().keys() == (read - _NOT_DEPLOYED) | _PLATFORM

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.node_packages import PACKAGES
-from sync_core.adapters.graph_governor import waited_too_long
+from sync_core.graph.rate_limiter import waited_too_long
 from tests.infra.bicep import ROOT, text
 from tests.infra.kusto import QUERIES, Reading, read_queries
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sync_core.settings import parse_settings
+from sync_core.config import parse_settings
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
-from sync_core.model import Snapshot
+from sync_core.domain.roster import Snapshot
 
 
 def marked(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sync_core.adapters.mis_feed_files import open_feed
-from sync_core.adapters.mis_files import read_feed
 from sync_core.errors import SnapshotRejected
+from sync_core.mis.files.archive import open_feed
+from sync_core.mis.files.formats import read_feed
 from tests.mis import feeds
 
 Change = tuple[Callable[[], feeds.Feed], str, str, str]

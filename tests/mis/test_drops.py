@@ -12,16 +12,15 @@ import pytest
 
 from local.school.generate import generate
 from local.school.oneroster_csv import write
-from sync_core.adapters.mis_drop_sets import DropFile, sets_of
-from sync_core.adapters.mis_drop_stores import DropStores
-from sync_core.adapters.mis_drops import DropStore, FeedDrops
-from sync_core.adapters.mis_files import read_feed
-from sync_core.choices import Afterwards, FeedContainer, FeedDrop, FeedFolder, SchoolSettings
-from sync_core.collect import collect_drops
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.runs import Cause, Collected
+from sync_core.domain.school import Afterwards, FeedContainer, FeedDrop, FeedFolder, SchoolSettings
 from sync_core.errors import SnapshotRejected
-from sync_core.events import Cause, SyncSchool
-from sync_core.model import Snapshot
-from sync_core.ports import Collected
+from sync_core.messaging.messages import SyncSchool
+from sync_core.mis.drop.export_sets import DropFile, sets_of
+from sync_core.mis.drop.reader import DropStore, DropStores, FeedDrops
+from sync_core.mis.files.formats import read_feed
+from sync_core.sync.file_drops import collect_drops
 from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sync_core.adapters.mis_files import ONEROSTER, SDS_V1, SDS_V2, read_feed
-from sync_core.choices import FeedFolder
+from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
+from sync_core.domain.school import FeedFolder
 from sync_core.errors import SnapshotRejected
-from sync_core.model import GroupType, MisGroup, Person, School, Snapshot
+from sync_core.mis.files.formats import ONEROSTER, SDS_V1, SDS_V2, read_feed
 from tests.builders import mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds

@@ -18,12 +18,11 @@ from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import write, write_1_2
 from local.school.sds_csv import write_v1, write_v2
-from sync_core.adapters.mis_drop_stores import DropStores
-from sync_core.adapters.mis_drops import FeedDrops
-from sync_core.adapters.mis_sources import MisSources
-from sync_core.choices import FeedContainer, FeedFolder, MisLocation, OneRosterApi, OneRosterVersion, WondeApi
+from sync_core.domain.roster import GroupType, Person, Snapshot
+from sync_core.domain.school import FeedContainer, FeedFolder, MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
-from sync_core.model import GroupType, Person, Snapshot
+from sync_core.mis.drop.reader import DropStores, FeedDrops
+from sync_core.mis.sources import MisSources
 from tests.builders import settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds

@@ -12,11 +12,11 @@ import pytest
 from local.mis.changes import Changes
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
-from sync_core.adapters.mis_held import FULL_EVERY, Held, HeldSchools
-from sync_core.adapters.mis_sources import MisSources
-from sync_core.choices import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
-from sync_core.model import Snapshot
+from sync_core.mis.rest.cache import FULL_EVERY, Held, HeldSchools
+from sync_core.mis.sources import MisSources
 from tests.builders import NOON, mis_sources, settings
 from tests.mis.days import facts, tomorrow
 from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, oneroster_scene, wonde_scene

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from local.mis.wonde_api import SCHOOL, wonde_id
+from sync_core.domain.roster import GroupType, MisGroup, Person, School
 from sync_core.errors import SnapshotRejected, SyncError, Transient
-from sync_core.model import GroupType, MisGroup, Person, School
 from tests.builders import NOON
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis.vendor_scenes import WondeScene as Scene

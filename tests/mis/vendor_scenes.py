@@ -17,10 +17,10 @@ from local.mis.wonde_api import TOKEN as WONDE_TOKEN
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import write
-from sync_core.adapters.mis_files import read_feed
-from sync_core.choices import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
-from sync_core.model import Snapshot
+from sync_core.mis.files.formats import read_feed
 from tests.builders import NOON, mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
 

@@ -16,23 +16,18 @@ from datetime import timedelta
 from types import coroutine
 from typing import Any, TypeVar
 
-from sync_core.admin.asking import Asker
-from sync_core.admin.class_actions import (
-    ClassWish,
-    act_on_class,
-    ask_for_action,
-    ask_for_class,
-    ask_for_resync,
-)
+from sync_core.admin.classes import ClassWish, act_on_class, ask_for_action, ask_for_class, ask_for_resync
+from sync_core.admin.requests import Asker
 from sync_core.admin.undo import ask_for_release, ask_for_undo, undo_run
-from sync_core.apply import apply_change
-from sync_core.choices import SchoolSettings
+from sync_core.applying.change import apply_change
+from sync_core.domain.roster import MisGroup, Snapshot
+from sync_core.domain.runs import Cause
+from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound, SyncError, Transient
-from sync_core.events import (
+from sync_core.messaging.messages import (
     SYNC_REQUESTS,
     Action,
     ActOnClass,
-    Cause,
     Change,
     DecideHold,
     RefreshTenant,
@@ -43,10 +38,10 @@ from sync_core.events import (
     decode_request,
     encode,
 )
-from sync_core.model import MisGroup, Snapshot, class_key
-from sync_core.naming import class_name
-from sync_core.refresh import refresh_tenant
-from sync_core.sync import sync_school
+from sync_core.planning.class_keys import class_key
+from sync_core.planning.names import class_name
+from sync_core.sync.nightly import refresh_tenant
+from sync_core.sync.school import sync_school
 from tests.builders import SCHOOL, TENANT, entra_id, settings, snapshot, teaching
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox

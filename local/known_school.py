@@ -1,0 +1,51 @@
+"""A school as values in place of tables: what a plan can be made from where nothing is to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sync_core.domain.accounts import Account
+from sync_core.domain.classes import ClassRecord, ClassRequest, Pin
+from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.runs import Hold, RunRecord
+from sync_core.domain.school import SchoolSettings
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSchool:
+    """Implements SchoolReader for one school and its tenant, whichever is asked for."""
+
+    settings: SchoolSettings
+    known_accounts: tuple[Account, ...]
+    records: tuple[ClassRecord, ...] = ()
+    requests: Mapping[str, ClassRequest] = field(default_factory=dict)
+    pinned: Mapping[str, Pin] = field(default_factory=dict)
+    standing: tuple[Hold, ...] = ()
+    accepted: SnapshotFigures | None = None
+    past: tuple[RunRecord, ...] = ()
+
+    async def school(self, school: str) -> SchoolSettings | None:
+        return self.settings
+
+    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+        return self.records
+
+    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+        return self.requests
+
+    async def pins(self, school: str) -> Mapping[str, Pin]:
+        return self.pinned
+
+    async def accounts(self, tenant: str) -> tuple[Account, ...]:
+        return self.known_accounts
+
+    async def holds(self, school: str) -> tuple[Hold, ...]:
+        return self.standing
+
+    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+        return self.accepted
+
+    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+        return tuple(run for run in self.past if since is None or run.at >= since)

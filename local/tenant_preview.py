@@ -1,0 +1,54 @@
+"""What a first night would do in a tenant of which no tables tell: read by its two deltas alone, written nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from local.known_school import KnownSchool
+from sync_core.clock import Clock
+from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, GroupChange
+from sync_core.domain.runs import Cause
+from sync_core.domain.school import SchoolSettings
+from sync_core.graph.port import Tenant
+from sync_core.messaging.messages import SyncSchool
+from sync_core.mis.port import MisSource
+from sync_core.planning.membership import desired_classes
+from sync_core.planning.preview import Preview, preview_of
+from sync_core.planning.school_plan import plan_school
+
+
+async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenant, clock: Clock) -> Preview:
+    """A group is taken for a class by its nickname: whose it is, a caller who may only read groups is not told.
+
+    Raises SnapshotRejected, Transient, GraphRefused.
+    """
+    accounts = await tenant.account_changes(None, settings.account_properties)
+    known = KnownSchool(settings, tuple(change.on(None) for change in accounts.accounts))
+    snapshot = await mis.snapshot(settings)
+    groups = await tenant.group_changes(None)
+    by_nickname = {group.nickname.lower(): group for group in groups.groups if group.nickname and not group.gone}
+    wanted = desired_classes(snapshot, settings, known.known_accounts, {}, {}).classes
+    found = tuple(
+        _record(settings.school, desired, group, clock)
+        for desired in wanted
+        if (group := by_nickname.get(desired.name.mail_nickname.lower()))
+    )
+    planned = await plan_school(
+        SyncSchool(settings.school, "preview", Cause.ADMIN), mis, replace(known, records=found), clock
+    )
+    preview = preview_of(planned)
+    if not found:
+        return preview
+    note = (
+        f"{len(found)} groups with the addresses of classes are taken for them here; a sync follows only those that it "
+        "made itself, and makes others beside the rest — the groups' externalId tells"
+    )
+    return replace(preview, notes=(*preview.notes, note), lines=(*preview.lines, f"! {note}"))
+
+
+def _record(school: str, desired: DesiredClass, group: GroupChange, clock: Clock) -> ClassRecord:
+    """As if a night had left the class as Graph has it; owners whom nobody wants were added by hand."""
+    members = group.members_added - (group.owners_added - desired.owners)
+    owners = group.owners_added & desired.owners
+    actual = ActualClass(group.id, desired.name, clock.now(), members, owners)
+    return ClassRecord(school, replace(desired, members=members, owners=owners), actual)

@@ -1,0 +1,234 @@
+"""Requests to Graph and their answers: in their turn, repeated where that is right, failures said in our own words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from kiota_abstractions.method import Method
+from kiota_abstractions.native_response_handler import NativeResponseHandler
+from kiota_abstractions.request_information import RequestInformation
+from kiota_http.middleware.options import ResponseHandlerOption
+from msgraph.graph_request_adapter import GraphRequestAdapter
+
+from sync_core import tracing
+from sync_core.backoff import Patience, retry_after
+from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, SyncError, Transient
+from sync_core.graph.rate_limiter import Cost, Governor, waited_too_long
+from sync_core.messaging.messages import Lane
+
+_READ, _WRITE = Cost(), Cost(writes=1)
+
+# Graph's words for what is no fault of ours. It has no code of its own for either; both come as Request_BadRequest.
+_ALREADY_THERE = "added object references already exist"
+_NICKNAME_TAKEN = "another object with the same value for property mailnickname already exists"
+_CLASS_PATH = re.compile(r"/education/classes/[0-9a-f-]{36}")
+_ADDRESS = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
+_REMEDIES = {
+    401: (
+        "check that the app's managed identity is enabled, "
+        "and that a tenant other than its own has consented to the app"
+    ),
+    403: "grant the app's identity the Graph permissions that docs/operations.md lists, with admin consent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What Graph said; status 0 where it said nothing. `body` is None where it is no JSON."""
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+    @property
+    def done(self) -> bool:
+        return 0 < self.status < 400
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may be answered otherwise in a while."""
+        return self.status in (0, 429) or self.status >= 500
+
+    @property
+    def throttled(self) -> int:
+        """How many requests came too soon: this one, or some of those that it answers as a batch."""
+        inner = self.body.get("responses", ()) if isinstance(self.body, dict) else ()
+        return [self.status, *(one["status"] for one in inner)].count(429)
+
+
+class GraphWire:
+    """Sends to one tenant, for one piece of work: every call in its turn, and all of them within its patience."""
+
+    def __init__(self, adapter: GraphRequestAdapter, governor: Governor, lane: Lane, patience: Patience) -> None:
+        """`adapter` and `governor` are the tenant's, shared by all that is sent there."""
+        self._adapter = adapter
+        self._governor = governor
+        self._lane = lane
+        self._patience = patience
+
+    def relative(self, link: str) -> str:
+        """One of Graph's own links without the base URL, to be kept whatever the way to Graph is tomorrow."""
+        return link.removeprefix(self._adapter.base_url)
+
+    async def get(self, path: str, cost: Cost = _READ) -> dict[str, Any]:
+        """`path` below the base URL, or a whole URL as Graph's own links are."""
+        answer: dict[str, Any] = await self._send(Method.GET, path, None, cost, repeatable=True)
+        return answer
+
+    async def patch(self, path: str, body: Mapping[str, object]) -> None:
+        await self._send(Method.PATCH, path, body, _WRITE, repeatable=True)
+
+    async def add_reference(self, path: str, body: Mapping[str, object]) -> None:
+        await self._send(Method.POST, path, body, _WRITE, repeatable=True)
+
+    async def create(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Raises Transient where it is unknown whether Graph did the work: only the caller can find out."""
+        answer: dict[str, Any] = await self._send(Method.POST, path, body, _WRITE, repeatable=False)
+        return answer
+
+    async def remove_reference(self, path: str) -> None:
+        """`path` without its `/$ref`, which is added here: without it, Graph would delete the person himself."""
+        await self._send(Method.DELETE, _reference(path), None, _WRITE, repeatable=True)
+
+    async def remove_references(self, paths: Sequence[str]) -> list[SyncError | NotThere | None]:
+        """What came of each, in order; None where it is done. At most 20, in one $batch.
+
+        Graph answers each for itself, and throttles each for itself within an answer that says 200. Those that failed
+        in passing, and no others, are sent again until they are done or the patience is at its end.
+        """
+        outcomes: dict[int, SyncError | NotThere | None] = {}
+        failures = 0
+        while left := [place for place in range(len(paths)) if place not in outcomes]:
+            try:
+                answers = await self._batch({place: _reference(paths[place]) for place in left})
+                outcomes |= {place: _outcome(answer) for place, answer in answers.items() if not answer.passing}
+                broken = [answer for answer in answers.values() if answer.passing and answer.status != 429]
+                if broken:
+                    failures += 1
+                    await self._patience.sleep(self._governor.backoff(failures), waited_too_long())
+            except SyncError as error:
+                outcomes |= {place: error for place in left if place not in outcomes}
+        return [outcomes[place] for place in range(len(paths))]
+
+    async def delete_class(self, path: str) -> None:
+        """`path` of a class, and of nothing else: a DELETE is the one verb that can take a person away."""
+        if not _CLASS_PATH.fullmatch(path):
+            raise ValueError("not the path of a class")
+        await self._send(Method.DELETE, path, None, _WRITE, repeatable=True)
+
+    async def restore(self, path: str) -> None:
+        await self._send(Method.POST, path, None, _WRITE, repeatable=True)
+
+    async def _send(
+        self, method: Method, path: str, body: Mapping[str, object] | None, cost: Cost, *, repeatable: bool
+    ) -> Any:
+        failures = 0
+        while True:
+            await self._governor.admit(self._lane, cost, self._patience)
+            answer = _Answer()
+            try:
+                answer = await self._ask(method, path, body)
+            finally:
+                self._governor.answered(cost, answer.status, answer.headers)
+            if answer.done:
+                return answer.body
+            if not answer.passing:
+                raise _permanent(answer)
+            if answer.status == 429:
+                continue
+            failures += 1
+            pause = retry_after(answer.headers) or self._governor.backoff(failures)
+            await self._patience.sleep(pause, waited_too_long())
+            if not repeatable:
+                raise Transient(
+                    f"Graph answered {answer.status or 'nothing'}, and may have done the work",
+                    "it is looked up at the next delivery",
+                )
+
+    async def _batch(self, deletions: Mapping[int, str]) -> dict[int, _Answer]:
+        """The answer to each, by its place; to all the same where the whole of it was not answered."""
+        requests = [{"id": str(place), "method": "DELETE", "url": path} for place, path in deletions.items()]
+        whole = Cost(units=len(requests), writes=len(requests))
+        await self._governor.admit(self._lane, whole, self._patience)
+        answers = dict.fromkeys(deletions, _Answer())
+        try:
+            envelope = await self._ask(Method.POST, "/$batch", {"requests": requests})
+            if not envelope.done:
+                answers = dict.fromkeys(deletions, envelope)
+            else:
+                answers |= {int(inner["id"]): _inner(inner) for inner in envelope.body["responses"]}
+        finally:
+            for answer in answers.values():
+                self._governor.answered(_WRITE, answer.status, answer.headers)
+        return answers
+
+    async def _ask(self, method: Method, path: str, body: Mapping[str, object] | None) -> _Answer:
+        request = RequestInformation()
+        request.http_method = method
+        request.url = path if path.startswith("http") else f"{self._adapter.base_url}{path}"
+        if body is not None:
+            request.content = json.dumps(body).encode()
+            request.headers.add("Content-Type", "application/json")
+        request.add_request_options([ResponseHandlerOption(NativeResponseHandler())])
+        async with self._governor.places[self._lane]:
+            with tracing.graph_request(method.value, request.url) as answered:
+                answer = await self._sent(request)
+                answered(answer.status, answer.throttled)
+        return answer
+
+    async def _sent(self, request: RequestInformation) -> _Answer:
+        try:
+            response = await self._adapter.send_primitive_async(request, "bytes", {})
+        except httpx.HTTPError:
+            return _Answer()
+        except ClientAuthenticationError:
+            raise GraphRefused("NoToken", "the app's identity got no token for Graph", _REMEDIES[401]) from None
+        except AzureError:
+            return _Answer()
+        assert isinstance(response, httpx.Response)
+        return _Answer(response.status_code, response.headers, _json(response.content))
+
+
+def _reference(path: str) -> str:
+    return f"{path}/$ref"
+
+
+def _inner(inner: Mapping[str, Any]) -> _Answer:
+    return _Answer(inner["status"], httpx.Headers(inner.get("headers") or {}), inner.get("body"))
+
+
+def _outcome(answer: _Answer) -> SyncError | NotThere | None:
+    if answer.done:
+        return None
+    failure = _permanent(answer)
+    assert isinstance(failure, SyncError | NotThere), "a removal adds nothing and makes nothing"
+    return failure
+
+
+def _permanent(answer: _Answer) -> Exception:
+    try:
+        code, words = str(answer.body["error"]["code"]), str(answer.body["error"]["message"])
+    except (KeyError, TypeError):
+        code, words = str(answer.status), "no reason given"
+    lowered = words.lower()
+    if answer.status == 404:
+        return NotThere()
+    if _ALREADY_THERE in lowered:
+        return AlreadyThere()
+    if _NICKNAME_TAKEN in lowered:
+        return NicknameTaken()
+    remedy = _REMEDIES.get(answer.status, "correct what Graph names, then resync the class")
+    return GraphRefused(code, _ADDRESS.sub("(an address)", words), remedy)
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content) if content else {}
+    except ValueError:
+        return None

@@ -1,0 +1,122 @@
+"""The connections to Graph: one identity, one request adapter and one rate limiter for each tenant.
+
+Importing the first model of the SDK costs seconds and 45 MiB; raw JSON through its adapter keeps authentication and
+middleware and costs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+from azure.core.credentials import AccessToken
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.identity.aio import ClientAssertionCredential
+from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
+from kiota_http.middleware.options import RetryHandlerOption
+from msgraph.graph_request_adapter import GraphRequestAdapter
+from msgraph.graph_request_adapter import options as sdk_options
+from msgraph_core import GraphClientFactory
+
+from sync_core.backoff import Patience
+from sync_core.clock import Clock
+from sync_core.errors import UnknownSetting
+from sync_core.graph.client import GraphWire
+from sync_core.graph.port import Tenant
+from sync_core.graph.rate_limiter import WAITING_BUDGET, Governor
+from sync_core.graph.tenant import GraphTenant
+from sync_core.messaging.messages import Lane
+
+_SILENCE = httpx.Timeout(45.0, connect=20.0)
+"""Seconds after which an answer is not waited for any more: the SDK's hundred are a third of a message's lock."""
+
+
+SCOPE = "https://graph.microsoft.com/.default"
+
+
+def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> GraphRequestAdapter:
+    """An adapter that sends to `base_url` (with its version, without a slash at the end).
+
+    The SDK's retry handler is off: it sleeps inside one call and knows nothing of the others (see graph_wire).
+    """
+    host = urlsplit(base_url).hostname or ""
+    authentication = AzureIdentityAuthenticationProvider(credential, scopes=[SCOPE], allowed_hosts=[host])
+    no_retry = RetryHandlerOption(max_retries=0, should_retry=False)
+    client = GraphClientFactory.create_with_default_middleware(
+        options={**sdk_options, RetryHandlerOption.get_key(): no_retry}
+    )
+    client.timeout = _SILENCE
+    adapter = GraphRequestAdapter(authentication, client)
+    adapter.base_url = base_url
+    return adapter
+
+
+_EXCHANGE = "api://AzureADTokenExchange/.default"
+
+
+def tenant_credential(
+    home: str, client: str, managed_identity: AsyncTokenCredential, tenant: str
+) -> AsyncTokenCredential:
+    """The credential for `tenant`, whose `home` has the managed identity.
+
+    Elsewhere the multi-tenant app `client` signs in with a token of that identity in place of a secret (Entra:
+    "workload identity federation"). Raises UnknownSetting where there is no such app.
+    """
+    if tenant == home:
+        return managed_identity
+    if not client:
+        raise UnknownSetting(
+            f"tenant {tenant} is not the one that the app's identity belongs to",
+            "set GRAPH_CLIENT_ID to a multi-tenant app that trusts the identity, and have the tenant consent to it",
+        )
+    return _Federated(tenant, client, managed_identity)
+
+
+class _Federated:
+    """Signs in with the managed identity's token, asked for without blocking before the client wants it."""
+
+    def __init__(self, tenant: str, client: str, managed_identity: AsyncTokenCredential) -> None:
+        self._managed_identity = managed_identity
+        self._assertion = ""
+        self._signed_in = ClientAssertionCredential(tenant, client, lambda: self._assertion)
+
+    async def get_token(
+        self,
+        *scopes: str,
+        claims: str | None = None,
+        tenant_id: str | None = None,
+        enable_cae: bool = False,
+        **kwargs: Any,
+    ) -> AccessToken:
+        self._assertion = (await self._managed_identity.get_token(_EXCHANGE)).token
+        return await self._signed_in.get_token(
+            *scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae, **kwargs
+        )
+
+    async def close(self) -> None:
+        await self._signed_in.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class GraphTenants:
+    """Implements the port Tenants. `credential` gives the identity for a tenant, or raises UnknownSetting."""
+
+    def __init__(self, credential: Callable[[str], AsyncTokenCredential], base_url: str, clock: Clock) -> None:
+        self._credential = credential
+        self._base_url = base_url
+        self._clock = clock
+        self._known: dict[str, tuple[GraphRequestAdapter, Governor]] = {}
+
+    def of(self, tenant: str, lane: Lane) -> Tenant:
+        if tenant not in self._known:
+            adapter = graph_request_adapter(self._credential(tenant), self._base_url)
+            self._known[tenant] = (adapter, Governor(self._clock))
+        adapter, governor = self._known[tenant]
+        return GraphTenant(GraphWire(adapter, governor, lane, Patience(self._clock, WAITING_BUDGET)))

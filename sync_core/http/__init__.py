@@ -1,0 +1,1 @@
+"""The edges over HTTP: the admin API and the webhooks."""

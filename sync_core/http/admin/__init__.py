@@ -1,0 +1,1 @@
+"""The admin API: callers, routes, and the shapes of what they send and read."""

@@ -1,0 +1,234 @@
+"""The bodies of the admin API: what admins send and read. Ids, names of groups and counts; never a pupil's name."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from sync_core.admin.groups import GroupState
+from sync_core.admin.school_settings import SchoolBody, body_of
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest
+from sync_core.domain.roster import GroupType
+from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.school import SchoolSettings
+from sync_core.planning.preview import Preview
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+
+class Problem(BaseModel):
+    """Why not, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+class PlanProblem(Problem):
+    """Why not, and what a sync would do as things stand now."""
+
+    plan: Preview
+
+
+class Accepted(BaseModel):
+    """The run that does what was asked; read it under the school's runs."""
+
+    run: str
+
+
+class Replayed(BaseModel):
+    """How many messages were put back onto their queue."""
+
+    messages: int
+
+
+class School(SchoolBody):
+    """A school's settings under its id."""
+
+    id: str
+
+
+class NewClassBody(BaseModel):
+    """What may be said of a class made by hand."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=256, pattern=_PRINTABLE)] = Field(
+        default="", description="By default the name that the naming rule gives"
+    )
+    description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1024, pattern=_PRINTABLE)] = ""
+    required_until: date | None = Field(
+        default=None, description="The required lifetime: reported when it is over; nothing is ever deleted by itself"
+    )
+
+
+class Question(BaseModel):
+    """Who is asked about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    person: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)] = Field(
+        description="Entra id, MIS person id or user principal name"
+    )
+
+
+class ClassState(StrEnum):
+    """How a class stands."""
+
+    MAKING = "making"
+    LIVE = "live"
+    CHANGED_BY_HAND = "changed_by_hand"
+    ENDED = "ended"
+    PINNED = "pinned"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    GONE = "gone"
+
+
+class RowProblem(Problem):
+    """What Graph refused for good."""
+
+    code: str
+
+
+class LastChange(BaseModel):
+    """The last time that something was done to the class in Microsoft 365."""
+
+    at: datetime
+    run: str
+    cause: str
+
+
+class Class(BaseModel):
+    """A class as it is known; `gone` was deleted in Microsoft 365, `deleted` by an admin here."""
+
+    key: str
+    state: ClassState
+    group: str = Field(description="The MIS id of its group")
+    type: GroupType
+    name: str
+    mail_nickname: str
+    class_id: str | None = Field(description="Its id in Microsoft 365, once it is made")
+    owners: int
+    members: int
+    required_until: date | None
+    error: RowProblem | None
+    last_change: LastChange | None = None
+
+
+class Group(BaseModel):
+    """A group as the MIS has it now, with its class, if it has one."""
+
+    key: str = Field(description="The key of its class, made or not")
+    id: str
+    type: GroupType
+    name: str
+    academic_year: int
+    students: int
+    staff: int
+    can_become_class: bool
+    class_: Class | None = Field(alias="class")
+
+
+class Run(BaseModel):
+    """What a run came to. Classes are keys; people are MIS person ids; who asked for it is an Entra id."""
+
+    id: str
+    cause: str
+    action: str
+    asked_by: str
+    at: datetime
+    outcome: RunOutcome
+    groups: int
+    unchanged: int
+    created: tuple[str, ...]
+    changed: tuple[str, ...]
+    held: tuple[str, ...]
+    gone: tuple[str, ...]
+    ended: tuple[str, ...]
+    expired: tuple[str, ...]
+    people_without_account: tuple[str, ...]
+    people_disabled: tuple[str, ...]
+    people_ambiguous: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def school_body(settings: SchoolSettings) -> School:
+    return School(id=settings.school, **body_of(settings).model_dump())
+
+
+def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple[AppliedDelta, ...] = ()) -> Class:
+    actual, wanted = record.actual, record.desired
+    name = actual.name if actual and not record.gone else wanted.name
+    return Class(
+        key=record.key,
+        state=_state(record),
+        group=wanted.group_id,
+        type=wanted.group_type,
+        name=name.display_name,
+        mail_nickname=name.mail_nickname,
+        class_id=actual.class_id if actual else None,
+        owners=len(wanted.owners),
+        members=len(wanted.members),
+        required_until=request.required_until if request else None,
+        error=RowProblem(code=record.error.code, what=record.error.words, remedy=record.error.remedy)
+        if record.error
+        else None,
+        last_change=LastChange(at=history[-1].at, run=history[-1].run, cause=history[-1].cause) if history else None,
+    )
+
+
+def group_body(found: GroupState, request: ClassRequest | None) -> Group:
+    group = found.group
+    fields = {
+        "key": found.key,
+        "id": group.id,
+        "type": group.type,
+        "name": group.name,
+        "academic_year": group.academic_year,
+        "students": len(group.students),
+        "staff": len(group.teachers),
+        "can_become_class": not found.not_extracted,
+        "class": class_body(found.record, request) if found.record else None,
+    }
+    return Group.model_validate(fields)
+
+
+def run_body(run: RunRecord) -> Run:
+    return Run(
+        id=run.run,
+        cause=run.cause,
+        action=run.action,
+        asked_by=run.asked_by,
+        at=run.at,
+        outcome=run.outcome,
+        groups=run.groups,
+        unchanged=run.unchanged,
+        created=run.created,
+        changed=run.changed,
+        held=run.held,
+        gone=run.gone,
+        ended=run.ended,
+        expired=run.expired,
+        people_without_account=run.people_without_account,
+        people_disabled=run.people_disabled,
+        people_ambiguous=run.people_ambiguous,
+        notes=run.notes,
+    )
+
+
+def _state(record: ClassRecord) -> ClassState:
+    wanted = record.desired
+    if record.lost:
+        return ClassState.DELETED if wanted.deleted else ClassState.GONE
+    if wanted.deleted:
+        return ClassState.DELETING
+    if wanted.ended:
+        return ClassState.ENDED
+    if record.actual is None or record.gone:
+        return ClassState.MAKING
+    if wanted.pinned:
+        return ClassState.PINNED
+    return ClassState.CHANGED_BY_HAND if record.stale else ClassState.LIVE

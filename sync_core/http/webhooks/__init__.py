@@ -1,0 +1,1 @@
+"""Webhooks from the MIS side: signatures, bodies and answers."""

@@ -1,0 +1,64 @@
+"""What a webhook may say: which groups or which people changed, or that the school did; and what Wonde tells."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from sync_core.domain.webhooks import Announcement
+from sync_core.errors import Unreadable
+
+_Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+_MOST_IDS = 1000
+_FORM = f'{{"type": …, "timestamp": …, "data": {{"groups": […], "people": […]}}}}, each with {_MOST_IDS} ids at most'
+
+
+class ChangedBody(BaseModel):
+    """Ids as the MIS has them. Neither groups nor people: anything of the school may have changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    groups: Annotated[tuple[_Id, ...], Field(max_length=_MOST_IDS)] = ()
+    people: Annotated[tuple[_Id, ...], Field(max_length=_MOST_IDS)] = ()
+
+
+class WebhookBody(BaseModel):
+    """The payload of Standard Webhooks. `type` is the sender's own word."""
+
+    type: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    timestamp: datetime
+    data: ChangedBody = ChangedBody()
+
+
+class WondeBody(BaseModel):
+    """Wonde's word on its access to a school; it says more, of which nothing is kept."""
+
+    payload_type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    school_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+def read_announcement(id_: str, at: datetime, body: bytes) -> Announcement:
+    """Raises Unreadable."""
+    try:
+        changed = WebhookBody.model_validate_json(body).data
+    except ValidationError as error:
+        raise _unreadable(error, _FORM) from None
+    return Announcement(id_, at, tuple(sorted(set(changed.groups))), tuple(sorted(set(changed.people))))
+
+
+def read_wonde(body: bytes) -> WondeBody:
+    """Raises Unreadable."""
+    try:
+        return WondeBody.model_validate_json(body)
+    except ValidationError as error:
+        raise _unreadable(error, '{"payload_type": …, "school_id": …}') from None
+
+
+def _unreadable(error: ValidationError, form: str) -> Unreadable:
+    faults = "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+    return Unreadable(f"the webhook's body was not understood: {faults}", f"send {form}")

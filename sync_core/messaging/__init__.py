@@ -1,0 +1,1 @@
+"""The queues: the messages on them, and the way onto them."""

@@ -1,0 +1,106 @@
+"""The way onto the queues, over azure-servicebus: senders stay open, because opening a link takes half a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
+
+from sync_core import tracing
+from sync_core.clock import Clock
+from sync_core.errors import Transient
+from sync_core.messaging.messages import SYNC_REQUESTS, Change, Lane, Request, encode
+
+# A namespace of the Standard tier takes a thousand operations a second from all senders and receivers together
+# ("Service Bus throttling"): a timer that asks for thousands of tenants at once must leave room for the rest.
+MESSAGES_AT_ONCE = 500
+_PAUSE = 1.0
+
+
+class ServiceBusOutbox:
+    """Implements the port Outbox."""
+
+    def __init__(self, client: ServiceBusClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._senders: dict[str, ServiceBusSender] = {}
+        self._locks = {queue: asyncio.Lock() for queue in (SYNC_REQUESTS, *Lane)}
+
+    async def send_requests(self, requests: Sequence[Request]) -> None:
+        await self._send(SYNC_REQUESTS, [(None, request) for request in requests])
+
+    async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
+        await self._send(SYNC_REQUESTS, requests)
+
+    async def schedule_once(self, at: datetime, request: Request) -> None:
+        # The queue recognises the second by its id, for the ten minutes of its duplicate detection.
+        session = sha256(request.session.encode()).hexdigest()[:32]
+        await self._post(SYNC_REQUESTS, [_letter(request, f"{request.kind}.{session}.{at:%Y%m%dT%H%M%S}", at)])
+
+    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
+        await self._send(lane, [(None, change) for change in changes])
+
+    async def _send(self, queue: str, messages: Sequence[tuple[datetime | None, Request | Change]]) -> None:
+        # New for each call: the client's own retries are recognised as duplicates, a legitimate second try is not.
+        call = uuid4().hex[:12]
+        letters = [
+            _letter(message, f"{message.run}.{call}.{place}", at) for place, (at, message) in enumerate(messages)
+        ]
+        await self._post(queue, letters)
+
+    async def _post(self, queue: str, letters: Sequence[ServiceBusMessage]) -> None:
+        async with self._locks[queue]:
+            try:
+                await self._send_in_batches(queue, letters)
+            except ServiceBusError as error:
+                # A sender that lost its link may stay unusable: the next call opens a new one.
+                if sender := self._senders.pop(queue, None):
+                    await sender.close()
+                raise Transient(
+                    f"queue {queue} took no messages ({type(error).__name__})",
+                    "it is tried again by itself; if it stays so, look at the Service Bus namespace and the role "
+                    "Azure Service Bus Data Sender of the app's identity",
+                ) from None
+
+    async def _send_in_batches(self, queue: str, letters: Sequence[ServiceBusMessage]) -> None:
+        if not letters:
+            return
+        sender = self._senders.get(queue)
+        if sender is None:
+            sender = self._senders[queue] = self._client.get_queue_sender(queue)
+        for sent in range(0, len(letters), MESSAGES_AT_ONCE):
+            if sent:
+                await self._clock.sleep(_PAUSE)
+            await _send_at_once(sender, letters[sent : sent + MESSAGES_AT_ONCE])
+
+
+async def _send_at_once(sender: ServiceBusSender, letters: Sequence[ServiceBusMessage]) -> None:
+    batch = await sender.create_message_batch()
+    for letter in letters:
+        try:
+            batch.add_message(letter)
+        except MessageSizeExceededError:
+            await sender.send_messages(batch)
+            batch = await sender.create_message_batch()
+            batch.add_message(letter)
+    await sender.send_messages(batch)
+
+
+def _letter(message: Request | Change, message_id: str, at: datetime | None) -> ServiceBusMessage:
+    properties: dict[str | bytes, Any] = {"kind": message.kind, "run": message.run}
+    properties.update(tracing.trace_to_carry().items())
+    return ServiceBusMessage(
+        encode(message),
+        message_id=message_id,
+        session_id=message.session,
+        content_type="application/json",
+        application_properties=properties,
+        scheduled_enqueue_time_utc=at,
+    )

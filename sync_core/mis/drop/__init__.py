@@ -1,0 +1,1 @@
+"""File drops: folders and blob containers where an MIS leaves its export sets."""

@@ -1,0 +1,85 @@
+"""School Data Sync v2.1 CSV (Microsoft): case-sensitive headers, roles in a file of their own, absence is deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sync_core.domain.roster import GroupType, Person, School, Snapshot
+from sync_core.mis.files.archive import FeedFiles
+from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_circles, read_date
+from sync_core.mis.roster import RosterClass, YearGroups, snapshots
+
+_DATE = "%Y-%m-%d"
+_STUDENT = "student"
+
+
+def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
+    """The schools of the feed: every org that a class or a student's role refers to. Raises SnapshotRejected."""
+    faults = Faults()
+    orgs = by_id(files.read("orgs.csv", ["sourcedId", "name", "type"], ["parentSourcedId"]), "sourcedId", faults)
+    find_circles(orgs, "parentSourcedId", faults)
+    years_of_sessions = _academic_years(files, faults)
+    user_rows = by_id(files.read("users.csv", ["sourcedId", "username"], optional=["email"]), "sourcedId", faults)
+    people = {id_: Person(id_, row["username"], row["email"]) for id_, row in user_rows.items()}
+
+    classes: dict[str, RosterClass] = {}
+    columns = ["sourcedId", "orgSourcedId", "title", "sessionSourcedIds"]
+    for id_, row in by_id(files.read("classes.csv", columns), "sourcedId", faults).items():
+        if read := _read_class(id_, row, orgs, years_of_sessions, faults):
+            classes[id_] = read
+
+    pupils = YearGroups()
+    for row in files.read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], optional=["grade"]):
+        if row["userSourcedId"] not in people:
+            faults.add(row, "userSourcedId", f"user {row['userSourcedId']} is not in users.csv")
+        elif row["orgSourcedId"] not in orgs:
+            faults.add(row, "orgSourcedId", f"org {row['orgSourcedId']} is not in orgs.csv")
+        elif row["role"].lower() == _STUDENT and row["grade"]:
+            pupils.add(row["orgSourcedId"], row["grade"], row["userSourcedId"])
+
+    for row in files.read("enrollments.csv", ["classSourcedId", "userSourcedId", "role"]):
+        if row["classSourcedId"] not in classes:
+            faults.add(row, "classSourcedId", f"class {row['classSourcedId']} is not in classes.csv")
+        elif row["userSourcedId"] not in people:
+            faults.add(row, "userSourcedId", f"user {row['userSourcedId']} is not in users.csv")
+        elif not row["role"]:
+            faults.add(row, "role", "is empty")
+        elif row["role"].lower() == _STUDENT:
+            classes[row["classSourcedId"]].students[people[row["userSourcedId"]].id] = None
+        else:
+            classes[row["classSourcedId"]].teachers[people[row["userSourcedId"]].id] = None
+    faults.raise_any()
+    schools = [School(id_, row["name"], id_) for id_, row in orgs.items()]
+    return snapshots(
+        schools, classes.values(), pupils, people, max(years_of_sessions.values(), default=None), files.taken_at
+    )
+
+
+def _academic_years(files: FeedFiles, faults: Faults) -> dict[str, int]:
+    """The academic year of each session: of the schoolYear session with the same school year, else of its own start."""
+    columns = ["sourcedId", "type", "schoolYear", "startDate"]
+    rows = by_id(files.read("academicSessions.csv", columns), "sourcedId", faults)
+    starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in rows.items()}
+    whole = {row["schoolYear"]: starts[id_] for id_, row in rows.items() if row["type"] == "schoolYear"}
+    found = {id_: whole.get(row["schoolYear"]) or starts[id_] for id_, row in rows.items()}
+    return {id_: start.year for id_, start in found.items() if start}
+
+
+def _read_class(
+    id_: str, row: Row, orgs: Mapping[str, Row], years: Mapping[str, int], faults: Faults
+) -> RosterClass | None:
+    sessions = [session.strip() for session in row["sessionSourcedIds"].split(",") if session.strip()]
+    unknown = [session for session in sessions if session not in years]
+    if not row["title"]:
+        faults.add(row, "title", "is empty")
+    elif row["orgSourcedId"] not in orgs:
+        faults.add(row, "orgSourcedId", f"org {row['orgSourcedId']} is not in orgs.csv")
+    elif not sessions:
+        faults.add(row, "sessionSourcedIds", "is empty")
+    elif unknown:
+        faults.add(row, "sessionSourcedIds", f"session {unknown[0]} is not in academicSessions.csv")
+    elif len({years[session] for session in sessions}) > 1:
+        faults.add(row, "sessionSourcedIds", "the sessions are of different school years")
+    else:
+        return RosterClass(id_, row["orgSourcedId"], GroupType.TEACHING, row["title"], years[sessions[0]])
+    return None

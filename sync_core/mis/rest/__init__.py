@@ -1,0 +1,1 @@
+"""The REST servers of MIS vendors."""

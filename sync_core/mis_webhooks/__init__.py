@@ -1,1 +1,0 @@
-"""The HTTP edge towards the MIS side: who may announce changes, and in which form."""

@@ -1,0 +1,166 @@
+"""What to write and what to send so that the classes become what the rules want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from sync_core.domain.classes import ClassRecord, DesiredClass
+from sync_core.domain.runs import Cause
+from sync_core.messaging.messages import (
+    LISTED_PEOPLE,
+    Change,
+    ChangeMembers,
+    CreateClass,
+    DeleteClass,
+    GrantOwners,
+    Lane,
+    RevokeOwners,
+)
+
+URGENT_AT_MOST = 500
+"""Messages of one plan: a school's first sync has some seven hundred, a day's changes of a large one a hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asks for a change: what every message of one run carries."""
+
+    tenant: str
+    school: str
+    run: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class ClassDiff:
+    """What makes one class what is wanted: people are Entra ids.
+
+    `read` says that Graph is asked first who is in it; `recalled`, that other people were wanted until now than are
+    wanted and there: a change to them may be at work at this moment.
+    """
+
+    key: str
+    name: str
+    create: bool = False
+    delete: bool = False
+    read: bool = False
+    recalled: bool = False
+    owners_granted: frozenset[str] = frozenset()
+    owners_revoked: frozenset[str] = frozenset()
+    members_added: frozenset[str] = frozenset()
+    members_removed: frozenset[str] = frozenset()
+
+    @property
+    def empty(self) -> bool:
+        people = self.owners_granted or self.owners_revoked or self.members_added or self.members_removed
+        return not (people or self.create or self.delete or self.read or self.recalled)
+
+    def changes(self, origin: Origin) -> list[Change]:
+        """The messages of it, in the order in which they must be taken: the class before its owners before the rest."""
+        where = (origin.tenant, origin.school, self.key, origin.run, origin.cause)
+        changes: list[Change] = []
+        if self.delete:
+            changes.append(DeleteClass(*where))
+        if self.create:
+            changes.append(CreateClass(*where))
+        if self.owners_granted:
+            changes.append(GrantOwners(*where, owners=_listed(self.owners_granted)))
+        if self.owners_revoked or self.recalled:
+            changes.append(RevokeOwners(*where, owners=_listed(self.owners_revoked)))
+        if self.owners_revoked or self.members_added or self.members_removed or self.read or self.recalled:
+            added, removed = _listed(self.members_added), _listed(self.members_removed)
+            changes.append(ChangeMembers(*where, added=added, removed=removed))
+        return changes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`writes` go to the rows before the messages of `diffs` go to the queue. The rest are class keys."""
+
+    writes: tuple[DesiredClass, ...]
+    diffs: tuple[ClassDiff, ...]
+    created: tuple[str, ...]
+    changed: tuple[str, ...]
+    unchanged: int
+    gone: tuple[str, ...]
+    ended: tuple[str, ...]
+
+    def changes(self, origin: Origin) -> tuple[Change, ...]:
+        """The messages of the whole plan, those of a class in order."""
+        return tuple(change for diff in self.diffs for change in diff.changes(origin))
+
+
+def lane_of(cause: Cause, messages: int) -> Lane:
+    """Where a plan's messages go: nobody waits for a night, and a plan of thousands would make others wait."""
+    return Lane.URGENT if cause is not Cause.NIGHTLY and messages <= URGENT_AT_MOST else Lane.BULK
+
+
+def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Mapping[str, ClassRecord]) -> Plan:
+    """Subtract what is known from what is wanted.
+
+    There is a diff when desired and actual differ (the MIS changed, or something earlier was lost, failed or is under
+    way: repeating is harmless) and when the row is stale, unless the class is pinned. Those that `ended` are marked and
+    nothing else. Classes that are in neither are not touched; one that is gone is left alone until an admin wants it
+    again.
+    """
+    over = tuple(ended)
+    writes: list[DesiredClass] = list(over)
+    diffs: list[ClassDiff] = []
+    created: list[str] = []
+    changed: list[str] = []
+    gone: list[str] = []
+    unchanged = 0
+    for desired in wanted:
+        record = known.get(desired.key)
+        if desired.deleted and record is not None:
+            if not record.gone:
+                diffs.append(ClassDiff(desired.key, _name(desired, record), delete=True))
+            continue
+        if record is not None and record.gone and desired.life <= record.life:
+            gone.append(desired.key)
+            continue
+        if record is None or record.desired != desired:
+            writes.append(desired)
+        diff = _diff(desired, record)
+        if diff.empty:
+            unchanged += 1
+            continue
+        diffs.append(diff)
+        (created if diff.create else changed).append(desired.key)
+    return Plan(
+        tuple(writes),
+        tuple(diffs),
+        tuple(created),
+        tuple(changed),
+        unchanged,
+        tuple(gone),
+        tuple(desired.key for desired in over),
+    )
+
+
+def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
+    actual = record.actual if record and not record.gone else None
+    members = (actual.members if actual else None) or frozenset()
+    diff = ClassDiff(
+        desired.key,
+        _name(desired, record),
+        create=actual is None,
+        read=record is not None and record.stale and not desired.pinned,
+        owners_granted=desired.owners - (actual.owners if actual else frozenset()),
+        owners_revoked=actual.granted - desired.owners if actual and desired.revoke else frozenset(),
+        members_added=desired.members - members,
+        members_removed=members - desired.members,
+    )
+    known = (record.desired.members, record.desired.owners) if record and actual else None
+    recalled = diff.empty and known is not None and known != (desired.members, desired.owners)
+    return replace(diff, recalled=recalled)
+
+
+def _name(desired: DesiredClass, record: ClassRecord | None) -> str:
+    made = record.actual if record and not record.gone else None
+    return (made or desired).name.display_name
+
+
+def _listed(people: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(people)[:LISTED_PEOPLE])

@@ -1,0 +1,219 @@
+"""Who is in which class: the mission's table of owners and members, applied to one snapshot of a school."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+
+from sync_core.domain.accounts import Account
+from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Reason, Rule
+from sync_core.domain.roster import GroupType, MisGroup, Snapshot
+from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
+from sync_core.planning.class_keys import class_keys
+from sync_core.planning.matching import Matched, accounts_by_upn, match_people
+from sync_core.planning.names import assign_names
+
+
+@dataclass(frozen=True, slots=True)
+class RuledSchool:
+    """The classes that a school should have, and what could not be followed: MIS person ids, no names.
+
+    `ended` are the classes whose group is not in the MIS any more: each as it was, and marked. `groups` are all that
+    can have a class, by its key; `matched` the Entra ids by MIS person id of those of whom it is certain; `by_upn` the
+    Entra ids of all accounts by user principal name.
+    """
+
+    groups: Mapping[str, MisGroup]
+    matched: Mapping[str, str]
+    by_upn: Mapping[str, str]
+    classes: tuple[DesiredClass, ...]
+    ended: tuple[DesiredClass, ...]
+    people_without_account: tuple[str, ...]
+    people_disabled: tuple[str, ...]
+    people_ambiguous: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def desired_classes(
+    snapshot: Snapshot,
+    settings: SchoolSettings,
+    accounts: Iterable[Account],
+    records: Mapping[str, ClassRecord],
+    requests: Mapping[str, ClassRequest],
+    scope: frozenset[str] | None = None,
+    pinned: Set[str] = frozenset(),
+) -> RuledSchool:
+    """The rules of owners and members for every group of a chosen type and every group that has a class already.
+
+    `scope` are the MIS ids of the groups that are asked about, and None asks about all: no other group is looked at,
+    and only then is a group that is not there said to have ended. Classes that are `pinned` are left out.
+    """
+    everything = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
+    groups = {
+        key: group
+        for key, group in everything.items()
+        if (group.type in settings.types or key in records or key in requests)
+        and (scope is None or group.id in scope)
+        and key not in pinned
+    }
+    people = _People(snapshot, settings, tuple(accounts))
+    known = {key: record.desired.name for key, record in records.items()}
+    names = assign_names(groups, settings.name_identifier or snapshot.school.dfe_code, known)
+    classes = tuple(
+        _desired(key, group, names[key], people, records.get(key), requests.get(key))
+        for key, group in sorted(groups.items())
+    )
+    vanished = [
+        replace(record.desired, ended=True, pinned=False)
+        for key, record in sorted(records.items())
+        if scope is None and key not in everything and key not in pinned and not record.desired.ended
+    ]
+    met = people.met(groups.values())
+    return RuledSchool(
+        everything,
+        {**people.staff.ids, **people.students.ids},
+        people.by_upn,
+        classes,
+        tuple(vanished),
+        tuple(sorted(met & people.missing)),
+        tuple(sorted(met & people.disabled)),
+        tuple(sorted(met & people.ambiguous)),
+        (*_notes(snapshot, settings, groups.values()), *people.admin_notes),
+    )
+
+
+def groups_of_people(people: Set[str], snapshot: Snapshot, records: Mapping[str, ClassRecord]) -> frozenset[str]:
+    """The MIS ids of the groups that these people are in, and of those whose classes they are in as last planned."""
+    now = {group.id for group in snapshot.groups if not people.isdisjoint((*group.students, *group.teachers))}
+    before = {
+        record.desired.group_id
+        for record in records.values()
+        if any(reason.record in people for reason in record.desired.reasons.values())
+    }
+    return frozenset(now | before)
+
+
+def extracted_groups(snapshot: Snapshot, settings: SchoolSettings) -> list[MisGroup]:
+    """The groups that can become classes: ScholarPack's teaching groups cannot ("not extracted", RM TEC7627933)."""
+    return [
+        group
+        for group in snapshot.groups
+        if settings.mis is not Mis.SCHOLARPACK or group.type is not GroupType.TEACHING
+    ]
+
+
+class _People:
+    """The school's people and admin owners, matched to accounts by their role in a group."""
+
+    def __init__(self, snapshot: Snapshot, settings: SchoolSettings, accounts: tuple[Account, ...]) -> None:
+        taught = {person for group in snapshot.groups for person in group.students}
+        teaching = {person for group in snapshot.groups for person in group.teachers}
+        self._settings = settings
+        self.students = match_people([snapshot.people[id_] for id_ in taught], settings.students, accounts)
+        self.staff = match_people([snapshot.people[id_] for id_ in teaching], settings.staff, accounts)
+        # One for each person, and not for each of his classes: a large school has a million memberships.
+        self.why_student = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
+        self.why_teacher = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
+        self.by_upn = accounts_by_upn(accounts)
+        admins = {upn: self.by_upn.get(upn.lower()) for upn in settings.admin_owners}
+        self.admins = frozenset(id_ for id_ in admins.values() if id_)
+        self.all_admins = None not in admins.values()
+        self.known_ids = frozenset(account.id for account in accounts)
+        self.admin_notes = tuple(
+            f"admin owner number {number} of the settings has no account — correct admin_owners in the settings"
+            for number, id_ in enumerate(admins.values(), start=1)
+            if id_ is None
+        )
+        self.missing = self.students.missing | self.staff.missing
+        self.disabled = self.students.disabled | self.staff.disabled
+        self.ambiguous = self.students.candidates.keys() | self.staff.candidates.keys()
+
+    def owning(self, group: MisGroup) -> tuple[str, ...]:
+        if group.type is not GroupType.TEACHING:
+            return ()
+        return group.teachers if self._settings.teaching_owners is TeachingOwners.ALL else group.teachers[:1]
+
+    def met(self, groups: Iterable[MisGroup]) -> set[str]:
+        return {person for group in groups for person in (*group.students, *self.owning(group))}
+
+    def revokes(self, group: MisGroup) -> bool:
+        """Only where everybody who should own is known, and somebody does: whoever lacks may be our own fault."""
+        owning = self.owning(group)
+        certain = self.all_admins and all(person in self.staff.ids for person in owning)
+        taught = bool(owning) or group.type is not GroupType.TEACHING
+        return self._settings.departed_owners is DepartedOwners.REVOKE and certain and taught
+
+
+def _desired(
+    key: str,
+    group: MisGroup,
+    name: ClassName,
+    people: _People,
+    record: ClassRecord | None,
+    request: ClassRequest | None,
+) -> DesiredClass:
+    before = record.desired if record else None
+    owning = people.owning(group)
+    creator = {request.creator} & people.known_ids if request else set()
+    owners = {person: Reason(Rule.ADMIN_OWNER) for person in people.admins}
+    owners |= {person: Reason(Rule.CREATOR) for person in creator}
+    owners |= _certain(owning, people.staff, people.why_teacher, before.owners if before else frozenset())
+    pupils = _certain(group.students, people.students, people.why_student, before.members if before else frozenset())
+    everybody = pupils | owners
+    life = request.life if request else 0
+    asked_anew = request is not None and (before is None or life > before.life)
+    # Gone by an admin's word and there again with a mark on the row: somebody restored it in Microsoft 365.
+    back = record is not None and record.stale and not record.gone
+    return DesiredClass(
+        key=key,
+        group_id=group.id,
+        group_type=group.type,
+        name=_asked_name(name, request) if asked_anew else name,
+        members=frozenset(everybody),
+        owners=frozenset(owners),
+        reasons=everybody,
+        group_name=group.name,
+        academic_year=group.academic_year,
+        description=request.description if request else "",
+        revoke=people.revokes(group),
+        deleted=before is not None and before.deleted and not asked_anew and not back,
+        life=life,
+    )
+
+
+def _certain(
+    group: Iterable[str], matched: Matched, why: Mapping[str, Reason], before: frozenset[str]
+) -> dict[str, Reason]:
+    """The accounts of those matched; of the ambiguous only who was wanted before: in doubt nobody comes or goes."""
+    found: dict[str, Reason] = {}
+    for person in group:
+        if person in matched.ids:
+            found[matched.ids[person]] = why[person]
+        else:
+            in_doubt = matched.candidates.get(person, frozenset()) & before
+            found |= {account: Reason(Rule.IN_DOUBT, person) for account in in_doubt}
+    return found
+
+
+def _asked_name(name: ClassName, request: ClassRequest | None) -> ClassName:
+    return replace(name, display_name=request.display_name) if request and request.display_name else name
+
+
+def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGroup]) -> list[str]:
+    notes = [
+        f"{group.type} group {group.id} has no one in it: its class has no students — "
+        "put people into the group in the MIS, or end the group there"
+        for group in groups
+        if not group.students and not group.teachers
+    ]
+    if not settings.name_identifier and not snapshot.school.dfe_code:
+        notes.append(
+            "the feed has no DfE code for the school, so its class names lack one — "
+            "set name_identifier, or have the MIS export the code"
+        )
+    if left_out := len(snapshot.groups) - len(extracted_groups(snapshot, settings)):
+        notes.append(
+            f"{left_out} teaching groups were left out: teaching groups are not extracted from ScholarPack — "
+            "correct mis in the school's settings if the school has another MIS"
+        )
+    return notes

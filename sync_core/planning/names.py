@@ -1,0 +1,96 @@
+"""Class names and mail nicknames: valid, stable and distinct for every group, whatever the MIS calls it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from anyascii import anyascii
+
+from sync_core.domain.classes import ClassName
+from sync_core.domain.roster import MisGroup
+
+LONGEST_NICKNAME = 64
+_LONGEST_DISPLAY = 200
+_LONGEST_IDENTIFIER = 30
+
+# What Graph refuses in a mailNickname besides the space, which becomes a hyphen ("group resource type").
+_FORBIDDEN = re.compile(r"""[@()\\/\[\]"';:<>,\x00-\x1f\x7f]""")
+_SPACES = re.compile(r"\s+")
+_HYPHENS = re.compile(r"[\s-]+")
+_DOTS = re.compile(r"\.{2,}")
+_NUMBERED = re.compile(r"(?P<stem>.*?)(?:-(?P<number>[0-9]{1,4}))?(?P<tail>\.class\..*)", re.DOTALL)
+
+
+def clean_group_name(name: str) -> str:
+    """The group's name without the characters that a nickname may not hold: `2S/DT1` → `2SDT1`, `Mon Ch` → `Mon Ch`."""
+    return _FORBIDDEN.sub("", _SPACES.sub(" ", name)).strip()
+
+
+def identifier_in_nickname(identifier: str) -> str:
+    """A name identifier as it stands in nicknames; empty if nothing of it can.
+
+    Without dots, so that it is always the last part but one: nicknames of different identifiers never meet.
+    """
+    return _ascii(identifier).replace(".", "")[:_LONGEST_IDENTIFIER]
+
+
+def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
+    """The name of `group`'s class, and from `number` 2 on the next ones to try where that is taken.
+
+    >>> class_name(MisGroup("1", GroupType.TEACHING, "Mon Ch", 2020), "1234567").display_name
+    'Mon-Ch_Class [1234567][2020]'
+    """
+    shown = _HYPHENS.sub("-", clean_group_name(group.name)) or group.type.value
+    numbered = "" if number == 1 else f"-{number}"
+    tail = f".class.{identifier_in_nickname(identifier)}.{group.academic_year}"
+    stem = (_ascii(shown) or group.type.value)[: LONGEST_NICKNAME - len(tail) - len(numbered)]
+    return ClassName(
+        display_name=f"{shown[:_LONGEST_DISPLAY]}{numbered}_Class [{identifier}][{group.academic_year}]",
+        mail_nickname=_undotted(f"{stem.rstrip('.')}{numbered}{tail}"),
+    )
+
+
+def following_nickname(nickname: str) -> str:
+    """The nickname to try where somebody else's group holds `nickname`: `5L.class.…` → `5L-2.class.…` → `5L-3…`."""
+    match = _NUMBERED.fullmatch(nickname)
+    if match is None:
+        raise ValueError("not a nickname of ours")
+    numbered = f"-{int(match['number'] or 1) + 1}"
+    stem = match["stem"][: LONGEST_NICKNAME - len(match["tail"]) - len(numbered)]
+    return f"{stem.rstrip('.')}{numbered}{match['tail']}"
+
+
+def assign_names(
+    groups: Mapping[str, MisGroup], identifier: str, known: Mapping[str, ClassName]
+) -> dict[str, ClassName]:
+    """A name for each group by class key, as `groups` is; `known` names stay as they are, whatever the identifier is.
+
+    The order of `groups` does not matter: of groups that clean to one nickname, the one whose name needed no cleaning
+    keeps it, and the others are numbered by name and id.
+    """
+    taken = {name.mail_nickname.lower() for name in known.values()}
+    names: dict[str, ClassName] = {}
+    for key, group in sorted(groups.items(), key=lambda item: (_precedence(item[1]), item[0])):
+        if key in known:
+            names[key] = known[key]
+            continue
+        number = 1
+        while (name := class_name(group, identifier, number)).mail_nickname.lower() in taken:
+            number += 1
+        taken.add(name.mail_nickname.lower())
+        names[key] = name
+    return names
+
+
+def _precedence(group: MisGroup) -> tuple[bool, str, str, str, int]:
+    return (clean_group_name(group.name) != group.name, group.name, group.type, group.id, group.academic_year)
+
+
+def _ascii(text: str) -> str:
+    plain = _HYPHENS.sub("-", _FORBIDDEN.sub("", _SPACES.sub(" ", anyascii(text))))
+    return _undotted("".join(letter for letter in plain if letter.isascii()))
+
+
+def _undotted(text: str) -> str:
+    return _DOTS.sub(".", text).strip(".")

@@ -1,0 +1,1 @@
+"""The tables: class rows and their history, schools, runs, accounts and webhook events."""

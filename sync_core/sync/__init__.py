@@ -1,0 +1,1 @@
+"""The use cases that a timer, a message or a webhook starts."""

@@ -1,1 +1,0 @@
-"""Adapters against servers that misbehave on demand."""

@@ -1,0 +1,63 @@
+"""Requests that no admin made: whoever can put a message on the queue cannot act in an admin's name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sync_core.admin.classes import act_on_class
+from sync_core.admin.holds import decide_hold
+from sync_core.admin.undo import undo_run
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.school import SchoolSettings
+from sync_core.messaging.messages import Action, ActOnClass, DecideHold, Decision, UndoRun
+from tests.builders import SCHOOL, desired, settings, snapshot, synced
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+
+KEY = "2026.teaching.G1"
+FORGED = [
+    ActOnClass(SCHOOL.id, KEY, Action.DELETE, "forged"),
+    ActOnClass(SCHOOL.id, KEY, Action.RESTORE, "forged"),
+    DecideHold(SCHOOL.id, "0123456789ab", Decision.APPROVE, "forged"),
+    UndoRun(SCHOOL.id, "night", "forged"),
+]
+
+
+class _Mis:
+    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+        return snapshot([])
+
+
+async def _handled(
+    request: ActOnClass | DecideHold | UndoRun, state: MemoryState, outbox: MemoryOutbox, clock: FixedClock
+) -> RunRecord:
+    match request:
+        case ActOnClass():
+            return await act_on_class(request, state, outbox, clock)
+        case DecideHold():
+            return await decide_hold(request, _Mis(), state, outbox, clock)
+        case UndoRun():
+            return await undo_run(request, state, outbox, clock)
+
+
+@pytest.mark.parametrize("request_", FORGED, ids=lambda request: request.kind)
+async def test_what_no_admin_asked_for_is_refused_and_on_record(request_: ActOnClass | DecideHold | UndoRun) -> None:
+    state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
+    await state.save_school(settings())
+    await state.write_desired(SCHOOL.id, [desired(KEY, ["amy"])])
+    record = await state.class_record(SCHOOL.id, KEY)
+    assert record
+    await state.write_actual(replace(record, actual=synced(record.desired).actual))
+
+    run = await _handled(request_, state, outbox, clock)
+
+    assert (run.outcome, run) == (RunOutcome.REFUSED, await state.run(SCHOOL.id, "forged"))
+    assert "no admin is on record" in run.notes[0]
+    assert (outbox.changes, await state.holds(SCHOOL.id), await state.pins(SCHOOL.id)) == ([], (), {})
+    after = await state.class_record(SCHOOL.id, KEY)
+    assert after
+    assert not after.desired.deleted

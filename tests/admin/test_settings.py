@@ -1,0 +1,245 @@
+"""Settings: of the deployment and of a school; every fault named at once, with what would be right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from sync_core.admin.school_settings import (
+    SchoolBody,
+    body_of,
+    check_beside_others,
+    location_of,
+    parse_school_settings,
+    settings_of,
+    source_values,
+)
+from sync_core.config import parse_settings
+from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.roster import GroupType
+from sync_core.domain.school import (
+    DepartedOwners,
+    FeedFolder,
+    Limits,
+    Matching,
+    Mis,
+    MisProperty,
+    Rollover,
+    SchoolSettings,
+    TeachingOwners,
+)
+from sync_core.errors import UnknownSetting
+from tests.builders import SCHOOL, TENANT
+
+CLOUD = {
+    "TENANT_ID": "T",
+    "STATE_TABLES_ENDPOINT": "https://x.table.core.windows.net",
+    "ServiceBusConnection__fullyQualifiedNamespace": "x.servicebus.windows.net",
+}
+
+
+def test_a_cloud_environment() -> None:
+    settings = parse_settings(CLOUD)
+    assert settings.graph_base_url == "https://graph.microsoft.com/v1.0"
+    assert settings.sync_window == timedelta(hours=1)
+    assert settings.history == timedelta(days=400)
+    assert (settings.drop_container, settings.drop_settle) == ("", timedelta(minutes=1))
+    assert (settings.tables_connection, settings.service_bus_connection) == ("", "")
+
+
+def test_every_fault_of_the_environment_is_named_at_once() -> None:
+    wrong = {
+        "STATE_TABLES_ENDPOINT": "a",
+        "STATE_TABLES_CONNECTION": "b",
+        "SYNC_WINDOW_MINUTES": "-1",
+        "HISTORY_DAYS": "0",
+        "DROP_CONTAINER_URL": "c",
+        "DROP_CONNECTION": "d",
+        "DROP_SETTLE_SECONDS": "soon",
+    }
+    with pytest.raises(UnknownSetting) as caught:
+        parse_settings(wrong)
+    assert caught.value.what == (
+        "TENANT_ID is not set; "
+        "set one of STATE_TABLES_ENDPOINT and STATE_TABLES_CONNECTION, and only one; "
+        "set one of ServiceBusConnection__fullyQualifiedNamespace and ServiceBusConnection, and only one; "
+        "SYNC_WINDOW_MINUTES is not a whole number of minutes; "
+        "HISTORY_DAYS is not a whole number of days from 1 to 36500; "
+        "set one of DROP_CONTAINER_URL and DROP_CONNECTION, or neither; "
+        "DROP_SETTLE_SECONDS is not a whole number of seconds"
+    )
+    assert "docs/operations.md" in caught.value.remedy
+
+
+def parsed(**values: object) -> SchoolSettings:
+    return parse_school_settings(values, school=SCHOOL.id, tenant="T", source=FeedFolder("/feed"))
+
+
+def test_defaults_of_a_school() -> None:
+    settings = parsed()
+    by_name = Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.UPN, "school.onmicrosoft.com")
+    assert settings == SchoolSettings(
+        school=SCHOOL.id,
+        tenant="T",
+        enabled=True,
+        mis=Mis.OTHER,
+        source=FeedFolder("/feed"),
+        types=frozenset(GroupType),
+        name_identifier="",
+        admin_owners=(),
+        teaching_owners=TeachingOwners.MAIN,
+        departed_owners=DepartedOwners.KEEP,
+        rollover=Rollover.NEW,
+        students=by_name,
+        staff=by_name,
+        access=(),
+        webhook_secrets=(),
+        limits=Limits(),
+    )
+
+
+def test_chosen_settings_of_a_school() -> None:
+    settings = parsed(types=["year"], name_identifier="ABC", admin_owners=[" a@b.c "], teaching_owners="all")
+    assert settings.types == {GroupType.YEAR}
+    assert settings.name_identifier == "ABC"
+    assert settings.admin_owners == ("a@b.c",)
+    assert settings.teaching_owners is TeachingOwners.ALL
+
+
+def test_defaults_follow_the_mis() -> None:
+    assert parsed(mis="seemis").teaching_owners is TeachingOwners.ALL
+    assert parsed(mis="scholarpack").types == {GroupType.YEAR, GroupType.REGISTRATION}
+
+
+def test_matching_is_chosen_by_role_and_only_addresses_are_completed() -> None:
+    settings = parsed(
+        account_domain="x.org",
+        students={"mis": "id", "account": "employeeId"},
+        staff={"account": "mail", "domain": "staff.x.org"},
+    )
+    assert settings.students == Matching(MisProperty.ID, AccountProperty.EMPLOYEE_ID, "")
+    assert settings.staff == Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.MAIL, "staff.x.org")
+    assert settings.account_properties == {AccountProperty.UPN, AccountProperty.MAIL, AccountProperty.EMPLOYEE_ID}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"mis": "scholarpack", "access": ["7C1F8E2A-4D3B-4F6A-9B0E-2D5C8A1E7F90"]},
+        {"account_domain": "x.org", "staff": {"domain": ""}, "rollover": "reuse", "departed_owners": "revoke"},
+        {"enabled": False, "types": [], "students": {"mis": "id", "account": "employeeId"}},
+    ],
+)
+def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) -> None:
+    settings = parse_school_settings(values, school="S", tenant=TENANT, source=FeedFolder("/feed"))
+    body = SchoolBody.model_validate(body_of(settings).model_dump(mode="json"))
+    assert settings_of(body, school="S", tenant=body.tenant, source=location_of(body.source)) == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"types": ["house"]}, "types.0"),
+        ({"teaching_owners": "some"}, "teaching_owners"),
+        ({"admin_owners": ["no address"]}, "admin_owners.0"),
+        ({"account_domain": "a b"}, "account_domain"),
+        ({"name_identifier": "x" * 31}, "name_identifier"),
+        ({"name_identifier": "a\nb"}, "name_identifier"),
+        ({"name_identifier": "[.]"}, "name_identifier: Value error, nothing of it can stand in a mail address"),
+        ({"mis": "capita"}, "mis"),
+        ({"rollover": "keep"}, "rollover"),
+        ({"departed_owners": "delete"}, "departed_owners"),
+        ({"students": {"mis": "birthday"}}, "students.mis"),
+        ({"staff": {"account": "displayName"}}, "staff.account"),
+        ({"access": ["somebody"]}, "access.0"),
+        ({"enabled": "perhaps"}, "enabled"),
+        ({"limits": {"class_loss": 40}}, "limits.class_loss"),
+        ({"limits": {"patience": 1}}, "limits.patience"),
+    ],
+)
+def test_a_bad_school_setting_is_named_with_the_settings_there_are(values: dict[str, object], place: str) -> None:
+    with pytest.raises(UnknownSetting) as caught:
+        parsed(**values, types_=1)
+    assert place in caught.value.what
+    assert "types_" in caught.value.what
+    assert "enabled, mis, types, name_identifier, admin_owners, teaching_owners" in caught.value.remedy
+
+
+def test_asking_for_teaching_groups_of_scholarpack_says_that_there_are_none() -> None:
+    with pytest.raises(UnknownSetting, match="teaching groups are not extracted from ScholarPack"):
+        parsed(mis="scholarpack", types=["teaching", "year"])
+
+
+def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
+    first, second = (
+        parse_school_settings({"name_identifier": name}, school=name, tenant="T", source=FeedFolder("/f"))
+        for name in ("ABC", "a/bc")
+    )
+    with pytest.raises(UnknownSetting, match="school ABC of the same tenant has it already"):
+        check_beside_others(second, [first])
+    check_beside_others(second, [replace(first, tenant="U")])
+    check_beside_others(second, [second])
+    check_beside_others(replace(second, name_identifier=""), [replace(first, name_identifier="")])
+
+
+HERE = "http://127.0.0.1:8080"
+SOURCES = [
+    {"kind": "folder", "path": "/feed"},
+    {"kind": "folder", "path": "/feed", "afterwards": "move"},
+    {"kind": "container", "folder": "trust-1/oak.csv", "afterwards": "move"},
+    {"kind": "oneroster", "url": "https://mis.example/", "secret": "MIS_SECRET_OAK", "version": "1.1"},
+    {"kind": "oneroster", "url": HERE, "secret": "MIS_SECRET_OAK", "token_url": f"{HERE}/token", "client": "c"},
+    {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_OAK"},
+    {"kind": "wonde", "url": "https://api-ap-southeast-2.wonde.com/", "school": "A1", "secret": "MIS_SECRET_OAK"},
+    {"kind": "wonde", "url": HERE, "school": "A1", "secret": "MIS_SECRET_OAK"},
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_source_that_is_handed_out_can_be_handed_in_again(source: dict[str, object]) -> None:
+    body = SchoolBody.model_validate({"tenant": TENANT, "source": source})
+    read = location_of(body.source)
+    assert location_of(source_values(read)) == read
+    assert read == location_of(SchoolBody.model_validate(body.model_dump(mode="json")).source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"kind": "oneroster", "url": "http://mis.example", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://mis.example:99999", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://mis.example:0", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://mis.example", "secret": "IDENTITY_HEADER"},
+        {"kind": "oneroster", "url": "https://mis.example", "secret": "MIS_SECRET_OAK", "client": "c"},
+        {"kind": "oneroster", "url": "https://mis.example", "secret": "MIS_SECRET_OAK", "version": "2"},
+        {"kind": "wonde", "url": "http://api.wonde.com", "school": "A1", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "url": "api.wonde.com", "school": "A1", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "url": "https://api.wonde.com@evil.example", "school": "A1", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "A1/../A2", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "..", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "A" * 41, "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "A1", "secret": "a token"},
+        {"kind": "wonde", "school": "A1"},
+        {"kind": "ftp", "path": "/feed"},
+        {"kind": "folder", "path": "/feed.ZIP", "afterwards": "move"},
+        {"kind": "container", "folder": ""},
+        {"kind": "container", "folder": "/oak"},
+        {"kind": "container", "folder": "oak/"},
+        {"kind": "container", "folder": "oak/../elm"},
+        {"kind": "container", "folder": "oak//csv"},
+        {"kind": "container", "folder": "oak", "afterwards": "delete"},
+        {"path": "/feed"},
+    ],
+)
+def test_a_source_that_gives_secrets_away_leads_elsewhere_or_says_too_little_is_refused(
+    source: dict[str, object],
+) -> None:
+    with pytest.raises(ValidationError):
+        SchoolBody.model_validate({"tenant": TENANT, "source": source})

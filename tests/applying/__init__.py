@@ -1,0 +1,1 @@
+"""One change made true in Graph."""

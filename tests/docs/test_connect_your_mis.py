@@ -1,0 +1,102 @@
+"""What docs/connect-your-mis.md has to paste: settings that are valid, and senders whose webhooks are accepted."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from sync_core.admin.school_settings import SchoolBody
+from sync_core.domain.school import Mis
+from sync_core.http.webhooks.schemas import read_announcement
+from sync_core.http.webhooks.signature import signed_id
+from tests.builders import NOON
+
+PAGE = (Path(__file__).parents[2] / "docs" / "connect-your-mis.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+ADDRESS = "https://APP/api/mis/SCHOOL/changes"
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_block_can_be_pasted(block: str) -> None:
+    body = SchoolBody.model_validate_json(block)
+    assert body.tenant == json.loads(block)["tenant"]
+
+
+def test_every_mis_has_its_row_and_every_kind_of_source_a_block() -> None:
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert rows[0] == "mis", "the head of the table"
+    assert set(rows[1:]) == {mis.value for mis in Mis} - {"other"}
+    kinds = {json.loads(block)["source"]["kind"] for block in BLOCKS}
+    assert kinds == {"wonde", "oneroster", "container", "folder"}
+
+
+class _Received(HTTPServer):
+    """Keeps what was sent to it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Keep)
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+
+
+class _Keep(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, _Received)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((self.path, dict(self.headers.items()), body))
+        self.send_response(202)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.fixture
+def receiver() -> Iterator[_Received]:
+    with _Received() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def _python(block: str) -> list[str]:
+    return [sys.executable, "-c", f"secret = {SECRET!r}\n{block}"]
+
+
+def _shell(block: str) -> list[str]:
+    return ["bash", "-euc", f"secret={SECRET!r}\n{block}"]
+
+
+_NO_TOOLS = not (shutil.which("openssl") and shutil.which("curl"))
+
+
+@pytest.mark.parametrize(
+    ("fence", "run"),
+    [
+        pytest.param("```python\nimport json", _python, id="python"),
+        pytest.param(
+            "```\nbody=", _shell, id="shell", marks=pytest.mark.skipif(_NO_TOOLS, reason="openssl and curl send it")
+        ),
+    ],
+)
+def test_a_sender_of_the_page_is_accepted(fence: str, run: Callable[[str], list[str]], receiver: _Received) -> None:
+    (rest,) = PAGE.split(fence)[1:]
+    block = fence.partition("\n")[2] + rest.partition("```")[0]
+    assert ADDRESS in block
+    command = run(block.replace(ADDRESS, f"http://127.0.0.1:{receiver.server_port}/changes"))
+
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+
+    ((path, headers, body),) = receiver.requests
+    assert path == "/changes"
+    assert read_announcement(signed_id([SECRET], headers, body), NOON, body).groups == ("G1",)

@@ -1,0 +1,63 @@
+"""What the documents promise is there: each story that docs/rules.md names, each setting, and where each link leads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sync_core.admin.school_settings import SchoolValues
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
+STORIES = {
+    "R": "test_rule_stories.py",
+    "A": "test_admin_stories.py",
+    "N": "test_nights.py",
+    "T": "test_two_tenants.py",
+    "F": "test_feed_stories.py",
+    "H": "test_hold_stories.py",
+    "X": "test_explain_stories.py",
+    "U": "test_undo_stories.py",
+    "D": "test_dead_letter_stories.py",
+    "S": "test_source_stories.py",
+    "W": "test_webhook_stories.py",
+    "C": "test_drop_stories.py",
+}
+
+
+def test_every_story_that_the_rules_name_is_told_and_every_rule_story_is_named() -> None:
+    rules = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    named: dict[str, set[int]] = {letter: set() for letter in STORIES}
+    for letter, first, last in re.findall(r"\b([RANTFHXUDSWC])(\d\d)(?:–\1(\d\d))?", rules):
+        named[letter] |= set(range(int(first), int(last or first) + 1))
+    for letter, file in STORIES.items():
+        told = {int(number) for number in re.findall(r"^def test_(\d\d)_", _flow(file), re.MULTILINE)}
+        assert named[letter] <= told, f"{letter}: {sorted(named[letter] - told)}"
+    told = {int(number) for number in re.findall(r"^def test_(\d\d)_", _flow(STORIES["R"]), re.MULTILINE)}
+    assert told - named["R"] <= {11, 24}, "a rule's story that docs/rules.md does not name"
+
+
+def test_every_setting_of_a_school_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in SchoolValues.model_fields if f"| `{name}` |" not in readme] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in _anchors(there), target
+
+
+def _anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _flow(name: str) -> str:
+    return (ROOT / "tests" / "flow" / name).read_text(encoding="utf-8")

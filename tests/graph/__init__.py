@@ -1,0 +1,1 @@
+"""Microsoft Graph: the port with fake and real adapter, the client and the limits."""

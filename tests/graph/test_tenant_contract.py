@@ -1,0 +1,317 @@
+"""The port Tenant: the same promises from the tenant in memory and from Graph through the real SDK."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import httpx
+import pytest
+from azure.identity.aio import ManagedIdentityCredential
+
+from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.classes import ClassName
+from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
+from sync_core.graph.connections import GraphTenants
+from sync_core.graph.port import FoundGroup, NewClass, Removals, Tenant
+from sync_core.messaging.messages import Lane
+from tests.builders import TENANT
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_tenant import MemoryTenant
+
+UPN = frozenset({AccountProperty.UPN})
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@dataclass(slots=True)
+class Subject:
+    """A tenant, and the ways in which others change it: accounts by UPN → id, and hand edits by class."""
+
+    tenant: Tenant
+    add_accounts: Callable[[Sequence[str]], list[str]]
+    remove_account: Callable[[str, str], None]
+    edit: Callable[[str, str, str], None]
+    add_foreign_group: Callable[[str], None]
+
+
+@pytest.fixture(params=["memory", "graph"])
+async def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Subject]:
+    if request.param == "memory":
+        yield _memory()
+        return
+    url = request.getfixturevalue("tenant_url")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "local")
+    async with ManagedIdentityCredential() as credential:
+        yield _simulated(url, GraphTenants(lambda _: credential, f"{url}/v1.0", FixedClock()).of(TENANT, Lane.BULK))
+
+
+def _memory() -> Subject:
+    tenant = MemoryTenant()
+
+    def add(upns: Sequence[str]) -> list[str]:
+        ids = [str(uuid4()) for _ in upns]
+        for id_, upn in zip(ids, upns, strict=True):
+            tenant.add_account(id_, upn)
+        return ids
+
+    def edit(action: str, nickname: str, upn: str) -> None:
+        group = next(group for group in tenant.groups.values() if group.name.mail_nickname == nickname)
+        person = next(
+            (account.id for account in tenant.accounts.values() if account.values[AccountProperty.UPN] == upn), ""
+        )
+        match action:
+            case "add-member" | "remove-member":
+                tenant.hand_member(group.id, person, action.startswith("add"))
+            case "add-owner" | "remove-owner":
+                tenant.hand_owner(group.id, person, action.startswith("add"))
+            case "delete" | "restore":
+                tenant.hand_delete(group.id, action == "delete")
+
+    return Subject(
+        tenant,
+        add,
+        lambda id_, _: tenant.remove_account(id_),
+        edit,
+        lambda name: (tenant.add_foreign_group(name), None)[1],
+    )
+
+
+def _simulated(url: str, tenant: Tenant) -> Subject:
+    def add(upns: Sequence[str]) -> list[str]:
+        users = [{"userPrincipalName": upn, "displayName": "x"} for upn in upns]
+        ids: list[str] = httpx.post(f"{url}/_sim/users", json=users).raise_for_status().json()
+        return ids
+
+    def edit(action: str, nickname: str, upn: str) -> None:
+        httpx.post(f"{url}/_sim/edit", json={"action": action, "class": nickname, "upn": upn}).raise_for_status()
+
+    def remove(_: str, upn: str) -> None:
+        httpx.delete(f"{url}/_sim/users/{upn}").raise_for_status()
+
+    def foreign(nickname: str) -> None:
+        identity = {"X-IDENTITY-HEADER": "local"}
+        token = httpx.get(f"{url}/msi/token", headers=identity).json()["access_token"]
+        group = {"displayName": nickname, "mailNickname": nickname}
+        bearer = {"Authorization": f"Bearer {token}"}
+        httpx.post(f"{url}/v1.0/groups", json=group, headers=bearer).raise_for_status()
+
+    return Subject(tenant, add, remove, edit, foreign)
+
+
+def fresh(stem: str = "class") -> NewClass:
+    nickname = f"{stem}-{uuid4().hex[:12]}"
+    return NewClass(ClassName(f"{nickname}_Class [1][2026]", nickname), f"S1|{nickname}", "G1")
+
+
+def upns(count: int) -> list[str]:
+    return [f"{uuid4().hex[:12]}@school.onmicrosoft.com" for _ in range(count)]
+
+
+async def test_a_class_is_made_once_and_found_by_its_nickname(subject: Subject) -> None:
+    new = fresh()
+    assert await subject.tenant.find_class(new.name.mail_nickname) is None
+    class_id = await subject.tenant.create_class(new)
+    found = await subject.tenant.find_class(new.name.mail_nickname.upper())
+    assert found is not None
+    assert found == FoundGroup(class_id, new.name, new.external_id, found.created_at)
+    assert found.created_at.tzinfo is not None
+    assert await subject.tenant.class_exists(class_id)
+    assert await subject.tenant.members(class_id) == frozenset()
+    assert await subject.tenant.owners(class_id) == frozenset()
+    with pytest.raises(NicknameTaken):
+        await subject.tenant.create_class(new)
+
+
+async def test_a_foreign_group_carries_no_external_id(subject: Subject) -> None:
+    new = fresh("foreign")
+    subject.add_foreign_group(new.name.mail_nickname)
+    found = await subject.tenant.find_class(new.name.mail_nickname)
+    assert found is not None
+    assert found.external_id is None
+    with pytest.raises(NicknameTaken):
+        await subject.tenant.create_class(new)
+
+
+async def test_members_come_all_or_nothing(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(fresh())
+    people = subject.add_accounts(upns(20))
+    await subject.tenant.add_members(class_id, people[:19])
+    with pytest.raises(AlreadyThere):
+        await subject.tenant.add_members(class_id, people[18:])
+    assert await subject.tenant.members(class_id) == frozenset(people[:19])
+    with pytest.raises(NotThere):
+        await subject.tenant.add_members(class_id, [people[19], NOBODY])
+    assert await subject.tenant.members(class_id) == frozenset(people[:19])
+
+
+async def test_more_than_twenty_in_one_write_are_refused(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(fresh())
+    with pytest.raises(GraphRefused):
+        await subject.tenant.add_members(class_id, subject.add_accounts(upns(21)))
+
+
+async def test_a_large_class_is_read_whole(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(fresh())
+    people = subject.add_accounts(upns(130))
+    for at in range(0, 130, 20):
+        await subject.tenant.add_members(class_id, people[at : at + 20])
+    assert await subject.tenant.members(class_id) == frozenset(people)
+
+
+async def test_a_membership_goes_and_the_person_stays(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(fresh())
+    (person,) = subject.add_accounts(upns(1))
+    await subject.tenant.add_members(class_id, [person])
+    assert await subject.tenant.remove_members(class_id, [person]) == Removals(frozenset([person]))
+    assert await subject.tenant.members(class_id) == frozenset()
+    assert await subject.tenant.remove_members(class_id, [person]) == Removals(frozenset(), frozenset([person]))
+    await subject.tenant.add_members(class_id, [person])
+
+
+async def test_each_of_twenty_removals_is_answered_for_itself(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(fresh())
+    people = subject.add_accounts(upns(20))
+    await subject.tenant.add_members(class_id, people[:18])
+    done = await subject.tenant.remove_members(class_id, people)
+    assert done == Removals(frozenset(people[:18]), frozenset(people[18:]))
+    assert await subject.tenant.members(class_id) == frozenset()
+    assert await subject.tenant.known_people(people) == frozenset(people)
+
+
+async def test_who_has_an_account_is_told_of_twenty_at_once(subject: Subject) -> None:
+    names = upns(20)
+    people = subject.add_accounts(names)
+    assert await subject.tenant.known_people(people) == frozenset(people)
+    subject.remove_account(people[0], names[0])
+    assert await subject.tenant.known_people([*people[:19], NOBODY]) == frozenset(people[1:19])
+
+
+async def test_an_owner_is_granted_once(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(fresh())
+    (person,) = subject.add_accounts(upns(1))
+    await subject.tenant.add_owner(class_id, person)
+    assert await subject.tenant.owners(class_id) == {person}
+    with pytest.raises(AlreadyThere):
+        await subject.tenant.add_owner(class_id, person)
+    with pytest.raises(NotThere):
+        await subject.tenant.add_owner(class_id, NOBODY)
+
+
+async def test_a_class_that_is_not_there(subject: Subject) -> None:
+    assert not await subject.tenant.class_exists(NOBODY)
+    (person,) = subject.add_accounts(upns(1))
+    for work in (
+        subject.tenant.members(NOBODY),
+        subject.tenant.owners(NOBODY),
+        subject.tenant.add_members(NOBODY, [person]),
+        subject.tenant.add_owner(NOBODY, person),
+    ):
+        with pytest.raises(NotThere):
+            await work
+    assert await subject.tenant.remove_members(NOBODY, [person]) == Removals(frozenset(), frozenset([person]))
+
+
+async def test_the_accounts_delta_tells_who_came_and_went(subject: Subject) -> None:
+    first = await subject.tenant.account_changes(None, UPN)
+    assert first.full
+    came, stays = upns(2)
+    came_id, stays_id = subject.add_accounts([came.title(), stays])
+    after = await subject.tenant.account_changes(first.token, UPN)
+    assert not after.full
+    said = {account.id: (account.values, account.enabled) for account in after.accounts}
+    assert said == {came_id: ({AccountProperty.UPN: came}, True), stays_id: ({AccountProperty.UPN: stays}, True)}
+    subject.remove_account(came_id, came)
+    last = await subject.tenant.account_changes(after.token, UPN)
+    assert not last.accounts
+    assert last.removed == {came_id}
+    assert (await subject.tenant.account_changes(last.token, UPN)).accounts == ()
+
+
+async def test_another_property_of_the_accounts_makes_the_delta_start_over(subject: Subject) -> None:
+    (account,) = subject.add_accounts(upns(1))
+    first = await subject.tenant.account_changes(None, UPN)
+    again = await subject.tenant.account_changes(first.token, UPN | {AccountProperty.MAIL})
+    assert again.full
+    assert account in {change.id for change in again.accounts}
+    assert not (await subject.tenant.account_changes(again.token, UPN | {AccountProperty.MAIL})).full
+
+
+async def test_an_owner_is_removed_but_never_the_last(subject: Subject) -> None:
+    first, second = subject.add_accounts(upns(2))
+    class_id = await subject.tenant.create_class(fresh())
+    for person in (first, second):
+        await subject.tenant.add_owner(class_id, person)
+    await subject.tenant.remove_owner(class_id, first)
+    assert await subject.tenant.owners(class_id) == {second}
+    with pytest.raises(NotThere):
+        await subject.tenant.remove_owner(class_id, first)
+    with pytest.raises(GraphRefused):
+        await subject.tenant.remove_owner(class_id, second)
+    assert await subject.tenant.owners(class_id) == {second}
+
+
+async def test_a_class_is_deleted_found_among_the_deleted_and_restored(subject: Subject) -> None:
+    (person,) = subject.add_accounts(upns(1))
+    new = fresh()
+    class_id = await subject.tenant.create_class(new)
+    await subject.tenant.add_members(class_id, [person])
+    assert await subject.tenant.find_deleted(new.name.mail_nickname) is None
+    with pytest.raises(NotThere):
+        await subject.tenant.restore_class(class_id)
+    await subject.tenant.delete_class(class_id)
+    assert not await subject.tenant.class_exists(class_id)
+    assert await subject.tenant.find_class(new.name.mail_nickname) is None
+    deleted = await subject.tenant.find_deleted(new.name.mail_nickname)
+    assert deleted is not None
+    assert (deleted.id, deleted.name) == (class_id, new.name)
+    assert deleted.created_at.tzinfo is not None
+    with pytest.raises(NotThere):
+        await subject.tenant.delete_class(class_id)
+    with pytest.raises(NicknameTaken):
+        await subject.tenant.create_class(new)
+    await subject.tenant.restore_class(class_id)
+    assert await subject.tenant.members(class_id) == {person}
+    assert await subject.tenant.find_deleted(new.name.mail_nickname) is None
+
+
+async def test_the_groups_delta_tells_hand_edits_and_echoes(subject: Subject) -> None:
+    new = fresh()
+    names = upns(3)
+    ours, by_hand, owner = subject.add_accounts(names)
+    before = await subject.tenant.group_changes(None)
+    assert before.full
+    class_id = await subject.tenant.create_class(new)
+    await subject.tenant.add_members(class_id, [ours])
+    subject.edit("add-member", new.name.mail_nickname, names[1])
+    subject.edit("add-owner", new.name.mail_nickname, names[2])
+    changes = await subject.tenant.group_changes(before.token)
+    (change,) = [change for change in changes.groups if change.id == class_id]
+    assert not changes.full
+    assert change.nickname == new.name.mail_nickname
+    assert change.members_added == {ours, by_hand}
+    assert change.owners_added == {owner}
+    subject.edit("remove-member", new.name.mail_nickname, names[0])
+    after = await subject.tenant.group_changes(changes.token)
+    (change,) = after.groups
+    assert not change.members_added
+    assert change.members_removed == {ours}
+
+
+async def test_the_groups_delta_tells_of_a_deletion_and_a_restoration(subject: Subject) -> None:
+    new = fresh()
+    class_id = await subject.tenant.create_class(new)
+    before = await subject.tenant.group_changes(None)
+    subject.edit("delete", new.name.mail_nickname, "")
+    deleted = await subject.tenant.group_changes(before.token)
+    assert [(change.id, change.gone) for change in deleted.groups] == [(class_id, True)]
+    assert not await subject.tenant.class_exists(class_id)
+    assert await subject.tenant.find_class(new.name.mail_nickname) is None
+    with pytest.raises(NicknameTaken):
+        await subject.tenant.create_class(new)
+    subject.edit("restore", new.name.mail_nickname, "")
+    restored = await subject.tenant.group_changes(deleted.token)
+    assert [(change.id, change.gone) for change in restored.groups] == [(class_id, False)]
+    assert class_id not in {change.id for change in deleted.groups if not change.gone}
+    assert class_id in {change.id for change in (await subject.tenant.group_changes(None)).groups}

@@ -1,0 +1,73 @@
+"""Who calls, by the header of App Service authentication; whatever is not a whole principal is nobody."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from sync_core.errors import Forbidden, NotSignedIn
+from sync_core.http.admin.auth import Role, read_caller
+from tests.builders import settings
+
+OID = "http://schemas.microsoft.com/identity/claims/objectidentifier"
+ME, GROUP = "A0000000-0000-4000-8000-000000000001", "b0000000-0000-4000-8000-000000000001"
+
+
+def header(*claims: tuple[str, str], role_typ: str = "roles") -> str:
+    whole = {"auth_typ": "aad", "role_typ": role_typ, "claims": [{"typ": typ, "val": val} for typ, val in claims]}
+    return base64.b64encode(json.dumps(whole).encode()).decode()
+
+
+@pytest.mark.parametrize("id_type", [OID, "oid"])
+def test_a_caller_is_read_from_short_and_mapped_claims(id_type: str) -> None:
+    said = header((id_type, ME), ("tid", "T"), ("roles", "GroupSync.Admin"), ("groups", GROUP.upper()))
+    caller = read_caller(said, signed_in_by_app_service=True)
+    assert (caller.id, caller.tenant) == (ME.lower(), "t")
+    assert caller.roles == {"GroupSync.Admin"}
+    assert caller.ids == {ME.lower(), GROUP}
+
+
+def test_roles_may_come_under_the_type_that_the_principal_names() -> None:
+    said = header((OID, ME), ("my-roles", "GroupSync.Teacher"), ("other", "GroupSync.Admin"), role_typ="my-roles")
+    assert read_caller(said, signed_in_by_app_service=True).roles == {"GroupSync.Teacher"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "",
+        "no base64!",
+        base64.b64encode(b"no json").decode(),
+        base64.b64encode(b"[]").decode(),
+        base64.b64encode(b'{"claims": [{"typ": "oid"}]}').decode(),
+        base64.b64encode(b"\xff\xfe").decode(),
+        header(),
+        header(("roles", "GroupSync.Admin")),
+        header((OID, "")),
+        header((OID, ME), ("oid", "c0000000-0000-4000-8000-000000000001")),
+    ],
+)
+def test_whatever_is_no_whole_principal_is_nobody(said: str | None) -> None:
+    with pytest.raises(NotSignedIn):
+        read_caller(said, signed_in_by_app_service=True)
+
+
+def test_nobody_is_let_in_where_app_service_does_not_sign_in() -> None:
+    with pytest.raises(NotSignedIn, match="turn it on"):
+        read_caller(header((OID, ME), ("roles", "GroupSync.Admin")), signed_in_by_app_service=False)
+
+
+def test_a_role_is_needed_and_a_school_that_grants_access() -> None:
+    caller = read_caller(header((OID, ME), ("roles", "GroupSync.Teacher"), ("groups", GROUP)), True)
+    caller.need(Role.ADMIN, Role.TEACHER)
+    with pytest.raises(Forbidden, match=r"GroupSync\.Admin"):
+        caller.need(Role.ADMIN)
+    for access in ([ME], [GROUP]):
+        caller.need_school(settings(access=access), frozenset())
+    caller.need_school(None, frozenset({GROUP}))
+    for granted in (settings(), None):
+        with pytest.raises(Forbidden, match="not bound to this school"):
+            caller.need_school(granted, frozenset())

@@ -1,0 +1,124 @@
+"""The host and the Service Bus stand-in as processes, for tests that need the whole way."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient
+
+from local.servicebus import connection_string
+
+ROOT = Path(__file__).parents[3]
+APPS = Path(__file__).parent / "apps"
+_READY_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started process and its ready line."""
+
+    process: Process
+    ready: dict[str, Any]
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signal it and wait; the exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(_READY_SECONDS):
+            return await self.process.wait()
+
+
+async def start(*arguments: str, env: dict[str, str] | None = None, stderr: Path | None = None) -> Running:
+    """Start `python -m …` and wait for its line of JSON."""
+    with (stderr or Path(os.devnull)).open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *arguments, cwd=ROOT, env={**os.environ, **(env or {})},
+            stdout=asyncio.subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(_READY_SECONDS):
+        line = await process.stdout.readline()
+    assert line, f"python -m {' '.join(arguments)} ended before it was ready: {await process.wait()}"
+    return Running(process, json.loads(line))
+
+
+async def start_broker(port: int = 0) -> Running:
+    config = str(APPS / "queues" / "Config.json")
+    return await start("local.servicebus", "--config", config, "--port", str(port), "--status-port", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A broker's port, a folder for the app's record and the host's log, and the processes to end with the test."""
+
+    port: int
+    folder: Path
+    started: list[Running] = field(default_factory=list)
+
+    async def start_host(self, *more: str) -> Running:
+        env = {
+            "ServiceBusConnection": connection_string(self.port),
+            "QUEUE": "changes",
+            "RECORD": str(self.folder / "record"),
+            "LOCAL_MASTER_KEY": "mk",
+        }
+        log = str(self.folder / "log.jsonl")
+        arguments = ("local.host", "--app", str(APPS / "queues"), "--port", "0", "--log", log, *more)
+        host = await start(*arguments, env=env, stderr=self.folder / "stderr")
+        self.started.append(host)
+        return host
+
+    async def restart_broker(self) -> None:
+        """Start another broker, empty, where this world's was."""
+        self.started.append(await start_broker(self.port))
+
+    async def end(self) -> None:
+        for running in self.started:
+            await running.end(signal.SIGKILL)
+
+    def record(self, what: str, session: str | None = None) -> list[dict[str, Any]]:
+        path = self.folder / "record"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [line for line in lines if line["what"] == what and session in (None, line["session"])]
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Look at what the app has recorded until it is as the test wants it."""
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110 -- another process writes the file; there is no event to wait for
+                await asyncio.sleep(0.05)
+
+    async def send(self, queue: str, *messages: ServiceBusMessage) -> None:
+        async with self.client() as client, client.get_queue_sender(queue) as sender:
+            await sender.send_messages(list(messages))
+
+    async def dead_letters(self, queue: str, count: int) -> list[str]:
+        """The ids of so many dead letters, which it takes out."""
+        ids: list[str] = []
+        async with (
+            self.client() as client,
+            client.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
+            asyncio.timeout(20),
+        ):
+            while len(ids) < count:
+                for message in await receiver.receive_messages(max_message_count=10, max_wait_time=1):
+                    await receiver.complete_message(message)
+                    ids.append(str(message.message_id))
+        return ids
+
+    def client(self) -> ServiceBusClient:
+        return ServiceBusClient.from_connection_string(connection_string(self.port))
+
+
+def message(name: str, session: str | None, **body: object) -> ServiceBusMessage:
+    return ServiceBusMessage(
+        json.dumps(body), message_id=name, session_id=session, correlation_id="run-1",
+        application_properties={"schemaVersion": 1, "kind": "x"},
+    )  # fmt: skip

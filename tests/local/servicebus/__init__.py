@@ -1,0 +1,1 @@
+"""The Service Bus stand-in, under the real client."""

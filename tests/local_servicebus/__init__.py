@@ -1,1 +1,0 @@
-"""The Service Bus stand-in, without and with the real client."""

@@ -1,1 +1,0 @@
-"""The simulated tenant: it refuses what Microsoft refuses."""

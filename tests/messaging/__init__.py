@@ -1,0 +1,1 @@
+"""The queue contract, and the ports with fake and real adapters."""

@@ -1,0 +1,81 @@
+"""The queue contract: what is sent is what is read, and a stranger is refused with a reason that tells no values."""
+
+from __future__ import annotations
+
+import pytest
+
+from sync_core.domain.runs import Cause
+from sync_core.errors import Malformed
+from sync_core.messaging.messages import (
+    Action,
+    ActOnClass,
+    Change,
+    ChangeMembers,
+    CreateClass,
+    DecideHold,
+    Decision,
+    GrantOwners,
+    RefreshTenant,
+    Request,
+    SyncSchool,
+    UndoRun,
+    decode_change,
+    decode_request,
+    encode,
+)
+
+REQUESTS: list[Request] = [
+    RefreshTenant("T", "run", Cause.NIGHTLY),
+    SyncSchool("S", "run", Cause.ADMIN),
+    SyncSchool("S", "run", Cause.WEBHOOK, ("G1", "G2")),
+    ActOnClass("S", "K", Action.DELETE, "run"),
+    DecideHold("S", "abc", Decision.APPROVE, "run"),
+    UndoRun("S", "run 0", "run"),
+]
+CHANGES: list[Change] = [
+    CreateClass("T", "S", "K", "run", Cause.NIGHTLY),
+    GrantOwners("T", "S", "K", "run", Cause.NIGHTLY, owners=("a",)),
+    ChangeMembers("T", "S", "K", "run", Cause.NIGHTLY, added=("a",), removed=("b",)),
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_requests_come_back_as_they_went(request_: Request) -> None:
+    assert decode_request(encode(request_)) == request_
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_come_back_as_they_went(change: Change) -> None:
+    assert decode_change(encode(change)) == change
+
+
+def test_sessions_keep_schools_and_classes_in_order() -> None:
+    assert [request.session for request in REQUESTS] == ["T", *["S"] * 5]
+    assert {change.session for change in CHANGES} == {"S|K"}
+
+
+BAD = [
+    (b"", "json_invalid"),
+    (b"\xff\xfe", "json_invalid"),
+    (b"[]", "body"),
+    (b"{}", "union_tag_not_found"),
+    (b'{"kind": "change-shoes"}', "union_tag_invalid"),
+    (b'{"kind": "create-class", "tenant": "T", "school": "S", "key": "K", "run": "r"}', "create-class.cause: missing"),
+    (encode(CHANGES[0]).replace(b'"version":1', b'"version":2'), "create-class.version: literal_error"),
+    (encode(CHANGES[0]).replace(b'"nightly"', b'"Amy Smith"'), "create-class.cause: enum"),
+    (encode(CHANGES[0])[:-1] + b', "extra": 1}', "create-class.extra: unexpected_keyword_argument"),
+]
+
+
+@pytest.mark.parametrize(("body", "place"), BAD)
+def test_what_cannot_be_read_is_malformed_with_its_place_and_no_value(body: bytes, place: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        decode_change(body)
+    assert place in caught.value.what
+    assert "Smith" not in str(caught.value)
+    assert "docs/operations.md" in caught.value.remedy
+
+
+def test_a_change_is_no_request() -> None:
+    with pytest.raises(Malformed):
+        decode_request(encode(CHANGES[0]))

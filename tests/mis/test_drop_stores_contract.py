@@ -1,0 +1,110 @@
+"""A drop in a folder, and one in a blob container over the real client: what is listed, brought, copied and deleted."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from azure.storage.blob.aio import ContainerClient
+
+from local.azurite import Azurite
+from sync_core.errors import SnapshotRejected
+from sync_core.mis.drop.container import ContainerDrop
+from sync_core.mis.drop.export_sets import DropFile
+from sync_core.mis.drop.folder import FolderDrop
+from sync_core.mis.drop.reader import DropStore
+
+
+@dataclass(slots=True)
+class Subject:
+    """A drop; `write` is how an MIS exports a file into it."""
+
+    store: DropStore
+    write: Callable[[str, bytes], Awaitable[None]]
+
+
+@pytest.fixture(params=["folder", "container"])
+async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
+    if request.param == "folder":
+
+        async def write(name: str, content: bytes) -> None:
+            (tmp_path / "drop" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "drop" / name).write_bytes(content)
+
+        yield Subject(FolderDrop(str(tmp_path / "drop")), write)
+        return
+    azurite: Azurite = request.getfixturevalue("azurite")
+    async with ContainerClient.from_connection_string(azurite.connection_string, f"drop-{uuid4().hex}") as container:
+        await container.create_container()
+
+        async def upload(name: str, content: bytes) -> None:
+            await container.upload_blob(f"trust/oak/{name}", content, overwrite=True)
+
+        await container.upload_blob("trust/oakham/users.csv", b"another's")
+        yield Subject(ContainerDrop(container, "trust/oak"), upload)
+
+
+async def content(subject: Subject, file: DropFile) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return (await subject.store.brought([file], Path(folder)))[file.name].read_bytes()
+
+
+async def listed(subject: Subject) -> dict[str, DropFile]:
+    return {file.name: file for file in await subject.store.listed()}
+
+
+async def test_files_are_listed_with_their_folders_and_brought(subject: Subject) -> None:
+    await subject.write("users.csv", b"one")
+    await subject.write("2026-09-07/Üsers & so on.csv", b"three")
+    found = await listed(subject)
+    assert {name: file.size for name, file in found.items()} == {"users.csv": 3, "2026-09-07/Üsers & so on.csv": 5}
+    assert all(abs(file.modified - datetime.now(UTC)) < timedelta(minutes=1) for file in found.values())
+    assert [await content(subject, file) for _, file in sorted(found.items())] == [b"three", b"one"]
+
+
+async def test_what_is_written_anew_has_another_version(subject: Subject) -> None:
+    await subject.write("users.csv", b"one")
+    before = await subject.store.listed()
+    assert await subject.store.listed() == before
+    await subject.write("users.csv", b"two")
+    assert await subject.store.listed() != before
+
+
+async def test_a_file_is_copied_beside_itself_and_deleted(subject: Subject) -> None:
+    await subject.write("set/users.csv", b"one")
+    file = (await listed(subject))["set/users.csv"]
+    for _ in range(2):
+        await subject.store.copy(file, "processed/then/users.csv")
+    await subject.store.delete(file)
+    await subject.store.delete(file)
+    found = await listed(subject)
+    assert list(found) == ["processed/then/users.csv"]
+    assert await content(subject, found["processed/then/users.csv"]) == b"one"
+
+
+async def test_what_was_written_anew_is_not_deleted(subject: Subject) -> None:
+    await subject.write("users.csv", b"one")
+    before = (await listed(subject))["users.csv"]
+    await subject.write("users.csv", b"two")
+    await subject.store.delete(before)
+    assert "users.csv" in await listed(subject)
+
+
+async def test_a_drop_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path, azurite: Azurite) -> None:
+    with pytest.raises(SnapshotRejected, match="there is no feed at"):
+        await FolderDrop(str(tmp_path / "nowhere")).listed()
+    async with ContainerClient.from_connection_string(azurite.connection_string, "nowhere") as container:
+        with pytest.raises(SnapshotRejected, match="the drop oak/ is not there"):
+            await ContainerDrop(container, "oak").listed()
+
+
+async def test_without_its_role_the_app_says_which(azurite: Azurite) -> None:
+    stranger = azurite.connection_string.replace("AccountKey=E", "AccountKey=F")
+    async with ContainerClient.from_connection_string(stranger, "drop") as container:
+        with pytest.raises(SnapshotRejected, match="Storage Blob Data Contributor"):
+            await ContainerDrop(container, "oak").listed()

@@ -1,0 +1,266 @@
+"""Which snapshots are rejected, which parts of a plan are held, with the figures and words that an admin reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.domain.classes import ClassRecord, DesiredClass
+from sync_core.domain.roster import Person, Snapshot, SnapshotFigures
+from sync_core.domain.runs import HoldKind, HoldStatus
+from sync_core.domain.school import Limits
+from sync_core.errors import SnapshotRejected
+from sync_core.planning.limits import Past, Restrained, check_snapshot, figures_of, restrain
+from tests.builders import NOON, SCHOOL, desired, entra_ids, synced, teaching
+
+LAST = SnapshotFigures("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
+NOTHING = Past(0, None, ())
+
+
+# --- the snapshot
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"groups": 175}, "it has 175 groups where the last accepted one had 220: under 80%"),
+        ({"students": 0}, "it has 0 students where the last accepted one had 1000"),
+        ({"enrolments": 5599}, "it has 5599 enrolments"),
+        ({"staff": 0}, "it has no teaching staff where the last accepted one had 75"),
+        ({"dfe_code": "7654321"}, "its DfE code is 7654321 and was 1234567"),
+        ({"academic_year": 2025}, "it is of the academic year 2025"),
+        ({"domain": "y.org"}, "most of its addresses end in y.org, and ended in x.org"),
+        ({"taken_at": NOON - timedelta(days=1)}, "it was exported on 06 Sep 2026 12:00, before the last accepted one"),
+        ({"academic_year": 2027, "students": 799}, "it has 799 students"),
+    ],
+)
+def test_a_snapshot_that_is_rejected_says_why(change: dict[str, object], words: str) -> None:
+    with pytest.raises(SnapshotRejected) as caught:
+        check_snapshot(replace(LAST, **change), LAST, Limits())  # type: ignore[arg-type]  # figures by name
+    assert words in caught.value.what
+    assert "nothing was changed" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"groups": 176, "students": 800, "enrolments": 5600},
+        {"groups": 2200},
+        {"domain": ""},
+        {"academic_year": 2027, "groups": 3, "enrolments": 1000},
+        {"taken_at": NOON + timedelta(days=1)},
+    ],
+)
+def test_a_snapshot_that_is_accepted(change: dict[str, object]) -> None:
+    check_snapshot(replace(LAST, **change), LAST, Limits())  # type: ignore[arg-type]  # figures by name
+    check_snapshot(replace(LAST, groups=1), None, Limits())
+    check_snapshot(replace(LAST, groups=1, students=0), LAST, Limits(smallest_snapshot=0))
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(SnapshotRejected) as caught:
+        check_snapshot(replace(LAST, groups=1, domain="y.org", dfe_code=""), LAST, Limits())
+    for word in ("groups", "y.org", "DfE code is empty"):
+        assert word in caught.value.what
+
+
+def test_figures_of_a_snapshot() -> None:
+    people = {
+        "amy": Person("amy", "amy@X.org"),
+        "ben": Person("ben", "", "ben@x.org"),
+        "cleo": Person("cleo", "cleo", "cleo@y.org"),
+        "main": Person("main", "main@z.org"),
+    }
+    groups = (teaching("1", "A", ["amy", "ben"], ["main"]), teaching("2", "B", ["amy", "cleo"], year=2025))
+    figures = figures_of(Snapshot(SCHOOL, groups, people, NOON))
+    assert figures == SnapshotFigures("1234567", 2026, 2, 3, 1, 4, "x.org", NOON)
+
+
+# --- the plan
+
+
+def people(count: int, stem: str = "p") -> list[str]:
+    return [f"{stem}{number}" for number in range(count)]
+
+
+def known(*classes: DesiredClass) -> dict[str, ClassRecord]:
+    return {wanted.key: synced(wanted) for wanted in classes}
+
+
+def looked_at(
+    wanted: Iterable[DesiredClass],
+    records: dict[str, ClassRecord],
+    past: Past = NOTHING,
+    limits: Limits | None = None,
+    whole: bool = True,
+) -> Restrained:
+    return restrain(wanted, records, limits or Limits(), past, "run", NOON, whole=whole)
+
+
+BIG = [desired(f"B{number}", people(30, f"B{number}."), ["boss"]) for number in range(10)]
+K30 = desired("K", people(30), ["main"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        (["amy", "ben"], [], HoldKind.CLASS_EMPTIED),
+        (["amy"], [], HoldKind.CLASS_EMPTIED),
+        (people(30), people(17), HoldKind.CLASS_LOSS),
+        (people(30), people(18), None),
+        (people(9), people(5), None),
+        (people(10), people(5), HoldKind.CLASS_LOSS),
+        (people(10), ["p0", *people(9, "q")], HoldKind.TURNOVER),
+        (people(10), ["p0", "p1", *people(9, "q")], HoldKind.CLASS_LOSS),
+        (["amy"], ["ben"], HoldKind.TURNOVER),
+        ([], ["amy"], None),
+        (["amy", "ben"], ["amy", "ben", "cleo"], None),
+    ],
+)
+def test_what_of_one_class_is_held(before: list[str], after: list[str], kind: HoldKind | None) -> None:
+    records = known(desired("K", before, ["main"]), *BIG)
+    result = looked_at([desired("K", after, ["main", "new"]), *BIG], records)
+    kept = next(found for found in result.classes if found.key == "K")
+    assert [hold.kind for hold in result.holds] == ([kind] if kind else [])
+    if kind is HoldKind.TURNOVER:
+        assert kept == records["K"].desired
+    elif kind:
+        assert kept.members == entra_ids({*before, *after, "main", "new"})
+        assert kept.owners == entra_ids(["main", "new"])
+    else:
+        assert kept == desired("K", after, ["main", "new"])
+
+
+def test_a_teacher_alone_is_not_somebody_left() -> None:
+    result = looked_at([desired("K", [], ["main"]), *BIG], known(desired("K", ["amy"], ["main"]), *BIG))
+    assert result.holds[0].what == "class K (K_Class [1234567][2026]) would lose 1 of 1 students, which is everybody"
+    assert "approve this hold" in result.holds[0].remedy
+
+
+def test_a_class_that_goes_on_into_a_new_year_is_no_rollover_in_disguise() -> None:
+    before = replace(K30, academic_year=2026)
+    after = replace(desired("K", people(30, "q"), ["main"]), academic_year=2027)
+    assert looked_at([after], known(before)).holds == ()
+    (hold,) = looked_at([replace(desired("K", [], ["main"]), academic_year=2027)], known(before)).holds
+    assert hold.kind is HoldKind.CLASS_EMPTIED
+
+
+def less(wanted: DesiredClass, count: int) -> DesiredClass:
+    students = sorted(wanted.members - wanted.owners)
+    return replace(wanted, members=wanted.members - set(students[:count]))
+
+
+def test_a_school_that_would_lose_too_much_keeps_everybody_and_gets_who_comes() -> None:
+    wanted = [less(found, 4) for found in BIG]
+    wanted[0] = replace(wanted[0], members=wanted[0].members | entra_ids(["new"]))
+    result = looked_at(wanted, known(*BIG))
+    (hold,) = result.holds
+    assert hold.kind is HoldKind.SCHOOL_LOSS
+    assert hold.what == (
+        "the school would lose 40 of 300 memberships in one plan: over 10%; 40 of them now, in 10 classes"
+    )
+    assert result.classes[0].members == BIG[0].members | entra_ids(["new"])
+    assert result.removals == 0
+    assert looked_at([less(found, 3) for found in BIG], known(*BIG)).removals == 30
+
+
+def test_a_slow_leak_is_held_when_the_week_is_full() -> None:
+    wanted = [less(BIG[0], 6), *BIG[1:]]
+    assert looked_at(wanted, known(*BIG), Past(67, None, ())).holds == ()
+    (hold,) = looked_at(wanted, known(*BIG), Past(68, None, ())).holds
+    assert hold.kind is HoldKind.SLOW_LEAK
+    assert "74 of 368 memberships in seven days: over 20%" in hold.what
+
+
+def test_a_handful_of_people_is_no_leak_of_a_small_school() -> None:
+    small = desired("K", ["a", "b", "c", "d", "e"], ["main"])
+    assert looked_at([less(small, 2)], known(small)).removals == 2
+
+
+def test_too_many_new_classes_are_held_and_the_others_go_on() -> None:
+    new = [desired(f"N{number}") for number in range(31)]
+    result = looked_at([*BIG, *new], known(*BIG), Past(0, 10, ()))
+    assert [hold.kind for hold in result.holds] == [HoldKind.NEW_CLASSES]
+    assert [found.key for found in result.classes] == [found.key for found in BIG]
+    assert looked_at([*BIG, *new[:30]], known(*BIG), Past(0, 10, ())).holds == ()
+    for nothing_to_compare_with in (None, 0):
+        assert looked_at([*BIG, *new], known(*BIG), Past(0, nothing_to_compare_with, ())).holds == ()
+
+
+# --- approval
+
+
+def test_what_was_shown_is_what_runs_and_nothing_else() -> None:
+    records = known(K30, *BIG)
+    shown = looked_at([desired("K", people(10), ["main"]), *BIG], records)
+    approved = Past(0, None, (replace(shown.holds[0], status=HoldStatus.APPROVED),))
+    run = looked_at([desired("K", people(10), ["main"]), *BIG], records, approved)
+    assert run.removals == 0
+    assert run.classes[0] == desired("K", people(10), ["main"])
+    other = looked_at([desired("K", people(9), ["main"]), *BIG], records, approved)
+    assert other.removals == 0
+    assert other.holds[0].digest != shown.holds[0].digest
+    assert other.holds[0].status is HoldStatus.OPEN
+
+
+def test_what_was_approved_of_a_class_is_no_loss_that_the_school_is_held_for() -> None:
+    records = known(K30, *BIG)
+    wanted = [less(K30, 30), *(less(found, 2) for found in BIG)]
+    shown = looked_at(wanted, records)
+    assert [hold.kind for hold in shown.holds] == [HoldKind.CLASS_EMPTIED]
+    run = looked_at(wanted, records, Past(0, None, (replace(shown.holds[0], status=HoldStatus.APPROVED),)))
+    assert [hold.status for hold in run.holds] == [HoldStatus.APPROVED]
+    assert (run.removals, list(run.classes)) == (20, wanted)
+
+
+def test_what_was_rejected_stays_so_until_the_mis_differs_again() -> None:
+    records = known(K30, *BIG)
+    shown = looked_at([desired("K", people(10), ["main"]), *BIG], records)
+    rejected = Past(0, None, (replace(shown.holds[0], status=HoldStatus.REJECTED),))
+    again = looked_at([desired("K", people(10), ["main"]), *BIG], records, rejected)
+    assert (again.removals, again.holds[0].status) == (0, HoldStatus.REJECTED)
+
+
+def test_additions_do_not_change_what_a_loss_is_approved_by() -> None:
+    records = known(K30, *BIG)
+    first = looked_at([desired("K", people(10), ["main"]), *BIG], records)
+    second = looked_at([desired("K", [*people(10), "new"], ["main"]), *BIG], records)
+    assert first.holds[0].digest == second.holds[0].digest
+
+
+def test_a_standing_hold_also_binds_a_plan_of_one_class() -> None:
+    records = known(*BIG)
+    night = looked_at([less(found, 4) for found in BIG], records)
+    for status, removed in ((HoldStatus.OPEN, 0), (HoldStatus.REJECTED, 0), (HoldStatus.APPROVED, 4)):
+        past = Past(0, None, (replace(night.holds[0], status=status),))
+        assert looked_at([less(BIG[0], 4)], records, past, whole=False).removals == removed
+    assert looked_at([less(BIG[0], 4)], records, whole=False).removals == 4
+
+
+class_lists = st.lists(
+    st.tuples(st.frozensets(st.sampled_from(people(12))), st.frozensets(st.sampled_from(people(12)))), max_size=6
+)
+
+
+@given(class_lists)
+def test_no_class_is_ever_emptied_without_an_admin_and_nobody_is_invented(
+    lists: list[tuple[frozenset[str], frozenset[str]]],
+) -> None:
+    before = [desired(f"K{number}", old, ["main"]) for number, (old, _) in enumerate(lists)]
+    after = [desired(f"K{number}", new, ["main"]) for number, (_, new) in enumerate(lists)]
+    records = known(*before)
+    result = looked_at(after, records)
+    for was, wanted, found in zip(before, after, result.classes, strict=True):
+        students = was.members - was.owners
+        assert not students or found.members & students or found.members - found.owners
+        assert found.members <= was.members | wanted.members
+        assert found.owners in (wanted.owners, was.owners)
+    memberships = sum(len(record.desired.members - record.desired.owners) for record in records.values())
+    assert result.removals < 5 or result.removals <= 0.1 * memberships
+    assert looked_at(after, records) == result

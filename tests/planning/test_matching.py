@@ -1,0 +1,78 @@
+"""Matching people to accounts by the school's choice of properties; in doubt reported, never guessed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.domain.roster import Person
+from sync_core.domain.school import Matching, MisProperty
+from sync_core.planning.matching import match_people, mis_value
+
+USUAL = Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.UPN, "X.org")
+
+
+def rule(mis: str, account: str, domain: str = "") -> Matching:
+    return Matching(MisProperty(mis), AccountProperty(account), domain)
+
+
+@pytest.mark.parametrize(
+    ("person", "chosen", "value"),
+    [
+        (Person("1", "ASmith"), USUAL, "asmith@x.org"),
+        (Person("1", "a@Y.org", "b@z.org"), USUAL, "a@y.org"),
+        (Person("1", "", "B@z.org"), USUAL, "b@z.org"),
+        (Person("1"), USUAL, ""),
+        (Person("1", "a", "b@z.org"), rule("email", "mail", "x.org"), "b@z.org"),
+        (Person("1", "a", ""), rule("email", "mail", "x.org"), ""),
+        (Person("Emp7", "a"), rule("id", "employeeId"), "emp7"),
+        (Person("Emp7", "a"), rule("id", "userPrincipalName", "x.org"), "emp7@x.org"),
+        (Person("1", "A "), rule("username", "onPremisesSamAccountName"), "a"),
+    ],
+)
+def test_what_the_account_should_have(person: Person, chosen: Matching, value: str) -> None:
+    assert mis_value(person, chosen) == value
+
+
+def account(id_: str, enabled: bool = True, **values: str) -> Account:
+    return Account(id_, {AccountProperty(name): value for name, value in values.items()}, enabled)
+
+
+def test_two_accounts_for_one_person_and_two_people_for_one_account_are_nobodys() -> None:
+    accounts = [account("A", mail="x@x.org"), account("B", mail="x@x.org"), account("C", mail="y@x.org")]
+    people = [Person("p", email="x@x.org"), Person("q", email="Y@x.org"), Person("r", email="y@X.org")]
+    matched = match_people(people, rule("email", "mail"), accounts)
+    assert matched.ids == {}
+    assert matched.candidates == {"p": {"A", "B"}, "q": {"C"}, "r": {"C"}}
+    assert matched.missing == frozenset()
+
+
+def test_a_person_without_a_value_matches_nobody_even_an_account_without_one() -> None:
+    matched = match_people([Person("p")], rule("email", "mail"), [account("A", userPrincipalName="a@x.org")])
+    assert matched.missing == {"p"}
+
+
+people_lists = st.lists(st.sampled_from("abcABC"), max_size=6).map(
+    lambda names: [Person(f"p{place}", name) for place, name in enumerate(names)]
+)
+account_lists = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=6).map(
+    lambda names: [
+        account(f"A{place}", enabled, userPrincipalName=f"{name}@x.org") for place, (name, enabled) in enumerate(names)
+    ]
+)
+
+
+@given(people_lists, account_lists, st.randoms(use_true_random=False))
+def test_everybody_is_matched_missing_or_ambiguous_and_nobody_shares_an_account(
+    people: list[Person], accounts: list[Account], shuffler: object
+) -> None:
+    matched = match_people(people, USUAL, accounts)
+    fates = [set(matched.ids), set(matched.missing), set(matched.candidates)]
+    assert set.union(*fates) == {person.id for person in people}
+    assert sum(map(len, fates)) == len(people)
+    assert len(set(matched.ids.values())) == len(matched.ids)
+    assert matched.disabled <= matched.ids.keys()
+    shuffler.shuffle(people)  # type: ignore[attr-defined]  # a random.Random
+    assert match_people(people, USUAL, accounts[::-1]) == matched

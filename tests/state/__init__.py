@@ -1,0 +1,1 @@
+"""The tables: the ports with fake and real adapters."""

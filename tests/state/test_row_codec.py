@@ -1,0 +1,173 @@
+"""Lists of any length in rows that Tables takes: split, joined, merged over one another, never mixed up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from string import printable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sync_core.domain.classes import AppliedDelta, DesiredClass, Reason, Rule
+from sync_core.errors import SyncError
+from sync_core.state.class_rows import actual_columns, delta_columns, desired_columns
+from sync_core.state.overflow_rows import PARTS_IN_ROW, Torn, beside, goes_on, split, together, whole
+from sync_core.state.row_codec import CHUNK, Entity, chunked, encode_key, entity_size, joined
+from sync_core.state.table import LARGEST_CLASS, batches, group_size, upserts
+from tests.builders import NOON, desired, entra_ids, synced
+
+LISTS = ("desired_members", "desired_owners", "reasons", "members", "owners", "owners_granted", "former_class_ids")
+IN_ROW = PARTS_IN_ROW * CHUNK
+MIB = 1_048_576
+
+texts = st.builds(
+    lambda seed, length: (seed * (length // len(seed) + 1))[:length],
+    st.text(printable, min_size=1, max_size=50),
+    st.sampled_from([0, 1, CHUNK, CHUNK + 1, IN_ROW, IN_ROW + 1, 15 * CHUNK, 15 * CHUNK + 1, 800_000]),
+)
+imitations = st.just("in further rows: c:K,members,… sha256 0123456789abcdef")
+lists = st.dictionaries(st.sampled_from(LISTS), texts | imitations)
+scalars = st.dictionaries(
+    st.sampled_from(["class_key", "at", "stale", "members_count"]), st.text(printable) | st.booleans()
+)
+
+
+def entity(lists: dict[str, str], scalars: Entity | None = None) -> Entity:
+    row: Entity = {"PartitionKey": "S1", "RowKey": "c:K", **(scalars or {})}
+    for name, text in lists.items():
+        row |= chunked(name, text)
+    return row
+
+
+@settings(deadline=None)
+@given(lists, scalars)
+def test_whatever_is_split_fits_and_comes_back(lists: dict[str, str], scalars: Entity) -> None:
+    rows = split(entity(lists, scalars))
+    for row in rows:
+        assert entity_size(row) < MIB
+        assert len(row) <= 252
+        assert all(len(value) <= CHUNK for value in row.values() if isinstance(value, str))
+    assert len({row["RowKey"] for row in rows}) == len(rows)
+    assert goes_on(rows[0]) == (len(rows) > 1)
+    (back,) = whole(reversed(rows))
+    assert {name: joined(back, name) for name in lists} == lists
+    assert {name: back[name] for name in scalars} == scalars
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(LISTS), st.sampled_from(["", "a b", "x" * IN_ROW])), scalars)
+def test_an_ordinary_row_is_left_as_it_is(lists: dict[str, str], scalars: Entity) -> None:
+    assert split(entity(lists, scalars)) == [entity(lists, scalars)]
+
+
+@settings(deadline=None)
+@given(st.lists(lists, min_size=1, max_size=6))
+def test_whatever_was_merged_into_a_row_before_it_fits_and_the_last_counts(writes: list[dict[str, str]]) -> None:
+    stored: dict[str, Entity] = {}
+    last: dict[str, str] = {}
+    for write in writes:
+        row, *further = split(entity(write))
+        stored["c:K"] = stored.get("c:K", {}) | row
+        stored |= {row["RowKey"]: row for row in further}
+        last |= write
+        assert entity_size(stored["c:K"]) < MIB
+    (back,) = whole([dict(row) for row in stored.values()])
+    assert {name: joined(back, name) for name in last} == last
+
+
+@settings(deadline=None)
+@given(st.lists(lists, min_size=2, max_size=2), st.data())
+def test_two_writes_are_never_mixed(writes: list[dict[str, str]], data: st.DataObject) -> None:
+    """Each row may be of either write, or missing: what comes back is what the row itself speaks of, or nothing."""
+    of = [{row["RowKey"]: row for row in split(entity(write))} for write in writes]
+    chosen = data.draw(st.sampled_from([0, 1]))
+    rows = [of[chosen]["c:K"]]
+    for key in sorted((of[0].keys() | of[1].keys()) - {"c:K"}):
+        row = data.draw(st.sampled_from([of[0].get(key), of[1].get(key)]))
+        rows += [dict(row)] if row else []
+    try:
+        (back,) = whole(rows)
+    except Torn:
+        assert writes[0] != writes[1]
+    else:
+        assert {name: joined(back, name) for name in writes[chosen]} == writes[chosen]
+
+
+def test_a_part_of_another_write_is_noticed() -> None:
+    row, first, second = split(entity({"members": "a" * 16 * CHUNK}))
+    _, other, _ = split(entity({"members": "b" * 16 * CHUNK}))
+    for rows in ([row, other, second], [row, first], [row]):
+        with pytest.raises(Torn):
+            whole([dict(each) for each in rows])
+    assert whole([first, second]) == []
+
+
+def test_further_rows_stand_where_they_are_looked_for_and_like_no_other_row() -> None:
+    row, *further = split(entity({"members": "a" * 16 * CHUNK}, {"at": "noon"}), "at")
+    begin, end = beside("c:K")
+    assert [each["RowKey"] for each in further] == ["c:K,members,1", "c:K,members,2"]
+    assert {each["at"] for each in (row, *further)} == {"noon"}
+    assert all(begin <= each["RowKey"] < end for each in further)
+    for key in ("K", "K,members,1", "K-", "K!2C", "K.", "K ", "K+", "K~"):
+        assert not begin <= f"c:{encode_key(key)}" < end
+    assert together(["h:K:1", "h:K:1,members,1", "h:K:2"]) == [["h:K:1", "h:K:1,members,1"], ["h:K:2"]]
+
+
+def test_the_most_that_a_class_ever_has_in_its_row_fits() -> None:
+    """The guard over PARTS_IN_ROW: whoever gives a class one more list finds out here."""
+    crowd = entra_ids(f"p{number}" for number in range(IN_ROW // 37))
+    some = sorted(crowd)[: IN_ROW // 84]
+    wanted = replace(
+        desired("K"), members=crowd, owners=crowd, reasons={person: Reason(Rule.STUDENT, person) for person in some}
+    )
+    record = replace(synced(wanted), former=crowd)
+    row: Entity = {"PartitionKey": "S" * 400, "RowKey": "c:K", **desired_columns(wanted), **actual_columns(record)}
+    assert split(row) == [row]
+    assert sum(1 for column in row if column.endswith("_parts")) == len(LISTS)
+    fuller = {name: "x" * CHUNK for name in row if name.endswith(("_0", "_1"))}
+    assert len(fuller) == PARTS_IN_ROW * len(LISTS)
+    assert entity_size(row | fuller) < MIB
+
+
+sizes = st.sampled_from([1, 30_000, 250_000, 480_000])
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(sizes, min_size=1, max_size=3), min_size=4, max_size=20))
+def test_what_goes_together_is_in_one_transaction(lengths: list[list[int]]) -> None:
+    groups = [
+        upserts({"PartitionKey": "S", "RowKey": f"{at}.{part}", "x": "x" * length} for part, length in enumerate(parts))
+        for at, parts in enumerate(lengths)
+    ]
+    made = list(batches(groups))
+    assert [operation for batch in made for operation in batch] == [each for group in groups for each in group]
+    assert all(sum(entity_size(row) for _, row, _ in batch) < 4 * MIB for batch in made)
+    within = {row["RowKey"]: at for at, batch in enumerate(made) for _, row, _ in batch}
+    assert all(len({within[row["RowKey"]] for _, row, _ in group}) == 1 for group in groups)
+
+
+def test_a_hundred_and_no_more_go_into_a_transaction() -> None:
+    rows = [{"PartitionKey": "S", "RowKey": str(number)} for number in range(201)]
+    assert [len(batch) for batch in batches([[each] for each in upserts(rows)])] == [100, 100, 1]
+    threes = [upserts(rows[at : at + 3]) for at in range(0, 201, 3)]
+    assert [len(batch) for batch in batches(threes)] == [99, 99, 3]
+
+
+def crowd_of(people: int, record: str) -> DesiredClass:
+    crowd = entra_ids(f"p{number}" for number in range(people))
+    return replace(desired("K"), members=crowd, reasons={person: Reason(Rule.STUDENT, record) for person in crowd})
+
+
+@pytest.mark.parametrize(("most", "record"), [(7_500, "x" * 36), (10_700, "")])
+def test_what_is_allowed_to_the_plan_can_be_recorded_by_apply(most: int, record: str) -> None:
+    """All of the largest class came at once, and as many others went."""
+    largest, others = crowd_of(most, record), entra_ids(f"q{number}" for number in range(most))
+    row: Entity = {"PartitionKey": "S", "RowKey": "c:K"}
+    group_size(split(row | desired_columns(largest)), LARGEST_CLASS)
+    delta = AppliedDelta(
+        "run", "nightly", NOON, members_added=largest.members, members_removed=others, reasons=largest.reasons
+    )
+    group_size([*split(row | actual_columns(synced(largest))), *split(row | delta_columns("K", delta))])
+    with pytest.raises(SyncError, match="split the group in the MIS"):
+        group_size(split(row | desired_columns(crowd_of(most + 300, record))), LARGEST_CLASS)

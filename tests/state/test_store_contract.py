@@ -1,0 +1,380 @@
+"""The port StateStore: the same promises from the tables in memory and from Azure Tables over the real client."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from uuid import uuid4
+
+import pytest
+
+from local.azurite import Azurite
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
+from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.runs import Hold, HoldKind, HoldStatus, RunOutcome, RunRecord
+from sync_core.domain.school import (
+    Afterwards,
+    FeedContainer,
+    FeedFolder,
+    OneRosterApi,
+    OneRosterVersion,
+    SchoolSettings,
+    WondeApi,
+)
+from sync_core.errors import EtagConflict, SyncError
+from sync_core.messaging.messages import SYNC_REQUESTS
+from sync_core.messaging.port import MessageFault
+from sync_core.state.port import DeltaKind, StateStore
+from sync_core.state.store import TableState
+from tests.builders import NOON, desired, entra_id, entra_ids, settings, synced
+
+
+async def row(state: StateStore, school: str, key: str) -> ClassRecord:
+    record = await state.class_record(school, key)
+    assert record is not None
+    return record
+
+
+async def test_a_school_is_kept_as_it_was_saved(state: StateStore, school: str) -> None:
+    assert await state.school(school) is None
+    tenant = uuid4().hex
+    saved: SchoolSettings = replace(settings(admin_owners=["a@b.c", "d@e.f"]), school=school, tenant=tenant)
+    await state.save_school(saved)
+    assert await state.school(school) == saved
+    assert await state.schools(tenant) == (saved,)
+    changed = replace(saved, types=frozenset(), admin_owners=())
+    await state.save_school(changed)
+    assert await state.schools(tenant) == (changed,)
+    assert await state.schools("another") == ()
+
+
+async def test_a_row_begins_with_what_is_desired(state: StateStore, school: str) -> None:
+    assert await state.class_record(school, "K1") is None
+    wanted = desired("K1", ["amy", "ben"], ["main"])
+    await state.write_desired(school, [wanted])
+    record = await row(state, school, "K1")
+    assert record == ClassRecord(school, wanted, etag=record.etag)
+
+
+async def test_actual_is_written_whole_and_cleared_whole(state: StateStore, school: str) -> None:
+    wanted = desired("K1", ["amy", "ben"], ["main"])
+    await state.write_desired(school, [wanted])
+    full = replace(
+        synced(wanted),
+        school=school,
+        stale=True,
+        gone=True,
+        error=RowError("code", "words", "remedy"),
+        etag=(await row(state, school, "K1")).etag,
+    )
+    written = await state.write_actual(full)
+    assert await row(state, school, "K1") == written
+    assert replace(written, etag="") == replace(full, etag="")
+    bare = replace(written, actual=None, intent=None, stale=False, gone=False, error=None)
+    cleared = await state.write_actual(bare)
+    assert await row(state, school, "K1") == cleared
+
+
+async def test_nobody_in_it_yet_and_nobody_in_it_are_different(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1")])
+    record = replace(synced(desired("K1")), school=school, etag=(await row(state, school, "K1")).etag)
+    assert record.actual is not None
+    unknown = await state.write_actual(replace(record, actual=replace(record.actual, members=None)))
+    assert (await row(state, school, "K1")) == unknown
+    assert unknown.actual is not None
+    empty = await state.write_actual(replace(unknown, actual=replace(unknown.actual, members=frozenset())))
+    assert (await row(state, school, "K1")) == empty
+
+
+async def test_actual_of_a_row_that_changed_meanwhile_is_refused(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1")])
+    before = await row(state, school, "K1")
+    await state.write_desired(school, [desired("K1", ["amy"])])
+    delta = AppliedDelta("run", "nightly", NOON, created=True)
+    with pytest.raises(EtagConflict):
+        await state.write_actual(replace(before, intent="x"), delta)
+    after = await row(state, school, "K1")
+    assert (after.intent, after.desired) == (None, desired("K1", ["amy"]))
+    assert await state.history(school, "K1") == ()
+    with pytest.raises(EtagConflict):
+        await state.write_actual(replace(after, etag=before.etag))
+
+
+async def test_desired_and_actual_do_not_overwrite_each_other(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1", ["amy", "ben"])])
+    record = replace(synced(desired("K1", ["amy", "ben"])), school=school, etag=(await row(state, school, "K1")).etag)
+    written = await state.write_actual(record)
+    await state.write_desired(school, [desired("K1", ["cleo"])])
+    after = await row(state, school, "K1")
+    assert after.actual == written.actual
+    assert after.desired == desired("K1", ["cleo"])
+
+
+async def test_sets_shrink_and_vanish(state: StateStore, school: str) -> None:
+    crowd = [f"p{number}" for number in range(5000)]
+    await state.write_desired(school, [desired("K1", crowd)])
+    assert (await row(state, school, "K1")).desired.members == entra_ids(crowd)
+    for few in (["amy"], []):
+        await state.write_desired(school, [desired("K1", few)])
+        assert (await row(state, school, "K1")).desired.members == entra_ids(few)
+
+
+async def test_many_rows_come_back_in_order(state: StateStore, school: str) -> None:
+    wanted = [desired(f"K{number:03}", ["amy"]) for number in range(250)]
+    await state.write_desired(school, list(reversed(wanted)))
+    assert [record.desired for record in await state.class_records(school)] == wanted
+    assert await state.class_records("another") == ()
+
+
+async def test_drift_marks_rows_and_passes_over_those_not_there(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1"), desired("K2")])
+    before = await row(state, school, "K1")
+    await state.write_drift(
+        school, [Drift("K1", stale=True), Drift("nowhere", stale=True), Drift("K2", gone=True, stale=False)]
+    )
+    first, second = await state.class_records(school)
+    assert (first.stale, first.gone) == (True, False)
+    assert (second.stale, second.gone) == (False, True)
+    assert first.etag != before.etag
+    assert await state.class_record(school, "nowhere") is None
+
+
+async def test_drift_of_many_rows_marks_all_but_the_one_that_is_not_there(state: StateStore, school: str) -> None:
+    keys = [f"K{number:03}" for number in range(250)]
+    await state.write_desired(school, [desired(key) for key in keys if key != "K120"])
+    await state.write_drift(school, [Drift(key, stale=True) for key in keys])
+    assert {record.key for record in await state.class_records(school) if record.stale} == set(keys) - {"K120"}
+    assert await state.class_record(school, "K120") is None
+    await state.write_drift(school, [Drift("K001", stale=False), Drift("K002", gone=True), Drift("K001", gone=True)])
+    first, second = await row(state, school, "K001"), await row(state, school, "K002")
+    assert (first.stale, first.gone, second.stale, second.gone) == (False, True, True, True)
+
+
+async def test_history_is_kept_in_order_and_apart(state: StateStore, school: str) -> None:
+    await state.write_desired(school, [desired("K1"), desired("K10")])
+    first = AppliedDelta("run1", "nightly", NOON, True, entra_ids(["amy"]), frozenset(), entra_ids(["main"]))
+    later = AppliedDelta("run2", "admin", NOON + timedelta(seconds=1), members_removed=entra_ids(["amy"]))
+    record = await state.write_actual(await row(state, school, "K1"), first)
+    await state.write_actual(record, later)
+    await state.write_actual(await row(state, school, "K10"), later)
+    assert await state.history(school, "K1") == (first, later)
+    assert await state.history(school, "K10") == (later,)
+
+
+async def test_the_classes_of_a_run_and_what_is_forgotten_of_it(state: StateStore, school: str) -> None:
+    reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1"), entra_id("main"): Reason(Rule.ADMIN_OWNER)}
+    early = AppliedDelta("run1", "nightly", NOON, members_added=entra_ids(["amy", "main"]), reasons=reasons)
+    late = AppliedDelta("run1", "nightly", NOON + timedelta(days=2), members_removed=entra_ids(["amy"]))
+    await state.write_desired(school, [desired("K1"), desired("K%/2")])
+    record = await state.write_actual(await row(state, school, "K1"), early)
+    await state.write_actual(record, late)
+    await state.write_actual(await row(state, school, "K%/2"), early)
+    assert await state.history(school, "K1") == (early, late)
+    assert await state.classes_of_run(school, "run1") == ("K%/2", "K1")
+    assert await state.classes_of_run(school, "run2") == ()
+    await state.forget_history(school, NOON)
+    assert await state.history(school, "K1") == (early, late)
+    for _ in range(2):
+        await state.forget_history(school, NOON + timedelta(days=1))
+        assert await state.history(school, "K1") == (late,)
+        assert await state.classes_of_run(school, "run1") == ("K1",)
+    assert [found.key for found in await state.class_records(school)] == ["K%/2", "K1"]
+
+
+async def test_reasons_and_pinning_are_kept_with_what_is_desired(state: StateStore, school: str) -> None:
+    reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1, q"), entra_id("ben"): Reason(Rule.UNDONE, "run1")}
+    wanted = replace(desired("K1", ["amy", "ben"]), reasons=reasons, pinned=True)
+    await state.write_desired(school, [wanted])
+    assert (await row(state, school, "K1")).desired == wanted
+    fewer = replace(wanted, reasons={}, pinned=False)
+    await state.write_desired(school, [fewer])
+    assert (await row(state, school, "K1")).desired == fewer
+
+
+async def test_pins_stand_until_they_are_forgotten(state: StateStore, school: str) -> None:
+    assert await state.pins(school) == {}
+    first = Pin("K%/1", entra_ids(["amy", "main"]), entra_ids(["main"]), "run1", "run2")
+    second = Pin("K2", frozenset(), frozenset(), "run1", "run2")
+    await state.write_pins(school, [first, second])
+    again = replace(first, members=frozenset(), run="run3")
+    await state.write_pins(school, [again])
+    assert await state.pins(school) == {first.key: again, second.key: second}
+    assert await state.class_records(school) == ()
+    for _ in range(2):
+        await state.forget_pin(school, first.key)
+        assert await state.pins(school) == {second.key: second}
+    assert await state.pins(f"{school} next door") == {}
+
+
+async def test_requests_for_classes_are_kept_by_key(state: StateStore, school: str) -> None:
+    assert await state.class_requests(school) == {}
+    first = ClassRequest("2026.teaching.T1", entra_id("c"), NOON, "Our «maths»", "For us", date(2027, 7, 20), 1)
+    plain = ClassRequest("2026.year.13", entra_id("c"), NOON)
+    for request in (plain, replace(first, life=0), first):
+        await state.write_class_request(school, request)
+    assert await state.class_requests(school) == {first.key: first, plain.key: plain}
+    assert await state.class_records(school) == ()
+
+
+async def test_a_school_is_forgotten_and_its_classes_are_not(state: StateStore, school: str) -> None:
+    await state.save_school(replace(settings(), school=school))
+    await state.write_desired(school, [desired("K1")])
+    for _ in range(2):
+        await state.forget_school(school)
+        assert await state.school(school) is None
+    assert [record.key for record in await state.class_records(school)] == ["K1"]
+
+
+async def test_tokens_of_any_length(state: StateStore) -> None:
+    tenant = uuid4().hex
+    assert await state.delta_token(tenant, DeltaKind.GROUPS) is None
+    for token in ("x" * 100_000, "short"):
+        await state.write_delta_token(tenant, DeltaKind.GROUPS, token)
+        assert await state.delta_token(tenant, DeltaKind.GROUPS) == token
+    assert await state.delta_token(tenant, DeltaKind.ACCOUNTS) is None
+
+
+async def test_each_kind_of_source_of_a_school_is_kept(state: StateStore, school: str) -> None:
+    api = OneRosterApi("https://mis.example", OneRosterVersion.V1_1, "https://mis.example/token", "c", "MIS_SECRET_OAK")
+    wonde = WondeApi("https://api.wonde.com", "A1930499544", "MIS_SECRET_OAK")
+    for source in (FeedFolder("/feed"), FeedContainer("oak/csv", Afterwards.MOVE), api, wonde):
+        saved = replace(settings(), school=school, source=source)
+        await state.save_school(saved)
+        assert await state.school(school) == saved
+
+
+async def test_when_a_tenant_was_last_swept_is_known(state: StateStore) -> None:
+    tenant = uuid4().hex
+    assert await state.swept_at(tenant) is None
+    await state.write_swept(tenant, NOON)
+    assert (await state.swept_at(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (NOON, None)
+
+
+async def test_runs_are_overwritten_and_listed_in_time(state: StateStore, school: str) -> None:
+    second = RunRecord(school, "run2", "nightly", NOON + timedelta(days=1), RunOutcome.REJECTED, notes=("a, b", "c"))
+    first = RunRecord(
+        school=school,
+        run="run1",
+        cause="nightly",
+        at=NOON,
+        outcome=RunOutcome.PLANNED,
+        action="restore",
+        asked_by="a0000000-0000-4000-8000-000000000001",
+        groups=3,
+        created=("K1",),
+        changed=("K2",),
+        unchanged=1,
+        held=("K3",),
+        gone=("K4",),
+        people_without_account=("a b", "c/d"),
+        notes=("a note",),
+    )
+    for run in (second, replace(first, groups=1), first):
+        await state.write_run(run)
+    assert await state.runs(school) == (first, second)
+
+
+async def test_the_last_fault_of_a_message_is_kept(state: StateStore) -> None:
+    queue = uuid4().hex
+    fault = MessageFault(queue, "run/1.x.0", "S|K", 1, "what", "remedy", NOON)
+    await state.write_message_fault(fault)
+    last = replace(fault, deliveries=2)
+    await state.write_message_fault(last)
+    assert await state.message_faults(queue) == (last,)
+    assert await state.message_faults("another") == ()
+
+
+async def test_runs_and_faults_are_forgotten_with_their_time(state: StateStore, school: str) -> None:
+    for name, at in (("early", NOON), ("late", NOON + timedelta(days=2))):
+        await state.write_run(RunRecord(school, name, "nightly", at, RunOutcome.PLANNED))
+        await state.write_message_fault(MessageFault(SYNC_REQUESTS, f"{school} {name}", school, 1, "what", "", at))
+
+    async def faults() -> list[str]:
+        found = await state.message_faults(SYNC_REQUESTS)
+        return sorted(fault.message_id.removeprefix(f"{school} ") for fault in found if fault.session == school)
+
+    await state.forget_history(school, NOON)
+    await state.forget_message_faults(NOON)
+    assert ([run.run for run in await state.runs(school)], await faults()) == (["early", "late"],) * 2
+    for _ in range(2):
+        await state.forget_history(school, NOON + timedelta(days=1))
+        await state.forget_message_faults(NOON + timedelta(days=1))
+        assert ([run.run for run in await state.runs(school)], await faults()) == (["late"],) * 2
+
+
+async def test_a_school_is_erased_and_no_other(state: StateStore, school: str) -> None:
+    other = f"{school}2"
+    for one in (school, other):
+        await state.save_school(replace(settings(), school=one))
+        await state.write_desired(one, [desired("K1", ["amy"])])
+        await state.write_actual(await row(state, one, "K1"), AppliedDelta("run", "nightly", NOON))
+        await state.write_pins(one, [Pin("K1", frozenset(), frozenset(), "undone", "run")])
+        await state.write_run(RunRecord(one, "run", "nightly", NOON, RunOutcome.PLANNED))
+        await state.write_accepted_snapshot(one, SnapshotFigures("1", 2026, 1, 1, 1, 1, "x.org", NOON))
+
+    async def held(one: str) -> list[bool]:
+        found = (
+            await state.class_records(one),
+            await state.history(one, "K1"),
+            await state.pins(one),
+            await state.runs(one),
+            await state.accepted_snapshot(one),
+            await state.school(one),
+        )
+        return [bool(each) for each in found]
+
+    for _ in range(2):
+        await state.erase_school(school)
+        assert await held(school) == [False] * 5 + [True]
+    assert await held(other) == [True] * 6
+
+
+async def test_a_class_too_large_for_a_transaction_is_refused_with_its_remedy(azurite: Azurite, school: str) -> None:
+    """Azure refuses it; the emulator would not, so the adapter does, before it writes anything."""
+    tables = TableState.from_connection_string(azurite.connection_string)
+    try:
+        await tables.ensure_tables()
+        with pytest.raises(SyncError, match="split the group in the MIS"):
+            many = [f"p{number}" for number in range(25_000)]
+            await tables.write_desired(school, [*(desired(f"J{number}") for number in range(120)), desired("K", many)])
+        assert await tables.class_records(school) == ()
+    finally:
+        await tables.close()
+
+
+def hold(digest: str, *classes: str) -> Hold:
+    return Hold(digest, HoldKind.CLASS_LOSS, classes, "too much", "approve it", "run 1", NOON)
+
+
+async def test_holds_are_replaced_as_a_whole(state: StateStore, school: str) -> None:
+    assert await state.holds(school) == ()
+    first, second = hold("a", "K1"), hold("b", "K2", "K3")
+    await state.write_holds(school, [second, first])
+    assert await state.holds(school) == (first, second)
+    approved = replace(second, status=HoldStatus.APPROVED)
+    await state.write_holds(school, [approved])
+    assert await state.holds(school) == (approved,)
+    await state.write_holds(school, [])
+    assert await state.holds(school) == ()
+
+
+async def test_the_accepted_snapshot_is_kept_and_forgotten(state: StateStore, school: str) -> None:
+    assert await state.accepted_snapshot(school) is None
+    figures = SnapshotFigures("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
+    for wanted in (replace(figures, groups=1), figures, None, None):
+        await state.write_accepted_snapshot(school, wanted)
+        assert await state.accepted_snapshot(school) == wanted
+
+
+async def test_runs_since(state: StateStore, school: str) -> None:
+    early, late = (
+        RunRecord(school, name, "nightly", at, RunOutcome.PLANNED, removals=3)
+        for name, at in (("r1", NOON), ("r2", NOON + timedelta(days=3)))
+    )
+    for run in (late, early):
+        await state.write_run(run)
+    assert await state.runs(school) == (early, late)
+    assert await state.runs(school, NOON + timedelta(days=1)) == (late,)
+    assert await state.runs(school, late.at) == (late,)
+    assert await state.run(school, "r1") == early
+    assert await state.run(school, "r3") is None

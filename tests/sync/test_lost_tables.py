@@ -1,0 +1,53 @@
+"""What docs/operations.md says under "Restore": without its tables, the app takes its classes up again as they are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sync_core.applying.change import apply_change
+from sync_core.domain.classes import AlreadySo, Outcome
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.runs import Cause
+from sync_core.domain.school import SchoolSettings
+from sync_core.messaging.messages import RefreshTenant, SyncSchool
+from sync_core.sync.nightly import refresh_tenant
+from sync_core.sync.school import sync_school
+from tests.builders import SCHOOL, TENANT, entra_id, settings, snapshot, teaching
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
+
+
+class _Mis:
+    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+        # The two names clean to one, so that one of the classes has the second choice of a nickname.
+        return snapshot(
+            [teaching("G1", "2S/DT1", ["amy", "ben"], ["main"]), teaching("G2", "2SDT1", ["ben"], ["main"])]
+        )
+
+
+async def _refresh_and_sync_with_new_tables(tenant: MemoryTenant) -> list[Outcome]:
+    clock, state, outbox = FixedClock(), MemoryState(), MemoryOutbox()
+    await state.save_school(settings())
+    sweep = RefreshTenant(TENANT, "run", Cause.ADMIN, sweep=True)
+    await refresh_tenant(sweep, tenant, state, outbox, clock, timedelta(days=400))
+    await sync_school(SyncSchool(SCHOOL.id, "run", Cause.ADMIN), _Mis(), state, outbox, clock)
+    return [await apply_change(change, state, tenant, clock) for change in outbox.changes]
+
+
+async def test_a_refresh_and_a_sync_with_empty_tables_find_every_class_and_change_nothing() -> None:
+    tenant = MemoryTenant(clock=FixedClock())
+    for person in ("amy", "ben", "main", "by hand"):
+        tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
+    await _refresh_and_sync_with_new_tables(tenant)
+    (first, second) = tenant.groups.values()
+    tenant.hand_owner(first.id, entra_id("by hand"), True)
+    before = [(group.name, set(group.members), set(group.owners)) for group in (first, second)]
+
+    outcomes = await _refresh_and_sync_with_new_tables(tenant)
+
+    assert len(outcomes) == 6
+    assert set(outcomes) == {AlreadySo()}
+    assert [(group.name, group.members, group.owners) for group in tenant.groups.values()] == before
+    assert tenant.creates == 2

@@ -1,0 +1,65 @@
+"""The fan-out of a night: everybody within the window, a tenant's schools together, and nobody at the same stroke."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.domain.runs import Cause
+from sync_core.messaging.messages import RefreshTenant
+from sync_core.sync.nightly import evenly, start_night, tenant_slots
+from tests.builders import NOON, settings
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+
+HOUR, YEAR = timedelta(hours=1), timedelta(days=400)
+
+
+async def test_each_tenant_is_asked_for_once_and_told_until_when() -> None:
+    state, outbox = MemoryState(), MemoryOutbox()
+    for school, tenant in (("S1", "small"), ("S2", "trust"), ("S3", "trust")):
+        await state.save_school(replace(settings(), school=school, tenant=tenant))
+    await state.save_school(replace(settings(), school="S4", tenant="trust", enabled=False))
+    assert await start_night("run", state, outbox, FixedClock(), HOUR, YEAR) == ("S1", "S2", "S3")
+    assert outbox.requests == [
+        (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR / 4), NOON),
+        (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 4),
+    ]
+
+
+async def test_without_a_window_all_are_asked_for_at_once() -> None:
+    state, outbox = MemoryState(), MemoryOutbox()
+    for tenant in "ab":
+        await state.save_school(replace(settings(), school=tenant, tenant=tenant))
+    await start_night("run", state, outbox, FixedClock(), timedelta(0), YEAR)
+    assert [at for _, at in outbox.requests] == [NOON, NOON]
+
+
+async def test_a_deployment_without_schools_asks_for_nothing() -> None:
+    outbox = MemoryOutbox()
+    await start_night("run", MemoryState(), outbox, FixedClock(), HOUR, YEAR)
+    assert outbox.requests == []
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(1, 100), max_size=40), st.integers(0, 7200))
+def test_slots_follow_each_other_and_every_school_has_as_much_time(schools: dict[str, int], seconds: int) -> None:
+    end = NOON + timedelta(seconds=seconds)
+    slots = tenant_slots(schools, NOON, end)
+    assert slots.keys() == schools.keys()
+    listed = list(slots.values())
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(listed))
+    if schools:
+        close = timedelta(milliseconds=5)
+        assert listed[0][0] == NOON
+        assert abs(listed[-1][1] - end) <= close
+        each = timedelta(seconds=seconds) / sum(schools.values())
+        assert all(abs((ends - begins) - each * schools[tenant]) <= close for tenant, (begins, ends) in slots.items())
+
+
+def test_a_window_that_is_over_asks_at_once() -> None:
+    assert evenly(2, NOON, NOON - HOUR) == [NOON, NOON]

@@ -1,0 +1,88 @@
+"""The start of a night beyond the protocol: what is forgotten, and when each school is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from sync_core.domain.classes import AppliedDelta
+from sync_core.domain.runs import Cause
+from sync_core.graph.port import NewClass
+from sync_core.messaging.messages import ChangeMembers, RefreshTenant, SyncSchool
+from sync_core.sync.nightly import refresh_tenant
+from tests.builders import NOON, TENANT, desired, entra_id, entra_ids, settings, synced
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
+
+NIGHT = RefreshTenant(TENANT, "run", Cause.NIGHTLY, until=NOON + timedelta(hours=1))
+
+
+async def test_what_was_applied_longer_ago_than_is_kept_is_forgotten_of_paused_schools_too() -> None:
+    state, clock = MemoryState(), FixedClock()
+    early = AppliedDelta("run1", "nightly", NOON - timedelta(days=401), created=True)
+    late = AppliedDelta("run2", "nightly", NOON - timedelta(days=399), members_added=entra_ids(["amy"]))
+    for school, enabled in (("S1", True), ("S2", False)):
+        await state.save_school(replace(settings(), school=school, enabled=enabled))
+        await state.write_desired(school, [desired("K1")])
+        for delta in (early, late):
+            record = await state.class_record(school, "K1")
+            assert record
+            await state.write_actual(record, delta)
+    kept = timedelta(days=400)
+    await refresh_tenant(NIGHT, MemoryTenant(), state, MemoryOutbox(), clock, kept)
+    assert [await state.history(school, "K1") for school in ("S1", "S2")] == [(late,), (late,)]
+
+
+async def test_the_schools_that_work_are_spread_over_the_window() -> None:
+    state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
+    for number in range(4):
+        await state.save_school(replace(settings(), school=f"S{number}", enabled=number != 2))
+    assert await refresh_tenant(NIGHT, MemoryTenant(), state, outbox, clock, timedelta(days=1)) == 3
+    assert outbox.requests == [
+        (SyncSchool(f"S{number}", "run", Cause.NIGHTLY), NOON + timedelta(minutes=20) * place)
+        for place, number in enumerate((0, 1, 3))
+    ]
+
+
+async def test_a_sweep_looks_at_every_class_when_asked_and_once_a_week() -> None:
+    state, tenant, clock = MemoryState(), MemoryTenant(), FixedClock()
+    await state.save_school(settings())
+    full: list[bool] = []
+
+    async def night(sweep: bool = False) -> None:
+        asked = RefreshTenant(TENANT, "run", Cause.NIGHTLY, sweep=sweep)
+        before = await state.swept_at(TENANT)
+        await refresh_tenant(asked, tenant, state, MemoryOutbox(), clock, timedelta(days=400))
+        full.append(await state.swept_at(TENANT) != before)
+        clock.advance(timedelta(days=1))
+
+    for sweep in (False, False, True, False, False, False, False, False, False, False, False):
+        await night(sweep)
+    assert [day for day, swept in enumerate(full) if swept] == [0, 2, 9]
+
+
+async def test_a_removal_that_the_delta_left_out_is_found_by_the_sweep() -> None:
+    """As when an account was deleted: Graph's delta of the groups may say nothing of it."""
+    state, tenant, clock, outbox = MemoryState(), MemoryTenant(), FixedClock(), MemoryOutbox()
+    await state.save_school(settings())
+    for person in ("amy", "ben"):
+        tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
+    record = synced(desired("K1", members=["amy", "ben"]))
+    assert record.actual
+    class_id = await tenant.create_class(NewClass(record.actual.name, record.external_id, "G"))
+    await tenant.add_members(class_id, [entra_id("amy"), entra_id("ben")])
+    await state.write_desired("S1", [record.desired])
+    row = await state.class_record("S1", "K1")
+    assert row
+    actual = replace(record.actual, class_id=class_id)
+    await state.write_actual(replace(record, actual=actual, etag=row.etag))
+    ask = RefreshTenant(TENANT, "run", Cause.NIGHTLY)
+    await refresh_tenant(ask, tenant, state, outbox, clock, timedelta(days=400))
+    assert outbox.changes == []
+    tenant.groups[class_id].members.discard(entra_id("ben"))
+    await refresh_tenant(ask, tenant, state, outbox, clock, timedelta(days=400))
+    assert outbox.changes == []
+    await refresh_tenant(replace(ask, sweep=True), tenant, state, outbox, clock, timedelta(days=400))
+    assert [change.key for change in outbox.changes if isinstance(change, ChangeMembers)] == ["K1"]
