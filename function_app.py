@@ -16,7 +16,7 @@ from sync_core.messaging.messages import (
     CLASS_CHANGES,
     SYNC_REQUESTS,
     URGENT_CHANGES,
-    Lane,
+    Priority,
     decode_change,
     decode_request,
 )
@@ -37,10 +37,10 @@ async def nightly_sync(timer: func.TimerRequest) -> None:
     await sync.start_night()
 
 
-@app.timer_trigger(arg_name="timer", schedule="%DROP_SCHEDULE%")
-async def collect_feeds(timer: func.TimerRequest) -> None:
+@app.timer_trigger(arg_name="timer", schedule="%FILE_DROP_SCHEDULE%")
+async def check_file_drops(timer: func.TimerRequest) -> None:
     sync = await _lazy_app.get()
-    await sync.collect_drops()
+    await sync.check_file_drops()
 
 
 @app.service_bus_queue_trigger(
@@ -56,7 +56,7 @@ async def plan_sync(message: func.ServiceBusMessage) -> None:
 )
 async def apply_change(message: func.ServiceBusMessage) -> None:
     async with _taken(CLASS_CHANGES, message) as sync:
-        await sync.handle_change(decode_change(message.get_body()), Lane.BULK)
+        await sync.handle_change(decode_change(message.get_body()), Priority.BULK)
 
 
 # A queue and a function of their own for changes that somebody waits for: the backlog of a night is not before them,
@@ -66,7 +66,7 @@ async def apply_change(message: func.ServiceBusMessage) -> None:
 )
 async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
     async with _taken(URGENT_CHANGES, message) as sync:
-        await sync.handle_change(decode_change(message.get_body()), Lane.URGENT)
+        await sync.handle_change(decode_change(message.get_body()), Priority.URGENT)
 
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -95,9 +95,9 @@ async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpR
     route="api/mis/{school}/changes", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
 )
 async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
-    from sync_core.http.webhooks.function import take_changes
+    from sync_core.http.webhooks.function import receive_changes
 
-    return await _answered(take_changes, request)
+    return await _answered(receive_changes, request)
 
 
 # Wonde signs nothing: the function's key, in the address that Wonde is given, is what tells it from anybody.
@@ -105,9 +105,9 @@ async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
     route="api/mis/wonde/access", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
 )
 async def wonde_access(request: func.HttpRequest) -> func.HttpResponse:
-    from sync_core.http.webhooks.function import take_wonde_event
+    from sync_core.http.webhooks.function import receive_wonde_event
 
-    return await _answered(take_wonde_event, request)
+    return await _answered(receive_wonde_event, request)
 
 
 async def _answered(
@@ -137,7 +137,7 @@ async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator["
                 message.message_id,
                 message.session_id or "",
                 message.delivery_count or 1,
-                error.what,
+                error.message,
                 error.remedy,
                 sync.clock.now(),
             )
@@ -155,5 +155,5 @@ def _unexpected(failure: Exception) -> SyncError:
 
 
 def _problem(error: SyncError, **more: str) -> func.HttpResponse:
-    body = json.dumps({**more, "what": error.what, "remedy": error.remedy})
+    body = json.dumps({**more, "what": error.message, "remedy": error.remedy})
     return func.HttpResponse(body, status_code=503, mimetype="application/json")

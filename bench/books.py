@@ -117,7 +117,7 @@ class Measure(StrEnum):
 
     REQUESTS = "Graph requests"
     UNITS = "Graph resource units"
-    ASKED = "Graph writes asked for"
+    REQUESTED = "Graph writes asked for"
     WRITES = "Graph writes"
     SENT = "messages sent"
     RECEIVED = "messages received"
@@ -196,9 +196,9 @@ class Load:
         """The peak beside each limit. Of Graph's writes it is what is asked for: what is over the limit has to wait."""
         return (
             Check(TENANT_UNITS, self.tenant_peak(Measure.UNITS, TENANT_UNITS.seconds)),
-            Check(TENANT_WRITES, self.tenant_peak(Measure.ASKED, TENANT_WRITES.seconds)),
+            Check(TENANT_WRITES, self.tenant_peak(Measure.REQUESTED, TENANT_WRITES.seconds)),
             Check(APP_UNITS, peak(self.series[Measure.UNITS], APP_UNITS.seconds)),
-            Check(APP_WRITES, peak(self.series[Measure.ASKED], APP_WRITES.seconds)),
+            Check(APP_WRITES, peak(self.series[Measure.REQUESTED], APP_WRITES.seconds)),
             Check(BUS_CREDITS, peak(self.credits) / BUCKET),
             Check(BUS_BURST, self.burst),
             Check(TABLE_CALLS, peak(self.series[Measure.CALLS]) / BUCKET),

@@ -11,13 +11,13 @@ import sys
 from importlib import import_module
 
 from sync_core.domain.classes import Applied
-from sync_core.messaging.messages import Lane, decode_change
+from sync_core.messaging.messages import Priority, decode_change
 from sync_core.process import LazyApp
 
 
 async def _apply(message: str) -> None:
     app = await LazyApp(os.environ).get()
-    outcome = await app.handle_change(decode_change(message.encode()), Lane.BULK)
+    outcome = await app.handle_change(decode_change(message.encode()), Priority.BULK)
     if not isinstance(outcome, Applied):
         raise RuntimeError(f"nothing was applied: {outcome}")
     models = sum(name.startswith("msgraph.generated.models.") for name in sys.modules)

@@ -39,7 +39,7 @@ from bench.books import (
 )
 from bench.unit_costs import FIGURES, UnitCosts, Work, measure_unit_costs
 from sync_core.domain.accounts import Account
-from sync_core.state.account_cache import HeldAccounts
+from sync_core.state.account_cache import AccountCache
 from sync_core.sync.nightly import evenly, tenant_slots
 
 SCHOOLS, TENANTS = 24_000, 4_000
@@ -190,7 +190,7 @@ def simulate(schools: Sequence[School], costs: UnitCosts, night: Night, window: 
         changes = (costs.changed * night.changed + costs.created * night.created) * school.classes
         load.send(changes.messages, planned)
         bucket = int(planned // BUCKET)
-        load.add(Measure.ASKED, bucket, changes.writes, school.tenant)
+        load.add(Measure.REQUESTED, bucket, changes.writes, school.tenant)
         due[bucket].append((school.tenant, changes))
     _drain(due, load)
     return load
@@ -208,14 +208,14 @@ def _reading(planned: Sequence[str], accounts: Mapping[str, float], processes: i
     Each comes to any of the processes, which holds what it read, and lets go of what it held longest.
     """
     draw = Random(processes)
-    held = [HeldAccounts() for _ in range(processes)]
+    held = [AccountCache() for _ in range(processes)]
     reading: list[bool] = []
     for tenant in planned:
         here = draw.choice(held)
-        reads = here.at(tenant, _TONIGHT) is None
+        reads = here.get(tenant, _TONIGHT) is None
         if reads:
             # To hold them, how many there are is all that matters.
-            here.hold(tenant, _TONIGHT, cast("tuple[Account, ...]", range(round(accounts[tenant]))))
+            here.put(tenant, _TONIGHT, cast("tuple[Account, ...]", range(round(accounts[tenant]))))
         reading.append(reads)
     return reading
 
@@ -361,13 +361,13 @@ def section(result: Result) -> str:
     """The figures as Markdown."""
     nation, ordinary, first = result.nation, result.ordinary, result.first
     pupils, classes = sum(school.pupils for school in nation), sum(school.classes for school in nation)
-    units = ((one.replace("_", " "), getattr(result.costs, one).figures) for one in UnitCosts.__slots__)
+    units = ((one.replace("_", " "), getattr(result.costs, one).statistics) for one in UnitCosts.__slots__)
     in_windows = {
         "ordinary, 60 min": ordinary,
         "first of the year, 60 min": first,
         f"first of the year, {result.hours} h": result.fitting,
     }
-    apps = math.ceil(peak(first.series[Measure.ASKED], APP_WRITES.seconds) / APP_WRITES.amount)
+    apps = math.ceil(peak(first.series[Measure.REQUESTED], APP_WRITES.seconds) / APP_WRITES.amount)
     return "\n\n".join(
         (
             f"{len(nation):,} schools in {_tenants(nation):,} tenants with {pupils:,} pupils and {classes:,} classes: "

@@ -26,7 +26,7 @@ from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenants
-from sync_core.messaging.messages import Change, Lane, Request
+from sync_core.messaging.messages import Change, Priority, Request
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.state.port import StateStore
 from sync_core.state.store import TableState
@@ -52,7 +52,7 @@ class CollectedOutbox:
     async def schedule_once(self, at: datetime, request: Request) -> None:
         self.requests.append(request)
 
-    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
+    async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None:
         self.changes += changes
 
 
@@ -178,7 +178,7 @@ async def apply_all(changes: Iterable[Change], state: StateStore, tenants: Tenan
 async def _deliver(change: Change, state: StateStore, tenants: Tenants, clock: Clock) -> int:
     for failed in range(_DELIVERIES):
         try:
-            outcome = await apply_change(change, state, tenants.of(change.tenant, Lane.BULK), clock)
+            outcome = await apply_change(change, state, tenants.of(change.tenant, Priority.BULK), clock)
         except Transient:
             await clock.sleep(seconds_before_redelivery(failed + 1))
             continue

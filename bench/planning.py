@@ -18,7 +18,7 @@ from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapsho
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.planning.diff import Origin, make_plan
-from sync_core.planning.limits import Past, check_snapshot, figures_of, restrain
+from sync_core.planning.limits import Past, apply_limits, check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes
 
 _PUPILS_A_CLASS = 30
@@ -120,10 +120,10 @@ def _plan(
     snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: dict[str, ClassRecord]
 ) -> tuple[DesiredClass, ...]:
     """As sync_core.sync does it, from the snapshot to the messages."""
-    check_snapshot(figures_of(snapshot), None, settings.limits)
+    check_snapshot(statistics_of(snapshot), None, settings.limits)
     ruled = desired_classes(snapshot, settings, accounts, known, {})
     past = Past(0, len(snapshot.groups), ())
-    restrained = restrain(ruled.classes, known, settings.limits, past, "run", snapshot.taken_at, whole=True)
+    restrained = apply_limits(ruled.classes, known, settings.limits, past, "run", snapshot.taken_at, whole=True)
     plan = make_plan(restrained.classes, ruled.ended, known)
     changes = plan.changes(Origin(_TENANT, "S", "run", Cause.NIGHTLY))
     if bool(changes) is bool(known):

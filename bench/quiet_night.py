@@ -17,7 +17,7 @@ from sync_core.domain.classes import DesiredClass
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenants
-from sync_core.messaging.messages import Lane, RefreshTenant, SyncSchool
+from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.state.port import StateStore
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
@@ -128,7 +128,7 @@ async def _our_night(
     outbox = CollectedOutbox()
     sources = {school.settings.school: school for school in schools}
     request = RefreshTenant(SimulatedTenant.id, run, Cause.NIGHTLY)
-    await refresh_tenant(request, tenants.of(request.tenant, Lane.BULK), state, outbox, clock, _HISTORY)
+    await refresh_tenant(request, tenants.of(request.tenant, Priority.BULK), state, outbox, clock, _HISTORY)
     asked = [request for request in outbox.requests if isinstance(request, SyncSchool)]
     if {sync.school for sync in asked} != sources.keys():
         raise RuntimeError(f"{len(asked)} schools were asked for, of {len(sources)}")

@@ -22,7 +22,7 @@ from sync_core.clock import SystemClock
 from sync_core.domain.roster import MisGroup
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.graph.connections import GraphTenants
-from sync_core.messaging.messages import Lane, RefreshTenant, SyncSchool
+from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.state.port import StateStore
 from sync_core.sync.nightly import refresh_tenant, start_night
 from sync_core.sync.school import sync_school
@@ -52,10 +52,10 @@ class Work:
     seconds: float = 0.0
 
     @property
-    def figures(self) -> tuple[float, ...]:
+    def statistics(self) -> tuple[float, ...]:
         """In the order of FIGURES."""
-        figures: tuple[float, ...] = _figures(self)
-        return figures
+        statistics: tuple[float, ...] = _figures(self)
+        return statistics
 
     def __add__(self, other: Work) -> Work:
         return Work(*map(add, _figures(self), _figures(other)))
@@ -64,7 +64,7 @@ class Work:
         return self + other * -1
 
     def __mul__(self, times: float) -> Work:
-        return Work(*[times * mine for mine in _figures(self)])
+        return Work(*[times * visible for visible in _figures(self)])
 
 
 _figures = attrgetter(*FIGURES)
@@ -147,7 +147,7 @@ class _Ours:
         self._tenant, self._state, self._tables = tenant, state, tables
         self._outbox, self._clock = CollectedOutbox(), SystemClock()
         credential = tenant.credential()
-        self._graph = GraphTenants(lambda _: credential, tenant.graph_url, self._clock).of(tenant.id, Lane.BULK)
+        self._graph = GraphTenants(lambda _: credential, tenant.graph_url, self._clock).of(tenant.id, Priority.BULK)
 
     async def have_nights_before(self, *schools: BenchSchool) -> None:
         """A week of runs, the last of which heard of all accounts and classes."""

@@ -228,5 +228,5 @@ def section(result: Result) -> str:
 
 
 def _line(row: Row) -> str:
-    figures = (row.percentile(50), row.percentile(95), max(row.seconds))
-    return f"| {row.what} | {len(row.seconds)} | {' | '.join(f'{figure:.1f}' for figure in figures)} |"
+    seconds = (row.percentile(50), row.percentile(95), max(row.seconds))
+    return f"| {row.what} | {len(row.seconds)} | {' | '.join(f'{figure:.1f}' for figure in seconds)} |"

@@ -18,7 +18,7 @@ from bench.simulated import SimulatedTenant
 from local.tenant.throttle import WRITES, WRITES_WINDOW
 from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 
 _RATE = 8.0
 _LATENCY = 0.1
@@ -96,7 +96,7 @@ async def _write_ours(tenant: SimulatedTenant, who: str, hosts: int) -> Kept:
 
         async def add(class_id: str, person: str) -> None:
             with suppress(Transient):  # as a message that waited too long: it would come again
-                await graph.of(tenant.id, Lane.BULK).add_members(class_id, [person])
+                await graph.of(tenant.id, Priority.BULK).add_members(class_id, [person])
 
         return add
 

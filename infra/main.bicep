@@ -33,12 +33,12 @@ param syncSchedule string = '0 0 2 * * *'
 param syncWindowMinutes int = 60
 
 @description('When drops are looked at for new files: six fields, UTC. Each look is billed as a second at the least.')
-param dropSchedule string = '0 * * * * *'
+param fileDropSchedule string = '0 * * * * *'
 
 @description('Days after their last change that files of the drop are deleted, taken or not. Longer than a summer, or a school that exports nothing meanwhile is rejected until it does.')
 @minValue(8)
 @maxValue(365)
-param dropDays int = 60
+param fileDropDays int = 60
 
 @description('How many days the history of changes is kept: no explanation and no undo of what is older.')
 @minValue(1)
@@ -128,7 +128,7 @@ module storage 'modules/storage.bicep' = {
     principalId: identity.outputs.principalId
     workspaceId: monitoring.outputs.workspaceId
     publicAccess: !privateNetworking
-    dropDays: dropDays
+    fileDropDays: fileDropDays
   }
 }
 
@@ -193,7 +193,7 @@ module app 'modules/app.bicep' = {
     graphClientId: graphClientId
     syncSchedule: syncSchedule
     syncWindowMinutes: syncWindowMinutes
-    dropSchedule: dropSchedule
+    fileDropSchedule: fileDropSchedule
     historyDays: historyDays
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
@@ -227,7 +227,7 @@ output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 output IDENTITY_CLIENT_ID string = identity.outputs.clientId
 
 @description('Where an MIS drops its files.')
-output DROP_CONTAINER_URL string = storage.outputs.dropUrl
+output FILE_DROP_CONTAINER_URL string = storage.outputs.fileDropUrl
 
 @description('Key Vault for secrets of MIS servers and webhooks.')
 output VAULT_NAME string = vault.outputs.name

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes import ClassRecord, ClassRequest, Pin
-from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import SchoolSettings
 
@@ -23,7 +23,7 @@ class KnownSchool:
     requests: Mapping[str, ClassRequest] = field(default_factory=dict)
     pinned: Mapping[str, Pin] = field(default_factory=dict)
     standing: tuple[Hold, ...] = ()
-    accepted: SnapshotFigures | None = None
+    accepted: FeedStatistics | None = None
     past: tuple[RunRecord, ...] = ()
 
     async def school(self, school: str) -> SchoolSettings | None:
@@ -44,7 +44,7 @@ class KnownSchool:
     async def holds(self, school: str) -> tuple[Hold, ...]:
         return self.standing
 
-    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
         return self.accepted
 
     async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:

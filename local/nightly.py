@@ -18,7 +18,7 @@ from sync_core.admin.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder, SchoolSettings
-from sync_core.messaging.messages import SYNC_REQUESTS, Lane
+from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.mis.files.formats import Feed, read_feed
 from sync_core.planning.matching import mis_value
 from sync_core.state.store import TableState
@@ -237,7 +237,7 @@ def drain(addresses: Addresses, before: Counts, progress: Progress = lambda sett
     last, changed_at = before, time.monotonic()
     while True:
         now = count(addresses)
-        progress(grown(before, now, "completed", *Lane), grown(before, now, "sent", *Lane))
+        progress(grown(before, now, "completed", *Priority), grown(before, now, "sent", *Priority))
         if now.over_since(before):
             return now
         if now != last:
@@ -268,10 +268,10 @@ def _report(
         schools=tuple(_school(school, run, events) for school, run in runs),
         graph=GraphReport(**spent),
         messages=MessageReport(
-            sent=grown(before, after, "sent", *Lane),
+            sent=grown(before, after, "sent", *Priority),
             applied=names.count("change.applied"),
             already_so=names.count("change.already_so"),
-            dead_lettered=grown(before, after, "dead_lettered", SYNC_REQUESTS, *Lane),
+            dead_lettered=grown(before, after, "dead_lettered", SYNC_REQUESTS, *Priority),
         ),
         seconds=round(seconds, 1),
         notes=_notes(runs, events),

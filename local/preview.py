@@ -15,8 +15,8 @@ from sync_core.admin.holds import preview_school
 from sync_core.clock import Clock, SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.graph.connections import GraphTenants
-from sync_core.messaging.messages import Lane
-from sync_core.mis.drop.reader import DropStores, FeedDrops
+from sync_core.messaging.messages import Priority
+from sync_core.mis.drop.reader import FileDropReader, FileDropStores
 from sync_core.mis.files.formats import read_feed
 from sync_core.mis.sources import MisSources
 from sync_core.planning.preview import Preview
@@ -45,7 +45,7 @@ async def preview_world(
                 await state.class_requests(settings.school),
                 await state.pins(settings.school),
                 await state.holds(settings.school),
-                await state.accepted_snapshot(settings.school),
+                await state.accepted_statistics(settings.school),
                 await state.runs(settings.school),
             )
             previews.append(await preview_school(settings.school, _sources(clock), known, clock))
@@ -61,14 +61,14 @@ async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: 
     """
     clock = SystemClock()
     async with AzureCliCredential(tenant_id=tenant) as credential:
-        there = GraphTenants(lambda _: credential, graph, clock).of(tenant, Lane.BULK)
+        there = GraphTenants(lambda _: credential, graph, clock).of(tenant, Priority.BULK)
         schools = schools_of(read_feed(feed_path), feed_path, values, tenant)
         return [await preview_tenant(settings, _sources(clock), there, clock) for settings in schools]
 
 
 def _sources(clock: Clock) -> MisSources:
     """The feed that is handed in, as it is now."""
-    return MisSources(FeedDrops(DropStores(None).of, timedelta(0), clock), {}, clock)
+    return MisSources(FileDropReader(FileDropStores(None).of, timedelta(0), clock), {}, clock)
 
 
 def _to_come(users: Sequence[Mapping[str, str]], there: Sequence[Account]) -> list[Account]:

@@ -18,20 +18,20 @@ from sync_core.messaging.messages import (
     ActOnClass,
     Change,
     DecideHold,
-    Lane,
+    Priority,
     RefreshTenant,
     Request,
-    SyncAnnounced,
     SyncSchool,
+    SyncWebhookEvents,
     UndoRun,
 )
 from sync_core.messaging.port import DeadLetters, Outbox
-from sync_core.mis.port import Drops, MisSource
-from sync_core.state.port import Announcements, StateStore
-from sync_core.sync.file_drops import collect_drops
+from sync_core.mis.port import FileDrops, MisSource
+from sync_core.state.port import StateStore, WebhookInbox
+from sync_core.sync.file_drops import check_file_drops
 from sync_core.sync.nightly import refresh_tenant, start_night
 from sync_core.sync.school import sync_school
-from sync_core.sync.webhooks import sync_announced
+from sync_core.sync.webhooks import sync_webhook_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class App:
     settings: Settings
     tenants: Tenants
     mis: MisSource
-    drops: Drops
+    drops: FileDrops
     state: StateStore
-    announcements: Announcements
+    inbox: WebhookInbox
     outbox: Outbox
     dead_letters: DeadLetters
     clock: Clock
@@ -56,21 +56,21 @@ class App:
         run, window, history = self.new_run(), self.settings.sync_window, self.settings.history
         telemetry.night_began(run, await start_night(run, self.state, self.outbox, self.clock, window, history))
 
-    async def collect_drops(self) -> None:
-        for collected in await collect_drops(self.new_run(), self.drops, self.state, self.outbox, self.clock):
-            telemetry.drop_collected(collected)
+    async def check_file_drops(self) -> None:
+        for collected in await check_file_drops(self.new_run(), self.drops, self.state, self.outbox, self.clock):
+            telemetry.file_drop_checked(collected)
 
     async def handle_request(self, request: Request) -> None:
         match request:
             case RefreshTenant():
-                tenant = self.tenants.of(request.tenant, Lane.BULK)
+                tenant = self.tenants.of(request.tenant, Priority.BULK)
                 history = self.settings.history
                 schools = await refresh_tenant(request, tenant, self.state, self.outbox, self.clock, history)
                 telemetry.tenant_refreshed(request, schools)
             case SyncSchool():
                 telemetry.school_synced(await sync_school(request, self.mis, self.state, self.outbox, self.clock))
-            case SyncAnnounced():
-                run = await sync_announced(request, self.announcements, self.mis, self.state, self.outbox, self.clock)
+            case SyncWebhookEvents():
+                run = await sync_webhook_events(request, self.inbox, self.mis, self.state, self.outbox, self.clock)
                 if run:
                     telemetry.school_synced(run)
             case DecideHold():
@@ -80,7 +80,7 @@ class App:
             case ActOnClass():
                 telemetry.school_synced(await act_on_class(request, self.state, self.outbox, self.clock))
 
-    async def handle_change(self, change: Change, lane: Lane) -> Outcome:
-        outcome = await apply_change(change, self.state, self.tenants.of(change.tenant, lane), self.clock)
+    async def handle_change(self, change: Change, priority: Priority) -> Outcome:
+        outcome = await apply_change(change, self.state, self.tenants.of(change.tenant, priority), self.clock)
         telemetry.change_settled(change, outcome)
         return outcome

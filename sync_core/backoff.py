@@ -14,7 +14,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 2.0, 30.0
 _DAY = 86_400
 
 
-class Patience:
+class WaitBudget:
     """The waiting that one piece of work has left."""
 
     def __init__(self, clock: Clock, budget: timedelta) -> None:

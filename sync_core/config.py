@@ -30,9 +30,9 @@ class Settings:
     tables_connection: str
     service_bus_namespace: str
     service_bus_connection: str
-    drop_container: str
-    drop_connection: str
-    drop_settle: timedelta
+    file_drop_container: str
+    file_drop_connection: str
+    file_drop_settle: timedelta
     sync_window: timedelta
     history: timedelta
     mis_secrets: Mapping[str, str] = field(repr=False)
@@ -59,11 +59,11 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
     days = text("HISTORY_DAYS") or "400"
     if not days.isdecimal() or not 1 <= int(days) <= _CENTURY:
         faults.append(f"HISTORY_DAYS is not a whole number of days from 1 to {_CENTURY}")
-    if text("DROP_CONTAINER_URL") and text("DROP_CONNECTION"):
-        faults.append("set one of DROP_CONTAINER_URL and DROP_CONNECTION, or neither")
-    settle = text("DROP_SETTLE_SECONDS") or "60"
+    if text("FILE_DROP_CONTAINER_URL") and text("FILE_DROP_CONNECTION"):
+        faults.append("set one of FILE_DROP_CONTAINER_URL and FILE_DROP_CONNECTION, or neither")
+    settle = text("FILE_DROP_SETTLE_SECONDS") or "60"
     if not settle.isdecimal():
-        faults.append("DROP_SETTLE_SECONDS is not a whole number of seconds")
+        faults.append("FILE_DROP_SETTLE_SECONDS is not a whole number of seconds")
     if faults:
         raise UnknownSetting("; ".join(faults), "correct the application settings (docs/operations.md lists them)")
     return Settings(
@@ -76,9 +76,9 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         tables_connection=text("STATE_TABLES_CONNECTION"),
         service_bus_namespace=text("ServiceBusConnection__fullyQualifiedNamespace"),
         service_bus_connection=text("ServiceBusConnection"),
-        drop_container=text("DROP_CONTAINER_URL"),
-        drop_connection=text("DROP_CONNECTION"),
-        drop_settle=timedelta(seconds=int(settle)),
+        file_drop_container=text("FILE_DROP_CONTAINER_URL"),
+        file_drop_connection=text("FILE_DROP_CONNECTION"),
+        file_drop_settle=timedelta(seconds=int(settle)),
         sync_window=timedelta(minutes=int(minutes)),
         history=timedelta(days=int(days)),
         mis_secrets={name: value for name, value in environment.items() if name.startswith(_MIS_SECRETS)},

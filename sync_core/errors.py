@@ -6,9 +6,9 @@ from __future__ import annotations
 class SyncError(Exception):
     """Base of our own errors: every message ends with the remedy."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what} — {remedy}")
-        self.what = what
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(f"{message} — {remedy}")
+        self.message = message
         self.remedy = remedy
 
 
@@ -21,7 +21,7 @@ class Malformed(SyncError):
 
 
 class SnapshotRejected(SyncError):
-    """The MIS feed is not to be trusted: nothing is planned. `what` names file, line and column where there are any."""
+    """The MIS feed is not to be trusted, so nothing is planned. `message` names file, line and column if it can."""
 
 
 class UnknownSetting(SyncError):
@@ -59,10 +59,10 @@ class EtagConflict(Exception):
 class GraphRefused(SyncError):
     """Graph's permanent no to one request."""
 
-    def __init__(self, code: str, words: str, remedy: str) -> None:
-        super().__init__(f"Graph refused: {code}: {words}", remedy)
+    def __init__(self, code: str, detail: str, remedy: str) -> None:
+        super().__init__(f"Graph refused: {code}: {detail}", remedy)
         self.code = code
-        self.words = words
+        self.detail = detail
 
 
 class NicknameTaken(Exception):

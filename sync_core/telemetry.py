@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import datetime
 
 from sync_core.domain.classes import AlreadySo, Applied, Outcome, Refused
-from sync_core.domain.runs import Collected, RunOutcome, RunRecord
+from sync_core.domain.runs import FileDropCheck, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder
-from sync_core.domain.webhooks import Announcement
+from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import SnapshotRejected, SyncError
 from sync_core.messaging.messages import Change, RefreshTenant
 from sync_core.messaging.port import MessageFault
@@ -58,22 +58,22 @@ def school_synced(run: RunRecord) -> None:
     )
 
 
-def webhook_accepted(school: str, announcement: Announcement, due: datetime) -> None:
+def webhook_accepted(school: str, event: WebhookEvent, due: datetime) -> None:
     _emit(
         logging.INFO,
         "webhook.accepted",
         school=school,
-        webhook=announcement.id,
-        groups=len(announcement.groups),
-        people=len(announcement.people),
-        whole=announcement.whole,
+        webhook=event.id,
+        groups=len(event.groups),
+        people=len(event.people),
+        whole=event.whole,
         planned=due.isoformat(),
     )
 
 
 def webhook_refused(school: str, error: SyncError) -> None:
     """`school` is empty where there is no such school."""
-    _emit(logging.WARNING, "webhook.refused", school=school, error=type(error).__name__, what=error.what)
+    _emit(logging.WARNING, "webhook.refused", school=school, error=type(error).__name__, message=error.message)
 
 
 def access_changed(school: str, event: str, paused: bool) -> None:
@@ -81,23 +81,23 @@ def access_changed(school: str, event: str, paused: bool) -> None:
     _emit(logging.ERROR if paused else logging.INFO, "mis.access_changed", school=school, access=event, paused=paused)
 
 
-def drop_collected(collected: Collected) -> None:
-    """One event for each drop with something new: drop.taken, drop.not_taken, drop.failed."""
-    where = collected.drop.path if isinstance(collected.drop, FeedFolder) else collected.drop.folder
-    if collected.schools or collected.moved:
-        _emit(logging.INFO, "drop.taken", drop=where, schools=collected.schools, moved=collected.moved)
-    match collected.failure:
+def file_drop_checked(checked: FileDropCheck) -> None:
+    """One event for each drop with something new: file_drop.synced, file_drop.rejected, file_drop.failed."""
+    where = checked.drop.path if isinstance(checked.drop, FeedFolder) else checked.drop.folder
+    if checked.schools or checked.archived:
+        _emit(logging.INFO, "file_drop.synced", file_drop=where, schools=checked.schools, archived=checked.archived)
+    match checked.failure:
         case None:
             return
-        case SnapshotRejected(what=what, remedy=remedy):
-            _emit(logging.INFO, "drop.not_taken", drop=where, what=what, remedy=remedy)
-        case SyncError(what=what, remedy=remedy):
-            _emit(logging.ERROR, "drop.failed", drop=where, what=what, remedy=remedy)
+        case SnapshotRejected(message=message, remedy=remedy):
+            _emit(logging.INFO, "file_drop.rejected", file_drop=where, message=message, remedy=remedy)
+        case SyncError(message=message, remedy=remedy):
+            _emit(logging.ERROR, "file_drop.failed", file_drop=where, message=message, remedy=remedy)
 
 
-def admin_asked(caller: str, school: str, action: str, key: str, run: str) -> None:
+def admin_requested(caller: str, school: str, action: str, key: str, run: str) -> None:
     """`caller` is an Entra id: who asked for what stays on record."""
-    _emit(logging.INFO, "admin.asked", caller=caller, school=school, action=action, run=run, **{"class": key})
+    _emit(logging.INFO, "admin.requested", caller=caller, school=school, action=action, run=run, **{"class": key})
 
 
 def change_settled(change: Change, outcome: Outcome) -> None:
@@ -116,11 +116,11 @@ def message_failed(fault: MessageFault, error: SyncError) -> None:
         logging.WARNING,
         "message.failed",
         queue=fault.queue,
-        message=fault.message_id,
+        message_id=fault.message_id,
         session=fault.session,
         deliveries=fault.deliveries,
         error=type(error).__name__,
-        what=fault.what,
+        message=fault.message,
         remedy=fault.remedy,
     )
 

@@ -112,7 +112,7 @@ def _failing(span: Span) -> Iterator[None]:
     try:
         yield
     except BaseException as failure:
-        span.set_status(StatusCode.ERROR, failure.what if isinstance(failure, SyncError) else type(failure).__name__)
+        span.set_status(StatusCode.ERROR, failure.message if isinstance(failure, SyncError) else type(failure).__name__)
         raise
 
 

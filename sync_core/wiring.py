@@ -13,7 +13,7 @@ from sync_core.config import Settings
 from sync_core.graph.connections import GraphTenants, tenant_credential
 from sync_core.messaging.dead_letters import ServiceBusDeadLetters
 from sync_core.messaging.service_bus import ServiceBusOutbox
-from sync_core.mis.drop.reader import DropStores, FeedDrops
+from sync_core.mis.drop.reader import FileDropReader, FileDropStores
 from sync_core.mis.sources import MisSources
 from sync_core.state.store import TableState
 
@@ -44,14 +44,14 @@ async def build(settings: Settings) -> App:
         settings.graph_base_url,
         clock,
     )
-    drops = FeedDrops(DropStores(_container(settings, credential)).of, settings.drop_settle, clock)
+    drops = FileDropReader(FileDropStores(_container(settings, credential)).of, settings.file_drop_settle, clock)
     return App(
         settings,
         tenants,
         MisSources(drops, settings.mis_secrets, clock),
         drops,
         state,
-        state.announcements,
+        state.inbox,
         ServiceBusOutbox(bus, clock),
         ServiceBusDeadLetters(bus),
         clock,
@@ -59,11 +59,11 @@ async def build(settings: Settings) -> App:
 
 
 def _container(settings: Settings, credential: DefaultAzureCredential) -> ContainerClient | None:
-    if not settings.drop_container and not settings.drop_connection:
+    if not settings.file_drop_container and not settings.file_drop_connection:
         return None
     # Here, because it takes a tenth of a second that a deployment without a drop need not pay.
     from azure.storage.blob.aio import ContainerClient
 
-    if settings.drop_connection:
-        return ContainerClient.from_connection_string(settings.drop_connection, _DROP)
-    return ContainerClient.from_container_url(settings.drop_container, credential)
+    if settings.file_drop_connection:
+        return ContainerClient.from_connection_string(settings.file_drop_connection, _DROP)
+    return ContainerClient.from_container_url(settings.file_drop_container, credential)

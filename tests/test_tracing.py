@@ -33,7 +33,9 @@ print(json.dumps(said))
 """
 
 HANDLED = "with tracing.message_handled('class-changes', {properties}): {what}"
-ASKED = "with tracing.graph_request('GET', 'https://graph.example/v1.0/groups/{id}?$filter=secret') as answered: {what}"
+REQUESTED = (
+    "with tracing.graph_request('GET', 'https://graph.example/v1.0/groups/{id}?$filter=secret') as answered: {what}"
+)
 GROUP = "/v1.0/groups/12345678-1234-4234-8234-123456789012"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
@@ -74,11 +76,11 @@ def test_a_message_is_a_span_that_says_how_it_failed_and_not_about_whom(
     ],
 )
 def test_a_request_to_graph_is_a_span_without_ids_in_its_name(what: str, status: str, words: str | None) -> None:
-    body = ASKED.format(id=GROUP.rpartition("/")[2], what=what)
+    body = REQUESTED.format(id=GROUP.rpartition("/")[2], what=what)
     assert spans(body) == [["GET /v1.0/groups/{id}", status, words, 0]]
 
 
 def test_what_is_done_below_a_request_to_graph_is_no_span() -> None:
     inner = "trace.get_tracer('the SDK').start_span('a handler').end()"
-    assert len(spans(ASKED.format(id="x", what=inner))) == 1
+    assert len(spans(REQUESTED.format(id="x", what=inner))) == 1
     assert len(spans(inner)) == 1

@@ -54,7 +54,7 @@ param syncSchedule string
 param syncWindowMinutes int
 
 @description('See main.bicep.')
-param dropSchedule string
+param fileDropSchedule string
 
 @description('See main.bicep.')
 param historyDays int
@@ -180,9 +180,9 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     GRAPH_CLIENT_ID: graphClientId
     ALL_SCHOOLS_ACCESS: allSchoolsAccess
     STATE_TABLES_ENDPOINT: account.properties.primaryEndpoints.table
-    DROP_CONTAINER_URL: '${account.properties.primaryEndpoints.blob}drop'
-    DROP_SCHEDULE: dropSchedule
-    DROP_SETTLE_SECONDS: '60'
+    FILE_DROP_CONTAINER_URL: '${account.properties.primaryEndpoints.blob}drop'
+    FILE_DROP_SCHEDULE: fileDropSchedule
+    FILE_DROP_SETTLE_SECONDS: '60'
     SYNC_SCHEDULE: syncSchedule
     SYNC_WINDOW_MINUTES: string(syncWindowMinutes)
     HISTORY_DAYS: string(historyDays)

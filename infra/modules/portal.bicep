@@ -79,7 +79,7 @@ var alerts = [
   }
   {
     name: 'A drop failed'
-    query: loadTextContent('../queries/alert-drop-failed.kql')
+    query: loadTextContent('../queries/alert-file-drop-failed.kql')
     page: 'a-set-of-files-is-not-taken'
     severity: 3
     every: 'PT15M'

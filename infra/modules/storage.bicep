@@ -20,7 +20,7 @@ param workspaceId string
 param publicAccess bool
 
 @description('See main.bicep.')
-param dropDays int
+param fileDropDays int
 
 var blobContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var tableContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
@@ -102,7 +102,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01
             actions: {
               baseBlob: {
                 delete: {
-                  daysAfterModificationGreaterThan: dropDays
+                  daysAfterModificationGreaterThan: fileDropDays
                 }
               }
             }
@@ -141,4 +141,4 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
 
 output id string = account.id
 output name string = account.name
-output dropUrl string = '${account.properties.primaryEndpoints.blob}${drop.name}'
+output fileDropUrl string = '${account.properties.primaryEndpoints.blob}${drop.name}'

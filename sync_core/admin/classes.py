@@ -10,19 +10,26 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from sync_core.admin.groups import read_groups
-from sync_core.admin.requests import Asker, ask, existing_class, existing_school, nobody_asked, working_school
+from sync_core.admin.requests import (
+    Requester,
+    enabled_school,
+    existing_class,
+    existing_school,
+    refuse_unrecorded,
+    submit,
+)
 from sync_core.clock import Clock
 from sync_core.domain.classes import ClassRecord, ClassRequest, Drift
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.errors import Conflict, NotFound
-from sync_core.messaging.messages import Action, ActOnClass, Change, DeleteClass, Lane, RestoreClass, SyncSchool
+from sync_core.messaging.messages import Action, ActOnClass, Change, DeleteClass, Priority, RestoreClass, SyncSchool
 from sync_core.messaging.port import Outbox
 from sync_core.mis.port import MisSource
 from sync_core.state.port import StateStore
 
 
 @dataclass(frozen=True, slots=True)
-class ClassWish:
+class ClassOptions:
     """What may be said of a class made by hand; an empty name stands for the naming rule."""
 
     display_name: str = ""
@@ -30,24 +37,24 @@ class ClassWish:
     required_until: date | None = None
 
 
-async def ask_for_sync(school: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
+async def request_sync(school: str, requester: Requester, state: StateStore, outbox: Outbox, clock: Clock) -> None:
     """Sync the whole school now. Raises NotFound, Conflict."""
-    await working_school(school, state)
-    await ask(SyncSchool(school, asker.run, Cause.ADMIN), "", asker, state, outbox, clock)
+    await enabled_school(school, state)
+    await submit(SyncSchool(school, requester.run, Cause.ADMIN), "", requester, state, outbox, clock)
 
 
-async def ask_for_class(
+async def request_class(
     school: str,
     key: str,
-    wish: ClassWish,
-    asker: Asker,
+    options: ClassOptions,
+    requester: Requester,
     mis: MisSource,
     state: StateStore,
     outbox: Outbox,
     clock: Clock,
 ) -> None:
     """Create the class of a group that has none, or none any more. Raises NotFound, Conflict, SnapshotRejected."""
-    settings = await working_school(school, state)
+    settings = await enabled_school(school, state)
     groups = await read_groups(settings, mis, state)
     found = next((group for group in groups if group.key == key), None)
     if found is None:
@@ -61,15 +68,19 @@ async def ask_for_class(
     under_way = record is not None and (record.actual is not None or record.intent is not None)
     if record is not None and not record.gone and under_way:
         raise Conflict(f"group {key} has a class already", "resync its members instead")
-    life = record.desired.life + 1 if record else 0
-    request = ClassRequest(key, asker.id, clock.now(), wish.display_name, wish.description, wish.required_until, life)
+    generation = record.desired.generation + 1 if record else 0
+    request = ClassRequest(
+        key, requester.id, clock.now(), options.display_name, options.description, options.required_until, generation
+    )
     await state.write_class_request(school, request)
-    await ask(SyncSchool(school, asker.run, Cause.ADMIN, (found.group.id,)), "", asker, state, outbox, clock)
+    await submit(SyncSchool(school, requester.run, Cause.ADMIN, (found.group.id,)), "", requester, state, outbox, clock)
 
 
-async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
+async def request_resync(
+    school: str, key: str, requester: Requester, state: StateStore, outbox: Outbox, clock: Clock
+) -> None:
     """Bring one class to what the MIS says, whatever Microsoft 365 says now. Raises NotFound, Conflict."""
-    await working_school(school, state)
+    await enabled_school(school, state)
     record = await existing_class(school, key, state)
     if record.gone:
         raise Conflict(f"class {key} is gone from Microsoft 365", "restore it, or create it anew")
@@ -79,17 +90,17 @@ async def ask_for_resync(school: str, key: str, asker: Asker, state: StateStore,
         raise Conflict(f"class {key} is pinned as it was before a run that was undone", "release it first")
     await state.write_drift(school, [Drift(key, stale=True)])
     scope = (record.desired.group_id,)
-    await ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), "", asker, state, outbox, clock)
+    await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "", requester, state, outbox, clock)
 
 
-async def ask_for_action(
-    school: str, key: str, action: Action, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock
+async def request_action(
+    school: str, key: str, action: Action, requester: Requester, state: StateStore, outbox: Outbox, clock: Clock
 ) -> None:
     """Delete a class, or restore a deleted one within 30 days. Raises NotFound, Conflict."""
     await existing_school(school, state)
     if why := _hindrance(await existing_class(school, key, state), action):
         raise Conflict(*why)
-    await ask(ActOnClass(school, key, action, asker.run), action, asker, state, outbox, clock)
+    await submit(ActOnClass(school, key, action, requester.run), action, requester, state, outbox, clock)
 
 
 async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, clock: Clock) -> RunRecord:
@@ -100,8 +111,8 @@ async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, c
     """
     before = await state.run(request.school, request.run)
     if before is None:
-        return await nobody_asked(request, request.action, state, clock)
-    if before.outcome is not RunOutcome.ASKED:
+        return await refuse_unrecorded(request, request.action, state, clock)
+    if before.outcome is not RunOutcome.REQUESTED:
         return before
     run = replace(before, at=clock.now(), outcome=RunOutcome.REFUSED)
     settings = await state.school(request.school)
@@ -115,7 +126,7 @@ async def act_on_class(request: ActOnClass, state: StateStore, outbox: Outbox, c
         await state.write_desired(request.school, [replace(record.desired, deleted=deleting)])
         where = (settings.tenant, request.school, request.key, request.run, request.cause)
         change: Change = DeleteClass(*where) if deleting else RestoreClass(*where)
-        await outbox.send_changes([change], Lane.URGENT)
+        await outbox.send_changes([change], Priority.URGENT)
         run = replace(run, outcome=RunOutcome.PLANNED, changed=(request.key,))
     await state.write_run(run)
     return run

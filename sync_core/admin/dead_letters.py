@@ -11,7 +11,7 @@ from sync_core.messaging.messages import (
     SYNC_REQUESTS,
     ActOnClass,
     Change,
-    Lane,
+    Priority,
     RefreshTenant,
     Request,
     decode_change,
@@ -24,7 +24,7 @@ _REMEDY = "put right what the reason names, and replay it; or leave it: the next
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUp:
+class GivenUpMessage:
     """A dead letter in an admin's words. `school`, `key`, `kind` and `run` are empty where it cannot be read."""
 
     queue: str
@@ -39,51 +39,51 @@ class GivenUp:
     remedy: str
 
 
-Mine = Callable[[GivenUp], bool]
+Visible = Callable[[GivenUpMessage], bool]
 """Whether a caller may see it: he is told of, and replays, no other."""
 
 
-async def list_given_up(mine: Mine, letters: DeadLetters, state: StateStore) -> tuple[GivenUp, ...]:
+async def list_given_up(visible: Visible, letters: DeadLetters, state: StateStore) -> tuple[GivenUpMessage, ...]:
     """Of all queues, each with the last fault that was written of it."""
     found = await letters.listed()
     faults = {
         (queue, fault.message_id): fault
-        for queue in (*Lane, SYNC_REQUESTS)
+        for queue in (*Priority, SYNC_REQUESTS)
         for fault in await state.message_faults(queue)
     }
     listed = (_given_up(letter, faults.get((letter.queue, letter.message_id))) for letter in found)
-    return tuple(one for one in listed if mine(one))
+    return tuple(one for one in listed if visible(one))
 
 
-async def replay_one(queue: str, number: int, mine: Mine, letters: DeadLetters, state: StateStore) -> int:
+async def replay_one(queue: str, number: int, visible: Visible, letters: DeadLetters, state: StateStore) -> int:
     """Raises NotFound."""
-    listed = await list_given_up(mine, letters, state)
+    listed = await list_given_up(visible, letters, state)
     wanted = [one for one in listed if (one.queue, one.number) == (queue, number)]
     if not await _replay(wanted, letters):
         raise NotFound(f"queue {queue} has no dead letter {number} (any more)", "list the dead letters")
     return 1
 
 
-async def replay_all(mine: Mine, letters: DeadLetters, state: StateStore) -> int:
+async def replay_all(visible: Visible, letters: DeadLetters, state: StateStore) -> int:
     """How many were put back. What is not wanted any more does nothing when its turn comes."""
-    return await _replay(await list_given_up(mine, letters, state), letters)
+    return await _replay(await list_given_up(visible, letters, state), letters)
 
 
-async def _replay(wanted: Iterable[GivenUp], letters: DeadLetters) -> int:
+async def _replay(wanted: Iterable[GivenUpMessage], letters: DeadLetters) -> int:
     numbers: dict[str, set[int]] = {}
     for one in wanted:
         numbers.setdefault(one.queue, set()).add(one.number)
     return sum([len(await letters.replay(queue, ours)) for queue, ours in sorted(numbers.items())])
 
 
-def _given_up(letter: DeadLetter, fault: MessageFault | None) -> GivenUp:
+def _given_up(letter: DeadLetter, fault: MessageFault | None) -> GivenUpMessage:
     message: Request | Change | None = None
     what, remedy = letter.reason or "the queue gave no reason", _REMEDY
     try:
-        message = decode_change(letter.body) if letter.queue in set(Lane) else decode_request(letter.body)
+        message = decode_change(letter.body) if letter.queue in set(Priority) else decode_request(letter.body)
     except Malformed as torn:
-        what, remedy = torn.what, torn.remedy
-    return GivenUp(
+        what, remedy = torn.message, torn.remedy
+    return GivenUpMessage(
         queue=letter.queue,
         number=letter.number,
         kind=message.kind if message else "",
@@ -92,6 +92,6 @@ def _given_up(letter: DeadLetter, fault: MessageFault | None) -> GivenUp:
         run=message.run if message else "",
         at=letter.at,
         deliveries=letter.deliveries,
-        reason=fault.what if fault else what,
+        reason=fault.message if fault else what,
         remedy=fault.remedy if fault else remedy,
     )

@@ -7,7 +7,7 @@ from sync_core.clock import Clock
 from sync_core.domain.classes import ClassRecord
 from sync_core.errors import NotFound, NotThere
 from sync_core.graph.port import Tenant, Tenants
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 from sync_core.mis.port import MisSource
 from sync_core.planning.explanation import Explanation, People, explain, find_subject
 from sync_core.planning.matching import accounts_by_upn
@@ -31,7 +31,7 @@ async def explain_person(
             "neither the MIS nor Microsoft 365 has this person, and nobody like that was ever in the class",
             "ask by Entra id, MIS person id or user principal name",
         )
-    there = await _people(record, tenants.of(settings.tenant, Lane.URGENT))
+    there = await _people(record, tenants.of(settings.tenant, Priority.URGENT))
     return explain(subject, record, history, there, planned, clock.now())
 
 

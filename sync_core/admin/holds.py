@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sync_core.admin.requests import Asker, ask, existing_school, nobody_asked, working_school
+from sync_core.admin.requests import Requester, enabled_school, existing_school, refuse_unrecorded, submit
 from sync_core.clock import Clock
-from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import DecideHold, Decision, SyncSchool
@@ -36,22 +36,22 @@ async def preview_school(school: str, mis: MisSource, state: SchoolReader, clock
     return preview_of(await plan_now(school, mis, state, clock))
 
 
-async def ask_for_decision(
+async def request_decision(
     school: str,
     digest: str,
     decision: Decision,
-    asker: Asker,
+    requester: Requester,
     mis: MisSource,
     state: StateStore,
     outbox: Outbox,
     clock: Clock,
 ) -> None:
     """Have a hold approved or rejected, if a sync would hold just that now. Raises NotFound, Conflict, PlanDiffers."""
-    await working_school(school, state)
+    await enabled_school(school, state)
     plan = await preview_school(school, mis, state, clock)
     if digest not in {hold.digest for hold in plan.holds}:
         raise PlanDiffers(digest, plan)
-    await ask(DecideHold(school, digest, decision, asker.run), decision, asker, state, outbox, clock)
+    await submit(DecideHold(school, digest, decision, requester.run), decision, requester, state, outbox, clock)
 
 
 async def decide_hold(
@@ -65,8 +65,8 @@ async def decide_hold(
     sync = SyncSchool(request.school, request.run, request.cause)
     run = await state.run(request.school, request.run)
     if run is None:
-        return await nobody_asked(request, request.decision, state, clock)
-    if run.outcome is RunOutcome.ASKED:
+        return await refuse_unrecorded(request, request.decision, state, clock)
+    if run.outcome is RunOutcome.REQUESTED:
         decided = await _find(request.digest, sync, mis, state, clock)
         if decided is not None:
             await add_holds(request.school, [replace(decided, status=_SAID[request.decision])], state)
@@ -81,16 +81,16 @@ async def _find(digest: str, sync: SyncSchool, mis: MisSource, state: StateStore
     return holds.get(digest)
 
 
-async def accepted_snapshot(school: str, state: StateStore) -> SnapshotFigures:
+async def accepted_statistics(school: str, state: StateStore) -> FeedStatistics:
     """What the next feed is compared with. Raises NotFound."""
     await existing_school(school, state)
-    figures = await state.accepted_snapshot(school)
-    if figures is None:
+    statistics = await state.accepted_statistics(school)
+    if statistics is None:
         raise NotFound(f"no feed of school {school} was accepted yet", "the next one is taken as it comes")
-    return figures
+    return statistics
 
 
-async def forget_accepted_snapshot(school: str, state: StateStore) -> None:
+async def forget_accepted_statistics(school: str, state: StateStore) -> None:
     """The next feed is taken as it comes: what the plan then holds is all that is left. Raises NotFound."""
     await existing_school(school, state)
-    await state.write_accepted_snapshot(school, None)
+    await state.write_accepted_statistics(school, None)

@@ -15,29 +15,31 @@ from sync_core.state.port import StateStore
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Requester:
     """Who asks, by Entra id, and under which run; the creator of a class becomes one of its owners."""
 
     id: str
     run: str
 
 
-async def ask(
+async def submit(
     request: SyncSchool | ActOnClass | DecideHold | UndoRun,
     action: str,
-    asker: Asker,
+    requester: Requester,
     state: StateStore,
     outbox: Outbox,
     clock: Clock,
 ) -> None:
     """The run is on record before the message is on its way: whoever got its id can read it from now on."""
     now = clock.now()
-    run = RunRecord(request.school, asker.run, request.cause, now, RunOutcome.ASKED, action, asked_by=asker.id)
+    run = RunRecord(
+        request.school, requester.run, request.cause, now, RunOutcome.REQUESTED, action, requested_by=requester.id
+    )
     await state.write_run(run)
     await outbox.send_requests([request])
 
 
-async def nobody_asked(
+async def refuse_unrecorded(
     request: ActOnClass | DecideHold | UndoRun, action: str, state: StateStore, clock: Clock
 ) -> RunRecord:
     """The record of a request whose run nobody has on record: a message alone is not an admin's word."""
@@ -64,7 +66,7 @@ async def existing_class(school: str, key: str, state: StateStore) -> ClassRecor
     return record
 
 
-async def working_school(school: str, state: StateStore) -> SchoolSettings:
+async def enabled_school(school: str, state: StateStore) -> SchoolSettings:
     """Raises NotFound, Conflict."""
     settings = await existing_school(school, state)
     if not settings.enabled:

@@ -21,7 +21,7 @@ from pydantic import (
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.roster import GroupType
 from sync_core.domain.school import (
-    Afterwards,
+    AfterSync,
     DepartedOwners,
     FeedContainer,
     FeedFolder,
@@ -166,11 +166,11 @@ class FolderValues(BaseModel):
 
     kind: Literal["folder"] = "folder"
     path: _Path = Field(description="A folder, or a zip file")
-    afterwards: Afterwards = Field(default=Afterwards.KEEP, description="What becomes of a set that was taken")
+    after_sync: AfterSync = Field(default=AfterSync.KEEP, description="What becomes of a set that was taken")
 
     @model_validator(mode="after")
     def _a_folder_to_move_within(self) -> FolderValues:
-        if self.afterwards is Afterwards.MOVE and self.path.lower().endswith(".zip"):
+        if self.after_sync is AfterSync.ARCHIVE and self.path.lower().endswith(".zip"):
             raise ValueError("a single zip file stays where it is; name its folder to have sets moved")
         return self
 
@@ -182,7 +182,7 @@ class ContainerValues(BaseModel):
 
     kind: Literal["container"] = "container"
     folder: _Folder = Field(description="Within the container")
-    afterwards: Afterwards = Field(default=Afterwards.KEEP, description="What becomes of a set that was taken")
+    after_sync: AfterSync = Field(default=AfterSync.KEEP, description="What becomes of a set that was taken")
 
 
 class OneRosterValues(BaseModel):
@@ -250,9 +250,9 @@ def parse_school_settings(
 def location_of(values: _AnySource) -> MisLocation:
     match values:
         case FolderValues():
-            return FeedFolder(values.path, values.afterwards)
+            return FeedFolder(values.path, values.after_sync)
         case ContainerValues():
-            return FeedContainer(values.folder, values.afterwards)
+            return FeedContainer(values.folder, values.after_sync)
         case OneRosterValues():
             return OneRosterApi(
                 values.url.rstrip("/"), values.version, values.token_url or "", values.client, values.secret
@@ -264,10 +264,10 @@ def location_of(values: _AnySource) -> MisLocation:
 def source_values(location: MisLocation) -> _AnySource:
     """The location as it is handed out, and as it can be handed in again."""
     match location:
-        case FeedFolder(path, afterwards):
-            return FolderValues(path=path, afterwards=afterwards)
-        case FeedContainer(folder, afterwards):
-            return ContainerValues(folder=folder, afterwards=afterwards)
+        case FeedFolder(path, after_sync):
+            return FolderValues(path=path, after_sync=after_sync)
+        case FeedContainer(folder, after_sync):
+            return ContainerValues(folder=folder, after_sync=after_sync)
         case OneRosterApi(url, version, token_url, client, secret):
             return OneRosterValues(url=url, version=version, token_url=token_url or None, client=client, secret=secret)
         case WondeApi(url, school, secret):

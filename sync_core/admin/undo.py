@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sync_core.admin.requests import Asker, ask, existing_school, nobody_asked, working_school
+from sync_core.admin.requests import Requester, enabled_school, existing_school, refuse_unrecorded, submit
 from sync_core.clock import Clock
 from sync_core.domain.classes import AppliedDelta, ClassRecord, Pin
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
@@ -13,23 +13,25 @@ from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun
 from sync_core.messaging.port import Outbox
 from sync_core.planning.diff import Origin
-from sync_core.planning.school_plan import pinned_classes, restrained_plan
+from sync_core.planning.school_plan import pinned_classes, plan_within_limits
 from sync_core.state.port import StateStore
 from sync_core.sync.school import carry_out
 
 _RELEASE = "release the pin of a class when it may follow the MIS again"
 
 
-async def ask_for_undo(school: str, undone: str, asker: Asker, state: StateStore, outbox: Outbox, clock: Clock) -> None:
+async def request_undo(
+    school: str, undone: str, requester: Requester, state: StateStore, outbox: Outbox, clock: Clock
+) -> None:
     """Raises NotFound, and Conflict for a run that changed nothing in Microsoft 365, as far as is still known."""
-    await working_school(school, state)
+    await enabled_school(school, state)
     if await state.run(school, undone) is None:
         raise NotFound(f"school {school} has no run {undone}", "list the school's runs for their ids")
     if not await state.classes_of_run(school, undone):
         raise Conflict(
             f"nothing that run {undone} did is on record", "there is nothing to undo; its history may be over"
         )
-    await ask(UndoRun(school, undone, asker.run), f"undo {undone}", asker, state, outbox, clock)
+    await submit(UndoRun(school, undone, requester.run), f"undo {undone}", requester, state, outbox, clock)
 
 
 async def undo_run(request: UndoRun, state: StateStore, outbox: Outbox, clock: Clock) -> RunRecord:
@@ -41,8 +43,8 @@ async def undo_run(request: UndoRun, state: StateStore, outbox: Outbox, clock: C
     action = f"undo {request.undone}"
     before = await state.run(request.school, request.run)
     if before is None:
-        return await nobody_asked(request, action, state, clock)
-    if before.outcome is not RunOutcome.ASKED:
+        return await refuse_unrecorded(request, action, state, clock)
+    if before.outcome is not RunOutcome.REQUESTED:
         return before
     settings = await state.school(request.school)
     if settings is None:
@@ -54,7 +56,7 @@ async def undo_run(request: UndoRun, state: StateStore, outbox: Outbox, clock: C
     await state.write_pins(request.school, pins)
     records = {record.key: record for record in await state.class_records(request.school)}
     origin = Origin(settings.tenant, request.school, request.run, request.cause)
-    planned = await restrained_plan(
+    planned = await plan_within_limits(
         pinned_classes(pins, records), (), records, settings, origin, state, clock, whole=False
     )
     note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {_RELEASE}"
@@ -62,11 +64,11 @@ async def undo_run(request: UndoRun, state: StateStore, outbox: Outbox, clock: C
     return await carry_out(replace(planned, run=replace(planned.run, notes=notes)), state, outbox)
 
 
-async def ask_for_release(
-    school: str, keys: Iterable[str], asker: Asker, state: StateStore, outbox: Outbox, clock: Clock
+async def request_release(
+    school: str, keys: Iterable[str], requester: Requester, state: StateStore, outbox: Outbox, clock: Clock
 ) -> None:
     """Have pinned classes follow the MIS again, and at once. Raises NotFound, Conflict."""
-    await working_school(school, state)
+    await enabled_school(school, state)
     pins = await state.pins(school)
     wanted = sorted(keys)
     if missing := [key for key in wanted if key not in pins]:
@@ -75,7 +77,7 @@ async def ask_for_release(
     for key in wanted:
         await state.forget_pin(school, key)
     scope = tuple(records[key].desired.group_id for key in wanted if key in records)
-    await ask(SyncSchool(school, asker.run, Cause.ADMIN, scope), "release", asker, state, outbox, clock)
+    await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "release", requester, state, outbox, clock)
 
 
 async def pinned_keys(school: str, state: StateStore) -> list[str]:

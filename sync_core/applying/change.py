@@ -114,9 +114,11 @@ class _Apply:
         have used it for this class, and Graph tells if somebody else holds it.
         """
         if record.gone:
-            # An admin wants it made again: what is known is of its former life.
-            former = record.former | ({record.actual.class_id} if record.actual else set())
-            record = replace(record, actual=None, intent=None, stale=False, gone=False, former=former, error=None)
+            # An admin wants it made again: what is known is of its previous generation.
+            previous_ids = record.previous_ids | ({record.actual.class_id} if record.actual else set())
+            record = replace(
+                record, actual=None, intent=None, stale=False, gone=False, previous_ids=previous_ids, error=None
+            )
         elif record.actual is not None:
             return record
         intent = record.intent
@@ -165,7 +167,9 @@ class _Apply:
         )
 
     async def _write_intent(self, record: ClassRecord, intent: str) -> ClassRecord:
-        intended = replace(record, intent=intent, intent_at=self._delivery.clock.now(), life=record.desired.life)
+        intended = replace(
+            record, intent=intent, intent_at=self._delivery.clock.now(), generation=record.desired.generation
+        )
         return await self._delivery.write(intended)
 
     async def _write_class(self, record: ClassRecord, class_id: str, name: ClassName, *, stale: bool) -> ClassRecord:
@@ -175,7 +179,7 @@ class _Apply:
             return await self._delivery.write(replace(record, actual=made, stale=stale))
         except EtagConflict:
             now = await self._delivery.record()
-            if now is not None and now.actual is None and not now.gone and now.life == record.life:
+            if now is not None and now.actual is None and not now.gone and now.generation == record.generation:
                 await self._delivery.write(replace(now, actual=made, stale=stale or now.stale))
             raise
 
@@ -237,7 +241,7 @@ class _Apply:
     # --- the record
 
     async def _refuse(self, refusal: GraphRefused) -> Outcome:
-        error = RowError(refusal.code, refusal.words, refusal.remedy)
+        error = RowError(refusal.code, refusal.detail, refusal.remedy)
         if await self._write_stale(error):
             return Refused(error.code, error.remedy, self._delivery.applied())
         raise Transient("the refusal could not be written on the class row", "it is delivered again by itself")
@@ -266,10 +270,10 @@ def _made_for(record: ClassRecord, deleted: DeletedGroup) -> bool:
     """Whether a delivery that died before its row made this group, and somebody deleted it since.
 
     Any other deleted group that holds the nickname is known, was there before the intent, or has a name of its own: a
-    class of a former life, of a former deployment, or somebody else's.
+    class of a previous generation, of a former deployment, or somebody else's.
     """
     same_name = deleted.name.display_name == record.desired.name.display_name
-    return same_name and deleted.id not in record.former and _since(record, deleted.created_at)
+    return same_name and deleted.id not in record.previous_ids and _since(record, deleted.created_at)
 
 
 def _since(record: ClassRecord, moment: datetime) -> bool:

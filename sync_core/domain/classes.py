@@ -22,17 +22,17 @@ class ClassName:
 class ClassRequest:
     """What somebody asked for with a class made by hand: its row outlives every plan.
 
-    `creator` is an Entra user id; an empty `display_name` stands for the naming rule; `life` counts how often the class
-    was asked for again after it was gone.
+    `creator` is an Entra user id. An empty `display_name` stands for the naming rule. `generation` counts how often the
+    class was requested again after it was gone.
     """
 
     key: str
     creator: str
-    asked_at: datetime
+    requested_at: datetime
     display_name: str = ""
     description: str = ""
     required_until: date | None = None
-    life: int = 0
+    generation: int = 0
 
 
 class Rule(StrEnum):
@@ -78,7 +78,7 @@ class DesiredClass:
     `group_name` and `academic_year` are the MIS's, by which a reused class is found in a new year. `revoke` says that
     owners whom we granted and who are not in `owners` any more lose that. `ended`: the group is not in the MIS any
     more, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin had a run undone, and the
-    class does not follow the MIS. `life` grows when an admin wants a class that is gone made again.
+    class does not follow the MIS. `generation` grows when an admin wants a class that is gone made again.
     """
 
     key: str
@@ -94,7 +94,7 @@ class DesiredClass:
     ended: bool = False
     deleted: bool = False
     pinned: bool = False
-    life: int = 0
+    generation: int = 0
     reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False)
 
 
@@ -120,7 +120,7 @@ class RowError:
     """The last thing that Graph refused for good, in its words, with what to do about it."""
 
     code: str
-    words: str
+    message: str
     remedy: str
 
 
@@ -130,8 +130,8 @@ class ClassRecord:
 
     `intent` is the nickname a create is under way with, written before Graph is asked, at `intent_at`; `stale` says
     that somebody changed the class in Microsoft 365 since `actual` was written; `gone` that it is not in Graph any
-    more; `life` is the `desired.life` that `intent` and `actual` are of, `former` the class ids of lives before it.
-    `etag` is opaque to all but the store.
+    more; `generation` is the `desired.generation` that `intent` and `actual` belong to, `previous_ids` the class ids of
+    earlier generations. `etag` is opaque to all but the store.
     """
 
     school: str
@@ -141,8 +141,8 @@ class ClassRecord:
     intent_at: datetime | None = None
     stale: bool = False
     gone: bool = False
-    life: int = 0
-    former: frozenset[str] = frozenset()
+    generation: int = 0
+    previous_ids: frozenset[str] = frozenset()
     error: RowError | None = None
     etag: str = ""
 
@@ -153,7 +153,7 @@ class ClassRecord:
     @property
     def lost(self) -> bool:
         """Gone from Microsoft 365, and nobody asked for it again."""
-        return self.gone and self.desired.life <= self.life
+        return self.gone and self.desired.generation <= self.generation
 
     @property
     def external_id(self) -> str:

@@ -64,7 +64,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotFigures:
+class FeedStatistics:
     """What a snapshot is compared with the next one by. `domain` is the most common one of the people's addresses."""
 
     dfe_code: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sync_core.domain.school import FeedDrop
+from sync_core.domain.school import FileDrop
 from sync_core.errors import SyncError
 
 
@@ -63,7 +63,7 @@ class RunOutcome(StrEnum):
     paused or has left; what was asked for cannot be done, and the notes say why.
     """
 
-    ASKED = "asked"
+    REQUESTED = "requested"
     PLANNED = "planned"
     REJECTED = "rejected"
     PAUSED = "paused"
@@ -74,9 +74,9 @@ class RunOutcome(StrEnum):
 class RunRecord:
     """What one run for one school came to, as the plan saw it; `notes` are sentences for an admin, ids only.
 
-    `action` is what an admin asked to be done to one class, and empty for a sync; `asked_by` is who asked, by Entra id,
-    and empty where nobody did. `removals` are the memberships that the plan takes away, but for those of which an admin
-    approved the loss.
+    `action` is what an admin asked to be done to one class, and empty for a sync; `requested_by` is the Entra id of
+    the requester, and empty where nobody requested the run. `removals` counts the memberships that the plan takes away,
+    without those whose loss an admin approved.
 
     Of people, MIS person ids: without an account, with a disabled one, and with more than one candidate. `gone` are
     classes that somebody deleted in Microsoft 365, `ended` those whose group left the MIS in this run, `expired` those
@@ -89,7 +89,7 @@ class RunRecord:
     at: datetime
     outcome: RunOutcome
     action: str = ""
-    asked_by: str = ""
+    requested_by: str = ""
     groups: int = 0
     created: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -106,10 +106,10 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
-    """What became of one drop: for how many schools a new set was taken, how many were moved, and what failed."""
+class FileDropCheck:
+    """What one look at a file drop came to: schools to sync for a new export set, sets archived, and what failed."""
 
-    drop: FeedDrop
+    drop: FileDrop
     schools: int
-    moved: int
+    archived: int
     failure: SyncError | None = None

@@ -73,11 +73,11 @@ class OneRosterVersion(StrEnum):
     V1_2 = "1.2"
 
 
-class Afterwards(StrEnum):
+class AfterSync(StrEnum):
     """What becomes of a set of files that was taken."""
 
     KEEP = "keep"
-    MOVE = "move"
+    ARCHIVE = "archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class FeedFolder:
     """A folder that the MIS exports to, or a zip file."""
 
     path: str
-    afterwards: Afterwards = Afterwards.KEEP
+    after_sync: AfterSync = AfterSync.KEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,10 @@ class FeedContainer:
     """A folder of the deployment's blob container for exports."""
 
     folder: str
-    afterwards: Afterwards = Afterwards.KEEP
+    after_sync: AfterSync = AfterSync.KEEP
 
 
-FeedDrop = FeedFolder | FeedContainer
+FileDrop = FeedFolder | FeedContainer
 """Where sets of files are dropped."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-GATHERED = timedelta(seconds=1)
+GATHER_FOR = timedelta(seconds=1)
 """What is announced within it goes into one plan: an MIS tells of one edit in several webhooks."""
 
 
@@ -18,7 +18,7 @@ _LONGEST_PAUSE = 16.0
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class WebhookEvent:
     """One webhook: `id` is its sender's, the same at each try. `groups` and `people` are MIS ids.
 
     Where it names neither, the whole school may have changed. `sent` says that the message for its plan is on its way.
@@ -36,13 +36,13 @@ class Announcement:
 
 
 def next_plan(now: datetime, planned: Sequence[datetime]) -> datetime:
-    """When what is announced `now` is planned, a whole second, given when plans of announcements began, oldest first.
+    """When what is announced `now` is planned, a whole second, given when plans of webhook events began, oldest first.
 
     The more of them there were within a minute, the longer the pause after the last: 2, 4, 8 and then 16 seconds. So a
     lone change is planned after a second or two, and a storm makes six plans in its first minute, and then four.
     """
     recent = [moment for moment in planned if now - moment < _MINUTE]
-    due = now + GATHERED
+    due = now + GATHER_FOR
     if recent:
         due = max(due, recent[-1] + timedelta(seconds=min(2.0 ** len(recent), _LONGEST_PAUSE)))
     return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
@@ -50,9 +50,9 @@ def next_plan(now: datetime, planned: Sequence[datetime]) -> datetime:
 
 def too_early(now: datetime, planned: Sequence[datetime]) -> bool:
     """Whether a plan that is due would come before its pause is over; what a clock tells early is let pass."""
-    return next_plan(now - GATHERED, planned) > now + GATHERED
+    return next_plan(now - GATHER_FOR, planned) > now + GATHER_FOR
 
 
-def remembered(now: datetime, planned: Sequence[datetime]) -> tuple[datetime, ...]:
+def recent_plans(now: datetime, planned: Sequence[datetime]) -> tuple[datetime, ...]:
     """The moments that the next plan's time depends on, with `now` as one of them."""
     return (*(moment for moment in planned if now - moment < _MINUTE), now)

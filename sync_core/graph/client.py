@@ -17,10 +17,10 @@ from kiota_http.middleware.options import ResponseHandlerOption
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
 from sync_core import tracing
-from sync_core.backoff import Patience, retry_after
+from sync_core.backoff import WaitBudget, retry_after
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, SyncError, Transient
-from sync_core.graph.rate_limiter import Cost, Governor, waited_too_long
-from sync_core.messaging.messages import Lane
+from sync_core.graph.rate_limiter import Cost, RateLimiter, waited_too_long
+from sync_core.messaging.messages import Priority
 
 _READ, _WRITE = Cost(), Cost(writes=1)
 
@@ -62,15 +62,17 @@ class _Answer:
         return [self.status, *(one["status"] for one in inner)].count(429)
 
 
-class GraphWire:
-    """Sends to one tenant, for one piece of work: every call in its turn, and all of them within its patience."""
+class GraphClient:
+    """Sends to one tenant, for one piece of work: every call in its turn, and all of them within its wait budget."""
 
-    def __init__(self, adapter: GraphRequestAdapter, governor: Governor, lane: Lane, patience: Patience) -> None:
-        """`adapter` and `governor` are the tenant's, shared by all that is sent there."""
+    def __init__(
+        self, adapter: GraphRequestAdapter, rate_limiter: RateLimiter, priority: Priority, wait_budget: WaitBudget
+    ) -> None:
+        """`adapter` and `rate_limiter` are the tenant's, shared by all that is sent there."""
         self._adapter = adapter
-        self._governor = governor
-        self._lane = lane
-        self._patience = patience
+        self._rate_limiter = rate_limiter
+        self._priority = priority
+        self._wait_budget = wait_budget
 
     def relative(self, link: str) -> str:
         """One of Graph's own links without the base URL, to be kept whatever the way to Graph is tomorrow."""
@@ -100,7 +102,7 @@ class GraphWire:
         """What came of each, in order; None where it is done. At most 20, in one $batch.
 
         Graph answers each for itself, and throttles each for itself within an answer that says 200. Those that failed
-        in passing, and no others, are sent again until they are done or the patience is at its end.
+        in passing, and no others, are sent again until they are done or the wait budget is at its end.
         """
         outcomes: dict[int, SyncError | NotThere | None] = {}
         failures = 0
@@ -111,7 +113,7 @@ class GraphWire:
                 broken = [answer for answer in answers.values() if answer.passing and answer.status != 429]
                 if broken:
                     failures += 1
-                    await self._patience.sleep(self._governor.backoff(failures), waited_too_long())
+                    await self._wait_budget.sleep(self._rate_limiter.backoff(failures), waited_too_long())
             except SyncError as error:
                 outcomes |= {place: error for place in left if place not in outcomes}
         return [outcomes[place] for place in range(len(paths))]
@@ -130,12 +132,12 @@ class GraphWire:
     ) -> Any:
         failures = 0
         while True:
-            await self._governor.admit(self._lane, cost, self._patience)
+            await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
             answer = _Answer()
             try:
                 answer = await self._ask(method, path, body)
             finally:
-                self._governor.answered(cost, answer.status, answer.headers)
+                self._rate_limiter.answered(cost, answer.status, answer.headers)
             if answer.done:
                 return answer.body
             if not answer.passing:
@@ -143,8 +145,8 @@ class GraphWire:
             if answer.status == 429:
                 continue
             failures += 1
-            pause = retry_after(answer.headers) or self._governor.backoff(failures)
-            await self._patience.sleep(pause, waited_too_long())
+            pause = retry_after(answer.headers) or self._rate_limiter.backoff(failures)
+            await self._wait_budget.sleep(pause, waited_too_long())
             if not repeatable:
                 raise Transient(
                     f"Graph answered {answer.status or 'nothing'}, and may have done the work",
@@ -155,7 +157,7 @@ class GraphWire:
         """The answer to each, by its place; to all the same where the whole of it was not answered."""
         requests = [{"id": str(place), "method": "DELETE", "url": path} for place, path in deletions.items()]
         whole = Cost(units=len(requests), writes=len(requests))
-        await self._governor.admit(self._lane, whole, self._patience)
+        await self._rate_limiter.admit(self._priority, whole, self._wait_budget)
         answers = dict.fromkeys(deletions, _Answer())
         try:
             envelope = await self._ask(Method.POST, "/$batch", {"requests": requests})
@@ -165,7 +167,7 @@ class GraphWire:
                 answers |= {int(inner["id"]): _inner(inner) for inner in envelope.body["responses"]}
         finally:
             for answer in answers.values():
-                self._governor.answered(_WRITE, answer.status, answer.headers)
+                self._rate_limiter.answered(_WRITE, answer.status, answer.headers)
         return answers
 
     async def _ask(self, method: Method, path: str, body: Mapping[str, object] | None) -> _Answer:
@@ -176,7 +178,7 @@ class GraphWire:
             request.content = json.dumps(body).encode()
             request.headers.add("Content-Type", "application/json")
         request.add_request_options([ResponseHandlerOption(NativeResponseHandler())])
-        async with self._governor.places[self._lane]:
+        async with self._rate_limiter.places[self._priority]:
             with tracing.graph_request(method.value, request.url) as answered:
                 answer = await self._sent(request)
                 answered(answer.status, answer.throttled)

@@ -20,14 +20,14 @@ from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph.graph_request_adapter import options as sdk_options
 from msgraph_core import GraphClientFactory
 
-from sync_core.backoff import Patience
+from sync_core.backoff import WaitBudget
 from sync_core.clock import Clock
 from sync_core.errors import UnknownSetting
-from sync_core.graph.client import GraphWire
+from sync_core.graph.client import GraphClient
 from sync_core.graph.port import Tenant
-from sync_core.graph.rate_limiter import WAITING_BUDGET, Governor
+from sync_core.graph.rate_limiter import WAITING_BUDGET, RateLimiter
 from sync_core.graph.tenant import GraphTenant
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 
 _SILENCE = httpx.Timeout(45.0, connect=20.0)
 """Seconds after which an answer is not waited for any more: the SDK's hundred are a third of a message's lock."""
@@ -112,11 +112,11 @@ class GraphTenants:
         self._credential = credential
         self._base_url = base_url
         self._clock = clock
-        self._known: dict[str, tuple[GraphRequestAdapter, Governor]] = {}
+        self._known: dict[str, tuple[GraphRequestAdapter, RateLimiter]] = {}
 
-    def of(self, tenant: str, lane: Lane) -> Tenant:
+    def of(self, tenant: str, priority: Priority) -> Tenant:
         if tenant not in self._known:
             adapter = graph_request_adapter(self._credential(tenant), self._base_url)
-            self._known[tenant] = (adapter, Governor(self._clock))
-        adapter, governor = self._known[tenant]
-        return GraphTenant(GraphWire(adapter, governor, lane, Patience(self._clock, WAITING_BUDGET)))
+            self._known[tenant] = (adapter, RateLimiter(self._clock))
+        adapter, rate_limiter = self._known[tenant]
+        return GraphTenant(GraphClient(adapter, rate_limiter, priority, WaitBudget(self._clock, WAITING_BUDGET)))

@@ -13,7 +13,7 @@ from sync_core.domain.classes import (
     GroupChanges,
 )
 from sync_core.errors import SyncError
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 
 MEMBERS_PER_WRITE = 20
 """People that one PATCH of a group may bind (Graph: "Add members", members@odata.bind)."""
@@ -122,7 +122,7 @@ class Tenant(Protocol):
 class Tenants(Protocol):
     """The tenants that this deployment may write to."""
 
-    def of(self, tenant: str, lane: Lane) -> Tenant:
+    def of(self, tenant: str, priority: Priority) -> Tenant:
         """By tenant id, for one piece of work, which waits for the tenant no longer than it may.
 
         What is urgent does not wait for what is not.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 
 _ALONE = 0.99
 """The share that one process uses while it sees nobody else; the rest is for clocks that differ."""
@@ -61,13 +61,13 @@ class Quota:
         """The share of the limit that this process spent."""
         return self.own(now) / self._limit
 
-    def wait(self, lane: Lane, cost: int, now: datetime) -> timedelta:
+    def wait(self, priority: Priority, cost: int, now: datetime) -> timedelta:
         """How long until `cost` may be spent, if nothing else is until then; zero for at once.
 
         What is urgent tries whatever others seem to spend: of them it is only known that they spend no more than that.
         """
         own, others = self.own(now), self._others_now(now)
-        if lane is Lane.URGENT:
+        if priority is Priority.URGENT:
             return self._first_back(now) if own + cost > _ALONE * self._limit else timedelta(0)
         if own + cost > self._usable(others) and (not others or own >= _NEWCOMER * self._limit):
             return self._first_back(now)
@@ -75,9 +75,9 @@ class Quota:
             return timedelta(0)
         return max(self._next - now, timedelta(0)) if self._next else timedelta(0)
 
-    def promise(self, lane: Lane, cost: int, now: datetime) -> None:
+    def promise(self, priority: Priority, cost: int, now: datetime) -> None:
         """`cost` is about to be spent."""
-        if lane is Lane.BULK and not self._half_left(now):
+        if priority is Priority.BULK and not self._half_left(now):
             left = self._usable(self._others_now(now)) - self.own(now)
             pace = self._first_back(now) / left if left > 0 else self._window / _TRIES
             self._next = max(self._next or now, now) + pace * cost

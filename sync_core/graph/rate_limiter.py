@@ -1,4 +1,4 @@
-"""When a request may go to Graph: one governor for each tenant and process, in place of the SDK's retry handler.
+"""When a request may go to Graph: one rate limiter for each tenant and process, in place of the SDK's retry handler.
 
 The SDK's handler sleeps inside one call and knows nothing of the others: with a hundred calls under way, a hundred run
 into the same wall. Here every call asks first, in the order in which they came; what Graph says to one call, that it is
@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sync_core.backoff import Patience, growing_wait, retry_after
+from sync_core.backoff import WaitBudget, growing_wait, retry_after
 from sync_core.clock import Clock
 from sync_core.errors import Transient
 from sync_core.graph.quota import Quota
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 
 WAITING_BUDGET = timedelta(seconds=120)
 """The longest that one piece of work waits for Graph in all: with a class's replication and the pause before a
@@ -33,8 +33,8 @@ _WRITES, _WRITES_WINDOW = 3_000, timedelta(seconds=150)
 _CONCERNED = 0.1
 """Whose share of a limit is less than this is not the one who uses it up."""
 
-_PLACES = {Lane.BULK: 16, Lane.URGENT: 8}
-"""Requests of each lane that may be under way at once."""
+_PLACES = {Priority.BULK: 16, Priority.URGENT: 8}
+"""Requests of each priority that may be under way at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +45,36 @@ class Cost:
     writes: int = 0
 
 
-class Governor:
+class RateLimiter:
     """Knows what is spent and how long Graph wants to be left alone. `jitter` gives numbers from 0 to 1.
 
-    `places` bounds the requests of each lane under way; whoever was admitted takes one.
+    `places` bounds the requests of each priority under way; whoever was admitted takes one.
     """
 
     def __init__(self, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
         self._clock = clock
         self._jitter = jitter
-        self.places = {lane: asyncio.Semaphore(count) for lane, count in _PLACES.items()}
+        self.places = {priority: asyncio.Semaphore(count) for priority, count in _PLACES.items()}
         self._units = Quota(_UNITS, _UNITS_WINDOW)
         self._writes = Quota(_WRITES, _WRITES_WINDOW)
-        self._reading, self._writing = ({lane: asyncio.Lock() for lane in Lane} for _ in range(2))
+        self._reading, self._writing = ({priority: asyncio.Lock() for priority in Priority} for _ in range(2))
         self._open_at: datetime | None = None
         self._silent = 0
 
-    async def admit(self, lane: Lane, cost: Cost, patience: Patience) -> None:
+    async def admit(self, priority: Priority, cost: Cost, wait_budget: WaitBudget) -> None:
         """Wait until `cost` may be spent, and promise it: `answered` must follow.
 
-        Raises Transient past the patience.
+        Raises Transient past the wait budget.
         """
         came = self._clock.now()
-        patience.need(self._closed_for(came), waited_too_long())
-        async with (self._writing if cost.writes else self._reading)[lane]:
-            patience.waited(self._clock.now() - came)
-            while (pause := self._pause(lane, cost, now := self._clock.now())) > timedelta(0):
-                await patience.sleep(pause, waited_too_long())
-        self._units.promise(lane, cost.units, now)
+        wait_budget.need(self._closed_for(came), waited_too_long())
+        async with (self._writing if cost.writes else self._reading)[priority]:
+            wait_budget.waited(self._clock.now() - came)
+            while (pause := self._pause(priority, cost, now := self._clock.now())) > timedelta(0):
+                await wait_budget.sleep(pause, waited_too_long())
+        self._units.promise(priority, cost.units, now)
         if cost.writes:
-            self._writes.promise(lane, cost.writes, now)
+            self._writes.promise(priority, cost.writes, now)
 
     def answered(self, cost: Cost, status: int, headers: Mapping[str, str]) -> None:
         """Graph's answer to what was admitted; status 0 where there was none, and the work may have been done."""
@@ -109,10 +109,10 @@ class Governor:
     def _closed_for(self, now: datetime) -> timedelta:
         return max(self._open_at - now, timedelta(0)) if self._open_at else timedelta(0)
 
-    def _pause(self, lane: Lane, cost: Cost, now: datetime) -> timedelta:
-        pauses = [self._closed_for(now), self._units.wait(lane, cost.units, now)]
+    def _pause(self, priority: Priority, cost: Cost, now: datetime) -> timedelta:
+        pauses = [self._closed_for(now), self._units.wait(priority, cost.units, now)]
         if cost.writes:
-            pauses.append(self._writes.wait(lane, cost.writes, now))
+            pauses.append(self._writes.wait(priority, cost.writes, now))
         return max(pauses)
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.errors import GraphRefused, NotThere, SyncError
-from sync_core.graph.client import GraphWire
+from sync_core.graph.client import GraphClient
 from sync_core.graph.port import DeletedGroup, FoundGroup, NewClass, Removals
 from sync_core.graph.rate_limiter import Cost
 
@@ -29,7 +29,7 @@ _EXPIRED = {"syncStateNotFound", "syncStateInvalid", "resyncRequired"}
 class GraphTenant:
     """Implements the port Tenant. Delta tokens are Graph's own links below the base URL."""
 
-    def __init__(self, wire: GraphWire) -> None:
+    def __init__(self, wire: GraphClient) -> None:
         self._wire = wire
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:

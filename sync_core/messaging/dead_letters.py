@@ -13,7 +13,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
 from sync_core.errors import Transient
-from sync_core.messaging.messages import SYNC_REQUESTS, Lane
+from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.messaging.port import DeadLetter
 
 _PAGE = 100
@@ -27,7 +27,7 @@ class ServiceBusDeadLetters:
         self._client = client
 
     async def listed(self) -> tuple[DeadLetter, ...]:
-        of_each = await asyncio.gather(*(self._listed(queue) for queue in sorted((SYNC_REQUESTS, *Lane))))
+        of_each = await asyncio.gather(*(self._listed(queue) for queue in sorted((SYNC_REQUESTS, *Priority))))
         return tuple(letter for found in of_each for letter in found)
 
     async def _listed(self, queue: str) -> list[DeadLetter]:

@@ -32,7 +32,7 @@ LISTED_PEOPLE = 1000
 _LONGEST_SESSION = 128
 
 
-class Lane(StrEnum):
+class Priority(StrEnum):
     """Which queue changes of classes travel on: what a night found, or what somebody waits for."""
 
     BULK = CLASS_CHANGES
@@ -46,7 +46,7 @@ _STRICT: ConfigDict = {"extra": "forbid"}
 class RefreshTenant:
     """Bring a tenant's accounts and drift up to date, then sync its schools, spread over the time `until` then.
 
-    `sweep`: every class is compared with Graph, and not only those that Graph's delta names.
+    `full_resync`: every class is compared with Graph, and not only those that Graph's delta names.
     """
 
     __pydantic_config__ = _STRICT
@@ -54,7 +54,7 @@ class RefreshTenant:
     run: str
     cause: Cause
     until: datetime | None = None
-    sweep: bool = False
+    full_resync: bool = False
     kind: Literal["refresh-tenant"] = "refresh-tenant"
     version: Literal[1] = 1
 
@@ -86,14 +86,14 @@ class SyncSchool:
 
 
 @dataclass(frozen=True, slots=True)
-class SyncAnnounced:
+class SyncWebhookEvents:
     """Sync what of a school was announced and waits in the tables: however many webhooks, one message and one plan."""
 
     __pydantic_config__ = _STRICT
     school: str
     run: str
     cause: Cause = Cause.WEBHOOK
-    kind: Literal["sync-announced"] = "sync-announced"
+    kind: Literal["sync-webhook-events"] = "sync-webhook-events"
     version: Literal[1] = 1
 
     @property
@@ -235,7 +235,7 @@ class RestoreClass(_ClassChange):
     kind: Literal["restore-class"] = "restore-class"
 
 
-Request = RefreshTenant | SyncSchool | SyncAnnounced | ActOnClass | DecideHold | UndoRun
+Request = RefreshTenant | SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | UndoRun
 
 
 Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from sync_core.messaging.messages import Change, Lane, Request
+from sync_core.messaging.messages import Change, Priority, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class MessageFault:
     message_id: str
     session: str
     deliveries: int
-    what: str
+    message: str
     remedy: str
     at: datetime
 
@@ -62,5 +62,5 @@ class Outbox(Protocol):
     async def schedule_once(self, at: datetime, request: Request) -> None:
         """As `schedule_requests`, but of all requests of one session for one moment the queue holds just one."""
 
-    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
+    async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None:
         """In order: those of one class stay in order. Not atomic over many."""

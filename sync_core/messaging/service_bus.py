@@ -16,7 +16,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusErro
 from sync_core import tracing
 from sync_core.clock import Clock
 from sync_core.errors import Transient
-from sync_core.messaging.messages import SYNC_REQUESTS, Change, Lane, Request, encode
+from sync_core.messaging.messages import SYNC_REQUESTS, Change, Priority, Request, encode
 
 # A namespace of the Standard tier takes a thousand operations a second from all senders and receivers together
 # ("Service Bus throttling"): a timer that asks for thousands of tenants at once must leave room for the rest.
@@ -31,7 +31,7 @@ class ServiceBusOutbox:
         self._client = client
         self._clock = clock
         self._senders: dict[str, ServiceBusSender] = {}
-        self._locks = {queue: asyncio.Lock() for queue in (SYNC_REQUESTS, *Lane)}
+        self._locks = {queue: asyncio.Lock() for queue in (SYNC_REQUESTS, *Priority)}
 
     async def send_requests(self, requests: Sequence[Request]) -> None:
         await self._send(SYNC_REQUESTS, [(None, request) for request in requests])
@@ -44,8 +44,8 @@ class ServiceBusOutbox:
         session = sha256(request.session.encode()).hexdigest()[:32]
         await self._post(SYNC_REQUESTS, [_letter(request, f"{request.kind}.{session}.{at:%Y%m%dT%H%M%S}", at)])
 
-    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
-        await self._send(lane, [(None, change) for change in changes])
+    async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None:
+        await self._send(priority, [(None, change) for change in changes])
 
     async def _send(self, queue: str, messages: Sequence[tuple[datetime | None, Request | Change]]) -> None:
         # New for each call: the client's own retries are recognised as duplicates, a legitimate second try is not.

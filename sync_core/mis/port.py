@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import FeedDrop, SchoolSettings
+from sync_core.domain.school import FileDrop, SchoolSettings
 
 
 class MisSource(Protocol):
@@ -17,22 +17,22 @@ class MisSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class NewestSet:
+class NewestExportSet:
     """The newest whole set of a drop: its fingerprint, the same wherever it was put since.
 
-    `lack` is why a newer one is not whole, and empty where there is none.
+    `missing` is why a newer one is not whole, and empty where there is none.
     """
 
     fingerprint: str
-    lack: str = ""
+    missing: str = ""
 
 
-class Drops(Protocol):
+class FileDrops(Protocol):
     """Where sets of files are dropped. Raises SnapshotRejected for what no waiting mends, else Transient."""
 
-    async def newest(self, drop: FeedDrop) -> NewestSet: ...
+    async def newest(self, drop: FileDrop) -> NewestExportSet: ...
 
-    async def put_away(self, drop: FeedDrop, upto: str) -> int:
+    async def archive(self, drop: FileDrop, upto: str) -> int:
         """Move that set, and those before it that are whole, to where they are still read but not taken for new.
 
         What was overwritten meanwhile stays. Returns how many were moved.

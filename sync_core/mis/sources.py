@@ -8,8 +8,8 @@ from sync_core.clock import Clock
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.drop.reader import FeedDrops
-from sync_core.mis.rest.cache import HeldSchools
+from sync_core.mis.drop.reader import FileDropReader
+from sync_core.mis.rest.cache import SchoolCache
 from sync_core.mis.rest.oneroster import read_oneroster_api
 from sync_core.mis.rest.wonde import read_wonde
 
@@ -17,9 +17,9 @@ from sync_core.mis.rest.wonde import read_wonde
 class MisSources:
     """Implements the port MisSource. `secrets` are the application settings, of which a source names one."""
 
-    def __init__(self, drops: FeedDrops, secrets: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, drops: FileDropReader, secrets: Mapping[str, str], clock: Clock) -> None:
         self._drops = drops
-        self._held = HeldSchools()
+        self._cache = SchoolCache()
         self._secrets = secrets
         self._clock = clock
 
@@ -38,9 +38,11 @@ class MisSources:
             case FeedFolder() | FeedContainer() as drop:
                 return await self._drops.snapshots(drop)
             case OneRosterApi() as api:
-                return await read_oneroster_api(api, self._secret(api.secret), settings.school, self._held, self._clock)
+                return await read_oneroster_api(
+                    api, self._secret(api.secret), settings.school, self._cache, self._clock
+                )
             case WondeApi() as wonde:
-                return await read_wonde(wonde, self._secret(wonde.secret), settings.school, self._held, self._clock)
+                return await read_wonde(wonde, self._secret(wonde.secret), settings.school, self._cache, self._clock)
 
     def _secret(self, name: str) -> str:
         secret = self._secrets.get(name, "").strip()

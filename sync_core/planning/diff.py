@@ -14,7 +14,7 @@ from sync_core.messaging.messages import (
     CreateClass,
     DeleteClass,
     GrantOwners,
-    Lane,
+    Priority,
     RevokeOwners,
 )
 
@@ -91,9 +91,9 @@ class Plan:
         return tuple(change for diff in self.diffs for change in diff.changes(origin))
 
 
-def lane_of(cause: Cause, messages: int) -> Lane:
+def priority_of(cause: Cause, messages: int) -> Priority:
     """Where a plan's messages go: nobody waits for a night, and a plan of thousands would make others wait."""
-    return Lane.URGENT if cause is not Cause.NIGHTLY and messages <= URGENT_AT_MOST else Lane.BULK
+    return Priority.URGENT if cause is not Cause.NIGHTLY and messages <= URGENT_AT_MOST else Priority.BULK
 
 
 def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Mapping[str, ClassRecord]) -> Plan:
@@ -117,7 +117,7 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
             if not record.gone:
                 diffs.append(ClassDiff(desired.key, _name(desired, record), delete=True))
             continue
-        if record is not None and record.gone and desired.life <= record.life:
+        if record is not None and record.gone and desired.generation <= record.generation:
             gone.append(desired.key)
             continue
         if record is None or record.desired != desired:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from sync_core.domain.classes import AppliedDelta, ClassRecord, DesiredClass, Reason, Rule
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome, RunRecord
-from sync_core.planning.school_plan import SchoolPlan, hold_words
+from sync_core.planning.school_plan import SchoolPlan, hold_text
 
 _OF_THE_MIS = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
 
@@ -150,9 +150,9 @@ def explain(
     """`history` is the class's, oldest first. `planned` is a run's record where nothing can be planned now."""
     outlook = _Outlook(record, there, planned)
     person = subject.account
-    life = _this_life(history)
-    actual = record.actual if life and life[0].created else None
-    events = tuple(event for delta in life for event in _events(person, delta))
+    generation = _this_generation(history)
+    actual = record.actual if generation and generation[0].created else None
+    events = tuple(event for delta in generation for event in _events(person, delta))
     strange = actual is not None and person not in (actual.members or frozenset())
     member = _standing(Role.MEMBER, person in there.members, events, strange, *outlook.membership(person))
     strange = actual is not None and person not in actual.owners
@@ -180,7 +180,7 @@ def explain(
 # --- what has been
 
 
-def _this_life(history: Sequence[AppliedDelta]) -> Sequence[AppliedDelta]:
+def _this_generation(history: Sequence[AppliedDelta]) -> Sequence[AppliedDelta]:
     """A class that was made anew began with nobody in it."""
     births = [place for place, delta in enumerate(history) if delta.created]
     return history[births[-1] :] if births else history
@@ -270,7 +270,7 @@ class _Outlook:
         final, record = self._final, self._record
         if final.deleted:
             return "an admin had the class deleted"
-        if record.gone and final.life <= record.life:
+        if record.gone and final.generation <= record.generation:
             return "the class is gone from Microsoft 365, until an admin restores it or has it made again"
         if final.ended:
             return "its group is not in the MIS any more, and the class stays as it is"
@@ -283,7 +283,7 @@ class _Outlook:
 
     def _holds(self) -> str:
         holds = self._planned.open_holds if isinstance(self._planned, SchoolPlan) else []
-        return "; ".join(hold_words(hold) for hold in holds if self._record.key in hold.classes)
+        return "; ".join(hold_text(hold) for hold in holds if self._record.key in hold.classes)
 
 
 # --- in words

@@ -10,7 +10,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from sync_core.domain.classes import ClassRecord, DesiredClass
-from sync_core.domain.roster import Snapshot, SnapshotFigures
+from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Hold, HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
@@ -21,14 +21,14 @@ _APPROVE = "approve this hold if the MIS is right; otherwise correct the MIS, an
 # --- the snapshot
 
 
-def figures_of(snapshot: Snapshot) -> SnapshotFigures:
+def statistics_of(snapshot: Snapshot) -> FeedStatistics:
     domains = Counter(
         address.rpartition("@")[2].lower()
         for person in snapshot.people.values()
         for address in (person.username or person.email,)
         if "@" in address
     )
-    return SnapshotFigures(
+    return FeedStatistics(
         dfe_code=snapshot.school.dfe_code,
         academic_year=max((group.academic_year for group in snapshot.groups), default=0),
         groups=len(snapshot.groups),
@@ -40,7 +40,7 @@ def figures_of(snapshot: Snapshot) -> SnapshotFigures:
     )
 
 
-def check_snapshot(now: SnapshotFigures, last: SnapshotFigures | None, limits: Limits) -> None:
+def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Limits) -> None:
     """Raises SnapshotRejected with every figure that is out of place against the `last` accepted snapshot.
 
     A new academic year may begin with few groups: then only the number of students is compared.
@@ -92,7 +92,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Restrained:
+class WithinLimits:
     """What may be planned, and what was held of it.
 
     `removals` are the memberships that go, but for those of which an admin approved the loss.
@@ -103,7 +103,7 @@ class Restrained:
     removals: int
 
 
-def restrain(
+def apply_limits(
     wanted: Iterable[DesiredClass],
     records: Mapping[str, ClassRecord],
     limits: Limits,
@@ -112,7 +112,7 @@ def restrain(
     at: datetime,
     *,
     whole: bool,
-) -> Restrained:
+) -> WithinLimits:
     """Hold back what is too much, unless an admin approved just that. `whole` says that every class is looked at.
 
     A plan of some classes alone also respects the holds that stand: no webhook and no resync takes away what a night
@@ -125,7 +125,7 @@ def restrain(
         classes = [restraint.as_held_already(desired) for desired in classes]
     classes = restraint.of_school(classes)
     classes = restraint.of_creations(classes)
-    return Restrained(tuple(classes), tuple(restraint.holds), restraint.removals(classes))
+    return WithinLimits(tuple(classes), tuple(restraint.holds), restraint.removals(classes))
 
 
 class _Restraint:

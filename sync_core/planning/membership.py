@@ -160,15 +160,15 @@ def _desired(
     owners |= _certain(owning, people.staff, people.why_teacher, before.owners if before else frozenset())
     pupils = _certain(group.students, people.students, people.why_student, before.members if before else frozenset())
     everybody = pupils | owners
-    life = request.life if request else 0
-    asked_anew = request is not None and (before is None or life > before.life)
+    generation = request.generation if request else 0
+    requested_again = request is not None and (before is None or generation > before.generation)
     # Gone by an admin's word and there again with a mark on the row: somebody restored it in Microsoft 365.
     back = record is not None and record.stale and not record.gone
     return DesiredClass(
         key=key,
         group_id=group.id,
         group_type=group.type,
-        name=_asked_name(name, request) if asked_anew else name,
+        name=_requested_name(name, request) if requested_again else name,
         members=frozenset(everybody),
         owners=frozenset(owners),
         reasons=everybody,
@@ -176,8 +176,8 @@ def _desired(
         academic_year=group.academic_year,
         description=request.description if request else "",
         revoke=people.revokes(group),
-        deleted=before is not None and before.deleted and not asked_anew and not back,
-        life=life,
+        deleted=before is not None and before.deleted and not requested_again and not back,
+        generation=generation,
     )
 
 
@@ -195,7 +195,7 @@ def _certain(
     return found
 
 
-def _asked_name(name: ClassName, request: ClassRequest | None) -> ClassName:
+def _requested_name(name: ClassName, request: ClassRequest | None) -> ClassName:
     return replace(name, display_name=request.display_name) if request and request.display_name else name
 
 

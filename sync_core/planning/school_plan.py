@@ -8,14 +8,14 @@ from datetime import date, timedelta
 
 from sync_core.clock import Clock
 from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass, Pin, Reason, Rule
-from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, Hold, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.port import MisSource
 from sync_core.planning.diff import Origin, Plan, make_plan
-from sync_core.planning.limits import Past, check_snapshot, figures_of, restrain
+from sync_core.planning.limits import Past, apply_limits, check_snapshot, statistics_of
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.state.port import SchoolReader
 
@@ -30,7 +30,7 @@ class SchoolPlan:
     """What a sync would do at this moment, and what it would hold; nothing of it is written yet.
 
     `wanted` are the classes before anything was held back, by key. `ruled` is what the MIS says, where it was asked;
-    `figures` are of the snapshot of a whole school.
+    `statistics` are of the snapshot of a whole school.
     """
 
     plan: Plan
@@ -39,7 +39,7 @@ class SchoolPlan:
     holds: tuple[Hold, ...]
     run: RunRecord
     ruled: RuledSchool | None = None
-    figures: SnapshotFigures | None = None
+    statistics: FeedStatistics | None = None
 
     @property
     def open_holds(self) -> list[Hold]:
@@ -54,13 +54,13 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
         why = "the school is paused" if settings else "the school has no settings (any more)"
         note = f"{why}: nothing was planned — save its settings with enabled true to have it synced"
         return _unplanned(request, clock, RunOutcome.PAUSED, note)
-    last = await state.accepted_snapshot(request.school)
+    last = await state.accepted_statistics(request.school)
     try:
         snapshot = await mis.snapshot(settings)
-        figures = figures_of(snapshot)
-        check_snapshot(figures, last, settings.limits)
+        statistics = statistics_of(snapshot)
+        check_snapshot(statistics, last, settings.limits)
     except SnapshotRejected as rejection:
-        return _unplanned(request, clock, RunOutcome.REJECTED, rejection.what, rejection.remedy)
+        return _unplanned(request, clock, RunOutcome.REJECTED, rejection.message, rejection.remedy)
 
     records = {record.key: record for record in await state.class_records(request.school)}
     requests = await state.class_requests(request.school)
@@ -71,11 +71,13 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
     accounts = await state.accounts(settings.tenant)
     if accounts is None:
         what = "the tenant's accounts were never read whole, and who has none leaves his classes: nothing was planned"
-        return _unplanned(request, clock, RunOutcome.REJECTED, what, "have the tenant swept, or wait for the night")
+        return _unplanned(
+            request, clock, RunOutcome.REJECTED, what, "have the tenant fully resynced, or wait for the night"
+        )
     ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
     pinned = pinned_classes(pins.values(), records) if scope is None else ()
     origin = Origin(settings.tenant, request.school, request.run, request.cause)
-    planned = await restrained_plan(
+    planned = await plan_within_limits(
         (*ruled.classes, *pinned), ruled.ended, records, settings, origin, state, clock, whole=scope is None
     )
     run = replace(
@@ -86,7 +88,7 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
         people_ambiguous=ruled.people_ambiguous,
         notes=(*ruled.notes, *planned.run.notes),
     )
-    return replace(planned, run=run, ruled=ruled, figures=figures if scope is None else None)
+    return replace(planned, run=run, ruled=ruled, statistics=statistics if scope is None else None)
 
 
 async def plan_now(school: str, mis: MisSource, state: SchoolReader, clock: Clock) -> SchoolPlan | RunRecord:
@@ -94,7 +96,7 @@ async def plan_now(school: str, mis: MisSource, state: SchoolReader, clock: Cloc
     return await plan_school(SyncSchool(school, _NO_RUN, Cause.ADMIN), mis, state, clock)
 
 
-async def restrained_plan(
+async def plan_within_limits(
     wanted: Iterable[DesiredClass],
     ended: Iterable[DesiredClass],
     records: Mapping[str, ClassRecord],
@@ -108,10 +110,10 @@ async def restrained_plan(
     """The plan of what is wanted, within the school's limits; `whole` says that these are all its classes."""
     now = clock.now()
     wanted = tuple(wanted)
-    last = await state.accepted_snapshot(origin.school)
+    last = await state.accepted_statistics(origin.school)
     week = [run for run in await state.runs(origin.school, now - _WEEK) if run.run != origin.run]
     past = Past(sum(run.removals for run in week), last.groups if last else None, await state.holds(origin.school))
-    restrained = restrain(wanted, records, settings.limits, past, origin.run, now, whole=whole)
+    restrained = apply_limits(wanted, records, settings.limits, past, origin.run, now, whole=whole)
     plan = make_plan(restrained.classes, ended, records)
     held = [hold for hold in restrained.holds if not hold.approved]
     run = RunRecord(
@@ -158,10 +160,10 @@ def _pinned(known: DesiredClass, pin: Pin) -> DesiredClass:
 
 def hold_note(hold: Hold) -> str:
     """A hold as a run tells of it."""
-    return f"{hold.status} {hold_words(hold)}"
+    return f"{hold.status} {hold_text(hold)}"
 
 
-def hold_words(hold: Hold) -> str:
+def hold_text(hold: Hold) -> str:
     return f"hold {hold.digest}: {hold.what} — {hold.remedy}"
 
 

@@ -54,7 +54,7 @@ def desired_columns(wanted: DesiredClass) -> Entity:
         "ended": wanted.ended,
         "deleted_by_admin": wanted.deleted,
         "pinned": wanted.pinned,
-        "desired_life": wanted.life,
+        "desired_generation": wanted.generation,
         **_reason_columns(wanted.reasons),
     }
 
@@ -67,10 +67,10 @@ def actual_columns(record: ClassRecord) -> Entity:
         "intended_at": record.intent_at.isoformat() if record.intent_at else "",
         "stale": record.stale,
         "gone": record.gone,
-        "life": record.life,
-        **listed("former_class_ids", record.former),
+        "generation": record.generation,
+        **listed("previous_class_ids", record.previous_ids),
         "error_code": error.code if error else "",
-        "error_words": error.words if error else "",
+        "error_message": error.message if error else "",
         "error_remedy": error.remedy if error else "",
         "class_id": actual.class_id if actual else "",
         "class_name": actual.name.display_name if actual else "",
@@ -99,7 +99,7 @@ def read_class(school: str, row: Mapping[str, Any], etag: str) -> ClassRecord:
         deleted=row.get("deleted_by_admin", False),
         pinned=row.get("pinned", False),
         reasons=_read_reasons(row),
-        life=row.get("desired_life", 0),
+        generation=row.get("desired_generation", 0),
     )
     actual = None
     if row.get("class_id"):
@@ -113,7 +113,7 @@ def read_class(school: str, row: Mapping[str, Any], etag: str) -> ClassRecord:
         )
     error = None
     if row.get("error_code"):
-        error = RowError(row["error_code"], row["error_words"], row["error_remedy"])
+        error = RowError(row["error_code"], row["error_message"], row["error_remedy"])
     return ClassRecord(
         school=school,
         desired=wanted,
@@ -122,8 +122,8 @@ def read_class(school: str, row: Mapping[str, Any], etag: str) -> ClassRecord:
         intent_at=datetime.fromisoformat(row["intended_at"]) if row.get("intended_at") else None,
         stale=row.get("stale", False),
         gone=row.get("gone", False),
-        life=row.get("life", 0),
-        former=people(row, "former_class_ids"),
+        generation=row.get("generation", 0),
+        previous_ids=people(row, "previous_class_ids"),
         error=error,
         etag=etag,
     )
@@ -166,11 +166,11 @@ def request_columns(request: ClassRequest) -> Entity:
     return {
         "class_key": request.key,
         "creator": request.creator,
-        "asked_at": request.asked_at.isoformat(),
+        "requested_at": request.requested_at.isoformat(),
         "display_name": request.display_name,
         "description": request.description,
         "required_until": request.required_until.isoformat() if request.required_until else "",
-        "life": request.life,
+        "generation": request.generation,
     }
 
 
@@ -179,11 +179,11 @@ def read_request(row: Mapping[str, Any]) -> ClassRequest:
     return ClassRequest(
         key=row["class_key"],
         creator=row["creator"],
-        asked_at=datetime.fromisoformat(row["asked_at"]),
+        requested_at=datetime.fromisoformat(row["requested_at"]),
         display_name=row["display_name"],
         description=row["description"],
         required_until=date.fromisoformat(until) if until else None,
-        life=row["life"],
+        generation=row["generation"],
     )
 
 

@@ -1,4 +1,4 @@
-"""A list that is too long for its row stands in further rows beside it, and is read back as if it stood in the row."""
+"""A list that is too long for its row stands in overflow rows beside it, and is read back as if it stood in the row."""
 
 from __future__ import annotations
 
@@ -16,64 +16,64 @@ PARTS_IN_ROW = 2
 A merge leaves behind what stood in the row before, so that a row has to hold the most that each of its lists ever put
 into it: of a class, seven lists of two parts, which are 896,000 bytes.
 """
-_PARTS_IN_FURTHER_ROW = 15
-# No key that encode_key makes contains it: neither a class nor a moment looks like a further row.
+_PARTS_IN_OVERFLOW_ROW = 15
+# No key that encode_key makes contains it: neither a class nor a moment looks like a overflow row.
 _SIGN, _AFTER_SIGN = ",", "-"
-_POINTER = "in further rows: "
+_POINTER = "in overflow rows: "
 
 
 class Torn(Exception):
-    """A row and further rows of two different writes: read again."""
+    """A row and overflow rows of two different writes: read again."""
 
 
 def split(entity: Entity, *carried: str) -> list[Entity]:
-    """`entity` without its long lists, and after it the further rows with these, and with the `carried` columns.
+    """`entity` without its long lists, and after it the overflow rows with these, and with the `carried` columns.
 
     In the place of a list stands where it is, and a digest by which a reader knows that it has all of it and no other.
     """
     row = dict(entity)
-    further: list[Entity] = []
+    overflow: list[Entity] = []
     for name, parts in _lists(entity):
         if parts <= PARTS_IN_ROW and not entity[f"{name}_0"].startswith(_POINTER):
             continue
         for number, columns in enumerate(_columns_by_row(name, parts), start=1):
-            key = {"PartitionKey": entity["PartitionKey"], "RowKey": _further_key(entity["RowKey"], name, number)}
+            key = {"PartitionKey": entity["PartitionKey"], "RowKey": _overflow_key(entity["RowKey"], name, number)}
             taken = {column: row.pop(column) for column in columns}
-            further.append(key | {column: entity[column] for column in carried} | taken)
-        where = _further_key(entity["RowKey"], name, "…")
+            overflow.append(key | {column: entity[column] for column in carried} | taken)
+        where = _overflow_key(entity["RowKey"], name, "…")
         row |= {f"{name}_0": f"{_POINTER}{where} sha256 {_digest(joined(entity, name))}", f"{name}_1": ""}
-    return [row, *further]
+    return [row, *overflow]
 
 
-def goes_on(row: Mapping[str, Any]) -> bool:
-    """Whether further rows belong to `row`."""
+def has_overflow(row: Mapping[str, Any]) -> bool:
+    """Whether overflow rows belong to `row`."""
     return any(_long_lists(row))
 
 
-def beside(key: str) -> tuple[str, str]:
-    """Where the further rows of the row `key` begin and end."""
+def overflow_range(key: str) -> tuple[str, str]:
+    """Where the overflow rows of the row `key` begin and end."""
     return key + _SIGN, key + _AFTER_SIGN
 
 
 def whole(rows: Iterable[_Row]) -> list[_Row]:
-    """Those of `rows` that are no further rows, in order, with their long lists in them. Raises Torn.
+    """Those of `rows` that are no overflow rows, in order, with their long lists in them. Raises Torn.
 
-    Further rows that no row speaks of are left from when a list was longer: they do not count.
+    Overflow rows that no row speaks of are left from when a list was longer: they do not count.
     """
     by_key = {row["RowKey"]: row for row in rows}
     for key, row in by_key.items():
         for name, parts, digest in list(_long_lists(row)):
             chunks: Entity = {}
             for number, columns in enumerate(_columns_by_row(name, parts), start=1):
-                further = by_key.get(_further_key(key, name, number))
-                chunks |= {column: further.get(column, "") if further else "" for column in columns}
+                overflow = by_key.get(_overflow_key(key, name, number))
+                chunks |= {column: overflow.get(column, "") if overflow else "" for column in columns}
             if _digest("".join(chunks.values())) != digest:
                 raise Torn
             row.update(chunks)
     return [row for key, row in by_key.items() if _SIGN not in key]
 
 
-def together(keys: Iterable[str]) -> list[list[str]]:
+def grouped_by_row(keys: Iterable[str]) -> list[list[str]]:
     """`keys` by the row that they are or belong to."""
     groups: dict[str, list[str]] = {}
     for key in keys:
@@ -95,10 +95,10 @@ def _long_lists(row: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
 
 def _columns_by_row(name: str, parts: int) -> list[list[str]]:
     columns = [f"{name}_{at}" for at in range(parts)]
-    return [columns[at : at + _PARTS_IN_FURTHER_ROW] for at in range(0, parts, _PARTS_IN_FURTHER_ROW)]
+    return [columns[at : at + _PARTS_IN_OVERFLOW_ROW] for at in range(0, parts, _PARTS_IN_OVERFLOW_ROW)]
 
 
-def _further_key(key: str, name: str, number: int | str) -> str:
+def _overflow_key(key: str, name: str, number: int | str) -> str:
     return f"{key}{_SIGN}{name}{_SIGN}{number}"
 
 

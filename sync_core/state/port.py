@@ -16,10 +16,10 @@ from sync_core.domain.classes import (
     Drift,
     Pin,
 )
-from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
-from sync_core.domain.school import FeedDrop, SchoolSettings
-from sync_core.domain.webhooks import Announcement
+from sync_core.domain.school import FileDrop, SchoolSettings
+from sync_core.domain.webhooks import WebhookEvent
 from sync_core.messaging.port import MessageFault
 
 
@@ -53,7 +53,7 @@ class SchoolReader(Protocol):
     async def holds(self, school: str) -> tuple[Hold, ...]:
         """What stands, in order of digest."""
 
-    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
         """The figures of the last feed that was trusted."""
 
     async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
@@ -85,7 +85,7 @@ class StateStore(SchoolReader, Protocol):
     async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
         """These stand from now on, and no others."""
 
-    async def write_accepted_snapshot(self, school: str, figures: SnapshotFigures | None) -> None:
+    async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
         """Write or, with None, forget them: the next feed is taken as it comes."""
 
     async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
@@ -94,7 +94,7 @@ class StateStore(SchoolReader, Protocol):
         """Merge stale and gone into rows that are there; unconditional. A row that is not there is passed over."""
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
-        """Write what apply knows (intent, actual, stale, gone, life, former, error) if the row still has `record.etag`.
+        """Write what apply knows (intent, actual, stale, gone and so on) if the row still has `record.etag`.
 
         Never the desired columns. The history row of a `delta` is written in the same transaction. Returns the record
         with its new etag. Raises EtagConflict.
@@ -122,15 +122,15 @@ class StateStore(SchoolReader, Protocol):
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None: ...
 
-    async def swept_at(self, tenant: str) -> datetime | None:
+    async def last_full_resync(self, tenant: str) -> datetime | None:
         """When every class of the tenant was last compared with Graph."""
 
-    async def write_swept(self, tenant: str, at: datetime) -> None: ...
+    async def write_full_resync(self, tenant: str, at: datetime) -> None: ...
 
-    async def taken_set(self, drop: FeedDrop) -> str | None:
+    async def synced_set(self, drop: FileDrop) -> str | None:
         """The fingerprint of the set that the schools of the drop were last synced for."""
 
-    async def write_taken_set(self, drop: FeedDrop, fingerprint: str, at: datetime) -> None: ...
+    async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None: ...
 
     async def write_run(self, run: RunRecord) -> None:
         """Write or overwrite the run's row."""
@@ -145,23 +145,23 @@ class StateStore(SchoolReader, Protocol):
     async def forget_message_faults(self, before: datetime) -> None: ...
 
 
-class Announcements(Protocol):
+class WebhookInbox(Protocol):
     """What was announced of schools and waits for a plan, and what of it was taken. Raises as the StateStore."""
 
-    async def add(self, school: str, announcement: Announcement) -> bool:
+    async def add(self, school: str, event: WebhookEvent) -> bool:
         """Have it wait, not sent. False where one of its id was sent or taken before: it is left as it is."""
 
     async def sent(self, school: str, id: str) -> None:
         """The message for its plan is on its way. Nothing happens where it does not wait any more."""
 
-    async def waiting(self, school: str) -> tuple[Announcement, ...]:
+    async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
         """What waits, sent or not, in order of id."""
 
     async def take(self, school: str, ids: Sequence[str], at: datetime) -> None:
         """These wait no longer, and their ids are remembered as of that moment. Not atomic over many."""
 
     async def planned(self, school: str) -> tuple[datetime, ...]:
-        """When plans of announcements began, as last written."""
+        """When plans of webhook events began, as last written."""
 
     async def write_planned(self, school: str, moments: Sequence[datetime]) -> None: ...
 

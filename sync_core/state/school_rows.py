@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.roster import GroupType, SnapshotFigures
+from sync_core.domain.roster import FeedStatistics, GroupType
 from sync_core.domain.runs import Hold, HoldKind, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import (
-    Afterwards,
+    AfterSync,
     DepartedOwners,
     FeedContainer,
-    FeedDrop,
     FeedFolder,
+    FileDrop,
     Limits,
     Matching,
     Mis,
@@ -104,7 +104,7 @@ _SOURCES: dict[str, type[MisLocation]] = {
 }
 
 
-def drop_key(drop: FeedDrop) -> str:
+def file_drop_key(drop: FileDrop) -> str:
     """The same whatever becomes of its sets."""
     return encode_key(f"folder {drop.path}" if isinstance(drop, FeedFolder) else f"container {drop.folder}")
 
@@ -117,9 +117,9 @@ def _source_columns(source: MisLocation) -> Entity:
 def _read_source(row: Mapping[str, Any]) -> MisLocation:
     match row["source"]:
         case "folder":
-            return FeedFolder(row["source_path"], Afterwards(row["source_afterwards"]))
+            return FeedFolder(row["source_path"], AfterSync(row["source_after_sync"]))
         case "container":
-            return FeedContainer(row["source_folder"], Afterwards(row["source_afterwards"]))
+            return FeedContainer(row["source_folder"], AfterSync(row["source_after_sync"]))
         case "wonde":
             return WondeApi(row["source_url"], row["source_school"], row["source_secret"])
         case "oneroster":
@@ -153,21 +153,21 @@ def _read_matching(row: Mapping[str, Any], role: str) -> Matching:
     )
 
 
-def figures_columns(figures: SnapshotFigures) -> Entity:
+def statistics_columns(statistics: FeedStatistics) -> Entity:
     return {
-        "dfe_code": figures.dfe_code,
-        "academic_year": figures.academic_year,
-        "groups": figures.groups,
-        "students": figures.students,
-        "staff": figures.staff,
-        "enrolments": figures.enrolments,
-        "domain": figures.domain,
-        "taken_at": figures.taken_at.isoformat(),
+        "dfe_code": statistics.dfe_code,
+        "academic_year": statistics.academic_year,
+        "groups": statistics.groups,
+        "students": statistics.students,
+        "staff": statistics.staff,
+        "enrolments": statistics.enrolments,
+        "domain": statistics.domain,
+        "taken_at": statistics.taken_at.isoformat(),
     }
 
 
-def read_figures(row: Mapping[str, Any]) -> SnapshotFigures:
-    return SnapshotFigures(
+def read_statistics(row: Mapping[str, Any]) -> FeedStatistics:
+    return FeedStatistics(
         dfe_code=row["dfe_code"],
         academic_year=row["academic_year"],
         groups=row["groups"],
@@ -212,7 +212,7 @@ def run_columns(run: RunRecord) -> Entity:
         "at": run.at.isoformat(),
         "outcome": run.outcome.value,
         "action": run.action,
-        "asked_by": run.asked_by,
+        "requested_by": run.requested_by,
         "groups": run.groups,
         **listed("created", run.created),
         **listed("changed", run.changed),
@@ -237,7 +237,7 @@ def read_run(school: str, row: Mapping[str, Any]) -> RunRecord:
         at=datetime.fromisoformat(row["at"]),
         outcome=RunOutcome(row["outcome"]),
         action=row.get("action", ""),
-        asked_by=row.get("asked_by", ""),
+        requested_by=row.get("requested_by", ""),
         groups=row["groups"],
         created=words(row, "created"),
         changed=words(row, "changed"),
@@ -260,7 +260,7 @@ def fault_columns(fault: MessageFault) -> Entity:
         "message_id": fault.message_id,
         "session": fault.session,
         "deliveries": fault.deliveries,
-        "what": fault.what[:CHUNK],
+        "message": fault.message[:CHUNK],
         "remedy": fault.remedy[:CHUNK],
         "at": fault.at.isoformat(),
     }
@@ -272,7 +272,7 @@ def read_fault(row: Mapping[str, Any]) -> MessageFault:
         message_id=row["message_id"],
         session=row["session"],
         deliveries=row["deliveries"],
-        what=row["what"],
+        message=row["message"],
         remedy=row["remedy"],
         at=datetime.fromisoformat(row["at"]),
     )

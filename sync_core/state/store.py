@@ -18,15 +18,15 @@ from azure.data.tables.aio import TableServiceClient
 
 from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
-from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
-from sync_core.domain.school import FeedDrop, SchoolSettings
+from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.errors import Transient
-from sync_core.messaging.messages import SYNC_REQUESTS, Lane
+from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.messaging.port import MessageFault
 from sync_core.state import class_rows, school_rows
-from sync_core.state.account_cache import HeldAccounts
-from sync_core.state.overflow_rows import Torn, beside, goes_on, split, together, whole
+from sync_core.state.account_cache import AccountCache
+from sync_core.state.overflow_rows import Torn, grouped_by_row, has_overflow, overflow_range, split, whole
 from sync_core.state.port import DeltaKind
 from sync_core.state.row_codec import Entity, encode_key, entity_size
 from sync_core.state.table import (
@@ -41,12 +41,12 @@ from sync_core.state.table import (
     upserts,
     wire_faults,
 )
-from sync_core.state.webhook_inbox import TableAnnouncements
+from sync_core.state.webhook_inbox import TableWebhookInbox
 
 # One partition of `classes` holds a school's class rows (c:…) and their history (h:…), so that what was done and the
 # record of it are one transaction.
 CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS = "classes", "schools", "accounts", "tenants", "runs"
-HOLDS, FAULTS, ANNOUNCEMENTS = "holds", "messagefaults", "announcements"
+HOLDS, FAULTS, WEBHOOK_EVENTS = "holds", "messagefaults", "webhookevents"
 
 _PARTITION = "PartitionKey eq @p"
 _HISTORY = f"{_PARTITION} and RowKey ge 'h:' and RowKey lt 'h;'"
@@ -57,8 +57,8 @@ _READS = 5
 _FEW_ACCOUNTS = 50
 """So many are read one by one, where all of the tenant's would be thousands."""
 _SCHOOL_PARTITION = "school"
-_SWEEP = "sweep"
-_ACCEPTED_PARTITION = "accepted snapshot"
+_FULL_RESYNC = "full resync"
+_ACCEPTED_PARTITION = "accepted statistics"
 _DROP_PARTITION = "drop"
 
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
@@ -69,12 +69,12 @@ class TableState:
 
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service
-        self._held = HeldAccounts()
+        self._account_cache = AccountCache()
         self._tables = {
             name: service.get_table_client(name)
-            for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, HOLDS, FAULTS, ANNOUNCEMENTS)
+            for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, HOLDS, FAULTS, WEBHOOK_EVENTS)
         }
-        self.announcements = TableAnnouncements(self._tables[ANNOUNCEMENTS])
+        self.inbox = TableWebhookInbox(self._tables[WEBHOOK_EVENTS])
 
     @classmethod
     def from_connection_string(cls, connection_string: str) -> TableState:
@@ -117,18 +117,18 @@ class TableState:
             await self._tables[SCHOOLS].delete_entity(_SCHOOL_PARTITION, encode_key(school))
 
     async def erase_school(self, school: str) -> None:
-        for name in (CLASSES, RUNS, HOLDS, ANNOUNCEMENTS):
+        for name in (CLASSES, RUNS, HOLDS, WEBHOOK_EVENTS):
             await delete_found(self._tables[name], _PARTITION, p=encode_key(school))
-        await self.write_accepted_snapshot(school, None)
+        await self.write_accepted_statistics(school, None)
 
-    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
+    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
         row = await self._get(SCHOOLS, _ACCEPTED_PARTITION, encode_key(school))
-        return school_rows.read_figures(row) if row else None
+        return school_rows.read_statistics(row) if row else None
 
-    async def write_accepted_snapshot(self, school: str, figures: SnapshotFigures | None) -> None:
+    async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
         key = encode_key(school)
-        if figures:
-            await self._put(SCHOOLS, _ACCEPTED_PARTITION, key, school_rows.figures_columns(figures))
+        if statistics:
+            await self._put(SCHOOLS, _ACCEPTED_PARTITION, key, school_rows.statistics_columns(statistics))
             return
         async with wire_faults():
             await self._tables[SCHOOLS].delete_entity(_ACCEPTED_PARTITION, key)
@@ -153,9 +153,9 @@ class TableState:
 
         async def read() -> list[TableEntity]:
             row = await self._get(CLASSES, partition, row_key)
-            if row is None or not goes_on(row):
+            if row is None or not has_overflow(row):
                 return [row] if row else []
-            return [row, *[further async for further in self._between(CLASSES, partition, *beside(row_key))]]
+            return [row, *[overflow async for overflow in self._between(CLASSES, partition, *overflow_range(row_key))]]
 
         rows = await self._whole(read)
         return class_rows.read_class(school, rows[0], _etag(rows[0])) if rows else None
@@ -169,11 +169,11 @@ class TableState:
         partition = encode_key(school)
         groups: list[list[Operation]] = []
         for wanted in classes:
-            row, *further = split(
+            row, *overflow = split(
                 _entity(partition, class_rows.class_row_key(wanted.key), class_rows.desired_columns(wanted))
             )
-            group_size([row, *further], LARGEST_CLASS)
-            groups.append([*upserts([row], MERGE), *upserts(further)])
+            group_size([row, *overflow], LARGEST_CLASS)
+            groups.append([*upserts([row], MERGE), *upserts(overflow)])
         await self._transact(CLASSES, groups)
 
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
@@ -202,11 +202,11 @@ class TableState:
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
         partition = encode_key(record.school)
-        row, *further = split(
+        row, *overflow = split(
             _entity(partition, class_rows.class_row_key(record.key), class_rows.actual_columns(record))
         )
         condition = {**MERGE, "etag": record.etag, "match_condition": MatchConditions.IfNotModified}
-        operations: list[Any] = [("update", row, condition), *upserts(further)]
+        operations: list[Any] = [("update", row, condition), *upserts(overflow)]
         if delta:
             moment = f"{delta.at:%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
             history = _entity(
@@ -231,7 +231,7 @@ class TableState:
     async def forget_history(self, school: str, before: datetime) -> None:
         partition, moment = encode_key(school), before.astimezone(UTC).isoformat()
         rows = self._query(CLASSES, f"{_HISTORY} and at lt @before", ["RowKey"], p=partition, before=moment)
-        keys = together([row["RowKey"] async for row in rows])
+        keys = grouped_by_row([row["RowKey"] async for row in rows])
         await self._transact(CLASSES, [[("delete", _entity(partition, key, {})) for key in group] for group in keys])
         await delete_found(self._tables[RUNS], f"{_PARTITION} and at lt @before", p=partition, before=moment)
 
@@ -249,7 +249,7 @@ class TableState:
         partition, row_key = encode_key(school), class_rows.pin_row_key(key)
         async with wire_faults():
             await self._tables[CLASSES].delete_entity(partition, row_key)
-            async for row in self._between(CLASSES, partition, *beside(row_key), select=["RowKey"]):
+            async for row in self._between(CLASSES, partition, *overflow_range(row_key), select=["RowKey"]):
                 await self._tables[CLASSES].delete_entity(partition, row["RowKey"])
 
     # --- accounts and deltas
@@ -258,10 +258,10 @@ class TableState:
         followed = await self._get(TENANTS, encode_key(tenant), _token_row(DeltaKind.ACCOUNTS))
         if followed is None:
             return None
-        accounts = self._held.at(tenant, _etag(followed))
+        accounts = self._account_cache.get(tenant, _etag(followed))
         if accounts is None:
             accounts = await self._all_accounts(tenant)
-            self._held.hold(tenant, _etag(followed), accounts)
+            self._account_cache.put(tenant, _etag(followed), accounts)
         return accounts
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
@@ -291,20 +291,20 @@ class TableState:
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
         await self._put(TENANTS, encode_key(tenant), _token_row(kind), school_rows.token_columns(token))
 
-    async def swept_at(self, tenant: str) -> datetime | None:
-        row = await self._get(TENANTS, encode_key(tenant), _SWEEP)
-        return datetime.fromisoformat(row["swept_at"]) if row else None
+    async def last_full_resync(self, tenant: str) -> datetime | None:
+        row = await self._get(TENANTS, encode_key(tenant), _FULL_RESYNC)
+        return datetime.fromisoformat(row["resynced_at"]) if row else None
 
-    async def write_swept(self, tenant: str, at: datetime) -> None:
-        await self._put(TENANTS, encode_key(tenant), _SWEEP, {"swept_at": at.isoformat()})
+    async def write_full_resync(self, tenant: str, at: datetime) -> None:
+        await self._put(TENANTS, encode_key(tenant), _FULL_RESYNC, {"resynced_at": at.isoformat()})
 
-    async def taken_set(self, drop: FeedDrop) -> str | None:
-        row = await self._get(SCHOOLS, _DROP_PARTITION, school_rows.drop_key(drop))
+    async def synced_set(self, drop: FileDrop) -> str | None:
+        row = await self._get(SCHOOLS, _DROP_PARTITION, school_rows.file_drop_key(drop))
         return str(row["fingerprint"]) if row else None
 
-    async def write_taken_set(self, drop: FeedDrop, fingerprint: str, at: datetime) -> None:
+    async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None:
         said = {"fingerprint": fingerprint, "taken_at": at.isoformat()}
-        await self._put(SCHOOLS, _DROP_PARTITION, school_rows.drop_key(drop), said)
+        await self._put(SCHOOLS, _DROP_PARTITION, school_rows.file_drop_key(drop), said)
 
     # --- runs and faults
 
@@ -330,7 +330,7 @@ class TableState:
 
     async def forget_message_faults(self, before: datetime) -> None:
         moment = before.astimezone(UTC).isoformat()
-        for queue in (SYNC_REQUESTS, *Lane):
+        for queue in (SYNC_REQUESTS, *Priority):
             await delete_found(self._tables[FAULTS], f"{_PARTITION} and at lt @before", p=queue, before=moment)
 
     # --- the wire

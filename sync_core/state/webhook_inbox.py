@@ -1,4 +1,4 @@
-"""Announcements in Azure Tables: what waits, and what was taken, each a row in its school's partition."""
+"""Webhook events in Azure Tables: what waits, and what was taken, each a row in its school's partition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from sync_core.domain.webhooks import Announcement
+from sync_core.domain.webhooks import WebhookEvent
 from sync_core.state.row_codec import Entity, decode_key, encode_key, listed, one_word, words
 from sync_core.state.table import REPEATED, Operation, batches, upserts, wire_faults
 
@@ -18,17 +18,17 @@ from sync_core.state.table import REPEATED, Operation, batches, upserts, wire_fa
 _WAITS, _TAKEN, _PLANNED = "w:", "t:", "planned"
 
 
-class TableAnnouncements:
-    """Implements the port Announcements."""
+class TableWebhookInbox:
+    """Implements the port Webhook events."""
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def add(self, school: str, announcement: Announcement) -> bool:
+    async def add(self, school: str, event: WebhookEvent) -> bool:
         partition = encode_key(school)
-        if await self._get(partition, _row(_TAKEN, announcement.id)):
+        if await self._get(partition, _row(_TAKEN, event.id)):
             return False
-        waits = {"PartitionKey": partition, "RowKey": _row(_WAITS, announcement.id), **_columns(announcement)}
+        waits = {"PartitionKey": partition, "RowKey": _row(_WAITS, event.id), **_columns(event)}
         async with wire_faults():
             try:
                 await self._table.create_entity(waits, **REPEATED)
@@ -45,16 +45,16 @@ class TableAnnouncements:
             except ResourceNotFoundError:
                 return
 
-    async def waiting(self, school: str) -> tuple[Announcement, ...]:
+    async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
         found = [_read(row) async for row in self._rows(school, _WAITS)]
-        return tuple(sorted(found, key=lambda announcement: announcement.id))
+        return tuple(sorted(found, key=lambda event: event.id))
 
     async def take(self, school: str, ids: Sequence[str], at: datetime) -> None:
         partition, moment = encode_key(school), at.astimezone(UTC).isoformat()
         there = {row["RowKey"] async for row in self._rows(school, _WAITS, select=["RowKey"])}
         groups: list[list[Operation]] = []
         for id_ in ids:
-            taken = {"PartitionKey": partition, "RowKey": _row(_TAKEN, id_), "announcement": id_, "taken_at": moment}
+            taken = {"PartitionKey": partition, "RowKey": _row(_TAKEN, id_), "event": id_, "taken_at": moment}
             waits = {"PartitionKey": partition, "RowKey": _row(_WAITS, id_)}
             groups.append([*upserts([taken]), *([("delete", waits)] if waits["RowKey"] in there else [])])
         await self._transact(groups)
@@ -101,20 +101,20 @@ def _row(prefix: str, id_: str) -> str:
     return prefix + encode_key(id_)
 
 
-def _columns(announcement: Announcement) -> Entity:
+def _columns(event: WebhookEvent) -> Entity:
     return {
-        "announcement": announcement.id,
-        "announced_at": announcement.at.astimezone(UTC).isoformat(),
-        **listed("groups", map(one_word, announcement.groups)),
-        **listed("people", map(one_word, announcement.people)),
+        "event": event.id,
+        "received_at": event.at.astimezone(UTC).isoformat(),
+        **listed("groups", map(one_word, event.groups)),
+        **listed("people", map(one_word, event.people)),
         "sent": False,
     }
 
 
-def _read(row: Mapping[str, Any]) -> Announcement:
-    return Announcement(
-        row["announcement"],
-        datetime.fromisoformat(row["announced_at"]),
+def _read(row: Mapping[str, Any]) -> WebhookEvent:
+    return WebhookEvent(
+        row["event"],
+        datetime.fromisoformat(row["received_at"]),
         _ids(row, "groups"),
         _ids(row, "people"),
         row["sent"],

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sync_core.clock import Clock
 from sync_core.domain.runs import Cause
 from sync_core.graph.port import Tenant
-from sync_core.messaging.messages import Lane, RefreshTenant, SyncSchool
+from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.messaging.port import Outbox
 from sync_core.planning.diff import Origin
 from sync_core.planning.drift import drift_changes, find_drift
@@ -58,7 +58,7 @@ def evenly(count: int, start: datetime, end: datetime) -> Sequence[datetime]:
     return [start + step * place for place in range(count)]
 
 
-SWEEP_EVERY = timedelta(days=7)
+FULL_RESYNC_EVERY = timedelta(days=7)
 """Graph's delta may leave out removals that came of a deleted account: so often every class is compared anyway."""
 
 
@@ -67,9 +67,9 @@ async def refresh_tenant(
 ) -> int:
     """Follow the accounts and the drift, then ask for a sync of each school, spread over the time the request leaves.
 
-    Drift is told by the groups delta: from its beginning (a sweep, every class of the tenant) where the request says
-    so, where the token has expired, and every SWEEP_EVERY. What was applied longer than `history` ago is forgotten. A
-    paused school's drift is followed too, and acted upon when it goes on. Returns the number of schools.
+    The groups delta tells of drift: from its beginning (a full resync of every class of the tenant) where the request
+    says so, where the token has expired, and every FULL_RESYNC_EVERY. History older than `history` is deleted. The drift of a
+    paused school is recorded too, and acted upon once the school is enabled. Returns the number of schools.
 
     Each delta token is written last, when everything that the delta led to is on the rows: a crash before takes the
     same delta again, which repeats harmless work, while a token written first would lose a hand edit for good.
@@ -89,10 +89,10 @@ async def refresh_tenant(
         if school.enabled:
             left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
             origin = Origin(request.tenant, school.school, request.run, request.cause)
-            await outbox.send_changes(drift_changes(drifts, left_alone, origin), Lane.BULK)
+            await outbox.send_changes(drift_changes(drifts, left_alone, origin), Priority.BULK)
     await state.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
     if groups.full:
-        await state.write_swept(request.tenant, began)
+        await state.write_full_resync(request.tenant, began)
 
     working = [school for school in schools if school.enabled]
     starts = evenly(len(working), clock.now(), request.until or clock.now())
@@ -108,7 +108,7 @@ async def refresh_tenant(
 
 
 async def _groups_token(request: RefreshTenant, state: StateStore, clock: Clock) -> str | None:
-    swept = await state.swept_at(request.tenant)
-    if request.sweep or swept is None or clock.now() - swept >= SWEEP_EVERY:
+    swept = await state.last_full_resync(request.tenant)
+    if request.full_resync or swept is None or clock.now() - swept >= FULL_RESYNC_EVERY:
         return None
     return await state.delta_token(request.tenant, DeltaKind.GROUPS)

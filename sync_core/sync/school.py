@@ -10,7 +10,7 @@ from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.messaging.messages import SyncSchool
 from sync_core.messaging.port import Outbox
 from sync_core.mis.port import MisSource
-from sync_core.planning.diff import lane_of
+from sync_core.planning.diff import priority_of
 from sync_core.planning.school_plan import SchoolPlan, plan_school
 from sync_core.state.port import StateStore
 
@@ -24,7 +24,7 @@ async def sync_school(
     """
     planned = await plan_school(request, mis, state, clock)
     if isinstance(planned, RunRecord):
-        run = _as_asked(planned, await state.run(request.school, request.run))
+        run = _as_requested(planned, await state.run(request.school, request.run))
         await state.write_run(run)
         return run
     return await carry_out(planned, state, outbox)
@@ -41,24 +41,24 @@ async def carry_out(planned: SchoolPlan, state: StateStore, outbox: Outbox) -> R
     school = planned.run.school
     before = await state.run(school, planned.run.run)
     removals = max(planned.run.removals, before.removals if before else 0)
-    run = replace(_as_asked(planned.run, before), removals=removals)
+    run = replace(_as_requested(planned.run, before), removals=removals)
     if planned.run.removals:
-        await state.write_run(replace(run, outcome=RunOutcome.ASKED))
+        await state.write_run(replace(run, outcome=RunOutcome.REQUESTED))
     await state.write_desired(school, planned.plan.writes)
     changes = planned.plan.changes(planned.origin)
-    await outbox.send_changes(changes, lane_of(planned.origin.cause, len(changes)))
-    if planned.figures is None:
+    await outbox.send_changes(changes, priority_of(planned.origin.cause, len(changes)))
+    if planned.statistics is None:
         await add_holds(school, planned.open_holds, state)
     else:
         await state.write_holds(school, planned.open_holds)
-        await state.write_accepted_snapshot(school, planned.figures)
+        await state.write_accepted_statistics(school, planned.statistics)
     await state.write_run(run)
     return run
 
 
-def _as_asked(run: RunRecord, before: RunRecord | None) -> RunRecord:
+def _as_requested(run: RunRecord, before: RunRecord | None) -> RunRecord:
     """With what an admin asked for, and who he is, where that is on record."""
-    return replace(run, action=before.action, asked_by=before.asked_by) if before else run
+    return replace(run, action=before.action, requested_by=before.requested_by) if before else run
 
 
 async def add_holds(school: str, found: Iterable[Hold], state: StateStore) -> None:

@@ -46,7 +46,7 @@ def test_a_cloud_environment() -> None:
     assert settings.graph_base_url == "https://graph.microsoft.com/v1.0"
     assert settings.sync_window == timedelta(hours=1)
     assert settings.history == timedelta(days=400)
-    assert (settings.drop_container, settings.drop_settle) == ("", timedelta(minutes=1))
+    assert (settings.file_drop_container, settings.file_drop_settle) == ("", timedelta(minutes=1))
     assert (settings.tables_connection, settings.service_bus_connection) == ("", "")
 
 
@@ -56,20 +56,20 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
         "STATE_TABLES_CONNECTION": "b",
         "SYNC_WINDOW_MINUTES": "-1",
         "HISTORY_DAYS": "0",
-        "DROP_CONTAINER_URL": "c",
-        "DROP_CONNECTION": "d",
-        "DROP_SETTLE_SECONDS": "soon",
+        "FILE_DROP_CONTAINER_URL": "c",
+        "FILE_DROP_CONNECTION": "d",
+        "FILE_DROP_SETTLE_SECONDS": "soon",
     }
     with pytest.raises(UnknownSetting) as caught:
         parse_settings(wrong)
-    assert caught.value.what == (
+    assert caught.value.message == (
         "TENANT_ID is not set; "
         "set one of STATE_TABLES_ENDPOINT and STATE_TABLES_CONNECTION, and only one; "
         "set one of ServiceBusConnection__fullyQualifiedNamespace and ServiceBusConnection, and only one; "
         "SYNC_WINDOW_MINUTES is not a whole number of minutes; "
         "HISTORY_DAYS is not a whole number of days from 1 to 36500; "
-        "set one of DROP_CONTAINER_URL and DROP_CONNECTION, or neither; "
-        "DROP_SETTLE_SECONDS is not a whole number of seconds"
+        "set one of FILE_DROP_CONTAINER_URL and FILE_DROP_CONNECTION, or neither; "
+        "FILE_DROP_SETTLE_SECONDS is not a whole number of seconds"
     )
     assert "docs/operations.md" in caught.value.remedy
 
@@ -165,8 +165,8 @@ def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) ->
 def test_a_bad_school_setting_is_named_with_the_settings_there_are(values: dict[str, object], place: str) -> None:
     with pytest.raises(UnknownSetting) as caught:
         parsed(**values, types_=1)
-    assert place in caught.value.what
-    assert "types_" in caught.value.what
+    assert place in caught.value.message
+    assert "types_" in caught.value.message
     assert "enabled, mis, types, name_identifier, admin_owners, teaching_owners" in caught.value.remedy
 
 
@@ -190,8 +190,8 @@ def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
 HERE = "http://127.0.0.1:8080"
 SOURCES = [
     {"kind": "folder", "path": "/feed"},
-    {"kind": "folder", "path": "/feed", "afterwards": "move"},
-    {"kind": "container", "folder": "trust-1/oak.csv", "afterwards": "move"},
+    {"kind": "folder", "path": "/feed", "after_sync": "archive"},
+    {"kind": "container", "folder": "trust-1/oak.csv", "after_sync": "archive"},
     {"kind": "oneroster", "url": "https://mis.example/", "secret": "MIS_SECRET_OAK", "version": "1.1"},
     {"kind": "oneroster", "url": HERE, "secret": "MIS_SECRET_OAK", "token_url": f"{HERE}/token", "client": "c"},
     {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_OAK"},
@@ -228,13 +228,13 @@ def test_a_source_that_is_handed_out_can_be_handed_in_again(source: dict[str, ob
         {"kind": "wonde", "school": "A1", "secret": "a token"},
         {"kind": "wonde", "school": "A1"},
         {"kind": "ftp", "path": "/feed"},
-        {"kind": "folder", "path": "/feed.ZIP", "afterwards": "move"},
+        {"kind": "folder", "path": "/feed.ZIP", "after_sync": "archive"},
         {"kind": "container", "folder": ""},
         {"kind": "container", "folder": "/oak"},
         {"kind": "container", "folder": "oak/"},
         {"kind": "container", "folder": "oak/../elm"},
         {"kind": "container", "folder": "oak//csv"},
-        {"kind": "container", "folder": "oak", "afterwards": "delete"},
+        {"kind": "container", "folder": "oak", "after_sync": "delete"},
         {"path": "/feed"},
     ],
 )

@@ -128,7 +128,7 @@ async def test_a_gone_class_is_made_again_beside_the_deleted_one(bench: Bench) -
     for outcome in await bench.want(K1, *EVERY):
         assert isinstance(outcome, Refused)
         assert outcome.code == "ClassGone"
-    made, *_ = await bench.want(replace(K1, life=1), *EVERY)
+    made, *_ = await bench.want(replace(K1, generation=1), *EVERY)
     assert made == Applied(created=True)
     again = await bench.group()
     assert (again.name.mail_nickname, again.name.display_name) == (
@@ -136,7 +136,7 @@ async def test_a_gone_class_is_made_again_beside_the_deleted_one(bench: Bench) -
         first.name.display_name,
     )
     row = await bench.row()
-    assert (row.gone, row.life, row.former) == (False, 1, frozenset({first.id}))
+    assert (row.gone, row.generation, row.previous_ids) == (False, 1, frozenset({first.id}))
 
 
 async def test_a_nickname_held_by_somebody_elses_deleted_group_leads_to_the_next_at_once(bench: Bench) -> None:

@@ -197,7 +197,7 @@ def test_all_work_is_done_whenever_it_is_done(night: Night, window: timedelta) -
     assert 50 <= load.readings <= 300
     assert load.total(Measure.REQUESTS) == pytest.approx(expected.requests)
     assert load.total(Measure.UNITS) == pytest.approx(expected.units)
-    assert load.total(Measure.ASKED) == pytest.approx(expected.writes)
+    assert load.total(Measure.REQUESTED) == pytest.approx(expected.writes)
     assert load.total(Measure.WRITES) == pytest.approx(expected.writes)
     assert load.total(Measure.SENT) == pytest.approx(expected.messages)
     assert load.total(Measure.RECEIVED) == pytest.approx(expected.messages)
@@ -209,7 +209,7 @@ def test_all_work_is_done_whenever_it_is_done(night: Night, window: timedelta) -
 def test_nothing_is_written_before_it_is_asked_for(first: Load) -> None:
     asked = written = 0.0
     for bucket in range(first.done // timedelta(seconds=BUCKET)):
-        asked += first.series[Measure.ASKED].get(bucket, 0.0)
+        asked += first.series[Measure.REQUESTED].get(bucket, 0.0)
         written += first.series[Measure.WRITES].get(bucket, 0.0)
         assert written <= asked + 1e-3
 

@@ -21,8 +21,8 @@ def counts(work: Work) -> Work:
 
 
 def test_a_refresh_asks_graph_for_two_deltas(costs: UnitCosts) -> None:
-    """Tables: the tenant's schools, both tokens read and written, and when it was swept; the schools are counted to
-    their plans."""
+    """Tables: the tenant's schools, both tokens read and written, and the last full resync; the schools count
+    towards their plans."""
     assert counts(costs.refresh) == Work(requests=2, units=2, messages=1, calls=6, entities=5)
     assert costs.refresh.seconds > 2 * LATENCY * 0.5
 

@@ -16,7 +16,7 @@ from sync_core.domain.classes import Applied, ClassRecord, DesiredClass, Outcome
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenant
-from sync_core.messaging.messages import Change, ChangeMembers, Lane, RefreshTenant, SyncSchool, encode
+from sync_core.messaging.messages import Change, ChangeMembers, Priority, RefreshTenant, SyncSchool, encode
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
@@ -54,7 +54,9 @@ class Scene:
     @property
     def graph(self) -> Tenant:
         credential = self.simulated.credential()
-        return GraphTenants(lambda _: credential, self.simulated.graph_url, self.clock).of(self.simulated.id, Lane.BULK)
+        return GraphTenants(lambda _: credential, self.simulated.graph_url, self.clock).of(
+            self.simulated.id, Priority.BULK
+        )
 
     async def apply(self, changes: Sequence[Change]) -> list[Outcome]:
         return [await apply_change(change, self.state, self.graph, self.clock) for change in changes]

@@ -17,7 +17,7 @@ import pytest
 
 from sync_core.admin.school_settings import SchoolBody
 from sync_core.domain.school import Mis
-from sync_core.http.webhooks.schemas import read_announcement
+from sync_core.http.webhooks.schemas import read_event
 from sync_core.http.webhooks.signature import signed_id
 from tests.builders import NOON
 
@@ -99,4 +99,4 @@ def test_a_sender_of_the_page_is_accepted(fence: str, run: Callable[[str], list[
 
     ((path, headers, body),) = receiver.requests
     assert path == "/changes"
-    assert read_announcement(signed_id([SECRET], headers, body), NOON, body).groups == ("G1",)
+    assert read_event(signed_id([SECRET], headers, body), NOON, body).groups == ("G1",)

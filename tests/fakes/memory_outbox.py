@@ -1,11 +1,11 @@
-"""The queues in memory: what was sent, in order, and of changes on which lane."""
+"""The queues in memory: what was sent, in order, and of changes on which priority."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sync_core.messaging.messages import Change, Lane, Request
+from sync_core.messaging.messages import Change, Priority, Request
 from tests.fakes.steps import Step, no_step
 
 
@@ -16,7 +16,7 @@ class MemoryOutbox:
         self._step = step
         self.requests: list[tuple[Request, datetime | None]] = []
         self.changes: list[Change] = []
-        self.lanes: list[Lane] = []
+        self.priorities: list[Priority] = []
 
     async def send_requests(self, requests: Sequence[Request]) -> None:
         await self._send([(None, request) for request in requests])
@@ -34,9 +34,9 @@ class MemoryOutbox:
             self.requests.append((request, at))
         await self._step("send_requests answered")
 
-    async def send_changes(self, changes: Sequence[Change], lane: Lane) -> None:
+    async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None:
         for change in changes:
             await self._step("send_changes")
             self.changes.append(change)
-            self.lanes.append(lane)
+            self.priorities.append(priority)
         await self._step("send_changes answered")

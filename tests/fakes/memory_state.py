@@ -9,9 +9,9 @@ from itertools import count
 
 from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
-from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
-from sync_core.domain.school import Afterwards, FeedDrop, SchoolSettings
+from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
 from sync_core.errors import EtagConflict
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind
@@ -27,14 +27,14 @@ class MemoryState:
         self._schools: dict[str, SchoolSettings] = {}
         self._rows: dict[tuple[str, str], ClassRecord] = {}
         self._holds: dict[str, tuple[Hold, ...]] = {}
-        self._accepted: dict[str, SnapshotFigures | None] = {}
+        self._accepted: dict[str, FeedStatistics | None] = {}
         self._requests: dict[tuple[str, str], ClassRequest] = {}
         self._pins: dict[tuple[str, str], Pin] = {}
         self._history: dict[tuple[str, str], list[AppliedDelta]] = {}
         self._accounts: dict[str, dict[str, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
-        self._swept: dict[str, datetime] = {}
-        self._taken: dict[FeedDrop, str] = {}
+        self._full_resyncs: dict[str, datetime] = {}
+        self._taken: dict[FileDrop, str] = {}
         self._runs: dict[tuple[str, str], RunRecord] = {}
         self._faults: dict[tuple[str, str], MessageFault] = {}
 
@@ -91,14 +91,14 @@ class MemoryState:
         self._holds[school] = tuple(holds)
         await self._step("write_holds answered")
 
-    async def accepted_snapshot(self, school: str) -> SnapshotFigures | None:
-        await self._step("accepted_snapshot")
+    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
+        await self._step("accepted_statistics")
         return self._accepted.get(school)
 
-    async def write_accepted_snapshot(self, school: str, figures: SnapshotFigures | None) -> None:
-        await self._step("write_accepted_snapshot")
-        self._accepted[school] = figures
-        await self._step("write_accepted_snapshot answered")
+    async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
+        await self._step("write_accepted_statistics")
+        self._accepted[school] = statistics
+        await self._step("write_accepted_statistics answered")
 
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
         await self._step("class_requests")
@@ -180,27 +180,27 @@ class MemoryState:
         await self._step("delta_token")
         return self._tokens.get((tenant, kind))
 
-    async def swept_at(self, tenant: str) -> datetime | None:
-        return self._swept.get(tenant)
+    async def last_full_resync(self, tenant: str) -> datetime | None:
+        return self._full_resyncs.get(tenant)
 
-    async def write_swept(self, tenant: str, at: datetime) -> None:
-        await self._step("write_swept")
-        self._swept[tenant] = at
-        await self._step("write_swept answered")
+    async def write_full_resync(self, tenant: str, at: datetime) -> None:
+        await self._step("write_full_resync")
+        self._full_resyncs[tenant] = at
+        await self._step("write_full_resync answered")
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
         await self._step("write_delta_token")
         self._tokens[tenant, kind] = token
         await self._step("write_delta_token answered")
 
-    async def taken_set(self, drop: FeedDrop) -> str | None:
-        await self._step("taken_set")
-        return self._taken.get(replace(drop, afterwards=Afterwards.KEEP))
+    async def synced_set(self, drop: FileDrop) -> str | None:
+        await self._step("synced_set")
+        return self._taken.get(replace(drop, after_sync=AfterSync.KEEP))
 
-    async def write_taken_set(self, drop: FeedDrop, fingerprint: str, at: datetime) -> None:
-        await self._step("write_taken_set")
-        self._taken[replace(drop, afterwards=Afterwards.KEEP)] = fingerprint
-        await self._step("write_taken_set answered")
+    async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None:
+        await self._step("write_synced_set")
+        self._taken[replace(drop, after_sync=AfterSync.KEEP)] = fingerprint
+        await self._step("write_synced_set answered")
 
     async def write_run(self, run: RunRecord) -> None:
         await self._step("write_run")

@@ -126,8 +126,8 @@ def test_06_teaching_staff_list_groups_and_create_classes_and_nothing_else(trust
 
 def test_07_a_class_made_by_hand_has_the_name_and_description_asked_for_and_its_maker_as_owner(trust: Trust) -> None:
     before = count(trust.addresses)
-    wish = {"display_name": "Our form", "description": "For 5L", "required_until": "2026-09-01"}
-    run = trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 202, wish).json()["run"]
+    options = {"display_name": "Our form", "description": "For 5L", "required_until": "2026-09-01"}
+    run = trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 202, options).json()["run"]
     drain(trust.addresses, before)
     said = trust.call("GET", f"schools/OAK/runs/{run}").json()
     assert (said["outcome"], said["cause"], said["created"]) == ("planned", "admin", [FORM])
@@ -159,8 +159,8 @@ def test_09_the_night_keeps_a_hand_made_class_in_step_though_its_type_is_not_cho
 
 
 def test_10_a_lifetime_that_is_over_is_reported_and_nothing_is_deleted(trust: Trust) -> None:
-    wish = {"required_until": "2020-07-20"}
-    trust.act("POST", "schools/OAK/groups/2026.year.grade!3A7/class", body=wish)
+    options = {"required_until": "2020-07-20"}
+    trust.act("POST", "schools/OAK/groups/2026.year.grade!3A7/class", body=options)
     trust.night()
     assert "2026.year.grade!3A7" in trust.last_run("OAK")["expired"]
     assert not trust.made("7.class.1234567.2026")["deleted"]
@@ -190,7 +190,7 @@ def test_12_a_resync_puts_a_class_right_at_once(trust: Trust) -> None:
 
 def test_13_a_deleted_class_stays_deleted_whatever_the_night_and_old_messages_say(trust: Trust) -> None:
     run = trust.act("DELETE", f"schools/OAK/classes/{MATHS}", "head")
-    assert (run["outcome"], run["action"], run["asked_by"]) == ("planned", "delete", HEAD)
+    assert (run["outcome"], run["action"], run["requested_by"]) == ("planned", "delete", HEAD)
     assert trust.made(MATHS_MAIL)["deleted"]
     assert trust.stands("OAK", MATHS)["state"] == "deleted"
     trust.night()
@@ -243,17 +243,17 @@ def test_17_a_sync_of_the_whole_school_can_be_asked_for_unless_it_is_paused(trus
     trust.call("POST", f"schools/OAK/groups/{FORM}/class", expected=409)
 
 
-def test_18_a_sweep_finds_what_graph_did_not_tell_of(trust: Trust) -> None:
+def test_18_a_full_resync_finds_what_graph_did_not_tell_of(trust: Trust) -> None:
     trust.save("OAK", types=["teaching"], access=ACCESS)
     trust.night()
     before = trust.made(MATHS_MAIL)["members"]
     trust.by_hand("remove-member", MATHS_MAIL, upn=upn("ben"), told=False)
     trust.night()
     assert trust.made(MATHS_MAIL)["members"] != before
-    trust.call("POST", f"tenants/{TENANT_ID}/sweep", "head", 403)
-    trust.call("POST", "tenants/NONE/sweep", expected=404)
+    trust.call("POST", f"tenants/{TENANT_ID}/full-resync", "head", 403)
+    trust.call("POST", "tenants/NONE/full-resync", expected=404)
     queued = count(trust.addresses)
-    trust.call("POST", f"tenants/{TENANT_ID}/sweep", expected=202)
+    trust.call("POST", f"tenants/{TENANT_ID}/full-resync", expected=202)
     drain(trust.addresses, queued)
     assert trust.made(MATHS_MAIL)["members"] == before
 
@@ -261,7 +261,7 @@ def test_18_a_sweep_finds_what_graph_did_not_tell_of(trust: Trust) -> None:
 def test_19_who_asked_for_what_is_on_record_without_a_name(trust: Trust) -> None:
     lines = (trust.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line).get("event", {}) for line in lines]
-    asked = {(event["caller"], event["action"]) for event in events if event.get("name") == "admin.asked"}
+    asked = {(event["caller"], event["action"]) for event in events if event.get("name") == "admin.requested"}
     assert (HEAD, "delete") in asked
     assert (HEAD, "resync") in asked
     assert not any("user" in caller for caller, _ in asked)

@@ -64,7 +64,7 @@ def test_02_messages_nobody_can_read_are_dead_lettered_with_their_reason_and_the
     async def faults() -> dict[str, str]:
         state = TableState.from_connection_string(story.addresses.tables)
         try:
-            return {fault.message_id: fault.what for fault in await state.message_faults(CLASS_CHANGES)}
+            return {fault.message_id: fault.message for fault in await state.message_faults(CLASS_CHANGES)}
         finally:
             await state.close()
 

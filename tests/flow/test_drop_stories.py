@@ -56,8 +56,8 @@ def upload(container: ContainerClient, files: Mapping[str, bytes], place: str = 
 def collect(trust: Trust) -> None:
     """A minute has passed, and what came of it is done."""
     before, told = count(trust.addresses), len(trust.events())
-    run_timer(trust.addresses, "collect_feeds")
-    if any(event["name"] == "drop.taken" for event in trust.events()[told:]):
+    run_timer(trust.addresses, "check_file_drops")
+    if any(event["name"] == "file_drop.synced" for event in trust.events()[told:]):
         drain(trust.addresses, before)
 
 
@@ -99,8 +99,8 @@ def test_03_half_a_set_changes_nothing_and_is_taken_when_it_is_whole(trust: Trus
     assert trust.made(ART)["members"] == "amy ben cleo main"
 
 
-def test_04_what_was_taken_is_moved_and_still_read_by_the_night(trust: Trust, container: ContainerClient) -> None:
-    trust.save("OAK", source={**CONTAINER, "afterwards": "move"})
+def test_04_what_was_taken_is_archived_and_still_read_by_the_night(trust: Trust, container: ContainerClient) -> None:
+    trust.save("OAK", source={**CONTAINER, "after_sync": "archive"})
     upload(container, exported(trust, "ben cleo"), "wednesday/")
     collect(trust)
     assert trust.made(ART)["members"] == "ben cleo main"
@@ -127,7 +127,7 @@ def test_05_a_delta_set_goes_on_from_the_whole_one(trust: Trust, container: Cont
 
 def test_06_a_folder_is_a_drop_as_well(trust: Trust) -> None:
     folder = trust.world.folder / "drop"
-    trust.save("OAK", source={"kind": "folder", "path": str(folder), "afterwards": "move"})
+    trust.save("OAK", source={"kind": "folder", "path": str(folder), "after_sync": "archive"})
     exported(trust, "amy ben")
     (trust.world.folder / "export").rename(folder)
     collect(trust)

@@ -155,16 +155,16 @@ def test_08_limits_are_a_setting_of_the_school(trust: Trust) -> None:
     assert [hold["kind"] for hold in preview(trust)["holds"]] == [HoldKind.CLASS_LOSS]
 
 
-def test_09_a_rejected_feed_that_is_right_is_taken_after_its_figures_are_forgotten(trust: Trust) -> None:
+def test_09_a_rejected_feed_that_is_right_is_taken_after_its_statistics_are_forgotten(trust: Trust) -> None:
     trust.schools["OAK"] = replace(trust.schools["OAK"], dfe_code="7654321")
     trust.save("OAK", name_identifier="1234567")
     assert preview(trust)["outcome"] == RunOutcome.REJECTED
-    assert trust.call("GET", "schools/OAK/accepted-snapshot").json()["dfe_code"] == "1234567"
-    trust.call("DELETE", "schools/OAK/accepted-snapshot", expected=204)
-    trust.call("GET", "schools/OAK/accepted-snapshot", expected=404)
+    assert trust.call("GET", "schools/OAK/accepted-statistics").json()["dfe_code"] == "1234567"
+    trust.call("DELETE", "schools/OAK/accepted-statistics", expected=204)
+    trust.call("GET", "schools/OAK/accepted-statistics", expected=404)
     trust.night()
     assert trust.last_run("OAK")["outcome"] == RunOutcome.PLANNED
-    assert trust.call("GET", "schools/OAK/accepted-snapshot").json()["dfe_code"] == "7654321"
+    assert trust.call("GET", "schools/OAK/accepted-statistics").json()["dfe_code"] == "7654321"
 
 
 def test_10_only_admins_look_and_decide(trust: Trust) -> None:
@@ -173,8 +173,8 @@ def test_10_only_admins_look_and_decide(trust: Trust) -> None:
         ("GET", "holds"),
         ("POST", "holds/abc/approve"),
         ("POST", "holds/abc/reject"),
-        ("GET", "accepted-snapshot"),
-        ("DELETE", "accepted-snapshot"),
+        ("GET", "accepted-statistics"),
+        ("DELETE", "accepted-statistics"),
     ):
         trust.call(method, f"schools/OAK/{path}", "teacher", expected=403)
     trust.call("POST", "schools/OAK/holds/abc/approve", expected=409)

@@ -101,7 +101,7 @@ def test_06_scholarpack_has_no_teaching_groups_and_says_so(trust: Trust) -> None
 # --- authority
 
 
-def test_07_an_owner_added_by_hand_is_kept_and_a_member_removed(trust: Trust) -> None:
+def test_07_an_owner_added_by_hand_is_kept_and_a_member_rearchived(trust: Trust) -> None:
     trust.save("OAK", **SETTINGS)
     trust.by_hand("add-owner", FORM, upn=upn("helper"))
     trust.by_hand("add-member", FORM, upn=upn("helper"))

@@ -142,14 +142,14 @@ def drops(trust: Trust) -> None:
     trust.join(ASH, source={"kind": "folder", "path": str(drop)})
     write(ASH, drop)
     before = count(trust.addresses)
-    run_timer(trust.addresses, "collect_feeds")
+    run_timer(trust.addresses, "check_file_drops")
     drain(trust.addresses, before)
     (drop / "wednesday").mkdir()
     (drop / "wednesday" / "manifest.csv").write_bytes((drop / "manifest.csv").read_bytes())
-    run_timer(trust.addresses, "collect_feeds")
+    run_timer(trust.addresses, "check_file_drops")
     (drop / "processed").write_text("a file where a folder is to be")
-    trust.save("ASH", source={"kind": "folder", "path": str(drop), "afterwards": "move"})
-    run_timer(trust.addresses, "collect_feeds")
+    trust.save("ASH", source={"kind": "folder", "path": str(drop), "after_sync": "archive"})
+    run_timer(trust.addresses, "check_file_drops")
 
 
 def test_t01_one_trace_leads_from_the_timer_through_both_queues_to_each_request(told: Told) -> None:

@@ -12,16 +12,16 @@ import pytest
 from aiohttp import web
 
 from bench.simulated import HeldToken
-from sync_core.backoff import Patience
+from sync_core.backoff import WaitBudget
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Transient
-from sync_core.graph.client import GraphWire
+from sync_core.graph.client import GraphClient
 from sync_core.graph.connections import graph_request_adapter
 from sync_core.graph.port import NewClass, Removals
-from sync_core.graph.rate_limiter import Governor
+from sync_core.graph.rate_limiter import RateLimiter
 from sync_core.graph.tenant import GraphTenant
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 from tests.fakes.fixed_clock import FixedClock
 
 ID = "11111111-2222-4333-8444-555555555555"
@@ -71,9 +71,11 @@ async def subject() -> AsyncIterator[Subject]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     clock = FixedClock()
     adapter = graph_request_adapter(HeldToken("token"), f"http://127.0.0.1:{runner.addresses[0][1]}/v1.0")
-    governor = Governor(clock, jitter=lambda: 1.0)
+    rate_limiter = RateLimiter(clock, jitter=lambda: 1.0)
     minute = timedelta(minutes=1)
-    yield Subject(server, clock, lambda: GraphTenant(GraphWire(adapter, governor, Lane.BULK, Patience(clock, minute))))
+    yield Subject(
+        server, clock, lambda: GraphTenant(GraphClient(adapter, rate_limiter, Priority.BULK, WaitBudget(clock, minute)))
+    )
     await runner.cleanup()
 
 
@@ -234,7 +236,7 @@ async def test_only_those_that_were_throttled_are_sent_again_when_graph_says(sub
     assert [[part["id"] for part in body["requests"]] for body in subject.server.bodies] == [["0", "1", "2"], ["2"]]
 
 
-async def test_what_was_removed_is_told_beside_what_could_not_be(subject: Subject) -> None:
+async def test_what_was_rearchived_is_told_beside_what_could_not_be(subject: Subject) -> None:
     subject.server.answers = [inner(204, 503, 403), (200, {}, {"responses": [{"id": "1", "status": 503}]})]
     done = await subject.tenant.remove_members(ID, PEOPLE[:3])
     assert (done.removed, done.not_there) == (frozenset(PEOPLE[:1]), frozenset())

@@ -14,7 +14,7 @@ import pytest
 
 from local.tenant.throttle import WRITES, WRITES_WINDOW, Window
 from sync_core.graph.quota import Quota
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 from tests.builders import NOON
 
 QUOTA_A_SECOND = WRITES / WRITES_WINDOW
@@ -75,18 +75,18 @@ class Run:
         def half_way() -> float:
             return self.latency * random_.uniform(0.3, 0.7)
 
-        def pause(lane: Lane, now: float) -> float:
-            return max(quota.wait(lane, 1, NOON + timedelta(seconds=now)).total_seconds(), closed_until - now)
+        def pause(priority: Priority, now: float) -> float:
+            return max(quota.wait(priority, 1, NOON + timedelta(seconds=now)).total_seconds(), closed_until - now)
 
         def bulk(now: float) -> None:
             nonlocal under_way, waiting
             if under_way == _AT_ONCE:
                 waiting = False
                 return
-            pause_ = pause(Lane.BULK, now)
+            pause_ = pause(Priority.BULK, now)
             if pause_ <= 0:
                 under_way += 1
-                send(Lane.BULK, now, left)
+                send(Priority.BULK, now, left)
             self._at(now + max(pause_, 0.001), bulk)
 
         def left(now: float, _: bool) -> None:
@@ -103,13 +103,13 @@ class Run:
                 else:
                     self.waited.append(now - came)
 
-            if (pause_ := pause(Lane.URGENT, now)) > 0:
+            if (pause_ := pause(Priority.URGENT, now)) > 0:
                 self._at(now + max(pause_, 0.001), lambda now: urgent(now, came))
             else:
-                send(Lane.URGENT, now, answered)
+                send(Priority.URGENT, now, answered)
 
-        def send(lane: Lane, now: float, answered: Callable[[float, bool], None]) -> None:
-            quota.promise(lane, 1, NOON + timedelta(seconds=now))
+        def send(priority: Priority, now: float, answered: Callable[[float, bool], None]) -> None:
+            quota.promise(priority, 1, NOON + timedelta(seconds=now))
             self._at(now + half_way(), lambda now: arrive(now, answered))
 
         def arrive(now: float, answered: Callable[[float, bool], None]) -> None:
@@ -201,18 +201,18 @@ def test_however_many_start_whenever_they_do_not_drown_in_refusals(starts: list[
 
 def test_what_others_spent_is_forgotten_after_a_window() -> None:
     quota = Quota(100, timedelta(seconds=10))
-    quota.promise(Lane.BULK, 20, NOON)
+    quota.promise(Priority.BULK, 20, NOON)
     quota.spend(20, 20, NOON)
     quota.told(1.0, NOON)
-    assert quota.wait(Lane.BULK, 1, NOON + timedelta(seconds=1)) > timedelta(0)
-    assert quota.wait(Lane.BULK, 1, NOON + timedelta(seconds=10)) == timedelta(0)
+    assert quota.wait(Priority.BULK, 1, NOON + timedelta(seconds=1)) > timedelta(0)
+    assert quota.wait(Priority.BULK, 1, NOON + timedelta(seconds=10)) == timedelta(0)
 
 
 def test_a_share_that_is_its_own_is_not_taken_for_others() -> None:
     quota = Quota(100, timedelta(seconds=10))
-    quota.promise(Lane.URGENT, 95, NOON)
+    quota.promise(Priority.URGENT, 95, NOON)
     quota.spend(95, 95, NOON)
     quota.told(1.0, NOON)
-    assert quota.wait(Lane.URGENT, 4, NOON + timedelta(seconds=5)) <= timedelta(seconds=5)
-    quota.promise(Lane.URGENT, 4, NOON + timedelta(seconds=5))
+    assert quota.wait(Priority.URGENT, 4, NOON + timedelta(seconds=5)) <= timedelta(seconds=5)
+    quota.promise(Priority.URGENT, 4, NOON + timedelta(seconds=5))
     assert quota.own(NOON + timedelta(seconds=5)) == 99

@@ -15,7 +15,7 @@ from sync_core.domain.classes import ClassName
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import FoundGroup, NewClass, Removals, Tenant
-from sync_core.messaging.messages import Lane
+from sync_core.messaging.messages import Priority
 from tests.builders import TENANT
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_tenant import MemoryTenant
@@ -44,7 +44,7 @@ async def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "local")
     async with ManagedIdentityCredential() as credential:
-        yield _simulated(url, GraphTenants(lambda _: credential, f"{url}/v1.0", FixedClock()).of(TENANT, Lane.BULK))
+        yield _simulated(url, GraphTenants(lambda _: credential, f"{url}/v1.0", FixedClock()).of(TENANT, Priority.BULK))
 
 
 def _memory() -> Subject:
@@ -238,7 +238,7 @@ async def test_another_property_of_the_accounts_makes_the_delta_start_over(subje
     assert not (await subject.tenant.account_changes(again.token, UPN | {AccountProperty.MAIL})).full
 
 
-async def test_an_owner_is_removed_but_never_the_last(subject: Subject) -> None:
+async def test_an_owner_is_rearchived_but_never_the_last(subject: Subject) -> None:
     first, second = subject.add_accounts(upns(2))
     class_id = await subject.tenant.create_class(fresh())
     for person in (first, second):

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from sync_core.domain.webhooks import Announcement
+from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import NotSignedIn, Unreadable
-from sync_core.http.webhooks.schemas import read_announcement, read_wonde
+from sync_core.http.webhooks.schemas import read_event, read_wonde
 from sync_core.http.webhooks.signature import signed_id
 from tests.builders import NOON
 
@@ -65,7 +65,7 @@ UNSIGNED = [
 def test_who_did_not_sign_is_refused(secrets: list[str], headers: dict[str, str], body: bytes, words: str) -> None:
     with pytest.raises(NotSignedIn) as refused:
         signed_id(secrets, signed(NEW) | headers, body)
-    assert words in refused.value.what
+    assert words in refused.value.message
     assert refused.value.remedy
     assert "whsec_" + NEW[6:12] not in str(refused.value)
 
@@ -74,7 +74,7 @@ def test_who_did_not_sign_is_refused(secrets: list[str], headers: dict[str, str]
 def test_a_stale_webhook_is_refused(ago: float, words: str) -> None:
     with pytest.raises(NotSignedIn) as refused:
         signed_id([NEW], signed(NEW, ago=ago), BODY)
-    assert words in refused.value.what
+    assert words in refused.value.message
 
 
 def body(**data: object) -> bytes:
@@ -92,7 +92,7 @@ def body(**data: object) -> bytes:
     ],
 )
 def test_what_a_body_says(said: bytes, groups: tuple[str, ...], people: tuple[str, ...]) -> None:
-    assert read_announcement("msg_1", NOON, said) == Announcement("msg_1", NOON, groups, people)
+    assert read_event("msg_1", NOON, said) == WebhookEvent("msg_1", NOON, groups, people)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_what_a_body_says(said: bytes, groups: tuple[str, ...], people: tuple[st
 )
 def test_a_body_that_is_not_understood_is_refused_without_its_values(said: bytes, words: str) -> None:
     with pytest.raises(Unreadable) as refused:
-        read_announcement("msg_1", NOON, said)
-    assert words in refused.value.what
+        read_event("msg_1", NOON, said)
+    assert words in refused.value.message
     assert "Amy" not in str(refused.value)
     assert '"data"' in refused.value.remedy
 

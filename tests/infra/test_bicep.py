@@ -27,13 +27,13 @@ _PLATFORM = {
     "OTEL_METRICS_EXPORTER",
     "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
     "SYNC_SCHEDULE",
-    "DROP_SCHEDULE",
+    "FILE_DROP_SCHEDULE",
 }
 # For the local world, another cloud, or set by the platform itself.
 _NOT_DEPLOYED = {
     "STATE_TABLES_CONNECTION",
     "ServiceBusConnection",
-    "DROP_CONNECTION",
+    "FILE_DROP_CONNECTION",
     "GRAPH_BASE_URL",
     "WEBSITE_AUTH_ENABLED",
 }

@@ -67,7 +67,7 @@ def test_all_functions_are_indexed_from_the_package_alone(tmp_path: Path) -> Non
     assert done.stdout.split() == [
         "apply_change",
         "apply_urgent_change",
-        "collect_feeds",
+        "check_file_drops",
         "health",
         "manage",
         "mis_changes",

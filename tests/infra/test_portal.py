@@ -67,7 +67,7 @@ def test_the_words_for_a_schools_state_are_those_that_the_workbook_marks_and_the
 
 def test_the_alert_on_throttling_knows_the_words_by_which_it_is_told() -> None:
     (words,) = re.findall(r'startswith "(.+)"', QUERIES["alert-throttled"])
-    assert waited_too_long().what.startswith(words)
+    assert waited_too_long().message.startswith(words)
 
 
 def test_every_alert_leads_to_a_section_that_is_there() -> None:

@@ -71,7 +71,7 @@ BAD = [
 def test_what_cannot_be_read_is_malformed_with_its_place_and_no_value(body: bytes, place: str) -> None:
     with pytest.raises(Malformed) as caught:
         decode_change(body)
-    assert place in caught.value.what
+    assert place in caught.value.message
     assert "Smith" not in str(caught.value)
     assert "docs/operations.md" in caught.value.remedy
 

@@ -18,10 +18,10 @@ from sync_core.messaging.messages import (
     Change,
     ChangeMembers,
     CreateClass,
-    Lane,
+    Priority,
     RefreshTenant,
-    SyncAnnounced,
     SyncSchool,
+    SyncWebhookEvents,
     encode,
 )
 from sync_core.messaging.port import Outbox
@@ -32,10 +32,10 @@ from tests.fakes.memory_outbox import MemoryOutbox
 
 @dataclass(slots=True)
 class Subject:
-    """An outbox; `received` takes what is on a lane for a session, `waiting` counts requests not yet due."""
+    """An outbox; `received` takes what is on a priority for a session, `waiting` counts requests not yet due."""
 
     outbox: Outbox
-    received: Callable[[str, Lane], Awaitable[list[bytes]]]
+    received: Callable[[str, Priority], Awaitable[list[bytes]]]
     waiting: Callable[[], int]
 
 
@@ -44,19 +44,19 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "memory":
         memory = MemoryOutbox()
 
-        async def listed(session: str, lane: Lane) -> list[bytes]:
-            sent = zip(memory.changes, memory.lanes, strict=True)
-            return [encode(change) for change, on in sent if change.session == session and on is lane]
+        async def listed(session: str, priority: Priority) -> list[bytes]:
+            sent = zip(memory.changes, memory.priorities, strict=True)
+            return [encode(change) for change, on in sent if change.session == session and on is priority]
 
         yield Subject(memory, listed, lambda: sum(at is not None for _, at in memory.requests))
         return
     port, status_port = request.getfixturevalue("bus_ports")
 
-    async def received(session: str, lane: Lane) -> list[bytes]:
+    async def received(session: str, priority: Priority) -> list[bytes]:
         found: list[bytes] = []
         async with (
             ServiceBusClient.from_connection_string(connection_string(port)) as client,
-            client.get_queue_receiver(lane, session_id=session) as receiver,
+            client.get_queue_receiver(priority, session_id=session) as receiver,
         ):
             while messages := await receiver.receive_messages(100, max_wait_time=1):
                 for message in messages:
@@ -84,16 +84,16 @@ def changes(school: str, count: int) -> list[Change]:
 
 async def test_the_changes_of_a_class_arrive_in_order(subject: Subject) -> None:
     school = uuid4().hex
-    await subject.outbox.send_changes(changes(school, 5), Lane.BULK)
-    found = await subject.received(f"{school}|K3", Lane.BULK)
+    await subject.outbox.send_changes(changes(school, 5), Priority.BULK)
+    found = await subject.received(f"{school}|K3", Priority.BULK)
     assert [json.loads(body)["kind"] for body in found] == ["create-class", "change-members"]
 
 
 async def test_sending_the_same_again_is_no_duplicate(subject: Subject) -> None:
     school = uuid4().hex
     for _ in range(2):
-        await subject.outbox.send_changes(changes(school, 1), Lane.BULK)
-    assert len(await subject.received(f"{school}|K0", Lane.BULK)) == 4
+        await subject.outbox.send_changes(changes(school, 1), Priority.BULK)
+    assert len(await subject.received(f"{school}|K0", Priority.BULK)) == 4
 
 
 async def test_many_and_large_messages_are_split_over_batches(subject: Subject) -> None:
@@ -101,8 +101,8 @@ async def test_many_and_large_messages_are_split_over_batches(subject: Subject) 
     people = tuple(str(uuid4()) for _ in range(1000))
     where = ("T", school, "K0", "run", Cause.NIGHTLY)
     sent: list[Change] = [ChangeMembers(*where, added=people, removed=(str(number),)) for number in range(20)]
-    await subject.outbox.send_changes(sent, Lane.BULK)
-    assert await subject.received(f"{school}|K0", Lane.BULK) == [encode(change) for change in sent]
+    await subject.outbox.send_changes(sent, Priority.BULK)
+    assert await subject.received(f"{school}|K0", Priority.BULK) == [encode(change) for change in sent]
 
 
 async def test_more_than_the_namespace_takes_in_a_second_is_sent_with_pauses(bus_ports: tuple[int, int]) -> None:
@@ -117,15 +117,15 @@ async def test_more_than_the_namespace_takes_in_a_second_is_sent_with_pauses(bus
 
 
 async def test_nothing_to_send_is_nothing_sent(subject: Subject) -> None:
-    await subject.outbox.send_changes([], Lane.BULK)
+    await subject.outbox.send_changes([], Priority.BULK)
 
 
-async def test_a_lane_carries_what_was_sent_on_it_alone(subject: Subject) -> None:
+async def test_a_priority_carries_what_was_sent_on_it_alone(subject: Subject) -> None:
     school = uuid4().hex
-    await subject.outbox.send_changes(changes(school, 1), Lane.URGENT)
-    assert len(await subject.received(f"{school}|K0", Lane.URGENT)) == 2
-    await subject.outbox.send_changes(changes(school, 1)[:1], Lane.BULK)
-    assert len(await subject.received(f"{school}|K0", Lane.BULK)) == 1
+    await subject.outbox.send_changes(changes(school, 1), Priority.URGENT)
+    assert len(await subject.received(f"{school}|K0", Priority.URGENT)) == 2
+    await subject.outbox.send_changes(changes(school, 1)[:1], Priority.BULK)
+    assert len(await subject.received(f"{school}|K0", Priority.BULK)) == 1
 
 
 async def test_of_all_requests_of_a_session_for_one_moment_one_waits(subject: Subject) -> None:
@@ -133,9 +133,9 @@ async def test_of_all_requests_of_a_session_for_one_moment_one_waits(subject: Su
     one, other = uuid4().hex, uuid4().hex
     for run in ("run1", "run2"):
         for school in (one, other):
-            await subject.outbox.schedule_once(moment, SyncAnnounced(school, run))
+            await subject.outbox.schedule_once(moment, SyncWebhookEvents(school, run))
     assert subject.waiting() == before + 2
-    await subject.outbox.schedule_once(moment + timedelta(seconds=1), SyncAnnounced(one, "run3"))
+    await subject.outbox.schedule_once(moment + timedelta(seconds=1), SyncWebhookEvents(one, "run3"))
     assert subject.waiting() == before + 3
 
 

@@ -90,7 +90,7 @@ def test_a_bad_feed_is_refused_with_place_and_remedy(
     files[file] = files[file].replace(before, instead, 1)
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(feeds.write(files, tmp_path))
-    assert words in caught.value.what
+    assert words in caught.value.message
     assert caught.value.remedy
     assert not any(private in str(caught.value) for private in ("Anne", "Ben", "APupil", "ben@else.org", "secret"))
 
@@ -102,7 +102,7 @@ def test_every_file_is_missed_by_name(feed: Callable[[], feeds.Feed], tmp_path: 
         del files[name]
         with pytest.raises(SnapshotRejected) as caught:
             read_feed(feeds.write(files, tmp_path / name))
-        assert name in caught.value.what or "unknown format" in caught.value.what
+        assert name in caught.value.message or "unknown format" in caught.value.message
 
 
 def test_broken_encoding_names_line_and_byte(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_sessions_of_two_school_years_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_format_names_what_was_found_and_what_is_read(tmp_path: Path) -> None:
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(feeds.write({"pupils.csv": "a,b\n"}, tmp_path))
-    assert "pupils.csv" in caught.value.what
+    assert "pupils.csv" in caught.value.message
     assert "OneRoster 1.1 or 1.2 CSV" in caught.value.remedy
 
 
@@ -176,8 +176,8 @@ def test_all_faults_are_named_at_once_but_not_endlessly(tmp_path: Path) -> None:
     files["enrollments.csv"] += "".join(f"X{number},,,C9,S1,p1,student,\n" for number in range(30))
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(feeds.write(files, tmp_path))
-    assert caught.value.what.count("class C9") == 10
-    assert caught.value.what.endswith("and 20 more")
+    assert caught.value.message.count("class C9") == 10
+    assert caught.value.message.endswith("and 20 more")
 
 
 def test_a_feed_that_is_not_there(tmp_path: Path) -> None:

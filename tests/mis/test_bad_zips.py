@@ -60,7 +60,7 @@ def test_a_suspicious_archive_is_refused(what: str, spoil: Spoil, words: str, tm
         spoil(archive)
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(path)
-    assert words in caught.value.what
+    assert words in caught.value.message
     assert caught.value.remedy.endswith("nothing was changed")
     assert [file.name for file in tmp_path.iterdir()] == ["feed.zip"]
 

@@ -17,14 +17,14 @@ from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import DropFile
 from sync_core.mis.drop.folder import FolderDrop
-from sync_core.mis.drop.reader import DropStore
+from sync_core.mis.drop.reader import FileDropStore
 
 
 @dataclass(slots=True)
 class Subject:
     """A drop; `write` is how an MIS exports a file into it."""
 
-    store: DropStore
+    store: FileDropStore
     write: Callable[[str, bytes], Awaitable[None]]
 
 

@@ -1,4 +1,4 @@
-"""Sets of files in a drop: which is whole, what they tell together, what is put away; and what is said of the rest."""
+"""Sets of files in a drop: which is whole, what they tell together, what is archived; and what is said of the rest."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 from local.school.generate import generate
 from local.school.oneroster_csv import write
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.runs import Cause, Collected
-from sync_core.domain.school import Afterwards, FeedContainer, FeedDrop, FeedFolder, SchoolSettings
+from sync_core.domain.runs import Cause, FileDropCheck
+from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder, FileDrop, SchoolSettings
 from sync_core.errors import SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
-from sync_core.mis.drop.export_sets import DropFile, sets_of
-from sync_core.mis.drop.reader import DropStore, DropStores, FeedDrops
+from sync_core.mis.drop.export_sets import DropFile, export_sets_of
+from sync_core.mis.drop.reader import FileDropReader, FileDropStore, FileDropStores
 from sync_core.mis.files.formats import read_feed
-from sync_core.sync.file_drops import collect_drops
+from sync_core.sync.file_drops import check_file_drops
 from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -37,7 +37,7 @@ DELTA = {"manifest.csv": feeds.oneroster()["manifest.csv"].replace("bulk", "delt
 class Stepped:
     """A drop whose moving may be cut off before and after each file."""
 
-    store: DropStore
+    store: FileDropStore
     step: Step
     fetched: list[str] = field(default_factory=list)
 
@@ -64,20 +64,20 @@ class Scene:
     """A drop in a folder; `export` writes a set at a moment of the clock, which then is past the settling."""
 
     folder: Path
-    afterwards: Afterwards = Afterwards.KEEP
+    after_sync: AfterSync = AfterSync.KEEP
     clock: FixedClock = field(default_factory=FixedClock)
     step: Step = no_step
 
     @property
-    def drops(self) -> FeedDrops:
-        return FeedDrops(self.store, SETTLE, self.clock)
+    def drops(self) -> FileDropReader:
+        return FileDropReader(self.store, SETTLE, self.clock)
 
-    def store(self, drop: FeedDrop) -> DropStore:
-        return Stepped(DropStores(None).of(drop), self.step)
+    def store(self, drop: FileDrop) -> FileDropStore:
+        return Stepped(FileDropStores(None).of(drop), self.step)
 
     @property
     def drop(self) -> FeedFolder:
-        return FeedFolder(str(self.folder), self.afterwards)
+        return FeedFolder(str(self.folder), self.after_sync)
 
     def export(self, feed: feeds.Feed, place: str = "", settled: bool = True) -> None:
         folder = self.folder / place
@@ -98,7 +98,7 @@ class Scene:
         with pytest.raises(SnapshotRejected) as caught:
             await self.read()
         assert caught.value.remedy.endswith("nothing was changed")
-        return caught.value.what
+        return caught.value.message
 
     def names(self) -> list[str]:
         return sorted(file.relative_to(self.folder).as_posix() for file in self.folder.rglob("*") if file.is_file())
@@ -147,14 +147,14 @@ async def test_the_newest_whole_set_counts_and_half_of_one_does_not(scene: Scene
     half = {name: text for name, text in tuesday.items() if name != "enrollments.csv"}
     before = await scene.drops.newest(scene.drop)
     scene.export(half, "tuesday")
-    assert before.lack == ""
-    assert await scene.drops.newest(scene.drop) == replace(before, lack="enrollments.csv is missing")
+    assert before.missing == ""
+    assert await scene.drops.newest(scene.drop) == replace(before, missing="enrollments.csv is missing")
     assert pupils(await scene.read(), "C1") == ("p1",)
     scene.export(tuesday, "tuesday", settled=False)
-    assert await scene.drops.newest(scene.drop) == replace(before, lack="files are still being written")
+    assert await scene.drops.newest(scene.drop) == replace(before, missing="files are still being written")
     scene.clock.advance(SETTLE)
     newest = await scene.drops.newest(scene.drop)
-    assert (newest.lack, newest.fingerprint != before.fingerprint) == ("", True)
+    assert (newest.missing, newest.fingerprint != before.fingerprint) == ("", True)
     assert pupils(await scene.read(), "C1") == ("p1", "p2")
 
 
@@ -268,12 +268,12 @@ async def test_a_bad_drop_is_refused(scene: Scene, what: str, spoil: Spoil, word
 
 
 async def test_a_container_where_there_is_none_says_which_setting(scene: Scene) -> None:
-    with pytest.raises(SnapshotRejected, match="set DROP_CONTAINER_URL"):
+    with pytest.raises(SnapshotRejected, match="set FILE_DROP_CONTAINER_URL"):
         await scene.drops.snapshots(FeedContainer("oak"))
 
 
-async def collected(scene: Scene, state: MemoryState, outbox: MemoryOutbox) -> Collected:
-    (found,) = await collect_drops("run", scene.drops, state, outbox, scene.clock)
+async def collected(scene: Scene, state: MemoryState, outbox: MemoryOutbox) -> FileDropCheck:
+    (found,) = await check_file_drops("run", scene.drops, state, outbox, scene.clock)
     return found
 
 
@@ -292,30 +292,30 @@ async def test_each_new_set_is_taken_once_for_each_of_its_schools(scene: Scene) 
     state, outbox = await joined(scene, "S1", "S2")
     scene.export(feeds.oneroster())
     for count in (2, 0, 0):
-        assert await collected(scene, state, outbox) == Collected(scene.drop, count, 0)
+        assert await collected(scene, state, outbox) == FileDropCheck(scene.drop, count, 0)
     assert outbox.requests == [(SyncSchool(school, "run", Cause.DROP), None) for school in ("S1", "S2")]
     scene.export(feeds.oneroster())
     assert (await collected(scene, state, outbox)).schools == 2
 
 
-async def test_sets_are_moved_to_where_they_are_still_read(scene: Scene) -> None:
-    scene.afterwards = Afterwards.MOVE
+async def test_sets_are_archived_to_where_they_are_still_read(scene: Scene) -> None:
+    scene.after_sync = AfterSync.ARCHIVE
     state, outbox = await joined(scene)
     scene.export(feeds.oneroster())
-    assert await collected(scene, state, outbox) == Collected(scene.drop, 1, 1)
+    assert await collected(scene, state, outbox) == FileDropCheck(scene.drop, 1, 1)
     assert all(name.startswith("processed/20260907T120000.000000Z-") for name in scene.names())
     assert pupils(await scene.read(), "C1") == ("p1",)
     assert (await scene.read()).taken_at == NOON
     scene.export(JOINS)
     scene.export({"users.csv": "half of the next"}, "later")
     taken = await collected(scene, state, outbox)
-    assert (taken.schools, taken.moved) == (1, 1)
+    assert (taken.schools, taken.archived) == (1, 1)
     assert isinstance(taken.failure, SnapshotRejected)
-    assert "a newer set in the drop is not whole: unknown format" in taken.failure.what
+    assert "a newer set in the drop is not whole: unknown format" in taken.failure.message
     assert [name for name in scene.names() if not name.startswith("processed/")] == ["later/users.csv"]
     assert pupils(await scene.read(), "C1") == ("p1", "p2")
     again = await collected(scene, state, outbox)
-    assert (again.schools, again.moved) == (0, 0)
+    assert (again.schools, again.archived) == (0, 0)
 
 
 class Crash(Exception):
@@ -332,7 +332,7 @@ async def test_a_crash_at_any_step_takes_the_set_again_and_not_never(scene: Scen
         if left == -1:
             raise Crash
 
-    scene.step, scene.afterwards = step, Afterwards.MOVE
+    scene.step, scene.after_sync = step, AfterSync.ARCHIVE
     state, outbox = await joined(scene)
     scene.export(feeds.oneroster())
     left = steps
@@ -349,32 +349,35 @@ async def test_one_drop_that_fails_is_no_other_ones_failure(scene: Scene, tmp_pa
     other = Scene(tmp_path / "nowhere")
     await state.save_school(_school(other, "S0"))
     scene.export(feeds.oneroster())
-    first, second = await collect_drops("run", scene.drops, state, outbox, scene.clock)
+    first, second = await check_file_drops("run", scene.drops, state, outbox, scene.clock)
     assert isinstance(first.failure, SnapshotRejected)
-    assert second == Collected(scene.drop, 1, 0)
+    assert second == FileDropCheck(scene.drop, 1, 0)
 
 
 async def test_a_kept_zip_file_is_fetched_once_to_see_whether_it_is_whole(tmp_path: Path) -> None:
     feeds.write_zip(feeds.oneroster(), tmp_path / "monday.zip")
-    store = Stepped(DropStores(None).of(FeedFolder(str(tmp_path))), no_step)
-    drops = FeedDrops(lambda _: store, timedelta(0), FixedClock())
+    store = Stepped(FileDropStores(None).of(FeedFolder(str(tmp_path))), no_step)
+    drops = FileDropReader(lambda _: store, timedelta(0), FixedClock())
     first, second = [await drops.newest(FeedFolder(str(tmp_path))) for _ in range(2)]
     assert (first, store.fetched) == (second, ["monday.zip"])
 
 
-def test_sets_of_one_second_keep_their_order_when_they_are_moved() -> None:
+def test_sets_of_one_second_keep_their_order_when_they_are_archived() -> None:
     """A container tells seconds alone, and what tells sets apart is no order."""
     monday, tuesday, wednesday = (
         (DropFile(f"{day}/orgs.csv", 1, NOON, str(number)),) for number, day in enumerate(("a", "b", "c"))
     )
-    first, second = sets_of([*tuesday, *monday])
+    first, second = export_sets_of([*tuesday, *monday])
     assert [first.place, second.place] == ["a", "b"]
-    moved = first.as_moved([first, second])
-    later = second.as_moved([first, second, moved])
+    moved = first.as_archived([first, second])
+    later = second.as_archived([first, second, moved])
     assert moved.moment < later.moment
     assert (moved.fingerprint, later.fingerprint) == (first.fingerprint, second.fingerprint)
     files = [DropFile(f"{one.place}/orgs.csv", 1, NOON, "moved") for one in (later, moved)]
-    assert [one.fingerprint for one in sets_of([*files, *wednesday])][:2] == [first.fingerprint, second.fingerprint]
-    assert sets_of([*files, *wednesday])[-1].place == "c"
+    assert [one.fingerprint for one in export_sets_of([*files, *wednesday])][:2] == [
+        first.fingerprint,
+        second.fingerprint,
+    ]
+    assert export_sets_of([*files, *wednesday])[-1].place == "c"
     # A crash in the middle of moving: the same folder is its again.
-    assert second.as_moved([first, second, moved, later]) == later
+    assert second.as_archived([first, second, moved, later]) == later

@@ -15,7 +15,7 @@ from local.school.oneroster_csv import write
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.rest.cache import FULL_EVERY, Held, HeldSchools
+from sync_core.mis.rest.cache import FULL_EVERY, CachedSchool, SchoolCache
 from sync_core.mis.sources import MisSources
 from tests.builders import NOON, mis_sources, settings
 from tests.mis.days import facts, tomorrow
@@ -159,12 +159,12 @@ async def test_wonde_that_takes_no_notice_of_a_moment_tells_more_and_nothing_els
 
 
 def test_a_few_schools_are_held_the_latest_ones() -> None:
-    held = HeldSchools()
+    cache = SchoolCache()
     for number in range(21):
-        held.hold(WondeApi("https://w", str(number), "S"), "S1", Held({}, NOON, NOON))
-    there = [held.of(WondeApi("https://w", str(number), "S"), "S1", NOON) is not None for number in range(21)]
+        cache.put(WondeApi("https://w", str(number), "S"), "S1", CachedSchool({}, NOON, NOON))
+    there = [cache.of(WondeApi("https://w", str(number), "S"), "S1", NOON) is not None for number in range(21)]
     assert there == [False, *[True] * 20]
-    assert held.of(WondeApi("https://w", "5", "S"), "S2", NOON) is None
+    assert cache.of(WondeApi("https://w", "5", "S"), "S2", NOON) is None
 
 
 def test_the_simulated_vendors_note_what_came_changed_and_went() -> None:

@@ -14,10 +14,10 @@ from sync_core.messaging.messages import (
     CreateClass,
     DeleteClass,
     GrantOwners,
-    Lane,
+    Priority,
     RevokeOwners,
 )
-from sync_core.planning.diff import Origin, lane_of, make_plan
+from sync_core.planning.diff import Origin, make_plan, priority_of
 from sync_core.planning.drift import drift_changes, find_drift
 from tests.builders import desired, entra_id, entra_ids, synced
 
@@ -213,7 +213,7 @@ def test_a_class_to_be_deleted_is_deleted_again_if_that_got_lost_and_then_left_a
 
 
 def test_a_gone_class_is_made_again_when_somebody_asked_for_it() -> None:
-    again = replace(K1, life=1)
+    again = replace(K1, generation=1)
     plan = make_plan([again], [], {"K1": replace(synced(K1), gone=True)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["create-class", "grant-owners", "change-members"]
     assert plan.created == ("K1",)
@@ -222,13 +222,13 @@ def test_a_gone_class_is_made_again_when_somebody_asked_for_it() -> None:
 @pytest.mark.parametrize(
     ("cause", "messages", "lane"),
     [
-        (Cause.NIGHTLY, 1, Lane.BULK),
-        (Cause.WEBHOOK, 1, Lane.URGENT),
-        (Cause.ADMIN, 500, Lane.URGENT),
-        (Cause.ADMIN, 501, Lane.BULK),
+        (Cause.NIGHTLY, 1, Priority.BULK),
+        (Cause.WEBHOOK, 1, Priority.URGENT),
+        (Cause.ADMIN, 500, Priority.URGENT),
+        (Cause.ADMIN, 501, Priority.BULK),
     ],
 )
 def test_what_somebody_waits_for_is_urgent_unless_others_would_wait_for_it(
-    cause: Cause, messages: int, lane: Lane
+    cause: Cause, messages: int, priority: Priority
 ) -> None:
-    assert lane_of(cause, messages) is lane
+    assert priority_of(cause, messages) is priority

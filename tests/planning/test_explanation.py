@@ -48,7 +48,7 @@ def test_whom_no_sync_has_seen_there_came_by_hand() -> None:
     assert told(there=True, record=record).member.by is By.UNRECORDED
 
 
-def test_the_whole_history_of_the_person_is_told_also_of_a_former_life() -> None:
+def test_the_whole_history_of_the_person_is_told_also_of_a_previous_generation() -> None:
     events = told(MADE, CAME, LEFT, MADE, CAME, there=True).history
     assert [(event.run, event.cause, event.came) for event in events] == [
         ("run2", Cause.WEBHOOK, True),

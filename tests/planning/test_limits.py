@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.domain.classes import ClassRecord, DesiredClass
-from sync_core.domain.roster import Person, Snapshot, SnapshotFigures
+from sync_core.domain.roster import FeedStatistics, Person, Snapshot
 from sync_core.domain.runs import HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
-from sync_core.planning.limits import Past, Restrained, check_snapshot, figures_of, restrain
+from sync_core.planning.limits import Past, WithinLimits, apply_limits, check_snapshot, statistics_of
 from tests.builders import NOON, SCHOOL, desired, entra_ids, synced, teaching
 
-LAST = SnapshotFigures("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
+LAST = FeedStatistics("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
 NOTHING = Past(0, None, ())
 
 
@@ -42,7 +42,7 @@ NOTHING = Past(0, None, ())
 def test_a_snapshot_that_is_rejected_says_why(change: dict[str, object], words: str) -> None:
     with pytest.raises(SnapshotRejected) as caught:
         check_snapshot(replace(LAST, **change), LAST, Limits())  # type: ignore[arg-type]  # figures by name
-    assert words in caught.value.what
+    assert words in caught.value.message
     assert "nothing was changed" in caught.value.remedy
 
 
@@ -67,10 +67,10 @@ def test_every_fault_is_named_at_once() -> None:
     with pytest.raises(SnapshotRejected) as caught:
         check_snapshot(replace(LAST, groups=1, domain="y.org", dfe_code=""), LAST, Limits())
     for word in ("groups", "y.org", "DfE code is empty"):
-        assert word in caught.value.what
+        assert word in caught.value.message
 
 
-def test_figures_of_a_snapshot() -> None:
+def test_statistics_of_a_snapshot() -> None:
     people = {
         "amy": Person("amy", "amy@X.org"),
         "ben": Person("ben", "", "ben@x.org"),
@@ -78,8 +78,8 @@ def test_figures_of_a_snapshot() -> None:
         "main": Person("main", "main@z.org"),
     }
     groups = (teaching("1", "A", ["amy", "ben"], ["main"]), teaching("2", "B", ["amy", "cleo"], year=2025))
-    figures = figures_of(Snapshot(SCHOOL, groups, people, NOON))
-    assert figures == SnapshotFigures("1234567", 2026, 2, 3, 1, 4, "x.org", NOON)
+    statistics = statistics_of(Snapshot(SCHOOL, groups, people, NOON))
+    assert statistics == FeedStatistics("1234567", 2026, 2, 3, 1, 4, "x.org", NOON)
 
 
 # --- the plan
@@ -99,8 +99,8 @@ def looked_at(
     past: Past = NOTHING,
     limits: Limits | None = None,
     whole: bool = True,
-) -> Restrained:
-    return restrain(wanted, records, limits or Limits(), past, "run", NOON, whole=whole)
+) -> WithinLimits:
+    return apply_limits(wanted, records, limits or Limits(), past, "run", NOON, whole=whole)
 
 
 BIG = [desired(f"B{number}", people(30, f"B{number}."), ["boss"]) for number in range(10)]

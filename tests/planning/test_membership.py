@@ -190,8 +190,8 @@ def test_a_class_that_was_deleted_stays_so_until_somebody_asks_for_it_again() ->
     (key,) = known = followed(FORM)
     record = replace(known[key], desired=replace(known[key].desired, deleted=True), gone=True)
     assert only(ruled([FORM], {key: record})).deleted
-    again = only(ruled([FORM], {key: record}, [asked(FORM, life=1, display_name="Once more")]))
-    assert (again.deleted, again.life, again.name.display_name) == (False, 1, "Once more")
+    again = only(ruled([FORM], {key: record}, [asked(FORM, generation=1, display_name="Once more")]))
+    assert (again.deleted, again.generation, again.name.display_name) == (False, 1, "Once more")
 
 
 def test_a_deleted_class_that_somebody_restored_by_hand_is_followed_again() -> None:

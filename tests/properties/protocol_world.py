@@ -16,9 +16,9 @@ from datetime import timedelta
 from types import coroutine
 from typing import Any, TypeVar
 
-from sync_core.admin.classes import ClassWish, act_on_class, ask_for_action, ask_for_class, ask_for_resync
-from sync_core.admin.requests import Asker
-from sync_core.admin.undo import ask_for_release, ask_for_undo, undo_run
+from sync_core.admin.classes import ClassOptions, act_on_class, request_action, request_class, request_resync
+from sync_core.admin.requests import Requester
+from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause
@@ -32,7 +32,7 @@ from sync_core.messaging.messages import (
     DecideHold,
     RefreshTenant,
     Request,
-    SyncAnnounced,
+    SyncWebhookEvents,
     UndoRun,
     decode_change,
     decode_request,
@@ -144,39 +144,43 @@ class World:
     def admin_says(self, word: str, group: str) -> None:
         """create, resync, delete, restore, undo or release, if things stand so that this can be asked."""
         self.words += 1
-        asker = Asker(entra_id("x"), f"word {self.words}")
+        requester = Requester(entra_id("x"), f"word {self.words}")
         key = class_key(teaching(group, group))
         with contextlib.suppress(Conflict, NotFound):
             match word:
                 case "create":
                     run_through(
-                        ask_for_class(SCHOOL.id, key, ClassWish(), asker, self, self.state, self.outbox, self.clock)
+                        request_class(
+                            SCHOOL.id, key, ClassOptions(), requester, self, self.state, self.outbox, self.clock
+                        )
                     )
                 case "resync":
-                    run_through(ask_for_resync(SCHOOL.id, key, asker, self.state, self.outbox, self.clock))
+                    run_through(request_resync(SCHOOL.id, key, requester, self.state, self.outbox, self.clock))
                 case "undo":
                     runs = run_through(self.state.runs(SCHOOL.id))
                     undone = self.turns.choice(runs).run if runs else "none"
-                    run_through(ask_for_undo(SCHOOL.id, undone, asker, self.state, self.outbox, self.clock))
+                    run_through(request_undo(SCHOOL.id, undone, requester, self.state, self.outbox, self.clock))
                 case "release":
-                    run_through(ask_for_release(SCHOOL.id, [key], asker, self.state, self.outbox, self.clock))
+                    run_through(request_release(SCHOOL.id, [key], requester, self.state, self.outbox, self.clock))
                 case _:
                     action = Action(word)
-                    run_through(ask_for_action(SCHOOL.id, key, action, asker, self.state, self.outbox, self.clock))
-        self._collect()
+                    run_through(request_action(SCHOOL.id, key, action, requester, self.state, self.outbox, self.clock))
+        self._check()
 
-    def start_night(self, *, sweep: bool = False) -> None:
+    def start_night(self, *, full_resync: bool = False) -> None:
         self.nights += 1
-        self._enqueue(SYNC_REQUESTS, RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY, sweep=sweep))
+        self._enqueue(
+            SYNC_REQUESTS, RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY, full_resync=full_resync)
+        )
 
     def lose_untold(self, class_id: str, person: str) -> None:
-        """A member is gone, and Graph's delta will never tell: only a sweep finds out."""
+        """A member is gone, and Graph's delta will never tell: only a full resync finds out."""
         self.tenant.groups[class_id].members.discard(person)
         self.untold = True
 
     def deliver(self) -> None:
         """Every session that is not locked gets a worker for its first message."""
-        self._collect()
+        self._check()
         for session, messages in self.sessions.items():
             if messages and session not in self.busy:
                 task = Task(session, messages[0], self._handle(session, messages[0].body))
@@ -192,7 +196,7 @@ class World:
         except SyncError as error:
             assert isinstance(error, Transient), error
             self._settle(task, done=False)
-        self._collect()
+        self._check()
 
     def kill(self, task: Task) -> None:
         task.run.close()
@@ -221,7 +225,7 @@ class World:
             self.admin_says("release", group)
         self.settle()
         self.clock.advance(timedelta(hours=1))
-        self.start_night(sweep=self.untold)
+        self.start_night(full_resync=self.untold)
         self.settle()
 
     def settle(self) -> None:
@@ -239,15 +243,15 @@ class World:
             record = run_through(self.state.class_record(SCHOOL.id, key))
             assert record is not None, f"{key} has no row"
             lives = [found for found in self.classes if found.external_id == record.external_id]
-            assert len(lives) <= record.desired.life + 1, f"{key} was made {len(lives)} times"
-            former = [found for found in lives if found.id in record.former]
-            current = [found for found in lives if found not in former]
+            assert len(lives) <= record.desired.generation + 1, f"{key} was made {len(lives)} times"
+            previous_ids = [found for found in lives if found.id in record.previous_ids]
+            current = [found for found in lives if found not in previous_ids]
             if record.gone:
                 assert all(found.deleted for found in current), f"{key} is marked gone and is there"
                 continue
             assert not record.desired.deleted, f"{key} was to be deleted and is there"
             assert record.actual is not None, f"{key} was never made"
-            # A class of a former life that somebody restored is taken up again where a new one was wanted.
+            # A class of a previous generation that somebody restored is taken up again where a new one was wanted.
             made = [found for found in lives if found.id == record.actual.class_id]
             assert len(made) == 1, f"{key}: its class is not there"
             assert current in ([], made), f"{key} was made {len(current)} times"
@@ -280,7 +284,7 @@ class World:
                     self.clock,
                     history=timedelta(days=400),
                 )
-            assert not isinstance(request, DecideHold | SyncAnnounced), "nobody decides or announces here"
+            assert not isinstance(request, DecideHold | SyncWebhookEvents), "nobody decides or announces here"
             if isinstance(request, UndoRun):
                 self.undone += 1
                 return await undo_run(request, self.state, self.outbox, self.clock)
@@ -305,12 +309,12 @@ class World:
             self.sessions[session].remove(message)
             self.dead_letters += 1
 
-    def _collect(self) -> None:
+    def _check(self) -> None:
         for request, _ in self.outbox.requests:
             self._enqueue(SYNC_REQUESTS, request)
-        for change, lane in zip(self.outbox.changes, self.outbox.lanes, strict=True):
-            self._enqueue(lane, change)
-        for sent in (self.outbox.requests, self.outbox.changes, self.outbox.lanes):
+        for change, priority in zip(self.outbox.changes, self.outbox.priorities, strict=True):
+            self._enqueue(priority, change)
+        for sent in (self.outbox.requests, self.outbox.changes, self.outbox.priorities):
             sent.clear()
 
     def _enqueue(self, queue: str, message: Request | Change) -> None:

@@ -48,7 +48,7 @@ def _happen(world: World, rng: random.Random) -> None:
         students = frozenset(rng.sample(STUDENTS, rng.randint(1, 6)))
         world.teach(rng.choice(GROUPS), students, rng.choice(TEACHERS))
     elif chance < 0.20:
-        world.start_night(sweep=rng.random() < 0.1)
+        world.start_night(full_resync=rng.random() < 0.1)
     elif chance < 0.21 and classes:
         world.lose_untold(rng.choice(classes).id, entra_id(rng.choice(STUDENTS)))
     elif chance < 0.27 and classes:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Reason, Rule
 from sync_core.errors import SyncError
 from sync_core.state.class_rows import actual_columns, delta_columns, desired_columns
-from sync_core.state.overflow_rows import PARTS_IN_ROW, Torn, beside, goes_on, split, together, whole
+from sync_core.state.overflow_rows import PARTS_IN_ROW, Torn, grouped_by_row, has_overflow, overflow_range, split, whole
 from sync_core.state.row_codec import CHUNK, Entity, chunked, encode_key, entity_size, joined
 from sync_core.state.table import LARGEST_CLASS, batches, group_size, upserts
 from tests.builders import NOON, desired, entra_ids, synced
 
-LISTS = ("desired_members", "desired_owners", "reasons", "members", "owners", "owners_granted", "former_class_ids")
+LISTS = ("desired_members", "desired_owners", "reasons", "members", "owners", "owners_granted", "previous_class_ids")
 IN_ROW = PARTS_IN_ROW * CHUNK
 MIB = 1_048_576
 
@@ -26,7 +26,7 @@ texts = st.builds(
     st.text(printable, min_size=1, max_size=50),
     st.sampled_from([0, 1, CHUNK, CHUNK + 1, IN_ROW, IN_ROW + 1, 15 * CHUNK, 15 * CHUNK + 1, 800_000]),
 )
-imitations = st.just("in further rows: c:K,members,… sha256 0123456789abcdef")
+imitations = st.just("in overflow rows: c:K,members,… sha256 0123456789abcdef")
 lists = st.dictionaries(st.sampled_from(LISTS), texts | imitations)
 scalars = st.dictionaries(
     st.sampled_from(["class_key", "at", "stale", "members_count"]), st.text(printable) | st.booleans()
@@ -49,7 +49,7 @@ def test_whatever_is_split_fits_and_comes_back(lists: dict[str, str], scalars: E
         assert len(row) <= 252
         assert all(len(value) <= CHUNK for value in row.values() if isinstance(value, str))
     assert len({row["RowKey"] for row in rows}) == len(rows)
-    assert goes_on(rows[0]) == (len(rows) > 1)
+    assert has_overflow(rows[0]) == (len(rows) > 1)
     (back,) = whole(reversed(rows))
     assert {name: joined(back, name) for name in lists} == lists
     assert {name: back[name] for name in scalars} == scalars
@@ -67,9 +67,9 @@ def test_whatever_was_merged_into_a_row_before_it_fits_and_the_last_counts(write
     stored: dict[str, Entity] = {}
     last: dict[str, str] = {}
     for write in writes:
-        row, *further = split(entity(write))
+        row, *overflow = split(entity(write))
         stored["c:K"] = stored.get("c:K", {}) | row
-        stored |= {row["RowKey"]: row for row in further}
+        stored |= {row["RowKey"]: row for row in overflow}
         last |= write
         assert entity_size(stored["c:K"]) < MIB
     (back,) = whole([dict(row) for row in stored.values()])
@@ -103,15 +103,15 @@ def test_a_part_of_another_write_is_noticed() -> None:
     assert whole([first, second]) == []
 
 
-def test_further_rows_stand_where_they_are_looked_for_and_like_no_other_row() -> None:
-    row, *further = split(entity({"members": "a" * 16 * CHUNK}, {"at": "noon"}), "at")
-    begin, end = beside("c:K")
-    assert [each["RowKey"] for each in further] == ["c:K,members,1", "c:K,members,2"]
-    assert {each["at"] for each in (row, *further)} == {"noon"}
-    assert all(begin <= each["RowKey"] < end for each in further)
+def test_overflow_rows_stand_where_they_are_looked_for_and_like_no_other_row() -> None:
+    row, *overflow = split(entity({"members": "a" * 16 * CHUNK}, {"at": "noon"}), "at")
+    begin, end = overflow_range("c:K")
+    assert [each["RowKey"] for each in overflow] == ["c:K,members,1", "c:K,members,2"]
+    assert {each["at"] for each in (row, *overflow)} == {"noon"}
+    assert all(begin <= each["RowKey"] < end for each in overflow)
     for key in ("K", "K,members,1", "K-", "K!2C", "K.", "K ", "K+", "K~"):
         assert not begin <= f"c:{encode_key(key)}" < end
-    assert together(["h:K:1", "h:K:1,members,1", "h:K:2"]) == [["h:K:1", "h:K:1,members,1"], ["h:K:2"]]
+    assert grouped_by_row(["h:K:1", "h:K:1,members,1", "h:K:2"]) == [["h:K:1", "h:K:1,members,1"], ["h:K:2"]]
 
 
 def test_the_most_that_a_class_ever_has_in_its_row_fits() -> None:
@@ -121,7 +121,7 @@ def test_the_most_that_a_class_ever_has_in_its_row_fits() -> None:
     wanted = replace(
         desired("K"), members=crowd, owners=crowd, reasons={person: Reason(Rule.STUDENT, person) for person in some}
     )
-    record = replace(synced(wanted), former=crowd)
+    record = replace(synced(wanted), previous_ids=crowd)
     row: Entity = {"PartitionKey": "S" * 400, "RowKey": "c:K", **desired_columns(wanted), **actual_columns(record)}
     assert split(row) == [row]
     assert sum(1 for column in row if column.endswith("_parts")) == len(LISTS)

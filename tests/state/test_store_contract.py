@@ -10,10 +10,10 @@ import pytest
 
 from local.azurite import Azurite
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
-from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, HoldKind, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import (
-    Afterwards,
+    AfterSync,
     FeedContainer,
     FeedFolder,
     OneRosterApi,
@@ -210,7 +210,7 @@ async def test_requests_for_classes_are_kept_by_key(state: StateStore, school: s
     assert await state.class_requests(school) == {}
     first = ClassRequest("2026.teaching.T1", entra_id("c"), NOON, "Our «maths»", "For us", date(2027, 7, 20), 1)
     plain = ClassRequest("2026.year.13", entra_id("c"), NOON)
-    for request in (plain, replace(first, life=0), first):
+    for request in (plain, replace(first, generation=0), first):
         await state.write_class_request(school, request)
     assert await state.class_requests(school) == {first.key: first, plain.key: plain}
     assert await state.class_records(school) == ()
@@ -237,17 +237,17 @@ async def test_tokens_of_any_length(state: StateStore) -> None:
 async def test_each_kind_of_source_of_a_school_is_kept(state: StateStore, school: str) -> None:
     api = OneRosterApi("https://mis.example", OneRosterVersion.V1_1, "https://mis.example/token", "c", "MIS_SECRET_OAK")
     wonde = WondeApi("https://api.wonde.com", "A1930499544", "MIS_SECRET_OAK")
-    for source in (FeedFolder("/feed"), FeedContainer("oak/csv", Afterwards.MOVE), api, wonde):
+    for source in (FeedFolder("/feed"), FeedContainer("oak/csv", AfterSync.ARCHIVE), api, wonde):
         saved = replace(settings(), school=school, source=source)
         await state.save_school(saved)
         assert await state.school(school) == saved
 
 
-async def test_when_a_tenant_was_last_swept_is_known(state: StateStore) -> None:
+async def test_when_a_tenant_was_last_fully_resynced_is_known(state: StateStore) -> None:
     tenant = uuid4().hex
-    assert await state.swept_at(tenant) is None
-    await state.write_swept(tenant, NOON)
-    assert (await state.swept_at(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (NOON, None)
+    assert await state.last_full_resync(tenant) is None
+    await state.write_full_resync(tenant, NOON)
+    assert (await state.last_full_resync(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (NOON, None)
 
 
 async def test_runs_are_overwritten_and_listed_in_time(state: StateStore, school: str) -> None:
@@ -259,7 +259,7 @@ async def test_runs_are_overwritten_and_listed_in_time(state: StateStore, school
         at=NOON,
         outcome=RunOutcome.PLANNED,
         action="restore",
-        asked_by="a0000000-0000-4000-8000-000000000001",
+        requested_by="a0000000-0000-4000-8000-000000000001",
         groups=3,
         created=("K1",),
         changed=("K2",),
@@ -310,7 +310,7 @@ async def test_a_school_is_erased_and_no_other(state: StateStore, school: str) -
         await state.write_actual(await row(state, one, "K1"), AppliedDelta("run", "nightly", NOON))
         await state.write_pins(one, [Pin("K1", frozenset(), frozenset(), "undone", "run")])
         await state.write_run(RunRecord(one, "run", "nightly", NOON, RunOutcome.PLANNED))
-        await state.write_accepted_snapshot(one, SnapshotFigures("1", 2026, 1, 1, 1, 1, "x.org", NOON))
+        await state.write_accepted_statistics(one, FeedStatistics("1", 2026, 1, 1, 1, 1, "x.org", NOON))
 
     async def held(one: str) -> list[bool]:
         found = (
@@ -318,7 +318,7 @@ async def test_a_school_is_erased_and_no_other(state: StateStore, school: str) -
             await state.history(one, "K1"),
             await state.pins(one),
             await state.runs(one),
-            await state.accepted_snapshot(one),
+            await state.accepted_statistics(one),
             await state.school(one),
         )
         return [bool(each) for each in found]
@@ -359,11 +359,11 @@ async def test_holds_are_replaced_as_a_whole(state: StateStore, school: str) -> 
 
 
 async def test_the_accepted_snapshot_is_kept_and_forgotten(state: StateStore, school: str) -> None:
-    assert await state.accepted_snapshot(school) is None
-    figures = SnapshotFigures("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
-    for wanted in (replace(figures, groups=1), figures, None, None):
-        await state.write_accepted_snapshot(school, wanted)
-        assert await state.accepted_snapshot(school) == wanted
+    assert await state.accepted_statistics(school) is None
+    statistics = FeedStatistics("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
+    for wanted in (replace(statistics, groups=1), statistics, None, None):
+        await state.write_accepted_statistics(school, wanted)
+        assert await state.accepted_statistics(school) == wanted
 
 
 async def test_runs_since(state: StateStore, school: str) -> None:

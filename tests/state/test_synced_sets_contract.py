@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from sync_core.domain.school import Afterwards, FeedContainer, FeedFolder
+from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder
 from sync_core.state.port import StateStore
 from tests.builders import NOON
 
@@ -13,9 +13,9 @@ async def test_which_set_of_a_drop_was_taken_is_kept_whatever_becomes_of_it(stat
     name = uuid4().hex
     drops = (FeedFolder(f"/feeds/{name}"), FeedContainer(name))
     for drop in drops:
-        assert await state.taken_set(drop) is None
+        assert await state.synced_set(drop) is None
         for fingerprint in ("one", "two"):
-            await state.write_taken_set(drop, f"{fingerprint} {drop}", NOON)
-    assert [await state.taken_set(drop) for drop in drops] == [f"two {drop}" for drop in drops]
-    assert await state.taken_set(FeedContainer(name, Afterwards.MOVE)) == f"two {drops[1]}"
+            await state.write_synced_set(drop, f"{fingerprint} {drop}", NOON)
+    assert [await state.synced_set(drop) for drop in drops] == [f"two {drop}" for drop in drops]
+    assert await state.synced_set(FeedContainer(name, AfterSync.ARCHIVE)) == f"two {drops[1]}"
     assert name not in {found.school for found in await state.schools()}

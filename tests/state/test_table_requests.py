@@ -16,7 +16,7 @@ from local.azurite import Azurite
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Drift, Pin, Reason, Rule
 from sync_core.errors import Transient
-from sync_core.state.account_cache import HeldAccounts
+from sync_core.state.account_cache import AccountCache
 from sync_core.state.port import DeltaKind
 from sync_core.state.store import CLASSES, TableState
 from tests.builders import NOON, desired, entra_id, entra_ids, synced
@@ -140,13 +140,17 @@ async def test_an_ordinary_class_is_one_row_and_a_large_one_says_where_it_goes_o
     for large in (crowd("K2", people=5_000), crowd("K2")):
         await state.write_desired(school, [desired("K1", ["amy"]), large])
     found = service.get_table_client(CLASSES).query_entities("PartitionKey eq @p", parameters={"p": school})
-    mine = {row["RowKey"]: row async for row in found}
-    assert set(mine) == {"c:K1", "c:K2", "c:K2,desired_members,1", "c:K2,reasons,1"}
-    assert (mine["c:K1"]["desired_members_0"], mine["c:K1"]["desired_members_parts"]) == (entra_id("amy"), 1)
-    assert mine["c:K2"]["desired_members_0"].startswith("in further rows: c:K2,desired_members,… sha256 ")
-    assert (mine["c:K2"]["desired_members_count"], mine["c:K2"]["desired_members_parts"]) == (2_000, 3)
-    assert set(mine["c:K2,desired_members,1"]) == {"PartitionKey", "RowKey", *(f"desired_members_{at}" for at in "012")}
-    assert entra_id("p7") in "".join(mine["c:K2,desired_members,1"][f"desired_members_{at}"] for at in "012")
+    visible = {row["RowKey"]: row async for row in found}
+    assert set(visible) == {"c:K1", "c:K2", "c:K2,desired_members,1", "c:K2,reasons,1"}
+    assert (visible["c:K1"]["desired_members_0"], visible["c:K1"]["desired_members_parts"]) == (entra_id("amy"), 1)
+    assert visible["c:K2"]["desired_members_0"].startswith("in overflow rows: c:K2,desired_members,… sha256 ")
+    assert (visible["c:K2"]["desired_members_count"], visible["c:K2"]["desired_members_parts"]) == (2_000, 3)
+    assert set(visible["c:K2,desired_members,1"]) == {
+        "PartitionKey",
+        "RowKey",
+        *(f"desired_members_{at}" for at in "012"),
+    }
+    assert entra_id("p7") in "".join(visible["c:K2,desired_members,1"][f"desired_members_{at}"] for at in "012")
 
 
 async def test_what_is_forgotten_leaves_no_row(state: TableState, service: TableServiceClient, school: str) -> None:
@@ -221,7 +225,7 @@ async def test_a_class_that_is_written_at_every_read_is_tried_again_later(
 async def test_a_list_of_classes_is_read_again_when_a_write_falls_between_its_pages(
     state: TableState, other: TableState, wire: Wire, school: str
 ) -> None:
-    """The row of the large class is the last of the first page, and its further rows begin the second."""
+    """The row of the large class is the last of the first page, and its overflow rows begin the second."""
     ordinary = [desired(f"A{number:03}") for number in range(999)]
     before, after = crowd("K1"), crowd("K1", first=1_000)
     await state.write_desired(school, [*ordinary, before])
@@ -282,11 +286,11 @@ async def test_of_a_few_changed_accounts_only_those_are_read(state: TableState, 
 
 
 async def test_no_more_accounts_are_held_than_memory_allows() -> None:
-    held = HeldAccounts()
+    cache = AccountCache()
     crowd = tuple(Account(str(number), {}) for number in range(25_000))
     for tenant in ("T1", "T2", "T3"):
-        held.hold(tenant, "v", crowd)
-    assert [held.at(tenant, "v") is not None for tenant in ("T1", "T2", "T3")] == [False, True, True]
-    held.hold("T4", "v", crowd * 4)
-    assert [held.at(tenant, "v") is not None for tenant in ("T2", "T3", "T4")] == [False, False, True]
-    assert held.at("T4", "another version") is None
+        cache.put(tenant, "v", crowd)
+    assert [cache.get(tenant, "v") is not None for tenant in ("T1", "T2", "T3")] == [False, True, True]
+    cache.put("T4", "v", crowd * 4)
+    assert [cache.get(tenant, "v") is not None for tenant in ("T2", "T3", "T4")] == [False, False, True]
+    assert cache.get("T4", "another version") is None

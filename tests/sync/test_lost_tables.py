@@ -30,8 +30,8 @@ class _Mis:
 async def _refresh_and_sync_with_new_tables(tenant: MemoryTenant) -> list[Outcome]:
     clock, state, outbox = FixedClock(), MemoryState(), MemoryOutbox()
     await state.save_school(settings())
-    sweep = RefreshTenant(TENANT, "run", Cause.ADMIN, sweep=True)
-    await refresh_tenant(sweep, tenant, state, outbox, clock, timedelta(days=400))
+    full_resync = RefreshTenant(TENANT, "run", Cause.ADMIN, full_resync=True)
+    await refresh_tenant(full_resync, tenant, state, outbox, clock, timedelta(days=400))
     await sync_school(SyncSchool(SCHOOL.id, "run", Cause.ADMIN), _Mis(), state, outbox, clock)
     return [await apply_change(change, state, tenant, clock) for change in outbox.changes]
 

@@ -46,24 +46,24 @@ async def test_the_schools_that_work_are_spread_over_the_window() -> None:
     ]
 
 
-async def test_a_sweep_looks_at_every_class_when_asked_and_once_a_week() -> None:
+async def test_a_full_resync_looks_at_every_class_when_asked_and_once_a_week() -> None:
     state, tenant, clock = MemoryState(), MemoryTenant(), FixedClock()
     await state.save_school(settings())
     full: list[bool] = []
 
-    async def night(sweep: bool = False) -> None:
-        asked = RefreshTenant(TENANT, "run", Cause.NIGHTLY, sweep=sweep)
-        before = await state.swept_at(TENANT)
+    async def night(full_resync: bool = False) -> None:
+        asked = RefreshTenant(TENANT, "run", Cause.NIGHTLY, full_resync=full_resync)
+        before = await state.last_full_resync(TENANT)
         await refresh_tenant(asked, tenant, state, MemoryOutbox(), clock, timedelta(days=400))
-        full.append(await state.swept_at(TENANT) != before)
+        full.append(await state.last_full_resync(TENANT) != before)
         clock.advance(timedelta(days=1))
 
-    for sweep in (False, False, True, False, False, False, False, False, False, False, False):
-        await night(sweep)
+    for full_resync in (False, False, True, False, False, False, False, False, False, False, False):
+        await night(full_resync)
     assert [day for day, swept in enumerate(full) if swept] == [0, 2, 9]
 
 
-async def test_a_removal_that_the_delta_left_out_is_found_by_the_sweep() -> None:
+async def test_a_removal_that_the_delta_left_out_is_found_by_the_full_resync() -> None:
     """As when an account was deleted: Graph's delta of the groups may say nothing of it."""
     state, tenant, clock, outbox = MemoryState(), MemoryTenant(), FixedClock(), MemoryOutbox()
     await state.save_school(settings())
@@ -78,11 +78,11 @@ async def test_a_removal_that_the_delta_left_out_is_found_by_the_sweep() -> None
     assert row
     actual = replace(record.actual, class_id=class_id)
     await state.write_actual(replace(record, actual=actual, etag=row.etag))
-    ask = RefreshTenant(TENANT, "run", Cause.NIGHTLY)
-    await refresh_tenant(ask, tenant, state, outbox, clock, timedelta(days=400))
+    submit = RefreshTenant(TENANT, "run", Cause.NIGHTLY)
+    await refresh_tenant(submit, tenant, state, outbox, clock, timedelta(days=400))
     assert outbox.changes == []
     tenant.groups[class_id].members.discard(entra_id("ben"))
-    await refresh_tenant(ask, tenant, state, outbox, clock, timedelta(days=400))
+    await refresh_tenant(submit, tenant, state, outbox, clock, timedelta(days=400))
     assert outbox.changes == []
-    await refresh_tenant(replace(ask, sweep=True), tenant, state, outbox, clock, timedelta(days=400))
+    await refresh_tenant(replace(submit, full_resync=True), tenant, state, outbox, clock, timedelta(days=400))
     assert [change.key for change in outbox.changes if isinstance(change, ChangeMembers)] == ["K1"]

@@ -13,20 +13,20 @@ from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
 from sync_core.domain.school import SchoolSettings
-from sync_core.domain.webhooks import Announcement, next_plan
+from sync_core.domain.webhooks import WebhookEvent, next_plan
 from sync_core.errors import Replayed
-from sync_core.messaging.messages import SyncAnnounced, SyncSchool
+from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.planning.class_keys import class_key
 from sync_core.state.port import DeltaKind
-from sync_core.sync.webhooks import REMEMBERED, announce, sync_announced, sync_of
+from sync_core.sync.webhooks import REMEMBER_FOR, receive_event, sync_of_events, sync_webhook_events
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_ids, settings, snapshot, synced, teaching
 from tests.fakes.fixed_clock import FixedClock
-from tests.fakes.memory_announcements import MemoryAnnouncements
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 from tests.fakes.steps import Step, no_step
 
-REQUEST = SyncAnnounced("S1", "run")
+REQUEST = SyncWebhookEvents("S1", "run")
 
 
 def seconds(count: float) -> timedelta:
@@ -66,8 +66,8 @@ def test_the_more_plans_within_a_minute_the_longer_the_pause(now: float, planned
 def test_what_waits_is_one_sync(
     waiting: list[tuple[list[str], list[str]]], scope: tuple[str, ...] | None, people: tuple[str, ...]
 ) -> None:
-    listed = [Announcement(str(at), NOON, tuple(groups), tuple(who)) for at, (groups, who) in enumerate(waiting)]
-    assert sync_of(REQUEST, listed) == SyncSchool("S1", "run", Cause.WEBHOOK, scope, people)
+    listed = [WebhookEvent(str(at), NOON, tuple(groups), tuple(who)) for at, (groups, who) in enumerate(waiting)]
+    assert sync_of_events(REQUEST, listed) == SyncSchool("S1", "run", Cause.WEBHOOK, scope, people)
 
 
 @dataclass(slots=True)
@@ -77,32 +77,32 @@ class Scene:
     step: Step = no_step
     clock: FixedClock = field(default_factory=FixedClock)
     groups: tuple[MisGroup, ...] = (teaching("G1", "7A", ["amy"]), teaching("G2", "7B", ["ben"]))
-    announcements: MemoryAnnouncements = field(init=False)
+    inbox: MemoryWebhookInbox = field(init=False)
     outbox: MemoryOutbox = field(init=False)
     state: MemoryState = field(init=False)
     plans: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.announcements = MemoryAnnouncements(self.step)
+        self.inbox = MemoryWebhookInbox(self.step)
         self.outbox = MemoryOutbox(self.step)
         self.state = MemoryState(self.step)
 
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
         return snapshot(self.groups)
 
-    async def announce(self, id_: str, groups: Iterable[str] = (), people: Iterable[str] = ()) -> float:
+    async def receive_event(self, id_: str, groups: Iterable[str] = (), people: Iterable[str] = ()) -> float:
         """Returns in how many seconds it is planned."""
         now = self.clock.now()
-        said = Announcement(id_, now, tuple(groups), tuple(people))
-        due = await announce(SCHOOL.id, said, f"run {id_}", self.announcements, self.outbox, self.clock)
+        said = WebhookEvent(id_, now, tuple(groups), tuple(people))
+        due = await receive_event(SCHOOL.id, said, f"run {id_}", self.inbox, self.outbox, self.clock)
         return (due - now).total_seconds()
 
     async def plan_due(self) -> None:
         now = self.clock.now()
         due = [held for held in self.outbox.requests if held[1] and held[1] <= now]
         for held in due:
-            assert isinstance(held[0], SyncAnnounced)
-            run = await sync_announced(held[0], self.announcements, self, self.state, self.outbox, self.clock)
+            assert isinstance(held[0], SyncWebhookEvents)
+            run = await sync_webhook_events(held[0], self.inbox, self, self.state, self.outbox, self.clock)
             # The queue forgets what it delivered, but not that it had it: `requests` keeps the moment.
             self.outbox.requests[self.outbox.requests.index(held)] = (held[0], None)
             if run:
@@ -129,30 +129,30 @@ async def joined(step: Step = no_step) -> Scene:
 async def test_a_thousand_webhooks_in_a_minute_are_six_plans_and_none_is_left_out() -> None:
     storm = await joined()
     for number in range(1000):
-        await storm.announce(f"msg_{number}", [f"G{number % 2 + 1}"])
+        await storm.receive_event(f"msg_{number}", [f"G{number % 2 + 1}"])
         storm.clock.advance(seconds(0.06))
         await storm.plan_due()
     assert len(storm.plans) == 6
     await storm.let_pass(20)
     assert len(storm.plans) == 7
     assert len(storm.outbox.requests) == 13
-    assert await storm.announcements.waiting(SCHOOL.id) == ()
+    assert await storm.inbox.waiting(SCHOOL.id) == ()
 
 
 async def test_lone_changes_are_planned_after_a_second_or_two_each() -> None:
     day = await joined()
     for number in range(20):
-        assert await day.announce(f"msg_{number}", ["G1"]) <= 2
+        assert await day.receive_event(f"msg_{number}", ["G1"]) <= 2
         await day.let_pass(61)
     assert len(day.plans) == 20
 
 
-async def test_what_is_not_announced_is_not_touched() -> None:
+async def test_what_is_not_notified_is_not_touched() -> None:
     scene = await joined()
-    await scene.announce("msg_1", ["G2", "a group that is not there"])
+    await scene.receive_event("msg_1", ["G2", "a group that is not there"])
     await scene.let_pass(2)
     assert await scene.planned_groups() == ["G2"]
-    await scene.announce("msg_2")
+    await scene.receive_event("msg_2")
     await scene.let_pass(5)
     assert await scene.planned_groups() == ["G1", "G2"]
 
@@ -166,14 +166,14 @@ async def test_people_stand_for_the_groups_that_they_are_in_and_were_in() -> Non
         teaching("G2", "7B", ["ben"]),
         teaching("G3", "7C", ["ben"], ["ted"]),
     )
-    await scene.announce("msg_1")
+    await scene.receive_event("msg_1")
     await scene.let_pass(2)
     scene.groups = (
         teaching("G1", "7A", ["ann"]),
         teaching("G2", "7B", ["ann"]),
         teaching("G3", "7C", ["ben", "amy"], ["ted"]),
     )
-    await scene.announce("msg_2", people=["amy", "nobody"])
+    await scene.receive_event("msg_2", people=["amy", "nobody"])
     await scene.let_pass(5)
     members = {record.desired.group_id: record.desired.members for record in await scene.state.class_records(SCHOOL.id)}
     assert members == {"G1": entra_ids(["ann"]), "G2": entra_ids(["ben"]), "G3": entra_ids(["amy", "ben", "ted"])}
@@ -189,10 +189,10 @@ async def test_where_accounts_were_not_read_to_the_end_nobody_is_taken_out() -> 
     record = await scene.state.class_record(SCHOOL.id, class_key(scene.groups[0]))
     assert record
     await scene.state.write_actual(replace(record, actual=synced(record.desired).actual))
-    await scene.announce("msg_1")
+    await scene.receive_event("msg_1")
     await scene.let_pass(2)
     (run,) = await scene.state.runs(SCHOOL.id)
-    assert (run.outcome, run.notes[1]) == (RunOutcome.REJECTED, "have the tenant swept, or wait for the night")
+    assert (run.outcome, run.notes[1]) == (RunOutcome.REJECTED, "have the tenant fully resynced, or wait for the night")
     after = await scene.state.class_record(SCHOOL.id, record.key)
     assert after
     assert after.desired.members == entra_ids(["amy"])
@@ -200,18 +200,18 @@ async def test_where_accounts_were_not_read_to_the_end_nobody_is_taken_out() -> 
 
 async def test_a_webhook_that_comes_again_is_refused_before_and_after_its_plan_for_a_day() -> None:
     scene = await joined()
-    await scene.announce("msg_1", ["G1"])
-    for number, pause in enumerate((timedelta(0), seconds(61), REMEMBERED - seconds(75))):
+    await scene.receive_event("msg_1", ["G1"])
+    for number, pause in enumerate((timedelta(0), seconds(61), REMEMBER_FOR - seconds(75))):
         scene.clock.advance(pause)
-        await scene.announce(f"msg_{number + 2}", ["G1"])
+        await scene.receive_event(f"msg_{number + 2}", ["G1"])
         await scene.let_pass(3)
         with pytest.raises(Replayed):
-            await scene.announce("msg_1", ["G1"])
+            await scene.receive_event("msg_1", ["G1"])
     assert len(scene.plans) == 3
-    scene.clock.advance(REMEMBERED)
-    await scene.announce("msg_9", ["G1"])
+    scene.clock.advance(REMEMBER_FOR)
+    await scene.receive_event("msg_9", ["G1"])
     await scene.let_pass(3)
-    await scene.announce("msg_1", ["G1"])
+    await scene.receive_event("msg_1", ["G1"])
 
 
 class Crash(Exception):
@@ -238,7 +238,7 @@ async def test_a_crash_at_any_step_of_webhook_or_plan_loses_nothing(steps: int) 
     crash.left = steps
     for _ in range(2):
         try:
-            await scene.announce("msg_1", ["G1"])
+            await scene.receive_event("msg_1", ["G1"])
             break
         except (Crash, Replayed):
             continue
@@ -248,6 +248,6 @@ async def test_a_crash_at_any_step_of_webhook_or_plan_loses_nothing(steps: int) 
             await scene.plan_due()
     assert crash.left < 0, "there are fewer steps"
     assert await scene.planned_groups() == ["G1"]
-    assert await scene.announcements.waiting(SCHOOL.id) == ()
+    assert await scene.inbox.waiting(SCHOOL.id) == ()
     runs = await scene.state.runs(SCHOOL.id)
     assert [run.outcome for run in runs] == [RunOutcome.PLANNED]

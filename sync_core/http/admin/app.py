@@ -13,27 +13,27 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from sync_core import telemetry
-from sync_core.admin.classes import ClassWish, ask_for_action, ask_for_class, ask_for_resync, ask_for_sync
+from sync_core.admin.classes import ClassOptions, request_action, request_class, request_resync, request_sync
 from sync_core.admin.explain import explain_person
 from sync_core.admin.groups import read_groups
 from sync_core.admin.holds import (
     PlanDiffers,
-    accepted_snapshot,
-    ask_for_decision,
-    forget_accepted_snapshot,
+    accepted_statistics,
+    forget_accepted_statistics,
     preview_school,
+    request_decision,
 )
-from sync_core.admin.requests import Asker, existing_class
+from sync_core.admin.requests import Requester, existing_class
 from sync_core.admin.school_settings import SchoolBody, location_of, settings_of
 from sync_core.admin.schools import forget_school, save_school
-from sync_core.admin.undo import ask_for_release, ask_for_undo, pinned_keys
+from sync_core.admin.undo import pinned_keys, request_release, request_undo
 from sync_core.app import App
-from sync_core.domain.roster import SnapshotFigures
+from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, Forbidden, NotFound, NotSignedIn, SnapshotRejected, SyncError, UnknownSetting
 from sync_core.http.admin.auth import Caller, Role, SignedIn
-from sync_core.http.admin.routes_operations import PREFIX, SchoolId, routes_beyond_schools
+from sync_core.http.admin.routes_operations import PREFIX, SchoolId, operations_routes
 from sync_core.http.admin.schemas import (
     Accepted,
     Class,
@@ -49,7 +49,7 @@ from sync_core.http.admin.schemas import (
     run_body,
     school_body,
 )
-from sync_core.messaging.messages import Action, Decision, Lane
+from sync_core.messaging.messages import Action, Decision, Priority
 from sync_core.planning.explanation import Explanation
 from sync_core.planning.preview import Preview
 
@@ -103,10 +103,10 @@ def build_api(app: App) -> FastAPI:
     conflict: dict[int | str, dict[str, Any]] = absent | {409: {"model": Problem}}
     differs: dict[int | str, dict[str, Any]] = absent | {409: {"model": PlanProblem | Problem}}
 
-    def asker(who: Caller, school: str, action: str, key: str = "") -> Asker:
+    def requester(who: Caller, school: str, action: str, key: str = "") -> Requester:
         run = app.new_run()
-        telemetry.admin_asked(who.id, school, action, key, run)
-        return Asker(who.id, run)
+        telemetry.admin_requested(who.id, school, action, key, run)
+        return Requester(who.id, run)
 
     # --- schools
 
@@ -127,9 +127,9 @@ def build_api(app: App) -> FastAPI:
         wanted = settings_of(body, school=school, tenant=body.tenant, source=location_of(body.source))
         if not who.everywhere(everywhere):
             _need_same_place(before, wanted)
-        app.tenants.of(wanted.tenant, Lane.URGENT)
+        app.tenants.of(wanted.tenant, Priority.URGENT)
         await save_school(wanted, app.state)
-        telemetry.admin_asked(who.id, school, "save settings", "", "")
+        telemetry.admin_requested(who.id, school, "save settings", "", "")
         return school_body(wanted)
 
     @api.delete(f"{PREFIX}/schools/{{school}}", status_code=204, responses=absent, summary="A school leaves")
@@ -138,12 +138,12 @@ def build_api(app: App) -> FastAPI:
         if not who.everywhere(everywhere):
             raise Forbidden("only who administers all schools may let one leave", "pause the school instead")
         await forget_school(settings.school, app.state)
-        telemetry.admin_asked(who.id, settings.school, "forget school", "", "")
+        telemetry.admin_requested(who.id, settings.school, "forget school", "", "")
 
     @api.post(f"{PREFIX}/schools/{{school}}/sync", status_code=202, responses=conflict, summary="Sync a school now")
     async def sync(settings: administered, who: SignedIn) -> Accepted:
-        asked = asker(who, settings.school, "sync")
-        await ask_for_sync(settings.school, asked, app.state, app.outbox, app.clock)
+        asked = requester(who, settings.school, "sync")
+        await request_sync(settings.school, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
     # --- groups
@@ -164,9 +164,9 @@ def build_api(app: App) -> FastAPI:
         settings: taught, key: _Key, who: SignedIn, body: Annotated[NewClassBody | None, Body()] = None
     ) -> Accepted:
         said = body or NewClassBody()
-        wish = ClassWish(said.display_name, said.description, said.required_until)
-        asked = asker(who, settings.school, "create", key)
-        await ask_for_class(settings.school, key, wish, asked, app.mis, app.state, app.outbox, app.clock)
+        options = ClassOptions(said.display_name, said.description, said.required_until)
+        asked = requester(who, settings.school, "create", key)
+        await request_class(settings.school, key, options, asked, app.mis, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
     # --- classes
@@ -194,8 +194,8 @@ def build_api(app: App) -> FastAPI:
         summary="Bring a class to what the MIS says",
     )
     async def resync_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
-        asked = asker(who, settings.school, "resync", key)
-        await ask_for_resync(settings.school, key, asked, app.state, app.outbox, app.clock)
+        asked = requester(who, settings.school, "resync", key)
+        await request_resync(settings.school, key, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
     @api.delete(
@@ -205,8 +205,8 @@ def build_api(app: App) -> FastAPI:
         summary="Delete a class from Microsoft 365; it can be restored for 30 days",
     )
     async def delete_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
-        asked = asker(who, settings.school, Action.DELETE, key)
-        await ask_for_action(settings.school, key, Action.DELETE, asked, app.state, app.outbox, app.clock)
+        asked = requester(who, settings.school, Action.DELETE, key)
+        await request_action(settings.school, key, Action.DELETE, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
     @api.post(
@@ -216,8 +216,8 @@ def build_api(app: App) -> FastAPI:
         summary="Restore a deleted class",
     )
     async def restore_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
-        asked = asker(who, settings.school, Action.RESTORE, key)
-        await ask_for_action(settings.school, key, Action.RESTORE, asked, app.state, app.outbox, app.clock)
+        asked = requester(who, settings.school, Action.RESTORE, key)
+        await request_action(settings.school, key, Action.RESTORE, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
     @api.post(
@@ -241,8 +241,8 @@ def build_api(app: App) -> FastAPI:
         return list(await app.state.holds(settings.school))
 
     async def decide(settings: SchoolSettings, digest: str, decision: Decision, who: Caller) -> Accepted:
-        asked = asker(who, settings.school, f"{decision} hold {digest}")
-        await ask_for_decision(settings.school, digest, decision, asked, app.mis, app.state, app.outbox, app.clock)
+        asked = requester(who, settings.school, f"{decision} hold {digest}")
+        await request_decision(settings.school, digest, decision, asked, app.mis, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
     @api.post(
@@ -264,23 +264,23 @@ def build_api(app: App) -> FastAPI:
         return await decide(settings, digest, Decision.REJECT, who)
 
     @api.get(
-        f"{PREFIX}/schools/{{school}}/accepted-snapshot",
+        f"{PREFIX}/schools/{{school}}/accepted-statistics",
         responses=absent,
         summary="What a feed is compared with",
     )
-    async def read_accepted_snapshot(settings: administered) -> SnapshotFigures:
-        return await accepted_snapshot(settings.school, app.state)
+    async def read_accepted_statistics(settings: administered) -> FeedStatistics:
+        return await accepted_statistics(settings.school, app.state)
 
     @api.delete(
-        f"{PREFIX}/schools/{{school}}/accepted-snapshot",
+        f"{PREFIX}/schools/{{school}}/accepted-statistics",
         status_code=204,
         responses=absent,
         summary="Take the next feed as it comes",
     )
-    async def delete_accepted_snapshot(settings: administered, who: SignedIn) -> None:
+    async def delete_accepted_statistics(settings: administered, who: SignedIn) -> None:
         """For a feed that was rejected and is right: only what its plan holds stands before the classes then."""
-        await forget_accepted_snapshot(settings.school, app.state)
-        telemetry.admin_asked(who.id, settings.school, "forget accepted snapshot", "", "")
+        await forget_accepted_statistics(settings.school, app.state)
+        telemetry.admin_requested(who.id, settings.school, "forget accepted snapshot", "", "")
 
     # --- runs
 
@@ -302,8 +302,8 @@ def build_api(app: App) -> FastAPI:
         summary="Give each class of a run back who was in it before, and keep it so",
     )
     async def undo(settings: administered, run: _RunId, who: SignedIn) -> Accepted:
-        asked = asker(who, settings.school, f"undo {run}")
-        await ask_for_undo(settings.school, run, asked, app.state, app.outbox, app.clock)
+        asked = requester(who, settings.school, f"undo {run}")
+        await request_undo(settings.school, run, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
     @api.delete(
@@ -313,8 +313,8 @@ def build_api(app: App) -> FastAPI:
         summary="Have a pinned class follow the MIS again",
     )
     async def release(settings: administered, key: _Key, who: SignedIn) -> Accepted:
-        asked = asker(who, settings.school, "release", key)
-        await ask_for_release(settings.school, [key], asked, app.state, app.outbox, app.clock)
+        asked = requester(who, settings.school, "release", key)
+        await request_release(settings.school, [key], asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
     @api.delete(
@@ -325,24 +325,24 @@ def build_api(app: App) -> FastAPI:
     )
     async def release_all(settings: administered, who: SignedIn) -> Accepted:
         keys = await pinned_keys(settings.school, app.state)
-        asked = asker(who, settings.school, "release")
-        await ask_for_release(settings.school, keys, asked, app.state, app.outbox, app.clock)
+        asked = requester(who, settings.school, "release")
+        await request_release(settings.school, keys, asked, app.state, app.outbox, app.clock)
         return Accepted(run=asked.run)
 
-    api.include_router(routes_beyond_schools(app))
+    api.include_router(operations_routes(app))
 
     # --- refusals
 
     @api.exception_handler(PlanDiffers)
     async def differ(_: Request, error: Exception) -> Response:
         assert isinstance(error, PlanDiffers)
-        body = PlanProblem(what=error.what, remedy=error.remedy, plan=error.plan)
+        body = PlanProblem(what=error.message, remedy=error.remedy, plan=error.plan)
         return Response(body.model_dump_json(), 409, media_type="application/json")
 
     @api.exception_handler(SyncError)
     async def refuse(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, SyncError)
-        return _problem(_STATUS.get(type(error), _UNREACHABLE), error.what, error.remedy)
+        return _problem(_STATUS.get(type(error), _UNREACHABLE), error.message, error.remedy)
 
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""The routes of the admin API that are of no one school: dead letters, and sweeps of a tenant."""
+"""The routes of the admin API that are of no one school: dead letters, and full resyncs of a tenant."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from fastapi import Path as PathParameter
 
 from sync_core import telemetry
-from sync_core.admin.dead_letters import GivenUp, Mine, list_given_up, replay_all, replay_one
+from sync_core.admin.dead_letters import GivenUpMessage, Visible, list_given_up, replay_all, replay_one
 from sync_core.admin.schools import erase_school
-from sync_core.admin.tenants import ask_for_sweep
+from sync_core.admin.tenants import request_full_resync
 from sync_core.app import App
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Forbidden
@@ -24,25 +24,27 @@ _Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], 
 _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
 
-def routes_beyond_schools(app: App) -> APIRouter:
+def operations_routes(app: App) -> APIRouter:
     routes = APIRouter()
     everywhere = app.settings.everywhere
     absent: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
 
     @routes.post(
-        f"{PREFIX}/tenants/{{tenant}}/sweep",
+        f"{PREFIX}/tenants/{{tenant}}/full-resync",
         status_code=202,
         responses=absent,
         summary="Compare every class of a tenant with Microsoft 365 now, and then sync its schools",
     )
-    async def sweep(tenant: _Tenant, who: SignedIn) -> Accepted:
-        """A night looks at what changed; a sweep looks at everything, as a night does once a week."""
+    async def full_resync(tenant: _Tenant, who: SignedIn) -> Accepted:
+        """A night looks at what changed; a full resync looks at everything, as a night does once a week."""
         who.need(Role.ADMIN)
         if not who.everywhere(everywhere):
-            raise Forbidden("only who administers all schools may have a tenant swept", "resync the class instead")
+            raise Forbidden(
+                "only who administers all schools may have a tenant fully resynced", "resync the class instead"
+            )
         run = app.new_run()
-        await ask_for_sweep(tenant, run, app.state, app.outbox)
-        telemetry.admin_asked(who.id, "", f"sweep tenant {tenant}", "", run)
+        await request_full_resync(tenant, run, app.state, app.outbox)
+        telemetry.admin_requested(who.id, "", f"full resync tenant {tenant}", "", run)
         return Accepted(run=run)
 
     @routes.delete(
@@ -57,25 +59,25 @@ def routes_beyond_schools(app: App) -> APIRouter:
         if not who.everywhere(everywhere):
             raise Forbidden("only who administers all schools may erase what is held of one", "ask them to")
         await erase_school(school, app.state)
-        telemetry.admin_asked(who.id, school, "erase records", "", "")
+        telemetry.admin_requested(who.id, school, "erase records", "", "")
 
-    def mine(who: Caller, schools: tuple[SchoolSettings, ...]) -> Mine:
+    def visible(who: Caller, schools: tuple[SchoolSettings, ...]) -> Visible:
         """A dead letter of no school that is known is for those alone who administer all of them."""
         bound = {found.school for found in schools if who.bound_to(found, everywhere)}
         return lambda found: found.school in bound or who.everywhere(everywhere)
 
     @routes.get(f"{PREFIX}/dead-letters", summary="Messages that the queues gave up, with reason and remedy")
-    async def list_dead_letters(who: SignedIn) -> list[GivenUp]:
+    async def list_dead_letters(who: SignedIn) -> list[GivenUpMessage]:
         who.need(Role.ADMIN)
-        ours = mine(who, await app.state.schools())
+        ours = visible(who, await app.state.schools())
         return list(await list_given_up(ours, app.dead_letters, app.state))
 
     @routes.post(f"{PREFIX}/dead-letters/replay", status_code=202, summary="Put them all back onto their queues")
     async def replay_dead_letters(who: SignedIn) -> Replayed:
         """What is not wanted any more does nothing when its turn comes."""
         who.need(Role.ADMIN)
-        ours = mine(who, await app.state.schools())
-        telemetry.admin_asked(who.id, "", "replay all dead letters", "", "")
+        ours = visible(who, await app.state.schools())
+        telemetry.admin_requested(who.id, "", "replay all dead letters", "", "")
         return Replayed(messages=await replay_all(ours, app.dead_letters, app.state))
 
     @routes.post(
@@ -86,8 +88,8 @@ def routes_beyond_schools(app: App) -> APIRouter:
     )
     async def replay_dead_letter(queue: _Queue, number: _Number, who: SignedIn) -> Replayed:
         who.need(Role.ADMIN)
-        ours = mine(who, await app.state.schools())
-        telemetry.admin_asked(who.id, "", f"replay dead letter {number} of {queue}", "", "")
+        ours = visible(who, await app.state.schools())
+        telemetry.admin_requested(who.id, "", f"replay dead letter {number} of {queue}", "", "")
         return Replayed(messages=await replay_one(queue, number, ours, app.dead_letters, app.state))
 
     return routes

@@ -138,7 +138,7 @@ class Run(BaseModel):
     id: str
     cause: str
     action: str
-    asked_by: str
+    requested_by: str
     at: datetime
     outcome: RunOutcome
     groups: int
@@ -173,7 +173,7 @@ def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple
         owners=len(wanted.owners),
         members=len(wanted.members),
         required_until=request.required_until if request else None,
-        error=RowProblem(code=record.error.code, what=record.error.words, remedy=record.error.remedy)
+        error=RowProblem(code=record.error.code, what=record.error.message, remedy=record.error.remedy)
         if record.error
         else None,
         last_change=LastChange(at=history[-1].at, run=history[-1].run, cause=history[-1].cause) if history else None,
@@ -201,7 +201,7 @@ def run_body(run: RunRecord) -> Run:
         id=run.run,
         cause=run.cause,
         action=run.action,
-        asked_by=run.asked_by,
+        requested_by=run.requested_by,
         at=run.at,
         outcome=run.outcome,
         groups=run.groups,

@@ -9,17 +9,17 @@ import azure.functions as func
 from sync_core import telemetry
 from sync_core.app import App
 from sync_core.errors import NotSignedIn, Replayed, SyncError, Unreadable
-from sync_core.http.webhooks.schemas import read_announcement, read_wonde
+from sync_core.http.webhooks.schemas import read_event, read_wonde
 from sync_core.http.webhooks.signature import signed_id
 from sync_core.sync.vendor_access import AccessEvent, follow_access
-from sync_core.sync.webhooks import announce
+from sync_core.sync.webhooks import receive_event
 
 LARGEST_BODY = 128 * 1024
 _STATUS: dict[type[SyncError], int] = {NotSignedIn: 401, Replayed: 409, Unreadable: 422}
 _UNREACHABLE = 503
 
 
-async def take_changes(app: App, request: func.HttpRequest) -> func.HttpResponse:
+async def receive_changes(app: App, request: func.HttpRequest) -> func.HttpResponse:
     """Changes of a school, announced and signed by its MIS side: 202 with the time of the plan, or a problem."""
     school, body = request.route_params["school"], request.get_body()
     if len(body) > LARGEST_BODY:
@@ -30,17 +30,17 @@ async def take_changes(app: App, request: func.HttpRequest) -> func.HttpResponse
         known = settings is not None
         secrets = [app.settings.mis_secrets.get(name, "") for name in settings.webhook_secrets] if settings else []
         id_ = signed_id(secrets, request.headers, body)
-        announcement = read_announcement(id_, app.clock.now(), body)
-        due = await announce(school, announcement, app.new_run(), app.announcements, app.outbox, app.clock)
+        event = read_event(id_, app.clock.now(), body)
+        due = await receive_event(school, event, app.new_run(), app.inbox, app.outbox, app.clock)
     except SyncError as error:
         # Nobody can be sure that an unknown school is one: its name may be anything.
         telemetry.webhook_refused(school if known else "", error)
         return _problem(error)
-    telemetry.webhook_accepted(school, announcement, due)
+    telemetry.webhook_accepted(school, event, due)
     return _answer(202, {"planned": due.isoformat()})
 
 
-async def take_wonde_event(app: App, request: func.HttpRequest) -> func.HttpResponse:
+async def receive_wonde_event(app: App, request: func.HttpRequest) -> func.HttpResponse:
     """Wonde's word on its access to a school; whoever sends it holds the function's key, for Wonde signs nothing."""
     body = request.get_body()
     if len(body) > LARGEST_BODY:
@@ -69,7 +69,7 @@ def _too_large() -> func.HttpResponse:
 
 
 def _problem(error: SyncError) -> func.HttpResponse:
-    return _answer(_STATUS.get(type(error), _UNREACHABLE), {"what": error.what, "remedy": error.remedy})
+    return _answer(_STATUS.get(type(error), _UNREACHABLE), {"what": error.message, "remedy": error.remedy})
 
 
 def _answer(status: int, body: object) -> func.HttpResponse:

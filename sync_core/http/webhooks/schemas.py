@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from sync_core.domain.webhooks import Announcement
+from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import Unreadable
 
 _Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
@@ -39,13 +39,13 @@ class WondeBody(BaseModel):
     school_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
-def read_announcement(id_: str, at: datetime, body: bytes) -> Announcement:
+def read_event(id_: str, at: datetime, body: bytes) -> WebhookEvent:
     """Raises Unreadable."""
     try:
         changed = WebhookBody.model_validate_json(body).data
     except ValidationError as error:
         raise _unreadable(error, _FORM) from None
-    return Announcement(id_, at, tuple(sorted(set(changed.groups))), tuple(sorted(set(changed.people))))
+    return WebhookEvent(id_, at, tuple(sorted(set(changed.groups))), tuple(sorted(set(changed.people))))
 
 
 def read_wonde(body: bytes) -> WondeBody:

@@ -83,7 +83,7 @@ class ContainerDrop:
         except ResourceNotFoundError:
             raise SnapshotRejected(
                 f"the drop {self._prefix} is not there, or a file of it is not there any more",
-                "make the container that DROP_CONTAINER_URL names, or export once more; nothing was changed",
+                "make the container that FILE_DROP_CONTAINER_URL names, or export once more; nothing was changed",
             ) from None
         except ResourceModifiedError:
             what = f"a file of the drop {self._prefix} was written anew"

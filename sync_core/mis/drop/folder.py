@@ -74,7 +74,7 @@ class FolderDrop:
         except OSError as error:
             raise Transient(
                 f"the drop at {self._path} cannot be written to ({type(error).__name__})",
-                "it is tried again by itself; give the app the right to write there, or choose afterwards keep",
+                "it is tried again by itself; give the app the right to write there, or choose after_sync keep",
             ) from None
 
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from sync_core.clock import Clock
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import Afterwards, FeedContainer, FeedDrop
+from sync_core.domain.school import AfterSync, FeedContainer, FileDrop
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.container import ContainerDrop
-from sync_core.mis.drop.export_sets import MANIFEST, DropFile, DropSet, sets_of
+from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
 from sync_core.mis.files.archive import FeedFiles, csv_file, open_feed
-from sync_core.mis.files.formats import begins_anew, missing_files, read_sets
+from sync_core.mis.files.formats import missing_files, read_sets, stands_alone
 from sync_core.mis.files.strict_csv import CsvFile
-from sync_core.mis.port import NewestSet
+from sync_core.mis.port import NewestExportSet
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 _READINGS = 3
 
 
-_MOST_HELD = 10_000
+_MOST_REMEMBERED = 10_000
 """Sets of which it is held what they lack, by fingerprint."""
 
 
 _TELLING = (MANIFEST, "orgs.csv", "school.csv")
 
 
-class DropStore(Protocol):
+class FileDropStore(Protocol):
     """Where a drop is. Raises SnapshotRejected for what no waiting mends, else Transient."""
 
     async def listed(self) -> list[DropFile]:
@@ -52,42 +52,44 @@ class DropStore(Protocol):
         """If it is as it was listed; else it stays."""
 
 
-class FeedDrops:
+class FileDropReader:
     """Implements the port Drops. `store` finds a drop, or raises SnapshotRejected."""
 
-    def __init__(self, store: Callable[[FeedDrop], DropStore], settle: timedelta, clock: Clock) -> None:
+    def __init__(self, store: Callable[[FileDrop], FileDropStore], settle: timedelta, clock: Clock) -> None:
         self._store = store
         self._settle = settle
         self._clock = clock
-        self._missing: dict[str, str] = {}
+        self._known_missing: dict[str, str] = {}
 
-    async def newest(self, drop: FeedDrop) -> NewestSet:
+    async def newest(self, drop: FileDrop) -> NewestExportSet:
         store = self._store(drop)
-        sets = sets_of(await store.listed())
+        sets = export_sets_of(await store.listed())
         async for one in self._whole_sets(store, sets):
-            return NewestSet(one.fingerprint, "" if one is sets[-1] else await self._lack(store, sets[-1]))
+            return NewestExportSet(
+                one.fingerprint, "" if one is sets[-1] else await self._why_incomplete(store, sets[-1])
+            )
         raise AssertionError("there is one, or it was rejected")
 
-    async def put_away(self, drop: FeedDrop, upto: str) -> int:
+    async def archive(self, drop: FileDrop, upto: str) -> int:
         store = self._store(drop)
-        sets = sets_of(await store.listed())
+        sets = export_sets_of(await store.listed())
         taken = [place for place, one in enumerate(sets) if one.fingerprint == upto]
-        waiting = [one for one in sets[: max(taken, default=-1) + 1] if not one.moved]
-        done = [one for one in waiting if not await self._lack(store, one)]
+        waiting = [one for one in sets[: max(taken, default=-1) + 1] if not one.archived]
+        done = [one for one in waiting if not await self._why_incomplete(store, one)]
         beside = list(sets)
         for one in done:
-            moved = one.as_moved(beside)
-            beside.append(moved)
+            archived = one.as_archived(beside)
+            beside.append(archived)
             for file in one.files:
-                await store.copy(file, f"{moved.place}/{file.name.rpartition('/')[2]}")
+                await store.copy(file, f"{archived.place}/{file.name.rpartition('/')[2]}")
         for file in (*_left_behind(sets), *(file for one in done for file in one.files)):
             await store.delete(file)
         return len(done)
 
-    async def snapshots(self, drop: FeedDrop) -> Mapping[str, Snapshot]:
+    async def snapshots(self, drop: FileDrop) -> Mapping[str, Snapshot]:
         """A snapshot for each school of the drop, by school id. Raises SnapshotRejected, Transient.
 
-        While it is read, an export may come, or a set be put away: what is not there any more as it was is read anew.
+        While it is read, an export may come, or a set be archived: what is not there any more as it was is read anew.
         """
         store = self._store(drop)
         for _ in range(_READINGS):
@@ -107,60 +109,60 @@ class FeedDrops:
         )
 
     async def _read(
-        self, drop: FeedDrop, store: DropStore, used: list[DropFile], folder: Path
+        self, drop: FileDrop, store: FileDropStore, used: list[DropFile], folder: Path
     ) -> Mapping[str, Snapshot]:
         """From the newest set that tells of everything on; older ones are not even fetched. `used` is filled."""
         sets: list[FeedFiles] = []
-        async for one in self._whole_sets(store, sets_of(await store.listed())):
+        async for one in self._whole_sets(store, export_sets_of(await store.listed())):
             used += one.files
             place = folder / str(len(sets))
             place.mkdir()
             files = await _opened(store, one, place)
             sets.insert(0, files)
-            if begins_anew(files):
+            if stands_alone(files):
                 break
-            if one.overwritten and drop.afterwards is Afterwards.KEEP:
+            if one.overwritten and drop.after_sync is AfterSync.KEEP:
                 raise SnapshotRejected(
                     "the set in the drop tells of changes alone, and the next export overwrites it",
-                    "choose afterwards move, have each set exported into a folder of its own, or all files as bulk; "
+                    "choose after_sync archive, have each set exported into a folder of its own, or all files as bulk; "
                     "nothing was changed",
                 )
         return (await asyncio.to_thread(read_sets, sets)).snapshots
 
-    async def _whole_sets(self, store: DropStore, sets: Sequence[DropSet]) -> AsyncIterator[DropSet]:
+    async def _whole_sets(self, store: FileDropStore, sets: Sequence[ExportSet]) -> AsyncIterator[ExportSet]:
         """Those that are whole, the newest first. Raises SnapshotRejected with what the newest lacks if none is."""
         if not sets:
             raise SnapshotRejected(
                 "there is no set of CSV files in the drop",
                 "have the MIS export there, or correct the school's source; nothing was changed",
             )
-        lacks: list[str] = []
+        reasons: list[str] = []
         for one in reversed(sets):
-            if lack := await self._lack(store, one):
-                lacks.append(lack)
+            if reason := await self._why_incomplete(store, one):
+                reasons.append(reason)
             else:
                 yield one
-        if len(lacks) == len(sets):
+        if len(reasons) == len(sets):
             raise SnapshotRejected(
-                f"the set in the drop is not whole: {lacks[0]}",
+                f"the set in the drop is not whole: {reasons[0]}",
                 "wait for the export to end, or have the MIS export everything; nothing was changed",
             )
 
-    async def _lack(self, store: DropStore, one: DropSet) -> str:
+    async def _why_incomplete(self, store: FileDropStore, one: ExportSet) -> str:
         """Why a set is not whole, or nothing. Of its CSV files those alone are fetched that tell what it is."""
-        if one.moved:
+        if one.archived:
             return ""
         # A kept zip file lies there each minute: it is fetched once and not each time.
-        if one.fingerprint not in self._missing:
-            if len(self._missing) >= _MOST_HELD:
-                self._missing.clear()
-            self._missing[one.fingerprint] = await _missing(store, one)
-        if missing := self._missing[one.fingerprint]:
+        if one.fingerprint not in self._known_missing:
+            if len(self._known_missing) >= _MOST_REMEMBERED:
+                self._known_missing.clear()
+            self._known_missing[one.fingerprint] = await _known_missing(store, one)
+        if missing := self._known_missing[one.fingerprint]:
             return missing
         return "" if one.settled(self._clock.now(), self._settle) else "files are still being written"
 
 
-async def _missing(store: DropStore, one: DropSet) -> str:
+async def _known_missing(store: FileDropStore, one: ExportSet) -> str:
     with tempfile.TemporaryDirectory(prefix="drop-") as folder:
         told = [file for file in one.files if one.zipped or _base(file) in _TELLING]
         brought = await store.brought(told, Path(folder))
@@ -169,32 +171,32 @@ async def _missing(store: DropStore, one: DropSet) -> str:
             missing = missing_files(files)
         except SnapshotRejected as rejection:
             # What its manifest cannot be right about is no matter of waiting: reading it says so.
-            return "" if MANIFEST in map(_base, told) else rejection.what
+            return "" if MANIFEST in map(_base, told) else rejection.message
         return f"{', '.join(missing)} is missing" if missing else ""
 
 
-def _left_behind(sets: Sequence[DropSet]) -> list[DropFile]:
+def _left_behind(sets: Sequence[ExportSet]) -> list[DropFile]:
     """Files of a set that was moved, of which a crash had some not deleted: no younger than it, and all of it is there.
 
     They are no set any more, so nobody would ever take them.
     """
     found: list[DropFile] = []
-    for moved in (one for one in sets if one.moved):
-        there = {(_base(file), file.size) for file in moved.files}
+    for archived in (one for one in sets if one.archived):
+        there = {(_base(file), file.size) for file in archived.files}
         for one in sets:
-            if not one.moved and one.fingerprint != moved.fingerprint and one.moment <= moved.moment:
+            if not one.archived and one.fingerprint != archived.fingerprint and one.moment <= archived.moment:
                 found += one.files if all((_base(file), file.size) in there for file in one.files) else ()
     return found
 
 
-async def _opened(store: DropStore, one: DropSet, folder: Path) -> FeedFiles:
+async def _opened(store: FileDropStore, one: ExportSet, folder: Path) -> FeedFiles:
     brought = await store.brought(one.files, folder)
     if one.zipped:
         return replace(open_feed(brought[one.files[0].name]), taken_at=one.moment)
     return _files(one, brought)
 
 
-def _files(one: DropSet, brought: Mapping[str, Path]) -> FeedFiles:
+def _files(one: ExportSet, brought: Mapping[str, Path]) -> FeedFiles:
     """The set's CSV files; of those that were not brought only the names are of use."""
     files: dict[str, CsvFile] = {}
     for file in one.files:
@@ -207,19 +209,19 @@ def _base(file: DropFile) -> str:
     return file.name.rpartition("/")[2].lower()
 
 
-class DropStores:
+class FileDropStores:
     """Finds a drop. `container` is the deployment's."""
 
     def __init__(self, container: ContainerClient | None) -> None:
         self._container = container
 
-    def of(self, drop: FeedDrop) -> DropStore:
+    def of(self, drop: FileDrop) -> FileDropStore:
         """Raises SnapshotRejected for a container where there is none."""
         if not isinstance(drop, FeedContainer):
             return FolderDrop(drop.path)
         if self._container is None:
             raise SnapshotRejected(
                 "the school is read from a blob container, and this deployment has none",
-                "set DROP_CONTAINER_URL (docs/operations.md); nothing was changed",
+                "set FILE_DROP_CONTAINER_URL (docs/operations.md); nothing was changed",
             )
         return ContainerDrop(self._container, drop.folder)

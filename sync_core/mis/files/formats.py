@@ -44,7 +44,7 @@ def read_sets(sets: Sequence[FeedFiles]) -> Feed:
     return Feed(format_, {SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_](sets[-1]))
 
 
-def begins_anew(files: FeedFiles) -> bool:
+def stands_alone(files: FeedFiles) -> bool:
     """Whether the set needs none before it. Raises SnapshotRejected for one of no format that is read here."""
     return _recognise(files) != ONEROSTER or is_whole(files)
 

@@ -21,7 +21,7 @@ Collections = Mapping[str, Mapping[str, Record]]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CachedSchool:
     """A school as it was when a reading began, `at`; the last that was whole began at `whole_at`."""
 
     collections: Collections
@@ -29,22 +29,22 @@ class Held:
     whole_at: datetime
 
 
-class HeldSchools:
+class SchoolCache:
     """The schools that this process read last, a few. What is held is never written anywhere."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[tuple[OneRosterApi | WondeApi, str], Held] = OrderedDict()
+        self._schools: OrderedDict[tuple[OneRosterApi | WondeApi, str], CachedSchool] = OrderedDict()
 
-    def of(self, source: OneRosterApi | WondeApi, school: str, now: datetime) -> Held | None:
+    def of(self, source: OneRosterApi | WondeApi, school: str, now: datetime) -> CachedSchool | None:
         """None where it is to be read whole. The key is all of the source: what is set otherwise is another."""
-        held = self._held.get((source, school))
-        if held and now - held.whole_at < FULL_EVERY:
-            return held
-        self._held.pop((source, school), None)
+        cached = self._schools.get((source, school))
+        if cached and now - cached.whole_at < FULL_EVERY:
+            return cached
+        self._schools.pop((source, school), None)
         return None
 
-    def hold(self, source: OneRosterApi | WondeApi, school: str, held: Held) -> None:
-        self._held[source, school] = held
-        self._held.move_to_end((source, school))
-        while len(self._held) > _SCHOOLS:
-            self._held.popitem(last=False)
+    def put(self, source: OneRosterApi | WondeApi, school: str, cache: CachedSchool) -> None:
+        self._schools[source, school] = cache
+        self._schools.move_to_end((source, school))
+        while len(self._schools) > _SCHOOLS:
+            self._schools.popitem(last=False)

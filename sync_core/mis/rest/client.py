@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from sync_core.backoff import Patience, growing_wait, retry_after
+from sync_core.backoff import WaitBudget, growing_wait, retry_after
 from sync_core.clock import Clock
 from sync_core.errors import SnapshotRejected, Transient
 
@@ -47,7 +47,7 @@ class MisApi:
     def __init__(self, name: str, client: httpx.AsyncClient, clock: Clock) -> None:
         self._name = name
         self._client = client
-        self._patience = Patience(clock, _BUDGET)
+        self._wait_budget = WaitBudget(clock, _BUDGET)
         self._headers = {"Accept": "application/json"}
 
     def sign_in(self, token: str) -> None:
@@ -120,7 +120,7 @@ class MisApi:
                 f"{self._name} answered {said} for longer than a read may wait",
                 "the plan is made again by itself; if it stays so, look at the vendor's service status",
             )
-            await self._patience.sleep(retry_after(told) or growing_wait(failures), spent)
+            await self._wait_budget.sleep(retry_after(told) or growing_wait(failures), spent)
 
     def _refused(self, status: int) -> SnapshotRejected:
         remedies = {

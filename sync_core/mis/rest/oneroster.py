@@ -14,7 +14,7 @@ from sync_core.domain.school import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.oneroster import read_roster
 from sync_core.mis.files.strict_csv import Row
-from sync_core.mis.rest.cache import Collections, Held, HeldSchools, Record
+from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import READINGS, MisApi, Torn, mis_client
 
 _ROOT = {
@@ -59,7 +59,7 @@ class _Tables:
 
 
 async def read_oneroster_api(
-    api: OneRosterApi, secret: str, school: str, held: HeldSchools, clock: Clock
+    api: OneRosterApi, secret: str, school: str, cache: SchoolCache, clock: Clock
 ) -> dict[str, Snapshot]:
     """The school with that sourcedId, by its id. Raises SnapshotRejected, Transient.
 
@@ -72,13 +72,13 @@ async def read_oneroster_api(
             token = await server.token(api.token_url, api.client, secret, _SCOPE[api.version])
         server.sign_in(token)
         pull = _Pull(server, _ROOT[api.version], school)
-        began, before = clock.now(), held.of(api, school, clock.now())
+        began, before = clock.now(), cache.of(api, school, clock.now())
         found = await pull.changed(before.collections) if before else None
         whole_at = before.whole_at if before and found else began
         if found is None:
             failed = f"the school changed under each of {READINGS} readings"
             found = await server.whole(pull.all, failed, "the vendor")
-        held.hold(api, school, Held(found, began, whole_at))
+        cache.put(api, school, CachedSchool(found, began, whole_at))
         return read_roster(_Tables(pull.tables(found), clock.now()))
 
 

@@ -13,7 +13,7 @@ from sync_core.domain.roster import GroupType, Person, School, Snapshot
 from sync_core.domain.school import WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.strict_csv import Faults, Row
-from sync_core.mis.rest.cache import Collections, Held, HeldSchools, Record
+from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import READINGS, MisApi, Torn, mis_client
 from sync_core.mis.roster import RosterClass, YearGroups, snapshots
 
@@ -29,7 +29,7 @@ _REACHED = {"include": "contact_details"}
 _SCOPES = "have Wonde give the token the scopes of this school's classes, groups, students, employees and their emails"
 
 
-async def read_wonde(api: WondeApi, secret: str, school: str, held: HeldSchools, clock: Clock) -> dict[str, Snapshot]:
+async def read_wonde(api: WondeApi, secret: str, school: str, cache: SchoolCache, clock: Clock) -> dict[str, Snapshot]:
     """The school that the source names, by our id `school`. Raises SnapshotRejected, Transient.
 
     Of its people, what changed since they are held is asked for, and all of them where that leaves a doubt. Who is in
@@ -40,13 +40,13 @@ async def read_wonde(api: WondeApi, secret: str, school: str, held: HeldSchools,
         server = MisApi(f"the Wonde server {host}", client, clock)
         server.sign_in(secret)
         pull = _Pull(server, host, f"/v1.0/schools/{quote(api.school, safe='')}")
-        began, before = clock.now(), held.of(api, school, clock.now())
+        began, before = clock.now(), cache.of(api, school, clock.now())
         found = await pull.changed(before) if before else None
         whole_at = before.whole_at if before and found else began
         if found is None:
             failed = f"the school was not read whole in {READINGS} readings: "
             found = await server.whole(pull.all, failed, "Wonde")
-        held.hold(api, school, Held({name: _reachable(found[name]) for name in _PEOPLE}, began, whole_at))
+        cache.put(api, school, CachedSchool({name: _reachable(found[name]) for name in _PEOPLE}, began, whole_at))
         return _snapshot(found, school, clock.now())
 
 
@@ -66,7 +66,7 @@ class _Pull:
 
         return await self._counted(people)
 
-    async def changed(self, before: Held) -> Collections | None:
+    async def changed(self, before: CachedSchool) -> Collections | None:
         """With the people of `before` and what changed of them; None where that cannot be had, or does not add up."""
         since = {"updated_after": (before.at - _OVERLAP).strftime("%Y-%m-%d %H:%M:%S")}
 

@@ -1,4 +1,4 @@
-"""Announcements in memory: what waits, what was taken, when plans began."""
+"""Webhook events in memory: what waits, what was taken, when plans began."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sync_core.domain.webhooks import Announcement
+from sync_core.domain.webhooks import WebhookEvent
 from tests.fakes.steps import Step, no_step
 
 
-class MemoryAnnouncements:
+class MemoryWebhookInbox:
     """`step` is awaited before and after each effect."""
 
     def __init__(self, step: Step = no_step) -> None:
         self._step = step
-        self._waiting: dict[tuple[str, str], Announcement] = {}
+        self._waiting: dict[tuple[str, str], WebhookEvent] = {}
         self._taken: dict[tuple[str, str], datetime] = {}
         self._planned: dict[str, tuple[datetime, ...]] = {}
 
-    async def add(self, school: str, announcement: Announcement) -> bool:
+    async def add(self, school: str, event: WebhookEvent) -> bool:
         await self._step("add")
-        key = (school, announcement.id)
+        key = (school, event.id)
         if key in self._taken:
             return False
-        new = not self._waiting.setdefault(key, replace(announcement, sent=False)).sent
+        new = not self._waiting.setdefault(key, replace(event, sent=False)).sent
         await self._step("add answered")
         return new
 
@@ -34,7 +34,7 @@ class MemoryAnnouncements:
             self._waiting[school, id] = replace(waits, sent=True)
         await self._step("sent answered")
 
-    async def waiting(self, school: str) -> tuple[Announcement, ...]:
+    async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
         await self._step("waiting")
         return tuple(found for (of, _), found in sorted(self._waiting.items()) if of == school)
 
