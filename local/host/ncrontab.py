@@ -1,22 +1,21 @@
-"""Six-field NCRONTAB as Azure reads it. Cron libraries differ: NCRONTAB wants day of month AND day of week to match."""
+"""Six-field NCRONTAB as Azure reads it: croniter finds the times, and what Azure rejects is rejected before that."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
+from croniter import CroniterBadDateError, croniter
+
+_FIELDS: tuple[tuple[str, int, int, Sequence[str]], ...] = (
     ("second", 0, 59, ()),
     ("minute", 0, 59, ()),
     ("hour", 0, 23, ()),
     ("day of month", 1, 31, ()),
-    ("month", 1, 12, _MONTHS),
-    ("day of week", 0, 6, _DAYS),
+    ("month", 1, 12, ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]),
+    ("day of week", 0, 6, ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]),
 )
-_PART = re.compile(r"(?P<all>\*)(?:/(?P<every>\d+))?|(?P<first>\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
-# 29 February can be eight years away, on either side of 2100.
-_HORIZON_DAYS = 366 * 8
+_PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
 
 
 class BadSchedule(ValueError):
@@ -25,39 +24,20 @@ class BadSchedule(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a timer fires, in UTC: the values allowed for each field, ascending."""
+    """When a timer fires, in UTC. `numbers` is the expression without names, as croniter is given it."""
 
     expression: str
-    seconds: tuple[int, ...]
-    minutes: tuple[int, ...]
-    hours: tuple[int, ...]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
+    numbers: str
 
     def after(self, moment: datetime) -> datetime:
-        """The first time later than `moment` (whose zone is kept). BadSchedule when there is none."""
-        start = (moment + timedelta(seconds=1)).replace(microsecond=0)
-        for ahead in range(_HORIZON_DAYS):
-            day = start.date() + timedelta(days=ahead)
-            if day.month not in self.months or day.day not in self.days or day.isoweekday() % 7 not in self.weekdays:
-                continue
-            earliest = (start.hour, start.minute, start.second) if ahead == 0 else (0, 0, 0)
-            time = self._time_from(earliest)
-            if time is not None:
-                hour, minute, second = time
-                return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=moment.tzinfo)
-        raise BadSchedule(f"{self.expression!r} never comes true")
-
-    def _time_from(self, earliest: tuple[int, int, int]) -> tuple[int, int, int] | None:
-        for hour in self.hours:
-            for minute in self.minutes:
-                if (hour, minute, self.seconds[-1]) < earliest:
-                    continue
-                for second in self.seconds:
-                    if (hour, minute, second) >= earliest:
-                        return hour, minute, second
-        return None
+        """The first time later than `moment` (whose zone is kept). BadSchedule when there is none in 50 years."""
+        # NCRONTAB wants day of month AND day of week to match; by default croniter takes either.
+        times = croniter(self.numbers, moment, ret_type=datetime, day_or=False, second_at_beginning=True)
+        try:
+            following: datetime = times.get_next()
+        except CroniterBadDateError as error:
+            raise BadSchedule(f"{self.expression!r} never comes true") from error
+        return following
 
 
 def parse(expression: str) -> Schedule:
@@ -68,50 +48,34 @@ def parse(expression: str) -> Schedule:
             f"{expression!r} has {len(fields)} fields, not the six of NCRONTAB "
             "(second, minute, hour, day of month, month, day of week)"
         )
-    values = [_field(text, *spec) for text, spec in zip(fields, _FIELDS, strict=True)]
-    seconds, minutes, hours, days, months, weekdays = values
-    schedule = Schedule(
-        expression,
-        tuple(sorted(seconds)),
-        tuple(sorted(minutes)),
-        tuple(sorted(hours)),
-        frozenset(days),
-        frozenset(months),
-        frozenset(weekdays),
-    )
+    numbers = [
+        ",".join(_part(part, f"the {name} field {text!r}", low, high, names) for part in text.split(","))
+        for text, (name, low, high, names) in zip(fields, _FIELDS, strict=True)
+    ]
+    schedule = Schedule(expression, " ".join(numbers))
     schedule.after(datetime(2024, 1, 1))
     return schedule
 
 
-def _field(text: str, name: str, low: int, high: int, words: tuple[str, ...]) -> set[int]:
-    values: set[int] = set()
-    for part in text.split(","):
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise BadSchedule(f"the {name} field {text!r} is not NCRONTAB (numbers, names, *, lists, ranges, steps)")
-        step = int(match["every"] or match["step"] or 1)
-        if step < 1:
-            raise BadSchedule(f"the {name} field {text!r} has a step of {step}")
-        if match["all"]:
-            first, last = low, high
-        else:
-            first = _value(match["first"], text, name, low, high, words)
-            last = _value(match["last"], text, name, low, high, words) if match["last"] else first
-            if match["step"] and not match["last"]:
-                last = high
-        if last < first:
-            raise BadSchedule(f"the {name} field {text!r} has a range that runs backwards")
-        values.update(range(first, last + 1, step))
-    return values
+def _part(part: str, field: str, low: int, high: int, names: Sequence[str]) -> str:
+    match = _PART.fullmatch(part)
+    if match is None:
+        raise BadSchedule(f"{field} is not NCRONTAB (numbers, names, *, lists, ranges, steps)")
+    step = f"/{match['step']}" if match["step"] else ""
+    if step and int(match["step"]) == 0:
+        raise BadSchedule(f"{field} has a step of 0")
+    ends = [_value(word, field, low, high, names) for word in (match["first"], match["last"]) if word]
+    if ends != sorted(ends):
+        raise BadSchedule(f"{field} has a range that runs backwards")
+    if len(ends) == 2 and ends[0] == ends[1]:
+        return f"{ends[0]}"  # croniter reads 5-5 as the whole cycle.
+    return "-".join(map(str, ends or "*")) + step
 
 
-def _value(word: str, text: str, name: str, low: int, high: int, words: tuple[str, ...]) -> int:
-    if word.isascii() and word.isdigit():
-        value = int(word)
-    elif word[:3].upper() in words:
-        value = words.index(word[:3].upper()) + low
-    else:
-        raise BadSchedule(f"the {name} field {text!r} holds {word!r}")
+def _value(word: str, field: str, low: int, high: int, names: Sequence[str]) -> int:
+    if not word.isdigit() and word[:3].upper() not in names:
+        raise BadSchedule(f"{field} holds {word!r}")
+    value = int(word) if word.isdigit() else names.index(word[:3].upper()) + low
     if not low <= value <= high:
-        raise BadSchedule(f"the {name} field {text!r} holds {value}, which is not within {low} to {high}")
+        raise BadSchedule(f"{field} holds {value}, which is not within {low} to {high}")
     return value

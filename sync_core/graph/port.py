@@ -8,10 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sync_core.domain.accounts import AccountChanges, AccountProperty
-from sync_core.domain.classes import (
-    ClassName,
-    GroupChanges,
-)
+from sync_core.domain.classes import ClassName, GroupChanges
 from sync_core.errors import SyncError
 from sync_core.messaging.messages import Priority
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from sync_core.domain.classes import ClassRecord, DesiredClass, Drift, GroupChange, GroupChanges
-from sync_core.messaging.messages import (
-    Change,
-    ChangeMembers,
-)
+from sync_core.messaging.messages import Change, ChangeMembers
 from sync_core.planning.diff import Origin
 
 

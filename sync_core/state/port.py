@@ -8,14 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import (
-    AppliedDelta,
-    ClassRecord,
-    ClassRequest,
-    DesiredClass,
-    Drift,
-    Pin,
-)
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings

@@ -68,8 +68,8 @@ async def refresh_tenant(
     """Follow the accounts and the drift, then ask for a sync of each school, spread over the time the request leaves.
 
     The groups delta tells of drift: from its beginning (a full resync of every class of the tenant) where the request
-    says so, where the token has expired, and every FULL_RESYNC_EVERY. History older than `history` is deleted. The drift of a
-    paused school is recorded too, and acted upon once the school is enabled. Returns the number of schools.
+    says so, where the token has expired, and every FULL_RESYNC_EVERY. History older than `history` is deleted. The
+    drift of a paused school is recorded too, and acted upon once the school is enabled. Returns the number of schools.
 
     Each delta token is written last, when everything that the delta led to is on the rows: a crash before takes the
     same delta again, which repeats harmless work, while a token written first would lose a hand edit for good.

@@ -1,95 +1,111 @@
-"""The arithmetic of docs/cost.md: counts are the benchmark's, prices and sums those of bench/books.py."""
+"""Every figure of docs/cost.md, and the cost model's section of bench/RESULTS.md, is what the cost model calculates."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from dataclasses import replace
 
 import pytest
 
-from bench import books
-from bench.books import Usage, bill
+from bench import cost_model as model
+from bench.cost_model import CHANGED, CREATED, PLAN, REFRESH, SECONDARY, TICKS, Usage, bill, usage
+from tests.infra.bicep import ROOT, text
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
-RESULTS = (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")
+ONE = usage(SECONDARY)
+NIGHT, FIRST = SECONDARY.ordinary, SECONDARY.first
+CHANGES = model.CHANGED_SHARE * SECONDARY.classes
+TICK_GB_SECONDS = model.INSTANCE_GB * model.TICK_SECONDS * TICKS
+HELD = (
+    model.counts_table(),
+    model.bills_table(),
+    model.extras_table(),
+    f"list prices of {model.PRICES_OF}",
+    f"has {SECONDARY.pupils:,} pupils",
+    f"of {model.PUPILS} pupils and {model.CLASSES} classes",
+    f"{model.CHANGED_SHARE:.0%} of the classes",
+    f"1 + 1 + {model.CHANGED_SHARE} × {SECONDARY.classes} = {NIGHT.messages:.1f}",
+    f"with {CREATED.messages} messages each (measured): 1 + 1 + 3 × {SECONDARY.classes} = {FIRST.messages}",
+    f"{model.NIGHTS} ordinary nights and a twelfth",
+    f"{model.NIGHTS} × {NIGHT.messages:.1f} + {FIRST.messages} ÷ 12 = {ONE.messages:.0f}",
+    f"{model.OPERATIONS} × {ONE.messages:.0f} = {ONE.operations:,.0f}",
+    f"{ONE.messages:.0f} + {model.NIGHTS} = {ONE.night_executions:.0f}",
+    f"60 × 24 × {model.NIGHTS} = {TICKS:,}",
+    f"has {model.INSTANCE_GB} GB",
+    f"take {model.PLAN_SECONDS} s each",
+    f"a change takes {model.CHANGE_SECONDS} s;",
+    f"2 × {model.PLAN_SECONDS} + {CHANGED.seconds * CHANGES:.1f} = {NIGHT.seconds:.1f} s",
+    f"2 × {model.PLAN_SECONDS} + {CREATED.seconds * SECONDARY.classes} = {FIRST.seconds} s",
+    f"{model.INSTANCE_GB} × ({model.NIGHTS} × {NIGHT.seconds:.1f} + {FIRST.seconds} ÷ 12) =",
+    f"{ONE.night_gb_seconds:,.0f} GB-seconds",
+    f"less than {model.MEASURED_SECONDS} s (measured)",
+    f"takes {model.TICK_SECONDS} s, the least",
+    f"{model.INSTANCE_GB} × {TICKS:,} = {TICK_GB_SECONDS:,}",
+    f"{REFRESH.table_calls} for each tenant, {PLAN.table_calls} for each school, {CHANGED.table_calls} for a changed "
+    f"class and {CREATED.table_calls} for a new one (measured)",
+    f"each {model.ACCOUNTS_A_PAGE:,} accounts",
+    f"{model.ACCOUNTS_A_PUPIL} accounts for each pupil (assumed)",
+    f"{model.CLASS_KB} KB for each class, {model.ACCOUNT_KB} KB for each account, {model.CHANGE_KB} KB for each change",
+    f"in {model.CHANGE_DAYS} days, {model.RUN_KB} KB for each school's run in {model.RUN_DAYS} days",
+    f"{model.LOG_KB} KB for each execution, of which {model.OUR_LOG_KB} KB were measured",
+    f"${model.GB_SECOND * ONE.gb_seconds:.2f} for GB-seconds, ${model.RUN_MILLION * ONE.executions / 1e6:.2f} for "
+    f"executions and ${model.LOG_GB * ONE.log_gb:.2f} for logs",
+    "`0 */15 * * * *`",
+    f"{TICKS // 15:,} executions and {TICK_GB_SECONDS // 15:,} GB-seconds",
+)
 
 
-def _row(page: str, name: str) -> list[str]:
-    (line,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
-    return [cell.strip().strip("*") for cell in line.strip("|").split("|")][1:]
+def test_every_figure_of_the_page_is_what_the_cost_model_calculates() -> None:
+    rest = PAGE
+    for part in HELD:
+        found = re.search(r"\s+".join(map(re.escape, part.split())), rest)
+        assert found, f"the page does not say: {part}"
+        rest = rest[: found.start()] + rest[found.end() :]
+    assert re.findall(r".*\d.*", rest) == []
 
 
-def _figures(page: str, name: str) -> list[float]:
-    """Of the three customers, who stand last in every table; millions written out."""
-    return [
-        float(cell.removesuffix(" M").lstrip("$").replace(",", "")) * (1e6 if cell.endswith(" M") else 1)
-        for cell in _row(page, name)[-3:]
-    ]
+def test_the_arithmetic_of_the_page_is_right() -> None:
+    sums = re.findall(r"([(\d][\d.,()+×÷ \n]+) = ([\d.,]*\d)", PAGE)
+    assert len(sums) == 10
+    for parts, result in sums:
+        python = parts.replace("×", "*").replace("÷", "/").replace(",", "").replace("\n", " ")
+        assert eval(python) == pytest.approx(float(result.replace(",", "")), rel=0.001), parts
 
 
-def _usages() -> list[Usage]:
-    """What the page counts, as the benchmark's books take it."""
-    night, timer = _figures(PAGE, "GB-seconds of the night"), _figures(PAGE, "GB-seconds of the drop's timer")
-    runs, ticks = _figures(PAGE, "executions of the night"), _figures(PAGE, "executions of the drop's timer")
-    return [
-        Usage(
-            bus_operations=_figures(PAGE, "operations of Service Bus")[at],
-            gb_seconds=night[at] + timer[at],
-            executions=runs[at] + ticks[at],
-            table_calls=_figures(PAGE, "table transactions")[at],
-            table_gb=_figures(PAGE, "GB in tables")[at],
-            log_gb=_figures(PAGE, "GB of logs")[at],
-        )
-        for at in range(3)
-    ]
+def test_the_results_hold_the_section_of_the_cost_model() -> None:
+    assert model.section(model.run()) in (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")
+
+
+def test_what_the_templates_deploy_is_what_the_cost_model_counts() -> None:
+    every = re.findall(r"^    every: '(\w+)'", text("modules/portal.bicep"), re.MULTILINE)
+    assert (len(every) - every.count("PT5M"), every.count("PT5M")) == (model.SLOW_ALERTS, model.FAST_ALERTS)
+    assert f"param instanceMemoryMB int = {model.INSTANCE_GB * 1024}" in text("main.bicep")
+    assert "param fileDropSchedule string = '0 * * * * *'" in text("main.bicep")
+    assert len(re.findall(r"^    zone: '", text("modules/network.bicep"), re.MULTILINE)) == model.ENDPOINTS
 
 
 @pytest.mark.parametrize(
-    ("ours", "measured"),
+    ("used", "dollars"),
     [
-        ("operations of Service Bus", "operations of Service Bus"),
-        ("GB-seconds of the night", "GB-seconds of Functions"),
+        (Usage(0, 0, 0, 0), 0),
+        (Usage(5e6, 0, 0, 0), (15 - 13) * 0.80 + (5.04323 - 0.25) * 0.40 + (25.21615 - 5) * 2.76),
+        (Usage(0, 1e6 + 13_600, 0, 0), 26),
+        (Usage(0, 0, 10e6, 100), 0.36 + 4.50),
     ],
 )
-def test_the_counts_are_those_of_the_benchmark(ours: str, measured: str) -> None:
-    assert _figures(PAGE, ours) == pytest.approx(_figures(RESULTS, measured), rel=0.01)
+def test_what_is_beyond_the_free_amounts_is_paid(used: Usage, dollars: float) -> None:
+    assert sum(line[2] for line in bill(used)) == pytest.approx(0.0135 * 730 + dollars, abs=0.02)
 
 
-def test_messages_operations_executions_and_logs_follow_from_the_nights() -> None:
-    ordinary = _figures(PAGE, "messages of an ordinary night")
-    first = _figures(PAGE, "messages of the first night of the year")
-    messages = [books.NIGHTS * night + begins / 12 for night, begins in zip(ordinary, first, strict=True)]
-    executions = [usage.executions for usage in _usages()]
-    assert _figures(PAGE, "messages") == pytest.approx(messages, abs=1)
-    assert _figures(PAGE, "operations of Service Bus") == pytest.approx([3 * many for many in messages], abs=3)
-    assert _figures(PAGE, "executions of the night") == pytest.approx([many + books.NIGHTS for many in messages], abs=1)
-    assert _figures(PAGE, "GB of logs") == pytest.approx([books.LOG_KB * many / 1e6 for many in executions], abs=0.01)
+def test_a_peak_is_its_share_of_the_window_and_never_more_than_the_night() -> None:
+    limit = model.Limit("writes", 10, 300, lambda night: night.writes)
+    assert limit.peak(lambda one: one.first, 1) == pytest.approx(24_000 * 54 * 5 / 12 * model.PEAK)
+    assert limit.peak(lambda one: one.first, 0.01) == 24_000 * 54 * 5
+    in_a_tenant = replace(limit, customer=model.LARGEST)  # 100 of 24,000 schools have 6 minutes of 24 hours.
+    assert in_a_tenant.peak(lambda one: one.first, 48) == pytest.approx(100 * 54 * 5 * 5 / 12 * model.PEAK)
 
 
-def test_the_bill_is_what_the_counts_cost_at_the_benchmarks_prices() -> None:
-    bills = [bill(usage) for usage in _usages()]
-    rows = {
-        "service_bus": ["Service Bus Standard, 13 M operations included"],
-        "functions": ["GB-seconds beyond 100,000", "executions beyond 250,000"],
-        "tables": ["transactions of Tables", "what stands in Tables, a GB"],
-        "logs": ["GB of logs beyond 5"],
-        "total": ["in all"],
-    }
-    for part, names in rows.items():
-        told = [sum(amounts) for amounts in zip(*(_figures(PAGE, name) for name in names), strict=True)]
-        assert told == pytest.approx([getattr(one, part) for one in bills], abs=0.011), part
-
-
-@pytest.mark.parametrize(
-    ("name", "price"),
-    [
-        ("GB-seconds beyond 100,000", f"${books.GB_SECOND:.6f}"),
-        ("executions beyond 250,000", f"${books.EXECUTION * 1e6:.2f} a million"),
-        ("transactions of Tables", f"${books.TABLE_CALL * 10_000:.5f} for 10,000"),
-        ("what stands in Tables, a GB", f"${books.TABLE_GB}"),
-        ("GB of logs beyond 5", f"${books.LOG_GB}"),
-    ],
-)
-def test_the_prices_are_those_of_the_benchmark(name: str, price: str) -> None:
-    assert _row(PAGE, name)[0] == price
-    assert books.PRICES_OF in PAGE
+def test_the_window_of_a_first_night_is_the_shortest_that_keeps_the_shared_limits() -> None:
+    shared = [limit for limit in model.LIMITS if limit.customer is model.NATION]
+    short, fitting = (max(one.peak(lambda c: c.first, model.run() - n) / one.amount for one in shared) for n in (1, 0))
+    assert fitting <= 1 < short
