@@ -2,15 +2,12 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from sync_core import telemetry, tracing
-from sync_core.backoff import seconds_before_redelivery
-from sync_core.errors import Malformed, SyncError, Transient
+from sync_core.errors import SyncError
 from sync_core.http.admin.function import AdminApi
 from sync_core.messaging.messages import (
     CLASS_CHANGES,
@@ -20,26 +17,25 @@ from sync_core.messaging.messages import (
     decode_change,
     decode_request,
 )
-from sync_core.messaging.port import MessageFault
-from sync_core.process import LazyApp
+from sync_core.wiring import ProcessApp
 
 if TYPE_CHECKING:
     from sync_core.app import App
 
 app = func.FunctionApp()
-_lazy_app = LazyApp(os.environ)
+_process = ProcessApp(os.environ)
 _admin_api = AdminApi()
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%", use_monitor=True)
 async def nightly_sync(timer: func.TimerRequest) -> None:
-    sync = await _lazy_app.get()
+    sync = await _process.get()
     await sync.start_night()
 
 
 @app.timer_trigger(arg_name="timer", schedule="%FILE_DROP_SCHEDULE%")
 async def check_file_drops(timer: func.TimerRequest) -> None:
-    sync = await _lazy_app.get()
+    sync = await _process.get()
     await sync.check_file_drops()
 
 
@@ -47,7 +43,7 @@ async def check_file_drops(timer: func.TimerRequest) -> None:
     arg_name="message", queue_name=SYNC_REQUESTS, connection="ServiceBusConnection", is_sessions_enabled=True
 )
 async def plan_sync(message: func.ServiceBusMessage) -> None:
-    async with _taken(SYNC_REQUESTS, message) as sync:
+    async with _process.handling(SYNC_REQUESTS, message) as sync:
         await sync.handle_request(decode_request(message.get_body()))
 
 
@@ -55,7 +51,7 @@ async def plan_sync(message: func.ServiceBusMessage) -> None:
     arg_name="message", queue_name=CLASS_CHANGES, connection="ServiceBusConnection", is_sessions_enabled=True
 )
 async def apply_change(message: func.ServiceBusMessage) -> None:
-    async with _taken(CLASS_CHANGES, message) as sync:
+    async with _process.handling(CLASS_CHANGES, message) as sync:
         await sync.handle_change(decode_change(message.get_body()), Priority.BULK)
 
 
@@ -65,15 +61,15 @@ async def apply_change(message: func.ServiceBusMessage) -> None:
     arg_name="message", queue_name=URGENT_CHANGES, connection="ServiceBusConnection", is_sessions_enabled=True
 )
 async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
-    async with _taken(URGENT_CHANGES, message) as sync:
+    async with _process.handling(URGENT_CHANGES, message) as sync:
         await sync.handle_change(decode_change(message.get_body()), Priority.URGENT)
 
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
     try:
-        sync = await _lazy_app.get()
-        await sync.state.school("health")
+        sync = await _process.get()
+        await sync.services.schools.school("health")
     except SyncError as error:
         return _problem(error, status="unhealthy")
     return func.HttpResponse(json.dumps({"status": "healthy"}), mimetype="application/json")
@@ -84,7 +80,7 @@ async def health(request: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="api/admin/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
 async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     try:
-        sync = await _lazy_app.get()
+        sync = await _process.get()
     except SyncError as error:
         return _problem(error)
     return await _admin_api.answer(sync, request, context)
@@ -114,44 +110,10 @@ async def _answered(
     take: Callable[["App", func.HttpRequest], Awaitable[func.HttpResponse]], request: func.HttpRequest
 ) -> func.HttpResponse:
     try:
-        sync = await _lazy_app.get()
+        sync = await _process.get()
     except SyncError as error:
         return _problem(error)
     return await take(sync, request)
-
-
-@asynccontextmanager
-async def _taken(queue: str, message: func.ServiceBusMessage) -> AsyncIterator["App"]:
-    """The app to handle a message with; a failure is recorded before it abandons the message.
-
-    A message that fails for the last time is dead-lettered by the queue, which does not know why: the record does.
-    """
-    with tracing.message_handled(queue, message.application_properties or {}):
-        sync = await _lazy_app.get()
-        try:
-            yield sync
-        except Exception as failure:
-            error = failure if isinstance(failure, SyncError) else _unexpected(failure)
-            fault = MessageFault(
-                queue,
-                message.message_id,
-                message.session_id or "",
-                message.delivery_count or 1,
-                error.message,
-                error.remedy,
-                sync.clock.now(),
-            )
-            telemetry.message_failed(fault, error)
-            await sync.state.write_message_fault(fault)
-            if not isinstance(error, Malformed):
-                await sync.clock.sleep(seconds_before_redelivery(fault.deliveries))
-            raise error from None
-
-
-def _unexpected(failure: Exception) -> SyncError:
-    """A stranger's exception in our words: its text may hold a name or an address, its type and place do not."""
-    place = tracing.place_of(failure)
-    return Transient(f"unexpected {type(failure).__name__} at {place}", "it is delivered again; if it stays, report it")
 
 
 def _problem(error: SyncError, **more: str) -> func.HttpResponse:

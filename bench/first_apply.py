@@ -12,11 +12,11 @@ from importlib import import_module
 
 from sync_core.domain.classes import Applied
 from sync_core.messaging.messages import Priority, decode_change
-from sync_core.process import LazyApp
+from sync_core.wiring import ProcessApp
 
 
 async def _apply(message: str) -> None:
-    app = await LazyApp(os.environ).get()
+    app = await ProcessApp(os.environ).get()
     outcome = await app.handle_change(decode_change(message.encode()), Priority.BULK)
     if not isinstance(outcome, Applied):
         raise RuntimeError(f"nothing was applied: {outcome}")

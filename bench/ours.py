@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from azure.core.pipeline import PipelineRequest
 from azure.data.tables.aio import TableServiceClient
@@ -27,8 +27,11 @@ from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenants
 from sync_core.messaging.messages import Change, Priority, Request
+from sync_core.messaging.port import DeadLetters, Outbox
+from sync_core.mis.port import FileDrops, MisSource
 from sync_core.planning.diff import Origin, make_plan
-from sync_core.state.port import StateStore
+from sync_core.services import Reading, Services
+from sync_core.state.port import ClassStore
 from sync_core.state.store import TableState
 
 SESSIONS = 64
@@ -92,7 +95,7 @@ async def table_state(connection_string: str) -> AsyncIterator[tuple[TableState,
 
 
 async def seed_school(
-    school: BenchSchool, wanted: Sequence[DesiredClass], tenant: SimulatedTenant, state: StateStore
+    school: BenchSchool, wanted: Sequence[DesiredClass], tenant: SimulatedTenant, state: ClassStore
 ) -> dict[str, DesiredClass]:
     """The school's classes in the tenant and on the rows, as nights before this one left them. By class id."""
     name = school.settings.school
@@ -117,6 +120,29 @@ def _synced(record: ClassRecord, class_id: str) -> ClassRecord:
     return replace(record, actual=actual, intent=wanted.name.mail_nickname, intent_at=now)
 
 
+class _NotUsed:
+    """A port that no benchmark touches."""
+
+
+def services_of(
+    state: TableState, graph: Tenants, clock: Clock, mis: MisSource | None = None, outbox: Outbox | None = None
+) -> Services:
+    """The services of the use cases, without those that no benchmark uses."""
+    unused = _NotUsed()
+    return Services(
+        classes=state,
+        schools=state,
+        tenants=state,
+        runs=state,
+        inbox=state.inbox,
+        reading=Reading(state, mis or cast("MisSource", unused), clock),
+        graph=graph,
+        file_drops=cast("FileDrops", unused),
+        outbox=outbox or CollectedOutbox(),
+        dead_letters=cast("DeadLetters", unused),
+    )
+
+
 async def make_classes(tenant: SimulatedTenant, tables: str, school: BenchSchool) -> tuple[float, int]:
     """A first night of the school, whose people have accounts by then, as the deployed app would have it.
 
@@ -131,13 +157,13 @@ async def make_classes(tenant: SimulatedTenant, tables: str, school: BenchSchool
         tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
         changes = plan.changes(Origin(tenant.id, school.settings.school, "bench", Cause.NIGHTLY))
         began = clock.elapsed
-        repeated = await apply_all(changes, state, tenants, clock)
+        repeated = await apply_all(changes, services_of(state, tenants, clock))
         seconds = clock.elapsed - began
     tenant.check(wanted)
     return seconds, repeated
 
 
-async def apply_all(changes: Iterable[Change], state: StateStore, tenants: Tenants, clock: Clock) -> int:
+async def apply_all(changes: Iterable[Change], services: Services) -> int:
     """Apply changes as the queue would deliver them: SESSIONS classes at once, those of a class in order.
 
     Returns how many deliveries failed and were repeated. Raises RuntimeError for a change that Graph refuses.
@@ -149,17 +175,17 @@ async def apply_all(changes: Iterable[Change], state: StateStore, tenants: Tenan
 
     async def session(waiting: Sequence[Change]) -> int:
         async with places:
-            return sum([await _deliver(change, state, tenants, clock) for change in waiting])
+            return sum([await _deliver(change, services) for change in waiting])
 
     return sum(await asyncio.gather(*map(session, sessions.values())))
 
 
-async def _deliver(change: Change, state: StateStore, tenants: Tenants, clock: Clock) -> int:
+async def _deliver(change: Change, services: Services) -> int:
     for failed in range(_DELIVERIES):
         try:
-            outcome = await apply_change(change, state, tenants.of(change.tenant, Priority.BULK), clock)
+            outcome = await apply_change(change, Priority.BULK, services)
         except Transient:
-            await clock.sleep(seconds_before_redelivery(failed + 1))
+            await services.clock.sleep(seconds_before_redelivery(failed + 1))
             continue
         if isinstance(outcome, Refused):
             raise RuntimeError(f"{change.key} was refused: {outcome.code}")

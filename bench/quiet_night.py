@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bench.baseline import plain_script
-from bench.ours import CollectedOutbox, azurite, seed_school, table_state
+from bench.ours import CollectedOutbox, azurite, seed_school, services_of, table_state
 from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant, Spent
 from sync_core.clock import Clock, SystemClock
@@ -17,8 +17,8 @@ from sync_core.domain.classes import DesiredClass
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenants
-from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
-from sync_core.state.port import StateStore
+from sync_core.messaging.messages import RefreshTenant, SyncSchool
+from sync_core.state.store import TableState
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
 
@@ -122,18 +122,18 @@ async def _both(tenant: SimulatedTenant, tables: str, classes: int) -> Night:
 
 
 async def _our_night(
-    run: str, schools: Sequence[BenchSchool], tenants: Tenants, state: StateStore, clock: Clock
+    run: str, schools: Sequence[BenchSchool], tenants: Tenants, state: TableState, clock: Clock
 ) -> int:
     """One night of the tenant, its schools one after the other. Returns the changes that it sent."""
     outbox = CollectedOutbox()
     sources = {school.settings.school: school for school in schools}
     request = RefreshTenant(SimulatedTenant.id, run, Cause.NIGHTLY)
-    await refresh_tenant(request, tenants.of(request.tenant, Priority.BULK), state, outbox, clock, _HISTORY)
+    await refresh_tenant(request, services_of(state, tenants, clock, outbox=outbox), _HISTORY)
     asked = [request for request in outbox.requests if isinstance(request, SyncSchool)]
     if {sync.school for sync in asked} != sources.keys():
         raise RuntimeError(f"{len(asked)} schools were asked for, of {len(sources)}")
     for sync in asked:
-        record = await sync_school(sync, sources[sync.school], state, outbox, clock)
+        record = await sync_school(sync, services_of(state, tenants, clock, sources[sync.school], outbox))
         if record.unchanged != len(sources[sync.school].held.groups):
             raise RuntimeError(f"school {sync.school} is not quiet: {record}")
     return len(outbox.changes)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -28,7 +29,6 @@ from local.report import summary
 from local.world import World, tenant_at, world_at
 from sync_core.domain.runs import RunOutcome
 from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
-from sync_core.planning.preview import Preview
 
 _REFUSED, _STUCK = 2, 3
 
@@ -107,10 +107,12 @@ def plan(options: argparse.Namespace, console: Console) -> int:
         sys.stderr.write(f"refused: {refusal}\n")
         return _REFUSED
     if options.out:
-        options.out.write_bytes(TypeAdapter(list[Preview]).dump_json(previews, indent=2) + b"\n")
+        options.out.write_bytes(
+            TypeAdapter(list[dict[str, Any]]).dump_json([preview.as_data() for preview in previews], indent=2) + b"\n"
+        )
     for preview in previews:
         console.print("\n".join(preview.lines), soft_wrap=True, highlight=False, markup=False)
-    return 0 if all(preview.outcome is RunOutcome.PLANNED for preview in previews) else 1
+    return 0 if all(preview.run.outcome is RunOutcome.PLANNED for preview in previews) else 1
 
 
 def show_tenant(folder: Path, as_json: bool, console: Console) -> int:

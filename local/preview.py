@@ -20,6 +20,7 @@ from sync_core.mis.drop.reader import FileDropReader, FileDropStores
 from sync_core.mis.files.formats import read_feed
 from sync_core.mis.sources import MisSources
 from sync_core.planning.preview import Preview
+from sync_core.services import Reading
 from sync_core.state.store import TableState
 
 
@@ -48,7 +49,7 @@ async def preview_world(
                 await state.accepted_statistics(settings.school),
                 await state.runs(settings.school),
             )
-            previews.append(await preview_school(settings.school, _sources(clock), known, clock))
+            previews.append(await preview_school(settings.school, Reading(known, _sources(clock), clock)))
         return previews
     finally:
         await state.close()

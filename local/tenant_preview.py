@@ -7,14 +7,13 @@ from dataclasses import replace
 from local.known_school import KnownSchool
 from sync_core.clock import Clock
 from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, GroupChange
-from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
 from sync_core.graph.port import Tenant
-from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.port import MisSource
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.preview import Preview, preview_of
-from sync_core.planning.school_plan import plan_school
+from sync_core.planning.school_plan import plan_to_show
+from sync_core.services import Reading
 
 
 async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenant, clock: Clock) -> Preview:
@@ -33,17 +32,16 @@ async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenan
         for desired in wanted
         if (group := by_nickname.get(desired.name.mail_nickname.lower()))
     )
-    planned = await plan_school(
-        SyncSchool(settings.school, "preview", Cause.ADMIN), mis, replace(known, records=found), clock
-    )
-    preview = preview_of(planned)
+    reading = Reading(replace(known, records=found), mis, clock)
+    preview = preview_of(await plan_to_show(settings.school, reading))
     if not found:
         return preview
     note = (
         f"{len(found)} groups with the addresses of classes are taken for them here; a sync follows only those that it "
         "made itself, and makes others beside the rest — the groups' externalId tells"
     )
-    return replace(preview, notes=(*preview.notes, note), lines=(*preview.lines, f"! {note}"))
+    run = replace(preview.run, notes=(*preview.run.notes, note))
+    return replace(preview, run=run, lines=(*preview.lines, f"! {note}"))
 
 
 def _record(school: str, desired: DesiredClass, group: GroupChange, clock: Clock) -> ClassRecord:

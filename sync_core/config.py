@@ -66,14 +66,15 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         faults.append("FILE_DROP_SETTLE_SECONDS is not a whole number of seconds")
     if faults:
         raise UnknownSetting("; ".join(faults), "correct the application settings (docs/operations.md lists them)")
+    tables_endpoint, tables_connection = tables_of(environment)
     return Settings(
         tenant=text("TENANT_ID"),
         graph_base_url=text("GRAPH_BASE_URL") or GRAPH,
         graph_client=text("GRAPH_CLIENT_ID"),
         everywhere=frozenset(text("ALL_SCHOOLS_ACCESS").lower().replace(",", " ").split()),
         signed_in_by_app_service=text("WEBSITE_AUTH_ENABLED").lower() == "true",
-        tables_endpoint=text("STATE_TABLES_ENDPOINT"),
-        tables_connection=text("STATE_TABLES_CONNECTION"),
+        tables_endpoint=tables_endpoint,
+        tables_connection=tables_connection,
         service_bus_namespace=text("ServiceBusConnection__fullyQualifiedNamespace"),
         service_bus_connection=text("ServiceBusConnection"),
         file_drop_container=text("FILE_DROP_CONTAINER_URL"),
@@ -83,3 +84,10 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         history=timedelta(days=int(days)),
         mis_secrets={name: value for name, value in environment.items() if name.startswith(_MIS_SECRETS)},
     )
+
+
+def tables_of(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Endpoint and connection string of the tables, as far as they are set."""
+    names = ("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
+    endpoint, connection = (environment.get(name, "").strip() for name in names)
+    return endpoint, connection

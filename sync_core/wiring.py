@@ -1,67 +1,157 @@
-"""Settings to a working app: the only place that chooses adapters."""
+"""Settings to a working app: the only place that chooses adapters, and the one app of a process."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from azure.identity.aio import DefaultAzureCredential
-from azure.servicebus.aio import ServiceBusClient
-
-from sync_core.app import App
+from sync_core import telemetry, tracing
+from sync_core.backoff import seconds_before_redelivery
 from sync_core.clock import SystemClock
-from sync_core.config import Settings
-from sync_core.graph.connections import GraphTenants, tenant_credential
-from sync_core.messaging.dead_letters import ServiceBusDeadLetters
-from sync_core.messaging.service_bus import ServiceBusOutbox
-from sync_core.mis.drop.reader import FileDropReader, FileDropStores
-from sync_core.mis.sources import MisSources
-from sync_core.state.store import TableState
+from sync_core.config import Settings, parse_settings, tables_of
+from sync_core.errors import Malformed, SyncError, Transient
+from sync_core.messaging.port import MessageFault
 
 if TYPE_CHECKING:
+    import azure.functions as func
+    from azure.identity.aio import DefaultAzureCredential
     from azure.storage.blob.aio import ContainerClient
 
+    from sync_core.app import App
+    from sync_core.state.store import TableState
 
 _DROP = "drop"
 
 
+class ProcessApp:
+    """The app of this process, made when there is first something to do. A start that failed is tried again."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._lock = asyncio.Lock()
+        self._app: App | None = None
+        self._clock = SystemClock()
+
+    async def get(self) -> App:
+        """Raises UnknownSetting, Transient."""
+        async with self._lock:
+            if self._app is None:
+                self._app = await build(parse_settings(self._environment))
+            return self._app
+
+    @asynccontextmanager
+    async def handling(self, queue: str, message: func.ServiceBusMessage) -> AsyncIterator[App]:
+        """The app to handle a message with. A failure, also one to start, is recorded before the message goes back.
+
+        The queue dead-letters a message that failed too often and does not know why: the record does. The pause keeps
+        a botched deployment, or an outage, from using up all deliveries of a night within seconds.
+        """
+        with tracing.message_handled(queue, message.application_properties or {}):
+            try:
+                yield await self.get()
+            except Exception as failure:
+                error = failure if isinstance(failure, SyncError) else _unexpected(failure)
+                fault = MessageFault(
+                    queue=queue,
+                    message_id=message.message_id,
+                    session=message.session_id or "",
+                    deliveries=message.delivery_count or 1,
+                    message=error.message,
+                    remedy=error.remedy,
+                    at=self._clock.now(),
+                )
+                telemetry.message_failed(fault, error)
+                await self._record(fault)
+                if not isinstance(error, Malformed):
+                    await self._clock.sleep(seconds_before_redelivery(fault.deliveries))
+                raise error from None
+
+    async def _record(self, fault: MessageFault) -> None:
+        """Onto the tables, also where nothing else of the app could start. The event tells it in any case."""
+        if self._app:
+            await self._app.services.runs.write_message_fault(fault)
+            return
+        endpoint, connection = tables_of(self._environment)
+        if not endpoint and not connection:
+            return
+        with suppress(SyncError):
+            store = await _open_store(endpoint, connection)
+            try:
+                await store.write_message_fault(fault)
+            finally:
+                await store.close()
+
+
+def _unexpected(failure: Exception) -> SyncError:
+    """A stranger's exception in our words: its text may hold a name or an address, its type and place do not."""
+    place = tracing.place_of(failure)
+    return Transient(f"unexpected {type(failure).__name__} at {place}", "it is retried; if it stays, report it")
+
+
+# The imports within the functions below cost half a second. A host that scales out indexes the functions before there
+# is any work for them.
+
+
 async def build(settings: Settings) -> App:
     """Raises Transient."""
-    credential = DefaultAzureCredential()
-    clock = SystemClock()
-    state = (
-        TableState.from_connection_string(settings.tables_connection)
-        if settings.tables_connection
-        else TableState.from_endpoint(settings.tables_endpoint, credential)
-    )
-    await state.ensure_tables()
+    from azure.identity.aio import DefaultAzureCredential
+    from azure.servicebus.aio import ServiceBusClient
+
+    from sync_core.app import App
+    from sync_core.graph.connections import GraphTenants, tenant_credential
+    from sync_core.messaging.dead_letters import ServiceBusDeadLetters
+    from sync_core.messaging.service_bus import ServiceBusOutbox
+    from sync_core.mis.drop.reader import FileDropReader, FileDropStores
+    from sync_core.mis.sources import MisSources
+    from sync_core.services import Reading, Services
+
+    credential, clock = DefaultAzureCredential(), SystemClock()
+    store = await _open_store(settings.tables_endpoint, settings.tables_connection, credential)
     bus = (
         ServiceBusClient.from_connection_string(settings.service_bus_connection)
         if settings.service_bus_connection
         else ServiceBusClient(settings.service_bus_namespace, credential)
     )
-    tenants = GraphTenants(
+    graph = GraphTenants(
         lambda tenant: tenant_credential(settings.tenant, settings.graph_client, credential, tenant),
         settings.graph_base_url,
         clock,
     )
     drops = FileDropReader(FileDropStores(_container(settings, credential)).of, settings.file_drop_settle, clock)
-    return App(
-        settings,
-        tenants,
-        MisSources(drops, settings.mis_secrets, clock),
-        drops,
-        state,
-        state.inbox,
-        ServiceBusOutbox(bus, clock),
-        ServiceBusDeadLetters(bus),
-        clock,
+    services = Services(
+        classes=store,
+        schools=store,
+        tenants=store,
+        runs=store,
+        inbox=store.inbox,
+        reading=Reading(store, MisSources(drops, settings.mis_secrets, clock), clock),
+        graph=graph,
+        file_drops=drops,
+        outbox=ServiceBusOutbox(bus, clock),
+        dead_letters=ServiceBusDeadLetters(bus),
     )
+    return App(settings, services)
+
+
+async def _open_store(endpoint: str, connection: str, credential: DefaultAzureCredential | None = None) -> TableState:
+    from azure.identity.aio import DefaultAzureCredential
+
+    from sync_core.state.store import TableState
+
+    store = (
+        TableState.from_connection_string(connection)
+        if connection
+        else TableState.from_endpoint(endpoint, credential or DefaultAzureCredential())
+    )
+    await store.ensure_tables()
+    return store
 
 
 def _container(settings: Settings, credential: DefaultAzureCredential) -> ContainerClient | None:
     if not settings.file_drop_container and not settings.file_drop_connection:
         return None
-    # Here, because it takes a tenth of a second that a deployment without a drop need not pay.
     from azure.storage.blob.aio import ContainerClient
 
     if settings.file_drop_connection:

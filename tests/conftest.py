@@ -12,7 +12,6 @@ import pytest
 
 from local.azurite import Azurite
 from local.processes import Child
-from sync_core.state.port import StateStore
 from sync_core.state.store import TableState
 from tests.fakes.memory_state import MemoryState
 
@@ -64,7 +63,7 @@ def bus_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, i
 
 
 @pytest.fixture(params=["memory", "tables"])
-async def state(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
+async def state(request: pytest.FixtureRequest) -> AsyncIterator[MemoryState | TableState]:
     if request.param == "memory":
         yield MemoryState()
         return

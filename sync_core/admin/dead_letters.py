@@ -18,7 +18,7 @@ from sync_core.messaging.messages import (
     decode_request,
 )
 from sync_core.messaging.port import DeadLetter, DeadLetters, MessageFault
-from sync_core.state.port import StateStore
+from sync_core.services import Services
 
 _REMEDY = "put right what the reason names, and replay it; or leave it: the next run plans anew what it was about"
 
@@ -43,30 +43,30 @@ Visible = Callable[[GivenUpMessage], bool]
 """Whether a caller may see it: he is told of, and replays, no other."""
 
 
-async def list_given_up(visible: Visible, letters: DeadLetters, state: StateStore) -> tuple[GivenUpMessage, ...]:
+async def list_dead_letters(visible: Visible, services: Services) -> tuple[GivenUpMessage, ...]:
     """Of all queues, each with the last fault that was written of it."""
-    found = await letters.listed()
+    found = await services.dead_letters.listed()
     faults = {
         (queue, fault.message_id): fault
         for queue in (*Priority, SYNC_REQUESTS)
-        for fault in await state.message_faults(queue)
+        for fault in await services.runs.message_faults(queue)
     }
     listed = (_given_up(letter, faults.get((letter.queue, letter.message_id))) for letter in found)
     return tuple(one for one in listed if visible(one))
 
 
-async def replay_one(queue: str, number: int, visible: Visible, letters: DeadLetters, state: StateStore) -> int:
+async def replay_one(queue: str, number: int, visible: Visible, services: Services) -> int:
     """Raises NotFound."""
-    listed = await list_given_up(visible, letters, state)
+    listed = await list_dead_letters(visible, services)
     wanted = [one for one in listed if (one.queue, one.number) == (queue, number)]
-    if not await _replay(wanted, letters):
+    if not await _replay(wanted, services.dead_letters):
         raise NotFound(f"queue {queue} has no dead letter {number} (any more)", "list the dead letters")
     return 1
 
 
-async def replay_all(visible: Visible, letters: DeadLetters, state: StateStore) -> int:
+async def replay_all(visible: Visible, services: Services) -> int:
     """How many were put back. What is not wanted any more does nothing when its turn comes."""
-    return await _replay(await list_given_up(visible, letters, state), letters)
+    return await _replay(await list_dead_letters(visible, services), services.dead_letters)
 
 
 async def _replay(wanted: Iterable[GivenUpMessage], letters: DeadLetters) -> int:
@@ -78,11 +78,11 @@ async def _replay(wanted: Iterable[GivenUpMessage], letters: DeadLetters) -> int
 
 def _given_up(letter: DeadLetter, fault: MessageFault | None) -> GivenUpMessage:
     message: Request | Change | None = None
-    what, remedy = letter.reason or "the queue gave no reason", _REMEDY
+    reason, remedy = letter.reason or "the queue gave no reason", _REMEDY
     try:
         message = decode_change(letter.body) if letter.queue in set(Priority) else decode_request(letter.body)
     except Malformed as torn:
-        what, remedy = torn.message, torn.remedy
+        reason, remedy = torn.message, torn.remedy
     return GivenUpMessage(
         queue=letter.queue,
         number=letter.number,
@@ -92,6 +92,6 @@ def _given_up(letter: DeadLetter, fault: MessageFault | None) -> GivenUpMessage:
         run=message.run if message else "",
         at=letter.at,
         deliveries=letter.deliveries,
-        reason=fault.message if fault else what,
+        reason=fault.message if fault else reason,
         remedy=fault.remedy if fault else remedy,
     )

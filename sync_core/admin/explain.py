@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from sync_core.admin.requests import existing_class, existing_school
-from sync_core.clock import Clock
+from sync_core.admin.requests import existing_class
 from sync_core.domain.classes import ClassRecord
+from sync_core.domain.school import SchoolSettings
 from sync_core.errors import NotFound, NotThere
-from sync_core.graph.port import Tenant, Tenants
+from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority
-from sync_core.mis.port import MisSource
 from sync_core.planning.explanation import Explanation, People, explain, find_subject
 from sync_core.planning.matching import accounts_by_upn
-from sync_core.planning.school_plan import SchoolPlan, plan_now
-from sync_core.state.port import StateStore
+from sync_core.planning.school_plan import plan_to_show
+from sync_core.services import Services
 
 
-async def explain_person(
-    school: str, key: str, asked: str, mis: MisSource, tenants: Tenants, state: StateStore, clock: Clock
-) -> Explanation:
-    """`asked` is an Entra id, a MIS person id or a user principal name. Nothing is written. Raises NotFound."""
-    settings = await existing_school(school, state)
-    record = await existing_class(school, key, state)
-    history = await state.history(school, key)
-    planned = await plan_now(school, mis, state, clock)
-    ruled = planned.ruled if isinstance(planned, SchoolPlan) else None
-    by_upn = ruled.by_upn if ruled else accounts_by_upn(await state.accounts(settings.tenant) or ())
-    subject = find_subject(asked, by_upn, record, history, planned)
+async def explain_person(settings: SchoolSettings, key: str, person: str, services: Services) -> Explanation:
+    """`person` is an Entra id, a MIS person id or a user principal name. Nothing is written. Raises NotFound."""
+    school = settings.school
+    record = await existing_class(school, key, services)
+    history = await services.classes.history(school, key)
+    planned = await plan_to_show(school, services.reading)
+    if planned.ruled:
+        by_upn = planned.ruled.by_upn
+    else:
+        by_upn = accounts_by_upn(await services.tenants.accounts(settings.tenant) or ())
+    subject = find_subject(person, by_upn, record, history, planned)
     if subject is None:
         raise NotFound(
             "neither the MIS nor Microsoft 365 has this person, and nobody like that was ever in the class",
             "ask by Entra id, MIS person id or user principal name",
         )
-    there = await _people(record, tenants.of(settings.tenant, Priority.URGENT))
-    return explain(subject, record, history, there, planned, clock.now())
+    there = await _people(record, services.graph.of(settings.tenant, Priority.URGENT))
+    return explain(subject, record, history, there, planned, services.clock.now())
 
 
 async def _people(record: ClassRecord, tenant: Tenant) -> People:

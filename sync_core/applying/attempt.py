@@ -6,35 +6,34 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from sync_core.clock import Clock
 from sync_core.domain.classes import ActualClass, AlreadySo, Applied, AppliedDelta, ClassRecord
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change
-from sync_core.state.port import StateStore
+from sync_core.services import Services
 
 REPLICATION = timedelta(minutes=15)
 """While a class is younger, a 404 may mean that a replica has not heard of it yet (Graph: directory replication)."""
 
-# Over a minute in all: replicas that hear of a class within that cost no delivery.
+# Over a minute in all: replicas that hear of a class within that cost no attempt.
 _LAG_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 20.0)
 
 
-class Delivery:
+class Attempt:
     """What the halves of apply share. `touched` tells that Graph was written to."""
 
-    def __init__(self, change: Change, state: StateStore, tenant: Tenant, clock: Clock) -> None:
+    def __init__(self, change: Change, tenant: Tenant, services: Services) -> None:
         self.change = change
-        self.state = state
         self.tenant = tenant
-        self.clock = clock
+        self.classes = services.classes
+        self.clock = services.clock
         self.touched = False
-        self._undocumented = AppliedDelta(change.run, change.cause, clock.now())
+        self._undocumented = AppliedDelta(change.run, change.cause, self.clock.now())
         self._documented: list[AppliedDelta] = []
         self._waits = 0
         self._restored = False
 
     async def record(self) -> ClassRecord | None:
-        return await self.state.class_record(self.change.school, self.change.key)
+        return await self.classes.class_record(self.change.school, self.change.key)
 
     # --- what was done
 
@@ -69,7 +68,7 @@ class Delivery:
         came = done.members_added | done.owners_granted
         reasons = {person: why for person, why in record.desired.reasons.items() if person in came}
         done = replace(done, at=self.clock.now(), reasons=reasons)
-        written = await self.state.write_actual(record, None if done.empty else done)
+        written = await self.classes.write_actual(record, None if done.empty else done)
         self._documented.append(done)
         self._undocumented = AppliedDelta(done.run, done.cause, done.at)
         return written

@@ -11,23 +11,33 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sync_core.applying.attempt import REPLICATION, Delivery, actual_of
+from sync_core.applying.attempt import REPLICATION, Attempt, actual_of
 from sync_core.applying.people import People
-from sync_core.clock import Clock
-from sync_core.domain.classes import ActualClass, AlreadySo, ClassName, ClassRecord, Drift, Outcome, Refused, RowError
+from sync_core.domain.classes import (
+    ActualClass,
+    AlreadySo,
+    ClassName,
+    ClassRecord,
+    ClassState,
+    Drift,
+    Outcome,
+    Refused,
+    RowError,
+)
 from sync_core.errors import EtagConflict, GraphRefused, NicknameTaken, NotThere, Transient
-from sync_core.graph.port import DeletedGroup, NewClass, Tenant
+from sync_core.graph.port import DeletedGroup, NewClass
 from sync_core.messaging.messages import (
     Change,
     ChangeMembers,
     CreateClass,
     DeleteClass,
     GrantOwners,
+    Priority,
     RestoreClass,
     RevokeOwners,
 )
 from sync_core.planning.names import following_nickname
-from sync_core.state.port import StateStore
+from sync_core.services import Services
 
 _ROUNDS = 12
 _NICKNAMES = 20
@@ -40,25 +50,25 @@ _GONE = Refused(
 )
 
 
-async def apply_change(change: Change, state: StateStore, tenant: Tenant, clock: Clock) -> Outcome:
+async def apply_change(change: Change, priority: Priority, services: Services) -> Outcome:
     """Make `change` true and record it. Raises Transient: deliver it again.
 
     A class that is gone from Microsoft 365, or what Graph refuses for good, is recorded on the row and is an outcome.
     """
-    return await _Apply(Delivery(change, state, tenant, clock)).run()
+    return await _Apply(Attempt(change, services.graph.of(change.tenant, priority), services)).run()
 
 
 class _Apply:
     """The class itself: made, found, deleted, restored; its people are left to `People`."""
 
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
-        self._tenant = delivery.tenant
-        self._people = People(delivery)
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._tenant = attempt.tenant
+        self._people = People(attempt)
 
     async def run(self) -> Outcome:
         for _ in range(_ROUNDS):
-            record = await self._delivery.record()
+            record = await self._attempt.record()
             if record is None:
                 return AlreadySo()
             try:
@@ -77,22 +87,23 @@ class _Apply:
 
     async def _follow(self, record: ClassRecord) -> Outcome:
         wanted = record.desired
-        match self._delivery.change:
+        match self._attempt.change:
             case DeleteClass():
                 return await self._delete(record) if wanted.deleted else AlreadySo()
             case RestoreClass():
                 return AlreadySo() if wanted.deleted else await self._restore(record)
-        if wanted.deleted or wanted.ended:
-            return AlreadySo()
-        if record.lost:
-            return _GONE
+        match record.state:
+            case ClassState.DELETING | ClassState.DELETED | ClassState.ENDED:
+                return AlreadySo()
+            case ClassState.GONE:
+                return AlreadySo() if wanted.ended else _GONE
         return await self._reconcile(record)
 
     async def _reconcile(self, record: ClassRecord) -> Outcome:
         record = await self._ensure_class(record)
         if record.gone:
             return _GONE
-        match self._delivery.change:
+        match self._attempt.change:
             case CreateClass():
                 pass
             case GrantOwners():
@@ -102,8 +113,8 @@ class _Apply:
             case ChangeMembers() | RestoreClass():
                 await self._people.change_members(record)
         if error := self._people.error():
-            return Refused(error.code, error.remedy, self._delivery.applied())
-        return self._delivery.outcome()
+            return Refused(error.code, error.remedy, self._attempt.applied())
+        return self._attempt.outcome()
 
     # --- the class itself
 
@@ -135,7 +146,7 @@ class _Apply:
                 # One without an externalId that was there before the intent is a stranger. One made since may be ours,
                 # as replicas have it that have not heard of its externalId yet.
                 stranger = found.external_id is not None or not _since(record, found.created_at)
-                if stranger or not await self._delivery.wait_for_replication():
+                if stranger or not await self._attempt.wait_for_replication():
                     intent, fresh = following_nickname(intent), True
                     record = await self._write_intent(record, intent)
                 continue
@@ -149,16 +160,16 @@ class _Apply:
                     continue
                 deleted = await self._tenant.find_deleted(intent)
                 if deleted is None:
-                    if await self._delivery.wait_for_replication():
+                    if await self._attempt.wait_for_replication():
                         continue
                     raise Transient("Graph shows the holder of a nickname late", "it is delivered again") from None
                 if _made_for(record, deleted):
                     gone = ActualClass(deleted.id, name, deleted.created_at)
-                    return await self._delivery.write(replace(record, actual=gone, gone=True))
+                    return await self._attempt.write(replace(record, actual=gone, gone=True))
                 intent, fresh = following_nickname(intent), True
                 record = await self._write_intent(record, intent)
                 continue
-            self._delivery.note(created=True)
+            self._attempt.note(created=True)
             return await self._write_class(record, class_id, name, stale=record.stale)
         raise GraphRefused(
             "NoFreeNickname",
@@ -168,30 +179,30 @@ class _Apply:
 
     async def _write_intent(self, record: ClassRecord, intent: str) -> ClassRecord:
         intended = replace(
-            record, intent=intent, intent_at=self._delivery.clock.now(), generation=record.desired.generation
+            record, intent=intent, intent_at=self._attempt.clock.now(), generation=record.desired.generation
         )
-        return await self._delivery.write(intended)
+        return await self._attempt.write(intended)
 
     async def _write_class(self, record: ClassRecord, class_id: str, name: ClassName, *, stale: bool) -> ClassRecord:
         """The class id on the row, whatever else was written there meanwhile: nobody but this delivery knows it."""
-        made = ActualClass(class_id, name, self._delivery.clock.now())
+        made = ActualClass(class_id, name, self._attempt.clock.now())
         try:
-            return await self._delivery.write(replace(record, actual=made, stale=stale))
+            return await self._attempt.write(replace(record, actual=made, stale=stale))
         except EtagConflict:
-            now = await self._delivery.record()
+            now = await self._attempt.record()
             if now is not None and now.actual is None and not now.gone and now.generation == record.generation:
-                await self._delivery.write(replace(now, actual=made, stale=stale or now.stale))
+                await self._attempt.write(replace(now, actual=made, stale=stale or now.stale))
             raise
 
     async def _is_gone(self) -> bool:
         """After a 404: True if the class is really gone, which is on the row then; else a pause for the replicas."""
-        record = await self._delivery.record()
+        record = await self._attempt.record()
         if record is None or record.actual is None:
             return False
-        if not self._delivery.young(record) and not await self._tenant.class_exists(record.actual.class_id):
-            await self._delivery.state.write_drift(record.school, [Drift(record.key, gone=True)])
+        if not self._attempt.young(record) and not await self._tenant.class_exists(record.actual.class_id):
+            await self._attempt.classes.write_drift(record.school, [Drift(record.key, gone=True)])
             return True
-        await self._delivery.wait_for_replication()
+        await self._attempt.wait_for_replication()
         return False
 
     # --- on an admin's word
@@ -202,23 +213,23 @@ class _Apply:
             return AlreadySo()
         if record.actual is None:
             found = await self._tenant.find_class(record.intent) if record.intent else None
-            if found is None and record.intent_at and self._delivery.clock.now() - record.intent_at < REPLICATION:
-                if await self._delivery.wait_for_replication():
+            if found is None and record.intent_at and self._attempt.clock.now() - record.intent_at < REPLICATION:
+                if await self._attempt.wait_for_replication():
                     raise EtagConflict
                 raise Transient("a class that was just made may not be visible yet", "it is delivered again by itself")
             if found is None or found.external_id != record.external_id:
-                await self._delivery.write(replace(record, gone=True, intent=None, error=None))
+                await self._attempt.write(replace(record, gone=True, intent=None, error=None))
                 return AlreadySo()
             record = await self._write_class(record, found.id, found.name, stale=True)
         try:
             await self._tenant.delete_class(actual_of(record).class_id)
         except NotThere:
-            if self._delivery.young(record) and self._delivery.may_wait:
+            if self._attempt.young(record) and self._attempt.may_wait:
                 raise
         else:
-            self._delivery.note(deleted=True)
-        await self._delivery.write(replace(record, gone=True, error=None))
-        return self._delivery.outcome()
+            self._attempt.note(deleted=True)
+        await self._attempt.write(replace(record, gone=True, error=None))
+        return self._attempt.outcome()
 
     async def _restore(self, record: ClassRecord) -> Outcome:
         if record.gone and record.actual is not None:
@@ -232,10 +243,10 @@ class _Apply:
                         "create the class anew",
                     ) from None
             else:
-                self._delivery.note(restored=True)
-            record = await self._delivery.write(replace(record, gone=False, stale=True, error=None))
+                self._attempt.note(restored=True)
+            record = await self._attempt.write(replace(record, gone=False, stale=True, error=None))
         if record.gone or record.actual is None or record.desired.ended:
-            return self._delivery.outcome()
+            return self._attempt.outcome()
         return await self._reconcile(record)
 
     # --- the record
@@ -243,23 +254,23 @@ class _Apply:
     async def _refuse(self, refusal: GraphRefused) -> Outcome:
         error = RowError(refusal.code, refusal.detail, refusal.remedy)
         if await self._write_stale(error):
-            return Refused(error.code, error.remedy, self._delivery.applied())
+            return Refused(error.code, error.remedy, self._attempt.applied())
         raise Transient("the refusal could not be written on the class row", "it is delivered again by itself")
 
     async def _write_half_done(self) -> None:
-        """What was done stands in the history, though the rest has to wait for the next delivery."""
-        if self._delivery.undocumented:
+        """What was done stands in the history, though the rest has to wait for the next attempt."""
+        if self._attempt.undocumented:
             await self._write_stale(None)
 
     async def _write_stale(self, error: RowError | None) -> bool:
         """After a half-done change `actual` is not to be trusted: the next one reads the class."""
         for _ in range(_ROUNDS):
-            record = await self._delivery.record()
+            record = await self._attempt.record()
             if record is None:
                 return False
             try:
-                stale = record.stale or self._delivery.touched
-                await self._delivery.write(replace(record, error=error or record.error, stale=stale))
+                stale = record.stale or self._attempt.touched
+                await self._attempt.write(replace(record, error=error or record.error, stale=stale))
             except EtagConflict:
                 continue
             return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sync_core.applying.attempt import Delivery, actual_of
+from sync_core.applying.attempt import Attempt, actual_of
 from sync_core.domain.classes import ActualClass, ClassRecord, RowError
 from sync_core.errors import AlreadyThere, NotThere, Transient
 from sync_core.graph.port import MEMBERS_PER_WRITE, REMOVALS_PER_REQUEST
@@ -14,9 +14,9 @@ from sync_core.graph.port import MEMBERS_PER_WRITE, REMOVALS_PER_REQUEST
 class People:
     """The people of one class, as far as one delivery knows them. `unknown` have no account any more."""
 
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
-        self._tenant = delivery.tenant
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._tenant = attempt.tenant
         self._members: frozenset[str] = frozenset()
         self._unknown: frozenset[str] = frozenset()
 
@@ -38,7 +38,7 @@ class People:
         if owners is None and record.desired.owners <= actual.owners:
             return
         granted = await self._with_owners(record, owners)
-        await self._delivery.write(replace(record, actual=granted, error=self.error()))
+        await self._attempt.write(replace(record, actual=granted, error=self.error()))
 
     async def _with_owners(self, record: ClassRecord, seen: frozenset[str] | None) -> ActualClass:
         """`actual` after granting whoever is wanted and no owner yet; `seen` are the owners if Graph was asked."""
@@ -55,7 +55,7 @@ class People:
                 pass
             else:
                 granted |= {person}
-                self._delivery.note(owners_granted=[person])
+                self._attempt.note(owners_granted=[person])
             held |= {person}
         return replace(actual, owners=held, granted=granted)
 
@@ -77,19 +77,19 @@ class People:
             except NotThere:
                 owners = await self._tenant.owners(actual.class_id)
                 continue
-            self._delivery.note(owners_revoked=[person])
+            self._attempt.note(owners_revoked=[person])
             owners -= {person}
         left = replace(actual, owners=actual.owners & owners, granted=actual.granted & owners)
-        await self._delivery.write(replace(record, actual=left, stale=True))
+        await self._attempt.write(replace(record, actual=left, stale=True))
 
     # --- members
 
     async def change_members(self, record: ClassRecord) -> None:
         actual = actual_of(record)
         wanted = record.desired.members
-        if actual.members == wanted and not record.stale and not self._delivery.touched:
+        if actual.members == wanted and not record.stale and not self._attempt.touched:
             return
-        just_made = actual.members is None and not record.stale and not self._delivery.touched
+        just_made = actual.members is None and not record.stale and not self._attempt.touched
         self._members = frozenset() if just_made else await self._tenant.members(actual.class_id)
         await self._bind(record)
         owners: frozenset[str] = frozenset()
@@ -99,7 +99,7 @@ class People:
             actual = await self._with_owners(record, owners)
         await self._unbind(record, owners)
         actual = replace(actual, members=wanted - self._unknown)
-        await self._delivery.write(replace(record, actual=actual, stale=False, error=self.error()))
+        await self._attempt.write(replace(record, actual=actual, stale=False, error=self.error()))
 
     async def _bind(self, record: ClassRecord) -> None:
         """Add who is missing, in writes as large as Graph takes: one read tells why it took none of them."""
@@ -110,13 +110,13 @@ class People:
                 await self._tenant.add_members(class_id, chunk)
             except AlreadyThere:
                 self._members = await self._tenant.members(class_id)
-                if self._members.isdisjoint(chunk) and not await self._delivery.wait_for_replication():
+                if self._members.isdisjoint(chunk) and not await self._attempt.wait_for_replication():
                     raise Transient("Graph shows members late", "it is delivered again by itself") from None
             except NotThere:
                 await self._note_unknown(chunk)
             else:
                 self._members |= frozenset(chunk)
-                self._delivery.note(members_added=chunk)
+                self._attempt.note(members_added=chunk)
 
     async def _unbind(self, record: ClassRecord, kept: frozenset[str]) -> None:
         """Remove who is not wanted, but nobody of `kept`."""
@@ -124,13 +124,13 @@ class People:
         while strays := sorted(self._members - record.desired.members - kept)[:REMOVALS_PER_REQUEST]:
             done = await self._tenant.remove_members(class_id, strays)
             self._members -= done.removed
-            self._delivery.note(members_removed=done.removed)
+            self._attempt.note(members_removed=done.removed)
             if done.failure:
                 raise done.failure
             if done.not_there:
                 # The class or only the members? What it holds now tells.
                 self._members = await self._tenant.members(class_id)
-                if self._members & done.not_there and not await self._delivery.wait_for_replication():
+                if self._members & done.not_there and not await self._attempt.wait_for_replication():
                     raise Transient("Graph shows members late", "it is delivered again by itself")
 
     async def _note_unknown(self, people: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from sync_core.domain.roster import GroupType
+from sync_core.domain.runs import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,11 @@ class DesiredClass:
     generation: int = 0
     reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False)
 
+    @property
+    def follows_mis(self) -> bool:
+        """False for a class that stays as it is: its group left the MIS, or a pin keeps it."""
+        return not self.ended and not self.pinned
+
 
 @dataclass(frozen=True, slots=True)
 class ActualClass:
@@ -122,6 +128,19 @@ class RowError:
     code: str
     message: str
     remedy: str
+
+
+class ClassState(StrEnum):
+    """The one state of a class. GONE and DELETED are not in Microsoft 365: only DELETED is an admin's doing here."""
+
+    MAKING = "making"
+    LIVE = "live"
+    CHANGED_BY_HAND = "changed_by_hand"
+    ENDED = "ended"
+    PINNED = "pinned"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +170,19 @@ class ClassRecord:
         return self.desired.key
 
     @property
-    def lost(self) -> bool:
-        """Gone from Microsoft 365, and nobody asked for it again."""
-        return self.gone and self.desired.generation <= self.generation
+    def state(self) -> ClassState:
+        wanted = self.desired
+        if wanted.deleted:
+            return ClassState.DELETED if self.gone else ClassState.DELETING
+        if self.gone and wanted.generation <= self.generation:
+            return ClassState.GONE
+        if wanted.ended:
+            return ClassState.ENDED
+        if self.actual is None or self.gone:
+            return ClassState.MAKING
+        if wanted.pinned:
+            return ClassState.PINNED
+        return ClassState.CHANGED_BY_HAND if self.stale else ClassState.LIVE
 
     @property
     def external_id(self) -> str:
@@ -166,7 +195,7 @@ class AppliedDelta:
     """What one change did in Graph, for the history: Entra ids only. `reasons` are of those who came."""
 
     run: str
-    cause: str
+    cause: Cause
     at: datetime
     created: bool = False
     members_added: frozenset[str] = frozenset()

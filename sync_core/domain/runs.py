@@ -15,7 +15,7 @@ class Cause(StrEnum):
 
     NIGHTLY = "nightly"
     WEBHOOK = "webhook"
-    DROP = "drop"
+    FILE_DROP = "file_drop"
     ADMIN = "admin"
 
 
@@ -85,7 +85,7 @@ class RunRecord:
 
     school: str
     run: str
-    cause: str
+    cause: Cause
     at: datetime
     outcome: RunOutcome
     action: str = ""

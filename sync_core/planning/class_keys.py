@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from urllib.parse import quote
 
-from sync_core.domain.classes import ClassRecord
+from sync_core.domain.classes import ClassRecord, ClassState
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.school import Rollover
 
@@ -23,6 +23,9 @@ def class_key(group: MisGroup) -> str:
     if len(plain) <= _LONGEST_KEY:
         return plain
     return f"{plain[: _LONGEST_KEY - 17]}!{sha256(plain.encode()).hexdigest()[:16]}"
+
+
+_OUT_OF_MICROSOFT_365 = {ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
 
 
 def class_keys(
@@ -42,7 +45,7 @@ def class_keys(
     free = [
         record
         for key, record in sorted(records.items(), key=lambda item: (-item[1].desired.academic_year, item[0]))
-        if key not in keys and not record.lost and not record.desired.deleted
+        if key not in keys and record.state not in _OUT_OF_MICROSOFT_365
     ]
     fresh = [group for key, group in keys.items() if key not in records]
     taken: dict[str, MisGroup] = {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sync_core.domain.classes import ClassRecord, DesiredClass
+from sync_core.domain.classes import ClassRecord, ClassState, DesiredClass
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
     LISTED_PEOPLE,
@@ -78,17 +78,29 @@ class ClassDiff:
 class Plan:
     """`writes` go to the rows before the messages of `diffs` go to the queue. The rest are class keys."""
 
-    writes: tuple[DesiredClass, ...]
-    diffs: tuple[ClassDiff, ...]
-    created: tuple[str, ...]
-    changed: tuple[str, ...]
-    unchanged: int
-    gone: tuple[str, ...]
-    ended: tuple[str, ...]
+    writes: tuple[DesiredClass, ...] = ()
+    diffs: tuple[ClassDiff, ...] = ()
+    created: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unchanged: int = 0
+    gone: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+
+    def without(self, keys: Collection[str]) -> Plan:
+        """The plan with nothing to do for these classes."""
+        return replace(
+            self,
+            diffs=tuple(diff for diff in self.diffs if diff.key not in keys),
+            created=tuple(key for key in self.created if key not in keys),
+            changed=tuple(key for key in self.changed if key not in keys),
+        )
 
     def changes(self, origin: Origin) -> tuple[Change, ...]:
         """The messages of the whole plan, those of a class in order."""
         return tuple(change for diff in self.diffs for change in diff.changes(origin))
+
+
+NOTHING = Plan()
 
 
 def priority_of(cause: Cause, messages: int) -> Priority:
@@ -113,13 +125,15 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
     unchanged = 0
     for desired in wanted:
         record = known.get(desired.key)
-        if desired.deleted and record is not None:
-            if not record.gone:
+        match replace(record, desired=desired).state if record else ClassState.MAKING:
+            case ClassState.DELETED:
+                continue
+            case ClassState.DELETING:
                 diffs.append(ClassDiff(desired.key, _name(desired, record), delete=True))
-            continue
-        if record is not None and record.gone and desired.generation <= record.generation:
-            gone.append(desired.key)
-            continue
+                continue
+            case ClassState.GONE:
+                gone.append(desired.key)
+                continue
         if record is None or record.desired != desired:
             writes.append(desired)
         diff = _diff(desired, record)

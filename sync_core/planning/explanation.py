@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from sync_core.domain.classes import AppliedDelta, ClassRecord, DesiredClass, Reason, Rule
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, Reason, Rule
 from sync_core.domain.roster import GroupType
-from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, RunOutcome
 from sync_core.planning.school_plan import SchoolPlan, hold_text
 
 _OF_THE_MIS = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
@@ -66,7 +66,7 @@ class PersonEvent:
 
     at: datetime
     run: str
-    cause: str
+    cause: Cause
     role: Role
     came: bool
     reason: Reason | None = None
@@ -113,13 +113,13 @@ def find_subject(
     by_upn: Mapping[str, str],
     record: ClassRecord,
     history: Iterable[AppliedDelta],
-    planned: SchoolPlan | RunRecord,
+    planned: SchoolPlan,
 ) -> Subject | None:
     """By Entra id, MIS person id or user principal name; None for somebody of whom nothing is known.
 
     `by_upn` are the Entra ids of the tenant's accounts.
     """
-    ruled = planned.ruled if isinstance(planned, SchoolPlan) else None
+    ruled = planned.ruled
     groups = ruled.groups.values() if ruled else ()
     met = record.desired.members | set(by_upn.values())
     reasons: dict[str, Reason] = {}
@@ -144,10 +144,10 @@ def explain(
     record: ClassRecord,
     history: Sequence[AppliedDelta],
     there: People,
-    planned: SchoolPlan | RunRecord,
+    planned: SchoolPlan,
     at: datetime,
 ) -> Explanation:
-    """`history` is the class's, oldest first. `planned` is a run's record where nothing can be planned now."""
+    """`history` is the class's, oldest first."""
     outlook = _Outlook(record, there, planned)
     person = subject.account
     generation = _this_generation(history)
@@ -220,16 +220,13 @@ def _standing(
 class _Outlook:
     """What the next sync makes of the class: `rules` before anything was held back, `_final` after it."""
 
-    def __init__(self, record: ClassRecord, there: People, planned: SchoolPlan | RunRecord) -> None:
+    def __init__(self, record: ClassRecord, there: People, planned: SchoolPlan) -> None:
         self._record = record
         self._there = there
         self._planned = planned
-        self._final = record.desired
-        self.rules: DesiredClass | None = None
-        if isinstance(planned, SchoolPlan):
-            self.rules = planned.wanted.get(record.key)
-            written = {desired.key: desired for desired in planned.plan.writes}
-            self._final = written.get(record.key, record.desired)
+        self.rules = planned.wanted.get(record.key)
+        written = {desired.key: desired for desired in planned.plan.writes}
+        self._final = written.get(record.key, record.desired)
 
     def membership(self, person: str) -> tuple[Next, str]:
         if untouched := self._untouched():
@@ -267,22 +264,20 @@ class _Outlook:
 
     def _untouched(self) -> str:
         """Why no sync touches the class; empty if one does."""
-        final, record = self._final, self._record
-        if final.deleted:
-            return "an admin had the class deleted"
-        if record.gone and final.generation <= record.generation:
-            return "the class is gone from Microsoft 365, until an admin restores it or has it made again"
-        if final.ended:
-            return "its group is not in the MIS any more, and the class stays as it is"
-        done = record.actual and (record.actual.members, record.actual.owners) == (final.members, final.owners)
-        if final.pinned and done:
-            return "the class is pinned as it was before a run that was undone, until an admin releases it"
-        if isinstance(self._planned, RunRecord) and self._planned.outcome is RunOutcome.PAUSED:
-            return "; ".join(self._planned.notes)
-        return ""
+        final, actual, run = self._final, self._record.actual, self._planned.run
+        match replace(self._record, desired=final).state:
+            case ClassState.DELETING | ClassState.DELETED:
+                return "an admin had the class deleted"
+            case ClassState.GONE:
+                return "the class is gone from Microsoft 365, until an admin restores it or has it made again"
+            case ClassState.ENDED:
+                return "its group is no longer in the MIS, and the class stays as it is"
+            case ClassState.PINNED if actual and (actual.members, actual.owners) == (final.members, final.owners):
+                return "the class is pinned as it was before a run that was undone, until an admin releases it"
+        return "; ".join(run.notes) if run.outcome is RunOutcome.PAUSED else ""
 
     def _holds(self) -> str:
-        holds = self._planned.open_holds if isinstance(self._planned, SchoolPlan) else []
+        holds = self._planned.open_holds
         return "; ".join(hold_text(hold) for hold in holds if self._record.key in hold.classes)
 
 
@@ -325,10 +320,10 @@ def _because(reason: Reason | None) -> str:
     return f": {_BECAUSE[reason.rule].format(reason.record)}" if reason else ""
 
 
-def _mis_line(subject: Subject, key: str, wanted: Reason | None, planned: SchoolPlan | RunRecord) -> str:
+def _mis_line(subject: Subject, key: str, wanted: Reason | None, planned: SchoolPlan) -> str:
     """What the rules make of the MIS now."""
-    if isinstance(planned, RunRecord):
-        return f"what the rules want now is not known: {'; '.join(planned.notes)}"
+    if planned.run.outcome is not RunOutcome.PLANNED:
+        return f"what the rules want now is not known: {'; '.join(planned.run.notes)}"
     if wanted:
         return f"the rules want them in it{_because(wanted)}"
     group = planned.ruled.groups.get(key) if planned.ruled else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -82,13 +82,15 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
 class Past:
     """What the limits look back on.
 
-    `removed` are the memberships that plans of the last seven days took away unasked, `groups` the groups of the last
-    run (None before the first), `holds` those that stand.
+    `removed` counts the memberships that plans of the last seven days took away without an approval. `groups` counts
+    the groups of the last run (None before the first). `holds` are those that stand, and `decided` are decisions on
+    holds, by digest, that are made with this plan.
     """
 
     removed: int
     groups: int | None
     holds: tuple[Hold, ...]
+    decided: Mapping[str, HoldStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class _Restraint:
         self._past = past
         self._run = run
         self._at = at
-        self._said = {hold.digest: hold.status for hold in past.holds}
+        self._said = {hold.digest: hold.status for hold in past.holds} | dict(past.decided)
         self._allowed: set[str] = set()
         self.holds: list[Hold] = []
 

@@ -1,59 +1,37 @@
-"""What a sync would do, told before it does it: to read, and as data. Entra and MIS person ids only, never a name."""
+"""What a sync would do, shown before it does it: as text and as data. Entra and MIS person ids only, never a name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
 
 from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.planning.diff import ClassDiff
 from sync_core.planning.school_plan import SchoolPlan
 
+OF_REAL_RUNS = frozenset({"run", "cause", "action", "requested_by"})
+"""Fields of a run that say nothing in a preview."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The whole plan of a school at one moment; `lines` say the same for a person to read.
+    """The whole plan of a school at one moment. `run` is what it would come to; `lines` say all of it as text."""
 
-    `outcome` is what the run would come to. Of people, MIS person ids; `gone` and `ended` are class keys.
-    """
-
-    school: str
-    at: datetime
-    outcome: RunOutcome
-    groups: int
-    unchanged: int
+    run: RunRecord
     classes: tuple[ClassDiff, ...]
     holds: tuple[Hold, ...]
-    gone: tuple[str, ...]
-    ended: tuple[str, ...]
-    people_without_account: tuple[str, ...]
-    people_disabled: tuple[str, ...]
-    people_ambiguous: tuple[str, ...]
-    notes: tuple[str, ...]
     lines: tuple[str, ...]
 
+    def as_data(self) -> dict[str, object]:
+        """One flat mapping: the fields of the run, then the classes, holds and lines."""
+        run = {field.name: getattr(self.run, field.name) for field in fields(RunRecord)}
+        shown = {name: value for name, value in run.items() if name not in OF_REAL_RUNS}
+        return {**shown, "classes": self.classes, "holds": self.holds, "lines": self.lines}
 
-def preview_of(planned: SchoolPlan | RunRecord) -> Preview:
-    """`planned` is a run's record where nothing can be planned."""
-    run = planned if isinstance(planned, RunRecord) else planned.run
-    classes = () if isinstance(planned, RunRecord) else planned.plan.diffs
-    return Preview(
-        school=run.school,
-        at=run.at,
-        outcome=run.outcome,
-        groups=run.groups,
-        unchanged=run.unchanged,
-        classes=classes,
-        holds=() if isinstance(planned, RunRecord) else planned.holds,
-        gone=run.gone,
-        ended=run.ended,
-        people_without_account=run.people_without_account,
-        people_disabled=run.people_disabled,
-        people_ambiguous=run.people_ambiguous,
-        notes=run.notes,
-        lines=tuple(_lines(run, classes)),
-    )
+
+def preview_of(planned: SchoolPlan) -> Preview:
+    classes = planned.plan.diffs
+    return Preview(planned.run, classes, planned.holds, tuple(_lines(planned.run, classes)))
 
 
 def _lines(run: RunRecord, classes: tuple[ClassDiff, ...]) -> Iterable[str]:

@@ -3,86 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 
-from sync_core.clock import Clock
 from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass, Pin, Reason, Rule
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Cause, Hold, RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import SnapshotRejected
+from sync_core.errors import SnapshotRejected, SyncError
 from sync_core.messaging.messages import SyncSchool
-from sync_core.mis.port import MisSource
-from sync_core.planning.diff import Origin, Plan, make_plan
+from sync_core.planning.diff import NOTHING, Origin, Plan, make_plan
 from sync_core.planning.limits import Past, apply_limits, check_snapshot, statistics_of
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
+from sync_core.services import Reading
 from sync_core.state.port import SchoolReader
 
 _WEEK = timedelta(days=7)
-
-
 _NO_RUN = "preview"
 
 
 @dataclass(frozen=True, slots=True)
 class SchoolPlan:
-    """What a sync would do at this moment, and what it would hold; nothing of it is written yet.
+    """What a sync would do at this moment, and what it would hold. Nothing of it is written yet.
 
-    `wanted` are the classes before anything was held back, by key. `ruled` is what the MIS says, where it was asked;
-    `statistics` are of the snapshot of a whole school.
+    `wanted` are the classes by key, before anything was held back. `standing` are the holds that the plan was made
+    with. `ruled` is what the rules make of the MIS, if it was read. `statistics` describe the snapshot of a whole
+    school.
     """
 
-    plan: Plan
-    origin: Origin
-    wanted: Mapping[str, DesiredClass]
-    holds: tuple[Hold, ...]
     run: RunRecord
+    tenant: str = ""
+    plan: Plan = NOTHING
+    wanted: Mapping[str, DesiredClass] = field(default_factory=dict)
+    holds: tuple[Hold, ...] = ()
+    standing: tuple[Hold, ...] = ()
     ruled: RuledSchool | None = None
     statistics: FeedStatistics | None = None
 
     @property
     def open_holds(self) -> list[Hold]:
-        """All but what an admin approved."""
+        """All that no admin approved."""
         return [hold for hold in self.holds if not hold.approved]
 
 
-async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, clock: Clock) -> SchoolPlan | RunRecord:
-    """The plan as things stand, with nothing written; a run's record where nothing can be planned."""
-    settings = await state.school(request.school)
+class PlanNotMade(SyncError):
+    """No plan could be made: the school is paused, or its feed or its tenant's accounts cannot be trusted.
+
+    `planned` does nothing, and its run says why.
+    """
+
+    def __init__(self, run: RunRecord, message: str, remedy: str) -> None:
+        super().__init__(message, remedy)
+        self.planned = SchoolPlan(run)
+
+
+async def plan_school(
+    request: SyncSchool, reading: Reading, decided: Mapping[str, HoldStatus] | None = None
+) -> SchoolPlan:
+    """The plan as things stand, with nothing written. Raises PlanNotMade.
+
+    `decided` are decisions on holds, by digest, that are not yet on the holds that stand.
+    """
+    reader, school = reading.school, request.school
+    settings = await reader.school(school)
     if settings is None or not settings.enabled:
         why = "the school is paused" if settings else "the school has no settings (any more)"
-        note = f"{why}: nothing was planned — save its settings with enabled true to have it synced"
-        return _unplanned(request, clock, RunOutcome.PAUSED, note)
-    last = await state.accepted_statistics(request.school)
+        remedy = "save its settings with enabled true to have it synced"
+        raise _not_made(request, reading.clock.now(), RunOutcome.PAUSED, f"{why}: nothing was planned", remedy)
+    accepted = await reader.accepted_statistics(school)
     try:
-        snapshot = await mis.snapshot(settings)
+        snapshot = await reading.mis.snapshot(settings)
         statistics = statistics_of(snapshot)
-        check_snapshot(statistics, last, settings.limits)
+        check_snapshot(statistics, accepted, settings.limits)
     except SnapshotRejected as rejection:
-        return _unplanned(request, clock, RunOutcome.REJECTED, rejection.message, rejection.remedy)
+        raise _not_made(
+            request, reading.clock.now(), RunOutcome.REJECTED, rejection.message, rejection.remedy
+        ) from None
 
-    records = {record.key: record for record in await state.class_records(request.school)}
-    requests = await state.class_requests(request.school)
-    pins = await state.pins(request.school)
+    records = {record.key: record for record in await reader.class_records(school)}
+    requests, pins = await reader.class_requests(school), await reader.pins(school)
+    accounts = await reader.accounts(settings.tenant)
+    now = reading.clock.now()
+    if accounts is None:
+        message = "the tenant's accounts were never read completely, so people would lose their classes"
+        remedy = "request a full resync of the tenant, or wait for the night; nothing was planned"
+        raise _not_made(request, now, RunOutcome.REJECTED, message, remedy)
+    past = await read_past(school, request.run, reader, now, accepted)
+    past = replace(past, decided=decided or {})
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
-    accounts = await state.accounts(settings.tenant)
-    if accounts is None:
-        what = "the tenant's accounts were never read whole, and who has none leaves his classes: nothing was planned"
-        return _unplanned(
-            request, clock, RunOutcome.REJECTED, what, "have the tenant fully resynced, or wait for the night"
-        )
     ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
     pinned = pinned_classes(pins.values(), records) if scope is None else ()
-    origin = Origin(settings.tenant, request.school, request.run, request.cause)
-    planned = await plan_within_limits(
-        (*ruled.classes, *pinned), ruled.ended, records, settings, origin, state, clock, whole=scope is None
+    planned = plan_within_limits(
+        (*ruled.classes, *pinned),
+        ruled.ended,
+        records,
+        settings,
+        Origin(settings.tenant, school, request.run, request.cause),
+        past,
+        now,
+        whole=scope is None,
     )
     run = replace(
         planned.run,
-        expired=_expired(records, requests, planned.run.at.date()),
+        expired=_expired(records, requests, now.date()),
         people_without_account=ruled.people_without_account,
         people_disabled=ruled.people_disabled,
         people_ambiguous=ruled.people_ambiguous,
@@ -91,31 +116,42 @@ async def plan_school(request: SyncSchool, mis: MisSource, state: SchoolReader, 
     return replace(planned, run=run, ruled=ruled, statistics=statistics if scope is None else None)
 
 
-async def plan_now(school: str, mis: MisSource, state: SchoolReader, clock: Clock) -> SchoolPlan | RunRecord:
-    """What a sync of the whole school would do now, to be looked at and never carried out."""
-    return await plan_school(SyncSchool(school, _NO_RUN, Cause.ADMIN), mis, state, clock)
+async def plan_to_show(school: str, reading: Reading) -> SchoolPlan:
+    """What a sync of the whole school would do now, to be looked at and never carried out.
+
+    Where no plan can be made, it does nothing, and its run says why.
+    """
+    try:
+        return await plan_school(SyncSchool(school, _NO_RUN, Cause.ADMIN), reading)
+    except PlanNotMade as reason:
+        return reason.planned
 
 
-async def plan_within_limits(
+async def read_past(
+    school: str, run: str, reader: SchoolReader, now: datetime, accepted: FeedStatistics | None
+) -> Past:
+    """What the limits of `run` look back on; `accepted` are the statistics of the last accepted feed."""
+    week = [record for record in await reader.runs(school, now - _WEEK) if record.run != run]
+    removed = sum(record.removals for record in week)
+    return Past(removed, accepted.groups if accepted else None, await reader.holds(school))
+
+
+def plan_within_limits(
     wanted: Iterable[DesiredClass],
     ended: Iterable[DesiredClass],
     records: Mapping[str, ClassRecord],
     settings: SchoolSettings,
     origin: Origin,
-    state: SchoolReader,
-    clock: Clock,
+    past: Past,
+    now: datetime,
     *,
     whole: bool,
 ) -> SchoolPlan:
     """The plan of what is wanted, within the school's limits; `whole` says that these are all its classes."""
-    now = clock.now()
     wanted = tuple(wanted)
-    last = await state.accepted_statistics(origin.school)
-    week = [run for run in await state.runs(origin.school, now - _WEEK) if run.run != origin.run]
-    past = Past(sum(run.removals for run in week), last.groups if last else None, await state.holds(origin.school))
-    restrained = apply_limits(wanted, records, settings.limits, past, origin.run, now, whole=whole)
-    plan = make_plan(restrained.classes, ended, records)
-    held = [hold for hold in restrained.holds if not hold.approved]
+    allowed = apply_limits(wanted, records, settings.limits, past, origin.run, now, whole=whole)
+    plan = make_plan(allowed.classes, ended, records)
+    held = [hold for hold in allowed.holds if not hold.approved]
     run = RunRecord(
         school=origin.school,
         run=origin.run,
@@ -127,16 +163,17 @@ async def plan_within_limits(
         changed=plan.changed,
         unchanged=plan.unchanged,
         held=tuple(sorted({key for hold in held for key in hold.classes})),
-        removals=restrained.removals,
+        removals=allowed.removals,
         gone=plan.gone,
         ended=plan.ended,
         notes=tuple(map(hold_note, held)),
     )
-    return SchoolPlan(plan, origin, {desired.key: desired for desired in wanted}, restrained.holds, run)
+    by_key = {desired.key: desired for desired in wanted}
+    return SchoolPlan(run, origin.tenant, plan, by_key, allowed.holds, past.holds)
 
 
 def pinned_classes(pins: Iterable[Pin], records: Mapping[str, ClassRecord]) -> tuple[DesiredClass, ...]:
-    """The classes as their pins keep them, whatever the MIS says; those that are not there any more are left out."""
+    """The classes as their pins keep them, whatever the MIS says. Classes that are gone are left out."""
     return tuple(
         _pinned(records[pin.key].desired, pin)
         for pin in sorted(pins, key=lambda pin: pin.key)
@@ -159,7 +196,7 @@ def _pinned(known: DesiredClass, pin: Pin) -> DesiredClass:
 
 
 def hold_note(hold: Hold) -> str:
-    """A hold as a run tells of it."""
+    """A hold as a run reports it."""
     return f"{hold.status} {hold_text(hold)}"
 
 
@@ -167,14 +204,16 @@ def hold_text(hold: Hold) -> str:
     return f"hold {hold.digest}: {hold.what} — {hold.remedy}"
 
 
-def _unplanned(request: SyncSchool, clock: Clock, outcome: RunOutcome, *notes: str) -> RunRecord:
-    return RunRecord(request.school, request.run, request.cause, clock.now(), outcome, notes=notes)
+def _not_made(request: SyncSchool, now: datetime, outcome: RunOutcome, message: str, remedy: str) -> PlanNotMade:
+    notes = (f"{message} — {remedy}",) if outcome is RunOutcome.PAUSED else (message, remedy)
+    run = RunRecord(school=request.school, run=request.run, cause=request.cause, at=now, outcome=outcome, notes=notes)
+    return PlanNotMade(run, message, remedy)
 
 
 def _expired(records: Mapping[str, ClassRecord], requests: Mapping[str, ClassRequest], today: date) -> tuple[str, ...]:
-    """Classes that are there longer than was asked for. They are only reported: nothing is deleted by itself."""
+    """Classes that exist longer than was requested. They are only reported: nothing is deleted automatically."""
     return tuple(
         key
-        for key, asked in sorted(requests.items())
-        if asked.required_until and asked.required_until < today and key in records and not records[key].gone
+        for key, request in sorted(requests.items())
+        if request.required_until and request.required_until < today and key in records and not records[key].gone
     )

@@ -1,4 +1,7 @@
-"""What the use cases need of the tables."""
+"""What the use cases need of the tables, in parts: classes, schools, tenants, runs and webhook events.
+
+Every write is durable when its method returns. Every failure of the wire raises Transient.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from sync_core.messaging.port import MessageFault
 
 
 class DeltaKind(StrEnum):
-    """The two deltas a tenant is followed by."""
+    """The two deltas by which a tenant is followed."""
 
     ACCOUNTS = "accounts"
     GROUPS = "groups"
 
 
 class SchoolReader(Protocol):
-    """What planning a school looks at: a preview has no more than this, and cannot write."""
+    """What planning a school looks at. A preview has no more than this, so it cannot write."""
 
     async def school(self, school: str) -> SchoolSettings | None: ...
 
@@ -38,78 +41,109 @@ class SchoolReader(Protocol):
         """By class key."""
 
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
-        """The tenant's accounts, at the earliest as they were when its accounts' delta token was last written.
+        """The tenant's accounts, no older than its accounts delta token.
 
-        None before that was ever written: what is there then may be a part of them.
+        None until that token was first written: the accounts there until then may be only a part of them.
         """
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
-        """What stands, in order of digest."""
+        """The holds that stand, in order of digest."""
 
     async def accepted_statistics(self, school: str) -> FeedStatistics | None:
-        """The figures of the last feed that was trusted."""
+        """The statistics of the last feed that was accepted."""
 
     async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
         """The school's runs, or those since then, oldest first."""
 
 
-class StateStore(SchoolReader, Protocol):
-    """The tables. Every write is durable when the method returns; every failure of the wire raises Transient."""
-
-    async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
-        """The schools, or those of one tenant, in order of id."""
-
-    async def save_school(self, settings: SchoolSettings) -> None: ...
-
-    async def forget_school(self, school: str) -> None:
-        """Drop the settings, not the classes. Nothing happens where there are none."""
-
-    async def erase_school(self, school: str) -> None:
-        """Drop every row that is about the school, but for its settings and what messages failed of it."""
+class ClassStore(Protocol):
+    """Class rows with their history, the requests for classes, and pins."""
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
 
-    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
-        """Merge the desired columns into the rows, making those that lack; unconditional, every etag changes.
+    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+        """In order of key."""
 
-        Not atomic over many classes: a prefix may be written when it raises.
+    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+        """By class key."""
+
+    async def pins(self, school: str) -> Mapping[str, Pin]:
+        """By class key."""
+
+    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
+        """Merge the desired columns into the rows, and make missing rows. Unconditional: every etag changes.
+
+        Returns the keys of classes that are too large for a row, which are left as they are. Not atomic over many
+        classes: some may be written when it raises.
         """
-
-    async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
-        """These stand from now on, and no others."""
-
-    async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
-        """Write or, with None, forget them: the next feed is taken as it comes."""
 
     async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
 
     async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
-        """Merge stale and gone into rows that are there; unconditional. A row that is not there is passed over."""
+        """Merge stale and gone into the rows that are there. Unconditional. A missing row is passed over."""
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
         """Write what apply knows (intent, actual, stale, gone and so on) if the row still has `record.etag`.
 
-        Never the desired columns. The history row of a `delta` is written in the same transaction. Returns the record
-        with its new etag. Raises EtagConflict.
+        Never writes the desired columns. The history row of a `delta` is part of the same transaction. Returns the
+        record with its new etag. Raises EtagConflict.
         """
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
         """What was applied to the class, oldest first."""
 
     async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
-        """The keys of the classes to which something was applied in `run`, in order."""
-
-    async def forget_history(self, school: str, before: datetime) -> None:
-        """Drop what was applied, and the runs, before that moment."""
+        """The keys of the classes to which `run` applied something, in order."""
 
     async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
-        """Each in place of one of its class; a prefix may be written when it raises."""
+        """Each replaces the pin of its class. Some may be written when it raises."""
 
     async def forget_pin(self, school: str, key: str) -> None:
-        """Nothing happens where there is none."""
+        """Does nothing where there is no pin."""
+
+
+class SchoolStore(Protocol):
+    """Schools' settings, the holds of their plans, and what is known of their feeds."""
+
+    async def school(self, school: str) -> SchoolSettings | None: ...
+
+    async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
+        """All schools, or those of one tenant, in order of id."""
+
+    async def save_school(self, settings: SchoolSettings) -> None: ...
+
+    async def forget_school(self, school: str) -> None:
+        """Delete the settings, not the classes. Does nothing where there are none."""
+
+    async def erase_school(self, school: str) -> None:
+        """Delete every row about the school except its settings and its message faults."""
+
+    async def holds(self, school: str) -> tuple[Hold, ...]:
+        """The holds that stand, in order of digest."""
+
+    async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
+        """`after` stand from now on, in place of `before`, which are the holds that the caller read."""
+
+    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
+        """The statistics of the last feed that was accepted."""
+
+    async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
+        """Write them. None deletes them: the next feed is then accepted without a comparison."""
+
+    async def synced_set(self, drop: FileDrop) -> str | None:
+        """The fingerprint of the export set for which the schools of the drop were last synced."""
+
+    async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None: ...
+
+
+class TenantStore(Protocol):
+    """A tenant's accounts, and how far its two deltas were followed."""
+
+    async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
+        """The tenant's accounts, no older than its accounts delta token; None until that was first written."""
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
-        """Idempotent. With `changes.full`, accounts not named in it go."""
+        """Idempotent. With `changes.full`, accounts that it does not name are deleted."""
 
     async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None: ...
 
@@ -120,18 +154,23 @@ class StateStore(SchoolReader, Protocol):
 
     async def write_full_resync(self, tenant: str, at: datetime) -> None: ...
 
-    async def synced_set(self, drop: FileDrop) -> str | None:
-        """The fingerprint of the set that the schools of the drop were last synced for."""
 
-    async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None: ...
+class RunStore(Protocol):
+    """Runs, and why queue messages failed."""
 
     async def write_run(self, run: RunRecord) -> None:
         """Write or overwrite the run's row."""
 
     async def run(self, school: str, run: str) -> RunRecord | None: ...
 
+    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+        """The school's runs, or those since then, oldest first."""
+
+    async def forget_history(self, school: str, before: datetime) -> None:
+        """Delete the school's runs, and what was applied to its classes, before that moment."""
+
     async def write_message_fault(self, fault: MessageFault) -> None:
-        """Write or overwrite what is known of a message's failure."""
+        """Write or overwrite the last failure of a message."""
 
     async def message_faults(self, queue: str) -> tuple[MessageFault, ...]: ...
 
@@ -139,24 +178,24 @@ class StateStore(SchoolReader, Protocol):
 
 
 class WebhookInbox(Protocol):
-    """What was announced of schools and waits for a plan, and what of it was taken. Raises as the StateStore."""
+    """Webhook events of schools: those that wait for a plan, and the ids of those that were planned."""
 
     async def add(self, school: str, event: WebhookEvent) -> bool:
-        """Have it wait, not sent. False where one of its id was sent or taken before: it is left as it is."""
+        """Store the event as waiting. False if its id was sent or planned before: nothing is changed then."""
 
-    async def sent(self, school: str, id: str) -> None:
-        """The message for its plan is on its way. Nothing happens where it does not wait any more."""
+    async def mark_sent(self, school: str, id: str) -> None:
+        """The message for the event's plan is on its way. Does nothing if the event waits no longer."""
 
     async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
-        """What waits, sent or not, in order of id."""
+        """The events that wait, sent or not, in order of id."""
 
-    async def take(self, school: str, ids: Sequence[str], at: datetime) -> None:
+    async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
         """These wait no longer, and their ids are remembered as of that moment. Not atomic over many."""
 
-    async def planned(self, school: str) -> tuple[datetime, ...]:
-        """When plans of webhook events began, as last written."""
+    async def plan_times(self, school: str) -> tuple[datetime, ...]:
+        """When plans for events began, as last written."""
 
-    async def write_planned(self, school: str, moments: Sequence[datetime]) -> None: ...
+    async def write_plan_times(self, school: str, moments: Sequence[datetime]) -> None: ...
 
     async def forget(self, school: str, before: datetime) -> None:
-        """Drop the ids that were taken before that moment."""
+        """Delete the ids of events that were planned before that moment."""

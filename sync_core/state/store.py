@@ -21,7 +21,7 @@ from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, De
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
-from sync_core.errors import Transient
+from sync_core.errors import SyncError, Transient
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.messaging.port import MessageFault
 from sync_core.state import class_rows, school_rows
@@ -137,10 +137,10 @@ class TableState:
         rows = self._query(HOLDS, _PARTITION, p=encode_key(school))
         return tuple(sorted([school_rows.read_hold(row) async for row in rows], key=lambda hold: hold.digest))
 
-    async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
+    async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         partition = encode_key(school)
-        standing = {hold.digest: hold for hold in await self.holds(school)}
-        wanted = {hold.digest: hold for hold in holds}
+        standing = {hold.digest: hold for hold in before}
+        wanted = {hold.digest: hold for hold in after}
         fresh = [hold for digest, hold in wanted.items() if standing.get(digest) != hold]
         rows = [_entity(partition, hold.digest, school_rows.hold_columns(hold)) for hold in fresh]
         gone = [_entity(partition, digest, {}) for digest in sorted(standing.keys() - wanted.keys())]
@@ -165,16 +165,22 @@ class TableState:
         found = [class_rows.read_class(school, row, _etag(row)) for row in rows]
         return tuple(sorted(found, key=lambda record: record.key))
 
-    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
+    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
         partition = encode_key(school)
         groups: list[list[Operation]] = []
+        too_large: list[str] = []
         for wanted in classes:
             row, *overflow = split(
                 _entity(partition, class_rows.class_row_key(wanted.key), class_rows.desired_columns(wanted))
             )
-            group_size([row, *overflow], LARGEST_CLASS)
+            try:
+                group_size([row, *overflow], LARGEST_CLASS)
+            except SyncError:
+                too_large.append(wanted.key)
+                continue
             groups.append([*upserts([row], MERGE), *upserts(overflow)])
         await self._transact(CLASSES, groups)
+        return tuple(too_large)
 
     async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
         rows = self._between(CLASSES, encode_key(school), "q:", "q;")

@@ -37,7 +37,7 @@ class TableWebhookInbox:
                 return before is not None and not before["sent"]
         return True
 
-    async def sent(self, school: str, id: str) -> None:
+    async def mark_sent(self, school: str, id: str) -> None:
         row = {"PartitionKey": encode_key(school), "RowKey": _row(_WAITS, id), "sent": True}
         async with wire_faults():
             try:
@@ -49,7 +49,7 @@ class TableWebhookInbox:
         found = [_read(row) async for row in self._rows(school, _WAITS)]
         return tuple(sorted(found, key=lambda event: event.id))
 
-    async def take(self, school: str, ids: Sequence[str], at: datetime) -> None:
+    async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
         partition, moment = encode_key(school), at.astimezone(UTC).isoformat()
         there = {row["RowKey"] async for row in self._rows(school, _WAITS, select=["RowKey"])}
         groups: list[list[Operation]] = []
@@ -59,11 +59,11 @@ class TableWebhookInbox:
             groups.append([*upserts([taken]), *([("delete", waits)] if waits["RowKey"] in there else [])])
         await self._transact(groups)
 
-    async def planned(self, school: str) -> tuple[datetime, ...]:
+    async def plan_times(self, school: str) -> tuple[datetime, ...]:
         row = await self._get(encode_key(school), _PLANNED)
         return tuple(map(datetime.fromisoformat, row["moments"].split())) if row else ()
 
-    async def write_planned(self, school: str, moments: Sequence[datetime]) -> None:
+    async def write_plan_times(self, school: str, moments: Sequence[datetime]) -> None:
         said = " ".join(moment.astimezone(UTC).isoformat() for moment in moments)
         row = {"PartitionKey": encode_key(school), "RowKey": _PLANNED, "moments": said}
         async with wire_faults():

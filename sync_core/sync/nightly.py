@@ -1,8 +1,8 @@
 """How a night begins, and one tenant brought up to date by two Graph deltas before its schools are synced.
 
-Whoever is asked at two o'clock sharp by every school at once (an MIS vendor's API, a Service Bus namespace, Graph
-across all tenants) refuses some of them. And while the schools of one tenant follow each other, what they share (its
-accounts) is still in memory.
+The tenants of a night follow each other over its window, and the schools of a tenant are next to each other. A server
+that every school asks at two o'clock sharp (an MIS vendor's API, a Service Bus namespace, Graph across all tenants)
+rejects some of the requests. And while the schools of one tenant follow each other, its accounts are still cached.
 """
 
 from __future__ import annotations
@@ -11,38 +11,37 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sync_core.clock import Clock
+from sync_core.domain.classes import GroupChanges
 from sync_core.domain.runs import Cause
+from sync_core.domain.school import SchoolSettings
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
-from sync_core.messaging.port import Outbox
 from sync_core.planning.diff import Origin
 from sync_core.planning.drift import drift_changes, find_drift
-from sync_core.state.port import DeltaKind, StateStore
+from sync_core.services import Services
+from sync_core.state.port import DeltaKind
+
+FULL_RESYNC_EVERY = timedelta(days=7)
+"""Graph's delta may leave out removals caused by a deleted account, so every class is compared at least this often."""
 
 
-async def start_night(
-    run: str, state: StateStore, outbox: Outbox, clock: Clock, window: timedelta, history: timedelta
-) -> tuple[str, ...]:
-    """Ask for a refresh of every tenant that has a school, each in its slot of `window`. Returns the schools then due.
+async def start_night(run: str, services: Services, window: timedelta, history: timedelta) -> tuple[str, ...]:
+    """Request a refresh of every tenant that has a school, each in its slot of `window`. Returns the schools then due.
 
-    Why messages failed longer ago than `history` is forgotten.
+    Message faults older than `history` are deleted.
     """
-    now = clock.now()
-    known = await state.schools()
-    schools = Counter(school.tenant for school in known)
-    await outbox.schedule_requests(
-        [
-            (begins, RefreshTenant(tenant, run, Cause.NIGHTLY, until=ends))
-            for tenant, (begins, ends) in tenant_slots(schools, now, now + window).items()
-        ]
+    now = services.clock.now()
+    known = await services.schools.schools()
+    slots = tenant_slots(Counter(school.tenant for school in known), now, now + window)
+    await services.outbox.schedule_requests(
+        [(begins, RefreshTenant(tenant, run, Cause.NIGHTLY, until=ends)) for tenant, (begins, ends) in slots.items()]
     )
-    await state.forget_message_faults(now - history)
+    await services.runs.forget_message_faults(now - history)
     return tuple(school.school for school in known if school.enabled)
 
 
 def tenant_slots(schools: Mapping[str, int], start: datetime, end: datetime) -> dict[str, tuple[datetime, datetime]]:
-    """When each tenant begins and ends, in order, given how many schools it has: each school has as much time."""
+    """When each tenant begins and ends, in order, given its number of schools. Every school has the same time."""
     each = max(end - start, timedelta(0)) / max(sum(schools.values()), 1)
     slots: dict[str, tuple[datetime, datetime]] = {}
     before = 0
@@ -58,57 +57,61 @@ def evenly(count: int, start: datetime, end: datetime) -> Sequence[datetime]:
     return [start + step * place for place in range(count)]
 
 
-FULL_RESYNC_EVERY = timedelta(days=7)
-"""Graph's delta may leave out removals that came of a deleted account: so often every class is compared anyway."""
-
-
-async def refresh_tenant(
-    request: RefreshTenant, tenant: Tenant, state: StateStore, outbox: Outbox, clock: Clock, history: timedelta
-) -> int:
-    """Follow the accounts and the drift, then ask for a sync of each school, spread over the time the request leaves.
+async def refresh_tenant(request: RefreshTenant, services: Services, history: timedelta) -> int:
+    """Follow the accounts and the drift, then request a sync of each school, spread over the time the request leaves.
 
     The groups delta tells of drift: from its beginning (a full resync of every class of the tenant) where the request
     says so, where the token has expired, and every FULL_RESYNC_EVERY. History older than `history` is deleted. The
     drift of a paused school is recorded too, and acted upon once the school is enabled. Returns the number of schools.
 
-    Each delta token is written last, when everything that the delta led to is on the rows: a crash before takes the
-    same delta again, which repeats harmless work, while a token written first would lose a hand edit for good.
+    Each delta token is written last, when everything that the delta led to is on the rows. After a crash before that,
+    the same delta comes again and repeats harmless work; a token written first would lose a manual change.
     """
-    schools = await state.schools(request.tenant)
-    properties = frozenset(found for school in schools for found in school.account_properties)
-    accounts = await tenant.account_changes(await state.delta_token(request.tenant, DeltaKind.ACCOUNTS), properties)
-    await state.write_accounts(request.tenant, accounts)
-    await state.write_delta_token(request.tenant, DeltaKind.ACCOUNTS, accounts.token)
-
-    began = clock.now()
-    groups = await tenant.group_changes(await _groups_token(request, state, clock))
+    tenant = services.graph.of(request.tenant, Priority.BULK)
+    schools = await services.schools.schools(request.tenant)
+    await _follow_accounts(request.tenant, schools, tenant, services)
+    began = services.clock.now()
+    groups = await tenant.group_changes(await _groups_token(request, services))
     for school in schools:
-        records = await state.class_records(school.school)
-        drifts = find_drift(records, groups)
-        await state.write_drift(school.school, drifts)
-        if school.enabled:
-            left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
-            origin = Origin(request.tenant, school.school, request.run, request.cause)
-            await outbox.send_changes(drift_changes(drifts, left_alone, origin), Priority.BULK)
-    await state.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
+        await _follow_drift(request, school, groups, services)
+    await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
     if groups.full:
-        await state.write_full_resync(request.tenant, began)
+        await services.tenants.write_full_resync(request.tenant, began)
 
-    working = [school for school in schools if school.enabled]
-    starts = evenly(len(working), clock.now(), request.until or clock.now())
-    await outbox.schedule_requests(
-        [
-            (at, SyncSchool(school.school, request.run, request.cause))
-            for at, school in zip(starts, working, strict=True)
-        ]
-    )
+    enabled = [school.school for school in schools if school.enabled]
+    now = services.clock.now()
+    starts = evenly(len(enabled), now, request.until or now)
+    syncs = [SyncSchool(school, request.run, request.cause) for school in enabled]
+    await services.outbox.schedule_requests(list(zip(starts, syncs, strict=True)))
     for school in schools:
-        await state.forget_history(school.school, clock.now() - history)
-    return len(working)
+        await services.runs.forget_history(school.school, services.clock.now() - history)
+    return len(enabled)
 
 
-async def _groups_token(request: RefreshTenant, state: StateStore, clock: Clock) -> str | None:
-    swept = await state.last_full_resync(request.tenant)
-    if request.full_resync or swept is None or clock.now() - swept >= FULL_RESYNC_EVERY:
+async def _follow_accounts(
+    tenant_id: str, schools: Sequence[SchoolSettings], tenant: Tenant, services: Services
+) -> None:
+    properties = frozenset(used for school in schools for used in school.account_properties)
+    token = await services.tenants.delta_token(tenant_id, DeltaKind.ACCOUNTS)
+    accounts = await tenant.account_changes(token, properties)
+    await services.tenants.write_accounts(tenant_id, accounts)
+    await services.tenants.write_delta_token(tenant_id, DeltaKind.ACCOUNTS, accounts.token)
+
+
+async def _follow_drift(
+    request: RefreshTenant, school: SchoolSettings, groups: GroupChanges, services: Services
+) -> None:
+    records = await services.classes.class_records(school.school)
+    drifts = find_drift(records, groups)
+    await services.classes.write_drift(school.school, drifts)
+    if school.enabled:
+        left_alone = {record.key for record in records if not record.desired.follows_mis}
+        origin = Origin(request.tenant, school.school, request.run, request.cause)
+        await services.outbox.send_changes(drift_changes(drifts, left_alone, origin), Priority.BULK)
+
+
+async def _groups_token(request: RefreshTenant, services: Services) -> str | None:
+    last = await services.tenants.last_full_resync(request.tenant)
+    if request.full_resync or last is None or services.clock.now() - last >= FULL_RESYNC_EVERY:
         return None
-    return await state.delta_token(request.tenant, DeltaKind.GROUPS)
+    return await services.tenants.delta_token(request.tenant, DeltaKind.GROUPS)

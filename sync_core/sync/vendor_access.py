@@ -1,14 +1,13 @@
-"""Wonde's word on its access to a school: a school that it may not read any more is paused, before a read fails."""
+"""What Wonde reports about its access to a school: a school it may no longer read is paused before a read fails."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from sync_core.clock import Clock
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import WondeApi
-from sync_core.state.port import StateStore
+from sync_core.services import Services
 
 
 class AccessEvent(StrEnum):
@@ -21,7 +20,7 @@ class AccessEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccessChanged:
-    """What Wonde tells of the school that is `school` here. `paused` says whether it was, and is not any more."""
+    """What Wonde reported about `school`, by our id. `paused` says that the school was paused because of it."""
 
     school: str
     event: AccessEvent
@@ -42,22 +41,28 @@ _PAUSES = {
 
 
 async def follow_access(
-    event: AccessEvent, wonde_school: str, run: str, state: StateStore, clock: Clock
+    event: AccessEvent, wonde_school: str, run: str, services: Services
 ) -> tuple[AccessChanged, ...]:
-    """Pause the schools that read `wonde_school`, where the event says so, each with a run on record that tells why.
+    """Pause the schools that read `wonde_school`, if the event asks for it, each with a run that says why.
 
-    Access that is approved starts nothing: who paused a school has it go on. Returns the schools concerned.
+    Approved access starts nothing: the admin enables the school again. Returns the schools concerned.
     """
     found: list[AccessChanged] = []
-    for settings in await state.schools():
+    for settings in await services.schools.schools():
         if not isinstance(settings.source, WondeApi) or settings.source.school != wonde_school:
             continue
         pause = event in _PAUSES and settings.enabled
         if pause:
-            now, why = clock.now(), _PAUSES[event]
-            await state.write_run(
-                RunRecord(settings.school, run, Cause.WEBHOOK, now, RunOutcome.PAUSED, "pause", notes=(why,))
+            record = RunRecord(
+                school=settings.school,
+                run=run,
+                cause=Cause.WEBHOOK,
+                at=services.clock.now(),
+                outcome=RunOutcome.PAUSED,
+                action="pause",
+                notes=(_PAUSES[event],),
             )
-            await state.save_school(replace(settings, enabled=False))
+            await services.runs.write_run(record)
+            await services.schools.save_school(replace(settings, enabled=False))
         found.append(AccessChanged(settings.school, event, pause))
     return tuple(found)

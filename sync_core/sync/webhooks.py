@@ -1,9 +1,9 @@
 """Webhook events of a school, from the HTTP request to one plan for all that arrived meanwhile.
 
-The row says what, the message only says that: a webhook event is a row before its message is sent, and a plan takes all
-rows of its school that wait. So a message that is lost, doubled or late does no harm, and a thousand webhooks are a
-thousand rows and a handful of messages. A crash on either side of the message leaves a row that waits: the sender's
-next try, the next webhook event or, for the classes, the next night takes care of it.
+The row says what changed, the message only says that something changed: an event is a row before its message is sent,
+and a plan takes all waiting rows of its school. So a lost, doubled or late message does no harm, and a thousand
+webhooks are a thousand rows and a handful of messages. A crash on either side of the message leaves a waiting row. The
+sender's next attempt, the next event or, for the classes, the next night takes care of it.
 """
 
 from __future__ import annotations
@@ -11,70 +11,59 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sync_core.clock import Clock
 from sync_core.domain.runs import Cause, RunRecord
 from sync_core.domain.webhooks import WebhookEvent, next_plan, recent_plans, too_early
 from sync_core.errors import Replayed
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
-from sync_core.messaging.port import Outbox
-from sync_core.mis.port import MisSource
-from sync_core.state.port import StateStore, WebhookInbox
+from sync_core.services import Services
 from sync_core.sync.school import sync_school
 
 REMEMBER_FOR = timedelta(days=1)
-"""How long a webhook that was taken is known, and refused if it comes again: its signature is good for five minutes."""
+"""How long the id of a planned event is known and rejected if it comes again. A signature is valid five minutes."""
 
 
-async def receive_event(
-    school: str, event: WebhookEvent, run: str, inbox: WebhookInbox, outbox: Outbox, clock: Clock
-) -> datetime:
-    """Have what was announced planned under `run`, or with what is planned before. Returns when. Raises Replayed.
+async def receive_event(school: str, event: WebhookEvent, run: str, services: Services) -> datetime:
+    """Have the event planned under `run`, or with what is planned before. Returns when. Raises Replayed.
 
-    The time is told after the row is written: the plan that is due then finds it.
+    The clock is read after the row is written, so the plan that is due then finds the row.
     """
-    if not await inbox.add(school, event):
+    if not await services.inbox.add(school, event):
         raise Replayed(
-            "this webhook was taken already",
-            "send each event once, under a webhook-id of its own; a sender's next try of one that was taken may stop",
+            "this webhook was accepted before",
+            "send each event once, under its own webhook-id; a sender may stop retrying an accepted event",
         )
-    due = next_plan(clock.now(), await inbox.planned(school))
-    await outbox.schedule_once(due, SyncWebhookEvents(school, run))
-    await inbox.sent(school, event.id)
+    due = next_plan(services.clock.now(), await services.inbox.plan_times(school))
+    await services.outbox.schedule_once(due, SyncWebhookEvents(school, run))
+    await services.inbox.mark_sent(school, event.id)
     return due
 
 
-async def sync_webhook_events(
-    request: SyncWebhookEvents,
-    inbox: WebhookInbox,
-    mis: MisSource,
-    state: StateStore,
-    outbox: Outbox,
-    clock: Clock,
-) -> RunRecord | None:
-    """Plan what of the school was announced and not planned yet, as one. None if that is nothing, or for a later plan.
+async def sync_webhook_events(request: SyncWebhookEvents, services: Services) -> RunRecord | None:
+    """Plan the school's waiting events as one. None if none waits, or if a later plan takes them.
 
-    What waits is taken when its plan is on its way, whatever became of it: the run's record says so, and a feed that
-    was rejected is tried again by the night.
+    The events stop waiting when their plan is on its way, whatever its outcome: the run's record tells it, and the
+    night tries a rejected feed again.
     """
-    waiting = await inbox.waiting(request.school)
+    inbox, school = services.inbox, request.school
+    waiting = await inbox.waiting(school)
     if not waiting:
         return None
-    now, planned = clock.now(), await inbox.planned(request.school)
+    now, planned = services.clock.now(), await inbox.plan_times(school)
     if too_early(now, planned):
-        await outbox.schedule_once(next_plan(now, planned), request)
+        await services.outbox.schedule_once(next_plan(now, planned), request)
         return None
-    await inbox.write_planned(request.school, recent_plans(now, planned))
-    run = await sync_school(sync_of_events(request, waiting), mis, state, outbox, clock)
-    await inbox.take(request.school, [event.id for event in waiting], clock.now())
-    await inbox.forget(request.school, clock.now() - REMEMBER_FOR)
+    await inbox.write_plan_times(school, recent_plans(now, planned))
+    run = await sync_school(sync_of_events(request, waiting), services)
+    await inbox.mark_planned(school, [event.id for event in waiting], services.clock.now())
+    await inbox.forget(school, services.clock.now() - REMEMBER_FOR)
     return run
 
 
 def sync_of_events(request: SyncWebhookEvents, waiting: Iterable[WebhookEvent]) -> SyncSchool:
-    """The sync that all of them ask for together."""
-    listed = list(waiting)
-    if any(event.whole for event in listed):
+    """The one sync that covers all of these events."""
+    events = list(waiting)
+    if any(event.whole for event in events):
         return SyncSchool(request.school, request.run, Cause.WEBHOOK)
-    groups = sorted({group for event in listed for group in event.groups})
-    people = sorted({person for event in listed for person in event.people})
+    groups = sorted({group for event in events for group in event.groups})
+    people = sorted({person for event in events for person in event.people})
     return SyncSchool(request.school, request.run, Cause.WEBHOOK, tuple(groups), tuple(people))

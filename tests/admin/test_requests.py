@@ -17,6 +17,7 @@ from tests.builders import SCHOOL, desired, settings, snapshot, synced
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.services import services
 
 KEY = "2026.teaching.G1"
 FORGED = [
@@ -35,13 +36,14 @@ class _Mis:
 async def _handled(
     request: ActOnClass | DecideHold | UndoRun, state: MemoryState, outbox: MemoryOutbox, clock: FixedClock
 ) -> RunRecord:
+    given = services(state, mis=_Mis(), outbox=outbox, clock=clock)
     match request:
         case ActOnClass():
-            return await act_on_class(request, state, outbox, clock)
+            return await act_on_class(request, given)
         case DecideHold():
-            return await decide_hold(request, _Mis(), state, outbox, clock)
+            return await decide_hold(request, given)
         case UndoRun():
-            return await undo_run(request, state, outbox, clock)
+            return await undo_run(request, given)
 
 
 @pytest.mark.parametrize("request_", FORGED, ids=lambda request: request.kind)

@@ -17,13 +17,16 @@ from sync_core.messaging.messages import (
     CreateClass,
     DeleteClass,
     GrantOwners,
+    Priority,
     RestoreClass,
     RevokeOwners,
 )
+from sync_core.services import Services
 from tests.builders import SCHOOL, TENANT, desired, entra_id, entra_ids
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
+from tests.fakes.services import services
 
 WHERE = (TENANT, SCHOOL.id, "K1", "run 1", Cause.ADMIN)
 EVERY: tuple[Change, ...] = (CreateClass(*WHERE), GrantOwners(*WHERE), ChangeMembers(*WHERE))
@@ -42,9 +45,13 @@ class Bench:
         for person in ("amy", "ben", "main", "second", "hand"):
             self.tenant.add_account(entra_id(person), f"{person}@x.org")
 
+    @property
+    def services(self) -> Services:
+        return services(self.state, tenant=self.tenant, clock=self.clock)
+
     async def want(self, wanted: DesiredClass, *changes: Change) -> list[Outcome]:
         await self.state.write_desired(SCHOOL.id, [wanted])
-        return [await apply_change(change, self.state, self.tenant, self.clock) for change in changes]
+        return [await apply_change(change, Priority.BULK, self.services) for change in changes]
 
     async def row(self) -> ClassRecord:
         record = await self.state.class_record(SCHOOL.id, "K1")

@@ -18,10 +18,12 @@ from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change, ChangeMembers, Priority, RefreshTenant, SyncSchool, encode
 from sync_core.planning.diff import Origin, make_plan
+from sync_core.services import Services
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.services import services
 
 PLENTY = timedelta(days=400)
 
@@ -58,21 +60,24 @@ class Scene:
             self.simulated.id, Priority.BULK
         )
 
+    def _services(self, school: BenchSchool | None = None) -> Services:
+        return services(self.state, tenant=self.graph, mis=school, outbox=self.outbox, clock=self.clock)
+
     async def apply(self, changes: Sequence[Change]) -> list[Outcome]:
-        return [await apply_change(change, self.state, self.graph, self.clock) for change in changes]
+        return [await apply_change(change, Priority.BULK, self._services()) for change in changes]
 
     async def night(self, *schools: BenchSchool) -> None:
         """A refresh and a sync of each school; the changes are left in the outbox."""
         for school in schools:
             await self.state.save_school(school.settings)
         request = RefreshTenant(self.simulated.id, "run", Cause.NIGHTLY)
-        await refresh_tenant(request, self.graph, self.state, self.outbox, self.clock, PLENTY)
+        await refresh_tenant(request, self._services(), PLENTY)
         for school in schools:
             await self.sync(school)
 
     async def sync(self, school: BenchSchool) -> None:
         request = SyncSchool(school.settings.school, "run", Cause.NIGHTLY)
-        await sync_school(request, school, self.state, self.outbox, self.clock)
+        await sync_school(request, self._services(school))
 
     def taken(self) -> list[Change]:
         changes, self.outbox.changes = self.outbox.changes, []

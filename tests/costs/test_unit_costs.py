@@ -17,6 +17,7 @@ from sync_core.state.store import TableState
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
 from tests.costs.test_graph_counts import PLENTY
+from tests.fakes.services import services
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,13 @@ class Counted:
         graph = GraphTenants(lambda _: credential, self.tenant.graph_url, clock).of(self.tenant.id, Priority.BULK)
         before = self._spent()
         refresh = RefreshTenant(self.tenant.id, "run", Cause.NIGHTLY)
-        await refresh_tenant(refresh, graph, self.state, outbox, clock, PLENTY)
+        await refresh_tenant(refresh, services(self.state, tenant=graph, outbox=outbox, clock=clock), PLENTY)
         for school in schools:
             plan = SyncSchool(school.settings.school, "run", Cause.NIGHTLY)
-            await sync_school(plan, school, self.state, outbox, clock)
+            await sync_school(plan, services(self.state, mis=school, outbox=outbox, clock=clock))
         planned = self._spent()
         for change in outbox.changes:
-            await apply_change(change, self.state, graph, clock)
+            await apply_change(change, Priority.BULK, services(self.state, tenant=graph, clock=clock))
         return (
             replace(planned + before * -1, messages=1 + len(outbox.requests)),
             replace(self._spent() + planned * -1, messages=len(outbox.changes)),

@@ -15,6 +15,7 @@ from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
 from sync_core.errors import EtagConflict
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind
+from sync_core.state.store import TableState
 from tests.fakes.steps import Step, no_step
 
 
@@ -75,21 +76,23 @@ class MemoryState:
         await self._step("class_records")
         return tuple(record for (of, _), record in sorted(self._rows.items()) if of == school)
 
-    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> None:
+    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
         for wanted in classes:
             await self._step("write_desired")
             row = self._rows.get((school, wanted.key)) or ClassRecord(school, wanted)
             self._store(replace(row, desired=wanted))
         await self._step("write_desired answered")
+        return ()
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
         await self._step("holds")
         return tuple(sorted(self._holds.get(school, ()), key=lambda hold: hold.digest))
 
-    async def write_holds(self, school: str, holds: Sequence[Hold]) -> None:
-        await self._step("write_holds")
-        self._holds[school] = tuple(holds)
-        await self._step("write_holds answered")
+    async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
+        await self._step("replace_holds")
+        assert set(before) == set(self._holds.get(school, ())), "the holds that the caller read"
+        self._holds[school] = tuple(after)
+        await self._step("replace_holds answered")
 
     async def accepted_statistics(self, school: str) -> FeedStatistics | None:
         await self._step("accepted_statistics")
@@ -234,3 +237,7 @@ class MemoryState:
         stored = replace(record, etag=str(next(self._etags)))
         self._rows[record.school, record.key] = stored
         return stored
+
+
+Store = MemoryState | TableState
+"""The stores that pass the same contracts."""

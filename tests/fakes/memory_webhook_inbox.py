@@ -28,29 +28,29 @@ class MemoryWebhookInbox:
         await self._step("add answered")
         return new
 
-    async def sent(self, school: str, id: str) -> None:
-        await self._step("sent")
+    async def mark_sent(self, school: str, id: str) -> None:
+        await self._step("mark_sent")
         if waits := self._waiting.get((school, id)):
             self._waiting[school, id] = replace(waits, sent=True)
-        await self._step("sent answered")
+        await self._step("mark_sent answered")
 
     async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
         await self._step("waiting")
         return tuple(found for (of, _), found in sorted(self._waiting.items()) if of == school)
 
-    async def take(self, school: str, ids: Sequence[str], at: datetime) -> None:
+    async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
         for id_ in ids:
-            await self._step("take")
+            await self._step("mark_planned")
             self._waiting.pop((school, id_), None)
             self._taken[school, id_] = at
-        await self._step("take answered")
+        await self._step("mark_planned answered")
 
-    async def planned(self, school: str) -> tuple[datetime, ...]:
-        await self._step("planned")
+    async def plan_times(self, school: str) -> tuple[datetime, ...]:
+        await self._step("plan_times")
         return self._planned.get(school, ())
 
-    async def write_planned(self, school: str, moments: Sequence[datetime]) -> None:
-        await self._step("write_planned")
+    async def write_plan_times(self, school: str, moments: Sequence[datetime]) -> None:
+        await self._step("write_plan_times")
         self._planned[school] = tuple(moments)
 
     async def forget(self, school: str, before: datetime) -> None:

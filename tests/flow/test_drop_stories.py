@@ -72,7 +72,7 @@ def test_01_a_set_in_the_container_becomes_classes_within_a_minute(trust: Trust,
     upload(container, exported(trust, "amy ben"))
     collect(trust)
     run = trust.last_run("OAK")
-    assert (run["cause"], run["outcome"]) == ("drop", "planned")
+    assert (run["cause"], run["outcome"]) == ("file_drop", "planned")
     assert trust.made(ART)["members"] == "amy ben main"
 
 

@@ -11,8 +11,8 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
+from sync_core.domain.classes import ClassState
 from sync_core.domain.runs import HoldKind, RunOutcome
-from sync_core.http.admin.schemas import ClassState
 from sync_core.messaging.messages import SYNC_REQUESTS, UndoRun, encode
 from tests.flow.trust import Trust, pupils, registration, staff, teaching, trust_in, upn
 

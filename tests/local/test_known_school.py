@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from local.known_school import KnownSchool
-from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from tests.builders import NOON, SCHOOL, settings
 
 
 async def test_runs_since_a_moment_are_those_from_then_on() -> None:
     """A preview counts what a school lost within seven days, and not what it lost before."""
     early, late = (
-        RunRecord(SCHOOL.id, name, "nightly", NOON + timedelta(days=days), RunOutcome.PLANNED, removals=9)
+        RunRecord(SCHOOL.id, name, Cause.NIGHTLY, NOON + timedelta(days=days), RunOutcome.PLANNED, removals=9)
         for name, days in (("early", -8), ("late", 0))
     )
     school = KnownSchool(settings(), (), past=(early, late))

@@ -25,6 +25,7 @@ from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.services import services
 from tests.fakes.steps import Step, no_step
 from tests.mis import feeds
 from tests.mis.days import facts, tomorrow
@@ -273,7 +274,7 @@ async def test_a_container_where_there_is_none_says_which_setting(scene: Scene) 
 
 
 async def collected(scene: Scene, state: MemoryState, outbox: MemoryOutbox) -> FileDropCheck:
-    (found,) = await check_file_drops("run", scene.drops, state, outbox, scene.clock)
+    (found,) = await check_file_drops("run", services(state, outbox=outbox, clock=scene.clock, file_drops=scene.drops))
     return found
 
 
@@ -293,7 +294,7 @@ async def test_each_new_set_is_taken_once_for_each_of_its_schools(scene: Scene) 
     scene.export(feeds.oneroster())
     for count in (2, 0, 0):
         assert await collected(scene, state, outbox) == FileDropCheck(scene.drop, count, 0)
-    assert outbox.requests == [(SyncSchool(school, "run", Cause.DROP), None) for school in ("S1", "S2")]
+    assert outbox.requests == [(SyncSchool(school, "run", Cause.FILE_DROP), None) for school in ("S1", "S2")]
     scene.export(feeds.oneroster())
     assert (await collected(scene, state, outbox)).schools == 2
 
@@ -339,7 +340,7 @@ async def test_a_crash_at_any_step_takes_the_set_again_and_not_never(scene: Scen
     with pytest.raises(Crash):
         await collected(scene, state, outbox)
     await collected(scene, state, outbox)
-    assert {request for request, _ in outbox.requests} == {SyncSchool("S1", "run", Cause.DROP)}
+    assert {request for request, _ in outbox.requests} == {SyncSchool("S1", "run", Cause.FILE_DROP)}
     assert all(name.startswith("processed/") for name in scene.names())
     assert pupils(await scene.read(), "C1") == ("p1",)
 
@@ -349,7 +350,9 @@ async def test_one_drop_that_fails_is_no_other_ones_failure(scene: Scene, tmp_pa
     other = Scene(tmp_path / "nowhere")
     await state.save_school(_school(other, "S0"))
     scene.export(feeds.oneroster())
-    first, second = await check_file_drops("run", scene.drops, state, outbox, scene.clock)
+    first, second = await check_file_drops(
+        "run", services(state, outbox=outbox, clock=scene.clock, file_drops=scene.drops)
+    )
     assert isinstance(first.failure, SnapshotRejected)
     assert second == FileDropCheck(scene.drop, 1, 0)
 

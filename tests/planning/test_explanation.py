@@ -9,6 +9,7 @@ from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason, Rule
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.planning.explanation import By, Explanation, Next, People, explain, find_subject
 from sync_core.planning.matching import accounts_by_upn
+from sync_core.planning.school_plan import SchoolPlan
 from tests.builders import NOON, SCHOOL, accounts, desired, entra_id, entra_ids, synced
 
 AMY = entra_id("amy")
@@ -16,7 +17,7 @@ RECORD = synced(desired("K1", ["amy"]))
 MADE = AppliedDelta("run1", Cause.NIGHTLY, NOON, created=True)
 CAME = AppliedDelta("run2", Cause.WEBHOOK, NOON + timedelta(hours=1), members_added=entra_ids(["amy"]))
 LEFT = AppliedDelta("run3", Cause.ADMIN, NOON + timedelta(hours=2), members_removed=entra_ids(["amy"]))
-REJECTED = RunRecord(SCHOOL.id, "now", Cause.ADMIN, NOON, RunOutcome.REJECTED, notes=("torn", "mend it"))
+REJECTED = SchoolPlan(RunRecord(SCHOOL.id, "now", Cause.ADMIN, NOON, RunOutcome.REJECTED, notes=("torn", "mend it")))
 
 
 def told(*history: AppliedDelta, there: bool, record: ClassRecord = RECORD) -> Explanation:

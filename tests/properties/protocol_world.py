@@ -30,6 +30,7 @@ from sync_core.messaging.messages import (
     ActOnClass,
     Change,
     DecideHold,
+    Priority,
     RefreshTenant,
     Request,
     SyncWebhookEvents,
@@ -40,6 +41,7 @@ from sync_core.messaging.messages import (
 )
 from sync_core.planning.class_keys import class_key
 from sync_core.planning.names import class_name
+from sync_core.services import Services
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
 from tests.builders import SCHOOL, TENANT, entra_id, settings, snapshot, teaching
@@ -47,6 +49,7 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
+from tests.fakes.services import services
 
 GROUPS = ("G1", "G2", "G3")
 STUDENTS = tuple("abcdefgh")
@@ -118,7 +121,7 @@ class World:
         self.tenant = MemoryTenant(step, lambda: self.lagging, self.clock)
         for person in (*STUDENTS, *TEACHERS, *STRANGERS):
             self.tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
-        run_through(self.state.save_school(settings(departed_owners=self.departed_owners, limits=NO_LIMITS)))
+        run_through(self.state.save_school(self.settings))
 
     async def snapshot(self, _: SchoolSettings) -> Snapshot:
         await _pause()
@@ -141,6 +144,14 @@ class World:
         if person not in {entra_id(teacher) for teacher in TEACHERS}:
             (self.hand_owned.add if present else self.hand_owned.discard)((class_id, person))
 
+    @property
+    def settings(self) -> SchoolSettings:
+        return settings(departed_owners=self.departed_owners, limits=NO_LIMITS)
+
+    @property
+    def services(self) -> Services:
+        return services(self.state, tenant=self.tenant, mis=self, outbox=self.outbox, clock=self.clock)
+
     def admin_says(self, word: str, group: str) -> None:
         """create, resync, delete, restore, undo or release, if things stand so that this can be asked."""
         self.words += 1
@@ -149,22 +160,18 @@ class World:
         with contextlib.suppress(Conflict, NotFound):
             match word:
                 case "create":
-                    run_through(
-                        request_class(
-                            SCHOOL.id, key, ClassOptions(), requester, self, self.state, self.outbox, self.clock
-                        )
-                    )
+                    run_through(request_class(self.settings, key, ClassOptions(), requester, self.services))
                 case "resync":
-                    run_through(request_resync(SCHOOL.id, key, requester, self.state, self.outbox, self.clock))
+                    run_through(request_resync(self.settings, key, requester, self.services))
                 case "undo":
                     runs = run_through(self.state.runs(SCHOOL.id))
                     undone = self.turns.choice(runs).run if runs else "none"
-                    run_through(request_undo(SCHOOL.id, undone, requester, self.state, self.outbox, self.clock))
+                    run_through(request_undo(self.settings, undone, requester, self.services))
                 case "release":
-                    run_through(request_release(SCHOOL.id, [key], requester, self.state, self.outbox, self.clock))
+                    run_through(request_release(self.settings, [key], requester, self.services))
                 case _:
                     action = Action(word)
-                    run_through(request_action(SCHOOL.id, key, action, requester, self.state, self.outbox, self.clock))
+                    run_through(request_action(self.settings, key, action, requester, self.services))
         self._check()
 
     def start_night(self, *, full_resync: bool = False) -> None:
@@ -276,22 +283,15 @@ class World:
         if session.startswith(SYNC_REQUESTS):
             request = decode_request(body)
             if isinstance(request, RefreshTenant):
-                return await refresh_tenant(
-                    request,
-                    self.tenant,
-                    self.state,
-                    self.outbox,
-                    self.clock,
-                    history=timedelta(days=400),
-                )
+                return await refresh_tenant(request, self.services, history=timedelta(days=400))
             assert not isinstance(request, DecideHold | SyncWebhookEvents), "nobody decides or announces here"
             if isinstance(request, UndoRun):
                 self.undone += 1
-                return await undo_run(request, self.state, self.outbox, self.clock)
+                return await undo_run(request, self.services)
             if isinstance(request, ActOnClass):
-                return await act_on_class(request, self.state, self.outbox, self.clock)
-            return await sync_school(request, self, self.state, self.outbox, self.clock)
-        return await apply_change(decode_change(body), self.state, self.tenant, self.clock)
+                return await act_on_class(request, self.services)
+            return await sync_school(request, self.services)
+        return await apply_change(decode_change(body), Priority.BULK, self.services)
 
     def _settle(self, task: Task, *, done: bool) -> None:
         self.tasks.remove(task)

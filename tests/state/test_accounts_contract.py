@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from uuid import uuid4
 
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
-from sync_core.state.port import DeltaKind, StateStore
+from sync_core.state.port import DeltaKind
 from tests.builders import entra_id
+from tests.fakes.memory_state import Store
 
 UPN = AccountProperty.UPN
 
@@ -23,7 +24,7 @@ def said(person: str, upn: str | None = None, enabled: bool | None = None, mail:
     )
 
 
-async def followed(state: StateStore, tenant: str, changes: AccountChanges) -> tuple[Account, ...]:
+async def followed(state: Store, tenant: str, changes: AccountChanges) -> tuple[Account, ...]:
     """The accounts after a refresh that was told these changes."""
     await state.write_accounts(tenant, changes)
     await state.write_delta_token(tenant, DeltaKind.ACCOUNTS, changes.token)
@@ -32,7 +33,7 @@ async def followed(state: StateStore, tenant: str, changes: AccountChanges) -> t
     return known
 
 
-async def test_accounts_come_change_and_go(state: StateStore) -> None:
+async def test_accounts_come_change_and_go(state: Store) -> None:
     tenant = uuid4().hex
     people = tuple(said(f"p{number}", f"p{number}@x.org") for number in range(230))
     known = set_of(await followed(state, tenant, AccountChanges(True, people, frozenset(), "t")))
@@ -46,13 +47,13 @@ async def test_accounts_come_change_and_go(state: StateStore) -> None:
     assert known == {people[5].id: {UPN: "p5@x.org"}}
 
 
-async def test_accounts_that_were_not_read_to_the_end_are_not_told(state: StateStore) -> None:
+async def test_accounts_that_were_not_read_to_the_end_are_not_told(state: Store) -> None:
     tenant = uuid4().hex
     await state.write_accounts(tenant, AccountChanges(True, (said("p", "p@x.org"),), frozenset(), "t"))
     assert await state.accounts(tenant) is None
 
 
-async def test_what_a_change_of_an_account_does_not_name_is_unchanged(state: StateStore) -> None:
+async def test_what_a_change_of_an_account_does_not_name_is_unchanged(state: Store) -> None:
     tenant = uuid4().hex
 
     async def follow(change: AccountChange) -> Account:

@@ -1,4 +1,4 @@
-"""The port StateStore with classes of thousands: what holds of a class of thirty holds of a college's year group."""
+"""The port Store with classes of thousands: what holds of a class of thirty holds of a college's year group."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from sync_core.domain.classes import AppliedDelta, ClassRecord, DesiredClass, Drift, Pin, Reason, Rule
+from sync_core.domain.runs import Cause
 from sync_core.errors import EtagConflict
-from sync_core.state.port import StateStore
 from tests.builders import NOON, desired, entra_id, synced
+from tests.fakes.memory_state import Store
 
 
 def college(key: str, members: int = 5_000, first: int = 0) -> DesiredClass:
@@ -29,7 +30,7 @@ def college(key: str, members: int = 5_000, first: int = 0) -> DesiredClass:
 def whole_delta(wanted: DesiredClass, run: str = "run1") -> AppliedDelta:
     return AppliedDelta(
         run,
-        "nightly",
+        Cause.NIGHTLY,
         NOON,
         created=True,
         members_added=wanted.members,
@@ -38,20 +39,20 @@ def whole_delta(wanted: DesiredClass, run: str = "run1") -> AppliedDelta:
     )
 
 
-async def row(state: StateStore, school: str, key: str = "K1") -> ClassRecord:
+async def row(state: Store, school: str, key: str = "K1") -> ClassRecord:
     record = await state.class_record(school, key)
     assert record is not None
     return record
 
 
-async def applied(state: StateStore, school: str, wanted: DesiredClass) -> ClassRecord:
+async def applied(state: Store, school: str, wanted: DesiredClass) -> ClassRecord:
     """The class as it is when apply is through with it."""
     await state.write_desired(school, [wanted])
     record = replace(synced(wanted), school=school, etag=(await row(state, school, wanted.key)).etag)
     return await state.write_actual(record, whole_delta(wanted))
 
 
-async def test_everything_of_a_class_of_five_thousand_is_kept(state: StateStore, school: str) -> None:
+async def test_everything_of_a_class_of_five_thousand_is_kept(state: Store, school: str) -> None:
     wanted, small = college("K1"), desired("K2", ["amy"])
     assert len(wanted.members) == len(wanted.reasons) == 5_000
     await state.write_desired(school, [small])
@@ -64,7 +65,7 @@ async def test_everything_of_a_class_of_five_thousand_is_kept(state: StateStore,
     assert await state.classes_of_run(school, "run1") == ("K1",)
 
 
-async def test_a_class_grows_and_shrinks(state: StateStore, school: str) -> None:
+async def test_a_class_grows_and_shrinks(state: Store, school: str) -> None:
     for wanted in (
         desired("K1", ["amy"], ["main"]),
         college("K1", 7_000),
@@ -81,7 +82,7 @@ async def test_a_class_grows_and_shrinks(state: StateStore, school: str) -> None
     assert len(await state.history(school, "K1")) == 7
 
 
-async def test_plan_and_apply_do_not_tread_on_each_other(state: StateStore, school: str) -> None:
+async def test_plan_and_apply_do_not_tread_on_each_other(state: Store, school: str) -> None:
     before = await applied(state, school, college("K1"))
     wanted = college("K1", 4_000, first=3_000)
     await state.write_desired(school, [wanted])
@@ -100,10 +101,10 @@ async def test_plan_and_apply_do_not_tread_on_each_other(state: StateStore, scho
     assert (written.desired, written.actual, written.stale) == (wanted, less.actual, True)
 
 
-async def test_a_long_history_is_read_and_forgotten(state: StateStore, school: str) -> None:
+async def test_a_long_history_is_read_and_forgotten(state: Store, school: str) -> None:
     wanted = college("K1")
     record = await applied(state, school, wanted)
-    left = AppliedDelta("run2", "nightly", NOON + timedelta(days=2), members_removed=wanted.members)
+    left = AppliedDelta("run2", Cause.NIGHTLY, NOON + timedelta(days=2), members_removed=wanted.members)
     last = replace(whole_delta(wanted, "run3"), at=NOON + timedelta(days=4))
     for delta in (left, last):
         record = await state.write_actual(record, delta)
@@ -116,7 +117,7 @@ async def test_a_long_history_is_read_and_forgotten(state: StateStore, school: s
     assert await row(state, school) == record
 
 
-async def test_a_pin_of_five_thousand_stands_until_it_is_forgotten(state: StateStore, school: str) -> None:
+async def test_a_pin_of_five_thousand_stands_until_it_is_forgotten(state: Store, school: str) -> None:
     wanted = college("K1")
     pin = Pin("K1", wanted.members, wanted.owners, "run1", "run2")
     small = replace(pin, members=wanted.owners)
@@ -131,7 +132,7 @@ async def test_a_pin_of_five_thousand_stands_until_it_is_forgotten(state: StateS
     assert await state.pins(school) == {"K1": small, "K2": other}
 
 
-async def test_no_class_passes_for_a_part_of_another(state: StateStore, school: str) -> None:
+async def test_no_class_passes_for_a_part_of_another(state: Store, school: str) -> None:
     keys = ["K1", "K1 ", "K1!,", "K1,desired_members,1", "K1,reasons,1", "K1-", "K1.", "K1~"]
     for number, key in enumerate(keys):
         await applied(state, school, college(key, 1_800, first=number))

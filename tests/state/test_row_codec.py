@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Reason, Rule
+from sync_core.domain.runs import Cause
 from sync_core.errors import SyncError
 from sync_core.state.class_rows import actual_columns, delta_columns, desired_columns
 from sync_core.state.overflow_rows import PARTS_IN_ROW, Torn, grouped_by_row, has_overflow, overflow_range, split, whole
@@ -166,7 +167,7 @@ def test_what_is_allowed_to_the_plan_can_be_recorded_by_apply(most: int, record:
     row: Entity = {"PartitionKey": "S", "RowKey": "c:K"}
     group_size(split(row | desired_columns(largest)), LARGEST_CLASS)
     delta = AppliedDelta(
-        "run", "nightly", NOON, members_added=largest.members, members_removed=others, reasons=largest.reasons
+        "run", Cause.NIGHTLY, NOON, members_added=largest.members, members_removed=others, reasons=largest.reasons
     )
     group_size([*split(row | actual_columns(synced(largest))), *split(row | delta_columns("K", delta))])
     with pytest.raises(SyncError, match="split the group in the MIS"):

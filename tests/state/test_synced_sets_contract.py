@@ -1,15 +1,15 @@
-"""The port StateStore, what it remembers of drops: from the fake and from Azure Tables, over the real client."""
+"""The port Store, what it remembers of drops: from the fake and from Azure Tables, over the real client."""
 
 from __future__ import annotations
 
 from uuid import uuid4
 
 from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder
-from sync_core.state.port import StateStore
 from tests.builders import NOON
+from tests.fakes.memory_state import Store
 
 
-async def test_which_set_of_a_drop_was_taken_is_kept_whatever_becomes_of_it(state: StateStore) -> None:
+async def test_which_set_of_a_drop_was_taken_is_kept_whatever_becomes_of_it(state: Store) -> None:
     name = uuid4().hex
     drops = (FeedFolder(f"/feeds/{name}"), FeedContainer(name))
     for drop in drops:

@@ -15,6 +15,7 @@ from azure.data.tables.aio import TableServiceClient
 from local.azurite import Azurite
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Drift, Pin, Reason, Rule
+from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.state.account_cache import AccountCache
 from sync_core.state.port import DeltaKind
@@ -106,7 +107,7 @@ async def test_what_ordinary_classes_cost(state: TableState, wire: Wire, school:
     assert await wire.told(state.write_drift(school, [Drift(key, stale=True) for key in keys])) == [TRANSACTION] * 3
     record = await state.class_record(school, "K000")
     assert record is not None
-    delta = AppliedDelta("run", "nightly", NOON, members_added=entra_ids(["amy"]))
+    delta = AppliedDelta("run", Cause.NIGHTLY, NOON, members_added=entra_ids(["amy"]))
     assert await wire.told(state.write_actual(replace(synced(wanted[0]), school=school, etag=record.etag), delta)) == [
         TRANSACTION
     ]
@@ -158,7 +159,7 @@ async def test_what_is_forgotten_leaves_no_row(state: TableState, service: Table
     await state.write_desired(school, [wanted])
     record = await state.class_record(school, "K1")
     assert record is not None
-    await state.write_actual(record, AppliedDelta("run", "nightly", NOON, members_added=wanted.members))
+    await state.write_actual(record, AppliedDelta("run", Cause.NIGHTLY, NOON, members_added=wanted.members))
     await state.write_pins(school, [Pin("K1", wanted.members, frozenset(), "run", "run")])
     await state.write_pins(school, [Pin("K1", frozenset(), frozenset(), "run", "run")])
     client = service.get_table_client(CLASSES)

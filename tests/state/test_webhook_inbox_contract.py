@@ -45,7 +45,7 @@ async def test_until_its_message_is_sent_it_may_come_again_and_is_the_first_one(
     assert await inbox.add(school, ONE)
     assert await inbox.add(school, replace(ONE, groups=()))
     assert await inbox.waiting(school) == (ONE,)
-    await inbox.sent(school, ONE.id)
+    await inbox.mark_sent(school, ONE.id)
     assert not await inbox.add(school, ONE)
     assert await inbox.waiting(school) == (replace(ONE, sent=True),)
 
@@ -56,9 +56,9 @@ async def test_what_was_taken_waits_no_longer_and_is_known_until_it_is_forgotten
     await inbox.add(school, ONE)
     await inbox.add(school, WHOLE)
     for _ in range(2):
-        await inbox.take(school, [ONE.id, "gone"], NOON)
+        await inbox.mark_planned(school, [ONE.id, "gone"], NOON)
     assert await inbox.waiting(school) == (WHOLE,)
-    await inbox.sent(school, ONE.id)
+    await inbox.mark_sent(school, ONE.id)
     assert not await inbox.add(school, ONE)
     await inbox.forget(school, NOON)
     assert not await inbox.add(school, ONE)
@@ -71,16 +71,16 @@ async def test_hundreds_are_taken_at_once_and_forgotten(inbox: WebhookInbox, sch
     ids = [f"msg_{number}" for number in range(150)]
     for id_ in ids:
         await inbox.add(school, replace(WHOLE, id=id_))
-    await inbox.take(school, ids, NOON)
+    await inbox.mark_planned(school, ids, NOON)
     assert await inbox.waiting(school) == ()
     await inbox.forget(school, NOON + timedelta(days=1))
     assert await inbox.add(school, replace(WHOLE, id=ids[7]))
 
 
 async def test_when_plans_began_is_kept_as_written(inbox: WebhookInbox, school: str) -> None:
-    assert await inbox.planned(school) == ()
+    assert await inbox.plan_times(school) == ()
     moments = (NOON, NOON + timedelta(milliseconds=1500))
-    await inbox.write_planned(school, moments)
-    assert await inbox.planned(school) == moments
-    await inbox.write_planned(school, moments[1:])
-    assert await inbox.planned(school) == moments[1:]
+    await inbox.write_plan_times(school, moments)
+    assert await inbox.plan_times(school) == moments
+    await inbox.write_plan_times(school, moments[1:])
+    assert await inbox.plan_times(school) == moments[1:]

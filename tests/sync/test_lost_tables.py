@@ -9,7 +9,7 @@ from sync_core.domain.classes import AlreadySo, Outcome
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
-from sync_core.messaging.messages import RefreshTenant, SyncSchool
+from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
 from tests.builders import SCHOOL, TENANT, entra_id, settings, snapshot, teaching
@@ -17,6 +17,7 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
+from tests.fakes.services import services
 
 
 class _Mis:
@@ -31,9 +32,10 @@ async def _refresh_and_sync_with_new_tables(tenant: MemoryTenant) -> list[Outcom
     clock, state, outbox = FixedClock(), MemoryState(), MemoryOutbox()
     await state.save_school(settings())
     full_resync = RefreshTenant(TENANT, "run", Cause.ADMIN, full_resync=True)
-    await refresh_tenant(full_resync, tenant, state, outbox, clock, timedelta(days=400))
-    await sync_school(SyncSchool(SCHOOL.id, "run", Cause.ADMIN), _Mis(), state, outbox, clock)
-    return [await apply_change(change, state, tenant, clock) for change in outbox.changes]
+    given = services(state, tenant=tenant, mis=_Mis(), outbox=outbox, clock=clock)
+    await refresh_tenant(full_resync, given, timedelta(days=400))
+    await sync_school(SyncSchool(SCHOOL.id, "run", Cause.ADMIN), given)
+    return [await apply_change(change, Priority.BULK, given) for change in outbox.changes]
 
 
 async def test_a_refresh_and_a_sync_with_empty_tables_find_every_class_and_change_nothing() -> None:

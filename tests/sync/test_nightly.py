@@ -13,9 +13,9 @@ from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import RefreshTenant
 from sync_core.sync.nightly import evenly, start_night, tenant_slots
 from tests.builders import NOON, settings
-from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.services import services
 
 HOUR, YEAR = timedelta(hours=1), timedelta(days=400)
 
@@ -25,7 +25,7 @@ async def test_each_tenant_is_asked_for_once_and_told_until_when() -> None:
     for school, tenant in (("S1", "small"), ("S2", "trust"), ("S3", "trust")):
         await state.save_school(replace(settings(), school=school, tenant=tenant))
     await state.save_school(replace(settings(), school="S4", tenant="trust", enabled=False))
-    assert await start_night("run", state, outbox, FixedClock(), HOUR, YEAR) == ("S1", "S2", "S3")
+    assert await start_night("run", services(state, outbox=outbox), HOUR, YEAR) == ("S1", "S2", "S3")
     assert outbox.requests == [
         (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR / 4), NOON),
         (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 4),
@@ -36,13 +36,13 @@ async def test_without_a_window_all_are_asked_for_at_once() -> None:
     state, outbox = MemoryState(), MemoryOutbox()
     for tenant in "ab":
         await state.save_school(replace(settings(), school=tenant, tenant=tenant))
-    await start_night("run", state, outbox, FixedClock(), timedelta(0), YEAR)
+    await start_night("run", services(state, outbox=outbox), timedelta(0), YEAR)
     assert [at for _, at in outbox.requests] == [NOON, NOON]
 
 
 async def test_a_deployment_without_schools_asks_for_nothing() -> None:
     outbox = MemoryOutbox()
-    await start_night("run", MemoryState(), outbox, FixedClock(), HOUR, YEAR)
+    await start_night("run", services(MemoryState(), outbox=outbox), HOUR, YEAR)
     assert outbox.requests == []
 
 

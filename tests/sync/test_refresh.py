@@ -15,14 +15,15 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
+from tests.fakes.services import services
 
 NIGHT = RefreshTenant(TENANT, "run", Cause.NIGHTLY, until=NOON + timedelta(hours=1))
 
 
 async def test_what_was_applied_longer_ago_than_is_kept_is_forgotten_of_paused_schools_too() -> None:
     state, clock = MemoryState(), FixedClock()
-    early = AppliedDelta("run1", "nightly", NOON - timedelta(days=401), created=True)
-    late = AppliedDelta("run2", "nightly", NOON - timedelta(days=399), members_added=entra_ids(["amy"]))
+    early = AppliedDelta("run1", Cause.NIGHTLY, NOON - timedelta(days=401), created=True)
+    late = AppliedDelta("run2", Cause.NIGHTLY, NOON - timedelta(days=399), members_added=entra_ids(["amy"]))
     for school, enabled in (("S1", True), ("S2", False)):
         await state.save_school(replace(settings(), school=school, enabled=enabled))
         await state.write_desired(school, [desired("K1")])
@@ -31,7 +32,7 @@ async def test_what_was_applied_longer_ago_than_is_kept_is_forgotten_of_paused_s
             assert record
             await state.write_actual(record, delta)
     kept = timedelta(days=400)
-    await refresh_tenant(NIGHT, MemoryTenant(), state, MemoryOutbox(), clock, kept)
+    await refresh_tenant(NIGHT, services(state, clock=clock), kept)
     assert [await state.history(school, "K1") for school in ("S1", "S2")] == [(late,), (late,)]
 
 
@@ -39,7 +40,7 @@ async def test_the_schools_that_work_are_spread_over_the_window() -> None:
     state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
     for number in range(4):
         await state.save_school(replace(settings(), school=f"S{number}", enabled=number != 2))
-    assert await refresh_tenant(NIGHT, MemoryTenant(), state, outbox, clock, timedelta(days=1)) == 3
+    assert await refresh_tenant(NIGHT, services(state, outbox=outbox, clock=clock), timedelta(days=1)) == 3
     assert outbox.requests == [
         (SyncSchool(f"S{number}", "run", Cause.NIGHTLY), NOON + timedelta(minutes=20) * place)
         for place, number in enumerate((0, 1, 3))
@@ -54,7 +55,7 @@ async def test_a_full_resync_looks_at_every_class_when_asked_and_once_a_week() -
     async def night(full_resync: bool = False) -> None:
         asked = RefreshTenant(TENANT, "run", Cause.NIGHTLY, full_resync=full_resync)
         before = await state.last_full_resync(TENANT)
-        await refresh_tenant(asked, tenant, state, MemoryOutbox(), clock, timedelta(days=400))
+        await refresh_tenant(asked, services(state, tenant=tenant, clock=clock), timedelta(days=400))
         full.append(await state.last_full_resync(TENANT) != before)
         clock.advance(timedelta(days=1))
 
@@ -78,11 +79,12 @@ async def test_a_removal_that_the_delta_left_out_is_found_by_the_full_resync() -
     assert row
     actual = replace(record.actual, class_id=class_id)
     await state.write_actual(replace(record, actual=actual, etag=row.etag))
-    submit = RefreshTenant(TENANT, "run", Cause.NIGHTLY)
-    await refresh_tenant(submit, tenant, state, outbox, clock, timedelta(days=400))
+    request = RefreshTenant(TENANT, "run", Cause.NIGHTLY)
+    given = services(state, tenant=tenant, outbox=outbox, clock=clock)
+    await refresh_tenant(request, given, timedelta(days=400))
     assert outbox.changes == []
     tenant.groups[class_id].members.discard(entra_id("ben"))
-    await refresh_tenant(submit, tenant, state, outbox, clock, timedelta(days=400))
+    await refresh_tenant(request, given, timedelta(days=400))
     assert outbox.changes == []
-    await refresh_tenant(replace(submit, full_resync=True), tenant, state, outbox, clock, timedelta(days=400))
+    await refresh_tenant(replace(request, full_resync=True), given, timedelta(days=400))
     assert [change.key for change in outbox.changes if isinstance(change, ChangeMembers)] == ["K1"]

@@ -17,6 +17,7 @@ from sync_core.domain.webhooks import WebhookEvent, next_plan
 from sync_core.errors import Replayed
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.planning.class_keys import class_key
+from sync_core.services import Services
 from sync_core.state.port import DeltaKind
 from sync_core.sync.webhooks import REMEMBER_FOR, receive_event, sync_of_events, sync_webhook_events
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_ids, settings, snapshot, synced, teaching
@@ -24,6 +25,7 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
+from tests.fakes.services import services
 from tests.fakes.steps import Step, no_step
 
 REQUEST = SyncWebhookEvents("S1", "run")
@@ -87,6 +89,10 @@ class Scene:
         self.outbox = MemoryOutbox(self.step)
         self.state = MemoryState(self.step)
 
+    @property
+    def services(self) -> Services:
+        return services(self.state, mis=self, outbox=self.outbox, clock=self.clock, inbox=self.inbox)
+
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
         return snapshot(self.groups)
 
@@ -94,7 +100,7 @@ class Scene:
         """Returns in how many seconds it is planned."""
         now = self.clock.now()
         said = WebhookEvent(id_, now, tuple(groups), tuple(people))
-        due = await receive_event(SCHOOL.id, said, f"run {id_}", self.inbox, self.outbox, self.clock)
+        due = await receive_event(SCHOOL.id, said, f"run {id_}", self.services)
         return (due - now).total_seconds()
 
     async def plan_due(self) -> None:
@@ -102,7 +108,7 @@ class Scene:
         due = [held for held in self.outbox.requests if held[1] and held[1] <= now]
         for held in due:
             assert isinstance(held[0], SyncWebhookEvents)
-            run = await sync_webhook_events(held[0], self.inbox, self, self.state, self.outbox, self.clock)
+            run = await sync_webhook_events(held[0], self.services)
             # The queue forgets what it delivered, but not that it had it: `requests` keeps the moment.
             self.outbox.requests[self.outbox.requests.index(held)] = (held[0], None)
             if run:

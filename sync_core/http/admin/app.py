@@ -19,13 +19,12 @@ from sync_core.admin.groups import read_groups
 from sync_core.admin.holds import (
     PlanDiffers,
     accepted_statistics,
-    forget_accepted_statistics,
     preview_school,
     request_decision,
 )
 from sync_core.admin.requests import Requester, existing_class
 from sync_core.admin.school_settings import SchoolBody, location_of, settings_of
-from sync_core.admin.schools import forget_school, save_school
+from sync_core.admin.schools import save_school
 from sync_core.admin.undo import pinned_keys, request_release, request_undo
 from sync_core.app import App
 from sync_core.domain.roster import FeedStatistics
@@ -51,7 +50,6 @@ from sync_core.http.admin.schemas import (
 )
 from sync_core.messaging.messages import Action, Decision, Priority
 from sync_core.planning.explanation import Explanation
-from sync_core.planning.preview import Preview
 
 _STATUS: dict[type[SyncError], int] = {
     NotSignedIn: 401,
@@ -89,7 +87,7 @@ def build_api(app: App) -> FastAPI:
     def school_for(*roles: Role) -> Callable[..., Coroutine[Any, Any, SchoolSettings]]:
         async def bound(school: SchoolId, who: SignedIn) -> SchoolSettings:
             who.need(*roles)
-            settings = await app.state.school(school)
+            settings = await app.services.schools.school(school)
             who.need_school(settings, everywhere)
             if settings is None:
                 raise NotFound(f"there is no school {school}", "list the schools for their ids")
@@ -113,7 +111,7 @@ def build_api(app: App) -> FastAPI:
     @api.get(f"{PREFIX}/schools", summary="The schools that you administer")
     async def list_schools(who: SignedIn) -> list[School]:
         who.need(Role.ADMIN)
-        return [school_body(found) for found in await app.state.schools() if who.bound_to(found, everywhere)]
+        return [school_body(found) for found in await app.services.schools.schools() if who.bound_to(found, everywhere)]
 
     @api.get(f"{PREFIX}/schools/{{school}}", responses=absent, summary="A school's settings")
     async def read_school(settings: administered) -> School:
@@ -122,13 +120,13 @@ def build_api(app: App) -> FastAPI:
     @api.put(f"{PREFIX}/schools/{{school}}", summary="Save a school's settings; a new school joins by it")
     async def put_school(school: SchoolId, body: SchoolBody, who: SignedIn) -> School:
         who.need(Role.ADMIN)
-        before = await app.state.school(school)
+        before = await app.services.schools.school(school)
         who.need_school(before, everywhere)
         wanted = settings_of(body, school=school, tenant=body.tenant, source=location_of(body.source))
         if not who.everywhere(everywhere):
             _need_same_place(before, wanted)
-        app.tenants.of(wanted.tenant, Priority.URGENT)
-        await save_school(wanted, app.state)
+        app.services.graph.of(wanted.tenant, Priority.URGENT)
+        await save_school(wanted, before, app.services)
         telemetry.admin_requested(who.id, school, "save settings", "", "")
         return school_body(wanted)
 
@@ -137,21 +135,21 @@ def build_api(app: App) -> FastAPI:
         """Its settings are forgotten; its classes stay as they are, and are followed again when it joins anew."""
         if not who.everywhere(everywhere):
             raise Forbidden("only who administers all schools may let one leave", "pause the school instead")
-        await forget_school(settings.school, app.state)
+        await app.services.schools.forget_school(settings.school)
         telemetry.admin_requested(who.id, settings.school, "forget school", "", "")
 
     @api.post(f"{PREFIX}/schools/{{school}}/sync", status_code=202, responses=conflict, summary="Sync a school now")
     async def sync(settings: administered, who: SignedIn) -> Accepted:
         asked = requester(who, settings.school, "sync")
-        await request_sync(settings.school, asked, app.state, app.outbox, app.clock)
+        await request_sync(settings, asked, app.services)
         return Accepted(run=asked.run)
 
     # --- groups
 
     @api.get(f"{PREFIX}/schools/{{school}}/groups", responses=conflict, summary="The groups as the MIS has them now")
     async def list_groups(settings: taught) -> list[Group]:
-        requests = await app.state.class_requests(settings.school)
-        groups = await read_groups(settings, app.mis, app.state)
+        requests = await app.services.classes.class_requests(settings.school)
+        groups = await read_groups(settings, app.services)
         return [group_body(found, requests.get(found.key)) for found in groups]
 
     @api.post(
@@ -166,15 +164,15 @@ def build_api(app: App) -> FastAPI:
         said = body or NewClassBody()
         options = ClassOptions(said.display_name, said.description, said.required_until)
         asked = requester(who, settings.school, "create", key)
-        await request_class(settings.school, key, options, asked, app.mis, app.state, app.outbox, app.clock)
+        await request_class(settings, key, options, asked, app.services)
         return Accepted(run=asked.run)
 
     # --- classes
 
     @api.get(f"{PREFIX}/schools/{{school}}/classes", responses=absent, summary="The school's classes")
     async def list_classes(settings: administered) -> list[Class]:
-        requests = await app.state.class_requests(settings.school)
-        records = await app.state.class_records(settings.school)
+        requests = await app.services.classes.class_requests(settings.school)
+        records = await app.services.classes.class_records(settings.school)
         return [class_body(record, requests.get(record.key)) for record in records]
 
     @api.get(
@@ -183,9 +181,9 @@ def build_api(app: App) -> FastAPI:
         summary="How a class stands, and why",
     )
     async def read_class(settings: administered, key: _Key) -> Class:
-        record = await existing_class(settings.school, key, app.state)
-        requests = await app.state.class_requests(settings.school)
-        return class_body(record, requests.get(key), await app.state.history(settings.school, key))
+        record = await existing_class(settings.school, key, app.services)
+        requests = await app.services.classes.class_requests(settings.school)
+        return class_body(record, requests.get(key), await app.services.classes.history(settings.school, key))
 
     @api.post(
         f"{PREFIX}/schools/{{school}}/classes/{{key}}/resync",
@@ -195,7 +193,7 @@ def build_api(app: App) -> FastAPI:
     )
     async def resync_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
         asked = requester(who, settings.school, "resync", key)
-        await request_resync(settings.school, key, asked, app.state, app.outbox, app.clock)
+        await request_resync(settings, key, asked, app.services)
         return Accepted(run=asked.run)
 
     @api.delete(
@@ -206,7 +204,7 @@ def build_api(app: App) -> FastAPI:
     )
     async def delete_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
         asked = requester(who, settings.school, Action.DELETE, key)
-        await request_action(settings.school, key, Action.DELETE, asked, app.state, app.outbox, app.clock)
+        await request_action(settings, key, Action.DELETE, asked, app.services)
         return Accepted(run=asked.run)
 
     @api.post(
@@ -217,7 +215,7 @@ def build_api(app: App) -> FastAPI:
     )
     async def restore_class(settings: administered, key: _Key, who: SignedIn) -> Accepted:
         asked = requester(who, settings.school, Action.RESTORE, key)
-        await request_action(settings.school, key, Action.RESTORE, asked, app.state, app.outbox, app.clock)
+        await request_action(settings, key, Action.RESTORE, asked, app.services)
         return Accepted(run=asked.run)
 
     @api.post(
@@ -227,22 +225,22 @@ def build_api(app: App) -> FastAPI:
     )
     async def explain(settings: administered, key: _Key, body: Question) -> Explanation:
         """Asked with a body, so that no user principal name stands in an address, which may be logged."""
-        return await explain_person(settings.school, key, body.person, app.mis, app.tenants, app.state, app.clock)
+        return await explain_person(settings, key, body.person, app.services)
 
     # --- before it happens
 
     @api.post(f"{PREFIX}/schools/{{school}}/plan", responses=conflict, summary="What a sync would do now")
-    async def plan(settings: administered) -> Preview:
+    async def plan(settings: administered) -> Any:
         """Nothing is written, anywhere."""
-        return await preview_school(settings.school, app.mis, app.state, app.clock)
+        return (await preview_school(settings.school, app.services.reading)).as_data()
 
     @api.get(f"{PREFIX}/schools/{{school}}/holds", responses=absent, summary="What was too much for the last plan")
     async def list_holds(settings: administered) -> list[Hold]:
-        return list(await app.state.holds(settings.school))
+        return list(await app.services.schools.holds(settings.school))
 
     async def decide(settings: SchoolSettings, digest: str, decision: Decision, who: Caller) -> Accepted:
         asked = requester(who, settings.school, f"{decision} hold {digest}")
-        await request_decision(settings.school, digest, decision, asked, app.mis, app.state, app.outbox, app.clock)
+        await request_decision(settings, digest, decision, asked, app.services)
         return Accepted(run=asked.run)
 
     @api.post(
@@ -269,7 +267,7 @@ def build_api(app: App) -> FastAPI:
         summary="What a feed is compared with",
     )
     async def read_accepted_statistics(settings: administered) -> FeedStatistics:
-        return await accepted_statistics(settings.school, app.state)
+        return await accepted_statistics(settings.school, app.services)
 
     @api.delete(
         f"{PREFIX}/schools/{{school}}/accepted-statistics",
@@ -279,18 +277,18 @@ def build_api(app: App) -> FastAPI:
     )
     async def delete_accepted_statistics(settings: administered, who: SignedIn) -> None:
         """For a feed that was rejected and is right: only what its plan holds stands before the classes then."""
-        await forget_accepted_statistics(settings.school, app.state)
+        await app.services.schools.write_accepted_statistics(settings.school, None)
         telemetry.admin_requested(who.id, settings.school, "forget accepted snapshot", "", "")
 
     # --- runs
 
     @api.get(f"{PREFIX}/schools/{{school}}/runs", responses=absent, summary="The school's runs, oldest first")
     async def list_runs(settings: administered) -> list[Run]:
-        return [run_body(run) for run in await app.state.runs(settings.school)]
+        return [run_body(run) for run in await app.services.runs.runs(settings.school)]
 
     @api.get(f"{PREFIX}/schools/{{school}}/runs/{{run}}", responses=absent, summary="What a run came to")
     async def read_run(settings: administered, run: _RunId) -> Run:
-        found = await app.state.run(settings.school, run)
+        found = await app.services.runs.run(settings.school, run)
         if found is None:
             raise NotFound(f"school {settings.school} has no run {run}", "list the school's runs for their ids")
         return run_body(found)
@@ -303,7 +301,7 @@ def build_api(app: App) -> FastAPI:
     )
     async def undo(settings: administered, run: _RunId, who: SignedIn) -> Accepted:
         asked = requester(who, settings.school, f"undo {run}")
-        await request_undo(settings.school, run, asked, app.state, app.outbox, app.clock)
+        await request_undo(settings, run, asked, app.services)
         return Accepted(run=asked.run)
 
     @api.delete(
@@ -314,7 +312,7 @@ def build_api(app: App) -> FastAPI:
     )
     async def release(settings: administered, key: _Key, who: SignedIn) -> Accepted:
         asked = requester(who, settings.school, "release", key)
-        await request_release(settings.school, [key], asked, app.state, app.outbox, app.clock)
+        await request_release(settings, [key], asked, app.services)
         return Accepted(run=asked.run)
 
     @api.delete(
@@ -324,9 +322,9 @@ def build_api(app: App) -> FastAPI:
         summary="Have all pinned classes follow the MIS again",
     )
     async def release_all(settings: administered, who: SignedIn) -> Accepted:
-        keys = await pinned_keys(settings.school, app.state)
+        keys = await pinned_keys(settings.school, app.services)
         asked = requester(who, settings.school, "release")
-        await request_release(settings.school, keys, asked, app.state, app.outbox, app.clock)
+        await request_release(settings, keys, asked, app.services)
         return Accepted(run=asked.run)
 
     api.include_router(operations_routes(app))

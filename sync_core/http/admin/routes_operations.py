@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi import Path as PathParameter
 
 from sync_core import telemetry
-from sync_core.admin.dead_letters import GivenUpMessage, Visible, list_given_up, replay_all, replay_one
+from sync_core.admin.dead_letters import GivenUpMessage, Visible, list_dead_letters, replay_all, replay_one
 from sync_core.admin.schools import erase_school
 from sync_core.admin.tenants import request_full_resync
 from sync_core.app import App
@@ -43,7 +43,7 @@ def operations_routes(app: App) -> APIRouter:
                 "only who administers all schools may have a tenant fully resynced", "resync the class instead"
             )
         run = app.new_run()
-        await request_full_resync(tenant, run, app.state, app.outbox)
+        await request_full_resync(tenant, run, app.services)
         telemetry.admin_requested(who.id, "", f"full resync tenant {tenant}", "", run)
         return Accepted(run=run)
 
@@ -58,7 +58,7 @@ def operations_routes(app: App) -> APIRouter:
         who.need(Role.ADMIN)
         if not who.everywhere(everywhere):
             raise Forbidden("only who administers all schools may erase what is held of one", "ask them to")
-        await erase_school(school, app.state)
+        await erase_school(school, app.services)
         telemetry.admin_requested(who.id, school, "erase records", "", "")
 
     def visible(who: Caller, schools: tuple[SchoolSettings, ...]) -> Visible:
@@ -67,18 +67,18 @@ def operations_routes(app: App) -> APIRouter:
         return lambda found: found.school in bound or who.everywhere(everywhere)
 
     @routes.get(f"{PREFIX}/dead-letters", summary="Messages that the queues gave up, with reason and remedy")
-    async def list_dead_letters(who: SignedIn) -> list[GivenUpMessage]:
+    async def dead_letters(who: SignedIn) -> list[GivenUpMessage]:
         who.need(Role.ADMIN)
-        ours = visible(who, await app.state.schools())
-        return list(await list_given_up(ours, app.dead_letters, app.state))
+        ours = visible(who, await app.services.schools.schools())
+        return list(await list_dead_letters(ours, app.services))
 
     @routes.post(f"{PREFIX}/dead-letters/replay", status_code=202, summary="Put them all back onto their queues")
     async def replay_dead_letters(who: SignedIn) -> Replayed:
         """What is not wanted any more does nothing when its turn comes."""
         who.need(Role.ADMIN)
-        ours = visible(who, await app.state.schools())
+        ours = visible(who, await app.services.schools.schools())
         telemetry.admin_requested(who.id, "", "replay all dead letters", "", "")
-        return Replayed(messages=await replay_all(ours, app.dead_letters, app.state))
+        return Replayed(messages=await replay_all(ours, app.services))
 
     @routes.post(
         f"{PREFIX}/dead-letters/{{queue}}/{{number}}/replay",
@@ -88,8 +88,8 @@ def operations_routes(app: App) -> APIRouter:
     )
     async def replay_dead_letter(queue: _Queue, number: _Number, who: SignedIn) -> Replayed:
         who.need(Role.ADMIN)
-        ours = visible(who, await app.state.schools())
+        ours = visible(who, await app.services.schools.schools())
         telemetry.admin_requested(who.id, "", f"replay dead letter {number} of {queue}", "", "")
-        return Replayed(messages=await replay_one(queue, number, ours, app.dead_letters, app.state))
+        return Replayed(messages=await replay_one(queue, number, ours, app.services))
 
     return routes

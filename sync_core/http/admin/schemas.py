@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sync_core.admin.groups import GroupState
 from sync_core.admin.school_settings import SchoolBody, body_of
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -72,19 +71,6 @@ class Question(BaseModel):
     person: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)] = Field(
         description="Entra id, MIS person id or user principal name"
     )
-
-
-class ClassState(StrEnum):
-    """How a class stands."""
-
-    MAKING = "making"
-    LIVE = "live"
-    CHANGED_BY_HAND = "changed_by_hand"
-    ENDED = "ended"
-    PINNED = "pinned"
-    DELETING = "deleting"
-    DELETED = "deleted"
-    GONE = "gone"
 
 
 class RowProblem(Problem):
@@ -164,7 +150,7 @@ def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple
     name = actual.name if actual and not record.gone else wanted.name
     return Class(
         key=record.key,
-        state=_state(record),
+        state=record.state,
         group=wanted.group_id,
         type=wanted.group_type,
         name=name.display_name,
@@ -217,18 +203,3 @@ def run_body(run: RunRecord) -> Run:
         people_ambiguous=run.people_ambiguous,
         notes=run.notes,
     )
-
-
-def _state(record: ClassRecord) -> ClassState:
-    wanted = record.desired
-    if record.lost:
-        return ClassState.DELETED if wanted.deleted else ClassState.GONE
-    if wanted.deleted:
-        return ClassState.DELETING
-    if wanted.ended:
-        return ClassState.ENDED
-    if record.actual is None or record.gone:
-        return ClassState.MAKING
-    if wanted.pinned:
-        return ClassState.PINNED
-    return ClassState.CHANGED_BY_HAND if record.stale else ClassState.LIVE

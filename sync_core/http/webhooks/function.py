@@ -26,12 +26,12 @@ async def receive_changes(app: App, request: func.HttpRequest) -> func.HttpRespo
         return _too_large()
     known = False
     try:
-        settings = await app.state.school(school)
+        settings = await app.services.schools.school(school)
         known = settings is not None
         secrets = [app.settings.mis_secrets.get(name, "") for name in settings.webhook_secrets] if settings else []
         id_ = signed_id(secrets, request.headers, body)
-        event = read_event(id_, app.clock.now(), body)
-        due = await receive_event(school, event, app.new_run(), app.inbox, app.outbox, app.clock)
+        event = read_event(id_, app.services.clock.now(), body)
+        due = await receive_event(school, event, app.new_run(), app.services)
     except SyncError as error:
         # Nobody can be sure that an unknown school is one: its name may be anything.
         telemetry.webhook_refused(school if known else "", error)
@@ -49,9 +49,7 @@ async def receive_wonde_event(app: App, request: func.HttpRequest) -> func.HttpR
         said = read_wonde(body)
         if said.payload_type not in set(AccessEvent):
             return _answer(202, {"schools": 0})
-        changed = await follow_access(
-            AccessEvent(said.payload_type), said.school_id, app.new_run(), app.state, app.clock
-        )
+        changed = await follow_access(AccessEvent(said.payload_type), said.school_id, app.new_run(), app.services)
     except SyncError as error:
         telemetry.webhook_refused("", error)
         return _problem(error)

@@ -1,0 +1,44 @@
+"""What the use cases are given: every port, filled in once by the wiring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync_core.clock import Clock
+from sync_core.graph.port import Tenants
+from sync_core.messaging.port import DeadLetters, Outbox
+from sync_core.mis.port import FileDrops, MisSource
+from sync_core.state.port import ClassStore, RunStore, SchoolReader, SchoolStore, TenantStore, WebhookInbox
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that a plan may touch. Nothing in it can write, so a preview cannot write either."""
+
+    school: SchoolReader
+    mis: MisSource
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The ports. The stores are parts of one store, in which no write of one part is lost to another."""
+
+    classes: ClassStore
+    schools: SchoolStore
+    tenants: TenantStore
+    runs: RunStore
+    inbox: WebhookInbox
+    reading: Reading
+    graph: Tenants
+    file_drops: FileDrops
+    outbox: Outbox
+    dead_letters: DeadLetters
+
+    @property
+    def clock(self) -> Clock:
+        return self.reading.clock
+
+    @property
+    def mis(self) -> MisSource:
+        return self.reading.mis

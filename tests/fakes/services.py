@@ -1,0 +1,62 @@
+"""The services of a use case, made of fakes wherever a test has nothing better."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sync_core.clock import Clock
+from sync_core.graph.port import Tenant
+from sync_core.messaging.messages import Priority
+from sync_core.messaging.port import Outbox
+from sync_core.mis.port import FileDrops, MisSource
+from sync_core.services import Reading, Services
+from sync_core.state.port import WebhookInbox
+from sync_core.state.store import TableState
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_dead_letters import MemoryDeadLetters
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
+from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
+
+
+class _Missing:
+    """A port that the test's use case must not touch."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"the test gave no port with {name}")
+
+
+class OneTenant:
+    """Implements Tenants with one tenant, whichever is asked for."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+
+    def of(self, tenant: str, priority: Priority) -> Tenant:
+        return self._tenant
+
+
+def services(
+    state: MemoryState | TableState,
+    *,
+    tenant: Tenant | None = None,
+    mis: MisSource | None = None,
+    outbox: Outbox | None = None,
+    clock: Clock | None = None,
+    inbox: WebhookInbox | None = None,
+    file_drops: FileDrops | None = None,
+) -> Services:
+    clock = clock or FixedClock()
+    return Services(
+        classes=state,
+        schools=state,
+        tenants=state,
+        runs=state,
+        inbox=inbox or MemoryWebhookInbox(),
+        reading=Reading(state, mis or cast("MisSource", _Missing()), clock),
+        graph=OneTenant(tenant or MemoryTenant()),
+        file_drops=file_drops or cast("FileDrops", _Missing()),
+        outbox=outbox or MemoryOutbox(),
+        dead_letters=MemoryDeadLetters(),
+    )
