@@ -31,7 +31,6 @@ from sync_core.messaging.port import DeadLetters, Outbox
 from sync_core.mis.port import FileDrops, MisSource
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.services import Reading, Services
-from sync_core.state.port import ClassStore
 from sync_core.state.store import TableState
 
 SESSIONS = 64
@@ -95,19 +94,19 @@ async def table_state(connection_string: str) -> AsyncIterator[tuple[TableState,
 
 
 async def seed_school(
-    school: BenchSchool, wanted: Sequence[DesiredClass], tenant: SimulatedTenant, state: ClassStore
+    school: BenchSchool, wanted: Sequence[DesiredClass], tenant: SimulatedTenant, services: Services
 ) -> dict[str, DesiredClass]:
     """The school's classes in the tenant and on the rows, as nights before this one left them. By class id."""
     name = school.settings.school
     made = dict(zip(tenant.seed(name, wanted), wanted, strict=True))
-    await state.save_school(school.settings)
-    await state.write_desired(name, wanted)
-    rows = {record.key: record for record in await state.class_records(name)}
+    await services.schools.save_school(school.settings)
+    await services.classes.write_desired(name, wanted)
+    rows = {record.key: record for record in await services.classes.class_records(name)}
     writers = asyncio.Semaphore(_WRITERS)
 
     async def write(record: ClassRecord) -> None:
         async with writers:
-            await state.write_actual(record)
+            await services.classes.write_actual(record)
 
     await asyncio.gather(*(write(_synced(rows[one.key], class_id)) for class_id, one in made.items()))
     return made

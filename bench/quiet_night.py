@@ -99,12 +99,12 @@ async def _both(tenant: SimulatedTenant, tables: str, classes: int) -> Night:
     schools = [make_school(number + 1, groups[number], tenant.id) for number in numbers]
     ids = tenant.add_users([upn for school in schools for upn in school.upns])
     async with table_state(tables) as (state, requests):
-        made: dict[str, DesiredClass] = {}
-        for school in schools:
-            made |= await seed_school(school, school.classes({upn: ids[upn] for upn in school.upns}), tenant, state)
         clock, credential = SystemClock(), tenant.credential()
         tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
-
+        made: dict[str, DesiredClass] = {}
+        for school in schools:
+            wanted = school.classes({upn: ids[upn] for upn in school.upns})
+            made |= await seed_school(school, wanted, tenant, services_of(state, tenants, clock))
         # The night before: all the accounts and classes are heard of, and the feeds accepted.
         tenant.switch(delta_objects_per_page=_OBJECTS_A_SEED_PAGE)
         await _our_night("before", schools, tenants, state, clock)

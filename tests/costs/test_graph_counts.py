@@ -23,7 +23,7 @@ from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
-from tests.fakes.services import services
+from tests.fakes.services import services as fake_services
 
 PLENTY = timedelta(days=400)
 
@@ -60,24 +60,24 @@ class Scene:
             self.simulated.id, Priority.BULK
         )
 
-    def _services(self, school: BenchSchool | None = None) -> Services:
-        return services(self.state, tenant=self.graph, mis=school, outbox=self.outbox, clock=self.clock)
+    def services(self, school: BenchSchool | None = None) -> Services:
+        return fake_services(self.state, tenant=self.graph, mis=school, outbox=self.outbox, clock=self.clock)
 
     async def apply(self, changes: Sequence[Change]) -> list[Outcome]:
-        return [await apply_change(change, Priority.BULK, self._services()) for change in changes]
+        return [await apply_change(change, Priority.BULK, self.services()) for change in changes]
 
     async def night(self, *schools: BenchSchool) -> None:
         """A refresh and a sync of each school; the changes are left in the outbox."""
         for school in schools:
             await self.state.save_school(school.settings)
         request = RefreshTenant(self.simulated.id, "run", Cause.NIGHTLY)
-        await refresh_tenant(request, self._services(), PLENTY)
+        await refresh_tenant(request, self.services(), PLENTY)
         for school in schools:
             await self.sync(school)
 
     async def sync(self, school: BenchSchool) -> None:
         request = SyncSchool(school.settings.school, "run", Cause.NIGHTLY)
-        await sync_school(request, self._services(school))
+        await sync_school(request, self.services(school))
 
     def taken(self) -> list[Change]:
         changes, self.outbox.changes = self.outbox.changes, []
@@ -121,7 +121,7 @@ async def test_a_new_class_of_28_pupils_and_2_owners_takes_five_requests_all_of_
 async def test_a_quiet_night_takes_two_requests_whatever_the_number_of_classes(scene: Scene, classes: int) -> None:
     school = make_school(1, classes, scene.simulated.id)
     ids = scene.simulated.add_users(school.upns)
-    await seed_school(school, school.classes(ids), scene.simulated, scene.state)
+    await seed_school(school, school.classes(ids), scene.simulated, scene.services())
     await scene.night(school)
     assert scene.taken() == []
     scene.asked()
@@ -149,7 +149,7 @@ async def one_class(scene: Scene, members: int, there: int) -> tuple[DesiredClas
     (pattern,) = school.classes(ids)
     wanted = replace(pattern, members=frozenset(people), owners=frozenset(), reasons={})
     before = replace(wanted, members=frozenset(people[:there]))
-    await seed_school(school, [before], scene.simulated, scene.state)
+    await seed_school(school, [before], scene.simulated, scene.services())
     await scene.state.write_desired("S1", [wanted])
     record = await scene.state.class_record("S1", wanted.key)
     assert record

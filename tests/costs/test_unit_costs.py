@@ -73,7 +73,7 @@ async def test_a_night_takes_what_the_cost_model_says() -> None:
         async with table_state(connection) as (state, tables):
             counted = Counted(tenant, state, tables)
             for seeded in (school, other):
-                await seed_school(seeded, seeded.classes(ids), tenant, state)
+                await seed_school(seeded, seeded.classes(ids), tenant, services(state))
             await counted.night(school, other)
 
             two_schools = await counted.night(with_other_pupils(school, 3), with_other_pupils(other, 2))

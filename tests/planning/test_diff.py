@@ -220,7 +220,7 @@ def test_a_gone_class_is_made_again_when_somebody_asked_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "messages", "lane"),
+    ("cause", "messages", "priority"),
     [
         (Cause.NIGHTLY, 1, Priority.BULK),
         (Cause.WEBHOOK, 1, Priority.URGENT),
