@@ -1,10 +1,33 @@
-"""The taxonomy of what can go wrong and of what a change can come to: each says what the edge does with it."""
+"""All our errors, as one tree. The edge reads from the class what becomes of the message or the request.
+
+SyncError                    a message and the remedy that fits it
+├── Transient                try again: the message goes back, with a growing pause (HTTP 503)
+│   └── EtagConflict         a row changed since it was read: read it again
+└── Permanent                trying again changes nothing until somebody acts
+    ├── Malformed            a queue message that nobody can read: dead-letter it
+    ├── SnapshotRejected     the MIS feed cannot be trusted: nothing is planned (409)
+    ├── PlanNotMade          paused, rejected feed, or unread accounts; has the run (planning/school_plan)
+    ├── UnknownSetting       a setting that is missing, unknown or out of range (422)
+    ├── AccessDenied         the app's identity lacks a role in Azure
+    ├── RowTooLarge          a class that does not fit into Table storage
+    ├── GraphRefused         Graph's permanent no, recorded on the class
+    ├── NicknameTaken        ┐
+    ├── AlreadyThere         ├ answers of Graph that the caller acts on
+    ├── NotThere             ┘
+    └── RequestError         what a caller over HTTP gets
+        ├── NotSignedIn      401
+        ├── Forbidden        403
+        ├── NotFound         404
+        ├── Conflict         409 (PlanDiffers in admin/holds)
+        ├── Replayed         409
+        └── Unreadable       422
+"""
 
 from __future__ import annotations
 
 
 class SyncError(Exception):
-    """Base of our own errors: every message ends with the remedy."""
+    """The base of our own errors: every text ends with the remedy."""
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(f"{message} — {remedy}")
@@ -13,51 +36,42 @@ class SyncError(Exception):
 
 
 class Transient(SyncError):
-    """Try again: 429 past the waiting budget, 5xx, network, replication lag, a storm of etag conflicts."""
+    """Try again: 429 past the wait budget, 5xx, network, replication lag, too many etag conflicts."""
 
 
-class Malformed(SyncError):
-    """A queue message that we cannot read or of a version we do not know: never guess, dead-letter it."""
+class EtagConflict(Transient):
+    """The row changed since it was read: read it again and go round."""
+
+    def __init__(self) -> None:
+        super().__init__("a row changed while it was being written", "it is retried")
 
 
-class SnapshotRejected(SyncError):
+class Permanent(SyncError):
+    """Trying again changes nothing until somebody acts on the remedy."""
+
+
+class Malformed(Permanent):
+    """A queue message that cannot be read, or of an unknown version: never guess, dead-letter it."""
+
+
+class SnapshotRejected(Permanent):
     """The MIS feed is not to be trusted, so nothing is planned. `message` names file, line and column if it can."""
 
 
-class UnknownSetting(SyncError):
-    """A setting that is missing, unknown or out of range; every fault is named at once."""
+class UnknownSetting(Permanent):
+    """A setting that is missing, unknown or out of range. Every fault is named at once."""
 
 
-class NotFound(SyncError):
-    """An admin named a school, class, group or run that is not there."""
+class AccessDenied(Permanent):
+    """The app's identity lacks a role in Azure."""
 
 
-class Conflict(SyncError):
-    """What an admin asks for cannot be done as things stand."""
+class RowTooLarge(Permanent):
+    """A class, or another record, that does not fit into a row or a transaction of Table storage."""
 
 
-class NotSignedIn(SyncError):
-    """Nobody, or nobody who can be told from others, calls the admin API."""
-
-
-class Forbidden(SyncError):
-    """The caller lacks the app role, or is not bound to the school."""
-
-
-class Unreadable(SyncError):
-    """A webhook's body that says nothing we know, or says too much. Fields at fault, never their values."""
-
-
-class Replayed(SyncError):
-    """A webhook that was taken before came again."""
-
-
-class EtagConflict(Exception):
-    """The row changed since it was read: read again and go round."""
-
-
-class GraphRefused(SyncError):
-    """Graph's permanent no to one request."""
+class GraphRefused(Permanent):
+    """Graph's permanent no to one request. `detail` is Graph's text."""
 
     def __init__(self, code: str, detail: str, remedy: str) -> None:
         super().__init__(f"Graph refused: {code}: {detail}", remedy)
@@ -65,13 +79,50 @@ class GraphRefused(SyncError):
         self.detail = detail
 
 
-class NicknameTaken(Exception):
-    """A create met a group that holds the nickname already."""
+class NicknameTaken(Permanent):
+    """A create met a group that has the nickname already."""
+
+    def __init__(self) -> None:
+        super().__init__("a group in Microsoft 365 has this mail nickname already", "another nickname is tried")
 
 
-class AlreadyThere(Exception):
+class AlreadyThere(Permanent):
     """One of the people to add is a member already, and Graph added none of them."""
 
+    def __init__(self) -> None:
+        super().__init__("one of the people is in the class already", "the class is read again")
 
-class NotThere(Exception):
+
+class NotThere(Permanent):
     """Graph answered 404: the class, or one of the people, is not there, or not visible yet."""
+
+    def __init__(self) -> None:
+        super().__init__("Microsoft 365 does not have the class, or one of its people", "the class is read again")
+
+
+class RequestError(Permanent):
+    """What a caller over HTTP asked for is not done."""
+
+
+class NotFound(RequestError):
+    """There is no such school, class, group or run."""
+
+
+class Conflict(RequestError):
+    """The request cannot be done as things stand."""
+
+
+class NotSignedIn(RequestError):
+    """The caller is not signed in, or a webhook is not signed."""
+
+
+class Forbidden(RequestError):
+    """The caller lacks the app role, or is not bound to the school."""
+
+
+class Unreadable(RequestError):
+    """A webhook's body that says nothing known, or too much. Names the fields at fault, never their values."""
+
+
+class Replayed(RequestError):
+    """A webhook that was accepted before came again."""

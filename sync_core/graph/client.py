@@ -98,13 +98,13 @@ class GraphClient:
         """`path` without its `/$ref`, which is added here: without it, Graph would delete the person himself."""
         await self._send(Method.DELETE, _reference(path), None, _WRITE, repeatable=True)
 
-    async def remove_references(self, paths: Sequence[str]) -> list[SyncError | NotThere | None]:
+    async def remove_references(self, paths: Sequence[str]) -> list[SyncError | None]:
         """What came of each, in order; None where it is done. At most 20, in one $batch.
 
         Graph answers each for itself, and throttles each for itself within an answer that says 200. Those that failed
         in passing, and no others, are sent again until they are done or the wait budget is at its end.
         """
-        outcomes: dict[int, SyncError | NotThere | None] = {}
+        outcomes: dict[int, SyncError | None] = {}
         failures = 0
         while left := [place for place in range(len(paths)) if place not in outcomes]:
             try:
@@ -205,15 +205,13 @@ def _inner(inner: Mapping[str, Any]) -> _Answer:
     return _Answer(inner["status"], httpx.Headers(inner.get("headers") or {}), inner.get("body"))
 
 
-def _outcome(answer: _Answer) -> SyncError | NotThere | None:
+def _outcome(answer: _Answer) -> SyncError | None:
     if answer.done:
         return None
-    failure = _permanent(answer)
-    assert isinstance(failure, SyncError | NotThere), "a removal adds nothing and makes nothing"
-    return failure
+    return _permanent(answer)
 
 
-def _permanent(answer: _Answer) -> Exception:
+def _permanent(answer: _Answer) -> SyncError:
     try:
         code, words = str(answer.body["error"]["code"]), str(answer.body["error"]["message"])
     except (KeyError, TypeError):

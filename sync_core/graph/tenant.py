@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
-from sync_core.errors import GraphRefused, NotThere, SyncError
+from sync_core.errors import GraphRefused, NotThere
 from sync_core.graph.client import GraphClient
 from sync_core.graph.port import DeletedGroup, FoundGroup, NewClass, Removals
 from sync_core.graph.rate_limiter import Cost
@@ -119,7 +119,7 @@ class GraphTenant:
         return Removals(
             frozenset(person for person, outcome in came.items() if outcome is None),
             frozenset(person for person, outcome in came.items() if isinstance(outcome, NotThere)),
-            next((outcome for outcome in outcomes if isinstance(outcome, SyncError)), None),
+            next((failure for failure in outcomes if failure and not isinstance(failure, NotThere)), None),
         )
 
     async def known_people(self, people: Sequence[str]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass, Pi
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import SnapshotRejected, SyncError
+from sync_core.errors import Permanent, SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.diff import NOTHING, Origin, Plan, make_plan
 from sync_core.planning.limits import Past, apply_limits, check_snapshot, statistics_of
@@ -46,7 +46,7 @@ class SchoolPlan:
         return [hold for hold in self.holds if not hold.approved]
 
 
-class PlanNotMade(SyncError):
+class PlanNotMade(Permanent):
     """No plan could be made: the school is paused, or its feed or its tenant's accounts cannot be trusted.
 
     `planned` does nothing, and its run says why.

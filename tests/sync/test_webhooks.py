@@ -30,6 +30,8 @@ from tests.fakes.steps import Step, no_step
 
 REQUEST = SyncWebhookEvents("S1", "run")
 
+REMEDY = "request a full resync of the tenant, or wait for the night; nothing was planned"
+
 
 def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
@@ -198,7 +200,7 @@ async def test_where_accounts_were_not_read_to_the_end_nobody_is_taken_out() -> 
     await scene.receive_event("msg_1")
     await scene.let_pass(2)
     (run,) = await scene.state.runs(SCHOOL.id)
-    assert (run.outcome, run.notes[1]) == (RunOutcome.REJECTED, "request a full resync of the tenant, or wait for the night; nothing was planned")
+    assert (run.outcome, run.notes[1]) == (RunOutcome.REJECTED, REMEDY)
     after = await scene.state.class_record(SCHOOL.id, record.key)
     assert after
     assert after.desired.members == entra_ids(["amy"])
