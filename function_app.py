@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
+from sync_core.clock import SystemClock
 from sync_core.errors import SyncError
 from sync_core.http.admin.function import AdminApi
 from sync_core.messaging.messages import (
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sync_core.app import App
 
 app = func.FunctionApp()
-_process = ProcessApp(os.environ)
+_process = ProcessApp(os.environ, SystemClock())
 _admin_api = AdminApi()
 
 

@@ -10,13 +10,14 @@ import os
 import sys
 from importlib import import_module
 
+from sync_core.clock import SystemClock
 from sync_core.domain.classes import Applied
 from sync_core.messaging.messages import Priority, decode_change
 from sync_core.wiring import ProcessApp
 
 
 async def _apply(message: str) -> None:
-    app = await ProcessApp(os.environ).get()
+    app = await ProcessApp(os.environ, SystemClock()).get()
     outcome = await app.handle_change(decode_change(message.encode()), Priority.BULK)
     if not isinstance(outcome, Applied):
         raise RuntimeError(f"nothing was applied: {outcome}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sync_core import telemetry, tracing
 from sync_core.backoff import seconds_before_redelivery
-from sync_core.clock import SystemClock
+from sync_core.clock import Clock
 from sync_core.config import Settings, parse_settings, tables_of
 from sync_core.errors import Malformed, SyncError, Transient
 from sync_core.messaging.port import MessageFault
@@ -28,17 +28,17 @@ _DROP = "drop"
 class ProcessApp:
     """The app of this process, made when there is first something to do. A start that failed is tried again."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], clock: Clock) -> None:
         self._environment = environment
         self._lock = asyncio.Lock()
         self._app: App | None = None
-        self._clock = SystemClock()
+        self._clock = clock
 
     async def get(self) -> App:
         """Raises UnknownSetting, Transient."""
         async with self._lock:
             if self._app is None:
-                self._app = await build(parse_settings(self._environment))
+                self._app = await build(parse_settings(self._environment), self._clock)
             return self._app
 
     @asynccontextmanager
@@ -94,7 +94,7 @@ def _unexpected(failure: Exception) -> SyncError:
 # is any work for them.
 
 
-async def build(settings: Settings) -> App:
+async def build(settings: Settings, clock: Clock) -> App:
     """Raises Transient."""
     from azure.identity.aio import DefaultAzureCredential
     from azure.servicebus.aio import ServiceBusClient
@@ -107,7 +107,7 @@ async def build(settings: Settings) -> App:
     from sync_core.mis.sources import MisSources
     from sync_core.services import Reading, Services
 
-    credential, clock = DefaultAzureCredential(), SystemClock()
+    credential = DefaultAzureCredential()
     store = await _open_store(settings.tables_endpoint, settings.tables_connection, credential)
     bus = (
         ServiceBusClient.from_connection_string(settings.service_bus_connection)

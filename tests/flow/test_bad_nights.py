@@ -13,8 +13,10 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from local.nightly import NightReport
+from local.tenant.__main__ import TENANT_ID
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import CLASS_CHANGES, CreateClass, encode
+from sync_core.messaging.port import MessageFault
 from sync_core.state.store import TableState
 from tests.flow.conftest import ADMIN, Story
 from tests.mis import feeds
@@ -102,3 +104,52 @@ def test_03_every_school_of_a_feed_is_synced(story: Story, tmp_path: Path) -> No
         "elsewhere@school.onmicrosoft.com",
         ADMIN,
     ]
+
+
+def test_04_a_deployment_without_a_setting_pauses_and_records_its_messages_and_dead_letters_none(story: Story) -> None:
+    """Ten deliveries within milliseconds would dead-letter a night before anybody could mend the deployment."""
+    story.night()
+    world, key = story.world, "botched"
+    before = queue(story, CLASS_CHANGES)
+    assert world.host is not None
+    world.host.kill()
+    world.start_host(TENANT_ID="")
+    event = {"message_id": key, "error": "UnknownSetting"}
+
+    def failures() -> list[dict[str, object]]:
+        return [found for found in story.events() if event.items() <= found.items()]
+
+    began = time.monotonic()
+    asyncio.run(_send(story, CreateClass("T", "S", "K", "run", Cause.NIGHTLY), key))
+    while len(failures()) < 2:
+        assert time.monotonic() - began < 60
+    assert {found["remedy"] for found in failures()} == {
+        "correct the application settings (docs/operations.md lists them)"
+    }
+    recorded = asyncio.run(_fault(story, key))
+    assert (recorded.message, recorded.deliveries >= 2) == ("TENANT_ID is not set", True)
+    assert queue(story, CLASS_CHANGES)["dead_lettered"] == before["dead_lettered"]
+
+    world.host.kill()
+    world.start_host(TENANT_ID=TENANT_ID)
+    while queue(story, CLASS_CHANGES)["completed"] == before["completed"]:
+        httpx.post(f"{story.addresses.bus_status}/clock", json={"advance_seconds": 5}).raise_for_status()
+        assert time.monotonic() - began < 120
+    assert queue(story, CLASS_CHANGES)["dead_lettered"] == before["dead_lettered"]
+
+
+async def _send(story: Story, change: CreateClass, message_id: str) -> None:
+    async with (
+        ServiceBusClient.from_connection_string(story.addresses.service_bus) as client,
+        client.get_queue_sender(CLASS_CHANGES) as sender,
+    ):
+        await sender.send_messages(ServiceBusMessage(encode(change), session_id=message_id, message_id=message_id))
+
+
+async def _fault(story: Story, message_id: str) -> MessageFault:
+    state = TableState.from_connection_string(story.addresses.tables)
+    try:
+        (found,) = [fault for fault in await state.message_faults(CLASS_CHANGES) if fault.message_id == message_id]
+        return found
+    finally:
+        await state.close()

@@ -1,0 +1,53 @@
+"""The one app of a process: what becomes of a message while it cannot start."""
+
+from __future__ import annotations
+
+import pytest
+from azure.functions.servicebus import ServiceBusMessage
+
+from local.azurite import Azurite
+from sync_core.errors import SyncError, UnknownSetting
+from sync_core.messaging.messages import CLASS_CHANGES
+from sync_core.state.store import TableState
+from sync_core.wiring import ProcessApp
+from tests.fakes.fixed_clock import FixedClock
+
+
+def message(deliveries: int) -> ServiceBusMessage:
+    return ServiceBusMessage(
+        body=b"{}",
+        message_id="m1",
+        session_id="S|K",
+        delivery_count=deliveries,
+        application_properties={},
+        user_properties={},
+    )
+
+
+async def fail(environment: dict[str, str], deliveries: int) -> tuple[SyncError, list[float]]:
+    """What a message that is delivered so often is answered with, and the pauses before that."""
+    clock = FixedClock()
+    with pytest.raises(SyncError) as failure:
+        async with ProcessApp(environment, clock).handling(CLASS_CHANGES, message(deliveries)):
+            raise AssertionError("it cannot start")
+    return failure.value, clock.slept
+
+
+@pytest.mark.parametrize(("deliveries", "pause"), [(1, 2.0), (2, 4.0), (5, 32.0), (10, 60.0)])
+async def test_a_failed_start_pauses_like_any_other_failure(deliveries: int, pause: float) -> None:
+    error, slept = await fail({}, deliveries)
+    assert isinstance(error, UnknownSetting)
+    assert "TENANT_ID is not set" in error.message
+    assert slept == [pause]
+
+
+async def test_a_failed_start_is_recorded_where_the_tables_can_be_reached(azurite: Azurite) -> None:
+    await fail({"STATE_TABLES_CONNECTION": azurite.connection_string}, 3)
+    tables = TableState.from_connection_string(azurite.connection_string)
+    try:
+        (fault,) = [fault for fault in await tables.message_faults(CLASS_CHANGES) if fault.message_id == "m1"]
+    finally:
+        await tables.close()
+    assert (fault.session, fault.deliveries) == ("S|K", 3)
+    assert "TENANT_ID is not set" in fault.message
+    assert fault.remedy == "correct the application settings (docs/operations.md lists them)"
