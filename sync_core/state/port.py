@@ -26,11 +26,7 @@ class DeltaKind(StrEnum):
     GROUPS = "groups"
 
 
-class SchoolReader(Protocol):
-    """What planning a school looks at. A preview has no more than this, so it cannot write."""
-
-    async def school(self, school: str) -> SchoolSettings | None: ...
-
+class ClassReader(Protocol):
     async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
         """In order of key."""
 
@@ -40,11 +36,9 @@ class SchoolReader(Protocol):
     async def pins(self, school: str) -> Mapping[str, Pin]:
         """By class key."""
 
-    async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
-        """The tenant's accounts, no older than its accounts delta token.
 
-        None until that token was first written: the accounts there until then may be only a part of them.
-        """
+class SettingsReader(Protocol):
+    async def school(self, school: str) -> SchoolSettings | None: ...
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
         """The holds that stand, in order of digest."""
@@ -52,23 +46,28 @@ class SchoolReader(Protocol):
     async def accepted_statistics(self, school: str) -> FeedStatistics | None:
         """The statistics of the last feed that was accepted."""
 
+
+class AccountReader(Protocol):
+    async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
+        """The tenant's accounts, no older than its accounts delta token.
+
+        None until that token was first written: the accounts there until then may be only a part of them.
+        """
+
+
+class RunReader(Protocol):
     async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
         """The school's runs, or those since then, oldest first."""
 
 
-class ClassStore(Protocol):
+class SchoolReader(ClassReader, SettingsReader, AccountReader, RunReader, Protocol):
+    """What planning a school looks at. A preview has no more than this, so it cannot write."""
+
+
+class ClassStore(ClassReader, Protocol):
     """Class rows with their history, the requests for classes, and pins."""
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
-
-    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
-        """In order of key."""
-
-    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
-        """By class key."""
-
-    async def pins(self, school: str) -> Mapping[str, Pin]:
-        """By class key."""
 
     async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
         """Merge the desired columns into the rows, and make missing rows. Unconditional: every etag changes.
@@ -102,10 +101,8 @@ class ClassStore(Protocol):
         """Does nothing where there is no pin."""
 
 
-class SchoolStore(Protocol):
+class SchoolStore(SettingsReader, Protocol):
     """Schools' settings, the holds of their plans, and what is known of their feeds."""
-
-    async def school(self, school: str) -> SchoolSettings | None: ...
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         """All schools, or those of one tenant, in order of id."""
@@ -118,14 +115,8 @@ class SchoolStore(Protocol):
     async def erase_school(self, school: str) -> None:
         """Delete every row about the school except its settings and its message faults."""
 
-    async def holds(self, school: str) -> tuple[Hold, ...]:
-        """The holds that stand, in order of digest."""
-
     async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         """`after` stand from now on, in place of `before`, which are the holds that the caller read."""
-
-    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
-        """The statistics of the last feed that was accepted."""
 
     async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
         """Write them. None deletes them: the next feed is then accepted without a comparison."""
@@ -136,11 +127,8 @@ class SchoolStore(Protocol):
     async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None: ...
 
 
-class TenantStore(Protocol):
+class TenantStore(AccountReader, Protocol):
     """A tenant's accounts, and how far its two deltas were followed."""
-
-    async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
-        """The tenant's accounts, no older than its accounts delta token; None until that was first written."""
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         """Idempotent. With `changes.full`, accounts that it does not name are deleted."""
@@ -155,16 +143,13 @@ class TenantStore(Protocol):
     async def write_full_resync(self, tenant: str, at: datetime) -> None: ...
 
 
-class RunStore(Protocol):
+class RunStore(RunReader, Protocol):
     """Runs, and why queue messages failed."""
 
     async def write_run(self, run: RunRecord) -> None:
         """Write or overwrite the run's row."""
 
     async def run(self, school: str, run: str) -> RunRecord | None: ...
-
-    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
-        """The school's runs, or those since then, oldest first."""
 
     async def forget_history(self, school: str, before: datetime) -> None:
         """Delete the school's runs, and what was applied to its classes, before that moment."""
