@@ -67,7 +67,7 @@ class PlainScript:
             group = self._client.groups.by_group_id(made.id)
             await self._change(group.owners, wanted.owners, frozenset())
             await self._change(group.members, wanted.members, frozenset())
-            return made.id
+            return str(made.id)
 
     async def _compare(self, class_id: str, wanted: DesiredClass) -> int:
         async with self._places:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import textwrap
+from collections.abc import Callable, Iterator
 
 import pytest
 
-_SPANS = """
+_SERVER = """
 import json, sys
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -19,17 +19,19 @@ from opentelemetry.sdk.trace.sampling import ParentBased, ALWAYS_ON
 from sync_core import tracing
 from sync_core.errors import Transient
 
-told = InMemorySpanExporter()
+exporter = InMemorySpanExporter()
 provider = TracerProvider(sampler=ParentBased(ALWAYS_ON))
-provider.add_span_processor(SimpleSpanProcessor(told))
+provider.add_span_processor(SimpleSpanProcessor(exporter))
 trace.set_tracer_provider(provider)
-try:
-    {body}
-except BaseException:
-    pass
-spans = told.get_finished_spans()
-said = [(span.name, span.status.status_code.name, span.status.description, len(span.events)) for span in spans]
-print(json.dumps(said))
+for line in sys.stdin:
+    exporter.clear()
+    try:
+        exec(json.loads(line))
+    except BaseException:
+        pass
+    spans = exporter.get_finished_spans()
+    ended = [(span.name, span.status.status_code.name, span.status.description, len(span.events)) for span in spans]
+    print(json.dumps(ended), flush=True)
 """
 
 HANDLED = "with tracing.message_handled('class-changes', {properties}): {what}"
@@ -40,11 +42,27 @@ GROUP = "/v1.0/groups/12345678-1234-4234-8234-123456789012"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
 
-def spans(body: str) -> list[list[object]]:
-    script = textwrap.dedent(_SPANS).replace("{body}", body)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    found: list[list[object]] = json.loads(done.stdout)
-    return found
+Spans = Callable[[str], list[list[object]]]
+
+
+@pytest.fixture(scope="module")
+def spans() -> Iterator[Spans]:
+    """Runs a body in a process with a provider of its own, and returns the spans that ended."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        stdin, stdout = process.stdin, process.stdout
+
+        def run(body: str) -> list[list[object]]:
+            stdin.write(json.dumps(body) + "\n")
+            stdin.flush()
+            ended: list[list[object]] = json.loads(stdout.readline())
+            return ended
+
+        yield run
+        stdin.close()
 
 
 @pytest.mark.parametrize(
@@ -60,7 +78,7 @@ def spans(body: str) -> list[list[object]]:
     "properties", [{}, {"traceparent": TRACE}, {"traceparent": "junk", "tracestate": 7}, {"traceparent": b"\x00"}]
 )
 def test_a_message_is_a_span_that_says_how_it_failed_and_not_about_whom(
-    properties: dict[str, object], what: str, status: str, words: str | None
+    spans: Spans, properties: dict[str, object], what: str, status: str, words: str | None
 ) -> None:
     body = HANDLED.format(properties=properties, what=what)
     assert spans(body) == [["process class-changes", status, words, 0]]
@@ -75,12 +93,14 @@ def test_a_message_is_a_span_that_says_how_it_failed_and_not_about_whom(
         ("raise ValueError('Amy Quillfeather')", "ERROR", "ValueError"),
     ],
 )
-def test_a_request_to_graph_is_a_span_without_ids_in_its_name(what: str, status: str, words: str | None) -> None:
+def test_a_request_to_graph_is_a_span_without_ids_in_its_name(
+    spans: Spans, what: str, status: str, words: str | None
+) -> None:
     body = REQUESTED.format(id=GROUP.rpartition("/")[2], what=what)
     assert spans(body) == [["GET /v1.0/groups/{id}", status, words, 0]]
 
 
-def test_what_is_done_below_a_request_to_graph_is_no_span() -> None:
+def test_what_is_done_below_a_request_to_graph_is_no_span(spans: Spans) -> None:
     inner = "trace.get_tracer('the SDK').start_span('a handler').end()"
     assert len(spans(REQUESTED.format(id="x", what=inner))) == 1
     assert len(spans(inner)) == 1
