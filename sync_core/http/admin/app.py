@@ -31,7 +31,16 @@ from sync_core.app import App
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict, Forbidden, NotFound, NotSignedIn, SnapshotRejected, SyncError, UnknownSetting
+from sync_core.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    NotSignedIn,
+    SnapshotRejected,
+    SyncError,
+    UnknownSetting,
+    faults_of,
+)
 from sync_core.http.admin.auth import Caller, Role, SignedIn
 from sync_core.http.admin.routes_operations import PREFIX, SchoolId, operations_routes
 from sync_core.http.admin.schemas import (
@@ -347,9 +356,7 @@ def build_api(app: App) -> FastAPI:
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        # The values stay out: what was handed in by mistake may be anything.
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors()]
-        return _problem(422, "; ".join(faults), f"correct what is named; {PREFIX}/openapi.json describes every body")
+        return _problem(422, faults_of(error), f"correct what is named; {PREFIX}/openapi.json describes every body")
 
     @api.exception_handler(HTTPException)
     async def unknown(_: Request, error: Exception) -> JSONResponse:
