@@ -316,5 +316,5 @@ def _notes(runs: Sequence[tuple[str, RunRecord | None]], events: Sequence[Mappin
         if event["name"] == "change.refused":
             notes.append(f"school {event['school']}: class {event['class']}: {event['code']} — {event['remedy']}")
         elif event["name"] == "message.failed":
-            notes.append(f"message {event['message']}, delivery {event['deliveries']}: {event['what']}")
+            notes.append(f"message {event['message_id']}, delivery {event['deliveries']}: {event['message']}")
     return tuple(dict.fromkeys(notes))
