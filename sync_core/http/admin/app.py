@@ -24,7 +24,7 @@ from sync_core.admin.holds import (
     request_decision,
 )
 from sync_core.admin.requests import Requester, existing_class
-from sync_core.admin.school_settings import SchoolBody, location_of, settings_of
+from sync_core.admin.school_settings import SchoolBody, settings_of
 from sync_core.admin.schools import forget_school, save_school
 from sync_core.admin.undo import pinned_keys, request_release, request_undo
 from sync_core.app import App
@@ -133,7 +133,7 @@ def build_api(app: App) -> FastAPI:
         who.need(Role.ADMIN)
         before = await app.state.school(school)
         who.need_school(before, everywhere)
-        wanted = settings_of(body, school=school, tenant=body.tenant, source=location_of(body.source))
+        wanted = settings_of(body, school=school, tenant=body.tenant, source=body.source)
         if not who.everywhere(everywhere):
             _need_same_place(before, wanted)
         app.tenants.of(wanted.tenant, Priority.URGENT)
