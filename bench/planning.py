@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
-from sync_core.admin.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+from sync_core.admin.school_settings import parse_school_settings
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.planning.limits import Past, apply_limits, check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes

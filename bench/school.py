@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sync_core.admin.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+from sync_core.admin.school_settings import parse_school_settings
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import DesiredClass
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
-from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
 from sync_core.planning.membership import desired_classes
 
 PUPILS_A_CLASS, OWNERS_A_CLASS = 28, 2

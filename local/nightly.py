@@ -14,10 +14,10 @@ import httpx
 
 from local.tenant.__main__ import TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
-from sync_core.admin.school_settings import DEFAULT_ACCOUNT_DOMAIN, parse_school_settings
+from sync_core.admin.school_settings import parse_school_settings
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.runs import RunOutcome, RunRecord
-from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.mis.files.formats import Feed, read_feed
 from sync_core.planning.matching import mis_value
@@ -171,7 +171,7 @@ def accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[dict[str
                 if value := mis_value(snapshot.people[person], rule):
                     upn = value if "@" in value else f"{value}@{DEFAULT_ACCOUNT_DOMAIN}"
                     found = {"userPrincipalName": upn, "displayName": upn.partition("@")[0]}
-                    accounts[rule.account_property, value] = found | {rule.account_property.value: value}
+                    accounts[rule.account, value] = found | {rule.account.value: value}
         for upn in chosen.admin_owners:
             accounts.setdefault((AccountProperty.UPN, upn.lower()), {"userPrincipalName": upn, "displayName": "admin"})
     return list(accounts.values())
@@ -316,5 +316,5 @@ def _notes(runs: Sequence[tuple[str, RunRecord | None]], events: Sequence[Mappin
         if event["name"] == "change.refused":
             notes.append(f"school {event['school']}: class {event['class']}: {event['code']} — {event['remedy']}")
         elif event["name"] == "message.failed":
-            notes.append(f"message {event['message']}, delivery {event['deliveries']}: {event['what']}")
+            notes.append(f"message {event['message_id']}, delivery {event['deliveries']}: {event['message']}")
     return tuple(dict.fromkeys(notes))

@@ -25,6 +25,9 @@ SyncError                    a message and the remedy that fits it
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
 
 class SyncError(Exception):
     """The base of our own errors: every text ends with the remedy."""
@@ -126,3 +129,27 @@ class Unreadable(RequestError):
 
 class Replayed(RequestError):
     """A webhook that was accepted before came again."""
+
+
+class Faulty(Protocol):
+    """A ValidationError of pydantic, or a RequestValidationError of FastAPI."""
+
+    def errors(self) -> Sequence[Any]: ...
+
+
+def faults_of(error: Faulty) -> str:
+    """Every fault with its place, and never a value: what was handed in by mistake may be anything."""
+    return "; ".join(map(_fault, error.errors()))
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, fault["loc"])) or "body"
+    match fault["type"]:
+        case "unexpected_keyword_argument":
+            return f"{place}: Extra inputs are not permitted"
+        case "union_tag_invalid":
+            return f"{place}: {fault['ctx']['discriminator']} should be one of {fault['ctx']['expected_tags']}"
+        case "value_error" if not fault["loc"]:
+            return str(fault["ctx"]["error"])
+        case _:
+            return f"{place}: {fault['msg']}"

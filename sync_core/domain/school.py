@@ -1,12 +1,24 @@
-"""What an admin chooses for a school: the settings that the rules follow."""
+"""What an admin chooses for a school: the settings that the rules follow.
+
+A setting is defined here alone: its type, its default, what it may be and what it means. The API's schemas derive
+from these fields.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from annotated_types import Ge, Le, MaxLen, MinLen
 
 from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.constraints import FORM, Checked, Meaning, Text
+from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
+
+DEFAULT_ACCOUNT_DOMAIN = "school.onmicrosoft.com"
 
 
 class TeachingOwners(StrEnum):
@@ -57,15 +69,6 @@ class MisProperty(StrEnum):
     ID = "id"
 
 
-@dataclass(frozen=True, slots=True)
-class Matching:
-    """How people of one role find their accounts. `domain` is appended to a MIS value that has none, if not empty."""
-
-    mis_property: MisProperty
-    account_property: AccountProperty
-    domain: str
-
-
 class OneRosterVersion(StrEnum):
     """Of the REST interface; 1.2 has users' roles in a list of their own."""
 
@@ -80,105 +83,191 @@ class AfterSync(StrEnum):
     ARCHIVE = "archive"
 
 
+def _existing_port(url: str) -> str:
+    if urlsplit(url).port == 0:
+        raise ValueError("port 0 is none")
+    return url
+
+
+def _usable_identifier(identifier: str) -> str:
+    if identifier and not identifier_in_nickname(identifier):
+        raise ValueError("nothing of it can stand in a mail address; use letters and digits")
+    return identifier
+
+
+_PRINTABLE = Text(r"^[^\x00-\x1f\x7f]*$")
+# Segments of plain characters, none of which is only dots.
+_FOLDER = Text(r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", strip=False)
+# A secret is sent there: over TLS, or not over a network at all.
+_ENCRYPTED_OR_LOCAL = Text(r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?(/[!-~]*)?$")
+# It is one segment of a URL's path.
+_WONDE_ID = Text(r"^[!-\-0-~][!-.0-~]{0,39}$")
+
+_Upn = Annotated[str, Text(r"^[^@\s]+@[^@\s]+$"), MaxLen(113)]
+_Identifier = Annotated[str, _PRINTABLE, MaxLen(30), Checked(_usable_identifier)]
+_Upns = Annotated[tuple[_Upn, ...], MaxLen(50)]
+_Domain = Annotated[str, Text(r"^[A-Za-z0-9.-]*$"), MaxLen(253)]
+EntraId = Annotated[str, Text(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", lower=True)]
+_EntraIds = Annotated[tuple[EntraId, ...], MaxLen(100)]
+_Secret = Annotated[str, Text(r"^MIS_SECRET_[A-Z0-9_]{1,100}$", strip=False)]
+_Secrets = Annotated[tuple[_Secret, ...], MaxLen(2)]
+_Url = Annotated[str, _ENCRYPTED_OR_LOCAL, MaxLen(500), Checked(_existing_port)]
+_BaseUrl = Annotated[_Url, Checked(lambda url: url.rstrip("/"))]
+_AfterSync = Annotated[AfterSync, Meaning("What becomes of a set that was taken")]
+_Share = Annotated[float, Ge(0), Le(1)]
+_Times = Annotated[float, Ge(0), Le(1_000_000)]
+_People = Annotated[int, Ge(1), Le(1_000_000)]
+
+
 @dataclass(frozen=True, slots=True)
 class FeedFolder:
-    """A folder that the MIS exports to, or a zip file."""
+    """Files that the MIS exports: OneRoster CSV, or SDS CSV v2.1 or v1 in its UK form."""
 
-    path: str
-    after_sync: AfterSync = AfterSync.KEEP
+    __pydantic_config__ = FORM
+    path: Annotated[str, _PRINTABLE, MinLen(1), MaxLen(500), Meaning("A folder, or a zip file")]
+    after_sync: _AfterSync = AfterSync.KEEP
+    kind: Literal["folder"] = "folder"
+
+    def __post_init__(self) -> None:
+        if self.after_sync is AfterSync.ARCHIVE and self.path.lower().endswith(".zip"):
+            raise ValueError("a single zip file stays where it is; name its folder to have sets moved")
 
 
 @dataclass(frozen=True, slots=True)
 class FeedContainer:
-    """A folder of the deployment's blob container for exports."""
+    """Files that the MIS, or a service for it, exports into the deployment's blob container."""
 
-    folder: str
-    after_sync: AfterSync = AfterSync.KEEP
+    __pydantic_config__ = FORM
+    folder: Annotated[str, _FOLDER, MaxLen(200), Meaning("Within the container")]
+    after_sync: _AfterSync = AfterSync.KEEP
+    kind: Literal["container"] = "container"
 
 
 FileDrop = FeedFolder | FeedContainer
 """Where sets of files are dropped."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OneRosterApi:
-    """A OneRoster REST server, by the URL before `/ims/oneroster`.
+    """A OneRoster REST server."""
 
-    `secret` is the name of the application setting that holds the secret of `client` (OAuth 2 client credentials at
-    `token_url`) or, where these two are empty, a bearer token.
-    """
+    __pydantic_config__ = FORM
+    url: Annotated[_BaseUrl, Meaning("Before /ims/oneroster, with https")]
+    version: OneRosterVersion = OneRosterVersion.V1_2
+    token_url: Annotated[_Url | None, Meaning("Of OAuth 2 client credentials; without it, a bearer token")] = None
+    client: Annotated[str, _PRINTABLE, MaxLen(200)] = ""
+    secret: Annotated[_Secret, Meaning("The application setting with the client's secret, or with the bearer token")]
+    kind: Literal["oneroster"] = "oneroster"
 
-    url: str
-    version: OneRosterVersion
-    token_url: str
-    client: str
-    secret: str
+    def __post_init__(self) -> None:
+        if bool(self.token_url) is not bool(self.client):
+            raise ValueError("token_url and client go together; leave both out for a bearer token")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WondeApi:
-    """Wonde, by the URL of the school's region, before `/v1.0`. `school` is Wonde's own id of the school.
+    """Wonde: one of its schools, at the domain of the school's region."""
 
-    `secret` is the name of the application setting that holds the bearer token.
-    """
-
-    url: str
-    school: str
-    secret: str
+    __pydantic_config__ = FORM
+    url: Annotated[
+        _BaseUrl, Meaning("Of the school's region, before /v1.0; Wonde has the school's data nowhere else")
+    ] = "https://api.wonde.com"
+    school: Annotated[str, _WONDE_ID, Meaning("Wonde's id of the school, such as A1930499544")]
+    secret: Annotated[_Secret, Meaning("The application setting with the bearer token")]
+    kind: Literal["wonde"] = "wonde"
 
 
 MisLocation = FeedFolder | FeedContainer | OneRosterApi | WondeApi
-"""Where a school's MIS is read from."""
+"""Where a school's MIS is read from; `kind` is the tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingChoice:
+    """How people of one role find their accounts: a MIS property, and the Entra property it is compared with."""
+
+    __pydantic_config__ = FORM
+    mis: MisProperty = MisProperty.USERNAME_OR_EMAIL
+    account: AccountProperty = AccountProperty.UPN
+    domain: Annotated[
+        _Domain | None,
+        Meaning("Appended to a MIS value without one; by default account_domain, if `account` is an address"),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matching(MatchingChoice):
+    """How people of one role find their accounts. An empty `domain` is not appended."""
+
+    domain: _Domain = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is too destructive to run by itself; shares are of 1.
+    """What is too destructive to run without an admin's approval; shares are of 1, and 1 switches a limit off."""
 
-    `smallest_snapshot`: groups, students or enrolments of a feed against the last accepted one. `class_loss`: students
-    that a class may lose, if they are at least `class_loss_people`. `turnover`: students of a class that may be others
-    than before. `school_loss` and `week_loss`: memberships that a school may lose in one plan and in seven days, if
-    they are at least `school_loss_people`. `new_classes`: classes made in one plan, in times of the groups of the last
-    accepted feed.
-    """
-
-    smallest_snapshot: float = 0.8
-    class_loss: float = 0.4
-    class_loss_people: int = 5
-    turnover: float = 0.8
-    school_loss: float = 0.1
-    school_loss_people: int = 5
-    week_loss: float = 0.2
-    new_classes: float = 3.0
+    __pydantic_config__ = FORM
+    smallest_snapshot: Annotated[
+        _Share, Meaning("Groups, students or enrolments of a feed, per one of the last accepted feed; 0 accepts any")
+    ] = 0.8
+    class_loss: Annotated[_Share, Meaning("Students whom a class loses, if at least class_loss_people")] = 0.4
+    class_loss_people: _People = 5
+    turnover: Annotated[_Share, Meaning("Students of a class who are others than before")] = 0.8
+    school_loss: Annotated[_Share, Meaning("Memberships lost in one plan, if at least school_loss_people")] = 0.1
+    school_loss_people: _People = 5
+    week_loss: Annotated[_Share, Meaning("Memberships lost in seven days, if at least school_loss_people")] = 0.2
+    new_classes: Annotated[_Times, Meaning("Classes made in one plan, per group of the last accepted feed")] = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class SchoolSettings:
-    """What an admin chose for one school. Made by `school_settings`, which knows the defaults and the faults.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchoolChoices:
+    """What an admin chooses for a school. None is the default that depends on the MIS."""
 
-    `types` are those whose groups become classes by themselves. An empty `name_identifier` stands for the DfE code.
-    `access` are the Entra ids of users and groups whose app role counts for this school. `webhook_secrets` are the
-    names of the application settings with the secrets that its MIS side signs webhooks with.
-    """
+    __pydantic_config__ = FORM
+    enabled: Annotated[bool, Meaning("false: the school is paused, and its classes stay as they are")] = True
+    mis: Mis = Mis.OTHER
+    types: Annotated[
+        frozenset[GroupType] | None,
+        Meaning("Group types whose groups all become classes; by default all that the MIS has"),
+    ] = None
+    name_identifier: Annotated[
+        _Identifier, Meaning("Stands in names and addresses of new classes; by default the DfE code")
+    ] = ""
+    admin_owners: Annotated[_Upns, Meaning("User principal names of the admins who own every class")] = ()
+    teaching_owners: Annotated[
+        TeachingOwners | None,
+        Meaning("By default all of a teaching group's staff for SEEMiS, the main teacher for others"),
+    ] = None
+    departed_owners: DepartedOwners = DepartedOwners.KEEP
+    rollover: Rollover = Rollover.NEW
+    account_domain: _Domain = DEFAULT_ACCOUNT_DOMAIN
+    students: MatchingChoice = MatchingChoice()
+    staff: MatchingChoice = MatchingChoice()
+    access: Annotated[
+        _EntraIds, Meaning("Entra ids of the users and groups whose app role counts for this school")
+    ] = ()
+    webhook_secrets: Annotated[
+        _Secrets, Meaning("The application settings with the secrets of the school's webhooks; two while rotating")
+    ] = ()
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        if self.mis is Mis.SCHOLARPACK and self.types and GroupType.TEACHING in self.types:
+            raise ValueError("types: teaching groups are not extracted from ScholarPack; leave teaching out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchoolSettings(SchoolChoices):
+    """The settings of one school that the rules follow. Made by `settings_of`, which fills in what was not chosen."""
 
     school: str
     tenant: str
-    enabled: bool
-    mis: Mis
     source: MisLocation
     types: frozenset[GroupType]
-    name_identifier: str
-    admin_owners: tuple[str, ...]
     teaching_owners: TeachingOwners
-    departed_owners: DepartedOwners
-    rollover: Rollover
     students: Matching
     staff: Matching
-    access: tuple[str, ...]
-    webhook_secrets: tuple[str, ...]
-    limits: Limits
 
     @property
     def account_properties(self) -> frozenset[AccountProperty]:
         """What matching needs to know of the tenant's accounts; admin owners are named by UPN."""
-        return frozenset({AccountProperty.UPN, self.students.account_property, self.staff.account_property})
+        return frozenset({AccountProperty.UPN, self.students.account, self.staff.account})

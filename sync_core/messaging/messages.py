@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from sync_core.domain.runs import Cause
-from sync_core.errors import Malformed
+from sync_core.errors import Malformed, faults_of
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict, TypeAdapter
@@ -284,8 +284,4 @@ def _decode(adapter: TypeAdapter[_M], body: bytes) -> _M:
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['type']}"
-            for fault in error.errors(include_input=False, include_url=False, include_context=False)
-        )
-        raise Malformed(f"the message cannot be read ({faults})", _REMEDY) from None
+        raise Malformed(f"the message cannot be read ({faults_of(error)})", _REMEDY) from None

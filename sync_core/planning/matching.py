@@ -38,7 +38,7 @@ def takes_domain(account_property: AccountProperty) -> bool:
 
 def mis_value(person: Person, rule: Matching) -> str:
     """What the account property of this person's account should be, in lower case; empty if the MIS gives nothing."""
-    match rule.mis_property:
+    match rule.mis:
         case MisProperty.USERNAME_OR_EMAIL:
             value = person.username or person.email
         case MisProperty.USERNAME:
@@ -55,7 +55,7 @@ def match_people(people: Iterable[Person], rule: Matching, accounts: Iterable[Ac
     """Match people of one role. The order of people and accounts does not matter, nor does case."""
     by_value: dict[str, list[Account]] = {}
     for account in accounts:
-        if value := account.values.get(rule.account_property):
+        if value := account.values.get(rule.account):
             by_value.setdefault(value, []).append(account)
     found = {person.id: by_value.get(mis_value(person, rule), []) for person in people}
     claims: dict[str, int] = {}

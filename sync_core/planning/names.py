@@ -5,34 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from anyascii import anyascii
-
 from sync_core.domain.classes import ClassName
+from sync_core.domain.nicknames import hyphenated, identifier_in_nickname, in_nickname, undotted, without_forbidden
 from sync_core.domain.roster import MisGroup
 
 LONGEST_NICKNAME = 64
 _LONGEST_DISPLAY = 200
-_LONGEST_IDENTIFIER = 30
 
-# What Graph refuses in a mailNickname besides the space, which becomes a hyphen ("group resource type").
-_FORBIDDEN = re.compile(r"""[@()\\/\[\]"';:<>,\x00-\x1f\x7f]""")
-_SPACES = re.compile(r"\s+")
-_HYPHENS = re.compile(r"[\s-]+")
-_DOTS = re.compile(r"\.{2,}")
 _NUMBERED = re.compile(r"(?P<stem>.*?)(?:-(?P<number>[0-9]{1,4}))?(?P<tail>\.class\..*)", re.DOTALL)
 
 
 def clean_group_name(name: str) -> str:
     """The group's name without the characters that a nickname may not hold: `2S/DT1` → `2SDT1`, `Mon Ch` → `Mon Ch`."""
-    return _FORBIDDEN.sub("", _SPACES.sub(" ", name)).strip()
-
-
-def identifier_in_nickname(identifier: str) -> str:
-    """A name identifier as it stands in nicknames; empty if nothing of it can.
-
-    Without dots, so that it is always the last part but one: nicknames of different identifiers never meet.
-    """
-    return _ascii(identifier).replace(".", "")[:_LONGEST_IDENTIFIER]
+    return without_forbidden(name).strip()
 
 
 def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
@@ -41,13 +26,13 @@ def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
     >>> class_name(MisGroup("1", GroupType.TEACHING, "Mon Ch", 2020), "1234567").display_name
     'Mon-Ch_Class [1234567][2020]'
     """
-    shown = _HYPHENS.sub("-", clean_group_name(group.name)) or group.type.value
+    shown = hyphenated(clean_group_name(group.name)) or group.type.value
     numbered = "" if number == 1 else f"-{number}"
     tail = f".class.{identifier_in_nickname(identifier)}.{group.academic_year}"
-    stem = (_ascii(shown) or group.type.value)[: LONGEST_NICKNAME - len(tail) - len(numbered)]
+    stem = (in_nickname(shown) or group.type.value)[: LONGEST_NICKNAME - len(tail) - len(numbered)]
     return ClassName(
         display_name=f"{shown[:_LONGEST_DISPLAY]}{numbered}_Class [{identifier}][{group.academic_year}]",
-        mail_nickname=_undotted(f"{stem.rstrip('.')}{numbered}{tail}"),
+        mail_nickname=undotted(f"{stem.rstrip('.')}{numbered}{tail}"),
     )
 
 
@@ -85,12 +70,3 @@ def assign_names(
 
 def _precedence(group: MisGroup) -> tuple[bool, str, str, str, int]:
     return (clean_group_name(group.name) != group.name, group.name, group.type, group.id, group.academic_year)
-
-
-def _ascii(text: str) -> str:
-    plain = _HYPHENS.sub("-", _FORBIDDEN.sub("", _SPACES.sub(" ", anyascii(text))))
-    return _undotted("".join(letter for letter in plain if letter.isascii()))
-
-
-def _undotted(text: str) -> str:
-    return _DOTS.sub(".", text).strip(".")

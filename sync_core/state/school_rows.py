@@ -61,6 +61,7 @@ def school_columns(settings: SchoolSettings) -> Entity:
         **_source_columns(settings.source),
         "types": " ".join(sorted(settings.types)),
         "name_identifier": settings.name_identifier,
+        "account_domain": settings.account_domain,
         "admin_owners": " ".join(settings.admin_owners),
         "teaching_owners": settings.teaching_owners.value,
         "departed_owners": settings.departed_owners.value,
@@ -82,6 +83,7 @@ def read_school(row: Mapping[str, Any]) -> SchoolSettings:
         source=_read_source(row),
         types=frozenset(GroupType(type_) for type_ in row["types"].split()),
         name_identifier=row["name_identifier"],
+        account_domain=row["account_domain"],
         admin_owners=tuple(row["admin_owners"].split()),
         teaching_owners=TeachingOwners(row["teaching_owners"]),
         departed_owners=DepartedOwners(row["departed_owners"]),
@@ -96,22 +98,14 @@ def read_school(row: Mapping[str, Any]) -> SchoolSettings:
     )
 
 
-_SOURCES: dict[str, type[MisLocation]] = {
-    "folder": FeedFolder,
-    "container": FeedContainer,
-    "oneroster": OneRosterApi,
-    "wonde": WondeApi,
-}
-
-
 def file_drop_key(drop: FileDrop) -> str:
     """The same whatever becomes of its sets."""
     return encode_key(f"folder {drop.path}" if isinstance(drop, FeedFolder) else f"container {drop.folder}")
 
 
 def _source_columns(source: MisLocation) -> Entity:
-    (kind,) = (kind for kind, type_ in _SOURCES.items() if isinstance(source, type_))
-    return {"source": kind, **{f"source_{name}": str(value) for name, value in asdict(source).items()}}
+    values = {name: str(value or "") for name, value in asdict(source).items() if name != "kind"}
+    return {"source": source.kind, **{f"source_{name}": value for name, value in values.items()}}
 
 
 def _read_source(row: Mapping[str, Any]) -> MisLocation:
@@ -121,14 +115,14 @@ def _read_source(row: Mapping[str, Any]) -> MisLocation:
         case "container":
             return FeedContainer(row["source_folder"], AfterSync(row["source_after_sync"]))
         case "wonde":
-            return WondeApi(row["source_url"], row["source_school"], row["source_secret"])
+            return WondeApi(url=row["source_url"], school=row["source_school"], secret=row["source_secret"])
         case "oneroster":
             return OneRosterApi(
-                row["source_url"],
-                OneRosterVersion(row["source_version"]),
-                row["source_token_url"],
-                row["source_client"],
-                row["source_secret"],
+                url=row["source_url"],
+                version=OneRosterVersion(row["source_version"]),
+                token_url=row["source_token_url"] or None,
+                client=row["source_client"],
+                secret=row["source_secret"],
             )
         case unknown:
             raise SyncError(
@@ -139,16 +133,16 @@ def _read_source(row: Mapping[str, Any]) -> MisLocation:
 
 def _matching_columns(role: str, rule: Matching) -> Entity:
     return {
-        f"{role}_mis_property": rule.mis_property.value,
-        f"{role}_account_property": rule.account_property.value,
+        f"{role}_mis": rule.mis.value,
+        f"{role}_account": rule.account.value,
         f"{role}_domain": rule.domain,
     }
 
 
 def _read_matching(row: Mapping[str, Any], role: str) -> Matching:
     return Matching(
-        MisProperty(row[f"{role}_mis_property"]),
-        AccountProperty(row[f"{role}_account_property"]),
+        MisProperty(row[f"{role}_mis"]),
+        AccountProperty(row[f"{role}_account"]),
         row[f"{role}_domain"],
     )
 

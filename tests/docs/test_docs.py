@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from sync_core.admin.school_settings import SchoolValues
+from sync_core.domain.school import SchoolChoices
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
@@ -41,7 +42,7 @@ def test_every_story_that_the_rules_name_is_told_and_every_rule_story_is_named()
 
 def test_every_setting_of_a_school_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [name for name in SchoolValues.model_fields if f"| `{name}` |" not in readme] == []
+    assert [field.name for field in fields(SchoolChoices) if f"| `{field.name}` |" not in readme] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -81,8 +81,8 @@ def test_02_messages_nobody_can_read_are_dead_lettered_with_their_reason_and_the
         assert story.world.host is not None
         assert story.world.host.alive()
     said = asyncio.run(faults())
-    assert "json_invalid" in said["torn"]
-    assert "create-class.version: literal_error" in said["future"]
+    assert "body: Invalid JSON" in said["torn"]
+    assert "create-class.version: Input should be 1" in said["future"]
 
 
 def test_03_every_school_of_a_feed_is_synced(story: Story, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_05_only_who_administers_a_school_sees_what_is_about_it(trust: Trust) ->
         pass
     (torn,) = listed
     assert (torn["school"], torn["kind"]) == ("", "")
-    assert "json_invalid" in torn["reason"]
+    assert "body: Invalid JSON" in torn["reason"]
     assert "see 'A message nobody can read' in docs/operations.md" in torn["remedy"]
     assert dead_letters(trust, "head") == []
     assert trust.call("POST", "dead-letters/replay", "head", 202).json()["messages"] == 0

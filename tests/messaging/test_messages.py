@@ -55,15 +55,18 @@ def test_sessions_keep_schools_and_classes_in_order() -> None:
 
 
 BAD = [
-    (b"", "json_invalid"),
-    (b"\xff\xfe", "json_invalid"),
+    (b"", "body: Invalid JSON"),
+    (b"\xff\xfe", "body: Invalid JSON"),
     (b"[]", "body"),
-    (b"{}", "union_tag_not_found"),
-    (b'{"kind": "change-shoes"}', "union_tag_invalid"),
-    (b'{"kind": "create-class", "tenant": "T", "school": "S", "key": "K", "run": "r"}', "create-class.cause: missing"),
-    (encode(CHANGES[0]).replace(b'"version":1', b'"version":2'), "create-class.version: literal_error"),
-    (encode(CHANGES[0]).replace(b'"nightly"', b'"Amy Smith"'), "create-class.cause: enum"),
-    (encode(CHANGES[0])[:-1] + b', "extra": 1}', "create-class.extra: unexpected_keyword_argument"),
+    (b"{}", "body: Unable to extract tag using discriminator 'kind'"),
+    (b'{"kind": "change-shoes"}', "body: 'kind' should be one of 'create-class', "),
+    (
+        b'{"kind": "create-class", "tenant": "T", "school": "S", "key": "K", "run": "r"}',
+        "create-class.cause: Field required",
+    ),
+    (encode(CHANGES[0]).replace(b'"version":1', b'"version":2'), "create-class.version: Input should be 1"),
+    (encode(CHANGES[0]).replace(b'"nightly"', b'"Amy Smith"'), "create-class.cause: Input should be 'nightly', "),
+    (encode(CHANGES[0])[:-1] + b', "extra": 1}', "create-class.extra: Extra inputs are not permitted"),
 ]
 
 
@@ -72,7 +75,7 @@ def test_what_cannot_be_read_is_malformed_with_its_place_and_no_value(body: byte
     with pytest.raises(Malformed) as caught:
         decode_change(body)
     assert place in caught.value.message
-    assert "Smith" not in str(caught.value)
+    assert not any(value in str(caught.value) for value in ("Smith", "shoes"))
     assert "docs/operations.md" in caught.value.remedy
 
 

@@ -84,7 +84,10 @@ def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, A
         async with served(OneRosterServer(folder / "feed").app()) as url:
             token, client = (f"{url}/token", CLIENT) if signed_in else ("", "")
             secret = "MIS_SECRET_CLIENT" if signed_in else "MIS_SECRET_BEARER"
-            yield OneRosterApi(url, OneRosterVersion(version), token, client, secret), None
+            yield (
+                OneRosterApi(url=url, version=OneRosterVersion(version), token_url=token, client=client, secret=secret),
+                None,
+            )
 
     return way
 
@@ -92,7 +95,7 @@ def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, A
 @asynccontextmanager
 async def at_wonde(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
     async with served(WondeServer(data).app()) as url:
-        yield WondeApi(url, SCHOOL, "MIS_SECRET_WONDE"), None
+        yield WondeApi(url=url, school=SCHOOL, secret="MIS_SECRET_WONDE"), None
 
 
 SOURCES: dict[str, tuple[Callable[[SchoolData, Path, Azurite], Way], Carries]] = {

@@ -159,12 +159,15 @@ async def test_wonde_that_takes_no_notice_of_a_moment_tells_more_and_nothing_els
 
 
 def test_a_few_schools_are_held_the_latest_ones() -> None:
+    def of(number: int) -> WondeApi:
+        return WondeApi(url="https://w", school=str(number), secret="S")
+
     cache = SchoolCache()
     for number in range(21):
-        cache.put(WondeApi("https://w", str(number), "S"), "S1", CachedSchool({}, NOON, NOON))
-    there = [cache.of(WondeApi("https://w", str(number), "S"), "S1", NOON) is not None for number in range(21)]
+        cache.put(of(number), "S1", CachedSchool({}, NOON, NOON))
+    there = [cache.of(of(number), "S1", NOON) is not None for number in range(21)]
     assert there == [False, *[True] * 20]
-    assert cache.of(WondeApi("https://w", "5", "S"), "S2", NOON) is None
+    assert cache.of(of(5), "S2", NOON) is None
 
 
 def test_the_simulated_vendors_note_what_came_changed_and_went() -> None:

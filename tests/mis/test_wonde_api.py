@@ -182,7 +182,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("values", "words"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
-async def test_what_cannot_be_read_says_what_to_do(scene: Scene, values: dict[str, str], words: str) -> None:
+async def test_what_cannot_be_read_says_what_to_do(scene: Scene, values: dict[str, Any], words: str) -> None:
     assert words in await scene.refusal(replace(scene.api, **values))
 
 

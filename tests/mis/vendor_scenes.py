@@ -54,7 +54,10 @@ class OneRosterScene:
     def api(self, version: str = "1.2", *, signed_in: bool = True, secret: str = "") -> OneRosterApi:
         token_url = f"{self.url}/token" if signed_in else ""
         name = secret or ("MIS_SECRET_CLIENT" if signed_in else "MIS_SECRET_BEARER")
-        return OneRosterApi(self.url, OneRosterVersion(version), token_url, CLIENT if signed_in else "", name)
+        client = CLIENT if signed_in else ""
+        return OneRosterApi(
+            url=self.url, version=OneRosterVersion(version), token_url=token_url, client=client, secret=name
+        )
 
     def elsewhere(self, url: str) -> OneRosterApi:
         return replace(self.api(), url=url, token_url=f"{url}/token")
@@ -129,4 +132,6 @@ async def wonde_scene(folder: Path) -> AsyncIterator[WondeScene]:
     write(school, folder / "feed")
     server = WondeServer(school)
     async with served(server.app()) as url:
-        yield WondeScene(server, WondeApi(url, SCHOOL, "MIS_SECRET_WONDE"), school, folder / "feed", FixedClock())
+        yield WondeScene(
+            server, WondeApi(url=url, school=SCHOOL, secret="MIS_SECRET_WONDE"), school, folder / "feed", FixedClock()
+        )

@@ -7,9 +7,10 @@ import random
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.class_keys import class_key
-from sync_core.planning.names import assign_names, following_nickname, identifier_in_nickname
+from sync_core.planning.names import assign_names, following_nickname
 from tests.builders import keyed
 
 FORBIDDEN = set("@()\\/[]\"';:<>, ")

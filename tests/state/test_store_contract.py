@@ -236,9 +236,11 @@ async def test_tokens_of_any_length(state: Store) -> None:
 
 
 async def test_each_kind_of_source_of_a_school_is_kept(state: Store, school: str) -> None:
-    api = OneRosterApi("https://mis.example", OneRosterVersion.V1_1, "https://mis.example/token", "c", "MIS_SECRET_OAK")
-    wonde = WondeApi("https://api.wonde.com", "A1930499544", "MIS_SECRET_OAK")
-    for source in (FeedFolder("/feed"), FeedContainer("oak/csv", AfterSync.ARCHIVE), api, wonde):
+    url, secret = "https://mis.example", "MIS_SECRET_OAK"
+    api = OneRosterApi(url=url, version=OneRosterVersion.V1_1, token_url=f"{url}/token", client="c", secret=secret)
+    bearer = OneRosterApi(url=url, secret=secret)
+    wonde = WondeApi(url="https://api.wonde.com", school="A1930499544", secret=secret)
+    for source in (FeedFolder("/feed"), FeedContainer("oak/csv", AfterSync.ARCHIVE), api, bearer, wonde):
         saved = replace(settings(), school=school, source=source)
         await state.save_school(saved)
         assert await state.school(school) == saved

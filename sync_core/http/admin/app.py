@@ -23,14 +23,23 @@ from sync_core.admin.holds import (
     request_decision,
 )
 from sync_core.admin.requests import Requester, existing_class
-from sync_core.admin.school_settings import SchoolBody, location_of, settings_of
+from sync_core.admin.school_settings import SchoolBody, settings_of
 from sync_core.admin.schools import save_school
 from sync_core.admin.undo import pinned_keys, request_release, request_undo
 from sync_core.app import App
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict, Forbidden, NotFound, NotSignedIn, SnapshotRejected, SyncError, UnknownSetting
+from sync_core.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    NotSignedIn,
+    SnapshotRejected,
+    SyncError,
+    UnknownSetting,
+    faults_of,
+)
 from sync_core.http.admin.auth import Caller, Role, SignedIn
 from sync_core.http.admin.routes_operations import PREFIX, SchoolId, operations_routes
 from sync_core.http.admin.schemas import (
@@ -122,7 +131,7 @@ def build_api(app: App) -> FastAPI:
         who.need(Role.ADMIN)
         before = await app.services.schools.school(school)
         who.need_school(before, everywhere)
-        wanted = settings_of(body, school=school, tenant=body.tenant, source=location_of(body.source))
+        wanted = settings_of(body, school=school, tenant=body.tenant, source=body.source)
         if not who.everywhere(everywhere):
             _need_same_place(before, wanted)
         app.services.graph.of(wanted.tenant, Priority.URGENT)
@@ -345,9 +354,7 @@ def build_api(app: App) -> FastAPI:
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        # The values stay out: what was handed in by mistake may be anything.
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors()]
-        return _problem(422, "; ".join(faults), f"correct what is named; {PREFIX}/openapi.json describes every body")
+        return _problem(422, faults_of(error), f"correct what is named; {PREFIX}/openapi.json describes every body")
 
     @api.exception_handler(HTTPException)
     async def unknown(_: Request, error: Exception) -> JSONResponse:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sync_core.admin.groups import GroupState
-from sync_core.admin.school_settings import SchoolBody, body_of
+from sync_core.admin.school_settings import SchoolBody, body_values
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome, RunRecord
@@ -43,6 +44,7 @@ class Replayed(BaseModel):
     messages: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class School(SchoolBody):
     """A school's settings under its id."""
 
@@ -142,7 +144,7 @@ class Run(BaseModel):
 
 
 def school_body(settings: SchoolSettings) -> School:
-    return School(id=settings.school, **body_of(settings).model_dump())
+    return School(id=settings.school, **body_values(settings))
 
 
 def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple[AppliedDelta, ...] = ()) -> Class:

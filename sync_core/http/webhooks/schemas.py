@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from sync_core.domain.webhooks import WebhookEvent
-from sync_core.errors import Unreadable
+from sync_core.errors import Unreadable, faults_of
 
 _Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 _MOST_IDS = 1000
@@ -57,8 +57,4 @@ def read_wonde(body: bytes) -> WondeBody:
 
 
 def _unreadable(error: ValidationError, form: str) -> Unreadable:
-    faults = "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}"
-        for fault in error.errors(include_input=False, include_url=False, include_context=False)
-    )
-    return Unreadable(f"the webhook's body was not understood: {faults}", f"send {form}")
+    return Unreadable(f"the webhook's body was not understood: {faults_of(error)}", f"send {form}")

@@ -1,0 +1,43 @@
+"""What of a text can stand in the mail nickname of a Microsoft 365 group."""
+
+from __future__ import annotations
+
+import re
+
+from anyascii import anyascii
+
+_LONGEST_IDENTIFIER = 30
+
+# What Graph refuses in a mailNickname besides the space, which becomes a hyphen ("group resource type").
+_FORBIDDEN = re.compile(r"""[@()\\/\[\]"';:<>,\x00-\x1f\x7f]""")
+_SPACES = re.compile(r"\s+")
+_HYPHENS = re.compile(r"[\s-]+")
+_DOTS = re.compile(r"\.{2,}")
+
+
+def without_forbidden(text: str) -> str:
+    """The text without the characters that a nickname may not hold: `2S/DT1` → `2SDT1`, `Mon Ch` → `Mon Ch`."""
+    return _FORBIDDEN.sub("", _SPACES.sub(" ", text))
+
+
+def hyphenated(text: str) -> str:
+    return _HYPHENS.sub("-", text)
+
+
+def undotted(text: str) -> str:
+    """The text without dots at its ends, nor two in a row, which no address has."""
+    return _DOTS.sub(".", text).strip(".")
+
+
+def in_nickname(text: str) -> str:
+    """The text in ASCII, as it stands in a nickname; empty if nothing of it can."""
+    plain = hyphenated(without_forbidden(anyascii(text)))
+    return undotted("".join(letter for letter in plain if letter.isascii()))
+
+
+def identifier_in_nickname(identifier: str) -> str:
+    """A name identifier as it stands in nicknames; empty if nothing of it can.
+
+    Without dots, so that it is always the last part but one: nicknames of different identifiers never meet.
+    """
+    return in_nickname(identifier).replace(".", "")[:_LONGEST_IDENTIFIER]
