@@ -17,8 +17,8 @@ A merge leaves behind what stood in the row before, so that a row has to hold th
 into it: of a class, seven lists of two parts, which are 896,000 bytes.
 """
 _PARTS_IN_OVERFLOW_ROW = 15
-# No key that encode_key makes contains it: neither a class nor a moment looks like a overflow row.
-_SIGN, _AFTER_SIGN = ",", "-"
+# No key that encode_key makes contains it: neither a class nor a moment looks like an overflow row.
+_SIGN = ","
 _POINTER = "in overflow rows: "
 
 
@@ -50,9 +50,9 @@ def has_overflow(row: Mapping[str, Any]) -> bool:
     return any(_long_lists(row))
 
 
-def overflow_range(key: str) -> tuple[str, str]:
-    """Where the overflow rows of the row `key` begin and end."""
-    return key + _SIGN, key + _AFTER_SIGN
+def overflow_prefix(key: str) -> str:
+    """What the keys of the overflow rows of the row `key` begin with, and no other keys."""
+    return key + _SIGN
 
 
 def whole(rows: Iterable[_Row]) -> list[_Row]:

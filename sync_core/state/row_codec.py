@@ -1,20 +1,91 @@
-"""What a row of Azure Tables may hold, and how lists and long texts stand in it: plain words, as admins read them."""
+"""How the fields of a dataclass are stored in a row of Azure Tables: in plain words, as admins read them.
+
+The field gives its columns their name, and its type decides what they are:
+
+- a text, number, time or choice (StrEnum): `name`
+- a tuple or frozenset of texts: `name_count`, `name_parts` and `name_0`, `name_1` and so on, as many as it needs
+- a mapping of texts to a dataclass: the same, of words `key:field:field`
+- a mapping of choices to texts: `name_choice` for each choice
+- a dataclass: `name_field` for each of its fields
+- one of several dataclasses: `name_kind`, its tag, and the columns of that class
+- any of these or None: an empty text, time or choice is None; for the others `name_known` says which
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from string import punctuation
+from types import NoneType, UnionType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote
 
-from sync_core.errors import SyncError
-
 Entity = dict[str, Any]
+Row = Mapping[str, Any]
+Record = TypeVar("Record")
 
 CHUNK = 32_000
 """Characters in one property: 64 KiB of UTF-16 is the limit."""
-_LARGEST_ENTITY = 1_000_000
-"""Bytes in one entity: 1 MiB is the limit, of which some is kept for keys and names."""
-SPLIT_THE_GROUP = "a class of this size cannot be followed: split the group in the MIS, or leave its type out"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The column, or the columns, of one field.
+
+    `write` of None gives the same columns, empty: a merge would keep what is in a column that is left out. A row that
+    has none of the columns `signs` was written by a version of the app that did not have the field.
+    """
+
+    write: Callable[[Any], Entity]
+    read: Callable[[Row], Any]
+    signs: tuple[str, ...]
+
+
+class RowCodec(Generic[Record]):
+    """The columns of a dataclass.
+
+    The fields named in `elsewhere` have no columns, and are passed to `read`. Those in `special` have columns that
+    their type does not decide, made from their name.
+    """
+
+    def __init__(
+        self,
+        record: type[Record],
+        prefix: str = "",
+        elsewhere: Collection[str] = (),
+        **special: Callable[[str], Column],
+    ) -> None:
+        types = get_type_hints(record)
+        stored = [field for field in fields(record) if field.name not in elsewhere]  # type: ignore[arg-type]  # no bound says "a dataclass"
+        self._record = record
+        self._required = {field.name for field in stored if field.default is field.default_factory is MISSING}
+        self._columns: dict[str, Column] = {}
+        for name in (field.name for field in stored):
+            column = prefix + name
+            self._columns[name] = special[name](column) if name in special else _column(column, types[name])
+        self.signs = tuple(sign for column in self._columns.values() for sign in column.signs)
+
+    def columns(self, record: Record | None) -> Entity:
+        """All columns of the record, or all of them empty."""
+        row: Entity = {}
+        for name, column in self._columns.items():
+            row |= column.write(None if record is None else getattr(record, name))
+        return row
+
+    def read(self, row: Row, **elsewhere: Any) -> Record:
+        """The record in that row. A field that the row does not have has its default."""
+        there = {name for name, column in self._columns.items() if any(sign in row for sign in column.signs)}
+        stored = {name: self._columns[name].read(row) for name in there | self._required}
+        return self._record(**stored, **elsewhere)
+
+
+class UnknownKind(ValueError):
+    """A row names a kind of dataclass that this version of the app does not have."""
+
+
+# --- texts
 
 
 def encode_key(text: str) -> str:
@@ -22,29 +93,9 @@ def encode_key(text: str) -> str:
     return quote(text, safe="|:. ").replace("%", "!")
 
 
-def decode_key(key: str) -> str:
-    return unquote(key.replace("!", "%"))
-
-
-def entity_size(entity: Mapping[str, Any]) -> int:
-    """Bytes that `entity` takes in Tables, a little more than less. Raises SyncError past the limit of one entity.
-
-    The local emulator takes larger entities than Azure does, so this is checked here.
-    """
-    size = sum(
-        8 + 2 * len(name) + (2 * len(value) + 4 if isinstance(value, str) else 8) for name, value in entity.items()
-    )
-    if size > _LARGEST_ENTITY or len(entity) > 252:
-        raise SyncError(
-            f"row {entity['RowKey']} of {entity['PartitionKey']} has {size} bytes and does not fit into Table storage",
-            SPLIT_THE_GROUP,
-        )
-    return size
-
-
-def listed(name: str, items: Iterable[str]) -> Entity:
-    ordered = sorted(items)
-    return {f"{name}_count": len(ordered), **chunked(name, " ".join(ordered))}
+def encode_time(moment: datetime) -> str:
+    """In UTC and in one form, so that times compare as text."""
+    return moment.astimezone(UTC).isoformat()
 
 
 def chunked(name: str, text: str) -> Entity:
@@ -53,17 +104,134 @@ def chunked(name: str, text: str) -> Entity:
     return {f"{name}_parts": len(chunks), **{f"{name}_{at}": chunk for at, chunk in enumerate(chunks)}}
 
 
-def joined(row: Mapping[str, Any], name: str) -> str:
+def joined(row: Row, name: str) -> str:
     return "".join(row[f"{name}_{at}"] for at in range(row.get(f"{name}_parts", 0)))
 
 
-def one_word(text: str) -> str:
-    return encode_key(text).replace(" ", "!20")
+_EMPTY_WORD = "%"
+"""The word for an empty text: no other text is encoded so."""
+_PLAIN = punctuation.replace("%", "").replace(":", "")
 
 
-def words(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    return tuple(joined(row, name).split())
+def _encode_word(*texts: str) -> str:
+    """The texts without spaces, with `:` between them."""
+    return ":".join(quote(text, safe=_PLAIN) for text in texts) or _EMPTY_WORD
 
 
-def people(row: Mapping[str, Any], name: str) -> frozenset[str]:
-    return frozenset(words(row, name))
+def _decode_word(word: str) -> list[str]:
+    return [unquote(text) for text in word.split(":")] if word != _EMPTY_WORD else [""]
+
+
+# --- columns that a type does not decide
+
+
+def cut(name: str) -> Column:
+    """The column of a text of which the beginning is enough."""
+    return Column(lambda text: {name: (text or "")[:CHUNK]}, lambda row: row[name], (name,))
+
+
+def sentences(name: str) -> Column:
+    """The columns of a tuple of sentences, a line each."""
+    return Column(
+        lambda lines: chunked(name, "\n".join(lines or ())),
+        lambda row: tuple(filter(None, joined(row, name).split("\n"))),
+        (f"{name}_parts",),
+    )
+
+
+# --- columns by type
+
+_SCALARS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    str: (lambda text: str(text or ""), str),
+    bool: (bool, bool),
+    int: (lambda number: number or 0, int),
+    float: (lambda number: float(number or 0), float),
+    datetime: (lambda moment: encode_time(moment) if moment else "", datetime.fromisoformat),
+    date: (lambda day: day.isoformat() if day else "", date.fromisoformat),
+}
+
+
+def _column(name: str, type_: Any) -> Column:
+    """Raises TypeError for a type that no field has had so far."""
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin in (Union, UnionType):
+        types = [each for each in arguments if each is not NoneType]
+        column = _column(name, types[0]) if len(types) == 1 else _one_of(name, types)
+        return column if len(types) == len(arguments) else _or_none(name, types[0], column)
+    if origin in (tuple, frozenset):
+        return _collection(name, origin, arguments[0])
+    if origin is Mapping:
+        key, value = arguments
+        return _records_by_text(name, value) if key is str else _texts_by_choice(name, key)
+    if is_dataclass(type_):
+        codec = RowCodec[Any](type_, f"{name}_")  # type: ignore[arg-type]  # mypy takes it for a record, too
+        return Column(codec.columns, codec.read, codec.signs)
+    if type_ not in _SCALARS and not issubclass(type_, StrEnum):
+        raise TypeError(f"no column can hold the field {name} of type {type_}")
+    write, read = _SCALARS.get(type_) or (_SCALARS[str][0], type_)
+    return Column(lambda value: {name: write(value)}, lambda row: read(row[name]), (name,))
+
+
+def _or_none(name: str, type_: Any, column: Column) -> Column:
+    if type_ in (str, datetime, date) or (isinstance(type_, type) and issubclass(type_, StrEnum)):
+        return Column(column.write, lambda row: column.read(row) if row[name] else None, column.signs)
+    known = f"{name}_known"
+    return Column(
+        lambda value: {known: value is not None, **column.write(value)},
+        lambda row: column.read(row) if row[known] else None,
+        (known,),
+    )
+
+
+def _one_of(name: str, types: Iterable[type]) -> Column:
+    """Each of the types has its tag as the default of its field `kind`."""
+    kind = f"{name}_kind"
+    tags = {type_: field.default for type_ in types for field in fields(type_) if field.name == "kind"}
+    codecs = {tag: RowCodec[Any](type_, f"{name}_", elsewhere=("kind",)) for type_, tag in tags.items()}
+
+    def write(value: Any) -> Entity:
+        return {kind: value.kind, **codecs[value.kind].columns(value)} if value is not None else {kind: ""}
+
+    def read(row: Row) -> Any:
+        if row[kind] not in codecs:
+            raise UnknownKind(row[kind])
+        return codecs[row[kind]].read(row)
+
+    return Column(write, read, (kind,))
+
+
+def _listed(name: str, words: Collection[str]) -> Entity:
+    return {f"{name}_count": len(words), **chunked(name, " ".join(words))}
+
+
+def _collection(name: str, collection: type, item: type) -> Column:
+    order = sorted if collection is frozenset else list
+    return Column(
+        lambda items: _listed(name, order(map(_encode_word, items or ()))),
+        lambda row: collection(item(*_decode_word(word)) for word in joined(row, name).split()),
+        (f"{name}_parts",),
+    )
+
+
+def _records_by_text(name: str, record: Any) -> Column:
+    """Of a dataclass of texts and choices. What an older version wrote may be without the last of its fields."""
+    types = [get_type_hints(record)[field.name] for field in fields(record)]
+
+    def write(records: Mapping[str, Any] | None) -> Entity:
+        texts = ((key, *(getattr(each, field.name) for field in fields(each))) for key, each in (records or {}).items())
+        return _listed(name, sorted(_encode_word(*each) for each in texts))
+
+    def read(row: Row) -> dict[str, Any]:
+        texts = (_decode_word(word) for word in joined(row, name).split())
+        return {key: record(*(type_(text) for type_, text in zip(types, of, strict=False))) for key, *of in texts}
+
+    return Column(write, read, (f"{name}_parts",))
+
+
+def _texts_by_choice(name: str, choice: type[StrEnum]) -> Column:
+    columns = {each: f"{name}_{each.name.lower()}" for each in choice}
+    return Column(
+        lambda texts: {column: (texts or {}).get(each, "") for each, column in columns.items()},
+        lambda row: {each: row[column] for each, column in columns.items() if row.get(column)},
+        tuple(columns.values()),
+    )

@@ -12,13 +12,29 @@ from hypothesis import strategies as st
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Reason, Rule
 from sync_core.domain.runs import Cause
 from sync_core.errors import SyncError
-from sync_core.state.class_rows import actual_columns, delta_columns, desired_columns
-from sync_core.state.overflow_rows import PARTS_IN_ROW, Torn, grouped_by_row, has_overflow, overflow_range, split, whole
-from sync_core.state.row_codec import CHUNK, Entity, chunked, encode_key, entity_size, joined
-from sync_core.state.table import LARGEST_CLASS, batches, group_size, upserts
+from sync_core.state.class_rows import ACTUAL_COLUMNS, DESIRED_COLUMNS, desired_rows, history_rows
+from sync_core.state.overflow_rows import (
+    PARTS_IN_ROW,
+    Torn,
+    grouped_by_row,
+    has_overflow,
+    overflow_prefix,
+    split,
+    whole,
+)
+from sync_core.state.row_codec import CHUNK, Entity, chunked, encode_key, joined
+from sync_core.state.table import batches, entity_size, group_size, upserts
 from tests.builders import NOON, desired, entra_ids, synced
 
-LISTS = ("desired_members", "desired_owners", "reasons", "members", "owners", "owners_granted", "previous_class_ids")
+LISTS = (
+    "desired_members",
+    "desired_owners",
+    "desired_reasons",
+    "actual_members",
+    "actual_owners",
+    "actual_granted",
+    "previous_ids",
+)
 IN_ROW = PARTS_IN_ROW * CHUNK
 MIB = 1_048_576
 
@@ -30,7 +46,7 @@ texts = st.builds(
 imitations = st.just("in overflow rows: c:K,members,… sha256 0123456789abcdef")
 lists = st.dictionaries(st.sampled_from(LISTS), texts | imitations)
 scalars = st.dictionaries(
-    st.sampled_from(["class_key", "at", "stale", "members_count"]), st.text(printable) | st.booleans()
+    st.sampled_from(["class_key", "at", "stale", "actual_members_count"]), st.text(printable) | st.booleans()
 )
 
 
@@ -106,12 +122,12 @@ def test_a_part_of_another_write_is_noticed() -> None:
 
 def test_overflow_rows_stand_where_they_are_looked_for_and_like_no_other_row() -> None:
     row, *overflow = split(entity({"members": "a" * 16 * CHUNK}, {"at": "noon"}), "at")
-    begin, end = overflow_range("c:K")
+    prefix = overflow_prefix("c:K")
     assert [each["RowKey"] for each in overflow] == ["c:K,members,1", "c:K,members,2"]
     assert {each["at"] for each in (row, *overflow)} == {"noon"}
-    assert all(begin <= each["RowKey"] < end for each in overflow)
+    assert all(each["RowKey"].startswith(prefix) for each in overflow)
     for key in ("K", "K,members,1", "K-", "K!2C", "K.", "K ", "K+", "K~"):
-        assert not begin <= f"c:{encode_key(key)}" < end
+        assert not f"c:{encode_key(key)}".startswith(prefix)
     assert grouped_by_row(["h:K:1", "h:K:1,members,1", "h:K:2"]) == [["h:K:1", "h:K:1,members,1"], ["h:K:2"]]
 
 
@@ -123,7 +139,8 @@ def test_the_most_that_a_class_ever_has_in_its_row_fits() -> None:
         desired("K"), members=crowd, owners=crowd, reasons={person: Reason(Rule.STUDENT, person) for person in some}
     )
     record = replace(synced(wanted), previous_ids=crowd)
-    row: Entity = {"PartitionKey": "S" * 400, "RowKey": "c:K", **desired_columns(wanted), **actual_columns(record)}
+    row: Entity = {"PartitionKey": "S" * 400, "RowKey": "c:K"}
+    row |= DESIRED_COLUMNS.columns(wanted) | ACTUAL_COLUMNS.columns(record)
     assert split(row) == [row]
     assert sum(1 for column in row if column.endswith("_parts")) == len(LISTS)
     fuller = {name: "x" * CHUNK for name in row if name.endswith(("_0", "_1"))}
@@ -164,11 +181,12 @@ def crowd_of(people: int, record: str) -> DesiredClass:
 def test_what_is_allowed_to_the_plan_can_be_recorded_by_apply(most: int, record: str) -> None:
     """All of the largest class came at once, and as many others went."""
     largest, others = crowd_of(most, record), entra_ids(f"q{number}" for number in range(most))
-    row: Entity = {"PartitionKey": "S", "RowKey": "c:K"}
-    group_size(split(row | desired_columns(largest)), LARGEST_CLASS)
+    assert desired_rows("S", largest)
     delta = AppliedDelta(
         "run", Cause.NIGHTLY, NOON, members_added=largest.members, members_removed=others, reasons=largest.reasons
     )
-    group_size([*split(row | actual_columns(synced(largest))), *split(row | delta_columns("K", delta))])
+    actual: Entity = {"PartitionKey": "S", "RowKey": "c:K", **ACTUAL_COLUMNS.columns(synced(largest))}
+    group_size([*split(actual), *history_rows("S", "K", "moment", delta)])
+    larger = crowd_of(most + 300, record)
     with pytest.raises(SyncError, match="split the group in the MIS"):
-        group_size(split(row | desired_columns(crowd_of(most + 300, record))), LARGEST_CLASS)
+        desired_rows("S", larger)

@@ -1,0 +1,207 @@
+"""Every record that is stored comes back from its columns, over whatever stood in them, and from an older row too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Pin, Reason, Rule
+from sync_core.domain.roster import FeedStatistics
+from sync_core.domain.runs import Cause, Hold, HoldKind, RunOutcome, RunRecord
+from sync_core.domain.school import SchoolSettings
+from sync_core.domain.webhooks import WebhookEvent
+from sync_core.errors import SyncError
+from sync_core.messaging.port import MessageFault
+from sync_core.state import class_rows, school_rows
+from sync_core.state.row_codec import CHUNK, RowCodec
+from sync_core.state.webhook_inbox import EVENT_COLUMNS
+from tests import builders
+from tests.builders import NOON, desired, entra_id, synced
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A codec with its record, and what of the record has no columns."""
+
+    codec: RowCodec[Any]
+    record: type
+    elsewhere: tuple[str, ...] = ()
+    prefix: str = ""
+
+    def read(self, row: Mapping[str, Any], record: Any) -> Any:
+        return self.codec.read(row, **{name: getattr(record, name) for name in self.elsewhere})
+
+    def field_of(self, column: str) -> str:
+        """The field with the longest name that the column's name begins with."""
+        names = [field.name for field in fields(self.record) if field.name not in self.elsewhere]
+        return max((name for name in names if f"{column}_".startswith(f"{self.prefix}{name}_")), key=len)
+
+
+STORED = [
+    Stored(class_rows.DESIRED_COLUMNS, DesiredClass, prefix="desired_"),
+    Stored(class_rows.ACTUAL_COLUMNS, ClassRecord, ("school", "desired", "etag")),
+    Stored(class_rows.DELTA_COLUMNS, AppliedDelta),
+    Stored(class_rows.REQUEST_COLUMNS, ClassRequest),
+    Stored(class_rows.PIN_COLUMNS, Pin),
+    Stored(school_rows.SETTINGS_COLUMNS, SchoolSettings),
+    Stored(school_rows.STATISTICS_COLUMNS, FeedStatistics),
+    Stored(school_rows.HOLD_COLUMNS, Hold),
+    Stored(school_rows.RUN_COLUMNS, RunRecord),
+    Stored(school_rows.FAULT_COLUMNS, MessageFault),
+    Stored(school_rows.ACCOUNT_COLUMNS, Account, ("id",)),
+    Stored(EVENT_COLUMNS, WebhookEvent),
+]
+each_stored = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored.record.__name__)
+
+texts = st.text(max_size=8) | st.sampled_from(
+    ["", " ", "a b", "a/b\\c", "#?%!", "%", "%20", "!20", ":", "a:b:c", "\n\t", "é 数 \u2028", "in overflow rows: x"]
+)
+zones = st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours)))
+times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=zones)
+SCALARS: dict[Any, st.SearchStrategy[Any]] = {
+    str: texts,
+    int: st.integers(0, 2**31 - 1),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    datetime: times,
+}
+# What the domain never makes, and the columns do not tell apart.
+SPECIAL: dict[tuple[type, str], st.SearchStrategy[Any]] = {
+    (RunRecord, "notes"): st.lists(texts.map(lambda text: text.replace("\n", " ")).filter(bool), max_size=3).map(tuple),
+    (Account, "values"): st.dictionaries(st.sampled_from(AccountProperty), texts.filter(bool)),
+}
+
+
+@cache
+def records(record: Any) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(record)
+    special = {name: strategy for (of, name), strategy in SPECIAL.items() if of is record}
+    ordinary = {field.name: values(hints[field.name]) for field in fields(record)}
+    return st.fixed_dictionaries(ordinary | special).map(lambda named: record(**named))
+
+
+def values(type_: Any) -> st.SearchStrategy[Any]:
+    arguments = get_args(type_)
+    match get_origin(type_):
+        case None if hasattr(type_, "__dataclass_fields__"):
+            return records(type_)
+        case None:
+            return SCALARS[type_] if type_ in SCALARS else st.from_type(type_)
+        case origin if origin in (Union, UnionType):
+            # An empty text stands for None.
+            return st.one_of([values(each).filter(lambda value: value != "") for each in arguments])
+        case origin if origin is tuple:
+            return st.lists(values(arguments[0]), max_size=3).map(tuple)
+        case origin if origin is frozenset:
+            return st.frozensets(values(arguments[0]), max_size=3)
+        case _:
+            return st.dictionaries(*map(values, arguments), max_size=3)
+
+
+@each_stored
+@settings(deadline=None, max_examples=50)
+@given(st.data())
+def test_a_record_comes_back_from_its_columns(stored: Stored, data: st.DataObject) -> None:
+    record = data.draw(records(stored.record))
+    row = stored.codec.columns(record)
+    assert {type(value) for value in row.values()} <= {str, int, float, bool}
+    assert stored.read(row, record) == record
+
+
+@each_stored
+@settings(deadline=None, max_examples=50)
+@given(st.data())
+def test_of_two_records_merged_into_a_row_the_last_counts(stored: Stored, data: st.DataObject) -> None:
+    before, record = data.draw(records(stored.record)), data.draw(records(stored.record))
+    assert stored.read(stored.codec.columns(before) | stored.codec.columns(record), record) == record
+    empty = stored.codec.columns(None)
+    unlisted = {name for name in stored.codec.columns(record) if not name[-1].isdigit()}
+    assert stored.record is SchoolSettings or unlisted == empty.keys()
+
+
+@each_stored
+@settings(deadline=None, max_examples=50)
+@given(st.data())
+def test_a_field_that_a_row_does_not_have_has_its_default(stored: Stored, data: st.DataObject) -> None:
+    record = data.draw(records(stored.record))
+    row = stored.codec.columns(record)
+    for field in fields(stored.record):
+        if field.name in stored.elsewhere or field.default is field.default_factory is MISSING:
+            continue
+        older = {column: value for column, value in row.items() if stored.field_of(column) != field.name}
+        assert len(older) < len(row)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        assert stored.read(older, record) == replace(record, **{field.name: default})
+
+
+def test_what_the_plan_writes_and_what_apply_writes_are_different_columns() -> None:
+    record = synced(desired("K1", ["amy"], ["main"]))
+    wanted = class_rows.DESIRED_COLUMNS.columns(record.desired)
+    assert not wanted.keys() & class_rows.ACTUAL_COLUMNS.columns(record).keys()
+
+
+@given(times, times)
+def test_times_compare_as_text(one: datetime, other: datetime) -> None:
+    first, second = (FeedStatistics("", 0, 0, 0, 0, 0, "", at) for at in (one, other))
+    columns = school_rows.STATISTICS_COLUMNS.columns
+    assert (columns(first)["taken_at"] < columns(second)["taken_at"]) == (one < other)
+
+
+def test_a_field_of_a_part_that_a_row_does_not_have_has_its_default() -> None:
+    record = synced(desired("K1", ["amy"], ["main"]))
+    row = class_rows.ACTUAL_COLUMNS.columns(record)
+    older = {name: value for name, value in row.items() if not name.startswith(("actual_granted", "actual_members"))}
+    actual = class_rows.ACTUAL_COLUMNS.read(older, school="S", desired=record.desired).actual
+    assert record.actual
+    assert actual == replace(record.actual, granted=frozenset(), members=None)
+
+
+def test_an_admin_can_read_a_row() -> None:
+    wanted = replace(desired("2026.teaching.T!2F1", ["amy"]), reasons={entra_id("amy"): Reason(Rule.STUDENT, "p 1")})
+    row = class_rows.DESIRED_COLUMNS.columns(wanted)
+    assert (row["desired_key"], row["desired_group_type"]) == (wanted.key, "teaching")
+    assert (row["desired_members_count"], row["desired_members_0"]) == (1, entra_id("amy"))
+    assert row["desired_reasons_0"] == f"{entra_id('amy')}:student:p%201"
+    run = RunRecord(
+        "S1", "r1", Cause.NIGHTLY, NOON, RunOutcome.PLANNED, held=(wanted.key, "K2"), notes=("one, two", "three")
+    )
+    row = school_rows.RUN_COLUMNS.columns(run)
+    assert (row["held_0"], row["notes_0"]) == ("2026.teaching.T!2F1 K2", "one, two\nthree")
+    assert (row["at"], row["outcome"]) == ("2026-09-07T12:00:00+00:00", "planned")
+    row = school_rows.SETTINGS_COLUMNS.columns(builders.settings(admin_owners=["a.b-c@d.org"]))
+    assert (row["source_kind"], row["source_path"], row["students_mis"]) == (
+        "folder",
+        "feed",
+        builders.settings().students.mis,
+    )
+    assert row["admin_owners_0"] == "a.b-c@d.org"
+
+
+def test_the_sentences_of_a_hold_and_of_a_fault_are_cut() -> None:
+    long = "x" * (CHUNK + 1)
+    hold = school_rows.HOLD_COLUMNS.columns(Hold("d", HoldKind.TURNOVER, (), long, long, "r", NOON))
+    fault = school_rows.FAULT_COLUMNS.columns(MessageFault("q", "m", "s", 1, long, long, NOON))
+    assert {len(row[name]) for row, name in ((hold, "what"), (hold, "remedy"), (fault, "message"))} == {CHUNK}
+
+
+def test_a_school_with_a_source_of_a_newer_version_is_refused_with_the_remedy() -> None:
+    row = school_rows.SETTINGS_COLUMNS.columns(builders.settings()) | {"source_kind": "Abacus"}
+    with pytest.raises(SyncError, match=r"school S1 is read from Abacus.*save the school's settings again"):
+        school_rows.read_school(row)
+
+
+def test_a_field_of_a_type_that_no_column_holds_is_refused_at_once() -> None:
+    @dataclass
+    class Odd:
+        value: bytes
+
+    with pytest.raises(TypeError, match="the field value of type"):
+        RowCodec(Odd)
