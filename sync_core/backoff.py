@@ -1,4 +1,4 @@
-"""How long to wait for a server that is busy or out of order, and how much waiting one piece of work may do."""
+"""How long to wait for a busy or failing server, and how much one piece of work may wait in total."""
 
 from __future__ import annotations
 
@@ -9,25 +9,23 @@ from sync_core.clock import Clock
 from sync_core.errors import Transient
 
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 30.0
-
-
 _DAY = 86_400
 
 
 class WaitBudget:
-    """The waiting that one piece of work has left."""
+    """The time that one piece of work may still wait."""
 
     def __init__(self, clock: Clock, budget: timedelta) -> None:
         self._clock = clock
         self._left = budget
 
     def need(self, pause: timedelta, spent: Transient) -> None:
-        """Raises `spent` where that is longer than what is left."""
+        """Raise `spent` if `pause` is longer than the time left."""
         if pause > self._left:
             raise spent
 
     async def sleep(self, pause: timedelta, spent: Transient) -> None:
-        """Raises as `need`, without waiting for it."""
+        """Wait for `pause`; raise `spent` at once if it is longer than the time left."""
         self.need(pause, spent)
         await self._clock.sleep(pause.total_seconds())
         self.waited(pause)
@@ -37,20 +35,20 @@ class WaitBudget:
 
 
 def growing_wait(failures: int) -> timedelta:
-    """How long to wait after so many failures in a row of which the server does not say for how long."""
+    """The wait after `failures` in a row when the server names none."""
     return timedelta(seconds=min(_FIRST_WAIT * 2.0 ** (failures - 1), _LONGEST_WAIT))
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """What the server asks for; some answers say nothing, or nothing of use."""
-    said = headers.get("Retry-After", "")
-    return timedelta(seconds=min(int(said), _DAY)) if said.isdecimal() and int(said) > 0 else None
+    """The wait in the Retry-After header, a day at most; None where it has no positive number of seconds."""
+    seconds = headers.get("Retry-After", "")
+    return timedelta(seconds=min(int(seconds), _DAY)) if seconds.isdecimal() and int(seconds) > 0 else None
 
 
 def seconds_before_redelivery(deliveries: int) -> float:
-    """How long a message that failed is held after so many deliveries, for the queue delivers it again at once.
+    """How long to keep a failed message after `deliveries`, because the queue redelivers it without a pause.
 
-    Ten deliveries outlast an outage of five minutes; each pause is much shorter than the five minutes for which a
+    Ten deliveries outlast an outage of five minutes. Each pause is much shorter than the five minutes for which a
     message's lock is renewed (host.json, maxAutoLockRenewalDuration).
     """
     return min(2.0**deliveries, 60.0)

@@ -1,4 +1,4 @@
-"""Time, so that nothing else asks the machine for it."""
+"""The clock: the only place that reads the time of the machine."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time, so that nothing else asks the machine for it."""
+    """The current time, and waiting."""
 
     def now(self) -> datetime:
-        """The moment, in UTC, with its time zone."""
+        """The current time in UTC, with its time zone."""
 
     async def sleep(self, seconds: float) -> None: ...
 

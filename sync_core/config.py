@@ -1,4 +1,4 @@
-"""The environment, parsed once: a deployment that lacks something fails at its first start, loudly and completely."""
+"""The app's settings, parsed once from the environment: a faulty deployment fails at its first start."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MIS_SECRETS = "MIS_SECRET_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the app runs. Of each pair, the connection string is for the local world, the other for identities.
+    """The settings of one deployment. Connection strings are for the local world; Azure uses identities instead.
 
-    `everywhere` are the Entra ids of users and groups whose app role counts for every school. `mis_secrets` are by the
-    names of the settings that hold them.
+    `everywhere` are the Entra ids of users and groups whose app role applies to every school. `mis_secrets` maps names
+    of settings to secrets.
     """
 
     tenant: str
@@ -39,7 +39,7 @@ class Settings:
 
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the settings that docs/operations.md lists. Raises UnknownSetting naming every fault."""
+    """Parse the settings that docs/operations.md lists. Raises UnknownSetting with every fault."""
     faults: list[str] = []
 
     def text(name: str) -> str:
@@ -87,7 +87,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def tables_of(environment: Mapping[str, str]) -> tuple[str, str]:
-    """Endpoint and connection string of the tables, as far as they are set."""
+    """The endpoint and the connection string of the tables; empty where not set."""
     names = ("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
     endpoint, connection = (environment.get(name, "").strip() for name in names)
     return endpoint, connection

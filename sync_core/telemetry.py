@@ -1,4 +1,4 @@
-"""The names of all events, which hold ids and counts only: queries and alerts rely on them."""
+"""All events, with ids and counts only. Queries and alerts rely on their names."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from sync_core.messaging.port import MessageFault
 from sync_core.tracing import _NAMESPACE
 
 _CUSTOM_EVENT = "microsoft.custom_event.name"
-"""By which azure-monitor-opentelemetry makes a record a row of AppEvents ("Add custom events")."""
-
+"""The attribute that makes a log record a row of AppEvents (azure-monitor-opentelemetry, "Add custom events")."""
 
 _LOG = logging.getLogger("mis_class_sync")
 
 
 def night_began(run: str, schools: Iterable[str]) -> None:
-    """An event for each school that is to be synced: what never comes to a run is missed by it."""
+    """An event for each school to sync: a query finds those that never had a run."""
     for school in schools:
         _emit(logging.INFO, "school.due", school=school, run=run)
 
@@ -34,7 +33,7 @@ def tenant_refreshed(request: RefreshTenant, schools: int) -> None:
 
 
 def school_synced(run: RunRecord) -> None:
-    """One event for each outcome: school.planned, school.rejected, school.paused, school.refused."""
+    """Emits school.planned, school.rejected, school.paused or school.refused."""
     _emit(
         logging.ERROR if run.outcome is RunOutcome.REJECTED or run.held else logging.INFO,
         f"school.{run.outcome}",
@@ -72,43 +71,43 @@ def webhook_accepted(school: str, event: WebhookEvent, due: datetime) -> None:
 
 
 def webhook_refused(school: str, error: SyncError) -> None:
-    """`school` is empty where there is no such school."""
+    """`school` is empty if the school is unknown."""
     _emit(logging.WARNING, "webhook.refused", school=school, error=type(error).__name__, message=error.message)
 
 
 def access_changed(school: str, event: str, paused: bool) -> None:
-    """What a vendor told of its access to a school; `paused` where that paused it."""
+    """A vendor reported a change of its access to a school; `paused` says whether that paused the school."""
     _emit(logging.ERROR if paused else logging.INFO, "mis.access_changed", school=school, access=event, paused=paused)
 
 
 def file_drop_checked(checked: FileDropCheck) -> None:
-    """One event for each drop with something new: file_drop.synced, file_drop.rejected, file_drop.failed."""
-    where = checked.drop.path if isinstance(checked.drop, FeedFolder) else checked.drop.folder
+    """Emits file_drop.synced, file_drop.rejected and file_drop.failed as they apply; none where nothing is new."""
+    folder = checked.drop.path if isinstance(checked.drop, FeedFolder) else checked.drop.folder
     if checked.schools or checked.archived:
-        _emit(logging.INFO, "file_drop.synced", file_drop=where, schools=checked.schools, archived=checked.archived)
+        _emit(logging.INFO, "file_drop.synced", file_drop=folder, schools=checked.schools, archived=checked.archived)
     match checked.failure:
         case None:
             return
         case SnapshotRejected(message=message, remedy=remedy):
-            _emit(logging.INFO, "file_drop.rejected", file_drop=where, message=message, remedy=remedy)
+            _emit(logging.INFO, "file_drop.rejected", file_drop=folder, message=message, remedy=remedy)
         case SyncError(message=message, remedy=remedy):
-            _emit(logging.ERROR, "file_drop.failed", file_drop=where, message=message, remedy=remedy)
+            _emit(logging.ERROR, "file_drop.failed", file_drop=folder, message=message, remedy=remedy)
 
 
 def admin_requested(caller: str, school: str, action: str, key: str, run: str) -> None:
-    """`caller` is an Entra id: who asked for what stays on record."""
+    """`caller` is an Entra id, kept to show who requested what."""
     _emit(logging.INFO, "admin.requested", caller=caller, school=school, action=action, run=run, **{"class": key})
 
 
 def change_settled(change: Change, outcome: Outcome) -> None:
-    where = {"school": change.school, "class": change.key, "run": change.run, "kind": change.kind}
+    facts = {"school": change.school, "class": change.key, "run": change.run, "kind": change.kind}
     match outcome:
         case Applied():
-            _emit(logging.INFO, "change.applied", **where, **asdict(outcome))
+            _emit(logging.INFO, "change.applied", **facts, **asdict(outcome))
         case AlreadySo():
-            _emit(logging.INFO, "change.already_so", **where)
+            _emit(logging.INFO, "change.already_so", **facts)
         case Refused(code, remedy, done):
-            _emit(logging.ERROR, "change.refused", **where, code=code, remedy=remedy, **asdict(done))
+            _emit(logging.ERROR, "change.refused", **facts, code=code, remedy=remedy, **asdict(done))
 
 
 def message_failed(fault: MessageFault, error: SyncError) -> None:
@@ -126,6 +125,6 @@ def message_failed(fault: MessageFault, error: SyncError) -> None:
 
 
 def _emit(level: int, name: str, **facts: object) -> None:
-    """Flat attributes: what Application Insights makes a row of, and the local host a line."""
+    """Log an event with flat attributes: Application Insights makes a row of it, and the local host a line."""
     attributes = {f"{_NAMESPACE}{fact}": value for fact, value in facts.items()}
     _LOG.log(level, name, extra={_CUSTOM_EVENT: name, **attributes})

@@ -1,8 +1,4 @@
-"""Spans: one trace from the timer or the webhook, through the queues, to each request to Graph.
-
-An event is a log record. A trace begins with the timer or the webhook and goes with its messages through both queues to
-each request to Graph.
-"""
+"""Spans: one trace from the timer or the webhook, through the queues, to each request to Graph."""
 
 from __future__ import annotations
 
@@ -22,20 +18,15 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from sync_core.errors import SyncError
 
 _NAMESPACE = "sync."
-"""Before the name of every fact; a log record has attributes of its own."""
-
+"""The prefix of our attribute names; a log record has attributes of its own."""
 
 _TRACER = trace.get_tracer("mis_class_sync")
-
-
 _W3C = TraceContextTextMapPropagator()
-
-
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 def trace_to_carry() -> dict[str, str]:
-    """The trace under way, as properties for a message to carry (W3C Trace Context); empty where there is none."""
+    """The current trace as message properties (W3C Trace Context); empty where there is none."""
     carried: dict[str, str] = {}
     _W3C.inject(carried)
     return carried
@@ -43,10 +34,10 @@ def trace_to_carry() -> dict[str, str]:
 
 @contextmanager
 def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[None]:
-    """A span for one message, in the trace that its `properties` carry.
+    """A span for one message, in the trace that its `properties` carry; always sampled.
 
-    The host is not relied on: one without azure-functions-host pull 11946 (August 2026) begins a new trace with each
-    message of a session, and any may sample. What a message does is always kept.
+    The host's trace is not enough: a host without azure-functions-host pull 11946 (August 2026) begins a new trace with
+    each message of a session, and any host may sample.
     """
     host = trace.get_current_span().get_span_context()
     carried = {name: value for name, value in properties.items() if isinstance(value, str)}
@@ -55,60 +46,59 @@ def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[No
     with (
         _TRACER.start_as_current_span(
             f"process {queue}",
-            trace.set_span_in_context(_seen_as(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
+            trace.set_span_in_context(_with_flags(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
             SpanKind.CONSUMER,
             {"messaging.system": "servicebus", "messaging.destination": queue},
             [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else [],
             record_exception=False,
             set_status_on_exception=False,
         ) as span,
-        _failing(span),
+        _recording_failure(span),
     ):
         yield
 
 
 class GraphRequest(Protocol):
-    """What is still to be told of a request to Graph that was begun."""
+    """Records the answer to a request to Graph on its span."""
 
     def __call__(self, status: int, throttled: int) -> None:
-        """The answer's status, 0 for none; how many requests in it Graph refused for now."""
+        """`status` is 0 where there was no answer; `throttled` counts the requests that Graph throttled."""
 
 
 @contextmanager
 def graph_request(method: str, url: str) -> Iterator[GraphRequest]:
-    """A span for one request to Graph. `url` may hold ids; its query is not told.
+    """A span for one request to Graph. `url` may hold ids; its query is not recorded.
 
-    The SDK makes a dozen spans of its own for each step of its pipeline, which nobody looks at: below a span that is
-    not sampled they are none.
+    The SDK makes a dozen spans for the steps of its pipeline, which nobody reads: an unsampled parent suppresses them.
     """
-    place = urlsplit(url)
-    kind = _ID.sub("{id}", place.path)
+    address = urlsplit(url)
+    route = _ID.sub("{id}", address.path)
     with _TRACER.start_as_current_span(
-        f"{method} {kind}",
+        f"{method} {route}",
         kind=SpanKind.CLIENT,
         attributes={
             "http.request.method": method,
-            "url.full": f"{place.scheme}://{place.netloc}{kind}",
-            "server.address": place.hostname or "",
-            "server.port": place.port or 443,
-            f"{_NAMESPACE}path": place.path,
+            "url.full": f"{address.scheme}://{address.netloc}{route}",
+            "server.address": address.hostname or "",
+            "server.port": address.port or 443,
+            f"{_NAMESPACE}path": address.path,
         },
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
 
-        def answered(status: int, throttled: int) -> None:
+        def record_answer(status: int, throttled: int) -> None:
             span.set_attribute("http.response.status_code", status)
             span.set_attribute(f"{_NAMESPACE}throttled", throttled)
             span.set_status(StatusCode.OK if 0 < status < 400 else StatusCode.ERROR)
 
-        with _failing(span), trace.use_span(_seen_as(span.get_span_context(), TraceFlags.DEFAULT)):
-            yield answered
+        with _recording_failure(span), trace.use_span(_with_flags(span.get_span_context(), TraceFlags.DEFAULT)):
+            yield record_answer
 
 
 @contextmanager
-def _failing(span: Span) -> Iterator[None]:
-    """What is raised is the failure of the span: in our own words or by its type, for a stranger may name somebody."""
+def _recording_failure(span: Span) -> Iterator[None]:
+    """Record an exception on the span: the message of a SyncError, else only the type, since a text may hold names."""
     try:
         yield
     except BaseException as failure:
@@ -116,14 +106,14 @@ def _failing(span: Span) -> Iterator[None]:
         raise
 
 
-def _seen_as(span: SpanContext, flags: int) -> Span:
-    """That span as a parent whose children are sampled, or are not."""
+def _with_flags(span: SpanContext, flags: int) -> Span:
+    """The span as a parent that decides whether its children are sampled."""
     return NonRecordingSpan(
         SpanContext(span.trace_id, span.span_id, span.is_remote, TraceFlags(flags), span.trace_state)
     )
 
 
 def place_of(failure: BaseException) -> str:
-    """Where an exception was raised: file and line, without anything that it says."""
+    """The file and line where an exception was raised, without its text."""
     frames = traceback.extract_tb(failure.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

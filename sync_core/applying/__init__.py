@@ -1,1 +1,1 @@
-"""One change made true in Graph and then recorded."""
+"""Applies one change in Graph, then records it."""

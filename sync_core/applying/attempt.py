@@ -1,4 +1,4 @@
-"""One delivery of one change while it lasts: its ports, what it did in Graph and has not written down, how it waits."""
+"""One delivery of one change: its ports, its unrecorded work in Graph, and its waits for replication."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sync_core.messaging.messages import Change
 from sync_core.services import Services
 
 REPLICATION = timedelta(minutes=15)
-"""While a class is younger, a 404 may mean that a replica has not heard of it yet (Graph: directory replication)."""
+"""Until a class is this old, a 404 may come from a replica without it (Graph: directory replication)."""
 
-# Over a minute in all: replicas that hear of a class within that cost no attempt.
+# Seconds, over a minute in all: a replication that takes no longer costs no redelivery.
 _LAG_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 20.0)
 
 
 class Attempt:
-    """What the halves of apply share. `touched` tells that Graph was written to."""
+    """The state of a delivery that its parts share. `touched`: something was written to Graph."""
 
     def __init__(self, change: Change, tenant: Tenant, services: Services) -> None:
         self.change = change
@@ -27,15 +27,15 @@ class Attempt:
         self.classes = services.classes
         self.clock = services.clock
         self.touched = False
-        self._undocumented = AppliedDelta(change.run, change.cause, self.clock.now())
-        self._documented: list[AppliedDelta] = []
+        self._unrecorded = AppliedDelta(change.run, change.cause, self.clock.now())
+        self._recorded: list[AppliedDelta] = []
         self._waits = 0
         self._restored = False
 
     async def record(self) -> ClassRecord | None:
         return await self.classes.class_record(self.change.school, self.change.key)
 
-    # --- what was done
+    # --- the work so far
 
     def note(
         self,
@@ -48,10 +48,10 @@ class Attempt:
         owners_granted: Iterable[str] = (),
         owners_revoked: Iterable[str] = (),
     ) -> None:
-        done = self._undocumented
+        done = self._unrecorded
         self.touched = True
         self._restored = self._restored or restored
-        self._undocumented = replace(
+        self._unrecorded = replace(
             done,
             created=done.created or created,
             deleted=done.deleted or deleted,
@@ -63,38 +63,38 @@ class Attempt:
         )
 
     async def write(self, record: ClassRecord) -> ClassRecord:
-        """Write the row, and with it whatever was done in Graph since the last write. Raises EtagConflict."""
-        done = self._undocumented
-        came = done.members_added | done.owners_granted
-        reasons = {person: why for person, why in record.desired.reasons.items() if person in came}
+        """Write the row together with the work in Graph since the last write. Raises EtagConflict."""
+        done = self._unrecorded
+        added = done.members_added | done.owners_granted
+        reasons = {person: reason for person, reason in record.desired.reasons.items() if person in added}
         done = replace(done, at=self.clock.now(), reasons=reasons)
         written = await self.classes.write_actual(record, None if done.empty else done)
-        self._documented.append(done)
-        self._undocumented = AppliedDelta(done.run, done.cause, done.at)
+        self._recorded.append(done)
+        self._unrecorded = AppliedDelta(done.run, done.cause, done.at)
         return written
 
     @property
-    def undocumented(self) -> bool:
-        return not self._undocumented.empty
+    def has_unrecorded(self) -> bool:
+        return not self._unrecorded.empty
 
     def applied(self) -> Applied:
         return Applied(
-            created=any(delta.created for delta in self._documented),
-            deleted=any(delta.deleted for delta in self._documented),
-            restored=any(delta.restored for delta in self._documented),
-            owners_granted=sum(len(delta.owners_granted) for delta in self._documented),
-            owners_revoked=sum(len(delta.owners_revoked) for delta in self._documented),
-            members_added=sum(len(delta.members_added) for delta in self._documented),
-            members_removed=sum(len(delta.members_removed) for delta in self._documented),
+            created=any(delta.created for delta in self._recorded),
+            deleted=any(delta.deleted for delta in self._recorded),
+            restored=any(delta.restored for delta in self._recorded),
+            owners_granted=sum(len(delta.owners_granted) for delta in self._recorded),
+            owners_revoked=sum(len(delta.owners_revoked) for delta in self._recorded),
+            members_added=sum(len(delta.members_added) for delta in self._recorded),
+            members_removed=sum(len(delta.members_removed) for delta in self._recorded),
         )
 
     def outcome(self) -> Applied | AlreadySo:
         return self.applied() if self.touched else AlreadySo()
 
-    # --- waiting for the replicas
+    # --- waits for replication
 
     def young(self, record: ClassRecord) -> bool:
-        """Whether a 404 may be a replica's ignorance: the class was made, or restored, a moment ago."""
+        """Whether replication lag may explain a 404: the class was created or restored a moment ago."""
         return self._restored or self.clock.now() - actual_of(record).created_at < REPLICATION
 
     @property
@@ -102,7 +102,7 @@ class Attempt:
         return self._waits < len(_LAG_WAITS)
 
     async def wait_for_replication(self) -> bool:
-        """Pause for longer each time; False when this delivery has waited long enough."""
+        """Wait, longer each time. False if this delivery has used all its waits."""
         if not self.may_wait:
             return False
         await self.clock.sleep(_LAG_WAITS[self._waits])
@@ -111,5 +111,5 @@ class Attempt:
 
 
 def actual_of(record: ClassRecord) -> ActualClass:
-    assert record.actual is not None, "the class is ensured first"
+    assert record.actual is not None, "apply creates or finds the class first"
     return record.actual

@@ -1,9 +1,9 @@
-"""One change made true in Graph and then recorded: the applying half of the desired / actual protocol.
+"""Applies one change in Graph, then records it: the applying half of the desired / actual protocol.
 
-The message only says that something is out of step; what to do is the difference between desired and actual as the row
-stands now. So a message that is old, doubled or replayed does no harm, and one that died half way is simply done again.
-Every round reads the row, makes the difference true, and writes `actual` on condition that nobody wrote the row
-meanwhile; otherwise it goes round. Nothing here knows the MIS, and nothing is sent from here.
+A message only says that a class is out of step. The work is the difference between desired and actual on the row now,
+so an old, duplicate or replayed message does no harm, and an interrupted one is repeated. Each round reads the row,
+applies the difference, and writes `actual` on condition that the row did not change meanwhile. If it did, a new round
+begins. This module neither reads the MIS nor sends messages.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ from sync_core.services import Services
 _ROUNDS = 12
 _NICKNAMES = 20
 _TRIES = 2 * _NICKNAMES
-"""A nickname takes two: one to find out that it is held, one to look up by whom."""
+"""A nickname takes two: one to learn that a group has it, one to look that group up."""
 _CLOCK_SKEW = timedelta(minutes=5)
 _GONE = Refused(
     "ClassGone",
-    "restore the class within 30 days of its deletion, or create it anew; the next sync resumes a restored one",
+    "restore the class within 30 days of its deletion, or create it again; the next sync resumes a restored class",
 )
 
 
 async def apply_change(change: Change, priority: Priority, services: Services) -> Outcome:
-    """Make `change` true and record it. Raises Transient: deliver it again.
+    """Apply `change` and record it. Raises Transient if it must be redelivered.
 
-    A class that is gone from Microsoft 365, or what Graph refuses for good, is recorded on the row and is an outcome.
+    A class that is gone from Microsoft 365 and a permanent refusal by Graph are outcomes, recorded on the row.
     """
     return await _Apply(Attempt(change, services.graph.of(change.tenant, priority), services)).run()
 
 
 class _Apply:
-    """The class itself: made, found, deleted, restored; its people are left to `People`."""
+    """Creates, finds, deletes and restores the class; `People` handles its owners and members."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
@@ -81,22 +81,22 @@ class _Apply:
             except GraphRefused as refusal:
                 return await self._refuse(refusal)
             except Transient:
-                await self._write_half_done()
+                await self._write_partial()
                 raise
-        raise Transient("the class row or Graph kept changing under this change", "it is delivered again by itself")
+        raise Transient("the class row or Graph kept changing meanwhile", "the queue redelivers the change")
 
     async def _follow(self, record: ClassRecord) -> Outcome:
-        wanted = record.desired
+        desired = record.desired
         match self._attempt.change:
             case DeleteClass():
-                return await self._delete(record) if wanted.deleted else AlreadySo()
+                return await self._delete(record) if desired.deleted else AlreadySo()
             case RestoreClass():
-                return AlreadySo() if wanted.deleted else await self._restore(record)
+                return AlreadySo() if desired.deleted else await self._restore(record)
         match record.state:
             case ClassState.DELETING | ClassState.DELETED | ClassState.ENDED:
                 return AlreadySo()
             case ClassState.GONE:
-                return AlreadySo() if wanted.ended else _GONE
+                return AlreadySo() if desired.ended else _GONE
         return await self._reconcile(record)
 
     async def _reconcile(self, record: ClassRecord) -> Outcome:
@@ -119,13 +119,13 @@ class _Apply:
     # --- the class itself
 
     async def _ensure_class(self, record: ClassRecord) -> ClassRecord:
-        """The record with a class id. The intent is on the row before Graph is asked: a create is not idempotent.
+        """Return the record with a class id. The intent is on the row first, because a create is not idempotent.
 
-        A nickname that this delivery itself was the first to write down is not looked up before the create: nobody can
-        have used it for this class, and Graph tells if somebody else holds it.
+        A nickname that this delivery was the first to write is not looked up before the create: no other delivery can
+        have used it for this class, and Graph reports NicknameTaken if another group has it.
         """
         if record.gone:
-            # An admin wants it made again: what is known is of its previous generation.
+            # An admin requested it again: the known state belongs to the previous generation.
             previous_ids = record.previous_ids | ({record.actual.class_id} if record.actual else set())
             record = replace(
                 record, actual=None, intent=None, stale=False, gone=False, previous_ids=previous_ids, error=None
@@ -140,13 +140,13 @@ class _Apply:
         for _ in range(_TRIES):
             found = None if fresh else await self._tenant.find_class(intent)
             if found is not None and found.external_id == record.external_id:
-                # Ours from a delivery that died before its row: what is in it by now, Graph must be asked.
+                # An earlier delivery created it and stopped before writing the row: its members are unknown.
                 return await self._write_class(record, found.id, found.name, stale=True)
             if found is not None:
-                # One without an externalId that was there before the intent is a stranger. One made since may be ours,
-                # as replicas have it that have not heard of its externalId yet.
-                stranger = found.external_id is not None or not _since(record, found.created_at)
-                if stranger or not await self._attempt.wait_for_replication():
+                # A group without an externalId that is older than the intent is foreign. A newer one may be ours: a
+                # replica may not have its externalId yet.
+                foreign = found.external_id is not None or not _since(record, found.created_at)
+                if foreign or not await self._attempt.wait_for_replication():
                     intent, fresh = following_nickname(intent), True
                     record = await self._write_intent(record, intent)
                 continue
@@ -162,7 +162,7 @@ class _Apply:
                 if deleted is None:
                     if await self._attempt.wait_for_replication():
                         continue
-                    raise Transient("Graph shows the holder of a nickname late", "it is delivered again") from None
+                    raise Transient("Graph does not show the group with this nickname yet", "it is retried") from None
                 if _made_for(record, deleted):
                     gone = ActualClass(deleted.id, name, deleted.created_at)
                     return await self._attempt.write(replace(record, actual=gone, gone=True))
@@ -173,8 +173,8 @@ class _Apply:
             return await self._write_class(record, class_id, name, stale=record.stale)
         raise GraphRefused(
             "NoFreeNickname",
-            f"{_NICKNAMES} nicknames for this class are held by other groups",
-            "rename the groups that hold them, or change the school's name identifier; the next sync tries again",
+            f"other groups have the {_NICKNAMES} nicknames for this class; it was not created",
+            "change the mail nicknames of those groups, or the school's name identifier; the next sync tries again",
         )
 
     async def _write_intent(self, record: ClassRecord, intent: str) -> ClassRecord:
@@ -184,18 +184,18 @@ class _Apply:
         return await self._attempt.write(intended)
 
     async def _write_class(self, record: ClassRecord, class_id: str, name: ClassName, *, stale: bool) -> ClassRecord:
-        """The class id on the row, whatever else was written there meanwhile: nobody but this delivery knows it."""
-        made = ActualClass(class_id, name, self._attempt.clock.now())
+        """Write the class id even if the row changed meanwhile: only this delivery knows the id."""
+        actual = ActualClass(class_id, name, self._attempt.clock.now())
         try:
-            return await self._attempt.write(replace(record, actual=made, stale=stale))
+            return await self._attempt.write(replace(record, actual=actual, stale=stale))
         except EtagConflict:
-            now = await self._attempt.record()
-            if now is not None and now.actual is None and not now.gone and now.generation == record.generation:
-                await self._attempt.write(replace(now, actual=made, stale=stale or now.stale))
+            latest = await self._attempt.record()
+            if latest and latest.actual is None and not latest.gone and latest.generation == record.generation:
+                await self._attempt.write(replace(latest, actual=actual, stale=stale or latest.stale))
             raise
 
     async def _is_gone(self) -> bool:
-        """After a 404: True if the class is really gone, which is on the row then; else a pause for the replicas."""
+        """After a 404: True, and recorded, if the class is gone; else wait for replication and return False."""
         record = await self._attempt.record()
         if record is None or record.actual is None:
             return False
@@ -205,10 +205,10 @@ class _Apply:
         await self._attempt.wait_for_replication()
         return False
 
-    # --- on an admin's word
+    # --- requests of an admin
 
     async def _delete(self, record: ClassRecord) -> Outcome:
-        """Never a class that the row does not name: one whose create is under way is found by its intent first."""
+        """Delete only the class that the row names; one whose create is under way is found by its intent first."""
         if record.gone:
             return AlreadySo()
         if record.actual is None:
@@ -216,7 +216,7 @@ class _Apply:
             if found is None and record.intent_at and self._attempt.clock.now() - record.intent_at < REPLICATION:
                 if await self._attempt.wait_for_replication():
                     raise EtagConflict
-                raise Transient("a class that was just made may not be visible yet", "it is delivered again by itself")
+                raise Transient("a class that was just created may not be visible yet", "the delete is retried")
             if found is None or found.external_id != record.external_id:
                 await self._attempt.write(replace(record, gone=True, intent=None, error=None))
                 return AlreadySo()
@@ -240,7 +240,7 @@ class _Apply:
                     raise GraphRefused(
                         "NotRestorable",
                         "Microsoft 365 has no deleted class to restore: its 30 days are over, or it was purged",
-                        "create the class anew",
+                        "create the class again",
                     ) from None
             else:
                 self._attempt.note(restored=True)
@@ -255,15 +255,15 @@ class _Apply:
         error = RowError(refusal.code, refusal.detail, refusal.remedy)
         if await self._write_stale(error):
             return Refused(error.code, error.remedy, self._attempt.applied())
-        raise Transient("the refusal could not be written on the class row", "it is delivered again by itself")
+        raise Transient("Graph's refusal could not be written on the class row", "the queue redelivers the change")
 
-    async def _write_half_done(self) -> None:
-        """What was done stands in the history, though the rest has to wait for the next attempt."""
-        if self._attempt.undocumented:
+    async def _write_partial(self) -> None:
+        """Record the work so far in the history; the next attempt does the rest."""
+        if self._attempt.has_unrecorded:
             await self._write_stale(None)
 
     async def _write_stale(self, error: RowError | None) -> bool:
-        """After a half-done change `actual` is not to be trusted: the next one reads the class."""
+        """Mark the row stale if Graph was written to: `actual` may be wrong, so the next change reads the class."""
         for _ in range(_ROUNDS):
             record = await self._attempt.record()
             if record is None:
@@ -278,16 +278,16 @@ class _Apply:
 
 
 def _made_for(record: ClassRecord, deleted: DeletedGroup) -> bool:
-    """Whether a delivery that died before its row made this group, and somebody deleted it since.
+    """Whether an interrupted delivery created this group and somebody deleted it since.
 
-    Any other deleted group that holds the nickname is known, was there before the intent, or has a name of its own: a
-    class of a previous generation, of a former deployment, or somebody else's.
+    Any other deleted group with the nickname has a known id, is older than the intent, or has another display name: it
+    is a class of a previous generation or of a former deployment, or a foreign group.
     """
     same_name = deleted.name.display_name == record.desired.name.display_name
     return same_name and deleted.id not in record.previous_ids and _since(record, deleted.created_at)
 
 
 def _since(record: ClassRecord, moment: datetime) -> bool:
-    """Whether that was since the intent was written, by clocks that may differ."""
-    assert record.intent_at is not None, "the intent is written first"
+    """Whether `moment` is after the intent was written, with an allowance for clocks that differ."""
+    assert record.intent_at is not None, "apply writes the intent first"
     return moment >= record.intent_at - _CLOCK_SKEW

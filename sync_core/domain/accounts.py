@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class AccountProperty(StrEnum):
-    """What of an account is compared with people, by Graph's names."""
+    """The account properties that people are matched by, under Graph's names."""
 
     UPN = "userPrincipalName"
     MAIL = "mail"
@@ -19,7 +19,7 @@ class AccountProperty(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A Microsoft 365 account with what matching needs of it: values by property, stripped and in lower case."""
+    """A Microsoft 365 account, reduced to what matching needs: values by property, stripped and in lower case."""
 
     id: str
     values: Mapping[AccountProperty, str] = field(repr=False)
@@ -28,14 +28,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountChange:
-    """What a delta says of one account: a property that it does not name is unchanged, an empty one was cleared."""
+    """A change to one account in a delta: a property not in `values` is unchanged, an empty one was cleared."""
 
     id: str
     values: Mapping[AccountProperty, str] = field(repr=False)
     enabled: bool | None = None
 
     def on(self, known: Account | None) -> Account:
-        """The account as it is now, of which `known` is what was known before."""
+        """The account after this change; `known` is the account before it."""
         values = {**(known.values if known else {}), **self.values}
         enabled = self.enabled if self.enabled is not None else known.enabled if known else True
         return Account(self.id, {name: value for name, value in values.items() if value}, enabled)
@@ -43,7 +43,7 @@ class AccountChange:
 
 @dataclass(frozen=True, slots=True)
 class AccountChanges:
-    """Accounts that came or changed, and ids that went. `full` means that these are all there are."""
+    """New or changed accounts, and the ids of removed ones. `full` means that `accounts` are all that exist."""
 
     full: bool
     accounts: tuple[AccountChange, ...]

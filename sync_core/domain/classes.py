@@ -1,4 +1,4 @@
-"""A class: what is wanted of it, what Graph is known to hold, and what one change came to."""
+"""A class: its desired state, its state in Graph as far as known, and the outcome of one change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sync_core.domain.runs import Cause
 
 @dataclass(frozen=True, slots=True)
 class ClassName:
-    """A class's display name and the mail nickname that goes with it."""
+    """The display name and the mail nickname of a class."""
 
     display_name: str
     mail_nickname: str
@@ -21,10 +21,10 @@ class ClassName:
 
 @dataclass(frozen=True, slots=True)
 class ClassRequest:
-    """What somebody asked for with a class made by hand: its row outlives every plan.
+    """A request for one class. No plan removes its row.
 
-    `creator` is an Entra user id. An empty `display_name` stands for the naming rule. `generation` counts how often the
-    class was requested again after it was gone.
+    `creator` is an Entra user id. With an empty `display_name`, the naming rule applies. `generation` counts how often
+    the class was requested again after it was gone.
     """
 
     key: str
@@ -37,7 +37,7 @@ class ClassRequest:
 
 
 class Rule(StrEnum):
-    """By what somebody belongs into a class."""
+    """The rule that puts a person in a class."""
 
     STUDENT = "student"
     TEACHER = "teacher"
@@ -49,10 +49,10 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why somebody is wanted in a class. `record` is his MIS person id, where the MIS said so.
+    """Why a person belongs in a class. `record` is their MIS person id where the reason comes from the MIS.
 
-    IN_DOUBT: several accounts could be his, and he was in the class before. UNDONE: he was in it before the run that an
-    admin had undone, and `record` is that run.
+    IN_DOUBT: several accounts could be theirs, and they were in the class before. UNDONE: they were in it before a run
+    that an admin undid, and `record` is that run.
     """
 
     rule: Rule
@@ -61,7 +61,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A class kept as it was before a run that an admin had undone, in `run`, until an admin releases it."""
+    """A class kept as it was before the run `undone` until an admin releases it; `run` is the run that undid it."""
 
     key: str
     members: frozenset[str]
@@ -74,12 +74,11 @@ class Pin:
 class DesiredClass:
     """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too.
 
-    `reasons` say of each of them why.
-
-    `group_name` and `academic_year` are the MIS's, by which a reused class is found in a new year. `revoke` says that
-    owners whom we granted and who are not in `owners` any more lose that. `ended`: the group is not in the MIS any
-    more, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin had a run undone, and the
-    class does not follow the MIS. `generation` grows when an admin wants a class that is gone made again.
+    `reasons` gives the reason for each person. `group_name` and `academic_year` come from the MIS; they identify a
+    class to reuse in a new year. `revoke`: owners whom the sync granted and who are no longer in `owners` lose the
+    ownership. `ended`: the group is no longer in the MIS, and the class stays as it is. `deleted`: an admin deleted it.
+    `pinned`: an admin undid a run, and the class does not follow the MIS. `generation` grows when an admin requests
+    again a class that is gone.
     """
 
     key: str
@@ -100,17 +99,17 @@ class DesiredClass:
 
     @property
     def follows_mis(self) -> bool:
-        """False for a class that stays as it is: its group left the MIS, or a pin keeps it."""
+        """False if the class stays as it is because its group left the MIS or a pin keeps it."""
         return not self.ended and not self.pinned
 
 
 @dataclass(frozen=True, slots=True)
 class ActualClass:
-    """What Graph is known to hold of a class, written by apply alone.
+    """A class in Graph as far as known. Only apply writes it.
 
-    `members` is None until the first membership change: the class was just made and nobody was put in it yet. It leaves
-    out owners added by hand who are members too: they are kept and are nobody's business. `owners` are the wanted
-    owners known to be owners; `granted` those of all owners whom we made owners.
+    `members` is None until the first membership change: the class was just created and is empty. `members` leaves out
+    owners who were added by hand and are members too: the sync keeps them as they are. `owners` are the desired owners
+    known to be owners; `granted` are all owners that the sync made owners.
     """
 
     class_id: str
@@ -123,7 +122,7 @@ class ActualClass:
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """The last thing that Graph refused for good, in its words, with what to do about it."""
+    """The last permanent refusal by Graph, in Graph's words, with the remedy."""
 
     code: str
     message: str
@@ -131,7 +130,7 @@ class RowError:
 
 
 class ClassState(StrEnum):
-    """The one state of a class. GONE and DELETED are not in Microsoft 365: only DELETED is an admin's doing here."""
+    """The state of a class. GONE and DELETED are not in Microsoft 365; only DELETED is the result of a request here."""
 
     MAKING = "making"
     LIVE = "live"
@@ -145,12 +144,12 @@ class ClassState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClassRecord:
-    """A class row: what the plan wants (`desired`), what Graph is known to hold (`actual`), and what is between them.
+    """A class row: what the plan wants (`desired`), what is known of Graph (`actual`), and the work between them.
 
-    `intent` is the nickname a create is under way with, written before Graph is asked, at `intent_at`; `stale` says
-    that somebody changed the class in Microsoft 365 since `actual` was written; `gone` that it is not in Graph any
-    more; `generation` is the `desired.generation` that `intent` and `actual` belong to, `previous_ids` the class ids of
-    earlier generations. `etag` is opaque to all but the store.
+    `intent` is the nickname of a create under way, written at `intent_at`, before the request to Graph. `stale`:
+    somebody changed the class in Microsoft 365 since `actual` was written. `gone`: it is no longer in Graph.
+    `generation` is the `desired.generation` that `intent` and `actual` belong to; `previous_ids` are the class ids of
+    earlier generations. Only the store reads `etag`.
     """
 
     school: str
@@ -171,28 +170,28 @@ class ClassRecord:
 
     @property
     def state(self) -> ClassState:
-        wanted = self.desired
-        if wanted.deleted:
+        desired = self.desired
+        if desired.deleted:
             return ClassState.DELETED if self.gone else ClassState.DELETING
-        if self.gone and wanted.generation <= self.generation:
+        if self.gone and desired.generation <= self.generation:
             return ClassState.GONE
-        if wanted.ended:
+        if desired.ended:
             return ClassState.ENDED
         if self.actual is None or self.gone:
             return ClassState.MAKING
-        if wanted.pinned:
+        if desired.pinned:
             return ClassState.PINNED
         return ClassState.CHANGED_BY_HAND if self.stale else ClassState.LIVE
 
     @property
     def external_id(self) -> str:
-        """The externalId that our class carries in Graph, and by which alone it is adopted."""
+        """The externalId of the class in Graph; a class is adopted only by this id."""
         return f"{self.school}|{self.desired.key}"
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedDelta:
-    """What one change did in Graph, for the history: Entra ids only. `reasons` are of those who came."""
+    """What one change did in Graph, for the history: Entra ids only. `reasons` cover the people who were added."""
 
     run: str
     cause: Cause
@@ -214,7 +213,7 @@ class AppliedDelta:
 
 @dataclass(frozen=True, slots=True)
 class GroupChange:
-    """What the delta says of one group: people who came or went, in any order and perhaps twice; `gone` if deleted.
+    """A change to one group in a delta. A person may be both added and removed; `gone` means deleted.
 
     `nickname` is None where the delta does not repeat it.
     """
@@ -230,7 +229,7 @@ class GroupChange:
 
 @dataclass(frozen=True, slots=True)
 class GroupChanges:
-    """The groups delta since a token. `full` means the whole tenant: what is not in it is not there."""
+    """The groups delta since a token. `full` means the whole tenant: a group that is not listed does not exist."""
 
     full: bool
     groups: tuple[GroupChange, ...]
@@ -239,7 +238,7 @@ class GroupChanges:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What a refresh found out about one class row; None leaves the column as it is."""
+    """What a refresh changes on one class row; None leaves the column as it is."""
 
     key: str
     stale: bool | None = None
@@ -248,7 +247,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """True in Graph now, and was not before; the counts are of this delivery."""
+    """The change is made in Graph; the counts cover this delivery."""
 
     created: bool = False
     deleted: bool = False
@@ -261,12 +260,12 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class AlreadySo:
-    """True in Graph already; nothing was written there."""
+    """Graph already agreed; nothing was written there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Graph said a permanent no; it stands on the class row with the remedy. `done` is what was done all the same."""
+    """Graph refused permanently; the class row has the remedy. `done` is the part that succeeded."""
 
     code: str
     remedy: str

@@ -1,4 +1,4 @@
-"""What a school's MIS has: groups, people, and the statistics that the next feed is compared with."""
+"""A school in its MIS: groups, people, and the statistics that the next feed is compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class GroupType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class School:
-    """A school as its feed names it. `id` is the feed's own id (sourcedId), `dfe_code` the default name identifier."""
+    """A school in its feed. `id` is the feed's id (sourcedId); `dfe_code` is the default name identifier."""
 
     id: str
     name: str
@@ -27,9 +27,9 @@ class School:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in the MIS, reduced to what matching to an account needs. Never a name, never a birth date.
+    """A person in the MIS, reduced to what matching to an account needs: never a name, never a birth date.
 
-    `username` and `email` are as the feed gives them, stripped; empty where it gives none.
+    `username` and `email` are the feed's values, stripped; empty where it has none.
     """
 
     id: str
@@ -41,8 +41,8 @@ class Person:
 class MisGroup:
     """A year, registration or teaching group with the people in it, by MIS person id.
 
-    `teachers` has the main teacher first and then the order of the feed; `students` has the order of the feed.
-    `academic_year` is the calendar year in which the school year starts.
+    `teachers` lists the main teacher first, then follows the feed's order, as `students` does. `academic_year` is the
+    calendar year in which the school year starts.
     """
 
     id: str
@@ -55,7 +55,7 @@ class MisGroup:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One school as the MIS has it at one moment: whole, or not made at all (the source raises SnapshotRejected)."""
+    """One school in the MIS at one moment, always complete: otherwise the source raises SnapshotRejected."""
 
     school: School
     groups: tuple[MisGroup, ...]
@@ -65,7 +65,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class FeedStatistics:
-    """What a snapshot is compared with the next one by. `domain` is the most common one of the people's addresses."""
+    """Counts that the next snapshot is compared with. `domain` is the most common one of people's addresses."""
 
     dfe_code: str
     academic_year: int

@@ -1,4 +1,4 @@
-"""Runs and holds: why something was synced, what came of it, and what waits for an admin's approval."""
+"""Runs and holds: why a school was synced, the outcome, and what waits for an admin's approval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sync_core.errors import SyncError
 
 
 class Cause(StrEnum):
-    """Why something is synced."""
+    """What started a run."""
 
     NIGHTLY = "nightly"
     WEBHOOK = "webhook"
@@ -20,7 +20,7 @@ class Cause(StrEnum):
 
 
 class HoldKind(StrEnum):
-    """What was too much: for one class, or for the whole school."""
+    """The limit that was exceeded, by one class or by the whole school."""
 
     CLASS_EMPTIED = "class_emptied"
     CLASS_LOSS = "class_loss"
@@ -31,7 +31,7 @@ class HoldKind(StrEnum):
 
 
 class HoldStatus(StrEnum):
-    """What an admin said to a hold."""
+    """An admin's decision on a hold."""
 
     OPEN = "open"
     APPROVED = "approved"
@@ -40,7 +40,7 @@ class HoldStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A part of a plan that is not written and not sent. `digest` is of exactly what would be done to which classes."""
+    """A part of a plan that is not carried out. `digest` identifies exactly what would change in which classes."""
 
     digest: str
     kind: HoldKind
@@ -57,10 +57,10 @@ class Hold:
 
 
 class RunOutcome(StrEnum):
-    """What became of a run for one school.
+    """The outcome of a run for one school.
 
-    It was asked for and waits on the queue, or is under way; its plan went out; its feed was not trusted; the school is
-    paused or has left; what was asked for cannot be done, and the notes say why.
+    REQUESTED: it waits on the queue or is under way. PLANNED: its plan was sent. REJECTED: its feed was rejected.
+    PAUSED: the school is paused or was removed. REFUSED: the request cannot be carried out, and the notes say why.
     """
 
     REQUESTED = "requested"
@@ -72,15 +72,15 @@ class RunOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What one run for one school came to, as the plan saw it; `notes` are sentences for an admin, ids only.
+    """The result of one run for one school, as planned; `notes` are sentences for an admin, with ids only.
 
-    `action` is what an admin asked to be done to one class, and empty for a sync; `requested_by` is the Entra id of
-    the requester, and empty where nobody requested the run. `removals` counts the memberships that the plan takes away,
-    without those whose loss an admin approved.
+    `action` is the request of an admin for one class, empty for a sync. `requested_by` is the Entra id of the
+    requester, empty where nobody requested the run. `removals` counts the memberships that the plan takes away, except
+    losses that an admin approved.
 
-    Of people, MIS person ids: without an account, with a disabled one, and with more than one candidate. `gone` are
-    classes that somebody deleted in Microsoft 365, `ended` those whose group left the MIS in this run, `expired` those
-    whose required lifetime has run out: all class keys.
+    The `people_…` fields are MIS person ids: people without an account, with a disabled account, and with more than one
+    candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run) and
+    `expired` (kept beyond the requested date).
     """
 
     school: str
@@ -107,7 +107,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class FileDropCheck:
-    """What one look at a file drop came to: schools to sync for a new export set, sets archived, and what failed."""
+    """The result of one check of a file drop: schools to sync for a new export set, sets archived, and the failure."""
 
     drop: FileDrop
     schools: int

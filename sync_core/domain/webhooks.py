@@ -1,4 +1,4 @@
-"""Webhook events from the MIS side, and when a plan follows them: at once for the first, later and later in a storm."""
+"""Webhook events from the MIS side, and the time of the plan that follows: soon for the first, later in a storm."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 GATHER_FOR = timedelta(seconds=1)
-"""What is announced within it goes into one plan: an MIS tells of one edit in several webhooks."""
+"""Events within this time share one plan: an MIS sends several webhooks for one edit."""
 
 
 _MINUTE = timedelta(minutes=1)
 
 
 _LONGEST_PAUSE = 16.0
-"""Seconds between two plans of one school in a storm that does not end: four a minute."""
+"""Seconds between two plans of one school in a lasting storm: four a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """One webhook: `id` is its sender's, the same at each try. `groups` and `people` are MIS ids.
+    """One webhook. The sender chooses `id` and repeats it at each retry. `groups` and `people` are MIS ids.
 
-    Where it names neither, the whole school may have changed. `sent` says that the message for its plan is on its way.
+    Where it names neither, the whole school may have changed. `sent`: the message for its plan is on the queue.
     """
 
     id: str
@@ -36,10 +36,10 @@ class WebhookEvent:
 
 
 def next_plan(now: datetime, planned: Sequence[datetime]) -> datetime:
-    """When what is announced `now` is planned, a whole second, given when plans of webhook events began, oldest first.
+    """The time, in whole seconds, to plan an event received `now`. `planned` are earlier starts of plans, oldest first.
 
-    The more of them there were within a minute, the longer the pause after the last: 2, 4, 8 and then 16 seconds. So a
-    lone change is planned after a second or two, and a storm makes six plans in its first minute, and then four.
+    The pause after the last plan grows with the plans of the last minute: 2, 4, 8 and then 16 seconds. So a single
+    change is planned after a second or two, and a storm causes six plans in its first minute, then four a minute.
     """
     recent = [moment for moment in planned if now - moment < _MINUTE]
     due = now + GATHER_FOR
@@ -49,10 +49,10 @@ def next_plan(now: datetime, planned: Sequence[datetime]) -> datetime:
 
 
 def too_early(now: datetime, planned: Sequence[datetime]) -> bool:
-    """Whether a plan that is due would come before its pause is over; what a clock tells early is let pass."""
+    """Whether a plan would start before its pause is over, with an allowance for clocks that differ."""
     return next_plan(now - GATHER_FOR, planned) > now + GATHER_FOR
 
 
 def recent_plans(now: datetime, planned: Sequence[datetime]) -> tuple[datetime, ...]:
-    """The moments that the next plan's time depends on, with `now` as one of them."""
+    """The starts of plans, `now` included, that the time of the next plan depends on."""
     return (*(moment for moment in planned if now - moment < _MINUTE), now)

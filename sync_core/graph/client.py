@@ -1,4 +1,4 @@
-"""Requests to Graph and their answers: in their turn, repeated where that is right, failures said in our own words."""
+"""Requests to Graph and their answers: admitted in order, retried where that is safe, failures as our own errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sync_core.messaging.messages import Priority
 
 _READ, _WRITE = Cost(), Cost(writes=1)
 
-# Graph's words for what is no fault of ours. It has no code of its own for either; both come as Request_BadRequest.
+# Graph has no code for these two answers, which the sync expects: both come as Request_BadRequest.
 _ALREADY_THERE = "added object references already exist"
 _NICKNAME_TAKEN = "another object with the same value for property mailnickname already exists"
 _CLASS_PATH = re.compile(r"/education/classes/[0-9a-f-]{36}")
@@ -32,7 +32,7 @@ _ADDRESS = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
 _REMEDIES = {
     401: (
         "check that the app's managed identity is enabled, "
-        "and that a tenant other than its own has consented to the app"
+        "and that a tenant other than its home tenant has consented to the app"
     ),
     403: "grant the app's identity the Graph permissions that docs/operations.md lists, with admin consent",
 }
@@ -40,7 +40,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What Graph said; status 0 where it said nothing. `body` is None where it is no JSON."""
+    """Graph's answer; status 0 where there was none. `body` is None where it is not JSON."""
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -51,35 +51,35 @@ class _Answer:
         return 0 < self.status < 400
 
     @property
-    def passing(self) -> bool:
-        """Whether the same request may be answered otherwise in a while."""
+    def temporary(self) -> bool:
+        """Whether the same request may succeed later."""
         return self.status in (0, 429) or self.status >= 500
 
     @property
     def throttled(self) -> int:
-        """How many requests came too soon: this one, or some of those that it answers as a batch."""
-        inner = self.body.get("responses", ()) if isinstance(self.body, dict) else ()
-        return [self.status, *(one["status"] for one in inner)].count(429)
+        """How many requests Graph throttled: this one, or some of its batch."""
+        responses = self.body.get("responses", ()) if isinstance(self.body, dict) else ()
+        return [self.status, *(response["status"] for response in responses)].count(429)
 
 
 class GraphClient:
-    """Sends to one tenant, for one piece of work: every call in its turn, and all of them within its wait budget."""
+    """Sends requests to one tenant for one piece of work: each is admitted in order, all within one wait budget."""
 
     def __init__(
         self, adapter: GraphRequestAdapter, rate_limiter: RateLimiter, priority: Priority, wait_budget: WaitBudget
     ) -> None:
-        """`adapter` and `rate_limiter` are the tenant's, shared by all that is sent there."""
+        """`adapter` and `rate_limiter` are shared by all requests to the tenant."""
         self._adapter = adapter
         self._rate_limiter = rate_limiter
         self._priority = priority
         self._wait_budget = wait_budget
 
     def relative(self, link: str) -> str:
-        """One of Graph's own links without the base URL, to be kept whatever the way to Graph is tomorrow."""
+        """A link from Graph without the base URL, so that it can be stored even if the base URL changes."""
         return link.removeprefix(self._adapter.base_url)
 
     async def get(self, path: str, cost: Cost = _READ) -> dict[str, Any]:
-        """`path` below the base URL, or a whole URL as Graph's own links are."""
+        """GET `path`, which is below the base URL or a whole URL, as in links from Graph."""
         answer: dict[str, Any] = await self._send(Method.GET, path, None, cost, repeatable=True)
         return answer
 
@@ -90,36 +90,35 @@ class GraphClient:
         await self._send(Method.POST, path, body, _WRITE, repeatable=True)
 
     async def create(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Raises Transient where it is unknown whether Graph did the work: only the caller can find out."""
+        """POST `body`. Raises Transient if it is unknown whether Graph did the work: the caller must find out."""
         answer: dict[str, Any] = await self._send(Method.POST, path, body, _WRITE, repeatable=False)
         return answer
 
     async def remove_reference(self, path: str) -> None:
-        """`path` without its `/$ref`, which is added here: without it, Graph would delete the person himself."""
+        """DELETE `path` with `/$ref` added: without `/$ref`, Graph would delete the person."""
         await self._send(Method.DELETE, _reference(path), None, _WRITE, repeatable=True)
 
     async def remove_references(self, paths: Sequence[str]) -> list[SyncError | None]:
-        """What came of each, in order; None where it is done. At most 20, in one $batch.
+        """Remove at most 20 references in one $batch. Returns the error of each in order, None where it succeeded.
 
-        Graph answers each for itself, and throttles each for itself within an answer that says 200. Those that failed
-        in passing, and no others, are sent again until they are done or the wait budget is at its end.
+        Graph answers and throttles each request of a batch separately, within an answer with status 200. Only requests
+        that failed temporarily are sent again, until they succeed or the wait budget is spent.
         """
         outcomes: dict[int, SyncError | None] = {}
         failures = 0
-        while left := [place for place in range(len(paths)) if place not in outcomes]:
+        while pending := [index for index in range(len(paths)) if index not in outcomes]:
             try:
-                answers = await self._batch({place: _reference(paths[place]) for place in left})
-                outcomes |= {place: _outcome(answer) for place, answer in answers.items() if not answer.passing}
-                broken = [answer for answer in answers.values() if answer.passing and answer.status != 429]
-                if broken:
+                answers = await self._batch({index: _reference(paths[index]) for index in pending})
+                outcomes |= {index: _outcome(answer) for index, answer in answers.items() if not answer.temporary}
+                if any(answer.temporary and answer.status != 429 for answer in answers.values()):
                     failures += 1
                     await self._wait_budget.sleep(self._rate_limiter.backoff(failures), waited_too_long())
             except SyncError as error:
-                outcomes |= {place: error for place in left if place not in outcomes}
-        return [outcomes[place] for place in range(len(paths))]
+                outcomes |= {index: error for index in pending if index not in outcomes}
+        return [outcomes[index] for index in range(len(paths))]
 
     async def delete_class(self, path: str) -> None:
-        """`path` of a class, and of nothing else: a DELETE is the one verb that can take a person away."""
+        """DELETE the class at `path`. Any other path is an error, because a DELETE could remove a person."""
         if not _CLASS_PATH.fullmatch(path):
             raise ValueError("not the path of a class")
         await self._send(Method.DELETE, path, None, _WRITE, repeatable=True)
@@ -135,12 +134,12 @@ class GraphClient:
             await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
             answer = _Answer()
             try:
-                answer = await self._ask(method, path, body)
+                answer = await self._request(method, path, body)
             finally:
                 self._rate_limiter.answered(cost, answer.status, answer.headers)
             if answer.done:
                 return answer.body
-            if not answer.passing:
+            if not answer.temporary:
                 raise _permanent(answer)
             if answer.status == 429:
                 continue
@@ -149,18 +148,18 @@ class GraphClient:
             await self._wait_budget.sleep(pause, waited_too_long())
             if not repeatable:
                 raise Transient(
-                    f"Graph answered {answer.status or 'nothing'}, and may have done the work",
-                    "it is looked up at the next delivery",
+                    f"Graph answered {answer.status or 'nothing'} to a create, and may have carried it out",
+                    "the next delivery looks the class up before it creates one",
                 )
 
     async def _batch(self, deletions: Mapping[int, str]) -> dict[int, _Answer]:
-        """The answer to each, by its place; to all the same where the whole of it was not answered."""
-        requests = [{"id": str(place), "method": "DELETE", "url": path} for place, path in deletions.items()]
-        whole = Cost(units=len(requests), writes=len(requests))
-        await self._rate_limiter.admit(self._priority, whole, self._wait_budget)
+        """The answer to each deletion by its index; the same answer to all where Graph rejected the whole batch."""
+        requests = [{"id": str(index), "method": "DELETE", "url": path} for index, path in deletions.items()]
+        cost = Cost(units=len(requests), writes=len(requests))
+        await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
         answers = dict.fromkeys(deletions, _Answer())
         try:
-            envelope = await self._ask(Method.POST, "/$batch", {"requests": requests})
+            envelope = await self._request(Method.POST, "/$batch", {"requests": requests})
             if not envelope.done:
                 answers = dict.fromkeys(deletions, envelope)
             else:
@@ -170,7 +169,7 @@ class GraphClient:
                 self._rate_limiter.answered(_WRITE, answer.status, answer.headers)
         return answers
 
-    async def _ask(self, method: Method, path: str, body: Mapping[str, object] | None) -> _Answer:
+    async def _request(self, method: Method, path: str, body: Mapping[str, object] | None) -> _Answer:
         request = RequestInformation()
         request.http_method = method
         request.url = path if path.startswith("http") else f"{self._adapter.base_url}{path}"
@@ -179,12 +178,12 @@ class GraphClient:
             request.headers.add("Content-Type", "application/json")
         request.add_request_options([ResponseHandlerOption(NativeResponseHandler())])
         async with self._rate_limiter.places[self._priority]:
-            with tracing.graph_request(method.value, request.url) as answered:
-                answer = await self._sent(request)
-                answered(answer.status, answer.throttled)
+            with tracing.graph_request(method.value, request.url) as record_answer:
+                answer = await self._answer(request)
+                record_answer(answer.status, answer.throttled)
         return answer
 
-    async def _sent(self, request: RequestInformation) -> _Answer:
+    async def _answer(self, request: RequestInformation) -> _Answer:
         try:
             response = await self._adapter.send_primitive_async(request, "bytes", {})
         except httpx.HTTPError:
@@ -213,10 +212,10 @@ def _outcome(answer: _Answer) -> SyncError | None:
 
 def _permanent(answer: _Answer) -> SyncError:
     try:
-        code, words = str(answer.body["error"]["code"]), str(answer.body["error"]["message"])
+        code, message = str(answer.body["error"]["code"]), str(answer.body["error"]["message"])
     except (KeyError, TypeError):
-        code, words = str(answer.status), "no reason given"
-    lowered = words.lower()
+        code, message = str(answer.status), "Graph gave no reason"
+    lowered = message.lower()
     if answer.status == 404:
         return NotThere()
     if _ALREADY_THERE in lowered:
@@ -224,7 +223,7 @@ def _permanent(answer: _Answer) -> SyncError:
     if _NICKNAME_TAKEN in lowered:
         return NicknameTaken()
     remedy = _REMEDIES.get(answer.status, "correct what Graph names, then resync the class")
-    return GraphRefused(code, _ADDRESS.sub("(an address)", words), remedy)
+    return GraphRefused(code, _ADDRESS.sub("(an address)", message), remedy)
 
 
 def _json(content: bytes) -> Any:

@@ -29,17 +29,16 @@ from sync_core.graph.rate_limiter import WAITING_BUDGET, RateLimiter
 from sync_core.graph.tenant import GraphTenant
 from sync_core.messaging.messages import Priority
 
-_SILENCE = httpx.Timeout(45.0, connect=20.0)
-"""Seconds after which an answer is not waited for any more: the SDK's hundred are a third of a message's lock."""
-
+_TIMEOUT = httpx.Timeout(45.0, connect=20.0)
+"""The wait for an answer, in seconds: the SDK's default of 100 is a third of a message's lock."""
 
 SCOPE = "https://graph.microsoft.com/.default"
 
 
 def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> GraphRequestAdapter:
-    """An adapter that sends to `base_url` (with its version, without a slash at the end).
+    """An adapter that sends to `base_url` (with its version, without a trailing slash).
 
-    The SDK's retry handler is off: it sleeps inside one call and knows nothing of the others (see graph_wire).
+    The SDK's retry handler is off: it sleeps inside one call and knows nothing of the others (see rate_limiter).
     """
     host = urlsplit(base_url).hostname or ""
     authentication = AzureIdentityAuthenticationProvider(credential, scopes=[SCOPE], allowed_hosts=[host])
@@ -47,35 +46,35 @@ def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> Gr
     client = GraphClientFactory.create_with_default_middleware(
         options={**sdk_options, RetryHandlerOption.get_key(): no_retry}
     )
-    client.timeout = _SILENCE
+    client.timeout = _TIMEOUT
     adapter = GraphRequestAdapter(authentication, client)
     adapter.base_url = base_url
     return adapter
 
 
-_EXCHANGE = "api://AzureADTokenExchange/.default"
+_EXCHANGE_SCOPE = "api://AzureADTokenExchange/.default"
 
 
 def tenant_credential(
     home: str, client: str, managed_identity: AsyncTokenCredential, tenant: str
 ) -> AsyncTokenCredential:
-    """The credential for `tenant`, whose `home` has the managed identity.
+    """The credential for `tenant`. The managed identity belongs to the tenant `home`.
 
-    Elsewhere the multi-tenant app `client` signs in with a token of that identity in place of a secret (Entra:
+    In other tenants, the multi-tenant app `client` signs in with a token of that identity in place of a secret (Entra:
     "workload identity federation"). Raises UnknownSetting where there is no such app.
     """
     if tenant == home:
         return managed_identity
     if not client:
         raise UnknownSetting(
-            f"tenant {tenant} is not the one that the app's identity belongs to",
-            "set GRAPH_CLIENT_ID to a multi-tenant app that trusts the identity, and have the tenant consent to it",
+            f"tenant {tenant} is not the home tenant of the app's identity",
+            "set GRAPH_CLIENT_ID to a multi-tenant app that trusts the identity, and have that tenant consent to it",
         )
     return _Federated(tenant, client, managed_identity)
 
 
 class _Federated:
-    """Signs in with the managed identity's token, asked for without blocking before the client wants it."""
+    """Signs in with the managed identity's token, fetched first because the client's callback cannot await."""
 
     def __init__(self, tenant: str, client: str, managed_identity: AsyncTokenCredential) -> None:
         self._managed_identity = managed_identity
@@ -90,7 +89,7 @@ class _Federated:
         enable_cae: bool = False,
         **kwargs: Any,
     ) -> AccessToken:
-        self._assertion = (await self._managed_identity.get_token(_EXCHANGE)).token
+        self._assertion = (await self._managed_identity.get_token(_EXCHANGE_SCOPE)).token
         return await self._signed_in.get_token(
             *scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae, **kwargs
         )
@@ -106,7 +105,7 @@ class _Federated:
 
 
 class GraphTenants:
-    """Implements the port Tenants. `credential` gives the identity for a tenant, or raises UnknownSetting."""
+    """Implements the port Tenants. `credential` returns the identity for a tenant or raises UnknownSetting."""
 
     def __init__(self, credential: Callable[[str], AsyncTokenCredential], base_url: str, clock: Clock) -> None:
         self._credential = credential

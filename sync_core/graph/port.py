@@ -1,4 +1,4 @@
-"""What the use cases need of a Microsoft 365 tenant."""
+"""The ports to Microsoft 365 tenants."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from sync_core.errors import SyncError
 from sync_core.messaging.messages import Priority
 
 MEMBERS_PER_WRITE = 20
-"""People that one PATCH of a group may bind (Graph: "Add members", members@odata.bind)."""
-
+"""The most people that one PATCH of a group may add (Graph: "Add members", members@odata.bind)."""
 
 REMOVALS_PER_REQUEST = 20
-"""People whose memberships one request may end (Graph: 20 requests in one $batch)."""
+"""The most people that one request may remove (Graph: 20 requests in one $batch)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewClass:
-    """What a class is created with."""
+    """The properties of a class to create."""
 
     name: ClassName
     external_id: str
@@ -32,7 +31,7 @@ class NewClass:
 
 @dataclass(frozen=True, slots=True)
 class FoundGroup:
-    """The group that holds a nickname. `external_id` is None where it is no class, or one without an externalId."""
+    """The group that has a nickname. `external_id` is None for a class without one and for a group that is no class."""
 
     id: str
     name: ClassName
@@ -42,7 +41,7 @@ class FoundGroup:
 
 @dataclass(frozen=True, slots=True)
 class DeletedGroup:
-    """A group among the deleted ones, where Graph does not tell whether it was a class, nor its externalId."""
+    """A deleted group. Graph reports neither whether it was a class nor its externalId."""
 
     id: str
     name: ClassName
@@ -51,7 +50,7 @@ class DeletedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Removals:
-    """What came of each removal. `failure` is why those in neither set are left: a Transient, a GraphRefused."""
+    """The result of each removal. `failure`, a Transient or a GraphRefused, is why people in neither set remain."""
 
     removed: frozenset[str]
     not_there: frozenset[str] = frozenset()
@@ -61,27 +60,27 @@ class Removals:
 class Tenant(Protocol):
     """One Microsoft 365 tenant.
 
-    Every method waits out throttling and passing faults, all of them together within a budget shorter than the queue's
-    lock, and raises Transient past it, GraphRefused for a permanent no.
+    Every method retries through throttling and temporary faults. All methods share one wait budget, shorter than the
+    queue's lock. They raise Transient past the budget and GraphRefused for a permanent refusal.
     """
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
-        """Users delta since `token` of `properties`.
+        """The users delta of `properties` since `token`.
 
-        All accounts without a token, with an expired one, or with one of other properties.
+        Returns all accounts without a token, with an expired one, or with one for other properties.
         """
 
     async def group_changes(self, token: str | None) -> GroupChanges:
-        """Groups delta since `token`; all of it without one or with an expired one."""
+        """The groups delta since `token`; all groups without a token or with an expired one."""
 
     async def find_class(self, nickname: str) -> FoundGroup | None:
-        """The group holding `nickname`; None if there is none, or if it is not visible yet (replication lag)."""
+        """The group that has `nickname`; None if none has it or it is not visible yet (replication lag)."""
 
     async def find_deleted(self, nickname: str) -> DeletedGroup | None:
-        """The deleted group that holds `nickname` and can be restored."""
+        """The deleted group that has `nickname` and can be restored."""
 
     async def create_class(self, new: NewClass) -> str:
-        """The new class's id. Not idempotent. Raises NicknameTaken; Transient if it is unknown whether it was made."""
+        """Create a class; returns its id. Not idempotent. Raises NicknameTaken; Transient if the result is unknown."""
 
     async def class_exists(self, class_id: str) -> bool: ...
 
@@ -92,37 +91,35 @@ class Tenant(Protocol):
         """All owners. Raises NotThere."""
 
     async def add_members(self, class_id: str, people: Sequence[str]) -> None:
-        """At most MEMBERS_PER_WRITE people in one write, all or nothing.
+        """Add at most MEMBERS_PER_WRITE people in one write: all or none.
 
         Raises AlreadyThere (none was added), NotThere (the class or one of the people).
         """
 
     async def remove_members(self, class_id: str, people: Sequence[str]) -> Removals:
-        """At most REMOVALS_PER_REQUEST people, each for himself. Only the membership goes, never the person."""
+        """Remove at most REMOVALS_PER_REQUEST people, each independently. Only memberships go, never a person."""
 
     async def known_people(self, people: Sequence[str]) -> frozenset[str]:
-        """Those of `people`, at most MEMBERS_PER_WRITE, who have an account."""
+        """The people, out of at most MEMBERS_PER_WRITE, who have an account."""
 
     async def add_owner(self, class_id: str, person: str) -> None:
-        """Raises AlreadyThere, NotThere (the class or the person)."""
+        """Raises AlreadyThere, and NotThere for the class or the person."""
 
     async def remove_owner(self, class_id: str, person: str) -> None:
-        """Only the ownership. Raises NotThere, GraphRefused for the last owner."""
+        """Remove only the ownership. Raises NotThere, and GraphRefused for the last owner."""
 
     async def delete_class(self, class_id: str) -> None:
-        """It can be restored for 30 days. Raises NotThere."""
+        """Delete a class; it can be restored for 30 days. Raises NotThere."""
 
     async def restore_class(self, class_id: str) -> None:
-        """Raises NotThere where there is nothing to restore (any more)."""
+        """Restore a deleted class. Raises NotThere where it can no longer be restored."""
 
 
 class Tenants(Protocol):
     """The tenants that this deployment may write to."""
 
     def of(self, tenant: str, priority: Priority) -> Tenant:
-        """By tenant id, for one piece of work, which waits for the tenant no longer than it may.
-
-        What is urgent does not wait for what is not.
+        """A tenant by id, for one piece of work with its own wait budget. Urgent work does not wait for bulk work.
 
         Raises UnknownSetting for a tenant that the app has no identity for.
         """

@@ -1,13 +1,13 @@
-"""How much of one of Graph's limits is spent, as far as it can be known from here, and how long to wait for the rest.
+"""The share of one of Graph's limits that is spent, as far as this process can know it, and the wait for the rest.
 
-Graph counts what all processes of the app spend in a tenant within a sliding window. What this process spent is known
-exactly. What others spend shows in two ways: above 80 % of a limit Graph tells the share that is used (the header
-x-ms-throttle-limit-percentage, in steps of a tenth), and beyond it Graph refuses. So the account of others is corrected
-with each answer, in their favour where the answer leaves it open.
+Graph counts what all processes of the app spend in a tenant within a sliding window. A process knows exactly what it
+spent itself. It learns of the others in two ways: above 80 % of a limit Graph reports the share that is used (the
+header x-ms-throttle-limit-percentage, in steps of a tenth), and beyond the limit Graph refuses. So each answer corrects
+the estimate of what others spend, in their favour where the answer leaves it open.
 
-The first half of what is left may be spent at once: a school's night is over in a minute. The rest is spread over the
-time until the first of it comes back, so that a long run never stands still waiting for a whole window; but for a small
-share, which is for urgent work alone, of which nobody knows beforehand.
+The first half of what is left may be spent at once, so that a school's night is over in a minute. The rest is spread
+over the time until the first of it comes back, so that a long run never waits for a whole window. A small share is
+reserved for urgent work, which nobody can predict.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from datetime import datetime, timedelta
 from sync_core.messaging.messages import Priority
 
 _ALONE = 0.99
-"""The share that one process uses while it sees nobody else; the rest is for clocks that differ."""
+"""The share that a process uses while it sees no other; the rest allows for clocks that differ."""
 
 _STEP = 0.05
-"""Graph says the share in tenths: it may be so much more or less."""
+"""Graph reports the share in tenths: the real share may be this much higher or lower."""
 
 _BESIDE_OTHERS = 1.0 - _STEP
-"""The share that all use together: where Graph's rounding begins to say 1.0."""
+"""The share that all processes use together: from here Graph rounds to 1.0."""
 
 _RESERVED = 0.035
-"""The share that is left to urgent work: a hundred writes in a window, which are some fifty announced changes."""
+"""The share reserved for urgent work: a hundred writes in a window, enough for some fifty webhook events."""
 
 _YIELDED = 0.02
-"""What is left to others of what this process has whenever the limit is reached: who has more yields more."""
+"""The part of its own share that a process yields each time the limit is reached: a larger share yields more."""
 
 _NEWCOMER = 0.1
 _TRIES = 150
-"""Who has less than this share tries so often in a window, however much others seem to spend: their share shrinks only
-when they notice him."""
+"""A process below the newcomer's share tries this often in a window, however much the others seem to spend: their share
+shrinks only when they notice the newcomer."""
 
 
 class Quota:
-    """One limit: `limit` within any `window`. Times are the caller's; `spent` and `others` are in the limit's unit."""
+    """One limit: `limit` within any `window`. Callers pass the time; amounts are in the limit's unit."""
 
     def __init__(self, limit: int, window: timedelta) -> None:
         self._limit = limit
@@ -51,20 +51,28 @@ class Quota:
         self._others_seen: datetime | None = None
         self._next: datetime | None = None
 
-    def own(self, now: datetime) -> int:
-        """What this process spent within the window, with what it has been promised and not been answered."""
+    def forget(self, now: datetime) -> None:
+        """Drop what has left the window. No answer changes; each is found faster."""
         while self._spent and self._spent[0][0] + self._window <= now:
             self._total -= self._spent.popleft()[1]
-        return self._total + self._under_way
+
+    def own(self, now: datetime) -> int:
+        """What this process spent within the window, including promises that are not answered yet."""
+        own = self._total + self._under_way
+        for at, cost in self._spent:
+            if at + self._window > now:
+                break
+            own -= cost
+        return own
 
     def share(self, now: datetime) -> float:
         """The share of the limit that this process spent."""
         return self.own(now) / self._limit
 
     def wait(self, priority: Priority, cost: int, now: datetime) -> timedelta:
-        """How long until `cost` may be spent, if nothing else is until then; zero for at once.
+        """The wait until `cost` may be spent, if nothing else is spent before; zero for at once.
 
-        What is urgent tries whatever others seem to spend: of them it is only known that they spend no more than that.
+        Urgent work ignores what others seem to spend: the estimate is only an upper bound.
         """
         own, others = self.own(now), self._others_now(now)
         if priority is Priority.URGENT:
@@ -76,7 +84,7 @@ class Quota:
         return max(self._next - now, timedelta(0)) if self._next else timedelta(0)
 
     def promise(self, priority: Priority, cost: int, now: datetime) -> None:
-        """`cost` is about to be spent."""
+        """Reserve `cost`, which is about to be spent."""
         if priority is Priority.BULK and not self._half_left(now):
             left = self._usable(self._others_now(now)) - self.own(now)
             pace = self._first_back(now) / left if left > 0 else self._window / _TRIES
@@ -84,20 +92,21 @@ class Quota:
         self._under_way += cost
 
     def spend(self, promised: int, spent: int, now: datetime) -> None:
-        """Graph has answered. It counted at some time before `now`, so it forgets before this account does."""
+        """Record Graph's answer. Graph counted the request before `now`, so its window ends before ours."""
+        self.forget(now)
         self._under_way -= promised
         if spent:
             self._spent.append((now, spent))
             self._total += spent
 
-    def told(self, share: float, now: datetime) -> None:
-        """Graph says that `share` of the limit is used, by all together."""
+    def see_share(self, share: float, now: datetime) -> None:
+        """Record Graph's report that all processes together use `share` of the limit."""
         own = self.own(now)
         others = (share - _STEP) * self._limit - own
         self._see_others(others + _YIELDED * own if others > 0 else 0, now)
 
-    def refused(self, now: datetime) -> None:
-        """Graph refused: all of the limit is used."""
+    def see_refusal(self, now: datetime) -> None:
+        """Record a refusal by Graph: the whole limit is used."""
         self._see_others(self._limit - self.own(now), now)
 
     def _half_left(self, now: datetime) -> bool:
@@ -108,13 +117,16 @@ class Quota:
         self._others, self._others_seen = max(spent, 0.0), now
 
     def _others_now(self, now: datetime) -> float:
-        """Of what Graph said longer ago than a window, nothing is left."""
+        """What others spend; a report by Graph is valid for one window."""
         return self._others if self._others_seen and now - self._others_seen < self._window else 0.0
 
     def _usable(self, others: float) -> float:
-        """By bulk work."""
+        """What bulk work may use."""
         return (_BESIDE_OTHERS if others else _ALONE) * self._limit - others - _RESERVED * self._limit
 
     def _first_back(self, now: datetime) -> timedelta:
-        """When the first of what was spent comes back; a moment, where nothing was: what is under way will tell."""
-        return self._spent[0][0] + self._window - now if self._spent else timedelta(seconds=0.1)
+        """The time until the first spending comes back; a moment where there is none, as work under way will show."""
+        for at, _ in self._spent:
+            if at + self._window > now:
+                return at + self._window - now
+        return timedelta(seconds=0.1)

@@ -1,9 +1,8 @@
-"""When a request may go to Graph: one rate limiter for each tenant and process, in place of the SDK's retry handler.
+"""The rate limiter of requests to Graph, one for each tenant and process, in place of the SDK's retry handler.
 
-The SDK's handler sleeps inside one call and knows nothing of the others: with a hundred calls under way, a hundred run
-into the same wall. Here every call asks first, in the order in which they came; what Graph says to one call, that it is
-throttled, for how long, or that a limit is near, holds for all. Urgent calls have a line of their own, and the share of
-each limit that is reserved for them.
+The SDK's handler sleeps inside one call and knows nothing of the others: with a hundred calls under way, each of them
+is throttled. Here calls are admitted in the order in which they come. When Graph throttles one call or reports that a
+limit is near, all calls wait. Urgent calls have their own line and a reserved share of each limit.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from sync_core.graph.quota import Quota
 from sync_core.messaging.messages import Priority
 
 WAITING_BUDGET = timedelta(seconds=120)
-"""The longest that one piece of work waits for Graph in all: with a class's replication and the pause before a
-redelivery it stays under the five minutes for which the queue's lock is renewed."""
+"""The wait budget of one piece of work. With the waits for replication and the pause before a redelivery, the total
+stays under the five minutes for which the queue's lock is renewed."""
 
 # Graph's limits for one app in one tenant ("Identity and access service limits"). Resource units grow with the tenant;
 # these are the smallest.
@@ -31,24 +30,24 @@ _UNITS, _UNITS_WINDOW = 3_500, timedelta(seconds=10)
 _WRITES, _WRITES_WINDOW = 3_000, timedelta(seconds=150)
 
 _CONCERNED = 0.1
-"""Whose share of a limit is less than this is not the one who uses it up."""
+"""A process with a smaller share of a limit did not use it up."""
 
 _PLACES = {Priority.BULK: 16, Priority.URGENT: 8}
-"""Requests of each priority that may be under way at once."""
+"""The most requests of each priority under way at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a request is expected to cost, in Graph's resource units and writes."""
+    """The expected cost of a request, in Graph's resource units and writes."""
 
     units: int = 1
     writes: int = 0
 
 
 class RateLimiter:
-    """Knows what is spent and how long Graph wants to be left alone. `jitter` gives numbers from 0 to 1.
+    """Tracks what is spent and how long Graph wants no requests. `jitter` gives numbers from 0 to 1.
 
-    `places` bounds the requests of each priority under way; whoever was admitted takes one.
+    `places` bounds the requests of each priority under way; each admitted request takes one.
     """
 
     def __init__(self, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
@@ -59,25 +58,27 @@ class RateLimiter:
         self._writes = Quota(_WRITES, _WRITES_WINDOW)
         self._reading, self._writing = ({priority: asyncio.Lock() for priority in Priority} for _ in range(2))
         self._open_at: datetime | None = None
-        self._silent = 0
+        self._unspecified = 0
 
     async def admit(self, priority: Priority, cost: Cost, wait_budget: WaitBudget) -> None:
-        """Wait until `cost` may be spent, and promise it: `answered` must follow.
+        """Wait until `cost` may be spent, and reserve it: a call of `answered` must follow.
 
         Raises Transient past the wait budget.
         """
-        came = self._clock.now()
-        wait_budget.need(self._closed_for(came), waited_too_long())
+        start = self._clock.now()
+        wait_budget.need(self._closed_for(start), waited_too_long())
         async with (self._writing if cost.writes else self._reading)[priority]:
-            wait_budget.waited(self._clock.now() - came)
+            wait_budget.waited(self._clock.now() - start)
             while (pause := self._pause(priority, cost, now := self._clock.now())) > timedelta(0):
                 await wait_budget.sleep(pause, waited_too_long())
+                for quota in (self._units, self._writes):
+                    quota.forget(self._clock.now())
         self._units.promise(priority, cost.units, now)
         if cost.writes:
             self._writes.promise(priority, cost.writes, now)
 
     def answered(self, cost: Cost, status: int, headers: Mapping[str, str]) -> None:
-        """Graph's answer to what was admitted; status 0 where there was none, and the work may have been done."""
+        """Record Graph's answer to an admitted request; status 0 means no answer, and the work may have been done."""
         now = self._clock.now()
         throttled = status == 429
         spent = _number(headers.get("x-ms-resource-unit")) or cost.units
@@ -88,23 +89,23 @@ class RateLimiter:
         if throttled:
             concerned = busiest if cost.writes else self._units
             if concerned.share(now) >= _CONCERNED:
-                concerned.refused(now)
+                concerned.see_refusal(now)
             self._close(retry_after(headers), now)
         elif status:
-            self._silent = 0
+            self._unspecified = 0
             share = _number(headers.get("x-ms-throttle-limit-percentage"))
             if share and busiest.share(now) >= _CONCERNED:
-                busiest.told(share, now)
+                busiest.see_share(share, now)
 
     def backoff(self, failures: int) -> timedelta:
-        """How long to wait after so many failures in a row: not as long as everybody else who failed."""
+        """The wait after `failures` in a row, with jitter so that failed calls do not all return at once."""
         return growing_wait(failures) * (0.5 + self._jitter() / 2)
 
-    def _close(self, said: timedelta | None, now: datetime) -> None:
-        if said is None:
-            self._silent += 1
-            said = self.backoff(self._silent)
-        self._open_at = max(now + said, self._open_at or now)
+    def _close(self, requested: timedelta | None, now: datetime) -> None:
+        if requested is None:
+            self._unspecified += 1
+            requested = self.backoff(self._unspecified)
+        self._open_at = max(now + requested, self._open_at or now)
 
     def _closed_for(self, now: datetime) -> timedelta:
         return max(self._open_at - now, timedelta(0)) if self._open_at else timedelta(0)
@@ -118,13 +119,13 @@ class RateLimiter:
 
 def waited_too_long() -> Transient:
     return Transient(
-        "Graph was throttled or out of order for longer than this change may wait",
-        "it is delivered again by itself; if it stays so, look at the service health of Microsoft 365",
+        "Graph was throttled or unavailable for longer than this change may wait",
+        "the queue redelivers the message; if it keeps failing, check the Microsoft 365 service health",
     )
 
 
 def _number(text: str | None) -> float | None:
-    """None for no number; Graph's are neither negative nor endless."""
+    """None for no number. Graph's numbers are finite and not negative."""
     try:
         number = float(text or "nan")
     except ValueError:

@@ -123,7 +123,7 @@ async def test_what_cannot_be_restored_is_said_with_the_remedy(bench: Bench) -> 
     await bench.want(replace(K1, deleted=True), DeleteClass(*WHERE))
     del bench.tenant.groups[group.id]
     (outcome,) = await bench.want(K1, RestoreClass(*WHERE))
-    assert outcome == Refused("NotRestorable", "create the class anew")
+    assert outcome == Refused("NotRestorable", "create the class again")
     assert (await bench.row()).gone
 
 

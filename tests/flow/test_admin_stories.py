@@ -229,7 +229,7 @@ def test_16_a_class_deleted_for_good_cannot_be_restored_and_the_row_says_why(tru
     assert (stands["state"], stands["error"]["code"], stands["error"]["remedy"]) == (
         "gone",
         "NotRestorable",
-        "create the class anew",
+        "create the class again",
     )
     trust.act("POST", f"schools/OAK/groups/{FORM}/class", "colleague", {"display_name": "5L again"})
     assert trust.stands("OAK", FORM)["state"] == "live"

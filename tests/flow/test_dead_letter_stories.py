@@ -67,8 +67,8 @@ def test_01_a_change_that_graph_never_took_is_listed_with_its_class_its_reason_a
     assert (create["kind"], members["kind"]) == ("create-class", "change-members")
     for found in (create, members):
         assert (found["queue"], found["school"], found["key"]) == (CLASS_CHANGES, "OAK", "2026.registration.R2")
-        assert found["reason"] == "Graph answered 503, and may have done the work"
-        assert found["remedy"] == "it is looked up at the next delivery"
+        assert found["reason"] == "Graph answered 503 to a create, and may have carried it out"
+        assert found["remedy"] == "the next delivery looks the class up before it creates one"
         assert found["run"] == trust.last_run("OAK")["id"]
         assert found["deliveries"] >= DELIVERIES
     assert "5M.class.1234567.2026" not in trust.nicknames()

@@ -76,7 +76,9 @@ class Run:
             return self.latency * random_.uniform(0.3, 0.7)
 
         def pause(priority: Priority, now: float) -> float:
-            return max(quota.wait(priority, 1, NOON + timedelta(seconds=now)).total_seconds(), closed_until - now)
+            moment = NOON + timedelta(seconds=now)
+            quota.forget(moment)
+            return max(quota.wait(priority, 1, moment).total_seconds(), closed_until - now)
 
         def bulk(now: float) -> None:
             nonlocal under_way, waiting
@@ -131,10 +133,10 @@ class Run:
             quota.spend(1, 0 if retry_after else 1, moment)
             if retry_after:
                 if quota.share(moment) >= 0.1:
-                    quota.refused(moment)
+                    quota.see_refusal(moment)
                 closed_until = max(closed_until, now + retry_after)
             elif share is not None and quota.share(moment) >= 0.1:
-                quota.told(share, moment)
+                quota.see_share(share, moment)
             answered(now, retry_after > 0)
 
         return bulk, urgent
@@ -203,7 +205,7 @@ def test_what_others_spent_is_forgotten_after_a_window() -> None:
     quota = Quota(100, timedelta(seconds=10))
     quota.promise(Priority.BULK, 20, NOON)
     quota.spend(20, 20, NOON)
-    quota.told(1.0, NOON)
+    quota.see_share(1.0, NOON)
     assert quota.wait(Priority.BULK, 1, NOON + timedelta(seconds=1)) > timedelta(0)
     assert quota.wait(Priority.BULK, 1, NOON + timedelta(seconds=10)) == timedelta(0)
 
@@ -212,7 +214,7 @@ def test_a_share_that_is_its_own_is_not_taken_for_others() -> None:
     quota = Quota(100, timedelta(seconds=10))
     quota.promise(Priority.URGENT, 95, NOON)
     quota.spend(95, 95, NOON)
-    quota.told(1.0, NOON)
+    quota.see_share(1.0, NOON)
     assert quota.wait(Priority.URGENT, 4, NOON + timedelta(seconds=5)) <= timedelta(seconds=5)
     quota.promise(Priority.URGENT, 4, NOON + timedelta(seconds=5))
     assert quota.own(NOON + timedelta(seconds=5)) == 99
