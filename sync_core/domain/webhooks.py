@@ -8,11 +8,7 @@ from datetime import datetime, timedelta
 
 GATHER_FOR = timedelta(seconds=1)
 """Events within this time share one plan: an MIS sends several webhooks for one edit."""
-
-
 _MINUTE = timedelta(minutes=1)
-
-
 _LONGEST_PAUSE = 16.0
 """Seconds between two plans of one school in a lasting storm: four a minute."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -17,23 +17,16 @@ if TYPE_CHECKING:
 
 
 SYNC_REQUESTS = "sync-requests"
-
-
 CLASS_CHANGES = "class-changes"
-
-
 URGENT_CHANGES = "urgent-changes"
 
-
 LISTED_PEOPLE = 1000
-"""People of a delta listed in a message at the most: they are for the reader, and a message holds 256 KB."""
-
-
+"""The most people that a message lists. They are for information only, and a message holds 256 KB."""
 _LONGEST_SESSION = 128
 
 
 class Priority(StrEnum):
-    """Which queue changes of classes travel on: what a night found, or what somebody waits for."""
+    """Which queue a change of a class takes: bulk for a night, urgent for a change that somebody waits for."""
 
     BULK = CLASS_CHANGES
     URGENT = URGENT_CHANGES
@@ -43,20 +36,24 @@ _STRICT: ConfigDict = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshTenant:
+class _Message:
+    __pydantic_config__ = _STRICT
+    version: Literal[1] = field(default=1, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTenant(_Message):
     """Bring a tenant's accounts and drift up to date, then sync its schools, spread over the time `until` then.
 
     `full_resync`: every class is compared with Graph, and not only those that Graph's delta names.
     """
 
-    __pydantic_config__ = _STRICT
     tenant: str
     run: str
     cause: Cause
     until: datetime | None = None
     full_resync: bool = False
     kind: Literal["refresh-tenant"] = "refresh-tenant"
-    version: Literal[1] = 1
 
     @property
     def session(self) -> str:
@@ -64,21 +61,10 @@ class RefreshTenant:
 
 
 @dataclass(frozen=True, slots=True)
-class SyncSchool:
-    """Sync one school. `scope` is None for everything, else the MIS ids of the groups: no other group is touched.
+class _SchoolRequest(_Message):
+    """A request that is handled in its school's turn: one session is one school."""
 
-    Beside a scope, the groups in which `people` (MIS ids) are, or were when their classes were last planned, count as
-    named.
-    """
-
-    __pydantic_config__ = _STRICT
     school: str
-    run: str
-    cause: Cause
-    scope: tuple[str, ...] | None = None
-    people: tuple[str, ...] = ()
-    kind: Literal["sync-school"] = "sync-school"
-    version: Literal[1] = 1
 
     @property
     def session(self) -> str:
@@ -86,116 +72,101 @@ class SyncSchool:
 
 
 @dataclass(frozen=True, slots=True)
-class SyncWebhookEvents:
-    """Sync what of a school was announced and waits in the tables: however many webhooks, one message and one plan."""
+class SyncSchool(_SchoolRequest):
+    """Sync one school. `scope` is None for everything, else the MIS ids of the groups: no other group is touched.
 
-    __pydantic_config__ = _STRICT
-    school: str
+    With a scope, the groups of `people` (MIS ids) count as named too: those they are in now, and those they were in
+    when their classes were last planned.
+    """
+
+    run: str
+    cause: Cause
+    scope: tuple[str, ...] | None = None
+    people: tuple[str, ...] = ()
+    kind: Literal["sync-school"] = "sync-school"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncWebhookEvents(_SchoolRequest):
+    """Sync what the school's waiting webhook events name: one message and one plan, however many events."""
+
     run: str
     cause: Cause = Cause.WEBHOOK
     kind: Literal["sync-webhook-events"] = "sync-webhook-events"
-    version: Literal[1] = 1
-
-    @property
-    def session(self) -> str:
-        return self.school
 
 
 class Action(StrEnum):
-    """What an admin may do to a class that exists, without the MIS being asked."""
+    """What an admin may do to an existing class without the MIS being read."""
 
     DELETE = "delete"
     RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True)
-class ActOnClass:
-    """An admin's word on one class, taken in turn with the school's plans."""
+class ActOnClass(_SchoolRequest):
+    """An admin's request about one class."""
 
-    __pydantic_config__ = _STRICT
-    school: str
     key: str
     action: Action
     run: str
     cause: Cause = Cause.ADMIN
     kind: Literal["act-on-class"] = "act-on-class"
-    version: Literal[1] = 1
-
-    @property
-    def session(self) -> str:
-        return self.school
 
 
 class Decision(StrEnum):
-    """What an admin says to a hold."""
+    """An admin's answer to a hold."""
 
     APPROVE = "approve"
     REJECT = "reject"
 
 
 @dataclass(frozen=True, slots=True)
-class DecideHold:
-    """An admin's word on what was held, by the digest of what was shown; the school is synced right after."""
+class DecideHold(_SchoolRequest):
+    """An admin's decision on a hold, by the digest of what was shown. The school is synced with it."""
 
-    __pydantic_config__ = _STRICT
-    school: str
     digest: str
     decision: Decision
     run: str
     cause: Cause = Cause.ADMIN
     kind: Literal["decide-hold"] = "decide-hold"
-    version: Literal[1] = 1
-
-    @property
-    def session(self) -> str:
-        return self.school
 
 
 @dataclass(frozen=True, slots=True)
-class UndoRun:
+class UndoRun(_SchoolRequest):
     """An admin wants each class of the run `undone` as it was before, and kept so."""
 
-    __pydantic_config__ = _STRICT
-    school: str
     undone: str
     run: str
     cause: Cause = Cause.ADMIN
     kind: Literal["undo-run"] = "undo-run"
-    version: Literal[1] = 1
-
-    @property
-    def session(self) -> str:
-        return self.school
 
 
 @dataclass(frozen=True, slots=True)
-class _ClassChange:
-    """Which class is out of step, and what told us; what to do stands on the class row."""
+class _ClassChange(_Message):
+    """Which class is out of step, and why this was noticed. The class row says what to do."""
 
-    __pydantic_config__ = _STRICT
     tenant: str
     school: str
     key: str
     run: str
     cause: Cause
-    version: Literal[1] = 1
 
     @property
     def session(self) -> str:
-        whole = f"{self.school}|{self.key}"
-        return whole if len(whole) <= _LONGEST_SESSION else sha256(whole.encode()).hexdigest()
+        session = f"{self.school}|{self.key}"
+        return session if len(session) <= _LONGEST_SESSION else sha256(session.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class CreateClass(_ClassChange):
-    """Make the class if it is not there."""
+    """Make the class if it does not exist."""
 
     kind: Literal["create-class"] = "create-class"
 
 
 @dataclass(frozen=True, slots=True)
 class GrantOwners(_ClassChange):
-    """Make the wanted owners owners. `owners` is as planned, for the reader: Entra ids."""
+    """Make the wanted people owners. `owners` are those of the plan, for information: Entra ids."""
 
     owners: tuple[str, ...] = ()
     kind: Literal["grant-owners"] = "grant-owners"
@@ -203,10 +174,7 @@ class GrantOwners(_ClassChange):
 
 @dataclass(frozen=True, slots=True)
 class ChangeMembers(_ClassChange):
-    """Bring the members to what is wanted.
-
-    `added` and `removed` are as planned, for the reader: Entra ids, cut at LISTED_PEOPLE.
-    """
+    """Bring the members to what is wanted. `added` and `removed` are those of the plan: at most LISTED_PEOPLE ids."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -215,7 +183,7 @@ class ChangeMembers(_ClassChange):
 
 @dataclass(frozen=True, slots=True)
 class RevokeOwners(_ClassChange):
-    """Take the ownership from owners whom we granted and who are not wanted any more. `owners` is for the reader."""
+    """Take the ownership from people whom the sync granted it and who should no longer have it."""
 
     owners: tuple[str, ...] = ()
     kind: Literal["revoke-owners"] = "revoke-owners"
@@ -223,27 +191,22 @@ class RevokeOwners(_ClassChange):
 
 @dataclass(frozen=True, slots=True)
 class DeleteClass(_ClassChange):
-    """Delete the class, as an admin said."""
+    """Delete the class, as an admin requested."""
 
     kind: Literal["delete-class"] = "delete-class"
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreClass(_ClassChange):
-    """Restore the deleted class, as an admin said, and bring its members up to date."""
+    """Restore the deleted class, as an admin requested, and bring its members up to date."""
 
     kind: Literal["restore-class"] = "restore-class"
 
 
 Request = RefreshTenant | SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | UndoRun
-
-
 Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
 
-
 _M = TypeVar("_M")
-
-
 _REMEDY = "see 'A message nobody can read' in docs/operations.md; if a newer version sent it, deploy that and replay it"
 
 

@@ -27,12 +27,8 @@ if TYPE_CHECKING:
 
 
 _READINGS = 3
-
-
 _MOST_REMEMBERED = 10_000
 """Sets of which it is held what they lack, by fingerprint."""
-
-
 _TELLING = (MANIFEST, "orgs.csv", "school.csv")
 
 
