@@ -20,7 +20,7 @@ _MOST_MEGABYTES = 80
 _READ = """
 import resource, sys
 from pathlib import Path
-from sync_core.adapters.mis_files import read_feed
+from sync_core.mis.files.formats import read_feed
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
