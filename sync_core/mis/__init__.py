@@ -1,1 +1,1 @@
-"""Where a school is read from: files in a drop, or the server of a vendor."""
+"""Where a school is read from: files in a file drop, or a vendor's server."""

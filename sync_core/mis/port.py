@@ -1,4 +1,4 @@
-"""What the use cases need of a school's MIS."""
+"""The ports through which the use cases read a school's MIS and its file drop."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sync_core.domain.school import FileDrop, SchoolSettings
 
 
 class MisSource(Protocol):
-    """Where a school's groups and people come from."""
+    """Reads a school's groups and people from its MIS."""
 
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
-        """The school as it is now, whole. Raises SnapshotRejected."""
+        """The complete school as it is now. Raises SnapshotRejected, Transient."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewestExportSet:
-    """The newest whole set of a drop: its fingerprint, the same wherever it was put since.
+    """The newest complete set of a file drop. Its fingerprint stays the same when the set is archived.
 
-    `missing` is why a newer one is not whole, and empty where there is none.
+    `missing` says why a newer set is incomplete. It is empty if there is no newer set.
     """
 
     fingerprint: str
@@ -28,12 +28,12 @@ class NewestExportSet:
 
 
 class FileDrops(Protocol):
-    """Where sets of files are dropped. Raises SnapshotRejected for what no waiting mends, else Transient."""
+    """File drops and their export sets. Raises SnapshotRejected if waiting cannot help, Transient otherwise."""
 
     async def newest(self, drop: FileDrop) -> NewestExportSet: ...
 
     async def archive(self, drop: FileDrop, upto: str) -> int:
-        """Move that set, and those before it that are whole, to where they are still read but not taken for new.
+        """Archive the set with the fingerprint `upto` and all complete sets before it. Returns the number archived.
 
-        What was overwritten meanwhile stays. Returns how many were moved.
+        An archived set is still read, but no longer counts as new. A file that was overwritten meanwhile stays.
         """

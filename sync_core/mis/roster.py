@@ -1,4 +1,4 @@
-"""What every MIS format comes down to: classes, who is in them, pupils by year; a snapshot for each school."""
+"""The common form of all MIS formats: classes with their people, pupils by year, and one snapshot for each school."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
-from sync_core.mis.files.strict_csv import rejected
+from sync_core.mis.files.strict_csv import rejection
 
 
 @dataclass(slots=True)
 class RosterClass:
-    """A teaching or registration group while it is being read; `main` are the teachers marked primary."""
+    """A teaching or registration group while its feed is read. `main` holds the teachers marked as primary."""
 
     id: str
     school: str
@@ -23,10 +23,10 @@ class RosterClass:
     teachers: dict[str, None] = field(default_factory=dict)
     main: dict[str, None] = field(default_factory=dict)
 
-    def group(self) -> MisGroup:
-        """The main teacher is the first one marked primary, else the first in file order."""
+    def to_group(self) -> MisGroup:
+        """The main teacher is the first one marked primary, or else the first in file order."""
         main = next(iter(self.main or self.teachers), None)
-        teachers = () if main is None else (main, *(person for person in self.teachers if person != main))
+        teachers = () if main is None else (main, *(teacher for teacher in self.teachers if teacher != main))
         return MisGroup(self.id, self.type, self.name, self.academic_year, tuple(self.students), teachers)
 
 
@@ -42,12 +42,12 @@ class YearGroups:
     def groups(self, school: str, academic_year: int) -> list[MisGroup]:
         return [
             MisGroup(f"grade:{grade}", GroupType.YEAR, grade, academic_year, tuple(pupils))
-            for (of, grade), pupils in self.pupils.items()
-            if of == school
+            for (school_id, grade), pupils in self.pupils.items()
+            if school_id == school
         ]
 
 
-def snapshots(
+def build_snapshots(
     schools: Iterable[School],
     classes: Iterable[RosterClass],
     years: YearGroups,
@@ -55,22 +55,22 @@ def snapshots(
     current_year: int | None,
     taken_at: datetime,
 ) -> dict[str, Snapshot]:
-    """A snapshot for each school that has any group, by school id. Raises SnapshotRejected if none has.
+    """A snapshot for each school that has a group, by school id. Raises SnapshotRejected if no school has one.
 
-    Year groups are of the latest academic year of the school's classes, or of `current_year` where it has no class.
+    Year groups belong to the latest academic year of the school's classes, or to `current_year` if it has no class.
     """
-    listed = list(classes)
-    found: dict[str, Snapshot] = {}
+    all_classes = list(classes)
+    snapshots: dict[str, Snapshot] = {}
     for school in schools:
-        groups = [roster_class.group() for roster_class in listed if roster_class.school == school.id]
-        latest = max((group.academic_year for group in groups), default=current_year)
-        if latest is not None:
-            groups += years.groups(school.id, latest)
-        elif any(of == school.id for of, _ in years.pupils):
-            raise rejected(f"school {school.id} has pupils by year, but nothing tells which academic year it is")
+        groups = [roster_class.to_group() for roster_class in all_classes if roster_class.school == school.id]
+        year = max((group.academic_year for group in groups), default=current_year)
+        if year is not None:
+            groups += years.groups(school.id, year)
+        elif any(school_id == school.id for school_id, _ in years.pupils):
+            raise rejection(f"school {school.id} has pupils by year, but its feed names no academic year")
         if groups:
-            present = {person for group in groups for person in (*group.students, *group.teachers)}
-            found[school.id] = Snapshot(school, tuple(groups), {id_: people[id_] for id_ in sorted(present)}, taken_at)
-    if not found:
-        raise rejected("the feed has no school with a group in it")
-    return found
+            ids = {person for group in groups for person in (*group.students, *group.teachers)}
+            snapshots[school.id] = Snapshot(school, tuple(groups), {id_: people[id_] for id_ in sorted(ids)}, taken_at)
+    if not snapshots:
+        raise rejection("the feed has no school with a group in it")
+    return snapshots

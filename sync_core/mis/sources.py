@@ -28,7 +28,7 @@ class MisSources:
         if settings.school not in found:
             raise SnapshotRejected(
                 f"the feed has no school {settings.school}, but {', '.join(sorted(found))}",
-                "correct the school's source, or have the MIS export this school; nothing was changed",
+                "nothing was changed; correct the school's source, or have the MIS export this school",
             )
         return found[settings.school]
 
@@ -49,6 +49,6 @@ class MisSources:
         if not secret:
             raise SnapshotRejected(
                 f"the application setting {name}, which the school's source names, is not set",
-                "add it to the app, as a Key Vault reference; nothing was changed",
+                "nothing was changed; add it to the app, as a Key Vault reference",
             )
         return secret

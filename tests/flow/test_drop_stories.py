@@ -68,7 +68,7 @@ def names(container: ContainerClient) -> list[str]:
 def test_01_a_set_in_the_container_becomes_classes_within_a_minute(trust: Trust, container: ContainerClient) -> None:
     trust.join(OAK, source=CONTAINER)
     trust.night()
-    assert "no set of CSV files in the drop" in trust.last_run("OAK")["notes"][0]
+    assert "the file drop has no set of CSV files" in trust.last_run("OAK")["notes"][0]
     upload(container, exported(trust, "amy ben"))
     collect(trust)
     run = trust.last_run("OAK")

@@ -136,7 +136,7 @@ def test_04_a_torn_zip_file(trust: Trust) -> None:
     torn = trust.world.folder / "export.zip"
     torn.write_bytes(b"PK\x03\x04" + os.urandom(400))
     trust.save(ID, source={"kind": "folder", "path": str(torn)})
-    assert "export.zip is no whole zip file" in rejected(night_with(trust, SCHOOL))
+    assert "export.zip is not a complete zip file" in rejected(night_with(trust, SCHOOL))
 
 
 def test_05_swapped_columns(trust: Trust) -> None:
@@ -175,7 +175,7 @@ def test_08_a_feed_with_every_row_twice(trust: Trust) -> None:
         for name in ("classes.csv", "users.csv", "enrollments.csv"):
             rows(folder, name, lambda row: [row, row])
 
-    assert "stands already in" in rejected(night_with(trust, SCHOOL, spoil))
+    assert "already appears in" in rejected(night_with(trust, SCHOOL, spoil))
 
 
 def test_09_the_domain_of_another_tenant(trust: Trust) -> None:

@@ -99,7 +99,7 @@ def test_03_a_secret_that_is_not_valid_any_more_stops_the_school_and_says_where_
     trust.night()
     run = trust.last_run("OAK")
     assert run["outcome"] == "rejected"
-    assert "it answered 401" in run["notes"][0]
+    assert "returned 401" in run["notes"][0]
     assert "what it was last year" not in (trust.world.folder / "host.jsonl").read_text(encoding="utf-8")
     assert trust.made(ART)["members"] == "amy ben cleo main"
 

@@ -24,15 +24,15 @@ TABLE = [
         "users.csv",
         "p2,,,",
         "p1,,,",
-        'users.csv line 3, column "sourcedId": id p1 stands already in users.csv line 2',
+        'users.csv line 3, column "sourcedId": id p1 already appears in users.csv line 2',
     ),
     (ROSTER, "users.csv", "p2,,,", ",,,", 'users.csv line 3, column "sourcedId": is empty'),
     (ROSTER, "users.csv", "sourcedId,status", "SourcedId,status", 'users.csv line 1: no column "sourcedId"'),
-    (ROSTER, "users.csv", "email,grades", "email,email", 'users.csv line 1: column "email" is there twice'),
+    (ROSTER, "users.csv", "email,grades", "email,email", 'users.csv line 1: column "email" appears twice'),
     (ROSTER, "users.csv", "p2,,,true,", "p2,,,", "users.csv line 3: 12 columns instead of 13"),
     (ROSTER, "users.csv", ",S1,student,APupil", ",S9,student,APupil", "org S9 is not in orgs.csv"),
-    (ROSTER, "users.csv", "Ben,Pupil", 'Ben,"Pupil', "users.csv line 3: torn or badly quoted"),
-    (ROSTER, "users.csv", "Ben", "B\0n", "users.csv line 3: holds a NUL character"),
+    (ROSTER, "users.csv", "Ben,Pupil", 'Ben,"Pupil', "users.csv line 3: cut off or badly quoted"),
+    (ROSTER, "users.csv", "Ben", "B\0n", "users.csv line 3: has a NUL character"),
     (ROSTER, "users.csv", "p1,,,", "p1,maybe,,", 'column "status": is neither active nor tobedeleted'),
     (ROSTER, "classes.csv", "scheduled", "choir", 'classes.csv line 2, column "classType"'),
     (ROSTER, "classes.csv", "10A/Ma1", "", 'classes.csv line 2, column "title": is empty'),
@@ -45,20 +45,26 @@ TABLE = [
     (ROSTER, "enrollments.csv", "p1,student", "p1,pupil", 'enrollments.csv line 4, column "role"'),
     (ROSTER, "enrollments.csv", "teacher,true", "teacher,yes", 'enrollments.csv line 3, column "primary"'),
     (ROSTER, "academicSessions.csv", "2026-09-01,2027", "1/9/2026,2027", 'line 2, column "startDate": is not a date'),
-    (ROSTER, "academicSessions.csv", "2026-12-18,Y1", "2026-12-18,Y9", "session Y9 is not in the file"),
+    (ROSTER, "academicSessions.csv", "2026-12-18,Y1", "2026-12-18,Y9", "session Y9 is not in academicSessions.csv"),
     (ROSTER, "academicSessions.csv", "2026-09-01,2027", "01/09/2026,2027", 'column "startDate": is not a date'),
     (ROSTER, "academicSessions.csv", "2026-09-01,2027", "20260901,2027", 'column "startDate": is not a date'),
     (ROSTER, "academicSessions.csv", "2026-09-01,2027", "2026-09-01T00:00:00Z,2027", "is not a date"),
     (ROSTER, "academicSessions.csv", "2027-08-31,,", "2027-08-31,T1,", "academicSessions.csv line 2, column"),
-    (ROSTER, "academicSessions.csv", "2027-08-31,,", "2027-08-31,T1,", "Y1 is above itself, by way of 2 rows"),
-    (ROSTER, "orgs.csv", "district,,", "district,,S1", 'orgs.csv line 2, column "parentSourcedId": D1 is above itself'),
-    (ROSTER, "orgs.csv", "district,,", "district,,D1", "D1 is above itself, by way of 1 rows"),
-    (ROLES, "orgs.csv", "district,,", "district,,S1", "D1 is above itself"),
+    (ROSTER, "academicSessions.csv", "2027-08-31,,", "2027-08-31,T1,", "Y1 is its own ancestor (cycle length 2)"),
+    (
+        ROSTER,
+        "orgs.csv",
+        "district,,",
+        "district,,S1",
+        'orgs.csv line 2, column "parentSourcedId": D1 is its own ancestor',
+    ),
+    (ROSTER, "orgs.csv", "district,,", "district,,D1", "D1 is its own ancestor (cycle length 1)"),
+    (ROLES, "orgs.csv", "district,,", "district,,S1", "D1 is its own ancestor"),
     (ROSTER, "users.csv", "Ben", "B" * 1_000_001, "users.csv line 3: is longer than 1000000 characters"),
-    (ROSTER, "users.csv", "Ben", "B" * 140_000, "users.csv line 3: torn or badly quoted (field larger"),
-    (ROSTER, "users.csv", "Ben,Pupil", 'Ben,"Pu\npil', "users.csv line 3: torn or badly quoted"),
-    (ROSTER, "users.csv", "Ben,Pupil", 'Ben,"Pu"pil', "users.csv line 3: torn or badly quoted"),
-    (V2, "orgs.csv", "school,", "school,O1", 'orgs.csv line 2, column "parentSourcedId": O1 is above itself'),
+    (ROSTER, "users.csv", "Ben", "B" * 140_000, "users.csv line 3: cut off or badly quoted (field larger"),
+    (ROSTER, "users.csv", "Ben,Pupil", 'Ben,"Pu\npil', "users.csv line 3: cut off or badly quoted"),
+    (ROSTER, "users.csv", "Ben,Pupil", 'Ben,"Pu"pil', "users.csv line 3: cut off or badly quoted"),
+    (V2, "orgs.csv", "school,", "school,O1", 'orgs.csv line 2, column "parentSourcedId": O1 is its own ancestor'),
     (ROSTER, "manifest.csv", "file.users,bulk", "file.users,delta", 'manifest.csv says that users.csv is "delta"'),
     (ROSTER, "manifest.csv", "file.users,bulk", "file.users,absent", 'manifest.csv says that users.csv is "absent"'),
     (ROSTER, "manifest.csv", "version,1.1", "version,1.3", "manifest.csv says OneRoster 1.3"),
@@ -108,7 +114,9 @@ def test_every_file_is_missed_by_name(feed: Callable[[], feeds.Feed], tmp_path: 
 def test_broken_encoding_names_line_and_byte(tmp_path: Path) -> None:
     feeds.write(feeds.sds_v1(), tmp_path)
     (tmp_path / "Student.csv").write_bytes(b"ID,School DfE Number,Username\n1,1234567,Andr\xe9\n")
-    with pytest.raises(SnapshotRejected, match="line 2, byte 15: not UTF-8 — export the feed as UTF-8"):
+    with pytest.raises(
+        SnapshotRejected, match="line 2, byte 15: not UTF-8 — nothing was changed; export the feed as UTF-8"
+    ):
         read_feed(tmp_path)
 
 
@@ -127,7 +135,9 @@ def test_a_wrong_byte_is_found_wherever_it_is(lines: int, wrong: bytes, tmp_path
 def test_utf_16_is_called_by_its_name(encoding: str, tmp_path: Path) -> None:
     files = feeds.write(feeds.sds_v1(), tmp_path)
     (tmp_path / "Student.csv").write_text(feeds.sds_v1()["Student.csv"], encoding=encoding)
-    with pytest.raises(SnapshotRejected, match=r"Student\.csv: is UTF-16 — export the feed as UTF-8"):
+    with pytest.raises(
+        SnapshotRejected, match=r"Student\.csv: is UTF-16 — nothing was changed; export the feed as UTF-8"
+    ):
         read_feed(files)
 
 
@@ -139,7 +149,7 @@ def test_a_file_that_goes_away_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_has_not_even_a_header(tmp_path: Path) -> None:
-    with pytest.raises(SnapshotRejected, match="is empty, without even a header"):
+    with pytest.raises(SnapshotRejected, match="is empty and has no header"):
         read_feed(feeds.write(feeds.sds_v2() | {"orgs.csv": ""}, tmp_path))
 
 
@@ -153,7 +163,7 @@ def test_sessions_of_two_school_years_are_refused(tmp_path: Path) -> None:
     files = feeds.oneroster()
     files["academicSessions.csv"] += "Y2,,,2027/28,schoolYear,2027-09-01,2028-08-31,,2028\n"
     files["classes.csv"] = files["classes.csv"].replace('"T1,T2"', '"T1,Y2"')
-    with pytest.raises(SnapshotRejected, match="sessions are of different school years"):
+    with pytest.raises(SnapshotRejected, match="sessions belong to different school years"):
         read_feed(feeds.write(files, tmp_path))
 
 

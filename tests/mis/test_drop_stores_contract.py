@@ -51,11 +51,11 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 async def content(subject: Subject, file: DropFile) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        return (await subject.store.brought([file], Path(folder)))[file.name].read_bytes()
+        return (await subject.store.fetch([file], Path(folder)))[file.name].read_bytes()
 
 
 async def listed(subject: Subject) -> dict[str, DropFile]:
-    return {file.name: file for file in await subject.store.listed()}
+    return {file.name: file for file in await subject.store.list_files()}
 
 
 async def test_files_are_listed_with_their_folders_and_brought(subject: Subject) -> None:
@@ -69,10 +69,10 @@ async def test_files_are_listed_with_their_folders_and_brought(subject: Subject)
 
 async def test_what_is_written_anew_has_another_version(subject: Subject) -> None:
     await subject.write("users.csv", b"one")
-    before = await subject.store.listed()
-    assert await subject.store.listed() == before
+    before = await subject.store.list_files()
+    assert await subject.store.list_files() == before
     await subject.write("users.csv", b"two")
-    assert await subject.store.listed() != before
+    assert await subject.store.list_files() != before
 
 
 async def test_a_file_is_copied_beside_itself_and_deleted(subject: Subject) -> None:
@@ -97,14 +97,14 @@ async def test_what_was_written_anew_is_not_deleted(subject: Subject) -> None:
 
 async def test_a_drop_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path, azurite: Azurite) -> None:
     with pytest.raises(SnapshotRejected, match="there is no feed at"):
-        await FolderDrop(str(tmp_path / "nowhere")).listed()
+        await FolderDrop(str(tmp_path / "nowhere")).list_files()
     async with ContainerClient.from_connection_string(azurite.connection_string, "nowhere") as container:
-        with pytest.raises(SnapshotRejected, match="the drop oak/ is not there"):
-            await ContainerDrop(container, "oak").listed()
+        with pytest.raises(SnapshotRejected, match="the file drop oak/ was not found"):
+            await ContainerDrop(container, "oak").list_files()
 
 
 async def test_without_its_role_the_app_says_which(azurite: Azurite) -> None:
     stranger = azurite.connection_string.replace("AccountKey=E", "AccountKey=F")
     async with ContainerClient.from_connection_string(stranger, "drop") as container:
         with pytest.raises(SnapshotRejected, match="Storage Blob Data Contributor"):
-            await ContainerDrop(container, "oak").listed()
+            await ContainerDrop(container, "oak").list_files()

@@ -42,12 +42,12 @@ class Stepped:
     step: Step
     fetched: list[str] = field(default_factory=list)
 
-    async def listed(self) -> list[DropFile]:
-        return await self.store.listed()
+    async def list_files(self) -> list[DropFile]:
+        return await self.store.list_files()
 
-    async def brought(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
+    async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
         self.fetched += [file.name for file in files]
-        return await self.store.brought(files, folder)
+        return await self.store.fetch(files, folder)
 
     async def copy(self, file: DropFile, name: str) -> None:
         await self.step("copy")
@@ -98,7 +98,7 @@ class Scene:
     async def rejection(self) -> str:
         with pytest.raises(SnapshotRejected) as caught:
             await self.read()
-        assert caught.value.remedy.endswith("nothing was changed")
+        assert caught.value.remedy.startswith("nothing was changed")
         return caught.value.message
 
     def names(self) -> list[str]:
@@ -161,7 +161,7 @@ async def test_the_newest_whole_set_counts_and_half_of_one_does_not(scene: Scene
 
 async def test_a_manifest_that_is_written_last_ends_the_waiting(scene: Scene) -> None:
     scene.export(feeds.oneroster(), settled=False)
-    assert await scene.rejection() == "the set in the drop is not whole: files are still being written"
+    assert await scene.rejection() == "the set in the file drop is incomplete: files are still being written"
     scene.clock.advance(timedelta(seconds=1))
     scene.touch(scene.folder / "manifest.csv")
     assert pupils(await scene.read(), "C1") == ("p1",)
@@ -237,13 +237,13 @@ def without(name: str) -> Spoil:
 
 BAD: list[tuple[str, Spoil, str]] = [
     ("nothing there", lambda scene: None, "there is no feed at"),
-    ("an empty folder", lambda scene: scene.folder.mkdir(), "there is no set of CSV files in the drop"),
-    ("pictures", lambda scene: scene.export({"logo.png": ""}), "there is no set of CSV files in the drop"),
-    ("one file missing", without("users.csv"), "not whole: users.csv is missing"),
-    ("no manifest", without("manifest.csv"), "not whole: manifest.csv is missing"),
-    ("a format that is not known", lambda scene: scene.export({"pupils.csv": "a\n"}), "not whole: unknown format"),
-    ("a delta and nothing before", lambda scene: scene.export(JOINS, "1"), 'orgs.csv is "absent", and no set before'),
-    ("a delta that is overwritten", lambda scene: scene.export(JOINS), "the next export overwrites it"),
+    ("an empty folder", lambda scene: scene.folder.mkdir(), "the file drop has no set of CSV files"),
+    ("pictures", lambda scene: scene.export({"logo.png": ""}), "the file drop has no set of CSV files"),
+    ("one file missing", without("users.csv"), "incomplete: users.csv is missing"),
+    ("no manifest", without("manifest.csv"), "incomplete: manifest.csv is missing"),
+    ("a format that is not known", lambda scene: scene.export({"pupils.csv": "a\n"}), "incomplete: unknown format"),
+    ("a delta and nothing before", lambda scene: scene.export(JOINS, "1"), 'orgs.csv is "absent", and no earlier set'),
+    ("a delta that is overwritten", lambda scene: scene.export(JOINS), "the next export will overwrite it"),
     (
         "a version that is not known",
         lambda scene: scene.export({**feeds.oneroster(), "manifest.csv": "propertyName,value\noneroster.version,9\n"}),
@@ -312,7 +312,7 @@ async def test_sets_are_archived_to_where_they_are_still_read(scene: Scene) -> N
     taken = await collected(scene, state, outbox)
     assert (taken.schools, taken.archived) == (1, 1)
     assert isinstance(taken.failure, SnapshotRejected)
-    assert "a newer set in the drop is not whole: unknown format" in taken.failure.message
+    assert "a newer set in the file drop is incomplete: unknown format" in taken.failure.message
     assert [name for name in scene.names() if not name.startswith("processed/")] == ["later/users.csv"]
     assert pupils(await scene.read(), "C1") == ("p1", "p2")
     again = await collected(scene, state, outbox)
@@ -371,16 +371,16 @@ def test_sets_of_one_second_keep_their_order_when_they_are_archived() -> None:
         (DropFile(f"{day}/orgs.csv", 1, NOON, str(number)),) for number, day in enumerate(("a", "b", "c"))
     )
     first, second = export_sets_of([*tuesday, *monday])
-    assert [first.place, second.place] == ["a", "b"]
+    assert [first.path, second.path] == ["a", "b"]
     moved = first.as_archived([first, second])
     later = second.as_archived([first, second, moved])
-    assert moved.moment < later.moment
+    assert moved.written_at < later.written_at
     assert (moved.fingerprint, later.fingerprint) == (first.fingerprint, second.fingerprint)
-    files = [DropFile(f"{one.place}/orgs.csv", 1, NOON, "moved") for one in (later, moved)]
+    files = [DropFile(f"{one.path}/orgs.csv", 1, NOON, "moved") for one in (later, moved)]
     assert [one.fingerprint for one in export_sets_of([*files, *wednesday])][:2] == [
         first.fingerprint,
         second.fingerprint,
     ]
-    assert export_sets_of([*files, *wednesday])[-1].place == "c"
+    assert export_sets_of([*files, *wednesday])[-1].path == "c"
     # A crash in the middle of moving: the same folder is its again.
     assert second.as_archived([first, second, moved, later]) == later

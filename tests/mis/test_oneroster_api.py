@@ -45,7 +45,7 @@ async def test_a_school_that_changes_while_it_is_read_is_read_anew(scene: Scene)
 
 async def test_one_that_never_stands_still_is_refused_after_three_readings(scene: Scene) -> None:
     scene.server.page, scene.server.tears = 50, 1000
-    with pytest.raises(SnapshotRejected, match="changed under each of 3 readings"):
+    with pytest.raises(SnapshotRejected, match="was inconsistent in 3 reads"):
         await scene.read()
 
 
@@ -56,9 +56,19 @@ async def test_an_address_that_is_none_is_refused_or_for_later(scene: Scene, url
 
 
 REFUSED = [
-    ("a wrong secret", "MIS_SECRET_WRONG", "", "it answered 401 — check the client and the application setting"),
+    (
+        "a wrong secret",
+        "MIS_SECRET_WRONG",
+        "",
+        "returned 401 — nothing was changed; check the client and the application setting",
+    ),
     ("a secret that is not set", "MIS_SECRET_NONE", "", "MIS_SECRET_NONE, which the school's source names, is not set"),
-    ("a school that is not there", "", "NONE", "it answered 404 — check the url, the version and the school id"),
+    (
+        "a school that is not there",
+        "",
+        "NONE",
+        "returned 404 — nothing was changed; check the URL, the version and the school id",
+    ),
 ]
 
 
@@ -81,7 +91,7 @@ BAD_RECORDS = [
         "class X is not in",
     ),
     ("unknown user", "enrollments", lambda records: [{**records[0], "user": {"sourcedId": "X"}}], "user X is not in"),
-    ("twice the same id", "students", lambda records: [records[0], *records], "changed under each of 3"),
+    ("twice the same id", "students", lambda records: [records[0], *records], "was inconsistent in 3"),
     ("no id at all", "students", lambda r: [{"status": ""}, *r], "is empty"),
     ("no id", "classes", lambda records: [{**records[0], "sourcedId": ""}], "is empty"),
     ("a date in another form", "academicSessions", lambda r: [{**r[0], "startDate": "01/09/2026"}], "is not a date"),
@@ -89,9 +99,9 @@ BAD_RECORDS = [
         "a session in a circle",
         "academicSessions",
         lambda r: [{**one, "parent": {"sourcedId": one["sourcedId"]}, "type": "term"} for one in r],
-        "of different school years",
+        "belong to different school years",
     ),
-    ("no list", "classes", lambda records: [1], "no list of classes"),
+    ("no list", "classes", lambda records: [1], "without a list of classes"),
 ]
 
 

@@ -118,7 +118,7 @@ async def test_other_settings_begin_anew(vendor: Vendor) -> None:
 async def test_a_reading_that_fails_leaves_what_is_held_as_it_was(vendor: Vendor) -> None:
     await vendor.requests()
     vendor.scene.server.broken = 403
-    with pytest.raises(SnapshotRejected, match="it answered 403"):
+    with pytest.raises(SnapshotRejected, match="returned 403"):
         await vendor.read()
     vendor.scene.server.broken = 0
     assert await vendor.requests() == vendor.delta

@@ -116,7 +116,7 @@ async def test_a_school_that_changes_while_it_is_read_is_read_anew(scene: Scene)
 
 async def test_one_that_never_stands_still_is_refused_after_three_readings(scene: Scene) -> None:
     scene.server.page, scene.server.tears = 30, 1000
-    assert "not read whole in 3 readings: one of the students came twice" in await scene.refusal()
+    assert "was inconsistent in 3 reads: a record of students was returned twice" in await scene.refusal()
     assert scene.readings() == 3
 
 
@@ -144,12 +144,12 @@ async def test_counts_that_differ_have_it_read_anew(scene: Scene, miscounts: int
 
 async def test_counts_that_never_agree_are_refused(scene: Scene) -> None:
     scene.server.miscounts = 1000
-    assert "60 students were read, and the counts tell of 61" in await scene.refusal()
+    assert "60 students were read, but the count is 61" in await scene.refusal()
 
 
 async def test_a_page_that_the_links_leave_out_is_missed(scene: Scene) -> None:
     scene.server.page, scene.server.left_out = 20, 2
-    assert "40 students were read, and the counts tell of 60" in await scene.refusal()
+    assert "40 students were read, but the count is 60" in await scene.refusal()
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, SnapshotRejected), (403, SnapshotRejected), (500, Transient)])
@@ -162,8 +162,8 @@ async def test_a_page_that_fails_is_a_failed_pull(scene: Scene, status: int, err
 async def test_the_wrong_region_says_which_domain_to_check(scene: Scene) -> None:
     scene.server.wrong_region = True
     said = await scene.refusal()
-    assert "no data of the school, not even its name" in said
-    assert "check whether 127.0.0.1 is the domain of the school's region" in said
+    assert "returned no data for the school, not even its name" in said
+    assert "check that 127.0.0.1 is the domain of the school's region" in said
     assert scene.readings() == 1
 
 
@@ -174,10 +174,14 @@ async def test_a_school_without_a_class_and_a_student_is_no_school(scene: Scene)
 
 
 REFUSED = [
-    ("a wrong token", {"secret": "MIS_SECRET_WRONG"}, "it answered 401 — check the client and the application setting"),
+    (
+        "a wrong token",
+        {"secret": "MIS_SECRET_WRONG"},
+        "returned 401 — nothing was changed; check the client and the application setting",
+    ),
     ("a token that is not set", {"secret": "MIS_SECRET_NONE"}, "MIS_SECRET_NONE, which the school's source names"),
-    ("a school that is not there", {"school": "A1"}, "it answered 404"),
-    ("an id with a way in it", {"school": "A1?a=b#%2e"}, "it answered 404"),
+    ("a school that is not there", {"school": "A1"}, "returned 404"),
+    ("an id with a way in it", {"school": "A1?a=b#%2e"}, "returned 404"),
 ]
 
 
@@ -196,18 +200,28 @@ def with_member(role: str) -> Change:
 
 
 BAD_RECORDS: list[tuple[str, str, Change, str]] = [
-    ("twice the same student", "students", lambda records: [records[0], *records], "one of the students came twice"),
-    ("twice the same class", "classes", lambda records: [*records, records[0]], "one of the classes came twice"),
+    (
+        "twice the same student",
+        "students",
+        lambda records: [records[0], *records],
+        "a record of students was returned twice",
+    ),
+    (
+        "twice the same class",
+        "classes",
+        lambda records: [*records, records[0]],
+        "a record of classes was returned twice",
+    ),
     ("a group with a class's id", "groups", first(id=wonde_id("C001")), 'groups, number 1, column "id": id A'),
-    ("no id", "employees", first(id=None), "one of the employees has no id"),
+    ("no id", "employees", first(id=None), "returned employees without an id"),
     ("no name", "classes", first(name=" "), 'classes, number 1, column "name": is empty'),
-    ("no list", "classes", lambda records: [1], "a page has no list of classes"),
-    ("no members", "groups", first(students=None), 'groups, number 1, column "students": is no list'),
-    ("no staff", "classes", first(employees={"data": None}), 'classes, number 1, column "employees": is no list'),
+    ("no list", "classes", lambda records: [1], "returned a page without a list of classes"),
+    ("no members", "groups", first(students=None), 'groups, number 1, column "students": is not a list'),
+    ("no staff", "classes", first(employees={"data": None}), 'classes, number 1, column "employees": is not a list'),
     ("an unknown student", "classes", with_member("students"), "id A9 is not among the school's students"),
     ("an unknown employee", "groups", with_member("employees"), "id A9 is not among the school's employees"),
-    ("no count", "counts", first(classes=None), "its counts do not tell how many classes there are"),
-    ("a count that is none", "counts", first(students={"data": {"count": "-1"}}), "how many students there are"),
+    ("no count", "counts", first(classes=None), "returned no count of classes"),
+    ("a count that is none", "counts", first(students={"data": {"count": "-1"}}), "returned no count of students"),
 ]
 
 
@@ -226,7 +240,7 @@ async def test_an_id_of_the_mis_that_is_another_ones_at_wonde_is_refused(scene: 
         return [{**records[0], "mis_id": other}, {**records[1], "mis_id": ""}, *records[2:]]
 
     changed(scene, "students", alike)
-    assert f'students, number 2, column "id": id {other} is somebody else\'s already' in await scene.refusal()
+    assert f'students, number 2, column "id": id {other} is already another person\'s' in await scene.refusal()
 
 
 @pytest.mark.parametrize(
@@ -236,7 +250,7 @@ async def test_a_page_that_does_not_tell_of_the_next_is_refused(scene: Scene, pa
     """Nothing tells then whether it is the last."""
     runner = await _answering({"data": [{"id": "A1"}], "meta": {"pagination": pagination}})
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    assert "does not tell whether or where more follow" in await scene.refusal(replace(scene.api, url=url))
+    assert "returned a page of classes without valid paging details" in await scene.refusal(replace(scene.api, url=url))
     await runner.cleanup()
 
 
@@ -245,7 +259,7 @@ async def test_pages_without_an_end_are_refused(scene: Scene, link: str) -> None
     endless = {"more": True, "next": link}
     runner = await _answering({"data": [], "meta": {"pagination": endless}})
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    assert "a page of classes is empty, and more are to follow" in await scene.refusal(replace(scene.api, url=url))
+    assert "a page of classes is empty, but more pages follow" in await scene.refusal(replace(scene.api, url=url))
     await runner.cleanup()
 
 

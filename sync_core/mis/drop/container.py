@@ -1,4 +1,4 @@
-"""A drop in a blob container of the deployment, where the MIS, or who delivers for it, writes."""
+"""A file drop in the deployment's blob container. The MIS, or a service for it, writes there."""
 
 from __future__ import annotations
 
@@ -16,87 +16,87 @@ from sync_core.errors import SnapshotRejected, Transient
 from sync_core.mis.drop.export_sets import DropFile
 
 if TYPE_CHECKING:
-    # A tenth of a second, which a deployment without a drop need not pay.
+    # This import takes a tenth of a second, which a deployment without a file drop need not spend.
     from azure.storage.blob.aio import ContainerClient
 
-_LARGEST_DROP = 2_000_000_000
-_PLAIN = re.compile(r"[^A-Za-z0-9._-]")
+_MAX_BYTES = 2_000_000_000
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class ContainerDrop:
-    """Implements DropStore for one folder of the container."""
+    """Implements FileDropStore for one folder of the container."""
 
     def __init__(self, container: ContainerClient, folder: str) -> None:
         self._container = container
         self._prefix = f"{folder}/"
 
-    async def listed(self) -> list[DropFile]:
-        async with self._faults():
+    async def list_files(self) -> list[DropFile]:
+        async with self._errors_translated():
             return [
                 DropFile(blob.name.removeprefix(self._prefix), blob.size, blob.last_modified, blob.etag)
                 async for blob in self._container.list_blobs(name_starts_with=self._prefix)
             ]
 
-    async def brought(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
-        """Into `folder`, each in a place of its own: what they are called in the container is anybody's choice."""
-        if sum(file.size for file in files) > _LARGEST_DROP:
+    async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
+        """Downloads each file into its own subfolder under a safe name, because blob names are untrusted."""
+        if sum(file.size for file in files) > _MAX_BYTES:
             raise SnapshotRejected(
-                f"the drop {self._prefix} has a set of more than {_LARGEST_DROP} bytes",
-                "have the MIS export less, or split it by school; nothing was changed",
+                f"the file drop {self._prefix} has a set of more than {_MAX_BYTES} bytes",
+                "nothing was changed; have the MIS export less, or split the export by school",
             )
-        found: dict[str, Path] = {}
-        async with self._faults():
+        paths: dict[str, Path] = {}
+        async with self._errors_translated():
             for number, file in enumerate(files):
-                place = folder / str(number) / (_PLAIN.sub("_", file.name.rpartition("/")[2]).lstrip(".") or "file")
-                place.parent.mkdir()
+                path = folder / str(number) / (_UNSAFE.sub("_", file.name.rpartition("/")[2]).lstrip(".") or "file")
+                path.parent.mkdir()
                 blob = await self._container.download_blob(
                     self._prefix + file.name, etag=file.version, match_condition=MatchConditions.IfNotModified
                 )
-                with place.open("wb") as target:
+                with path.open("wb") as target:
                     await blob.readinto(target)
-                found[file.name] = place
-        return found
+                paths[file.name] = path
+        return paths
 
     async def copy(self, file: DropFile, name: str) -> None:
-        async with self._faults():
+        async with self._errors_translated():
             source = self._container.get_blob_client(self._prefix + file.name)
             blob = await source.download_blob(etag=file.version, match_condition=MatchConditions.IfNotModified)
             target = self._container.get_blob_client(self._prefix + name)
-            # Through here and not from blob to blob: a copy within Azure wants a signature in its source's address.
-            with tempfile.TemporaryFile() as held:
-                await blob.readinto(held)
-                held.seek(0)
-                await target.upload_blob(held, length=blob.size, overwrite=True)
+            # Download and upload, because a copy from blob to blob needs a signature in the URL of its source.
+            with tempfile.TemporaryFile() as buffer:
+                await blob.readinto(buffer)
+                buffer.seek(0)
+                await target.upload_blob(buffer, length=blob.size, overwrite=True)
 
     async def delete(self, file: DropFile) -> None:
-        async with self._faults():
+        async with self._errors_translated():
             with suppress(ResourceNotFoundError, ResourceModifiedError):
                 await self._container.delete_blob(
                     self._prefix + file.name, etag=file.version, match_condition=MatchConditions.IfNotModified
                 )
 
     @asynccontextmanager
-    async def _faults(self) -> AsyncIterator[None]:
-        """Failures of the wire in our words; the client has tried again by then."""
+    async def _errors_translated(self) -> AsyncIterator[None]:
+        """Turns Azure errors into ours. The Azure client has already retried."""
         try:
             yield
         except ResourceNotFoundError:
             raise SnapshotRejected(
-                f"the drop {self._prefix} is not there, or a file of it is not there any more",
-                "make the container that FILE_DROP_CONTAINER_URL names, or export once more; nothing was changed",
+                f"the file drop {self._prefix} was not found, or one of its files was deleted meanwhile",
+                "no class was changed; create the container that FILE_DROP_CONTAINER_URL names, or export again",
             ) from None
         except ResourceModifiedError:
-            what = f"a file of the drop {self._prefix} was written anew"
-            raise Transient(what, "it is read again by itself") from None
+            message = f"a file in the file drop {self._prefix} was overwritten meanwhile"
+            raise Transient(message, "no class was changed; the app retries") from None
         except HttpResponseError as error:
+            message = f"the blob container returned {error.status_code} for the file drop {self._prefix}"
             if error.status_code in (401, 403):
-                raise SnapshotRejected(
-                    f"the blob container answered {error.status_code} for the drop {self._prefix}",
-                    "grant the app's identity the role Storage Blob Data Contributor on it; nothing was changed",
-                ) from None
-            raise Transient(
-                f"the blob container answered {error.status_code}", "it is tried again; look at the storage account"
-            ) from None
+                remedy = "no class was changed; give the app's identity the role Storage Blob Data Contributor on it"
+                raise SnapshotRejected(message, remedy) from None
+            remedy = "no class was changed; the app retries. If this continues, check the storage account"
+            raise Transient(message, remedy) from None
         except AzureError as error:
-            what = f"the blob container cannot be reached ({type(error).__name__})"
-            raise Transient(what, "it is tried again; look at the network") from None
+            raise Transient(
+                f"the blob container is unreachable for the file drop {self._prefix} ({type(error).__name__})",
+                "no class was changed; the app retries. If this continues, check the network",
+            ) from None

@@ -1,4 +1,4 @@
-"""Which sets of files lie in a drop, by the listing alone: each with its moment, and what tells it from others."""
+"""Finds the export sets in the file listing of a drop, each with its time and its fingerprint."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-PROCESSED = "processed"
+ARCHIVE = "processed"
 MANIFEST = "manifest.csv"
-_ARCHIVED = re.compile(PROCESSED + r"/(\d{8}T\d{6}\.\d{6}Z)-([0-9a-f]{16})")
-_MOMENT = "%Y%m%dT%H%M%S.%fZ"
+_ARCHIVED = re.compile(ARCHIVE + r"/(\d{8}T\d{6}\.\d{6}Z)-([0-9a-f]{16})")
+_TIME = "%Y%m%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True, slots=True)
 class DropFile:
-    """A file as a listing shows it: `name` with the folders within the drop, `version` new each time it is written."""
+    """A file in a listing. `name` includes the folders within the drop; `version` changes with each write."""
 
     name: str
     size: int
@@ -26,14 +26,14 @@ class DropFile:
 
 @dataclass(frozen=True, slots=True)
 class ExportSet:
-    """Files that were exported together: `place` is their folder within the drop, or the zip file.
+    """Files that were exported together. `path` is their folder within the drop, or the zip file.
 
-    `moment` is when the newest of them was written. Where a set was moved, moment and fingerprint are those it had.
+    `written_at` is when the newest of them was written. An archived set keeps its time and its fingerprint.
     """
 
-    place: str
+    path: str
     files: tuple[DropFile, ...]
-    moment: datetime
+    written_at: datetime
     fingerprint: str
     archived: bool
 
@@ -42,64 +42,64 @@ class ExportSet:
         return len(self.files) == 1 and _is_zip(self.files[0].name)
 
     @property
-    def overwritten(self) -> bool:
-        """Whether the next export takes its place."""
-        return self.place == ""
+    def in_root(self) -> bool:
+        """Whether the set lies directly in the drop, where the next export overwrites it."""
+        return self.path == ""
 
-    def as_archived(self, beside: Iterable[ExportSet]) -> ExportSet:
-        """Where and as what it will lie once it is moved, after those `beside` that came within the same second."""
-        others = {one.moment for one in beside if one.archived and one.fingerprint != self.fingerprint}
-        moment = self.moment
-        while moment in others:
-            moment += timedelta(microseconds=1)
-        place = f"{PROCESSED}/{moment.astimezone(UTC).strftime(_MOMENT)}-{self.fingerprint}"
-        return replace(self, place=place, moment=moment, archived=True)
+    def as_archived(self, sets: Iterable[ExportSet]) -> ExportSet:
+        """The set as it will be in the archive, a microsecond later than any other archived set of the same time."""
+        times = {other.written_at for other in sets if other.archived and other.fingerprint != self.fingerprint}
+        written_at = self.written_at
+        while written_at in times:
+            written_at += timedelta(microseconds=1)
+        path = f"{ARCHIVE}/{written_at.astimezone(UTC).strftime(_TIME)}-{self.fingerprint}"
+        return replace(self, path=path, written_at=written_at, archived=True)
 
     def settled(self, now: datetime, settle: timedelta) -> bool:
-        """Whether nothing more is to come: nothing was written for so long, or the manifest, as the last, was."""
-        if not settle or self.archived or now - self.moment >= settle:
+        """Whether the export has ended: nothing was written for `settle`, or the manifest was written last."""
+        if not settle or self.archived or now - self.written_at >= settle:
             return True
-        manifest = [file.modified for file in self.files if _base(file.name).lower() == MANIFEST]
-        others = [file.modified for file in self.files if _base(file.name).lower() != MANIFEST]
+        manifest = [file.modified for file in self.files if _base_name(file.name).lower() == MANIFEST]
+        others = [file.modified for file in self.files if _base_name(file.name).lower() != MANIFEST]
         return bool(manifest and others) and manifest[0] > max(others)
 
 
 def export_sets_of(files: Iterable[DropFile]) -> list[ExportSet]:
-    """The sets, oldest first: CSV files in the drop itself, in a folder each, or in a zip file each.
+    """The sets, oldest first. A set is the CSV files directly in the drop or in one of its folders, or a zip file.
 
-    What was moved lies two folders deep; anything else that deep is nobody's set.
+    An archived set lies two folders deep. Any other file that deep belongs to no set.
     """
-    places: dict[str, list[DropFile]] = {}
+    by_path: dict[str, list[DropFile]] = {}
     for file in files:
-        folder, _, base = file.name.rpartition("/")
-        if _is_zip(base):
-            places.setdefault(folder if _ARCHIVED.fullmatch(folder) else file.name, []).append(file)
-        elif base.lower().endswith(".csv") and not base.startswith("."):
-            places.setdefault(folder, []).append(file)
-    found = [_set(place, within) for place, within in places.items() if _counts(place)]
-    return sorted(found, key=lambda one: (_latest(one), one.place))
+        folder, _, name = file.name.rpartition("/")
+        if _is_zip(name):
+            by_path.setdefault(folder if _ARCHIVED.fullmatch(folder) else file.name, []).append(file)
+        elif name.lower().endswith(".csv") and not name.startswith("."):
+            by_path.setdefault(folder, []).append(file)
+    sets = [_export_set(path, members) for path, members in by_path.items() if _is_set_path(path)]
+    return sorted(sets, key=lambda export: (_sort_time(export.written_at, export.archived), export.path))
 
 
-def _latest(one: ExportSet) -> datetime:
-    """A container tells seconds alone: what came within the second in which another was moved came after it."""
-    return one.moment if one.archived or one.moment.microsecond else one.moment.replace(microsecond=999_999)
+def _sort_time(written_at: datetime, archived: bool) -> datetime:
+    """A container lists times in whole seconds: a new set sorts after a set archived within the same second."""
+    return written_at if archived or written_at.microsecond else written_at.replace(microsecond=999_999)
 
 
-def _counts(place: str) -> bool:
-    return bool(_ARCHIVED.fullmatch(place)) or (place.count("/") == 0 and place != PROCESSED)
+def _is_set_path(path: str) -> bool:
+    return bool(_ARCHIVED.fullmatch(path)) or (path.count("/") == 0 and path != ARCHIVE)
 
 
-def _set(place: str, files: list[DropFile]) -> ExportSet:
+def _export_set(path: str, files: list[DropFile]) -> ExportSet:
     ordered = tuple(sorted(files, key=lambda file: file.name))
-    if archived := _ARCHIVED.fullmatch(place):
-        moment = datetime.strptime(archived[1], _MOMENT).replace(tzinfo=UTC)
-        return ExportSet(place, ordered, moment, archived[2], archived=True)
-    told = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in ordered)
-    moment = max(file.modified for file in ordered)
-    return ExportSet(place, ordered, moment, sha256(told.encode()).hexdigest()[:16], archived=False)
+    if archived := _ARCHIVED.fullmatch(path):
+        written_at = datetime.strptime(archived[1], _TIME).replace(tzinfo=UTC)
+        return ExportSet(path, ordered, written_at, archived[2], archived=True)
+    listing = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in ordered)
+    written_at = max(file.modified for file in ordered)
+    return ExportSet(path, ordered, written_at, sha256(listing.encode()).hexdigest()[:16], archived=False)
 
 
-def _base(name: str) -> str:
+def _base_name(name: str) -> str:
     return name.rpartition("/")[2]
 
 

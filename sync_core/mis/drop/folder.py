@@ -1,4 +1,4 @@
-"""A drop in a folder of this machine, or one that is mounted."""
+"""A file drop in a folder of this machine, or in a mounted share."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from sync_core.mis.drop.export_sets import DropFile
 
 
 class FolderDrop:
-    """Implements DropStore. The path may be that of a single zip file."""
+    """Implements FileDropStore. The path may also be a single zip file."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
 
-    async def listed(self) -> list[DropFile]:
-        return await asyncio.to_thread(self._listed)
+    async def list_files(self) -> list[DropFile]:
+        return await asyncio.to_thread(self._list_files)
 
-    async def brought(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
-        """They are here already."""
-        return {file.name: self._place(file.name) for file in files}
+    async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
+        """The files are on this machine already, so nothing is copied to `folder`."""
+        return {file.name: self._path_of(file.name) for file in files}
 
     async def copy(self, file: DropFile, name: str) -> None:
         def copy() -> None:
-            target = self._place(name)
+            target = self._path_of(name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            half = target.with_name(f"{target.name}.half")
-            shutil.copy2(self._place(file.name), half)
-            half.replace(target)
+            partial = target.with_name(f"{target.name}.half")
+            shutil.copy2(self._path_of(file.name), partial)
+            partial.replace(target)
 
         await asyncio.to_thread(self._try, copy)
 
     async def delete(self, file: DropFile) -> None:
         def delete() -> None:
-            place = self._place(file.name)
+            path = self._path_of(file.name)
             with suppress(FileNotFoundError):
-                if _seen(place, file.name).version == file.version:
-                    place.unlink()
+                if _drop_file(path, file.name).version == file.version:
+                    path.unlink()
                     with suppress(OSError):
-                        if place.parent != self._path:
-                            place.parent.rmdir()
+                        if path.parent != self._path:
+                            path.parent.rmdir()
 
         await asyncio.to_thread(self._try, delete)
 
-    def _listed(self) -> list[DropFile]:
+    def _list_files(self) -> list[DropFile]:
         if self._path.is_file():
-            return [_seen(self._path, self._path.name)]
+            return [_drop_file(self._path, self._path.name)]
         if not self._path.is_dir():
             raise SnapshotRejected(
                 f"there is no feed at {self._path}",
-                "correct the path of the school's source, or have the MIS export there; nothing was changed",
+                "nothing was changed; correct the path of the school's source, or have the MIS export there",
             )
-        found = []
-        for place in sorted(self._path.rglob("*")):
-            # One that is gone since it was listed was replaced: the next listing has what came.
+        files = []
+        for path in sorted(self._path.rglob("*")):
+            # A file that disappears here is being replaced. The next listing has its successor.
             with suppress(FileNotFoundError):
-                if place.is_file():
-                    found.append(_seen(place, place.relative_to(self._path).as_posix()))
-        return found
+                if path.is_file():
+                    files.append(_drop_file(path, path.relative_to(self._path).as_posix()))
+        return files
 
-    def _place(self, name: str) -> Path:
+    def _path_of(self, name: str) -> Path:
         return self._path if self._path.is_file() else self._path / name
 
     def _try(self, work: object) -> None:
@@ -73,11 +73,11 @@ class FolderDrop:
             work()
         except OSError as error:
             raise Transient(
-                f"the drop at {self._path} cannot be written to ({type(error).__name__})",
-                "it is tried again by itself; give the app the right to write there, or choose after_sync keep",
+                f"the file drop {self._path} cannot be written to ({type(error).__name__})",
+                "no class was changed; the app retries. Give it permission to write there, or set after_sync to keep",
             ) from None
 
 
-def _seen(place: Path, name: str) -> DropFile:
-    known = place.stat()
-    return DropFile(name, known.st_size, datetime.fromtimestamp(known.st_mtime, UTC), str(known.st_mtime_ns))
+def _drop_file(path: Path, name: str) -> DropFile:
+    status = path.stat()
+    return DropFile(name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC), str(status.st_mtime_ns))

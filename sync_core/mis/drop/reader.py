@@ -1,4 +1,4 @@
-"""Export sets in a file drop: the newest complete one, its schools, and the archive."""
+"""Reads and archives the export sets of a file drop."""
 
 from __future__ import annotations
 
@@ -18,206 +18,208 @@ from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
 from sync_core.mis.files.archive import FeedFiles, csv_file, open_feed
-from sync_core.mis.files.formats import missing_files, read_sets, stands_alone
+from sync_core.mis.files.formats import is_full, missing_files, read_sets
 from sync_core.mis.files.strict_csv import CsvFile
 from sync_core.mis.port import NewestExportSet
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
+_READS = 3
 
-_READINGS = 3
-_MOST_REMEMBERED = 10_000
-"""Sets of which it is held what they lack, by fingerprint."""
-_TELLING = (MANIFEST, "orgs.csv", "school.csv")
+_MAX_CACHED = 10_000
+"""Sets whose missing files are cached, by fingerprint."""
+
+# These show a set's format.
+_FORMAT_FILES = (MANIFEST, "orgs.csv", "school.csv")
 
 
 class FileDropStore(Protocol):
-    """Where a drop is. Raises SnapshotRejected for what no waiting mends, else Transient."""
+    """The files of one drop. Raises SnapshotRejected if waiting cannot help, Transient otherwise."""
 
-    async def listed(self) -> list[DropFile]:
+    async def list_files(self) -> list[DropFile]:
         """All files, in all folders of the drop."""
 
-    async def brought(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
-        """Where each can be read on this machine, by its name; `folder` may be filled, and is emptied afterwards."""
+    async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
+        """A readable local path for each file, by its name. Copies go to `folder`, which the caller deletes."""
 
     async def copy(self, file: DropFile, name: str) -> None:
-        """Beside itself, within the drop."""
+        """Copy the file to another name within the drop."""
 
     async def delete(self, file: DropFile) -> None:
-        """If it is as it was listed; else it stays."""
+        """Delete the file, unless it changed since it was listed."""
 
 
 class FileDropReader:
-    """Implements the port Drops. `store` finds a drop, or raises SnapshotRejected."""
+    """Implements the port FileDrops. `store` opens a drop, or raises SnapshotRejected."""
 
     def __init__(self, store: Callable[[FileDrop], FileDropStore], settle: timedelta, clock: Clock) -> None:
         self._store = store
         self._settle = settle
         self._clock = clock
-        self._known_missing: dict[str, str] = {}
+        self._missing: dict[str, str] = {}
 
     async def newest(self, drop: FileDrop) -> NewestExportSet:
         store = self._store(drop)
-        sets = export_sets_of(await store.listed())
-        async for one in self._whole_sets(store, sets):
-            return NewestExportSet(
-                one.fingerprint, "" if one is sets[-1] else await self._why_incomplete(store, sets[-1])
-            )
-        raise AssertionError("there is one, or it was rejected")
+        sets = export_sets_of(await store.list_files())
+        async for newest in self._complete_sets(store, sets):
+            missing = "" if newest is sets[-1] else await self._why_incomplete(store, sets[-1])
+            return NewestExportSet(newest.fingerprint, missing)
+        raise AssertionError("a drop without a complete set is rejected")
 
     async def archive(self, drop: FileDrop, upto: str) -> int:
         store = self._store(drop)
-        sets = export_sets_of(await store.listed())
-        taken = [place for place, one in enumerate(sets) if one.fingerprint == upto]
-        waiting = [one for one in sets[: max(taken, default=-1) + 1] if not one.archived]
-        done = [one for one in waiting if not await self._why_incomplete(store, one)]
-        beside = list(sets)
-        for one in done:
-            archived = one.as_archived(beside)
-            beside.append(archived)
-            for file in one.files:
-                await store.copy(file, f"{archived.place}/{file.name.rpartition('/')[2]}")
-        for file in (*_left_behind(sets), *(file for one in done for file in one.files)):
+        sets = export_sets_of(await store.list_files())
+        last = max((index for index, export in enumerate(sets) if export.fingerprint == upto), default=-1)
+        waiting = [export for export in sets[: last + 1] if not export.archived]
+        complete = [export for export in waiting if not await self._why_incomplete(store, export)]
+        all_sets = list(sets)
+        for export in complete:
+            archived = export.as_archived(all_sets)
+            all_sets.append(archived)
+            for file in export.files:
+                await store.copy(file, f"{archived.path}/{file.name.rpartition('/')[2]}")
+        for file in (*_left_behind(sets), *(file for export in complete for file in export.files)):
             await store.delete(file)
-        return len(done)
+        return len(complete)
 
     async def snapshots(self, drop: FileDrop) -> Mapping[str, Snapshot]:
         """A snapshot for each school of the drop, by school id. Raises SnapshotRejected, Transient.
 
-        While it is read, an export may come, or a set be archived: what is not there any more as it was is read anew.
+        An export may arrive, or a set be archived, during the read. The read is repeated if one of its files changed.
         """
         store = self._store(drop)
-        for _ in range(_READINGS):
+        for _ in range(_READS):
             used: list[DropFile] = []
             with tempfile.TemporaryDirectory(prefix="drop-") as folder:
                 try:
-                    found = await self._read(drop, store, used, Path(folder))
+                    snapshots = await self._read(drop, store, used, Path(folder))
                 except SnapshotRejected:
-                    if set(used) <= set(await store.listed()):
+                    if set(used) <= set(await store.list_files()):
                         raise
                     continue
-            if set(used) <= set(await store.listed()):
-                return found
+            if set(used) <= set(await store.list_files()):
+                return snapshots
         raise SnapshotRejected(
-            "the files of the drop changed whenever they were read",
-            "have the MIS export at another time than the sync; nothing was changed",
+            f"the files in the file drop changed during each of {_READS} reads",
+            "nothing was changed; have the MIS export at a different time from the sync",
         )
 
     async def _read(
         self, drop: FileDrop, store: FileDropStore, used: list[DropFile], folder: Path
     ) -> Mapping[str, Snapshot]:
-        """From the newest set that tells of everything on; older ones are not even fetched. `used` is filled."""
+        """Reads from the newest full set onwards. Older sets are not fetched. Adds each file it reads to `used`."""
         sets: list[FeedFiles] = []
-        async for one in self._whole_sets(store, export_sets_of(await store.listed())):
-            used += one.files
-            place = folder / str(len(sets))
-            place.mkdir()
-            files = await _opened(store, one, place)
+        async for export in self._complete_sets(store, export_sets_of(await store.list_files())):
+            used += export.files
+            subfolder = folder / str(len(sets))
+            subfolder.mkdir()
+            files = await _fetch_set(store, export, subfolder)
             sets.insert(0, files)
-            if stands_alone(files):
+            if is_full(files):
                 break
-            if one.overwritten and drop.after_sync is AfterSync.KEEP:
+            if export.in_root and drop.after_sync is AfterSync.KEEP:
                 raise SnapshotRejected(
-                    "the set in the drop tells of changes alone, and the next export overwrites it",
-                    "choose after_sync archive, have each set exported into a folder of its own, or all files as bulk; "
-                    "nothing was changed",
+                    "the set in the file drop has changes only, and the next export will overwrite it",
+                    "nothing was changed; set after_sync to archive, or have the MIS export each set to its own "
+                    "folder, or all files as bulk",
                 )
         return (await asyncio.to_thread(read_sets, sets)).snapshots
 
-    async def _whole_sets(self, store: FileDropStore, sets: Sequence[ExportSet]) -> AsyncIterator[ExportSet]:
-        """Those that are whole, the newest first. Raises SnapshotRejected with what the newest lacks if none is."""
+    async def _complete_sets(self, store: FileDropStore, sets: Sequence[ExportSet]) -> AsyncIterator[ExportSet]:
+        """The complete sets, newest first. Raises SnapshotRejected with the newest set's fault if there is none."""
         if not sets:
             raise SnapshotRejected(
-                "there is no set of CSV files in the drop",
-                "have the MIS export there, or correct the school's source; nothing was changed",
+                "the file drop has no set of CSV files",
+                "nothing was changed; have the MIS export there, or correct the school's source",
             )
         reasons: list[str] = []
-        for one in reversed(sets):
-            if reason := await self._why_incomplete(store, one):
+        for export in reversed(sets):
+            if reason := await self._why_incomplete(store, export):
                 reasons.append(reason)
             else:
-                yield one
+                yield export
         if len(reasons) == len(sets):
             raise SnapshotRejected(
-                f"the set in the drop is not whole: {reasons[0]}",
-                "wait for the export to end, or have the MIS export everything; nothing was changed",
+                f"the set in the file drop is incomplete: {reasons[0]}",
+                "nothing was changed; wait for the export to end, or have the MIS export all files",
             )
 
-    async def _why_incomplete(self, store: FileDropStore, one: ExportSet) -> str:
-        """Why a set is not whole, or nothing. Of its CSV files those alone are fetched that tell what it is."""
-        if one.archived:
+    async def _why_incomplete(self, store: FileDropStore, export: ExportSet) -> str:
+        """Why a set is incomplete; empty if it is complete. Fetches only the files that show its format."""
+        if export.archived:
             return ""
-        # A kept zip file lies there each minute: it is fetched once and not each time.
-        if one.fingerprint not in self._known_missing:
-            if len(self._known_missing) >= _MOST_REMEMBERED:
-                self._known_missing.clear()
-            self._known_missing[one.fingerprint] = await _known_missing(store, one)
-        if missing := self._known_missing[one.fingerprint]:
+        # The answer is cached, so that a zip file that stays in the drop is fetched once and not every minute.
+        if export.fingerprint not in self._missing:
+            if len(self._missing) >= _MAX_CACHED:
+                self._missing.clear()
+            self._missing[export.fingerprint] = await _find_missing(store, export)
+        if missing := self._missing[export.fingerprint]:
             return missing
-        return "" if one.settled(self._clock.now(), self._settle) else "files are still being written"
+        return "" if export.settled(self._clock.now(), self._settle) else "files are still being written"
 
 
-async def _known_missing(store: FileDropStore, one: ExportSet) -> str:
+async def _find_missing(store: FileDropStore, export: ExportSet) -> str:
     with tempfile.TemporaryDirectory(prefix="drop-") as folder:
-        told = [file for file in one.files if one.zipped or _base(file) in _TELLING]
-        brought = await store.brought(told, Path(folder))
+        needed = [file for file in export.files if export.zipped or _base_name(file) in _FORMAT_FILES]
+        paths = await store.fetch(needed, Path(folder))
         try:
-            files = open_feed(brought[told[0].name]) if one.zipped else _files(one, brought)
+            files = open_feed(paths[needed[0].name]) if export.zipped else _feed_files(export, paths)
             missing = missing_files(files)
         except SnapshotRejected as rejection:
-            # What its manifest cannot be right about is no matter of waiting: reading it says so.
-            return "" if MANIFEST in map(_base, told) else rejection.message
-        return f"{', '.join(missing)} is missing" if missing else ""
+            # Waiting does not correct a bad manifest. The set counts as complete, so that reading it names the fault.
+            return "" if MANIFEST in map(_base_name, needed) else rejection.message
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else ""
 
 
 def _left_behind(sets: Sequence[ExportSet]) -> list[DropFile]:
-    """Files of a set that was moved, of which a crash had some not deleted: no younger than it, and all of it is there.
+    """Files that a crash kept from being deleted after their set was archived.
 
-    They are no set any more, so nobody would ever take them.
+    They are no newer than the archived set, which has all of them. An incomplete rest would never be archived.
     """
-    found: list[DropFile] = []
-    for archived in (one for one in sets if one.archived):
-        there = {(_base(file), file.size) for file in archived.files}
-        for one in sets:
-            if not one.archived and one.fingerprint != archived.fingerprint and one.moment <= archived.moment:
-                found += one.files if all((_base(file), file.size) in there for file in one.files) else ()
-    return found
+    files: list[DropFile] = []
+    for archived in (export for export in sets if export.archived):
+        copies = {(_base_name(file), file.size) for file in archived.files}
+        for export in sets:
+            older = export.fingerprint != archived.fingerprint and export.written_at <= archived.written_at
+            if older and not export.archived and all((_base_name(file), file.size) in copies for file in export.files):
+                files += export.files
+    return files
 
 
-async def _opened(store: FileDropStore, one: ExportSet, folder: Path) -> FeedFiles:
-    brought = await store.brought(one.files, folder)
-    if one.zipped:
-        return replace(open_feed(brought[one.files[0].name]), taken_at=one.moment)
-    return _files(one, brought)
+async def _fetch_set(store: FileDropStore, export: ExportSet, folder: Path) -> FeedFiles:
+    paths = await store.fetch(export.files, folder)
+    if export.zipped:
+        return replace(open_feed(paths[export.files[0].name]), taken_at=export.written_at)
+    return _feed_files(export, paths)
 
 
-def _files(one: ExportSet, brought: Mapping[str, Path]) -> FeedFiles:
-    """The set's CSV files; of those that were not brought only the names are of use."""
+def _feed_files(export: ExportSet, paths: Mapping[str, Path]) -> FeedFiles:
+    """The set's CSV files. A file that was not fetched has only its name."""
     files: dict[str, CsvFile] = {}
-    for file in one.files:
+    for file in export.files:
         name = file.name.rpartition("/")[2]
-        files[name.lower()] = csv_file(name, brought.get(file.name, Path("/nowhere")))
-    return FeedFiles(files, one.moment)
+        files[name.lower()] = csv_file(name, paths.get(file.name, Path("/nowhere")))
+    return FeedFiles(files, export.written_at)
 
 
-def _base(file: DropFile) -> str:
+def _base_name(file: DropFile) -> str:
     return file.name.rpartition("/")[2].lower()
 
 
 class FileDropStores:
-    """Finds a drop. `container` is the deployment's."""
+    """Opens the store of a file drop. `container` is the deployment's, if it has one."""
 
     def __init__(self, container: ContainerClient | None) -> None:
         self._container = container
 
     def of(self, drop: FileDrop) -> FileDropStore:
-        """Raises SnapshotRejected for a container where there is none."""
+        """Raises SnapshotRejected for a container drop if the deployment has no container."""
         if not isinstance(drop, FeedContainer):
             return FolderDrop(drop.path)
         if self._container is None:
             raise SnapshotRejected(
-                "the school is read from a blob container, and this deployment has none",
-                "set FILE_DROP_CONTAINER_URL (docs/operations.md); nothing was changed",
+                "the school is read from a blob container, but this deployment has none",
+                "nothing was changed; set FILE_DROP_CONTAINER_URL (docs/operations.md)",
             )
         return ContainerDrop(self._container, drop.folder)

@@ -1,1 +1,1 @@
-"""Feeds as CSV files: reading them strictly, in the formats that MIS export."""
+"""Feeds as CSV files: strict reading, in the formats that MIS export."""

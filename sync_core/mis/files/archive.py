@@ -1,4 +1,4 @@
-"""The files of a feed, in a folder or a zip file, which may be anybody's: opened one by one, never unpacked to disk."""
+"""Opens the files of a feed, in a folder or an untrusted zip file, one by one. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.files.strict_csv import CsvFile, Row, rejected
+from sync_core.mis.files.strict_csv import CsvFile, Row, rejection
 
-_NEVER = datetime(1980, 1, 1, tzinfo=UTC)
-_LARGEST_FEED = 2_000_000_000
-_MOST_MEMBERS = 1_000
-# CSV shrinks to a tenth, and one that repeats itself to a thirtieth.
-_SUSPECT_FEED, _SUSPECT_RATIO = 100_000_000, 100
+_EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
+_MAX_BYTES = 2_000_000_000
+_MAX_MEMBERS = 1_000
+# CSV shrinks to a tenth, and repetitive CSV to a thirtieth.
+_SUSPECT_BYTES, _SUSPECT_RATIO = 100_000_000, 100
 
 
 @dataclass(frozen=True, slots=True)
 class FeedFiles:
-    """The CSV files of a feed by name in lower case. `taken_at` is when the newest of them was written."""
+    """The CSV files of a feed, by name in lower case. `taken_at` is when the newest of them was written."""
 
     files: Mapping[str, CsvFile]
     taken_at: datetime
@@ -37,41 +37,42 @@ class FeedFiles:
         return all(name.lower() in self.files for name in names)
 
     def header(self, name: str) -> list[str]:
-        """The column names of a file that is there; empty if it cannot be read."""
+        """The column names of an existing file; empty if there is no header to read."""
         return self.files[name.lower()].header()
 
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
-        """The rows of file `name`, as they are read. Raises SnapshotRejected."""
+        """The rows of the file `name`, read one by one. Raises SnapshotRejected."""
         if name.lower() not in self.files:
-            raise rejected(f"{name} is missing (files found: {self.names})")
+            raise rejection(f"{name} is missing (files found: {self.names})")
         yield from self.files[name.lower()].rows(columns, optional)
 
 
 def open_feed(path: Path) -> FeedFiles:
-    """The CSV files in a folder or a zip file (at its top or in one folder in it). Raises SnapshotRejected."""
+    """The CSV files in a folder, or in a zip file (at its top or in one folder in it). Raises SnapshotRejected."""
     if path.is_dir():
-        listed = [file for file in sorted(path.iterdir()) if _is_csv(file.name)]
-        found = [csv_file(file.name, file) for file in listed]
-        moments = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in listed]
+        paths = [file for file in sorted(path.iterdir()) if _is_csv(file.name)]
+        csv_files = [csv_file(file.name, file) for file in paths]
+        times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in paths]
     elif path.is_file():
-        members = _members(path)
-        found = [CsvFile(_name(member), _unzipped(path, member)) for member in members]
-        moments = [_moment(path, member) for member in members]
+        members = _csv_members(path)
+        csv_files = [CsvFile(_name(member), _member_opener(path, member)) for member in members]
+        times = [_modified(path, member) for member in members]
     else:
         raise SnapshotRejected(
-            f"there is no feed at {path}", "correct the path of the school's source, or have the MIS export there"
+            f"there is no feed at {path}",
+            "nothing was changed; correct the path of the school's source, or have the MIS export there",
         )
     files: dict[str, CsvFile] = {}
-    for file in found:
+    for file in csv_files:
         if file.name.lower() in files:
-            raise rejected(f"{file.name} is there twice, with different capitals or folders")
+            raise rejection(f"{file.name} appears twice, with different capitals or in different folders")
         files[file.name.lower()] = file
-    return FeedFiles(files, max(moments, default=_NEVER))
+    return FeedFiles(files, max(times, default=_EARLIEST))
 
 
 def csv_file(name: str, path: Path) -> CsvFile:
-    """The file at `path`, which is called `name` in messages."""
-    return CsvFile(name, _opened(path, name))
+    """The file at `path`, called `name` in messages."""
+    return CsvFile(name, _file_opener(path, name))
 
 
 def _is_csv(name: str) -> bool:
@@ -82,72 +83,71 @@ def _name(member: zipfile.ZipInfo) -> str:
     return PurePosixPath(member.filename).name
 
 
-def _moment(path: Path, member: zipfile.ZipInfo) -> datetime:
-    """A zip file keeps local time without its zone; the same machine writes the next one."""
+def _modified(path: Path, member: zipfile.ZipInfo) -> datetime:
+    """A zip file keeps local time without its zone. The next export comes from the same machine, so UTC will do."""
     try:
         return datetime(*member.date_time, tzinfo=UTC)
     except ValueError:
-        raise rejected(f"{path.name} is no whole zip file (a date that is none)") from None
+        raise rejection(f"{path.name} is not a complete zip file (it contains an impossible date)") from None
 
 
-def _opened(path: Path, name: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+def _file_opener(path: Path, name: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
     @contextmanager
-    def opened() -> Iterator[IO[bytes]]:
+    def open_file() -> Iterator[IO[bytes]]:
         try:
             with path.open("rb") as stream:
                 yield stream
         except OSError as error:
-            raise rejected(f"{name} cannot be read ({type(error).__name__})") from None
+            remedy = "nothing was changed; check that the file exists and that the app may read it"
+            raise SnapshotRejected(f"{name} cannot be read ({type(error).__name__})", remedy) from None
 
-    return opened
+    return open_file
 
 
-def _unzipped(path: Path, member: zipfile.ZipInfo) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+def _member_opener(path: Path, member: zipfile.ZipInfo) -> Callable[[], AbstractContextManager[IO[bytes]]]:
     @contextmanager
-    def opened() -> Iterator[IO[bytes]]:
-        with _whole(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+    def open_member() -> Iterator[IO[bytes]]:
+        with _damage_rejected(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
             yield stream
 
-    return opened
+    return open_member
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """A zip file that is torn shows that when it is opened, or when a member is read to its end."""
+def _damage_rejected(path: Path) -> Iterator[None]:
+    """Damage to a zip file shows when it is opened, or when a member is read to its end."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise rejected(f"{path.name} is no whole zip file ({type(error).__name__})") from None
+        raise rejection(f"{path.name} is not a complete zip file ({type(error).__name__})") from None
     except (NotImplementedError, RuntimeError):
         raise SnapshotRejected(
-            f"{path.name} is packed in a way that is not read here", "hand in a plain zip file; nothing was changed"
+            f"{path.name} uses an unsupported zip format", "nothing was changed; deliver a plain zip file"
         ) from None
 
 
-def _members(path: Path) -> list[zipfile.ZipInfo]:
-    """Its CSV files, of an archive in which nothing is suspicious. Raises SnapshotRejected."""
-    with _whole(path), zipfile.ZipFile(path) as archive:
-        everything = archive.infolist()
-    if len(everything) > _MOST_MEMBERS:
-        raise rejected(f"{path.name} has more than {_MOST_MEMBERS} files in it")
-    if any(_leads_out(member) for member in everything):
-        raise rejected(f"{path.name} names a place outside of it, or has a link in it")
-    members = [
-        member for member in everything if _is_csv(_name(member)) and not member.filename.startswith("__MACOSX/")
-    ]
-    if any(member.flag_bits & 1 for member in members):
-        raise SnapshotRejected(f"{path.name} is encrypted", "hand the feed in without a password; nothing was changed")
-    unpacked = sum(member.file_size for member in members)
-    if unpacked > _LARGEST_FEED:
-        raise rejected(f"{path.name} unpacks to more than {_LARGEST_FEED} bytes")
-    if unpacked > _SUSPECT_FEED and unpacked > _SUSPECT_RATIO * path.stat().st_size:
-        raise rejected(f"{path.name} unpacks to more than {_SUSPECT_RATIO} times its size")
-    if len({PurePosixPath(member.filename).parent for member in members}) > 1:
-        raise rejected(f"{path.name} has CSV files in more than one folder")
-    return members
+def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
+    """The CSV files in a zip file. Raises SnapshotRejected if the file is damaged or suspicious."""
+    with _damage_rejected(path), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if len(members) > _MAX_MEMBERS:
+        raise rejection(f"{path.name} contains more than {_MAX_MEMBERS} files")
+    if any(_is_unsafe(member) for member in members):
+        raise rejection(f"{path.name} contains a path that leads outside it, or a link")
+    csvs = [member for member in members if _is_csv(_name(member)) and not member.filename.startswith("__MACOSX/")]
+    if any(member.flag_bits & 1 for member in csvs):
+        raise SnapshotRejected(f"{path.name} is encrypted", "nothing was changed; deliver the feed without a password")
+    unpacked = sum(member.file_size for member in csvs)
+    if unpacked > _MAX_BYTES:
+        raise rejection(f"{path.name} unpacks to more than {_MAX_BYTES} bytes")
+    if unpacked > _SUSPECT_BYTES and unpacked > _SUSPECT_RATIO * path.stat().st_size:
+        raise rejection(f"{path.name} unpacks to more than {_SUSPECT_RATIO} times its size")
+    if len({PurePosixPath(member.filename).parent for member in csvs}) > 1:
+        raise rejection(f"{path.name} has CSV files in more than one folder")
+    return csvs
 
 
-def _leads_out(member: zipfile.ZipInfo) -> bool:
-    place = PurePosixPath(member.filename)
-    absolute = place.is_absolute() or "\\" in member.filename or member.filename[1:2] == ":"
-    return absolute or ".." in place.parts or stat.S_ISLNK(member.external_attr >> 16)
+def _is_unsafe(member: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(member.filename)
+    absolute = path.is_absolute() or "\\" in member.filename or member.filename[1:2] == ":"
+    return absolute or ".." in path.parts or stat.S_ISLNK(member.external_attr >> 16)

@@ -1,4 +1,4 @@
-"""MIS feeds as files: which format they are, by their files and headers, and the snapshots of the schools in them."""
+"""Recognises the format of an MIS feed by its files and headers, and reads the snapshots of its schools."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from sync_core.domain.roster import Snapshot
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.archive import FeedFiles, open_feed
-from sync_core.mis.files.oneroster import files_of, is_whole, read_oneroster
+from sync_core.mis.files.oneroster import is_bulk, listed_files, read_oneroster
 from sync_core.mis.files.sds_v1 import read_sds_v1
 from sync_core.mis.files.sds_v2 import read_sds_v2
 
 ONEROSTER = "OneRoster 1.1 or 1.2 CSV"
 SDS_V2 = "SDS v2.1 CSV"
-SDS_V1 = "SDS v1 CSV, UK form"
+SDS_V1 = "SDS v1 CSV in its UK form"
 
 _SDS_FILES = {
     SDS_V2: ("orgs", "academicSessions", "classes", "users", "roles", "enrollments"),
@@ -25,7 +25,7 @@ _SDS_FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What sets of files tell: their format, and a snapshot for each school by school id."""
+    """The content of export sets: their format, and a snapshot for each school by school id."""
 
     format: str
     snapshots: Mapping[str, Snapshot]
@@ -37,23 +37,23 @@ def read_feed(path: Path) -> Feed:
 
 
 def read_sets(sets: Sequence[FeedFiles]) -> Feed:
-    """Read a set that tells of everything, with those that came after it, in order. Raises SnapshotRejected."""
+    """Read a full set and the sets exported after it, in that order. Raises SnapshotRejected."""
     format_ = _recognise(sets[-1])
     if format_ == ONEROSTER:
         return Feed(format_, read_oneroster(sets))
     return Feed(format_, {SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_](sets[-1]))
 
 
-def stands_alone(files: FeedFiles) -> bool:
-    """Whether the set needs none before it. Raises SnapshotRejected for one of no format that is read here."""
-    return _recognise(files) != ONEROSTER or is_whole(files)
+def is_full(files: FeedFiles) -> bool:
+    """Whether the set can be read without earlier sets. Raises SnapshotRejected for an unknown format."""
+    return _recognise(files) != ONEROSTER or is_bulk(files)
 
 
 def missing_files(files: FeedFiles) -> list[str]:
-    """What a set of its format still lacks. Raises SnapshotRejected for one of no format that is read here."""
+    """The files that a set of this format should have but does not. Raises SnapshotRejected for an unknown format."""
     format_ = _recognise(files)
-    needed = files_of(files) if format_ == ONEROSTER else [f"{name}.csv" for name in _SDS_FILES[format_]]
-    return [name for name in needed if not files.has(name)]
+    required = listed_files(files) if format_ == ONEROSTER else [f"{name}.csv" for name in _SDS_FILES[format_]]
+    return [name for name in required if not files.has(name)]
 
 
 def _recognise(files: FeedFiles) -> str:
@@ -65,10 +65,10 @@ def _recognise(files: FeedFiles) -> str:
         if "DfE Number" in files.header("School.csv"):
             return SDS_V1
         raise SnapshotRejected(
-            'School.csv line 1: no column "DfE Number": an SDS v1 set, but not in its UK form',
-            "have the MIS export the UK form, or OneRoster CSV; nothing was changed",
+            'School.csv line 1: no column "DfE Number", so this SDS v1 set is not in its UK form',
+            "nothing was changed; have the MIS export the UK form, or OneRoster CSV",
         )
     raise SnapshotRejected(
         f"unknown format (CSV files found: {files.names})",
-        f"hand in one of {ONEROSTER}, {SDS_V2}, {SDS_V1}; nothing was changed",
+        f"nothing was changed; deliver {ONEROSTER}, {SDS_V2}, or {SDS_V1}",
     )

@@ -1,4 +1,4 @@
-"""OneRoster 1.1 and 1.2 CSV (1EdTech): bulk files, homerooms as registration groups, scheduled as teaching groups."""
+"""Reads OneRoster 1.1 and 1.2 CSV (1EdTech). Homerooms are registration groups, scheduled classes teaching groups."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Protocol
 from sync_core.domain.roster import GroupType, Person, School, Snapshot
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_circles, read_date, rejected
-from sync_core.mis.roster import RosterClass, YearGroups, snapshots
+from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read_date, rejection
+from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
 
 _FILES = ("orgs", "academicSessions", "classes", "users", "enrollments")
 _BULK, _DELTA, _ABSENT = "bulk", "delta", "absent"
@@ -21,41 +21,41 @@ _DATE = "%Y-%m-%d"
 
 
 class Tables(Protocol):
-    """The tables of one set, by the names of their files."""
+    """The tables of one roster, by the names of their CSV files."""
 
     @property
     def taken_at(self) -> datetime:
-        """When the MIS told all this."""
+        """When the MIS wrote the roster."""
 
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterable[Row]:
-        """The rows with these columns, to be gone through once; one of `optional` that is not there reads as empty.
+        """The rows with these columns, to be iterated once. A missing `optional` column reads as empty.
 
-        Raises SnapshotRejected, also while they are gone through.
+        Raises SnapshotRejected, also during the iteration.
         """
 
 
 def read_oneroster(sets: Sequence[FeedFiles]) -> dict[str, Snapshot]:
-    """The schools of CSV sets, a whole one and those exported after it. Raises SnapshotRejected."""
+    """The schools in a full CSV set and the sets exported after it. Raises SnapshotRejected."""
     manifests = [_manifest(files) for files in sets]
-    layered = _Layered(tuple(zip(sets, manifests, strict=True)))
-    return read_roster(layered if manifests[-1].version == "1.1" else _RolesApart(layered))
+    tables = _MergedSets(tuple(zip(sets, manifests, strict=True)))
+    return read_roster(tables if manifests[-1].version == "1.1" else _UsersWithRoles(tables))
 
 
-def is_whole(files: FeedFiles) -> bool:
-    """Whether the set tells of everything, and not only of what changed. Raises SnapshotRejected."""
+def is_bulk(files: FeedFiles) -> bool:
+    """Whether all files of the set are bulk: everything, not only changes. Raises SnapshotRejected."""
     manifest = _manifest(files)
     return all(manifest.mode(f"{name}.csv") == _BULK for name in _NEEDED[manifest.version])
 
 
-def files_of(files: FeedFiles) -> list[str]:
-    """The files that the set's manifest says are in it. Raises SnapshotRejected."""
+def listed_files(files: FeedFiles) -> list[str]:
+    """The files that the set has according to its manifest. Raises SnapshotRejected."""
     manifest = _manifest(files)
     return [f"{name}.csv" for name in _NEEDED[manifest.version] if manifest.mode(f"{name}.csv") != _ABSENT]
 
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """What a set says of itself; `modes` are of files by their names without .csv."""
+    """The manifest of a set. `modes` are the modes of its files, by file name without .csv."""
 
     version: str
     modes: Mapping[str, str]
@@ -65,8 +65,8 @@ class _Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layered:
-    """Sets in the order of their export, each with its manifest, as one: bulk tables begin anew, delta tables go on."""
+class _MergedSets:
+    """Sets with their manifests, in the order of export, read as one: a bulk table replaces, a delta table changes."""
 
     sets: tuple[tuple[FeedFiles, _Manifest], ...]
 
@@ -75,48 +75,48 @@ class _Layered:
         return self.sets[-1][0].taken_at
 
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
-        """The rows of the last bulk table, but for those that a later delta names, and then those of the deltas."""
+        """The rows of the last bulk table, changed by the delta tables after it."""
         columns, optional = tuple(columns), tuple(optional)
-        later: list[FeedFiles] = []
+        deltas: list[FeedFiles] = []
         for files, manifest in reversed(self.sets):
             mode = manifest.mode(name)
             if mode == _BULK:
-                yield from _patched([files, *later], name, columns, optional)
+                yield from _patched([files, *deltas], name, columns, optional)
                 return
             if mode == _DELTA:
-                later.insert(0, files)
+                deltas.insert(0, files)
         raise SnapshotRejected(
-            f'manifest.csv says that {name} is "{self.sets[-1][1].mode(name)}", and no set before it has all of it',
-            "have the MIS export all files as bulk once: from a part of the truth nobody can tell who has left; "
-            "nothing was changed",
+            f'manifest.csv says that {name} is "{self.sets[-1][1].mode(name)}", and no earlier set has all of it',
+            "nothing was changed; have the MIS export all files as bulk once, because changes alone do not show who "
+            "has left",
         )
 
 
 def _patched(
     sets: Sequence[FeedFiles], name: str, columns: tuple[str, ...], optional: tuple[str, ...]
 ) -> Iterator[Row]:
-    whole, *later = sets
-    if not later:
-        yield from whole.read(name, columns, optional)
+    bulk, *deltas = sets
+    if not deltas:
+        yield from bulk.read(name, columns, optional)
         return
     columns = tuple(dict.fromkeys(("sourcedId", *columns)))
     patch: dict[str, list[Row]] = {}
-    for files in later:
-        delta: dict[str, list[Row]] = {}
+    for files in deltas:
+        changes: dict[str, list[Row]] = {}
         for row in files.read(name, columns, optional):
-            delta.setdefault(row["sourcedId"], []).append(row)
-        patch |= delta
-    # In the place of what they change: of teachers of whom none is marked, the first is the main one. And all that a
-    # delta has of an id: that it has two is the reader's business.
-    for row in whole.read(name, columns, optional):
+            changes.setdefault(row["sourcedId"], []).append(row)
+        patch |= changes
+    # A changed row keeps its position: the first teacher is the main one if none is marked. All rows of a repeated id
+    # are passed on, because the reader reports the repetition as a fault.
+    for row in bulk.read(name, columns, optional):
         yield from patch.pop(row["sourcedId"], [row])
-    for new in patch.values():
-        yield from new
+    for new_rows in patch.values():
+        yield from new_rows
 
 
 @dataclass(frozen=True, slots=True)
-class _RolesApart:
-    """A set of 1.2, whose users have their roles, each at an org, in a file of its own: read as one of 1.1."""
+class _UsersWithRoles:
+    """Version 1.2 read as 1.1: users get their roles, each at an org, from a separate file."""
 
     files: Tables
 
@@ -127,27 +127,27 @@ class _RolesApart:
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterable[Row]:
         if name != "users.csv":
             return self.files.read(name, columns, optional)
-        own = [column for column in columns if column not in ("orgSourcedIds", "role")]
-        users = list(self.files.read(name, own, optional))
+        user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
+        users = list(self.files.read(name, user_columns, optional))
         roles = self._roles({user["sourcedId"] for user in users})
-        return [Row(user.where, {**user.cells, **_as_in_1_1(roles.get(user["sourcedId"], []))}) for user in users]
+        return [Row(user.location, {**user.cells, **_as_in_1_1(roles.get(user["sourcedId"], []))}) for user in users]
 
     def _roles(self, users: Set[str]) -> dict[str, list[Row]]:
-        """Those that count, by user, the primary ones first. Raises SnapshotRejected."""
+        """The active roles by user, primary roles first. Raises SnapshotRejected."""
         faults = Faults()
-        found: dict[str, list[Row]] = {}
+        by_user: dict[str, list[Row]] = {}
         columns = ["status", "userSourcedId", "roleType", "role", "orgSourcedId"]
         for row in self.files.read("roles.csv", columns):
             if row["userSourcedId"] not in users:
                 faults.add(row, "userSourcedId", f"user {row['userSourcedId']} is not in users.csv")
             elif _active(row, faults):
-                found.setdefault(row["userSourcedId"], []).append(row)
+                by_user.setdefault(row["userSourcedId"], []).append(row)
         faults.raise_any()
-        return {user: sorted(roles, key=lambda role: role["roleType"] != "primary") for user, roles in found.items()}
+        return {user: sorted(roles, key=lambda role: role["roleType"] != "primary") for user, roles in by_user.items()}
 
 
 def _as_in_1_1(roles: Sequence[Row]) -> dict[str, str]:
-    """Somebody who is a student anywhere is one, at the orgs where he is."""
+    """A user who is a student at any org is a student, at those orgs."""
     chosen = [role for role in roles if role["role"] == "student"] or roles
     return {
         "role": chosen[0]["role"] if chosen else "",
@@ -156,14 +156,14 @@ def _as_in_1_1(roles: Sequence[Row]) -> dict[str, str]:
 
 
 def read_roster(files: Tables) -> dict[str, Snapshot]:
-    """The schools of the set. Rows marked `tobedeleted` are not there, nor are enrolments of such users or classes.
+    """The schools of the roster. Rows marked `tobedeleted` are left out, as are enrolments of such users or classes.
 
-    The dates of enrolments are not looked at: the MIS exports who is in a class now. Raises SnapshotRejected.
+    The dates of enrolments are ignored, because the MIS exports who is in a class now. Raises SnapshotRejected.
     """
     faults = Faults()
     columns = ["sourcedId", "status", "name", "type", "identifier"]
     orgs = by_id(files.read("orgs.csv", columns, optional=["parentSourcedId"]), "sourcedId", faults)
-    find_circles(orgs, "parentSourcedId", faults)
+    find_cycles(orgs, "parentSourcedId", faults)
     schools = {
         id_: School(id_, row["name"], row["identifier"])
         for id_, row in orgs.items()
@@ -177,8 +177,8 @@ def read_roster(files: Tables) -> dict[str, Snapshot]:
     )
     classes: dict[str, RosterClass] = {}
     for id_, row in class_rows.items():
-        if _active(row, faults) and (read := _read_class(id_, row, schools, sessions, faults)):
-            classes[id_] = read
+        if _active(row, faults) and (roster_class := _read_class(id_, row, schools, sessions, faults)):
+            classes[id_] = roster_class
 
     user_rows = by_id(
         files.read(
@@ -200,27 +200,27 @@ def read_roster(files: Tables) -> dict[str, Snapshot]:
         if _active(row, faults):
             _enrol(row, (class_rows, classes), (user_rows, people), faults)
     faults.raise_any()
-    return snapshots(schools.values(), classes.values(), years, people, sessions.latest_school_year(), files.taken_at)
+    return build_snapshots(schools.values(), classes.values(), years, people, sessions.latest_year(), files.taken_at)
 
 
 def _manifest(files: FeedFiles) -> _Manifest:
-    """Raises SnapshotRejected for one of a version, or with a mode, that we do not know."""
-    said = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
-    version = said.get("oneroster.version", "1.1")
+    """Raises SnapshotRejected for an unknown version or mode."""
+    properties = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
+    version = properties.get("oneroster.version", "1.1")
     if version not in _NEEDED:
         raise SnapshotRejected(
-            f"manifest.csv says OneRoster {version}",
-            f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV; nothing was changed",
+            f"manifest.csv says OneRoster {version}, which is not supported",
+            f"nothing was changed; have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
         )
-    modes = {name: said.get(f"file.{name}", _ABSENT) for name in _NEEDED[version]}
+    modes = {name: properties.get(f"file.{name}", _ABSENT) for name in _NEEDED[version]}
     for name, mode in modes.items():
         if mode not in (_BULK, _DELTA, _ABSENT):
-            raise rejected(f'manifest.csv says that {name}.csv is "{mode}"')
+            raise rejection(f'manifest.csv says that {name}.csv is "{mode}", not bulk, delta or absent')
     return _Manifest(version, modes)
 
 
 class _Sessions:
-    """Academic sessions: which school year each belongs to, as the calendar year in which that starts."""
+    """Academic sessions and their school years. A school year is the calendar year in which it starts."""
 
     def __init__(self, files: Tables, faults: Faults) -> None:
         columns = ["sourcedId", "status", "type", "startDate", "endDate", "parentSourcedId"]
@@ -228,30 +228,30 @@ class _Sessions:
         self._rows = {id_: row for id_, row in rows.items() if _active(row, faults)}
         self._starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in self._rows.items()}
         self._ends = {id_: read_date(row, "endDate", _DATE, faults) for id_, row in self._rows.items()}
-        find_circles(self._rows, "parentSourcedId", faults)
+        find_cycles(self._rows, "parentSourcedId", faults)
         for row in self._rows.values():
             if row["parentSourcedId"] and row["parentSourcedId"] not in self._rows:
-                faults.add(row, "parentSourcedId", f"session {row['parentSourcedId']} is not in the file")
+                faults.add(row, "parentSourcedId", f"session {row['parentSourcedId']} is not in academicSessions.csv")
 
     def __contains__(self, session: str) -> bool:
         return session in self._rows
 
     def academic_year(self, session: str) -> int | None:
-        """Of the schoolYear session above it, else of the one that contains its start, else of itself."""
-        at, seen = session, set[str]()
-        while at in self._rows and at not in seen and self._rows[at]["type"] != "schoolYear":
-            seen.add(at)
-            at = self._rows[at]["parentSourcedId"]
-        if at not in self._rows or at in seen:
-            at = self._around(session) or session
-        start = self._starts[at]
+        """The year of the schoolYear session above it, or of the one that contains its start, or its own year."""
+        ancestor, seen = session, set[str]()
+        while ancestor in self._rows and ancestor not in seen and self._rows[ancestor]["type"] != "schoolYear":
+            seen.add(ancestor)
+            ancestor = self._rows[ancestor]["parentSourcedId"]
+        if ancestor not in self._rows or ancestor in seen:
+            ancestor = self._surrounding_year(session) or session
+        start = self._starts[ancestor]
         return start.year if start else None
 
-    def latest_school_year(self) -> int | None:
+    def latest_year(self) -> int | None:
         starts = [start for id_, start in self._starts.items() if start and self._rows[id_]["type"] == "schoolYear"]
         return max(starts).year if starts else None
 
-    def _around(self, session: str) -> str | None:
+    def _surrounding_year(self, session: str) -> str | None:
         start = self._starts[session]
         for id_, row in self._rows.items():
             first, last = self._starts[id_], self._ends[id_]
@@ -261,7 +261,7 @@ class _Sessions:
 
 
 def _active(row: Row, faults: Faults) -> bool:
-    """Bulk files leave the status empty; a delta's `tobedeleted` may stand in one all the same."""
+    """Bulk files leave the status empty, but may have a delta's `tobedeleted` as well."""
     if row["status"] not in ("", "active", "tobedeleted"):
         faults.add(row, "status", "is neither active nor tobedeleted")
     return row["status"] != "tobedeleted"
@@ -286,22 +286,22 @@ def _read_class(
         years = {sessions.academic_year(term) for term in terms}
         year = years.pop()
         if years:
-            faults.add(row, "termSourcedIds", "the sessions are of different school years")
+            faults.add(row, "termSourcedIds", "the sessions belong to different school years")
         elif year is not None:
             return RosterClass(id_, row["schoolSourcedId"], _TYPES[row["classType"]], row["title"], year)
     return None
 
 
 def _read_year(id_: str, row: Row, orgs: Mapping[str, Row], years: YearGroups, faults: Faults) -> None:
-    """A pupil is in the year group of his first grade at his first org."""
-    listed = [org.strip() for org in row["orgSourcedIds"].split(",") if org.strip()]
-    for org in listed:
+    """A pupil is in the year group of their first grade at their first org."""
+    pupil_orgs = [org.strip() for org in row["orgSourcedIds"].split(",") if org.strip()]
+    for org in pupil_orgs:
         if org not in orgs:
             faults.add(row, "orgSourcedIds", f"org {org} is not in orgs.csv")
             return
     grade = row["grades"].split(",")[0].strip()
-    if row["role"] == "student" and grade and listed:
-        years.add(listed[0], grade, id_)
+    if row["role"] == "student" and grade and pupil_orgs:
+        years.add(pupil_orgs[0], grade, id_)
 
 
 def _enrol(
@@ -319,7 +319,7 @@ def _enrol(
         return
     if class_id not in classes[1] or user_id not in users[1]:
         return
-    # The id that is held already: a set of millions of enrolments holds each person's once.
+    # The string of the users table: millions of enrolments keep each person's id in memory once.
     user_id = users[1][user_id].id
     primary = row["primary"].lower()
     if primary not in ("", "true", "false"):
@@ -334,4 +334,4 @@ def _enrol(
         case "administrator" | "proctor":
             pass
         case _:
-            faults.add(row, "role", "is none of student, teacher, administrator, proctor")
+            faults.add(row, "role", "is not student, teacher, administrator or proctor")

@@ -1,4 +1,4 @@
-"""School Data Sync v1 CSV in its UK form (Microsoft): School, Section, Student, Teacher and two files of enrolments."""
+"""Reads School Data Sync v1 CSV in its UK form (Microsoft): School, Section, Student, Teacher, two enrolment files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sync_core.domain.roster import GroupType, Person, School, Snapshot
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, Row, by_id, read_date
-from sync_core.mis.roster import RosterClass, YearGroups, snapshots
+from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
 
 _DATE = "%m/%d/%Y"
 
@@ -15,8 +15,8 @@ _DATE = "%m/%d/%Y"
 def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
     """The schools of the feed by DfE number. Raises SnapshotRejected.
 
-    Students and teachers have ids of their own here, which may coincide: person ids are `student:…` and `teacher:…`.
-    A row whose Status is neither empty nor Active is not there, nor are its enrolments.
+    Student ids and teacher ids may coincide in this format, so person ids are `student:…` and `teacher:…`.
+    A row whose Status is neither empty nor Active is left out, and so are its enrolments.
     """
     faults = Faults()
     school_rows = by_id(files.read("School.csv", ["DfE Number", "Name"]), "DfE Number", faults)
@@ -26,8 +26,8 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
     section_rows = by_id(files.read("Section.csv", columns, optional=["Status"]), "ID", faults)
     sections: dict[str, RosterClass] = {}
     for id_, row in section_rows.items():
-        if _active(row) and (read := _read_section(id_, row, schools, faults)):
-            sections[id_] = read
+        if _active(row) and (roster_class := _read_section(id_, row, schools, faults)):
+            sections[id_] = roster_class
 
     years = YearGroups()
     students = _read_people(files, "Student.csv", "student", faults, optional=["Grade"])
@@ -55,7 +55,7 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
                 enrolled[ids[f"{kind}:{row['ID']}"]] = None
     faults.raise_any()
     people = {id_: Person(id_, row["Username"], row["Secondary Email"]) for id_, row in (students | teachers).items()}
-    return snapshots(schools.values(), sections.values(), years, people, None, files.taken_at)
+    return build_snapshots(schools.values(), sections.values(), years, people, None, files.taken_at)
 
 
 def _active(row: Row) -> bool:

@@ -1,4 +1,4 @@
-"""School Data Sync v2.1 CSV (Microsoft): case-sensitive headers, roles in a file of their own, absence is deletion."""
+"""Reads School Data Sync v2.1 CSV (Microsoft): case-sensitive headers, a separate roles file, absence is deletion."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Mapping
 
 from sync_core.domain.roster import GroupType, Person, School, Snapshot
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_circles, read_date
-from sync_core.mis.roster import RosterClass, YearGroups, snapshots
+from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read_date
+from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
 
 _DATE = "%Y-%m-%d"
 _STUDENT = "student"
 
 
 def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
-    """The schools of the feed: every org that a class or a student's role refers to. Raises SnapshotRejected."""
+    """The schools of the feed: every org that a class or a student's role names. Raises SnapshotRejected."""
     faults = Faults()
     orgs = by_id(files.read("orgs.csv", ["sourcedId", "name", "type"], ["parentSourcedId"]), "sourcedId", faults)
-    find_circles(orgs, "parentSourcedId", faults)
-    years_of_sessions = _academic_years(files, faults)
+    find_cycles(orgs, "parentSourcedId", faults)
+    session_years = _academic_years(files, faults)
     user_rows = by_id(files.read("users.csv", ["sourcedId", "username"], optional=["email"]), "sourcedId", faults)
     people = {id_: Person(id_, row["username"], row["email"]) for id_, row in user_rows.items()}
 
     classes: dict[str, RosterClass] = {}
     columns = ["sourcedId", "orgSourcedId", "title", "sessionSourcedIds"]
     for id_, row in by_id(files.read("classes.csv", columns), "sourcedId", faults).items():
-        if read := _read_class(id_, row, orgs, years_of_sessions, faults):
-            classes[id_] = read
+        if roster_class := _read_class(id_, row, orgs, session_years, faults):
+            classes[id_] = roster_class
 
     pupils = YearGroups()
     for row in files.read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], optional=["grade"]):
@@ -50,19 +50,19 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
             classes[row["classSourcedId"]].teachers[people[row["userSourcedId"]].id] = None
     faults.raise_any()
     schools = [School(id_, row["name"], id_) for id_, row in orgs.items()]
-    return snapshots(
-        schools, classes.values(), pupils, people, max(years_of_sessions.values(), default=None), files.taken_at
+    return build_snapshots(
+        schools, classes.values(), pupils, people, max(session_years.values(), default=None), files.taken_at
     )
 
 
 def _academic_years(files: FeedFiles, faults: Faults) -> dict[str, int]:
-    """The academic year of each session: of the schoolYear session with the same school year, else of its own start."""
+    """The year of each session: of the schoolYear session with the same school year, or else of its own start."""
     columns = ["sourcedId", "type", "schoolYear", "startDate"]
     rows = by_id(files.read("academicSessions.csv", columns), "sourcedId", faults)
     starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in rows.items()}
-    whole = {row["schoolYear"]: starts[id_] for id_, row in rows.items() if row["type"] == "schoolYear"}
-    found = {id_: whole.get(row["schoolYear"]) or starts[id_] for id_, row in rows.items()}
-    return {id_: start.year for id_, start in found.items() if start}
+    year_starts = {row["schoolYear"]: starts[id_] for id_, row in rows.items() if row["type"] == "schoolYear"}
+    chosen = {id_: year_starts.get(row["schoolYear"]) or starts[id_] for id_, row in rows.items()}
+    return {id_: start.year for id_, start in chosen.items() if start}
 
 
 def _read_class(
@@ -79,7 +79,7 @@ def _read_class(
     elif unknown:
         faults.add(row, "sessionSourcedIds", f"session {unknown[0]} is not in academicSessions.csv")
     elif len({years[session] for session in sessions}) > 1:
-        faults.add(row, "sessionSourcedIds", "the sessions are of different school years")
+        faults.add(row, "sessionSourcedIds", "the sessions belong to different school years")
     else:
         return RosterClass(id_, row["orgSourcedId"], GroupType.TEACHING, row["title"], years[sessions[0]])
     return None

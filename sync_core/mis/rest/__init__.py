@@ -1,1 +1,1 @@
-"""The REST servers of MIS vendors."""
+"""Reads schools from the REST servers of MIS vendors."""

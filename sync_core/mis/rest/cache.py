@@ -1,4 +1,4 @@
-"""What was read of a school whole, kept in memory so that the next reading asks only for what changed since."""
+"""A cache of the schools read from vendors, so that the next read requests only the changes since."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from typing import Any
 from sync_core.domain.school import OneRosterApi, WondeApi
 
 FULL_EVERY = timedelta(hours=12)
-"""So often a school is read whole anyway: a change of which its server does not tell is found then."""
+"""How often a school is read in full regardless, to find changes that its server does not report."""
 
-_SCHOOLS = 20
+_MAX_SCHOOLS = 20
 
 Record = Mapping[str, Any]
 Collections = Mapping[str, Mapping[str, Record]]
-"""Records by their ids, by collection: those fields alone that were asked for."""
+"""Records by collection and id, with the requested fields only."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedSchool:
-    """A school as it was when a reading began, `at`; the last that was whole began at `whole_at`."""
+    """A school as it was at `began_at`, when the last read began. `full_read_at` is when the last full read began."""
 
     collections: Collections
-    at: datetime
-    whole_at: datetime
+    began_at: datetime
+    full_read_at: datetime
 
 
 class SchoolCache:
-    """The schools that this process read last, a few. What is held is never written anywhere."""
+    """The schools that this process read last. They are in memory only and never stored."""
 
     def __init__(self) -> None:
         self._schools: OrderedDict[tuple[OneRosterApi | WondeApi, str], CachedSchool] = OrderedDict()
 
     def of(self, source: OneRosterApi | WondeApi, school: str, now: datetime) -> CachedSchool | None:
-        """None where it is to be read whole. The key is all of the source: what is set otherwise is another."""
+        """None if a full read is due. The key is the whole source, so a changed setting leads to a full read."""
         cached = self._schools.get((source, school))
-        if cached and now - cached.whole_at < FULL_EVERY:
+        if cached and now - cached.full_read_at < FULL_EVERY:
             return cached
         self._schools.pop((source, school), None)
         return None
 
-    def put(self, source: OneRosterApi | WondeApi, school: str, cache: CachedSchool) -> None:
-        self._schools[source, school] = cache
+    def put(self, source: OneRosterApi | WondeApi, school: str, cached: CachedSchool) -> None:
+        self._schools[source, school] = cached
         self._schools.move_to_end((source, school))
-        while len(self._schools) > _SCHOOLS:
+        while len(self._schools) > _MAX_SCHOOLS:
             self._schools.popitem(last=False)

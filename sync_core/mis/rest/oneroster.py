@@ -1,4 +1,4 @@
-"""OneRoster 1.1 and 1.2 over REST (1EdTech): a school read whole by pages, and anew where it changes meanwhile."""
+"""Reads a school over OneRoster 1.1 or 1.2 REST (1EdTech), page by page, and repeats a read during which it changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.oneroster import read_roster
 from sync_core.mis.files.strict_csv import Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import READINGS, MisApi, Torn, mis_client
+from sync_core.mis.rest.client import MisApi, Torn, mis_client
 
 _ROOT = {
     OneRosterVersion.V1_1: "/ims/oneroster/v1p1",
@@ -30,9 +30,9 @@ _SCOPE = {
 }
 _PAGE = 1000
 _OVERLAP = timedelta(minutes=10)
-"""A server may show a change a while after the moment that it puts on it."""
-_TAUGHT = ("student", "teacher")
-# No name, birth date, address or phone number is even asked for.
+"""A server may show a change some time after the time stamp of the change."""
+_CLASS_ROLES = ("student", "teacher")
+# No name, birth date, address or phone number is requested.
 _FIELDS = {
     "org": "sourcedId,status,name,type,identifier",
     "academicSessions": "sourcedId,status,dateLastModified,type,startDate,endDate,parent",
@@ -44,16 +44,16 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """The collections as the tables of a CSV set, for the one reader of both."""
+    """The collections as the tables of a CSV set, so that both have the same reader."""
 
     rows: Mapping[str, Sequence[Mapping[str, str]]]
     taken_at: datetime
 
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> list[Row]:
-        wanted = (*columns, *optional)
+        names = (*columns, *optional)
         table = name.removesuffix(".csv")
         return [
-            Row(f"{table}, number {number}", {column: cells.get(column, "") for column in wanted})
+            Row(f"{table}, number {number}", {column: cells.get(column, "") for column in names})
             for number, cells in enumerate(self.rows[table], start=1)
         ]
 
@@ -61,9 +61,9 @@ class _Tables:
 async def read_oneroster_api(
     api: OneRosterApi, secret: str, school: str, cache: SchoolCache, clock: Clock
 ) -> dict[str, Snapshot]:
-    """The school with that sourcedId, by its id. Raises SnapshotRejected, Transient.
+    """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient.
 
-    What changed since it is held is asked for, and all of it where that leaves a doubt.
+    Requests only what changed since the cached read, and the full school if the result is in doubt.
     """
     async with mis_client(api.url) as client:
         server = MisApi(f"the OneRoster server {urlsplit(api.url).hostname}", client, clock)
@@ -72,174 +72,171 @@ async def read_oneroster_api(
             token = await server.token(api.token_url, api.client, secret, _SCOPE[api.version])
         server.sign_in(token)
         pull = _Pull(server, _ROOT[api.version], school)
-        began, before = clock.now(), cache.of(api, school, clock.now())
-        found = await pull.changed(before.collections) if before else None
-        whole_at = before.whole_at if before and found else began
-        if found is None:
-            failed = f"the school changed under each of {READINGS} readings"
-            found = await server.whole(pull.all, failed, "the vendor")
-        cache.put(api, school, CachedSchool(found, began, whole_at))
-        return read_roster(_Tables(pull.tables(found), clock.now()))
+        began_at, cached = clock.now(), cache.of(api, school, clock.now())
+        records = await pull.read_changes(cached.collections) if cached else None
+        full_read_at = cached.full_read_at if cached and records else began_at
+        if records is None:
+            records = await server.read_full(pull.read_all, "the vendor")
+        cache.put(api, school, CachedSchool(records, began_at, full_read_at))
+        return read_roster(_Tables(pull.tables(records), clock.now()))
 
 
 class _Pull:
-    """One reading of a school."""
+    """One read of a school."""
 
     def __init__(self, server: MisApi, root: str, school: str) -> None:
         self._server = server
         self._root = root
         self._school = school
-        own = f"{root}/schools/{quote(school, safe='')}"
-        self._own = own
-        self._places = {
+        school_path = f"{root}/schools/{quote(school, safe='')}"
+        self._school_path = school_path
+        self._paths = {
             "academicSessions": f"{root}/academicSessions",
-            "classes": f"{own}/classes",
-            "students": f"{own}/students",
-            "teachers": f"{own}/teachers",
-            "enrollments": f"{own}/enrollments",
+            "classes": f"{school_path}/classes",
+            "students": f"{school_path}/students",
+            "teachers": f"{school_path}/teachers",
+            "enrollments": f"{school_path}/enrollments",
         }
 
-    async def all(self) -> Collections:
-        """All collections, whole. Raises Torn."""
-        found = {"org": await self._org()}
-        for name in self._places:
-            found[name] = await self._listed(name)
-        return found
+    async def read_all(self) -> Collections:
+        """All collections in full. Raises Torn."""
+        records = {"org": await self._read_org()}
+        for name in self._paths:
+            records[name] = await self._read_active(name)
+        return records
 
-    async def changed(self, before: Collections) -> Collections | None:
-        """`before` with what changed since; None where that cannot be had, or does not add up.
+    async def read_changes(self, cached: Collections) -> Collections | None:
+        """`cached` with the changes since; None if they cannot be read, or a count differs.
 
-        A record that was deleted outright is in no delta: the number of those that are there tells.
+        The count shows records that were deleted outright, because they are in no delta.
         """
-        found = {"org": await self._org()}
+        records = {"org": await self._read_org()}
         try:
-            for name in self._places:
-                found[name] = await self._went_on(name, before[name])
-                if await self._count(name) != len(found[name]):
+            for name in self._paths:
+                records[name] = await self._update(name, cached[name])
+                if await self._read_count(name) != len(records[name]):
                     return None
         except (Torn, SnapshotRejected):
             return None
-        return found
+        return records
 
-    async def _went_on(self, name: str, before: Mapping[str, Record]) -> Mapping[str, Record]:
-        since = _latest(before.values())
+    async def _update(self, name: str, cached: Mapping[str, Record]) -> Mapping[str, Record]:
+        since = _changes_from(cached.values())
         if since is None:
-            return await self._listed(name)
-        found = dict(before)
-        for id_, one in (await self._asked(name, {"filter": f"dateLastModified>'{since}'"})).items():
-            found.pop(id_, None)
-            if _there(one):
-                found[id_] = one
-        return found
+            return await self._read_active(name)
+        records = dict(cached)
+        for id_, record in (await self._read_pages(name, {"filter": f"dateLastModified>'{since}'"})).items():
+            records.pop(id_, None)
+            if _is_active(record):
+                records[id_] = record
+        return records
 
-    async def _listed(self, name: str) -> Mapping[str, Record]:
-        return {id_: one for id_, one in (await self._asked(name, {})).items() if _there(one)}
+    async def _read_active(self, name: str) -> Mapping[str, Record]:
+        return {id_: record for id_, record in (await self._read_pages(name, {})).items() if _is_active(record)}
 
-    async def _count(self, name: str) -> int | None:
-        """How many are there, as the server says; None if it does not."""
+    async def _read_count(self, name: str) -> int | None:
+        """The server's number of active records; None if it does not report one."""
         query = {"limit": "1", "offset": "0", "fields": "sourcedId", "filter": "status='active'"}
-        return (await self._server.get(self._places[name], query)).total
+        return (await self._server.get(self._paths[name], query)).total
 
-    async def _org(self) -> Mapping[str, Record]:
-        org = (await self._server.get(self._own, {"fields": _FIELDS["org"]})).body.get("org")
+    async def _read_org(self) -> Mapping[str, Record]:
+        org = (await self._server.get(self._school_path, {"fields": _FIELDS["org"]})).body.get("org")
         if not isinstance(org, dict):
-            raise self._server.rejected("it gave no school", "check the school id")
+            raise self._server.rejection(f"returned no school {self._school}", "check the school's id")
         return {self._school: org}
 
-    def tables(self, found: Collections) -> dict[str, list[dict[str, str]]]:
-        """As the tables of a CSV set."""
+    def tables(self, records: Collections) -> dict[str, list[dict[str, str]]]:
+        """The records as the tables of a CSV set."""
         return {
-            "orgs": [_cells(org) for org in found["org"].values()],
+            "orgs": [_cells(org) for org in records["org"].values()],
             "academicSessions": [
-                _cells(one) | {"parentSourcedId": _reference(one.get("parent"))}
-                for one in found["academicSessions"].values()
+                _cells(session) | {"parentSourcedId": _reference(session.get("parent"))}
+                for session in records["academicSessions"].values()
             ],
             "classes": [
-                _cells(one)
-                | {"schoolSourcedId": _reference(one.get("school")), "termSourcedIds": _references(one.get("terms"))}
-                for one in found["classes"].values()
+                _cells(row)
+                | {"schoolSourcedId": _reference(row.get("school")), "termSourcedIds": _references(row.get("terms"))}
+                for row in records["classes"].values()
             ],
-            "users": [self._user(one) for one in {**found["teachers"], **found["students"]}.values()],
+            "users": [self._user(user) for user in {**records["teachers"], **records["students"]}.values()],
             "enrollments": [
-                _cells(one)
-                | {"classSourcedId": _reference(one.get("class")), "userSourcedId": _reference(one.get("user"))}
-                for one in found["enrollments"].values()
-                if one.get("role") in _TAUGHT
+                _cells(row)
+                | {"classSourcedId": _reference(row.get("class")), "userSourcedId": _reference(row.get("user"))}
+                for row in records["enrollments"].values()
+                if row.get("role") in _CLASS_ROLES
             ],
         }
 
     def _user(self, user: Mapping[str, Any]) -> dict[str, str]:
-        """In 1.2 a user has roles, each at an org, in place of one role."""
+        """In 1.2 a user has a list of roles, each at an org, instead of one role."""
         grades = user.get("grades")
-        here = [
+        roles_here = [
             role.get("role", "")
             for role in user.get("roles") or ()
             if isinstance(role, dict) and _reference(role.get("org")) == self._school
         ]
-        role = "student" if "student" in here else next(iter(here), str(user.get("role") or ""))
+        role = "student" if "student" in roles_here else next(iter(roles_here), str(user.get("role") or ""))
         return _cells(user) | {
             "role": role,
             "orgSourcedIds": self._school,
             "grades": ",".join(map(str, grades)) if isinstance(grades, list) else str(grades or ""),
         }
 
-    async def _asked(self, name: str, asked: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-        """All pages of what is asked for, each record once, by its sourcedId. Raises Torn.
-
-        The links and totals that a server tells are believed only if they agree.
-        """
+    async def _read_pages(self, name: str, filters: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """The records of all pages by sourcedId. Raises Torn, also if the server's links and totals disagree."""
         collection = {"students": "users", "teachers": "users"}.get(name, name)
-        query = {**asked, "limit": str(_PAGE), "offset": "0", "fields": _FIELDS[collection]}
-        found: dict[str, dict[str, Any]] = {}
+        query = {**filters, "limit": str(_PAGE), "offset": "0", "fields": _FIELDS[collection]}
+        records: dict[str, dict[str, Any]] = {}
         total: int | None = None
         while True:
-            page = await self._server.get(self._places[name], query)
-            records = page.body.get(collection)
-            if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
-                raise self._server.rejected(f"a page has no list of {collection}", "check the version of the source")
+            page = await self._server.get(self._paths[name], query)
+            listed = page.body.get(collection)
+            if not isinstance(listed, list) or not all(isinstance(record, dict) for record in listed):
+                remedy = "check the version in the school's source"
+                raise self._server.rejection(f"returned a page without a list of {collection}", remedy)
             if total is not None and page.total != total:
-                raise Torn
+                raise Torn(f"the total of {collection} changed during the read")
             total = page.total
-            for one in records:
-                id_ = str(one.get("sourcedId") or "")
-                if id_ in found:
-                    raise Torn
-                found[id_] = one
+            for record in listed:
+                id_ = str(record.get("sourcedId") or "")
+                if id_ in records:
+                    raise Torn(f"a record of {collection} was returned twice")
+                records[id_] = record
             if page.next is not None:
-                # The query alone: the token must not follow a link to another server.
-                query = {**asked, **dict(parse_qsl(page.next.partition("?")[2]))}
-            elif total is not None and len(found) < total:
-                query |= {"offset": str(len(found))}
+                # Only the query of the link is used, so that no other server gets the token.
+                query = {**filters, **dict(parse_qsl(page.next.partition("?")[2]))}
+            elif total is not None and len(records) < total:
+                query |= {"offset": str(len(records))}
             else:
                 break
-            if not records:
-                raise Torn
-        if total is not None and len(found) != total:
-            raise Torn
-        return found
+            if not listed:
+                raise Torn(f"a page of {collection} is empty, but more pages follow")
+        if total is not None and len(records) != total:
+            raise Torn(f"{len(records)} {collection} were read, but the total is {total}")
+        return records
 
 
-def _there(record: Record) -> bool:
+def _is_active(record: Record) -> bool:
     return record.get("status") != "tobedeleted"
 
 
-def _latest(records: Iterable[Record]) -> str | None:
-    """What a delta is asked from: when the youngest of these was modified, by the server's clock, less _OVERLAP.
+def _changes_from(records: Iterable[Record]) -> str | None:
+    """The time from which to request changes: the latest modification, by the server's clock, minus _OVERLAP.
 
-    None where one of them does not tell, or there is none.
+    None if there is no record, or one has no modification time.
     """
-    moments: list[datetime] = []
+    times: list[datetime] = []
     for record in records:
         try:
-            moments.append(datetime.fromisoformat(str(record.get("dateLastModified"))).astimezone(UTC))
+            times.append(datetime.fromisoformat(str(record.get("dateLastModified"))).astimezone(UTC))
         except ValueError:
             return None
-    since = max(moments, default=None)
-    return (since - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.000Z") if since else None
+    latest = max(times, default=None)
+    return (latest - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.000Z") if latest else None
 
 
 def _cells(record: Mapping[str, Any]) -> dict[str, str]:
-    """What is plain text, and true or false in small letters."""
+    """The plain values as text, with true and false in lower case."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value).strip()
         for name, value in record.items()
