@@ -115,7 +115,14 @@ async def seed_school(
 def _synced(record: ClassRecord, class_id: str) -> ClassRecord:
     """The row of a class on which everything wanted is true."""
     now, wanted = datetime.now(UTC), record.desired
-    actual = ActualClass(class_id, wanted.name, now, wanted.members, wanted.owners, wanted.owners)
+    actual = ActualClass(
+        class_id=class_id,
+        name=wanted.name,
+        created_at=now,
+        members=wanted.members,
+        owners=wanted.owners,
+        granted=wanted.owners,
+    )
     return replace(record, actual=actual, intent=wanted.name.mail_nickname, intent_at=now)
 
 

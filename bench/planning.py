@@ -137,12 +137,12 @@ def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
     staff = [f"t{number}" for number in range(max(classes // 4, 1))]
     groups = tuple(
         MisGroup(
-            f"G{place}",
-            GroupType.TEACHING,
-            f"Set {place}",
-            2026,
-            tuple(pupils[(place * _PUPILS_A_CLASS + seat) % len(pupils)] for seat in range(_PUPILS_A_CLASS)),
-            (staff[place % len(staff)],),
+            id=f"G{place}",
+            type=GroupType.TEACHING,
+            name=f"Set {place}",
+            academic_year=2026,
+            students=tuple(pupils[(place * _PUPILS_A_CLASS + seat) % len(pupils)] for seat in range(_PUPILS_A_CLASS)),
+            teachers=(staff[place % len(staff)],),
         )
         for place in range(classes)
     )
@@ -155,7 +155,14 @@ def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
 
 
 def _synced(desired: DesiredClass) -> ClassRecord:
-    actual = ActualClass(desired.key, desired.name, datetime.now(UTC), desired.members, desired.owners, desired.owners)
+    actual = ActualClass(
+        class_id=desired.key,
+        name=desired.name,
+        created_at=datetime.now(UTC),
+        members=desired.members,
+        owners=desired.owners,
+        granted=desired.owners,
+    )
     # A copy, as it comes from the tables: what is equal is not to be found equal by identity.
     stored = replace(desired, members=frozenset(set(desired.members)), reasons=dict(desired.reasons))
-    return ClassRecord("S", stored, actual, desired.name.mail_nickname)
+    return ClassRecord(school="S", desired=stored, actual=actual, intent=desired.name.mail_nickname)

@@ -56,7 +56,14 @@ def _group(school: int, place: int) -> MisGroup:
     first = place * PUPILS_A_CLASS + place * PUPILS_A_CLASS // _PUPILS
     pupils = tuple(f"p{(first + seat) % _PUPILS}.s{school}" for seat in range(PUPILS_A_CLASS))
     teachers = tuple(f"t{(place * OWNERS_A_CLASS + seat) % _STAFF}.s{school}" for seat in range(OWNERS_A_CLASS))
-    return MisGroup(f"G{place}", GroupType.TEACHING, f"Set {place}", _YEAR, pupils, teachers)
+    return MisGroup(
+        id=f"G{place}",
+        type=GroupType.TEACHING,
+        name=f"Set {place}",
+        academic_year=_YEAR,
+        students=pupils,
+        teachers=teachers,
+    )
 
 
 def _everybody(groups: Iterable[MisGroup]) -> dict[str, None]:

@@ -48,5 +48,5 @@ def _record(school: str, desired: DesiredClass, group: GroupChange, clock: Clock
     """As if a night had left the class as Graph has it; owners whom nobody wants were added by hand."""
     members = group.members_added - (group.owners_added - desired.owners)
     owners = group.owners_added & desired.owners
-    actual = ActualClass(group.id, desired.name, clock.now(), members, owners)
-    return ClassRecord(school, replace(desired, members=members, owners=owners), actual)
+    actual = ActualClass(class_id=group.id, name=desired.name, created_at=clock.now(), members=members, owners=owners)
+    return ClassRecord(school=school, desired=replace(desired, members=members, owners=owners), actual=actual)

@@ -13,7 +13,7 @@ _CENTURY = 36_500
 _MIS_SECRETS = "MIS_SECRET_"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of one deployment. Connection strings are for the local world; Azure uses identities instead.
 

@@ -34,7 +34,14 @@ def entra_ids(people: Iterable[str]) -> frozenset[str]:
 def teaching(
     id: str, name: str, students: Iterable[str] = (), teachers: Iterable[str] = (), year: int = 2026
 ) -> MisGroup:
-    return MisGroup(id, GroupType.TEACHING, name, year, tuple(students), tuple(teachers))
+    return MisGroup(
+        id=id,
+        type=GroupType.TEACHING,
+        name=name,
+        academic_year=year,
+        students=tuple(students),
+        teachers=tuple(teachers),
+    )
 
 
 def keyed(groups: Iterable[MisGroup]) -> dict[str, MisGroup]:
@@ -69,13 +76,25 @@ def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -
     """`members` are MIS person ids, besides the owners, who are members anyway."""
     owner_ids = entra_ids(owners)
     name = ClassName(f"{key}_Class [1234567][2026]", f"{key}.class.1234567.2026")
-    return DesiredClass(key, f"G-{key}", GroupType.TEACHING, name, entra_ids(members) | owner_ids, owner_ids)
+    return DesiredClass(
+        key=key,
+        group_id=f"G-{key}",
+        group_type=GroupType.TEACHING,
+        name=name,
+        members=entra_ids(members) | owner_ids,
+        owners=owner_ids,
+    )
 
 
 def synced(wanted: DesiredClass, created_at: datetime = NOON) -> ClassRecord:
     """The row of a class on which everything wanted is true."""
-    actual = ActualClass(entra_id(f"class {wanted.key}"), wanted.name, created_at)
+    actual = ActualClass(class_id=entra_id(f"class {wanted.key}"), name=wanted.name, created_at=created_at)
     actual = ActualClass(
-        actual.class_id, wanted.name, created_at, members=wanted.members, owners=wanted.owners, granted=wanted.owners
+        class_id=actual.class_id,
+        name=wanted.name,
+        created_at=created_at,
+        members=wanted.members,
+        owners=wanted.owners,
+        granted=wanted.owners,
     )
-    return ClassRecord(SCHOOL.id, wanted, actual, wanted.name.mail_nickname)
+    return ClassRecord(school=SCHOOL.id, desired=wanted, actual=actual, intent=wanted.name.mail_nickname)

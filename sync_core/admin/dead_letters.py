@@ -23,7 +23,7 @@ from sync_core.services import Services
 _REMEDY = "put right what the reason names, and replay it; or leave it: the next run plans anew what it was about"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GivenUpMessage:
     """A dead letter in an admin's words. `school`, `key`, `kind` and `run` are empty where it cannot be read."""
 

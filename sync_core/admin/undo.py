@@ -131,4 +131,4 @@ def _before(record: ClassRecord, since: Iterable[AppliedDelta], request: UndoRun
     for delta in reversed(tuple(since)):
         members = (members - delta.members_added) | delta.members_removed
         owners = (owners - delta.owners_granted) | delta.owners_revoked
-    return Pin(record.key, members, owners, request.undone, request.run)
+    return Pin(key=record.key, members=members, owners=owners, undone=request.undone, run=request.run)

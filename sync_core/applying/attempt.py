@@ -27,7 +27,7 @@ class Attempt:
         self.classes = services.classes
         self.clock = services.clock
         self.touched = False
-        self._unrecorded = AppliedDelta(change.run, change.cause, self.clock.now())
+        self._unrecorded = AppliedDelta(run=change.run, cause=change.cause, at=self.clock.now())
         self._recorded: list[AppliedDelta] = []
         self._waits = 0
         self._restored = False
@@ -70,7 +70,7 @@ class Attempt:
         done = replace(done, at=self.clock.now(), reasons=reasons)
         written = await self.classes.write_actual(record, None if done.empty else done)
         self._recorded.append(done)
-        self._unrecorded = AppliedDelta(done.run, done.cause, done.at)
+        self._unrecorded = AppliedDelta(run=done.run, cause=done.cause, at=done.at)
         return written
 
     @property

@@ -164,7 +164,7 @@ class _Apply:
                         continue
                     raise Transient("Graph does not show the group with this nickname yet", "it is retried") from None
                 if _made_for(record, deleted):
-                    gone = ActualClass(deleted.id, name, deleted.created_at)
+                    gone = ActualClass(class_id=deleted.id, name=name, created_at=deleted.created_at)
                     return await self._attempt.write(replace(record, actual=gone, gone=True))
                 intent, fresh = following_nickname(intent), True
                 record = await self._write_intent(record, intent)
@@ -185,7 +185,7 @@ class _Apply:
 
     async def _write_class(self, record: ClassRecord, class_id: str, name: ClassName, *, stale: bool) -> ClassRecord:
         """Write the class id even if the row changed meanwhile: only this delivery knows the id."""
-        actual = ActualClass(class_id, name, self._attempt.clock.now())
+        actual = ActualClass(class_id=class_id, name=name, created_at=self._attempt.clock.now())
         try:
             return await self._attempt.write(replace(record, actual=actual, stale=stale))
         except EtagConflict:

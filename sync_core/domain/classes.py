@@ -19,7 +19,7 @@ class ClassName:
     mail_nickname: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRequest:
     """A request for one class. No plan removes its row.
 
@@ -59,7 +59,7 @@ class Reason:
     record: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
     """A class kept as it was before the run `undone` until an admin releases it; `run` is the run that undid it."""
 
@@ -70,7 +70,7 @@ class Pin:
     run: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredClass:
     """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too.
 
@@ -103,7 +103,7 @@ class DesiredClass:
         return not self.ended and not self.pinned
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActualClass:
     """A class in Graph as far as known. Only apply writes it.
 
@@ -142,7 +142,7 @@ class ClassState(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRecord:
     """A class row: what the plan wants (`desired`), what is known of Graph (`actual`), and the work between them.
 
@@ -189,7 +189,7 @@ class ClassRecord:
         return f"{self.school}|{self.desired.key}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedDelta:
     """What one change did in Graph, for the history: Entra ids only. `reasons` cover the people who were added."""
 
@@ -211,7 +211,7 @@ class AppliedDelta:
         return not (people or self.created or self.deleted or self.restored)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupChange:
     """A change to one group in a delta. A person may be both added and removed; `gone` means deleted.
 
@@ -245,7 +245,7 @@ class Drift:
     gone: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """The change is made in Graph; the counts cover this delivery."""
 

@@ -37,7 +37,7 @@ class Person:
     email: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MisGroup:
     """A year, registration or teaching group with the people in it, by MIS person id.
 
@@ -63,7 +63,7 @@ class Snapshot:
     taken_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatistics:
     """Counts that the next snapshot is compared with. `domain` is the most common one of people's addresses."""
 

@@ -38,7 +38,7 @@ class HoldStatus(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """A part of a plan that is not carried out. `digest` identifies exactly what would change in which classes."""
 
@@ -70,7 +70,7 @@ class RunOutcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """The result of one run for one school, as planned; `notes` are sentences for an admin, with ids only.
 

@@ -201,7 +201,7 @@ class Matching(MatchingChoice):
     domain: _Domain = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What is too destructive to run without an admin's approval; shares are of 1, and 1 switches a limit off."""
 

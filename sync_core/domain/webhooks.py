@@ -13,7 +13,7 @@ _LONGEST_PAUSE = 16.0
 """Seconds between two plans of one school in a lasting storm: four a minute."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookEvent:
     """One webhook. The sender chooses `id` and repeats it at each retry. `groups` and `people` are MIS ids.
 

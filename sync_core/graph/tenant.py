@@ -184,7 +184,7 @@ def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChan
 
 def _merge(earlier: GroupChange | None, item: dict[str, Any]) -> GroupChange:
     """The change of a group. It may be split over several items, in any order."""
-    before = earlier or GroupChange(item["id"], nickname=None)
+    before = earlier or GroupChange(id=item["id"], nickname=None)
     if "@removed" in item:
         return GroupChange(id=before.id, nickname=before.nickname, gone=True)
     return GroupChange(

@@ -10,7 +10,7 @@ from typing import Protocol
 from sync_core.messaging.messages import Change, Priority, Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """A message that its queue gave up, as it lies there. `number` is its own within the queue's dead letters."""
 
@@ -37,7 +37,7 @@ class DeadLetters(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFault:
     """Why a queue message could not be applied, kept beside the queue because a dead letter does not tell."""
 

@@ -27,7 +27,14 @@ class RosterClass:
         """The main teacher is the first one marked primary, or else the first in file order."""
         main = next(iter(self.main or self.teachers), None)
         teachers = () if main is None else (main, *(teacher for teacher in self.teachers if teacher != main))
-        return MisGroup(self.id, self.type, self.name, self.academic_year, tuple(self.students), teachers)
+        return MisGroup(
+            id=self.id,
+            type=self.type,
+            name=self.name,
+            academic_year=self.academic_year,
+            students=tuple(self.students),
+            teachers=teachers,
+        )
 
 
 @dataclass(slots=True)
@@ -41,7 +48,13 @@ class YearGroups:
 
     def groups(self, school: str, academic_year: int) -> list[MisGroup]:
         return [
-            MisGroup(f"grade:{grade}", GroupType.YEAR, grade, academic_year, tuple(pupils))
+            MisGroup(
+                id=f"grade:{grade}",
+                type=GroupType.YEAR,
+                name=grade,
+                academic_year=academic_year,
+                students=tuple(pupils),
+            )
             for (school_id, grade), pupils in self.pupils.items()
             if school_id == school
         ]

@@ -32,7 +32,7 @@ class Origin:
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassDiff:
     """What makes one class what is wanted: people are Entra ids.
 
@@ -74,7 +74,7 @@ class ClassDiff:
         return changes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """`writes` go to the rows before the messages of `diffs` go to the queue. The rest are class keys."""
 
@@ -129,7 +129,7 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
             case ClassState.DELETED:
                 continue
             case ClassState.DELETING:
-                diffs.append(ClassDiff(desired.key, _name(desired, record), delete=True))
+                diffs.append(ClassDiff(key=desired.key, name=_name(desired, record), delete=True))
                 continue
             case ClassState.GONE:
                 gone.append(desired.key)
@@ -143,13 +143,13 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
         diffs.append(diff)
         (created if diff.create else changed).append(desired.key)
     return Plan(
-        tuple(writes),
-        tuple(diffs),
-        tuple(created),
-        tuple(changed),
-        unchanged,
-        tuple(gone),
-        tuple(desired.key for desired in over),
+        writes=tuple(writes),
+        diffs=tuple(diffs),
+        created=tuple(created),
+        changed=tuple(changed),
+        unchanged=unchanged,
+        gone=tuple(gone),
+        ended=tuple(desired.key for desired in over),
     )
 
 
@@ -157,8 +157,8 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
     actual = record.actual if record and not record.gone else None
     members = (actual.members if actual else None) or frozenset()
     diff = ClassDiff(
-        desired.key,
-        _name(desired, record),
+        key=desired.key,
+        name=_name(desired, record),
         create=actual is None,
         read=record is not None and record.stale and not desired.pinned,
         owners_granted=desired.owners - (actual.owners if actual else frozenset()),

@@ -60,7 +60,7 @@ class People:
     owners: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonEvent:
     """When somebody came into a role or left it, by which run; and, of who came, why."""
 
@@ -72,7 +72,7 @@ class PersonEvent:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """Whether somebody has a role in the class now, by whom, and what becomes of it.
 
@@ -87,7 +87,7 @@ class Standing:
     next_why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """One person and one class.
 
@@ -195,7 +195,7 @@ def _events(person: str, delta: AppliedDelta) -> Iterable[PersonEvent]:
     ):
         if person in people:
             reason = delta.reasons.get(person) if came else None
-            yield PersonEvent(delta.at, delta.run, delta.cause, role, came, reason)
+            yield PersonEvent(at=delta.at, run=delta.run, cause=delta.cause, role=role, came=came, reason=reason)
 
 
 def _standing(
@@ -211,7 +211,7 @@ def _standing(
         by = By.HAND if strange else By.UNRECORDED
     else:
         by = By.NOBODY
-    return Standing(there, by, last, next_, next_why)
+    return Standing(there=there, by=by, event=last, next=next_, next_why=next_why)
 
 
 # --- what will be

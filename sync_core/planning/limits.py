@@ -246,7 +246,18 @@ class _Restraint:
     def _approved(self, digest: str, kind: HoldKind, classes: Sequence[DesiredClass], what: str) -> bool:
         status = self._said.get(digest, HoldStatus.OPEN)
         keys = tuple(desired.key for desired in classes)
-        self.holds.append(Hold(digest, kind, keys, what, _APPROVE, self._run, self._at, status))
+        self.holds.append(
+            Hold(
+                digest=digest,
+                kind=kind,
+                classes=keys,
+                what=what,
+                remedy=_APPROVE,
+                run=self._run,
+                at=self._at,
+                status=status,
+            )
+        )
         return status is HoldStatus.APPROVED
 
     def _digest(self, kind: HoldKind, classes: Sequence[DesiredClass]) -> str:

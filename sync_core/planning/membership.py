@@ -14,7 +14,7 @@ from sync_core.planning.matching import Matched, accounts_by_upn, match_people
 from sync_core.planning.names import assign_names
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuledSchool:
     """The classes that a school should have, and what could not be followed: MIS person ids, no names.
 
@@ -70,15 +70,15 @@ def desired_classes(
     ]
     met = people.met(groups.values())
     return RuledSchool(
-        everything,
-        {**people.staff.ids, **people.students.ids},
-        people.by_upn,
-        classes,
-        tuple(vanished),
-        tuple(sorted(met & people.missing)),
-        tuple(sorted(met & people.disabled)),
-        tuple(sorted(met & people.ambiguous)),
-        (*_notes(snapshot, settings, groups.values()), *people.admin_notes),
+        groups=everything,
+        matched={**people.staff.ids, **people.students.ids},
+        by_upn=people.by_upn,
+        classes=classes,
+        ended=tuple(vanished),
+        people_without_account=tuple(sorted(met & people.missing)),
+        people_disabled=tuple(sorted(met & people.disabled)),
+        people_ambiguous=tuple(sorted(met & people.ambiguous)),
+        notes=(*_notes(snapshot, settings, groups.values()), *people.admin_notes),
     )
 
 

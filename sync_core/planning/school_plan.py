@@ -22,7 +22,7 @@ _WEEK = timedelta(days=7)
 _NO_RUN = "preview"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolPlan:
     """What a sync would do at this moment, and what it would hold. Nothing of it is written yet.
 
@@ -54,7 +54,7 @@ class PlanNotMade(Permanent):
 
     def __init__(self, run: RunRecord, message: str, remedy: str) -> None:
         super().__init__(message, remedy)
-        self.planned = SchoolPlan(run)
+        self.planned = SchoolPlan(run=run)
 
 
 async def plan_school(
@@ -169,7 +169,7 @@ def plan_within_limits(
         notes=tuple(map(hold_note, held)),
     )
     by_key = {desired.key: desired for desired in wanted}
-    return SchoolPlan(run, origin.tenant, plan, by_key, allowed.holds, past.holds)
+    return SchoolPlan(run=run, tenant=origin.tenant, plan=plan, wanted=by_key, holds=allowed.holds, standing=past.holds)
 
 
 def pinned_classes(pins: Iterable[Pin], records: Mapping[str, ClassRecord]) -> tuple[DesiredClass, ...]:

@@ -79,7 +79,7 @@ class MemoryState:
     async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
         for wanted in classes:
             await self._step("write_desired")
-            row = self._rows.get((school, wanted.key)) or ClassRecord(school, wanted)
+            row = self._rows.get((school, wanted.key)) or ClassRecord(school=school, desired=wanted)
             self._store(replace(row, desired=wanted))
         await self._step("write_desired answered")
         return ()

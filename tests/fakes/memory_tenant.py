@@ -260,11 +260,11 @@ class MemoryTenant:
     def _delta(self, class_id: str, since: int | None) -> GroupChange:
         group = self.groups[class_id]
         if group.deleted:
-            return GroupChange(class_id, None, gone=True)
+            return GroupChange(id=class_id, nickname=None, gone=True)
         if since is None:
             return GroupChange(
-                class_id,
-                group.name.mail_nickname,
+                id=class_id,
+                nickname=group.name.mail_nickname,
                 members_added=frozenset(group.members),
                 owners_added=frozenset(group.owners),
             )
@@ -274,12 +274,12 @@ class MemoryTenant:
             return frozenset(person for (of, person), said in last.items() if (of, said) == (kind, sign))
 
         return GroupChange(
-            class_id,
-            group.name.mail_nickname,
-            people("members", "+"),
-            people("members", "-"),
-            people("owners", "+"),
-            people("owners", "-"),
+            id=class_id,
+            nickname=group.name.mail_nickname,
+            members_added=people("members", "+"),
+            members_removed=people("members", "-"),
+            owners_added=people("owners", "+"),
+            owners_removed=people("owners", "-"),
         )
 
 

@@ -92,7 +92,7 @@ def body(**data: object) -> bytes:
     ],
 )
 def test_what_a_body_says(said: bytes, groups: tuple[str, ...], people: tuple[str, ...]) -> None:
-    assert read_event("msg_1", NOON, said) == WebhookEvent("msg_1", NOON, groups, people)
+    assert read_event("msg_1", NOON, said) == WebhookEvent(id="msg_1", at=NOON, groups=groups, people=people)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,14 @@ from tests.builders import NOON, SCHOOL, settings
 async def test_runs_since_a_moment_are_those_from_then_on() -> None:
     """A preview counts what a school lost within seven days, and not what it lost before."""
     early, late = (
-        RunRecord(SCHOOL.id, name, Cause.NIGHTLY, NOON + timedelta(days=days), RunOutcome.PLANNED, removals=9)
+        RunRecord(
+            school=SCHOOL.id,
+            run=name,
+            cause=Cause.NIGHTLY,
+            at=NOON + timedelta(days=days),
+            outcome=RunOutcome.PLANNED,
+            removals=9,
+        )
         for name, days in (("early", -8), ("late", 0))
     )
     school = KnownSchool(settings(), (), past=(early, late))

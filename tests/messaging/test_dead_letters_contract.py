@@ -37,7 +37,18 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 
         async def add(session: str, body: bytes) -> None:
             number = len(memory.dead) + len(memory.replayed) + 1
-            memory.dead.append(DeadLetter(CLASS_CHANGES, number, uuid4().hex, session, body, "Broken", 1, NOON))
+            memory.dead.append(
+                DeadLetter(
+                    queue=CLASS_CHANGES,
+                    number=number,
+                    message_id=uuid4().hex,
+                    session=session,
+                    body=body,
+                    reason="Broken",
+                    deliveries=1,
+                    at=NOON,
+                )
+            )
 
         async def listed(session: str) -> list[bytes]:
             return [letter.body for letter in memory.replayed if letter.session == session]

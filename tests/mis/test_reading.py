@@ -30,9 +30,30 @@ def test_oneroster(tmp_path: Path) -> None:
         "S1": Snapshot(
             School("S1", "A School", "1234567"),
             (
-                MisGroup("C1", GroupType.TEACHING, "10A/Ma1", 2026, ("p1",), ("t2", "t1")),
-                MisGroup("R1", GroupType.REGISTRATION, "10A", 2026, ("p2",), ("t1",)),
-                MisGroup("grade:10", GroupType.YEAR, "10", 2026, ("p1", "p2"), ()),
+                MisGroup(
+                    id="C1",
+                    type=GroupType.TEACHING,
+                    name="10A/Ma1",
+                    academic_year=2026,
+                    students=("p1",),
+                    teachers=("t2", "t1"),
+                ),
+                MisGroup(
+                    id="R1",
+                    type=GroupType.REGISTRATION,
+                    name="10A",
+                    academic_year=2026,
+                    students=("p2",),
+                    teachers=("t1",),
+                ),
+                MisGroup(
+                    id="grade:10",
+                    type=GroupType.YEAR,
+                    name="10",
+                    academic_year=2026,
+                    students=("p1", "p2"),
+                    teachers=(),
+                ),
             ),
             {
                 "p1": Person("p1", "APupil", ""),
@@ -59,8 +80,15 @@ def test_sds_v2(tmp_path: Path) -> None:
     found = read(feeds.sds_v2(), tmp_path)
     assert found["O1"].school == School("O1", "A School", "O1")
     assert found["O1"].groups == (
-        MisGroup("C1", GroupType.TEACHING, "Biology 10", 2026, ("p1",), ("t2", "t1")),
-        MisGroup("grade:10", GroupType.YEAR, "10", 2026, ("p1",), ()),
+        MisGroup(
+            id="C1",
+            type=GroupType.TEACHING,
+            name="Biology 10",
+            academic_year=2026,
+            students=("p1",),
+            teachers=("t2", "t1"),
+        ),
+        MisGroup(id="grade:10", type=GroupType.YEAR, name="10", academic_year=2026, students=("p1",), teachers=()),
     )
     assert found["O1"].people["p1"] == Person("p1", "pupil@else.org", "")
 
@@ -70,8 +98,17 @@ def test_sds_v1(tmp_path: Path) -> None:
     assert found["1234567"] == Snapshot(
         School("1234567", "A School", "1234567"),
         (
-            MisGroup("C1", GroupType.TEACHING, "10A/Ma1", 2026, ("student:1",), ("teacher:1", "teacher:2")),
-            MisGroup("grade:10", GroupType.YEAR, "10", 2026, ("student:1",), ()),
+            MisGroup(
+                id="C1",
+                type=GroupType.TEACHING,
+                name="10A/Ma1",
+                academic_year=2026,
+                students=("student:1",),
+                teachers=("teacher:1", "teacher:2"),
+            ),
+            MisGroup(
+                id="grade:10", type=GroupType.YEAR, name="10", academic_year=2026, students=("student:1",), teachers=()
+            ),
         ),
         {
             "student:1": Person("student:1", "APupil", ""),

@@ -81,7 +81,7 @@ def test_what_got_lost_earlier_is_sent_again_without_a_write() -> None:
 
 
 def test_a_row_whose_class_was_never_made_is_sent_from_the_start() -> None:
-    plan = make_plan([K1], [], {"K1": ClassRecord("S1", K1)})
+    plan = make_plan([K1], [], {"K1": ClassRecord(school="S1", desired=K1)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["create-class", "grant-owners", "change-members"]
     assert plan.created == ("K1",)
 
@@ -127,16 +127,19 @@ def drift_of(record: ClassRecord, *changes: GroupChange, full: bool = False) -> 
 @pytest.mark.parametrize(
     ("change", "drifted"),
     [
-        (GroupChange(CLASS, None), False),
-        (GroupChange(CLASS, None, members_added=K1.members), False),
-        (GroupChange(CLASS, None, members_removed=entra_ids(["somebody"])), False),
-        (GroupChange(CLASS, None, owners_added=entra_ids(["by hand"])), False),
-        (GroupChange(CLASS, None, members_added=entra_ids(["by hand"])), True),
-        (GroupChange(CLASS, None, members_removed=entra_ids(["amy"])), True),
-        (GroupChange(CLASS, None, members_added=entra_ids(["amy"]), members_removed=entra_ids(["amy"])), True),
-        (GroupChange(CLASS, None, owners_removed=entra_ids(["main"])), True),
-        (GroupChange(CLASS, None, owners_removed=entra_ids(["an owner by hand"])), True),
-        (GroupChange("another", None, members_added=entra_ids(["by hand"])), False),
+        (GroupChange(id=CLASS, nickname=None), False),
+        (GroupChange(id=CLASS, nickname=None, members_added=K1.members), False),
+        (GroupChange(id=CLASS, nickname=None, members_removed=entra_ids(["somebody"])), False),
+        (GroupChange(id=CLASS, nickname=None, owners_added=entra_ids(["by hand"])), False),
+        (GroupChange(id=CLASS, nickname=None, members_added=entra_ids(["by hand"])), True),
+        (GroupChange(id=CLASS, nickname=None, members_removed=entra_ids(["amy"])), True),
+        (
+            GroupChange(id=CLASS, nickname=None, members_added=entra_ids(["amy"]), members_removed=entra_ids(["amy"])),
+            True,
+        ),
+        (GroupChange(id=CLASS, nickname=None, owners_removed=entra_ids(["main"])), True),
+        (GroupChange(id=CLASS, nickname=None, owners_removed=entra_ids(["an owner by hand"])), True),
+        (GroupChange(id="another", nickname=None, members_added=entra_ids(["by hand"])), False),
     ],
 )
 def test_which_delta_is_drift_and_which_our_own_echo(change: GroupChange, drifted: bool) -> None:
@@ -144,7 +147,7 @@ def test_which_delta_is_drift_and_which_our_own_echo(change: GroupChange, drifte
 
 
 def test_a_full_delta_is_compared_whole() -> None:
-    whole = GroupChange(CLASS, None, members_added=K1.members, owners_added=K1.owners)
+    whole = GroupChange(id=CLASS, nickname=None, members_added=K1.members, owners_added=K1.owners)
     assert drift_of(synced(K1), whole, full=True) == ()
     less = replace(whole, members_added=K1.members - entra_ids(["amy"]))
     assert drift_of(synced(K1), less, full=True) == (Drift("K1", stale=True),)
@@ -154,21 +157,27 @@ def test_a_full_delta_is_compared_whole() -> None:
 def test_what_agrees_with_actual_but_not_with_desired_is_no_echo() -> None:
     """An apply may be on its way from one to the other, and read the class before the hand was at it."""
     leaving = replace(synced(K1), desired=replace(K1, members=K1.members - entra_ids(["amy"])))
-    assert drift_of(leaving, GroupChange(CLASS, None, members_added=entra_ids(["amy"]))) == (Drift("K1", stale=True),)
+    assert drift_of(leaving, GroupChange(id=CLASS, nickname=None, members_added=entra_ids(["amy"]))) == (
+        Drift("K1", stale=True),
+    )
     coming = replace(synced(K1), desired=replace(K1, members=K1.members | entra_ids(["cleo"])))
-    assert drift_of(coming, GroupChange(CLASS, None, members_removed=entra_ids(["cleo"]))) == (Drift("K1", stale=True),)
+    assert drift_of(coming, GroupChange(id=CLASS, nickname=None, members_removed=entra_ids(["cleo"]))) == (
+        Drift("K1", stale=True),
+    )
 
 
 def test_a_deleted_class_is_gone_and_a_restored_one_is_taken_up_again() -> None:
-    gone = GroupChange(CLASS, None, gone=True)
+    gone = GroupChange(id=CLASS, nickname=None, gone=True)
     assert drift_of(synced(K1), gone) == (Drift("K1", gone=True),)
     assert drift_of(replace(synced(K1), gone=True), gone) == ()
-    assert drift_of(replace(synced(K1), gone=True), GroupChange(CLASS, "x")) == (Drift("K1", stale=True, gone=False),)
+    assert drift_of(replace(synced(K1), gone=True), GroupChange(id=CLASS, nickname="x")) == (
+        Drift("K1", stale=True, gone=False),
+    )
 
 
 def test_a_class_being_created_is_ours_by_its_nickname() -> None:
-    creating = ClassRecord("S1", K1, intent="Nick")
-    echo = GroupChange("new id", "nick", members_added=K1.members)
+    creating = ClassRecord(school="S1", desired=K1, intent="Nick")
+    echo = GroupChange(id="new id", nickname="nick", members_added=K1.members)
     assert drift_of(creating, echo) == ()
     assert drift_of(creating, replace(echo, members_added=entra_ids(["by hand"]))) == (Drift("K1", stale=True),)
     assert drift_of(creating, replace(echo, members_removed=entra_ids(["amy"]))) == (Drift("K1", stale=True),)

@@ -14,10 +14,14 @@ from tests.builders import NOON, SCHOOL, accounts, desired, entra_id, entra_ids,
 
 AMY = entra_id("amy")
 RECORD = synced(desired("K1", ["amy"]))
-MADE = AppliedDelta("run1", Cause.NIGHTLY, NOON, created=True)
-CAME = AppliedDelta("run2", Cause.WEBHOOK, NOON + timedelta(hours=1), members_added=entra_ids(["amy"]))
-LEFT = AppliedDelta("run3", Cause.ADMIN, NOON + timedelta(hours=2), members_removed=entra_ids(["amy"]))
-REJECTED = SchoolPlan(RunRecord(SCHOOL.id, "now", Cause.ADMIN, NOON, RunOutcome.REJECTED, notes=("torn", "mend it")))
+MADE = AppliedDelta(run="run1", cause=Cause.NIGHTLY, at=NOON, created=True)
+CAME = AppliedDelta(run="run2", cause=Cause.WEBHOOK, at=NOON + timedelta(hours=1), members_added=entra_ids(["amy"]))
+LEFT = AppliedDelta(run="run3", cause=Cause.ADMIN, at=NOON + timedelta(hours=2), members_removed=entra_ids(["amy"]))
+REJECTED = SchoolPlan(
+    run=RunRecord(
+        school=SCHOOL.id, run="now", cause=Cause.ADMIN, at=NOON, outcome=RunOutcome.REJECTED, notes=("torn", "mend it")
+    )
+)
 
 
 def told(*history: AppliedDelta, there: bool, record: ClassRecord = RECORD) -> Explanation:

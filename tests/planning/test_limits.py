@@ -18,7 +18,16 @@ from sync_core.errors import SnapshotRejected
 from sync_core.planning.limits import Past, WithinLimits, apply_limits, check_snapshot, statistics_of
 from tests.builders import NOON, SCHOOL, desired, entra_ids, synced, teaching
 
-LAST = FeedStatistics("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
+LAST = FeedStatistics(
+    dfe_code="1234567",
+    academic_year=2026,
+    groups=220,
+    students=1000,
+    staff=75,
+    enrolments=7000,
+    domain="x.org",
+    taken_at=NOON,
+)
 NOTHING = Past(0, None, ())
 
 
@@ -79,7 +88,16 @@ def test_statistics_of_a_snapshot() -> None:
     }
     groups = (teaching("1", "A", ["amy", "ben"], ["main"]), teaching("2", "B", ["amy", "cleo"], year=2025))
     statistics = statistics_of(Snapshot(SCHOOL, groups, people, NOON))
-    assert statistics == FeedStatistics("1234567", 2026, 2, 3, 1, 4, "x.org", NOON)
+    assert statistics == FeedStatistics(
+        dfe_code="1234567",
+        academic_year=2026,
+        groups=2,
+        students=3,
+        staff=1,
+        enrolments=4,
+        domain="x.org",
+        taken_at=NOON,
+    )
 
 
 # --- the plan

@@ -16,8 +16,10 @@ from sync_core.planning.membership import RuledSchool, desired_classes
 from tests.builders import NOON, SCHOOL, accounts, entra_id, entra_ids, settings, snapshot, synced, teaching
 
 MATHS = teaching("T1", "10A/Ma1", ["amy", "ben"], ["main", "second"])
-FORM = MisGroup("R1", GroupType.REGISTRATION, "10A", 2026, ("amy",), ("tutor",))
-YEAR = MisGroup("Y1", GroupType.YEAR, "10", 2026, ("amy", "ben"), ())
+FORM = MisGroup(
+    id="R1", type=GroupType.REGISTRATION, name="10A", academic_year=2026, students=("amy",), teachers=("tutor",)
+)
+YEAR = MisGroup(id="Y1", type=GroupType.YEAR, name="10", academic_year=2026, students=("amy", "ben"), teachers=())
 EVERYBODY = accounts(["amy", "ben", "main", "second", "tutor", "admin"])
 ADMIN = "Admin@School.onmicrosoft.com"
 
@@ -164,7 +166,7 @@ def test_an_ambiguous_person_neither_comes_nor_goes_and_is_reported() -> None:
 
 
 def asked(group: MisGroup, creator: str = "second", **more: object) -> ClassRequest:
-    return ClassRequest(class_key(group), entra_id(creator), NOON, **more)  # type: ignore[arg-type]  # by name
+    return ClassRequest(key=class_key(group), creator=entra_id(creator), requested_at=NOON, **more)  # type: ignore[arg-type]  # by name
 
 
 def test_who_makes_a_class_by_hand_owns_it_and_may_name_and_describe_it() -> None:

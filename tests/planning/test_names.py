@@ -21,7 +21,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("type_", "in_mis", "year", "group_name", "display_name", "nickname"), TABLE)
 def test_mission_table(type_: str, in_mis: str, year: int, group_name: str, display_name: str, nickname: str) -> None:
-    group = MisGroup("G1", GroupType(type_), in_mis, year)
+    group = MisGroup(id="G1", type=GroupType(type_), name=in_mis, academic_year=year)
     assert clean_group_name(in_mis) == group_name
     assert class_name(group, "1234567") == ClassName(display_name, nickname)
 

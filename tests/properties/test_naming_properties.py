@@ -19,7 +19,10 @@ alike = st.text(alphabet="2SDTsdt1/ -.'é", max_size=8)
 names = st.one_of(alike, st.text(max_size=90))
 identifiers = st.one_of(st.just("1234567"), st.text(max_size=40))
 groups = st.builds(
-    lambda listed: [MisGroup(f"G{at}", type_, name, year) for at, (type_, name, year) in enumerate(listed)],
+    lambda listed: [
+        MisGroup(id=f"G{at}", type=type_, name=name, academic_year=year)
+        for at, (type_, name, year) in enumerate(listed)
+    ],
     st.lists(st.tuples(st.sampled_from(GroupType), names, st.sampled_from([2025, 2026])), max_size=14),
 )
 

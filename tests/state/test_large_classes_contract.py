@@ -29,9 +29,9 @@ def college(key: str, members: int = 5_000, first: int = 0) -> DesiredClass:
 
 def whole_delta(wanted: DesiredClass, run: str = "run1") -> AppliedDelta:
     return AppliedDelta(
-        run,
-        Cause.NIGHTLY,
-        NOON,
+        run=run,
+        cause=Cause.NIGHTLY,
+        at=NOON,
         created=True,
         members_added=wanted.members,
         owners_granted=wanted.owners,
@@ -104,7 +104,7 @@ async def test_plan_and_apply_do_not_tread_on_each_other(state: Store, school: s
 async def test_a_long_history_is_read_and_forgotten(state: Store, school: str) -> None:
     wanted = college("K1")
     record = await applied(state, school, wanted)
-    left = AppliedDelta("run2", Cause.NIGHTLY, NOON + timedelta(days=2), members_removed=wanted.members)
+    left = AppliedDelta(run="run2", cause=Cause.NIGHTLY, at=NOON + timedelta(days=2), members_removed=wanted.members)
     last = replace(whole_delta(wanted, "run3"), at=NOON + timedelta(days=4))
     for delta in (left, last):
         record = await state.write_actual(record, delta)
@@ -119,7 +119,7 @@ async def test_a_long_history_is_read_and_forgotten(state: Store, school: str) -
 
 async def test_a_pin_of_five_thousand_stands_until_it_is_forgotten(state: Store, school: str) -> None:
     wanted = college("K1")
-    pin = Pin("K1", wanted.members, wanted.owners, "run1", "run2")
+    pin = Pin(key="K1", members=wanted.members, owners=wanted.owners, undone="run1", run="run2")
     small = replace(pin, members=wanted.owners)
     other = replace(pin, key="K2")
     for standing in (pin, small, replace(pin, members=college("K1", 3_000, first=9_000).members)):

@@ -160,7 +160,12 @@ def test_what_the_plan_writes_and_what_apply_writes_are_different_columns() -> N
 
 @given(times, times)
 def test_times_compare_as_text(one: datetime, other: datetime) -> None:
-    first, second = (FeedStatistics("", 0, 0, 0, 0, 0, "", at) for at in (one, other))
+    first, second = (
+        FeedStatistics(
+            dfe_code="", academic_year=0, groups=0, students=0, staff=0, enrolments=0, domain="", taken_at=at
+        )
+        for at in (one, other)
+    )
     columns = school_rows.STATISTICS_COLUMNS.columns
     assert (columns(first)["taken_at"] < columns(second)["taken_at"]) == (one < other)
 
@@ -181,7 +186,13 @@ def test_an_admin_can_read_a_row() -> None:
     assert (row["desired_members_count"], row["desired_members_0"]) == (1, entra_id("amy"))
     assert row["desired_reasons_0"] == f"{entra_id('amy')}:student:p%201"
     run = RunRecord(
-        "S1", "r1", Cause.NIGHTLY, NOON, RunOutcome.PLANNED, held=(wanted.key, "K2"), notes=("one, two", "three")
+        school="S1",
+        run="r1",
+        cause=Cause.NIGHTLY,
+        at=NOON,
+        outcome=RunOutcome.PLANNED,
+        held=(wanted.key, "K2"),
+        notes=("one, two", "three"),
     )
     row = school_rows.RUN_COLUMNS.columns(run)
     assert (row["held_0"], row["notes_0"]) == ("2026.teaching.T!2F1 K2", "one, two\nthree")
@@ -197,8 +208,12 @@ def test_an_admin_can_read_a_row() -> None:
 
 def test_the_sentences_of_a_hold_and_of_a_fault_are_cut() -> None:
     long = "x" * (CHUNK + 1)
-    hold = school_rows.HOLD_COLUMNS.columns(Hold("d", HoldKind.TURNOVER, (), long, long, "r", NOON))
-    fault = school_rows.FAULT_COLUMNS.columns(MessageFault("q", "m", "s", 1, long, long, NOON))
+    hold = school_rows.HOLD_COLUMNS.columns(
+        Hold(digest="d", kind=HoldKind.TURNOVER, classes=(), what=long, remedy=long, run="r", at=NOON)
+    )
+    fault = school_rows.FAULT_COLUMNS.columns(
+        MessageFault(queue="q", message_id="m", session="s", deliveries=1, message=long, remedy=long, at=NOON)
+    )
     assert {len(row[name]) for row, name in ((hold, "what"), (hold, "remedy"), (fault, "message"))} == {CHUNK}
 
 

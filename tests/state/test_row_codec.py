@@ -183,7 +183,12 @@ def test_what_is_allowed_to_the_plan_can_be_recorded_by_apply(most: int, record:
     largest, others = crowd_of(most, record), entra_ids(f"q{number}" for number in range(most))
     assert desired_rows("S", largest)
     delta = AppliedDelta(
-        "run", Cause.NIGHTLY, NOON, members_added=largest.members, members_removed=others, reasons=largest.reasons
+        run="run",
+        cause=Cause.NIGHTLY,
+        at=NOON,
+        members_added=largest.members,
+        members_removed=others,
+        reasons=largest.reasons,
     )
     actual: Entity = {"PartitionKey": "S", "RowKey": "c:K", **ACTUAL_COLUMNS.columns(synced(largest))}
     group_size([*split(actual), *history_rows("S", "K", "moment", delta)])

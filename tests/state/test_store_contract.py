@@ -54,7 +54,7 @@ async def test_a_row_begins_with_what_is_desired(state: Store, school: str) -> N
     wanted = desired("K1", ["amy", "ben"], ["main"])
     await state.write_desired(school, [wanted])
     record = await row(state, school, "K1")
-    assert record == ClassRecord(school, wanted, etag=record.etag)
+    assert record == ClassRecord(school=school, desired=wanted, etag=record.etag)
 
 
 async def test_actual_is_written_whole_and_cleared_whole(state: Store, school: str) -> None:
@@ -91,7 +91,7 @@ async def test_actual_of_a_row_that_changed_meanwhile_is_refused(state: Store, s
     await state.write_desired(school, [desired("K1")])
     before = await row(state, school, "K1")
     await state.write_desired(school, [desired("K1", ["amy"])])
-    delta = AppliedDelta("run", Cause.NIGHTLY, NOON, created=True)
+    delta = AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON, created=True)
     with pytest.raises(EtagConflict):
         await state.write_actual(replace(before, intent="x"), delta)
     after = await row(state, school, "K1")
@@ -153,8 +153,18 @@ async def test_drift_of_many_rows_marks_all_but_the_one_that_is_not_there(state:
 
 async def test_history_is_kept_in_order_and_apart(state: Store, school: str) -> None:
     await state.write_desired(school, [desired("K1"), desired("K10")])
-    first = AppliedDelta("run1", Cause.NIGHTLY, NOON, True, entra_ids(["amy"]), frozenset(), entra_ids(["main"]))
-    later = AppliedDelta("run2", Cause.ADMIN, NOON + timedelta(seconds=1), members_removed=entra_ids(["amy"]))
+    first = AppliedDelta(
+        run="run1",
+        cause=Cause.NIGHTLY,
+        at=NOON,
+        created=True,
+        members_added=entra_ids(["amy"]),
+        members_removed=frozenset(),
+        owners_granted=entra_ids(["main"]),
+    )
+    later = AppliedDelta(
+        run="run2", cause=Cause.ADMIN, at=NOON + timedelta(seconds=1), members_removed=entra_ids(["amy"])
+    )
     record = await state.write_actual(await row(state, school, "K1"), first)
     await state.write_actual(record, later)
     await state.write_actual(await row(state, school, "K10"), later)
@@ -164,8 +174,12 @@ async def test_history_is_kept_in_order_and_apart(state: Store, school: str) -> 
 
 async def test_the_classes_of_a_run_and_what_is_forgotten_of_it(state: Store, school: str) -> None:
     reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1"), entra_id("main"): Reason(Rule.ADMIN_OWNER)}
-    early = AppliedDelta("run1", Cause.NIGHTLY, NOON, members_added=entra_ids(["amy", "main"]), reasons=reasons)
-    late = AppliedDelta("run1", Cause.NIGHTLY, NOON + timedelta(days=2), members_removed=entra_ids(["amy"]))
+    early = AppliedDelta(
+        run="run1", cause=Cause.NIGHTLY, at=NOON, members_added=entra_ids(["amy", "main"]), reasons=reasons
+    )
+    late = AppliedDelta(
+        run="run1", cause=Cause.NIGHTLY, at=NOON + timedelta(days=2), members_removed=entra_ids(["amy"])
+    )
     await state.write_desired(school, [desired("K1"), desired("K%/2")])
     record = await state.write_actual(await row(state, school, "K1"), early)
     await state.write_actual(record, late)
@@ -194,8 +208,8 @@ async def test_reasons_and_pinning_are_kept_with_what_is_desired(state: Store, s
 
 async def test_pins_stand_until_they_are_forgotten(state: Store, school: str) -> None:
     assert await state.pins(school) == {}
-    first = Pin("K%/1", entra_ids(["amy", "main"]), entra_ids(["main"]), "run1", "run2")
-    second = Pin("K2", frozenset(), frozenset(), "run1", "run2")
+    first = Pin(key="K%/1", members=entra_ids(["amy", "main"]), owners=entra_ids(["main"]), undone="run1", run="run2")
+    second = Pin(key="K2", members=frozenset(), owners=frozenset(), undone="run1", run="run2")
     await state.write_pins(school, [first, second])
     again = replace(first, members=frozenset(), run="run3")
     await state.write_pins(school, [again])
@@ -209,8 +223,16 @@ async def test_pins_stand_until_they_are_forgotten(state: Store, school: str) ->
 
 async def test_requests_for_classes_are_kept_by_key(state: Store, school: str) -> None:
     assert await state.class_requests(school) == {}
-    first = ClassRequest("2026.teaching.T1", entra_id("c"), NOON, "Our «maths»", "For us", date(2027, 7, 20), 1)
-    plain = ClassRequest("2026.year.13", entra_id("c"), NOON)
+    first = ClassRequest(
+        key="2026.teaching.T1",
+        creator=entra_id("c"),
+        requested_at=NOON,
+        display_name="Our «maths»",
+        description="For us",
+        required_until=date(2027, 7, 20),
+        generation=1,
+    )
+    plain = ClassRequest(key="2026.year.13", creator=entra_id("c"), requested_at=NOON)
     for request in (plain, replace(first, generation=0), first):
         await state.write_class_request(school, request)
     assert await state.class_requests(school) == {first.key: first, plain.key: plain}
@@ -255,7 +277,12 @@ async def test_when_a_tenant_was_last_fully_resynced_is_known(state: Store) -> N
 
 async def test_runs_are_overwritten_and_listed_in_time(state: Store, school: str) -> None:
     second = RunRecord(
-        school, "run2", Cause.NIGHTLY, NOON + timedelta(days=1), RunOutcome.REJECTED, notes=("a, b", "c")
+        school=school,
+        run="run2",
+        cause=Cause.NIGHTLY,
+        at=NOON + timedelta(days=1),
+        outcome=RunOutcome.REJECTED,
+        notes=("a, b", "c"),
     )
     first = RunRecord(
         school=school,
@@ -281,7 +308,9 @@ async def test_runs_are_overwritten_and_listed_in_time(state: Store, school: str
 
 async def test_the_last_fault_of_a_message_is_kept(state: Store) -> None:
     queue = uuid4().hex
-    fault = MessageFault(queue, "run/1.x.0", "S|K", 1, "what", "remedy", NOON)
+    fault = MessageFault(
+        queue=queue, message_id="run/1.x.0", session="S|K", deliveries=1, message="what", remedy="remedy", at=NOON
+    )
     await state.write_message_fault(fault)
     last = replace(fault, deliveries=2)
     await state.write_message_fault(last)
@@ -291,8 +320,20 @@ async def test_the_last_fault_of_a_message_is_kept(state: Store) -> None:
 
 async def test_runs_and_faults_are_forgotten_with_their_time(state: Store, school: str) -> None:
     for name, at in (("early", NOON), ("late", NOON + timedelta(days=2))):
-        await state.write_run(RunRecord(school, name, Cause.NIGHTLY, at, RunOutcome.PLANNED))
-        await state.write_message_fault(MessageFault(SYNC_REQUESTS, f"{school} {name}", school, 1, "what", "", at))
+        await state.write_run(
+            RunRecord(school=school, run=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED)
+        )
+        await state.write_message_fault(
+            MessageFault(
+                queue=SYNC_REQUESTS,
+                message_id=f"{school} {name}",
+                session=school,
+                deliveries=1,
+                message="what",
+                remedy="",
+                at=at,
+            )
+        )
 
     async def faults() -> list[str]:
         found = await state.message_faults(SYNC_REQUESTS)
@@ -312,10 +353,26 @@ async def test_a_school_is_erased_and_no_other(state: Store, school: str) -> Non
     for one in (school, other):
         await state.save_school(replace(settings(), school=one))
         await state.write_desired(one, [desired("K1", ["amy"])])
-        await state.write_actual(await row(state, one, "K1"), AppliedDelta("run", Cause.NIGHTLY, NOON))
-        await state.write_pins(one, [Pin("K1", frozenset(), frozenset(), "undone", "run")])
-        await state.write_run(RunRecord(one, "run", Cause.NIGHTLY, NOON, RunOutcome.PLANNED))
-        await state.write_accepted_statistics(one, FeedStatistics("1", 2026, 1, 1, 1, 1, "x.org", NOON))
+        await state.write_actual(await row(state, one, "K1"), AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON))
+        await state.write_pins(
+            one, [Pin(key="K1", members=frozenset(), owners=frozenset(), undone="undone", run="run")]
+        )
+        await state.write_run(
+            RunRecord(school=one, run="run", cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
+        )
+        await state.write_accepted_statistics(
+            one,
+            FeedStatistics(
+                dfe_code="1",
+                academic_year=2026,
+                groups=1,
+                students=1,
+                staff=1,
+                enrolments=1,
+                domain="x.org",
+                taken_at=NOON,
+            ),
+        )
 
     async def held(one: str) -> list[bool]:
         found = (
@@ -349,7 +406,15 @@ async def test_a_class_too_large_for_a_transaction_is_refused_with_its_remedy(az
 
 
 def hold(digest: str, *classes: str) -> Hold:
-    return Hold(digest, HoldKind.CLASS_LOSS, classes, "too much", "approve it", "run 1", NOON)
+    return Hold(
+        digest=digest,
+        kind=HoldKind.CLASS_LOSS,
+        classes=classes,
+        what="too much",
+        remedy="approve it",
+        run="run 1",
+        at=NOON,
+    )
 
 
 async def test_holds_are_replaced_as_a_whole(state: Store, school: str) -> None:
@@ -366,7 +431,16 @@ async def test_holds_are_replaced_as_a_whole(state: Store, school: str) -> None:
 
 async def test_the_accepted_snapshot_is_kept_and_forgotten(state: Store, school: str) -> None:
     assert await state.accepted_statistics(school) is None
-    statistics = FeedStatistics("1234567", 2026, 220, 1000, 75, 7000, "x.org", NOON)
+    statistics = FeedStatistics(
+        dfe_code="1234567",
+        academic_year=2026,
+        groups=220,
+        students=1000,
+        staff=75,
+        enrolments=7000,
+        domain="x.org",
+        taken_at=NOON,
+    )
     for wanted in (replace(statistics, groups=1), statistics, None, None):
         await state.write_accepted_statistics(school, wanted)
         assert await state.accepted_statistics(school) == wanted
@@ -374,7 +448,7 @@ async def test_the_accepted_snapshot_is_kept_and_forgotten(state: Store, school:
 
 async def test_runs_since(state: Store, school: str) -> None:
     early, late = (
-        RunRecord(school, name, Cause.NIGHTLY, at, RunOutcome.PLANNED, removals=3)
+        RunRecord(school=school, run=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED, removals=3)
         for name, at in (("r1", NOON), ("r2", NOON + timedelta(days=3)))
     )
     for run in (late, early):

@@ -107,12 +107,12 @@ async def test_what_ordinary_classes_cost(state: TableState, wire: Wire, school:
     assert await wire.told(state.write_drift(school, [Drift(key, stale=True) for key in keys])) == [TRANSACTION] * 3
     record = await state.class_record(school, "K000")
     assert record is not None
-    delta = AppliedDelta("run", Cause.NIGHTLY, NOON, members_added=entra_ids(["amy"]))
+    delta = AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON, members_added=entra_ids(["amy"]))
     assert await wire.told(state.write_actual(replace(synced(wanted[0]), school=school, etag=record.etag), delta)) == [
         TRANSACTION
     ]
     assert await wire.told(state.history(school, "K000")) == [LISTED]
-    pins = [Pin(key, entra_ids(["amy"]), frozenset(), "run", "run") for key in keys]
+    pins = [Pin(key=key, members=entra_ids(["amy"]), owners=frozenset(), undone="run", run="run") for key in keys]
     assert await wire.told(state.write_pins(school, pins)) == [TRANSACTION] * 3
     assert await wire.told(state.pins(school)) == [LISTED]
     assert await wire.told(state.forget_pin(school, "K000")) == ["DELETE classes row", LISTED]
@@ -159,9 +159,11 @@ async def test_what_is_forgotten_leaves_no_row(state: TableState, service: Table
     await state.write_desired(school, [wanted])
     record = await state.class_record(school, "K1")
     assert record is not None
-    await state.write_actual(record, AppliedDelta("run", Cause.NIGHTLY, NOON, members_added=wanted.members))
-    await state.write_pins(school, [Pin("K1", wanted.members, frozenset(), "run", "run")])
-    await state.write_pins(school, [Pin("K1", frozenset(), frozenset(), "run", "run")])
+    await state.write_actual(
+        record, AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON, members_added=wanted.members)
+    )
+    await state.write_pins(school, [Pin(key="K1", members=wanted.members, owners=frozenset(), undone="run", run="run")])
+    await state.write_pins(school, [Pin(key="K1", members=frozenset(), owners=frozenset(), undone="run", run="run")])
     client = service.get_table_client(CLASSES)
 
     async def kinds() -> list[str]:
@@ -244,8 +246,13 @@ async def test_a_list_of_classes_is_read_again_when_a_write_falls_between_its_pa
 async def test_pins_are_read_again_when_one_is_forgotten_between_their_pages(
     state: TableState, other: TableState, wire: Wire, school: str
 ) -> None:
-    ordinary = [Pin(f"A{number:03}", frozenset(), frozenset(), "run", "run") for number in range(999)]
-    await state.write_pins(school, [*ordinary, Pin("K1", crowd("K1").members, frozenset(), "run", "run")])
+    ordinary = [
+        Pin(key=f"A{number:03}", members=frozenset(), owners=frozenset(), undone="run", run="run")
+        for number in range(999)
+    ]
+    await state.write_pins(
+        school, [*ordinary, Pin(key="K1", members=crowd("K1").members, owners=frozenset(), undone="run", run="run")]
+    )
 
     async def meddle(number: int) -> None:
         if number == 2:

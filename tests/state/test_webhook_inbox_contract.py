@@ -15,8 +15,8 @@ from sync_core.state.store import TableState
 from tests.builders import NOON
 from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 
-ONE = WebhookEvent("msg_1 / é#?", NOON, ("G 1", "G/2"), ("p é",))
-WHOLE = WebhookEvent("msg_2", NOON + timedelta(seconds=1))
+ONE = WebhookEvent(id="msg_1 / é#?", at=NOON, groups=("G 1", "G/2"), people=("p é",))
+WHOLE = WebhookEvent(id="msg_2", at=NOON + timedelta(seconds=1))
 
 
 @pytest.fixture(params=["memory", "tables"])

@@ -22,8 +22,10 @@ NIGHT = RefreshTenant(TENANT, "run", Cause.NIGHTLY, until=NOON + timedelta(hours
 
 async def test_what_was_applied_longer_ago_than_is_kept_is_forgotten_of_paused_schools_too() -> None:
     state, clock = MemoryState(), FixedClock()
-    early = AppliedDelta("run1", Cause.NIGHTLY, NOON - timedelta(days=401), created=True)
-    late = AppliedDelta("run2", Cause.NIGHTLY, NOON - timedelta(days=399), members_added=entra_ids(["amy"]))
+    early = AppliedDelta(run="run1", cause=Cause.NIGHTLY, at=NOON - timedelta(days=401), created=True)
+    late = AppliedDelta(
+        run="run2", cause=Cause.NIGHTLY, at=NOON - timedelta(days=399), members_added=entra_ids(["amy"])
+    )
     for school, enabled in (("S1", True), ("S2", False)):
         await state.save_school(replace(settings(), school=school, enabled=enabled))
         await state.write_desired(school, [desired("K1")])

@@ -70,7 +70,10 @@ def test_the_more_plans_within_a_minute_the_longer_the_pause(now: float, planned
 def test_what_waits_is_one_sync(
     waiting: list[tuple[list[str], list[str]]], scope: tuple[str, ...] | None, people: tuple[str, ...]
 ) -> None:
-    listed = [WebhookEvent(str(at), NOON, tuple(groups), tuple(who)) for at, (groups, who) in enumerate(waiting)]
+    listed = [
+        WebhookEvent(id=str(at), at=NOON, groups=tuple(groups), people=tuple(who))
+        for at, (groups, who) in enumerate(waiting)
+    ]
     assert sync_of_events(REQUEST, listed) == SyncSchool("S1", "run", Cause.WEBHOOK, scope, people)
 
 
@@ -101,7 +104,7 @@ class Scene:
     async def receive_event(self, id_: str, groups: Iterable[str] = (), people: Iterable[str] = ()) -> float:
         """Returns in how many seconds it is planned."""
         now = self.clock.now()
-        said = WebhookEvent(id_, now, tuple(groups), tuple(people))
+        said = WebhookEvent(id=id_, at=now, groups=tuple(groups), people=tuple(people))
         due = await receive_event(SCHOOL.id, said, f"run {id_}", self.services)
         return (due - now).total_seconds()
 

@@ -45,7 +45,9 @@ def read_event(id_: str, at: datetime, body: bytes) -> WebhookEvent:
         changed = WebhookBody.model_validate_json(body).data
     except ValidationError as error:
         raise _unreadable(error, _FORM) from None
-    return WebhookEvent(id_, at, tuple(sorted(set(changed.groups))), tuple(sorted(set(changed.people))))
+    return WebhookEvent(
+        id=id_, at=at, groups=tuple(sorted(set(changed.groups))), people=tuple(sorted(set(changed.people)))
+    )
 
 
 def read_wonde(body: bytes) -> WondeBody:

@@ -24,7 +24,7 @@ class DropFile:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSet:
     """Files that were exported together. `path` is their folder within the drop, or the zip file.
 
@@ -93,10 +93,16 @@ def _export_set(path: str, files: list[DropFile]) -> ExportSet:
     ordered = tuple(sorted(files, key=lambda file: file.name))
     if archived := _ARCHIVED.fullmatch(path):
         written_at = datetime.strptime(archived[1], _TIME).replace(tzinfo=UTC)
-        return ExportSet(path, ordered, written_at, archived[2], archived=True)
+        return ExportSet(path=path, files=ordered, written_at=written_at, fingerprint=archived[2], archived=True)
     listing = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in ordered)
     written_at = max(file.modified for file in ordered)
-    return ExportSet(path, ordered, written_at, sha256(listing.encode()).hexdigest()[:16], archived=False)
+    return ExportSet(
+        path=path,
+        files=ordered,
+        written_at=written_at,
+        fingerprint=sha256(listing.encode()).hexdigest()[:16],
+        archived=False,
+    )
 
 
 def _base_name(name: str) -> str:

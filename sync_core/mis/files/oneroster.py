@@ -288,7 +288,13 @@ def _read_class(
         if years:
             faults.add(row, "termSourcedIds", "the sessions belong to different school years")
         elif year is not None:
-            return RosterClass(id_, row["schoolSourcedId"], _TYPES[row["classType"]], row["title"], year)
+            return RosterClass(
+                id=id_,
+                school=row["schoolSourcedId"],
+                type=_TYPES[row["classType"]],
+                name=row["title"],
+                academic_year=year,
+            )
     return None
 
 

@@ -69,7 +69,13 @@ def _read_section(id_: str, row: Row, schools: Mapping[str, School], faults: Fau
     elif row["School DfE Number"] not in schools:
         faults.add(row, "School DfE Number", f"school {row['School DfE Number']} is not in School.csv")
     elif start:
-        return RosterClass(id_, row["School DfE Number"], GroupType.TEACHING, row["Section Name"], start.year)
+        return RosterClass(
+            id=id_,
+            school=row["School DfE Number"],
+            type=GroupType.TEACHING,
+            name=row["Section Name"],
+            academic_year=start.year,
+        )
     return None
 
 

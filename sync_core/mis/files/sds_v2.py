@@ -81,5 +81,11 @@ def _read_class(
     elif len({years[session] for session in sessions}) > 1:
         faults.add(row, "sessionSourcedIds", "the sessions belong to different school years")
     else:
-        return RosterClass(id_, row["orgSourcedId"], GroupType.TEACHING, row["title"], years[sessions[0]])
+        return RosterClass(
+            id=id_,
+            school=row["orgSourcedId"],
+            type=GroupType.TEACHING,
+            name=row["title"],
+            academic_year=years[sessions[0]],
+        )
     return None

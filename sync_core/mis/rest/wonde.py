@@ -164,7 +164,7 @@ def _snapshot(records: Collections, school: str, now: datetime) -> dict[str, Sna
             name = _text(record.get("name"))
             if not name:
                 faults.add(row, "name", "is empty")
-            group = classes[id_] = RosterClass(id_, school, type_, name, year)
+            group = classes[id_] = RosterClass(id=id_, school=school, type=type_, name=name, academic_year=year)
             for person, _ in _members(row, record, "students", students, faults):
                 group.students[person] = None
             for person, main in _members(row, record, "employees", staff, faults):
