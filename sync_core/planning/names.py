@@ -23,7 +23,8 @@ def clean_group_name(name: str) -> str:
 def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
     """The name of `group`'s class, and from `number` 2 on the next ones to try where that is taken.
 
-    >>> class_name(MisGroup("1", GroupType.TEACHING, "Mon Ch", 2020), "1234567").display_name
+    >>> group = MisGroup(id="1", type=GroupType.TEACHING, name="Mon Ch", academic_year=2020)
+    >>> class_name(group, "1234567").display_name
     'Mon-Ch_Class [1234567][2020]'
     """
     shown = hyphenated(clean_group_name(group.name)) or group.type.value
