@@ -1,4 +1,4 @@
-"""The accounts of tenants, held in memory while nobody writes others: every school of a trust plans with the same."""
+"""The accounts of tenants, cached until they are written again: every school of a trust plans with the same ones."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections import OrderedDict
 from sync_core.domain.accounts import Account
 
 _MOST_ACCOUNTS = 60_000
-"""Accounts of all tenants together: some 40 MB."""
+"""Accounts of all tenants together, about 40 MB."""
 
 
 class AccountCache:
-    """What was last read of each tenant, with the version (an etag) that it was read at."""
+    """The accounts of each tenant as last read, with the version (an etag) at which they were read."""
 
     def __init__(self) -> None:
         self._accounts: OrderedDict[str, tuple[str, tuple[Account, ...]]] = OrderedDict()
 
     def get(self, tenant: str, version: str) -> tuple[Account, ...] | None:
-        """The tenant's accounts at that version, if they are held."""
+        """The tenant's accounts at that version, if they are cached."""
         cached_version, accounts = self._accounts.get(tenant, ("", ()))
         if cached_version != version:
             return None
@@ -25,7 +25,7 @@ class AccountCache:
         return accounts
 
     def put(self, tenant: str, version: str, accounts: tuple[Account, ...]) -> None:
-        """Let go of whatever was used longest ago, so that no more than _MOST_HELD are held, or this tenant alone."""
+        """Cache the accounts. The tenants used longest ago go, until _MOST_ACCOUNTS or this tenant alone remain."""
         self._accounts[tenant] = (version, accounts)
         self._accounts.move_to_end(tenant)
         while len(self._accounts) > 1 and sum(len(of_one) for _, of_one in self._accounts.values()) > _MOST_ACCOUNTS:

@@ -1,6 +1,6 @@
 """A school's partition of the table of classes: `c:…` a class, `h:…` its history, `q:…` its request, `p:…` its pin.
 
-A class and its history are in one partition, so that what was done and the record of it are one transaction.
+A class and its history share a partition, so that a change and its record are written in one transaction.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sync_core.state.table import entity, etag, group_size
 
 CLASS, HISTORY, REQUEST, PIN = "c:", "h:", "q:", "p:"
 
-# The plan writes the one, and apply the other: no column is in both.
+# The plan writes the former, and apply the latter: no column is in both.
 DESIRED_COLUMNS = RowCodec(DesiredClass, "desired_")
 ACTUAL_COLUMNS = RowCodec(ClassRecord, elsewhere=("school", "desired", "etag"))
 DELTA_COLUMNS = RowCodec(AppliedDelta)
@@ -24,8 +24,8 @@ PIN_COLUMNS = RowCodec(Pin)
 LARGEST_CLASS = 1_800_000
 """Bytes of all that is wanted of one class.
 
-If everybody in it came at once, and as many others went, apply's record of that would be twice as large, and has to fit
-into one transaction: what is refused is refused before anything is done.
+If everybody in it joined at once and as many others left, apply's record of that would be twice as large, and it has to
+fit into one transaction. So a class that is too large is rejected before anything is done.
 """
 
 
@@ -41,6 +41,6 @@ def read_class(school: str, row: TableEntity) -> ClassRecord:
 
 
 def history_rows(school: str, key: str, moment: str, delta: AppliedDelta) -> list[Entity]:
-    """Each with the time: what is forgotten is found by it, and has to be found whole."""
+    """Every row has the time, because history is deleted by its time and has to be found completely."""
     row = entity(school, f"{HISTORY}{key}:{moment}", {"class_key": key, **DELTA_COLUMNS.columns(delta)})
     return split(row, "at")

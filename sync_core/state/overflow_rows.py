@@ -1,4 +1,4 @@
-"""A list that is too long for its row stands in overflow rows beside it, and is read back as if it stood in the row."""
+"""Overflow rows: they continue a list that is too long for its row, and are read back as if it were in the row."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _Row = TypeVar("_Row", bound=Entity)
 PARTS_IN_ROW = 2
 """A list of more parts leaves its row.
 
-A merge leaves behind what stood in the row before, so that a row has to hold the most that each of its lists ever put
-into it: of a class, seven lists of two parts, which are 896,000 bytes.
+A merge keeps the earlier columns of a row, so a row has to hold the most that each of its lists ever put into it: for
+a class that is seven lists of two parts, 896,000 bytes.
 """
 _PARTS_IN_OVERFLOW_ROW = 15
 # No key that encode_key makes contains it: neither a class nor a moment looks like an overflow row.
@@ -23,13 +23,13 @@ _POINTER = "in overflow rows: "
 
 
 class Torn(Exception):
-    """A row and overflow rows of two different writes: read again."""
+    """A row and overflow rows come from two different writes, and have to be read again."""
 
 
 def split(entity: Entity, *carried: str) -> list[Entity]:
-    """`entity` without its long lists, and after it the overflow rows with these, and with the `carried` columns.
+    """`entity` without its long lists, followed by the overflow rows with these lists and the `carried` columns.
 
-    In the place of a list stands where it is, and a digest by which a reader knows that it has all of it and no other.
+    A pointer replaces each list. Its digest shows a reader that the list is complete and is the right one.
     """
     row = dict(entity)
     overflow: list[Entity] = []
@@ -51,14 +51,14 @@ def has_overflow(row: Mapping[str, Any]) -> bool:
 
 
 def overflow_prefix(key: str) -> str:
-    """What the keys of the overflow rows of the row `key` begin with, and no other keys."""
+    """The prefix of the keys of all overflow rows of the row `key`, and of no other keys."""
     return key + _SIGN
 
 
 def whole(rows: Iterable[_Row]) -> list[_Row]:
-    """Those of `rows` that are no overflow rows, in order, with their long lists in them. Raises Torn.
+    """The rows without the overflow rows, in order, with their long lists filled in. Raises Torn.
 
-    Overflow rows that no row speaks of are left from when a list was longer: they do not count.
+    Overflow rows without a pointer to them remain from when a list was longer, and are ignored.
     """
     by_key = {row["RowKey"]: row for row in rows}
     for key, row in by_key.items():
@@ -74,7 +74,7 @@ def whole(rows: Iterable[_Row]) -> list[_Row]:
 
 
 def grouped_by_row(keys: Iterable[str]) -> list[list[str]]:
-    """`keys` by the row that they are or belong to."""
+    """`keys` grouped by their row."""
     groups: dict[str, list[str]] = {}
     for key in keys:
         groups.setdefault(key.partition(_SIGN)[0], []).append(key)

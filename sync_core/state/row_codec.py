@@ -46,8 +46,8 @@ class Column:
 class RowCodec(Generic[Record]):
     """The columns of a dataclass.
 
-    The fields named in `elsewhere` have no columns, and are passed to `read`. Those in `special` have columns that
-    their type does not decide, made from their name.
+    Fields named in `elsewhere` have no columns and are passed to `read`. Fields in `special` have columns made from
+    their name, whatever their type.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ def encode_time(moment: datetime) -> str:
 
 
 def chunked(name: str, text: str) -> Entity:
-    """`text` over as many properties as it needs, and their number: a merge leaves older, longer tails behind."""
+    """`text` in as many properties as it needs, and their number, because a merge keeps the tail of a longer text."""
     chunks = [text[at : at + CHUNK] for at in range(0, len(text), CHUNK)]
     return {f"{name}_parts": len(chunks), **{f"{name}_{at}": chunk for at, chunk in enumerate(chunks)}}
 
@@ -152,7 +152,7 @@ _SCALARS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 
 def _column(name: str, type_: Any) -> Column:
-    """Raises TypeError for a type that no field has had so far."""
+    """Raises TypeError for a type that no field has had yet."""
     origin, arguments = get_origin(type_), get_args(type_)
     if origin in (Union, UnionType):
         types = [each for each in arguments if each is not NoneType]

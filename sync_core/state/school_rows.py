@@ -16,7 +16,7 @@ HOLD_COLUMNS = RowCodec(Hold, what=cut, remedy=cut)
 RUN_COLUMNS = RowCodec(RunRecord, notes=sentences)
 FAULT_COLUMNS = RowCodec(MessageFault, message=cut, remedy=cut)
 ACCOUNT_COLUMNS = RowCodec(Account, elsewhere=("id",))
-"""Accounts are the only rows by the thousand: the id is their row key, and not once more a column."""
+"""There are thousands of account rows, so the id is their row key only, and not a column too."""
 
 
 def read_school(row: Row) -> SchoolSettings:

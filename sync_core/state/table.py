@@ -17,25 +17,25 @@ from sync_core.state.row_codec import Entity, encode_key
 Operation = tuple[Any, ...]
 MERGE = {"mode": UpdateMode.MERGE}
 REPLACE = {"mode": UpdateMode.REPLACE}
-# Every write may be repeated: it is unconditional and says the same again, or it is refused, having an etag or nothing
-# left to delete, and whoever wrote looks again. The client repeats no POST and no PATCH unless told so for each request
+# Every write may be repeated. It is either unconditional and writes the same again, or it fails on its etag or because
+# nothing is left to delete, and the caller reads again. The client repeats a POST or PATCH only if each request says so
 # (azure-core RetryPolicy, retry_on_methods).
 REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PATCH"})}
 
 _ENTITIES = 100
 _BYTES = 3_500_000
-"""4 MiB is the limit, of which some is kept for what goes around the entities."""
+"""The limit is 4 MiB, some of which is kept for the envelope of the entities."""
 _LARGEST_ENTITY = 1_000_000
-"""Bytes in one entity: 1 MiB is the limit, of which some is kept for keys and names."""
+"""Bytes in one entity. The limit is 1 MiB, some of which is kept for keys and names."""
 _COLUMNS = 252
-_SPLIT_THE_GROUP = "a class of this size cannot be followed: split the group in the MIS, or leave its type out"
-# A read that other writes tear is repeated at once: each write is over when it shows.
+_SPLIT_THE_GROUP = "the class stays as it is; split the group in the MIS, or leave its type out of the school's types"
+# A read that a write tears is repeated at once: the write is complete by the time it is visible.
 _READS = 5
 
 
 @asynccontextmanager
 async def wire_faults() -> AsyncIterator[None]:
-    """Failures of the wire in our words. The client has tried for 50 seconds by then."""
+    """Translates failures of the wire. The client has retried for 50 seconds by then."""
     try:
         yield
     except HttpResponseError as error:
@@ -47,16 +47,17 @@ async def wire_faults() -> AsyncIterator[None]:
                 "grant the app's identity the role Storage Table Data Contributor on the storage account",
             ) from None
         raise Transient(
-            f"Table storage answered {error.status_code}", "it is tried again by itself; look at the storage account"
+            f"Table storage answered {error.status_code}", "it is retried; if this continues, check the storage account"
         ) from None
     except AzureError as error:
         raise Transient(
-            f"Table storage cannot be reached ({type(error).__name__})", "it is tried again; look at the network"
+            f"Table storage cannot be reached ({type(error).__name__})",
+            "it is retried; if this continues, check the network",
         ) from None
 
 
 class Table:
-    """Partitions, keys and prefixes are any text. A row may go on in overflow rows, which `..._whole` reads with it."""
+    """Partitions, keys and prefixes are any text. `..._whole` reads a row together with its overflow rows."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
@@ -74,11 +75,11 @@ class Table:
     def query(
         self, partition: str, prefix: str = "", also: str = "", select: list[str] | None = None, **parameters: str
     ) -> AsyncIterator[TableEntity]:
-        """The rows whose keys begin with `prefix`, in order, of which `also` is true: it names `parameters` with @."""
+        """The rows whose keys begin with `prefix` and that match the filter `also` with its `parameters`, in order."""
         return self._query(partition, encode_key(prefix), also, select, **parameters)
 
     async def get_whole(self, partition: str, key: str) -> TableEntity | None:
-        """Raises Transient where the row is never whole."""
+        """Raises Transient if every read was torn."""
 
         async def read() -> list[TableEntity]:
             row = await self.get(partition, key)
@@ -89,7 +90,7 @@ class Table:
         return next(iter(await _untorn(read)), None)
 
     async def query_whole(self, partition: str, prefix: str) -> list[TableEntity]:
-        """Raises Transient where the rows are never whole."""
+        """Raises Transient if every read was torn."""
 
         async def read() -> list[TableEntity]:
             return [row async for row in self.query(partition, prefix)]
@@ -97,13 +98,13 @@ class Table:
         return await _untorn(read)
 
     async def put(self, row: Entity) -> None:
-        """Write the row in place of the one that is there."""
+        """Write the row, replacing an existing one."""
         entity_size(row)
         async with wire_faults():
             await self._client.upsert_entity(row, **REPLACE)
 
     async def create(self, row: Entity) -> bool:
-        """Whether there was none."""
+        """Returns False if the row exists already."""
         async with wire_faults():
             try:
                 await self._client.create_entity(row, **REPEATED)
@@ -112,13 +113,13 @@ class Table:
         return True
 
     async def merge_found(self, row: Entity) -> None:
-        """Nothing happens where there is none."""
+        """Does nothing if there is no such row."""
         async with wire_faults():
             with suppress(ResourceNotFoundError):
                 await self._client.update_entity(row, mode=UpdateMode.MERGE, **REPEATED)
 
     async def merge_all_found(self, rows: Iterable[Entity]) -> None:
-        """Rows that are not there are passed over."""
+        """Passes over rows that do not exist."""
         for batch in batches([("update", row, MERGE)] for row in rows):
             async with wire_faults():
                 try:
@@ -130,7 +131,7 @@ class Table:
                         await self.merge_found(row)
 
     async def transact(self, groups: Iterable[Sequence[Operation]]) -> list[Mapping[str, Any]]:
-        """What became of each operation. Each group is written as one; a prefix of them may be when it raises."""
+        """The result of each operation. Each group is atomic; some groups may be written when it raises."""
         results: list[Mapping[str, Any]] = []
         for batch in batches(groups):
             async with wire_faults():
@@ -138,12 +139,12 @@ class Table:
         return results
 
     async def delete(self, partition: str, key: str) -> None:
-        """Nothing happens where there is none."""
+        """Does nothing if there is no such row."""
         async with wire_faults():
             await self._client.delete_entity(encode_key(partition), encode_key(key))
 
     async def delete_whole(self, partition: str, key: str) -> None:
-        """The row first, so that what is left of it when this raises belongs to no row."""
+        """Deletes the row first, so that overflow rows left behind by a failure belong to no row."""
         await self.delete(partition, key)
         overflow = self._query(partition, overflow_prefix(encode_key(key)), select=["PartitionKey", "RowKey"])
         async with wire_faults():
@@ -151,7 +152,7 @@ class Table:
                 await self._client.delete_entity(row["PartitionKey"], row["RowKey"])
 
     async def delete_where(self, partition: str, prefix: str = "", also: str = "", **parameters: str) -> None:
-        """Each row together with its overflow rows. Asked again, it deletes what is left."""
+        """Deletes each matching row together with its overflow rows. A repeated call deletes the rest."""
         keys = [row["RowKey"] async for row in self.query(partition, prefix, also, ["RowKey"], **parameters)]
         await self.transact(
             [("delete", {"PartitionKey": encode_key(partition), "RowKey": key}) for key in group]
@@ -176,7 +177,7 @@ async def _untorn(read: Callable[[], Awaitable[list[TableEntity]]]) -> list[Tabl
     for _ in range(_READS):
         with suppress(Torn):
             return whole(await read())
-    raise Transient("rows of Table storage changed whenever they were read", "it is tried again by itself")
+    raise Transient("rows of Table storage changed during each of several reads", "it is retried")
 
 
 def entity(partition: str, key: str, columns: Entity | None = None) -> Entity:
@@ -196,9 +197,9 @@ def deletes(rows: Iterable[Entity]) -> list[Operation]:
 
 
 def entity_size(entity: Mapping[str, Any]) -> int:
-    """Bytes that `entity` takes in Tables, a little more than less. Raises RowTooLarge past the limit of one entity.
+    """Bytes of `entity` in Tables, rounded up. Raises RowTooLarge past the limit of one entity.
 
-    The local emulator takes larger entities than Azure does, so this is checked here.
+    The local emulator accepts larger entities than Azure does, so the limit is checked here.
     """
     size = sum(
         8 + 2 * len(name) + (2 * len(value) + 4 if isinstance(value, str) else 8) for name, value in entity.items()
@@ -212,12 +213,12 @@ def entity_size(entity: Mapping[str, Any]) -> int:
 
 
 def group_size(rows: Sequence[Entity], largest: int = _BYTES) -> int:
-    """Bytes that `rows`, to be written together, take. Raises RowTooLarge where they are more than `largest`."""
+    """Bytes of `rows`, which are written together. Raises RowTooLarge if they are more than `largest`."""
     size = sum(entity_size(row) for row in rows)
     if size > largest:
         raise RowTooLarge(
-            f"row {rows[0]['RowKey']} of {rows[0]['PartitionKey']} and what goes with it have {size} bytes "
-            "and cannot be written to Table storage as one",
+            f"row {rows[0]['RowKey']} of {rows[0]['PartitionKey']} and its overflow rows have {size} bytes "
+            "and do not fit into one transaction of Table storage",
             _SPLIT_THE_GROUP,
         )
     return size
