@@ -1,91 +1,91 @@
-// The whole system in one resource group, without a secret: one identity, and what it may do where.
+// The whole system in one resource group, without a secret: one identity, with a role on each resource.
 targetScope = 'subscription'
 
-@description('Name of the azd environment: part of every resource name, and the tag by which azd finds them.')
+@description('Name of the azd environment. It is part of every resource name, and the tag by which azd finds the resources.')
 @minLength(1)
 @maxLength(20)
 param environmentName string
 
-@description('Azure region of everything. Choose one that has Flex Consumption, in the country whose rules the school data is under.')
+@description('Azure region of all resources. It needs Flex Consumption, and it should be in the country whose law applies to the school data.')
 param location string
 
-@description('Entra id of the tenant whose classes are written first. Others join by graphClientId.')
+@description('Entra id of the tenant of the app and its first schools. Schools in other tenants need graphClientId.')
 param tenantId string = tenant().tenantId
 
-@description('Client id of the app registration that signs admins in, with the app roles GroupSync.Admin and GroupSync.Teacher. Empty: the admin API answers nobody.')
+@description('Client id of the app registration that signs admins in. It has the app roles GroupSync.Admin and GroupSync.Teacher. Empty: the admin API rejects every call.')
 param adminClientId string = ''
 
-@description('Entra ids of users and groups whose app role counts for every school, separated by commas.')
+@description('Entra ids of the users and groups whose app role applies to every school, separated by commas.')
 param allSchoolsAccess string = ''
 
-@description('Client id of the multi-tenant app that trusts the identity, for schools in other tenants. Empty: only tenantId is written to.')
+@description('Client id of the multi-tenant app that trusts the identity, for schools in other tenants. Empty: only schools in tenantId are synced.')
 param graphClientId string = ''
 
-@description('Names of the application settings that hold secrets of MIS servers and webhooks, separated by commas, each MIS_SECRET_ and capitals, digits or _. The secret in Key Vault has the same name with - for _.')
+@description('Names of the application settings that hold secrets of MIS servers and webhooks, separated by commas. Each is MIS_SECRET_ followed by capitals, digits or _. The secret in Key Vault has the same name, with - in place of _.')
 param misSecrets string = ''
 
-@description('When the night begins: six fields, UTC.')
+@description('When the night starts: six fields, UTC.')
 param syncSchedule string = '0 0 2 * * *'
 
-@description('The night is spread over so many minutes.')
+@description('The minutes over which the night is spread.')
 @minValue(0)
 @maxValue(600)
 param syncWindowMinutes int = 60
 
-@description('When drops are looked at for new files: six fields, UTC. Each look is billed as a second at the least.')
+@description('When the file drops are checked for new export sets: six fields, UTC. Azure bills at least one second for each check.')
 param fileDropSchedule string = '0 * * * * *'
 
-@description('Days after their last change that files of the drop are deleted, taken or not. Longer than a summer, or a school that exports nothing meanwhile is rejected until it does.')
+@description('Days after their last change when files in the file drop are deleted, synced or not. Choose more than a summer holiday: a school without files is rejected until its next export.')
 @minValue(8)
 @maxValue(365)
 param fileDropDays int = 60
 
-@description('How many days the history of changes is kept: no explanation and no undo of what is older.')
+@description('Days for which the history of changes is kept. Older changes cannot be explained or undone.')
 @minValue(1)
 @maxValue(36500)
 param historyDays int = 400
 
-@description('Memory of an instance in MB. 2048 holds the largest school that was measured.')
+@description('Memory of an instance in MB. 2048 is enough for the largest school that was measured.')
 @allowed([
   2048
   4096
 ])
 param instanceMemoryMB int = 2048
 
-@description('Instances at the most. Graph limits the app and not the instance, so more do not make it faster.')
+@description('Maximum number of instances. Graph limits the app as a whole, so more instances do not make it faster.')
 @minValue(40)
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Instances that are always ready to take a webhook. 0: the first one after a quiet hour waits for a cold start.')
+@description('Instances that are always ready for webhooks. 0: the first webhook after a quiet hour waits for a cold start.')
 @minValue(0)
 @maxValue(5)
 param alwaysReady int = 0
 
-@description('Days that logs are kept in Log Analytics.')
+@description('Days for which Log Analytics keeps logs.')
 @minValue(30)
 @maxValue(730)
 param logRetentionDays int = 90
 
-@description('E-mail addresses that alerts go to, separated by commas. Empty: alerts are seen in the portal alone.')
+@description('E-mail addresses for alerts, separated by commas. Empty: alerts appear in the portal only.')
 param alertEmails string = ''
 
-@description('Where the pages stand that alerts link to: docs/operations.md of the version that is deployed.')
+@description('The page that alerts link to: docs/operations.md of the deployed version.')
 param operationsUrl string = 'docs/operations.md'
 
-@description('true: storage, Service Bus and Key Vault are reached over a virtual network alone, and an MIS drops its files from there.')
+@description('true: storage, Service Bus and Key Vault are reachable only from a virtual network. An MIS must then deliver its files from that network.')
 param privateNetworking bool = false
 
-@description('Tags on everything.')
+@description('Tags of all resources.')
 param tags object = {}
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
-// Names may hold neither _ nor a dot, and that of a vault no two hyphens in a row.
+// Names contain neither _ nor a dot, and the name of a vault no two hyphens in a row.
 var label = toLower(replace(replace(environmentName, '_', '-'), '.', '-'))
 var letters = replace(label, '-', '')
 var suffix = take(uniqueString(subscription().id, environmentName, location), 8)
 var vaultName = 'kv-${take(letters, 11)}-${suffix}'
-// The empty ones left out, as a comma too many makes: a union has each once, and begins with the empty one.
+// Without empty names, which an extra comma makes: a union has each name once and begins with the empty one.
 var secretNames = skip(union([''], split(replace(misSecrets, ' ', ''), ',')), 1)
 var emails = skip(union([''], split(replace(alertEmails, ' ', ''), ',')), 1)
 var secretReferences = [
@@ -182,7 +182,7 @@ module app 'modules/app.bicep' = {
     identityClientId: identity.outputs.clientId
     storageName: storage.outputs.name
     busHost: bus.outputs.host
-    // An object out of names. What makes one otherwise (toObject) takes lambdas, which the scanner cannot read.
+    // An object made from names. The usual function, toObject, takes lambdas, which the scanner cannot read.
     secretReferences: json('{${join(secretReferences, ', ')}}')
     insightsConnectionString: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
@@ -214,19 +214,19 @@ module portal 'modules/portal.bicep' = {
   }
 }
 
-@description('Where the app answers: webhooks, the admin API and its health.')
+@description('Address of the app: webhooks, the admin API and health.')
 output APP_URL string = app.outputs.url
 
-@description('Name of the function app, for azd deploy.')
+@description('Name of the function app, which azd deploy uses.')
 output APP_NAME string = app.outputs.name
 
-@description('Object id of the identity, which the consent script grants Graph permissions.')
+@description('Object id of the identity, to which the consent script grants Graph permissions.')
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 
 @description('Client id of the identity, which a multi-tenant app trusts.')
 output IDENTITY_CLIENT_ID string = identity.outputs.clientId
 
-@description('Where an MIS drops its files.')
+@description('The blob container where an MIS leaves its files.')
 output FILE_DROP_CONTAINER_URL string = storage.outputs.fileDropUrl
 
 @description('Key Vault for secrets of MIS servers and webhooks.')

@@ -1,4 +1,4 @@
-// The function app on Flex Consumption: its settings are those that sync_core/config.py reads, which a test holds.
+// The function app on Flex Consumption. A test checks that its settings are those that sync_core/config.py reads.
 @description('Name of the function app.')
 param name string
 
@@ -17,22 +17,22 @@ param identityId string
 @description('Client id of the identity.')
 param identityClientId string
 
-@description('The storage account with state, packages and drop.')
+@description('The storage account with the state, the packages and the file drop.')
 param storageName string
 
 @description('Host name of the Service Bus namespace.')
 param busHost string
 
-@description('Settings that are references to the Key Vault, by name.')
+@description('References to secrets in the Key Vault, by name of the setting.')
 param secretReferences object
 
-@description('Connection string of Application Insights; it names the component and holds no secret that opens it.')
+@description('Connection string of Application Insights. It names the component and contains no secret that gives access.')
 param insightsConnectionString string
 
 @description('Log Analytics workspace for the logs of the platform.')
 param workspaceId string
 
-@description('Subnet of the app, or nothing.')
+@description('Subnet of the app, or empty.')
 param subnetId string
 
 @description('See main.bicep.')
@@ -80,7 +80,7 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
-  // checkov:skip=CKV_AZURE_225:Instances are made as they are needed; state and queues outlast a zone, and a night is made up for.
+  // checkov:skip=CKV_AZURE_225:Instances are created as needed. State and queues survive the loss of a zone, and the next night catches up.
   name: planName
   location: location
   tags: tags
@@ -95,9 +95,9 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
 }
 
 resource app 'Microsoft.Web/sites@2024-04-01' = {
-  // checkov:skip=CKV_AZURE_17:An MIS signs its webhooks, and has no certificate.
-  // checkov:skip=CKV_AZURE_212:No instance stands ready unless alwaysReady says so, and nothing is lost by waiting for one.
-  // checkov:skip=CKV_AZURE_213:Flex Consumption replaces instances by itself; api/health is for people.
+  // checkov:skip=CKV_AZURE_17:An MIS signs its webhooks and has no certificate.
+  // checkov:skip=CKV_AZURE_212:No instance is kept ready unless alwaysReady says so, and nothing is lost while one starts.
+  // checkov:skip=CKV_AZURE_213:Flex Consumption replaces instances automatically; api/health is for people.
   name: name
   location: location
   tags: union(tags, { 'azd-service-name': 'sync' })
@@ -143,7 +143,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-// Publishing by user name and password is off: a package comes by an Entra token alone.
+// Publishing with a user name and password is off. A package needs an Entra token.
 resource noPublishingPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [
   for way in ['ftp', 'scm']: {
     parent: app
@@ -154,7 +154,7 @@ resource noPublishingPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPo
   }
 ]
 
-// By identity throughout: a name with two underscores is a part of the connection that stands before them.
+// All connections use the identity. In a name with two underscores, the part before them is the name of the connection.
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
   name: 'appsettings'
@@ -169,12 +169,12 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
     PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
-    // What the app says of itself, and not what each library narrates.
+    // Only the app's own log records, not those of its libraries.
     PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME: 'mis_class_sync'
-    // Nothing is sampled away: the library's default keeps five traces a second, and drops a failure like anything else.
+    // Nothing is sampled away. The library's default keeps five traces a second, and may drop a failure.
     OTEL_TRACES_SAMPLER: 'parentbased_always_on'
     OTEL_METRICS_EXPORTER: 'none'
-    // Of the libraries, only calls to an MIS (httpx) are told; those to Graph the app tells itself.
+    // Of the libraries, only httpx (calls to an MIS) makes spans. The app makes its own spans for calls to Graph.
     OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,django,fastapi,flask,psycopg2,requests,urllib,urllib3'
     TENANT_ID: tenantId
     GRAPH_CLIENT_ID: graphClientId
@@ -189,7 +189,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   })
 }
 
-// Admins are signed in before a request comes to the app. Webhooks sign for themselves, or hold a function's key.
+// App Service signs admins in before a request reaches the app. Webhooks carry a signature, or the key of a function.
 resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(adminClientId)) {
   parent: app
   name: 'authsettingsV2'

@@ -1,4 +1,4 @@
-// The three session queues, as local/Config.json has them: a test holds the two equal.
+// The three session queues. A test checks that local/Config.json has the same ones.
 @description('Name of the Service Bus namespace.')
 param name string
 
@@ -14,7 +14,7 @@ param principalId string
 @description('Log Analytics workspace.')
 param workspaceId string
 
-@description('true: reached over a private endpoint alone, which only the tier Premium has.')
+@description('true: reachable over a private endpoint only, which needs the Premium tier.')
 param privateNetworking bool
 
 var sender = '69a216fc-b8fb-44d8-bc22-1f3c2cd27a39'
@@ -42,7 +42,7 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
   }
 }
 
-// The lock is renewed while a change is at work (host.json, maxAutoLockRenewalDuration).
+// The host renews the lock while it handles a message (host.json, maxAutoLockRenewalDuration).
 resource queues 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = [
   for queue in queueNames: {
     parent: namespace

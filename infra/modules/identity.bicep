@@ -1,4 +1,4 @@
-// The one identity of the app: everything it may do is granted to it, and nothing has a password.
+// The one identity of the app. Every permission is granted to it, and nothing has a password.
 @description('Name of the identity.')
 param name string
 

@@ -1,4 +1,4 @@
-// Where the app's events go, and what the workbook and the alerts ask.
+// Where the app's events go, and where the workbook and the alerts query them.
 @description('Name of the Log Analytics workspace.')
 param workspaceName string
 
@@ -11,7 +11,7 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('Days that logs are kept.')
+@description('Days for which logs are kept.')
 param retentionDays int
 
 @description('Object id of the identity that may write telemetry.')

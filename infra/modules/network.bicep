@@ -1,4 +1,4 @@
-// Only where private networking is chosen: a virtual network for the app, and private endpoints for what it reaches.
+// With private networking only: a virtual network for the app, and private endpoints for the services that it uses.
 @description('Name of the virtual network.')
 param name string
 

@@ -1,4 +1,4 @@
-// What an admin sees in the portal: a workbook that asks whether every school is in step, and alerts for what cannot wait.
+// What admins see in the portal: a workbook that shows whether every school is in step, and alerts for urgent problems.
 @description('Name of the environment.')
 param name string
 
@@ -17,11 +17,11 @@ param busId string
 @description('E-mail addresses that alerts go to.')
 param emails array
 
-@description('Where the pages stand that alerts link to: docs/operations.md of the version that is deployed.')
+@description('The page that alerts link to: docs/operations.md of the deployed version.')
 param operationsUrl string
 
-// What happened is told once and is never over; a state is told when it begins and when it ends. Rows come minutes after
-// what they tell of: an event is looked for by when its row came (ingestion_time in its query), within the hour before.
+// An alert about an event is sent once. An alert about a state is sent when it begins and when it ends.
+// Rows arrive minutes late, so an alert finds events by the time their row arrived (ingestion_time in its query).
 var alerts = [
   {
     name: 'A class or a school is held'
@@ -69,7 +69,7 @@ var alerts = [
     resolves: true
   }
   {
-    name: 'Webhooks that nobody signed'
+    name: 'Webhooks without a valid signature'
     query: loadTextContent('../queries/alert-webhook-refused.kql')
     page: 'a-webhook-is-refused'
     severity: 2
@@ -78,9 +78,9 @@ var alerts = [
     resolves: false
   }
   {
-    name: 'A drop failed'
+    name: 'A file drop failed'
     query: loadTextContent('../queries/alert-file-drop-failed.kql')
-    page: 'a-set-of-files-is-not-taken'
+    page: 'a-file-drop-was-rejected-or-failed'
     severity: 3
     every: 'PT15M'
     within: 'PT30M'

@@ -1,4 +1,4 @@
-// The state in tables, the deployment package, and the container that MIS drop their files into.
+// The state in tables, the deployment package, and the blob container for file drops.
 @description('Name of the storage account.')
 @minLength(3)
 @maxLength(24)
@@ -13,10 +13,10 @@ param tags object
 @description('Object id of the identity that reads and writes tables and blobs.')
 param principalId string
 
-@description('Log Analytics workspace for what was asked of the account.')
+@description('Log Analytics workspace for the audit logs of the account.')
 param workspaceId string
 
-@description('false: reached over private endpoints alone.')
+@description('false: reachable over private endpoints only.')
 param publicAccess bool
 
 @description('See main.bicep.')
@@ -26,8 +26,8 @@ var blobContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var tableContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
-  // checkov:skip=CKV_AZURE_35:Denied where privateNetworking is chosen; otherwise by roles alone, with keys off.
-  // checkov:skip=CKV_AZURE_206:Three zones of one region: a copy in another might be under other laws.
+  // checkov:skip=CKV_AZURE_35:Denied with privateNetworking; otherwise access needs a role, and keys are off.
+  // checkov:skip=CKV_AZURE_206:Three zones of one region. A copy in another region might be under another law.
   name: name
   location: location
   tags: tags
@@ -74,9 +74,9 @@ resource drop 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01
   name: 'drop'
 }
 
-// What was taken from the drop is pupils' data and is not kept for ever. An MIS that exports deltas has to export all
-// of it once within this time, or the next delta has nothing to go on from; it is refused then, and nobody is removed.
-// So is a school that exports nothing for longer, over a summer: sixty days are longer than one.
+// The files are pupils' data and are not kept for ever. An MIS that exports deltas must export a bulk set within this
+// time. Otherwise the next delta has no set to build on: it is rejected, and nobody is removed. The same happens to a
+// school that exports nothing for longer. Sixty days are longer than a summer holiday.
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01-01' = {
   parent: account
   name: 'default'

@@ -1,4 +1,4 @@
-// Secrets of MIS servers and webhooks, and nothing else: the app itself has none.
+// Secrets of MIS servers and webhooks, and nothing else. The app itself has no secret.
 @description('Name of the vault.')
 @maxLength(24)
 param name string
@@ -12,16 +12,16 @@ param tags object
 @description('Object id of the identity that reads secrets.')
 param principalId string
 
-@description('Log Analytics workspace for who read what.')
+@description('Log Analytics workspace for the audit logs of the vault.')
 param workspaceId string
 
-@description('false: reached over a private endpoint alone.')
+@description('false: reachable over a private endpoint only.')
 param publicAccess bool
 
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
-  // checkov:skip=CKV_AZURE_109:Denied where privateNetworking is chosen; otherwise by roles alone.
+  // checkov:skip=CKV_AZURE_109:Denied with privateNetworking; otherwise access needs a role.
   name: name
   location: location
   tags: tags

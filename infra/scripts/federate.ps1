@@ -1,6 +1,6 @@
-# Makes the multi-tenant app that trusts the app's identity, for schools in other tenants; it has no secret.
-# Runs again without harm, with GRAPH_CLIENT_ID once there is one.
-# Needs the Azure CLI, signed in as who may register applications in the home tenant.
+# Creates the multi-tenant app registration that trusts the app's identity, for schools in other tenants. It has no secret.
+# It is safe to run again, with GRAPH_CLIENT_ID once the registration exists.
+# It needs the Azure CLI, signed in as a person who may register applications in the home tenant.
 param(
     [string] $Principal = $env:IDENTITY_PRINCIPAL_ID,
     [string] $Tenant = $env:AZURE_TENANT_ID,
@@ -13,13 +13,13 @@ if (-not $Principal -or -not $Tenant) {
 }
 $name = 'MIS Class Sync'
 $graph = 'https://graph.microsoft.com/v1.0'
-# Of Microsoft Graph and its permissions, the same in every tenant; their names stand in grant-graph.ps1.
+# The id of Microsoft Graph, the same in every tenant. The names of the permissions are those of grant-graph.ps1.
 $graphApp = '00000003-0000-0000-c000-000000000000'
 
 function Invoke-Graph([string[]] $Arguments) {
     $answer = az rest @Arguments
     if ($LASTEXITCODE -ne 0) {
-        throw "Graph refused; sign in with 'az login' as somebody who may register applications, and run this again"
+        throw "Graph refused the request; sign in with 'az login' as a person who may register applications, then run this again"
     }
     if ($answer) { $answer | ConvertFrom-Json }
 }
@@ -39,25 +39,25 @@ $wanted = foreach ($permission in 'EduRoster.ReadWrite.All', 'GroupMember.ReadWr
 
 if ($Client) {
     $app = Invoke-Graph @('--method', 'GET', '--url', "$graph/applications(appId='$Client')?`$select=id,appId")
-    Write-Output "there already: the app registration $name"
+    Write-Output "already there: the app registration $name"
 } else {
-    # A name proves nothing: whoever may register applications can have made one of this name, with a secret of his own.
+    # A name proves nothing: anybody who may register applications can have created one of this name, with their own secret.
     $others = (Invoke-Graph @('--method', 'GET', '--url', "$graph/applications?`$filter=displayName eq '$name'")).value
     if ($others) {
-        throw "there is an app registration $name, which anybody may have made: $($others.appId); " +
-            'if it is yours, without a secret and other owners, run this with its id as GRAPH_CLIENT_ID; else delete it'
+        throw "there is an app registration $name, which anybody may have created: $($others.appId); " +
+            'if it is yours and has no secret and no other owners, run this with its id as GRAPH_CLIENT_ID; otherwise delete it'
     }
     $app = Send-Graph "$graph/applications" @{
         displayName = $name
         signInAudience = 'AzureADMultipleOrgs'
         requiredResourceAccess = @(@{ resourceAppId = $graphApp; resourceAccess = @($wanted) })
     }
-    Write-Output "made: the app registration $name"
+    Write-Output "created: the app registration $name"
 }
 $credentials = "$graph/applications/$($app.id)/federatedIdentityCredentials"
 $trusted = (Invoke-Graph @('--method', 'GET', '--url', $credentials)).value | Where-Object { $_.subject -eq $Principal }
 if ($trusted) {
-    Write-Output "there already: it trusts the app's identity"
+    Write-Output "already there: it trusts the app's identity"
 } else {
     Send-Graph $credentials @{
         name = 'identity'
@@ -65,7 +65,7 @@ if ($trusted) {
         subject = $Principal
         audiences = @('api://AzureADTokenExchange')
     } | Out-Null
-    Write-Output "made: it trusts the app's identity, and nobody else"
+    Write-Output "created: it trusts the app's identity, and nobody else"
 }
-Write-Output "now: azd env set GRAPH_CLIENT_ID $($app.appId) && azd provision"
+Write-Output "next: azd env set GRAPH_CLIENT_ID $($app.appId) && azd provision"
 Write-Output "each further tenant consents at https://login.microsoftonline.com/TENANT/adminconsent?client_id=$($app.appId)"

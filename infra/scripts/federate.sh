@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the multi-tenant app that trusts the app's identity, for schools in other tenants; it has no secret.
-# Runs again without harm, with GRAPH_CLIENT_ID once there is one.
-# Needs the Azure CLI, signed in as who may register applications in the home tenant.
+# Creates the multi-tenant app registration that trusts the app's identity, for schools in other tenants. It has no secret.
+# It is safe to run again, with GRAPH_CLIENT_ID once the registration exists.
+# It needs the Azure CLI, signed in as a person who may register applications in the home tenant.
 set -eu
 
 principal="${IDENTITY_PRINCIPAL_ID:-}"
@@ -14,14 +14,14 @@ if [ -z "$principal" ] || [ -z "$tenant" ]; then
 fi
 
 graph="https://graph.microsoft.com/v1.0"
-# Of Microsoft Graph and its permissions, the same in every tenant; their names stand in grant-graph.sh.
+# The id of Microsoft Graph, the same in every tenant. The names of the permissions are those of grant-graph.sh.
 graph_app="00000003-0000-0000-c000-000000000000"
 
-# What the Azure CLI warns of goes to the terminal and is no part of an answer.
+# Warnings of the Azure CLI go to the terminal and are not part of the answer.
 ask() {
   if ! answer=$(az rest --method "$@"); then
-    echo "Graph refused, as the Azure CLI says above" >&2
-    echo "sign in with 'az login' as somebody who may register applications, and run this again" >&2
+    echo "Graph refused the request; the Azure CLI printed the reason above" >&2
+    echo "sign in with 'az login' as a person who may register applications, then run this again" >&2
     exit 1
   fi
   printf '%s' "$answer"
@@ -37,14 +37,14 @@ done
 
 if [ -n "$client" ]; then
   object=$(ask GET --url "$graph/applications(appId='$client')?\$select=id" --query id --output tsv)
-  echo "there already: the app registration $name"
+  echo "already there: the app registration $name"
 else
-  # A name proves nothing: whoever may register applications can have made one of this name, with a secret of his own.
+  # A name proves nothing: anybody who may register applications can have created one of this name, with their own secret.
   others=$(ask GET --url "$graph/applications?\$filter=displayName eq '$name'&\$select=appId" \
     --query "value[].appId" --output tsv)
   if [ -n "$others" ]; then
-    echo "there is an app registration $name, which anybody may have made: $others" >&2
-    echo "if it is yours, without a secret and other owners, run this with its id as GRAPH_CLIENT_ID; else delete it" >&2
+    echo "there is an app registration $name, which anybody may have created: $others" >&2
+    echo "if it is yours and has no secret and no other owners, run this with its id as GRAPH_CLIENT_ID; otherwise delete it" >&2
     exit 1
   fi
   body="{\"displayName\": \"$name\", \"signInAudience\": \"AzureADMultipleOrgs\", \"requiredResourceAccess\": [{\"resourceAppId\": \"$graph_app\", \"resourceAccess\": [$roles]}]}"
@@ -52,7 +52,7 @@ else
     --query "[id, appId]" --output tsv)
   object=$(printf '%s' "$found" | awk '{ print $1 }')
   client=$(printf '%s' "$found" | awk '{ print $2 }')
-  echo "made: the app registration $name"
+  echo "created: the app registration $name"
 fi
 
 trusted=$(ask GET --url "$graph/applications/$object/federatedIdentityCredentials" \
@@ -61,9 +61,9 @@ if [ -z "$trusted" ]; then
   body="{\"name\": \"identity\", \"issuer\": \"https://login.microsoftonline.com/$tenant/v2.0\", \"subject\": \"$principal\", \"audiences\": [\"api://AzureADTokenExchange\"]}"
   ask POST --url "$graph/applications/$object/federatedIdentityCredentials" \
     --headers Content-Type=application/json --body "$body" >/dev/null
-  echo "made: it trusts the app's identity, and nobody else"
+  echo "created: it trusts the app's identity, and nobody else"
 else
-  echo "there already: it trusts the app's identity"
+  echo "already there: it trusts the app's identity"
 fi
-echo "now: azd env set GRAPH_CLIENT_ID $client && azd provision"
+echo "next: azd env set GRAPH_CLIENT_ID $client && azd provision"
 echo "each further tenant consents at https://login.microsoftonline.com/TENANT/adminconsent?client_id=$client"

@@ -1,5 +1,5 @@
-# Gives the app's identity exactly the Graph permissions that it needs, and says why; with -Revoke, takes them back.
-# Runs again without harm. Needs the Azure CLI, signed in as who may consent (Privileged Role Administrator).
+# Grants the app's identity the Graph permissions that it needs, and says why. With -Revoke, it revokes them.
+# It is safe to run again. It needs the Azure CLI, signed in as a Privileged Role Administrator, who may consent.
 param(
     [string] $Principal = $env:IDENTITY_PRINCIPAL_ID,
     [switch] $Restore,
@@ -8,16 +8,16 @@ param(
 $ErrorActionPreference = 'Stop'
 
 if (-not $Principal) {
-    Write-Error "no identity: run this from azd, or give -Principal with the object id of the app's identity"
+    Write-Error "the app's identity is not known: run this from azd, or pass its object id with -Principal"
 }
 $graph = 'https://graph.microsoft.com/v1.0'
-# Of Microsoft Graph, the same in every tenant.
+# The id of Microsoft Graph, the same in every tenant.
 $graphApp = '00000003-0000-0000-c000-000000000000'
 
 function Invoke-Graph([string[]] $Arguments) {
     $answer = az rest @Arguments
     if ($LASTEXITCODE -ne 0) {
-        throw "Graph refused; sign in with 'az login' as somebody who may consent to application permissions, and run this again"
+        throw "Graph refused the request; sign in with 'az login' as a person who may consent to application permissions, then run this again"
     }
     if ($answer) { $answer | ConvertFrom-Json }
 }
@@ -38,16 +38,16 @@ function Get-Assignment([string] $Role) {
 function Set-Permission([string] $Name, [string] $Why) {
     $role = Get-Role $Name
     if (-not $role) {
-        throw "Microsoft Graph has no application permission ${Name}: this tenant is of another cloud; nothing more was done"
+        throw "Microsoft Graph has no application permission ${Name} in this tenant: it belongs to another cloud; permissions printed above are done, and no other was changed"
     }
     $assignment = Get-Assignment $role
     if ($Revoke) {
         if ($assignment) {
             Invoke-Graph @('--method', 'DELETE', '--url', "$graph/servicePrincipals/$Principal/appRoleAssignments/$assignment")
-            Write-Output "taken back: $Name"
+            Write-Output "revoked: $Name"
         }
     } elseif ($assignment) {
-        Write-Output "there already: $Name ($Why)"
+        Write-Output "already granted: $Name ($Why)"
     } else {
         $body = @{ principalId = $Principal; resourceId = $resource; appRoleId = $role } | ConvertTo-Json -Compress
         $file = New-TemporaryFile
@@ -58,13 +58,13 @@ function Set-Permission([string] $Name, [string] $Why) {
     }
 }
 
-Set-Permission 'EduRoster.ReadWrite.All' 'to make classes, and to grant and revoke their teachers'
-Set-Permission 'GroupMember.ReadWrite.All' 'to put pupils in and out, and to see what was changed by hand'
-Set-Permission 'User.Read.All' 'to find accounts, and whether they are enabled'
+Set-Permission 'EduRoster.ReadWrite.All' 'to create classes, and to grant and revoke their teachers'
+Set-Permission 'GroupMember.ReadWrite.All' 'to add and remove pupils, and to find changes made by hand'
+Set-Permission 'User.Read.All' 'to find accounts, and to see whether they are enabled'
 if ($Restore -or $Revoke) {
     Set-Permission 'Group.ReadWrite.All' 'to restore classes that an admin deleted'
 } elseif (Get-Assignment (Get-Role 'Group.ReadWrite.All')) {
-    Write-Output 'granted before: Group.ReadWrite.All; to do without it, run this with -Revoke and then once more'
+    Write-Output 'still granted: Group.ReadWrite.All; to remove it, run this with -Revoke and then once without it'
 } else {
-    Write-Output 'not granted: Group.ReadWrite.All; only with -Restore: without it, deleted classes are restored in Microsoft 365'
+    Write-Output 'not granted: Group.ReadWrite.All; without it, admins restore deleted classes in Microsoft 365; to grant it, use -Restore'
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gives the app's identity exactly the Graph permissions that it needs, and says why; with --revoke, takes them back.
-# Runs again without harm. Needs the Azure CLI, signed in as who may consent (Privileged Role Administrator).
+# Grants the app's identity the Graph permissions that it needs, and says why. With --revoke, it revokes them.
+# It is safe to run again. It needs the Azure CLI, signed in as a Privileged Role Administrator, who may consent.
 set -eu
 
 principal="${IDENTITY_PRINCIPAL_ID:-}"
@@ -18,19 +18,19 @@ for word in "$@"; do
   esac
 done
 if [ -z "$principal" ]; then
-  echo "no identity: run this from azd, or give --principal with the object id of the app's identity" >&2
+  echo "the app's identity is not known: run this from azd, or pass its object id with --principal" >&2
   exit 2
 fi
 
 graph="https://graph.microsoft.com/v1.0"
-# Of Microsoft Graph, the same in every tenant.
+# The id of Microsoft Graph, the same in every tenant.
 graph_app="00000003-0000-0000-c000-000000000000"
 
-# What the Azure CLI warns of goes to the terminal and is no part of an answer.
+# Warnings of the Azure CLI go to the terminal and are not part of the answer.
 ask() {
   if ! answer=$(az rest --method "$@"); then
-    echo "Graph refused, as the Azure CLI says above" >&2
-    echo "sign in with 'az login' as somebody who may consent to application permissions, and run this again" >&2
+    echo "Graph refused the request; the Azure CLI printed the reason above" >&2
+    echo "sign in with 'az login' as a person who may consent to application permissions, then run this again" >&2
     exit 1
   fi
   printf '%s' "$answer"
@@ -54,17 +54,17 @@ permission() {
   why="$2"
   role=$(role_of "$name")
   if [ -z "$role" ]; then
-    echo "Microsoft Graph has no application permission $name: this tenant is of another cloud; nothing more was done" >&2
+    echo "Microsoft Graph has no application permission $name in this tenant: it belongs to another cloud; permissions printed above are done, and no other was changed" >&2
     exit 1
   fi
   assignment=$(assignment_of "$role")
   if [ "$revoke" = yes ]; then
     if [ -n "$assignment" ]; then
       ask DELETE --url "$graph/servicePrincipals/$principal/appRoleAssignments/$assignment" >/dev/null
-      echo "taken back: $name"
+      echo "revoked: $name"
     fi
   elif [ -n "$assignment" ]; then
-    echo "there already: $name ($why)"
+    echo "already granted: $name ($why)"
   else
     body="{\"principalId\": \"$principal\", \"resourceId\": \"$resource\", \"appRoleId\": \"$role\"}"
     ask POST --url "$graph/servicePrincipals/$principal/appRoleAssignments" \
@@ -73,13 +73,13 @@ permission() {
   fi
 }
 
-permission EduRoster.ReadWrite.All "to make classes, and to grant and revoke their teachers"
-permission GroupMember.ReadWrite.All "to put pupils in and out, and to see what was changed by hand"
-permission User.Read.All "to find accounts, and whether they are enabled"
+permission EduRoster.ReadWrite.All "to create classes, and to grant and revoke their teachers"
+permission GroupMember.ReadWrite.All "to add and remove pupils, and to find changes made by hand"
+permission User.Read.All "to find accounts, and to see whether they are enabled"
 if [ "$restore" = yes ] || [ "$revoke" = yes ]; then
   permission Group.ReadWrite.All "to restore classes that an admin deleted"
 elif [ -n "$(assignment_of "$(role_of Group.ReadWrite.All)")" ]; then
-  echo "granted before: Group.ReadWrite.All; to do without it, run this with --revoke and then once more"
+  echo "still granted: Group.ReadWrite.All; to remove it, run this with --revoke and then once without it"
 else
-  echo "not granted: Group.ReadWrite.All; only with --restore: without it, deleted classes are restored in Microsoft 365"
+  echo "not granted: Group.ReadWrite.All; without it, admins restore deleted classes in Microsoft 365; to grant it, use --restore"
 fi

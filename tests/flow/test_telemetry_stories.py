@@ -222,7 +222,7 @@ def test_t06_the_rows_have_the_columns_that_azure_has(told: Told) -> None:
 @pytest.mark.parametrize("query", QUERIES)
 def test_t07_a_query_asks_for_what_was_told(query: str, told: Told) -> None:
     kql = QUERIES[query]
-    events = set(re.findall(r'"((?:school|change|message|webhook|drop|mis)\.\w+)"', kql))
+    events = set(re.findall(r'"((?:school|change|message|webhook|file_drop|mis)\.\w+)"', kql))
     assert [name for name in events if not told.events(name)] == []
     kinds = [told.events(name) for name in events] or [told.of("AppDependencies")]
     asked = re.findall(r'(\w+)\(Properties\["sync\.(\w+)"\]\)', kql)

@@ -105,13 +105,13 @@ def test_again_nothing_happens(scene: Scene) -> None:
     before = scene.changes
     done = scene.run()
     assert scene.changes == before
-    assert done.stdout.count("there already: ") == 3
+    assert done.stdout.count("already granted: ") == 3
 
 
 def test_restoring_is_granted_only_where_it_is_wanted_and_said_where_it_was(scene: Scene) -> None:
     scene.run("--restore")
     assert scene.granted == [*NEEDED, RESTORE]
-    assert f"granted before: {RESTORE}" in scene.run().stdout
+    assert f"still granted: {RESTORE}" in scene.run().stdout
 
 
 def test_everything_is_taken_back_and_what_others_granted_stays(scene: Scene) -> None:
@@ -119,13 +119,13 @@ def test_everything_is_taken_back_and_what_others_granted_stays(scene: Scene) ->
     scene.run("--restore")
     done = scene.run("--revoke")
     assert scene.granted == ["Mail.Read"]
-    assert done.stdout.count("taken back: ") == 4
+    assert done.stdout.count("revoked: ") == 4
 
 
 @pytest.mark.parametrize(
     ("state", "arguments", "principal", "status", "words"),
     [
-        ({}, [], "", 2, "give --principal"),
+        ({}, [], "", 2, "with --principal"),
         ({}, ["--all"], "app", 2, "usage"),
         ({"refuse": "all"}, [], "app", 1, "sign in with 'az login'"),
         ({"refuse": "POST"}, [], "app", 1, "Insufficient privileges"),
@@ -150,10 +150,10 @@ def test_the_powershell_twin_makes_the_same_app_with_the_same_trust() -> None:
         *NEEDED,
         "AzureADMultipleOrgs",
         "api://AzureADTokenExchange",
-        "there already: it trusts the app's identity",
-        "made: it trusts the app's identity, and nobody else",
+        "already there: it trusts the app's identity",
+        "created: it trusts the app's identity, and nobody else",
         "adminconsent?client_id=",
-        "which anybody may have made",
+        "which anybody may have created",
     ):
         assert words in bash, words
         assert words in powershell, words
@@ -222,14 +222,14 @@ def test_the_app_for_other_tenants_trusts_the_identity_and_is_made_once(tmp_path
     ]
     assert (trusted["subject"], trusted["issuer"]) == ("identity", "https://login.microsoftonline.com/home/v2.0")
     assert trusted["audiences"] == ["api://AzureADTokenExchange"]
-    assert said[0].count("made: ") == 2
-    assert said[1].count("there already: ") == 2
+    assert said[0].count("created: ") == 2
+    assert said[1].count("already there: ") == 2
     assert "adminconsent?client_id=client" in said[1]
     # Another's app of the same name might have a secret: it is not trusted by its name.
     environment["GRAPH_CLIENT_ID"] = ""
     done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "which anybody may have made: client" in done.stderr
+    assert "which anybody may have created: client" in done.stderr
     assert json.loads(state.read_text(encoding="utf-8"))["trusted"] == [trusted]
     del environment["IDENTITY_PRINCIPAL_ID"]
     assert subprocess.run(["sh", script], env=environment, capture_output=True, check=False).returncode == 2
