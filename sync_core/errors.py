@@ -48,6 +48,10 @@ class Unreadable(SyncError):
     """A webhook's body that says nothing we know, or says too much. Fields at fault, never their values."""
 
 
+class TooLarge(SyncError):
+    """A webhook's body is larger than any that is read."""
+
+
 class Replayed(SyncError):
     """A webhook that was taken before came again."""
 

@@ -1,13 +1,12 @@
 """The routes of the admin API, each with the role that it needs and the one use case that answers it."""
 
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import Body, Depends, FastAPI, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
@@ -30,7 +29,7 @@ from sync_core.app import App
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict, Forbidden, NotFound, NotSignedIn, SnapshotRejected, SyncError, UnknownSetting
+from sync_core.errors import Forbidden, NotFound, SyncError, Unreadable
 from sync_core.http.admin.auth import Caller, Role, SignedIn
 from sync_core.http.admin.routes_operations import PREFIX, SchoolId, operations_routes
 from sync_core.http.admin.schemas import (
@@ -38,8 +37,8 @@ from sync_core.http.admin.schemas import (
     Class,
     Group,
     NewClassBody,
+    Plan,
     PlanProblem,
-    Problem,
     Question,
     Run,
     School,
@@ -48,18 +47,9 @@ from sync_core.http.admin.schemas import (
     run_body,
     school_body,
 )
+from sync_core.http.problems import MEDIA_TYPE, Problem, problem_of
 from sync_core.messaging.messages import Action, Decision, Priority
 from sync_core.planning.explanation import Explanation
-
-_STATUS: dict[type[SyncError], int] = {
-    NotSignedIn: 401,
-    Forbidden: 403,
-    NotFound: 404,
-    Conflict: 409,
-    SnapshotRejected: 409,
-    UnknownSetting: 422,
-}
-_UNREACHABLE = 503
 
 _Key = Annotated[str, PathParameter(min_length=1, max_length=80, pattern=r"^[!-.0-~]+$")]
 _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
@@ -69,19 +59,37 @@ _RunId = Annotated[str, PathParameter(min_length=1, max_length=40, pattern=r"^[A
 _SIGN_IN = HTTPBearer(description="A token of Microsoft Entra ID for this app", auto_error=False)
 
 
+class _AdminApi(FastAPI):
+    """FastAPI declares every body that has a model as application/json; a refusal is application/problem+json."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        for operation in (operation for path in document["paths"].values() for operation in path.values()):
+            for status, response in operation["responses"].items():
+                if status >= "400" and "application/json" in response["content"]:
+                    response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+        return document
+
+
 def build_api(app: App) -> FastAPI:
-    """The API over `app`. Every refusal is a Problem: what, and the remedy."""
-    api = FastAPI(
+    """The API over `app`. Every refusal is a Problem."""
+    api = _AdminApi(
         title="MIS Class Sync admin API",
+        summary="Groups, classes and settings of schools",
         version="1",
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(_SIGN_IN)],
-        responses={status: {"model": Problem} for status in (400, 401, 403, 422, _UNREACHABLE)},
+        responses={status: {"model": Problem} for status in (400, 401, 403, 422, 503)},
+        exception_handlers={
+            PlanDiffers: _differ,
+            SyncError: _refuse,
+            RequestValidationError: _invalid,
+            HTTPException: _unknown,
+        },
     )
     api.state.signed_in_by_app_service = app.settings.signed_in_by_app_service
-    api.openapi = lambda: _document(api)  # type: ignore[method-assign]  # FastAPI's own way to amend the document
     everywhere = app.settings.everywhere
 
     def school_for(*roles: Role) -> Callable[..., Coroutine[Any, Any, SchoolSettings]]:
@@ -229,7 +237,9 @@ def build_api(app: App) -> FastAPI:
 
     # --- before it happens
 
-    @api.post(f"{PREFIX}/schools/{{school}}/plan", responses=conflict, summary="What a sync would do now")
+    @api.post(
+        f"{PREFIX}/schools/{{school}}/plan", responses=conflict, response_model=Plan, summary="What a sync would do now"
+    )
     async def plan(settings: administered) -> Any:
         """Nothing is written, anywhere."""
         return (await preview_school(settings.school, app.services.reading)).as_data()
@@ -329,34 +339,26 @@ def build_api(app: App) -> FastAPI:
 
     api.include_router(operations_routes(app))
 
-    # --- refusals
-
-    @api.exception_handler(PlanDiffers)
-    async def differ(_: Request, error: Exception) -> Response:
-        assert isinstance(error, PlanDiffers)
-        body = PlanProblem(what=error.message, remedy=error.remedy, plan=error.plan)
-        return Response(body.model_dump_json(), 409, media_type="application/json")
-
-    @api.exception_handler(SyncError)
-    async def refuse(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, SyncError)
-        return _problem(_STATUS.get(type(error), _UNREACHABLE), error.message, error.remedy)
-
-    @api.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        # The values stay out: what was handed in by mistake may be anything.
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors()]
-        return _problem(422, "; ".join(faults), f"correct what is named; {PREFIX}/openapi.json describes every body")
-
-    @api.exception_handler(HTTPException)
-    async def unknown(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        answer = _problem(error.status_code, str(error.detail), f"{PREFIX}/openapi.json lists every address and method")
-        answer.headers.update(error.headers or {})
-        return answer
-
     return api
+
+
+async def _differ(_: Request, error: PlanDiffers) -> Response:
+    body = PlanProblem.model_validate({**asdict(problem_of(error)), "plan": error.plan.as_data()})
+    return Response(body.model_dump_json(), problem_of(error).status, media_type=MEDIA_TYPE)
+
+
+async def _refuse(_: Request, error: SyncError) -> Response:
+    return _answer(problem_of(error))
+
+
+async def _invalid(_: Request, error: RequestValidationError) -> Response:
+    remedy = f"correct what is named; {PREFIX}/openapi.json describes every body"
+    return _answer(problem_of(Unreadable(faults_of_request(error), remedy)))
+
+
+async def _unknown(_: Request, error: HTTPException) -> Response:
+    refusal = SyncError(str(error.detail), f"{PREFIX}/openapi.json lists every address and method")
+    return _answer(problem_of(refusal, error.status_code), error.headers)
 
 
 def _need_same_place(before: SchoolSettings | None, wanted: SchoolSettings) -> None:
@@ -369,13 +371,10 @@ def _need_same_place(before: SchoolSettings | None, wanted: SchoolSettings) -> N
         )
 
 
-def _problem(status: int, what: str, remedy: str) -> JSONResponse:
-    return JSONResponse(Problem(what=what, remedy=remedy).model_dump(), status)
+def faults_of_request(error: RequestValidationError) -> str:
+    """Each place at fault and its fault, without the value there, which may be anything."""
+    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors())
 
 
-def _document(api: FastAPI) -> dict[str, Any]:
-    if not api.openapi_schema:
-        api.openapi_schema = get_openapi(
-            title=api.title, version=api.version, routes=api.routes, summary="Groups, classes and settings of schools"
-        )
-    return api.openapi_schema
+def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse(asdict(problem), problem.status, headers, MEDIA_TYPE)

@@ -13,7 +13,8 @@ from sync_core.app import App
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Forbidden
 from sync_core.http.admin.auth import Caller, Role, SignedIn
-from sync_core.http.admin.schemas import Accepted, Problem, Replayed
+from sync_core.http.admin.schemas import Accepted, Replayed
+from sync_core.http.problems import Problem
 
 PREFIX = "/api/admin"
 

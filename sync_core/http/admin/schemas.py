@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
 from sync_core.admin.groups import GroupState
 from sync_core.admin.school_settings import SchoolBody, body_of
@@ -13,22 +13,22 @@ from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Cl
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.planning.preview import Preview
+from sync_core.http.problems import Problem
+from sync_core.planning.preview import OF_REAL_RUNS, Preview
+
+# A plan is the fields of its run, as far as they say something before it runs, beside those of the preview.
+_RUN_IN_PLAN: dict[str, Any] = {
+    name: kind for name, kind in get_type_hints(RunRecord).items() if name not in OF_REAL_RUNS
+}
+_SHOWN: dict[str, Any] = {name: kind for name, kind in get_type_hints(Preview).items() if name != "run"}
+_PROBLEM: dict[str, Any] = get_type_hints(Problem)
+
+Plan = create_model("Plan", __doc__="What a sync would do now; people are Entra ids.", **_RUN_IN_PLAN, **_SHOWN)
+PlanProblem = create_model(
+    "PlanProblem", __doc__="Why a decision was refused, with the plan as it is now.", **_PROBLEM, plan=Plan
+)
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-
-
-class Problem(BaseModel):
-    """Why not, and what to do about it."""
-
-    what: str
-    remedy: str
-
-
-class PlanProblem(Problem):
-    """Why not, and what a sync would do as things stand now."""
-
-    plan: Preview
 
 
 class Accepted(BaseModel):
@@ -73,10 +73,12 @@ class Question(BaseModel):
     )
 
 
-class RowProblem(Problem):
-    """What Graph refused for good."""
+class ClassError(BaseModel):
+    """What Microsoft 365 refused permanently."""
 
     code: str
+    what: str
+    remedy: str
 
 
 class LastChange(BaseModel):
@@ -100,7 +102,7 @@ class Class(BaseModel):
     owners: int
     members: int
     required_until: date | None
-    error: RowProblem | None
+    error: ClassError | None
     last_change: LastChange | None = None
 
 
@@ -159,7 +161,7 @@ def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple
         owners=len(wanted.owners),
         members=len(wanted.members),
         required_until=request.required_until if request else None,
-        error=RowProblem(code=record.error.code, what=record.error.message, remedy=record.error.remedy)
+        error=ClassError(code=record.error.code, what=record.error.message, remedy=record.error.remedy)
         if record.error
         else None,
         last_change=LastChange(at=history[-1].at, run=history[-1].run, cause=history[-1].cause) if history else None,
