@@ -31,8 +31,14 @@ PlanProblem = create_model(
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
+_Responses = dict[int | str, dict[str, Any]]
+ABSENT: _Responses = {404: {"model": Problem}}
+CONFLICT: _Responses = {409: {"model": Problem}}
+PLAN_DIFFERS: _Responses = {409: {"model": PlanProblem | Problem}}
+
+
 class Accepted(BaseModel):
-    """The run that does what was asked; read it under the school's runs."""
+    """The run that does what was requested; read it under the school's runs."""
 
     run: str
 
@@ -50,7 +56,7 @@ class School(SchoolBody):
 
 
 class NewClassBody(BaseModel):
-    """What may be said of a class made by hand."""
+    """What an admin or teacher chooses for a class made by hand."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,12 +65,12 @@ class NewClassBody(BaseModel):
     )
     description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1024, pattern=_PRINTABLE)] = ""
     required_until: date | None = Field(
-        default=None, description="The required lifetime: reported when it is over; nothing is ever deleted by itself"
+        default=None, description="The required lifetime: its end is reported, and nothing is deleted"
     )
 
 
 class Question(BaseModel):
-    """Who is asked about."""
+    """The person whom a question is about."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -82,7 +88,7 @@ class ClassError(BaseModel):
 
 
 class LastChange(BaseModel):
-    """The last time that something was done to the class in Microsoft 365."""
+    """The last change that was applied to the class in Microsoft 365."""
 
     at: datetime
     run: str
@@ -90,7 +96,7 @@ class LastChange(BaseModel):
 
 
 class Class(BaseModel):
-    """A class as it is known; `gone` was deleted in Microsoft 365, `deleted` by an admin here."""
+    """A class as its row has it. A `gone` class was deleted in Microsoft 365, a `deleted` one by an admin here."""
 
     key: str
     state: ClassState
@@ -98,7 +104,7 @@ class Class(BaseModel):
     type: GroupType
     name: str
     mail_nickname: str
-    class_id: str | None = Field(description="Its id in Microsoft 365, once it is made")
+    class_id: str | None = Field(description="Its id in Microsoft 365, once it is created")
     owners: int
     members: int
     required_until: date | None
@@ -109,7 +115,7 @@ class Class(BaseModel):
 class Group(BaseModel):
     """A group as the MIS has it now, with its class, if it has one."""
 
-    key: str = Field(description="The key of its class, made or not")
+    key: str = Field(description="The key of its class, created or not")
     id: str
     type: GroupType
     name: str
