@@ -1,15 +1,15 @@
-"""The triggers: each decodes what came, makes one call into sync_core, and lets the outcome settle the message."""
+"""The triggers: each decodes its message or request, makes one call into sync_core, and returns what that answers.
 
-import json
+A handler that returns completes its message; one that raises abandons it.
+"""
+
 import os
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from sync_core.clock import SystemClock
-from sync_core.errors import SyncError
 from sync_core.http.admin.function import AdminApi
+from sync_core.http.health import report_health, with_app
 from sync_core.messaging.messages import (
     CLASS_CHANGES,
     SYNC_REQUESTS,
@@ -19,9 +19,6 @@ from sync_core.messaging.messages import (
     decode_request,
 )
 from sync_core.wiring import ProcessApp
-
-if TYPE_CHECKING:
-    from sync_core.app import App
 
 app = func.FunctionApp()
 _process = ProcessApp(os.environ, SystemClock())
@@ -56,8 +53,8 @@ async def apply_change(message: func.ServiceBusMessage) -> None:
         await sync.handle_change(decode_change(message.get_body()), Priority.BULK)
 
 
-# A queue and a function of their own for changes that somebody waits for: the backlog of a night is not before them,
-# and the function scales by itself.
+# Changes that an admin or a webhook waits for have their own queue and function: no backlog of a night is before them,
+# and the function scales separately.
 @app.service_bus_queue_trigger(
     arg_name="message", queue_name=URGENT_CHANGES, connection="ServiceBusConnection", is_sessions_enabled=True
 )
@@ -68,55 +65,31 @@ async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
-    try:
-        sync = await _process.get()
-        await sync.services.schools.school("health")
-    except SyncError as error:
-        return _problem(error, status="unhealthy")
-    return func.HttpResponse(json.dumps({"status": "healthy"}), mimetype="application/json")
+    return await with_app(_process, report_health)
 
 
 # The route prefix is empty in host.json, because a route below it may not begin with "admin" (azure-functions-host
-# issue 1781). Callers are signed in by App Service authentication, not by a function key.
+# issue 1781). App Service authentication signs callers in, not a function key.
 @app.route(route="api/admin/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
 async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    try:
-        sync = await _process.get()
-    except SyncError as error:
-        return _problem(error)
-    return await _admin_api.answer(sync, request, context)
+    return await with_app(_process, lambda sync: _admin_api.answer(sync, request, context))
 
 
-# Whoever announces signs what he says, with a secret of his school's own.
+# Each webhook is signed with a secret of its school.
 @app.route(
     route="api/mis/{school}/changes", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
 )
 async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
     from sync_core.http.webhooks.function import receive_changes
 
-    return await _answered(receive_changes, request)
+    return await with_app(_process, lambda sync: receive_changes(sync, request))
 
 
-# Wonde signs nothing: the function's key, in the address that Wonde is given, is what tells it from anybody.
+# Wonde signs nothing: the function key, which is part of the address that Wonde is given, identifies it.
 @app.route(
     route="api/mis/wonde/access", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
 )
 async def wonde_access(request: func.HttpRequest) -> func.HttpResponse:
     from sync_core.http.webhooks.function import receive_wonde_event
 
-    return await _answered(receive_wonde_event, request)
-
-
-async def _answered(
-    take: Callable[["App", func.HttpRequest], Awaitable[func.HttpResponse]], request: func.HttpRequest
-) -> func.HttpResponse:
-    try:
-        sync = await _process.get()
-    except SyncError as error:
-        return _problem(error)
-    return await take(sync, request)
-
-
-def _problem(error: SyncError, **more: str) -> func.HttpResponse:
-    body = json.dumps({**more, "what": error.message, "remedy": error.remedy})
-    return func.HttpResponse(body, status_code=503, mimetype="application/json")
+    return await with_app(_process, lambda sync: receive_wonde_event(sync, request))

@@ -20,6 +20,7 @@ SyncError                    a message and the remedy that fits it
         ├── NotFound         404
         ├── Conflict         409 (PlanDiffers in admin/holds)
         ├── Replayed         409
+        ├── TooLarge         413
         └── Unreadable       422
 """
 
@@ -125,6 +126,10 @@ class Forbidden(RequestError):
 
 class Unreadable(RequestError):
     """A webhook's body that says nothing known, or too much. Names the fields at fault, never their values."""
+
+
+class TooLarge(RequestError):
+    """A webhook's body is larger than the limit."""
 
 
 class Replayed(RequestError):

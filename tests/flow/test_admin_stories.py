@@ -16,7 +16,7 @@ from local.school.data import SchoolData
 from local.tenant.__main__ import TENANT_ID
 from local.world import USERS
 from sync_core.messaging.messages import SYNC_REQUESTS, Action, ActOnClass, encode
-from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, teaching, trust_in, upn
+from tests.flow.trust import HEAD, STAFF_ROOM, Trust, conflict, pupils, registration, staff, teaching, trust_in, upn
 
 OAK = SchoolData(
     "OAK",
@@ -144,7 +144,7 @@ def test_07_a_class_made_by_hand_has_the_name_and_description_asked_for_and_its_
 
 def test_08_a_group_that_has_a_class_and_one_that_is_not_there_are_refused(trust: Trust) -> None:
     said = trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 409).json()
-    assert said == {"what": f"group {FORM} has a class already", "remedy": "resync its members instead"}
+    assert said == conflict(f"group {FORM} has a class already", "resync its members instead")
     trust.call("POST", "schools/OAK/groups/2026.year.99/class", "colleague", 404)
     trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 422, {"colour": "red"})
 

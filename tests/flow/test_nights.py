@@ -189,4 +189,4 @@ def test_13_no_name_and_no_address_reached_the_logs_and_nobody_was_deleted(story
 
 def test_14_health(story: Story) -> None:
     answer = httpx.get(f"{story.addresses.host}/api/health")
-    assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
+    assert (answer.status_code, answer.json()) == (200, {"health": "healthy"})

@@ -14,7 +14,7 @@ from local.school.data import SchoolData
 from sync_core.domain.classes import ClassState
 from sync_core.domain.runs import HoldKind, RunOutcome
 from sync_core.messaging.messages import SYNC_REQUESTS, UndoRun, encode
-from tests.flow.trust import Trust, pupils, registration, staff, teaching, trust_in, upn
+from tests.flow.trust import Trust, conflict, pupils, registration, staff, teaching, trust_in, upn
 
 CLASS = "amy ben cleo dan eve fay gus hal ida jon"
 OTHERS = "kit lea max nia oli pam"
@@ -92,10 +92,7 @@ def test_03_what_somebody_changes_in_a_pinned_class_by_hand_stays(trust: Trust) 
 
 def test_04_a_pinned_class_is_not_resynced(trust: Trust) -> None:
     answer = trust.call("POST", f"schools/ELM/classes/{ART}/resync", expected=409).json()
-    assert answer == {
-        "what": f"class {ART} is pinned as it was before a run that was undone",
-        "remedy": "release it first",
-    }
+    assert answer == conflict(f"class {ART} is pinned as it was before a run that was undone", "release it first")
 
 
 def test_05_an_undo_is_undone_like_any_run(trust: Trust) -> None:
@@ -131,7 +128,7 @@ def test_08_all_pins_are_released_together(trust: Trust) -> None:
     assert trust.act("DELETE", "schools/ELM/pins")["changed"] == [ART]
     assert in_art(trust) == "amy ben cleo dan eve fay gus hal main"
     answer = trust.call("DELETE", "schools/ELM/pins", expected=409).json()
-    assert answer == {"what": "no class of school ELM is pinned", "remedy": "there is nothing to release"}
+    assert answer == conflict("no class of school ELM is pinned", "there is nothing to release")
 
 
 def test_09_what_is_too_much_to_undo_is_held_and_done_when_it_is_approved(trust: Trust) -> None:

@@ -182,6 +182,18 @@ class Trust:
         return int(httpx.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
 
 
+def conflict(what: str, remedy: str) -> dict[str, object]:
+    """The whole body of a 409 (RFC 9457)."""
+    return {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": f"{what} — {remedy}",
+        "what": what,
+        "remedy": remedy,
+    }
+
+
 @contextmanager
 def trust_in(folder: Path, deliveries: int = 10) -> Iterator[Trust]:
     """A trust in a world of its own, which ends with it."""

@@ -1,4 +1,4 @@
-"""Who calls: the principal that App Service authentication passes on, its app roles, and the schools it is bound to."""
+"""The caller: the principal that App Service authentication passes on, its app roles, and the schools bound to it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import binascii
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
 
-from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from sync_core.domain.school import SchoolSettings
@@ -17,7 +15,7 @@ from sync_core.errors import Forbidden, NotSignedIn
 
 PRINCIPAL_HEADER = "x-ms-client-principal"
 
-# App Service passes claims on by their short names or mapped to URIs, by the version of its authentication.
+# App Service passes claims on under their short names or under URIs, depending on the version of its authentication.
 _ID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 _TENANT = {"tid", "http://schemas.microsoft.com/identity/claims/tenantid"}
 _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
@@ -54,8 +52,13 @@ class Caller:
     def everywhere(self, everywhere: Set[str]) -> bool:
         return bool(self.ids & everywhere)
 
+    def need_all_schools(self, everywhere: Set[str], action: str, remedy: str) -> None:
+        """Raises Forbidden unless the caller's role counts for every school."""
+        if not self.everywhere(everywhere):
+            raise Forbidden(f"only an admin of all schools may {action}", remedy)
+
     def need_school(self, settings: SchoolSettings | None, everywhere: Set[str]) -> None:
-        """Raises Forbidden for a school that the caller is not bound to, and just so for one that does not exist."""
+        """Raises the same Forbidden for a school that the caller is not bound to as for one that does not exist."""
         if self.everywhere(everywhere) or (settings and self.bound_to(settings, everywhere)):
             return
         raise Forbidden(
@@ -76,12 +79,12 @@ class _Principal(BaseModel):
 def read_caller(header: str | None, signed_in_by_app_service: bool) -> Caller:
     """The caller by the header of App Service authentication ("Work with user identities"). Raises NotSignedIn.
 
-    Where App Service does not sign callers in, it does not strip the header either: then anybody could claim to be
-    anybody, so nobody is let in.
+    Where App Service does not sign callers in, it does not strip the header either. A caller could then claim to be any
+    other, so none is let in.
     """
     if not signed_in_by_app_service:
         raise NotSignedIn(
-            "App Service authentication is off, so nobody can be told from anybody",
+            "App Service authentication is off, so no caller can be identified",
             "turn it on for this app with Microsoft Entra ID as its provider",
         )
     try:
@@ -98,14 +101,6 @@ def read_caller(header: str | None, signed_in_by_app_service: bool) -> Caller:
         roles=frozenset(claim.val for claim in principal.claims if claim.typ in _ROLES | {principal.role_typ}),
         ids=frozenset({id_, *_values(principal, _GROUPS)}),
     )
-
-
-async def _signed_in(request: Request) -> Caller:
-    return read_caller(request.headers.get(PRINCIPAL_HEADER), request.app.state.signed_in_by_app_service)
-
-
-SignedIn = Annotated[Caller, Depends(_signed_in)]
-"""The caller, for the routes."""
 
 
 def _values(principal: _Principal, types: Iterable[str]) -> set[str]:

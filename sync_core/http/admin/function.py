@@ -1,4 +1,4 @@
-"""From an HTTP trigger into the admin API and back, made at the first call: most workers never serve one."""
+"""From an HTTP trigger into the admin API and back. The first call builds the API, which most workers never need."""
 
 from __future__ import annotations
 

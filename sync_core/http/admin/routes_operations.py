@@ -1,95 +1,106 @@
-"""The routes of the admin API that are of no one school: dead letters, and full resyncs of a tenant."""
+"""The routes about no single school: dead letters, full resyncs of a tenant, erasing a school that left."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi import Path as PathParameter
 
-from sync_core import telemetry
 from sync_core.admin.dead_letters import GivenUpMessage, Visible, list_dead_letters, replay_all, replay_one
+from sync_core.admin.requests import Requester
 from sync_core.admin.schools import erase_school
 from sync_core.admin.tenants import request_full_resync
-from sync_core.app import App
-from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Forbidden
-from sync_core.http.admin.auth import Caller, Role, SignedIn
-from sync_core.http.admin.schemas import Accepted, Problem, Replayed
+from sync_core.http.admin.dependencies import Admin, SchoolId, SyncApp, Target, recorded, requested
+from sync_core.http.admin.schemas import ABSENT, CONFLICT, Accepted, Replayed
 
-PREFIX = "/api/admin"
+router = APIRouter()
 
 _Tenant = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
-# Ids go into table keys and session ids as they are; what is longer or unprintable is no id of ours.
-SchoolId = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
 _Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], PathParameter()]
 _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
 
-def operations_routes(app: App) -> APIRouter:
-    routes = APIRouter()
+# --- tenants, and schools that left
+
+
+async def _tenant(tenant: _Tenant, caller: Admin, app: SyncApp) -> Target:
+    caller.need_all_schools(app.settings.everywhere, "have a tenant fully resynced", "resync the class instead")
+    return Target(name=tenant)
+
+
+@router.post(
+    "/tenants/{tenant}/full-resync",
+    status_code=202,
+    responses=ABSENT,
+    summary="Compare every class of a tenant with Microsoft 365 now, and then sync its schools",
+)
+async def full_resync(
+    tenant: _Tenant, requester: Annotated[Requester, requested("full resync tenant", _tenant)], app: SyncApp
+) -> Accepted:
+    """A night compares the classes that changed; a full resync compares all, as one night a week does."""
+    await request_full_resync(tenant, requester.run, app.services)
+    return Accepted(run=requester.run)
+
+
+async def _erased(school: SchoolId, caller: Admin, app: SyncApp) -> Target:
+    caller.need_all_schools(app.settings.everywhere, "erase what is stored about a school", "ask one of them to")
+    return Target(school)
+
+
+@router.delete(
+    "/schools/{school}/records",
+    status_code=204,
+    dependencies=[recorded("erase records", _erased)],
+    responses=CONFLICT,
+    summary="Erase what is stored about a school that left",
+)
+async def erase(school: SchoolId, app: SyncApp) -> None:
+    """Its classes stay as they are in Microsoft 365. A school that is not there is erased as well."""
+    await erase_school(school, app.services)
+
+
+# --- dead letters
+
+
+async def _visible(caller: Admin, app: SyncApp) -> Visible:
+    """Those of the caller's schools. Only admins of all schools see a dead letter of no known school."""
     everywhere = app.settings.everywhere
-    absent: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
+    bound = {found.school for found in await app.services.schools.schools() if caller.bound_to(found, everywhere)}
+    return lambda letter: letter.school in bound or caller.everywhere(everywhere)
 
-    @routes.post(
-        f"{PREFIX}/tenants/{{tenant}}/full-resync",
-        status_code=202,
-        responses=absent,
-        summary="Compare every class of a tenant with Microsoft 365 now, and then sync its schools",
-    )
-    async def full_resync(tenant: _Tenant, who: SignedIn) -> Accepted:
-        """A night looks at what changed; a full resync looks at everything, as a night does once a week."""
-        who.need(Role.ADMIN)
-        if not who.everywhere(everywhere):
-            raise Forbidden(
-                "only who administers all schools may have a tenant fully resynced", "resync the class instead"
-            )
-        run = app.new_run()
-        await request_full_resync(tenant, run, app.services)
-        telemetry.admin_requested(who.id, "", f"full resync tenant {tenant}", "", run)
-        return Accepted(run=run)
 
-    @routes.delete(
-        f"{PREFIX}/schools/{{school}}/records",
-        status_code=204,
-        responses={409: {"model": Problem}},
-        summary="Erase what is held of a school that left",
-    )
-    async def erase(school: SchoolId, who: SignedIn) -> None:
-        """Its classes stay as they are in Microsoft 365. What is not there is erased as well."""
-        who.need(Role.ADMIN)
-        if not who.everywhere(everywhere):
-            raise Forbidden("only who administers all schools may erase what is held of one", "ask them to")
-        await erase_school(school, app.services)
-        telemetry.admin_requested(who.id, school, "erase records", "", "")
+_Ours = Annotated[Visible, Depends(_visible)]
 
-    def visible(who: Caller, schools: tuple[SchoolSettings, ...]) -> Visible:
-        """A dead letter of no school that is known is for those alone who administer all of them."""
-        bound = {found.school for found in schools if who.bound_to(found, everywhere)}
-        return lambda found: found.school in bound or who.everywhere(everywhere)
 
-    @routes.get(f"{PREFIX}/dead-letters", summary="Messages that the queues gave up, with reason and remedy")
-    async def dead_letters(who: SignedIn) -> list[GivenUpMessage]:
-        who.need(Role.ADMIN)
-        ours = visible(who, await app.services.schools.schools())
-        return list(await list_dead_letters(ours, app.services))
+async def _all_dead_letters(caller: Admin) -> Target:
+    return Target()
 
-    @routes.post(f"{PREFIX}/dead-letters/replay", status_code=202, summary="Put them all back onto their queues")
-    async def replay_dead_letters(who: SignedIn) -> Replayed:
-        """What is not wanted any more does nothing when its turn comes."""
-        who.need(Role.ADMIN)
-        ours = visible(who, await app.services.schools.schools())
-        telemetry.admin_requested(who.id, "", "replay all dead letters", "", "")
-        return Replayed(messages=await replay_all(ours, app.services))
 
-    @routes.post(
-        f"{PREFIX}/dead-letters/{{queue}}/{{number}}/replay",
-        status_code=202,
-        responses=absent,
-        summary="Put one back onto its queue",
-    )
-    async def replay_dead_letter(queue: _Queue, number: _Number, who: SignedIn) -> Replayed:
-        who.need(Role.ADMIN)
-        ours = visible(who, await app.services.schools.schools())
-        telemetry.admin_requested(who.id, "", f"replay dead letter {number} of {queue}", "", "")
-        return Replayed(messages=await replay_one(queue, number, ours, app.services))
+async def _dead_letter(queue: _Queue, number: _Number, caller: Admin) -> Target:
+    return Target(name=f"{number} of {queue}")
 
-    return routes
+
+@router.get("/dead-letters", summary="Messages that the queues gave up, with reason and remedy")
+async def dead_letters(ours: _Ours, app: SyncApp) -> list[GivenUpMessage]:
+    return list(await list_dead_letters(ours, app.services))
+
+
+@router.post(
+    "/dead-letters/replay",
+    status_code=202,
+    dependencies=[recorded("replay all dead letters", _all_dead_letters)],
+    summary="Put them all back onto their queues",
+)
+async def replay_dead_letters(ours: _Ours, app: SyncApp) -> Replayed:
+    """A message that is no longer wanted does nothing when its turn comes."""
+    return Replayed(messages=await replay_all(ours, app.services))
+
+
+@router.post(
+    "/dead-letters/{queue}/{number}/replay",
+    status_code=202,
+    dependencies=[recorded("replay dead letter", _dead_letter)],
+    responses=ABSENT,
+    summary="Put one back onto its queue",
+)
+async def replay_dead_letter(queue: _Queue, number: _Number, ours: _Ours, app: SyncApp) -> Replayed:
+    return Replayed(messages=await replay_one(queue, number, ours, app.services))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
 from sync_core.admin.groups import GroupState
 from sync_core.admin.school_settings import SchoolBody, body_values
@@ -14,26 +14,32 @@ from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Cl
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.planning.preview import Preview
+from sync_core.http.problems import Problem
+from sync_core.planning.preview import OF_REAL_RUNS, Preview
+
+# A plan is the fields of its run, as far as they say something before it runs, beside those of the preview.
+_RUN_IN_PLAN: dict[str, Any] = {
+    name: kind for name, kind in get_type_hints(RunRecord).items() if name not in OF_REAL_RUNS
+}
+_SHOWN: dict[str, Any] = {name: kind for name, kind in get_type_hints(Preview).items() if name != "run"}
+_PROBLEM: dict[str, Any] = get_type_hints(Problem)
+
+Plan = create_model("Plan", __doc__="What a sync would do now; people are Entra ids.", **_RUN_IN_PLAN, **_SHOWN)
+PlanProblem = create_model(
+    "PlanProblem", __doc__="Why a decision was refused, with the plan as it is now.", **_PROBLEM, plan=Plan
+)
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
-class Problem(BaseModel):
-    """Why not, and what to do about it."""
-
-    what: str
-    remedy: str
-
-
-class PlanProblem(Problem):
-    """Why not, and what a sync would do as things stand now."""
-
-    plan: Preview
+_Responses = dict[int | str, dict[str, Any]]
+ABSENT: _Responses = {404: {"model": Problem}}
+CONFLICT: _Responses = {409: {"model": Problem}}
+PLAN_DIFFERS: _Responses = {409: {"model": PlanProblem | Problem}}
 
 
 class Accepted(BaseModel):
-    """The run that does what was asked; read it under the school's runs."""
+    """The run that does what was requested; read it under the school's runs."""
 
     run: str
 
@@ -52,7 +58,7 @@ class School(SchoolBody):
 
 
 class NewClassBody(BaseModel):
-    """What may be said of a class made by hand."""
+    """What an admin or teacher chooses for a class made by hand."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,12 +67,12 @@ class NewClassBody(BaseModel):
     )
     description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1024, pattern=_PRINTABLE)] = ""
     required_until: date | None = Field(
-        default=None, description="The required lifetime: reported when it is over; nothing is ever deleted by itself"
+        default=None, description="The required lifetime: its end is reported, and nothing is deleted"
     )
 
 
 class Question(BaseModel):
-    """Who is asked about."""
+    """The person whom a question is about."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -75,14 +81,16 @@ class Question(BaseModel):
     )
 
 
-class RowProblem(Problem):
-    """What Graph refused for good."""
+class ClassError(BaseModel):
+    """What Microsoft 365 refused permanently."""
 
     code: str
+    what: str
+    remedy: str
 
 
 class LastChange(BaseModel):
-    """The last time that something was done to the class in Microsoft 365."""
+    """The last change that was applied to the class in Microsoft 365."""
 
     at: datetime
     run: str
@@ -90,7 +98,7 @@ class LastChange(BaseModel):
 
 
 class Class(BaseModel):
-    """A class as it is known; `gone` was deleted in Microsoft 365, `deleted` by an admin here."""
+    """A class as its row has it. A `gone` class was deleted in Microsoft 365, a `deleted` one by an admin here."""
 
     key: str
     state: ClassState
@@ -98,18 +106,18 @@ class Class(BaseModel):
     type: GroupType
     name: str
     mail_nickname: str
-    class_id: str | None = Field(description="Its id in Microsoft 365, once it is made")
+    class_id: str | None = Field(description="Its id in Microsoft 365, once it is created")
     owners: int
     members: int
     required_until: date | None
-    error: RowProblem | None
+    error: ClassError | None
     last_change: LastChange | None = None
 
 
 class Group(BaseModel):
     """A group as the MIS has it now, with its class, if it has one."""
 
-    key: str = Field(description="The key of its class, made or not")
+    key: str = Field(description="The key of its class, created or not")
     id: str
     type: GroupType
     name: str
@@ -161,7 +169,7 @@ def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple
         owners=len(wanted.owners),
         members=len(wanted.members),
         required_until=request.required_until if request else None,
-        error=RowProblem(code=record.error.code, what=record.error.message, remedy=record.error.remedy)
+        error=ClassError(code=record.error.code, what=record.error.message, remedy=record.error.remedy)
         if record.error
         else None,
         last_change=LastChange(at=history[-1].at, run=history[-1].run, cause=history[-1].cause) if history else None,

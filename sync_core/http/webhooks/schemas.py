@@ -1,4 +1,4 @@
-"""What a webhook may say: which groups or which people changed, or that the school did; and what Wonde tells."""
+"""The bodies of webhooks: which groups or people of a school changed, or Wonde's event about its access to one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORM = f'{{"type": …, "timestamp": …, "data": {{"groups": […], "people": 
 
 
 class ChangedBody(BaseModel):
-    """Ids as the MIS has them. Neither groups nor people: anything of the school may have changed."""
+    """Ids as the MIS has them. With neither groups nor people, anything in the school may have changed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,7 +25,7 @@ class ChangedBody(BaseModel):
 
 
 class WebhookBody(BaseModel):
-    """The payload of Standard Webhooks. `type` is the sender's own word."""
+    """The payload of Standard Webhooks. The sender chooses `type`."""
 
     type: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     timestamp: datetime
@@ -33,7 +33,7 @@ class WebhookBody(BaseModel):
 
 
 class WondeBody(BaseModel):
-    """Wonde's word on its access to a school; it says more, of which nothing is kept."""
+    """Wonde's event about its access to a school. Its other members are ignored."""
 
     payload_type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     school_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]

@@ -1,4 +1,4 @@
-"""Who announces: the Standard Webhooks signature of a request, by one of a school's secrets."""
+"""The sender of a webhook: the Standard Webhooks signature of a request, made with one of a school's secrets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sync_core.errors import NotSignedIn
 
 _LONGEST_ID = 200
 _SHORTEST_SECRET = 24
-"""Bytes: what the specification asks for at the least ("Standard Webhooks", Signature scheme)."""
+"""Bytes: the least that the specification allows ("Standard Webhooks", Signature scheme)."""
 
 
 def signed_id(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> str:
-    """The id of a webhook that one of `secrets` signed, within five minutes. Raises NotSignedIn.
+    """The id of a webhook that was signed with one of `secrets` within five minutes. Raises NotSignedIn.
 
     While a secret is rotated there are two, and the sender may use either.
     """
@@ -29,19 +29,19 @@ def signed_id(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -
     named = {name.lower(): value for name, value in headers.items()}
     id_ = named.get("webhook-id", "")
     if not id_.isprintable() or len(id_) > _LONGEST_ID:
-        raise NotSignedIn("the webhook-id is no id", f"send one of at most {_LONGEST_ID} printable characters")
-    why = ""
+        raise NotSignedIn("the webhook-id is no id", f"send an id of at most {_LONGEST_ID} printable characters")
+    reason = ""
     for secret in usable:
         try:
             Webhook(secret).verify(body, named, json_parse=False)
         except WebhookVerificationError as refusal:
-            why = str(refusal)
-        except ValueError:  # what the library makes of a signature, or a body, that is neither text nor base64
-            why = "Invalid Signature Headers"
+            reason = str(refusal)
+        except ValueError:  # from a body that is not UTF-8, or a signature or time that cannot be decoded
+            reason = "Invalid Signature Headers"
         else:
             return id_
     raise NotSignedIn(
-        f"the webhook's signature was not accepted: {why.lower()}",
+        f"the webhook's signature was not accepted: {reason.lower()}",
         "sign body, id and time as the Standard Webhooks specification says, with a secret that the school's "
         "webhook_secrets name, and send within five minutes",
     )

@@ -1,0 +1,284 @@
+"""Who requested what: each route that changes anything emits one event `admin.requested`, once the caller may do it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from sync_core.app import App
+from sync_core.config import parse_settings
+from sync_core.domain.accounts import AccountChange, AccountChanges
+from sync_core.domain.classes import AppliedDelta, Drift, Pin
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
+from sync_core.domain.school import SchoolSettings
+from sync_core.http.admin.app import build_api
+from sync_core.messaging.messages import SYNC_REQUESTS, SyncSchool, encode
+from sync_core.messaging.port import DeadLetter
+from sync_core.state.port import DeltaKind
+from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_id, settings, snapshot, synced, teaching
+from tests.fakes.memory_dead_letters import MemoryDeadLetters
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.services import services
+
+ALL_SCHOOLS, BOUND, UNBOUND, VISITOR = (entra_id(name) for name in ("all schools", "bound", "unbound", "visitor"))
+PUPILS = ["amy", "ben", "cleo", "dora", "eve", "fay", "gus", "hal"]
+LIVE, NEW, DELETED, PINNED = (f"2026.teaching.{group}" for group in ("G1", "G2", "G3", "G4"))
+PREFIX = "/api/admin"
+OF_SCHOOL = f"{PREFIX}/schools/{{school}}"
+READ_ONLY = {("post", f"{OF_SCHOOL}/plan"), ("post", f"{OF_SCHOOL}/classes/{{key}}/explain")}
+SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "access": [BOUND]}
+
+
+@dataclass(frozen=True)
+class Action:
+    """A request that is accepted, or refused with that status, and the event of it."""
+
+    method: str
+    path: str
+    status: int
+    action: str
+    key: str = ""
+    school: str = SCHOOL.id
+    name: str = ""
+    body: object = None
+
+    @property
+    def address(self) -> str:
+        """`name` is of what is neither school nor class: a hold, a run, a tenant, a dead letter's number."""
+        queue, digest = "sync-requests", self.name
+        ids = {"school": self.school, "key": self.key, "digest": digest, "run": self.name, "tenant": self.name}
+        return self.path.format(**ids, queue=queue, number=self.name)
+
+
+def _of_class(path: str, action: str, done: str, refused: str) -> list[Action]:
+    """Accepted for one class, and refused for two: one as things stand, and one that is not there."""
+    method, _, rest = path.partition(" ")
+    path = f"{OF_SCHOOL}/classes/{{key}}{rest}"
+    nowhere = 409 if rest == "/pin" else 404
+    return [
+        Action(method, path, status, action, key)
+        for status, key in ((202, done), (409, refused), (nowhere, "2026.teaching.NONE"))
+    ]
+
+
+ACTIONS = [
+    Action("put", OF_SCHOOL, 200, "save settings", body=SETTINGS),
+    Action("put", OF_SCHOOL, 422, "save settings", school="S9", body=SETTINGS | {"name_identifier": "ELM"}),
+    Action("delete", OF_SCHOOL, 204, "forget school"),
+    Action("delete", f"{OF_SCHOOL}/records", 204, "erase records", school="LEFT"),
+    Action("delete", f"{OF_SCHOOL}/records", 409, "erase records"),
+    Action("post", f"{OF_SCHOOL}/sync", 202, "sync"),
+    Action("post", f"{OF_SCHOOL}/sync", 409, "sync", school="PAUSED"),
+    Action("post", f"{OF_SCHOOL}/groups/{{key}}/class", 202, "create", NEW, body={"display_name": "Art"}),
+    Action("post", f"{OF_SCHOOL}/groups/{{key}}/class", 409, "create", LIVE),
+    Action("post", f"{OF_SCHOOL}/groups/{{key}}/class", 404, "create", "2026.teaching.NONE"),
+    *_of_class("post /resync", "resync", LIVE, DELETED),
+    *_of_class("delete ", "delete", LIVE, DELETED),
+    *_of_class("post /restore", "restore", DELETED, LIVE),
+    *_of_class("delete /pin", "release", PINNED, LIVE),
+    Action("delete", f"{OF_SCHOOL}/pins", 202, "release"),
+    Action("delete", f"{OF_SCHOOL}/pins", 409, "release", school="ELM"),
+    Action("post", f"{OF_SCHOOL}/holds/{{digest}}/approve", 202, "approve hold {}", name="HELD"),
+    Action("post", f"{OF_SCHOOL}/holds/{{digest}}/approve", 409, "approve hold {}", name="abc"),
+    Action("post", f"{OF_SCHOOL}/holds/{{digest}}/reject", 202, "reject hold {}", name="HELD"),
+    Action("post", f"{OF_SCHOOL}/holds/{{digest}}/reject", 409, "reject hold {}", name="abc"),
+    Action("delete", f"{OF_SCHOOL}/accepted-statistics", 204, "forget accepted snapshot"),
+    Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 202, "undo {}", name="night"),
+    Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 409, "undo {}", name="quiet"),
+    Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 404, "undo {}", name="none"),
+    Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 202, "full resync tenant {}", school="", name=TENANT),
+    Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 404, "full resync tenant {}", school="", name="NONE"),
+    Action("post", f"{PREFIX}/dead-letters/replay", 202, "replay all dead letters", school=""),
+    Action(
+        "post",
+        f"{PREFIX}/dead-letters/{{queue}}/{{number}}/replay",
+        202,
+        "replay dead letter {} of sync-requests",
+        school="",
+        name="7",
+    ),
+    Action(
+        "post",
+        f"{PREFIX}/dead-letters/{{queue}}/{{number}}/replay",
+        404,
+        "replay dead letter {} of sync-requests",
+        school="",
+        name="8",
+    ),
+]
+ACCEPTED = [action for action in ACTIONS if action.status < 400]
+
+
+class _Mis:
+    """The school as its MIS has it: most pupils have left the live class, which a plan holds."""
+
+    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+        return snapshot([teaching("G1", "Maths", PUPILS[:2], ["main"]), teaching("G2", "Art", PUPILS, ["main"])])
+
+
+async def _scene() -> FastAPI:
+    state = MemoryState()
+    for school, values in ((SCHOOL.id, {}), ("ELM", {"name_identifier": "ELM"}), ("PAUSED", {"enabled": False})):
+        await state.save_school(replace(settings(access=[BOUND], types=["teaching"], **values), school=school))
+    changes = tuple(AccountChange(account.id, account.values) for account in accounts([*PUPILS, "main"]))
+    await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
+    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
+    for key in (LIVE, DELETED, PINNED):
+        wanted = replace(desired(key, PUPILS, ["main"]), group_id=key.rpartition(".")[2])
+        await state.write_desired(SCHOOL.id, [wanted])
+        record = await state.class_record(SCHOOL.id, key)
+        assert record
+        delta = AppliedDelta(run="night", cause=Cause.NIGHTLY, at=NOON, members_added=wanted.members)
+        await state.write_actual(replace(record, actual=synced(wanted).actual), delta)
+    await state.write_drift(SCHOOL.id, [Drift(DELETED, gone=True)])
+    await state.write_pins(
+        SCHOOL.id, [Pin(key=PINNED, members=frozenset(), owners=frozenset(), undone="night", run="undo")]
+    )
+    for run in ("night", "quiet"):
+        await state.write_run(
+            RunRecord(school=SCHOOL.id, run=run, cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
+        )
+    given = services(state, mis=_Mis())
+    assert isinstance(given.dead_letters, MemoryDeadLetters)
+    body = encode(SyncSchool(SCHOOL.id, "night", Cause.NIGHTLY))
+    given.dead_letters.dead = [
+        DeadLetter(
+            queue=SYNC_REQUESTS,
+            number=7,
+            message_id="id",
+            session=SCHOOL.id,
+            body=body,
+            reason="",
+            deliveries=10,
+            at=NOON,
+        )
+    ]
+    environment = {
+        "TENANT_ID": TENANT,
+        "STATE_TABLES_ENDPOINT": "https://tables.example",
+        "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
+        "ALL_SCHOOLS_ACCESS": ALL_SCHOOLS,
+        "WEBSITE_AUTH_ENABLED": "True",
+    }
+    return build_api(App(parse_settings(environment), given))
+
+
+def _headers(caller: str) -> dict[str, str]:
+    claims = [("oid", caller)] if caller == VISITOR else [("oid", caller), ("roles", "GroupSync.Admin")]
+    principal = {"claims": [{"typ": typ, "val": val} for typ, val in claims]}
+    return {"x-ms-client-principal": base64.b64encode(json.dumps(principal).encode()).decode()}
+
+
+async def _call(api: FastAPI, caller: str, method: str, address: str, body: object = None) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://api") as client:
+        return await client.request(method, address, json=body, headers=_headers(caller))
+
+
+async def _of_this_plan(api: FastAPI, action: Action) -> Action:
+    """The digest of a hold is known when there is a plan."""
+    if action.name != "HELD":
+        return action
+    answer = await _call(api, ALL_SCHOOLS, "post", f"{OF_SCHOOL.format(school=SCHOOL.id)}/plan")
+    return replace(action, name=answer.json()["holds"][0]["digest"])
+
+
+def _requested(records: Iterable[logging.LogRecord]) -> list[dict[str, str]]:
+    """The facts of the events `admin.requested`."""
+    names = ("caller", "school", "action", "class", "run")
+    found = [vars(record) for record in records if record.getMessage() == "admin.requested"]
+    return [{name: event[f"sync.{name}"] for name in names} for event in found]
+
+
+async def test_every_route_that_changes_anything_is_here() -> None:
+    document = (await _scene()).openapi()
+    routes = {(method, path) for path, methods in document["paths"].items() for method in methods if method != "get"}
+    assert {(action.method, action.path) for action in ACCEPTED} == routes - READ_ONLY
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: f"{action.action} {action.status}")
+async def test_a_request_is_on_record_once_whatever_becomes_of_it(
+    action: Action, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = await _scene()
+    action = await _of_this_plan(api, action)
+    caplog.set_level(logging.INFO)
+    answer = await _call(api, ALL_SCHOOLS, action.method, action.address, action.body)
+    assert answer.status_code == action.status, answer.text
+    (event,) = _requested(caplog.records)
+    run = event.pop("run")
+    whole = action.action.format(action.name)
+    assert event == {"caller": ALL_SCHOOLS, "school": action.school, "action": whole, "class": action.key}
+    accepted = answer.json() if answer.content else {}
+    assert run == accepted.get("run", run)
+    responses = api.openapi()["paths"][action.path][action.method]["responses"]
+    assert bool(run) == ("202" in responses and "/Accepted" in json.dumps(responses["202"]))
+
+
+# An admin of no school may ask for dead letters, and sees none.
+FORBIDDEN = [(VISITOR, action) for action in ACCEPTED]
+FORBIDDEN += [(UNBOUND, action) for action in ACCEPTED if "dead-letters" not in action.path]
+
+
+@pytest.mark.parametrize(("caller", "action"), FORBIDDEN)
+async def test_what_the_caller_may_not_do_is_refused_without_an_event(
+    caller: str, action: Action, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = await _scene()
+    action = await _of_this_plan(api, action)
+    caplog.set_level(logging.INFO)
+    answer = await _call(api, caller, action.method, action.address, action.body)
+    assert (answer.status_code, _requested(caplog.records)) == (403, [])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("delete", "schools/S1", None),
+        ("delete", "schools/S1/records", None),
+        ("post", f"tenants/{TENANT}/full-resync", None),
+        ("put", "schools/S1", SETTINGS | {"access": []}),
+    ],
+)
+async def test_what_needs_an_admin_of_all_schools_is_refused_to_a_schools_own_without_an_event(
+    method: str, path: str, body: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    answer = await _call(await _scene(), BOUND, method, f"{PREFIX}/{path}", body)
+    assert (answer.status_code, _requested(caplog.records)) == (403, [])
+    assert "an admin of all schools" in answer.json()["what"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("put", "schools/S1", {"colour": "red"}),
+        ("post", f"schools/S1/groups/{NEW}/class", {"colour": "red"}),
+        ("post", f"schools/S1/classes/{'k' * 81}/resync", None),
+        ("post", "schools/S1/holds/HOLD/approve", None),
+        ("post", "schools/S1/runs/a_run/undo", None),
+        ("post", "dead-letters/sync-requests/x/replay", None),
+    ],
+)
+async def test_what_is_not_understood_is_no_request(
+    method: str, path: str, body: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    answer = await _call(await _scene(), ALL_SCHOOLS, method, f"{PREFIX}/{path}", body)
+    assert (answer.status_code, _requested(caplog.records)) == (422, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("plan", None), (f"classes/{LIVE}/explain", {"person": "amy"})], ids=["plan", "explain"]
+)
+async def test_what_changes_nothing_emits_nothing(path: str, body: object, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answer = await _call(await _scene(), BOUND, "post", f"{PREFIX}/schools/S1/{path}", body)
+    assert (answer.status_code, _requested(caplog.records)) == (200, []), answer.text

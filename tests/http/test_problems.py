@@ -1,0 +1,101 @@
+"""Refusals over HTTP: the form of a problem, the status of each class of error, and a start that fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+import azure.functions as func
+import pytest
+
+from sync_core import errors
+from sync_core.admin.holds import PlanDiffers
+from sync_core.app import App
+from sync_core.config import parse_settings
+from sync_core.domain.school import SchoolSettings
+from sync_core.errors import GraphRefused, SyncError, Transient
+from sync_core.http.health import report_health, with_app
+from sync_core.http.problems import problem_of, problem_response
+from sync_core.http.webhooks.function import LARGEST_BODY, receive_changes, receive_wonde_event
+from sync_core.wiring import ProcessApp
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.services import services
+
+Receive = Callable[[App, func.HttpRequest], Awaitable[func.HttpResponse]]
+ENVIRONMENT = {
+    "TENANT_ID": "T",
+    "STATE_TABLES_ENDPOINT": "https://tables.example",
+    "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
+}
+
+
+def app(state: MemoryState | None = None) -> App:
+    return App(parse_settings(ENVIRONMENT), services(state or MemoryState()))
+
+
+def test_a_problem_has_the_members_of_rfc_9457_and_two_of_our_own() -> None:
+    answer = problem_response(problem_of(errors.NotFound("there is no school S", "list the schools")))
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert json.loads(answer.get_body()) == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "there is no school S — list the schools",
+        "what": "there is no school S",
+        "remedy": "list the schools",
+    }
+
+
+STATUS = {
+    "NotSignedIn": 401,
+    "Forbidden": 403,
+    "NotFound": 404,
+    "Conflict": 409,
+    "SnapshotRejected": 409,
+    "Replayed": 409,
+    "TooLarge": 413,
+    "UnknownSetting": 422,
+    "Unreadable": 422,
+    "Transient": 503,
+    "Malformed": 503,
+    "SyncError": 503,
+}
+
+
+def test_every_class_of_error_has_a_status() -> None:
+    kinds = {
+        name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, SyncError)
+    }
+    assert {
+        name: problem_of(kind("m", "r")).status for name, kind in kinds.items() if kind is not GraphRefused
+    } == STATUS
+    assert problem_of(GraphRefused("Code", "detail", "r")).status == 503
+    assert issubclass(PlanDiffers, errors.Conflict)
+
+
+async def test_a_start_that_fails_is_503_with_everything_that_is_missing() -> None:
+    answer = await with_app(ProcessApp({}, FixedClock()), report_health)
+    problem = json.loads(answer.get_body())
+    assert (answer.status_code, answer.mimetype, problem["status"]) == (503, "application/problem+json", 503)
+    assert "TENANT_ID is not set" in problem["what"]
+    assert "ServiceBusConnection" in problem["what"]
+    assert "docs/operations.md" in problem["remedy"]
+
+
+async def test_an_app_that_cannot_read_its_tables_is_not_healthy() -> None:
+    class Away(MemoryState):
+        async def school(self, school: str) -> SchoolSettings | None:
+            raise Transient("the tables do not answer", "try again")
+
+    healthy, unhealthy = await report_health(app()), await report_health(app(Away()))
+    assert (healthy.status_code, json.loads(healthy.get_body())) == (200, {"health": "healthy"})
+    assert (unhealthy.status_code, json.loads(unhealthy.get_body())["what"]) == (503, "the tables do not answer")
+
+
+@pytest.mark.parametrize("receive", [receive_changes, receive_wonde_event])
+async def test_a_webhook_of_more_than_128_kb_is_refused_unread(receive: Receive) -> None:
+    request = func.HttpRequest("POST", "/", route_params={"school": "S"}, body=b"x" * (LARGEST_BODY + 1))
+    answer = await receive(app(), request)
+    problem = json.loads(answer.get_body())
+    assert (answer.status_code, problem["status"], problem["what"]) == (413, 413, "the body has more than 131072 bytes")
