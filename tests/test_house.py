@@ -31,7 +31,3 @@ def test_a_room_has_at_most_12_files_and_the_top_10() -> None:
     rooms = {room: len(list(room.glob("*.py"))) for room in (SERVICE, *SERVICE.rglob("*/")) if room.is_dir()}
     assert rooms[SERVICE] <= 10
     assert {room.name: files for room, files in rooms.items() if files > 12} == {}
-
-
-def test_the_service_stays_small() -> None:
-    assert sum(len(module.read_text(encoding="utf-8").splitlines()) for module in MODULES) <= 10_400
