@@ -207,7 +207,7 @@ def read_hold(row: Mapping[str, Any]) -> Hold:
 
 def run_columns(run: RunRecord) -> Entity:
     return {
-        "run": run.run,
+        "run": run.id,
         "cause": run.cause,
         "at": run.at.isoformat(),
         "outcome": run.outcome.value,
@@ -232,7 +232,7 @@ def run_columns(run: RunRecord) -> Entity:
 def read_run(school: str, row: Mapping[str, Any]) -> RunRecord:
     return RunRecord(
         school=school,
-        run=row["run"],
+        id=row["run"],
         cause=row["cause"],
         at=datetime.fromisoformat(row["at"]),
         outcome=RunOutcome(row["outcome"]),

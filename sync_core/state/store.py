@@ -315,7 +315,7 @@ class TableState:
     # --- runs and faults
 
     async def write_run(self, run: RunRecord) -> None:
-        await self._put(RUNS, encode_key(run.school), encode_key(run.run), school_rows.run_columns(run))
+        await self._put(RUNS, encode_key(run.school), encode_key(run.id), school_rows.run_columns(run))
 
     async def run(self, school: str, run: str) -> RunRecord | None:
         row = await self._get(RUNS, encode_key(school), encode_key(run))

@@ -257,7 +257,7 @@ async def test_runs_are_overwritten_and_listed_in_time(state: Store, school: str
     )
     first = RunRecord(
         school=school,
-        run="run1",
+        id="run1",
         cause=Cause.NIGHTLY,
         at=NOON,
         outcome=RunOutcome.PLANNED,
@@ -298,11 +298,11 @@ async def test_runs_and_faults_are_forgotten_with_their_time(state: Store, schoo
 
     await state.forget_history(school, NOON)
     await state.forget_message_faults(NOON)
-    assert ([run.run for run in await state.runs(school)], await faults()) == (["early", "late"],) * 2
+    assert ([run.id for run in await state.runs(school)], await faults()) == (["early", "late"],) * 2
     for _ in range(2):
         await state.forget_history(school, NOON + timedelta(days=1))
         await state.forget_message_faults(NOON + timedelta(days=1))
-        assert ([run.run for run in await state.runs(school)], await faults()) == (["late"],) * 2
+        assert ([run.id for run in await state.runs(school)], await faults()) == (["late"],) * 2
 
 
 async def test_a_school_is_erased_and_no_other(state: Store, school: str) -> None:
