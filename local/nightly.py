@@ -196,7 +196,7 @@ async def _runs(
     try:
         found = []
         for school in sorted(schools):
-            runs = [run for run in await state.runs(school) if run.run in ids]
+            runs = [run for run in await state.runs(school) if run.id in ids]
             found.append((school, runs[-1] if runs else None))
         return found
     finally:

@@ -38,7 +38,7 @@ def school_synced(run: RunRecord) -> None:
         logging.ERROR if run.outcome is RunOutcome.REJECTED or run.held else logging.INFO,
         f"school.{run.outcome}",
         school=run.school,
-        run=run.run,
+        run=run.id,
         cause=run.cause,
         action=run.action,
         groups=run.groups,

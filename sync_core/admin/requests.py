@@ -26,7 +26,7 @@ async def submit(
     """The run is on record before the message is on its way, so that its id can be read from then on."""
     run = RunRecord(
         school=request.school,
-        run=requester.run,
+        id=requester.run,
         cause=request.cause,
         at=services.clock.now(),
         outcome=RunOutcome.REQUESTED,
@@ -47,7 +47,7 @@ async def recorded_run(request: ActOnClass | DecideHold | UndoRun, action: str, 
         note = "no admin is on record as having requested this: nothing was done — request it again over the admin API"
         run = RunRecord(
             school=request.school,
-            run=request.run,
+            id=request.run,
             cause=request.cause,
             at=services.clock.now(),
             outcome=RunOutcome.REFUSED,

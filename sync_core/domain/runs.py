@@ -84,7 +84,7 @@ class RunRecord:
     """
 
     school: str
-    run: str
+    id: str
     cause: Cause
     at: datetime
     outcome: RunOutcome

@@ -9,7 +9,7 @@ from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.planning.diff import ClassDiff
 from sync_core.planning.school_plan import SchoolPlan
 
-OF_REAL_RUNS = frozenset({"run", "cause", "action", "requested_by"})
+OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by"})
 """Fields of a run that say nothing in a preview."""
 
 

@@ -131,7 +131,7 @@ async def read_past(
     school: str, run: str, reader: SchoolReader, now: datetime, accepted: FeedStatistics | None
 ) -> Past:
     """What the limits of `run` look back on; `accepted` are the statistics of the last accepted feed."""
-    week = [record for record in await reader.runs(school, now - _WEEK) if record.run != run]
+    week = [record for record in await reader.runs(school, now - _WEEK) if record.id != run]
     removed = sum(record.removals for record in week)
     return Past(removed, accepted.groups if accepted else None, await reader.holds(school))
 
@@ -154,7 +154,7 @@ def plan_within_limits(
     held = [hold for hold in allowed.holds if not hold.approved]
     run = RunRecord(
         school=origin.school,
-        run=origin.run,
+        id=origin.run,
         cause=origin.cause,
         at=now,
         outcome=RunOutcome.PLANNED,
@@ -206,7 +206,7 @@ def hold_text(hold: Hold) -> str:
 
 def _not_made(request: SyncSchool, now: datetime, outcome: RunOutcome, message: str, remedy: str) -> PlanNotMade:
     notes = (f"{message} — {remedy}",) if outcome is RunOutcome.PAUSED else (message, remedy)
-    run = RunRecord(school=request.school, run=request.run, cause=request.cause, at=now, outcome=outcome, notes=notes)
+    run = RunRecord(school=request.school, id=request.run, cause=request.cause, at=now, outcome=outcome, notes=notes)
     return PlanNotMade(run, message, remedy)
 
 

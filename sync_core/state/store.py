@@ -261,7 +261,7 @@ class TableState:
     # --- runs and faults
 
     async def write_run(self, run: RunRecord) -> None:
-        await self._runs.put(entity(run.school, run.run, school_rows.RUN_COLUMNS.columns(run)))
+        await self._runs.put(entity(run.school, run.id, school_rows.RUN_COLUMNS.columns(run)))
 
     async def run(self, school: str, run: str) -> RunRecord | None:
         row = await self._runs.get(school, run)

@@ -40,14 +40,14 @@ async def carry_out(planned: SchoolPlan, services: Services) -> RunRecord:
     holds come after the messages, so that an approval is used up only when what it allowed is on its way.
     """
     school = planned.run.school
-    before = await services.runs.run(school, planned.run.run)
+    before = await services.runs.run(school, planned.run.id)
     removals = max(planned.run.removals, before.removals if before else 0)
     run = replace(_as_requested(planned.run, before), removals=removals)
     if planned.run.removals:
         await services.runs.write_run(replace(run, outcome=RunOutcome.REQUESTED))
     too_large = await services.classes.write_desired(school, planned.plan.writes)
     plan = planned.plan.without(too_large)
-    changes = plan.changes(Origin(planned.tenant, school, run.run, run.cause))
+    changes = plan.changes(Origin(planned.tenant, school, run.id, run.cause))
     await services.outbox.send_changes(changes, priority_of(run.cause, len(changes)))
     if planned.statistics is None:
         await add_holds(school, planned.standing, planned.open_holds, services)

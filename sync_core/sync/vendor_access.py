@@ -55,7 +55,7 @@ async def follow_access(
         if pause:
             record = RunRecord(
                 school=settings.school,
-                run=run,
+                id=run,
                 cause=Cause.WEBHOOK,
                 at=services.clock.now(),
                 outcome=RunOutcome.PAUSED,

@@ -207,7 +207,7 @@ class MemoryState:
 
     async def write_run(self, run: RunRecord) -> None:
         await self._step("write_run")
-        self._runs[run.school, run.run] = run
+        self._runs[run.school, run.id] = run
         await self._step("write_run answered")
 
     async def run(self, school: str, run: str) -> RunRecord | None:

@@ -144,7 +144,7 @@ async def _scene() -> FastAPI:
     )
     for run in ("night", "quiet"):
         await state.write_run(
-            RunRecord(school=SCHOOL.id, run=run, cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
+            RunRecord(school=SCHOOL.id, id=run, cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
         )
     given = services(state, mis=_Mis())
     assert isinstance(given.dead_letters, MemoryDeadLetters)

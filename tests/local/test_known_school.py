@@ -14,7 +14,7 @@ async def test_runs_since_a_moment_are_those_from_then_on() -> None:
     early, late = (
         RunRecord(
             school=SCHOOL.id,
-            run=name,
+            id=name,
             cause=Cause.NIGHTLY,
             at=NOON + timedelta(days=days),
             outcome=RunOutcome.PLANNED,

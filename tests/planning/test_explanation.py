@@ -19,7 +19,7 @@ CAME = AppliedDelta(run="run2", cause=Cause.WEBHOOK, at=NOON + timedelta(hours=1
 LEFT = AppliedDelta(run="run3", cause=Cause.ADMIN, at=NOON + timedelta(hours=2), members_removed=entra_ids(["amy"]))
 REJECTED = SchoolPlan(
     run=RunRecord(
-        school=SCHOOL.id, run="now", cause=Cause.ADMIN, at=NOON, outcome=RunOutcome.REJECTED, notes=("torn", "mend it")
+        school=SCHOOL.id, id="now", cause=Cause.ADMIN, at=NOON, outcome=RunOutcome.REJECTED, notes=("torn", "mend it")
     )
 )
 

@@ -165,7 +165,7 @@ class World:
                     run_through(request_resync(self.settings, key, requester, self.services))
                 case "undo":
                     runs = run_through(self.state.runs(SCHOOL.id))
-                    undone = self.turns.choice(runs).run if runs else "none"
+                    undone = self.turns.choice(runs).id if runs else "none"
                     run_through(request_undo(self.settings, undone, requester, self.services))
                 case "release":
                     run_through(request_release(self.settings, [key], requester, self.services))

@@ -187,7 +187,7 @@ def test_an_admin_can_read_a_row() -> None:
     assert row["desired_reasons_0"] == f"{entra_id('amy')}:student:p%201"
     run = RunRecord(
         school="S1",
-        run="r1",
+        id="r1",
         cause=Cause.NIGHTLY,
         at=NOON,
         outcome=RunOutcome.PLANNED,

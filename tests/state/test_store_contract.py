@@ -278,7 +278,7 @@ async def test_when_a_tenant_was_last_fully_resynced_is_known(state: Store) -> N
 async def test_runs_are_overwritten_and_listed_in_time(state: Store, school: str) -> None:
     second = RunRecord(
         school=school,
-        run="run2",
+        id="run2",
         cause=Cause.NIGHTLY,
         at=NOON + timedelta(days=1),
         outcome=RunOutcome.REJECTED,
@@ -286,7 +286,7 @@ async def test_runs_are_overwritten_and_listed_in_time(state: Store, school: str
     )
     first = RunRecord(
         school=school,
-        run="run1",
+        id="run1",
         cause=Cause.NIGHTLY,
         at=NOON,
         outcome=RunOutcome.PLANNED,
@@ -320,9 +320,7 @@ async def test_the_last_fault_of_a_message_is_kept(state: Store) -> None:
 
 async def test_runs_and_faults_are_forgotten_with_their_time(state: Store, school: str) -> None:
     for name, at in (("early", NOON), ("late", NOON + timedelta(days=2))):
-        await state.write_run(
-            RunRecord(school=school, run=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED)
-        )
+        await state.write_run(RunRecord(school=school, id=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED))
         await state.write_message_fault(
             MessageFault(
                 queue=SYNC_REQUESTS,
@@ -341,11 +339,11 @@ async def test_runs_and_faults_are_forgotten_with_their_time(state: Store, schoo
 
     await state.forget_history(school, NOON)
     await state.forget_message_faults(NOON)
-    assert ([run.run for run in await state.runs(school)], await faults()) == (["early", "late"],) * 2
+    assert ([run.id for run in await state.runs(school)], await faults()) == (["early", "late"],) * 2
     for _ in range(2):
         await state.forget_history(school, NOON + timedelta(days=1))
         await state.forget_message_faults(NOON + timedelta(days=1))
-        assert ([run.run for run in await state.runs(school)], await faults()) == (["late"],) * 2
+        assert ([run.id for run in await state.runs(school)], await faults()) == (["late"],) * 2
 
 
 async def test_a_school_is_erased_and_no_other(state: Store, school: str) -> None:
@@ -357,9 +355,7 @@ async def test_a_school_is_erased_and_no_other(state: Store, school: str) -> Non
         await state.write_pins(
             one, [Pin(key="K1", members=frozenset(), owners=frozenset(), undone="undone", run="run")]
         )
-        await state.write_run(
-            RunRecord(school=one, run="run", cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
-        )
+        await state.write_run(RunRecord(school=one, id="run", cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED))
         await state.write_accepted_statistics(
             one,
             FeedStatistics(
@@ -448,7 +444,7 @@ async def test_the_accepted_snapshot_is_kept_and_forgotten(state: Store, school:
 
 async def test_runs_since(state: Store, school: str) -> None:
     early, late = (
-        RunRecord(school=school, run=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED, removals=3)
+        RunRecord(school=school, id=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED, removals=3)
         for name, at in (("r1", NOON), ("r2", NOON + timedelta(days=3)))
     )
     for run in (late, early):

@@ -9,7 +9,7 @@ from sync_core.admin.holds import accepted_statistics, preview_school, request_d
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import pinned_keys, request_release, request_undo
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold
+from sync_core.domain.runs import Hold, RunRecord
 from sync_core.errors import NotFound
 from sync_core.http.admin.dependencies import (
     Administered,
@@ -21,7 +21,7 @@ from sync_core.http.admin.dependencies import (
     requested,
     school_target,
 )
-from sync_core.http.admin.schemas import ABSENT, CONFLICT, PLAN_DIFFERS, Accepted, Plan, Run, run_body
+from sync_core.http.admin.schemas import ABSENT, CONFLICT, PLAN_DIFFERS, Accepted, Plan, Run
 from sync_core.messaging.messages import Decision
 
 router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
@@ -102,17 +102,17 @@ async def delete_accepted_statistics(settings: Administered, app: SyncApp) -> No
 # --- runs
 
 
-@router.get("/runs", summary="The school's runs, oldest first")
-async def list_runs(settings: Administered, app: SyncApp) -> list[Run]:
-    return [run_body(run) for run in await app.services.runs.runs(settings.school)]
+@router.get("/runs", response_model=list[Run], summary="The school's runs, oldest first")
+async def list_runs(settings: Administered, app: SyncApp) -> tuple[RunRecord, ...]:
+    return await app.services.runs.runs(settings.school)
 
 
-@router.get("/runs/{run}", summary="What a run came to")
-async def read_run(settings: Administered, run: _RunId, app: SyncApp) -> Run:
+@router.get("/runs/{run}", response_model=Run, summary="What a run came to")
+async def read_run(settings: Administered, run: _RunId, app: SyncApp) -> RunRecord:
     record = await app.services.runs.run(settings.school, run)
     if record is None:
         raise NotFound(f"school {settings.school} has no run {run}", "list the school's runs for their ids")
-    return run_body(record)
+    return record
 
 
 async def _run(settings: Administered, run: _RunId) -> Target:

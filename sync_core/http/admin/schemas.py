@@ -12,25 +12,24 @@ from sync_core.admin.groups import GroupState
 from sync_core.admin.school_settings import SchoolBody, body_values
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
 from sync_core.domain.roster import GroupType
-from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.runs import RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.http.problems import Problem
 from sync_core.planning.preview import OF_REAL_RUNS, Preview
 
-# A plan is the fields of its run, as far as they say something before it runs, beside those of the preview.
-_RUN_IN_PLAN: dict[str, Any] = {
-    name: kind for name, kind in get_type_hints(RunRecord).items() if name not in OF_REAL_RUNS
-}
+# A new field of RunRecord, Preview or Problem is in the API without an edit here.
+_RUN: dict[str, Any] = get_type_hints(RunRecord)
+_RUN_IN_PLAN = {name: kind for name, kind in _RUN.items() if name not in OF_REAL_RUNS}
 _SHOWN: dict[str, Any] = {name: kind for name, kind in get_type_hints(Preview).items() if name != "run"}
 _PROBLEM: dict[str, Any] = get_type_hints(Problem)
 
+Run = create_model("Run", __doc__=RunRecord.__doc__, **_RUN)
 Plan = create_model("Plan", __doc__="What a sync would do now; people are Entra ids.", **_RUN_IN_PLAN, **_SHOWN)
 PlanProblem = create_model(
     "PlanProblem", __doc__="Why a decision was refused, with the plan as it is now.", **_PROBLEM, plan=Plan
 )
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-
 
 _Responses = dict[int | str, dict[str, Any]]
 ABSENT: _Responses = {404: {"model": Problem}}
@@ -128,29 +127,6 @@ class Group(BaseModel):
     class_: Class | None = Field(alias="class")
 
 
-class Run(BaseModel):
-    """What a run came to. Classes are keys; people are MIS person ids; who asked for it is an Entra id."""
-
-    id: str
-    cause: str
-    action: str
-    requested_by: str
-    at: datetime
-    outcome: RunOutcome
-    groups: int
-    unchanged: int
-    created: tuple[str, ...]
-    changed: tuple[str, ...]
-    held: tuple[str, ...]
-    gone: tuple[str, ...]
-    ended: tuple[str, ...]
-    expired: tuple[str, ...]
-    people_without_account: tuple[str, ...]
-    people_disabled: tuple[str, ...]
-    people_ambiguous: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
 def school_body(settings: SchoolSettings) -> School:
     return School(id=settings.school, **body_values(settings))
 
@@ -190,26 +166,3 @@ def group_body(found: GroupState, request: ClassRequest | None) -> Group:
         "class": class_body(found.record, request) if found.record else None,
     }
     return Group.model_validate(fields)
-
-
-def run_body(run: RunRecord) -> Run:
-    return Run(
-        id=run.run,
-        cause=run.cause,
-        action=run.action,
-        requested_by=run.requested_by,
-        at=run.at,
-        outcome=run.outcome,
-        groups=run.groups,
-        unchanged=run.unchanged,
-        created=run.created,
-        changed=run.changed,
-        held=run.held,
-        gone=run.gone,
-        ended=run.ended,
-        expired=run.expired,
-        people_without_account=run.people_without_account,
-        people_disabled=run.people_disabled,
-        people_ambiguous=run.people_ambiguous,
-        notes=run.notes,
-    )
