@@ -1,4 +1,4 @@
-"""The queue contract: every message, its encoding, and the version by which an unknown one is recognised."""
+"""The queue contract: every message, its encoding and its version."""
 
 from __future__ import annotations
 
@@ -17,23 +17,18 @@ if TYPE_CHECKING:
 
 
 SYNC_REQUESTS = "sync-requests"
-
-
 CLASS_CHANGES = "class-changes"
-
-
 URGENT_CHANGES = "urgent-changes"
 
-
 LISTED_PEOPLE = 1000
-"""People of a delta listed in a message at the most: they are for the reader, and a message holds 256 KB."""
+"""The most people that a message lists: they are for the reader only, and a message holds 256 KB."""
 
 
 _LONGEST_SESSION = 128
 
 
 class Priority(StrEnum):
-    """Which queue changes of classes travel on: what a night found, or what somebody waits for."""
+    """The queue for changes of classes: bulk for a night's changes, urgent for those that somebody waits for."""
 
     BULK = CLASS_CHANGES
     URGENT = URGENT_CHANGES
@@ -44,9 +39,9 @@ _STRICT: ConfigDict = {"extra": "forbid"}
 
 @dataclass(frozen=True, slots=True)
 class RefreshTenant:
-    """Bring a tenant's accounts and drift up to date, then sync its schools, spread over the time `until` then.
+    """Update a tenant's accounts and drift, then sync its schools, spread over the time until `until`.
 
-    `full_resync`: every class is compared with Graph, and not only those that Graph's delta names.
+    `full_resync`: compare every class with Graph, not only those in Graph's delta.
     """
 
     __pydantic_config__ = _STRICT
@@ -65,10 +60,10 @@ class RefreshTenant:
 
 @dataclass(frozen=True, slots=True)
 class SyncSchool:
-    """Sync one school. `scope` is None for everything, else the MIS ids of the groups: no other group is touched.
+    """Sync one school. `scope` is None for all groups, else the MIS ids of those to sync; no other group is touched.
 
-    Beside a scope, the groups in which `people` (MIS ids) are, or were when their classes were last planned, count as
-    named.
+    With a scope, the groups of `people` (MIS ids) are synced too: those that they are in now, and those that they were
+    in at the last plan.
     """
 
     __pydantic_config__ = _STRICT
@@ -87,7 +82,7 @@ class SyncSchool:
 
 @dataclass(frozen=True, slots=True)
 class SyncWebhookEvents:
-    """Sync what of a school was announced and waits in the tables: however many webhooks, one message and one plan."""
+    """Sync the webhook events of a school that wait in the tables: one message and one plan for any number of them."""
 
     __pydantic_config__ = _STRICT
     school: str
@@ -102,7 +97,7 @@ class SyncWebhookEvents:
 
 
 class Action(StrEnum):
-    """What an admin may do to a class that exists, without the MIS being asked."""
+    """What an admin may do to an existing class without reading the MIS."""
 
     DELETE = "delete"
     RESTORE = "restore"
@@ -110,7 +105,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActOnClass:
-    """An admin's word on one class, taken in turn with the school's plans."""
+    """An admin's request for one class, carried out in order with the school's plans."""
 
     __pydantic_config__ = _STRICT
     school: str
@@ -127,7 +122,7 @@ class ActOnClass:
 
 
 class Decision(StrEnum):
-    """What an admin says to a hold."""
+    """An admin's decision on a hold."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -135,7 +130,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DecideHold:
-    """An admin's word on what was held, by the digest of what was shown; the school is synced right after."""
+    """An admin's decision on a hold, identified by its digest. A sync of the school follows at once."""
 
     __pydantic_config__ = _STRICT
     school: str
@@ -153,7 +148,7 @@ class DecideHold:
 
 @dataclass(frozen=True, slots=True)
 class UndoRun:
-    """An admin wants each class of the run `undone` as it was before, and kept so."""
+    """Put each class of the run `undone` back as it was before, and keep it so."""
 
     __pydantic_config__ = _STRICT
     school: str
@@ -170,7 +165,7 @@ class UndoRun:
 
 @dataclass(frozen=True, slots=True)
 class _ClassChange:
-    """Which class is out of step, and what told us; what to do stands on the class row."""
+    """A class that is out of step, and the run that found it. The class row says what to do."""
 
     __pydantic_config__ = _STRICT
     tenant: str
@@ -182,20 +177,20 @@ class _ClassChange:
 
     @property
     def session(self) -> str:
-        whole = f"{self.school}|{self.key}"
-        return whole if len(whole) <= _LONGEST_SESSION else sha256(whole.encode()).hexdigest()
+        session = f"{self.school}|{self.key}"
+        return session if len(session) <= _LONGEST_SESSION else sha256(session.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class CreateClass(_ClassChange):
-    """Make the class if it is not there."""
+    """Create the class if it does not exist."""
 
     kind: Literal["create-class"] = "create-class"
 
 
 @dataclass(frozen=True, slots=True)
 class GrantOwners(_ClassChange):
-    """Make the wanted owners owners. `owners` is as planned, for the reader: Entra ids."""
+    """Make the desired owners owners. `owners` lists the planned ones for the reader: Entra ids."""
 
     owners: tuple[str, ...] = ()
     kind: Literal["grant-owners"] = "grant-owners"
@@ -203,9 +198,9 @@ class GrantOwners(_ClassChange):
 
 @dataclass(frozen=True, slots=True)
 class ChangeMembers(_ClassChange):
-    """Bring the members to what is wanted.
+    """Make the members match the desired ones.
 
-    `added` and `removed` are as planned, for the reader: Entra ids, cut at LISTED_PEOPLE.
+    `added` and `removed` list the planned changes for the reader: Entra ids, at most LISTED_PEOPLE.
     """
 
     added: tuple[str, ...] = ()
@@ -215,7 +210,7 @@ class ChangeMembers(_ClassChange):
 
 @dataclass(frozen=True, slots=True)
 class RevokeOwners(_ClassChange):
-    """Take the ownership from owners whom we granted and who are not wanted any more. `owners` is for the reader."""
+    """Revoke owners whom the sync granted and who are no longer desired. `owners` is for the reader."""
 
     owners: tuple[str, ...] = ()
     kind: Literal["revoke-owners"] = "revoke-owners"
@@ -223,31 +218,28 @@ class RevokeOwners(_ClassChange):
 
 @dataclass(frozen=True, slots=True)
 class DeleteClass(_ClassChange):
-    """Delete the class, as an admin said."""
+    """Delete the class, as an admin requested."""
 
     kind: Literal["delete-class"] = "delete-class"
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreClass(_ClassChange):
-    """Restore the deleted class, as an admin said, and bring its members up to date."""
+    """Restore the deleted class, as an admin requested, and update its members."""
 
     kind: Literal["restore-class"] = "restore-class"
 
 
 Request = RefreshTenant | SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | UndoRun
-
-
 Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
 
 
 _M = TypeVar("_M")
 
-
 _REMEDY = "see 'A message nobody can read' in docs/operations.md; if a newer version sent it, deploy that and replay it"
 
 
-# Building these takes a twentieth of a second, which a worker that only indexes its functions need not pay.
+# Building an adapter takes a twentieth of a second, so a worker that only indexes its functions builds none.
 @cache
 def _requests() -> TypeAdapter[Request]:
     from pydantic import Field, TypeAdapter
@@ -269,12 +261,12 @@ def encode(message: Request | Change) -> bytes:
 
 
 def decode_request(body: bytes) -> Request:
-    """Raises Malformed with the fields at fault, never their values."""
+    """Parse a message. Raises Malformed with the faulty fields, never their values."""
     return _decode(_requests(), body)
 
 
 def decode_change(body: bytes) -> Change:
-    """Raises Malformed with the fields at fault, never their values."""
+    """Parse a message. Raises Malformed with the faulty fields, never their values."""
     return _decode(_changes(), body)
 
 
