@@ -1,1 +1,1 @@
-"""The queues: the messages on them, and the way onto them."""
+"""The queues: their messages, how to send them, and dead letters."""

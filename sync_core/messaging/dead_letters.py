@@ -1,4 +1,4 @@
-"""What the queues gave up, over azure-servicebus: looked at without taking it, and put back with the same words."""
+"""The dead letters of the queues over azure-servicebus: listed without removal, and replayed with the same body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.messaging.port import DeadLetter
 
 _PAGE = 100
-_SECONDS = 2
+_MAX_WAIT_SECONDS = 2
 
 
 class ServiceBusDeadLetters:
@@ -27,37 +27,37 @@ class ServiceBusDeadLetters:
         self._client = client
 
     async def listed(self) -> tuple[DeadLetter, ...]:
-        of_each = await asyncio.gather(*(self._listed(queue) for queue in sorted((SYNC_REQUESTS, *Priority))))
-        return tuple(letter for found in of_each for letter in found)
+        by_queue = await asyncio.gather(*(self._listed(queue) for queue in sorted((SYNC_REQUESTS, *Priority))))
+        return tuple(letter for letters in by_queue for letter in letters)
 
     async def _listed(self, queue: str) -> list[DeadLetter]:
-        found: list[DeadLetter] = []
+        letters: list[DeadLetter] = []
         async with self._receiver(queue) as receiver:
             start = 0
             while page := await receiver.peek_messages(_PAGE, sequence_number=start):
-                found += [_dead_letter(queue, message) for message in page]
-                start = found[-1].number + 1
-        return found
+                letters += [_dead_letter(queue, message) for message in page]
+                start = letters[-1].number + 1
+        return letters
 
     async def replay(self, queue: str, numbers: Set[int]) -> frozenset[int]:
-        left = set(numbers)
-        passed: list[ServiceBusReceivedMessage] = []
+        remaining = set(numbers)
+        skipped: list[ServiceBusReceivedMessage] = []
         async with self._receiver(queue) as receiver, self._client.get_queue_sender(queue) as sender:
-            while left:
-                page = await receiver.receive_messages(_PAGE, max_wait_time=_SECONDS)
+            while remaining:
+                page = await receiver.receive_messages(_PAGE, max_wait_time=_MAX_WAIT_SECONDS)
                 if not page:
                     break
                 for message in page:
                     letter = _dead_letter(queue, message)
-                    if letter.number not in left:
-                        passed.append(message)
+                    if letter.number not in remaining:
+                        skipped.append(message)
                         continue
-                    await sender.send_messages(_again(letter, message))
+                    await sender.send_messages(_copy(letter, message))
                     await receiver.complete_message(message)
-                    left.discard(letter.number)
-            for message in passed:
+                    remaining.discard(letter.number)
+            for message in skipped:
                 await receiver.abandon_message(message)
-        return frozenset(numbers - left)
+        return frozenset(numbers - remaining)
 
     @asynccontextmanager
     async def _receiver(self, queue: str) -> AsyncIterator[ServiceBusReceiver]:
@@ -67,8 +67,8 @@ class ServiceBusDeadLetters:
         except ServiceBusError as error:
             raise Transient(
                 f"the dead letters of queue {queue} cannot be reached ({type(error).__name__})",
-                "try again; if it stays so, look at the Service Bus namespace and the roles Azure Service Bus Data "
-                "Receiver and Data Sender of the app's identity",
+                "try again; if it keeps failing, check the Service Bus namespace and that the app's identity has the "
+                "roles Azure Service Bus Data Receiver and Azure Service Bus Data Sender",
             ) from None
 
 
@@ -85,8 +85,8 @@ def _dead_letter(queue: str, message: ServiceBusReceivedMessage) -> DeadLetter:
     )
 
 
-def _again(letter: DeadLetter, message: ServiceBusReceivedMessage) -> ServiceBusMessage:
-    """A new id, because duplicate detection remembers the old one; a session, because the queue wants one."""
+def _copy(letter: DeadLetter, message: ServiceBusReceivedMessage) -> ServiceBusMessage:
+    """The message to send again: with a new id, because of duplicate detection, and the session that a queue needs."""
     return ServiceBusMessage(
         letter.body,
         message_id=f"{letter.message_id[:100]}.{uuid4().hex[:12]}",

@@ -1,4 +1,4 @@
-"""What the use cases need of the queues."""
+"""The ports to the queues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sync_core.messaging.messages import Change, Priority, Request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A message that its queue gave up, as it lies there. `number` is its own within the queue's dead letters."""
+    """A dead-lettered message. `number` is unique within the dead letters of its queue."""
 
     queue: str
     number: int
@@ -25,21 +25,21 @@ class DeadLetter:
 
 
 class DeadLetters(Protocol):
-    """What the queues gave up. Raises Transient."""
+    """The dead letters of the queues. Every method raises Transient."""
 
     async def listed(self) -> tuple[DeadLetter, ...]:
-        """Of all queues, in order of queue and number; nothing is taken."""
+        """The dead letters of all queues, in order of queue and number. They stay where they are."""
 
     async def replay(self, queue: str, numbers: Set[int]) -> frozenset[int]:
-        """Put these back onto their queue, in order. Returns those that were still there.
+        """Put these messages back on their queue, in order. Returns the numbers of those that still existed.
 
-        A crash between the two halves of one leaves it in both places: a message that comes twice does no harm.
+        A crash between sending a message and removing its dead letter leaves both: a duplicate message does no harm.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFault:
-    """Why a queue message could not be applied, kept beside the queue because a dead letter does not tell."""
+    """Why a message could not be handled, kept in a table because a dead letter does not hold the reason."""
 
     queue: str
     message_id: str
@@ -51,16 +51,16 @@ class MessageFault:
 
 
 class Outbox(Protocol):
-    """The way onto the queues. A message is on the queue when the method returns."""
+    """Sends messages. A message is on its queue when the method returns."""
 
     async def send_requests(self, requests: Sequence[Request]) -> None:
-        """In order. Not atomic over many."""
+        """Send requests in order. Several requests are not atomic."""
 
     async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
-        """Have the queue hold each until its moment; what is due already is sent. Not atomic over many."""
+        """Schedule each request for its time; one that is due is sent at once. Several requests are not atomic."""
 
     async def schedule_once(self, at: datetime, request: Request) -> None:
-        """As `schedule_requests`, but of all requests of one session for one moment the queue holds just one."""
+        """As `schedule_requests`, but the queue keeps only one request for each session and time."""
 
     async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None:
-        """In order: those of one class stay in order. Not atomic over many."""
+        """Send changes in order, which is kept for each class. Several changes are not atomic."""

@@ -1,4 +1,4 @@
-"""The way onto the queues, over azure-servicebus: senders stay open, because opening a link takes half a second."""
+"""The outbox over azure-servicebus. Senders stay open, because opening a link takes half a second."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sync_core.clock import Clock
 from sync_core.errors import Transient
 from sync_core.messaging.messages import SYNC_REQUESTS, Change, Priority, Request, encode
 
-# A namespace of the Standard tier takes a thousand operations a second from all senders and receivers together
-# ("Service Bus throttling"): a timer that asks for thousands of tenants at once must leave room for the rest.
+# A namespace of the Standard tier allows a thousand operations a second for all senders and receivers together
+# ("Service Bus throttling"): a timer that sends requests for thousands of tenants must leave room for the others.
 MESSAGES_AT_ONCE = 500
 _PAUSE = 1.0
 
@@ -40,60 +40,60 @@ class ServiceBusOutbox:
         await self._send(SYNC_REQUESTS, requests)
 
     async def schedule_once(self, at: datetime, request: Request) -> None:
-        # The queue recognises the second by its id, for the ten minutes of its duplicate detection.
+        # The queue drops a second message with the same id, for the ten minutes of its duplicate detection.
         session = sha256(request.session.encode()).hexdigest()[:32]
-        await self._post(SYNC_REQUESTS, [_letter(request, f"{request.kind}.{session}.{at:%Y%m%dT%H%M%S}", at)])
+        await self._post(SYNC_REQUESTS, [_message(request, f"{request.kind}.{session}.{at:%Y%m%dT%H%M%S}", at)])
 
     async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None:
         await self._send(priority, [(None, change) for change in changes])
 
     async def _send(self, queue: str, messages: Sequence[tuple[datetime | None, Request | Change]]) -> None:
-        # New for each call: the client's own retries are recognised as duplicates, a legitimate second try is not.
+        # New for each call: duplicate detection drops the client's own retries, but no legitimate second call.
         call = uuid4().hex[:12]
-        letters = [
-            _letter(message, f"{message.run}.{call}.{place}", at) for place, (at, message) in enumerate(messages)
-        ]
-        await self._post(queue, letters)
+        await self._post(
+            queue,
+            [_message(message, f"{message.run}.{call}.{index}", at) for index, (at, message) in enumerate(messages)],
+        )
 
-    async def _post(self, queue: str, letters: Sequence[ServiceBusMessage]) -> None:
+    async def _post(self, queue: str, messages: Sequence[ServiceBusMessage]) -> None:
         async with self._locks[queue]:
             try:
-                await self._send_in_batches(queue, letters)
+                await self._send_in_batches(queue, messages)
             except ServiceBusError as error:
-                # A sender that lost its link may stay unusable: the next call opens a new one.
+                # A sender that lost its link may stay unusable: the next call opens a new sender.
                 if sender := self._senders.pop(queue, None):
                     await sender.close()
                 raise Transient(
-                    f"queue {queue} took no messages ({type(error).__name__})",
-                    "it is tried again by itself; if it stays so, look at the Service Bus namespace and the role "
-                    "Azure Service Bus Data Sender of the app's identity",
+                    f"messages could not be sent to queue {queue} ({type(error).__name__})",
+                    "sending is retried; if it keeps failing, check the Service Bus namespace and that the app's "
+                    "identity has the role Azure Service Bus Data Sender",
                 ) from None
 
-    async def _send_in_batches(self, queue: str, letters: Sequence[ServiceBusMessage]) -> None:
-        if not letters:
+    async def _send_in_batches(self, queue: str, messages: Sequence[ServiceBusMessage]) -> None:
+        if not messages:
             return
         sender = self._senders.get(queue)
         if sender is None:
             sender = self._senders[queue] = self._client.get_queue_sender(queue)
-        for sent in range(0, len(letters), MESSAGES_AT_ONCE):
-            if sent:
+        for start in range(0, len(messages), MESSAGES_AT_ONCE):
+            if start:
                 await self._clock.sleep(_PAUSE)
-            await _send_at_once(sender, letters[sent : sent + MESSAGES_AT_ONCE])
+            await _send_at_once(sender, messages[start : start + MESSAGES_AT_ONCE])
 
 
-async def _send_at_once(sender: ServiceBusSender, letters: Sequence[ServiceBusMessage]) -> None:
+async def _send_at_once(sender: ServiceBusSender, messages: Sequence[ServiceBusMessage]) -> None:
     batch = await sender.create_message_batch()
-    for letter in letters:
+    for message in messages:
         try:
-            batch.add_message(letter)
+            batch.add_message(message)
         except MessageSizeExceededError:
             await sender.send_messages(batch)
             batch = await sender.create_message_batch()
-            batch.add_message(letter)
+            batch.add_message(message)
     await sender.send_messages(batch)
 
 
-def _letter(message: Request | Change, message_id: str, at: datetime | None) -> ServiceBusMessage:
+def _message(message: Request | Change, message_id: str, at: datetime | None) -> ServiceBusMessage:
     properties: dict[str | bytes, Any] = {"kind": message.kind, "run": message.run}
     properties.update(tracing.trace_to_carry().items())
     return ServiceBusMessage(

@@ -1,1 +1,1 @@
-"""From a snapshot to a plan, by pure functions: only `school_plan` reads, and nothing here writes."""
+"""Pure functions from a snapshot to a plan: only `school_plan` reads, and nothing here writes."""

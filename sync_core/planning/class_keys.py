@@ -1,4 +1,4 @@
-"""Which class follows a group: its own, or in a new academic year, where the school reuses classes, last year's."""
+"""The class of each group: its own, or last year's where the school reuses classes in a new academic year."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _LONGEST_KEY = 80
 
 
 def class_key(group: MisGroup) -> str:
-    """The class's key within its school: academic year, type and MIS id, so that a new year makes a new class.
+    """The key of a class within its school: academic year, type and MIS id, so that a new year creates a new class.
 
-    It is a table row key and part of a Service Bus session id (at most 128 characters), hence only URL-safe characters
-    and a digest in place of the end of a long id.
+    It is a table row key and part of a Service Bus session id (at most 128 characters). So it has only URL-safe
+    characters, and a digest replaces the end of a long id.
     """
-    plain = f"{group.academic_year}.{group.type}.{quote(group.id, safe='')}".replace("%", "!")
-    if len(plain) <= _LONGEST_KEY:
-        return plain
-    return f"{plain[: _LONGEST_KEY - 17]}!{sha256(plain.encode()).hexdigest()[:16]}"
+    key = f"{group.academic_year}.{group.type}.{quote(group.id, safe='')}".replace("%", "!")
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return f"{key[: _LONGEST_KEY - 17]}!{sha256(key.encode()).hexdigest()[:16]}"
 
 
 _OUT_OF_MICROSOFT_365 = {ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
@@ -31,15 +31,15 @@ _OUT_OF_MICROSOFT_365 = {ClassState.GONE, ClassState.DELETING, ClassState.DELETE
 def class_keys(
     groups: Iterable[MisGroup], records: Mapping[str, ClassRecord], rollover: Rollover
 ) -> dict[str, MisGroup]:
-    """The groups by the key of their class; the order of `groups` does not matter.
+    """Return the groups by the key of their class; the order of `groups` does not matter.
 
-    A group keeps the class that follows it already. Otherwise it gets its own, unless the school reuses classes and an
-    earlier year has one of the same type whose group is not in the MIS any more: with the same MIS id, else with the
-    same name; of several the latest.
+    A group keeps its existing class. Otherwise it gets a new class, unless the school reuses classes and an earlier
+    year has a class of the same type whose group is no longer in the MIS. A group with the same MIS id is preferred to
+    one with the same name, and a later year to an earlier one.
     """
-    listed = sorted(groups, key=class_key)
-    followed = {_identity(record): key for key, record in records.items()}
-    keys = {followed.get((group.type, group.academic_year, group.id)) or class_key(group): group for group in listed}
+    ordered = sorted(groups, key=class_key)
+    existing = {_identity(record): key for key, record in records.items()}
+    keys = {existing.get((group.type, group.academic_year, group.id)) or class_key(group): group for group in ordered}
     if rollover is Rollover.NEW:
         return keys
     free = [
@@ -47,17 +47,17 @@ def class_keys(
         for key, record in sorted(records.items(), key=lambda item: (-item[1].desired.academic_year, item[0]))
         if key not in keys and record.state not in _OUT_OF_MICROSOFT_365
     ]
-    fresh = [group for key, group in keys.items() if key not in records]
-    taken: dict[str, MisGroup] = {}
-    for trait in (_by_id, _by_name):
-        for group in fresh:
-            if group in taken.values():
+    new = [group for key, group in keys.items() if key not in records]
+    reused: dict[str, MisGroup] = {}
+    for matches in (_same_id, _same_name):
+        for group in new:
+            if group in reused.values():
                 continue
-            match = next((record for record in free if record.key not in taken and trait(record, group)), None)
+            match = next((record for record in free if record.key not in reused and matches(record, group)), None)
             if match is not None:
-                taken[match.key] = group
-    reused = {class_key(group) for group in taken.values()}
-    return {key: group for key, group in keys.items() if key not in reused} | taken
+                reused[match.key] = group
+    replaced = {class_key(group) for group in reused.values()}
+    return {key: group for key, group in keys.items() if key not in replaced} | reused
 
 
 def _identity(record: ClassRecord) -> tuple[GroupType, int, str]:
@@ -68,9 +68,9 @@ def _earlier(record: ClassRecord, group: MisGroup) -> bool:
     return record.desired.group_type is group.type and record.desired.academic_year < group.academic_year
 
 
-def _by_id(record: ClassRecord, group: MisGroup) -> bool:
+def _same_id(record: ClassRecord, group: MisGroup) -> bool:
     return _earlier(record, group) and record.desired.group_id == group.id
 
 
-def _by_name(record: ClassRecord, group: MisGroup) -> bool:
+def _same_name(record: ClassRecord, group: MisGroup) -> bool:
     return _earlier(record, group) and record.desired.group_name == group.name

@@ -1,4 +1,4 @@
-"""What to write and what to send so that the classes become what the rules want."""
+"""The rows to write and the messages to send so that classes become what the rules want."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sync_core.messaging.messages import (
 )
 
 URGENT_AT_MOST = 500
-"""Messages of one plan: a school's first sync has some seven hundred, a day's changes of a large one a hundred."""
+"""The most messages of an urgent plan: a school's first sync has some 700, a day's changes of a large school 100."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who asks for a change: what every message of one run carries."""
+    """The origin of a change, which every message of one run carries."""
 
     tenant: str
     school: str
@@ -34,10 +34,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassDiff:
-    """What makes one class what is wanted: people are Entra ids.
+    """The changes that make one class match its desired state; people are Entra ids.
 
-    `read` says that Graph is asked first who is in it; `recalled`, that other people were wanted until now than are
-    wanted and there: a change to them may be at work at this moment.
+    `read`: apply first reads the people from Graph. `recalled`: desired and actual agree, but the row wanted other
+    people until now, so a change towards them may be under way.
     """
 
     key: str
@@ -57,26 +57,26 @@ class ClassDiff:
         return not (people or self.create or self.delete or self.read or self.recalled)
 
     def changes(self, origin: Origin) -> list[Change]:
-        """The messages of it, in the order in which they must be taken: the class before its owners before the rest."""
-        where = (origin.tenant, origin.school, self.key, origin.run, origin.cause)
+        """The messages, in the order in which apply must take them: the class, its owners, its members."""
+        target = (origin.tenant, origin.school, self.key, origin.run, origin.cause)
         changes: list[Change] = []
         if self.delete:
-            changes.append(DeleteClass(*where))
+            changes.append(DeleteClass(*target))
         if self.create:
-            changes.append(CreateClass(*where))
+            changes.append(CreateClass(*target))
         if self.owners_granted:
-            changes.append(GrantOwners(*where, owners=_listed(self.owners_granted)))
+            changes.append(GrantOwners(*target, owners=_listed(self.owners_granted)))
         if self.owners_revoked or self.recalled:
-            changes.append(RevokeOwners(*where, owners=_listed(self.owners_revoked)))
+            changes.append(RevokeOwners(*target, owners=_listed(self.owners_revoked)))
         if self.owners_revoked or self.members_added or self.members_removed or self.read or self.recalled:
             added, removed = _listed(self.members_added), _listed(self.members_removed)
-            changes.append(ChangeMembers(*where, added=added, removed=removed))
+            changes.append(ChangeMembers(*target, added=added, removed=removed))
         return changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`writes` go to the rows before the messages of `diffs` go to the queue. The rest are class keys."""
+    """A plan: `writes` go to the rows before the messages of `diffs` go to the queue. Other fields are class keys."""
 
     writes: tuple[DesiredClass, ...] = ()
     diffs: tuple[ClassDiff, ...] = ()
@@ -87,7 +87,7 @@ class Plan:
     ended: tuple[str, ...] = ()
 
     def without(self, keys: Collection[str]) -> Plan:
-        """The plan with nothing to do for these classes."""
+        """The plan without any work on these classes."""
         return replace(
             self,
             diffs=tuple(diff for diff in self.diffs if diff.key not in keys),
@@ -96,7 +96,7 @@ class Plan:
         )
 
     def changes(self, origin: Origin) -> tuple[Change, ...]:
-        """The messages of the whole plan, those of a class in order."""
+        """The messages of the plan; those of one class are in order."""
         return tuple(change for diff in self.diffs for change in diff.changes(origin))
 
 
@@ -104,20 +104,19 @@ NOTHING = Plan()
 
 
 def priority_of(cause: Cause, messages: int) -> Priority:
-    """Where a plan's messages go: nobody waits for a night, and a plan of thousands would make others wait."""
+    """The priority of a plan's messages: bulk for a nightly run, and for a large plan that would delay others."""
     return Priority.URGENT if cause is not Cause.NIGHTLY and messages <= URGENT_AT_MOST else Priority.BULK
 
 
 def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Mapping[str, ClassRecord]) -> Plan:
-    """Subtract what is known from what is wanted.
+    """Return the difference between the `wanted` classes and the `known` rows.
 
-    There is a diff when desired and actual differ (the MIS changed, or something earlier was lost, failed or is under
-    way: repeating is harmless) and when the row is stale, unless the class is pinned. Those that `ended` are marked and
-    nothing else. Classes that are in neither are not touched; one that is gone is left alone until an admin wants it
-    again.
+    A class has a diff if desired and actual differ (the MIS changed, or an earlier change was lost, failed or is under
+    way: repeating it is harmless), or if its row is stale, unless it is pinned. Classes in `ended` are only marked as
+    ended. Other classes are not touched. A class that is gone stays so until an admin requests it again.
     """
-    over = tuple(ended)
-    writes: list[DesiredClass] = list(over)
+    ended = tuple(ended)
+    writes: list[DesiredClass] = list(ended)
     diffs: list[ClassDiff] = []
     created: list[str] = []
     changed: list[str] = []
@@ -149,7 +148,7 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
         changed=tuple(changed),
         unchanged=unchanged,
         gone=tuple(gone),
-        ended=tuple(desired.key for desired in over),
+        ended=tuple(desired.key for desired in ended),
     )
 
 
@@ -172,8 +171,8 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
 
 
 def _name(desired: DesiredClass, record: ClassRecord | None) -> str:
-    made = record.actual if record and not record.gone else None
-    return (made or desired).name.display_name
+    actual = record.actual if record and not record.gone else None
+    return (actual or desired).name.display_name
 
 
 def _listed(people: frozenset[str]) -> tuple[str, ...]:

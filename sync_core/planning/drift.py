@@ -1,4 +1,4 @@
-"""What somebody changed in Microsoft 365, as far as the groups delta contradicts the class rows."""
+"""Drift: changes by hand in Microsoft 365, found where the groups delta contradicts the class rows."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sync_core.planning.diff import Origin
 
 
 def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[Drift, ...]:
-    """The rows that the groups delta contradicts, each once.
+    """Return one Drift for each row that the groups delta contradicts.
 
-    A group is ours by id or, while its id is not on the row yet, by the nickname it is being created with. Echoes of
-    our own writes agree with `actual` and are no drift. Only what the delta says for certain marks a class gone; one
-    that a full delta lacks may be gone, or too young to be listed: it is marked stale, and apply finds out.
+    A group belongs to a row by its id or, until the row has the id, by the nickname of the create under way. Echoes of
+    our own writes agree with `actual` and are not drift. Only a deletion in the delta marks a class gone. A class
+    missing from a full delta may be gone or too new to be listed: it is marked stale, and apply finds out.
     """
-    said = {change.id: change for change in changes.groups}
+    by_id = {change.id: change for change in changes.groups}
     by_nickname = {change.nickname.lower(): change for change in changes.groups if change.nickname and not change.gone}
     drifts: list[Drift] = []
     for record in records:
         if record.actual is None:
             created = by_nickname.get(record.intent.lower()) if record.intent else None
-            if created and not record.stale and _foreign_touch(record.desired, created):
+            if created and not record.stale and _changed_by_hand(record.desired, created):
                 drifts.append(Drift(record.key, stale=True))
             continue
-        change = said.get(record.actual.class_id)
+        change = by_id.get(record.actual.class_id)
         if change is None:
             if changes.full and not record.gone:
                 drifts.append(Drift(record.key, stale=True))
@@ -40,25 +40,25 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[D
 
 
 def drift_changes(drifts: Iterable[Drift], left_alone: Set[str], origin: Origin) -> tuple[Change, ...]:
-    """The changes that put stale classes right at once, without waiting for their school's plan.
+    """The changes that correct stale classes at once, without waiting for the school's plan.
 
-    Those that ended or are pinned only stay marked: should they follow the MIS again, they are read first.
+    Classes in `left_alone` (ended or pinned) only stay marked: if they follow the MIS again, apply reads them first.
     """
     return tuple(
-        ChangeMembers(origin.tenant, origin.school, drift.key, origin.run, origin.cause)
+        ChangeMembers(tenant=origin.tenant, school=origin.school, key=drift.key, run=origin.run, cause=origin.cause)
         for drift in drifts
         if drift.stale and drift.key not in left_alone
     )
 
 
-def _foreign_touch(desired: DesiredClass, change: GroupChange) -> bool:
+def _changed_by_hand(desired: DesiredClass, change: GroupChange) -> bool:
     return bool(change.members_added - desired.members or change.members_removed or change.owners_removed)
 
 
 def _contradicts(record: ClassRecord, change: GroupChange, full: bool) -> bool:
-    """Only what agrees with `actual` and `desired` is an echo: an apply may be on its way from one to the other.
+    """Whether the change is not an echo, which agrees with `actual` and `desired`, as apply may be between the two.
 
-    No removal of an owner is an echo; and if he was one by hand, his membership, tolerated so far, is a stray.
+    No removal of an owner is an echo. If the owner was added by hand, their membership, tolerated so far, is a stray.
     """
     assert record.actual is not None
     members = record.actual.members or frozenset()

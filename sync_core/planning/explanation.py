@@ -1,4 +1,4 @@
-"""Why somebody is in a class or not, and what the next sync does about it: from the rules, the plan and the history."""
+"""Explains why a person is in a class or not, and what the next sync will do, from rules, plan and history."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause, RunOutcome
 from sync_core.planning.school_plan import SchoolPlan, hold_text
 
-_OF_THE_MIS = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
+_MIS_RULES = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
 
 
 class Role(StrEnum):
-    """As what somebody can be in a class; every owner whom a sync grants is a member too."""
+    """A person's role in a class; every owner whom a sync grants is a member too."""
 
     MEMBER = "member"
     OWNER = "owner"
 
 
 class By(StrEnum):
-    """Who made it so: a sync; somebody in Microsoft 365; nobody on record; or nobody ever did.
+    """The cause of the current state: a sync, a change by hand in Microsoft 365, an unrecorded cause, or none.
 
-    UNRECORDED: a sync found them there already, put there by hand or by a sync that was cut off before it had Graph's
-    answer; or it was longer ago than the history is kept.
+    UNRECORDED: a sync found the person there already, added by hand or by a sync that stopped before Graph's answer; or
+    they were added before the history begins.
     """
 
     SYNC = "sync"
@@ -36,7 +36,7 @@ class By(StrEnum):
 
 
 class Next(StrEnum):
-    """What the next sync does about it. HELD: it stays, but only because an admin has not approved the change."""
+    """The next sync's effect. HELD: the role stays as it is until an admin approves the change."""
 
     STAYS = "stays"
     COMES = "comes"
@@ -46,7 +46,7 @@ class Next(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is asked about: Entra id and MIS person id, each empty where it is not known."""
+    """The person to explain: Entra id and MIS person id, each empty if unknown."""
 
     account: str
     person: str
@@ -54,7 +54,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The people of a class as Microsoft 365 has them at this moment: Entra ids."""
+    """The people of a class in Microsoft 365 now: Entra ids."""
 
     members: frozenset[str] = frozenset()
     owners: frozenset[str] = frozenset()
@@ -62,7 +62,7 @@ class People:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonEvent:
-    """When somebody came into a role or left it, by which run; and, of who came, why."""
+    """When and by which run a person got a role or lost it; with the reason if they got it."""
 
     at: datetime
     run: str
@@ -74,10 +74,10 @@ class PersonEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Whether somebody has a role in the class now, by whom, and what becomes of it.
+    """Whether a person has a role in the class now, the cause, and the next sync's effect.
 
-    `event` is the last one on record, and with SYNC what made it so: since when, by which run, cause, rule and record.
-    `next_why` says why it stays, where that is not because the rules want it so.
+    `event` is the last one on record. With SYNC, it is the cause: time, run, cause, rule and record. `next_why` says
+    why the role stays as it is if the rules are not the reason.
     """
 
     there: bool
@@ -89,10 +89,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One person and one class.
+    """The explanation for one person and one class.
 
-    `account` and `person` are the Entra id and the MIS person id, as far as they are known. `wanted` is by what the
-    rules want them in the class now; `lines` say all of it to a reader.
+    `account` and `person` are the Entra id and the MIS person id, if known. `wanted` is the reason why the rules want
+    the person in the class now. `lines` are the whole explanation as text.
     """
 
     school: str
@@ -109,34 +109,34 @@ class Explanation:
 
 
 def find_subject(
-    asked: str,
+    query: str,
     by_upn: Mapping[str, str],
     record: ClassRecord,
     history: Iterable[AppliedDelta],
     planned: SchoolPlan,
 ) -> Subject | None:
-    """By Entra id, MIS person id or user principal name; None for somebody of whom nothing is known.
+    """Find a person by Entra id, MIS person id or user principal name; None if nothing is known of them.
 
     `by_upn` are the Entra ids of the tenant's accounts.
     """
     ruled = planned.ruled
     groups = ruled.groups.values() if ruled else ()
-    met = record.desired.members | set(by_upn.values())
+    known = record.desired.members | set(by_upn.values())
     reasons: dict[str, Reason] = {}
     for delta in history:
-        met |= delta.members_added | delta.members_removed | delta.owners_granted | delta.owners_revoked
+        known |= delta.members_added | delta.members_removed | delta.owners_granted | delta.owners_revoked
         reasons |= delta.reasons
     reasons |= record.desired.reasons
-    persons = {account: reason.record for account, reason in reasons.items() if reason.rule in _OF_THE_MIS}
+    persons = {account: reason.record for account, reason in reasons.items() if reason.rule in _MIS_RULES}
     persons |= {account: person for person, account in ruled.matched.items()} if ruled else {}
-    for account_id in (by_upn.get(asked.lower()), asked, asked.lower()):
-        if account_id in met:
+    for account_id in (by_upn.get(query.lower()), query, query.lower()):
+        if account_id in known:
             return Subject(account_id, persons.get(account_id, ""))
     for account_id, person in sorted(persons.items()):
-        if person == asked:
-            return Subject(account_id, asked)
-    listed = any(asked in group.students or asked in group.teachers for group in groups)
-    return Subject("", asked) if listed else None
+        if person == query:
+            return Subject(account_id, query)
+    listed = any(query in group.students or query in group.teachers for group in groups)
+    return Subject("", query) if listed else None
 
 
 def explain(
@@ -147,16 +147,16 @@ def explain(
     planned: SchoolPlan,
     at: datetime,
 ) -> Explanation:
-    """`history` is the class's, oldest first."""
+    """Explain the person's place in the class. `history` is that of the class, oldest first."""
     outlook = _Outlook(record, there, planned)
     person = subject.account
     generation = _this_generation(history)
     actual = record.actual if generation and generation[0].created else None
     events = tuple(event for delta in generation for event in _events(person, delta))
-    strange = actual is not None and person not in (actual.members or frozenset())
-    member = _standing(Role.MEMBER, person in there.members, events, strange, *outlook.membership(person))
-    strange = actual is not None and person not in actual.owners
-    owner = _standing(Role.OWNER, person in there.owners, events, strange, *outlook.ownership(person))
+    foreign = actual is not None and person not in (actual.members or frozenset())
+    member = _standing(Role.MEMBER, person in there.members, events, foreign, *outlook.membership(person))
+    foreign = actual is not None and person not in actual.owners
+    owner = _standing(Role.OWNER, person in there.owners, events, foreign, *outlook.ownership(person))
     wanted = outlook.rules.reasons.get(person) if outlook.rules else None
     lines = [_role_line(Role.MEMBER, member)]
     if owner.there or owner.event or owner.next is not Next.STAYS:
@@ -177,13 +177,13 @@ def explain(
     )
 
 
-# --- what has been
+# --- the past
 
 
 def _this_generation(history: Sequence[AppliedDelta]) -> Sequence[AppliedDelta]:
-    """A class that was made anew began with nobody in it."""
-    births = [place for place, delta in enumerate(history) if delta.created]
-    return history[births[-1] :] if births else history
+    """The history since the class was last created: it was empty then."""
+    creations = [index for index, delta in enumerate(history) if delta.created]
+    return history[creations[-1] :] if creations else history
 
 
 def _events(person: str, delta: AppliedDelta) -> Iterable[PersonEvent]:
@@ -199,26 +199,26 @@ def _events(person: str, delta: AppliedDelta) -> Iterable[PersonEvent]:
 
 
 def _standing(
-    role: Role, there: bool, events: Iterable[PersonEvent], strange: bool, next_: Next, next_why: str
+    role: Role, there: bool, events: Iterable[PersonEvent], foreign: bool, next_: Next, next_why: str
 ) -> Standing:
-    """`strange`: no sync has ever seen them there, as far as the whole life of the class is on record."""
+    """`foreign`: the whole generation of the class is on record, and no sync saw the person in the role."""
     last = next((event for event in reversed(tuple(events)) if event.role is role), None)
     if last is not None and last.came is there:
         by = By.SYNC
     elif last is not None:
         by = By.HAND
     elif there:
-        by = By.HAND if strange else By.UNRECORDED
+        by = By.HAND if foreign else By.UNRECORDED
     else:
         by = By.NOBODY
     return Standing(there=there, by=by, event=last, next=next_, next_why=next_why)
 
 
-# --- what will be
+# --- the next sync
 
 
 class _Outlook:
-    """What the next sync makes of the class: `rules` before anything was held back, `_final` after it."""
+    """The class after the next sync: `rules` before the limits hold anything, `_final` after that."""
 
     def __init__(self, record: ClassRecord, there: People, planned: SchoolPlan) -> None:
         self._record = record
@@ -237,7 +237,7 @@ class _Outlook:
         if there and not wanted:
             stays, why = self.ownership(person)
             if person in self._there.owners and stays is not Next.GOES:
-                return stays, why or "who is an owner stays a member"
+                return stays, why or "an owner stays a member"
             return Next.GOES, ""
         if self.rules and (person in self.rules.members) is not there:
             return Next.HELD, self._holds()
@@ -252,28 +252,28 @@ class _Outlook:
             return Next.COMES, ""
         if there and not wanted:
             if not granted:
-                return Next.STAYS, "an owner stays whom somebody made by hand, or whose grant was never confirmed"
+                return Next.STAYS, "an owner stays if they were added by hand or if their grant was never confirmed"
             if self._final.revoke:
                 return Next.GOES, ""
             if self.rules and self.rules.revoke:
                 return Next.HELD, self._holds()
-            return Next.STAYS, "departed_owners keeps them, or not everybody who should own the class is known"
+            return Next.STAYS, "departed_owners keeps them, or the accounts of the intended owners are not all known"
         if self.rules and not there and person in self.rules.owners:
             return Next.HELD, self._holds()
         return Next.STAYS, ""
 
     def _untouched(self) -> str:
-        """Why no sync touches the class; empty if one does."""
+        """Why no sync changes the class; empty if a sync does."""
         final, actual, run = self._final, self._record.actual, self._planned.run
         match replace(self._record, desired=final).state:
             case ClassState.DELETING | ClassState.DELETED:
-                return "an admin had the class deleted"
+                return "an admin deleted the class"
             case ClassState.GONE:
-                return "the class is gone from Microsoft 365, until an admin restores it or has it made again"
+                return "the class is gone from Microsoft 365 until an admin restores it or requests it again"
             case ClassState.ENDED:
-                return "its group is no longer in the MIS, and the class stays as it is"
+                return "its group is no longer in the MIS, so the class stays as it is"
             case ClassState.PINNED if actual and (actual.members, actual.owners) == (final.members, final.owners):
-                return "the class is pinned as it was before a run that was undone, until an admin releases it"
+                return "the class is pinned as it was before an undone run until an admin releases it"
         return "; ".join(run.notes) if run.outcome is RunOutcome.PAUSED else ""
 
     def _holds(self) -> str:
@@ -281,37 +281,37 @@ class _Outlook:
         return "; ".join(hold_text(hold) for hold in holds if self._record.key in hold.classes)
 
 
-# --- in words
+# --- text
 
 
 def _role_line(role: Role, standing: Standing) -> str:
-    what = {Role.MEMBER: "in the class", Role.OWNER: "an owner of it"}[role]
+    place = {Role.MEMBER: "in the class", Role.OWNER: "an owner of it"}[role]
     event = standing.event
-    told = f"by {event.cause} run {event.run}" if event else ""
+    run = f"by {event.cause} run {event.run}" if event else ""
     match standing.by, standing.there:
         case By.SYNC, True:
             assert event is not None
-            return f"{what} since {event.at:%d %b %Y %H:%M}, {told}{_because(event.reason)}"
+            return f"{place} since {event.at:%d %b %Y %H:%M}, {run}{_because(event.reason)}"
         case By.SYNC, False:
             assert event is not None
-            return f"not {what} since {event.at:%d %b %Y %H:%M}, {told}"
+            return f"not {place} since {event.at:%d %b %Y %H:%M}, {run}"
         case By.HAND, True:
-            last = f": {told} it had ended on {event.at:%d %b %Y %H:%M}" if event else ""
-            return f"{what} by hand, in Microsoft 365{last}"
+            last = f"; removed {run} on {event.at:%d %b %Y %H:%M}" if event else ""
+            return f"{place}, added by hand in Microsoft 365{last}"
         case By.HAND, False:
             assert event is not None
-            return f"not {what} by hand, in Microsoft 365: {told} it had begun on {event.at:%d %b %Y %H:%M}"
+            return f"not {place}, removed by hand in Microsoft 365; added {run} on {event.at:%d %b %Y %H:%M}"
         case By.UNRECORDED, _:
-            return f"{what}, and was when a sync came to see to it: by hand, by a sync cut off, or before the history"
-    return f"not {what}, and by no sync that is on record"
+            return f"{place}, found there by a sync: added by hand, by an interrupted sync, or before the history"
+    return f"not {place}, and no sync on record added them"
 
 
 _BECAUSE = {
-    Rule.STUDENT: "the MIS has person {} as a student of its group",
-    Rule.TEACHER: "the MIS has person {} as a teacher of its group who owns the class",
-    Rule.ADMIN_OWNER: "admin_owners of the school's settings name them",
-    Rule.CREATOR: "they asked for the class",
-    Rule.IN_DOUBT: "several accounts could be MIS person {}'s, and in doubt who is in stays",
+    Rule.STUDENT: "the MIS lists person {} as a student of its group",
+    Rule.TEACHER: "the MIS lists person {} as a teacher of its group, and the settings make this teacher an owner",
+    Rule.ADMIN_OWNER: "the school's settings name them in admin_owners",
+    Rule.CREATOR: "they requested the class",
+    Rule.IN_DOUBT: "several accounts could belong to MIS person {}, so an existing member stays",
     Rule.UNDONE: "they were in it before run {}, which was undone",
 }
 
@@ -321,38 +321,38 @@ def _because(reason: Reason | None) -> str:
 
 
 def _mis_line(subject: Subject, key: str, wanted: Reason | None, planned: SchoolPlan) -> str:
-    """What the rules make of the MIS now."""
+    """The result of the rules for the person now."""
     if planned.run.outcome is not RunOutcome.PLANNED:
-        return f"what the rules want now is not known: {'; '.join(planned.run.notes)}"
+        return f"the rules could not be applied: {'; '.join(planned.run.notes)}"
     if wanted:
         return f"the rules want them in it{_because(wanted)}"
     group = planned.ruled.groups.get(key) if planned.ruled else None
     if group is None:
-        return "the rules want nobody in it: its group is not in the MIS any more"
+        return "the rules want nobody in it: its group is no longer in the MIS"
     as_student, as_teacher = subject.person in group.students, subject.person in group.teachers
     if not as_student and not as_teacher:
-        return f"the rules do not want them in it: the MIS does not have them in {group.type} group {group.id}"
-    listed = f"the rules do not want them in it, though the MIS has person {subject.person} in group {group.id}"
+        return f"the rules do not want them in it: the MIS does not list them in {group.type} group {group.id}"
+    listed = f"the rules do not want them in it, though the MIS lists person {subject.person} in group {group.id}"
     if subject.person in planned.run.people_ambiguous:
-        return f"{listed}: several accounts could be theirs, or theirs several people's — make the property unique"
+        return f"{listed}: several accounts match, or several people match one account — make the property unique"
     if not subject.account:
         return f"{listed}: no account matches — correct the account, the MIS, or the school's matching settings"
     if as_teacher and not as_student:
-        owning = "only the main teacher owns" if group.type is GroupType.TEACHING else "no teacher owns"
-        return f"{listed}: {owning} a class of such a group by the school's settings"
+        owners = "only the main teacher owns" if group.type is GroupType.TEACHING else "no teacher owns"
+        return f"{listed}: by the school's settings, {owners} a class of such a group"
     return f"{listed}: a pin keeps the class as it was"
 
 
-_DOES = {
-    (Role.MEMBER, Next.COMES): "puts them in",
-    (Role.MEMBER, Next.GOES): "takes them out",
+_EFFECTS = {
+    (Role.MEMBER, Next.COMES): "adds them",
+    (Role.MEMBER, Next.GOES): "removes them",
     (Role.OWNER, Next.COMES): "makes them an owner",
-    (Role.OWNER, Next.GOES): "takes the ownership away",
+    (Role.OWNER, Next.GOES): "revokes their ownership",
 }
 
 
 def _next_lines(member: Standing, owner: Standing) -> Iterable[str]:
-    both = ((Role.MEMBER, member), (Role.OWNER, owner))
-    does = [_DOES[role, standing.next] for role, standing in both if (role, standing.next) in _DOES]
-    whys = dict.fromkeys(standing.next_why for _, standing in both if standing.next_why)
-    yield f"the next sync {' and '.join(does) or 'leaves it as it is'}{''.join(f'; {why}' for why in whys)}"
+    roles = ((Role.MEMBER, member), (Role.OWNER, owner))
+    effects = [_EFFECTS[role, standing.next] for role, standing in roles if (role, standing.next) in _EFFECTS]
+    reasons = dict.fromkeys(standing.next_why for _, standing in roles if standing.next_why)
+    yield f"the next sync {' and '.join(effects) or 'leaves it as it is'}{''.join(f'; {why}' for why in reasons)}"

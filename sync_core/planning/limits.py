@@ -1,4 +1,4 @@
-"""Is this snapshot, is this plan, to be trusted? What is not is rejected whole, or held until an admin approves it."""
+"""The limits: an implausible snapshot is rejected, and an excessive part of a plan is held until an admin approves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync_core.domain.runs import Hold, HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
 
-_APPROVE = "approve this hold if the MIS is right; otherwise correct the MIS, and the next sync goes on"
+_APPROVE = "approve this hold if the MIS is right; otherwise correct the MIS before the next sync"
 
 
 # --- the snapshot
@@ -41,7 +41,7 @@ def statistics_of(snapshot: Snapshot) -> FeedStatistics:
 
 
 def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Limits) -> None:
-    """Raises SnapshotRejected with every figure that is out of place against the `last` accepted snapshot.
+    """Raises SnapshotRejected with every implausible difference from the `last` accepted snapshot.
 
     A new academic year may begin with few groups: then only the number of students is compared.
     """
@@ -53,25 +53,23 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
     if now.dfe_code != last.dfe_code:
         faults.append(f"its DfE code is {now.dfe_code or 'empty'} and was {last.dfe_code or 'empty'}")
     if now.academic_year < last.academic_year:
-        faults.append(
-            f"it is of the academic year {now.academic_year}, and the last accepted one of {last.academic_year}"
-        )
+        faults.append(f"its academic year is {now.academic_year}, before {last.academic_year} in the last accepted one")
     if now.domain != last.domain and now.domain and last.domain:
-        faults.append(f"most of its addresses end in {now.domain}, and ended in {last.domain}")
+        faults.append(f"most of its addresses end in {now.domain}, and most ended in {last.domain} before")
     compared = ("students",) if now.academic_year > last.academic_year else ("groups", "students", "enrolments")
     for name in compared:
-        here, before = getattr(now, name), getattr(last, name)
-        if here < limits.smallest_snapshot * before:
+        count, before = getattr(now, name), getattr(last, name)
+        if count < limits.smallest_snapshot * before:
             share = f"under {limits.smallest_snapshot:.0%}"
-            faults.append(f"it has {here} {name} where the last accepted one had {before}: {share}")
+            faults.append(f"it has {count} {name} and the last accepted one had {before}: {share}")
     if last.staff and not now.staff:
-        faults.append(f"it has no teaching staff where the last accepted one had {last.staff}")
+        faults.append(f"it has no teaching staff and the last accepted one had {last.staff}")
     if faults:
         raise SnapshotRejected(
-            f"the feed is not to be trusted, compared with the last accepted one of {last.taken_at:%d %b %Y}: "
-            + "; ".join(faults),
+            f"the feed differs too much from the last accepted one of {last.taken_at:%d %b %Y}: {'; '.join(faults)}; "
+            "nothing was changed",
             "correct the export; if the MIS is right, set limits.smallest_snapshot lower, or forget the accepted "
-            "snapshot; nothing was changed",
+            "snapshot",
         )
 
 
@@ -80,11 +78,11 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the limits look back on.
+    """The history that the limits take into account.
 
-    `removed` counts the memberships that plans of the last seven days took away without an approval. `groups` counts
-    the groups of the last run (None before the first). `holds` are those that stand, and `decided` are decisions on
-    holds, by digest, that are made with this plan.
+    `removed` counts the memberships that plans of the last seven days removed without an approval. `groups` counts the
+    groups of the last run (None before the first). `holds` are the existing holds. `decided` are the decisions, by the
+    digest of the hold, that this plan carries out.
     """
 
     removed: int
@@ -95,9 +93,9 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class WithinLimits:
-    """What may be planned, and what was held of it.
+    """The classes to plan, and the holds.
 
-    `removals` are the memberships that go, but for those of which an admin approved the loss.
+    `removals` counts the memberships that go, except losses that an admin approved.
     """
 
     classes: tuple[DesiredClass, ...]
@@ -115,11 +113,11 @@ def apply_limits(
     *,
     whole: bool,
 ) -> WithinLimits:
-    """Hold back what is too much, unless an admin approved just that. `whole` says that every class is looked at.
+    """Hold what exceeds a limit, unless an admin approved exactly that. `whole`: the plan covers every class.
 
-    A plan of some classes alone also respects the holds that stand: no webhook and no resync takes away what a night
-    was not allowed to. A class that the school's settings have go on into a new academic year is expected to get other
-    people, and is held only if it got nobody.
+    A plan of some classes also respects the existing holds: no webhook and no resync removes what a night was not
+    allowed to remove. A class that is reused in a new academic year is expected to get other people, and is held only
+    if it got none.
     """
     restraint = _Restraint(records, limits, past, run, at)
     classes = [restraint.of_class(desired) for desired in wanted]
@@ -131,7 +129,7 @@ def apply_limits(
 
 
 class _Restraint:
-    """One plan being looked through; collects the holds."""
+    """Applies the limits to one plan and collects the holds."""
 
     def __init__(self, records: Mapping[str, ClassRecord], limits: Limits, past: Past, run: str, at: datetime) -> None:
         self._records = records
@@ -139,7 +137,7 @@ class _Restraint:
         self._past = past
         self._run = run
         self._at = at
-        self._said = {hold.digest: hold.status for hold in past.holds} | dict(past.decided)
+        self._decisions = {hold.digest: hold.status for hold in past.holds} | dict(past.decided)
         self._allowed: set[str] = set()
         self.holds: list[Hold] = []
 
@@ -149,19 +147,19 @@ class _Restraint:
         if record is None or desired.deleted or not lost:
             return desired
         before = _students(record.desired)
-        come = _students(desired) - before
-        if come and self._rolls_over(desired):
+        added = _students(desired) - before
+        if added and self._rolls_over(desired):
             return desired
         share = len(lost) / len(before)
-        told = f"class {desired.key} ({desired.name.display_name}) would lose {len(lost)} of {len(before)} students"
-        if share > self._limits.turnover and come:
-            said = f"{told} and get {len(come)} others: over {self._limits.turnover:.0%} turn over"
-            return self._hold(HoldKind.TURNOVER, said, [desired], lambda _: record.desired)[0]
-        if lost == before and not come:
-            return self._hold(HoldKind.CLASS_EMPTIED, f"{told}, which is everybody", [desired], self._kept)[0]
+        loss = f"class {desired.key} ({desired.name.display_name}) would lose {len(lost)} of {len(before)} students"
+        if share > self._limits.turnover and added:
+            what = f"{loss} and get {len(added)} others: a turnover of over {self._limits.turnover:.0%}"
+            return self._hold(HoldKind.TURNOVER, what, [desired], lambda _: record.desired)[0]
+        if lost == before and not added:
+            return self._hold(HoldKind.CLASS_EMPTIED, f"{loss}, which is everybody", [desired], self._kept)[0]
         if share > self._limits.class_loss and len(lost) >= self._limits.class_loss_people:
-            said = f"{told}: over {self._limits.class_loss:.0%}"
-            return self._hold(HoldKind.CLASS_LOSS, said, [desired], self._kept)[0]
+            what = f"{loss}: over {self._limits.class_loss:.0%}"
+            return self._hold(HoldKind.CLASS_LOSS, what, [desired], self._kept)[0]
         return desired
 
     def as_held_already(self, desired: DesiredClass) -> DesiredClass:
@@ -176,22 +174,16 @@ class _Restraint:
             return classes
         losing = [desired for desired in classes if self._counted(desired)]
         earlier = self._past.removed
-        for kind, removed, of, share, over in (
+        for kind, removed, total, share, period in (
             (HoldKind.SCHOOL_LOSS, removals, memberships, self._limits.school_loss, "in one plan"),
-            (
-                HoldKind.SLOW_LEAK,
-                removals + earlier,
-                memberships + earlier,
-                self._limits.week_loss,
-                "in seven days",
-            ),
+            (HoldKind.SLOW_LEAK, removals + earlier, memberships + earlier, self._limits.week_loss, "in seven days"),
         ):
-            if share < 1 and removed > share * of:
-                said = (
-                    f"the school would lose {removed} of {of} memberships {over}: over {share:.0%}; "
+            if share < 1 and removed > share * total:
+                what = (
+                    f"the school would lose {removed} of {total} memberships {period}: over {share:.0%}; "
                     f"{removals} of them now, in {len(losing)} classes"
                 )
-                kept = self._hold(kind, said, losing, self._kept)
+                kept = self._hold(kind, what, losing, self._kept)
                 by_key = {desired.key: desired for desired in kept}
                 return [by_key.get(desired.key, desired) for desired in classes]
         return classes
@@ -201,11 +193,9 @@ class _Restraint:
         groups = self._past.groups
         if not groups or len(new) <= self._limits.new_classes * groups:
             return classes
-        said = (
-            f"{len(new)} new classes, where the last run had {groups} groups: over {self._limits.new_classes:g} times"
-        )
+        what = f"{len(new)} new classes, over {self._limits.new_classes:g} times the {groups} groups of the last run"
         digest = self._digest(HoldKind.NEW_CLASSES, new)
-        if self._approved(digest, HoldKind.NEW_CLASSES, new, said):
+        if self._approved(digest, HoldKind.NEW_CLASSES, new, what):
             return classes
         return [desired for desired in classes if desired.key in self._records]
 
@@ -225,7 +215,7 @@ class _Restraint:
         return _students(record.desired) - desired.members if record else frozenset()
 
     def _kept(self, desired: DesiredClass) -> DesiredClass:
-        """With its removals held back: its additions go on."""
+        """The class with its removals held back; its additions go ahead."""
         lost = self._lost(desired)
         before = self._records[desired.key].desired.reasons if lost else {}
         reasons = {person: before[person] for person in lost if person in before} | dict(desired.reasons)
@@ -244,24 +234,22 @@ class _Restraint:
         return [restrained(desired) for desired in classes]
 
     def _approved(self, digest: str, kind: HoldKind, classes: Sequence[DesiredClass], what: str) -> bool:
-        status = self._said.get(digest, HoldStatus.OPEN)
-        keys = tuple(desired.key for desired in classes)
-        self.holds.append(
-            Hold(
-                digest=digest,
-                kind=kind,
-                classes=keys,
-                what=what,
-                remedy=_APPROVE,
-                run=self._run,
-                at=self._at,
-                status=status,
-            )
+        decision = self._decisions.get(digest, HoldStatus.OPEN)
+        hold = Hold(
+            digest=digest,
+            kind=kind,
+            classes=tuple(desired.key for desired in classes),
+            what=what,
+            remedy=_APPROVE,
+            run=self._run,
+            at=self._at,
+            status=decision,
         )
-        return status is HoldStatus.APPROVED
+        self.holds.append(hold)
+        return decision is HoldStatus.APPROVED
 
     def _digest(self, kind: HoldKind, classes: Sequence[DesiredClass]) -> str:
-        """Of what is shown, so that approving it can never run anything else."""
+        """A digest of exactly what is shown, so that an approval can never allow anything else."""
         shown = [
             [desired.key, sorted(self._lost(desired))]
             + ([sorted(desired.members)] if kind in (HoldKind.TURNOVER, HoldKind.NEW_CLASSES) else [])
@@ -271,5 +259,5 @@ class _Restraint:
 
 
 def _students(desired: DesiredClass) -> frozenset[str]:
-    """Owners do not count: a class whose list comes back with the teacher alone has been blanked as well."""
+    """The members without owners: a class that keeps only its teacher counts as emptied."""
     return desired.members - desired.owners

@@ -1,4 +1,4 @@
-"""Which account belongs to which person of the MIS: one property on each side, in doubt reported, never guessed."""
+"""Matches MIS people to accounts by one property on each side; ambiguous matches are reported, never guessed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ADDRESSES = frozenset({AccountProperty.UPN, AccountProperty.MAIL})
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Entra ids by MIS person id, and who has none.
+    """Entra ids by MIS person id, and the people without a match.
 
-    `disabled` have an account all the same. `candidates` are the accounts between which an ambiguous person would have
-    to be guessed: several accounts with his value, or one account that other people of his role match as well.
+    `disabled` people have a match, whose account is disabled. `candidates` are the accounts of ambiguous people:
+    several accounts with the person's value, or one account that other people of the same role match too.
     """
 
     ids: Mapping[str, str]
@@ -27,17 +27,17 @@ class Matched:
 
 
 def accounts_by_upn(accounts: Iterable[Account]) -> dict[str, str]:
-    """Entra ids by user principal name, in lower case; an account without one is left out."""
+    """Entra ids by user principal name in lower case; accounts without one are left out."""
     return {upn: account.id for account in accounts if (upn := account.values.get(AccountProperty.UPN))}
 
 
 def takes_domain(account_property: AccountProperty) -> bool:
-    """Whether values of this property are addresses, to which a MIS value without a domain has to be completed."""
+    """Whether values of this property are addresses, so that a MIS value without a domain needs one."""
     return account_property in _ADDRESSES
 
 
 def mis_value(person: Person, rule: Matching) -> str:
-    """What the account property of this person's account should be, in lower case; empty if the MIS gives nothing."""
+    """The expected value of the account property for this person, in lower case; empty if the MIS has none."""
     match rule.mis:
         case MisProperty.USERNAME_OR_EMAIL:
             value = person.username or person.email
@@ -52,28 +52,28 @@ def mis_value(person: Person, rule: Matching) -> str:
 
 
 def match_people(people: Iterable[Person], rule: Matching, accounts: Iterable[Account]) -> Matched:
-    """Match people of one role. The order of people and accounts does not matter, nor does case."""
+    """Match people of one role, ignoring case. The order of people and accounts does not matter."""
     by_value: dict[str, list[Account]] = {}
     for account in accounts:
         if value := account.values.get(rule.account):
             by_value.setdefault(value, []).append(account)
-    found = {person.id: by_value.get(mis_value(person, rule), []) for person in people}
+    by_person = {person.id: by_value.get(mis_value(person, rule), []) for person in people}
     claims: dict[str, int] = {}
-    for candidates in found.values():
+    for candidates in by_person.values():
         for account in candidates:
             claims[account.id] = claims.get(account.id, 0) + 1
-    sure = {
+    matched = {
         person: candidates[0]
-        for person, candidates in found.items()
+        for person, candidates in by_person.items()
         if len(candidates) == 1 and claims[candidates[0].id] == 1
     }
     return Matched(
-        ids={person: account.id for person, account in sure.items()},
-        missing=frozenset(person for person, candidates in found.items() if not candidates),
-        disabled=frozenset(person for person, account in sure.items() if not account.enabled),
+        ids={person: account.id for person, account in matched.items()},
+        missing=frozenset(person for person, candidates in by_person.items() if not candidates),
+        disabled=frozenset(person for person, account in matched.items() if not account.enabled),
         candidates={
             person: frozenset(account.id for account in candidates)
-            for person, candidates in found.items()
-            if candidates and person not in sure
+            for person, candidates in by_person.items()
+            if candidates and person not in matched
         },
     )

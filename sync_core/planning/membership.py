@@ -1,4 +1,4 @@
-"""Who is in which class: the mission's table of owners and members, applied to one snapshot of a school."""
+"""The people of each class: the mission's table of owners and members, applied to one snapshot of a school."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sync_core.planning.names import assign_names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuledSchool:
-    """The classes that a school should have, and what could not be followed: MIS person ids, no names.
+    """The classes that a school should have, and the people whom the rules could not place: MIS person ids, no names.
 
-    `ended` are the classes whose group is not in the MIS any more: each as it was, and marked. `groups` are all that
-    can have a class, by its key; `matched` the Entra ids by MIS person id of those of whom it is certain; `by_upn` the
+    `ended` are the classes whose group is no longer in the MIS, unchanged but marked. `groups` are all groups that can
+    have a class, by class key. `matched` are Entra ids by MIS person id, of certain matches only. `by_upn` are the
     Entra ids of all accounts by user principal name.
     """
 
@@ -43,15 +43,15 @@ def desired_classes(
     scope: frozenset[str] | None = None,
     pinned: Set[str] = frozenset(),
 ) -> RuledSchool:
-    """The rules of owners and members for every group of a chosen type and every group that has a class already.
+    """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
-    `scope` are the MIS ids of the groups that are asked about, and None asks about all: no other group is looked at,
-    and only then is a group that is not there said to have ended. Classes that are `pinned` are left out.
+    `scope` are the MIS ids of the groups to plan, and None means all groups; only then can a missing group end its
+    class. Classes in `pinned` are left out.
     """
-    everything = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
+    all_groups = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
     groups = {
         key: group
-        for key, group in everything.items()
+        for key, group in all_groups.items()
         if (group.type in settings.types or key in records or key in requests)
         and (scope is None or group.id in scope)
         and key not in pinned
@@ -63,27 +63,27 @@ def desired_classes(
         _desired(key, group, names[key], people, records.get(key), requests.get(key))
         for key, group in sorted(groups.items())
     )
-    vanished = [
+    ended = [
         replace(record.desired, ended=True, pinned=False)
         for key, record in sorted(records.items())
-        if scope is None and key not in everything and key not in pinned and not record.desired.ended
+        if scope is None and key not in all_groups and key not in pinned and not record.desired.ended
     ]
-    met = people.met(groups.values())
+    involved = people.involved(groups.values())
     return RuledSchool(
-        groups=everything,
+        groups=all_groups,
         matched={**people.staff.ids, **people.students.ids},
         by_upn=people.by_upn,
         classes=classes,
-        ended=tuple(vanished),
-        people_without_account=tuple(sorted(met & people.missing)),
-        people_disabled=tuple(sorted(met & people.disabled)),
-        people_ambiguous=tuple(sorted(met & people.ambiguous)),
+        ended=tuple(ended),
+        people_without_account=tuple(sorted(involved & people.missing)),
+        people_disabled=tuple(sorted(involved & people.disabled)),
+        people_ambiguous=tuple(sorted(involved & people.ambiguous)),
         notes=(*_notes(snapshot, settings, groups.values()), *people.admin_notes),
     )
 
 
 def groups_of_people(people: Set[str], snapshot: Snapshot, records: Mapping[str, ClassRecord]) -> frozenset[str]:
-    """The MIS ids of the groups that these people are in, and of those whose classes they are in as last planned."""
+    """The MIS ids of the groups that these people are in now, or whose classes they were in at the last plan."""
     now = {group.id for group in snapshot.groups if not people.isdisjoint((*group.students, *group.teachers))}
     before = {
         record.desired.group_id
@@ -106,14 +106,14 @@ class _People:
     """The school's people and admin owners, matched to accounts by their role in a group."""
 
     def __init__(self, snapshot: Snapshot, settings: SchoolSettings, accounts: tuple[Account, ...]) -> None:
-        taught = {person for group in snapshot.groups for person in group.students}
-        teaching = {person for group in snapshot.groups for person in group.teachers}
+        students = {person for group in snapshot.groups for person in group.students}
+        teachers = {person for group in snapshot.groups for person in group.teachers}
         self._settings = settings
-        self.students = match_people([snapshot.people[id_] for id_ in taught], settings.students, accounts)
-        self.staff = match_people([snapshot.people[id_] for id_ in teaching], settings.staff, accounts)
-        # One for each person, and not for each of his classes: a large school has a million memberships.
-        self.why_student = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
-        self.why_teacher = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
+        self.students = match_people([snapshot.people[id_] for id_ in students], settings.students, accounts)
+        self.staff = match_people([snapshot.people[id_] for id_ in teachers], settings.staff, accounts)
+        # One reason for each person, not for each membership: a large school has a million memberships.
+        self.student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
+        self.teacher_reasons = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
         self.by_upn = accounts_by_upn(accounts)
         admins = {upn: self.by_upn.get(upn.lower()) for upn in settings.admin_owners}
         self.admins = frozenset(id_ for id_ in admins.values() if id_)
@@ -133,15 +133,15 @@ class _People:
             return ()
         return group.teachers if self._settings.teaching_owners is TeachingOwners.ALL else group.teachers[:1]
 
-    def met(self, groups: Iterable[MisGroup]) -> set[str]:
+    def involved(self, groups: Iterable[MisGroup]) -> set[str]:
         return {person for group in groups for person in (*group.students, *self.owning(group))}
 
     def revokes(self, group: MisGroup) -> bool:
-        """Only where everybody who should own is known, and somebody does: whoever lacks may be our own fault."""
+        """Only if there are intended owners and all have accounts: a missing one may be a matching fault."""
         owning = self.owning(group)
         certain = self.all_admins and all(person in self.staff.ids for person in owning)
-        taught = bool(owning) or group.type is not GroupType.TEACHING
-        return self._settings.departed_owners is DepartedOwners.REVOKE and certain and taught
+        has_owner = bool(owning) or group.type is not GroupType.TEACHING
+        return self._settings.departed_owners is DepartedOwners.REVOKE and certain and has_owner
 
 
 def _desired(
@@ -157,42 +157,42 @@ def _desired(
     creator = {request.creator} & people.known_ids if request else set()
     owners = {person: Reason(Rule.ADMIN_OWNER) for person in people.admins}
     owners |= {person: Reason(Rule.CREATOR) for person in creator}
-    owners |= _certain(owning, people.staff, people.why_teacher, before.owners if before else frozenset())
-    pupils = _certain(group.students, people.students, people.why_student, before.members if before else frozenset())
-    everybody = pupils | owners
+    owners |= _certain(owning, people.staff, people.teacher_reasons, before.owners if before else frozenset())
+    earlier = before.members if before else frozenset()
+    members = _certain(group.students, people.students, people.student_reasons, earlier) | owners
     generation = request.generation if request else 0
     requested_again = request is not None and (before is None or generation > before.generation)
-    # Gone by an admin's word and there again with a mark on the row: somebody restored it in Microsoft 365.
-    back = record is not None and record.stale and not record.gone
+    # An admin deleted it, yet the row is stale and not gone: somebody restored it in Microsoft 365.
+    restored = record is not None and record.stale and not record.gone
     return DesiredClass(
         key=key,
         group_id=group.id,
         group_type=group.type,
         name=_requested_name(name, request) if requested_again else name,
-        members=frozenset(everybody),
+        members=frozenset(members),
         owners=frozenset(owners),
-        reasons=everybody,
+        reasons=members,
         group_name=group.name,
         academic_year=group.academic_year,
         description=request.description if request else "",
         revoke=people.revokes(group),
-        deleted=before is not None and before.deleted and not requested_again and not back,
+        deleted=before is not None and before.deleted and not requested_again and not restored,
         generation=generation,
     )
 
 
 def _certain(
-    group: Iterable[str], matched: Matched, why: Mapping[str, Reason], before: frozenset[str]
+    people: Iterable[str], matched: Matched, reasons: Mapping[str, Reason], before: frozenset[str]
 ) -> dict[str, Reason]:
-    """The accounts of those matched; of the ambiguous only who was wanted before: in doubt nobody comes or goes."""
-    found: dict[str, Reason] = {}
-    for person in group:
+    """The accounts of matched people, and those of ambiguous people that were desired before."""
+    certain: dict[str, Reason] = {}
+    for person in people:
         if person in matched.ids:
-            found[matched.ids[person]] = why[person]
+            certain[matched.ids[person]] = reasons[person]
         else:
             in_doubt = matched.candidates.get(person, frozenset()) & before
-            found |= {account: Reason(Rule.IN_DOUBT, person) for account in in_doubt}
-    return found
+            certain |= {account: Reason(Rule.IN_DOUBT, person) for account in in_doubt}
+    return certain
 
 
 def _requested_name(name: ClassName, request: ClassRequest | None) -> ClassName:
@@ -201,14 +201,14 @@ def _requested_name(name: ClassName, request: ClassRequest | None) -> ClassName:
 
 def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGroup]) -> list[str]:
     notes = [
-        f"{group.type} group {group.id} has no one in it: its class has no students — "
+        f"{group.type} group {group.id} is empty, so its class has no students — "
         "put people into the group in the MIS, or end the group there"
         for group in groups
         if not group.students and not group.teachers
     ]
     if not settings.name_identifier and not snapshot.school.dfe_code:
         notes.append(
-            "the feed has no DfE code for the school, so its class names lack one — "
+            "the feed has no DfE code for the school, so its class names have none — "
             "set name_identifier, or have the MIS export the code"
         )
     if left_out := len(snapshot.groups) - len(extracted_groups(snapshot, settings)):

@@ -1,4 +1,4 @@
-"""Class names and mail nicknames: valid, stable and distinct for every group, whatever the MIS calls it."""
+"""Class names and mail nicknames: valid, stable and distinct for every group, whatever its MIS name."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ def clean_group_name(name: str) -> str:
 
 
 def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
-    """The name of `group`'s class, and from `number` 2 on the next ones to try where that is taken.
+    """The name of `group`'s class. A `number` from 2 gives the next names to try where one is taken.
 
     >>> group = MisGroup(id="1", type=GroupType.TEACHING, name="Mon Ch", academic_year=2020)
     >>> class_name(group, "1234567").display_name
     'Mon-Ch_Class [1234567][2020]'
     """
-    shown = hyphenated(clean_group_name(group.name)) or group.type.value
-    numbered = "" if number == 1 else f"-{number}"
+    base = hyphenated(clean_group_name(group.name)) or group.type.value
+    suffix = "" if number == 1 else f"-{number}"
     tail = f".class.{identifier_in_nickname(identifier)}.{group.academic_year}"
-    stem = (in_nickname(shown) or group.type.value)[: LONGEST_NICKNAME - len(tail) - len(numbered)]
+    stem = (in_nickname(base) or group.type.value)[: LONGEST_NICKNAME - len(tail) - len(suffix)]
     return ClassName(
-        display_name=f"{shown[:_LONGEST_DISPLAY]}{numbered}_Class [{identifier}][{group.academic_year}]",
-        mail_nickname=undotted(f"{stem.rstrip('.')}{numbered}{tail}"),
+        display_name=f"{base[:_LONGEST_DISPLAY]}{suffix}_Class [{identifier}][{group.academic_year}]",
+        mail_nickname=undotted(f"{stem.rstrip('.')}{suffix}{tail}"),
     )
 
 
 def following_nickname(nickname: str) -> str:
-    """The nickname to try where somebody else's group holds `nickname`: `5L.class.…` → `5L-2.class.…` → `5L-3…`."""
+    """The nickname to try where a foreign group has `nickname`: `5L.class.…` → `5L-2.class.…` → `5L-3…`."""
     match = _NUMBERED.fullmatch(nickname)
     if match is None:
         raise ValueError("not a nickname of ours")
-    numbered = f"-{int(match['number'] or 1) + 1}"
-    stem = match["stem"][: LONGEST_NICKNAME - len(match["tail"]) - len(numbered)]
-    return f"{stem.rstrip('.')}{numbered}{match['tail']}"
+    suffix = f"-{int(match['number'] or 1) + 1}"
+    stem = match["stem"][: LONGEST_NICKNAME - len(match["tail"]) - len(suffix)]
+    return f"{stem.rstrip('.')}{suffix}{match['tail']}"
 
 
 def assign_names(
     groups: Mapping[str, MisGroup], identifier: str, known: Mapping[str, ClassName]
 ) -> dict[str, ClassName]:
-    """A name for each group by class key, as `groups` is; `known` names stay as they are, whatever the identifier is.
+    """Return a name for each group by class key; `known` names never change, whatever the identifier is.
 
-    The order of `groups` does not matter: of groups that clean to one nickname, the one whose name needed no cleaning
-    keeps it, and the others are numbered by name and id.
+    The order of `groups` does not matter. Of groups that clean to the same nickname, the one whose name needed no
+    cleaning gets it, and the others are numbered by name and id.
     """
     taken = {name.mail_nickname.lower() for name in known.values()}
     names: dict[str, ClassName] = {}

@@ -1,4 +1,4 @@
-"""What a sync would do, shown before it does it: as text and as data. Entra and MIS person ids only, never a name."""
+"""A preview of a sync, as text and as data. It has Entra and MIS person ids only, never a person's name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sync_core.planning.diff import ClassDiff
 from sync_core.planning.school_plan import SchoolPlan
 
 OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by"})
-"""Fields of a run that say nothing in a preview."""
+"""Fields of a run that mean nothing in a preview."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The whole plan of a school at one moment. `run` is what it would come to; `lines` say all of it as text."""
+    """The whole plan of a school at one moment. `run` is the result of the plan; `lines` are the plan as text."""
 
     run: RunRecord
     classes: tuple[ClassDiff, ...]
@@ -23,7 +23,7 @@ class Preview:
     lines: tuple[str, ...]
 
     def as_data(self) -> dict[str, object]:
-        """One flat mapping: the fields of the run, then the classes, holds and lines."""
+        """The preview as one flat mapping: the fields of the run, then the classes, holds and lines."""
         run = {field.name: getattr(self.run, field.name) for field in fields(RunRecord)}
         shown = {name: value for name, value in run.items() if name not in OF_REAL_RUNS}
         return {**shown, "classes": self.classes, "holds": self.holds, "lines": self.lines}
@@ -39,25 +39,25 @@ def _lines(run: RunRecord, classes: tuple[ClassDiff, ...]) -> Iterable[str]:
         yield f"school {run.school}: {run.outcome}, nothing would be done"
     else:
         yield (
-            f"school {run.school}: {run.groups} groups; classes: {len(run.created)} to make, {len(run.changed)} to "
+            f"school {run.school}: {run.groups} groups; classes: {len(run.created)} to create, {len(run.changed)} to "
             f"change, {run.unchanged} as they are, {len(run.held)} held, {len(run.ended)} ended, {len(run.gone)} gone"
         )
     for diff in classes:
         yield from _class_lines(diff)
     for note in run.notes:
         yield f"! {note}"
-    for ids, what in (
+    for ids, problem in (
         (run.people_without_account, "without an account"),
         (run.people_disabled, "whose account is disabled"),
-        (run.people_ambiguous, "without an account of their own: who is in stays, who is not does not come"),
+        (run.people_ambiguous, "with an ambiguous account: existing members stay, others are not added"),
     ):
         if ids:
-            yield f"! {len(ids)} people {what}, by MIS id: {' '.join(ids)}"
+            yield f"! {len(ids)} people {problem}, by MIS id: {' '.join(ids)}"
 
 
 def _class_lines(diff: ClassDiff) -> Iterable[str]:
     if diff.delete:
-        yield f"- {diff.key} ({diff.name}): deleted, as an admin said"
+        yield f"- {diff.key} ({diff.name}): deleted, as an admin requested"
         return
     people = (
         ("owners", "+", diff.owners_granted),
@@ -66,9 +66,9 @@ def _class_lines(diff: ClassDiff) -> Iterable[str]:
         ("members", "-", diff.members_removed),
     )
     counts = ", ".join(f"{role} {sign}{len(ids)}" for role, sign, ids in people if ids)
-    read = "what somebody changed in Microsoft 365 is put right" if diff.read else ""
-    recalled = "a change that may be under way is called back" if diff.recalled else ""
-    told = "; ".join(filter(None, (counts, read, recalled)))
-    yield f"{'+' if diff.create else '~'} {diff.key} ({diff.name}): {told or 'nobody in it yet'}"
+    read = "changes by hand in Microsoft 365 are reverted" if diff.read else ""
+    recalled = "a change that may be under way is reversed" if diff.recalled else ""
+    summary = "; ".join(filter(None, (counts, read, recalled)))
+    yield f"{'+' if diff.create else '~'} {diff.key} ({diff.name}): {summary or 'no members yet'}"
     if not diff.create:
         yield from (f"    {sign} {role[:-1]} {id_}" for role, sign, ids in people for id_ in sorted(ids))

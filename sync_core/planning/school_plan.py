@@ -1,4 +1,4 @@
-"""One school from its MIS snapshot to a plan: it reads once, then decides, and writes nothing."""
+"""Plans one school from its MIS snapshot: reads once, then decides, and writes nothing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ _NO_RUN = "preview"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolPlan:
-    """What a sync would do at this moment, and what it would hold. Nothing of it is written yet.
+    """The changes that a sync would make now, and the holds. Nothing is written yet.
 
-    `wanted` are the classes by key, before anything was held back. `standing` are the holds that the plan was made
-    with. `ruled` is what the rules make of the MIS, if it was read. `statistics` describe the snapshot of a whole
-    school.
+    `wanted` are the classes by key before the limits. `standing` are the holds that existed before the plan. `ruled` is
+    the result of the rules, if the MIS was read. `statistics` describe the snapshot of a whole school.
     """
 
     run: RunRecord
@@ -42,14 +41,14 @@ class SchoolPlan:
 
     @property
     def open_holds(self) -> list[Hold]:
-        """All that no admin approved."""
+        """The holds that no admin approved."""
         return [hold for hold in self.holds if not hold.approved]
 
 
 class PlanNotMade(Permanent):
     """No plan could be made: the school is paused, or its feed or its tenant's accounts cannot be trusted.
 
-    `planned` does nothing, and its run says why.
+    `planned` is an empty plan, and its run says why.
     """
 
     def __init__(self, run: RunRecord, message: str, remedy: str) -> None:
@@ -60,16 +59,16 @@ class PlanNotMade(Permanent):
 async def plan_school(
     request: SyncSchool, reading: Reading, decided: Mapping[str, HoldStatus] | None = None
 ) -> SchoolPlan:
-    """The plan as things stand, with nothing written. Raises PlanNotMade.
+    """Return the plan for a school without writing anything. Raises PlanNotMade.
 
-    `decided` are decisions on holds, by digest, that are not yet on the holds that stand.
+    `decided` are decisions on holds, by digest, that are not yet written on the holds.
     """
     reader, school = reading.school, request.school
     settings = await reader.school(school)
     if settings is None or not settings.enabled:
-        why = "the school is paused" if settings else "the school has no settings (any more)"
-        remedy = "save its settings with enabled true to have it synced"
-        raise _not_made(request, reading.clock.now(), RunOutcome.PAUSED, f"{why}: nothing was planned", remedy)
+        reason = "the school is paused" if settings else "the school has no settings"
+        remedy = "to sync it, save its settings with enabled true"
+        raise _not_made(request, reading.clock.now(), RunOutcome.PAUSED, f"{reason}: nothing was planned", remedy)
     accepted = await reader.accepted_statistics(school)
     try:
         snapshot = await reading.mis.snapshot(settings)
@@ -85,8 +84,8 @@ async def plan_school(
     accounts = await reader.accounts(settings.tenant)
     now = reading.clock.now()
     if accounts is None:
-        message = "the tenant's accounts were never read completely, so people would lose their classes"
-        remedy = "request a full resync of the tenant, or wait for the night; nothing was planned"
+        message = "the tenant's accounts were never read completely, so people would lose classes: nothing was planned"
+        remedy = "request a full resync of the tenant, or wait for the nightly run"
         raise _not_made(request, now, RunOutcome.REJECTED, message, remedy)
     past = await read_past(school, request.run, reader, now, accepted)
     past = replace(past, decided=decided or {})
@@ -117,23 +116,23 @@ async def plan_school(
 
 
 async def plan_to_show(school: str, reading: Reading) -> SchoolPlan:
-    """What a sync of the whole school would do now, to be looked at and never carried out.
+    """Return a plan for the whole school that is only shown and never carried out.
 
-    Where no plan can be made, it does nothing, and its run says why.
+    Where no plan can be made, the plan is empty, and its run says why.
     """
     try:
         return await plan_school(SyncSchool(school, _NO_RUN, Cause.ADMIN), reading)
-    except PlanNotMade as reason:
-        return reason.planned
+    except PlanNotMade as error:
+        return error.planned
 
 
 async def read_past(
     school: str, run: str, reader: SchoolReader, now: datetime, accepted: FeedStatistics | None
 ) -> Past:
-    """What the limits of `run` look back on; `accepted` are the statistics of the last accepted feed."""
+    """Read the history for the limits of `run`; `accepted` are the statistics of the last accepted feed."""
     week = [record for record in await reader.runs(school, now - _WEEK) if record.id != run]
     removed = sum(record.removals for record in week)
-    return Past(removed, accepted.groups if accepted else None, await reader.holds(school))
+    return Past(removed=removed, groups=accepted.groups if accepted else None, holds=await reader.holds(school))
 
 
 def plan_within_limits(
@@ -147,7 +146,7 @@ def plan_within_limits(
     *,
     whole: bool,
 ) -> SchoolPlan:
-    """The plan of what is wanted, within the school's limits; `whole` says that these are all its classes."""
+    """Plan the `wanted` classes within the school's limits. `whole`: these are all its classes."""
     wanted = tuple(wanted)
     allowed = apply_limits(wanted, records, settings.limits, past, origin.run, now, whole=whole)
     plan = make_plan(allowed.classes, ended, records)
@@ -168,12 +167,18 @@ def plan_within_limits(
         ended=plan.ended,
         notes=tuple(map(hold_note, held)),
     )
-    by_key = {desired.key: desired for desired in wanted}
-    return SchoolPlan(run=run, tenant=origin.tenant, plan=plan, wanted=by_key, holds=allowed.holds, standing=past.holds)
+    return SchoolPlan(
+        run=run,
+        tenant=origin.tenant,
+        plan=plan,
+        wanted={desired.key: desired for desired in wanted},
+        holds=allowed.holds,
+        standing=past.holds,
+    )
 
 
 def pinned_classes(pins: Iterable[Pin], records: Mapping[str, ClassRecord]) -> tuple[DesiredClass, ...]:
-    """The classes as their pins keep them, whatever the MIS says. Classes that are gone are left out."""
+    """The classes as their pins keep them, independent of the MIS; classes that are gone are left out."""
     return tuple(
         _pinned(records[pin.key].desired, pin)
         for pin in sorted(pins, key=lambda pin: pin.key)
@@ -196,7 +201,7 @@ def _pinned(known: DesiredClass, pin: Pin) -> DesiredClass:
 
 
 def hold_note(hold: Hold) -> str:
-    """A hold as a run reports it."""
+    """A hold as text for the notes of a run."""
     return f"{hold.status} {hold_text(hold)}"
 
 
@@ -211,7 +216,7 @@ def _not_made(request: SyncSchool, now: datetime, outcome: RunOutcome, message: 
 
 
 def _expired(records: Mapping[str, ClassRecord], requests: Mapping[str, ClassRequest], today: date) -> tuple[str, ...]:
-    """Classes that exist longer than was requested. They are only reported: nothing is deleted automatically."""
+    """Classes kept beyond the requested date. They are only reported: the sync never deletes them."""
     return tuple(
         key
         for key, request in sorted(requests.items())

@@ -111,7 +111,7 @@ def test_a_plan_tells_what_a_sync_then_does_and_writes_nothing(tmp_path: Path) -
     there = ("--mis", str(feeds.write(feed, tmp_path / "feed")), *world)
     first = call("plan", *there, "--out", str(out))
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("school S1: 3 groups; classes: 3 to make, 0 to change, 0 as they are, 0 held")
+    assert first.stdout.startswith("school S1: 3 groups; classes: 3 to create, 0 to change, 0 as they are, 0 held")
     assert "+ 2026.year.grade!3A10 (10_Class [1234567][2026]): members +2\n" in first.stdout
     (told,) = json.loads(out.read_text(encoding="utf-8"))
     assert {diff["key"]: len(diff["members_added"]) for diff in told["classes"]} == {
@@ -128,8 +128,8 @@ def test_a_plan_tells_what_a_sync_then_does_and_writes_nothing(tmp_path: Path) -
     feeds.write(blank, tmp_path / "feed")
     rejected = call("plan", *there)
     assert rejected.returncode == 1
-    assert "school S1: rejected, nothing would be done\n! the feed is not to be trusted" in rejected.stdout
-    assert "it has 2 enrolments where the last accepted one had 4: under 80%" in rejected.stdout
+    assert "school S1: rejected, nothing would be done\n! the feed differs too much" in rejected.stdout
+    assert "it has 2 enrolments and the last accepted one had 4: under 80%" in rejected.stdout
 
 
 def test_a_plan_against_a_tenant_reads_as_whoever_signed_in_to_the_azure_cli(tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ def test_01_who_is_in_is_there_by_a_run_a_rule_and_a_record(trust: Trust) -> Non
     assert not answer["owner"]["there"]
     told, rules, next_sync = answer["lines"]
     assert told.startswith("in the class since ")
-    assert told.endswith(f"by nightly run {last_night(trust)}: the MIS has person amy as a student of its group")
-    assert rules == "the rules want them in it: the MIS has person amy as a student of its group"
+    assert told.endswith(f"by nightly run {last_night(trust)}: the MIS lists person amy as a student of its group")
+    assert rules == "the rules want them in it: the MIS lists person amy as a student of its group"
     assert next_sync == "the next sync leaves it as it is"
 
 
@@ -87,10 +87,10 @@ def test_04_an_owner_is_one_by_the_settings_or_by_the_mis(trust: Trust) -> None:
     assert (main["owner"]["by"], main["wanted"]) == (By.SYNC, {"rule": Rule.TEACHER, "record": "main"})
     assert main["lines"][1].startswith("an owner of it since ")
     assert (boss["owner"]["by"], boss["wanted"]) == (By.SYNC, {"rule": Rule.ADMIN_OWNER, "record": ""})
-    assert "admin_owners of the school's settings name them" in boss["lines"][0]
+    assert "the school's settings name them in admin_owners" in boss["lines"][0]
     assert (second["owner"]["there"], second["owner"]["by"], second["wanted"]) == (False, By.NOBODY, None)
     assert "only the main teacher owns a class of such a group" in second["lines"][1]
-    assert "the MIS does not have them in teaching group T1" in tutor["lines"][1]
+    assert "the MIS does not list them in teaching group T1" in tutor["lines"][1]
     assert "no teacher owns a class of such a group" in explained(trust, "tutor", FORM)["lines"][1]
 
 
@@ -98,7 +98,7 @@ def test_05_a_pupil_without_an_account_is_told_so(trust: Trust) -> None:
     answer = explained(trust, "nil", FORM)
     assert (answer["account"], answer["person"], answer["member"]["there"]) == ("", "nil", False)
     assert answer["lines"][1] == (
-        "the rules do not want them in it, though the MIS has person nil in group R1: no account matches — "
+        "the rules do not want them in it, though the MIS lists person nil in group R1: no account matches — "
         "correct the account, the MIS, or the school's matching settings"
     )
 
@@ -109,7 +109,7 @@ def test_06_a_pupil_with_two_accounts_is_told_so(trust: Trust) -> None:
     trust.account("tutor", mailNickname="nil")
     trust.save("FIR", **settings)
     trust.night()
-    assert "several accounts could be theirs" in explained(trust, "nil", FORM)["lines"][1]
+    assert "several accounts match" in explained(trust, "nil", FORM)["lines"][1]
     trust.save("FIR", **SETTINGS)
     trust.account("tutor", mailNickname="tutor")
     trust.night()
@@ -120,9 +120,9 @@ def test_07_somebody_put_in_by_hand_goes_at_the_next_sync(trust: Trust) -> None:
     answer = explained(trust, upn("kit"))
     assert (answer["member"]["there"], answer["member"]["by"], answer["member"]["next"]) == (True, By.HAND, Next.GOES)
     assert answer["lines"] == [
-        "in the class by hand, in Microsoft 365",
-        "the rules do not want them in it: the MIS does not have them in teaching group T1",
-        "the next sync takes them out",
+        "in the class, added by hand in Microsoft 365",
+        "the rules do not want them in it: the MIS does not list them in teaching group T1",
+        "the next sync removes them",
     ]
     trust.night()
     answer = explained(trust, upn("kit"))
@@ -135,7 +135,7 @@ def test_08_somebody_taken_out_by_hand_comes_back(trust: Trust) -> None:
     trust.by_hand("remove-member", ART_MAIL, upn=upn("ben"))
     answer = explained(trust, "ben")
     assert (answer["member"]["there"], answer["member"]["by"], answer["member"]["next"]) == (False, By.HAND, Next.COMES)
-    assert answer["lines"][0].startswith("not in the class by hand, in Microsoft 365: by nightly run ")
+    assert answer["lines"][0].startswith("not in the class, removed by hand in Microsoft 365; added by nightly run ")
     trust.night()
     assert explained(trust, "ben")["member"]["event"]["run"] == last_night(trust)
 
@@ -146,7 +146,7 @@ def test_09_an_owner_by_hand_stays_and_so_does_the_membership(trust: Trust) -> N
     answer = explained(trust, upn("tutor"))
     for role in ("member", "owner"):
         assert (answer[role]["there"], answer[role]["by"], answer[role]["next"]) == (True, By.HAND, Next.STAYS)
-    why = "an owner stays whom somebody made by hand, or whose grant was never confirmed"
+    why = "an owner stays if they were added by hand or if their grant was never confirmed"
     assert answer["lines"][-1] == f"the next sync leaves it as it is; {why}"
     trust.night()
     assert "tutor" in trust.made(ART_MAIL)["owners"]
@@ -176,7 +176,7 @@ def test_11_an_owner_who_left_stays_by_the_settings_or_goes_by_them(trust: Trust
     assert "departed_owners keeps them" in kept["lines"][-1]
     trust.save("FIR", departed_owners="revoke", **SETTINGS)
     leaving = explained(trust, "main")
-    assert leaving["lines"][-1] == "the next sync takes them out and takes the ownership away"
+    assert leaving["lines"][-1] == "the next sync removes them and revokes their ownership"
     trust.night()
     assert not explained(trust, "main")["owner"]["there"]
     assert explained(trust, "main")["owner"]["event"]["came"] is False
@@ -189,7 +189,7 @@ def test_12_what_is_held_says_which_hold(trust: Trust) -> None:
     (hold,) = trust.call("GET", "schools/FIR/holds").json()
     assert (answer["member"]["there"], answer["member"]["next"]) == (True, Next.HELD)
     assert answer["lines"][-1].startswith(f"the next sync leaves it as it is; hold {hold['digest']}: class {ART} (")
-    assert "the MIS does not have them in teaching group T1" in answer["lines"][1]
+    assert "the MIS does not list them in teaching group T1" in answer["lines"][1]
 
 
 def test_13_what_the_rules_want_is_not_known_of_a_feed_that_is_not_trusted(trust: Trust) -> None:
@@ -197,7 +197,7 @@ def test_13_what_the_rules_want_is_not_known_of_a_feed_that_is_not_trusted(trust
     (trust.world.folder / "feed FIR" / "classes.csv").write_text("torn", encoding="utf-8")
     answer = explained(trust, upn("kit"))
     assert answer["wanted"] is None
-    assert answer["lines"][1].startswith("what the rules want now is not known: ")
+    assert answer["lines"][1].startswith("the rules could not be applied: ")
     assert (answer["member"]["by"], answer["member"]["next"]) == (By.HAND, Next.GOES)
     now_in(trust, CLASS, "second")
     trust.night()
@@ -228,7 +228,7 @@ def test_15_a_paused_school_and_a_deleted_class_say_that_nothing_is_done(trust: 
     trust.act("DELETE", f"schools/FIR/classes/{FORM}")
     answer = explained(trust, "ben", FORM)
     assert not answer["member"]["there"]
-    assert answer["lines"][-1] == "the next sync leaves it as it is; an admin had the class deleted"
+    assert answer["lines"][-1] == "the next sync leaves it as it is; an admin deleted the class"
 
 
 def test_16_who_asked_for_a_class_owns_it_and_a_new_life_begins_with_nobody(trust: Trust) -> None:

@@ -107,7 +107,7 @@ async def test_silence_is_waited_out(subject: Subject) -> None:
 @pytest.mark.parametrize("status", [429, 503, 500, 0])
 async def test_past_the_budget_it_is_transient_with_a_remedy(subject: Subject, status: int) -> None:
     subject.server.answers = [(status, {}, {})]
-    with pytest.raises(Transient, match="delivered again"):
+    with pytest.raises(Transient, match="redelivers the message"):
         await subject.tenant.members(ID)
     assert sum(subject.clock.slept) <= 60
 

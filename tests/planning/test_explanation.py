@@ -64,7 +64,7 @@ def test_the_whole_history_of_the_person_is_told_also_of_a_previous_generation()
 
 def test_of_a_feed_that_is_not_trusted_the_row_is_followed() -> None:
     assert told(MADE, CAME, there=False).member.next is Next.COMES
-    assert told(MADE, CAME, there=False).lines[-1] == "the next sync puts them in"
+    assert told(MADE, CAME, there=False).lines[-1] == "the next sync adds them"
     nobody = replace(RECORD, desired=desired("K1", ["ben"]))
     assert told(MADE, CAME, there=True, record=nobody).member.next is Next.GOES
 

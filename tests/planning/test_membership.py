@@ -105,7 +105,7 @@ def test_a_class_with_no_one_in_it_is_said_with_its_place_and_remedy() -> None:
     result = ruled([teaching("T9", "Empty")])
     assert len(result.classes) == 1
     assert result.notes == (
-        "teaching group T9 has no one in it: its class has no students — "
+        "teaching group T9 is empty, so its class has no students — "
         "put people into the group in the MIS, or end the group there",
     )
 

@@ -30,7 +30,7 @@ from tests.fakes.steps import Step, no_step
 
 REQUEST = SyncWebhookEvents("S1", "run")
 
-REMEDY = "request a full resync of the tenant, or wait for the night; nothing was planned"
+REMEDY = "request a full resync of the tenant, or wait for the nightly run"
 
 
 def seconds(count: float) -> timedelta:
