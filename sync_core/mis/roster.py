@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
-from sync_core.mis.files.strict_csv import rejection
+from sync_core.mis.files.strict_csv import Faults, Row, rejection
 
 
 @dataclass(slots=True)
@@ -58,6 +58,20 @@ class YearGroups:
             for (school_id, grade), pupils in self.pupils.items()
             if school_id == school
         ]
+
+
+def read_school_year(row: Row, column: str, session_years: Mapping[str, int | None], faults: Faults) -> int | None:
+    """The school year that all sessions listed in the column share. None if there is none, which is a fault."""
+    sessions = row.ids(column)
+    unknown = next((session for session in sessions if session not in session_years), None)
+    years = {session_years.get(session) for session in sessions}
+    if (
+        faults.require(row, column, sessions)
+        and faults.require(row, column, unknown is None, f"session {unknown} is not in academicSessions.csv")
+        and faults.require(row, column, len(years) == 1, "the sessions belong to different school years")
+    ):
+        return years.pop()
+    return None
 
 
 def build_snapshots(

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from sync_core.domain.roster import GroupType, Person, School, Snapshot
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read_date, rejection
-from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
+from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots, read_school_year
 
-_FILES = ("orgs", "academicSessions", "classes", "users", "enrollments")
+_FILES = ("orgs.csv", "academicSessions.csv", "classes.csv", "users.csv", "enrollments.csv")
 _BULK, _DELTA, _ABSENT = "bulk", "delta", "absent"
-_NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles")}
+_NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
+_SCHOOL_YEAR = "schoolYear"
 _DATE = "%Y-%m-%d"
 
 
 class Tables(Protocol):
     """The tables of one roster, by the names of their CSV files."""
-
-    @property
-    def taken_at(self) -> datetime:
-        """When the MIS wrote the roster."""
 
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterable[Row]:
         """The rows with these columns, to be iterated once. A missing `optional` column reads as empty.
@@ -38,30 +35,25 @@ def read_oneroster(sets: Sequence[FeedFiles]) -> dict[str, Snapshot]:
     """The schools in a full CSV set and the sets exported after it. Raises SnapshotRejected."""
     manifests = [_manifest(files) for files in sets]
     tables = _MergedSets(tuple(zip(sets, manifests, strict=True)))
-    return read_roster(tables if manifests[-1].version == "1.1" else _UsersWithRoles(tables))
+    return read_roster(tables if manifests[-1].version == "1.1" else _UsersWithRoles(tables), sets[-1].taken_at)
 
 
 def is_bulk(files: FeedFiles) -> bool:
     """Whether all files of the set are bulk: everything, not only changes. Raises SnapshotRejected."""
-    manifest = _manifest(files)
-    return all(manifest.mode(f"{name}.csv") == _BULK for name in _NEEDED[manifest.version])
+    return set(_manifest(files).modes.values()) == {_BULK}
 
 
 def listed_files(files: FeedFiles) -> list[str]:
     """The files that the set has according to its manifest. Raises SnapshotRejected."""
-    manifest = _manifest(files)
-    return [f"{name}.csv" for name in _NEEDED[manifest.version] if manifest.mode(f"{name}.csv") != _ABSENT]
+    return [name for name, mode in _manifest(files).modes.items() if mode != _ABSENT]
 
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """The manifest of a set. `modes` are the modes of its files, by file name without .csv."""
+    """The manifest of a set, with the mode of each file that its version can have."""
 
     version: str
     modes: Mapping[str, str]
-
-    def mode(self, file: str) -> str:
-        return self.modes.get(file.removesuffix(".csv"), _ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +62,20 @@ class _MergedSets:
 
     sets: tuple[tuple[FeedFiles, _Manifest], ...]
 
-    @property
-    def taken_at(self) -> datetime:
-        return self.sets[-1][0].taken_at
-
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
         """The rows of the last bulk table, changed by the delta tables after it."""
         columns, optional = tuple(columns), tuple(optional)
         deltas: list[FeedFiles] = []
         for files, manifest in reversed(self.sets):
-            mode = manifest.mode(name)
+            mode = manifest.modes.get(name, _ABSENT)
             if mode == _BULK:
                 yield from _patched([files, *deltas], name, columns, optional)
                 return
             if mode == _DELTA:
                 deltas.insert(0, files)
+        last_mode = self.sets[-1][1].modes.get(name, _ABSENT)
         raise SnapshotRejected(
-            f'manifest.csv says that {name} is "{self.sets[-1][1].mode(name)}", and no earlier set has all of it',
+            f'manifest.csv says that {name} is "{last_mode}", and no earlier set has all of it',
             "nothing was changed; have the MIS export all files as bulk once, because changes alone do not show who "
             "has left",
         )
@@ -120,10 +109,6 @@ class _UsersWithRoles:
 
     files: Tables
 
-    @property
-    def taken_at(self) -> datetime:
-        return self.files.taken_at
-
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterable[Row]:
         if name != "users.csv":
             return self.files.read(name, columns, optional)
@@ -138,9 +123,7 @@ class _UsersWithRoles:
         by_user: dict[str, list[Row]] = {}
         columns = ["status", "userSourcedId", "roleType", "role", "orgSourcedId"]
         for row in self.files.read("roles.csv", columns):
-            if row["userSourcedId"] not in users:
-                faults.add(row, "userSourcedId", f"user {row['userSourcedId']} is not in users.csv")
-            elif _active(row, faults):
+            if faults.require_known(row, "userSourcedId", users, "user", "users.csv") and _active(row, faults):
                 by_user.setdefault(row["userSourcedId"], []).append(row)
         faults.raise_any()
         return {user: sorted(roles, key=lambda role: role["roleType"] != "primary") for user, roles in by_user.items()}
@@ -155,7 +138,7 @@ def _as_in_1_1(roles: Sequence[Row]) -> dict[str, str]:
     }
 
 
-def read_roster(files: Tables) -> dict[str, Snapshot]:
+def read_roster(files: Tables, taken_at: datetime) -> dict[str, Snapshot]:
     """The schools of the roster. Rows marked `tobedeleted` are left out, as are enrolments of such users or classes.
 
     The dates of enrolments are ignored, because the MIS exports who is in a class now. Raises SnapshotRejected.
@@ -169,24 +152,16 @@ def read_roster(files: Tables) -> dict[str, Snapshot]:
         for id_, row in orgs.items()
         if row["type"] == "school" and _active(row, faults)
     }
-    sessions = _Sessions(files, faults)
-    class_rows = by_id(
-        files.read("classes.csv", ["sourcedId", "status", "title", "classType", "schoolSourcedId", "termSourcedIds"]),
-        "sourcedId",
-        faults,
-    )
+    session_years, latest_year = _read_sessions(files, faults)
+    columns = ["sourcedId", "status", "title", "classType", "schoolSourcedId", "termSourcedIds"]
+    class_rows = by_id(files.read("classes.csv", columns), "sourcedId", faults)
     classes: dict[str, RosterClass] = {}
     for id_, row in class_rows.items():
-        if _active(row, faults) and (roster_class := _read_class(id_, row, schools, sessions, faults)):
+        if _active(row, faults) and (roster_class := _read_class(id_, row, schools, session_years, faults)):
             classes[id_] = roster_class
 
-    user_rows = by_id(
-        files.read(
-            "users.csv", ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"], optional=["grades"]
-        ),
-        "sourcedId",
-        faults,
-    )
+    columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
+    user_rows = by_id(files.read("users.csv", columns, optional=["grades"]), "sourcedId", faults)
     people: dict[str, Person] = {}
     years = YearGroups()
     for id_, row in user_rows.items():
@@ -194,13 +169,19 @@ def read_roster(files: Tables) -> dict[str, Snapshot]:
             people[id_] = Person(id_, row["username"], row["email"])
             _read_year(id_, row, orgs, years, faults)
 
-    for row in files.read(
-        "enrollments.csv", ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"], optional=["primary"]
-    ):
-        if _active(row, faults):
-            _enrol(row, (class_rows, classes), (user_rows, people), faults)
+    columns = ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"]
+    for row in files.read("enrollments.csv", columns, optional=["primary"]):
+        if (
+            _active(row, faults)
+            and faults.require_known(row, "classSourcedId", class_rows, "class", "classes.csv")
+            and faults.require_known(row, "userSourcedId", user_rows, "user", "users.csv")
+            and (enrolled_in := classes.get(row["classSourcedId"]))
+            and (person := people.get(row["userSourcedId"]))
+        ):
+            # The string of the users table: millions of enrolments keep each person's id in memory once.
+            _enrol(row, enrolled_in, person.id, faults)
     faults.raise_any()
-    return build_snapshots(schools.values(), classes.values(), years, people, sessions.latest_year(), files.taken_at)
+    return build_snapshots(schools.values(), classes.values(), years, people, latest_year, taken_at)
 
 
 def _manifest(files: FeedFiles) -> _Manifest:
@@ -212,52 +193,45 @@ def _manifest(files: FeedFiles) -> _Manifest:
             f"manifest.csv says OneRoster {version}, which is not supported",
             f"nothing was changed; have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
         )
-    modes = {name: properties.get(f"file.{name}", _ABSENT) for name in _NEEDED[version]}
+    modes = {name: properties.get(f"file.{name.removesuffix('.csv')}", _ABSENT) for name in _NEEDED[version]}
     for name, mode in modes.items():
         if mode not in (_BULK, _DELTA, _ABSENT):
-            raise rejection(f'manifest.csv says that {name}.csv is "{mode}", not bulk, delta or absent')
+            raise rejection(f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent')
     return _Manifest(version, modes)
 
 
-class _Sessions:
-    """Academic sessions and their school years. A school year is the calendar year in which it starts."""
+def _read_sessions(files: Tables, faults: Faults) -> tuple[dict[str, int | None], int | None]:
+    """The school year of each session, and the latest one. A school year is the calendar year in which it starts."""
+    columns = ["sourcedId", "status", "type", "startDate", "endDate", "parentSourcedId"]
+    all_rows = by_id(files.read("academicSessions.csv", columns), "sourcedId", faults)
+    rows = {id_: row for id_, row in all_rows.items() if _active(row, faults)}
+    starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in rows.items()}
+    ends = {id_: read_date(row, "endDate", _DATE, faults) for id_, row in rows.items()}
+    find_cycles(rows, "parentSourcedId", faults)
+    for row in rows.values():
+        if row["parentSourcedId"]:
+            faults.require_known(row, "parentSourcedId", rows, "session", "academicSessions.csv")
+    years = {id_: start.year if (start := _year_start(id_, rows, starts, ends)) else None for id_ in rows}
+    latest = max((year for id_, year in years.items() if year and rows[id_]["type"] == _SCHOOL_YEAR), default=None)
+    return years, latest
 
-    def __init__(self, files: Tables, faults: Faults) -> None:
-        columns = ["sourcedId", "status", "type", "startDate", "endDate", "parentSourcedId"]
-        rows = by_id(files.read("academicSessions.csv", columns), "sourcedId", faults)
-        self._rows = {id_: row for id_, row in rows.items() if _active(row, faults)}
-        self._starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in self._rows.items()}
-        self._ends = {id_: read_date(row, "endDate", _DATE, faults) for id_, row in self._rows.items()}
-        find_cycles(self._rows, "parentSourcedId", faults)
-        for row in self._rows.values():
-            if row["parentSourcedId"] and row["parentSourcedId"] not in self._rows:
-                faults.add(row, "parentSourcedId", f"session {row['parentSourcedId']} is not in academicSessions.csv")
 
-    def __contains__(self, session: str) -> bool:
-        return session in self._rows
-
-    def academic_year(self, session: str) -> int | None:
-        """The year of the schoolYear session above it, or of the one that contains its start, or its own year."""
-        ancestor, seen = session, set[str]()
-        while ancestor in self._rows and ancestor not in seen and self._rows[ancestor]["type"] != "schoolYear":
-            seen.add(ancestor)
-            ancestor = self._rows[ancestor]["parentSourcedId"]
-        if ancestor not in self._rows or ancestor in seen:
-            ancestor = self._surrounding_year(session) or session
-        start = self._starts[ancestor]
-        return start.year if start else None
-
-    def latest_year(self) -> int | None:
-        starts = [start for id_, start in self._starts.items() if start and self._rows[id_]["type"] == "schoolYear"]
-        return max(starts).year if starts else None
-
-    def _surrounding_year(self, session: str) -> str | None:
-        start = self._starts[session]
-        for id_, row in self._rows.items():
-            first, last = self._starts[id_], self._ends[id_]
-            if row["type"] == "schoolYear" and start and first and last and first <= start <= last:
-                return id_
-        return None
+def _year_start(
+    session: str, rows: Mapping[str, Row], starts: Mapping[str, date | None], ends: Mapping[str, date | None]
+) -> date | None:
+    """The start of the school year above the session, or of the one that contains its start, or its own start."""
+    ancestor, seen = session, set[str]()
+    while ancestor in rows and ancestor not in seen:
+        if rows[ancestor]["type"] == _SCHOOL_YEAR:
+            return starts[ancestor]
+        seen.add(ancestor)
+        ancestor = rows[ancestor]["parentSourcedId"]
+    start = starts[session]
+    for id_, row in rows.items():
+        first, last = starts[id_], ends[id_]
+        if row["type"] == _SCHOOL_YEAR and start and first and last and first <= start <= last:
+            return first
+    return start
 
 
 def _active(row: Row, faults: Faults) -> bool:
@@ -268,75 +242,40 @@ def _active(row: Row, faults: Faults) -> bool:
 
 
 def _read_class(
-    id_: str, row: Row, schools: Mapping[str, School], sessions: _Sessions, faults: Faults
+    id_: str, row: Row, schools: Mapping[str, School], session_years: Mapping[str, int | None], faults: Faults
 ) -> RosterClass | None:
-    terms = [term.strip() for term in row["termSourcedIds"].split(",") if term.strip()]
-    unknown = [term for term in terms if term not in sessions]
-    if not row["title"]:
-        faults.add(row, "title", "is empty")
-    elif row["classType"] not in _TYPES:
-        faults.add(row, "classType", "is neither homeroom nor scheduled")
-    elif row["schoolSourcedId"] not in schools:
-        faults.add(row, "schoolSourcedId", f"school {row['schoolSourcedId']} is not in orgs.csv")
-    elif not terms:
-        faults.add(row, "termSourcedIds", "is empty")
-    elif unknown:
-        faults.add(row, "termSourcedIds", f"session {unknown[0]} is not in academicSessions.csv")
-    else:
-        years = {sessions.academic_year(term) for term in terms}
-        year = years.pop()
-        if years:
-            faults.add(row, "termSourcedIds", "the sessions belong to different school years")
-        elif year is not None:
-            return RosterClass(
-                id=id_,
-                school=row["schoolSourcedId"],
-                type=_TYPES[row["classType"]],
-                name=row["title"],
-                academic_year=year,
-            )
+    if (
+        faults.require(row, "title", row["title"])
+        and faults.require(row, "classType", row["classType"] in _TYPES, "is neither homeroom nor scheduled")
+        and faults.require_known(row, "schoolSourcedId", schools, "school", "orgs.csv")
+        and (year := read_school_year(row, "termSourcedIds", session_years, faults)) is not None
+    ):
+        return RosterClass(
+            id=id_, school=row["schoolSourcedId"], type=_TYPES[row["classType"]], name=row["title"], academic_year=year
+        )
     return None
 
 
 def _read_year(id_: str, row: Row, orgs: Mapping[str, Row], years: YearGroups, faults: Faults) -> None:
     """A pupil is in the year group of their first grade at their first org."""
-    pupil_orgs = [org.strip() for org in row["orgSourcedIds"].split(",") if org.strip()]
-    for org in pupil_orgs:
-        if org not in orgs:
-            faults.add(row, "orgSourcedIds", f"org {org} is not in orgs.csv")
-            return
+    pupil_orgs = row.ids("orgSourcedIds")
+    unknown = next((org for org in pupil_orgs if org not in orgs), None)
+    known = faults.require(row, "orgSourcedIds", unknown is None, f"org {unknown} is not in orgs.csv")
     grade = row["grades"].split(",")[0].strip()
-    if row["role"] == "student" and grade and pupil_orgs:
+    if known and row["role"] == "student" and grade and pupil_orgs:
         years.add(pupil_orgs[0], grade, id_)
 
 
-def _enrol(
-    row: Row,
-    classes: tuple[Mapping[str, Row], Mapping[str, RosterClass]],
-    users: tuple[Mapping[str, Row], Mapping[str, Person]],
-    faults: Faults,
-) -> None:
-    class_id, user_id = row["classSourcedId"], row["userSourcedId"]
-    if class_id not in classes[0]:
-        faults.add(row, "classSourcedId", f"class {class_id} is not in classes.csv")
-        return
-    if user_id not in users[0]:
-        faults.add(row, "userSourcedId", f"user {user_id} is not in users.csv")
-        return
-    if class_id not in classes[1] or user_id not in users[1]:
-        return
-    # The string of the users table: millions of enrolments keep each person's id in memory once.
-    user_id = users[1][user_id].id
+def _enrol(row: Row, roster_class: RosterClass, person: str, faults: Faults) -> None:
     primary = row["primary"].lower()
-    if primary not in ("", "true", "false"):
-        faults.add(row, "primary", "is neither true nor false")
+    faults.require(row, "primary", primary in ("", "true", "false"), "is neither true nor false")
     match row["role"]:
         case "student":
-            classes[1][class_id].students[user_id] = None
+            roster_class.students[person] = None
         case "teacher":
-            classes[1][class_id].teachers[user_id] = None
+            roster_class.teachers[person] = None
             if primary == "true":
-                classes[1][class_id].main[user_id] = None
+                roster_class.main[person] = None
         case "administrator" | "proctor":
             pass
         case _:

@@ -10,6 +10,8 @@ from sync_core.mis.files.strict_csv import Faults, Row, by_id, read_date
 from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
 
 _DATE = "%m/%d/%Y"
+_PERSON = ("ID", "School DfE Number", "Username")
+_OPTIONAL = ("Secondary Email", "Status")
 
 
 def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
@@ -30,31 +32,30 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
             sections[id_] = roster_class
 
     years = YearGroups()
-    students = _read_people(files, "Student.csv", "student", faults, optional=["Grade"])
-    teachers = _read_people(files, "Teacher.csv", "teacher", faults)
-    for row in students.values():
-        school = row["School DfE Number"]
-        if school not in schools:
-            faults.add(row, "School DfE Number", f"school {school} is not in School.csv")
-        elif _active(row) and row["Grade"]:
-            years.add(school, row["Grade"], f"student:{row['ID']}")
+    students = by_id(files.read("Student.csv", _PERSON, optional=[*_OPTIONAL, "Grade"]), "ID", faults)
+    teachers = by_id(files.read("Teacher.csv", _PERSON, optional=_OPTIONAL), "ID", faults)
+    for id_, row in students.items():
+        known = faults.require_known(row, "School DfE Number", schools, "school", "School.csv")
+        if known and _active(row) and row["Grade"]:
+            years.add(row["School DfE Number"], row["Grade"], f"student:{id_}")
 
-    ids = {id_: id_ for id_ in (*students, *teachers)}
+    people: dict[str, Person] = {}
     for name, kind, rows in (
         ("StudentEnrollment.csv", "student", students),
         ("TeacherRoster.csv", "teacher", teachers),
     ):
+        ids = {id_: f"{kind}:{id_}" for id_ in rows}
+        people |= {ids[id_]: Person(ids[id_], row["Username"], row["Secondary Email"]) for id_, row in rows.items()}
         for row in files.read(name, ["Section ID", "ID"]):
-            person = rows.get(f"{kind}:{row['ID']}")
-            if row["Section ID"] not in section_rows:
-                faults.add(row, "Section ID", f"section {row['Section ID']} is not in Section.csv")
-            elif person is None:
-                faults.add(row, "ID", f"{kind} {row['ID']} is not in {kind.title()}.csv")
-            elif _active(person) and (section := sections.get(row["Section ID"])):
-                enrolled = section.students if kind == "student" else section.teachers
-                enrolled[ids[f"{kind}:{row['ID']}"]] = None
+            if (
+                faults.require_known(row, "Section ID", section_rows, "section", "Section.csv")
+                and faults.require_known(row, "ID", rows, kind, f"{kind.title()}.csv")
+                and _active(rows[row["ID"]])
+                and (section := sections.get(row["Section ID"]))
+            ):
+                members = section.students if kind == "student" else section.teachers
+                members[ids[row["ID"]]] = None
     faults.raise_any()
-    people = {id_: Person(id_, row["Username"], row["Secondary Email"]) for id_, row in (students | teachers).items()}
     return build_snapshots(schools.values(), sections.values(), years, people, None, files.taken_at)
 
 
@@ -64,11 +65,11 @@ def _active(row: Row) -> bool:
 
 def _read_section(id_: str, row: Row, schools: Mapping[str, School], faults: Faults) -> RosterClass | None:
     start = read_date(row, "Term StartDate", _DATE, faults)
-    if not row["Section Name"]:
-        faults.add(row, "Section Name", "is empty")
-    elif row["School DfE Number"] not in schools:
-        faults.add(row, "School DfE Number", f"school {row['School DfE Number']} is not in School.csv")
-    elif start:
+    if (
+        faults.require(row, "Section Name", row["Section Name"])
+        and faults.require_known(row, "School DfE Number", schools, "school", "School.csv")
+        and start
+    ):
         return RosterClass(
             id=id_,
             school=row["School DfE Number"],
@@ -77,11 +78,3 @@ def _read_section(id_: str, row: Row, schools: Mapping[str, School], faults: Fau
             academic_year=start.year,
         )
     return None
-
-
-def _read_people(
-    files: FeedFiles, name: str, kind: str, faults: Faults, optional: list[str] | None = None
-) -> dict[str, Row]:
-    columns = ["ID", "School DfE Number", "Username"]
-    rows = files.read(name, columns, optional=["Secondary Email", "Status", *(optional or [])])
-    return {f"{kind}:{id_}": row for id_, row in by_id(rows, "ID", faults).items()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sync_core.domain.roster import GroupType, Person, School, Snapshot
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read_date
-from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
+from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots, read_school_year
 
 _DATE = "%Y-%m-%d"
 _STUDENT = "student"
@@ -30,24 +30,23 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
 
     pupils = YearGroups()
     for row in files.read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], optional=["grade"]):
-        if row["userSourcedId"] not in people:
-            faults.add(row, "userSourcedId", f"user {row['userSourcedId']} is not in users.csv")
-        elif row["orgSourcedId"] not in orgs:
-            faults.add(row, "orgSourcedId", f"org {row['orgSourcedId']} is not in orgs.csv")
-        elif row["role"].lower() == _STUDENT and row["grade"]:
+        if (
+            faults.require_known(row, "userSourcedId", people, "user", "users.csv")
+            and faults.require_known(row, "orgSourcedId", orgs, "org", "orgs.csv")
+            and row["role"].lower() == _STUDENT
+            and row["grade"]
+        ):
             pupils.add(row["orgSourcedId"], row["grade"], row["userSourcedId"])
 
     for row in files.read("enrollments.csv", ["classSourcedId", "userSourcedId", "role"]):
-        if row["classSourcedId"] not in classes:
-            faults.add(row, "classSourcedId", f"class {row['classSourcedId']} is not in classes.csv")
-        elif row["userSourcedId"] not in people:
-            faults.add(row, "userSourcedId", f"user {row['userSourcedId']} is not in users.csv")
-        elif not row["role"]:
-            faults.add(row, "role", "is empty")
-        elif row["role"].lower() == _STUDENT:
-            classes[row["classSourcedId"]].students[people[row["userSourcedId"]].id] = None
-        else:
-            classes[row["classSourcedId"]].teachers[people[row["userSourcedId"]].id] = None
+        if (
+            faults.require_known(row, "classSourcedId", classes, "class", "classes.csv")
+            and faults.require_known(row, "userSourcedId", people, "user", "users.csv")
+            and faults.require(row, "role", row["role"])
+        ):
+            roster_class = classes[row["classSourcedId"]]
+            members = roster_class.students if row["role"].lower() == _STUDENT else roster_class.teachers
+            members[people[row["userSourcedId"]].id] = None
     faults.raise_any()
     schools = [School(id_, row["name"], id_) for id_, row in orgs.items()]
     return build_snapshots(
@@ -68,24 +67,12 @@ def _academic_years(files: FeedFiles, faults: Faults) -> dict[str, int]:
 def _read_class(
     id_: str, row: Row, orgs: Mapping[str, Row], years: Mapping[str, int], faults: Faults
 ) -> RosterClass | None:
-    sessions = [session.strip() for session in row["sessionSourcedIds"].split(",") if session.strip()]
-    unknown = [session for session in sessions if session not in years]
-    if not row["title"]:
-        faults.add(row, "title", "is empty")
-    elif row["orgSourcedId"] not in orgs:
-        faults.add(row, "orgSourcedId", f"org {row['orgSourcedId']} is not in orgs.csv")
-    elif not sessions:
-        faults.add(row, "sessionSourcedIds", "is empty")
-    elif unknown:
-        faults.add(row, "sessionSourcedIds", f"session {unknown[0]} is not in academicSessions.csv")
-    elif len({years[session] for session in sessions}) > 1:
-        faults.add(row, "sessionSourcedIds", "the sessions belong to different school years")
-    else:
+    if (
+        faults.require(row, "title", row["title"])
+        and faults.require_known(row, "orgSourcedId", orgs, "org", "orgs.csv")
+        and (year := read_school_year(row, "sessionSourcedIds", years, faults)) is not None
+    ):
         return RosterClass(
-            id=id_,
-            school=row["orgSourcedId"],
-            type=GroupType.TEACHING,
-            name=row["title"],
-            academic_year=years[sessions[0]],
+            id=id_, school=row["orgSourcedId"], type=GroupType.TEACHING, name=row["title"], academic_year=year
         )
     return None

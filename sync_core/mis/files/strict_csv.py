@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,7 +19,8 @@ _USE_UTF_8 = "nothing was changed; export the feed as UTF-8"
 _MAX_SHOWN_FAULTS = 10
 _MAX_LINE = 1_000_000
 """In characters. Limits the memory that a file without line ends can take."""
-_CHUNK = 1_000_000
+_NOT_DECODED = re.compile("[\udc80-\udcff]")
+"""A byte that is not UTF-8, as Python reads it with `surrogateescape`."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -33,6 +35,20 @@ class Faults:
         self._count += 1
         if self._count <= _MAX_SHOWN_FAULTS:
             self._shown.append(f'{row.location}, column "{column}": {detail}')
+
+    def require(self, row: Row, column: str, condition: object, detail: str = "is empty") -> bool:
+        """Whether the condition is true. It is a fault if not."""
+        if not condition:
+            self.add(row, column, detail)
+        return bool(condition)
+
+    def require_known(self, row: Row, column: str, known: Container[str], kind: str, file: str) -> bool:
+        """Whether the id in this column is `known`. It is a fault if not."""
+        # The detail is only worked out for a fault, because a feed has millions of references.
+        if row[column] in known:
+            return True
+        self.add(row, column, f"{kind} {row[column]} is not in {file}")
+        return False
 
     def raise_any(self) -> None:
         """Raises SnapshotRejected with the first faults and the number of the others."""
@@ -50,6 +66,10 @@ class Row:
 
     def __getitem__(self, column: str) -> str:
         return self.cells[column]
+
+    def ids(self, column: str) -> list[str]:
+        """The ids in a column that lists them with commas."""
+        return [id_.strip() for id_ in self[column].split(",") if id_.strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,32 +131,21 @@ class CsvFile:
         return SnapshotRejected(f"{self.name}: is UTF-16", _USE_UTF_8)
 
     def _not_utf_8(self) -> SnapshotRejected:
-        """Reads the file twice more, to name the line and the byte."""
-        wrong = self._first_wrong_byte()
-        line, line_start, offset = 1, 0, 0
+        """Reads the file again, to name the line and the byte."""
         with self.open() as raw:
             if raw.read(2) in _UTF_16:
                 return self._utf_16()
+        line, byte = 1, 1
         with self.open() as raw:
-            while chunk := raw.read(min(_CHUNK, wrong - offset)):
-                line += chunk.count(b"\n")
-                line_start = offset + chunk.rfind(b"\n") + 1 if b"\n" in chunk else line_start
-                offset += len(chunk)
-        return SnapshotRejected(f"{self.name} line {line}, byte {wrong - line_start + 1}: not UTF-8", _USE_UTF_8)
-
-    def _first_wrong_byte(self) -> int:
-        """Its offset in bytes from the beginning."""
-        decoder, offset, last = codecs.getincrementaldecoder("utf-8")(), 0, False
-        with self.open() as raw:
-            while not last:
-                chunk = raw.read(_CHUNK)
-                last, pending = not chunk, len(decoder.getstate()[0])
-                try:
-                    decoder.decode(chunk, final=last)
-                except UnicodeDecodeError as error:
-                    return offset - pending + error.start
-                offset += len(chunk)
-        return offset
+            text = io.TextIOWrapper(raw, "utf-8", errors="surrogateescape", newline="\n")
+            while part := text.readline(_MAX_LINE):
+                good, *rest = _NOT_DECODED.split(part, maxsplit=1)
+                byte += len(good.encode())
+                if rest:
+                    break
+                if part.endswith("\n"):
+                    line, byte = line + 1, 1
+        return SnapshotRejected(f"{self.name} line {line}, byte {byte}: not UTF-8", _USE_UTF_8)
 
 
 def rejection(message: str) -> SnapshotRejected:

@@ -47,7 +47,6 @@ class _Tables:
     """The collections as the tables of a CSV set, so that both have the same reader."""
 
     rows: Mapping[str, Sequence[Mapping[str, str]]]
-    taken_at: datetime
 
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> list[Row]:
         names = (*columns, *optional)
@@ -78,7 +77,7 @@ async def read_oneroster_api(
         if records is None:
             records = await server.read_full(pull.read_all, "the vendor")
         cache.put(api, school, CachedSchool(records, began_at, full_read_at))
-        return read_roster(_Tables(pull.tables(records), clock.now()))
+        return read_roster(_Tables(pull.tables(records)), clock.now())
 
 
 class _Pull:
