@@ -115,7 +115,7 @@ def test_05_what_is_not_signed_stale_replayed_oversized_or_not_understood_change
         ("S5", fine, {}, 401, "missing required headers"),
         ("S5", fine + " ", signed, 401, "no matching signature"),
         ("S5", fine, headers_of(fine, "msg_05", ago=timedelta(minutes=6)), 401, "too old"),
-        ("S5", fine, headers_of(fine, "msg_05_first"), 409, "taken already"),
+        ("S5", fine, headers_of(fine, "msg_05_first"), 409, "accepted before"),
         ("S5", large, headers_of(large, "msg_05"), 413, "more than 131072 bytes"),
         ("S5", empty, headers_of(empty, "msg_05"), 422, "type: Field required"),
         ("ELM", fine, signed, 401, "no webhook is set up"),

@@ -13,7 +13,7 @@ from sync_core.admin.holds import PlanDiffers
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import GraphRefused, SyncError, Transient
+from sync_core.errors import AlreadyThere, EtagConflict, GraphRefused, NicknameTaken, NotThere, SyncError, Transient
 from sync_core.http.health import report_health, with_app
 from sync_core.http.problems import problem_of, problem_response
 from sync_core.http.webhooks.function import LARGEST_BODY, receive_changes, receive_wonde_event
@@ -57,9 +57,18 @@ STATUS = {
     "TooLarge": 413,
     "UnknownSetting": 422,
     "Unreadable": 422,
-    "Transient": 503,
-    "Malformed": 503,
     "SyncError": 503,
+    "Transient": 503,
+    "EtagConflict": 503,
+    "Permanent": 503,
+    "Malformed": 503,
+    "AccessDenied": 503,
+    "RowTooLarge": 503,
+    "GraphRefused": 503,
+    "NicknameTaken": 503,
+    "AlreadyThere": 503,
+    "NotThere": 503,
+    "RequestError": 503,
 }
 
 
@@ -67,10 +76,12 @@ def test_every_class_of_error_has_a_status() -> None:
     kinds = {
         name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, SyncError)
     }
-    assert {
-        name: problem_of(kind("m", "r")).status for name, kind in kinds.items() if kind is not GraphRefused
-    } == STATUS
-    assert problem_of(GraphRefused("Code", "detail", "r")).status == 503
+    special: dict[type[SyncError], SyncError] = {
+        GraphRefused: GraphRefused("Code", "detail", "r"),
+        **{type(error): error for error in (EtagConflict(), NicknameTaken(), AlreadyThere(), NotThere())},
+    }
+    made = {name: special.get(kind) or kind("m", "r") for name, kind in kinds.items()}
+    assert {name: problem_of(error).status for name, error in made.items()} == STATUS
     assert issubclass(PlanDiffers, errors.Conflict)
 
 
