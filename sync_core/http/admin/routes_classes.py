@@ -8,15 +8,7 @@ from sync_core.admin.classes import ClassOptions, request_action, request_class,
 from sync_core.admin.explain import explain_person
 from sync_core.admin.groups import read_groups
 from sync_core.admin.requests import Requester, existing_class
-from sync_core.http.admin.dependencies import (
-    Administered,
-    Key,
-    SyncApp,
-    Target,
-    Taught,
-    class_target,
-    requested,
-)
+from sync_core.http.admin.dependencies import Administered, Key, SyncApp, Target, Taught, class_target, requested
 from sync_core.http.admin.schemas import (
     ABSENT,
     CONFLICT,
@@ -54,19 +46,19 @@ async def _group_target(settings: Taught, key: Key, options: _Options) -> Target
     return Target(settings.school, key)
 
 
+_Create = Annotated[Requester, requested("create", _group_target)]
+_Resync = Annotated[Requester, requested("resync", class_target)]
+_Delete = Annotated[Requester, requested(Action.DELETE, class_target)]
+_Restore = Annotated[Requester, requested(Action.RESTORE, class_target)]
+
+
 @router.post(
     "/groups/{key}/class",
     status_code=202,
     responses=CONFLICT,
     summary="Create the class of a group, or create it again where it is gone",
 )
-async def create_class(
-    settings: Taught,
-    key: Key,
-    options: _Options,
-    requester: Annotated[Requester, requested("create", _group_target)],
-    app: SyncApp,
-) -> Accepted:
+async def create_class(settings: Taught, key: Key, options: _Options, requester: _Create, app: SyncApp) -> Accepted:
     await request_class(settings, key, options, requester, app.services)
     return Accepted(run=requester.run)
 
@@ -86,12 +78,7 @@ async def read_class(settings: Administered, key: Key, app: SyncApp) -> Class:
 
 
 @router.post("/classes/{key}/resync", status_code=202, responses=CONFLICT, summary="Bring a class to what the MIS says")
-async def resync_class(
-    settings: Administered,
-    key: Key,
-    requester: Annotated[Requester, requested("resync", class_target)],
-    app: SyncApp,
-) -> Accepted:
+async def resync_class(settings: Administered, key: Key, requester: _Resync, app: SyncApp) -> Accepted:
     await request_resync(settings, key, requester, app.services)
     return Accepted(run=requester.run)
 
@@ -102,23 +89,13 @@ async def resync_class(
     responses=CONFLICT,
     summary="Delete a class from Microsoft 365; it can be restored for 30 days",
 )
-async def delete_class(
-    settings: Administered,
-    key: Key,
-    requester: Annotated[Requester, requested(Action.DELETE, class_target)],
-    app: SyncApp,
-) -> Accepted:
+async def delete_class(settings: Administered, key: Key, requester: _Delete, app: SyncApp) -> Accepted:
     await request_action(settings, key, Action.DELETE, requester, app.services)
     return Accepted(run=requester.run)
 
 
 @router.post("/classes/{key}/restore", status_code=202, responses=CONFLICT, summary="Restore a deleted class")
-async def restore_class(
-    settings: Administered,
-    key: Key,
-    requester: Annotated[Requester, requested(Action.RESTORE, class_target)],
-    app: SyncApp,
-) -> Accepted:
+async def restore_class(settings: Administered, key: Key, requester: _Restore, app: SyncApp) -> Accepted:
     await request_action(settings, key, Action.RESTORE, requester, app.services)
     return Accepted(run=requester.run)
 

@@ -30,6 +30,21 @@ _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[
 _RunId = Annotated[str, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
 
+async def _hold(settings: Administered, digest: _Digest) -> Target:
+    return Target(settings.school, name=digest)
+
+
+async def _run(settings: Administered, run: _RunId) -> Target:
+    return Target(settings.school, name=run)
+
+
+_Approve = Annotated[Requester, requested(f"{Decision.APPROVE} hold", _hold)]
+_Reject = Annotated[Requester, requested(f"{Decision.REJECT} hold", _hold)]
+_Undo = Annotated[Requester, requested("undo", _run)]
+_Release = Annotated[Requester, requested("release", class_target)]
+_ReleaseAll = Annotated[Requester, requested("release", school_target)]
+
+
 # --- the plan and its holds
 
 
@@ -44,22 +59,13 @@ async def list_holds(settings: Administered, app: SyncApp) -> list[Hold]:
     return list(await app.services.schools.holds(settings.school))
 
 
-async def _hold(settings: Administered, digest: _Digest) -> Target:
-    return Target(settings.school, name=digest)
-
-
 @router.post(
     "/holds/{digest}/approve",
     status_code=202,
     responses=PLAN_DIFFERS,
     summary="Apply what was held, if a sync would still hold exactly that",
 )
-async def approve_hold(
-    settings: Administered,
-    digest: _Digest,
-    requester: Annotated[Requester, requested(f"{Decision.APPROVE} hold", _hold)],
-    app: SyncApp,
-) -> Accepted:
+async def approve_hold(settings: Administered, digest: _Digest, requester: _Approve, app: SyncApp) -> Accepted:
     await request_decision(settings, digest, Decision.APPROVE, requester, app.services)
     return Accepted(run=requester.run)
 
@@ -70,12 +76,7 @@ async def approve_hold(
     responses=PLAN_DIFFERS,
     summary="Keep the classes as they are until the MIS differs again",
 )
-async def reject_hold(
-    settings: Administered,
-    digest: _Digest,
-    requester: Annotated[Requester, requested(f"{Decision.REJECT} hold", _hold)],
-    app: SyncApp,
-) -> Accepted:
+async def reject_hold(settings: Administered, digest: _Digest, requester: _Reject, app: SyncApp) -> Accepted:
     await request_decision(settings, digest, Decision.REJECT, requester, app.services)
     return Accepted(run=requester.run)
 
@@ -115,19 +116,13 @@ async def read_run(settings: Administered, run: _RunId, app: SyncApp) -> RunReco
     return record
 
 
-async def _run(settings: Administered, run: _RunId) -> Target:
-    return Target(settings.school, name=run)
-
-
 @router.post(
     "/runs/{run}/undo",
     status_code=202,
     responses=CONFLICT,
     summary="Give each class of a run the people it had before, and pin it so",
 )
-async def undo(
-    settings: Administered, run: _RunId, requester: Annotated[Requester, requested("undo", _run)], app: SyncApp
-) -> Accepted:
+async def undo(settings: Administered, run: _RunId, requester: _Undo, app: SyncApp) -> Accepted:
     await request_undo(settings, run, requester, app.services)
     return Accepted(run=requester.run)
 
@@ -138,20 +133,13 @@ async def undo(
 @router.delete(
     "/classes/{key}/pin", status_code=202, responses=CONFLICT, summary="Have a pinned class follow the MIS again"
 )
-async def release(
-    settings: Administered,
-    key: Key,
-    requester: Annotated[Requester, requested("release", class_target)],
-    app: SyncApp,
-) -> Accepted:
+async def release(settings: Administered, key: Key, requester: _Release, app: SyncApp) -> Accepted:
     await request_release(settings, [key], requester, app.services)
     return Accepted(run=requester.run)
 
 
 @router.delete("/pins", status_code=202, responses=CONFLICT, summary="Have all pinned classes follow the MIS again")
-async def release_all(
-    settings: Administered, requester: Annotated[Requester, requested("release", school_target)], app: SyncApp
-) -> Accepted:
+async def release_all(settings: Administered, requester: _ReleaseAll, app: SyncApp) -> Accepted:
     keys = await pinned_keys(settings.school, app.services)
     await request_release(settings, keys, requester, app.services)
     return Accepted(run=requester.run)
