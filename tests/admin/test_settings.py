@@ -11,12 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from local.school_settings import parse_school_settings
-from sync_core.admin.school_settings import (
-    SchoolBody,
-    check_identifier,
-    settings_of,
-    values_of,
-)
+from sync_core.admin.school_settings import SchoolBody, check_identifier, settings_of, values_of
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.roster import GroupType

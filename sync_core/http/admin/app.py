@@ -78,8 +78,8 @@ async def _invalid(_: Request, error: RequestValidationError) -> Response:
 
 
 async def _unknown(_: Request, error: HTTPException) -> Response:
-    refusal = SyncError(str(error.detail), f"{_DOCUMENT} lists every path and method")
-    return _answer(problem_of(refusal, error.status_code), error.headers)
+    not_served = SyncError(str(error.detail), f"{_DOCUMENT} lists every path and method")
+    return _answer(problem_of(not_served, error.status_code), error.headers)
 
 
 def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
