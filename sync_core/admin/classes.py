@@ -80,7 +80,7 @@ async def request_resync(settings: SchoolSettings, key: str, requester: Requeste
         case ClassState.ENDED:
             raise Conflict(
                 f"the group of class {key} is no longer in the MIS, so its members stay as they are",
-                "delete the class if nobody needs it",
+                "if the group should still exist, correct the MIS; the next sync follows it again",
             )
         case ClassState.PINNED:
             raise Conflict(f"class {key} is pinned as it was before a run that was undone", "release it first")
