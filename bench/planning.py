@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
-from sync_core.admin.school_settings import parse_school_settings
+from local.school_settings import parse_school_settings
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot

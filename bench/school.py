@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sync_core.admin.school_settings import parse_school_settings
+from local.school_settings import parse_school_settings
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import DesiredClass
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
+from local.school_settings import parse_school_settings
 from local.tenant.__main__ import TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
-from sync_core.admin.school_settings import parse_school_settings
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
-from sync_core.admin.school_settings import parse_school_settings
+from local.school_settings import parse_school_settings
 from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ActualClass, ClassName, ClassRecord, DesiredClass

@@ -1,1 +1,1 @@
-"""The use cases of people: what admins and teachers may request."""
+"""What admins and teachers may request, and how their requests are carried out."""

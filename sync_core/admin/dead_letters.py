@@ -1,8 +1,8 @@
-"""Messages that the queue gave up: why, about which class, and what to do; and put back onto the queue on request."""
+"""Dead-lettered messages: the reason, the class, the remedy; and replaying them on request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,15 +17,15 @@ from sync_core.messaging.messages import (
     decode_change,
     decode_request,
 )
-from sync_core.messaging.port import DeadLetter, DeadLetters, MessageFault
+from sync_core.messaging.port import DeadLetter, MessageFault
 from sync_core.services import Services
 
-_REMEDY = "put right what the reason names, and replay it; or leave it: the next run plans anew what it was about"
+_REMEDY = "correct the cause, then replay the message; if you do not, the next sync plans its changes again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenUpMessage:
-    """A dead letter in an admin's words. `school`, `key`, `kind` and `run` are empty where it cannot be read."""
+class ListedDeadLetter:
+    """A dead letter as admins see it. `school`, `key`, `kind` and `run` are empty if the message is not readable."""
 
     queue: str
     number: int
@@ -39,51 +39,49 @@ class GivenUpMessage:
     remedy: str
 
 
-Visible = Callable[[GivenUpMessage], bool]
-"""Whether a caller may see it: he is told of, and replays, no other."""
+Visible = Callable[[ListedDeadLetter], bool]
+"""Whether a caller may list and replay a dead letter."""
 
 
-async def list_dead_letters(visible: Visible, services: Services) -> tuple[GivenUpMessage, ...]:
-    """Of all queues, each with the last fault that was written of it."""
-    found = await services.dead_letters.listed()
+async def list_dead_letters(visible: Visible, services: Services) -> list[ListedDeadLetter]:
+    """The visible dead letters of all queues, each with the last fault recorded for it."""
+    letters = await services.dead_letters.listed()
     faults = {
         (queue, fault.message_id): fault
         for queue in (*Priority, SYNC_REQUESTS)
         for fault in await services.runs.message_faults(queue)
     }
-    listed = (_given_up(letter, faults.get((letter.queue, letter.message_id))) for letter in found)
-    return tuple(one for one in listed if visible(one))
+    listed = (_listed(letter, faults.get((letter.queue, letter.message_id))) for letter in letters)
+    return [letter for letter in listed if visible(letter)]
 
 
 async def replay_one(queue: str, number: int, visible: Visible, services: Services) -> int:
-    """Raises NotFound."""
-    listed = await list_dead_letters(visible, services)
-    wanted = [one for one in listed if (one.queue, one.number) == (queue, number)]
-    if not await _replay(wanted, services.dead_letters):
-        raise NotFound(f"queue {queue} has no dead letter {number} (any more)", "list the dead letters")
+    """Put one visible dead letter back on its queue, and return 1. Raises NotFound."""
+
+    def wanted(letter: ListedDeadLetter) -> bool:
+        return (letter.queue, letter.number) == (queue, number) and visible(letter)
+
+    if not await replay_all(wanted, services):
+        raise NotFound(f"queue {queue} has no dead letter {number}", "list the dead letters to see their numbers")
     return 1
 
 
 async def replay_all(visible: Visible, services: Services) -> int:
-    """How many were put back. What is not wanted any more does nothing when its turn comes."""
-    return await _replay(await list_dead_letters(visible, services), services.dead_letters)
-
-
-async def _replay(wanted: Iterable[GivenUpMessage], letters: DeadLetters) -> int:
+    """Put the visible dead letters back on their queues, and return their number. Outdated messages change nothing."""
     numbers: dict[str, set[int]] = {}
-    for one in wanted:
-        numbers.setdefault(one.queue, set()).add(one.number)
-    return sum([len(await letters.replay(queue, ours)) for queue, ours in sorted(numbers.items())])
+    for letter in await list_dead_letters(visible, services):
+        numbers.setdefault(letter.queue, set()).add(letter.number)
+    return sum([len(await services.dead_letters.replay(queue, ours)) for queue, ours in sorted(numbers.items())])
 
 
-def _given_up(letter: DeadLetter, fault: MessageFault | None) -> GivenUpMessage:
+def _listed(letter: DeadLetter, fault: MessageFault | None) -> ListedDeadLetter:
     message: Request | Change | None = None
-    reason, remedy = letter.reason or "the queue gave no reason", _REMEDY
+    reason, remedy = letter.reason or "the queue recorded no reason", _REMEDY
     try:
         message = decode_change(letter.body) if letter.queue in set(Priority) else decode_request(letter.body)
-    except Malformed as torn:
-        reason, remedy = torn.message, torn.remedy
-    return GivenUpMessage(
+    except Malformed as malformed:
+        reason, remedy = malformed.message, malformed.remedy
+    return ListedDeadLetter(
         queue=letter.queue,
         number=letter.number,
         kind=message.kind if message else "",

@@ -1,4 +1,4 @@
-"""Why is this person in this class, or not? Answered from Microsoft 365 as it is now, a plan, and the history."""
+"""Explain why a person is in a class or not: from Microsoft 365 as it is now, a plan, and the history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync_core.services import Services
 
 
 async def explain_person(settings: SchoolSettings, key: str, person: str, services: Services) -> Explanation:
-    """`person` is an Entra id, a MIS person id or a user principal name. Nothing is written. Raises NotFound."""
+    """`person` is an Entra id, a MIS person id or a user principal name. Writes nothing. Raises NotFound."""
     school = settings.school
     record = await existing_class(school, key, services)
     history = await services.classes.history(school, key)
@@ -27,7 +27,7 @@ async def explain_person(settings: SchoolSettings, key: str, person: str, servic
     subject = find_subject(person, by_upn, record, history, planned)
     if subject is None:
         raise NotFound(
-            "neither the MIS nor Microsoft 365 has this person, and nobody like that was ever in the class",
+            "neither the MIS nor Microsoft 365 has this person, and the history of the class does not have them either",
             "ask by Entra id, MIS person id or user principal name",
         )
     there = await _people(record, services.graph.of(settings.tenant, Priority.URGENT))

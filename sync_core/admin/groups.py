@@ -14,7 +14,7 @@ from sync_core.services import Services
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """`not_extracted` groups cannot become classes, because of the school's MIS."""
+    """A group with its class, or None. `not_extracted`: the school's MIS does not allow it to become a class."""
 
     key: str
     group: MisGroup
@@ -23,7 +23,7 @@ class GroupState:
 
 
 async def read_groups(settings: SchoolSettings, services: Services) -> tuple[GroupState, ...]:
-    """In order of type and name. Raises SnapshotRejected."""
+    """All groups of the school, sorted by type and name. Raises SnapshotRejected."""
     snapshot = await services.mis.snapshot(settings)
     records = {record.key: record for record in await services.classes.class_records(settings.school)}
     followed = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)

@@ -1,8 +1,8 @@
-"""What all requests of people begin with: who requests it, for which school, and a run on record before the message."""
+"""What every request of a person begins with: the requester, and a run recorded before the message is sent."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sync_core.domain.classes import ClassRecord
 from sync_core.domain.runs import RunOutcome, RunRecord
@@ -20,49 +20,63 @@ class Requester:
     run: str
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The id of the run that carries out the request. Read the run for its result."""
+
+    run: str
+
+
 async def submit(
     request: SyncSchool | ActOnClass | DecideHold | UndoRun, action: str, requester: Requester, services: Services
-) -> None:
-    """The run is on record before the message is on its way, so that its id can be read from then on."""
-    run = RunRecord(
-        school=request.school,
-        id=requester.run,
-        cause=request.cause,
-        at=services.clock.now(),
-        outcome=RunOutcome.REQUESTED,
-        action=action,
-        requested_by=requester.id,
-    )
-    await services.runs.write_run(run)
+) -> Accepted:
+    """Record the run, then send the message, so that the run can be read as soon as its id is known."""
+    await services.runs.write_run(_new_run(request, action, requester.id, services))
     await services.outbox.send_requests([request])
+    return Accepted(request.run)
 
 
 async def recorded_run(request: ActOnClass | DecideHold | UndoRun, action: str, services: Services) -> RunRecord:
-    """The run of a request, as it is on record: still REQUESTED, or what it came to when its message came before.
+    """The run of a request: REQUESTED, or with its result if the message was handled before.
 
-    A message alone is not an admin's request. Without a run on record it is refused, and the refusal is recorded.
+    A message alone is not an admin's request. Without a recorded run it is refused, and the refusal is recorded.
     """
     run = await services.runs.run(request.school, request.run)
-    if run is None:
-        note = "no admin is on record as having requested this: nothing was done — request it again over the admin API"
-        run = RunRecord(
-            school=request.school,
-            id=request.run,
-            cause=request.cause,
-            at=services.clock.now(),
-            outcome=RunOutcome.REFUSED,
-            action=action,
-            notes=(note,),
-        )
-        await services.runs.write_run(run)
-    return run
+    if run is not None:
+        return run
+    return await refuse(
+        _new_run(request, action, "", services),
+        "no admin is on record as the requester of this run, so nothing was changed — request it over the admin API",
+        services,
+    )
+
+
+async def refuse(run: RunRecord, reason: str, services: Services) -> RunRecord:
+    """Record that the request of `run` is not carried out."""
+    refused = replace(run, at=services.clock.now(), outcome=RunOutcome.REFUSED, notes=(reason,))
+    await services.runs.write_run(refused)
+    return refused
+
+
+async def begin(
+    request: ActOnClass | UndoRun, action: str, services: Services
+) -> tuple[RunRecord, SchoolSettings | None]:
+    """The run of a request with the settings of its school, or with None if nothing is left to do."""
+    run = await recorded_run(request, action, services)
+    if run.outcome is not RunOutcome.REQUESTED:
+        return run, None
+    settings = await services.schools.school(request.school)
+    if settings is None:
+        reason = "the school has left, so nothing was changed — save its settings, then make the request again"
+        run = await refuse(run, reason, services)
+    return run, settings
 
 
 async def existing_class(school: str, key: str, services: Services) -> ClassRecord:
-    """Raises NotFound."""
+    """The row of a class. Raises NotFound."""
     record = await services.classes.class_record(school, key)
     if record is None:
-        raise NotFound(f"school {school} has no class {key}", "list the school's classes for their keys")
+        raise NotFound(f"school {school} has no class {key}", "list the school's classes to see their keys")
     return record
 
 
@@ -70,3 +84,17 @@ def require_enabled(settings: SchoolSettings) -> None:
     """Raises Conflict for a paused school."""
     if not settings.enabled:
         raise Conflict(f"school {settings.school} is paused", "save its settings with enabled true")
+
+
+def _new_run(
+    request: SyncSchool | ActOnClass | DecideHold | UndoRun, action: str, requested_by: str, services: Services
+) -> RunRecord:
+    return RunRecord(
+        school=request.school,
+        id=request.run,
+        cause=request.cause,
+        at=services.clock.now(),
+        outcome=RunOutcome.REQUESTED,
+        action=action,
+        requested_by=requested_by,
+    )

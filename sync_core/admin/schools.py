@@ -1,20 +1,23 @@
-"""Schools and their settings: joining, changing, pausing, leaving. None of it touches a class."""
+"""Schools and their tenants: saving a school's settings, erasing its records, and resyncing a tenant on request."""
 
 from __future__ import annotations
 
-from sync_core.admin.school_settings import check_beside_others
+from sync_core.admin.requests import Accepted, Requester
+from sync_core.admin.school_settings import check_identifier
 from sync_core.domain.classes import Drift
+from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict
+from sync_core.errors import Conflict, NotFound
+from sync_core.messaging.messages import RefreshTenant
 from sync_core.services import Services
 
 
 async def save_school(settings: SchoolSettings, before: SchoolSettings | None, services: Services) -> None:
-    """`before` are the school's settings as they are. Raises UnknownSetting if its names would collide with another's.
+    """Save settings in place of `before`. Raises UnknownSetting if class names would collide with another school's.
 
-    Nobody followed the classes of a school that left and now joins again, so each is read before it is trusted.
+    The classes of a school that left and joins again may have changed meanwhile, so each is marked to be read first.
     """
-    check_beside_others(settings, await services.schools.schools(settings.tenant))
+    check_identifier(settings, await services.schools.schools(settings.tenant))
     if before is None:
         records = await services.classes.class_records(settings.school)
         await services.classes.write_drift(settings.school, [Drift(record.key, stale=True) for record in records])
@@ -22,10 +25,20 @@ async def save_school(settings: SchoolSettings, before: SchoolSettings | None, s
 
 
 async def erase_school(school: str, services: Services) -> None:
-    """Delete all that is stored about a school that has left; this cannot be undone. Raises Conflict.
+    """Delete all data held about a school that has left; this cannot be undone. Raises Conflict.
 
-    Its classes stay in Microsoft 365. If it joins again, they are recognised by their names alone.
+    Its classes stay in Microsoft 365. If it joins again, they are recognised only by their names.
     """
     if await services.schools.school(school) is not None:
-        raise Conflict(f"school {school} is followed", "delete its settings first, if you really want to erase it")
+        raise Conflict(
+            f"school {school} has not left, so nothing was erased", "to erase it, delete the school's settings first"
+        )
     await services.schools.erase_school(school)
+
+
+async def request_full_resync(tenant: str, requester: Requester, services: Services) -> Accepted:
+    """Compare every class of the tenant with Microsoft 365, in the tenant's turn on the queue. Raises NotFound."""
+    if not await services.schools.schools(tenant):
+        raise NotFound(f"tenant {tenant} has no school", "list the schools to see their tenants")
+    await services.outbox.send_requests([RefreshTenant(tenant, requester.run, Cause.ADMIN, full_resync=True)])
+    return Accepted(requester.run)

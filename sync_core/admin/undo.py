@@ -1,13 +1,13 @@
-"""A run undone: its classes get back the people they had before, within the limits, until an admin releases them."""
+"""Undo a run: its classes get back, within the limits, the people they had before, until an admin releases them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
-from sync_core.admin.requests import Requester, recorded_run, require_enabled, submit
+from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, Pin
-from sync_core.domain.runs import Cause, RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun
@@ -16,40 +16,33 @@ from sync_core.planning.school_plan import pinned_classes, plan_within_limits, r
 from sync_core.services import Services
 from sync_core.sync.school import carry_out
 
-_RELEASE = "release the pin of a class when it may follow the MIS again"
 _NOT_IN_MICROSOFT_365 = {ClassState.MAKING, ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
 
 
-async def request_undo(settings: SchoolSettings, undone: str, requester: Requester, services: Services) -> None:
-    """Raises NotFound, and Conflict for a run that changed nothing in Microsoft 365, as far as is still known."""
+async def request_undo(settings: SchoolSettings, undone: str, requester: Requester, services: Services) -> Accepted:
+    """Undo what a run changed, as far as it is on record. Raises NotFound, Conflict."""
     require_enabled(settings)
     school = settings.school
     if await services.runs.run(school, undone) is None:
-        raise NotFound(f"school {school} has no run {undone}", "list the school's runs for their ids")
+        raise NotFound(f"school {school} has no run {undone}", "list the school's runs to see their ids")
     if not await services.classes.classes_of_run(school, undone):
         raise Conflict(
-            f"nothing that run {undone} did is on record", "there is nothing to undo; its history may have expired"
+            f"nothing that run {undone} did is on record",
+            "there is nothing to undo: the run changed no class, or its history has expired",
         )
-    await submit(UndoRun(school, undone, requester.run), f"undo {undone}", requester, services)
+    return await submit(UndoRun(school, undone, requester.run), f"undo {undone}", requester, services)
 
 
 async def undo_run(request: UndoRun, services: Services) -> RunRecord:
     """In the school's turn: pin each class of the run as it was before, and plan that without reading the MIS.
 
-    The pins are written first: what a limit holds back of them is planned again with every sync, and runs when an admin
-    approves it. A message that comes again after its run is done does nothing; before that, it finds its own pins.
+    The pins are written first: every sync plans again what a limit holds back of them, until an admin approves it. A
+    duplicate message does nothing after its run is done; before that, it uses the pins that it wrote itself.
     """
-    before = await recorded_run(request, f"undo {request.undone}", services)
-    if before.outcome is not RunOutcome.REQUESTED:
-        return before
-    school = request.school
-    settings = await services.schools.school(school)
-    now = services.clock.now()
+    run, settings = await begin(request, f"undo {request.undone}", services)
     if settings is None:
-        note = "the school has left — save its settings first"
-        run = replace(before, at=now, outcome=RunOutcome.REFUSED, notes=(note,))
-        await services.runs.write_run(run)
         return run
+    school, now = request.school, services.clock.now()
     pins, left_out = await _pins(request, services)
     await services.classes.write_pins(school, pins)
     records = {record.key: record for record in await services.classes.class_records(school)}
@@ -64,55 +57,52 @@ async def undo_run(request: UndoRun, services: Services) -> RunRecord:
         now,
         whole=False,
     )
-    note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {_RELEASE}"
+    remedy = "release the pin of a class when it should follow the MIS again"
+    note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {remedy}"
     notes = (*planned.run.notes, note, *left_out)
     return await carry_out(replace(planned, run=replace(planned.run, notes=notes)), services)
 
 
 async def request_release(
-    settings: SchoolSettings, keys: Iterable[str], requester: Requester, services: Services
-) -> None:
-    """Have pinned classes follow the MIS again, starting now. Raises Conflict."""
+    settings: SchoolSettings, key: str | None, requester: Requester, services: Services
+) -> Accepted:
+    """Let a pinned class, or every pinned class for None, follow the MIS again from now on. Raises Conflict."""
     require_enabled(settings)
-    school, wanted = settings.school, sorted(keys)
+    school = settings.school
     pins = await services.classes.pins(school)
-    if missing := [key for key in wanted if key not in pins]:
-        raise Conflict(f"class {missing[0]} is not pinned", "list the school's classes: pinned ones say so")
+    if key and key not in pins:
+        raise Conflict(f"class {key} is not pinned", "list the school's classes to see which are pinned")
+    if not pins:
+        raise Conflict(f"no class of school {school} is pinned", "there is nothing to release")
     records = {record.key: record for record in await services.classes.class_records(school)}
-    for key in wanted:
-        await services.classes.forget_pin(school, key)
-    scope = tuple(records[key].desired.group_id for key in wanted if key in records)
-    await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "release", requester, services)
-
-
-async def pinned_keys(school: str, services: Services) -> list[str]:
-    """Raises Conflict where no class is pinned."""
-    if pins := await services.classes.pins(school):
-        return sorted(pins)
-    raise Conflict(f"no class of school {school} is pinned", "there is nothing to release")
+    released = [key] if key else sorted(pins)
+    for pinned in released:
+        await services.classes.forget_pin(school, pinned)
+    scope = tuple(records[pinned].desired.group_id for pinned in released if pinned in records)
+    return await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "release", requester, services)
 
 
 async def _pins(request: UndoRun, services: Services) -> tuple[list[Pin], list[str]]:
-    """And notes on the classes that cannot be put back."""
-    there = await services.classes.pins(request.school)
+    """The pins that undo the run, and a note on each class that cannot be undone."""
+    existing = await services.classes.pins(request.school)
     pins: list[Pin] = []
     left_out: list[str] = []
     for key in await services.classes.classes_of_run(request.school, request.undone):
-        if key in there and there[key].run == request.run:
-            pins.append(there[key])
+        if key in existing and existing[key].run == request.run:
+            pins.append(existing[key])
             continue
         record, since = await _since(request.school, key, request.undone, services)
         if any(delta.created and delta.run == request.undone for delta in since):
             left_out.append(f"class {key} was made by that run and stays as it is — delete it if it is not wanted")
         elif record.state in _NOT_IN_MICROSOFT_365:
-            left_out.append(f"class {key} is not in Microsoft 365 (any more) — restore it first")
+            left_out.append(f"class {key} is not in Microsoft 365, so it stays as it is — restore it first")
         else:
             pins.append(_before(record, since, request))
     return pins, left_out
 
 
-async def _since(school: str, key: str, run: str, services: Services) -> tuple[ClassRecord, tuple[AppliedDelta, ...]]:
-    """The class, and what was applied to it in `run` and since, as of one moment: a change may be at work."""
+async def _since(school: str, key: str, run: str, services: Services) -> tuple[ClassRecord, Sequence[AppliedDelta]]:
+    """The class, and the changes applied to it in `run` and since, read as of one moment despite changes under way."""
     while True:
         record = await services.classes.class_record(school, key)
         deltas = await services.classes.history(school, key)
@@ -123,12 +113,12 @@ async def _since(school: str, key: str, run: str, services: Services) -> tuple[C
             return record, deltas[first:]
 
 
-def _before(record: ClassRecord, since: Iterable[AppliedDelta], request: UndoRun) -> Pin:
-    """Who was in the class before `since`. Owners whom somebody added by hand are nobody's business, as ever."""
+def _before(record: ClassRecord, since: Sequence[AppliedDelta], request: UndoRun) -> Pin:
+    """The class as it was before `since`. As always, owners who were added by hand are left as they are."""
     assert record.actual is not None
     members = record.actual.members or frozenset()
     owners = record.actual.owners | record.actual.granted
-    for delta in reversed(tuple(since)):
+    for delta in reversed(since):
         members = (members - delta.members_added) | delta.members_removed
         owners = (owners - delta.owners_granted) | delta.owners_revoked
     return Pin(key=record.key, members=members, owners=owners, undone=request.undone, run=request.run)

@@ -31,6 +31,9 @@ class Text:
         }
 
 
+PRINTABLE = Text(r"^[^\x00-\x1f\x7f]*$")
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A value as `check` returns it. `check` raises ValueError with a message that does not quote the value."""

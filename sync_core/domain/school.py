@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.constraints import FORM, Checked, Meaning, Text
+from sync_core.domain.constraints import FORM, PRINTABLE, Checked, Meaning, Text
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
 
@@ -95,7 +95,6 @@ def _usable_identifier(identifier: str) -> str:
     return identifier
 
 
-_PRINTABLE = Text(r"^[^\x00-\x1f\x7f]*$")
 # Segments of plain characters, none of which is only dots.
 _FOLDER = Text(r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", strip=False)
 # A secret is sent there: over TLS, or not over a network at all.
@@ -104,7 +103,7 @@ _ENCRYPTED_OR_LOCAL = Text(r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|local
 _WONDE_ID = Text(r"^[!-\-0-~][!-.0-~]{0,39}$")
 
 _Upn = Annotated[str, Text(r"^[^@\s]+@[^@\s]+$"), MaxLen(113)]
-_Identifier = Annotated[str, _PRINTABLE, MaxLen(30), Checked(_usable_identifier)]
+_Identifier = Annotated[str, PRINTABLE, MaxLen(30), Checked(_usable_identifier)]
 _Upns = Annotated[tuple[_Upn, ...], MaxLen(50)]
 _Domain = Annotated[str, Text(r"^[A-Za-z0-9.-]*$"), MaxLen(253)]
 EntraId = Annotated[str, Text(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", lower=True)]
@@ -124,7 +123,7 @@ class FeedFolder:
     """Files that the MIS exports: OneRoster CSV, or SDS CSV v2.1 or v1 in its UK form."""
 
     __pydantic_config__ = FORM
-    path: Annotated[str, _PRINTABLE, MinLen(1), MaxLen(500), Meaning("A folder, or a zip file")]
+    path: Annotated[str, PRINTABLE, MinLen(1), MaxLen(500), Meaning("A folder, or a zip file")]
     after_sync: _AfterSync = AfterSync.KEEP
     kind: Literal["folder"] = "folder"
 
@@ -155,7 +154,7 @@ class OneRosterApi:
     url: Annotated[_BaseUrl, Meaning("Before /ims/oneroster, with https")]
     version: OneRosterVersion = OneRosterVersion.V1_2
     token_url: Annotated[_Url | None, Meaning("Of OAuth 2 client credentials; without it, a bearer token")] = None
-    client: Annotated[str, _PRINTABLE, MaxLen(200)] = ""
+    client: Annotated[str, PRINTABLE, MaxLen(200)] = ""
     secret: Annotated[_Secret, Meaning("The application setting with the client's secret, or with the bearer token")]
     kind: Literal["oneroster"] = "oneroster"
 

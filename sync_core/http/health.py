@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from sync_core.errors import SyncError
-from sync_core.http.problems import problem_of, problem_response
+from sync_core.http.problems import problem_response
 
 if TYPE_CHECKING:
     from sync_core.app import App
@@ -18,22 +18,18 @@ if TYPE_CHECKING:
 
 
 async def with_app(process: ProcessApp, answer: Callable[[App], Awaitable[func.HttpResponse]]) -> func.HttpResponse:
-    """What `answer` returns for the app. A start that fails is 503 whatever its cause: no caller can correct it."""
+    """Start the app and let it answer. A failed start is 503 whatever its cause, because no caller can correct it."""
     try:
         app = await process.get()
     except SyncError as error:
-        return _unavailable(error)
+        return problem_response(error, HTTPStatus.SERVICE_UNAVAILABLE)
     return await answer(app)
 
 
 async def report_health(app: App) -> func.HttpResponse:
-    """Healthy is an app that starts and can read its tables."""
+    """An app is healthy if it starts and can read its tables."""
     try:
         await app.services.schools.school("health")
     except SyncError as error:
-        return _unavailable(error)
+        return problem_response(error, HTTPStatus.SERVICE_UNAVAILABLE)
     return func.HttpResponse(json.dumps({"health": "healthy"}), mimetype="application/json")
-
-
-def _unavailable(error: SyncError) -> func.HttpResponse:
-    return problem_response(problem_of(error, HTTPStatus.SERVICE_UNAVAILABLE))

@@ -1,4 +1,4 @@
-"""Refusals over HTTP: one form (RFC 9457) and one status for each class of error, at every edge."""
+"""Errors over HTTP: one format (RFC 9457), and one status for each class of error."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Problem:
 
 
 def problem_of(error: SyncError, status: int | None = None) -> Problem:
-    """`status` is for an edge that knows it better than the class of the error. An unlisted class is 503."""
+    """`status` replaces the status of the error's class. A class that has none listed is 503."""
     if status is None:
         listed = (_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
         status = next(listed, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -61,5 +61,6 @@ def problem_of(error: SyncError, status: int | None = None) -> Problem:
     )
 
 
-def problem_response(problem: Problem) -> func.HttpResponse:
+def problem_response(error: SyncError, status: int | None = None) -> func.HttpResponse:
+    problem = problem_of(error, status)
     return func.HttpResponse(json.dumps(asdict(problem)), status_code=problem.status, mimetype=MEDIA_TYPE)

@@ -10,13 +10,8 @@ from datetime import timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from sync_core.admin.school_settings import (
-    SchoolBody,
-    body_values,
-    check_beside_others,
-    parse_school_settings,
-    settings_of,
-)
+from local.school_settings import parse_school_settings
+from sync_core.admin.school_settings import SchoolBody, check_identifier, settings_of, values_of
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.roster import GroupType
@@ -137,7 +132,7 @@ def test_matching_is_chosen_by_role_and_only_addresses_are_completed() -> None:
 )
 def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) -> None:
     settings = parse_school_settings(values, school="S", tenant=TENANT, source=FeedFolder("/feed"))
-    body = BODY.validate_json(BODY.dump_json(SchoolBody(**body_values(settings))))
+    body = BODY.validate_json(BODY.dump_json(SchoolBody(**values_of(settings, SchoolBody))))
     assert settings_of(body, school="S", tenant=body.tenant, source=body.source) == settings
 
 
@@ -184,10 +179,10 @@ def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
         for name in ("ABC", "a/bc")
     )
     with pytest.raises(UnknownSetting, match="school ABC of the same tenant has it already"):
-        check_beside_others(second, [first])
-    check_beside_others(second, [replace(first, tenant="U")])
-    check_beside_others(second, [second])
-    check_beside_others(replace(second, name_identifier=""), [replace(first, name_identifier="")])
+        check_identifier(second, [first])
+    check_identifier(second, [replace(first, tenant="U")])
+    check_identifier(second, [second])
+    check_identifier(replace(second, name_identifier=""), [replace(first, name_identifier="")])
 
 
 HERE = "http://127.0.0.1:8080"

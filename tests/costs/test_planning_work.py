@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.planning import calls_of_first_plan, make_large_school
-from sync_core.admin.school_settings import parse_school_settings
+from local.school_settings import parse_school_settings
 from sync_core.domain.school import FeedFolder
 
 

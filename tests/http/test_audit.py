@@ -90,7 +90,7 @@ ACTIONS = [
     Action("post", f"{OF_SCHOOL}/holds/{{digest}}/approve", 409, "approve hold {}", name="abc"),
     Action("post", f"{OF_SCHOOL}/holds/{{digest}}/reject", 202, "reject hold {}", name="HELD"),
     Action("post", f"{OF_SCHOOL}/holds/{{digest}}/reject", 409, "reject hold {}", name="abc"),
-    Action("delete", f"{OF_SCHOOL}/accepted-statistics", 204, "forget accepted snapshot"),
+    Action("delete", f"{OF_SCHOOL}/accepted-statistics", 204, "forget accepted statistics"),
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 202, "undo {}", name="night"),
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 409, "undo {}", name="quiet"),
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 404, "undo {}", name="none"),

@@ -22,16 +22,16 @@ def header(*claims: tuple[str, str], role_typ: str = "roles") -> str:
 
 @pytest.mark.parametrize("id_type", [OID, "oid"])
 def test_a_caller_is_read_from_short_and_mapped_claims(id_type: str) -> None:
-    said = header((id_type, ME), ("tid", "T"), ("roles", "GroupSync.Admin"), ("groups", GROUP.upper()))
-    caller = read_caller(said, signed_in_by_app_service=True)
-    assert (caller.id, caller.tenant) == (ME.lower(), "t")
+    said = header((id_type, ME), ("roles", "GroupSync.Admin"), ("groups", GROUP.upper()))
+    caller = read_caller(said, True, frozenset())
+    assert caller.id == ME.lower()
     assert caller.roles == {"GroupSync.Admin"}
     assert caller.ids == {ME.lower(), GROUP}
 
 
 def test_roles_may_come_under_the_type_that_the_principal_names() -> None:
     said = header((OID, ME), ("my-roles", "GroupSync.Teacher"), ("other", "GroupSync.Admin"), role_typ="my-roles")
-    assert read_caller(said, signed_in_by_app_service=True).roles == {"GroupSync.Teacher"}
+    assert read_caller(said, True, frozenset()).roles == {"GroupSync.Teacher"}
 
 
 @pytest.mark.parametrize(
@@ -52,22 +52,23 @@ def test_roles_may_come_under_the_type_that_the_principal_names() -> None:
 )
 def test_whatever_is_no_whole_principal_is_nobody(said: str | None) -> None:
     with pytest.raises(NotSignedIn):
-        read_caller(said, signed_in_by_app_service=True)
+        read_caller(said, True, frozenset())
 
 
 def test_nobody_is_let_in_where_app_service_does_not_sign_in() -> None:
     with pytest.raises(NotSignedIn, match="turn it on"):
-        read_caller(header((OID, ME), ("roles", "GroupSync.Admin")), signed_in_by_app_service=False)
+        read_caller(header((OID, ME), ("roles", "GroupSync.Admin")), False, frozenset())
 
 
 def test_a_role_is_needed_and_a_school_that_grants_access() -> None:
-    caller = read_caller(header((OID, ME), ("roles", "GroupSync.Teacher"), ("groups", GROUP)), True)
+    token = header((OID, ME), ("roles", "GroupSync.Teacher"), ("groups", GROUP))
+    caller = read_caller(token, True, frozenset())
     caller.need(Role.ADMIN, Role.TEACHER)
     with pytest.raises(Forbidden, match=r"GroupSync\.Admin"):
         caller.need(Role.ADMIN)
     for access in ([ME], [GROUP]):
-        caller.need_school(settings(access=access), frozenset())
-    caller.need_school(None, frozenset({GROUP}))
+        caller.need_school(settings(access=access))
+    read_caller(token, True, frozenset({GROUP})).need_school(None)
     for granted in (settings(), None):
-        with pytest.raises(Forbidden, match="not bound to this school"):
-            caller.need_school(granted, frozenset())
+        with pytest.raises(Forbidden, match="no access to this school"):
+            caller.need_school(granted)

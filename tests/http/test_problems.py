@@ -35,7 +35,7 @@ def app(state: MemoryState | None = None) -> App:
 
 
 def test_a_problem_has_the_members_of_rfc_9457_and_two_of_our_own() -> None:
-    answer = problem_response(problem_of(errors.NotFound("there is no school S", "list the schools")))
+    answer = problem_response(errors.NotFound("there is no school S", "list the schools"))
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
     assert json.loads(answer.get_body()) == {
         "type": "about:blank",

@@ -54,8 +54,8 @@ UNSIGNED = [
     ("signature without version", [NEW], {"webhook-signature": "abc"}, BODY, "invalid signature headers"),
     ("signature that is no base64", [NEW], {"webhook-signature": "v1,a"}, BODY, "invalid signature headers"),
     ("body that is no text", [NEW], {}, b"\xff\xfe", "invalid signature headers"),
-    ("long id", [NEW], {"Webhook-Id": "m" * 201}, BODY, "the webhook-id is no id"),
-    ("id with a line break", [NEW], {"Webhook-Id": "m\n"}, BODY, "the webhook-id is no id"),
+    ("long id", [NEW], {"Webhook-Id": "m" * 201}, BODY, "the webhook-id cannot be used"),
+    ("id with a line break", [NEW], {"Webhook-Id": "m\n"}, BODY, "the webhook-id cannot be used"),
 ]
 
 

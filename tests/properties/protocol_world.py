@@ -168,7 +168,7 @@ class World:
                     undone = self.turns.choice(runs).id if runs else "none"
                     run_through(request_undo(self.settings, undone, requester, self.services))
                 case "release":
-                    run_through(request_release(self.settings, [key], requester, self.services))
+                    run_through(request_release(self.settings, key, requester, self.services))
                 case _:
                     action = Action(word)
                     run_through(request_action(self.settings, key, action, requester, self.services))

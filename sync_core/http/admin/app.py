@@ -1,4 +1,4 @@
-"""The admin API, put together: routers, refusals, and the OpenAPI document."""
+"""The admin API as a whole: its routers, its errors, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from sync_core.http.problems import MEDIA_TYPE, Problem, problem_of
 _PREFIX = "/api/admin"
 _DOCUMENT = f"{_PREFIX}/openapi.json"
 
-# Only for the OpenAPI document: App Service has checked the token before a request comes here.
+# Only for the OpenAPI document: App Service checks the token before a request reaches this app.
 _SIGN_IN = HTTPBearer(description="A token of Microsoft Entra ID for this app", auto_error=False)
 
 
 def build_api(app: App) -> FastAPI:
-    """The API over `app`. Every refusal is a Problem."""
+    """The API that serves `app`. Every error is a Problem."""
     api = _AdminApi(
         title="MIS Class Sync admin API",
         summary="Groups, classes and settings of schools",
@@ -51,7 +51,7 @@ def build_api(app: App) -> FastAPI:
 
 
 class _AdminApi(FastAPI):
-    """FastAPI declares every body that has a model as application/json; a refusal is application/problem+json."""
+    """FastAPI declares every body that has a model as application/json, but an error is application/problem+json."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
@@ -73,13 +73,13 @@ async def _refuse(_: Request, error: SyncError) -> Response:
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> Response:
-    remedy = f"correct what is named; {_DOCUMENT} describes every body"
+    remedy = f"correct the fields named here; {_DOCUMENT} describes every body"
     return _answer(problem_of(Unreadable(faults_of(error), remedy)))
 
 
 async def _unknown(_: Request, error: HTTPException) -> Response:
-    refusal = SyncError(str(error.detail), f"{_DOCUMENT} lists every address and method")
-    return _answer(problem_of(refusal, error.status_code), error.headers)
+    not_served = SyncError(str(error.detail), f"{_DOCUMENT} lists every path and method")
+    return _answer(problem_of(not_served, error.status_code), error.headers)
 
 
 def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:

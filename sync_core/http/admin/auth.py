@@ -1,4 +1,4 @@
-"""The caller: the principal that App Service authentication passes on, its app roles, and the schools bound to it."""
+"""The caller: the principal that App Service authentication passes on, with its app roles and its access to schools."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from sync_core.errors import Forbidden, NotSignedIn
 
 PRINCIPAL_HEADER = "x-ms-client-principal"
 
-# App Service passes claims on under their short names or under URIs, depending on the version of its authentication.
+# App Service names claims by short names or by URIs, depending on the version of its authentication.
 _ID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
-_TENANT = {"tid", "http://schemas.microsoft.com/identity/claims/tenantid"}
 _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
 _GROUPS = {"groups", "http://schemas.microsoft.com/ws/2008/06/identity/claims/groups"}
 
@@ -31,39 +30,39 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`ids` are the Entra ids of the caller and of the groups that the token names: what schools grant access to."""
+    """A signed-in person by Entra id. `ids` are the Entra ids that schools grant access to: theirs and their groups'.
+
+    Their app roles apply to the schools that grant them access, or to every school for `all_schools`.
+    """
 
     id: str
-    tenant: str
     roles: frozenset[str]
     ids: frozenset[str]
+    all_schools: bool
 
     def need(self, *roles: Role) -> None:
         """Raises Forbidden without one of `roles`."""
         if not self.roles & set(roles):
             raise Forbidden(
                 f"this needs the app role {' or '.join(roles)}",
-                "have an admin assign it to you under Enterprise applications in Entra ID",
+                "ask an admin to assign it to you under Enterprise applications in Entra ID",
             )
 
-    def bound_to(self, settings: SchoolSettings, everywhere: Set[str]) -> bool:
-        return bool(self.ids & (everywhere | set(settings.access)))
+    def has_access(self, settings: SchoolSettings) -> bool:
+        return self.all_schools or not self.ids.isdisjoint(settings.access)
 
-    def everywhere(self, everywhere: Set[str]) -> bool:
-        return bool(self.ids & everywhere)
-
-    def need_all_schools(self, everywhere: Set[str], action: str, remedy: str) -> None:
-        """Raises Forbidden unless the caller's role counts for every school."""
-        if not self.everywhere(everywhere):
+    def need_all_schools(self, action: str, remedy: str) -> None:
+        """Raises Forbidden unless the caller's role applies to every school."""
+        if not self.all_schools:
             raise Forbidden(f"only an admin of all schools may {action}", remedy)
 
-    def need_school(self, settings: SchoolSettings | None, everywhere: Set[str]) -> None:
-        """Raises the same Forbidden for a school that the caller is not bound to as for one that does not exist."""
-        if self.everywhere(everywhere) or (settings and self.bound_to(settings, everywhere)):
-            return
-        raise Forbidden(
-            "you are not bound to this school", "have an admin add you, or a group of yours, to the school's access"
-        )
+    def need_school(self, settings: SchoolSettings | None) -> None:
+        """Raises the same Forbidden for a school without access as for a school that does not exist."""
+        if not self.all_schools and (settings is None or not self.has_access(settings)):
+            raise Forbidden(
+                "you have no access to this school",
+                "ask an admin to add you, or one of your groups, to access in the school's settings",
+            )
 
 
 class _Claim(BaseModel):
@@ -76,11 +75,11 @@ class _Principal(BaseModel):
     role_typ: str = ""
 
 
-def read_caller(header: str | None, signed_in_by_app_service: bool) -> Caller:
-    """The caller by the header of App Service authentication ("Work with user identities"). Raises NotSignedIn.
+def read_caller(header: str | None, signed_in_by_app_service: bool, everywhere: Set[str]) -> Caller:
+    """The caller named by the header of App Service authentication ("Work with user identities"). Raises NotSignedIn.
 
-    Where App Service does not sign callers in, it does not strip the header either. A caller could then claim to be any
-    other, so none is let in.
+    `everywhere` are the Entra ids whose app roles apply to every school. Where App Service does not sign callers in, it
+    does not strip the header either: anybody could send it, so every caller is rejected.
     """
     if not signed_in_by_app_service:
         raise NotSignedIn(
@@ -94,12 +93,12 @@ def read_caller(header: str | None, signed_in_by_app_service: bool) -> Caller:
     identity = _values(principal, _ID)
     if len(identity) != 1:
         raise NotSignedIn("you are not signed in with Microsoft Entra ID", "sign in with your school account")
-    (id_,) = identity
+    ids = frozenset(identity | _values(principal, _GROUPS))
     return Caller(
-        id=id_,
-        tenant=next(iter(sorted(_values(principal, _TENANT))), ""),
+        id=identity.pop(),
         roles=frozenset(claim.val for claim in principal.claims if claim.typ in _ROLES | {principal.role_typ}),
-        ids=frozenset({id_, *_values(principal, _GROUPS)}),
+        ids=ids,
+        all_schools=not ids.isdisjoint(everywhere),
     )
 
 

@@ -1,4 +1,4 @@
-"""From an HTTP trigger into the admin API and back. The first call builds the API, which most workers never need."""
+"""The HTTP trigger of the admin API. The first call builds the API, because most workers never need it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AdminApi:
 
     async def answer(self, app: App, request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         if self._middleware is None:
-            # FastAPI costs a third of a second of cold start, which a queue-triggered worker need not pay.
+            # FastAPI adds a third of a second to a cold start, and workers that only handle messages do not need it.
             from sync_core.http.admin.app import build_api
 
             self._middleware = func.AsgiMiddleware(build_api(app))  # type: ignore[no-untyped-call]

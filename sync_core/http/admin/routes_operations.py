@@ -2,19 +2,18 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi import Path as PathParameter
 
-from sync_core.admin.dead_letters import GivenUpMessage, Visible, list_dead_letters, replay_all, replay_one
-from sync_core.admin.requests import Requester
-from sync_core.admin.schools import erase_school
-from sync_core.admin.tenants import request_full_resync
-from sync_core.http.admin.dependencies import Admin, SchoolId, SyncApp, Target, recorded, requested
-from sync_core.http.admin.schemas import ABSENT, CONFLICT, Accepted, Replayed
+from sync_core.admin.dead_letters import ListedDeadLetter, Visible, list_dead_letters, replay_all, replay_one
+from sync_core.admin.requests import Accepted
+from sync_core.admin.schools import erase_school, request_full_resync
+from sync_core.http.admin.dependencies import PATH_ID, Admin, SchoolId
+from sync_core.http.admin.schemas import ABSENT, CONFLICT, Replayed
 
 router = APIRouter()
 
-_Tenant = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
+_Tenant = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
 _Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], PathParameter()]
 _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
@@ -22,85 +21,47 @@ _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 # --- tenants, and schools that left
 
 
-async def _tenant(tenant: _Tenant, caller: Admin, app: SyncApp) -> Target:
-    caller.need_all_schools(app.settings.everywhere, "have a tenant fully resynced", "resync the class instead")
-    return Target(name=tenant)
+@router.post("/tenants/{tenant}/full-resync", status_code=202, responses=ABSENT, summary="Fully resync a tenant now")
+async def full_resync(tenant: _Tenant, call: Admin) -> Accepted:
+    """Compares every class of the tenant with Microsoft 365, then syncs its schools.
+
+    A night compares only the classes that changed, except that one night a week is a full resync too.
+    """
+    call.caller.need_all_schools("request the full resync of a tenant", "resync single classes instead")
+    return await request_full_resync(tenant, call.requester(f"full resync tenant {tenant}"), call.services)
 
 
-@router.post(
-    "/tenants/{tenant}/full-resync",
-    status_code=202,
-    responses=ABSENT,
-    summary="Compare every class of a tenant with Microsoft 365 now, and then sync its schools",
-)
-async def full_resync(
-    tenant: _Tenant, requester: Annotated[Requester, requested("full resync tenant", _tenant)], app: SyncApp
-) -> Accepted:
-    """A night compares the classes that changed; a full resync compares all, as one night a week does."""
-    await request_full_resync(tenant, requester.run, app.services)
-    return Accepted(run=requester.run)
-
-
-async def _erased(school: SchoolId, caller: Admin, app: SyncApp) -> Target:
-    caller.need_all_schools(app.settings.everywhere, "erase what is stored about a school", "ask one of them to")
-    return Target(school)
-
-
-@router.delete(
-    "/schools/{school}/records",
-    status_code=204,
-    dependencies=[recorded("erase records", _erased)],
-    responses=CONFLICT,
-    summary="Erase what is stored about a school that left",
-)
-async def erase(school: SchoolId, app: SyncApp) -> None:
-    """Its classes stay as they are in Microsoft 365. A school that is not there is erased as well."""
-    await erase_school(school, app.services)
+@router.delete("/schools/{school}/records", status_code=204, responses=CONFLICT, summary="Erase a school that left")
+async def erase(school: SchoolId, call: Admin) -> None:
+    """Erases all data held about it. Its classes stay in Microsoft 365. Erasing an unknown school succeeds too."""
+    call.caller.need_all_schools("erase the data held about a school", "ask an admin of all schools to erase it")
+    call.record("erase records", school)
+    await erase_school(school, call.services)
 
 
 # --- dead letters
 
 
-async def _visible(caller: Admin, app: SyncApp) -> Visible:
-    """Those of the caller's schools. Only admins of all schools see a dead letter of no known school."""
-    everywhere = app.settings.everywhere
-    bound = {found.school for found in await app.services.schools.schools() if caller.bound_to(found, everywhere)}
-    return lambda letter: letter.school in bound or caller.everywhere(everywhere)
+async def _visible(call: Admin) -> Visible:
+    """The dead letters of the caller's schools. Only admins of all schools see those that belong to no known school."""
+    schools = await call.services.schools.schools()
+    accessible = {settings.school for settings in schools if call.caller.has_access(settings)}
+    return lambda letter: call.caller.all_schools or letter.school in accessible
 
 
-_Ours = Annotated[Visible, Depends(_visible)]
+@router.get("/dead-letters", summary="List the dead-lettered messages, each with the reason and the remedy")
+async def dead_letters(call: Admin) -> list[ListedDeadLetter]:
+    return await list_dead_letters(await _visible(call), call.services)
 
 
-async def _all_dead_letters(caller: Admin) -> Target:
-    return Target()
+@router.post("/dead-letters/replay", status_code=202, summary="Replay all dead letters")
+async def replay_dead_letters(call: Admin) -> Replayed:
+    """Puts them back on their queues. A message that is out of date by now changes nothing."""
+    call.record("replay all dead letters")
+    return Replayed(messages=await replay_all(await _visible(call), call.services))
 
 
-async def _dead_letter(queue: _Queue, number: _Number, caller: Admin) -> Target:
-    return Target(name=f"{number} of {queue}")
-
-
-@router.get("/dead-letters", summary="Messages that the queues gave up, with reason and remedy")
-async def dead_letters(ours: _Ours, app: SyncApp) -> list[GivenUpMessage]:
-    return list(await list_dead_letters(ours, app.services))
-
-
-@router.post(
-    "/dead-letters/replay",
-    status_code=202,
-    dependencies=[recorded("replay all dead letters", _all_dead_letters)],
-    summary="Put them all back onto their queues",
-)
-async def replay_dead_letters(ours: _Ours, app: SyncApp) -> Replayed:
-    """A message that is no longer wanted does nothing when its turn comes."""
-    return Replayed(messages=await replay_all(ours, app.services))
-
-
-@router.post(
-    "/dead-letters/{queue}/{number}/replay",
-    status_code=202,
-    dependencies=[recorded("replay dead letter", _dead_letter)],
-    responses=ABSENT,
-    summary="Put one back onto its queue",
-)
-async def replay_dead_letter(queue: _Queue, number: _Number, ours: _Ours, app: SyncApp) -> Replayed:
-    return Replayed(messages=await replay_one(queue, number, ours, app.services))
+@router.post("/dead-letters/{queue}/{number}/replay", status_code=202, responses=ABSENT, summary="Replay a dead letter")
+async def replay_dead_letter(queue: _Queue, number: _Number, call: Admin) -> Replayed:
+    call.record(f"replay dead letter {number} of {queue}")
+    return Replayed(messages=await replay_one(queue, number, await _visible(call), call.services))

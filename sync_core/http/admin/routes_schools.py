@@ -1,96 +1,57 @@
 """The routes of schools and their settings, and the sync of a whole school."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import replace
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from sync_core.admin.classes import request_sync
-from sync_core.admin.requests import Requester
+from sync_core.admin.requests import Accepted
 from sync_core.admin.school_settings import SchoolBody, settings_of
 from sync_core.admin.schools import save_school
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Forbidden
-from sync_core.http.admin.dependencies import (
-    Admin,
-    Administered,
-    SchoolId,
-    SyncApp,
-    Target,
-    recorded,
-    requested,
-    school_target,
-)
-from sync_core.http.admin.schemas import ABSENT, CONFLICT, Accepted, School, school_body
+from sync_core.http.admin.dependencies import Admin, Administered, SchoolId, SignedIn
+from sync_core.http.admin.schemas import ABSENT, CONFLICT, School, school_body
 from sync_core.messaging.messages import Priority
 
 router = APIRouter(prefix="/schools")
 
 
-@router.get("", summary="The schools that you administer")
-async def list_schools(caller: Admin, app: SyncApp) -> list[School]:
-    schools = await app.services.schools.schools()
-    return [school_body(settings) for settings in schools if caller.bound_to(settings, app.settings.everywhere)]
+@router.get("", summary="List the schools that you administer")
+async def list_schools(call: Admin) -> list[School]:
+    schools = await call.services.schools.schools()
+    return [school_body(settings) for settings in schools if call.caller.has_access(settings)]
 
 
-@router.get("/{school}", responses=ABSENT, summary="A school's settings")
+@router.get("/{school}", responses=ABSENT, summary="Read a school's settings")
 async def read_school(settings: Administered) -> School:
     return school_body(settings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Saving:
-    before: SchoolSettings | None
-    wanted: SchoolSettings
-
-
-async def _saving(school: SchoolId, body: SchoolBody, caller: Admin, app: SyncApp) -> _Saving:
-    before = await app.services.schools.school(school)
-    caller.need_school(before, app.settings.everywhere)
+@router.put("/{school}", summary="Save a school's settings, or add a new school")
+async def put_school(school: SchoolId, body: SchoolBody, call: Admin) -> School:
+    before = await call.services.schools.school(school)
+    call.caller.need_school(before)
     wanted = settings_of(body, school=school, tenant=body.tenant, source=body.source)
-    if not caller.everywhere(app.settings.everywhere):
+    if not call.caller.all_schools:
         _need_same_place(before, wanted)
-    return _Saving(before, wanted)
+    call.record("save settings", school)
+    call.services.graph.of(wanted.tenant, Priority.URGENT)  # raises UnknownSetting for a tenant out of reach
+    await save_school(wanted, before, call.services)
+    return school_body(wanted)
 
 
-async def _saved(saving: Annotated[_Saving, Depends(_saving)]) -> Target:
-    return Target(saving.wanted.school)
-
-
-@router.put(
-    "/{school}",
-    dependencies=[recorded("save settings", _saved)],
-    summary="Save a school's settings; a new school joins by it",
-)
-async def put_school(saving: Annotated[_Saving, Depends(_saving)], app: SyncApp) -> School:
-    app.services.graph.of(saving.wanted.tenant, Priority.URGENT)  # raises UnknownSetting for a tenant out of reach
-    await save_school(saving.wanted, saving.before, app.services)
-    return school_body(saving.wanted)
-
-
-async def _leaving(settings: Administered, caller: Admin, app: SyncApp) -> Target:
-    caller.need_all_schools(app.settings.everywhere, "delete a school's settings", "pause the school instead")
-    return Target(settings.school)
-
-
-@router.delete(
-    "/{school}",
-    status_code=204,
-    dependencies=[recorded("forget school", _leaving)],
-    responses=ABSENT,
-    summary="A school leaves",
-)
-async def delete_school(settings: Administered, app: SyncApp) -> None:
-    """Its settings are deleted. Its classes stay as they are, and are followed again when it joins again."""
-    await app.services.schools.forget_school(settings.school)
+@router.delete("/{school}", status_code=204, responses=ABSENT, summary="Remove a school that leaves")
+async def delete_school(settings: Administered, call: SignedIn) -> None:
+    """Deletes its settings. Its classes stay as they are, and are synced again if the school is added again."""
+    call.caller.need_all_schools("delete a school's settings", "pause the school instead")
+    call.record("forget school", settings.school)
+    await call.services.schools.forget_school(settings.school)
 
 
 @router.post("/{school}/sync", status_code=202, responses=ABSENT | CONFLICT, summary="Sync a school now")
-async def sync(
-    settings: Administered, requester: Annotated[Requester, requested("sync", school_target)], app: SyncApp
-) -> Accepted:
-    await request_sync(settings, requester, app.services)
-    return Accepted(run=requester.run)
+async def sync(settings: Administered, call: SignedIn) -> Accepted:
+    return await request_sync(settings, call.requester("sync", settings.school), call.services)
 
 
 def _need_same_place(before: SchoolSettings | None, wanted: SchoolSettings) -> None:

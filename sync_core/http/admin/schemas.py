@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, Field, StringConstraints, create_model
 
 from sync_core.admin.groups import GroupState
-from sync_core.admin.school_settings import SchoolBody, body_values
+from sync_core.admin.school_settings import SchoolBody, values_of
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunRecord
@@ -17,78 +18,60 @@ from sync_core.domain.school import SchoolSettings
 from sync_core.http.problems import Problem
 from sync_core.planning.preview import OF_REAL_RUNS, Preview
 
-# A new field of RunRecord, Preview or Problem is in the API without an edit here.
-_RUN: dict[str, Any] = get_type_hints(RunRecord)
-_RUN_IN_PLAN = {name: kind for name, kind in _RUN.items() if name not in OF_REAL_RUNS}
-_SHOWN: dict[str, Any] = {name: kind for name, kind in get_type_hints(Preview).items() if name != "run"}
-_PROBLEM: dict[str, Any] = get_type_hints(Problem)
 
-Run = create_model("Run", __doc__=RunRecord.__doc__, **_RUN)
-Plan = create_model("Plan", __doc__="What a sync would do now; people are Entra ids.", **_RUN_IN_PLAN, **_SHOWN)
+def _fields(record: type, without: Collection[str] = ()) -> dict[str, Any]:
+    """All fields of a record for a model, so that a new field is in the API without an edit here."""
+    return {name: kind for name, kind in get_type_hints(record).items() if name not in without}
+
+
+Run = create_model("Run", __doc__=RunRecord.__doc__, **_fields(RunRecord))
+Plan = create_model(
+    "Plan",
+    __doc__="What a sync would do now. People are Entra ids in `classes`, and MIS person ids in the `people_…` fields.",
+    **_fields(RunRecord, OF_REAL_RUNS),
+    **_fields(Preview, {"run"}),
+)
 PlanProblem = create_model(
-    "PlanProblem", __doc__="Why a decision was refused, with the plan as it is now.", **_PROBLEM, plan=Plan
+    "PlanProblem", __doc__="Why a decision was refused, with the plan as it is now.", **_fields(Problem), plan=Plan
 )
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-
-_Responses = dict[int | str, dict[str, Any]]
-ABSENT: _Responses = {404: {"model": Problem}}
-CONFLICT: _Responses = {409: {"model": Problem}}
-PLAN_DIFFERS: _Responses = {409: {"model": PlanProblem | Problem}}
-
-
-class Accepted(BaseModel):
-    """The run that does what was requested; read it under the school's runs."""
-
-    run: str
+ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
+CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": Problem}}
+# Of routes that answer 202 once their run is on the queue, or 409 if the request is impossible now.
+STARTS_RUN: dict[str, Any] = {"status_code": 202, "responses": CONFLICT}
+DECIDES_HOLD: dict[str, Any] = {"status_code": 202, "responses": {409: {"model": PlanProblem | Problem}}}
 
 
 class Replayed(BaseModel):
-    """How many messages were put back onto their queue."""
+    """The number of messages that were put back on their queues."""
 
     messages: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class School(SchoolBody):
-    """A school's settings under its id."""
+    """A school's settings with its id."""
 
     id: str
 
 
-class NewClassBody(BaseModel):
-    """What an admin or teacher chooses for a class made by hand."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=256, pattern=_PRINTABLE)] = Field(
-        default="", description="By default the name that the naming rule gives"
-    )
-    description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1024, pattern=_PRINTABLE)] = ""
-    required_until: date | None = Field(
-        default=None, description="The required lifetime: its end is reported, and nothing is deleted"
-    )
-
-
-class Question(BaseModel):
-    """The person whom a question is about."""
-
-    model_config = ConfigDict(extra="forbid")
+class Question(BaseModel, extra="forbid"):
+    """The person that a question is about."""
 
     person: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)] = Field(
         description="Entra id, MIS person id or user principal name"
     )
 
 
-class ClassError(BaseModel):
-    """What Microsoft 365 refused permanently."""
+class ClassError(BaseModel, from_attributes=True):
+    """The last permanent refusal by Microsoft 365."""
 
     code: str
-    what: str
+    what: str = Field(validation_alias="message")
     remedy: str
 
 
-class LastChange(BaseModel):
+class LastChange(BaseModel, from_attributes=True):
     """The last change that was applied to the class in Microsoft 365."""
 
     at: datetime
@@ -97,7 +80,7 @@ class LastChange(BaseModel):
 
 
 class Class(BaseModel):
-    """A class as its row has it. A `gone` class was deleted in Microsoft 365, a `deleted` one by an admin here."""
+    """A class as it is recorded. A `gone` class was deleted in Microsoft 365, a `deleted` one at an admin's request."""
 
     key: str
     state: ClassState
@@ -114,7 +97,7 @@ class Class(BaseModel):
 
 
 class Group(BaseModel):
-    """A group as the MIS has it now, with its class, if it has one."""
+    """A group as the MIS has it now, with its class if it has one."""
 
     key: str = Field(description="The key of its class, created or not")
     id: str
@@ -124,11 +107,11 @@ class Group(BaseModel):
     students: int
     staff: int
     can_become_class: bool
-    class_: Class | None = Field(alias="class")
+    class_: Class | None = Field(serialization_alias="class")
 
 
 def school_body(settings: SchoolSettings) -> School:
-    return School(id=settings.school, **body_values(settings))
+    return School(id=settings.school, **values_of(settings, SchoolBody))
 
 
 def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple[AppliedDelta, ...] = ()) -> Class:
@@ -145,24 +128,21 @@ def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple
         owners=len(wanted.owners),
         members=len(wanted.members),
         required_until=request.required_until if request else None,
-        error=ClassError(code=record.error.code, what=record.error.message, remedy=record.error.remedy)
-        if record.error
-        else None,
-        last_change=LastChange(at=history[-1].at, run=history[-1].run, cause=history[-1].cause) if history else None,
+        error=ClassError.model_validate(record.error) if record.error else None,
+        last_change=LastChange.model_validate(history[-1]) if history else None,
     )
 
 
 def group_body(found: GroupState, request: ClassRequest | None) -> Group:
     group = found.group
-    fields = {
-        "key": found.key,
-        "id": group.id,
-        "type": group.type,
-        "name": group.name,
-        "academic_year": group.academic_year,
-        "students": len(group.students),
-        "staff": len(group.teachers),
-        "can_become_class": not found.not_extracted,
-        "class": class_body(found.record, request) if found.record else None,
-    }
-    return Group.model_validate(fields)
+    return Group(
+        key=found.key,
+        id=group.id,
+        type=group.type,
+        name=group.name,
+        academic_year=group.academic_year,
+        students=len(group.students),
+        staff=len(group.teachers),
+        can_become_class=not found.not_extracted,
+        class_=class_body(found.record, request) if found.record else None,
+    )

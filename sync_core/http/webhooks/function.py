@@ -1,4 +1,4 @@
-"""From an HTTP request of the MIS side to the event in it: who sent it, what changed, and the answer."""
+"""Webhooks over HTTP: check the sender, read the event, pass it on, and answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sync_core import telemetry
 from sync_core.app import App
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import SyncError, TooLarge
-from sync_core.http.problems import problem_of, problem_response
+from sync_core.http.problems import problem_response
 from sync_core.http.webhooks.schemas import read_event, read_wonde
 from sync_core.http.webhooks.signature import signed_id
 from sync_core.sync.vendor_access import AccessEvent, follow_access
@@ -21,7 +21,7 @@ LARGEST_BODY = 128 * 1024
 
 
 async def receive_changes(app: App, request: func.HttpRequest) -> func.HttpResponse:
-    """A webhook event, signed by the school's MIS side: 202 with the time of the plan, or a problem."""
+    """Accept a signed webhook event of a school: 202 with the time of the plan, or a problem."""
     school, body = request.route_params["school"], request.get_body()
     if len(body) > LARGEST_BODY:
         return _too_large("name fewer groups and people, or none for the whole school")
@@ -33,18 +33,18 @@ async def receive_changes(app: App, request: func.HttpRequest) -> func.HttpRespo
         event = read_event(id_, app.services.clock.now(), body)
         due = await receive_event(school, event, app.new_run(), app.services)
     except SyncError as error:
-        # The id of an unknown school stays out of the events: it may be any text.
+        # The id of an unknown school may be any text, so the event leaves it out.
         telemetry.webhook_refused(school if settings else "", error)
-        return problem_response(problem_of(error))
+        return problem_response(error)
     telemetry.webhook_accepted(school, event, due)
     return _accepted(planned=due.isoformat())
 
 
 async def receive_wonde_event(app: App, request: func.HttpRequest) -> func.HttpResponse:
-    """Wonde's event about its access to a school. Its sender has the function key, because Wonde signs nothing."""
+    """Accept Wonde's event about its access to a school. Wonde signs nothing, so its URL has the function key."""
     body = request.get_body()
     if len(body) > LARGEST_BODY:
-        return _too_large("send payload_type and school_id alone")
+        return _too_large("send only payload_type and school_id")
     try:
         event = read_wonde(body)
         if event.payload_type not in set(AccessEvent):
@@ -52,7 +52,7 @@ async def receive_wonde_event(app: App, request: func.HttpRequest) -> func.HttpR
         changed = await follow_access(AccessEvent(event.payload_type), event.school_id, app.new_run(), app.services)
     except SyncError as error:
         telemetry.webhook_refused("", error)
-        return problem_response(problem_of(error))
+        return problem_response(error)
     for access in changed:
         telemetry.access_changed(access.school, access.event, access.paused)
     return _accepted(schools=len(changed))
@@ -63,4 +63,4 @@ def _accepted(**body: object) -> func.HttpResponse:
 
 
 def _too_large(remedy: str) -> func.HttpResponse:
-    return problem_response(problem_of(TooLarge(f"the body has more than {LARGEST_BODY} bytes", remedy)))
+    return problem_response(TooLarge(f"the body has more than {LARGEST_BODY} bytes", remedy))

@@ -1,24 +1,23 @@
-"""The bodies of webhooks: which groups or people of a school changed, or Wonde's event about its access to one."""
+"""The bodies of webhooks: which groups or people of a school changed, or Wonde's event about its access to a school."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import Unreadable, faults_of
 
 _Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+_Body = TypeVar("_Body", bound=BaseModel)
 _MOST_IDS = 1000
 _FORM = f'{{"type": …, "timestamp": …, "data": {{"groups": […], "people": […]}}}}, each with {_MOST_IDS} ids at most'
 
 
-class ChangedBody(BaseModel):
+class ChangedBody(BaseModel, extra="forbid"):
     """Ids as the MIS has them. With neither groups nor people, anything in the school may have changed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     groups: Annotated[tuple[_Id, ...], Field(max_length=_MOST_IDS)] = ()
     people: Annotated[tuple[_Id, ...], Field(max_length=_MOST_IDS)] = ()
@@ -41,10 +40,7 @@ class WondeBody(BaseModel):
 
 def read_event(id_: str, at: datetime, body: bytes) -> WebhookEvent:
     """Raises Unreadable."""
-    try:
-        changed = WebhookBody.model_validate_json(body).data
-    except ValidationError as error:
-        raise _unreadable(error, _FORM) from None
+    changed = _read(WebhookBody, body, _FORM).data
     return WebhookEvent(
         id=id_, at=at, groups=tuple(sorted(set(changed.groups))), people=tuple(sorted(set(changed.people)))
     )
@@ -52,11 +48,12 @@ def read_event(id_: str, at: datetime, body: bytes) -> WebhookEvent:
 
 def read_wonde(body: bytes) -> WondeBody:
     """Raises Unreadable."""
+    return _read(WondeBody, body, '{"payload_type": …, "school_id": …}')
+
+
+def _read(model: type[_Body], body: bytes, form: str) -> _Body:
     try:
-        return WondeBody.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as error:
-        raise _unreadable(error, '{"payload_type": …, "school_id": …}') from None
-
-
-def _unreadable(error: ValidationError, form: str) -> Unreadable:
-    return Unreadable(f"the webhook's body was not understood: {faults_of(error)}", f"send {form}")
+        message = f"the webhook's body was not understood: {faults_of(error)}"
+        raise Unreadable(message, f"send {form}") from None

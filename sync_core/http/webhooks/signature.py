@@ -1,4 +1,4 @@
-"""The sender of a webhook: the Standard Webhooks signature of a request, made with one of a school's secrets."""
+"""The Standard Webhooks signature of a request, made with one of a school's secrets."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def signed_id(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -
     if not usable:
         raise NotSignedIn(
             "no webhook is set up for this school",
-            "name an application setting with its secret (whsec_… of 24 bytes or more) in the school's webhook_secrets",
+            "store a secret (whsec_… of 24 bytes or more) in an application setting, and name it in webhook_secrets",
         )
     named = {name.lower(): value for name, value in headers.items()}
     id_ = named.get("webhook-id", "")
     if not id_.isprintable() or len(id_) > _LONGEST_ID:
-        raise NotSignedIn("the webhook-id is no id", f"send an id of at most {_LONGEST_ID} printable characters")
+        raise NotSignedIn("the webhook-id cannot be used", f"send an id of at most {_LONGEST_ID} printable characters")
     reason = ""
     for secret in usable:
         try:
