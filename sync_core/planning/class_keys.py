@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import sha256
 from urllib.parse import quote
 
-from sync_core.domain.classes import ClassRecord, ClassState
+from sync_core.domain.classes import ClassRecord, ClassState, Records
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.school import Rollover
 
@@ -28,9 +28,7 @@ def class_key(group: MisGroup) -> str:
 _OUT_OF_MICROSOFT_365 = {ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
 
 
-def class_keys(
-    groups: Iterable[MisGroup], records: Mapping[str, ClassRecord], rollover: Rollover
-) -> dict[str, MisGroup]:
+def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover) -> dict[str, MisGroup]:
     """Return the groups by the key of their class; the order of `groups` does not matter.
 
     A group keeps its existing class. Otherwise it gets a new class, unless the school reuses classes and an earlier

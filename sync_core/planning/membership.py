@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Reason, Rule
+from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Reason, Records, Rule
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.class_keys import class_keys
@@ -38,7 +38,7 @@ def desired_classes(
     snapshot: Snapshot,
     settings: SchoolSettings,
     accounts: Iterable[Account],
-    records: Mapping[str, ClassRecord],
+    records: Records,
     requests: Mapping[str, ClassRequest],
     scope: frozenset[str] | None = None,
     pinned: Set[str] = frozenset(),
@@ -82,7 +82,7 @@ def desired_classes(
     )
 
 
-def groups_of_people(people: Set[str], snapshot: Snapshot, records: Mapping[str, ClassRecord]) -> frozenset[str]:
+def groups_of_people(people: Set[str], snapshot: Snapshot, records: Records) -> frozenset[str]:
     """The MIS ids of the groups that these people are in now, or whose classes they were in at the last plan."""
     now = {group.id for group in snapshot.groups if not people.isdisjoint((*group.students, *group.teachers))}
     before = {
