@@ -111,10 +111,7 @@ class Explanation:
 def find_subject(
     query: str, by_upn: Mapping[str, str], record: ClassRecord, history: Iterable[AppliedDelta], planned: SchoolPlan
 ) -> Subject | None:
-    """Find a person by Entra id, MIS person id or user principal name; None if nothing is known of them.
-
-    `by_upn` are the Entra ids of the tenant's accounts.
-    """
+    """Find a person by Entra id, MIS person id or user principal name; None if nothing is known of them."""
     ruled = planned.ruled
     known = record.desired.members | set(by_upn.values())
     reasons: dict[str, Reason] = {}

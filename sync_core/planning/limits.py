@@ -15,9 +15,6 @@ from sync_core.domain.runs import Hold, HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
 
-_APPROVE = "approve this hold if the MIS is right; otherwise correct the MIS before the next sync"
-
-
 # --- the snapshot
 
 
@@ -216,7 +213,7 @@ class _Restraint:
             kind=kind,
             classes=tuple(desired.key for desired in classes),
             what=what,
-            remedy=_APPROVE,
+            remedy="approve this hold if the MIS is right; otherwise correct the MIS before the next sync",
             run=self.run,
             at=self.at,
             status=self.past.decided.get(digest) or standing.get(digest, HoldStatus.OPEN),

@@ -95,11 +95,8 @@ def groups_of_people(people: Set[str], snapshot: Snapshot, records: Records) -> 
 
 def extracted_groups(snapshot: Snapshot, settings: SchoolSettings) -> list[MisGroup]:
     """The groups that can become classes: ScholarPack's teaching groups cannot ("not extracted", RM TEC7627933)."""
-    return [
-        group
-        for group in snapshot.groups
-        if settings.mis is not Mis.SCHOLARPACK or group.type is not GroupType.TEACHING
-    ]
+    left_out = GroupType.TEACHING if settings.mis is Mis.SCHOLARPACK else None
+    return [group for group in snapshot.groups if group.type is not left_out]
 
 
 class _Rules:

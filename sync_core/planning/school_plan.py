@@ -105,10 +105,7 @@ async def plan_school(
 
 
 async def plan_to_show(school: str, reading: Reading) -> SchoolPlan:
-    """Return a plan for the whole school that is only shown and never carried out.
-
-    Where no plan can be made, the plan is empty, and its run says why.
-    """
+    """Return a plan of the whole school that is only shown: if none can be made, an empty one whose run says why."""
     try:
         return await plan_school(SyncSchool(school, "preview", Cause.ADMIN), reading)
     except PlanNotMade as error:
