@@ -111,7 +111,7 @@ class Explanation:
 def find_subject(
     query: str, by_upn: Mapping[str, str], record: ClassRecord, history: Iterable[AppliedDelta], planned: SchoolPlan
 ) -> Subject | None:
-    """Find a person by Entra id, MIS person id or user principal name; None if nothing is known of them."""
+    """Find a person by Entra id, MIS person id or UPN (`by_upn`: UPN to Entra id); None if nothing is known of them."""
     ruled = planned.ruled
     known = record.desired.members | set(by_upn.values())
     reasons: dict[str, Reason] = {}
@@ -143,7 +143,7 @@ def explain(
     """Explain the person's place in the class. `history` is that of the class, oldest first."""
     account = subject.account
     creations = [place for place, delta in enumerate(history) if delta.created]
-    # The class was empty when it was last created: with that on record, nobody came unseen by a sync.
+    # The class was empty when it was last created. With that on record, `recorded` has everybody a sync saw in it.
     generation = history[creations[-1] :] if creations else history
     recorded = record.actual if creations else None
     events = tuple(event for delta in generation for event in _events(account, delta))

@@ -205,7 +205,7 @@ class _Restraint:
         return _students(record.desired) - desired.members if record else frozenset()
 
     def _approved(self, kind: HoldKind, what: str, classes: Sequence[DesiredClass]) -> bool:
-        """Hold the loss or creation of `classes`; True if an admin approved exactly that."""
+        """Record a hold on what `classes` lose or on their creation; True if an admin approved exactly that."""
         digest = self._digest(kind, classes)
         standing = {hold.digest: hold.status for hold in self.past.holds}
         hold = Hold(
