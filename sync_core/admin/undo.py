@@ -11,7 +11,6 @@ from sync_core.domain.runs import Cause, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun
-from sync_core.planning.diff import Origin
 from sync_core.planning.school_plan import pinned_classes, plan_within_limits, read_past
 from sync_core.services import Services
 from sync_core.sync.school import carry_out
@@ -47,16 +46,9 @@ async def undo_run(request: UndoRun, services: Services) -> RunRecord:
     await services.classes.write_pins(school, pins)
     records = {record.key: record for record in await services.classes.class_records(school)}
     accepted = await services.schools.accepted_statistics(school)
-    planned = plan_within_limits(
-        pinned_classes(pins, records),
-        (),
-        records,
-        settings,
-        Origin(settings.tenant, school, request.run, request.cause),
-        await read_past(school, request.run, services.reading.school, now, accepted),
-        now,
-        whole=False,
-    )
+    past = await read_past(request, services.reading.school, now, accepted)
+    pinned = pinned_classes(pins, records)
+    planned = plan_within_limits(pinned, (), records, settings, request, past, now, whole=False)
     remedy = "release the pin of a class when it should follow the MIS again"
     note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {remedy}"
     notes = (*planned.run.notes, note, *left_out)

@@ -30,12 +30,9 @@ class Attempt:
         self._unrecorded = AppliedDelta(run=change.run, cause=change.cause, at=self.clock.now())
         self._recorded: list[AppliedDelta] = []
         self._waits = 0
-        self._restored = False
 
     async def record(self) -> ClassRecord | None:
         return await self.classes.class_record(self.change.school, self.change.key)
-
-    # --- the work so far
 
     def note(
         self,
@@ -50,7 +47,6 @@ class Attempt:
     ) -> None:
         done = self._unrecorded
         self.touched = True
-        self._restored = self._restored or restored
         self._unrecorded = replace(
             done,
             created=done.created or created,
@@ -91,11 +87,10 @@ class Attempt:
     def outcome(self) -> Applied | AlreadySo:
         return self.applied() if self.touched else AlreadySo()
 
-    # --- waits for replication
-
     def young(self, record: ClassRecord) -> bool:
         """Whether replication lag may explain a 404: the class was created or restored a moment ago."""
-        return self._restored or self.clock.now() - actual_of(record).created_at < REPLICATION
+        restored = any(delta.restored for delta in (*self._recorded, self._unrecorded))
+        return restored or self.clock.now() - actual_of(record).created_at < REPLICATION
 
     @property
     def may_wait(self) -> bool:

@@ -81,7 +81,9 @@ class _Apply:
             except GraphRefused as refusal:
                 return await self._refuse(refusal)
             except Transient:
-                await self._write_partial()
+                # The history has the work so far, and the next attempt does the rest.
+                if self._attempt.has_unrecorded:
+                    await self._write_stale()
                 raise
         raise Transient("the class row or Graph kept changing meanwhile", "the queue redelivers the change")
 
@@ -132,12 +134,12 @@ class _Apply:
             )
         elif record.actual is not None:
             return record
-        intent = record.intent
-        fresh = intent is None
-        if intent is None:
-            intent = record.desired.name.mail_nickname
-            record = await self._write_intent(record, intent)
+        fresh = record.intent is None
+        if fresh:
+            record = await self._write_next_intent(record)
         for _ in range(_TRIES):
+            intent = record.intent
+            assert intent is not None, "it is written before it is used"
             found = None if fresh else await self._tenant.find_class(intent)
             if found is not None and found.external_id == record.external_id:
                 # An earlier delivery created it and stopped before writing the row: its members are unknown.
@@ -147,8 +149,7 @@ class _Apply:
                 # replica may not have its externalId yet.
                 foreign = found.external_id is not None or not _since(record, found.created_at)
                 if foreign or not await self._attempt.wait_for_replication():
-                    intent, fresh = following_nickname(intent), True
-                    record = await self._write_intent(record, intent)
+                    record, fresh = await self._write_next_intent(record), True
                 continue
             name = ClassName(record.desired.name.display_name, intent)
             new = NewClass(name, record.external_id, record.desired.group_id, record.desired.description)
@@ -166,8 +167,7 @@ class _Apply:
                 if _made_for(record, deleted):
                     gone = ActualClass(class_id=deleted.id, name=name, created_at=deleted.created_at)
                     return await self._attempt.write(replace(record, actual=gone, gone=True))
-                intent, fresh = following_nickname(intent), True
-                record = await self._write_intent(record, intent)
+                record, fresh = await self._write_next_intent(record), True
                 continue
             self._attempt.note(created=True)
             return await self._write_class(record, class_id, name, stale=record.stale)
@@ -177,11 +177,11 @@ class _Apply:
             "change the mail nicknames of those groups, or the school's name identifier; the next sync tries again",
         )
 
-    async def _write_intent(self, record: ClassRecord, intent: str) -> ClassRecord:
-        intended = replace(
-            record, intent=intent, intent_at=self._attempt.clock.now(), generation=record.desired.generation
-        )
-        return await self._attempt.write(intended)
+    async def _write_next_intent(self, record: ClassRecord) -> ClassRecord:
+        """Write the nickname to create the class with: that of its name, or the one after the intent so far."""
+        intent = following_nickname(record.intent) if record.intent else record.desired.name.mail_nickname
+        now, generation = self._attempt.clock.now(), record.desired.generation
+        return await self._attempt.write(replace(record, intent=intent, intent_at=now, generation=generation))
 
     async def _write_class(self, record: ClassRecord, class_id: str, name: ClassName, *, stale: bool) -> ClassRecord:
         """Write the class id even if the row changed meanwhile: only this delivery knows the id."""
@@ -257,12 +257,7 @@ class _Apply:
             return Refused(error.code, error.remedy, self._attempt.applied())
         raise Transient("Graph's refusal could not be written on the class row", "the queue redelivers the change")
 
-    async def _write_partial(self) -> None:
-        """Record the work so far in the history; the next attempt does the rest."""
-        if self._attempt.has_unrecorded:
-            await self._write_stale(None)
-
-    async def _write_stale(self, error: RowError | None) -> bool:
+    async def _write_stale(self, error: RowError | None = None) -> bool:
         """Mark the row stale if Graph was written to: `actual` may be wrong, so the next change reads the class."""
         for _ in range(_ROUNDS):
             record = await self._attempt.record()
@@ -281,7 +276,7 @@ def _made_for(record: ClassRecord, deleted: DeletedGroup) -> bool:
     """Whether an interrupted delivery created this group and somebody deleted it since.
 
     Any other deleted group with the nickname has a known id, is older than the intent, or has another display name: it
-    is a class of a previous generation or of a former deployment, or a foreign group.
+    is a class of a previous generation or of an earlier deployment, or a foreign group.
     """
     same_name = deleted.name.display_name == record.desired.name.display_name
     return same_name and deleted.id not in record.previous_ids and _since(record, deleted.created_at)

@@ -30,8 +30,6 @@ class People:
             "find the people without an account in the next run of the school; correct their accounts or the MIS",
         )
 
-    # --- owners
-
     async def grant_owners(self, record: ClassRecord) -> None:
         actual = actual_of(record)
         owners = await self._tenant.owners(actual.class_id) if record.stale else None
@@ -81,8 +79,6 @@ class People:
             owners -= {person}
         remaining = replace(actual, owners=actual.owners & owners, granted=actual.granted & owners)
         await self._attempt.write(replace(record, actual=remaining, stale=True))
-
-    # --- members
 
     async def change_members(self, record: ClassRecord) -> None:
         actual = actual_of(record)

@@ -189,6 +189,10 @@ class ClassRecord:
         return f"{self.school}|{self.desired.key}"
 
 
+Records = Mapping[str, ClassRecord]
+"""The rows of a school's classes, by class key."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedDelta:
     """What one change did in Graph, for the history: Entra ids only. `reasons` cover the people who were added."""

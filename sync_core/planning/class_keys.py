@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import sha256
 from urllib.parse import quote
 
-from sync_core.domain.classes import ClassRecord, ClassState
-from sync_core.domain.roster import GroupType, MisGroup
+from sync_core.domain.classes import ClassRecord, ClassState, Records
+from sync_core.domain.roster import MisGroup
 from sync_core.domain.school import Rollover
 
 _LONGEST_KEY = 80
@@ -25,12 +25,7 @@ def class_key(group: MisGroup) -> str:
     return f"{key[: _LONGEST_KEY - 17]}!{sha256(key.encode()).hexdigest()[:16]}"
 
 
-_OUT_OF_MICROSOFT_365 = {ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
-
-
-def class_keys(
-    groups: Iterable[MisGroup], records: Mapping[str, ClassRecord], rollover: Rollover
-) -> dict[str, MisGroup]:
+def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover) -> dict[str, MisGroup]:
     """Return the groups by the key of their class; the order of `groups` does not matter.
 
     A group keeps its existing class. Otherwise it gets a new class, unless the school reuses classes and an earlier
@@ -38,14 +33,17 @@ def class_keys(
     one with the same name, and a later year to an earlier one.
     """
     ordered = sorted(groups, key=class_key)
-    existing = {_identity(record): key for key, record in records.items()}
+    existing = {
+        (record.desired.group_type, record.desired.academic_year, record.desired.group_id): key
+        for key, record in records.items()
+    }
     keys = {existing.get((group.type, group.academic_year, group.id)) or class_key(group): group for group in ordered}
     if rollover is Rollover.NEW:
         return keys
     free = [
         record
         for key, record in sorted(records.items(), key=lambda item: (-item[1].desired.academic_year, item[0]))
-        if key not in keys and record.state not in _OUT_OF_MICROSOFT_365
+        if key not in keys and record.state not in (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
     ]
     new = [group for key, group in keys.items() if key not in records]
     reused: dict[str, MisGroup] = {}
@@ -58,10 +56,6 @@ def class_keys(
                 reused[match.key] = group
     replaced = {class_key(group) for group in reused.values()}
     return {key: group for key, group in keys.items() if key not in replaced} | reused
-
-
-def _identity(record: ClassRecord) -> tuple[GroupType, int, str]:
-    return (record.desired.group_type, record.desired.academic_year, record.desired.group_id)
 
 
 def _earlier(record: ClassRecord, group: MisGroup) -> bool:

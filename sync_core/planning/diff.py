@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from sync_core.domain.classes import ClassRecord, ClassState, DesiredClass
+from sync_core.domain.classes import ClassRecord, ClassState, DesiredClass, Records
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
     LISTED_PEOPLE,
@@ -18,7 +18,7 @@ from sync_core.messaging.messages import (
     RevokeOwners,
 )
 
-URGENT_AT_MOST = 500
+_URGENT_AT_MOST = 500
 """The most messages of an urgent plan: a school's first sync has some 700, a day's changes of a large school 100."""
 
 
@@ -80,35 +80,33 @@ class Plan:
 
     writes: tuple[DesiredClass, ...] = ()
     diffs: tuple[ClassDiff, ...] = ()
-    created: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
     unchanged: int = 0
     gone: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
 
+    @property
+    def created(self) -> tuple[str, ...]:
+        return tuple(diff.key for diff in self.diffs if diff.create)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        return tuple(diff.key for diff in self.diffs if not diff.create and not diff.delete)
+
     def without(self, keys: Collection[str]) -> Plan:
         """The plan without any work on these classes."""
-        return replace(
-            self,
-            diffs=tuple(diff for diff in self.diffs if diff.key not in keys),
-            created=tuple(key for key in self.created if key not in keys),
-            changed=tuple(key for key in self.changed if key not in keys),
-        )
+        return replace(self, diffs=tuple(diff for diff in self.diffs if diff.key not in keys))
 
     def changes(self, origin: Origin) -> tuple[Change, ...]:
         """The messages of the plan; those of one class are in order."""
         return tuple(change for diff in self.diffs for change in diff.changes(origin))
 
 
-NOTHING = Plan()
-
-
 def priority_of(cause: Cause, messages: int) -> Priority:
     """The priority of a plan's messages: bulk for a nightly run, and for a large plan that would delay others."""
-    return Priority.URGENT if cause is not Cause.NIGHTLY and messages <= URGENT_AT_MOST else Priority.BULK
+    return Priority.URGENT if cause is not Cause.NIGHTLY and messages <= _URGENT_AT_MOST else Priority.BULK
 
 
-def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Mapping[str, ClassRecord]) -> Plan:
+def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], known: Records) -> Plan:
     """Return the difference between the `wanted` classes and the `known` rows.
 
     A class has a diff if desired and actual differ (the MIS changed, or an earlier change was lost, failed or is under
@@ -118,34 +116,25 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
     ended = tuple(ended)
     writes: list[DesiredClass] = list(ended)
     diffs: list[ClassDiff] = []
-    created: list[str] = []
-    changed: list[str] = []
     gone: list[str] = []
     unchanged = 0
     for desired in wanted:
         record = known.get(desired.key)
-        match replace(record, desired=desired).state if record else ClassState.MAKING:
-            case ClassState.DELETED:
-                continue
-            case ClassState.DELETING:
-                diffs.append(ClassDiff(key=desired.key, name=_name(desired, record), delete=True))
-                continue
-            case ClassState.GONE:
-                gone.append(desired.key)
-                continue
-        if record is None or record.desired != desired:
+        state = replace(record, desired=desired).state if record else ClassState.MAKING
+        if state is ClassState.GONE:
+            gone.append(desired.key)
+        if state in (ClassState.GONE, ClassState.DELETED):
+            continue
+        if state is not ClassState.DELETING and (record is None or record.desired != desired):
             writes.append(desired)
         diff = _diff(desired, record)
         if diff.empty:
             unchanged += 1
-            continue
-        diffs.append(diff)
-        (created if diff.create else changed).append(desired.key)
+        else:
+            diffs.append(diff)
     return Plan(
         writes=tuple(writes),
         diffs=tuple(diffs),
-        created=tuple(created),
-        changed=tuple(changed),
         unchanged=unchanged,
         gone=tuple(gone),
         ended=tuple(desired.key for desired in ended),
@@ -154,10 +143,13 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
 
 def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
     actual = record.actual if record and not record.gone else None
+    name = (actual or desired).name.display_name
+    if record and desired.deleted:
+        return ClassDiff(key=desired.key, name=name, delete=True)
     members = (actual.members if actual else None) or frozenset()
     diff = ClassDiff(
         key=desired.key,
-        name=_name(desired, record),
+        name=name,
         create=actual is None,
         read=record is not None and record.stale and not desired.pinned,
         owners_granted=desired.owners - (actual.owners if actual else frozenset()),
@@ -168,11 +160,6 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
     known = (record.desired.members, record.desired.owners) if record and actual else None
     recalled = diff.empty and known is not None and known != (desired.members, desired.owners)
     return replace(diff, recalled=recalled)
-
-
-def _name(desired: DesiredClass, record: ClassRecord | None) -> str:
-    actual = record.actual if record and not record.gone else None
-    return (actual or desired).name.display_name
 
 
 def _listed(people: frozenset[str]) -> tuple[str, ...]:

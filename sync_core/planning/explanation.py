@@ -109,18 +109,10 @@ class Explanation:
 
 
 def find_subject(
-    query: str,
-    by_upn: Mapping[str, str],
-    record: ClassRecord,
-    history: Iterable[AppliedDelta],
-    planned: SchoolPlan,
+    query: str, by_upn: Mapping[str, str], record: ClassRecord, history: Iterable[AppliedDelta], planned: SchoolPlan
 ) -> Subject | None:
-    """Find a person by Entra id, MIS person id or user principal name; None if nothing is known of them.
-
-    `by_upn` are the Entra ids of the tenant's accounts.
-    """
+    """Find a person by Entra id, MIS person id or UPN (`by_upn`: UPN to Entra id); None if nothing is known of them."""
     ruled = planned.ruled
-    groups = ruled.groups.values() if ruled else ()
     known = record.desired.members | set(by_upn.values())
     reasons: dict[str, Reason] = {}
     for delta in history:
@@ -135,6 +127,7 @@ def find_subject(
     for account_id, person in sorted(persons.items()):
         if person == query:
             return Subject(account_id, query)
+    groups = ruled.groups.values() if ruled else ()
     listed = any(query in group.students or query in group.teachers for group in groups)
     return Subject("", query) if listed else None
 
@@ -148,42 +141,38 @@ def explain(
     at: datetime,
 ) -> Explanation:
     """Explain the person's place in the class. `history` is that of the class, oldest first."""
+    account = subject.account
+    creations = [place for place, delta in enumerate(history) if delta.created]
+    # The class was empty when it was last created. With that on record, `recorded` has everybody a sync saw in it.
+    generation = history[creations[-1] :] if creations else history
+    recorded = record.actual if creations else None
+    events = tuple(event for delta in generation for event in _events(account, delta))
     outlook = _Outlook(record, there, planned)
-    person = subject.account
-    generation = _this_generation(history)
-    actual = record.actual if generation and generation[0].created else None
-    events = tuple(event for delta in generation for event in _events(person, delta))
-    foreign = actual is not None and person not in (actual.members or frozenset())
-    member = _standing(Role.MEMBER, person in there.members, events, foreign, *outlook.membership(person))
-    foreign = actual is not None and person not in actual.owners
-    owner = _standing(Role.OWNER, person in there.owners, events, foreign, *outlook.ownership(person))
-    wanted = outlook.rules.reasons.get(person) if outlook.rules else None
+    foreign = recorded is not None and account not in (recorded.members or ())
+    member = _standing(Role.MEMBER, account in there.members, events, foreign, outlook.membership(account))
+    foreign = recorded is not None and account not in recorded.owners
+    owner = _standing(Role.OWNER, account in there.owners, events, foreign, outlook.ownership(account))
+    wanted = outlook.rules.reasons.get(account) if outlook.rules else None
     lines = [_role_line(Role.MEMBER, member)]
     if owner.there or owner.event or owner.next is not Next.STAYS:
         lines.append(_role_line(Role.OWNER, owner))
-    lines += [_mis_line(subject, record.key, wanted, planned), *_next_lines(member, owner)]
+    lines += [_mis_line(subject, record.key, wanted, planned), _next_line(member, owner)]
     return Explanation(
         school=record.school,
         key=record.key,
         class_id=record.actual.class_id if record.actual else "",
-        account=person,
+        account=account,
         person=subject.person,
         at=at,
         member=member,
         owner=owner,
         wanted=wanted,
-        history=tuple(event for delta in history for event in _events(person, delta)),
+        history=tuple(event for delta in history for event in _events(account, delta)),
         lines=tuple(lines),
     )
 
 
 # --- the past
-
-
-def _this_generation(history: Sequence[AppliedDelta]) -> Sequence[AppliedDelta]:
-    """The history since the class was last created: it was empty then."""
-    creations = [index for index, delta in enumerate(history) if delta.created]
-    return history[creations[-1] :] if creations else history
 
 
 def _events(person: str, delta: AppliedDelta) -> Iterable[PersonEvent]:
@@ -199,19 +188,17 @@ def _events(person: str, delta: AppliedDelta) -> Iterable[PersonEvent]:
 
 
 def _standing(
-    role: Role, there: bool, events: Iterable[PersonEvent], foreign: bool, next_: Next, next_why: str
+    role: Role, there: bool, events: Iterable[PersonEvent], foreign: bool, outlook: tuple[Next, str]
 ) -> Standing:
     """`foreign`: the whole generation of the class is on record, and no sync saw the person in the role."""
     last = next((event for event in reversed(tuple(events)) if event.role is role), None)
-    if last is not None and last.came is there:
-        by = By.SYNC
-    elif last is not None:
-        by = By.HAND
+    if last is not None:
+        by = By.SYNC if last.came is there else By.HAND
     elif there:
         by = By.HAND if foreign else By.UNRECORDED
     else:
         by = By.NOBODY
-    return Standing(there=there, by=by, event=last, next=next_, next_why=next_why)
+    return Standing(there=there, by=by, event=last, next=outlook[0], next_why=outlook[1])
 
 
 # --- the next sync
@@ -285,25 +272,23 @@ class _Outlook:
 
 
 def _role_line(role: Role, standing: Standing) -> str:
-    place = {Role.MEMBER: "in the class", Role.OWNER: "an owner of it"}[role]
-    event = standing.event
-    run = f"by {event.cause} run {event.run}" if event else ""
-    match standing.by, standing.there:
-        case By.SYNC, True:
-            assert event is not None
-            return f"{place} since {event.at:%d %b %Y %H:%M}, {run}{_because(event.reason)}"
-        case By.SYNC, False:
-            assert event is not None
-            return f"not {place} since {event.at:%d %b %Y %H:%M}, {run}"
-        case By.HAND, True:
-            last = f"; removed {run} on {event.at:%d %b %Y %H:%M}" if event else ""
+    place = f"{'' if standing.there else 'not '}{'in the class' if role is Role.MEMBER else 'an owner of it'}"
+    run = when = because = ""
+    if event := standing.event:
+        run, when = f"by {event.cause} run {event.run}", f"{event.at:%d %b %Y %H:%M}"
+        because = _because(event.reason)
+    match standing.by:
+        case By.SYNC:
+            return f"{place} since {when}, {run}{because}"
+        case By.HAND if standing.there:
+            last = f"; removed {run} on {when}" if event else ""
             return f"{place}, added by hand in Microsoft 365{last}"
-        case By.HAND, False:
-            assert event is not None
-            return f"not {place}, removed by hand in Microsoft 365; added {run} on {event.at:%d %b %Y %H:%M}"
-        case By.UNRECORDED, _:
+        case By.HAND:
+            return f"{place}, removed by hand in Microsoft 365; added {run} on {when}"
+        case By.UNRECORDED:
             return f"{place}, found there by a sync: added by hand, by an interrupted sync, or before the history"
-    return f"not {place}, and no sync on record added them"
+        case By.NOBODY:
+            return f"{place}, and no sync on record added them"
 
 
 _BECAUSE = {
@@ -351,8 +336,8 @@ _EFFECTS = {
 }
 
 
-def _next_lines(member: Standing, owner: Standing) -> Iterable[str]:
+def _next_line(member: Standing, owner: Standing) -> str:
     roles = ((Role.MEMBER, member), (Role.OWNER, owner))
     effects = [_EFFECTS[role, standing.next] for role, standing in roles if (role, standing.next) in _EFFECTS]
     reasons = dict.fromkeys(standing.next_why for _, standing in roles if standing.next_why)
-    yield f"the next sync {' and '.join(effects) or 'leaves it as it is'}{''.join(f'; {why}' for why in reasons)}"
+    return f"the next sync {' and '.join(effects) or 'leaves it as it is'}{''.join(f'; {why}' for why in reasons)}"

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 
-from sync_core.domain.classes import ClassRecord, DesiredClass
+from sync_core.domain.classes import DesiredClass, Records
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Hold, HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
-
-_APPROVE = "approve this hold if the MIS is right; otherwise correct the MIS before the next sync"
-
 
 # --- the snapshot
 
@@ -69,7 +66,7 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
             f"the feed differs too much from the last accepted one of {last.taken_at:%d %b %Y}: {'; '.join(faults)}; "
             "nothing was changed",
             "correct the export; if the MIS is right, set limits.smallest_snapshot lower, or forget the accepted "
-            "snapshot",
+            "statistics",
         )
 
 
@@ -93,10 +90,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class WithinLimits:
-    """The classes to plan, and the holds.
-
-    `removals` counts the memberships that go, except losses that an admin approved.
-    """
+    """The classes to plan, and the holds. `removals` counts the memberships that go, except approved losses."""
 
     classes: tuple[DesiredClass, ...]
     holds: tuple[Hold, ...]
@@ -104,14 +98,7 @@ class WithinLimits:
 
 
 def apply_limits(
-    wanted: Iterable[DesiredClass],
-    records: Mapping[str, ClassRecord],
-    limits: Limits,
-    past: Past,
-    run: str,
-    at: datetime,
-    *,
-    whole: bool,
+    wanted: Iterable[DesiredClass], records: Records, limits: Limits, past: Past, run: str, at: datetime, *, whole: bool
 ) -> WithinLimits:
     """Hold what exceeds a limit, unless an admin approved exactly that. `whole`: the plan covers every class.
 
@@ -122,27 +109,26 @@ def apply_limits(
     restraint = _Restraint(records, limits, past, run, at)
     classes = [restraint.of_class(desired) for desired in wanted]
     if not whole:
-        classes = [restraint.as_held_already(desired) for desired in classes]
-    classes = restraint.of_school(classes)
-    classes = restraint.of_creations(classes)
+        held = {key for hold in past.holds if not hold.approved for key in hold.classes}
+        classes = [restraint.kept(desired) if desired.key in held else desired for desired in classes]
+    classes = restraint.of_creations(restraint.of_school(classes))
     return WithinLimits(tuple(classes), tuple(restraint.holds), restraint.removals(classes))
 
 
+@dataclass(slots=True)
 class _Restraint:
-    """Applies the limits to one plan and collects the holds."""
+    """Applies the limits to one plan. `holds` are those so far, and `allowed` the classes of approved ones."""
 
-    def __init__(self, records: Mapping[str, ClassRecord], limits: Limits, past: Past, run: str, at: datetime) -> None:
-        self._records = records
-        self._limits = limits
-        self._past = past
-        self._run = run
-        self._at = at
-        self._decisions = {hold.digest: hold.status for hold in past.holds} | dict(past.decided)
-        self._allowed: set[str] = set()
-        self.holds: list[Hold] = []
+    records: Records
+    limits: Limits
+    past: Past
+    run: str
+    at: datetime
+    holds: list[Hold] = field(default_factory=list)
+    allowed: set[str] = field(default_factory=set)
 
     def of_class(self, desired: DesiredClass) -> DesiredClass:
-        record = self._records.get(desired.key)
+        record = self.records.get(desired.key)
         lost = self._lost(desired)
         if record is None or desired.deleted or not lost:
             return desired
@@ -152,101 +138,90 @@ class _Restraint:
             return desired
         share = len(lost) / len(before)
         loss = f"class {desired.key} ({desired.name.display_name}) would lose {len(lost)} of {len(before)} students"
-        if share > self._limits.turnover and added:
-            what = f"{loss} and get {len(added)} others: a turnover of over {self._limits.turnover:.0%}"
-            return self._hold(HoldKind.TURNOVER, what, [desired], lambda _: record.desired)[0]
+        if share > self.limits.turnover and added:
+            what = f"{loss} and get {len(added)} others: a turnover of over {self.limits.turnover:.0%}"
+            return desired if self._approved(HoldKind.TURNOVER, what, [desired]) else record.desired
         if lost == before and not added:
-            return self._hold(HoldKind.CLASS_EMPTIED, f"{loss}, which is everybody", [desired], self._kept)[0]
-        if share > self._limits.class_loss and len(lost) >= self._limits.class_loss_people:
-            what = f"{loss}: over {self._limits.class_loss:.0%}"
-            return self._hold(HoldKind.CLASS_LOSS, what, [desired], self._kept)[0]
-        return desired
-
-    def as_held_already(self, desired: DesiredClass) -> DesiredClass:
-        standing = (hold for hold in self._past.holds if not hold.approved)
-        covered = any(desired.key in hold.classes for hold in standing)
-        return self._kept(desired) if covered and self._lost(desired) else desired
+            kind, what = HoldKind.CLASS_EMPTIED, f"{loss}, which is everybody"
+        elif share > self.limits.class_loss and len(lost) >= self.limits.class_loss_people:
+            kind, what = HoldKind.CLASS_LOSS, f"{loss}: over {self.limits.class_loss:.0%}"
+        else:
+            return desired
+        return desired if self._approved(kind, what, [desired]) else self.kept(desired)
 
     def of_school(self, classes: list[DesiredClass]) -> list[DesiredClass]:
         removals = self.removals(classes)
-        memberships = sum(len(_students(record.desired)) for record in self._records.values())
-        if removals < self._limits.school_loss_people:
+        memberships = sum(len(_students(record.desired)) for record in self.records.values())
+        if removals < self.limits.school_loss_people:
             return classes
         losing = [desired for desired in classes if self._counted(desired)]
-        earlier = self._past.removed
+        earlier = self.past.removed
         for kind, removed, total, share, period in (
-            (HoldKind.SCHOOL_LOSS, removals, memberships, self._limits.school_loss, "in one plan"),
-            (HoldKind.SLOW_LEAK, removals + earlier, memberships + earlier, self._limits.week_loss, "in seven days"),
+            (HoldKind.SCHOOL_LOSS, removals, memberships, self.limits.school_loss, "in one plan"),
+            (HoldKind.SLOW_LEAK, removals + earlier, memberships + earlier, self.limits.week_loss, "in seven days"),
         ):
             if share < 1 and removed > share * total:
                 what = (
                     f"the school would lose {removed} of {total} memberships {period}: over {share:.0%}; "
                     f"{removals} of them now, in {len(losing)} classes"
                 )
-                kept = self._hold(kind, what, losing, self._kept)
-                by_key = {desired.key: desired for desired in kept}
-                return [by_key.get(desired.key, desired) for desired in classes]
+                if self._approved(kind, what, losing):
+                    return classes
+                return [self.kept(desired) if self._counted(desired) else desired for desired in classes]
         return classes
 
     def of_creations(self, classes: list[DesiredClass]) -> list[DesiredClass]:
-        new = [desired for desired in classes if desired.key not in self._records]
-        groups = self._past.groups
-        if not groups or len(new) <= self._limits.new_classes * groups:
+        new = [desired for desired in classes if desired.key not in self.records]
+        groups = self.past.groups
+        if not groups or len(new) <= self.limits.new_classes * groups:
             return classes
-        what = f"{len(new)} new classes, over {self._limits.new_classes:g} times the {groups} groups of the last run"
-        digest = self._digest(HoldKind.NEW_CLASSES, new)
-        if self._approved(digest, HoldKind.NEW_CLASSES, new, what):
+        what = f"{len(new)} new classes, over {self.limits.new_classes:g} times the {groups} groups of the last run"
+        if self._approved(HoldKind.NEW_CLASSES, what, new):
             return classes
-        return [desired for desired in classes if desired.key in self._records]
+        return [desired for desired in classes if desired.key in self.records]
 
     def removals(self, classes: Iterable[DesiredClass]) -> int:
         return sum(map(self._counted, classes))
 
-    def _counted(self, desired: DesiredClass) -> int:
-        expected = desired.key in self._allowed or self._rolls_over(desired)
-        return 0 if expected else len(self._lost(desired))
-
-    def _rolls_over(self, desired: DesiredClass) -> bool:
-        record = self._records.get(desired.key)
-        return record is not None and desired.academic_year > record.desired.academic_year
-
-    def _lost(self, desired: DesiredClass) -> frozenset[str]:
-        record = self._records.get(desired.key)
-        return _students(record.desired) - desired.members if record else frozenset()
-
-    def _kept(self, desired: DesiredClass) -> DesiredClass:
-        """The class with its removals held back; its additions go ahead."""
+    def kept(self, desired: DesiredClass) -> DesiredClass:
+        """The class with its removals held back, if it has any; its additions go ahead."""
         lost = self._lost(desired)
-        before = self._records[desired.key].desired.reasons if lost else {}
+        if not lost:
+            return desired
+        before = self.records[desired.key].desired.reasons
         reasons = {person: before[person] for person in lost if person in before} | dict(desired.reasons)
         return replace(desired, members=desired.members | lost, revoke=False, reasons=reasons)
 
-    def _hold(
-        self,
-        kind: HoldKind,
-        what: str,
-        classes: Sequence[DesiredClass],
-        restrained: Callable[[DesiredClass], DesiredClass],
-    ) -> list[DesiredClass]:
-        if self._approved(self._digest(kind, classes), kind, classes, what):
-            self._allowed |= {desired.key for desired in classes}
-            return list(classes)
-        return [restrained(desired) for desired in classes]
+    def _counted(self, desired: DesiredClass) -> int:
+        expected = desired.key in self.allowed or self._rolls_over(desired)
+        return 0 if expected else len(self._lost(desired))
 
-    def _approved(self, digest: str, kind: HoldKind, classes: Sequence[DesiredClass], what: str) -> bool:
-        decision = self._decisions.get(digest, HoldStatus.OPEN)
+    def _rolls_over(self, desired: DesiredClass) -> bool:
+        record = self.records.get(desired.key)
+        return record is not None and desired.academic_year > record.desired.academic_year
+
+    def _lost(self, desired: DesiredClass) -> frozenset[str]:
+        record = self.records.get(desired.key)
+        return _students(record.desired) - desired.members if record else frozenset()
+
+    def _approved(self, kind: HoldKind, what: str, classes: Sequence[DesiredClass]) -> bool:
+        """Record a hold on what `classes` lose or on their creation; True if an admin approved exactly that."""
+        digest = self._digest(kind, classes)
+        standing = {hold.digest: hold.status for hold in self.past.holds}
         hold = Hold(
             digest=digest,
             kind=kind,
             classes=tuple(desired.key for desired in classes),
             what=what,
-            remedy=_APPROVE,
-            run=self._run,
-            at=self._at,
-            status=decision,
+            remedy="approve this hold if the MIS is right; otherwise correct the MIS before the next sync",
+            run=self.run,
+            at=self.at,
+            status=self.past.decided.get(digest) or standing.get(digest, HoldStatus.OPEN),
         )
         self.holds.append(hold)
-        return decision is HoldStatus.APPROVED
+        if hold.approved:
+            self.allowed.update(hold.classes)
+        return hold.approved
 
     def _digest(self, kind: HoldKind, classes: Sequence[DesiredClass]) -> str:
         """A digest of exactly what is shown, so that an approval can never allow anything else."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.roster import Person
 from sync_core.domain.school import Matching, MisProperty
-
-_ADDRESSES = frozenset({AccountProperty.UPN, AccountProperty.MAIL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ def accounts_by_upn(accounts: Iterable[Account]) -> dict[str, str]:
 
 def takes_domain(account_property: AccountProperty) -> bool:
     """Whether values of this property are addresses, so that a MIS value without a domain needs one."""
-    return account_property in _ADDRESSES
+    return account_property in (AccountProperty.UPN, AccountProperty.MAIL)
 
 
 def mis_value(person: Person, rule: Matching) -> str:
@@ -58,10 +57,7 @@ def match_people(people: Iterable[Person], rule: Matching, accounts: Iterable[Ac
         if value := account.values.get(rule.account):
             by_value.setdefault(value, []).append(account)
     by_person = {person.id: by_value.get(mis_value(person, rule), []) for person in people}
-    claims: dict[str, int] = {}
-    for candidates in by_person.values():
-        for account in candidates:
-            claims[account.id] = claims.get(account.id, 0) + 1
+    claims = Counter(account.id for candidates in by_person.values() for account in candidates)
     matched = {
         person: candidates[0]
         for person, candidates in by_person.items()

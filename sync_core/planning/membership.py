@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Reason, Rule
+from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Reason, Records, Rule
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.class_keys import class_keys
@@ -38,7 +38,7 @@ def desired_classes(
     snapshot: Snapshot,
     settings: SchoolSettings,
     accounts: Iterable[Account],
-    records: Mapping[str, ClassRecord],
+    records: Records,
     requests: Mapping[str, ClassRequest],
     scope: frozenset[str] | None = None,
     pinned: Set[str] = frozenset(),
@@ -56,11 +56,11 @@ def desired_classes(
         and (scope is None or group.id in scope)
         and key not in pinned
     }
-    people = _People(snapshot, settings, tuple(accounts))
+    rules = _Rules(snapshot, settings, tuple(accounts))
     known = {key: record.desired.name for key, record in records.items()}
     names = assign_names(groups, settings.name_identifier or snapshot.school.dfe_code, known)
     classes = tuple(
-        _desired(key, group, names[key], people, records.get(key), requests.get(key))
+        rules.desired(key, group, names[key], records.get(key), requests.get(key))
         for key, group in sorted(groups.items())
     )
     ended = [
@@ -68,21 +68,21 @@ def desired_classes(
         for key, record in sorted(records.items())
         if scope is None and key not in all_groups and key not in pinned and not record.desired.ended
     ]
-    involved = people.involved(groups.values())
+    involved = {person for group in groups.values() for person in (*group.students, *rules.owning(group))}
     return RuledSchool(
         groups=all_groups,
-        matched={**people.staff.ids, **people.students.ids},
-        by_upn=people.by_upn,
+        matched={**rules.staff.ids, **rules.students.ids},
+        by_upn=rules.by_upn,
         classes=classes,
         ended=tuple(ended),
-        people_without_account=tuple(sorted(involved & people.missing)),
-        people_disabled=tuple(sorted(involved & people.disabled)),
-        people_ambiguous=tuple(sorted(involved & people.ambiguous)),
-        notes=(*_notes(snapshot, settings, groups.values()), *people.admin_notes),
+        people_without_account=tuple(sorted(involved & (rules.students.missing | rules.staff.missing))),
+        people_disabled=tuple(sorted(involved & (rules.students.disabled | rules.staff.disabled))),
+        people_ambiguous=tuple(sorted(involved & (rules.students.candidates.keys() | rules.staff.candidates.keys()))),
+        notes=(*_notes(snapshot, settings, groups.values()), *rules.admin_notes),
     )
 
 
-def groups_of_people(people: Set[str], snapshot: Snapshot, records: Mapping[str, ClassRecord]) -> frozenset[str]:
+def groups_of_people(people: Set[str], snapshot: Snapshot, records: Records) -> frozenset[str]:
     """The MIS ids of the groups that these people are in now, or whose classes they were in at the last plan."""
     now = {group.id for group in snapshot.groups if not people.isdisjoint((*group.students, *group.teachers))}
     before = {
@@ -95,15 +95,12 @@ def groups_of_people(people: Set[str], snapshot: Snapshot, records: Mapping[str,
 
 def extracted_groups(snapshot: Snapshot, settings: SchoolSettings) -> list[MisGroup]:
     """The groups that can become classes: ScholarPack's teaching groups cannot ("not extracted", RM TEC7627933)."""
-    return [
-        group
-        for group in snapshot.groups
-        if settings.mis is not Mis.SCHOLARPACK or group.type is not GroupType.TEACHING
-    ]
+    left_out = GroupType.TEACHING if settings.mis is Mis.SCHOLARPACK else None
+    return [group for group in snapshot.groups if group.type is not left_out]
 
 
-class _People:
-    """The school's people and admin owners, matched to accounts by their role in a group."""
+class _Rules:
+    """The rules of one school, whose people and admin owners are matched to accounts by their role in a group."""
 
     def __init__(self, snapshot: Snapshot, settings: SchoolSettings, accounts: tuple[Account, ...]) -> None:
         students = {person for group in snapshot.groups for person in group.students}
@@ -112,73 +109,64 @@ class _People:
         self.students = match_people([snapshot.people[id_] for id_ in students], settings.students, accounts)
         self.staff = match_people([snapshot.people[id_] for id_ in teachers], settings.staff, accounts)
         # One reason for each person, not for each membership: a large school has a million memberships.
-        self.student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
-        self.teacher_reasons = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
+        self._student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
+        self._teacher_reasons = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
         self.by_upn = accounts_by_upn(accounts)
-        admins = {upn: self.by_upn.get(upn.lower()) for upn in settings.admin_owners}
-        self.admins = frozenset(id_ for id_ in admins.values() if id_)
-        self.all_admins = None not in admins.values()
-        self.known_ids = frozenset(account.id for account in accounts)
+        self._known_ids = frozenset(account.id for account in accounts)
+        admins = [self.by_upn.get(upn.lower()) for upn in dict.fromkeys(settings.admin_owners)]
+        self._admins = frozenset(filter(None, admins))
         self.admin_notes = tuple(
             f"admin owner number {number} of the settings has no account — correct admin_owners in the settings"
-            for number, id_ in enumerate(admins.values(), start=1)
-            if id_ is None
+            for number, account in enumerate(admins, start=1)
+            if account is None
         )
-        self.missing = self.students.missing | self.staff.missing
-        self.disabled = self.students.disabled | self.staff.disabled
-        self.ambiguous = self.students.candidates.keys() | self.staff.candidates.keys()
 
     def owning(self, group: MisGroup) -> tuple[str, ...]:
+        """The teachers who own the group's class."""
         if group.type is not GroupType.TEACHING:
             return ()
         return group.teachers if self._settings.teaching_owners is TeachingOwners.ALL else group.teachers[:1]
 
-    def involved(self, groups: Iterable[MisGroup]) -> set[str]:
-        return {person for group in groups for person in (*group.students, *self.owning(group))}
+    def desired(
+        self, key: str, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None
+    ) -> DesiredClass:
+        before = record.desired if record else None
+        owners = {account: Reason(Rule.ADMIN_OWNER) for account in self._admins}
+        if request and request.creator in self._known_ids:
+            owners[request.creator] = Reason(Rule.CREATOR)
+        owners |= _certain(
+            self.owning(group), self.staff, self._teacher_reasons, before.owners if before else frozenset()
+        )
+        earlier = before.members if before else frozenset()
+        members = _certain(group.students, self.students, self._student_reasons, earlier) | owners
+        generation = request.generation if request else 0
+        requested_again = request is not None and (before is None or generation > before.generation)
+        if request and request.display_name and requested_again:
+            name = replace(name, display_name=request.display_name)
+        # An admin deleted it, yet the row is stale and not gone: somebody restored it in Microsoft 365.
+        restored = record is not None and record.stale and not record.gone
+        return DesiredClass(
+            key=key,
+            group_id=group.id,
+            group_type=group.type,
+            name=name,
+            members=frozenset(members),
+            owners=frozenset(owners),
+            reasons=members,
+            group_name=group.name,
+            academic_year=group.academic_year,
+            description=request.description if request else "",
+            revoke=self._revokes(group),
+            deleted=before is not None and before.deleted and not requested_again and not restored,
+            generation=generation,
+        )
 
-    def revokes(self, group: MisGroup) -> bool:
+    def _revokes(self, group: MisGroup) -> bool:
         """Only if there are intended owners and all have accounts: a missing one may be a matching fault."""
         owning = self.owning(group)
-        certain = self.all_admins and all(person in self.staff.ids for person in owning)
+        certain = not self.admin_notes and all(person in self.staff.ids for person in owning)
         has_owner = bool(owning) or group.type is not GroupType.TEACHING
         return self._settings.departed_owners is DepartedOwners.REVOKE and certain and has_owner
-
-
-def _desired(
-    key: str,
-    group: MisGroup,
-    name: ClassName,
-    people: _People,
-    record: ClassRecord | None,
-    request: ClassRequest | None,
-) -> DesiredClass:
-    before = record.desired if record else None
-    owning = people.owning(group)
-    creator = {request.creator} & people.known_ids if request else set()
-    owners = {person: Reason(Rule.ADMIN_OWNER) for person in people.admins}
-    owners |= {person: Reason(Rule.CREATOR) for person in creator}
-    owners |= _certain(owning, people.staff, people.teacher_reasons, before.owners if before else frozenset())
-    earlier = before.members if before else frozenset()
-    members = _certain(group.students, people.students, people.student_reasons, earlier) | owners
-    generation = request.generation if request else 0
-    requested_again = request is not None and (before is None or generation > before.generation)
-    # An admin deleted it, yet the row is stale and not gone: somebody restored it in Microsoft 365.
-    restored = record is not None and record.stale and not record.gone
-    return DesiredClass(
-        key=key,
-        group_id=group.id,
-        group_type=group.type,
-        name=_requested_name(name, request) if requested_again else name,
-        members=frozenset(members),
-        owners=frozenset(owners),
-        reasons=members,
-        group_name=group.name,
-        academic_year=group.academic_year,
-        description=request.description if request else "",
-        revoke=people.revokes(group),
-        deleted=before is not None and before.deleted and not requested_again and not restored,
-        generation=generation,
-    )
 
 
 def _certain(
@@ -193,10 +181,6 @@ def _certain(
             in_doubt = matched.candidates.get(person, frozenset()) & before
             certain |= {account: Reason(Rule.IN_DOUBT, person) for account in in_doubt}
     return certain
-
-
-def _requested_name(name: ClassName, request: ClassRequest | None) -> ClassName:
-    return replace(name, display_name=request.display_name) if request and request.display_name else name
 
 
 def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGroup]) -> list[str]:

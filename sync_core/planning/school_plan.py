@@ -6,20 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass, Pin, Reason, Rule
+from sync_core.domain.classes import ClassRequest, DesiredClass, Pin, Reason, Records, Rule
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Permanent, SnapshotRejected
-from sync_core.messaging.messages import SyncSchool
-from sync_core.planning.diff import NOTHING, Origin, Plan, make_plan
+from sync_core.messaging.messages import SyncSchool, UndoRun
+from sync_core.planning.diff import Plan, make_plan
 from sync_core.planning.limits import Past, apply_limits, check_snapshot, statistics_of
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.services import Reading
 from sync_core.state.port import SchoolReader
-
-_WEEK = timedelta(days=7)
-_NO_RUN = "preview"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +29,7 @@ class SchoolPlan:
 
     run: RunRecord
     tenant: str = ""
-    plan: Plan = NOTHING
+    plan: Plan = field(default_factory=Plan)
     wanted: Mapping[str, DesiredClass] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
     standing: tuple[Hold, ...] = ()
@@ -51,8 +48,10 @@ class PlanNotMade(Permanent):
     `planned` is an empty plan, and its run says why.
     """
 
-    def __init__(self, run: RunRecord, message: str, remedy: str) -> None:
+    def __init__(self, request: SyncSchool, at: datetime, outcome: RunOutcome, message: str, remedy: str) -> None:
         super().__init__(message, remedy)
+        notes = (f"{message} — {remedy}",) if outcome is RunOutcome.PAUSED else (message, remedy)
+        run = RunRecord(school=request.school, id=request.run, cause=request.cause, at=at, outcome=outcome, notes=notes)
         self.planned = SchoolPlan(run=run)
 
 
@@ -68,16 +67,15 @@ async def plan_school(
     if settings is None or not settings.enabled:
         reason = "the school is paused" if settings else "the school has no settings"
         remedy = "to sync it, save its settings with enabled true"
-        raise _not_made(request, reading.clock.now(), RunOutcome.PAUSED, f"{reason}: nothing was planned", remedy)
+        raise PlanNotMade(request, reading.clock.now(), RunOutcome.PAUSED, f"{reason}: nothing was planned", remedy)
     accepted = await reader.accepted_statistics(school)
     try:
         snapshot = await reading.mis.snapshot(settings)
         statistics = statistics_of(snapshot)
         check_snapshot(statistics, accepted, settings.limits)
-    except SnapshotRejected as rejection:
-        raise _not_made(
-            request, reading.clock.now(), RunOutcome.REJECTED, rejection.message, rejection.remedy
-        ) from None
+    except SnapshotRejected as rejected:
+        now = reading.clock.now()
+        raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy) from None
 
     records = {record.key: record for record in await reader.class_records(school)}
     requests, pins = await reader.class_requests(school), await reader.pins(school)
@@ -86,24 +84,15 @@ async def plan_school(
     if accounts is None:
         message = "the tenant's accounts were never read completely, so people would lose classes: nothing was planned"
         remedy = "request a full resync of the tenant, or wait for the nightly run"
-        raise _not_made(request, now, RunOutcome.REJECTED, message, remedy)
-    past = await read_past(school, request.run, reader, now, accepted)
-    past = replace(past, decided=decided or {})
+        raise PlanNotMade(request, now, RunOutcome.REJECTED, message, remedy)
+    past = replace(await read_past(request, reader, now, accepted), decided=decided or {})
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
     ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
     pinned = pinned_classes(pins.values(), records) if scope is None else ()
-    planned = plan_within_limits(
-        (*ruled.classes, *pinned),
-        ruled.ended,
-        records,
-        settings,
-        Origin(settings.tenant, school, request.run, request.cause),
-        past,
-        now,
-        whole=scope is None,
-    )
+    wanted = (*ruled.classes, *pinned)
+    planned = plan_within_limits(wanted, ruled.ended, records, settings, request, past, now, whole=scope is None)
     run = replace(
         planned.run,
         expired=_expired(records, requests, now.date()),
@@ -116,45 +105,42 @@ async def plan_school(
 
 
 async def plan_to_show(school: str, reading: Reading) -> SchoolPlan:
-    """Return a plan for the whole school that is only shown and never carried out.
-
-    Where no plan can be made, the plan is empty, and its run says why.
-    """
+    """Return a plan of the whole school that is only shown: if none can be made, an empty one whose run says why."""
     try:
-        return await plan_school(SyncSchool(school, _NO_RUN, Cause.ADMIN), reading)
+        return await plan_school(SyncSchool(school, "preview", Cause.ADMIN), reading)
     except PlanNotMade as error:
         return error.planned
 
 
 async def read_past(
-    school: str, run: str, reader: SchoolReader, now: datetime, accepted: FeedStatistics | None
+    request: SyncSchool | UndoRun, reader: SchoolReader, now: datetime, accepted: FeedStatistics | None
 ) -> Past:
-    """Read the history for the limits of `run`; `accepted` are the statistics of the last accepted feed."""
-    week = [record for record in await reader.runs(school, now - _WEEK) if record.id != run]
-    removed = sum(record.removals for record in week)
-    return Past(removed=removed, groups=accepted.groups if accepted else None, holds=await reader.holds(school))
+    """Read the history for the limits of a run; `accepted` are the statistics of the last accepted feed."""
+    week = await reader.runs(request.school, now - timedelta(days=7))
+    removed = sum(record.removals for record in week if record.id != request.run)
+    groups = accepted.groups if accepted else None
+    return Past(removed=removed, groups=groups, holds=await reader.holds(request.school))
 
 
 def plan_within_limits(
-    wanted: Iterable[DesiredClass],
-    ended: Iterable[DesiredClass],
-    records: Mapping[str, ClassRecord],
+    wanted: tuple[DesiredClass, ...],
+    ended: tuple[DesiredClass, ...],
+    records: Records,
     settings: SchoolSettings,
-    origin: Origin,
+    request: SyncSchool | UndoRun,
     past: Past,
     now: datetime,
     *,
     whole: bool,
 ) -> SchoolPlan:
     """Plan the `wanted` classes within the school's limits. `whole`: these are all its classes."""
-    wanted = tuple(wanted)
-    allowed = apply_limits(wanted, records, settings.limits, past, origin.run, now, whole=whole)
+    allowed = apply_limits(wanted, records, settings.limits, past, request.run, now, whole=whole)
     plan = make_plan(allowed.classes, ended, records)
     held = [hold for hold in allowed.holds if not hold.approved]
     run = RunRecord(
-        school=origin.school,
-        id=origin.run,
-        cause=origin.cause,
+        school=request.school,
+        id=request.run,
+        cause=request.cause,
         at=now,
         outcome=RunOutcome.PLANNED,
         groups=len(wanted),
@@ -165,11 +151,11 @@ def plan_within_limits(
         removals=allowed.removals,
         gone=plan.gone,
         ended=plan.ended,
-        notes=tuple(map(hold_note, held)),
+        notes=tuple(f"{hold.status} {hold_text(hold)}" for hold in held),
     )
     return SchoolPlan(
         run=run,
-        tenant=origin.tenant,
+        tenant=settings.tenant,
         plan=plan,
         wanted={desired.key: desired for desired in wanted},
         holds=allowed.holds,
@@ -177,45 +163,28 @@ def plan_within_limits(
     )
 
 
-def pinned_classes(pins: Iterable[Pin], records: Mapping[str, ClassRecord]) -> tuple[DesiredClass, ...]:
+def pinned_classes(pins: Iterable[Pin], records: Records) -> tuple[DesiredClass, ...]:
     """The classes as their pins keep them, independent of the MIS; classes that are gone are left out."""
-    return tuple(
-        _pinned(records[pin.key].desired, pin)
-        for pin in sorted(pins, key=lambda pin: pin.key)
-        if pin.key in records and not records[pin.key].gone
-    )
-
-
-def _pinned(known: DesiredClass, pin: Pin) -> DesiredClass:
-    members = pin.members | pin.owners
-    undone = Reason(Rule.UNDONE, pin.undone)
-    return replace(
-        known,
-        members=members,
-        owners=pin.owners,
-        revoke=True,
-        ended=False,
-        pinned=True,
-        reasons={person: known.reasons.get(person, undone) for person in members},
-    )
-
-
-def hold_note(hold: Hold) -> str:
-    """A hold as text for the notes of a run."""
-    return f"{hold.status} {hold_text(hold)}"
+    classes: list[DesiredClass] = []
+    for pin in sorted(pins, key=lambda pin: pin.key):
+        record = records.get(pin.key)
+        if record is None or record.gone:
+            continue
+        known, members = record.desired, pin.members | pin.owners
+        undone = Reason(Rule.UNDONE, pin.undone)
+        reasons = {person: known.reasons.get(person, undone) for person in members}
+        kept = replace(
+            known, members=members, owners=pin.owners, revoke=True, ended=False, pinned=True, reasons=reasons
+        )
+        classes.append(kept)
+    return tuple(classes)
 
 
 def hold_text(hold: Hold) -> str:
     return f"hold {hold.digest}: {hold.what} — {hold.remedy}"
 
 
-def _not_made(request: SyncSchool, now: datetime, outcome: RunOutcome, message: str, remedy: str) -> PlanNotMade:
-    notes = (f"{message} — {remedy}",) if outcome is RunOutcome.PAUSED else (message, remedy)
-    run = RunRecord(school=request.school, id=request.run, cause=request.cause, at=now, outcome=outcome, notes=notes)
-    return PlanNotMade(run, message, remedy)
-
-
-def _expired(records: Mapping[str, ClassRecord], requests: Mapping[str, ClassRequest], today: date) -> tuple[str, ...]:
+def _expired(records: Records, requests: Mapping[str, ClassRequest], today: date) -> tuple[str, ...]:
     """Classes kept beyond the requested date. They are only reported: the sync never deletes them."""
     return tuple(
         key

@@ -71,7 +71,10 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     schools = await services.schools.schools(request.tenant)
     await _follow_accounts(request.tenant, schools, tenant, services)
     began = services.clock.now()
-    groups = await tenant.group_changes(await _groups_token(request, services))
+    last = await services.tenants.last_full_resync(request.tenant)
+    full = request.full_resync or last is None or began - last >= FULL_RESYNC_EVERY
+    token = None if full else await services.tenants.delta_token(request.tenant, DeltaKind.GROUPS)
+    groups = await tenant.group_changes(token)
     for school in schools:
         await _follow_drift(request, school, groups, services)
     await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
@@ -108,10 +111,3 @@ async def _follow_drift(
         left_alone = {record.key for record in records if not record.desired.follows_mis}
         origin = Origin(request.tenant, school.school, request.run, request.cause)
         await services.outbox.send_changes(drift_changes(drifts, left_alone, origin), Priority.BULK)
-
-
-async def _groups_token(request: RefreshTenant, services: Services) -> str | None:
-    last = await services.tenants.last_full_resync(request.tenant)
-    if request.full_resync or last is None or services.clock.now() - last >= FULL_RESYNC_EVERY:
-        return None
-    return await services.tenants.delta_token(request.tenant, DeltaKind.GROUPS)

@@ -124,7 +124,7 @@ def test_02_half_a_feed(trust: Trust) -> None:
     words = rejected(night_with(trust, replace(SCHOOL, groups=SCHOOL.groups[::2])))
     assert "groups and the last accepted one had 38: under 80%" in words
     assert "enrolments and the last accepted one had" in words
-    assert "forget the accepted snapshot" in words
+    assert "forget the accepted statistics" in words
 
 
 def test_03_the_feed_of_another_school(trust: Trust) -> None:
