@@ -86,10 +86,10 @@ class Customer:
 
 
 def average_schools(name: str, tenants: int, schools: int) -> Customer:
-    return Customer(name, tenants, schools, PUPILS * schools, CLASSES * schools)
+    return Customer(name, tenants=tenants, schools=schools, pupils=PUPILS * schools, classes=CLASSES * schools)
 
 
-SECONDARY = Customer("one secondary", 1, 1, 1_000, 227)  # The school of `make demo`.
+SECONDARY = Customer("one secondary", tenants=1, schools=1, pupils=1_000, classes=227)  # The school of `make demo`.
 CUSTOMERS = (SECONDARY, average_schools("trust of 50", 1, 50), average_schools("vendor of 2,000", 333, 2_000))
 NATION = average_schools("the nation", 4_000, 24_000)
 LARGEST = average_schools("the nation's largest tenant", 1, 100)

@@ -93,7 +93,13 @@ def _plan_school(classes: int) -> Planned:
     wanted, first = _timed(snapshot, settings, accounts, {})
     known = {desired.key: _synced(desired) for desired in wanted}
     _, quiet = _timed(snapshot, settings, accounts, known)
-    return Planned(classes, classes * _PUPILS_A_CLASS, first, quiet, calls_of_first_plan(snapshot, settings, accounts))
+    return Planned(
+        classes=classes,
+        memberships=classes * _PUPILS_A_CLASS,
+        first=first,
+        quiet=quiet,
+        calls=calls_of_first_plan(snapshot, settings, accounts),
+    )
 
 
 def calls_of_first_plan(snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account]) -> int:

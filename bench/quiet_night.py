@@ -118,7 +118,7 @@ async def _both(tenant: SimulatedTenant, tables: str, classes: int) -> Night:
     changed = await script.later_night(seeded)
     plain = Side(tenant.spent() - before, time.monotonic() - began, changed)
     tenant.check(seeded.values())
-    return Night(len(seeded), len(schools), len(ids), ours, plain)
+    return Night(classes=len(seeded), schools=len(schools), accounts=len(ids), ours=ours, plain=plain)
 
 
 async def _our_night(

@@ -70,4 +70,4 @@ async def _apply(tenant: SimulatedTenant, tables: str, place: int, lag: float) -
     tenant.switch(lag_seconds=lag)
     seconds, repeated = await make_classes(tenant, tables, make_school(place + 1, _CLASSES, tenant.id))
     spent = tenant.spent()
-    return Lagged(lag, seconds, spent.requests, spent.writes, repeated)
+    return Lagged(lag=lag, seconds=seconds, requests=spent.requests, writes=spent.writes, repeated=repeated)

@@ -76,7 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
         "announce",
         help="send a webhook event that says what changed in the MIS",
         description="Sends a signed webhook event to the running world, or to one started for this call, and waits "
-        "until its changes are applied. Edit the CSV first. Exit status: 0 done, 2 refused, 3 the queues did not drain.",
+        "until its changes are applied. Edit the CSV first. Exit status: 0 done, 2 refused, 3 the queues did not "
+        "drain.",
     )
     command.add_argument("school", metavar="SCHOOL", help="the school's id in the feed")
     command.add_argument("--groups", nargs="+", default=[], metavar="ID", help="the groups that changed")

@@ -37,9 +37,8 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await host.start()
-    sys.stdout.write(
-        json.dumps({"port": host.port, "functions": [function.name for function in plan.functions]}) + "\n"
-    )
+    ready = {"port": host.port, "functions": [function.name for function in plan.functions]}
+    sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     await stop.wait()
     _log.info("draining: running functions have %g s to end", options.grace)

@@ -76,7 +76,13 @@ def route_of(function: Function, prefix: str, settings: Settings, keys: Keys) ->
     pattern = "".join(_segment(segment, function) for segment in segments)
     rank = tuple(0 if "{" not in segment else 2 if "{*" in segment else 1 for segment in segments)
     methods = frozenset(str(method).upper() for method in function.trigger.get("methods", []))
-    return Route(function, re.compile(pattern, re.IGNORECASE | re.DOTALL), methods, level, rank)
+    return Route(
+        function=function,
+        pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL),
+        methods=methods,
+        level=level,
+        rank=rank,
+    )
 
 
 def _segment(segment: str, function: Function) -> str:

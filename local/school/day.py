@@ -46,7 +46,7 @@ def next_day(data: SchoolData, seed: int = 1) -> tuple[SchoolData, DayStory]:
     groups[added.id] = added
 
     pupils = (*(pupil for pupil in data.pupils if pupil.id not in leavers), *joiners)
-    story = DayStory(moved, len(joiners), len(leavers), 2, 1)
+    story = DayStory(moved=moved, joined=len(joiners), left=len(leavers), teachers_changed=2, new_groups=1)
     return replace(data, pupils=pupils, groups=tuple(groups.values())), story
 
 

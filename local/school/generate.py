@@ -54,7 +54,15 @@ def generate(seed: int = 2026, pupils: int = PUPILS) -> SchoolData:
     all_pupils = tuple(_people(rng, usernames, "P", pupils, staff=False))
     groups = [*_forms(all_pupils, staff, max(7, round(FORMS * share)))]
     groups += _sets(rng, all_pupils, staff, max(24, round(SETS * share)))
-    return SchoolData("SCH1", "Highfield Academy", "9164023", 2026, all_pupils, staff, tuple(groups))
+    return SchoolData(
+        id="SCH1",
+        name="Highfield Academy",
+        dfe_code="9164023",
+        starts=2026,
+        pupils=all_pupils,
+        staff=staff,
+        groups=tuple(groups),
+    )
 
 
 def _people(rng: random.Random, taken: set[str], prefix: str, count: int, *, staff: bool) -> Iterator[SchoolPerson]:

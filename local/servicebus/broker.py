@@ -109,7 +109,13 @@ class Queue:
         if self.properties.default_message_time_to_live is not None:
             ttls.append(self.properties.default_message_time_to_live.total_seconds())
         due_at = max(message.scheduled_at or now, now)
-        letter = Letter(next(self._sequences), message, due_at, due_at + min(ttls) if ttls else None, due_at=due_at)
+        letter = Letter(
+            sequence=next(self._sequences),
+            message=message,
+            enqueued_at=due_at,
+            expires_at=due_at + min(ttls) if ttls else None,
+            due_at=due_at,
+        )
         self._letters[letter.sequence] = letter
         if due_at > now:
             letter.state = State.SCHEDULED

@@ -162,7 +162,14 @@ class Directory:
         id_ = str(uuid5(NAMESPACE_URL, f"{self.tenant_id}/groups/{len(self.groups)}"))
         extra = ("description", "externalId", "externalName", "externalSource") if is_class else ("description",)
         more = {name: fields[name] for name in extra if name in fields}
-        group = Group(id_, fields["displayName"], fields["mailNickname"], is_class, now, **more)
+        group = Group(
+            id=id_,
+            displayName=fields["displayName"],
+            mailNickname=fields["mailNickname"],
+            is_class=is_class,
+            created_at=now,
+            **more,
+        )
         self._save_group(group, Event("group", id_))
         return group
 
