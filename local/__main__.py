@@ -92,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_world(command)
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, operand in EDITS.items():
-        parameters = actions.add_parser(action, help=f"{action} CLASS {operand}".strip())
+        parameters = actions.add_parser(action, help=f"operands: CLASS {operand}".strip())
         parameters.add_argument("nickname", metavar="CLASS", help="the class's mail nickname")
         if operand:
             parameters.add_argument("operand", metavar=operand)

@@ -12,7 +12,7 @@ from local.nightly import NightReport
 
 PLAIN_SCRIPT = (
     "A plain script, every night: one look-up per person (1 unit), one listing of members (2 units) and one of owners "
-    "(1 unit) per class and page of 100; one write per class made, and per owner or member added or removed."
+    "(1 unit) per class and page of 100; one write per class created, and per owner or member added or removed."
 )
 _PAGE = 100
 
