@@ -1,1 +1,1 @@
-"""What the service costs and how it scales, measured on this machine beside a plain script; never deployed."""
+"""Benchmarks: the cost and scaling of the service, compared with a plain script on this machine; never deployed."""

@@ -1,4 +1,4 @@
-"""`python -m bench` measures everything and writes bench/RESULTS.md; `python -m bench quiet` only shows one section."""
+"""`python -m bench` measures everything and writes bench/RESULTS.md; `python -m bench quiet` prints one section."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ _PACKAGES = ("azure-", "msgraph-")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("words", nargs="*", help="show the sections whose titles have one of these, and write nothing")
-    words = [word.lower() for word in parser.parse_args().words]
-    chosen = [(title, work) for title, work in SECTIONS if not words or any(word in title.lower() for word in words)]
+    parser.add_argument(
+        "titles", nargs="*", help="print the sections with one of these in the title, and write no file"
+    )
+    titles = [title.lower() for title in parser.parse_args().titles]
+    chosen = [(name, work) for name, work in SECTIONS if not titles or any(title in name.lower() for title in titles)]
     began = time.monotonic()
     texts = [f"## {title}\n\n{_run(title, work)}\n" for title, work in chosen]
-    if words:
+    if titles:
         sys.stdout.write("\n" + "\n".join(texts))
         return
     RESULTS.write_text("\n".join([_header(time.monotonic() - began), *texts]), encoding="utf-8")
-    _say(f"written to {RESULTS}\n")
+    _print(f"written to {RESULTS}\n")
 
 
 def _run(title: str, work: Callable[[], str]) -> str:
-    """In a process of its own, so that one benchmark's memory and imports do not colour another's."""
-    _say(f"{title} … ")
+    """Run in a separate process, so that the memory and imports of one benchmark do not affect another."""
+    _print(f"{title} … ")
     began = time.monotonic()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         text = pool.submit(work).result()
-    _say(f"{time.monotonic() - began:.0f} s\n")
+    _print(f"{time.monotonic() - began:.0f} s\n")
     return text
 
 
 def _header(seconds: float) -> str:
     packages = sorted(
-        f"{found.metadata['Name']} {found.version}"
-        for found in distributions()
-        if found.metadata["Name"].lower().startswith(_PACKAGES)
+        f"{package.metadata['Name']} {package.version}"
+        for package in distributions()
+        if package.metadata["Name"].lower().startswith(_PACKAGES)
     )
     return "\n".join(
         [
@@ -58,22 +60,22 @@ def _header(seconds: float) -> str:
             f"{os.cpu_count()} cores ({_processor()}), with Python {platform.python_version()}, {', '.join(packages)}.",
             "",
             "Graph is the simulated tenant of this repository with the limits that Microsoft publishes; the clients "
-            "are the real ones. Of times only the ratios say anything about another machine.",
+            "are the real ones. Of the times, only the ratios are meaningful for another machine.",
             "",
         ]
     )
 
 
 def _processor() -> str:
-    """What Linux calls the processor, where it is Linux."""
-    known = Path("/proc/cpuinfo")
-    lines: Sequence[str] = known.read_text(encoding="utf-8").splitlines() if known.exists() else ()
+    """The processor's model name on Linux, or else its architecture."""
+    cpu_info = Path("/proc/cpuinfo")
+    lines: Sequence[str] = cpu_info.read_text(encoding="utf-8").splitlines() if cpu_info.exists() else ()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 
 
-def _say(words: str) -> None:
-    sys.stdout.write(words)
+def _print(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

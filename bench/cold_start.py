@@ -1,6 +1,6 @@
-"""A worker that has just started: until it has indexed its functions, until its first change is applied, and how large.
+"""A worker that has just started: time to index its functions, time to apply the first change, and memory.
 
-Each measurement is a process of its own. The first change is applied against a simulated tenant and real tables.
+Each measurement is a separate process. The first change is applied against a simulated tenant and real tables.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _DOMAIN = "school.onmicrosoft.com"
 class Result:
     """Seconds from the start of a process to its end, the best of several.
 
-    `applied` is until a first class is made, for which `models` of Graph's SDK were imported; `first_model` what the
-    first of these takes. `resident_mib` is the most that the Functions host and its worker, here one process, held in
-    a first night of `classes`; `idle_mib` what they held before it.
+    `applied` is the time until a first class is created, and `models` the number of models of Graph's SDK imported by
+    then; `first_model` is the time that the first of these would take. `resident_mib` is the peak memory of the
+    Functions host and its worker, here one process, in a first night of `classes`; `idle_mib` is that before it.
     """
 
     libraries: float
@@ -61,37 +61,46 @@ class Result:
 
 
 def run(pupils: int = 1_800) -> Result:
-    """Raises RuntimeError where the start is slow, a model is imported, or a worker grows too large."""
+    """Raises RuntimeError if the start is slow, a model is imported, or a worker grows too large."""
     libraries, indexed = _best(_LIBRARIES), _best(_APP)
     applied, models = _first_change()
     first_model = _best(_FIRST_MODEL) - _best("import msgraph.graph_request_adapter")
     classes, idle, resident = _first_night(pupils)
-    result = Result(libraries, indexed, applied, first_model, models, classes, idle, resident)
+    result = Result(
+        libraries=libraries,
+        indexed=indexed,
+        applied=applied,
+        first_model=first_model,
+        models=models,
+        classes=classes,
+        idle_mib=idle,
+        resident_mib=resident,
+    )
     if indexed > _MOST_TIMES * libraries or models or resident > _MOST_MIB:
-        raise RuntimeError(f"a worker starts slowly, or large: {result}")
+        raise RuntimeError(f"a worker starts slowly or grows too large: {result}")
     return result
 
 
 def section(result: Result) -> str:
-    """The figures as Markdown."""
+    """The results as Markdown."""
 
-    def row(what: str, seconds: float) -> str:
-        return f"| {what} | {1000 * seconds:,.0f} ms | {seconds / result.libraries:.2f} |"
+    def row(name: str, seconds: float) -> str:
+        return f"| {name} | {1000 * seconds:,.0f} ms | {seconds / result.libraries:.2f} |"
 
     return "\n".join(
         [
-            "From the start of a process; the last column is against the first row.",
+            "Times are from the start of a process; the last column is relative to the first row.",
             "",
             "| | time | times |",
             "| --- | ---: | ---: |",
             row("azure-functions, azure-servicebus and azure-data-tables imported, nothing else", result.libraries),
             row("`function_app` imported, its functions indexed", result.indexed),
-            row("… and the first change applied: a class made in Graph, and on its row", result.applied),
-            row("what the first model of msgraph-sdk would add, which we never read", result.first_model),
+            row("… and the first change applied: a class created in Graph and recorded on its row", result.applied),
+            row("time that the first model of msgraph-sdk would add; the app reads none", result.first_model),
             "",
-            f"Of msgraph-sdk's models {result.models} were imported by then. The local Functions host with the "
-            f"worker, in one process, held {result.idle_mib:.0f} MiB before a first night of {result.classes:,} "
-            f"classes and {result.resident_mib:.0f} MiB at the most during it; {_MOST_MIB} are allowed.",
+            f"By then {result.models} of msgraph-sdk's models were imported. The local Functions host with the "
+            f"worker, in one process, used {result.idle_mib:.0f} MiB before a first night of {result.classes:,} "
+            f"classes and {result.resident_mib:.0f} MiB at most during it; {_MOST_MIB} are allowed.",
         ]
     )
 
@@ -101,10 +110,10 @@ def _best(code: str) -> float:
 
 
 def _timed(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[float, str]:
-    """How long a fresh Python took, and what it printed."""
+    """The seconds that a new Python process took, and its output."""
     command = [sys.executable, *arguments]
     began = time.perf_counter()
-    done = subprocess.run(
+    process = subprocess.run(
         command,
         check=True,
         cwd=REPOSITORY,
@@ -112,11 +121,11 @@ def _timed(*arguments: str, environment: Mapping[str, str] | None = None) -> tup
         text=True,
         env={**os.environ, **(environment or {})},
     )
-    return time.perf_counter() - began, done.stdout
+    return time.perf_counter() - began, process.stdout
 
 
 def _first_change() -> tuple[float, int]:
-    """The fewest seconds until a fresh worker has made a class, and the models that it imported for that."""
+    """The fewest seconds until a new worker has created a class, and the number of models that it imported."""
     school = make_school(1, _TRIES, SimulatedTenant.id)
     with azurite() as tables, SimulatedTenant() as tenant:
         wanted = school.classes(tenant.add_users(school.upns))
@@ -141,7 +150,7 @@ async def _write_rows(tables: str, school: str, wanted: Sequence[DesiredClass]) 
 
 
 def _first_night(pupils: int) -> tuple[int, float, float]:
-    """The classes made, and MiB of the host before and at the most, over every wire of the local world."""
+    """The number of classes created in the local world, and the MiB of the host before the night and at its peak."""
     school = generate(pupils=pupils)
     with tempfile.TemporaryDirectory(prefix="bench-world-") as name:
         folder = Path(name)
@@ -159,7 +168,7 @@ def _first_night(pupils: int) -> tuple[int, float, float]:
             world.stop()
 
 
-def _mib(pid: int, what: str) -> float:
-    """A figure of Linux's about a process."""
+def _mib(pid: int, name: str) -> float:
+    """A memory value from /proc, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.partition(f"{what}:")[2].split()[0]) / 1024
+    return int(status.partition(f"{name}:")[2].split()[0]) / 1024

@@ -1,8 +1,8 @@
-"""The cost model: what a night asks of Microsoft's limits, and what a month costs, from counts and list prices.
+"""The cost model: the share of Microsoft's limits that a night uses, and the cost of a month at list prices.
 
-A constant is *measured* (a test or a benchmark counts it), *published* by Microsoft, or *assumed*. Prices are what
-public pages quote for pay as you go in US dollars. Microsoft's own list could not be read: check them before you quote
-a total. `python -m bench.cost_model` prints the tables of docs/cost.md.
+A constant is *measured* (a test or a benchmark counts it), *published* by Microsoft, or *assumed*. Prices are those
+that public pages quote for pay as you go in US dollars. Microsoft's own list could not be read: check them before you
+quote a total. `python -m bench.cost_model` prints the tables of docs/cost.md.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import astuple, dataclass, fields
 
 from sync_core.messaging.service_bus import MESSAGES_AT_ONCE
 
-# Seconds of an execution: assumed, with the answers of the MIS. Without them less than MEASURED_SECONDS, measured in
-# November 2026 while Graph answered in 0.1 s. Published: Flex Consumption bills one second at the least.
+# Seconds of an execution: assumed, with the answers of the MIS. Without those it took less than MEASURED_SECONDS,
+# measured in November 2026 while Graph answered in 0.1 s. Published: Flex Consumption bills at least one second.
 PLAN_SECONDS, CHANGE_SECONDS, TICK_SECONDS, MEASURED_SECONDS = 5, 1, 1, 0.6
 
 
@@ -43,7 +43,7 @@ REFRESH = Work(requests=2, units=2, messages=1, table_calls=6, seconds=PLAN_SECO
 PLAN = Work(messages=1, table_calls=16, seconds=PLAN_SECONDS)
 CHANGED = Work(requests=4, units=5, writes=2, messages=1, table_calls=2, seconds=CHANGE_SECONDS)
 CREATED = Work(requests=5, units=5, writes=5, messages=3, table_calls=7, seconds=3 * CHANGE_SECONDS)
-ACCOUNTS_A_PAGE = 1_000  # Published: Table storage returns so many rows to a call.
+ACCOUNTS_A_PAGE = 1_000  # Published: the most rows that Table storage returns in one call.
 
 # --- the schools: assumed
 
@@ -57,7 +57,7 @@ CHANGED_SHARE = 0.1  # Of the classes, in a night after a school day.
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A deployment of its own."""
+    """A customer with one deployment."""
 
     name: str
     tenants: int
@@ -80,16 +80,16 @@ class Customer:
         return self._night(CREATED)
 
     def _night(self, each_class: Work) -> Work:
-        """Each tenant's accounts are read once, then kept in memory (assumed; docs/adr/0016)."""
+        """The accounts of each tenant are read once and then cached (assumed; docs/adr/0016)."""
         pages = Work(table_calls=self.accounts / ACCOUNTS_A_PAGE)
         return REFRESH * self.tenants + PLAN * self.schools + each_class * self.classes + pages
 
 
 def average_schools(name: str, tenants: int, schools: int) -> Customer:
-    return Customer(name, tenants, schools, PUPILS * schools, CLASSES * schools)
+    return Customer(name, tenants=tenants, schools=schools, pupils=PUPILS * schools, classes=CLASSES * schools)
 
 
-SECONDARY = Customer("one secondary", 1, 1, 1_000, 227)  # The school of `make demo`.
+SECONDARY = Customer("one secondary", tenants=1, schools=1, pupils=1_000, classes=227)  # The school of `make demo`.
 CUSTOMERS = (SECONDARY, average_schools("trust of 50", 1, 50), average_schools("vendor of 2,000", 333, 2_000))
 NATION = average_schools("the nation", 4_000, 24_000)
 LARGEST = average_schools("the nation's largest tenant", 1, 100)
@@ -97,7 +97,7 @@ LARGEST = average_schools("the nation's largest tenant", 1, 100)
 # --- a month
 
 NIGHTS, HOURS, OPERATIONS = 30, 730, 3  # Service Bus counts three for a message: sent, received, completed.
-INSTANCE_GB, TICKS = 2, 60 * 24 * NIGHTS  # The template's; runs of the drop's timer.
+INSTANCE_GB, TICKS = 2, 60 * 24 * NIGHTS  # The template's; runs of the file drop timer.
 LOG_KB, OUR_LOG_KB = 5, 2  # Of an execution: assumed, with what Azure adds; measured, in a night of 73 classes each.
 CLASS_KB, ACCOUNT_KB, CHANGE_KB, CHANGE_DAYS, RUN_KB, RUN_DAYS = 6, 0.3, 0.7, 400, 1, 365  # Rows of tables: assumed.
 
@@ -113,7 +113,7 @@ SLOW_ALERTS, FAST_ALERTS, ENDPOINTS = 7, 1, 4  # In infra/modules/portal.bicep a
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a month uses; `night_gb_seconds` are without the drop's timer."""
+    """The usage of a month; `night_gb_seconds` exclude the file drop timer."""
 
     messages: float
     night_gb_seconds: float
@@ -150,7 +150,7 @@ def usage(customer: Customer) -> Usage:
 
 
 def bill(used: Usage) -> tuple[tuple[str, str, float], ...]:
-    """What is paid for, its price, and US dollars a month, in a subscription with nothing else in it."""
+    """Items with their price and US dollars a month, in a subscription with nothing else in it."""
     operations = max(used.operations - BUS_INCLUDED, 0) / 1e6
     gb_seconds = max(used.gb_seconds - GB_SECONDS_FREE, 0)
     executions = max(used.executions - RUNS_FREE, 0) / 1e6
@@ -182,9 +182,9 @@ def counts_table() -> str:
         ("messages", lambda one: f"{usage(one).messages:,.0f}"),
         ("operations of Service Bus", lambda one: f"{usage(one).operations:,.0f}"),
         ("executions of the night", lambda one: f"{usage(one).night_executions:,.0f}"),
-        ("executions of the drop's timer", lambda one: f"{TICKS:,}"),
+        ("executions of the file drop timer", lambda one: f"{TICKS:,}"),
         ("GB-seconds of the night", lambda one: f"{usage(one).night_gb_seconds:,.0f}"),
-        ("GB-seconds of the drop's timer", lambda one: f"{INSTANCE_GB * TICK_SECONDS * TICKS:,}"),
+        ("GB-seconds of the file drop timer", lambda one: f"{INSTANCE_GB * TICK_SECONDS * TICKS:,}"),
         ("table transactions", lambda one: f"{usage(one).table_calls:,.0f}"),
         ("GB in tables", lambda one: f"{usage(one).table_gb:.2f}"),
         ("GB of logs", lambda one: f"{usage(one).log_gb:.2f}"),
@@ -202,7 +202,7 @@ def bills_table() -> str:
 
 
 def extras_table() -> str:
-    """What is not in the bill."""
+    """Options whose cost is not in the bill."""
     drops, drop_seconds, webhooks = 300, 0.1, 1_000
     listing = LISTS_10_000 * TICKS / 10_000
     looking = GB_SECOND * INSTANCE_GB * TICKS * (drops * drop_seconds - TICK_SECONDS)
@@ -211,9 +211,12 @@ def extras_table() -> str:
     waiting = READY_GB_SECOND * INSTANCE_GB * HOURS * 3600
     private = HOURS * (PREMIUM_HOUR + ENDPOINTS * ENDPOINT_HOUR)
     rows = (
-        (f"a drop, listed each minute at ${LISTS_10_000:.2f} for 10,000 lists", f"${listing:.2f}"),
-        (f"{drops} drops: lists at that price", f"${drops * listing:.2f}"),
-        (f"{drops} drops: GB-seconds of the timer, {drop_seconds} s for each drop (assumed)", f"${looking:.2f}"),
+        (f"a file drop, listed each minute at ${LISTS_10_000:.2f} for 10,000 lists", f"${listing:.2f}"),
+        (f"{drops} file drops: lists at that price", f"${drops * listing:.2f}"),
+        (
+            f"{drops} file drops: GB-seconds of the timer, {drop_seconds} s for each file drop (assumed)",
+            f"${looking:.2f}",
+        ),
         (f"{webhooks:,} webhooks a day, executions of {CHANGE_SECONDS} s each (assumed)", f"${receiving:.2f}"),
         (
             f"alerts: {SLOW_ALERTS} on logs at ${SLOW_ALERT:.2f}, {FAST_ALERTS} on logs each 5 minutes at "
@@ -233,13 +236,13 @@ def extras_table() -> str:
 # --- Microsoft's limits, and the section of bench/RESULTS.md
 
 PEAK = 1.5
-"""Assumed: the busiest moment of a night asks for this many times the average. A simulation in steps of ten seconds,
+"""Assumed: the busiest moment of a night needs this many times the average. A simulation in steps of ten seconds,
 which this calculation replaced in November 2026, came to 1.07 in a window of an hour and to 1.4 in eleven hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Published: `amount` in any `seconds`, of what `counted` finds in a night of `customer`."""
+    """Published: `amount` in any `seconds`; `counted` is the use of it by a night of `customer`."""
 
     name: str
     amount: int
@@ -248,7 +251,7 @@ class Limit:
     customer: Customer = NATION
 
     def peak(self, work: Callable[[Customer], Work], hours: float) -> float:
-        """The most in `seconds` of a night over so many hours, of which a tenant has its schools' share."""
+        """The peak in `seconds` of a night over `hours`; a tenant has a share of them in proportion to its schools."""
         window = hours * 3600 * self.customer.schools / NATION.schools
         return self.counted(work(self.customer)) * min(PEAK * self.seconds / window, 1)
 
@@ -267,7 +270,7 @@ PARTITION_ENTITIES = 2_000  # Published: entities of one partition in a second.
 
 
 def run() -> int:
-    """The hours over which a first night keeps every limit that the tenants share."""
+    """The hours over which a first night keeps within every limit that the tenants share."""
     shared = [limit for limit in LIMITS if limit.customer is NATION]
     return max(math.ceil(limit.peak(lambda one: one.first, 1) / limit.amount) for limit in shared)
 

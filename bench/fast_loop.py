@@ -1,8 +1,8 @@
-"""An event loop whose time runs faster than the wall, so that waits of minutes in any library pass in seconds.
+"""An event loop whose time runs faster than real time, so that waits of minutes in any library pass in seconds.
 
-Everything that asks the loop for the time keeps its proportions: sleeps, timeouts, the retries of the SDKs. What asks
-the machine does not, and the work of this machine takes its time whatever the rate: in the loop's seconds, `rate` times
-as much. So a timeout of a hundred seconds must still be longer than the work behind it; hence no rate above FASTEST.
+Code that takes the time from the loop keeps its proportions: sleeps, timeouts, the retries of the SDKs. Code that takes
+it from the machine does not. The work of this machine does not get faster, so it takes `rate` times as many seconds of
+the loop. A timeout must still be longer than the work that it waits for; hence no rate above FASTEST.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 FASTEST = 10.0
-"""The plain script's httpx gives up after 100 s (msgraph-sdk), ours after 45: ten and four and a half on the wall."""
+"""The plain script's httpx times out after 100 s (msgraph-sdk), ours after 45: in real time 10 s and 4.5 s."""
 
 _Result = TypeVar("_Result")
 
 
 class _FastSelector(selectors.DefaultSelector):
-    """Waits on the wall for what the loop asks in its own seconds."""
+    """Converts the loop's timeouts to real seconds."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -30,11 +30,11 @@ class _FastSelector(selectors.DefaultSelector):
 
 
 class FastLoop(asyncio.SelectorEventLoop):
-    """`rate` seconds pass in this loop for each on the wall."""
+    """`rate` seconds of this loop pass in each real second."""
 
     def __init__(self, rate: float) -> None:
         if not 0 < rate <= FASTEST:
-            raise ValueError(f"a rate above 0 and up to {FASTEST:g}, not {rate:g}")
+            raise ValueError(f"the rate must be above 0 and at most {FASTEST:g}, not {rate:g}")
         self.rate = rate
         super().__init__(_FastSelector(rate))
 

@@ -1,6 +1,6 @@
-"""A worker's first change, in a fresh process: `python -m bench.first_apply CHANGE` applies it and tells what it took.
+"""A worker's first change: `python -m bench.first_apply CHANGE` applies it and prints how many SDK models it imported.
 
-CHANGE is the message as it stands on the queue; where everything is, the app's settings in the environment tell.
+CHANGE is the message as it is on the queue. The app's settings are taken from the environment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ async def _apply(message: str) -> None:
     models = sum(name.startswith("msgraph.generated.models.") for name in sys.modules)
     sys.stdout.write(f"{models}\n")
     sys.stdout.flush()
-    # Clients are left as they are: how long they take to hang up is not what is measured.
+    # Leave the clients open: the time that they take to close is not measured.
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""The first night: every class made and filled within Graph's write limit, by us and by a plain script."""
+"""The first night: every class created with its people within Graph's write limit, by us and by a plain script."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from local.tenant.throttle import WRITES, WRITES_WINDOW
 from sync_core.graph.port import MEMBERS_PER_WRITE
 
 _LATENCY = 0.1
-"""Seconds that each answer of Graph takes, in the tenant's time."""
+"""Seconds of the tenant that each answer of Graph takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one side spent; `seconds` are the tenant's; `repeated` are deliveries, or calls, made again."""
+    """The cost of one side; `seconds` are the tenant's; `repeated` counts deliveries, or calls, that were repeated."""
 
     spent: Spent
     seconds: float
@@ -27,13 +27,13 @@ class Side:
 
     @property
     def least_seconds(self) -> float:
-        """How long so many writes take where nothing but Graph's limit slows them down."""
+        """The time of these writes if only Graph's limit slows them down."""
         return (max(self.spent.writes - 1, 0) // WRITES) * WRITES_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Both sides made the same `classes`; `least_writes` is what Graph cannot be asked to do it with fewer."""
+    """Both sides created the same `classes`; Graph needs at least `least_writes` for them."""
 
     classes: int
     least_writes: int
@@ -44,49 +44,56 @@ class Result:
 
 
 def run(classes: int = 400, our_rate: float = 2.0, plain_rate: float = 10.0) -> Result:
-    """Both sides, each in a tenant of its own. Raises RuntimeError where a tenant is not as wanted in the end.
+    """Both sides, each in its own tenant. Raises RuntimeError if a tenant is not as expected at the end.
 
-    The rates are in seconds of the tenant for one on the wall. The work of this machine counts as many times: so ours,
-    which waits little, has a lower one than the script, which waits most of the time.
+    The rates are seconds of the tenant in one real second, and the work of this machine counts that many times. Ours
+    has a lower rate than the script, because ours waits little and the script waits most of the time.
     """
     with azurite() as tables, SimulatedTenant(our_rate, _LATENCY) as tenant:
         ours = run_fast(_ours(tenant, tables, classes), our_rate)
     with SimulatedTenant(plain_rate, _LATENCY) as tenant:
         plain = run_fast(_plain(tenant, classes), plain_rate)
-    result = Result(classes, _least_writes(classes), our_rate, ours, plain_rate, plain)
+    result = Result(
+        classes=classes,
+        least_writes=_least_writes(classes),
+        our_rate=our_rate,
+        ours=ours,
+        plain_rate=plain_rate,
+        plain=plain,
+    )
     _check(result)
     return result
 
 
 def section(result: Result) -> str:
-    """The figures as Markdown."""
+    """The results as Markdown."""
     ours, plain, classes = result.ours, result.plain, result.classes
     rows = [
         ("Graph requests", ours.spent.requests, plain.spent.requests),
         ("Graph writes", ours.spent.writes, plain.spent.writes),
-        ("writes a class", ours.spent.writes / classes, plain.spent.writes / classes),
+        ("writes per class", ours.spent.writes / classes, plain.spent.writes / classes),
         ("resource units", ours.spent.units, plain.spent.units),
         ("refused (429)", ours.spent.refused, plain.spent.refused),
-        ("deliveries that failed; calls that the SDK gave up", ours.repeated, plain.repeated),
-        ("seconds, at the least, by the limit", ours.least_seconds, plain.least_seconds),
+        ("failed deliveries; calls that the SDK stopped retrying", ours.repeated, plain.repeated),
+        ("least seconds within the limit", ours.least_seconds, plain.least_seconds),
         ("seconds in the tenant's time", ours.seconds, plain.seconds),
     ]
     lines = [
         f"{classes:,} new classes of {PUPILS_A_CLASS} pupils and {OWNERS_A_CLASS} owners, {WRITES:,} writes in "
-        f"{WRITES_WINDOW:.0f} s allowed, {_LATENCY:g} s an answer. Afterwards both tenants hold exactly these classes, "
-        "owners and members.",
+        f"{WRITES_WINDOW:.0f} s allowed, {_LATENCY:g} s per answer. Afterwards both tenants have exactly these "
+        "classes, owners and members.",
         "",
         "| | ours | plain script | ratio |",
         "| --- | ---: | ---: | ---: |",
         *(
-            f"| {name} | {_figure(visible)} | {_figure(theirs)} | {_ratio(visible, theirs)} |"
-            for name, visible, theirs in rows
+            f"| {name} | {_number(our_count)} | {_number(plain_count)} | {_ratio(our_count, plain_count)} |"
+            for name, our_count, plain_count in rows
         ),
         "",
-        f"It cannot be done with fewer than {result.least_writes:,} writes: one to make a class, one for each "
+        f"At least {result.least_writes:,} writes are necessary: one to create a class, one for each "
         f"{MEMBERS_PER_WRITE} members, one for each owner. The tenants' time ran {result.our_rate:g} and "
-        f"{result.plain_rate:g} times as fast as the wall's, and this machine's work counts as much more in it. How "
-        "often the script is refused depends on how fast it runs into the limit.",
+        f"{result.plain_rate:g} times as fast as real time, and the work of this machine counts that many times in it. "
+        "How often the script is refused depends on how fast it reaches the limit.",
     ]
     return "\n".join(lines)
 
@@ -104,7 +111,7 @@ async def _plain(tenant: SimulatedTenant, classes: int) -> Side:
     await script.first_night(wanted)
     seconds = clock.elapsed
     tenant.check(wanted)
-    return Side(tenant.spent(), seconds, script.gave_up)
+    return Side(tenant.spent(), seconds, script.repeated)
 
 
 def _least_writes(classes: int) -> int:
@@ -120,7 +127,7 @@ def _check(result: Result) -> None:
         raise RuntimeError(f"{ours} writes are more than a sixth of the plain script's {plain}")
 
 
-def _figure(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:,.1f}"
 
 

@@ -1,4 +1,4 @@
-"""Our side of a measurement: the app's own use cases and adapters, with queues in memory and all else as deployed."""
+"""Our side of a measurement: the app's own use cases and adapters, with queues in memory and the rest as deployed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from azure.core.pipeline import PipelineRequest
 from azure.data.tables.aio import TableServiceClient
 
 from bench.fast_clock import FastClock
-from bench.school import BenchSchool
+from bench.school import BenchSchool, actual_as_desired
 from bench.simulated import SimulatedTenant
 from local.azurite import Azurite
 from sync_core.applying.change import apply_change
 from sync_core.backoff import seconds_before_redelivery
 from sync_core.clock import Clock
-from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, Refused
+from sync_core.domain.classes import ClassRecord, DesiredClass, Refused
 from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
@@ -39,7 +39,7 @@ _WRITERS = 32
 
 
 class CollectedOutbox:
-    """Implements the port Outbox: what was sent stays here, for the benchmark to take or to count."""
+    """Implements the port Outbox: keeps the sent messages for the benchmark to read or to count."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -59,18 +59,18 @@ class CollectedOutbox:
 
 
 class TableRequests:
-    """How often the tables were asked: a transaction is one request, and so is each page of a query."""
+    """Counts requests to the tables: a transaction is one request, and so is each page of a query."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def asked(self, _: PipelineRequest[Any]) -> None:
+    def add(self, _: PipelineRequest[Any]) -> None:
         self.count += 1
 
 
 @contextmanager
 def azurite() -> Iterator[str]:
-    """Empty tables; their connection string. They run in the wall's time."""
+    """The connection string of empty tables. They run in real time."""
     with tempfile.TemporaryDirectory(prefix="bench-tables-") as folder:
         running = Azurite(Path(folder) / "data", Path(folder) / "azurite.log")
         running.start()
@@ -82,9 +82,9 @@ def azurite() -> Iterator[str]:
 
 @asynccontextmanager
 async def table_state(connection_string: str) -> AsyncIterator[tuple[TableState, TableRequests]]:
-    """The real store over these tables, made and ready."""
+    """The real store, with its tables created in that storage account."""
     requests = TableRequests()
-    service = TableServiceClient.from_connection_string(connection_string, raw_request_hook=requests.asked)
+    service = TableServiceClient.from_connection_string(connection_string, raw_request_hook=requests.add)
     state = TableState(service)
     try:
         await state.ensure_tables()
@@ -96,9 +96,9 @@ async def table_state(connection_string: str) -> AsyncIterator[tuple[TableState,
 async def seed_school(
     school: BenchSchool, wanted: Sequence[DesiredClass], tenant: SimulatedTenant, services: Services
 ) -> dict[str, DesiredClass]:
-    """The school's classes in the tenant and on the rows, as nights before this one left them. By class id."""
+    """Put the school's classes into the tenant and the tables, as earlier nights left them. Returns them by id."""
     name = school.settings.school
-    made = dict(zip(tenant.seed(name, wanted), wanted, strict=True))
+    seeded = dict(zip(tenant.seed(name, wanted), wanted, strict=True))
     await services.schools.save_school(school.settings)
     await services.classes.write_desired(name, wanted)
     rows = {record.key: record for record in await services.classes.class_records(name)}
@@ -108,22 +108,15 @@ async def seed_school(
         async with writers:
             await services.classes.write_actual(record)
 
-    await asyncio.gather(*(write(_synced(rows[one.key], class_id)) for class_id, one in made.items()))
-    return made
+    await asyncio.gather(*(write(_synced(rows[one.key], class_id)) for class_id, one in seeded.items()))
+    return seeded
 
 
 def _synced(record: ClassRecord, class_id: str) -> ClassRecord:
-    """The row of a class on which everything wanted is true."""
-    now, wanted = datetime.now(UTC), record.desired
-    actual = ActualClass(
-        class_id=class_id,
-        name=wanted.name,
-        created_at=now,
-        members=wanted.members,
-        owners=wanted.owners,
-        granted=wanted.owners,
-    )
-    return replace(record, actual=actual, intent=wanted.name.mail_nickname, intent_at=now)
+    """The row of a class whose actual state is the desired one."""
+    now = datetime.now(UTC)
+    actual = actual_as_desired(record.desired, class_id, now)
+    return replace(record, actual=actual, intent=record.desired.name.mail_nickname, intent_at=now)
 
 
 class _NotUsed:
@@ -150,10 +143,10 @@ def services_of(
 
 
 async def make_classes(tenant: SimulatedTenant, tables: str, school: BenchSchool) -> tuple[float, int]:
-    """A first night of the school, whose people have accounts by then, as the deployed app would have it.
+    """Apply a first night of the school as the deployed app would, after its people have accounts.
 
-    Returns the seconds of the loop that it took to apply, and the deliveries that failed. Raises RuntimeError where the
-    tenant is not as wanted in the end.
+    Returns the seconds of the loop that this took, and the number of failed deliveries. Raises RuntimeError if the
+    tenant is not as expected at the end.
     """
     wanted = school.classes(tenant.add_users(school.upns))
     plan = make_plan(wanted, (), {})
@@ -170,7 +163,7 @@ async def make_classes(tenant: SimulatedTenant, tables: str, school: BenchSchool
 
 
 async def apply_all(changes: Iterable[Change], services: Services) -> int:
-    """Apply changes as the queue would deliver them: SESSIONS classes at once, those of a class in order.
+    """Apply changes as the queue would deliver them: SESSIONS classes at once, the changes of a class in order.
 
     Returns how many deliveries failed and were repeated. Raises RuntimeError for a change that Graph refuses.
     """
@@ -196,4 +189,4 @@ async def _deliver(change: Change, services: Services) -> int:
         if isinstance(outcome, Refused):
             raise RuntimeError(f"{change.key} was refused: {outcome.code}")
         return failed
-    raise RuntimeError(f"{change.key} was delivered {_DELIVERIES} times in vain")
+    raise RuntimeError(f"{change.key} failed in {_DELIVERIES} deliveries")

@@ -1,4 +1,4 @@
-"""Planning alone, from a snapshot to what is written and sent: how long it takes, and that it grows with the school."""
+"""Planning alone, from a snapshot to the rows and messages: its time, and a check that it grows with the school."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
+from bench.school import actual_as_desired
 from local.school_settings import parse_school_settings
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass
+from sync_core.domain.classes import ClassRecord, DesiredClass
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
@@ -31,10 +32,10 @@ _REPEATS, _REPEATED_BELOW = 5, 10_000
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One school of that size. `first` is with nothing known, `quiet` with all of it.
+    """The planning of one school. `first` is the time of the first plan, `quiet` that of a plan without changes.
 
-    Both are seconds of the processor, the best of several. `calls` are the functions called for the first: unlike
-    seconds, they do not depend on how warm memory is.
+    Both are seconds of the processor, the best of several. `calls` is the number of functions that the first plan
+    calls: unlike the times, it does not depend on the caches of the processor.
     """
 
     classes: int
@@ -52,7 +53,7 @@ class Result:
 
 
 def run(sizes: Sequence[int] = (500, 5_000, 33_334)) -> Result:
-    """Plans for schools of so many classes. Raises RuntimeError where it is slow, or grows faster than they."""
+    """Plan schools with these numbers of classes. Raises RuntimeError if it is slow or grows faster than the school."""
     result = Result(tuple(_plan_school(classes) for classes in sizes))
     smallest = result.schools[0]
     if max(smallest.first, smallest.quiet) > _MOST_SECONDS:
@@ -64,7 +65,7 @@ def run(sizes: Sequence[int] = (500, 5_000, 33_334)) -> Result:
 
 
 def section(result: Result) -> str:
-    """The figures as Markdown."""
+    """The results as Markdown."""
     smallest = result.schools[0]
     rows = [
         f"| {one.classes:,} | {one.memberships:,} | {1000 * one.first:,.0f} ms | {1000 * one.quiet:,.0f} ms | "
@@ -75,8 +76,8 @@ def section(result: Result) -> str:
     return "\n".join(
         [
             "Rules, limits and plan of one school, without reading or writing anything; the last four columns are "
-            "against the smallest. The work (functions called) grows with the school; the time of a large one also "
-            "with what no longer fits into the processor's caches.",
+            "relative to the smallest school. The work (functions called) grows with the school; the time of a large "
+            "school grows more, because its data does not fit into the processor's caches.",
             "",
             "| classes | memberships | first night | quiet night | memberships, times | work, times | first, times "
             "| quiet, times |",
@@ -92,11 +93,17 @@ def _plan_school(classes: int) -> Planned:
     wanted, first = _timed(snapshot, settings, accounts, {})
     known = {desired.key: _synced(desired) for desired in wanted}
     _, quiet = _timed(snapshot, settings, accounts, known)
-    return Planned(classes, classes * _PUPILS_A_CLASS, first, quiet, calls_of_first_plan(snapshot, settings, accounts))
+    return Planned(
+        classes=classes,
+        memberships=classes * _PUPILS_A_CLASS,
+        first=first,
+        quiet=quiet,
+        calls=calls_of_first_plan(snapshot, settings, accounts),
+    )
 
 
 def calls_of_first_plan(snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account]) -> int:
-    """The functions called to plan a school of which nothing is known."""
+    """The number of functions called by the first plan of a school."""
     profile = cProfile.Profile()
     profile.runcall(_plan, snapshot, settings, accounts, {})
     return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]  # typeshed does not know it
@@ -105,7 +112,7 @@ def calls_of_first_plan(snapshot: Snapshot, settings: SchoolSettings, accounts: 
 def _timed(
     snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: dict[str, ClassRecord]
 ) -> tuple[tuple[DesiredClass, ...], float]:
-    """The classes as planned, and the fewest seconds of the processor that it took: others may use it too."""
+    """The planned classes, and the fewest seconds of the processor: other processes may use it too."""
     best = float("inf")
     classes: tuple[DesiredClass, ...] = ()
     for _ in range(_REPEATS if len(snapshot.groups) < _REPEATED_BELOW else 1):
@@ -119,7 +126,7 @@ def _timed(
 def _plan(
     snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: dict[str, ClassRecord]
 ) -> tuple[DesiredClass, ...]:
-    """As sync_core.sync does it, from the snapshot to the messages."""
+    """Plan as sync_core.sync does, from the snapshot to the messages."""
     check_snapshot(statistics_of(snapshot), None, settings.limits)
     ruled = desired_classes(snapshot, settings, accounts, known, {})
     past = Past(0, len(snapshot.groups), ())
@@ -132,7 +139,7 @@ def _plan(
 
 
 def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
-    """A school with so many teaching groups, each pupil in ten of them, and everybody's account."""
+    """A school with that many teaching groups, each pupil in ten of them, and the accounts of all people."""
     pupils = [f"p{number}" for number in range(classes * _PUPILS_A_CLASS // _CLASSES_A_PUPIL)]
     staff = [f"t{number}" for number in range(max(classes // 4, 1))]
     groups = tuple(
@@ -155,14 +162,7 @@ def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
 
 
 def _synced(desired: DesiredClass) -> ClassRecord:
-    actual = ActualClass(
-        class_id=desired.key,
-        name=desired.name,
-        created_at=datetime.now(UTC),
-        members=desired.members,
-        owners=desired.owners,
-        granted=desired.owners,
-    )
-    # A copy, as it comes from the tables: what is equal is not to be found equal by identity.
+    actual = actual_as_desired(desired, desired.key, datetime.now(UTC))
+    # A copy, as the tables return it, so that equal sets are compared by value and not by identity.
     stored = replace(desired, members=frozenset(set(desired.members)), reasons=dict(desired.reasons))
     return ClassRecord(school="S", desired=stored, actual=actual, intent=desired.name.mail_nickname)

@@ -1,4 +1,4 @@
-"""A night in which nothing has changed, of one school and of a trust of ten: what it costs to find that out."""
+"""A night without changes, of one school and of a trust of ten: the cost of finding that nothing changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_REQUESTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one side's night took; `seconds` are this machine's, with nothing to wait for. `changes` were found."""
+    """The cost of a night of one side; `seconds` are this machine's, without waits. `changes` is how many it found."""
 
     spent: Spent
     seconds: float
@@ -40,7 +40,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """One night of a tenant of that size, by us and by a plain script that knows the ids of its classes."""
+    """One night of a tenant, by us and by a plain script that knows the ids of its classes."""
 
     classes: int
     schools: int
@@ -57,14 +57,14 @@ class Result:
 
 
 def run(sizes: Sequence[int] = (400, 4_000)) -> Result:
-    """A night at each number of classes. Raises RuntimeError where a night was not quiet, or cost more than it may."""
+    """A night for each number of classes. Raises RuntimeError if a night was not quiet or cost too much."""
     result = Result(tuple(_night(classes) for classes in sizes))
     _check(result)
     return result
 
 
 def section(result: Result) -> str:
-    """The figures as Markdown."""
+    """The results as Markdown."""
     nights = result.nights
     heads = "".join(f" {night.classes:,} classes, ours | plain script |" for night in nights)
     rows = {
@@ -74,12 +74,12 @@ def section(result: Result) -> str:
         "resource units": [_pair(night.ours.spent.units, night.plain.spent.units) for night in nights],
         "changes found": [_pair(night.ours.changes, night.plain.changes) for night in nights],
         "table requests": [(f"{night.ours.table_requests:,}", "") for night in nights],
-        "this machine's seconds": [(f"{night.ours.seconds:.1f}", f"{night.plain.seconds:.1f}") for night in nights],
+        "seconds of this machine": [(f"{night.ours.seconds:.1f}", f"{night.plain.seconds:.1f}") for night in nights],
     }
     lines = [
-        "A night in which neither the MIS nor Microsoft 365 has changed anything. Ours asks for two deltas, "
-        "reads each school's MIS and plans it; the script is told whom it wants, and reads the members and the owners "
-        "of each class.",
+        "A night in which nothing changed, neither in the MIS nor in Microsoft 365. Ours requests two deltas, reads "
+        "each school's MIS and makes a plan; the script is given the expected people, and reads the members and the "
+        "owners of each class.",
         "",
         f"| |{heads}",
         f"| --- |{' ---: |' * 2 * len(nights)}",
@@ -101,40 +101,40 @@ async def _both(tenant: SimulatedTenant, tables: str, classes: int) -> Night:
     async with table_state(tables) as (state, requests):
         clock, credential = SystemClock(), tenant.credential()
         tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
-        made: dict[str, DesiredClass] = {}
+        seeded: dict[str, DesiredClass] = {}
         for school in schools:
             wanted = school.classes({upn: ids[upn] for upn in school.upns})
-            made |= await seed_school(school, wanted, tenant, services_of(state, tenants, clock))
-        # The night before: all the accounts and classes are heard of, and the feeds accepted.
+            seeded |= await seed_school(school, wanted, tenant, services_of(state, tenants, clock))
+        # The night before: reads all accounts and classes, and accepts the feeds.
         tenant.switch(delta_objects_per_page=_OBJECTS_A_SEED_PAGE)
         await _our_night("before", schools, tenants, state, clock)
         tenant.switch(delta_objects_per_page=_OBJECTS_A_PAGE)
 
-        before, asked, began = tenant.spent(), requests.count, time.monotonic()
+        before, requests_before, began = tenant.spent(), requests.count, time.monotonic()
         changes = await _our_night("measured", schools, tenants, state, clock)
-        ours = Side(tenant.spent() - before, time.monotonic() - began, changes, requests.count - asked)
+        ours = Side(tenant.spent() - before, time.monotonic() - began, changes, requests.count - requests_before)
     script = plain_script(tenant.credential(), tenant.graph_url)
     before, began = tenant.spent(), time.monotonic()
-    changed = await script.later_night(made)
+    changed = await script.later_night(seeded)
     plain = Side(tenant.spent() - before, time.monotonic() - began, changed)
-    tenant.check(made.values())
-    return Night(len(made), len(schools), len(ids), ours, plain)
+    tenant.check(seeded.values())
+    return Night(classes=len(seeded), schools=len(schools), accounts=len(ids), ours=ours, plain=plain)
 
 
 async def _our_night(
     run: str, schools: Sequence[BenchSchool], tenants: Tenants, state: TableState, clock: Clock
 ) -> int:
-    """One night of the tenant, its schools one after the other. Returns the changes that it sent."""
+    """One night of the tenant, one school after another. Returns the number of changes that it sent."""
     outbox = CollectedOutbox()
     sources = {school.settings.school: school for school in schools}
     request = RefreshTenant(SimulatedTenant.id, run, Cause.NIGHTLY)
     await refresh_tenant(request, services_of(state, tenants, clock, outbox=outbox), _HISTORY)
-    asked = [request for request in outbox.requests if isinstance(request, SyncSchool)]
-    if {sync.school for sync in asked} != sources.keys():
-        raise RuntimeError(f"{len(asked)} schools were asked for, of {len(sources)}")
-    for sync in asked:
+    syncs = [request for request in outbox.requests if isinstance(request, SyncSchool)]
+    if {sync.school for sync in syncs} != sources.keys():
+        raise RuntimeError(f"{len(syncs)} of {len(sources)} schools were requested")
+    for sync in syncs:
         record = await sync_school(sync, services_of(state, tenants, clock, sources[sync.school], outbox))
-        if record.unchanged != len(sources[sync.school].held.groups):
+        if record.unchanged != len(sources[sync.school].data.groups):
             raise RuntimeError(f"school {sync.school} is not quiet: {record}")
     return len(outbox.changes)
 
@@ -142,9 +142,9 @@ async def _our_night(
 def _check(result: Result) -> None:
     ours = [night.ours for night in result.nights]
     if any(side.spent.writes or side.changes for side in ours):
-        raise RuntimeError("a quiet night wrote something, or sent a message")
+        raise RuntimeError("a quiet night wrote something or sent a message")
     if len({side.spent.requests for side in ours}) != 1 or ours[0].spent.requests > _MOST_REQUESTS:
-        raise RuntimeError(f"Graph was asked {[side.spent.requests for side in ours]} times")
+        raise RuntimeError(f"Graph received {[side.spent.requests for side in ours]} requests")
 
 
 def _pair(ours: int, plain: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Classes of which Graph's replicas hear late: how many deliveries they take, and how much longer than the lag."""
+"""New classes that Graph's replicas receive late: the deliveries that they take, and the time beyond the lag."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLASSES = 50
 
 @dataclass(frozen=True, slots=True)
 class Lagged:
-    """A first night with that lag; `seconds` are the tenant's, `repeated` the deliveries that failed."""
+    """A first night with a lag; `lag` and `seconds` are the tenant's, `repeated` is the number of failed deliveries."""
 
     lag: float
     seconds: float
@@ -27,34 +27,34 @@ class Lagged:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The first is without a lag."""
+    """The first night is without a lag."""
 
     nights: tuple[Lagged, ...]
 
 
 def run(lags: Sequence[float] = (0.0, 5.0, 30.0, 60.0)) -> Result:
-    """Raises RuntimeError where a delivery failed, or a class is not as wanted in the end."""
+    """Raises RuntimeError if a delivery failed, or a class is not as expected at the end."""
     with azurite() as tables:
         result = Result(tuple(_night(tables, place, lag) for place, lag in enumerate(lags)))
     if any(night.repeated or night.writes < _CLASSES * 5 for night in result.nights):
-        raise RuntimeError(f"a lag cost a delivery: {result}")
+        raise RuntimeError(f"a delivery failed because of a lag: {result}")
     return result
 
 
 def section(result: Result) -> str:
-    """The figures as Markdown."""
-    none = result.nights[0]
+    """The results as Markdown."""
+    without = result.nights[0]
     rows = [
-        f"| {night.lag:.0f} s | {night.seconds:.0f} s | {night.seconds - none.seconds:.0f} s | {night.requests:,} | "
-        f"{night.requests / none.requests:.1f} | {night.writes} | {night.repeated} |"
+        f"| {night.lag:.0f} s | {night.seconds:.0f} s | {night.seconds - without.seconds:.0f} s | {night.requests:,} | "
+        f"{night.requests / without.requests:.1f} | {night.writes} | {night.repeated} |"
         for night in result.nights
     ]
     return "\n".join(
         [
-            f"{_CLASSES} new classes, in the tenant's time. A write that meets a replica which has not heard of its "
-            "class is answered 404 and made again. A delivery waits for more than a minute before it gives up.",
+            f"{_CLASSES} new classes, in the tenant's time. A write that reaches a replica without the class "
+            "is answered with 404 and repeated. A delivery repeats it for more than a minute before it fails.",
             "",
-            "| lag | all made after | more than without | requests | times | writes | deliveries that failed |",
+            "| lag | all created after | more than without lag | requests | times | writes | failed deliveries |",
             "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             *rows,
         ]
@@ -70,4 +70,4 @@ async def _apply(tenant: SimulatedTenant, tables: str, place: int, lag: float) -
     tenant.switch(lag_seconds=lag)
     seconds, repeated = await make_classes(tenant, tables, make_school(place + 1, _CLASSES, tenant.id))
     spent = tenant.spent()
-    return Lagged(lag, seconds, spent.requests, spent.writes, repeated)
+    return Lagged(lag=lag, seconds=seconds, requests=spent.requests, writes=spent.writes, repeated=repeated)

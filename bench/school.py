@@ -1,4 +1,4 @@
-"""The school that the benchmarks are about: teaching groups of 28 pupils and two teachers, as its MIS has them."""
+"""The school of the benchmarks: teaching groups of 28 pupils and two teachers, as its MIS has them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from local.school_settings import parse_school_settings
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes import ActualClass, DesiredClass
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
 from sync_core.planning.membership import desired_classes
@@ -20,39 +20,39 @@ _YEAR = 2026
 
 @dataclass(frozen=True, slots=True)
 class BenchSchool:
-    """A school's settings, and its MIS, which always says the same. Implements the port MisSource for that school."""
+    """A school's settings and its MIS, whose `data` never change. Implements the port MisSource for that school."""
 
     settings: SchoolSettings
-    held: Snapshot
+    data: Snapshot
 
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
-        return self.held
+        return self.data
 
     @property
     def upns(self) -> list[str]:
-        """The accounts that its people have."""
-        return [f"{person.username}@{DEFAULT_ACCOUNT_DOMAIN}" for person in self.held.people.values()]
+        """The user names of its people's accounts."""
+        return [f"{person.username}@{DEFAULT_ACCOUNT_DOMAIN}" for person in self.data.people.values()]
 
     def classes(self, ids: Mapping[str, str]) -> tuple[DesiredClass, ...]:
-        """The classes as the product's own rules want them, given the accounts' ids by UPN."""
+        """The classes by the product's own rules, given the ids of accounts by UPN."""
         accounts = [Account(id_, {AccountProperty.UPN: upn}) for upn, id_ in ids.items()]
-        return desired_classes(self.held, self.settings, accounts, {}, {}).classes
+        return desired_classes(self.data, self.settings, accounts, {}, {}).classes
 
 
 def make_school(number: int, groups: int, tenant: str) -> BenchSchool:
-    """The school of that number. It has no more people than are in a group."""
+    """The school with that number. Each of its people is in a group."""
     id_ = f"S{number}"
     taught = tuple(_group(number, place) for place in range(groups))
-    people = {person: Person(person, username=person) for person in _everybody(taught)}
+    people = {person: Person(person, username=person) for person in _people(taught)}
     snapshot = Snapshot(School(id_, f"School {number}", f"{1_000_000 + number}"), taught, people, datetime.now(UTC))
     settings = parse_school_settings(
-        {"teaching_owners": "all"}, school=id_, tenant=tenant, source=FeedFolder("held in memory")
+        {"teaching_owners": "all"}, school=id_, tenant=tenant, source=FeedFolder("in memory")
     )
     return BenchSchool(settings, snapshot)
 
 
 def _group(school: int, place: int) -> MisGroup:
-    """Each time round the school, the next pupil in line is left out, so that no two groups are the same."""
+    """Each round through the pupils skips one of them, so that no two groups are the same."""
     first = place * PUPILS_A_CLASS + place * PUPILS_A_CLASS // _PUPILS
     pupils = tuple(f"p{(first + seat) % _PUPILS}.s{school}" for seat in range(PUPILS_A_CLASS))
     teachers = tuple(f"t{(place * OWNERS_A_CLASS + seat) % _STAFF}.s{school}" for seat in range(OWNERS_A_CLASS))
@@ -66,6 +66,18 @@ def _group(school: int, place: int) -> MisGroup:
     )
 
 
-def _everybody(groups: Iterable[MisGroup]) -> dict[str, None]:
-    """In order, each once."""
+def _people(groups: Iterable[MisGroup]) -> dict[str, None]:
+    """All people of the groups in order, each once."""
     return dict.fromkeys(person for group in groups for person in (*group.students, *group.teachers))
+
+
+def actual_as_desired(desired: DesiredClass, class_id: str, created_at: datetime) -> ActualClass:
+    """The actual state of a class after everything desired was applied."""
+    return ActualClass(
+        class_id=class_id,
+        name=desired.name,
+        created_at=created_at,
+        members=desired.members,
+        owners=desired.owners,
+        granted=desired.owners,
+    )

@@ -1,4 +1,4 @@
-"""What is measured, in order: each benchmark is a module with `run()` and `section(result)`, and one line here."""
+"""The sections of the results in order: each benchmark is a module with `run()` and `section(result)`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 
 
 def _measured(module: str) -> str:
-    """Imported where it runs, and nowhere else."""
+    """Imports the benchmark only in the process that runs it."""
     benchmark = importlib.import_module(f"bench.{module}")
     return str(benchmark.section(benchmark.run()))
 
@@ -17,7 +17,7 @@ SECTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("First night", partial(_measured, "first_night")),
     ("Quiet night", partial(_measured, "quiet_night")),
     ("Write limit", partial(_measured, "write_limit")),
-    ("Announced changes", partial(_measured, "webhook_latency")),
+    ("Webhook events", partial(_measured, "webhook_latency")),
     ("Replication lag", partial(_measured, "replication_lag")),
     ("Cold start", partial(_measured, "cold_start")),
     ("Planning", partial(_measured, "planning")),

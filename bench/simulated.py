@@ -1,4 +1,4 @@
-"""A simulated tenant for one measurement: a process of its own with Graph's limits, users, and a count of the cost."""
+"""A simulated tenant for one measurement: a separate process with Graph's limits, users, and counts of the cost."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from local.tenant.__main__ import TENANT_ID
 from local.tenant.entra import IDENTITY_HEADER
 from sync_core.domain.classes import DesiredClass
 
-_TOKEN_LIFE = 86_400
+_TOKEN_SECONDS = 86_400
 _AT_ONCE = 500
 _TIMEOUT = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What Graph has counted; `refused` are its 429s, which are among the requests."""
+    """Graph's counts; `refused` are its answers 429, which `requests` includes."""
 
     requests: int = 0
     writes: int = 0
@@ -43,7 +43,7 @@ class Spent:
 
 
 class SimulatedTenant:
-    """An empty tenant whose time runs at `rate`; `latency` is what each answer takes, in seconds of its own time."""
+    """An empty tenant whose time runs at `rate`; `latency` is the time of each answer, in seconds of the tenant."""
 
     id = TENANT_ID
 
@@ -75,20 +75,19 @@ class SimulatedTenant:
         return {"IDENTITY_ENDPOINT": f"{self._url}/msi/token", "IDENTITY_HEADER": IDENTITY_HEADER}
 
     def switch(self, **switches: object) -> None:
-        """Set switches of the simulation by name; `latency_seconds` are seconds on the wall."""
+        """Set switches of the simulation by name; `latency_seconds` are real seconds."""
         self.simulation("POST", "switches", switches)
 
     def add_users(self, upns: Sequence[str]) -> dict[str, str]:
-        """Ids by UPN; `self.upns` knows all users the other way round."""
+        """Create users and return their ids by UPN; `self.upns` are the UPNs of all users by id."""
         ids: list[str] = []
         for at in range(0, len(upns), _AT_ONCE):
             ids += self.simulation("POST", "users", [{"userPrincipalName": upn} for upn in upns[at : at + _AT_ONCE]])
-        made = dict(zip(upns, ids, strict=True))
-        self.upns |= {id_: upn for upn, id_ in made.items()}
-        return made
+        self.upns |= dict(zip(ids, upns, strict=True))
+        return dict(zip(upns, ids, strict=True))
 
     def seed(self, school: str, classes: Sequence[DesiredClass]) -> list[str]:
-        """Have these classes there with their people, at no cost. Returns their ids."""
+        """Create classes with their people without counting the cost. Returns their ids."""
         entries = [
             {
                 "displayName": wanted.name.display_name,
@@ -105,45 +104,44 @@ class SimulatedTenant:
         return ids
 
     def spent(self) -> Spent:
-        """Since the tenant was made."""
-        counted = self.simulation("GET", "stats")
-        units, refused = counted["resource_units"], counted["throttled"]
-        return Spent(counted["requests"], counted["writes"], units, refused)
+        """The cost since the tenant was created."""
+        stats = self.simulation("GET", "stats")
+        return Spent(stats["requests"], stats["writes"], stats["resource_units"], stats["throttled"])
 
     def differences(self, wanted: Iterable[DesiredClass]) -> list[str]:
-        """What is otherwise in the tenant than wanted, in words; empty where exactly these classes are there."""
-        found = {listed["mailNickname"]: listed for listed in self.simulation("GET", "classes")}
+        """A sentence for each difference from the wanted classes; empty if the tenant has exactly those."""
+        existing = {class_["mailNickname"]: class_ for class_ in self.simulation("GET", "classes")}
         differences = []
         for one in wanted:
-            listed = found.pop(one.name.mail_nickname, None)
-            if listed is None:
-                differences.append(f"{one.name.mail_nickname} is not there")
+            class_ = existing.pop(one.name.mail_nickname, None)
+            if class_ is None:
+                differences.append(f"{one.name.mail_nickname} is missing")
                 continue
             for collection, people in (("owners", one.owners), ("members", one.members)):
-                if set(listed[collection]) != {self.upns[person] for person in people}:
+                if set(class_[collection]) != {self.upns[person] for person in people}:
                     differences.append(f"{one.name.mail_nickname} has other {collection}")
-        return [*differences, *(f"{nickname} is there and should not be" for nickname in found)]
+        return [*differences, *(f"{nickname} should not be there" for nickname in existing)]
 
     def check(self, wanted: Iterable[DesiredClass]) -> None:
-        """Raises RuntimeError where other classes are there than wanted, or with other people."""
-        if wrong := self.differences(wanted):
-            raise RuntimeError(f"{len(wrong)} classes are not as wanted: {'; '.join(wrong[:3])}")
+        """Raises RuntimeError if the tenant has other classes than wanted, or other people in them."""
+        if differences := self.differences(wanted):
+            raise RuntimeError(f"{len(differences)} differences from the wanted classes: {'; '.join(differences[:3])}")
 
-    def credential(self) -> HeldToken:
+    def credential(self) -> FixedToken:
         """A token of the managed identity, fetched now."""
         answer = self._http.get("/msi/token", headers={"X-IDENTITY-HEADER": IDENTITY_HEADER}, params={"resource": ""})
-        return HeldToken(answer.raise_for_status().json()["access_token"])
+        return FixedToken(answer.raise_for_status().json()["access_token"])
 
-    def simulation(self, method: str, what: str, body: object = None) -> Any:
-        """What the simulation is told or asked beside Graph, by its path under /_sim."""
-        return self._http.request(method, f"/_sim/{what}", json=body).raise_for_status().json()
+    def simulation(self, method: str, path: str, body: object = None) -> Any:
+        """Call a control of the simulation by its path under /_sim. Returns the JSON of the answer."""
+        return self._http.request(method, f"/_sim/{path}", json=body).raise_for_status().json()
 
 
-class HeldToken:
-    """Implements AsyncTokenCredential: one token for all scopes, for as long as a benchmark takes."""
+class FixedToken:
+    """Implements AsyncTokenCredential: one token for all scopes, valid for longer than a benchmark."""
 
     def __init__(self, token: str) -> None:
-        self._token = AccessToken(token, int(time.time()) + _TOKEN_LIFE)
+        self._token = AccessToken(token, int(time.time()) + _TOKEN_SECONDS)
 
     async def get_token(
         self,

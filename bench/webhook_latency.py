@@ -1,4 +1,4 @@
-"""From a webhook that was accepted to Graph having done it: in a quiet hour, and while a full night is running."""
+"""The time from an accepted webhook until its changes are in Graph: in a quiet hour, and during a full night."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from statistics import quantiles
 
 import httpx
 
-from local.mis.webhooks import announce
-from local.nightly import count, drain, pull_timer
+from local.mis.webhooks import send_webhook
+from local.nightly import count, drain, fire_timer
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
@@ -27,17 +27,17 @@ from local.world import WEBHOOK_SETTING, Addresses, World
 
 _LATENCY = 0.15
 _QUIET_SCHOOLS, _NIGHT_SCHOOLS = 6, 3
-_PATIENCE = timedelta(seconds=120)
+_TIMEOUT = timedelta(seconds=120)
 _POLL = 0.02
-# Whatever is announced is to be done, and nothing held.
+# Limits that hold no change.
 _UNLIMITED = {"class_loss": 1, "turnover": 1, "school_loss": 1, "week_loss": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Seconds of so many webhooks, each of which led to `changes` of memberships."""
+    """Seconds of webhooks, each of which caused `changes` of memberships."""
 
-    what: str
+    name: str
     changes: int
     seconds: Sequence[float]
 
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`writes` are Graph's while the night ran and was measured, within `seconds`."""
+    """`writes` are the writes to Graph during the measured part of the night, which took `seconds`."""
 
     rows: tuple[Row, ...]
     plans_of_a_storm: int
@@ -57,7 +57,7 @@ class Result:
 
 @dataclass(slots=True)
 class _Scene:
-    """A world with schools of a thousand pupils; those that announce have the classes of their forms."""
+    """A world with schools of a thousand pupils; those that send webhooks have only classes of their forms."""
 
     world: World
     addresses: Addresses
@@ -78,7 +78,7 @@ class _Scene:
         httpx.put(url, json=body, headers={"Authorization": "Bearer admin"}, timeout=60).raise_for_status()
 
     def move(self, id_: str, pupils: int) -> list[str]:
-        """So many pupils are in another form as well, or not any more. Returns the forms."""
+        """Add that many pupils to another form, or remove them from it again. Returns the forms."""
         school = self.schools[id_]
         forms = [group for group in school.groups if group.homeroom]
         moved: dict[str, set[str]] = {}
@@ -88,7 +88,7 @@ class _Scene:
         groups = tuple(
             replace(group, pupils=tuple(dict.fromkeys((*group.pupils, *sorted(moved[group.id])))))
             if group.id in moved and not moved[group.id] <= set(group.pupils)
-            else replace(group, pupils=tuple(who for who in group.pupils if who not in moved.get(group.id, ())))
+            else replace(group, pupils=tuple(one for one in group.pupils if one not in moved.get(group.id, ())))
             for group in school.groups
         )
         self.schools[id_] = replace(school, groups=groups)
@@ -96,40 +96,40 @@ class _Scene:
         return sorted(moved)
 
     def latency(self, id_: str, pupils: int) -> float:
-        """Seconds from the answer to the webhook until the last of its changes is on record."""
+        """Seconds from the answer to the webhook until the last of its changes is recorded."""
         groups = self.move(id_, pupils)
         log_from = self.log_size
         self.sent += 1
-        announce(self.addresses.host, id_, f"msg_{self.sent}", groups)
+        send_webhook(self.addresses.host, id_, f"msg_{self.sent}", groups)
         accepted = datetime.now(UTC)
         while True:
             settled = self._settled(id_, log_from)
             if len(settled) >= len(groups):
                 return (max(settled) - accepted).total_seconds()
-            if datetime.now(UTC) - accepted > _PATIENCE:
-                raise RuntimeError(f"{len(settled)} of {len(groups)} classes were changed within {_PATIENCE}")
+            if datetime.now(UTC) - accepted > _TIMEOUT:
+                raise RuntimeError(f"{len(settled)} of {len(groups)} classes were changed within {_TIMEOUT}")
             time.sleep(_POLL)
 
     def _settled(self, id_: str, log_from: int) -> list[datetime]:
-        """When the changes of the school's classes were on record."""
-        named = [(at, event["name"]) for at, event in self._events(log_from) if event.get("school") == id_]
-        return [at for at, name in named if name.startswith("change.")]
+        """The times at which changes of the school's classes were recorded."""
+        events = [(at, event) for at, event in self._events(log_from) if event.get("school") == id_]
+        return [at for at, event in events if event["name"].startswith("change.")]
 
     def storm(self, id_: str, webhooks: int, seconds: float) -> None:
-        """So many webhooks of one school, evenly over so long."""
+        """Send that many webhooks of one school, spread evenly over `seconds`."""
         groups, began = self.move(id_, 1), time.monotonic()
         for number in range(webhooks):
-            announce(self.addresses.host, id_, f"storm_{number}", groups)
+            send_webhook(self.addresses.host, id_, f"storm_{number}", groups)
             time.sleep(max(began + seconds * (number + 1) / webhooks - time.monotonic(), 0))
 
     def plans(self, id_: str, log_from: int) -> int:
-        """Of a school, since then."""
-        planned = [event for _, event in self._events(log_from) if event["name"] == "school.planned"]
-        return len([event for event in planned if event["school"] == id_ and event["cause"] == "webhook"])
+        """The number of plans of a school that webhooks caused, from that position of the log on."""
+        plans = [event for _, event in self._events(log_from) if event["name"] == "school.planned"]
+        return len([event for event in plans if event["school"] == id_ and event["cause"] == "webhook"])
 
     def night(self) -> None:
         before = count(self.addresses)
-        pull_timer(self.addresses)
+        fire_timer(self.addresses)
         drain(self.addresses, before)
 
     def writes(self) -> int:
@@ -158,34 +158,34 @@ class _Scene:
 
 
 def run(quiet: int = 12, large: int = 4, busy: int = 16) -> Result:
-    """Webhooks of one change and of 200 in a quiet hour, and of one change during a night that Graph's limit slows."""
+    """Webhooks of one change and of 200 in a quiet hour, and of one change during a night slowed by Graph's limit."""
     with _scene() as scene:
         schools = cycle(sorted(scene.schools))
         one = [scene.latency(next(schools), 1) for _ in range(quiet)]
         many = [scene.latency(next(schools), 200) for _ in range(large)]
-        *announcing, stormy = sorted(scene.schools)
+        *others, stormy = sorted(scene.schools)
         for number in range(_NIGHT_SCHOOLS):
             data = generate()
             scene.join(
                 replace(data, id=f"NIGHT{number}", dfe_code=f"20000{number:02}"), ["year", "registration", "teaching"]
             )
         began, written, log_from = time.monotonic(), scene.writes(), scene.log_size
-        pull_timer(scene.addresses)
-        meanwhile, others = [], cycle(announcing)
-        with ThreadPoolExecutor(1) as beside:
-            storm = beside.submit(scene.storm, stormy, 1000, 60.0)
+        fire_timer(scene.addresses)
+        during_night, next_school = [], cycle(others)
+        with ThreadPoolExecutor(1) as thread:
+            storm = thread.submit(scene.storm, stormy, 1000, 60.0)
             for number in range(busy):
                 time.sleep(max(began + 3.0 * (number + 1) - time.monotonic(), 0))
-                meanwhile.append(scene.latency(next(others), 1))
+                during_night.append(scene.latency(next(next_school), 1))
             storm.result()
         seconds, writes = time.monotonic() - began, scene.writes() - written
         plans = scene.plans(stormy, log_from)
-        if not any(count(scene.addresses).left.values()):
+        if not any(count(scene.addresses).unsettled.values()):
             raise RuntimeError("the night was over before it was measured")
     rows = (
         Row("one change, a quiet hour", 1, one),
         Row("200 changes, a quiet hour", 200, many),
-        Row("one change, during a full night", 1, meanwhile),
+        Row("one change, during a full night", 1, during_night),
     )
     return Result(rows, plans, writes, seconds)
 
@@ -210,23 +210,22 @@ def _scene() -> Iterator[_Scene]:
 
 
 def section(result: Result) -> str:
-    """The figures as Markdown."""
+    """The results as Markdown."""
     lines = [
-        "Seconds from the answer 202 to a webhook until Graph has done its last change and the record of it is "
-        f"written. Schools of 1,000 pupils in 227 groups, read from CSV at each plan; {_LATENCY:g} s an answer of "
-        "Graph; one process.",
+        "Seconds from the answer 202 to a webhook until its last change is in Graph and recorded. Schools of 1,000 "
+        f"pupils in 227 groups, read from CSV for each plan; {_LATENCY:g} s per answer of Graph; one process.",
         "",
         "| | webhooks | p50 | p95 | longest |",
         "| --- | ---: | ---: | ---: | ---: |",
         *(_line(row) for row in result.rows),
         "",
-        f"The night: {_NIGHT_SCHOOLS} new schools of 227 classes, more than the {WRITES:,} writes that Graph takes in "
+        f"The night: {_NIGHT_SCHOOLS} new schools of 227 classes, more than the {WRITES:,} writes that Graph allows in "
         f"{WRITES_WINDOW:.0f} s; {result.writes:,} writes in the {result.seconds:.0f} s that were measured. "
-        f"Meanwhile 1,000 webhooks of another school within a minute made {result.plans_of_a_storm} plans.",
+        f"Meanwhile 1,000 webhooks of another school within a minute caused {result.plans_of_a_storm} plans.",
     ]
     return "\n".join(lines)
 
 
 def _line(row: Row) -> str:
     seconds = (row.percentile(50), row.percentile(95), max(row.seconds))
-    return f"| {row.what} | {len(row.seconds)} | {' | '.join(f'{figure:.1f}' for figure in seconds)} |"
+    return f"| {row.name} | {len(row.seconds)} | {' | '.join(f'{second:.1f}' for second in seconds)} |"

@@ -25,7 +25,7 @@ _WORLD = ".world"
 _EXAMPLES = """examples:
   python -m local demo
   python -m local sync --mis path/to/oneroster.zip
-  python -m local edit add-member 7A.class.9164023.2026 somebody@school.onmicrosoft.com
+  python -m local edit add-member 7A.class.9164023.2026 a.pupil@school.onmicrosoft.com
   python -m local sync --mis path/to/oneroster.zip --out night.json
   python -m local plan --mis path/to/oneroster.zip
   python -m local announce SCH1 --groups R7A
@@ -43,28 +43,28 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = commands.add_parser("up", help="start the world and stay; prints each address")
+    command = commands.add_parser("up", help="start the local world and keep it running; print each address")
     _add_world(command)
 
     command = commands.add_parser(
         "sync",
-        help="one nightly sync of a feed, until the queues are drained",
-        description="Runs one nightly sync of the feed in the running world, or in one that is started for it. State "
-        "lasts in the world's folder: the same call after an edit of the CSV is the delta. Exit status: 0 all went "
-        "well, 1 a message was dead-lettered or a school was not planned, 2 the feed, settings or accounts were "
-        "refused, 3 the queues do not drain.",
+        help="run one nightly sync of a feed and wait until the queues are empty",
+        description="Runs one nightly sync of the feed, in the running world or in one started for this call. State is "
+        "kept in the world's folder, so a second call after an edit of the CSV syncs only the difference. Exit status: "
+        "0 success, 1 a message was dead-lettered or a school was not planned, 2 the feed, settings or accounts were "
+        "refused, 3 the queues did not drain.",
     )
     _add_feed(command)
-    command.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures of this run as JSON")
+    command.add_argument("--out", type=Path, metavar="FILE.json", help="write the counts of this run as JSON")
     _add_world(command)
 
     command = commands.add_parser(
         "plan",
-        help="what a sync of a feed would do, with nothing written",
-        description="The whole plan of each school of the feed: classes to make and change, people by id, what would "
-        "be held and why. Against the world in its folder, or with --tenant against a real Microsoft 365 tenant, which "
-        "is only read, as whoever signed in with 'az login'. Exit status: 0 planned, 1 a school would not be planned, "
-        "2 the feed, settings, accounts or the sign-in were refused.",
+        help="show what a sync of a feed would do, without doing it",
+        description="Prints the whole plan of each school of the feed: classes to create and change, people by id, and "
+        "what would be held and why. The plan is made against the local world or, with --tenant, against a real "
+        "Microsoft 365 tenant, which is only read, with the account that signed in with 'az login'. Exit status: "
+        "0 planned, 1 a school would not be planned, 2 the feed, settings, accounts or sign-in were refused.",
     )
     _add_feed(command)
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the plan as JSON")
@@ -74,30 +74,30 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "announce",
-        help="a change, as the MIS side announces it by a webhook",
-        description="Tells the running world, or one that is started for it, that something of a school changed, and "
-        "waits until what that leads to is done. Edit the CSV first. Exit status: 0 done, 2 refused, 3 the queues do "
-        "not drain.",
+        help="send a webhook event that says what changed in the MIS",
+        description="Sends a signed webhook event to the running world, or to one started for this call, and waits "
+        "until its changes are applied. Edit the CSV first. Exit status: 0 done, 2 refused, 3 the queues did not "
+        "drain.",
     )
     command.add_argument("school", metavar="SCHOOL", help="the school's id in the feed")
     command.add_argument("--groups", nargs="+", default=[], metavar="ID", help="the groups that changed")
     command.add_argument("--people", nargs="+", default=[], metavar="ID", help="people whose groups changed")
     _add_world(command)
 
-    command = commands.add_parser("tenant", help="every class of the simulated tenant")
-    command.add_argument("--json", action="store_true", help="as a JSON list, each list in it sorted")
+    command = commands.add_parser("tenant", help="list every class of the simulated tenant")
+    command.add_argument("--json", action="store_true", help="print a JSON list; the lists in it are sorted")
     _add_world(command)
 
-    command = commands.add_parser("edit", help="what somebody does by hand in Microsoft 365")
+    command = commands.add_parser("edit", help="change a class by hand, as an admin could in Microsoft 365")
     _add_world(command)
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, operand in EDITS.items():
-        way = actions.add_parser(action, help=f"{action} CLASS {operand}".strip())
-        way.add_argument("nickname", metavar="CLASS", help="the class's mail nickname")
+        parameters = actions.add_parser(action, help=f"operands: CLASS {operand}".strip())
+        parameters.add_argument("nickname", metavar="CLASS", help="the class's mail nickname")
         if operand:
-            way.add_argument("operand", metavar=operand)
+            parameters.add_argument("operand", metavar=operand)
 
-    command = commands.add_parser("demo", help="a school of a thousand pupils over three nights")
+    command = commands.add_parser("demo", help="sync a school of a thousand pupils over three nights")
     _add_world(command, default=None)
     return parser
 
@@ -115,13 +115,13 @@ def _add_feed(command: argparse.ArgumentParser) -> None:
         "--accounts",
         type=Path,
         metavar="FILE.csv",
-        help="the tenant's accounts (columns userPrincipalName, displayName); by default one for each person in it",
+        help="the tenant's accounts (columns userPrincipalName, displayName); by default one per person in the feed",
     )
 
 
 def _add_world(command: argparse.ArgumentParser, default: str | None = _WORLD) -> None:
-    said = f"the world's folder (default {default})" if default else "keep the world in this folder"
-    command.add_argument("--world", type=Path, metavar="DIR", default=Path(default) if default else None, help=said)
+    text = f"the world's folder (default {default})" if default else "keep the world in this folder"
+    command.add_argument("--world", type=Path, metavar="DIR", default=Path(default) if default else None, help=text)
 
 
 def main() -> int:

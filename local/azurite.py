@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's storage emulator, run as a process of its own."""
+"""Azurite, Microsoft's storage emulator, in its own process."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from local.node_packages import PACKAGES, node
 from local.processes import Child, wait_until
 
-# The account and key that Microsoft publishes for its emulator: known to everybody, and no secret.
+# The account and key that Microsoft publishes for its emulator: public, not a secret.
 _ACCOUNT = "devstoreaccount1"
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
 class Azurite:
-    """Tables and blobs, kept in `folder`. Stopped with SIGINT, as only that saves what came in the last seconds."""
+    """Tables and blobs, kept in `folder`. Stopped with SIGINT, the only signal on which it saves its latest writes."""
 
     def __init__(self, folder: Path, log: Path) -> None:
         self._folder = folder
@@ -24,7 +24,7 @@ class Azurite:
         self.child: Child | None = None
 
     def start(self) -> None:
-        """Returns when it answers; when started anew, at the same address. Raises StartFailed."""
+        """Returns when it answers; a second start uses the same address. Raises StartFailed."""
         self._port, self._blob_port = self._port or _free_port(), self._blob_port or _free_port()
         self._folder.mkdir(parents=True, exist_ok=True)
         script = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"

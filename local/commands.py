@@ -1,4 +1,4 @@
-"""What each command does, and the exit status it answers."""
+"""The commands of the local world; each returns its exit status."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _REFUSED, _STUCK = 2, 3
 
 
 class BadFile(Exception):
-    """A file given on the command line that cannot be used, with its place."""
+    """A file named on the command line that cannot be used; the message says where the fault is."""
 
 
 def up(folder: Path, console: Console) -> int:
-    """Start the world and stay until SIGINT or SIGTERM; a Functions host that dies is started again, as Azure would."""
+    """Start the world and run until SIGINT or SIGTERM; a Functions host that dies is restarted, as in Azure."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -49,7 +49,7 @@ def up(folder: Path, console: Console) -> int:
         console.print("ready; stop it with Ctrl+C")
         while not stopped.wait(1.0):
             if world.host and not world.host.alive():
-                console.print(f"the Functions host died; started again at {world.start_host()}", soft_wrap=True)
+                console.print(f"the Functions host died and was restarted at {world.start_host()}", soft_wrap=True)
     finally:
         world.stop()
     return 0
@@ -57,8 +57,7 @@ def up(folder: Path, console: Console) -> int:
 
 def sync(options: argparse.Namespace, console: Console) -> int:
     try:
-        values = _read_settings(options.school) if options.school else {}
-        accounts = _read_accounts(options.accounts) if options.accounts else None
+        values, accounts = _read_files(options)
         with world_at(options.world) as addresses:
             log = options.world.resolve() / "host.jsonl"
             report = run_night(addresses, log, options.mis, values, accounts)
@@ -75,11 +74,11 @@ def sync(options: argparse.Namespace, console: Console) -> int:
 
 
 def announce(folder: Path, school: str, groups: Sequence[str], people: Sequence[str], console: Console) -> int:
-    """As the MIS side would, and until what it leads to is done."""
+    """Send a webhook event as the MIS side would, and wait until the changes that it causes are applied."""
     try:
         with world_at(folder) as addresses:
             before, began = count(addresses), time.monotonic()
-            webhooks.announce(addresses.host, school, f"msg_{uuid4().hex}", groups, people)
+            webhooks.send_webhook(addresses.host, school, f"msg_{uuid4().hex}", groups, people)
             after = drain(addresses, before)
     except httpx.HTTPStatusError as refusal:
         problem = refusal.response.json()
@@ -94,10 +93,9 @@ def announce(folder: Path, school: str, groups: Sequence[str], people: Sequence[
 
 
 def plan(options: argparse.Namespace, console: Console) -> int:
-    """Nothing is written but what `--out` names."""
+    """Writes nothing except the file that `--out` names."""
     try:
-        values = _read_settings(options.school) if options.school else {}
-        accounts = _read_accounts(options.accounts) if options.accounts else None
+        values, accounts = _read_files(options)
         if options.tenant:
             previews = asyncio.run(preview_real_tenant(options.tenant, options.graph, options.mis, values))
         else:
@@ -124,23 +122,29 @@ def show_tenant(folder: Path, as_json: bool, console: Console) -> int:
     table = Table(title=f"{len(classes)} classes")
     for column in ("class", "mail nickname", "owners", "members", ""):
         table.add_column(column)
-    for listed in classes:
-        counts = (str(len(listed["owners"])), str(len(listed["members"])))
-        table.add_row(listed["displayName"], listed["mailNickname"], *counts, "deleted" if listed["deleted"] else "")
+    for class_ in classes:
+        counts = (str(len(class_["owners"])), str(len(class_["members"])))
+        table.add_row(class_["displayName"], class_["mailNickname"], *counts, "deleted" if class_["deleted"] else "")
     console.print(table)
     return 0
 
 
 def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: str) -> int:
-    wanted = {"action": action, "class": nickname}
+    body = {"action": action, "class": nickname}
     if operand_name:
-        wanted[operand_name.lower()] = operand
+        body[operand_name.lower()] = operand
     with tenant_at(folder) as address:
-        answer = httpx.post(f"{address}/_sim/edit", json=wanted, timeout=60)
-    if answer.is_error:
-        sys.stderr.write(f"refused: {answer.json()['error']} (see: python -m local tenant)\n")
+        response = httpx.post(f"{address}/_sim/edit", json=body, timeout=60)
+    if response.is_error:
+        sys.stderr.write(f"refused: {response.json()['error']} (see: python -m local tenant)\n")
         return _REFUSED
     return 0
+
+
+def _read_files(options: argparse.Namespace) -> tuple[Mapping[str, object], list[tuple[str, str]] | None]:
+    """The school settings and the accounts, (UPN, display name), of the files that the options name."""
+    values = _read_settings(options.school) if options.school else {}
+    return values, _read_accounts(options.accounts) if options.accounts else None
 
 
 def _read_settings(path: Path) -> Mapping[str, object]:
@@ -166,7 +170,9 @@ def _read_accounts(path: Path) -> list[tuple[str, str]]:
             for row in reader:
                 upn = (row["userPrincipalName"] or "").strip()
                 if "@" not in upn:
-                    raise BadFile(f'{path} line {reader.line_num}, column "userPrincipalName": no user principal name')
+                    raise BadFile(
+                        f'{path} line {reader.line_num}, column "userPrincipalName": not a user principal name'
+                    )
                 accounts.append((upn, (row["displayName"] or "").strip()))
     except (OSError, UnicodeDecodeError) as error:
         raise BadFile(f"{path} cannot be read ({type(error).__name__})") from None

@@ -1,4 +1,4 @@
-"""A school as values in place of tables: what a plan can be made from where nothing is to be written."""
+"""A school as plain values in place of tables: enough to make a plan, with nothing to write to."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sync_core.domain.school import SchoolSettings
 
 @dataclass(frozen=True, slots=True)
 class KnownSchool:
-    """Implements SchoolReader for one school and its tenant, whichever is asked for."""
+    """Implements SchoolReader for one school and its tenant; the ids that it is called with are ignored."""
 
     settings: SchoolSettings
     known_accounts: tuple[Account, ...]
     records: tuple[ClassRecord, ...] = ()
     requests: Mapping[str, ClassRequest] = field(default_factory=dict)
     pinned: Mapping[str, Pin] = field(default_factory=dict)
-    standing: tuple[Hold, ...] = ()
+    open_holds: tuple[Hold, ...] = ()
     accepted: FeedStatistics | None = None
     past: tuple[RunRecord, ...] = ()
 
@@ -42,7 +42,7 @@ class KnownSchool:
         return self.known_accounts
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
-        return self.standing
+        return self.open_holds
 
     async def accepted_statistics(self, school: str) -> FeedStatistics | None:
         return self.accepted

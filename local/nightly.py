@@ -1,11 +1,12 @@
-"""One night in a local world: settings and accounts in, the timer pulled, the queues drained, and what came of it."""
+"""One night in a local world: save settings and accounts, fire the timer, drain the queues, report the result."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ _POLL = 0.1
 
 
 class Stuck(Exception):
-    """The queues do not drain, with what still lies in them."""
+    """The queues do not drain; the message says how many messages are left in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class ClassCounts:
 
 @dataclass(frozen=True, slots=True)
 class SchoolReport:
-    """What the night did to one school; counts of this run."""
+    """The result of the night for one school: counts of this run."""
 
     id: str
     groups: int
@@ -63,7 +64,7 @@ class GraphReport:
 
 @dataclass(frozen=True, slots=True)
 class MessageReport:
-    """Changes of classes: how many were sent, and what became of them."""
+    """Changes of classes: how many were sent, and how many ended in which way."""
 
     sent: int
     applied: int
@@ -73,7 +74,7 @@ class MessageReport:
 
 @dataclass(frozen=True, slots=True)
 class NightReport:
-    """The JSON of --out, and what only people are told: sentences of the runs, and remedies of what was refused."""
+    """The JSON of --out, and `notes` for the terminal only: sentences of the runs, and remedies of refused changes."""
 
     schools: tuple[SchoolReport, ...]
     graph: GraphReport
@@ -99,23 +100,23 @@ class Counts:
     graph: Mapping[str, int]
 
     @property
-    def left(self) -> dict[str, int]:
-        """Messages that are still to be done with, by queue."""
+    def unsettled(self) -> dict[str, int]:
+        """Messages that are not settled yet, by queue."""
         return {name: queue["active"] + queue["locked"] + queue["scheduled"] for name, queue in self.queues.items()}
 
-    def over_since(self, before: Counts) -> bool:
-        """Whether a request has come since `before`, and nothing is left to do."""
-        came = self.queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"]
-        return came and not any(self.left.values())
+    def drained_since(self, before: Counts) -> bool:
+        """Whether a request was sent since `before`, and every message is settled."""
+        requested = self.queues[SYNC_REQUESTS]["sent"] > before.queues[SYNC_REQUESTS]["sent"]
+        return requested and not any(self.unsettled.values())
 
 
-def grown(before: Counts, after: Counts, counter: str, *queues: str) -> int:
-    """By how much a counter of these queues has grown."""
+def increase(before: Counts, after: Counts, counter: str, *queues: str) -> int:
+    """The increase of a counter, summed over these queues."""
     return sum(after.queues[queue][counter] - before.queues[queue][counter] for queue in queues)
 
 
 Progress = Callable[[int, int], None]
-"""Told of the changes settled and sent so far."""
+"""Called with the number of changes settled and sent so far."""
 
 
 def run_night(
@@ -126,27 +127,23 @@ def run_night(
     accounts: Sequence[tuple[str, str]] | None = None,
     progress: Progress = lambda settled, sent: None,
 ) -> NightReport:
-    """One nightly sync of the feed. `accounts` are (UPN, display name); without them everybody in the feed gets one.
+    """Run one nightly sync of the feed. `accounts` are (UPN, display name); without them each person gets one.
 
-    Raises SnapshotRejected and UnknownSetting before anything is done, Stuck if the queues do not drain.
+    Raises SnapshotRejected or UnknownSetting before anything is written, and Stuck if the queues do not drain.
     """
     began = time.monotonic()
     feed = read_feed(feed_path)
-    settings = schools_of(feed, feed_path, school_values)
-    asyncio.run(_save(addresses, settings))
-    users = (
-        accounts_of(feed, settings)
-        if accounts is None
-        else [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts]
-    )
+    schools = schools_of(feed, feed_path, school_values)
+    asyncio.run(_save(addresses, schools))
+    users = users_of(feed, schools, accounts)
     httpx.post(f"{addresses.tenant}/_sim/users", json=users, timeout=60).raise_for_status()
 
     log_from = host_log.stat().st_size if host_log.exists() else 0
     before = count(addresses)
-    pull_timer(addresses)
+    fire_timer(addresses)
     after = drain(addresses, before, progress)
     events = _events(host_log, log_from)
-    runs = asyncio.run(_runs(addresses, {settings_.school for settings_ in settings}, events))
+    runs = asyncio.run(_runs(addresses, {settings.school for settings in schools}, events))
     return _report(runs, events, before, after, time.monotonic() - began)
 
 
@@ -155,64 +152,75 @@ def schools_of(
 ) -> list[SchoolSettings]:
     """The settings of each school of the feed. Raises UnknownSetting."""
     source = FeedFolder(str(feed_path.resolve()))
-    announcing = {"webhook_secrets": [WEBHOOK_SETTING], **values}
-    return [parse_school_settings(announcing, school=id_, tenant=tenant, source=source) for id_ in feed.snapshots]
+    values = {"webhook_secrets": [WEBHOOK_SETTING], **values}
+    return [parse_school_settings(values, school=id_, tenant=tenant, source=source) for id_ in feed.snapshots]
 
 
-def accounts_of(feed: Feed, settings: Sequence[SchoolSettings]) -> list[dict[str, str]]:
-    """One account for each person of the feed, with the property that the school matches his role by."""
-    accounts: dict[tuple[AccountProperty, str], dict[str, str]] = {}
-    for chosen in settings:
-        snapshot = feed.snapshots[chosen.school]
-        roles = [(chosen.students, group.students) for group in snapshot.groups]
-        roles += [(chosen.staff, group.teachers) for group in snapshot.groups]
+def users_of(
+    feed: Feed, schools: Sequence[SchoolSettings], accounts: Sequence[tuple[str, str]] | None
+) -> list[dict[str, str]]:
+    """The users to create in the tenant: `accounts`, (UPN, display name), or else one for each person of the feed.
+
+    A user for a person has the property that the person's school matches accounts by.
+    """
+    if accounts is not None:
+        return [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts]
+    users: dict[tuple[AccountProperty, str], dict[str, str]] = {}
+    for settings in schools:
+        snapshot = feed.snapshots[settings.school]
+        roles = [(settings.students, group.students) for group in snapshot.groups]
+        roles += [(settings.staff, group.teachers) for group in snapshot.groups]
         for rule, people in roles:
             for person in people:
                 if value := mis_value(snapshot.people[person], rule):
                     upn = value if "@" in value else f"{value}@{DEFAULT_ACCOUNT_DOMAIN}"
-                    found = {"userPrincipalName": upn, "displayName": upn.partition("@")[0]}
-                    accounts[rule.account, value] = found | {rule.account.value: value}
-        for upn in chosen.admin_owners:
-            accounts.setdefault((AccountProperty.UPN, upn.lower()), {"userPrincipalName": upn, "displayName": "admin"})
-    return list(accounts.values())
+                    user = {"userPrincipalName": upn, "displayName": upn.partition("@")[0]}
+                    users[rule.account, value] = user | {rule.account.value: value}
+        for upn in settings.admin_owners:
+            users.setdefault((AccountProperty.UPN, upn.lower()), {"userPrincipalName": upn, "displayName": "admin"})
+    return list(users.values())
 
 
-async def _save(addresses: Addresses, settings: Sequence[SchoolSettings]) -> None:
-    state = TableState.from_connection_string(addresses.tables)
+@asynccontextmanager
+async def open_state(tables: str) -> AsyncIterator[TableState]:
+    """The world's tables, given their connection string."""
+    state = TableState.from_connection_string(tables)
     try:
-        await state.ensure_tables()
-        for chosen in settings:
-            await state.save_school(chosen)
+        yield state
     finally:
         await state.close()
+
+
+async def _save(addresses: Addresses, schools: Sequence[SchoolSettings]) -> None:
+    async with open_state(addresses.tables) as state:
+        await state.ensure_tables()
+        for settings in schools:
+            await state.save_school(settings)
 
 
 async def _runs(
     addresses: Addresses, schools: set[str], events: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, RunRecord | None]]:
-    """The record of this night's run for each school."""
+    """The record of this night's run for each school, None for a school that was not planned."""
     ids = {event["run"] for event in events if event["name"] == "tenant.refreshed"}
-    state = TableState.from_connection_string(addresses.tables)
-    try:
-        found = []
+    records = []
+    async with open_state(addresses.tables) as state:
         for school in sorted(schools):
             runs = [run for run in await state.runs(school) if run.id in ids]
-            found.append((school, runs[-1] if runs else None))
-        return found
-    finally:
-        await state.close()
+            records.append((school, runs[-1] if runs else None))
+    return records
 
 
-def pull_timer(addresses: Addresses, function: str = "nightly_sync") -> None:
-    """Have a timer's function run now, as an admin may from the portal."""
+def fire_timer(addresses: Addresses, function: str = "nightly_sync") -> None:
+    """Start the function of a timer now, as an admin can from the portal."""
     key = {"x-functions-key": MASTER_KEY}
     httpx.post(f"{addresses.host}/admin/functions/{function}", json={"input": ""}, headers=key).raise_for_status()
 
 
 def run_timer(addresses: Addresses, function: str) -> None:
-    """Have a timer's function run now, and wait until it has. Raises Stuck."""
+    """Start the function of a timer now, and wait until it has ended. Raises Stuck."""
     before, began = _invocations(addresses, function), time.monotonic()
-    pull_timer(addresses, function)
+    fire_timer(addresses, function)
     while _invocations(addresses, function) == before:
         if time.monotonic() - began > STUCK_AFTER:
             raise Stuck(f"{function} has run for {STUCK_AFTER:.0f} seconds")
@@ -220,7 +228,7 @@ def run_timer(addresses: Addresses, function: str) -> None:
 
 
 def _invocations(addresses: Addresses, function: str) -> int:
-    """Those that have ended."""
+    """How many invocations of the function have ended."""
     key = {"x-functions-key": MASTER_KEY}
     status = httpx.get(f"{addresses.host}/admin/host/status", headers=key).raise_for_status().json()
     counts = status["invocations"].get(function, {"succeeded": 0, "failed": 0})
@@ -233,17 +241,17 @@ def count(addresses: Addresses) -> Counts:
 
 
 def drain(addresses: Addresses, before: Counts, progress: Progress = lambda settled, sent: None) -> Counts:
-    """Wait until a request has come since `before` and all queues are empty. Raises Stuck."""
+    """Wait until a request was sent since `before` and every message is settled. Raises Stuck."""
     last, changed_at = before, time.monotonic()
     while True:
         now = count(addresses)
-        progress(grown(before, now, "completed", *Priority), grown(before, now, "sent", *Priority))
-        if now.over_since(before):
+        progress(increase(before, now, "completed", *Priority), increase(before, now, "sent", *Priority))
+        if now.drained_since(before):
             return now
         if now != last:
             last, changed_at = now, time.monotonic()
         elif time.monotonic() - changed_at > STUCK_AFTER:
-            raise Stuck(f"nothing has moved for {STUCK_AFTER:.0f} seconds; still queued: {now.left}")
+            raise Stuck(f"nothing has moved for {STUCK_AFTER:.0f} seconds; still queued: {now.unsettled}")
         time.sleep(_POLL)
 
 
@@ -263,15 +271,14 @@ def _report(
 ) -> NightReport:
     spent = {name: after.graph[name] - before.graph[name] for name in GraphReport.__dataclass_fields__}
     names = [event["name"] for event in events]
-
     return NightReport(
         schools=tuple(_school(school, run, events) for school, run in runs),
         graph=GraphReport(**spent),
         messages=MessageReport(
-            sent=grown(before, after, "sent", *Priority),
+            sent=increase(before, after, "sent", *Priority),
             applied=names.count("change.applied"),
             already_so=names.count("change.already_so"),
-            dead_lettered=grown(before, after, "dead_lettered", SYNC_REQUESTS, *Priority),
+            dead_lettered=increase(before, after, "dead_lettered", SYNC_REQUESTS, *Priority),
         ),
         seconds=round(seconds, 1),
         notes=_notes(runs, events),
@@ -280,21 +287,27 @@ def _report(
 
 
 def _school(school: str, run: RunRecord | None, events: Sequence[Mapping[str, Any]]) -> SchoolReport:
-    ours = [event for event in events if event.get("school") == school]
-    done = [event for event in ours if event["name"] in ("change.applied", "change.refused")]
-    created = {event["class"] for event in done if event["created"]}
-    changed = {event["class"] for event in done if event["name"] == "change.applied"} - created
-    refused = {event["class"] for event in done if event["name"] == "change.refused"}
+    settled = ("change.applied", "change.refused")
+    changes = [event for event in events if event.get("school") == school and event["name"] in settled]
+    created = {event["class"] for event in changes if event["created"]}
+    changed = {event["class"] for event in changes if event["name"] == "change.applied"} - created
+    refused = {event["class"] for event in changes if event["name"] == "change.refused"}
     held = set(run.held) if run else set()
     groups = run.groups if run else 0
     touched = created | changed | refused | held
     return SchoolReport(
         id=school,
         groups=groups,
-        classes=ClassCounts(len(created), len(changed), max(groups - len(touched), 0), len(held), len(refused)),
-        owners_granted=sum(event["owners_granted"] for event in done),
-        members_added=sum(event["members_added"] for event in done),
-        members_removed=sum(event["members_removed"] for event in done),
+        classes=ClassCounts(
+            created=len(created),
+            changed=len(changed),
+            unchanged=max(groups - len(touched), 0),
+            held=len(held),
+            refused=len(refused),
+        ),
+        owners_granted=sum(event["owners_granted"] for event in changes),
+        members_added=sum(event["members_added"] for event in changes),
+        members_removed=sum(event["members_removed"] for event in changes),
         people_without_account=len(run.people_without_account) if run else 0,
     )
 
@@ -307,11 +320,13 @@ def _notes(runs: Sequence[tuple[str, RunRecord | None]], events: Sequence[Mappin
             continue
         notes += [f"school {school}: {note}" for note in run.notes]
         notes += [f"school {school}: class {key} is gone from Microsoft 365" for key in run.gone]
-        notes += [f"school {school}: the group of class {key} left the MIS; it stays as it is" for key in run.ended]
-        notes += [f"school {school}: class {key} is there longer than was asked for" for key in run.expired]
+        notes += [
+            f"school {school}: the group of class {key} left the MIS; the class stays as it is" for key in run.ended
+        ]
+        notes += [f"school {school}: class {key} is kept beyond the requested date" for key in run.expired]
         notes += [f"school {school}: person {person} has no account" for person in run.people_without_account]
         notes += [f"school {school}: the account of person {person} is disabled" for person in run.people_disabled]
-        notes += [f"school {school}: person {person} has no account of his own" for person in run.people_ambiguous]
+        notes += [f"school {school}: the account of person {person} is ambiguous" for person in run.people_ambiguous]
     for event in events:
         if event["name"] == "change.refused":
             notes.append(f"school {event['school']}: class {event['class']}: {event['code']} — {event['remedy']}")

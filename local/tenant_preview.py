@@ -1,4 +1,4 @@
-"""What a first night would do in a tenant of which no tables tell: read by its two deltas alone, written nowhere."""
+"""The plan of a first night in a tenant for which no tables exist; only its two deltas are read, nothing is written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sync_core.services import Reading
 
 
 async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenant, clock: Clock) -> Preview:
-    """A group is taken for a class by its nickname: whose it is, a caller who may only read groups is not told.
+    """A group counts as a class if it has the nickname: a caller that may only read groups cannot see its externalId.
 
     Raises SnapshotRejected, Transient, GraphRefused.
     """
@@ -27,25 +27,25 @@ async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenan
     groups = await tenant.group_changes(None)
     by_nickname = {group.nickname.lower(): group for group in groups.groups if group.nickname and not group.gone}
     wanted = desired_classes(snapshot, settings, known.known_accounts, {}, {}).classes
-    found = tuple(
+    records = tuple(
         _record(settings.school, desired, group, clock)
         for desired in wanted
         if (group := by_nickname.get(desired.name.mail_nickname.lower()))
     )
-    reading = Reading(replace(known, records=found), mis, clock)
+    reading = Reading(replace(known, records=records), mis, clock)
     preview = preview_of(await plan_to_show(settings.school, reading))
-    if not found:
+    if not records:
         return preview
     note = (
-        f"{len(found)} groups with the addresses of classes are taken for them here; a sync follows only those that it "
-        "made itself, and makes others beside the rest — the groups' externalId tells"
+        f"{len(records)} groups with the addresses of classes are taken for them in this plan; a sync uses only those "
+        "that it created itself, and creates new classes next to the others — the externalId of a group tells which"
     )
     run = replace(preview.run, notes=(*preview.run.notes, note))
     return replace(preview, run=run, lines=(*preview.lines, f"! {note}"))
 
 
 def _record(school: str, desired: DesiredClass, group: GroupChange, clock: Clock) -> ClassRecord:
-    """As if a night had left the class as Graph has it; owners whom nobody wants were added by hand."""
+    """The row of a class as if a sync had left it as it is in Graph; unwanted owners count as added by hand."""
     members = group.members_added - (group.owners_added - desired.owners)
     owners = group.owners_added & desired.owners
     actual = ActualClass(class_id=group.id, name=desired.name, created_at=clock.now(), members=members, owners=owners)

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).parents[1]
 MASTER_KEY = "local"
 WEBHOOK_SETTING = "MIS_SECRET_WORLD"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the local world").decode()
-"""Known to everybody, as the storage emulator's key is, and no secret: what the world's webhooks are signed with."""
+"""Signs the webhooks of the world. It is public, like the key of the storage emulator, and not a secret."""
 _DOMAIN = "school.onmicrosoft.com"
 
 USERS: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ USERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the parts of a running world are; `supervisor` is the process that keeps them."""
+    """The addresses of a running world; `supervisor` is the id of the process that runs it."""
 
     supervisor: int
     tenant: str
@@ -50,17 +50,17 @@ class Addresses:
 
     @property
     def service_bus_port(self) -> int:
-        """Of the stand-in itself, also where the host goes another way to it."""
-        found = re.search(r"sb://[^:]+:(\d+)", self.service_bus)
-        assert found
-        return int(found[1])
+        """The port of the stand-in itself, even where the host reaches it through a proxy."""
+        match = re.search(r"sb://[^:]+:(\d+)", self.service_bus)
+        assert match
+        return int(match[1])
 
 
 class World:
-    """A world that this process starts, keeps and stops. Raises StartFailed where one runs in the folder already."""
+    """A world that this process starts and stops. Starting raises StartFailed if one already runs in the folder."""
 
     def __init__(self, folder: Path, deliveries: int = 10) -> None:
-        """`deliveries` is how often the queues deliver a message before they give it up."""
+        """`deliveries` is how often the queues deliver a message before they dead-letter it."""
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._deliveries = deliveries
@@ -74,13 +74,13 @@ class World:
         self.addresses: Addresses | None = None
 
     def start(self) -> Addresses:
-        """All four processes; returns when the host takes messages."""
+        """Start all four processes; returns when the host takes messages."""
         self._take_lock()
         try:
             self._bus = self._spawn_bus("0", "0")
             certificate = str(self._certificate)
-            kept = ("--state", str(self.folder / "tenant.jsonl"))
-            self._tenant = self._spawn("tenant", "--port", "0", *kept, "--certificate", certificate)
+            state = str(self.folder / "tenant.jsonl")
+            self._tenant = self._spawn("tenant", "--port", "0", "--state", state, "--certificate", certificate)
             self._azurite.start()
             bus, entra = self._bus.ready_line(), self._tenant.ready_line()
             tenant = f"http://127.0.0.1:{entra['port']}"
@@ -116,11 +116,11 @@ class World:
         except BaseException:
             self.stop()
             raise
-        self._announce()
+        self._write_addresses()
         return self.addresses
 
     def start_host(self, **settings: str) -> str:
-        """The Functions host's address; also after it died, and from now on with these settings in place of its own."""
+        """Start the Functions host, also after it died, with `settings` in place of its own. Returns its address."""
         self._settings |= settings
         file = self.folder / "local.settings.json"
         file.write_text(json.dumps({"IsEncrypted": False, "Values": self._settings}, indent=2), encoding="utf-8")
@@ -128,17 +128,17 @@ class World:
         self.host = self._spawn("host", "--port", "0", "--app", str(REPOSITORY), *log)
         address = f"http://127.0.0.1:{self.host.ready_line()['port']}"
         if self.addresses:
-            self.addresses = Addresses(**{**asdict(self.addresses), "host": address})
-            self._announce()
+            self.addresses = replace(self.addresses, host=address)
+            self._write_addresses()
         return address
 
     def restart_azurite(self) -> None:
-        """In good order: what was written is there again, at the same address."""
+        """Stop Azurite cleanly and start it at the same address; all that was written is there again."""
         self._azurite.stop()
         self._azurite.start()
 
     def restart_bus(self) -> None:
-        """As a crash would, and at the same address; what the queues held is lost, as it never is in Azure."""
+        """Kill the stand-in and start it at the same address. Queued messages are lost, unlike in Azure."""
         assert self._bus and self.addresses
         self._bus.kill()
         ports = [self.addresses.service_bus_port, self.addresses.bus_status.rpartition(":")[2]]
@@ -156,22 +156,22 @@ class World:
             self._lock = None
 
     def _spawn_bus(self, port: str, status_port: str) -> Child:
-        usual = (REPOSITORY / "local" / "Config.json").read_text(encoding="utf-8")
+        template = (REPOSITORY / "local" / "Config.json").read_text(encoding="utf-8")
         config = self.folder / "queues.json"
         config.write_text(
-            usual.replace('"MaxDeliveryCount": 10', f'"MaxDeliveryCount": {self._deliveries}'), encoding="utf-8"
+            template.replace('"MaxDeliveryCount": 10', f'"MaxDeliveryCount": {self._deliveries}'), encoding="utf-8"
         )
         return self._spawn("servicebus", "--config", str(config), "--port", port, "--status-port", status_port)
 
     def _spawn(self, name: str, *options: str) -> Child:
-        # For the host alone; aiohttp decides whom to trust when it is imported, before any setting is read.
+        # Only for the host: aiohttp loads the trusted certificates when it is imported, before it reads a setting.
         trusted = {"SSL_CERT_FILE": str(self._certificate)} if name == "host" else {}
         environment = {"PYTHONPATH": str(REPOSITORY), **trusted}
         command = [sys.executable, "-m", f"local.{name}", *options]
         return Child(name, command, self.folder / f"{name}.log", environment)
 
     def _write_users(self, tenant: str) -> Path:
-        """The test users by name, which have accounts in the tenant as well. A file that is there stays."""
+        """Write the test users by name, unless the file exists, and give each an account in the tenant."""
         users = self.folder / "users.json"
         if not users.exists():
             users.write_text(json.dumps(USERS, indent=2), encoding="utf-8")
@@ -179,7 +179,7 @@ class World:
         httpx.post(f"{tenant}/_sim/users", json=accounts, timeout=60).raise_for_status()
         return users
 
-    def _announce(self) -> None:
+    def _write_addresses(self) -> None:
         assert self.addresses
         fresh = self.folder / "world.fresh"
         fresh.write_text(json.dumps(asdict(self.addresses), indent=2), encoding="utf-8")
@@ -198,7 +198,7 @@ class World:
 
 
 def running_world(folder: Path) -> Addresses | None:
-    """The world that runs in `folder`, if its keeper is alive; what a crash left behind does not count."""
+    """The world that runs in `folder`, if its supervisor is alive; the file that a crash left behind does not count."""
     try:
         addresses = Addresses(**json.loads((folder / "world.json").read_text(encoding="utf-8")))
         os.kill(addresses.supervisor, 0)
@@ -209,7 +209,7 @@ def running_world(folder: Path) -> Addresses | None:
 
 @contextlib.contextmanager
 def world_at(folder: Path) -> Iterator[Addresses]:
-    """The running world in `folder`, or one that is started now and stopped at the end."""
+    """The running world in `folder`, or one that is started now and stopped on exit."""
     running = running_world(folder)
     if running:
         yield running
@@ -223,7 +223,7 @@ def world_at(folder: Path) -> Iterator[Addresses]:
 
 @contextlib.contextmanager
 def tenant_at(folder: Path) -> Iterator[str]:
-    """The simulated tenant's address, with nothing else started than the tenant if no world runs."""
+    """The simulated tenant's address; if no world runs, only the tenant is started."""
     running = running_world(folder)
     if running:
         yield running.tenant

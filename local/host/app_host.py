@@ -1,10 +1,9 @@
-"""The running host: wires the indexed functions to timers, HTTP and pumps, and takes it all down again."""
+"""The running host: connects the indexed functions to timers, HTTP and pumps, and stops them again."""
 
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from aiohttp import web
 from azure.servicebus.aio import ServiceBusClient
@@ -38,7 +37,7 @@ class QueueTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What there is to run, validated as a whole before anything starts."""
+    """The functions to run, validated as a whole before anything starts."""
 
     functions: Sequence[Function]
     timers: Sequence[Timer]
@@ -50,20 +49,20 @@ class Plan:
 
 
 def plan_host(functions: Sequence[Function], settings: Settings, options: HostOptions) -> Plan:
-    """StartRefused for the first schedule, route, connection or setting that cannot be served."""
+    """Raises StartRefused for the first schedule, route, connection or setting that cannot be served."""
     keys = keys_of(settings)
     return Plan(
-        functions,
-        [timer_of(function, settings) for function in functions if function.kind == "timerTrigger"],
-        [
+        functions=functions,
+        timers=[timer_of(function, settings) for function in functions if function.kind == "timerTrigger"],
+        routes=[
             route_of(function, options.route_prefix, settings, keys)
             for function in functions
             if function.kind == "httpTrigger"
         ],
-        [_queue_of(function, settings) for function in functions if function.kind == "serviceBusTrigger"],
-        keys,
-        sign_in_of(settings),
-        options,
+        queues=[_queue_of(function, settings) for function in functions if function.kind == "serviceBusTrigger"],
+        keys=keys,
+        sign_in=sign_in_of(settings),
+        options=options,
     )
 
 
@@ -115,12 +114,13 @@ class AppHost:
             self._spawn(run_timer(timer, self.invoker, self.clock, self.monitor))
 
     async def stop(self, grace: float) -> bool:
-        """Take nothing new, wait up to `grace` seconds for what runs, close every connection. Whether all of it ended.
+        """Take no new work, wait up to `grace` seconds for running functions, close every connection.
 
-        What is cut off is not settled, so it comes again; a sync function that is cut off keeps its thread.
+        Returns whether all functions ended. The message of a function that is cut off is not settled, so it is
+        redelivered; a sync function that is cut off keeps its thread.
         """
         self._stopping = True
-        # What ends in time still has to be settled.
+        # The messages of functions that end in time must still be settled.
         pumps = [asyncio.create_task(pump.drain(grace + _SETTLE_SECONDS)) for pump in self._pumps]
         if self._runner is not None:
             for site in list(self._runner.sites):
@@ -208,7 +208,3 @@ async def _input_of(request: web.Request) -> str:
     if not isinstance(body, dict) or not isinstance(body.get("input", ""), str):
         raise web.HTTPBadRequest(text='send {"input": "…"}')
     return str(body.get("input", ""))
-
-
-def state_file(folder: Path | None) -> TimerMonitor | None:
-    return TimerMonitor(folder / "timers.json") if folder else None

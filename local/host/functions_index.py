@@ -1,4 +1,4 @@
-"""Loads an app through the worker's own indexing, so that what Azure refuses is refused here, with the same words."""
+"""Loads an app through the worker's own indexing, which refuses what Azure refuses, with the same messages."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from local.host.refusal import StartRefused
 SCRIPT = "function_app.py"
 TRIGGERS = ("timerTrigger", "httpTrigger", "serviceBusTrigger")
 
-# The worker builds its answer to the host out of these protobuf messages. Nothing reads it here; the numbers of
-# BindingInfo.Direction and DataType in FunctionRpc.proto are what its validation compares with.
+# The worker builds its answer to the host from these protobuf messages. Nothing here reads it, but the worker's
+# validation compares with the numbers of BindingInfo.Direction and DataType in FunctionRpc.proto.
 _WIRE = SimpleNamespace(
     BindingInfo=type(
         "BindingInfo", (SimpleNamespace,), {"undefined": 0, "in": 0, "out": 1, "inout": 2}
@@ -43,12 +43,12 @@ class Function:
 
     @property
     def where(self) -> str:
-        """The place that a refusal names."""
+        """The place that an error names."""
         return f"function {self.name}, binding {self.trigger['name']} ({self.kind})"
 
 
 def index_app(directory: Path) -> list[Function]:
-    """Import DIR/function_app.py and return its functions. StartRefused with the worker's words when it says no."""
+    """Import function_app.py of `directory` and return its functions. Raises StartRefused with the worker's message."""
     if not (directory / SCRIPT).is_file():
         raise StartRefused(f"there is no {SCRIPT}", str(directory), "Name the folder of the function app with --app.")
     where = str(directory / SCRIPT)
@@ -64,7 +64,7 @@ def index_app(directory: Path) -> list[Function]:
             str(error) or type(error).__name__, where, "Azure would not start this app either: correct it."
         ) from error
     functions = [
-        _function(found.name, found.function_id, [json.loads(raw) for raw in found.raw_bindings]) for found in metadata
+        _function(entry.name, entry.function_id, [json.loads(raw) for raw in entry.raw_bindings]) for entry in metadata
     ]
     if not functions:
         raise StartRefused("the app holds no function", where, "Decorate one with a trigger.")
@@ -77,7 +77,7 @@ def _function(name: str, function_id: str, bindings: list[dict[str, Any]]) -> Fu
         raise StartRefused(f"{len(triggers)} triggers", f"function {name}", "A function has exactly one trigger.")
     if triggers[0]["type"] not in TRIGGERS:
         raise StartRefused(
-            f"the local host has no {triggers[0]['type']}", f"function {name}", f"It serves {', '.join(TRIGGERS)}."
+            f"the local host has no {triggers[0]['type']}", f"function {name}", f"It has {', '.join(TRIGGERS)}."
         )
     for binding in bindings:
         if binding is not triggers[0] and binding["type"] != "http":

@@ -1,4 +1,4 @@
-"""host.json, parsed once: unknown keys are refused by name, because Azure would ignore a typo in silence."""
+"""host.json, parsed once. An unknown key is refused by name, because Azure would silently ignore a typo."""
 
 import json
 import re
@@ -29,18 +29,18 @@ _SERVICE_BUS = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceBusOptions:
-    """How messages are pumped. Times in seconds."""
+    """How messages are pumped. Times are in seconds."""
 
     max_auto_lock_renewal: float = 300.0
     max_concurrent_calls: int = 16
     max_concurrent_sessions: int = 8
-    # Azure holds an idle session for the client's try time-out when nothing is set.
+    # Without a setting, Azure keeps an idle session for the client's try time-out.
     session_idle_timeout: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class HostOptions:
-    """What the host honours of host.json. `function_timeout` in seconds, None for no limit."""
+    """The settings of host.json that the host uses. `function_timeout` is in seconds, None for no limit."""
 
     route_prefix: str = "api"
     function_timeout: float | None = 1800.0
@@ -48,7 +48,7 @@ class HostOptions:
 
 
 def load_host_json(path: Path) -> HostOptions:
-    """Options of the host.json at `path`. StartRefused for a missing file, an unknown key or a bad value."""
+    """The options of the host.json at `path`. Raises StartRefused for a missing file, an unknown key or a bad value."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -63,7 +63,7 @@ def load_host_json(path: Path) -> HostOptions:
     http.only(_HTTP)
     bus = extensions.section("serviceBus")
     bus.only(_SERVICE_BUS)
-    _refuse_what_is_not_served(bus)
+    _refuse_unsupported(bus)
     default = ServiceBusOptions()
     return HostOptions(
         route_prefix=http.text("routePrefix", "api").strip("/"),
@@ -77,11 +77,11 @@ def load_host_json(path: Path) -> HostOptions:
     )
 
 
-def _refuse_what_is_not_served(bus: "_Section") -> None:
-    for key, served in (("autoCompleteMessages", True), ("maxConcurrentCallsPerSession", 1), ("prefetchCount", 0)):
-        if bus.values.get(key, served) != served:
+def _refuse_unsupported(bus: "_Section") -> None:
+    for key, supported in (("autoCompleteMessages", True), ("maxConcurrentCallsPerSession", 1), ("prefetchCount", 0)):
+        if bus.values.get(key, supported) != supported:
             raise StartRefused(
-                f"{key} is {json.dumps(bus.values[key])}; the local host serves {json.dumps(served)} alone",
+                f"{key} is {json.dumps(bus.values[key])}; the local host supports only {json.dumps(supported)}",
                 bus.where,
                 f"Leave {key} out.",
             )

@@ -1,4 +1,4 @@
-"""HTTP triggers: route templates, keys, and the request and response in the runtime's own form."""
+"""HTTP triggers: route templates, keys, and the request and response in the runtime's own format."""
 
 import hmac
 import re
@@ -23,14 +23,14 @@ _CONSTRAINTS = {
     "guid": r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}",
 }
 _PARAMETER = re.compile(r"\{(\*?)([A-Za-z_]\w*)(?::(\w+))?(\??)\}")
-# https://github.com/Azure/azure-functions-host/issues/1781: whatever the prefix is.
+# Reserved under every prefix: https://github.com/Azure/azure-functions-host/issues/1781
 _RESERVED = ("admin", "runtime")
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length"}
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys a caller may present; an empty one opens nothing."""
+    """The keys that a caller may present; an empty key opens nothing."""
 
     function: str
     master: str
@@ -59,7 +59,7 @@ def keys_of(settings: Settings) -> Keys:
 
 
 def route_of(function: Function, prefix: str, settings: Settings, keys: Keys) -> Route:
-    """StartRefused for a bad template, or for a function that needs a key which no setting holds."""
+    """Raises StartRefused for a bad template, or for a function that needs a key when no setting has one."""
     template = settings.resolve(str(function.trigger.get("route") or function.name), function.where).strip("/")
     level = str(function.trigger.get("authLevel", "function")).lower()
     if level != "anonymous" and not (keys.master or (level == "function" and keys.function)):
@@ -76,7 +76,13 @@ def route_of(function: Function, prefix: str, settings: Settings, keys: Keys) ->
     pattern = "".join(_segment(segment, function) for segment in segments)
     rank = tuple(0 if "{" not in segment else 2 if "{*" in segment else 1 for segment in segments)
     methods = frozenset(str(method).upper() for method in function.trigger.get("methods", []))
-    return Route(function, re.compile(pattern, re.IGNORECASE | re.DOTALL), methods, level, rank)
+    return Route(
+        function=function,
+        pattern=re.compile(pattern, re.IGNORECASE | re.DOTALL),
+        methods=methods,
+        level=level,
+        rank=rank,
+    )
 
 
 def _segment(segment: str, function: Function) -> str:
@@ -92,7 +98,7 @@ def _segment(segment: str, function: Function) -> str:
     rest, name, constraint, optional = match.groups()
     if constraint and constraint not in _CONSTRAINTS:
         raise StartRefused(
-            f"the route constraint {constraint!r} is not served",
+            f"the route constraint {constraint!r} is not supported",
             function.where,
             f"Use one of {', '.join(sorted(_CONSTRAINTS))}.",
         )
@@ -108,7 +114,7 @@ def presented_key(request: web.Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HttpTriggers:
-    """Answers the requests for the app's own routes."""
+    """Answers requests for the routes of the app."""
 
     routes: Sequence[Route]
     keys: Keys
@@ -116,7 +122,7 @@ class HttpTriggers:
     invoker: Invoker
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """404 outside the routes and methods, 401 without the key, 500 with an empty body when the function fails."""
+        """404 for an unknown route or method, 401 without the key, 500 with an empty body when the function fails."""
         for route in sorted(self.routes, key=lambda route: route.rank):
             match = route.pattern.fullmatch(request.path.rstrip("/"))
             if match and (not route.methods or request.method in route.methods):

@@ -1,4 +1,4 @@
-"""One way into a function, whatever triggered it: the runtime's native invocation, counted and bounded in time."""
+"""Runs a function for any trigger: the runtime's native invocation, counted and limited in time."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an invocation ended. `returned` is the runtime's Datum for `$return`, None where there is none."""
+    """How an invocation ended. `returned` is the runtime's Datum for `$return`, or None."""
 
     ok: bool
     returned: Datum | None = None
@@ -43,17 +43,17 @@ class Invoker:
     async def invoke(
         self, function: Function, data: Datum, metadata: Mapping[str, Datum], trace_parent: str = ""
     ) -> Outcome:
-        """Run the function with its trigger's data. A failure is an Outcome; it never raises what the app raised.
+        """Run the function with its trigger's data. A failure is an Outcome: an exception of the app is never raised.
 
-        `trace_parent` is a caller's traceparent. Without one the host begins a trace which it does not sample: the
-        least that an app may count on, also where a queue's message carries one.
+        `trace_parent` is a caller's traceparent. Without one the host begins an unsampled trace, even for a queue
+        message that carries a traceparent: an app may rely on no more than that.
         """
         counts = self.counts.setdefault(function.name, Counts())
         invocation = str(uuid.uuid4())
         counts.running += 1
         ok = False
         try:
-            # Each is a task of its own, as in the worker: the invocation id lives in the task's context.
+            # Each has its own task, as in the worker: the invocation id is stored in the context of the task.
             task = asyncio.create_task(
                 invocation_request_native(
                     invocation,
@@ -66,9 +66,9 @@ class Invoker:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             async with asyncio.timeout(self.timeout):
-                ok, returned, _, what, _ = await task
+                ok, returned, _, failure, _ = await task
         except TimeoutError:
-            what, returned = f"no end within functionTimeout ({self.timeout:g} s)", None
+            failure, returned = f"did not end within functionTimeout ({self.timeout:g} s)", None
         finally:
             counts.running -= 1
             if ok:
@@ -77,11 +77,11 @@ class Invoker:
                 counts.failed += 1
         if not ok:
             # The text of an app's exception may hold personal data; its type does not. The app logs the rest itself.
-            _log.warning("%s failed (invocation %s): %s", function.name, invocation, str(what).partition("(")[0])
+            _log.warning("%s failed (invocation %s): %s", function.name, invocation, str(failure).partition("(")[0])
         return Outcome(ok, returned)
 
     async def idle(self, grace: float) -> bool:
-        """Wait up to `grace` seconds for what runs; whether all of it ended."""
+        """Wait up to `grace` seconds for running functions. Returns whether all of them ended."""
         if not self._running:
             return True
         _, pending = await asyncio.wait(self._running, timeout=grace)

@@ -1,4 +1,4 @@
-"""Where log records go: text lines on stderr, and JSON lines in a file for whoever counts events."""
+"""Where log records go: text lines on stderr, and JSON lines in a file for programs that count events."""
 
 import json
 import logging
@@ -6,12 +6,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-# These narrate every frame or token at INFO.
+# These log every frame or token at INFO.
 _CHATTY = ("azure.servicebus", "azure.identity", "azure.core", "httpx", "aiohttp.access", "uamqp")
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON: ts, level, logger, message; `event` when it is one of the app, `exception`."""
+    """A record as one line of JSON: ts, level, logger, message; and `event` or `exception` if it has one."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""Six-field NCRONTAB as Azure reads it: croniter finds the times, and what Azure rejects is rejected before that."""
+"""Six-field NCRONTAB as Azure reads it: what Azure rejects is rejected first, then croniter finds the times."""
 
 import re
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ class BadSchedule(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a timer fires, in UTC. `numbers` is the expression without names, as croniter is given it."""
+    """When a timer fires, in UTC. `numbers` is the expression without names, for croniter."""
 
     expression: str
     numbers: str
 
     def after(self, moment: datetime) -> datetime:
-        """The first time later than `moment` (whose zone is kept). BadSchedule when there is none in 50 years."""
-        # NCRONTAB wants day of month AND day of week to match; by default croniter takes either.
+        """The first time after `moment`, in the zone of `moment`. Raises BadSchedule if there is none in 50 years."""
+        # In NCRONTAB both day of month and day of week must match; for croniter by default one of them is enough.
         times = croniter(self.numbers, moment, ret_type=datetime, day_or=False, second_at_beginning=True)
         try:
             following: datetime = times.get_next()
@@ -41,7 +41,7 @@ class Schedule:
 
 
 def parse(expression: str) -> Schedule:
-    """The schedule of six fields: second, minute, hour, day of month, month, day of week. BadSchedule otherwise."""
+    """The schedule of six fields: second, minute, hour, day of month, month, day of week. Raises BadSchedule."""
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         raise BadSchedule(
@@ -64,7 +64,7 @@ def _part(part: str, field: str, low: int, high: int, names: Sequence[str]) -> s
     step = f"/{match['step']}" if match["step"] else ""
     if step and int(match["step"]) == 0:
         raise BadSchedule(f"{field} has a step of 0")
-    ends = [_value(word, field, low, high, names) for word in (match["first"], match["last"]) if word]
+    ends = [_value(text, field, low, high, names) for text in (match["first"], match["last"]) if text]
     if ends != sorted(ends):
         raise BadSchedule(f"{field} has a range that runs backwards")
     if len(ends) == 2 and ends[0] == ends[1]:
@@ -72,10 +72,10 @@ def _part(part: str, field: str, low: int, high: int, names: Sequence[str]) -> s
     return "-".join(map(str, ends or "*")) + step
 
 
-def _value(word: str, field: str, low: int, high: int, names: Sequence[str]) -> int:
-    if not word.isdigit() and word[:3].upper() not in names:
-        raise BadSchedule(f"{field} holds {word!r}")
-    value = int(word) if word.isdigit() else names.index(word[:3].upper()) + low
+def _value(text: str, field: str, low: int, high: int, names: Sequence[str]) -> int:
+    if not text.isdigit() and text[:3].upper() not in names:
+        raise BadSchedule(f"{field} holds {text!r}")
+    value = int(text) if text.isdigit() else names.index(text[:3].upper()) + low
     if not low <= value <= high:
         raise BadSchedule(f"{field} holds {value}, which is not within {low} to {high}")
     return value

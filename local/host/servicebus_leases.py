@@ -1,4 +1,4 @@
-"""The real azure-servicebus client behind the pump's protocols, and messages in the form the worker decodes."""
+"""The real azure-servicebus client behind the pump's protocols, and messages in the format that the worker decodes."""
 
 import asyncio
 import contextlib
@@ -32,8 +32,8 @@ _CLOSE_SECONDS = 5.0
 
 
 def open_client(connection: Connection) -> ServiceBusClient:
-    """A client without retries of its own: an accept that finds no session is a time-out, not a failure."""
-    # Otherwise each receiver loads the CA bundle anew: 20 ms of this loop for every session, even over plain TCP.
+    """A client without its own retries: an accept that finds no session is a time-out, not a failure."""
+    # Otherwise each receiver loads the CA bundle again: 20 ms of this loop for every session, even over plain TCP.
     tls = ssl.create_default_context(cafile=certifi.where())
     if isinstance(connection, ConnectionString):
         return ServiceBusClient.from_connection_string(connection.value, retry_total=0, ssl_context=tls)
@@ -49,7 +49,7 @@ def to_datum(delivery: Delivery, data_type: str) -> Datum:
 
 
 def metadata_datums(delivery: Delivery) -> dict[str, Datum]:
-    """Trigger metadata: text as text, everything else as JSON, absent values left out."""
+    """Trigger metadata: strings as they are, everything else as JSON, without absent values."""
     return {
         name: Datum(value, "string") if isinstance(value, str) else Datum(json.dumps(value), "json")
         for name, value in delivery.metadata.items()
@@ -77,13 +77,13 @@ class QueueLeases:
             await receiver.__aenter__()
         except OperationTimeoutError as error:
             await _close(receiver)
-            # One that comes at once is not the broker's answer that no session waits.
+            # A time-out this early is not the broker's answer that no session has messages.
             if time.monotonic() - started < _ACCEPT_SECONDS / 4:
-                raise BrokerDown(_words(error)) from error
+                raise BrokerDown(_describe(error)) from error
             raise NothingWaiting from error
         except (ServiceBusError, OSError, ValueError) as error:
             await _close(receiver)
-            raise BrokerDown(_words(error)) from error
+            raise BrokerDown(_describe(error)) from error
         except BaseException:
             await _close(receiver)
             raise
@@ -137,12 +137,12 @@ async def _translated() -> AsyncIterator[None]:
     try:
         yield
     except (SessionLockLostError, MessageLockLostError, MessageAlreadySettled) as error:
-        raise LeaseLost(_words(error)) from error
+        raise LeaseLost(_describe(error)) from error
     except (ServiceBusConnectionError, OSError) as error:
-        raise BrokerDown(_words(error)) from error
+        raise BrokerDown(_describe(error)) from error
     except (ServiceBusError, ValueError) as error:
-        # The client closes a receiver whose link is gone and then calls it a ValueError.
-        raise LeaseLost(_words(error)) from error
+        # The client closes a receiver whose link is gone, and then raises ValueError.
+        raise LeaseLost(_describe(error)) from error
 
 
 async def _close(receiver: ServiceBusReceiver) -> None:
@@ -151,7 +151,7 @@ async def _close(receiver: ServiceBusReceiver) -> None:
             await receiver.close()
 
 
-def _words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 

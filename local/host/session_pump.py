@@ -1,4 +1,4 @@
-"""The message pump: takes sessions (or a plain queue's messages), runs the function, settles, keeps the lock.
+"""The message pump: takes sessions (or a plain queue's messages), runs the function, settles, renews the lock.
 
 It knows Service Bus only through the protocols below; servicebus_leases.py holds the real client.
 """
@@ -21,7 +21,7 @@ _CANCEL_AGAIN_SECONDS = 2.0
 
 
 class LeaseLost(Exception):
-    """The lock is gone: somebody else may have the session or the message now."""
+    """The lock is lost: another receiver may hold the session or the message now."""
 
 
 class NothingWaiting(Exception):
@@ -29,12 +29,12 @@ class NothingWaiting(Exception):
 
 
 class BrokerDown(Exception):
-    """The broker is not reachable, or refuses; the text says how."""
+    """The broker cannot be reached or refuses the call; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A locked message. `metadata` has the host's key names; `received` is what the lease settles it by."""
+    """A locked message. `metadata` has the host's key names; `received` is the object by which the lease settles it."""
 
     body: bytes
     metadata: Mapping[str, object]
@@ -77,21 +77,21 @@ Run = Callable[[Delivery], Awaitable[bool]]
 
 
 @dataclass(slots=True)
-class Desk:
-    """What one worker tells and is told: `busy` while a message is in hand, `closing` when it is to be the last."""
+class WorkerState:
+    """The state of one worker: `busy` while it handles a message, `closing` when it must not take another."""
 
     busy: bool = False
     closing: bool = False
 
 
-async def serve_lease(lease: Lease, run: Run, options: ServiceBusOptions, desk: Desk) -> None:
-    """Handle one message after the other, until the session stays idle for sessionIdleTimeout or the desk closes.
+async def serve_lease(lease: Lease, run: Run, options: ServiceBusOptions, worker: WorkerState) -> None:
+    """Handle one message after another, until the session is idle for sessionIdleTimeout or the worker is closing.
 
-    Raises LeaseLost or BrokerDown when the lock or the connection goes.
+    Raises LeaseLost or BrokerDown when the lock or the connection is lost.
     """
     full_lock = lease.lock_left(None)
     idle_until = time.monotonic() + options.session_idle_timeout
-    while not desk.closing:
+    while not worker.closing:
         if lease.sessionful and lease.lock_left(None) < full_lock / 2:
             await lease.renew(None)
         wait = idle_until - time.monotonic()
@@ -103,11 +103,11 @@ async def serve_lease(lease: Lease, run: Run, options: ServiceBusOptions, desk: 
         delivery = await lease.receive(min(wait, max(lease.lock_left(None) - full_lock / 2, 0.1)))
         if delivery is None:
             continue
-        desk.busy = True
+        worker.busy = True
         try:
             await _handle(lease, delivery, run, options.max_auto_lock_renewal)
         finally:
-            desk.busy = False
+            worker.busy = False
         idle_until = time.monotonic() + options.session_idle_timeout
 
 
@@ -128,7 +128,7 @@ async def _lock_kept(lease: Lease, delivery: Delivery, longest: float) -> AsyncI
         yield
     finally:
         done.set()
-        # A renewal under way is let through: its answer must not meet the settlement on the same connection.
+        # Let a renewal under way end: its answer must not overlap the settlement on the same connection.
         await renewing
 
 
@@ -158,7 +158,7 @@ class Pump:
     run: Run
     options: ServiceBusOptions
     workers: int
-    _desks: dict[asyncio.Task[None], Desk] = field(default_factory=dict)
+    _workers: dict[asyncio.Task[None], WorkerState] = field(default_factory=dict)
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
     _failures: int = 0
     _accepts: "_AcceptGate" = field(init=False)
@@ -168,41 +168,41 @@ class Pump:
 
     def start(self) -> None:
         for _ in range(self.workers):
-            desk = Desk()
-            self._desks[asyncio.create_task(self._work(desk))] = desk
+            worker = WorkerState()
+            self._workers[asyncio.create_task(self._work(worker))] = worker
 
     async def drain(self, grace: float) -> None:
-        """Take nothing new, let what runs end within `grace` seconds, and stop. What is cut off is redelivered."""
+        """Take no new messages, let running functions end within `grace` seconds, and stop; the rest is redelivered."""
         end = time.monotonic() + grace
-        for desk in self._desks.values():
-            desk.closing = True
-        waiting = set(self._desks)
+        for worker in self._workers.values():
+            worker.closing = True
+        waiting = set(self._workers)
         while waiting and time.monotonic() < end:
             for task in waiting:
-                if not self._desks[task].busy:
+                if not self._workers[task].busy:
                     task.cancel()
-            # Again and again: on Python 3.11 a wait_for inside the client can swallow a cancellation.
+            # Repeated, because on Python 3.11 a wait_for inside the client can swallow a cancellation.
             timeout = min(_CANCEL_AGAIN_SECONDS, max(end - time.monotonic(), 0.0))
             _, waiting = await asyncio.wait(waiting, timeout=timeout)
-        for task in self._desks:
+        for task in self._workers:
             task.cancel()
-        await asyncio.gather(*self._desks, return_exceptions=True)
+        await asyncio.gather(*self._workers, return_exceptions=True)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    async def _work(self, desk: Desk) -> None:
-        while not desk.closing:
+    async def _work(self, worker: WorkerState) -> None:
+        while not worker.closing:
             try:
                 lease = await self._accept()
             except (NothingWaiting, BrokerDown):
                 continue
             try:
-                await serve_lease(lease, self.run, self.options, desk)
+                await serve_lease(lease, self.run, self.options, worker)
             except LeaseLost as error:
                 _log.warning("queue %s: a lock was lost, the message comes again: %s", self.queue, error)
             except BrokerDown as error:
                 self._report_down(error)
             finally:
-                # The client takes about a second to hang up; the next session need not wait for that.
+                # The client takes about a second to close; the next session need not wait for that.
                 closing = asyncio.create_task(lease.close())
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
@@ -218,7 +218,7 @@ class Pump:
             except BrokerDown as error:
                 self._report_down(error)
                 self._accepts.shrink()
-                # Within the gate, so that an outage is met by a few callers and not by every worker.
+                # Sleeping inside the gate: in an outage only a few workers try again, not all of them.
                 await asyncio.sleep(_BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS)) - 1])
                 raise
             self._report_up()
@@ -237,7 +237,7 @@ class Pump:
 
 
 class _AcceptGate:
-    """How many accepts may wait at once: doubles with each session found, shrinks with each that finds none."""
+    """Limits how many accepts wait at once: doubles with each accepted session, halves with each accept without one."""
 
     def __init__(self, fewest: int, most: int) -> None:
         self._fewest = min(fewest, most)

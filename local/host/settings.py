@@ -36,7 +36,7 @@ class Settings:
     values: Mapping[str, str]
 
     def resolve(self, text: str, where: str) -> str:
-        """Replace every %NAME%; `where` is function and binding. StartRefused when a setting is missing."""
+        """Replace every %NAME%; `where` is function and binding. Raises StartRefused if a setting is missing."""
 
         def value(match: re.Match[str]) -> str:
             name = match.group(1)
@@ -49,7 +49,7 @@ class Settings:
         return _REFERENCE.sub(value, text)
 
     def connection(self, name: str, where: str) -> Connection:
-        """The Service Bus connection that a binding names. StartRefused when neither form of it is set."""
+        """The Service Bus connection that a binding names. Raises StartRefused if neither form of it is set."""
         if self.values.get(name):
             return ConnectionString(self.values[name])
         # Azure also reads connection strings under this prefix.
@@ -66,9 +66,9 @@ class Settings:
 
 
 def load_settings(environ: MutableMapping[str, str], path: Path | None) -> Settings:
-    """Put the `Values` of a local.settings.json into the environment, which wins, and return the whole.
+    """Add the `Values` of a local.settings.json to the environment, whose own values win, and return all settings.
 
-    StartRefused when the file is unreadable, encrypted, or holds anything but strings.
+    Raises StartRefused if the file is unreadable, encrypted, or holds anything but strings.
     """
     if path is not None:
         for name, value in _values(path).items():
@@ -85,7 +85,9 @@ def _values(path: Path) -> dict[str, str]:
     if not isinstance(content, dict) or not isinstance(content.get("Values"), dict):
         raise StartRefused('there is no object "Values"', where, 'Write {"Values": {"NAME": "value"}}.')
     if content.get("IsEncrypted"):
-        raise StartRefused("the settings are encrypted", where, 'Set "IsEncrypted": false and write them in clear.')
+        raise StartRefused(
+            "the settings are encrypted", where, 'Set "IsEncrypted": false and write them as plain text.'
+        )
     for name, value in content["Values"].items():
         if not isinstance(value, str):
             raise StartRefused(

@@ -1,4 +1,4 @@
-"""App Service authentication on this machine: named test users, and nobody can say himself who he is."""
+"""App Service authentication on this machine: named test users; a caller cannot set the identity headers."""
 
 import base64
 import json
@@ -18,15 +18,14 @@ _LOOPBACK = {"127.0.0.1", "::1"}
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The users of a JSON file: {name: {"id", "tenant", "roles", "groups"}}; it is read anew at each call."""
+    """The users of a JSON file: {name: {"id", "tenant", "roles", "groups"}}; the file is read at each call."""
 
     users: Path | None
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        """The headers as the app gets them. A caller names a user as bearer token; HTTPUnauthorized for any other.
+        """The headers that the app receives. The bearer token is a user's name; raises HTTPUnauthorized if unknown.
 
-        As in Azure, what a caller sends under the principal's own headers is dropped, and who sends no token comes
-        through as nobody.
+        As in Azure, identity headers that the caller sends are removed, and a request without a token is anonymous.
         """
         headers = {
             name.lower(): value for name, value in request.headers.items() if not name.lower().startswith(_PRINCIPAL)
@@ -41,10 +40,12 @@ class SignIn:
 
 
 def sign_in_of(settings: Settings) -> SignIn:
-    """StartRefused where the setting LOCAL_USERS names no file."""
+    """Raises StartRefused if the setting LOCAL_USERS names a file that does not exist."""
     named = settings.values.get("LOCAL_USERS", "")
     if named and not Path(named).is_file():
-        raise StartRefused(f"there is no {named}", "setting LOCAL_USERS", "Write the test users there as JSON.")
+        raise StartRefused(
+            f"the file {named} does not exist", "setting LOCAL_USERS", "Write the test users there as JSON."
+        )
     return SignIn(Path(named) if named else None)
 
 

@@ -1,4 +1,4 @@
-"""Timer triggers: wait for the next time of the schedule, run, and, with a state folder, catch up a missed run."""
+"""Timer triggers: wait for the next time of the schedule, run, and, with a state folder, catch up on a missed run."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep_until(self, moment: datetime) -> None:
-        # In steps, for a machine that was suspended or whose clock was set.
+        # In steps, because the machine may be suspended or its clock changed.
         left = (moment - self.now()).total_seconds()
         while left > 0:
             await asyncio.sleep(min(left, 30.0))
@@ -54,7 +54,7 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class TimerMonitor:
-    """When each timer is next due, kept in a file, so that a run missed while the host was down is made up."""
+    """When each timer is next due, kept in a file, so that a run missed while the host was down is caught up."""
 
     path: Path
 
@@ -82,7 +82,7 @@ class TimerMonitor:
 
 
 def timer_of(function: Function, settings: Settings) -> Timer:
-    """StartRefused when a setting is missing or the schedule is not six-field NCRONTAB."""
+    """Raises StartRefused if a setting is missing or the schedule is not six-field NCRONTAB."""
     trigger = function.trigger
     expression = settings.resolve(str(trigger["schedule"]), function.where)
     try:
@@ -95,7 +95,7 @@ def timer_of(function: Function, settings: Settings) -> Timer:
 
 
 async def run_timer(timer: Timer, invoker: Invoker, clock: Clock, monitor: TimerMonitor | None) -> None:
-    """Fire the timer for ever. One run ends before the next begins, as in Azure."""
+    """Fire the timer forever. One run ends before the next begins, as in Azure."""
     watch = monitor if timer.use_monitor else None
     due = watch.due(timer) if watch else None
     missed = due is not None and due < clock.now()

@@ -1,4 +1,4 @@
-"""`python -m local.insights --rows FILE`: takes telemetry over HTTP, and writes each row as a line of JSON."""
+"""`python -m local.insights --rows FILE`: receives telemetry over HTTP and writes each row as a line of JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY = "00000000-0000-4000-8000-000000000000"
 
 
 def settings_for(address: str) -> dict[str, str]:
-    """The settings with which an app exports to `address`, and to nobody else on the network."""
+    """The settings with which an app exports to `address`, and to no other address."""
     return {
         "APPLICATIONINSIGHTS_CONNECTION_STRING": (
             f"InstrumentationKey={_KEY};IngestionEndpoint={address};LiveEndpoint={address}"
@@ -31,7 +31,7 @@ def settings_for(address: str) -> dict[str, str]:
 
 
 class Ingestion:
-    """Appends to `rows`."""
+    """Receives telemetry and appends it to the file `rows`."""
 
     def __init__(self, rows: Path) -> None:
         self._rows = rows
@@ -51,7 +51,7 @@ class Ingestion:
 async def _serve(port: int, rows: Path) -> None:
     app = web.Application(client_max_size=100 * 1024 * 1024)
     app.router.add_post("/{version}/track", Ingestion(rows).track)
-    app.router.add_post("/QuickPulseService.svc/{what}", _nobody_looks)
+    app.router.add_post("/QuickPulseService.svc/{call}", _live_metrics)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
@@ -61,15 +61,15 @@ async def _serve(port: int, rows: Path) -> None:
     await asyncio.Event().wait()
 
 
-async def _nobody_looks(request: web.Request) -> web.Response:
-    """Nobody has the live metrics open."""
+async def _live_metrics(request: web.Request) -> web.Response:
+    """Answers that no page shows live metrics, so the app sends none."""
     return web.Response(headers={"x-ms-qps-subscribed": "false"})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.insights", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="HTTP on 127.0.0.1; 0 takes a free one")
-    parser.add_argument("--rows", type=Path, required=True, help="where rows are written, as JSON lines")
+    parser.add_argument("--port", type=int, default=0, help="HTTP port on 127.0.0.1; 0 picks a free one")
+    parser.add_argument("--rows", type=Path, required=True, help="the file for the rows, as JSON lines")
     options = parser.parse_args()
     asyncio.run(_serve(options.port, options.rows))
 

@@ -1,4 +1,4 @@
-"""What the exporter sends, as rows of the tables that queries ask ("Azure Monitor Logs reference")."""
+"""The exporter's telemetry as rows of the tables that queries read ("Azure Monitor Logs reference")."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _DURATION = re.compile(r"(?:(\d+)\.)?(\d\d):(\d\d):(\d\d(?:\.\d+)?)")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table of the workspace."""
+    """One row of a workspace table."""
 
     table: str
     columns: Mapping[str, Any]
 
 
 def row_of(envelope: Mapping[str, Any]) -> Row | None:
-    """None for what is no event, request, dependency, trace or exception."""
+    """The row of an envelope; None if it is not an event, request, dependency, trace or exception."""
     tags, kind, data = envelope.get("tags", {}), envelope["data"]["baseType"], envelope["data"]["baseData"]
     shared = {
         "TimeGenerated": envelope["time"],
@@ -44,8 +44,8 @@ def row_of(envelope: Mapping[str, Any]) -> Row | None:
 
 
 def _timed(data: Mapping[str, Any]) -> dict[str, Any]:
-    found = _DURATION.fullmatch(data["duration"])
-    assert found
-    days, hours, minutes, seconds = found.groups()
+    match = _DURATION.fullmatch(data["duration"])
+    assert match
+    days, hours, minutes, seconds = match.groups()
     milliseconds = 1000 * (float(seconds) + 60 * (int(minutes) + 60 * (int(hours) + 24 * int(days or 0))))
     return {"Name": data["name"], "Id": data["id"], "Success": data["success"], "DurationMs": milliseconds}

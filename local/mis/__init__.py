@@ -1,1 +1,1 @@
-"""Simulated MIS vendors: the REST interfaces that schools are read from, in front of a school's own export."""
+"""Simulated MIS vendors: the REST servers that schools are read from, in front of a school's own export."""

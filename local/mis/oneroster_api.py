@@ -1,4 +1,4 @@
-"""A OneRoster REST server, 1.1 and 1.2, over a OneRoster CSV set: the same school by another way, and with bad days."""
+"""A OneRoster REST server, 1.1 and 1.2, that serves a OneRoster CSV export and can be given faults."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ _Record = dict[str, Any]
 
 @dataclass(slots=True)
 class OneRosterServer:
-    """Serves what lies in `folder` at each request. `port` is for whoever runs it to tell.
+    """Serves the CSV files of `folder` as they are at each request. The runner sets `port` to the port in use.
 
-    The rest are its habits, and what goes wrong with it.
+    The other fields are its behaviour and its faults:
 
-    `links_to` is what its links to the next page begin with, in place of its own address; `tears` how often a record
-    more is told of than before, after a first page; `busy` how many requests are answered 429, with Retry-After if
-    `retry_after`; `broken` what all others are answered, if not 0; `lag` how long it shows the school as it was;
-    `dated` whether records tell when they changed, by its clock `now`; `filters` what it makes of a filter: "serve",
-    "ignore" or "refuse"; `hard` whether what is deleted is gone without a trace.
+    - `links_to` replaces its own address in links to the next page.
+    - `tears` is how often it inserts a record after a first page.
+    - `busy` is how many requests it answers with 429, with Retry-After if `retry_after`.
+    - `broken` is the status of all other answers, if not 0.
+    - `lag` is the delay after which a change of the files is served.
+    - `dated` records have the time of their last change, by the clock `now`.
+    - `filters` is its treatment of a filter: "serve", "ignore" or "refuse".
+    - `changes.hard` makes it forget deleted records.
+    - `requests` are the paths and queries of all requests so far.
     """
 
     folder: Path
@@ -48,9 +52,9 @@ class OneRosterServer:
     filters: str = "serve"
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     changes: Changes = field(init=False)
-    _shown: dict[str, list[tuple[datetime, list[dict[str, str]]]]] = field(default_factory=dict)
+    _versions: dict[str, list[tuple[datetime, list[dict[str, str]]]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.changes = Changes(lambda: self.now())
@@ -65,7 +69,7 @@ class OneRosterServer:
         return app
 
     async def _token(self, request: web.Request) -> web.Response:
-        self.asked.append(request.path)
+        self.requests.append(request.path)
         basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
         form = await request.post()
         if request.headers.get("Authorization") != f"Basic {basic}" or form.get("grant_type") != "client_credentials":
@@ -75,8 +79,8 @@ class OneRosterServer:
     async def _school(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
             return refused
-        found = [one for one in self._rows("orgs") if one["sourcedId"] == request.match_info["school"]]
-        return web.json_response({"org": found[0]}) if found else web.json_response({}, status=404)
+        schools = [org for org in self._rows("orgs") if org["sourcedId"] == request.match_info["school"]]
+        return web.json_response({"org": schools[0]}) if schools else web.json_response({}, status=404)
 
     async def _collection(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
@@ -84,10 +88,10 @@ class OneRosterServer:
         name = request.match_info.get("collection", "academicSessions")
         body = {"students": "users", "teachers": "users"}.get(name, name)
         offset = int(request.query.get("offset", "0"))
-        asked = request.query.get("filter", "")
-        if asked and self.filters == "refuse":
+        filter_ = request.query.get("filter", "")
+        if filter_ and self.filters == "refuse":
             return web.json_response({"imsx_codeMinor": "invalid_filter_field"}, status=400)
-        records = self.change(name, self._dated(request, name, "" if self.filters == "ignore" else asked))
+        records = self.change(name, self._dated(request, name, "" if self.filters == "ignore" else filter_))
         if self.tears and offset:
             self.tears -= 1
             records = [{**records[0], "sourcedId": "torn"}, *records]
@@ -102,7 +106,7 @@ class OneRosterServer:
         return web.json_response({body: shown}, headers=headers)
 
     def _refused(self, request: web.Request) -> web.Response | None:
-        self.asked.append(str(request.rel_url))
+        self.requests.append(str(request.rel_url))
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.json_response({}, status=401)
         if self.busy:
@@ -113,28 +117,28 @@ class OneRosterServer:
     def _rows(self, table: str) -> list[dict[str, str]]:
         with (self.folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        shown, now = self._shown.setdefault(table, []), self.now()
-        if not shown or shown[-1][1] != rows:
-            shown.append((now, rows))
-        late = [listed for since, listed in shown if since <= now - self.lag]
-        return late[-1] if late else shown[0][1]
+        versions, now = self._versions.setdefault(table, []), self.now()
+        if not versions or versions[-1][1] != rows:
+            versions.append((now, rows))
+        visible = [version for since, version in versions if since <= now - self.lag]
+        return visible[-1] if visible else versions[0][1]
 
-    def _dated(self, request: web.Request, name: str, asked: str) -> list[_Record]:
-        """The records, or what a filter leaves of them, which may be about those that are deleted."""
+    def _dated(self, request: web.Request, name: str, filter_: str) -> list[_Record]:
+        """The records, or those that a filter by date selects, deleted ones included."""
         records = self._records(request, name)
         if not self.dated:
             return records
         self.changes.note(request.path, records, "sourcedId")
-        there, gone = (self.changes.of(request.path, deleted) for deleted in (False, True))
-        since = re.search(r"dateLastModified>'([^']*)'", asked)
-        told = [{**one, "status": "active", "dateLastModified": _iso(at)} for one, at in there]
+        current, deleted = (self.changes.of(request.path, flag) for flag in (False, True))
+        since = re.search(r"dateLastModified>'([^']*)'", filter_)
+        dated = [{**record, "status": "active", "dateLastModified": _iso(at)} for record, at in current]
         if since:
-            told += [{**one, "status": "tobedeleted", "dateLastModified": _iso(at)} for one, at in gone]
-            return [one for one in told if one["dateLastModified"] > since[1]]
-        return told
+            dated += [{**record, "status": "tobedeleted", "dateLastModified": _iso(at)} for record, at in deleted]
+            return [record for record in dated if record["dateLastModified"] > since[1]]
+        return dated
 
     def _records(self, request: web.Request, name: str) -> list[_Record]:
-        version = next(said for root, said in _ROOTS.items() if request.path.startswith(root))
+        version = next(version for root, version in _ROOTS.items() if request.path.startswith(root))
         school = request.match_info.get("school", "")
         match name:
             case "academicSessions":

@@ -1,4 +1,4 @@
-"""Webhooks as an MIS's side sends them, signed in the way of Standard Webhooks, and Wonde's own, unsigned."""
+"""Webhooks as the MIS side sends them: those signed as Standard Webhooks, and Wonde's own, which are not signed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def body_of(groups: Sequence[str] = (), people: Sequence[str] = ()) -> str:
 
 
 def headers_of(body: str, id_: str, secret: str = WEBHOOK_SECRET, ago: timedelta = timedelta(0)) -> dict[str, str]:
-    """Of a webhook that was signed so long ago."""
+    """The headers of a webhook that was signed `ago` before now."""
     at = datetime.now(UTC) - ago
     return {
         "webhook-id": id_,
@@ -28,14 +28,14 @@ def headers_of(body: str, id_: str, secret: str = WEBHOOK_SECRET, ago: timedelta
     }
 
 
-def announce(host: str, school: str, id_: str, groups: Sequence[str] = (), people: Sequence[str] = ()) -> None:
-    """Tell the host at that address that these changed. Raises where that is not accepted."""
+def send_webhook(host: str, school: str, id_: str, groups: Sequence[str] = (), people: Sequence[str] = ()) -> None:
+    """Send a webhook event to the host at that address: these changed. Raises HTTPStatusError if it is refused."""
     body = body_of(groups, people)
     url = f"{host}/api/mis/{school}/changes"
     httpx.post(url, content=body, headers=headers_of(body, id_), timeout=60).raise_for_status()
 
 
-def wonde_event(host: str, event: str, school: str, key: str = MASTER_KEY) -> httpx.Response:
-    """Wonde's word on its access to the school that has that id there."""
-    said = {"payload_type": event, "school_id": school, "school_name": "A School"}
-    return httpx.post(f"{host}/api/mis/wonde/access", params={"code": key}, json=said, timeout=60)
+def send_wonde_event(host: str, event: str, school: str, key: str = MASTER_KEY) -> httpx.Response:
+    """Send Wonde's event about its access to the school with that id at Wonde."""
+    body = {"payload_type": event, "school_id": school, "school_name": "A School"}
+    return httpx.post(f"{host}/api/mis/wonde/access", params={"code": key}, json=body, timeout=60)

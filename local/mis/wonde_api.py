@@ -1,4 +1,4 @@
-"""Wonde's REST server over a generated school: the same school by another way, and with bad days."""
+"""Wonde's REST server, which serves a generated school and can be given faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zlib import crc32
 from aiohttp import web
 
 from local.mis.changes import Changes
-from local.school.data import SchoolData, Somebody
+from local.school.data import SchoolData, SchoolPerson
 
 TOKEN = "a token of Wonde's"
 SCHOOL = "A1930499544"
@@ -22,17 +22,21 @@ _Record = dict[str, Any]
 
 @dataclass(slots=True)
 class WondeServer:
-    """Serves `school` as it is at each request, under Wonde's id SCHOOL. `port` is for whoever runs it to tell.
+    """Serves `school` as it is at each request, under Wonde's id SCHOOL. The runner sets `port` to the port in use.
 
-    The rest are its habits, and what goes wrong with it.
+    The other fields are its behaviour and its faults:
 
-    `links_to` is what its links to the next page begin with, and `whole_links` whether they repeat all that was asked.
-    `tears` is how often a record more is there than before, after a first page; `miscounts` how many counts tell of a
-    student too many; `left_out` the page that its links pass over; `wrong_region` whether it is another's of Wonde's
-    domains, which has no data; `busy` how many requests are answered 429, with Retry-After if `retry_after`; `broken`
-    what all others are answered, if not 0, and `broken_page` what a second page is; `lag` how long it shows the school
-    as it was; `updates` whether it serves what changed since a moment, by its clock `now`, or takes no notice of that;
-    `changes.hard` whether it tells of no deletion.
+    - `links_to` is the address in links to the next page; `whole_links` repeat the whole query of the request.
+    - `tears` is how often it inserts a record after a first page.
+    - `miscounts` is how many of its counts have one student too many.
+    - `left_out` is the number of a page that its links skip.
+    - `wrong_region` makes it another of Wonde's domains, which has no data.
+    - `busy` is how many requests it answers with 429, with Retry-After if `retry_after`.
+    - `broken` is the status of all other answers, if not 0, and `broken_page` that of pages after the first.
+    - `lag` is the delay after which a change of the school is served.
+    - `updates` is whether it serves the changes since a time, by its clock `now`, or ignores that parameter.
+    - `changes.hard` makes it report no deletion.
+    - `requests` are the paths and queries of all requests so far.
     """
 
     school: SchoolData
@@ -52,9 +56,9 @@ class WondeServer:
     updates: bool = True
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     changes: Changes = field(init=False)
-    _shown: list[tuple[datetime, SchoolData]] = field(default_factory=list)
+    _versions: list[tuple[datetime, SchoolData]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.changes = Changes(lambda: self.now())
@@ -72,8 +76,8 @@ class WondeServer:
         if self.wrong_region:
             return web.json_response({"data": []})
         code = self.school.dfe_code
-        named = {"id": SCHOOL, "name": self.school.name, "la_code": code[:3], "establishment_number": code[3:]}
-        return web.json_response({"data": self.change("school", [named])[0]})
+        school = {"id": SCHOOL, "name": self.school.name, "la_code": code[:3], "establishment_number": code[3:]}
+        return web.json_response({"data": self.change("school", [school])[0]})
 
     async def _counts(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
@@ -83,8 +87,8 @@ class WondeServer:
         if self.miscounts:
             self.miscounts -= 1
             counts["students"] += 1
-        told = [{name: {"data": {"count": count}} for name, count in counts.items()}]
-        return web.json_response({"data": self.change("counts", told)[0], "meta": {}})
+        record = {name: {"data": {"count": count}} for name, count in counts.items()}
+        return web.json_response({"data": self.change("counts", [record])[0], "meta": {}})
 
     async def _collection(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
@@ -101,14 +105,14 @@ class WondeServer:
             self.tears -= 1
             records = [{**records[0], "id": "A0"}, *records]
         more = number * limit < len(records)
-        asked = {**(request.query if self.whole_links else {}), "page": str(number + 1 + (number + 1 == self.left_out))}
-        link = f"{self.links_to}{request.path}?{request.url.with_query(asked).raw_query_string}"
+        query = {**(request.query if self.whole_links else {}), "page": str(number + 1 + (number + 1 == self.left_out))}
+        link = f"{self.links_to}{request.path}?{request.url.with_query(query).raw_query_string}"
         pagination = {"next": link if more else None, "more": more, "per_page": limit, "current_page": number}
-        shown = records[(number - 1) * limit : number * limit]
-        return web.json_response({"data": shown, "meta": {"pagination": pagination}})
+        page = records[(number - 1) * limit : number * limit]
+        return web.json_response({"data": page, "meta": {"pagination": pagination}})
 
     def _refused(self, request: web.Request) -> web.Response | None:
-        self.asked.append(str(request.rel_url))
+        self.requests.append(str(request.rel_url))
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.json_response({"error": "invalid_token"}, status=401)
         if self.busy:
@@ -120,28 +124,28 @@ class WondeServer:
             return web.json_response({"error": "resource_not_found"}, status=404)
         return None
 
-    def _since(self, name: str, asked: Mapping[str, str]) -> list[_Record]:
-        """The records, or what a moment leaves of them."""
-        for noted in ("students", "employees"):
-            self.changes.note(noted, self._records(noted, "contact_details"), "id")
-        moment = asked.get("updated_after", "") if self.updates else ""
+    def _since(self, name: str, query: Mapping[str, str]) -> list[_Record]:
+        """The records of a collection, or those that changed after the time in the query."""
+        for collection in ("students", "employees"):
+            self.changes.note(collection, self._records(collection, "contact_details"), "id")
+        since = query.get("updated_after", "") if self.updates else ""
         if name == "deletions":
-            gone = self.changes.of(asked.get("type", ""), deleted=True)
-            return [{"id": one["id"], "type": asked["type"]} for one, at in gone if _said(at) > moment]
-        records = self._records(name, asked.get("include", ""))
-        if not moment:
+            deleted = self.changes.of(query.get("type", ""), deleted=True)
+            return [{"id": record["id"], "type": query["type"]} for record, at in deleted if _time(at) > since]
+        records = self._records(name, query.get("include", ""))
+        if not since:
             return records
-        late = {one["id"] for one, at in self.changes.of(name, deleted=False) if _said(at) > moment}
-        return [one for one in records if one["id"] in late]
+        changed = {record["id"] for record, at in self.changes.of(name, deleted=False) if _time(at) > since}
+        return [record for record in records if record["id"] in changed]
 
     def _records(self, name: str, include: str) -> list[_Record]:
         if self.wrong_region:
             return []
         now = self.now()
-        if not self._shown or self._shown[-1][1] != self.school:
-            self._shown.append((now, self.school))
-        late = [shown for since, shown in self._shown if since <= now - self.lag]
-        school = late[-1] if late else self._shown[0][1]
+        if not self._versions or self._versions[-1][1] != self.school:
+            self._versions.append((now, self.school))
+        visible = [version for since, version in self._versions if since <= now - self.lag]
+        school = visible[-1] if visible else self._versions[0][1]
         included = include.split(",")
         match name:
             case "students":
@@ -179,7 +183,7 @@ def _classes(school: SchoolData, *, homerooms: bool) -> list[_Record]:
 
 
 def _years(school: SchoolData) -> list[_Record]:
-    """Year groups, and a house, which is no group of ours."""
+    """Year groups, and a house, which the sync must ignore."""
     years = dict.fromkeys(pupil.year for pupil in school.pupils)
     members = {year: [pupil.id for pupil in school.pupils if pupil.year == year] for year in years}
     groups = [("YEAR", year, pupils) for year, pupils in members.items()]
@@ -199,12 +203,12 @@ def _years(school: SchoolData) -> list[_Record]:
     ]
 
 
-def _said(moment: datetime) -> str:
+def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def wonde_id(mis_id: str) -> str:
-    """Wonde's own id of whatever the MIS has under `mis_id`."""
+    """Wonde's own id of the MIS record with the id `mis_id`."""
     return f"A{crc32(mis_id.encode()):010}"
 
 
@@ -216,9 +220,9 @@ def _listed(mis_ids: Iterable[str]) -> _Record:
     return {"data": [_named(mis_id) for mis_id in mis_ids]}
 
 
-def _person(person: Somebody, reached: bool) -> _Record:
-    """With what a school's Wonde really tells besides, of which nothing may be kept."""
+def _person(person: SchoolPerson, with_details: bool) -> _Record:
+    """A person, with the personal data that Wonde really sends and the app must not keep."""
     email = person.email or f"{person.username}@school.onmicrosoft.com"
     record = {**_named(person.id), "forename": person.given, "surname": person.family, "date_of_birth": "2012-02-29"}
     details = {"emails": {"email": email, "primary": email}, "phones": {"phone": "01632 960000"}}
-    return record | ({"contact_details": {"data": details}} if reached else {})
+    return record | ({"contact_details": {"data": details}} if with_details else {})

@@ -1,1 +1,1 @@
-"""A generated UK secondary school: the same every time, with the names that real schools have."""
+"""A generated UK secondary school: the same every time, with names as real schools have them."""

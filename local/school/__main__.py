@@ -1,4 +1,4 @@
-"""Writes the generated school somewhere, to look at or to sync."""
+"""Writes the generated school to a folder, to look at or to sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a generated school is made of, as its MIS has it; everybody in it is invented."""
+"""The records of a generated school, as its MIS has them; all people are invented."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Somebody:
-    """A pupil or a member of staff. `year` is empty for staff; who has no `username` has an `email`."""
+class SchoolPerson:
+    """A pupil or a member of staff. `year` is empty for staff; a person without a `username` has an `email`."""
 
     id: str
     given: str
@@ -44,6 +44,6 @@ class SchoolData:
     name: str
     dfe_code: str
     starts: int
-    pupils: tuple[Somebody, ...]
-    staff: tuple[Somebody, ...]
+    pupils: tuple[SchoolPerson, ...]
+    staff: tuple[SchoolPerson, ...]
     groups: tuple[SchoolGroup, ...]

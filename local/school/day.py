@@ -1,16 +1,16 @@
-"""A day in the life of the school: pupils change sets, join and leave, teachers change, and a group is new."""
+"""A day at the school: pupils change sets, join and leave, teachers change, and a group is added."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
 
-from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
+from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 
 
 @dataclass(frozen=True, slots=True)
 class DayStory:
-    """How much happened."""
+    """Counts of the changes of a day."""
 
     moved: int
     joined: int
@@ -19,8 +19,8 @@ class DayStory:
     new_groups: int
 
 
-def a_day_later(data: SchoolData, seed: int = 1) -> tuple[SchoolData, DayStory]:
-    """The school the next evening, and what happened to it."""
+def next_day(data: SchoolData, seed: int = 1) -> tuple[SchoolData, DayStory]:
+    """The school on the next evening, and the changes of the day."""
     rng = random.Random(seed)
     groups = {group.id: group for group in data.groups}
     sets = [group.id for group in data.groups if not group.homeroom]
@@ -28,7 +28,9 @@ def a_day_later(data: SchoolData, seed: int = 1) -> tuple[SchoolData, DayStory]:
     moved = _move(rng, groups, sets, year_of, wanted=30)
 
     leavers = {pupil.id for pupil in rng.sample(data.pupils, 4)}
-    joiners = [Somebody(f"N{n:04}", "New", "Pupil", f"NPupil{n}", "", data.pupils[n * 50].year) for n in range(1, 6)]
+    joiners = [
+        SchoolPerson(f"N{n:04}", "New", "Pupil", f"NPupil{n}", "", data.pupils[n * 50].year) for n in range(1, 6)
+    ]
     for id_, group in groups.items():
         groups[id_] = replace(group, pupils=tuple(pupil for pupil in group.pupils if pupil not in leavers))
     for joiner in joiners:
@@ -38,20 +40,20 @@ def a_day_later(data: SchoolData, seed: int = 1) -> tuple[SchoolData, DayStory]:
     for id_ in sets[20:22]:
         others = [teacher.id for teacher in data.staff if teacher.id not in {s.teacher for s in groups[id_].staff}]
         groups[id_] = replace(groups[id_], staff=(Staffing(rng.choice(others), True),))
-    fresh = SchoolGroup(
+    added = SchoolGroup(
         "C900", "10A/Ma1 extra", False, (Staffing(data.staff[0].id, True),), groups[sets[3]].pupils[:12]
     )
-    groups[fresh.id] = fresh
+    groups[added.id] = added
 
     pupils = (*(pupil for pupil in data.pupils if pupil.id not in leavers), *joiners)
-    story = DayStory(moved, len(joiners), len(leavers), 2, 1)
+    story = DayStory(moved=moved, joined=len(joiners), left=len(leavers), teachers_changed=2, new_groups=1)
     return replace(data, pupils=pupils, groups=tuple(groups.values())), story
 
 
 def _move(
     rng: random.Random, groups: dict[str, SchoolGroup], sets: list[str], year_of: dict[str, str], wanted: int
 ) -> int:
-    """Take pupils out of one set and put them into another of their year. Returns how many."""
+    """Move pupils from one set to another of their year. Returns how many were moved."""
     moved = 0
     for _ in range(wanted * 20):
         source, target = groups[rng.choice(sets)], groups[rng.choice(sets)]

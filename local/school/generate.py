@@ -1,4 +1,4 @@
-"""Makes the school: a thousand pupils in seven years, their forms, their sets, and the names that trip up software."""
+"""Generates the school: a thousand pupils in seven years, their forms and sets, and names that trip up software."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 import unicodedata
 from collections.abc import Iterator
 
-from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
+from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 
 YEARS = ("7", "8", "9", "10", "11", "12", "13")
 PUPILS, FORMS, SETS, STAFF = 1_000, 40, 180, 75
@@ -22,8 +22,8 @@ Walker Lewis Kaya Bennett
 """
 _SUBJECTS = ("Ma", "En", "Sc", "Fr", "Hi", "Gg", "Dt", "Mu", "Ar", "Pe", "Co", "Re", "Ge", "Sp", "Dr")
 
-# Names from the wild, which take the place of the first sets.
-_WILD = (
+# Names seen in real schools, given to the first sets.
+_REAL_NAMES = (
     "Mon Ch",
     "2S/DT1",
     "2SDT1",
@@ -46,18 +46,26 @@ _WILD = (
 
 
 def generate(seed: int = 2026, pupils: int = PUPILS) -> SchoolData:
-    """The school of `seed`. With fewer pupils than a thousand there are fewer groups in proportion."""
+    """The school of `seed`. The numbers of staff and groups are in proportion to the pupils."""
     rng = random.Random(seed)
     share = pupils / PUPILS
     usernames: set[str] = set()
     staff = tuple(_people(rng, usernames, "T", max(6, round(STAFF * share)), staff=True))
-    everybody = tuple(_people(rng, usernames, "P", pupils, staff=False))
-    groups = [*_forms(everybody, staff, max(7, round(FORMS * share)))]
-    groups += _sets(rng, everybody, staff, max(24, round(SETS * share)))
-    return SchoolData("SCH1", "Highfield Academy", "9164023", 2026, everybody, staff, tuple(groups))
+    all_pupils = tuple(_people(rng, usernames, "P", pupils, staff=False))
+    groups = [*_forms(all_pupils, staff, max(7, round(FORMS * share)))]
+    groups += _sets(rng, all_pupils, staff, max(24, round(SETS * share)))
+    return SchoolData(
+        id="SCH1",
+        name="Highfield Academy",
+        dfe_code="9164023",
+        starts=2026,
+        pupils=all_pupils,
+        staff=staff,
+        groups=tuple(groups),
+    )
 
 
-def _people(rng: random.Random, taken: set[str], prefix: str, count: int, *, staff: bool) -> Iterator[Somebody]:
+def _people(rng: random.Random, taken: set[str], prefix: str, count: int, *, staff: bool) -> Iterator[SchoolPerson]:
     for number in range(1, count + 1):
         given, family = rng.choice(_GIVEN.split()), rng.choice(_FAMILY.split())
         username = _username(given, family, taken)
@@ -67,7 +75,7 @@ def _people(rng: random.Random, taken: set[str], prefix: str, count: int, *, sta
             username, email = "", f"{username.lower()}@school.onmicrosoft.com"
         elif number % 7 == 0:
             username = username.upper()
-        yield Somebody(f"{prefix}{number:04}", given, family, username, email, year)
+        yield SchoolPerson(f"{prefix}{number:04}", given, family, username, email, year)
 
 
 def _username(given: str, family: str, taken: set[str]) -> str:
@@ -80,8 +88,8 @@ def _username(given: str, family: str, taken: set[str]) -> str:
     return name
 
 
-def _forms(pupils: tuple[Somebody, ...], staff: tuple[Somebody, ...], count: int) -> Iterator[SchoolGroup]:
-    """Every pupil is in one form of his year."""
+def _forms(pupils: tuple[SchoolPerson, ...], staff: tuple[SchoolPerson, ...], count: int) -> Iterator[SchoolGroup]:
+    """The forms; every pupil is in one form of their year."""
     a_year = count / len(YEARS)
     for place, year in enumerate(YEARS):
         of_year = [pupil.id for pupil in pupils if pupil.year == year]
@@ -98,20 +106,20 @@ def _forms(pupils: tuple[Somebody, ...], staff: tuple[Somebody, ...], count: int
 
 
 def _sets(
-    rng: random.Random, pupils: tuple[Somebody, ...], staff: tuple[Somebody, ...], count: int
+    rng: random.Random, pupils: tuple[SchoolPerson, ...], staff: tuple[SchoolPerson, ...], count: int
 ) -> Iterator[SchoolGroup]:
     for number in range(count):
         year = YEARS[number % len(YEARS)]
         of_year = [pupil.id for pupil in pupils if pupil.year == year]
         subject = _SUBJECTS[(number // len(YEARS)) % len(_SUBJECTS)]
         usual = f"{year}{'AB'[number % 2]}/{subject}{number // (len(YEARS) * len(_SUBJECTS)) + 1}"
-        title = _WILD[number] if number < len(_WILD) else usual
+        title = _REAL_NAMES[number] if number < len(_REAL_NAMES) else usual
         teachers = rng.sample([teacher.id for teacher in staff], 2)
         team: tuple[Staffing, ...]
         match number % 6:
             case 0:  # two teachers, the second of them the main one
                 team = (Staffing(teachers[0], False), Staffing(teachers[1], True))
-            case 1:  # two teachers, and nobody said which is the main one
+            case 1:  # two teachers, neither marked as the main one
                 team = (Staffing(teachers[0], False), Staffing(teachers[1], False))
             case _:
                 team = (Staffing(teachers[0], True),)

@@ -1,4 +1,4 @@
-"""Writes a generated school as OneRoster CSV, 1.1 and 1.2, the way an MIS exports it in bulk."""
+"""Writes a generated school as OneRoster CSV, 1.1 and 1.2, as an MIS exports it in bulk."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from local.school.data import SchoolData, Somebody
+from local.school.data import SchoolData, SchoolPerson
 
 _LEADING = ("sourcedId", "status", "dateLastModified")
 _DISTRICT = "TRUST1"
 
 
 def write(data: SchoolData, folder: Path) -> None:
-    """The whole set in `folder`, which is swapped in at once: nobody ever reads half of it."""
+    """Write the whole export set to `folder`. It replaces the last one at once, so that no reader sees half of it."""
     fresh = folder.with_name(f"{folder.name}.fresh")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -24,14 +24,14 @@ def write(data: SchoolData, folder: Path) -> None:
 
 
 def write_1_2(data: SchoolData, folder: Path) -> None:
-    """As `write`, but a set of 1.2, in which users have their roles in a file of their own."""
+    """As `write`, but a set of 1.2, in which the roles of users are in a separate file."""
     write(data, folder)
     manifest = (folder / "manifest.csv").read_text(encoding="utf-8").replace("version,1.1", "version,1.2")
     (folder / "manifest.csv").write_text(manifest + "file.roles,bulk\r\n", encoding="utf-8", newline="")
     with (folder / "users.csv").open(encoding="utf-8", newline="") as file:
         header, *users = csv.reader(file)
-    left = [place for place, name in enumerate(header) if name not in ("orgSourcedIds", "role")]
-    _table(folder / "users.csv", [header[place] for place in left], [[user[place] for place in left] for user in users])
+    kept = [place for place, name in enumerate(header) if name not in ("orgSourcedIds", "role")]
+    _table(folder / "users.csv", [header[place] for place in kept], [[user[place] for place in kept] for user in users])
     org, role = header.index("orgSourcedIds"), header.index("role")
     columns = ("userSourcedId", "roleType", "role", "beginDate", "endDate", "orgSourcedId")
     roles = [(f"R-{user[0]}", user[0], "primary", user[role], "", "", user[org]) for user in users]
@@ -39,7 +39,7 @@ def write_1_2(data: SchoolData, folder: Path) -> None:
 
 
 def accounts(data: SchoolData, domain: str = "school.onmicrosoft.com") -> list[tuple[str, str]]:
-    """(userPrincipalName, displayName) of everybody."""
+    """(userPrincipalName, displayName) of all people."""
     return [
         (person.email or f"{person.username}@{domain}", f"{person.given} {person.family}")
         for person in (*data.staff, *data.pupils)
@@ -150,7 +150,7 @@ def _write_files(data: SchoolData, folder: Path) -> None:
     )
 
 
-def _user(data: SchoolData, person: Somebody, role: str) -> tuple[str, ...]:
+def _user(data: SchoolData, person: SchoolPerson, role: str) -> tuple[str, ...]:
     names = (person.username, "", person.given, person.family, "", person.id, person.email)
     return (person.id, "true", data.id, role, *names, "", "", "", person.year, "")
 

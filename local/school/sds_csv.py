@@ -1,4 +1,4 @@
-"""Writes a generated school as School Data Sync CSV, v2.1 and v1 in its UK form, as far as these can tell of it."""
+"""Writes a generated school as School Data Sync CSV, v2.1 and v1 in its UK form, as far as the formats allow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from local.school.data import SchoolData, SchoolGroup, Somebody
+from local.school.data import SchoolData, SchoolGroup, SchoolPerson
 
 
 def write_v2(data: SchoolData, folder: Path) -> None:
@@ -30,7 +30,7 @@ def write_v2(data: SchoolData, folder: Path) -> None:
 
 
 def write_v1(data: SchoolData, folder: Path) -> None:
-    """As `write_v2`; the school goes by its DfE number."""
+    """As `write_v2`, with the DfE number as the id of the school."""
     columns: tuple[str, ...]
     code = data.dfe_code
     _table(folder, "School", ("DfE Number", "Name"), [(code, data.name)])
@@ -55,7 +55,7 @@ def _staff(group: SchoolGroup) -> list[str]:
     return [one.teacher for one in sorted(group.staff, key=lambda one: not one.primary)]
 
 
-def _person(one: Somebody, code: str) -> tuple[str, ...]:
+def _person(one: SchoolPerson, code: str) -> tuple[str, ...]:
     return (one.id, code, one.username, "", one.email)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def connection_string(port: int) -> str:
-    """What the real client needs to find a stand-in on this machine; the key is the emulator's placeholder."""
+    """The connection string of a stand-in on this machine; the key is the emulator's placeholder."""
     return (
         f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=RootManageSharedAccessKey;"
         "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"

@@ -36,8 +36,10 @@ async def _serve(config: Path, port: int, status_port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.servicebus", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="Config.json of Microsoft's emulator")
-    parser.add_argument("--port", type=int, default=5672, help="AMQP; 0 takes a free one")
-    parser.add_argument("--status-port", type=int, default=5300, help="GET /status, POST /clock; 0 takes a free one")
+    parser.add_argument("--port", type=int, default=5672, help="AMQP port; 0 picks a free one")
+    parser.add_argument(
+        "--status-port", type=int, default=5300, help="port of GET /status and POST /clock; 0 picks a free one"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     try:

@@ -1,6 +1,6 @@
 """The semantics of a Service Bus queue, without any socket: sessions, locks, settlement, dead letters, schedules.
 
-An owner is whoever may hold locks: a receiving link. Times come in as `now`, in seconds since 1970.
+An owner is the receiving link that holds a lock. Callers pass the time as `now`, in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import count
+from itertools import count, islice
 from uuid import UUID, uuid4
 
 from local.servicebus.codec import Symbol, long, timestamp
@@ -30,7 +30,7 @@ class BrokerError(Exception):
 
 
 class State(Enum):
-    """Where a letter is in its life; the numbers are those of x-opt-message-state."""
+    """The state of a letter; the numbers are those of x-opt-message-state."""
 
     ACTIVE = 0
     DEFERRED = 1
@@ -39,7 +39,7 @@ class State(Enum):
 
 @dataclass(eq=False, slots=True)
 class Letter:
-    """A message in a queue. `lock` is the token of whoever has it in hand."""
+    """A message in a queue. `lock` is the token of the receiver that has it locked."""
 
     sequence: int
     message: BareMessage
@@ -96,7 +96,7 @@ class Queue:
     # --- sending
 
     def send(self, message: BareMessage, now: float) -> int:
-        """The sequence number; 0 for a duplicate, which is dropped and answered like any other. Raises BrokerError."""
+        """Returns the sequence number, or 0 for a duplicate, which is discarded but accepted. Raises BrokerError."""
         if self.sessionful and message.session_id is None:
             raise BrokerError("amqp:not-allowed", "A sessionful queue takes no message without a session id.")
         if len(message.body) > LARGEST_MESSAGE:
@@ -109,7 +109,13 @@ class Queue:
         if self.properties.default_message_time_to_live is not None:
             ttls.append(self.properties.default_message_time_to_live.total_seconds())
         due_at = max(message.scheduled_at or now, now)
-        letter = Letter(next(self._sequences), message, due_at, due_at + min(ttls) if ttls else None, due_at=due_at)
+        letter = Letter(
+            sequence=next(self._sequences),
+            message=message,
+            enqueued_at=due_at,
+            expires_at=due_at + min(ttls) if ttls else None,
+            due_at=due_at,
+        )
         self._letters[letter.sequence] = letter
         if due_at > now:
             letter.state = State.SCHEDULED
@@ -139,12 +145,12 @@ class Queue:
         return wanted
 
     def hand_over(self, session: str, before: Hashable, after: Hashable) -> None:
-        """A session accepted for an attach belongs to the link that comes of it."""
+        """Give a session that was accepted for an attach to the link of that attach."""
         self.session_locked_until(session, before)
         self._sessions[session].owner = after
 
     def session_locked_until(self, session: str, owner: Hashable) -> float:
-        """Raises BrokerError if `owner` does not hold the session (any more)."""
+        """Raises BrokerError if `owner` does not hold the session, or no longer."""
         lock = self._sessions.get(session)
         if lock is None or lock.owner is not owner:
             raise BrokerError("com.microsoft:session-lock-lost", "The session lock has expired.")
@@ -164,7 +170,7 @@ class Queue:
         return until
 
     def close_session(self, session: str, owner: Hashable) -> None:
-        """Give the session back; messages in hand go back too, and it does not count as a delivery."""
+        """Release the session and its locked messages; this does not count as a delivery."""
         lock = self._sessions.get(session)
         if lock and lock.owner is owner:
             self._end_session(session, counts=False)
@@ -197,7 +203,7 @@ class Queue:
         return letter
 
     def renew(self, lock: UUID, now: float) -> float:
-        letter = self._in_hand(lock)
+        letter = self._locked_letter(lock)
         letter.locked_until = now + self._lock_seconds
         return letter.locked_until
 
@@ -209,31 +215,31 @@ class Queue:
     def abandon(self, lock: UUID, *, counts: bool = True) -> None:
         letter = self._unlock(lock)
         self.counts["abandoned"] += 1
-        self._give_back(letter, counts=counts)
+        self._requeue(letter, counts=counts)
 
     def defer(self, lock: UUID) -> None:
         self._unlock(lock).state = State.DEFERRED
 
     def dead_letter(self, lock: UUID, reason: str, description: str) -> None:
-        self._bury(self._unlock(lock), reason, description)
+        self._move_to_dead_letters(self._unlock(lock), reason, description)
 
     def peek(self, start: int, most: int, session: str | None = None) -> list[Letter]:
         """Messages from sequence number `start` on, whatever their state; nothing is locked."""
-        found = (letter for number, letter in sorted(self._letters.items()) if number >= start)
-        wanted = (letter for letter in found if session is None or letter.message.session_id == session)
-        return [letter for letter, _ in zip(wanted, range(most), strict=False)]
+        following = (letter for number, letter in sorted(self._letters.items()) if number >= start)
+        matching = (letter for letter in following if session in (None, letter.message.session_id))
+        return list(islice(matching, most))
 
     # --- time
 
     def tick(self, now: float) -> None:
-        """Let due schedules in, expired locks go, and expired messages die."""
+        """Queue the scheduled messages that are due, release expired locks, and remove expired messages."""
         for session, lock in list(self._sessions.items()):
             if lock.until <= now:
                 self._end_session(session, counts=True)
         if not self.sessionful:
             for token, letter in list(self._locked.items()):
                 if letter.locked_until <= now:
-                    self._give_back(self._unlock(token), counts=True)
+                    self._requeue(self._unlock(token), counts=True)
         for letter in list(self._waiting_for_time()):
             if letter.state is State.SCHEDULED and letter.due_at <= now:
                 letter.state = State.ACTIVE
@@ -280,7 +286,7 @@ class Queue:
         letter.locked_until = lock.until if lock else now + self._lock_seconds
         self._locked[letter.lock] = letter
 
-    def _in_hand(self, lock: UUID) -> Letter:
+    def _locked_letter(self, lock: UUID) -> Letter:
         letter = self._locked.get(lock)
         if letter is None:
             condition = "session-lock-lost" if self.sessionful else "message-lock-lost"
@@ -288,17 +294,17 @@ class Queue:
         return letter
 
     def _unlock(self, lock: UUID) -> Letter:
-        letter = self._in_hand(lock)
+        letter = self._locked_letter(lock)
         del self._locked[lock]
         letter.lock = None
         return letter
 
-    def _give_back(self, letter: Letter, *, counts: bool) -> None:
+    def _requeue(self, letter: Letter, *, counts: bool) -> None:
         letter.deliveries += counts
         if letter.state is State.DEFERRED:
             return
         if self.dead and letter.deliveries >= self.properties.max_delivery_count:
-            self._bury(
+            self._move_to_dead_letters(
                 letter,
                 "MaxDeliveryCountExceeded",
                 f"Message could not be consumed after {self.properties.max_delivery_count} delivery attempts.",
@@ -308,14 +314,14 @@ class Queue:
 
     def _end_session(self, session: str, *, counts: bool) -> None:
         del self._sessions[session]
-        in_hand = [letter for letter in self._locked.values() if letter.message.session_id == session]
-        for letter in sorted(in_hand, key=lambda letter: letter.sequence, reverse=True):
+        locked = [letter for letter in self._locked.values() if letter.message.session_id == session]
+        for letter in sorted(locked, key=lambda letter: letter.sequence, reverse=True):
             assert letter.lock is not None
-            self._give_back(self._unlock(letter.lock), counts=counts)
+            self._requeue(self._unlock(letter.lock), counts=counts)
         if session in self._ready:
             self._ready.move_to_end(session)
 
-    def _bury(self, letter: Letter, reason: str, description: str) -> None:
+    def _move_to_dead_letters(self, letter: Letter, reason: str, description: str) -> None:
         if self.dead is None:
             self._queue(letter, first=True)
             return
@@ -340,6 +346,6 @@ class Queue:
             if not self._ready[key]:
                 del self._ready[key]
         if self.properties.dead_lettering_on_message_expiration and self.dead:
-            self._bury(letter, "TTLExpiredException", "The message expired and was dead lettered.")
+            self._move_to_dead_letters(letter, "TTLExpiredException", "The message expired and was dead lettered.")
         else:
             del self._letters[letter.sequence]

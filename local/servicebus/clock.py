@@ -1,4 +1,4 @@
-"""The broker's time: the wall clock, moved ahead where nobody wants to wait for a lock to expire."""
+"""The broker's time: the machine's clock, which can be moved ahead so that locks expire without waiting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds since 1970."""
+    """Time in seconds since 1970."""
 
     ahead: float = 0.0
 

@@ -1,6 +1,6 @@
 """AMQP 1.0 on the wire: values and frames, as far as a Service Bus client uses them.
 
-Decoded integers are plain ints; where the type matters on the way out, uint, ulong and the like encode at once.
+Decoded integers are plain ints; where the type matters in a sent value, uint, ulong and the like encode it.
 Descriptors of sections and performatives are always smallulong, which is what the Azure client's decoder expects.
 """
 
@@ -20,7 +20,7 @@ class Symbol(str):
 
 
 class Encoded(bytes):
-    """A value that is on the wire already."""
+    """A value that is already encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Described:
 
 
 class ProtocolError(Exception):
-    """Bytes that are no AMQP, or no AMQP that is understood here."""
+    """Bytes that are not AMQP, or AMQP that is not supported here."""
 
 
 def _packer(constructor: int, pattern: str) -> Callable[[int], Encoded]:
@@ -77,7 +77,7 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
-    """The value at `at` and the place after it. Raises ProtocolError."""
+    """The value at byte `at`, and the position after it. Raises ProtocolError."""
     try:
         constructor = data[at]
         if constructor == 0:

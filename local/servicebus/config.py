@@ -1,4 +1,4 @@
-"""The Config.json of Microsoft's Service Bus emulator, so that one file serves either: queues and their properties."""
+"""The Config.json of Microsoft's Service Bus emulator, so that one file works with both: queues and properties."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 
 class ConfigError(Exception):
-    """A Config.json that cannot be followed, with the places in it."""
+    """A Config.json that is not valid; the message names the places in it."""
 
 
 class QueueProperties(BaseModel):
-    """A queue as configured; what it leaves out is as in the emulator. Forwarding is not supported here."""
+    """A queue as configured; the defaults are those of the emulator. Forwarding is not supported here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_pascal, populate_by_name=True)
 

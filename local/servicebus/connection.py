@@ -53,7 +53,7 @@ class _Session:
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """An attach for the next session, held until there is one."""
+    """An attach for the next session, not answered until there is one."""
 
     session: _Session
     attach: Attach
@@ -62,7 +62,7 @@ class _Waiting:
 
 
 class Connection:
-    """`wake` is called whenever a queue may have something for anybody; the server then pumps every connection."""
+    """`wake` is called when a queue may have something to deliver; the server then pumps every connection."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Connection:
         self._peer_max_frame = _MAX_FRAME
 
     async def serve(self) -> None:
-        """Until the client goes. Locks it held stay until they expire: a killed worker cannot give them back."""
+        """Serve until the client disconnects. Its locks stay until they expire: a killed worker cannot release them."""
         try:
             while True:
                 head = await self._reader.readexactly(8)
@@ -112,7 +112,7 @@ class Connection:
         return next((link for link in links if isinstance(link, ReceivingClient) and link.name == name), None)
 
     def pump(self) -> None:
-        """Deliver what can be delivered, and answer held attaches that found a session or waited long enough."""
+        """Deliver what can be delivered, and answer waiting attaches that have a session now or have timed out."""
         now = self._clock.now()
         for waiting in list(self._waiting):
             session_id = waiting.queue.accept_session(None, waiting.attach, now)
@@ -131,7 +131,7 @@ class Connection:
     # --- frames in
 
     def _handle(self, channel: int, body: bytes) -> bool:
-        """False when the connection is to end."""
+        """Returns False if the connection must end."""
         performative, end = decode(body)
         fields = performative.value
         match performative.code:
@@ -139,18 +139,8 @@ class Connection:
                 self._send(0, _SASL_OUTCOME, [ubyte(0), None], kind=1)
             case 0x10:
                 self._peer_max_frame = min(fields[2] or _MAX_FRAME, _MAX_FRAME) if len(fields) > 2 else _MAX_FRAME
-                answer: list[Any] = [
-                    "local-servicebus",
-                    None,
-                    uint(_MAX_FRAME),
-                    ushort(65_535),
-                    None,
-                    None,
-                    None,
-                    None,
-                    None,
-                    {},
-                ]
+                limits = [uint(_MAX_FRAME), ushort(65_535)]
+                answer: list[Any] = ["local-servicebus", None, *limits, None, None, None, None, None, {}]
                 self._send(0, _OPEN, answer)
             case 0x11:
                 self._sessions[channel] = _Session(channel, next_incoming=fields[1])
@@ -163,7 +153,7 @@ class Connection:
                 self._send(0, _CLOSE, [None])
                 return False
             case code:
-                # What still comes on a session that has ended is passed over.
+                # Frames of a session that has ended are ignored.
                 if session := self._sessions.get(channel):
                     self._handle_in_session(session, code, fields, body[end:])
         return True
@@ -213,12 +203,12 @@ class Connection:
         if not asks_for_session:
             self._attach_receiver(session, attach, queue, None)
             return
-        found = queue.accept_session(wanted, attach, self._clock.now())
-        if found is None:
+        session_id = queue.accept_session(wanted, attach, self._clock.now())
+        if session_id is None:
             until = self._clock.now() + (attach.timeout or _NEXT_SESSION_WAIT)
             self._waiting.append(_Waiting(session, attach, queue, until))
         else:
-            self._attach_receiver(session, attach, queue, found)
+            self._attach_receiver(session, attach, queue, session_id)
 
     def _attach_receiver(self, session: _Session, attach: Attach, queue: Queue, session_id: str | None) -> None:
         link = ReceivingClient(attach, attach.handle, attach.address, queue, session_id)
@@ -245,15 +235,15 @@ class Connection:
         self._send(session.channel, _ATTACH, head + rest)
 
     def _refuse(self, session: _Session, attach: Attach, error: BrokerError) -> None:
-        """An attach whose own end is missing, and then the detach that says why."""
+        """Answer with an attach without the requested end, then with a detach that has the error."""
         source, target = attach.fields[5:7]
         ends = (None, target) if attach.client_receives else (source, None)
         self._answer_attach(session, attach, ends, {})
-        self._send(session.channel, _DETACH, [uint(attach.handle), True, _said(error)])
+        self._send(session.channel, _DETACH, [uint(attach.handle), True, _error(error)])
 
     def _detach(self, session: _Session, fields: list[Any]) -> None:
         handle = fields[0]
-        self._waiting = [held for held in self._waiting if held.session is not session or held.attach.handle != handle]
+        self._waiting = [one for one in self._waiting if one.session is not session or one.attach.handle != handle]
         link = session.links.pop(handle, None)
         if link is None:
             return
@@ -279,7 +269,7 @@ class Connection:
         session.next_incoming += 1
         link = session.links.get(fields[0])
         if not isinstance(link, SendingClient):
-            raise ProtocolError("a transfer on a link that takes none")
+            raise ProtocolError("a transfer on a link that accepts none")
         if not link.payload:
             link.first = fields
         link.payload += payload
@@ -306,7 +296,7 @@ class Connection:
                 for message in parse_messages(payload, message_format):
                     link.queue.send(message, self._clock.now())
         except BrokerError as error:
-            return Described(REJECTED, [_said(error)])
+            return Described(REJECTED, [_error(error)])
         return Described(ACCEPTED, [])
 
     def _reply(self, session: _Session, address: str, answer: bytes) -> None:
@@ -359,19 +349,19 @@ class Connection:
         first, last = fields[1], fields[2] if len(fields) > 2 and fields[2] is not None else fields[1]
         state = fields[4] if len(fields) > 4 else None
         for delivery in range(first, last + 1):
-            held = session.unsettled.pop(delivery, None)
-            if not held:
+            locked = session.unsettled.pop(delivery, None)
+            if not locked:
                 continue
             answer = Described(state.code, [] if state.code != REJECTED else [None]) if state else None
             try:
-                settle(*held, state)
+                settle(*locked, state)
             except BrokerError as error:
-                answer = Described(REJECTED, [_said(error)])
+                answer = Described(REJECTED, [_error(error)])
             self._send(session.channel, _DISPOSITION, [False, uint(delivery), uint(delivery), True, answer, False])
 
     def _send(self, channel: int, code: int, fields: list[Any], payload: bytes = b"", kind: int = 0) -> None:
         self._writer.write(frame(channel, Described(code, fields), payload, kind))
 
 
-def _said(error: BrokerError) -> Described:
+def _error(error: BrokerError) -> Described:
     return Described(0x1D, [Symbol(error.condition), error.description, None])

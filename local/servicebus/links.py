@@ -1,4 +1,4 @@
-"""Links on a connection: senders into queues, receivers out of them, and the request / response pairs beside them."""
+"""Links on a connection: senders into queues, receivers out of them, and request / response pairs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SETTLED_BY_SENDER = 1
 
 @dataclass(eq=False, slots=True)
 class Attach:
-    """An attach as the client sent it, with what matters of it read."""
+    """An attach as the client sent it, with the fields that matter by name."""
 
     fields: list[Any]
 
@@ -48,7 +48,7 @@ class Attach:
 
     @property
     def session_filter(self) -> tuple[bool, str | None]:
-        """Whether a session is asked for, and which; None for the next available one."""
+        """Whether a session is requested, and its id; None for the next available one."""
         source = self.fields[5].value
         filters = source[7] if len(source) > 7 and isinstance(source[7], dict) else {}
         for key, value in filters.items():
@@ -96,7 +96,7 @@ class ReceivingClient:
 
 
 def find_queue(queues: dict[str, Queue], address: str) -> Queue:
-    """The queue, or dead-letter queue, at `address` (names know no capitals). Raises BrokerError."""
+    """The queue, or dead-letter queue, at `address`, whatever the case of its letters. Raises BrokerError."""
     path = address.lower().removesuffix(MANAGEMENT)
     name, _, sub = path.partition("/")
     queue = queues.get(name)
@@ -109,7 +109,7 @@ def find_queue(queues: dict[str, Queue], address: str) -> Queue:
 
 
 def settle(queue: Queue, lock: UUID, state: Described | None) -> None:
-    """Do to the message in hand what the client's outcome says. Raises BrokerError."""
+    """Settle the locked message with the outcome that the client sent. Raises BrokerError."""
     code = state.code if state else ACCEPTED
     fields = state.value if state else []
     if code == ACCEPTED:

@@ -1,4 +1,4 @@
-"""The requests beside the messages: `$cbs` takes any token, `$management` renews, peeks, schedules, settles, lists."""
+"""Requests other than messages: `$cbs` accepts any token, `$management` renews, peeks, schedules, settles, lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Answer = dict[str, Any] | None
 
 
 def answer_cbs(request_properties: list[Any]) -> bytes:
-    """Accepts every token: this is one machine, and the client insists on sending one."""
+    """Accepts every token: the client always sends one, and on one machine there is nothing to check."""
     return _reply(request_properties, {"status-code": 202, "status-description": "Accepted"}, None)
 
 
@@ -48,12 +48,12 @@ class Management:
             answer = operations[operation](request, application)
         except BrokerError as error:
             status = 410 if error.condition.endswith("lock-lost") else 404 if "not-found" in error.condition else 400
-            said = {
+            error_properties = {
                 "statusCode": status,
                 "statusDescription": error.description,
                 "errorCondition": Symbol(error.condition),
             }
-            return _reply(properties, said, None)
+            return _reply(properties, error_properties, None)
         if answer is None:
             return _reply(properties, {"statusCode": 204, "statusDescription": "No content"}, None)
         return _reply(properties, {"statusCode": 200, "statusDescription": "OK"}, answer)
@@ -123,11 +123,11 @@ class Management:
 
     def _list_sessions(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
         skip, top = request.get("skip") or 0, request.get("top") or 100
-        found = self._queue.sessions()[skip : skip + top]
-        return {"sessions-ids": found, "skip": skip + len(found)} if found else None
+        sessions = self._queue.sessions()[skip : skip + top]
+        return {"sessions-ids": sessions, "skip": skip + len(sessions)} if sessions else None
 
     def _holder(self, session: str, application: dict[str, Any]) -> Any:
-        """The link that asks, which must hold the session: a worker that lost it must not renew another's lock."""
+        """The requesting link, which must hold the session: a worker that lost it must not renew another's lock."""
         name = application.get("associated-link-name")
         owner = self._owner_of_link(name) if name else self._queue.session_owner(session)
         self._queue.session_locked_until(session, owner)

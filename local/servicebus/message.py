@@ -1,4 +1,4 @@
-"""A message as it lies in a queue: its sections, raw but for the few that the broker reads or rewrites."""
+"""A message in a queue: its sections, left encoded except for the few that the broker reads or rewrites."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MESSAGE_ID, _GROUP_ID = 0, 10
 
 @dataclass(frozen=True, slots=True)
 class BareMessage:
-    """What a sender sent. `ttl` and `scheduled_at` are in seconds, the latter since 1970; `body` is everything else."""
+    """The message as sent. `ttl` is in seconds, `scheduled_at` in seconds since 1970; `body` is everything else."""
 
     message_id: str | None
     session_id: str | None
@@ -45,13 +45,13 @@ def parse_messages(payload: bytes, message_format: int) -> list[BareMessage]:
     """The message in a transfer, or all the messages of a batch. Raises ProtocolError."""
     if message_format != BATCH_FORMAT:
         return [_parse(payload)]
-    found = []
+    messages = []
     at = 0
     while at < len(payload):
         section, at = decode(payload, at)
         if section.code == DATA:
-            found.append(_parse(section.value))
-    return found
+            messages.append(_parse(section.value))
+    return messages
 
 
 def read_value(payload: bytes) -> tuple[list[Any], dict[str, Any], Any]:

@@ -1,4 +1,4 @@
-"""The listening side: connections on one port, and on another what the queues hold, as JSON."""
+"""The server: AMQP connections on one port, and the counts of the queues as JSON on another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TICK = 0.05
 
 
 class Server:
-    """All queues and everybody connected to them."""
+    """All queues and the connections to them."""
 
     def __init__(self, queues: Mapping[str, QueueProperties], clock: Clock) -> None:
         self.queues = {name.lower(): Queue(name, properties) for name, properties in queues.items()}
@@ -37,7 +37,7 @@ class Server:
         await site.start()
         ready.set_result((server.sockets[0].getsockname()[1], runner.addresses[0][1]))
         try:
-            await self._pump_for_ever()
+            await self._pump_forever()
         finally:
             server.close()
             await runner.cleanup()
@@ -55,7 +55,7 @@ class Server:
     def _link_named(self, name: str) -> ReceivingClient | None:
         return next((link for connection in self._connections if (link := connection.link_named(name))), None)
 
-    async def _pump_for_ever(self) -> None:
+    async def _pump_forever(self) -> None:
         while True:
             for queue in self.queues.values():
                 queue.tick(self.clock.now())

@@ -41,9 +41,11 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.tenant", description=__doc__)
-    parser.add_argument("--port", type=int, default=8443, help="0 takes a free one")
-    parser.add_argument("--state", type=Path, help="the file that the tenant is kept in; without one it forgets")
-    parser.add_argument("--certificate", type=Path, help="also serve over TLS; its certificate is written there")
+    parser.add_argument("--port", type=int, default=8443, help="HTTP port on 127.0.0.1; 0 picks a free one")
+    parser.add_argument(
+        "--state", type=Path, help="the file that stores the tenant; without it the tenant is in memory only"
+    )
+    parser.add_argument("--certificate", type=Path, help="also serve over TLS, and write the certificate to this file")
     parser.add_argument("--tenant-id", default=TENANT_ID)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")

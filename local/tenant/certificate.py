@@ -1,4 +1,4 @@
-"""A certificate for this machine: the identity library signs in over TLS alone, here too."""
+"""A certificate for this machine: the identity library signs in only over TLS, even here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 
 def tls_context(certificate: Path) -> ssl.SSLContext:
-    """A server's context for 127.0.0.1; `certificate` is written anew, for clients to trust, and the key beside it."""
+    """A server context for 127.0.0.1. Writes a new `certificate`, for clients to trust, and its key next to it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MIS Class Sync local world")])
     now = datetime.now(UTC)

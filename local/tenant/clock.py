@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds since 1970, `rate` of them for each on the wall, plus whatever it was moved ahead."""
+    """Time in seconds since 1970. It runs at `rate` times the speed of the machine's clock."""
 
     rate: float = 1.0
     _from: float = field(default_factory=time.time)

@@ -1,4 +1,4 @@
-"""What nobody has in Microsoft 365: the counts, clock and faults of the simulated tenant, and an admin's hand."""
+"""Controls that Microsoft 365 does not have: counts, clock and faults of the simulated tenant, and edits by hand."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from local.tenant.server import Fault, TenantServer
 
 
 class Control:
-    """Routes under /_sim, for this machine only; nothing here is counted or throttled. `?tenant=` names one."""
+    """Routes under /_sim, for this machine only; nothing here is counted or throttled. `?tenant=` selects a tenant."""
 
     def __init__(self, entra: Entra) -> None:
         self._entra = entra
 
     def _server(self, request: web.Request) -> TenantServer:
         """The tenant that the query names, or the home tenant."""
-        named = self._entra.tenant(request.query["tenant"]) if "tenant" in request.query else self._entra.home
-        if named is None:
+        server = self._entra.tenant(request.query["tenant"]) if "tenant" in request.query else self._entra.home
+        if server is None:
             raise web.HTTPNotFound(text="this tenant has not consented")
-        return named
+        return server
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/_sim/stats", self._stats)
@@ -42,30 +42,29 @@ class Control:
         app.router.add_post("/_sim/consent", self._consent)
 
     async def _stats(self, request: web.Request) -> web.Response:
-        counted = asdict(self._server(request).stats)
-        counted["forbidden_deletes"] = self._server(request).graph.forbidden_deletes
-        counted["batches"] = self._server(request).batches
-        return web.json_response({**counted, "by_route": dict(self._server(request).by_route)})
+        server = self._server(request)
+        own = {"forbidden_deletes": server.graph.forbidden_deletes, "batches": server.batches}
+        return web.json_response({**asdict(server.stats), **own, "by_route": dict(server.by_route)})
 
     async def _log(self, request: web.Request) -> web.Response:
         return web.json_response(list(self._server(request).log)[int(request.query.get("since", "0")) :])
 
     async def _classes(self, request: web.Request) -> web.Response:
         directory = self._server(request).directory
-        found = [_class(directory, group) for group in directory.groups.values() if group.is_class]
-        return web.json_response(sorted(found, key=lambda listed: (listed["mailNickname"], listed["id"])))
+        classes = [_class(directory, group) for group in directory.groups.values() if group.is_class]
+        return web.json_response(sorted(classes, key=lambda one: (one["mailNickname"], one["id"])))
 
     async def _seed_classes(self, request: web.Request) -> web.Response:
-        """[{"displayName", "mailNickname", "externalId", "owners", "members"}], people by id; answers ids."""
+        """[{"displayName", "mailNickname", "externalId", "owners", "members"}], people by id. Returns the class ids."""
         directory, now = self._server(request).directory, self._server(request).clock.now()
-        made = []
+        ids = []
         try:
             for entry in await request.json():
                 people = {collection: entry.pop(collection, []) for collection in ("members", "owners")}
-                made.append(directory.seed_class(entry, people, now).id)
+                ids.append(directory.seed_class(entry, people, now).id)
         except Refusal as refusal:
             return _refuse(refusal.message, refusal.status)
-        return web.json_response(made)
+        return web.json_response(ids)
 
     def _switches(self, request: web.Request) -> dict[str, Any]:
         graph, server = self._server(request).graph, self._server(request)
@@ -83,14 +82,13 @@ class Control:
         return web.json_response(self._switches(request))
 
     async def _set_switches(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
-        known = self._switches(request)
-        unknown = sorted(wanted.keys() - known.keys())
-        if unknown:
-            return _refuse(f"unknown switch {unknown[0]}; the switches are {', '.join(known)}")
-        if wanted.get("tenant_size") not in (None, "S", "M", "L"):
+        body = await request.json()
+        switches = self._switches(request)
+        if unknown := sorted(body.keys() - switches.keys()):
+            return _refuse(f"unknown switch {unknown[0]}; the switches are {', '.join(switches)}")
+        if body.get("tenant_size") not in (None, "S", "M", "L"):
             return _refuse("tenant_size is S, M, L or null")
-        chosen = known | wanted
+        chosen = switches | body
         graph, server = self._server(request).graph, self._server(request)
         graph.lag, server.latency = float(chosen["lag_seconds"]), float(chosen["latency_seconds"])
         server.throttle.size, server.silent_429s_every = chosen["tenant_size"], int(chosen["silent_429s_every"])
@@ -100,52 +98,50 @@ class Control:
         return web.json_response(self._switches(request))
 
     async def _clock(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
-        if unknown := sorted(wanted.keys() - {"advance_seconds", "rate"}):
+        body, clock = await request.json(), self._server(request).clock
+        if unknown := sorted(body.keys() - {"advance_seconds", "rate"}):
             return _refuse(f"unknown {unknown[0]}; send advance_seconds or rate")
-        self._server(request).clock.advance(float(wanted.get("advance_seconds", 0)))
-        self._server(request).clock.run_at(float(wanted.get("rate", self._server(request).clock.rate)))
-        return web.json_response({"now": self._server(request).clock.text()})
+        clock.advance(float(body.get("advance_seconds", 0)))
+        clock.run_at(float(body.get("rate", clock.rate)))
+        return web.json_response({"now": clock.text()})
 
     async def _faults(self, request: web.Request) -> web.Response:
         """{"method", "path" (a pattern), "times", "status", "retry_after", "after_work"}; an empty list clears."""
-        wanted = await request.json()
-        if wanted == []:
-            self._server(request).faults.clear()
+        body, faults = await request.json(), self._server(request).faults
+        if body == []:
+            faults.clear()
         else:
-            self._server(request).faults.append(
+            faults.append(
                 Fault(
-                    method=wanted.get("method", "*"),
-                    path=re.compile(wanted.get("path", "")),
-                    times=int(wanted.get("times", 1)),
-                    status=wanted.get("status"),
-                    retry_after=wanted.get("retry_after"),
-                    after_work=bool(wanted.get("after_work", False)),
+                    method=body.get("method", "*"),
+                    path=re.compile(body.get("path", "")),
+                    times=int(body.get("times", 1)),
+                    status=body.get("status"),
+                    retry_after=body.get("retry_after"),
+                    after_work=bool(body.get("after_work", False)),
                 )
             )
-        return web.json_response({"faults": len(self._server(request).faults)})
+        return web.json_response({"faults": len(faults)})
 
     async def _users(self, request: web.Request) -> web.Response:
-        made = []
+        ids, directory = [], self._server(request).directory
         for entry in await request.json():
             more = {name: entry[name] for name in ("id", *USER_PROPERTIES[2:]) if name in entry}
-            user = self._server(request).directory.add_user(
-                entry["userPrincipalName"], entry.get("displayName", ""), **more
-            )
-            made.append(user.id)
-        return web.json_response(made)
+            ids.append(directory.add_user(entry["userPrincipalName"], entry.get("displayName", ""), **more).id)
+        return web.json_response(ids)
 
     async def _delete_user(self, request: web.Request) -> web.Response:
+        directory = self._server(request).directory
         try:
-            self._server(request).directory.delete_user(self._server(request).directory.user(request.match_info["upn"]))
+            directory.delete_user(directory.user(request.match_info["upn"]))
         except Refusal as refusal:
             return _refuse(refusal.message, refusal.status)
         return web.json_response({})
 
     async def _update_user(self, request: web.Request) -> web.Response:
+        directory = self._server(request).directory
         try:
-            user = self._server(request).directory.user(request.match_info["upn"])
-            self._server(request).directory.update_user(user, await request.json())
+            directory.update_user(directory.user(request.match_info["upn"]), await request.json())
         except Refusal as refusal:
             return _refuse(refusal.message, refusal.status)
         return web.json_response({})
@@ -155,29 +151,29 @@ class Control:
         return web.json_response({})
 
     async def _edit(self, request: web.Request) -> web.Response:
-        wanted = await request.json()
-        directory = self._server(request).directory
-        group = directory.by_nickname(wanted["class"])
-        action = wanted["action"]
+        body = await request.json()
+        directory, now = self._server(request).directory, self._server(request).clock.now()
+        group = directory.by_nickname(body["class"])
+        action = body["action"]
         if group is None or (group.deleted_at is not None and action not in ("restore", "purge")):
-            return _refuse(f"there is no class with the mail nickname {wanted['class']}", 404)
+            return _refuse(f"there is no class with the mail nickname {body['class']}", 404)
         try:
             match action:
                 case "add-member" | "add-owner":
-                    directory.add(group, _collection(action), wanted["upn"])
+                    directory.add(group, _collection(action), body["upn"])
                 case "remove-member" | "remove-owner":
-                    person = directory.user(wanted["upn"]).id
-                    directory.remove(group, _collection(action), person, told=wanted.get("told", True))
+                    person = directory.user(body["upn"]).id
+                    directory.remove(group, _collection(action), person, in_delta=body.get("in_delta", True))
                 case "age":
-                    group.created_at -= float(wanted["seconds"])
+                    group.created_at -= float(body["seconds"])
                 case "rename":
-                    directory.update_group(group, {"displayName": wanted["name"]})
+                    directory.update_group(group, {"displayName": body["name"]})
                 case "delete":
-                    directory.delete_group(group, self._server(request).clock.now())
+                    directory.delete_group(group, now)
                 case "purge":
-                    directory.purge(group, self._server(request).clock.now())
+                    directory.purge(group, now)
                 case "restore":
-                    directory.restore(group.id, self._server(request).clock.now())
+                    directory.restore(group.id, now)
                 case _:
                     return _refuse(f"unknown action {action}")
         except Refusal as refusal:
@@ -201,5 +197,5 @@ def _class(directory: Directory, group: Group) -> dict[str, Any]:
     }
 
 
-def _refuse(words: str, status: int = 400) -> web.Response:
-    return web.json_response({"error": words}, status=status)
+def _refuse(message: str, status: int = 400) -> web.Response:
+    return web.json_response({"error": message}, status=status)

@@ -1,4 +1,4 @@
-"""Graph's deltas over users and groups: pages, tokens that expire, groups spread over objects, echoes and all."""
+"""Graph's deltas over users and groups: pages, expiring tokens, groups split into several objects, repeated events."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from local.tenant.directory import USER_PROPERTIES, Directory, Event, Group, Refusal
 from local.tenant.odata import Entity, matcher, read_token, select, token
 
-LINK_LIFE = 7 * 86_400.0
+LINK_SECONDS = 7 * 86_400.0
 
 
 @dataclass(slots=True)
 class DeltaHabits:
-    """How unkind the delta is: objects on a page, people in one object of a group, events told again each time."""
+    """How difficult the delta is: objects on a page, people in one object of a group, events repeated each time."""
 
     objects_per_page: int = 100
     people_per_object: int = 1000
@@ -30,9 +30,9 @@ def delta(directory: Directory, kind: str, query: dict[str, str], base: str, now
     else:
         objects = _changes(directory, kind, max(0, since - habits.replayed_events), upto, habits)
     if kind == "users":
-        objects = [select(found, {"$select": f"{cursor['select']},@removed"}) for found in objects]
-    wanted = matcher(cursor["filter"], ["id"])
-    objects = [found for found in objects if wanted(found)]
+        objects = [select(user, {"$select": f"{cursor['select']},@removed"}) for user in objects]
+    matches = matcher(cursor["filter"], ["id"])
+    objects = [entity for entity in objects if matches(entity)]
     end = cursor["at"] + habits.objects_per_page
     answer: Entity = {"value": objects[cursor["at"] : end]}
     if end < len(objects):
@@ -50,11 +50,11 @@ def _cursor(directory: Directory, kind: str, query: dict[str, str], now: float) 
     link = query.get("$skiptoken") or query.get("$deltatoken")
     cursor: dict[str, Any]
     if link is None:
-        said = {"filter": query.get("$filter"), "select": query.get("$select", "")}
-        cursor = {"kind": kind, "since": None, "upto": None, "at": 0, "made": now, **said}
+        options = {"filter": query.get("$filter"), "select": query.get("$select", "")}
+        cursor = {"kind": kind, "since": None, "upto": None, "at": 0, "made": now, **options}
     else:
         cursor = read_token(link)
-        if now - cursor["made"] > LINK_LIFE or cursor["kind"] != kind:
+        if now - cursor["made"] > LINK_SECONDS or cursor["kind"] != kind:
             raise Refusal(410, "syncStateNotFound", "The sync state generation is not found. Start a new delta query.")
     if cursor["upto"] is None:
         cursor["upto"] = len(directory.events)
@@ -78,12 +78,12 @@ def _changes(directory: Directory, kind: str, since: int, upto: int, habits: Del
     if kind == "users":
         touched_users: dict[str, set[str]] = {}
         for event in events:
-            if event.what == "user":
+            if event.kind == "user":
                 touched_users.setdefault(event.id, set()).update(event.properties)
         return [_user(directory, id_, properties) for id_, properties in touched_users.items()]
     touched: dict[str, list[Event]] = {}
     for event in events:
-        if event.what != "user":
+        if event.kind != "user":
             touched.setdefault(event.id, []).append(event)
     objects = []
     for id_, of_group in touched.items():
@@ -91,13 +91,13 @@ def _changes(directory: Directory, kind: str, since: int, upto: int, habits: Del
         if group.deleted_at is not None:
             objects.append({"id": id_, "@removed": {"reason": "changed"}})
         else:
-            people = {(event.what, event.person): event.added for event in of_group if event.person}
+            people = {(event.kind, event.person): event.added for event in of_group if event.person}
             objects += _group(group, people, habits)
     return objects
 
 
 def _user(directory: Directory, id_: str, properties: Collection[str] = USER_PROPERTIES) -> Entity:
-    """A user with those `properties` alone: a delta repeats only what changed."""
+    """A user with only those `properties`: a delta has only the properties that changed."""
     user = directory.users[id_]
     if user.deleted:
         return {"id": id_, "@removed": {"reason": "changed"}}
@@ -109,11 +109,11 @@ def _group(group: Group, people: dict[tuple[str, str], bool], habits: DeltaHabit
     listed = list(people.items())
     objects = []
     for at in range(0, max(len(listed), 1), habits.people_per_object):
-        found: Entity = dict(head)
+        entity: Entity = dict(head)
         for (collection, person), added in listed[at : at + habits.people_per_object]:
             entry: Entity = {"@odata.type": "#microsoft.graph.user", "id": person}
             if not added:
                 entry["@removed"] = {"reason": "deleted"}
-            found.setdefault(f"{collection}@delta", []).append(entry)
-        objects.append(found)
+            entity.setdefault(f"{collection}@delta", []).append(entry)
+        objects.append(entity)
     return objects

@@ -1,4 +1,4 @@
-"""What a tenant holds and what it refuses: users, groups and classes, their nicknames, members and owners."""
+"""The directory of a tenant: users, groups and classes, and the changes that it refuses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 _FORBIDDEN_IN_NICKNAME = set("@()\\/[]\"';:<>, ")
 MEMBERS_PER_PATCH = 20
-RESTORABLE = 30 * 86_400.0
+RESTORABLE_SECONDS = 30 * 86_400.0
 USER_PROPERTIES = (
     "userPrincipalName",
     "displayName",
@@ -22,7 +22,7 @@ USER_PROPERTIES = (
 
 
 class Refusal(Exception):
-    """An answer other than success, in Graph's words."""
+    """An error answer, with Graph's code and message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -71,9 +71,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of what changed, for the deltas: `what` is user, group, members or owners; `properties` are a user's."""
+    """One change, for the deltas: `kind` is user, group, members or owners; `properties` are those of a user."""
 
-    what: str
+    kind: str
     id: str
     person: str = ""
     added: bool = True
@@ -81,7 +81,7 @@ class Event:
 
 
 class Directory:
-    """One tenant. `remember` is told of every object that changed and every event, before the change is answered."""
+    """One tenant. `remember` is called with each changed object and each event before the change is answered."""
 
     def __init__(self, tenant_id: str, remember: Callable[[dict[str, Any]], None]) -> None:
         self.tenant_id = tenant_id
@@ -93,7 +93,7 @@ class Directory:
         self._nicknames: dict[str, str] = {}
 
     def load(self, line: dict[str, Any]) -> None:
-        """Take up one remembered line again."""
+        """Load one stored line."""
         if "user" in line:
             self._index_user(User(**line["user"]))
         elif "group" in line:
@@ -105,7 +105,7 @@ class Directory:
             self.events.append(Event(**line["event"]))
 
     def lines(self) -> Iterable[dict[str, Any]]:
-        """Everything, as `load` takes it."""
+        """The whole directory as lines for `load`."""
         yield from ({"user": asdict(user)} for user in self.users.values())
         yield from ({"group": _stored(group)} for group in self.groups.values())
         yield from ({"event": asdict(event)} for event in self.events)
@@ -113,7 +113,7 @@ class Directory:
     # --- users
 
     def add_user(self, upn: str, display_name: str, **more: Any) -> User:
-        """The user with this UPN, made or, if there is one, as he is."""
+        """The user with this UPN: a new one, or the existing one unchanged."""
         known = self._upns.get(upn.lower())
         if known:
             return self.users[known]
@@ -135,7 +135,7 @@ class Directory:
         self._save_user(user, tuple(fields))
 
     def delete_user(self, user: User) -> None:
-        """His memberships go with him, and the groups' delta does not tell."""
+        """Delete a user with their memberships; the groups' delta does not report those."""
         user.deleted = True
         for group in self.groups.values():
             if user.id in group.members or user.id in group.owners:
@@ -162,7 +162,14 @@ class Directory:
         id_ = str(uuid5(NAMESPACE_URL, f"{self.tenant_id}/groups/{len(self.groups)}"))
         extra = ("description", "externalId", "externalName", "externalSource") if is_class else ("description",)
         more = {name: fields[name] for name in extra if name in fields}
-        group = Group(id_, fields["displayName"], fields["mailNickname"], is_class, now, **more)
+        group = Group(
+            id=id_,
+            displayName=fields["displayName"],
+            mailNickname=fields["mailNickname"],
+            is_class=is_class,
+            created_at=now,
+            **more,
+        )
         self._save_group(group, Event("group", id_))
         return group
 
@@ -194,12 +201,12 @@ class Directory:
         return group
 
     def by_nickname(self, nickname: str) -> Group | None:
-        """Soft-deleted ones too: they keep their nickname."""
-        found = self._nicknames.get(nickname.lower())
-        return self.groups[found] if found else None
+        """The group with that nickname, also if it is soft-deleted: it keeps its nickname."""
+        id_ = self._nicknames.get(nickname.lower())
+        return self.groups[id_] if id_ else None
 
     def bind_members(self, group: Group, people: list[str]) -> None:
-        """All or nothing."""
+        """Add all people, or none and raise Refusal."""
         if len(people) > MEMBERS_PER_PATCH:
             raise bad_request(f"A maximum of {MEMBERS_PER_PATCH} references can be bound in one request.")
         for person in people:
@@ -224,36 +231,36 @@ class Directory:
         people[user.id] = None
         self._save_group(group, Event(collection, group.id, user.id))
 
-    def remove(self, group: Group, collection: str, person: str, *, told: bool = True) -> None:
-        """`told` is whether the groups' delta will tell of it, as Graph's does not always."""
+    def remove(self, group: Group, collection: str, person: str, *, in_delta: bool = True) -> None:
+        """`in_delta` is whether the groups' delta reports the removal, which Graph's does not always do."""
         people: dict[str, None] = getattr(group, collection)
         if person not in people:
             raise not_found(person)
         if collection == "owners" and len(people) == 1:
             raise bad_request("The group must have at least one owner, hence this owner cannot be removed.")
         del people[person]
-        self._save_group(group, *([Event(collection, group.id, person, added=False)] if told else []))
+        self._save_group(group, *([Event(collection, group.id, person, added=False)] if in_delta else []))
 
     def delete_group(self, group: Group, now: float) -> None:
         group.deleted_at = now
         self._save_group(group, Event("group", group.id))
 
     def purge(self, group: Group, now: float) -> None:
-        """As after thirty days, or by an admin's hand: it cannot be restored, and its nickname is free."""
-        group.deleted_at, group.purged = now - RESTORABLE - 1, True
+        """Delete a group permanently, as Graph does after 30 days: it cannot be restored, and its nickname is free."""
+        group.deleted_at, group.purged = now - RESTORABLE_SECONDS - 1, True
         self._save_group(group, Event("group", group.id))
 
     def deleted(self, now: float) -> list[Group]:
-        """Those that can be restored."""
+        """The deleted groups that can still be restored."""
         return [
             group
             for group in self.groups.values()
-            if group.deleted_at is not None and now - group.deleted_at <= RESTORABLE
+            if group.deleted_at is not None and now - group.deleted_at <= RESTORABLE_SECONDS
         ]
 
     def restore(self, id_: str, now: float) -> Group:
         group = self.groups.get(id_)
-        if group is None or group.deleted_at is None or now - group.deleted_at > RESTORABLE:
+        if group is None or group.deleted_at is None or now - group.deleted_at > RESTORABLE_SECONDS:
             raise not_found(id_)
         group.deleted_at = None
         self._save_group(group, Event("group", group.id))

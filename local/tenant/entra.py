@@ -14,13 +14,13 @@ IDENTITY_HEADER = "local"
 CLIENT_ID = "c0000000-0000-4000-8000-000000000001"
 """The multi-tenant app that trusts the managed identity."""
 
-_TOKEN_LIFE = 86_400
+_TOKEN_SECONDS = 86_400
 _EXCHANGE = "api://AzureADTokenExchange"
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class Entra:
-    """The tenants by id, each with its own directory, limits and faults; one clock for all."""
+    """The tenants by id. Each has its own directory, limits and faults; all share one clock."""
 
     def __init__(self, home: str, state: Path | None) -> None:
         self.clock = Clock()
@@ -30,14 +30,14 @@ class Entra:
         self._tokens: dict[str, tuple[str, str, float]] = {}
 
     def tenant(self, tenant: str) -> TenantServer | None:
-        """The tenant, if it is the home or has consented to the app."""
+        """The tenant, if it is the home tenant or has consented to the app."""
         return self._tenants.get(tenant)
 
     def consent(self, tenant: str) -> None:
-        """An admin of `tenant` consents to the app; it is kept beside the home tenant."""
+        """Record that an admin of `tenant` consents to the app. The tenant is stored next to the home tenant."""
         if tenant not in self._tenants:
-            kept = self._state.with_name(f"tenant {tenant}.jsonl") if self._state else None
-            self._tenants[tenant] = TenantServer(tenant, kept, self.clock)
+            state = self._state.with_name(f"tenant {tenant}.jsonl") if self._state else None
+            self._tenants[tenant] = TenantServer(tenant, state, self.clock)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/msi/token", self._managed_identity)
@@ -45,7 +45,7 @@ class Entra:
         app.router.add_route("*", "/v1.0/{path:.*}", self._graph)
 
     async def _graph(self, request: web.Request) -> web.StreamResponse:
-        """Graph is at one address for all tenants: the token says which one is meant."""
+        """Graph has one address for all tenants: the token determines the tenant."""
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         tenant, resource, until = self._tokens.get(bearer, ("", "", 0.0))
         signed_in = until >= self.clock.now() and resource != _EXCHANGE
@@ -56,28 +56,28 @@ class Entra:
         if request.headers.get("X-IDENTITY-HEADER") != IDENTITY_HEADER:
             return web.json_response({"error": "the identity header is wrong"}, status=401)
         resource = request.query.get("resource", "")
-        given = self._give(self.home.directory.tenant_id, resource)
-        until = str(int(self.clock.now()) + _TOKEN_LIFE)
+        token = self._issue(self.home.directory.tenant_id, resource)
+        until = str(int(self.clock.now()) + _TOKEN_SECONDS)
         return web.json_response(
-            {"access_token": given, "expires_on": until, "resource": resource, "token_type": "Bearer"}
+            {"access_token": token, "expires_on": until, "resource": resource, "token_type": "Bearer"}
         )
 
     async def _client_credentials(self, request: web.Request) -> web.Response:
-        """As the token endpoint answers an app that shows a managed identity's token in place of a secret."""
+        """As the token endpoint answers an app that sends a managed identity's token in place of a secret."""
         tenant, form = request.match_info["tenant"], await request.post()
         _, resource, until = self._tokens.get(str(form.get("client_assertion", "")), ("", "", 0.0))
         if form.get("client_assertion_type") != _ASSERTION or resource != _EXCHANGE or until < self.clock.now():
             return _no_token("invalid_client", "AADSTS70021: No matching federated identity record found.")
         if form.get("client_id") != CLIENT_ID or tenant not in self._tenants:
             return _no_token("unauthorized_client", "AADSTS700016: The application was not found in the directory.")
-        given = self._give(tenant, str(form.get("scope", "")))
-        return web.json_response({"access_token": given, "expires_in": _TOKEN_LIFE, "token_type": "Bearer"})
+        token = self._issue(tenant, str(form.get("scope", "")))
+        return web.json_response({"access_token": token, "expires_in": _TOKEN_SECONDS, "token_type": "Bearer"})
 
-    def _give(self, tenant: str, resource: str) -> str:
-        given = f"simulated.{secrets.token_hex(16)}"
-        self._tokens[given] = (tenant, resource, self.clock.now() + _TOKEN_LIFE)
-        return given
+    def _issue(self, tenant: str, resource: str) -> str:
+        token = f"simulated.{secrets.token_hex(16)}"
+        self._tokens[token] = (tenant, resource, self.clock.now() + _TOKEN_SECONDS)
+        return token
 
 
-def _no_token(error: str, words: str) -> web.Response:
-    return web.json_response({"error": error, "error_description": words}, status=400)
+def _no_token(error: str, description: str) -> web.Response:
+    return web.json_response({"error": error, "error_description": description}, status=400)

@@ -16,7 +16,7 @@ from local.tenant.odata import Entity, matcher, page, select
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call; `path` is below /v1.0 and `base` the URL up to there."""
+    """One call; `base` is the URL up to /v1.0, and `path` the rest."""
 
     method: str
     path: str
@@ -45,7 +45,7 @@ def _route(method: str, pattern: str) -> Callable[[_Handler], _Handler]:
 
 
 class Graph:
-    """One tenant's Graph. A class just made is not visible to reads and references for `lag` seconds."""
+    """One tenant's Graph. A new class is not visible to reads and references for `lag` seconds."""
 
     def __init__(self, directory: Directory, now: Callable[[], float]) -> None:
         self.directory = directory
@@ -101,7 +101,7 @@ def _user_entity(user: User) -> Entity:
 
 
 def _referenced(request: Request) -> str:
-    """The id at the end of an @odata.id, on whatever host."""
+    """The id at the end of an @odata.id; the host does not matter."""
     reference = request.body.get("@odata.id")
     match = re.fullmatch(r"https?://[^/]+/v1\.0/(?:education/users|users|directoryObjects)/([^/]+)", str(reference))
     if not match:
@@ -115,9 +115,9 @@ def _referenced(request: Request) -> str:
 @_route("GET", "/users")
 def _list_users(graph: Graph, request: Request, _: re.Match[str]) -> Answer:
     users = [_user_entity(user) for user in graph.directory.users.values() if not user.deleted]
-    wanted = matcher(request.query.get("$filter"), ["userPrincipalName", "mail", "displayName", "employeeId", "id"])
-    found = [select(user, request.query) for user in users if wanted(user)]
-    return Answer(200, page(found, request.query, f"{request.base}/users"))
+    matches = matcher(request.query.get("$filter"), ["userPrincipalName", "mail", "displayName", "employeeId", "id"])
+    selected = [select(user, request.query) for user in users if matches(user)]
+    return Answer(200, page(selected, request.query, f"{request.base}/users"))
 
 
 @_route("GET", r"/(users|groups)/delta(?:\(\))?")
@@ -148,9 +148,9 @@ def _create_group(graph: Graph, request: Request, _: re.Match[str]) -> Answer:
 def _list_groups(graph: Graph, request: Request, _: re.Match[str]) -> Answer:
     classes = request.path != "/groups"
     entities = map(_class_entity if classes else _group_entity, graph.listed(only_classes=classes))
-    wanted = matcher(request.query.get("$filter"), ["id", "mailNickname", "displayName", "externalId"])
-    found = [select(entity, request.query) for entity in entities if wanted(entity)]
-    return Answer(200, page(found, request.query, f"{request.base}{request.path}"))
+    matches = matcher(request.query.get("$filter"), ["id", "mailNickname", "displayName", "externalId"])
+    selected = [select(entity, request.query) for entity in entities if matches(entity)]
+    return Answer(200, page(selected, request.query, f"{request.base}{request.path}"))
 
 
 @_route("GET", r"/(education/classes|groups)/([^/]+)")
@@ -182,17 +182,17 @@ def _delete_group(graph: Graph, _: Request, match: re.Match[str]) -> Answer:
 @_route("GET", r"/directory/deletedItems/microsoft\.graph\.group")
 def _list_deleted(graph: Graph, request: Request, _: re.Match[str]) -> Answer:
     deleted = [_group_entity(group) for group in graph.directory.deleted(graph.now())]
-    wanted = matcher(request.query.get("$filter"), ["id", "mailNickname", "displayName"])
-    found = [select(entity, request.query) for entity in deleted if wanted(entity)]
-    return Answer(200, page(found, request.query, f"{request.base}{request.path}"))
+    matches = matcher(request.query.get("$filter"), ["id", "mailNickname", "displayName"])
+    selected = [select(entity, request.query) for entity in deleted if matches(entity)]
+    return Answer(200, page(selected, request.query, f"{request.base}{request.path}"))
 
 
 @_route("GET", r"/directory/deletedItems/([^/]+)")
 def _get_deleted(graph: Graph, request: Request, match: re.Match[str]) -> Answer:
-    found = next((group for group in graph.directory.deleted(graph.now()) if group.id == match[1]), None)
-    if found is None:
+    group = next((group for group in graph.directory.deleted(graph.now()) if group.id == match[1]), None)
+    if group is None:
         raise not_found(match[1])
-    return Answer(200, select(_group_entity(found), request.query))
+    return Answer(200, select(_group_entity(group), request.query))
 
 
 @_route("POST", r"/directory/deletedItems/([^/]+)/restore")
@@ -216,8 +216,8 @@ def _collection(match: re.Match[str]) -> str:
 def _list_people(graph: Graph, request: Request, match: re.Match[str]) -> Answer:
     group = graph.visible(match[2], only_classes=match[1] != "groups")
     people = [graph.directory.users[person] for person in getattr(group, _collection(match))]
-    found = [select(_user_entity(user), request.query) for user in people]
-    return Answer(200, page(found, request.query, f"{request.base}{request.path}"))
+    selected = [select(_user_entity(user), request.query) for user in people]
+    return Answer(200, page(selected, request.query, f"{request.base}{request.path}"))
 
 
 @_route("POST", rf"{_PEOPLE}/\$ref")
@@ -236,13 +236,13 @@ def _remove_person(graph: Graph, _: Request, match: re.Match[str]) -> Answer:
 
 @_route("DELETE", rf"{_PEOPLE}/([^/]+)|/users/([^/]+)")
 def _delete_person(graph: Graph, _: Request, __: re.Match[str]) -> Answer:
-    """In Microsoft 365 this deletes the person. Here it is refused, and remembered so that a test can fail on it."""
+    """In Microsoft 365 this deletes the user. Here it is refused, and counted so that a test can fail on it."""
     graph.forbidden_deletes += 1
-    raise Refusal(403, "Authorization_RequestDenied", "Without /$ref this would delete the user himself.")
+    raise Refusal(403, "Authorization_RequestDenied", "Without /$ref this would delete the user.")
 
 
 def decode_body(raw: bytes) -> Entity:
-    """A request's JSON object; Refusal where it is none."""
+    """The JSON object of a request. Raises Refusal if the body is anything else."""
     if not raw:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""A tenant's memory: a line for whatever changed, written before the answer, so that no kill loses what was said."""
+"""The file of a tenant: a line for each change, written before the answer, so that a kill loses nothing answered."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 
 class Journal:
-    """An append-only file of JSON lines; made shorter at each start. Without a path it forgets."""
+    """An append-only file of JSON lines, compacted at each start. Without a path nothing is stored."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._file: int | None = None
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """The lines there are. A torn last line was never answered, and is passed over."""
+        """The stored lines. A torn last line was never answered, so it is skipped."""
         if self._path is None or not self._path.exists():
             return
         for line in self._path.read_text(encoding="utf-8").splitlines():
@@ -27,7 +27,7 @@ class Journal:
                 return
 
     def restart(self, lines: Iterable[dict[str, Any]]) -> None:
-        """Begin anew with `lines`, and append from here on."""
+        """Replace the file by `lines`; `append` adds to those."""
         if self._path is None:
             return
         fresh = self._path.with_suffix(".fresh")

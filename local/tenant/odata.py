@@ -1,4 +1,4 @@
-"""As much of OData as the app uses: simple filters, $select, pages with $skiptoken, and the tokens of deltas."""
+"""The part of OData that the app uses: simple filters, $select, pages with $skiptoken, and the tokens of deltas."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _CLAUSE = re.compile(r"(?:(\w+) eq '((?:[^']|'')*)'|startswith\((\w+), ?'((?:[^'
 
 
 def matcher(text: str | None, allowed: Sequence[str]) -> Callable[[Entity], bool]:
-    """`a eq 'x'` or `startswith(a,'x')`, joined by `or`, or one `a in ('x','y')`; capitals do not matter.
+    """`a eq 'x'` or `startswith(a,'x')`, joined by `or`, or one `a in ('x','y')`; case is ignored.
 
-    Refuses anything else.
+    Raises Refusal for any other filter.
     """
     if not text:
         return lambda _: True
-    if (found_in := _IN.fullmatch(text)) and found_in[1] in allowed:
-        values = {value.lower() for value in re.findall(r"'([^']*)'", found_in[2])}
+    if (in_list := _IN.fullmatch(text)) and in_list[1] in allowed:
+        values = {value.lower() for value in re.findall(r"'([^']*)'", in_list[2])}
         if len(values) > _LONGEST_IN:
             raise bad_request(f"Too many child clauses specified in search filter expression: {len(values)}.")
-        return lambda entity: str(entity.get(found_in[1]) or "").lower() in values
+        return lambda entity: str(entity.get(in_list[1]) or "").lower() in values
     clauses: list[tuple[str, str, bool]] = []
     for part in text.split(" or "):
-        found = _CLAUSE.fullmatch(part.strip())
-        name = (found[1] or found[3]) if found else ""
-        if not found or name not in allowed:
+        clause = _CLAUSE.fullmatch(part.strip())
+        name = (clause[1] or clause[3]) if clause else ""
+        if not clause or name not in allowed:
             raise bad_request(f"Unsupported or invalid query filter clause specified: {part.strip()!r}.")
-        value = found[2] if found[1] else found[4]
-        clauses.append((name, value.replace("''", "'").lower(), bool(found[3])))
+        value = clause[2] if clause[1] else clause[4]
+        clauses.append((name, value.replace("''", "'").lower(), bool(clause[3])))
 
     def matches(entity: Entity) -> bool:
         for name, value, prefix in clauses:
-            held = str(entity.get(name) or "").lower()
-            if held.startswith(value) if prefix else held == value:
+            own = str(entity.get(name) or "").lower()
+            if own.startswith(value) if prefix else own == value:
                 return True
         return False
 

@@ -1,4 +1,4 @@
-"""The simulated tenant over HTTP: throttling, faults and the request log around every call of Graph."""
+"""The simulated tenant over HTTP: throttling, faults and the request log for every call of Graph."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHAPE = re.compile(r"/[0-9a-f]{8}-[0-9a-f-]{27}")
 
 @dataclass(slots=True)
 class Fault:
-    """What happens to the next `times` requests that match: an answer instead, or the work done and then silence."""
+    """The fault of the next `times` matching requests: an error, or with `after_work` the work without an answer."""
 
     method: str
     path: re.Pattern[str]
@@ -47,7 +47,7 @@ class Stats:
 
 
 class TenantServer:
-    """One tenant, kept in `state` (a file) if given."""
+    """One tenant, stored in the file `state` if given."""
 
     def __init__(self, tenant_id: str, state: Path | None, clock: Clock) -> None:
         self.clock = clock
@@ -87,7 +87,7 @@ class TenantServer:
         return _respond(answer)
 
     def _batch(self, request: Request) -> Answer:
-        """Each inner request is throttled on its own; one that depends on a failed one is not done."""
+        """Each inner request is throttled on its own; one that depends on a failed one is not sent."""
         self.batches += 1
         inner = request.body.get("requests", [])
         if not isinstance(inner, list) or not 1 <= len(inner) <= 20:
@@ -108,7 +108,7 @@ class TenantServer:
         return Answer(200, {"responses": listed})
 
     def _one(self, request: Request) -> Answer:
-        """One call, counted, throttled and possibly failed. Status 0: the work is done and the answer gets lost."""
+        """One call, counted, throttled and possibly failed. Status 0: the work is done and the answer is lost."""
         write = request.method != "GET"
         units = resource_units(request.method, request.path, request.query)
         self.stats.requests += 1

@@ -1,4 +1,4 @@
-"""Graph's limits for one app in one tenant: resource units in ten seconds and writes in two and a half minutes."""
+"""Graph's limits for one app in one tenant: resource units in 10 seconds and writes in 150 seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WARNS_FROM = 0.8
 
 @dataclass(slots=True)
 class Window:
-    """What was spent in the last `seconds`."""
+    """The amount spent in the last `seconds`."""
 
     seconds: float
     limit: int
@@ -24,7 +24,7 @@ class Window:
     total: int = 0
 
     def room(self, cost: int, now: float) -> float:
-        """0 if `cost` fits in, else the seconds until it does."""
+        """The seconds until `cost` fits in; 0 if it fits now."""
         while self.spent and self.spent[0][0] <= now - self.seconds:
             self.total -= self.spent.popleft()[1]
         if self.total + cost <= self.limit:
@@ -41,7 +41,7 @@ class Window:
 
 
 class Throttle:
-    """`size` is S, M or L; None follows the number of users, as Graph does."""
+    """`size` is S, M or L; with None it follows from the number of users, as in Graph."""
 
     def __init__(self) -> None:
         self.size: str | None = None
@@ -50,7 +50,7 @@ class Throttle:
         self._writes = Window(WRITES_WINDOW, WRITES)
 
     def admit(self, cost: int, write: bool, roster: bool, users: int, now: float) -> float | None:
-        """None and the cost is spent, or the seconds to wait."""
+        """Spend the cost and return None, or return the seconds to wait."""
         self._units.limit = UNITS[self.size or ("S" if users < 50 else "M" if users <= 500 else "L")]
         windows = [(self._roster if roster else self._units, cost)]
         if write:
@@ -63,7 +63,7 @@ class Throttle:
         return None
 
     def warning(self) -> str | None:
-        """The x-ms-throttle-limit-percentage header, above 80 % of a limit."""
+        """The x-ms-throttle-limit-percentage header; None below 80% of every limit."""
         share = max(self._units.share, self._writes.share, self._roster.share)
         return f"{share:.1f}" if share >= _WARNS_FROM else None
 
@@ -72,7 +72,7 @@ _MEMBERS = re.compile(r"/groups/[^/]+/members$")
 
 
 def resource_units(method: str, path: str, query: dict[str, str]) -> int:
-    """What Graph says a call costs."""
+    """The resource units of a call, as Graph documents them."""
     if method != "GET":
         return 1
     cost = 3 if _MEMBERS.search(path) else 2 if path == "/users" else 1

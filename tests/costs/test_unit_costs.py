@@ -57,11 +57,11 @@ def counts(work: Work) -> Work:
 
 def with_other_pupils(school: BenchSchool, classes: int) -> BenchSchool:
     """The school after another pupil has taken the place of one pupil in each of its first classes."""
-    groups = list(school.held.groups)
+    groups = list(school.data.groups)
     for place, group in enumerate(groups[:classes]):
         newcomer = next(pupil for pupil in groups[place - 1].students if pupil not in group.students)
         groups[place] = replace(group, students=(*group.students[1:], newcomer))
-    return replace(school, held=replace(school.held, groups=tuple(groups)))
+    return replace(school, data=replace(school.data, groups=tuple(groups)))
 
 
 async def test_a_night_takes_what_the_cost_model_says() -> None:

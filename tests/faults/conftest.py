@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from local.expectation import ByHand, differences, expected_classes
-from local.nightly import Counts, count, drain, pull_timer
+from local.nightly import Counts, count, drain, fire_timer
 from local.school.data import SchoolData, SchoolGroup
 from local.school.oneroster_csv import write
 from local.servicebus import connection_string
@@ -82,7 +82,7 @@ class Afflicted:
         """Write the feed and pull the timer."""
         write(self.school, self.world.folder / f"feed {SCHOOL}")
         before = count(self.trust.addresses)
-        pull_timer(self.trust.addresses)
+        fire_timer(self.trust.addresses)
         return before
 
     def night(self, rule: Rule = no_rule) -> None:
@@ -101,7 +101,7 @@ class Afflicted:
 
         self.gates.set(rule_with(kill))
         before = self.begin()
-        while not dead.wait(0.02) and not count(self.trust.addresses).over_since(before):
+        while not dead.wait(0.02) and not count(self.trust.addresses).drained_since(before):
             pass
         self.gates.set(no_rule)
         if dead.is_set():
@@ -116,7 +116,7 @@ class Afflicted:
         self.lose_locks()
         self.world.start_host()
         if count(self.trust.addresses).queues[SYNC_REQUESTS]["sent"] == before.queues[SYNC_REQUESTS]["sent"]:
-            pull_timer(self.trust.addresses)
+            fire_timer(self.trust.addresses)
         drain(self.trust.addresses, before)
 
     def advance_queues(self, seconds: float) -> None:

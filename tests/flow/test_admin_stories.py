@@ -247,7 +247,7 @@ def test_18_a_full_resync_finds_what_graph_did_not_tell_of(trust: Trust) -> None
     trust.save("OAK", types=["teaching"], access=ACCESS)
     trust.night()
     before = trust.made(MATHS_MAIL)["members"]
-    trust.by_hand("remove-member", MATHS_MAIL, upn=upn("ben"), told=False)
+    trust.by_hand("remove-member", MATHS_MAIL, upn=upn("ben"), in_delta=False)
     trust.night()
     assert trust.made(MATHS_MAIL)["members"] != before
     trust.call("POST", f"tenants/{TENANT_ID}/full-resync", "head", 403)

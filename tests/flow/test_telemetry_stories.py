@@ -14,10 +14,10 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 
 from local.insights.__main__ import settings_for
-from local.mis.webhooks import announce, body_of, headers_of, wonde_event
+from local.mis.webhooks import body_of, headers_of, send_webhook, send_wonde_event
 from local.nightly import count, drain, run_timer
 from local.processes import Child
-from local.school.data import SchoolData, Somebody
+from local.school.data import SchoolData, SchoolPerson
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS, Action, ActOnClass, encode
@@ -27,7 +27,7 @@ from tests.infra.kusto import QUERIES, TABLES
 
 # Names that nothing else is called, unlike the ids.
 PUPILS = tuple(
-    Somebody(f"p{place}", given, "Quillfeather", f"{given.lower()}.quillfeather", "", "7")
+    SchoolPerson(f"p{place}", given, "Quillfeather", f"{given.lower()}.quillfeather", "", "7")
     for place, given in enumerate(["Zebedee", "Philippa", "Ottoline", "Barnaby", "Clementine", "Everild"])
 )
 PERSONAL = ("quillfeather", *(pupil.given.lower() for pupil in PUPILS), "@school.onmicrosoft")
@@ -112,11 +112,11 @@ def day(trust: Trust) -> None:
     drops(trust)
     trust.save("OAK", enabled=False, webhook_secrets=[WEBHOOK_SETTING])
     before = count(trust.addresses)
-    announce(trust.addresses.host, "OAK", "msg_2")
+    send_webhook(trust.addresses.host, "OAK", "msg_2")
     drain(trust.addresses, before)
     wonde = {"kind": "wonde", "school": "A1930499544", "secret": WEBHOOK_SETTING}
     trust.save("OAK", source=wonde)
-    wonde_event(trust.addresses.host, "accessRevoked", "A1930499544").raise_for_status()
+    send_wonde_event(trust.addresses.host, "accessRevoked", "A1930499544").raise_for_status()
     torn: dict[str | bytes, Any] = {"traceparent": "00-no-trace-00", "tracestate": 7}
     trust.send(
         CLASS_CHANGES, ServiceBusMessage(b"{", session_id="torn", message_id="torn", application_properties=torn)

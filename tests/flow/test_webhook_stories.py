@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.mis.webhooks import announce, body_of, headers_of, wonde_event
+from local.mis.webhooks import body_of, headers_of, send_webhook, send_wonde_event
 from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
@@ -53,7 +53,7 @@ def change(trust: Trust, school: str, art: str, drama: str) -> None:
 def told(trust: Trust, school: str, id_: str, groups: str = "", people: str = "") -> dict[str, Any]:
     """The run that came of a webhook, when all of it is done."""
     before = count(trust.addresses)
-    announce(trust.addresses.host, school, id_, groups.split(), people.split())
+    send_webhook(trust.addresses.host, school, id_, groups.split(), people.split())
     drain(trust.addresses, before)
     return trust.last_run(school)
 
@@ -153,7 +153,7 @@ def test_07_a_burst_is_one_plan_or_two(trust: Trust) -> None:
     change(trust, "S6", "amy ben", "cleo dora")
     before, earlier = count(trust.addresses), len(trust.call("GET", "schools/S6/runs").json())
     for number in range(100):
-        announce(trust.addresses.host, "S6", f"msg_07_{number}", ["T1", "T2"])
+        send_webhook(trust.addresses.host, "S6", f"msg_07_{number}", ["T1", "T2"])
     drain(trust.addresses, before)
     runs = trust.call("GET", "schools/S6/runs").json()[earlier:]
     assert 1 <= len(runs) <= 5
@@ -165,12 +165,12 @@ def test_08_a_school_that_revokes_access_at_wonde_is_paused_and_its_admins_are_a
     wonde = {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_NEXT"}
     trust.save("S7", source=wonde, webhook_secrets=HOOK)
     host = trust.addresses.host
-    assert wonde_event(host, "accessRevoked", "A1930499544", key="guessed").status_code == 401
-    assert wonde_event(host, "accessRevoked", "another's").json() == {"schools": 0}
-    assert wonde_event(host, "schoolApproved", "A1930499544").json() == {"schools": 1}
-    assert wonde_event(host, "somethingNew", "A1930499544").status_code == 202
+    assert send_wonde_event(host, "accessRevoked", "A1930499544", key="guessed").status_code == 401
+    assert send_wonde_event(host, "accessRevoked", "another's").json() == {"schools": 0}
+    assert send_wonde_event(host, "schoolApproved", "A1930499544").json() == {"schools": 1}
+    assert send_wonde_event(host, "somethingNew", "A1930499544").status_code == 202
     assert trust.call("GET", "schools/S7").json()["enabled"]
-    assert wonde_event(host, "accessRevoked", "A1930499544").json() == {"schools": 1}
+    assert send_wonde_event(host, "accessRevoked", "A1930499544").json() == {"schools": 1}
     assert not trust.call("GET", "schools/S7").json()["enabled"]
     run = trust.last_run("S7")
     assert run["outcome"] == "paused"

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from local.nightly import count, drain, pull_timer
-from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
+from local.nightly import count, drain, fire_timer
+from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 from local.school.oneroster_csv import write
 from local.tenant.__main__ import TENANT_ID
 from local.world import USERS, Addresses, World
@@ -38,13 +38,13 @@ def upn(person: str) -> str:
     return f"{person}@{DOMAIN}"
 
 
-def pupils(names: str, year: str = "7") -> tuple[Somebody, ...]:
+def pupils(names: str, year: str = "7") -> tuple[SchoolPerson, ...]:
     """Pupils whose ids, user names and accounts are these words."""
-    return tuple(Somebody(name, name.title(), "Pupil", name, "", year) for name in names.split())
+    return tuple(SchoolPerson(name, name.title(), "Pupil", name, "", year) for name in names.split())
 
 
-def staff(names: str) -> tuple[Somebody, ...]:
-    return tuple(Somebody(name, name.title(), "Teacher", name, "") for name in names.split())
+def staff(names: str) -> tuple[SchoolPerson, ...]:
+    return tuple(SchoolPerson(name, name.title(), "Teacher", name, "") for name in names.split())
 
 
 def teaching(id_: str, title: str, people: str, teachers: str) -> SchoolGroup:
@@ -106,7 +106,7 @@ class Trust:
             write(school, self.world.folder / f"feed {id_}")
         spoil()
         before = count(self.addresses)
-        pull_timer(self.addresses)
+        fire_timer(self.addresses)
         drain(self.addresses, before)
 
     def call(

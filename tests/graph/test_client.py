@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bench.simulated import HeldToken
+from bench.simulated import FixedToken
 from sync_core.backoff import WaitBudget
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
@@ -70,7 +70,7 @@ async def subject() -> AsyncIterator[Subject]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     clock = FixedClock()
-    adapter = graph_request_adapter(HeldToken("token"), f"http://127.0.0.1:{runner.addresses[0][1]}/v1.0")
+    adapter = graph_request_adapter(FixedToken("token"), f"http://127.0.0.1:{runner.addresses[0][1]}/v1.0")
     rate_limiter = RateLimiter(clock, jitter=lambda: 1.0)
     minute = timedelta(minutes=1)
     yield Subject(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
+from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 from sync_core.domain.roster import Snapshot
 
 
@@ -17,7 +17,7 @@ def marked(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
 def tomorrow(school: SchoolData, day: int) -> SchoolData:
     """Somebody left, somebody joined, some are in other groups, a group ended, and one is new."""
     rng = random.Random(day)
-    left, joined = rng.choice(school.pupils).id, Somebody(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
+    left, joined = rng.choice(school.pupils).id, SchoolPerson(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
     stay = tuple(pupil for pupil in school.pupils if pupil.id != left)
     groups = [
         replace(

@@ -25,7 +25,7 @@ async def test_the_school_is_the_one_of_the_csv_set(scene: Scene, version: str, 
     assert await scene.read(scene.api(version, signed_in=signed_in)) == replace(
         scene.exported(), taken_at=scene.clock.now()
     )
-    assert not any(name in asked for asked in scene.server.asked for name in ("givenName", "birthDate", "phone"))
+    assert not any(name in asked for asked in scene.server.requests for name in ("givenName", "birthDate", "phone"))
 
 
 @pytest.mark.parametrize(("links", "totals"), [(True, True), (True, False), (False, True)])
@@ -40,7 +40,7 @@ async def test_every_page_is_read_whichever_way_the_server_tells_of_the_next(
 async def test_a_school_that_changes_while_it_is_read_is_read_anew(scene: Scene) -> None:
     scene.server.page, scene.server.tears = 50, 2
     assert (await scene.read()).groups == scene.exported().groups
-    assert sum(f"/schools/{scene.school.id}?" in asked for asked in scene.server.asked) == 3
+    assert sum(f"/schools/{scene.school.id}?" in asked for asked in scene.server.requests) == 3
 
 
 async def test_one_that_never_stands_still_is_refused_after_three_readings(scene: Scene) -> None:

@@ -58,7 +58,7 @@ class Vendor:
 
     async def requests(self) -> int:
         """That a reading takes, which gives what a whole one gives."""
-        asked = self.scene.server.asked
+        asked = self.scene.server.requests
         before = len(asked)
         read = await self.read()
         took = len(asked) - before

@@ -109,7 +109,7 @@ class WondeScene:
         return shown(read) == shown(self.exported())
 
     def readings(self) -> int:
-        return self.server.asked.count(f"/v1.0/schools/{SCHOOL}")
+        return self.server.requests.count(f"/v1.0/schools/{SCHOOL}")
 
 
 def shown(snapshot: Snapshot) -> set[tuple[object, ...]]:

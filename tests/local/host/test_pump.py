@@ -9,7 +9,16 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from local.host.host_json import ServiceBusOptions
-from local.host.session_pump import BrokerDown, Delivery, Desk, Lease, LeaseLost, NothingWaiting, Pump, serve_lease
+from local.host.session_pump import (
+    BrokerDown,
+    Delivery,
+    Lease,
+    LeaseLost,
+    NothingWaiting,
+    Pump,
+    WorkerState,
+    serve_lease,
+)
 
 OPTIONS = ServiceBusOptions(max_auto_lock_renewal=5.0, max_concurrent_sessions=4, session_idle_timeout=0.05)
 
@@ -136,7 +145,7 @@ async def test_the_lock_is_not_renewed_for_longer_than_host_json_says() -> None:
     options = ServiceBusOptions(max_auto_lock_renewal=0.3, session_idle_timeout=0.05)
     started = time.monotonic()
     async with asyncio.timeout(5):
-        await serve_lease(lease, until_the_lock_is_out, options, Desk())
+        await serve_lease(lease, until_the_lock_is_out, options, WorkerState())
     assert lost.is_set()
     assert 0.3 <= time.monotonic() - started < 2.0
     assert "renew" in lease.done
@@ -155,7 +164,7 @@ async def test_an_idle_session_with_a_short_lock_is_renewed_rather_than_lost() -
     lease = ScriptedLease(lock=0.2)
     options = ServiceBusOptions(session_idle_timeout=0.5)
     async with asyncio.timeout(5):
-        await serve_lease(lease, lambda delivery: asyncio.sleep(0, True), options, Desk())
+        await serve_lease(lease, lambda delivery: asyncio.sleep(0, True), options, WorkerState())
     assert set(lease.done) == {"renew"}
 
 

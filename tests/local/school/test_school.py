@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from local.school.data import SchoolData
-from local.school.day import a_day_later
+from local.school.day import next_day
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from sync_core.domain.roster import GroupType
@@ -30,7 +30,7 @@ def test_it_is_a_secondary_school_of_a_thousand() -> None:
 
 
 def test_it_is_read_back_as_it_was_made(tmp_path: Path) -> None:
-    for school in (generate(), a_day_later(generate())[0], generate(pupils=60)):
+    for school in (generate(), next_day(generate())[0], generate(pupils=60)):
         write(school, tmp_path / "feed")
         (snapshot,) = read_feed(tmp_path / "feed").snapshots.values()
         read = {group.id: group for group in snapshot.groups}
@@ -44,7 +44,7 @@ def test_it_is_read_back_as_it_was_made(tmp_path: Path) -> None:
 
 def test_a_day_changes_what_it_says() -> None:
     before = generate()
-    after, story = a_day_later(before)
+    after, story = next_day(before)
     assert (story.moved, story.joined, story.left, story.teachers_changed, story.new_groups) == (30, 5, 4, 2, 1)
     assert len(after.pupils) == len(before.pupils) + story.joined - story.left
     assert len(after.groups) == len(before.groups) + 1
