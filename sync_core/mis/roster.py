@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,40 +25,21 @@ class RosterClass:
     main: dict[str, None] = field(default_factory=dict)
 
     def to_group(self) -> MisGroup:
-        """The main teacher is the first one marked primary, or else the first in file order."""
-        main = next(iter(self.main or self.teachers), None)
-        teachers = () if main is None else (main, *(teacher for teacher in self.teachers if teacher != main))
+        """The first teacher marked as primary leads the others, which keep the order of the file."""
+        main = next(iter(self.main), None)
+        teachers = sorted(self.teachers, key=lambda teacher: teacher != main)
         return MisGroup(
             id=self.id,
             type=self.type,
             name=self.name,
             academic_year=self.academic_year,
             students=tuple(self.students),
-            teachers=teachers,
+            teachers=tuple(teachers),
         )
 
 
-@dataclass(slots=True)
-class YearGroups:
-    """Pupils by school and year, in file order."""
-
-    pupils: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
-
-    def add(self, school: str, grade: str, person: str) -> None:
-        self.pupils.setdefault((school, grade), {})[person] = None
-
-    def groups(self, school: str, academic_year: int) -> list[MisGroup]:
-        return [
-            MisGroup(
-                id=f"grade:{grade}",
-                type=GroupType.YEAR,
-                name=grade,
-                academic_year=academic_year,
-                students=tuple(pupils),
-            )
-            for (school_id, grade), pupils in self.pupils.items()
-            if school_id == school
-        ]
+YearGroups = defaultdict[tuple[str, str], dict[str, None]]
+"""Pupils by school and year, in file order."""
 
 
 def read_school_year(row: Row, column: str, session_years: Mapping[str, int | None], faults: Faults) -> int | None:
@@ -77,7 +59,7 @@ def read_school_year(row: Row, column: str, session_years: Mapping[str, int | No
 def build_snapshots(
     schools: Iterable[School],
     classes: Iterable[RosterClass],
-    years: YearGroups,
+    years: Mapping[tuple[str, str], Iterable[str]],
     people: Mapping[str, Person],
     current_year: int | None,
     taken_at: datetime,
@@ -91,10 +73,14 @@ def build_snapshots(
     for school in schools:
         groups = [roster_class.to_group() for roster_class in all_classes if roster_class.school == school.id]
         year = max((group.academic_year for group in groups), default=current_year)
-        if year is not None:
-            groups += years.groups(school.id, year)
-        elif any(school_id == school.id for school_id, _ in years.pupils):
-            raise rejection(f"school {school.id} has pupils by year, but its feed names no academic year")
+        grades = {grade: pupils for (school_id, grade), pupils in years.items() if school_id == school.id}
+        if grades:
+            if year is None:
+                raise rejection(f"school {school.id} has pupils by year, but its feed names no academic year")
+            groups += [
+                MisGroup(id=f"grade:{name}", type=GroupType.YEAR, name=name, academic_year=year, students=tuple(pupils))
+                for name, pupils in grades.items()
+            ]
         if groups:
             ids = {person for group in groups for person in (*group.students, *group.teachers)}
             snapshots[school.id] = Snapshot(school, tuple(groups), {id_: people[id_] for id_ in sorted(ids)}, taken_at)

@@ -23,10 +23,15 @@ class DropFile:
     modified: datetime
     version: str
 
+    @property
+    def base_name(self) -> str:
+        """The name without its folders."""
+        return self.name.rpartition("/")[2]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSet:
-    """Files that were exported together. `path` is their folder within the drop, or the zip file.
+    """Files that were exported together. `path` is their folder in the drop (empty for its top), or the zip file.
 
     `written_at` is when the newest of them was written. An archived set keeps its time and its fingerprint.
     """
@@ -41,11 +46,6 @@ class ExportSet:
     def zipped(self) -> bool:
         return len(self.files) == 1 and _is_zip(self.files[0].name)
 
-    @property
-    def in_root(self) -> bool:
-        """Whether the set lies directly in the drop, where the next export overwrites it."""
-        return self.path == ""
-
     def as_archived(self, sets: Iterable[ExportSet]) -> ExportSet:
         """The set as it will be in the archive, a microsecond later than any other archived set of the same time."""
         times = {other.written_at for other in sets if other.archived and other.fingerprint != self.fingerprint}
@@ -59,8 +59,8 @@ class ExportSet:
         """Whether the export has ended: nothing was written for `settle`, or the manifest was written last."""
         if not settle or self.archived or now - self.written_at >= settle:
             return True
-        manifest = [file.modified for file in self.files if _base_name(file.name).lower() == MANIFEST]
-        others = [file.modified for file in self.files if _base_name(file.name).lower() != MANIFEST]
+        manifest = [file.modified for file in self.files if file.base_name.lower() == MANIFEST]
+        others = [file.modified for file in self.files if file.base_name.lower() != MANIFEST]
         return bool(manifest and others) and manifest[0] > max(others)
 
 
@@ -90,23 +90,16 @@ def _is_set_path(path: str) -> bool:
 
 
 def _export_set(path: str, files: list[DropFile]) -> ExportSet:
-    ordered = tuple(sorted(files, key=lambda file: file.name))
+    files = sorted(files, key=lambda file: file.name)
     if archived := _ARCHIVED.fullmatch(path):
-        written_at = datetime.strptime(archived[1], _TIME).replace(tzinfo=UTC)
-        return ExportSet(path=path, files=ordered, written_at=written_at, fingerprint=archived[2], archived=True)
-    listing = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in ordered)
-    written_at = max(file.modified for file in ordered)
+        written_at, fingerprint = datetime.strptime(archived[1], _TIME).replace(tzinfo=UTC), archived[2]
+    else:
+        written_at = max(file.modified for file in files)
+        listing = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in files)
+        fingerprint = sha256(listing.encode()).hexdigest()[:16]
     return ExportSet(
-        path=path,
-        files=ordered,
-        written_at=written_at,
-        fingerprint=sha256(listing.encode()).hexdigest()[:16],
-        archived=False,
+        path=path, files=tuple(files), written_at=written_at, fingerprint=fingerprint, archived=archived is not None
     )
-
-
-def _base_name(name: str) -> str:
-    return name.rpartition("/")[2]
 
 
 def _is_zip(name: str) -> bool:
