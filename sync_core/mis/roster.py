@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,13 +13,13 @@ from sync_core.mis.files.strict_csv import Faults, Row, rejection
 
 @dataclass(slots=True)
 class RosterClass:
-    """A teaching or registration group while its feed is read. `main` holds the teachers marked as primary."""
+    """A group that a feed calls a class, while the feed is read. `main` holds the teachers marked as primary."""
 
     id: str
     school: str
-    type: GroupType
     name: str
     academic_year: int
+    type: GroupType = GroupType.TEACHING
     students: dict[str, None] = field(default_factory=dict)
     teachers: dict[str, None] = field(default_factory=dict)
     main: dict[str, None] = field(default_factory=dict)
@@ -47,18 +47,17 @@ def read_school_year(row: Row, column: str, session_years: Mapping[str, int | No
     sessions = row.ids(column)
     unknown = next((session for session in sessions if session not in session_years), None)
     years = {session_years.get(session) for session in sessions}
-    if (
+    agreed = (
         faults.require(row, column, sessions)
         and faults.require(row, column, unknown is None, f"session {unknown} is not in academicSessions.csv")
         and faults.require(row, column, len(years) == 1, "the sessions belong to different school years")
-    ):
-        return years.pop()
-    return None
+    )
+    return years.pop() if agreed else None
 
 
 def build_snapshots(
     schools: Iterable[School],
-    classes: Iterable[RosterClass],
+    classes: Collection[RosterClass],
     years: Mapping[tuple[str, str], Iterable[str]],
     people: Mapping[str, Person],
     current_year: int | None,
@@ -68,10 +67,9 @@ def build_snapshots(
 
     Year groups belong to the latest academic year of the school's classes, or to `current_year` if it has no class.
     """
-    all_classes = list(classes)
     snapshots: dict[str, Snapshot] = {}
     for school in schools:
-        groups = [roster_class.to_group() for roster_class in all_classes if roster_class.school == school.id]
+        groups = [roster_class.to_group() for roster_class in classes if roster_class.school == school.id]
         year = max((group.academic_year for group in groups), default=current_year)
         grades = {grade: pupils for (school_id, grade), pupils in years.items() if school_id == school.id}
         if grades:

@@ -83,10 +83,9 @@ class ContainerDrop:
         try:
             yield
         except ResourceNotFoundError:
-            raise SnapshotRejected(
-                f"the file drop {self._prefix} was not found, or one of its files was deleted meanwhile",
-                "no class was changed; create the container that FILE_DROP_CONTAINER_URL names, or export again",
-            ) from None
+            message = f"the file drop {self._prefix} was not found, or one of its files was deleted meanwhile"
+            remedy = "no class was changed; create the container that FILE_DROP_CONTAINER_URL names, or export again"
+            raise SnapshotRejected(message, remedy) from None
         except ResourceModifiedError:
             raise Transient(f"a file in the file drop {self._prefix} was overwritten meanwhile", _RETRIED) from None
         except HttpResponseError as error:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from sync_core.mis.files.archive import is_csv
+
 ARCHIVE = "processed"
 MANIFEST = "manifest.csv"
 _ARCHIVED = re.compile(ARCHIVE + r"/(\d{8}T\d{6}\.\d{6}Z)-([0-9a-f]{16})")
@@ -72,21 +74,17 @@ def export_sets_of(files: Iterable[DropFile]) -> list[ExportSet]:
     by_path: dict[str, list[DropFile]] = {}
     for file in files:
         folder, _, name = file.name.rpartition("/")
-        if _is_zip(name):
-            by_path.setdefault(folder if _ARCHIVED.fullmatch(folder) else file.name, []).append(file)
-        elif name.lower().endswith(".csv") and not name.startswith("."):
-            by_path.setdefault(folder, []).append(file)
-    sets = [_export_set(path, members) for path, members in by_path.items() if _is_set_path(path)]
+        archived, zipped = _ARCHIVED.fullmatch(folder), _is_zip(name)
+        path = file.name if zipped and not archived else folder
+        if (zipped or is_csv(name)) and (archived or ("/" not in path and path != ARCHIVE)):
+            by_path.setdefault(path, []).append(file)
+    sets = [_export_set(path, members) for path, members in by_path.items()]
     return sorted(sets, key=lambda export: (_sort_time(export.written_at, export.archived), export.path))
 
 
 def _sort_time(written_at: datetime, archived: bool) -> datetime:
     """A container lists times in whole seconds: a new set sorts after a set archived within the same second."""
     return written_at if archived or written_at.microsecond else written_at.replace(microsecond=999_999)
-
-
-def _is_set_path(path: str) -> bool:
-    return bool(_ARCHIVED.fullmatch(path)) or (path.count("/") == 0 and path != ARCHIVE)
 
 
 def _export_set(path: str, files: list[DropFile]) -> ExportSet:

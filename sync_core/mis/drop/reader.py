@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,19 +18,16 @@ from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
-from sync_core.mis.files.archive import FeedFiles, csv_file, open_feed
+from sync_core.mis.files.archive import FeedFiles, open_feed, open_file
 from sync_core.mis.files.formats import is_full, missing_files, read_sets
-from sync_core.mis.files.strict_csv import rejection
+from sync_core.mis.files.strict_csv import CsvFile, rejection
 from sync_core.mis.port import NewestExportSet
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
 _READS = 3
-
-_MAX_CACHED = 10_000
-"""Sets whose missing files are cached, by fingerprint."""
-
+_MAX_CACHED_SETS = 10_000
 # These show a set's format.
 _FORMAT_FILES = (MANIFEST, "orgs.csv", "school.csv")
 
@@ -148,7 +146,7 @@ class FileDropReader:
             return ""
         # The answer is cached, so that a zip file that stays in the drop is fetched once and not every minute.
         if export.fingerprint not in self._missing:
-            if len(self._missing) >= _MAX_CACHED:
+            if len(self._missing) >= _MAX_CACHED_SETS:
                 self._missing.clear()
             self._missing[export.fingerprint] = await _find_missing(store, export)
         if missing := self._missing[export.fingerprint]:
@@ -188,8 +186,11 @@ def _open_set(export: ExportSet, paths: Mapping[str, Path]) -> FeedFiles:
     """The set's CSV files. A file that was not fetched has only its name."""
     if export.zipped:
         return replace(open_feed(paths[export.files[0].name]), taken_at=export.written_at)
-    files = [csv_file(file.base_name, paths.get(file.name, Path("/nowhere"))) for file in export.files]
-    return FeedFiles({file.name.lower(): file for file in files}, export.written_at)
+    files: dict[str, CsvFile] = {}
+    for file in export.files:
+        path, name = paths.get(file.name, Path("/nowhere")), file.base_name
+        files[name.lower()] = CsvFile(name, partial(open_file, path, name))
+    return FeedFiles(files, export.written_at)
 
 
 @dataclass(frozen=True, slots=True)

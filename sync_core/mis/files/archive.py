@@ -23,7 +23,7 @@ _SUSPECT_BYTES, _SUSPECT_RATIO = 100_000_000, 100
 
 @dataclass(frozen=True, slots=True)
 class FeedFiles:
-    """The CSV files of a feed, by name in lower case. `taken_at` is when the newest of them, or the zip, was written."""
+    """The CSV files of a feed, by name in lower case. `taken_at` is when the newest of them or the zip was written."""
 
     files: Mapping[str, CsvFile]
     taken_at: datetime
@@ -49,8 +49,8 @@ class FeedFiles:
 def open_feed(path: Path) -> FeedFiles:
     """The CSV files in a folder, or in a zip file (at its top or in one folder in it). Raises SnapshotRejected."""
     if path.is_dir():
-        paths = [file for file in sorted(path.iterdir()) if _is_csv(file.name)]
-        csv_files = [csv_file(file.name, file) for file in paths]
+        paths = [file for file in sorted(path.iterdir()) if is_csv(file.name)]
+        csv_files = [CsvFile(file.name, partial(open_file, file, file.name)) for file in paths]
     elif path.is_file():
         paths = [path]
         csv_files = [CsvFile(_name(member), partial(_open_member, path, member)) for member in _csv_members(path)]
@@ -68,12 +68,7 @@ def open_feed(path: Path) -> FeedFiles:
     return FeedFiles(files, datetime.fromtimestamp(newest, UTC))
 
 
-def csv_file(name: str, path: Path) -> CsvFile:
-    """The file at `path`, called `name` in messages."""
-    return CsvFile(name, partial(_open_file, path, name))
-
-
-def _is_csv(name: str) -> bool:
+def is_csv(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
 
 
@@ -82,7 +77,8 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 @contextmanager
-def _open_file(path: Path, name: str) -> Iterator[IO[bytes]]:
+def open_file(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """The file at `path`, called `name` in messages. Raises SnapshotRejected."""
     try:
         with path.open("rb") as stream:
             yield stream
@@ -116,7 +112,7 @@ def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
         raise rejection(f"{path.name} contains more than {_MAX_MEMBERS} files")
     if any(_is_unsafe(member) for member in members):
         raise rejection(f"{path.name} contains a path that leads outside it, or a link")
-    csvs = [member for member in members if _is_csv(_name(member)) and not member.filename.startswith("__MACOSX/")]
+    csvs = [member for member in members if is_csv(_name(member)) and not member.filename.startswith("__MACOSX/")]
     if any(member.flag_bits & 1 for member in csvs):
         raise rejection(f"{path.name} is encrypted", "deliver the feed without a password")
     unpacked = sum(member.file_size for member in csvs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 
@@ -17,7 +17,6 @@ _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
 _SCHOOL_YEAR = "schoolYear"
 _DATE = "%Y-%m-%d"
-
 
 ReadTable = Callable[[str, Iterable[str], Iterable[str]], Iterable[Row]]
 """Reads a CSV file of the roster by name: its rows, to be iterated once, with some columns and optional columns.
@@ -81,31 +80,27 @@ def _patched(
 
 
 def _read_as_1_1(read: ReadTable, name: str, columns: Iterable[str], optional: Iterable[str]) -> Iterable[Row]:
-    """Version 1.2 read as 1.1: users get their roles, each at an org, from a separate file."""
+    """Version 1.2 read as 1.1: users get their active roles, each at an org, from a separate file."""
     if name != "users.csv":
         return read(name, columns, optional)
-    users = list(read(name, [column for column in columns if column not in ("orgSourcedIds", "role")], optional))
-    roles_by_user = _read_roles(read, {user["sourcedId"] for user in users})
+    user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
+    users = list(read(name, user_columns, optional))
+    ids = {user["sourcedId"] for user in users}
+    faults = Faults()
+    roles_by_user: dict[str, list[Row]] = {}
+    for row in read("roles.csv", ["status", "userSourcedId", "roleType", "role", "orgSourcedId"], []):
+        if faults.require_known(row, "userSourcedId", ids, "user", "users.csv") and _active(row, faults):
+            roles_by_user.setdefault(row["userSourcedId"], []).append(row)
+    faults.raise_any()
     rows: list[Row] = []
     for user in users:
-        roles = roles_by_user.get(user["sourcedId"], [])
-        # A user who is a student at any org is a student, at those orgs.
+        roles = sorted(roles_by_user.get(user["sourcedId"], []), key=lambda role: role["roleType"] != "primary")
+        # A user who is a student at any org is a student, at those orgs. For others, the primary role counts.
         chosen = [role for role in roles if role["role"] == "student"] or roles
         role = chosen[0]["role"] if chosen else ""
         orgs = ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen))
         rows.append(Row(user.location, {**user.cells, "role": role, "orgSourcedIds": orgs}))
     return rows
-
-
-def _read_roles(read: ReadTable, users: Container[str]) -> dict[str, list[Row]]:
-    """The active roles by user, primary roles first. Raises SnapshotRejected."""
-    faults = Faults()
-    by_user: dict[str, list[Row]] = {}
-    for row in read("roles.csv", ["status", "userSourcedId", "roleType", "role", "orgSourcedId"], []):
-        if faults.require_known(row, "userSourcedId", users, "user", "users.csv") and _active(row, faults):
-            by_user.setdefault(row["userSourcedId"], []).append(row)
-    faults.raise_any()
-    return {user: sorted(roles, key=lambda role: role["roleType"] != "primary") for user, roles in by_user.items()}
 
 
 def read_roster(read: ReadTable, taken_at: datetime) -> dict[str, Snapshot]:
@@ -134,10 +129,8 @@ def read_roster(read: ReadTable, taken_at: datetime) -> dict[str, Snapshot]:
             and faults.require_known(row, "schoolSourcedId", schools, "school", "orgs.csv")
             and (year := read_school_year(row, "termSourcedIds", session_years, faults)) is not None
         ):
-            type_ = _TYPES[row["classType"]]
-            classes[id_] = RosterClass(
-                id=id_, school=row["schoolSourcedId"], type=type_, name=row["title"], academic_year=year
-            )
+            school, type_ = row["schoolSourcedId"], _TYPES[row["classType"]]
+            classes[id_] = RosterClass(id=id_, school=school, name=row["title"], academic_year=year, type=type_)
 
     columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
     user_rows = by_id(read("users.csv", columns, ["grades"]), "sourcedId", faults)
@@ -215,8 +208,7 @@ def _year_start(
 
 def _active(row: Row, faults: Faults) -> bool:
     """Bulk files leave the status empty, but may have a delta's `tobedeleted` as well."""
-    if row["status"] not in ("", "active", "tobedeleted"):
-        faults.add(row, "status", "is neither active nor tobedeleted")
+    faults.require(row, "status", row["status"] in ("", "active", "tobedeleted"), "is neither active nor tobedeleted")
     return row["status"] != "tobedeleted"
 
 

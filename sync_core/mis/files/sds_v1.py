@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sync_core.domain.roster import GroupType, Person, School, Snapshot
+from sync_core.domain.roster import Person, School, Snapshot
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, Row, by_id, read_date
 from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
@@ -34,13 +34,8 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
             and faults.require_known(row, "School DfE Number", schools, "school", "School.csv")
             and start
         ):
-            sections[id_] = RosterClass(
-                id=id_,
-                school=row["School DfE Number"],
-                type=GroupType.TEACHING,
-                name=row["Section Name"],
-                academic_year=start.year,
-            )
+            school, name = row["School DfE Number"], row["Section Name"]
+            sections[id_] = RosterClass(id=id_, school=school, name=name, academic_year=start.year)
 
     years = YearGroups(dict)
     students = by_id(files.read("Student.csv", _PERSON, optional=[*_OPTIONAL, "Grade"]), "ID", faults)
@@ -51,10 +46,8 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
             years[row["School DfE Number"], row["Grade"]][f"student:{id_}"] = None
 
     people: dict[str, Person] = {}
-    for name, kind, rows in (
-        ("StudentEnrollment.csv", "student", students),
-        ("TeacherRoster.csv", "teacher", teachers),
-    ):
+    enrolments = (("StudentEnrollment.csv", "student", students), ("TeacherRoster.csv", "teacher", teachers))
+    for name, kind, rows in enrolments:
         ids = {id_: f"{kind}:{id_}" for id_ in rows}
         people |= {ids[id_]: Person(ids[id_], row["Username"], row["Secondary Email"]) for id_, row in rows.items()}
         for row in files.read(name, ["Section ID", "ID"]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sync_core.domain.roster import GroupType, Person, School, Snapshot
+from sync_core.domain.roster import Person, School, Snapshot
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, by_id, find_cycles, read_date
 from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots, read_school_year
@@ -28,9 +28,7 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
             and faults.require_known(row, "orgSourcedId", orgs, "org", "orgs.csv")
             and (year := read_school_year(row, "sessionSourcedIds", session_years, faults)) is not None
         ):
-            classes[id_] = RosterClass(
-                id=id_, school=row["orgSourcedId"], type=GroupType.TEACHING, name=row["title"], academic_year=year
-            )
+            classes[id_] = RosterClass(id=id_, school=row["orgSourcedId"], name=row["title"], academic_year=year)
 
     pupils = YearGroups(dict)
     for row in files.read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], optional=["grade"]):

@@ -27,6 +27,12 @@ _READS = 3
 """How many times a school is read if it changes during each read."""
 
 _MAX_RESPONSE = 64_000_000
+CHECK_URL = "check the URL in the school's source"
+_REMEDIES = {
+    401: "check the client and the application setting that the secret in the school's source names",
+    403: "have the vendor give this client the scope for this school's roster",
+    404: "check the URL, the version and the school id in the school's source",
+}
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*rel="?next"?', re.IGNORECASE)
 
 
@@ -159,21 +165,13 @@ class MisApi(ABC):
                     return response
                 failure, response_headers = f"returned {response.status_code}", response.headers
                 if response.status_code != 429 and response.status_code < 500:
-                    raise self._status_rejection(response.status_code)
+                    raise self.rejection(failure, _REMEDIES.get(response.status_code, CHECK_URL))
             failures += 1
             spent = Transient(
                 f"{self._name} {failure}, and the wait budget of {_BUDGET.seconds} seconds is spent",
                 "nothing was changed; the app retries. If this continues, check the vendor's service status",
             )
             await self._wait_budget.sleep(retry_after(response_headers) or growing_wait(failures), spent)
-
-    def _status_rejection(self, status: int) -> SnapshotRejected:
-        remedies = {
-            401: "check the client and the application setting that the secret in the school's source names",
-            403: "have the vendor give this client the scope for this school's roster",
-            404: "check the URL, the version and the school id in the school's source",
-        }
-        return self.rejection(f"returned {status}", remedies.get(status, "check the URL in the school's source"))
 
     def _object(self, response: httpx.Response) -> dict[str, Any]:
         if len(response.content) > _MAX_RESPONSE:
@@ -183,7 +181,7 @@ class MisApi(ABC):
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise self.rejection("returned no JSON object", "check the URL in the school's source")
+            raise self.rejection("returned no JSON object", CHECK_URL)
         return body
 
 

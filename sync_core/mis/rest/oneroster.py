@@ -17,16 +17,11 @@ from sync_core.mis.files.strict_csv import Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import MisApi, Page, Torn, link_query, mis_client
 
-_ROOT = {
-    OneRosterVersion.V1_1: "/ims/oneroster/v1p1",
-    OneRosterVersion.V1_2: "/ims/oneroster/rostering/v1p2",
-}
+_ROOT = {OneRosterVersion.V1_1: "/ims/oneroster/v1p1", OneRosterVersion.V1_2: "/ims/oneroster/rostering/v1p2"}
+_SPEC = "https://purl.imsglobal.org/spec/or"
 _SCOPE = {
-    OneRosterVersion.V1_1: "https://purl.imsglobal.org/spec/or/v1p1/scope/roster-core.readonly",
-    OneRosterVersion.V1_2: (
-        "https://purl.imsglobal.org/spec/or/v1p2/scope/roster-core.readonly "
-        "https://purl.imsglobal.org/spec/or/v1p2/scope/roster.readonly"
-    ),
+    OneRosterVersion.V1_1: f"{_SPEC}/v1p1/scope/roster-core.readonly",
+    OneRosterVersion.V1_2: f"{_SPEC}/v1p2/scope/roster-core.readonly {_SPEC}/v1p2/scope/roster.readonly",
 }
 _PAGE = 1000
 _OVERLAP = timedelta(minutes=10)
@@ -46,17 +41,14 @@ _FIELDS = {
 async def read_oneroster_api(
     api: OneRosterApi, secret: str, school: str, cache: SchoolCache, clock: Clock
 ) -> dict[str, Snapshot]:
-    """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient.
-
-    Requests only what changed since the cached read, and the full school if the result is in doubt.
-    """
+    """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient."""
     async with mis_client(api.url) as client:
         server = _Server(api, school, client, clock)
         if api.token_url:
             secret = await server.token(api.token_url, api.client, secret, _SCOPE[api.version])
         server.sign_in(secret)
         records = await server.read_school(api, school, cache)
-        return read_roster(partial(_read_table, _tables(records, school)), clock.now())
+        return read_roster(partial(_read_table, records, school), clock.now())
 
 
 class _Server(MisApi):
@@ -80,7 +72,7 @@ class _Server(MisApi):
         org = (await self.get(self._school_path, {"fields": _FIELDS["org"]})).body.get("org")
         if not isinstance(org, dict):
             raise self.rejection(f"returned no school {self._school}", "check the school's id")
-        records: dict[str, Mapping[str, Record]] = {"org": {self._school: org}}
+        records: dict[str, Mapping[str, Record]] = {"orgs": {self._school: org}}
         for name in _COLLECTIONS:
             records[name] = await self._update(name, cached.collections[name] if cached else {})
             if cached and await self._read_count(name) != len(records[name]):
@@ -121,26 +113,22 @@ class _Server(MisApi):
         return await self.read_pages(self._paths[name], query, collection, next_query)
 
 
-def _tables(records: Collections, school: str) -> dict[str, list[dict[str, str]]]:
-    """The records as the tables of a CSV set, so that both have the same reader."""
-    enrolments = [row for row in records["enrollments"].values() if row.get("role") in _CLASS_ROLES]
-    users = {**records["teachers"], **records["students"]}
-    return {
-        "orgs": [_cells(org) for org in records["org"].values()],
-        "academicSessions": [_cells(session) for session in records["academicSessions"].values()],
-        "classes": [_cells(row) for row in records["classes"].values()],
-        "users": [_cells(user) | _role(user, school) for user in users.values()],
-        "enrollments": [_cells(row) for row in enrolments],
-    }
-
-
 def _read_table(
-    tables: Mapping[str, list[dict[str, str]]], name: str, columns: Iterable[str], optional: Iterable[str]
+    records: Collections, school: str, name: str, columns: Iterable[str], optional: Iterable[str]
 ) -> list[Row]:
+    """The records as a table of a CSV set, so that both have the same reader."""
     table, names = name.removesuffix(".csv"), (*columns, *optional)
+    match table:
+        case "users":
+            users = {**records["teachers"], **records["students"]}
+            rows = [_cells(user) | _role(user, school) for user in users.values()]
+        case "enrollments":
+            rows = [_cells(row) for row in records[table].values() if row.get("role") in _CLASS_ROLES]
+        case _:
+            rows = [_cells(record) for record in records[table].values()]
     return [
         Row(f"{table}, number {number}", {column: cells.get(column, "") for column in names})
-        for number, cells in enumerate(tables[table], start=1)
+        for number, cells in enumerate(rows, start=1)
     ]
 
 
@@ -156,10 +144,7 @@ def _role(user: Record, school: str) -> dict[str, str]:
 
 
 def _changes_from(records: Iterable[Record]) -> str | None:
-    """The time from which to request changes: the latest modification, by the server's clock, minus _OVERLAP.
-
-    None if there is no record, or one has no modification time.
-    """
+    """The latest modification, by the server's clock, minus _OVERLAP. None without records, or if one has no time."""
     try:
         latest = max(datetime.fromisoformat(str(record.get("dateLastModified"))).astimezone(UTC) for record in records)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,7 +16,7 @@ from sync_core.domain.school import WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.strict_csv import Faults, Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import MisApi, Page, Torn, link_query, mis_client, text
+from sync_core.mis.rest.client import CHECK_URL, MisApi, Page, Torn, link_query, mis_client, text
 from sync_core.mis.roster import RosterClass, build_snapshots
 
 _PAGE = 200
@@ -57,8 +57,8 @@ class _Server(MisApi):
         Classes and their members are always read in full, because Wonde does not say that a change of members changes
         the class.
         """
-        school = (await self.get(self._root, {})).body.get("data")
-        if not isinstance(school, dict) or not school:
+        school = _at((await self.get(self._root, {})).body, "data")
+        if not school:
             raise self._no_data("not even its name")
         before = await self._read_counts()
         records: dict[str, Mapping[str, Record]] = {"school": {"": school}}
@@ -115,8 +115,7 @@ class _Server(MisApi):
             pagination = _at(page.body, "meta", "pagination")
             more, link = pagination.get("more"), pagination.get("next")
             if not isinstance(more, bool) or (more and not isinstance(link, str)):
-                message = f"returned a page of {collection} without valid paging details"
-                raise self.rejection(message, "check the URL in the school's source")
+                raise self.rejection(f"returned a page of {collection} without valid paging details", CHECK_URL)
             return {**query, **link_query(str(link))} if more else None
 
         records = await self.read_pages(f"{self._root}/{collection}", query, collection, next_query)
@@ -140,12 +139,10 @@ def _snapshot(records: Collections, school: str, now: datetime) -> dict[str, Sna
             if type_ is None:
                 continue
             row = Row(f"{collection}, number {number}", {})
-            if id_ in classes:
-                faults.add(row, "id", f"id {id_} already belongs to a class or to another group")
+            faults.require(row, "id", id_ not in classes, f"id {id_} already belongs to a class or to another group")
             name = text(record.get("name"))
-            if not name:
-                faults.add(row, "name", "is empty")
-            group = classes[id_] = RosterClass(id=id_, school=school, type=type_, name=name, academic_year=year)
+            faults.require(row, "name", name)
+            group = classes[id_] = RosterClass(id=id_, school=school, name=name, academic_year=year, type=type_)
             for person, _ in _members(row, record, "students", ids["students"], faults):
                 group.students[person] = None
             for person, main in _members(row, record, "employees", ids["employees"], faults):
@@ -178,20 +175,18 @@ def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, s
     return ids, people
 
 
-def _members(row: Row, group: Record, role: str, known: Mapping[str, str], faults: Faults) -> list[tuple[str, bool]]:
+def _members(
+    row: Row, group: Record, role: str, known: Mapping[str, str], faults: Faults
+) -> Iterator[tuple[str, bool]]:
     """Person ids, each with whether the person is the main teacher. A missing list is a fault, not an empty list."""
     listed = _at(group, role).get("data")
     if not isinstance(listed, list) or not all(isinstance(person, dict) for person in listed):
         faults.add(row, role, "is not a list (the token may lack the scope for it)")
-        return []
-    members: list[tuple[str, bool]] = []
+        return
     for person in listed:
         id_ = text(person.get("id"))
-        if id_ in known:
-            members.append((known[id_], _at(person, "meta").get("is_main_teacher") is True))
-        else:
-            faults.add(row, role, f"id {id_} is not among the school's {role}")
-    return members
+        if faults.require(row, role, id_ in known, f"id {id_} is not among the school's {role}"):
+            yield known[id_], _at(person, "meta").get("is_main_teacher") is True
 
 
 def _dfe_code(school: Record) -> str:
