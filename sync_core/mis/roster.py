@@ -27,14 +27,13 @@ class RosterClass:
     def to_group(self) -> MisGroup:
         """The first teacher marked as primary leads the others, which keep the order of the file."""
         main = next(iter(self.main), None)
-        teachers = sorted(self.teachers, key=lambda teacher: teacher != main)
         return MisGroup(
             id=self.id,
             type=self.type,
             name=self.name,
             academic_year=self.academic_year,
             students=tuple(self.students),
-            teachers=tuple(teachers),
+            teachers=tuple(sorted(self.teachers, key=lambda teacher: teacher != main)),
         )
 
 

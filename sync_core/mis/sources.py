@@ -25,7 +25,6 @@ class MisSources:
 
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
         school, source = settings.school, settings.source
-        snapshots: Mapping[str, Snapshot]
         match source:
             case FeedFolder() | FeedContainer():
                 snapshots = await self._drops.snapshots(source)

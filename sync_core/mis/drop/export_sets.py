@@ -79,25 +79,25 @@ def export_sets_of(files: Iterable[DropFile]) -> list[ExportSet]:
         if (zipped or is_csv(name)) and (archived or ("/" not in path and path != ARCHIVE)):
             by_path.setdefault(path, []).append(file)
     sets = [_export_set(path, members) for path, members in by_path.items()]
-    return sorted(sets, key=lambda export: (_sort_time(export.written_at, export.archived), export.path))
+    return sorted(sets, key=_order)
 
 
-def _sort_time(written_at: datetime, archived: bool) -> datetime:
+def _order(export: ExportSet) -> tuple[datetime, str]:
     """A container lists times in whole seconds: a new set sorts after a set archived within the same second."""
-    return written_at if archived or written_at.microsecond else written_at.replace(microsecond=999_999)
+    exact = export.archived or export.written_at.microsecond
+    time = export.written_at if exact else export.written_at.replace(microsecond=999_999)
+    return time, export.path
 
 
-def _export_set(path: str, files: list[DropFile]) -> ExportSet:
-    files = sorted(files, key=lambda file: file.name)
+def _export_set(path: str, members: Iterable[DropFile]) -> ExportSet:
+    files = tuple(sorted(members, key=lambda file: file.name))
     if archived := _ARCHIVED.fullmatch(path):
         written_at, fingerprint = datetime.strptime(archived[1], _TIME).replace(tzinfo=UTC), archived[2]
     else:
         written_at = max(file.modified for file in files)
         listing = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in files)
         fingerprint = sha256(listing.encode()).hexdigest()[:16]
-    return ExportSet(
-        path=path, files=tuple(files), written_at=written_at, fingerprint=fingerprint, archived=archived is not None
-    )
+    return ExportSet(path=path, files=files, written_at=written_at, fingerprint=fingerprint, archived=bool(archived))
 
 
 def _is_zip(name: str) -> bool:

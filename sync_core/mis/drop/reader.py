@@ -149,9 +149,8 @@ class FileDropReader:
             if len(self._missing) >= _MAX_CACHED_SETS:
                 self._missing.clear()
             self._missing[export.fingerprint] = await _find_missing(store, export)
-        if missing := self._missing[export.fingerprint]:
-            return missing
-        return "" if export.settled(self._clock.now(), self._settle) else "files are still being written"
+        settled = export.settled(self._clock.now(), self._settle)
+        return self._missing[export.fingerprint] or ("" if settled else "files are still being written")
 
 
 async def _find_missing(store: FileDropStore, export: ExportSet) -> str:

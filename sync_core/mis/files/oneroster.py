@@ -12,7 +12,7 @@ from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read
 from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots, read_school_year
 
 _FILES = ("orgs.csv", "academicSessions.csv", "classes.csv", "users.csv", "enrollments.csv")
-_BULK, _DELTA, _ABSENT = "bulk", "delta", "absent"
+BULK, DELTA, ABSENT = "bulk", "delta", "absent"
 _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
 _SCHOOL_YEAR = "schoolYear"
@@ -27,21 +27,11 @@ A missing optional column reads as empty. Raises SnapshotRejected, also during t
 
 def read_oneroster(sets: Sequence[FeedFiles]) -> dict[str, Snapshot]:
     """The schools in a full CSV set and the sets exported after it. Raises SnapshotRejected."""
-    sets_with_modes = [(files, _modes(files)) for files in sets]
+    sets_with_modes = [(files, read_modes(files)) for files in sets]
     read: ReadTable = partial(_read_merged, sets_with_modes)
     if "roles.csv" in sets_with_modes[-1][1]:
         read = partial(_read_as_1_1, read)
     return read_roster(read, sets[-1].taken_at)
-
-
-def is_bulk(files: FeedFiles) -> bool:
-    """Whether all files of the set are bulk: everything, not only changes. Raises SnapshotRejected."""
-    return set(_modes(files).values()) == {_BULK}
-
-
-def listed_files(files: FeedFiles) -> list[str]:
-    """The files that the set has according to its manifest. Raises SnapshotRejected."""
-    return [name for name, mode in _modes(files).items() if mode != _ABSENT]
 
 
 def _read_merged(
@@ -50,13 +40,13 @@ def _read_merged(
     """The rows of the last bulk table, changed by the delta tables after it. `sets` are in the order of export."""
     deltas: list[FeedFiles] = []
     for files, modes in reversed(sets):
-        mode = modes.get(name, _ABSENT)
-        if mode == _BULK:
+        mode = modes.get(name, ABSENT)
+        if mode == BULK:
             return _patched(files, deltas, name, columns, optional) if deltas else files.read(name, columns, optional)
-        if mode == _DELTA:
+        if mode == DELTA:
             deltas.insert(0, files)
     raise rejection(
-        f'manifest.csv says that {name} is "{sets[-1][1].get(name, _ABSENT)}", and no earlier set has all of it',
+        f'manifest.csv says that {name} is "{sets[-1][1].get(name, ABSENT)}", and no earlier set has all of it',
         "have the MIS export all files as bulk once, because changes alone do not show who left",
     )
 
@@ -156,7 +146,7 @@ def read_roster(read: ReadTable, taken_at: datetime) -> dict[str, Snapshot]:
     return build_snapshots(schools.values(), classes.values(), years, people, latest_year, taken_at)
 
 
-def _modes(files: FeedFiles) -> dict[str, str]:
+def read_modes(files: FeedFiles) -> dict[str, str]:
     """The mode of each file of the set's version, by its manifest. Raises SnapshotRejected if one is unknown."""
     properties = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
     version = properties.get("oneroster.version", "1.1")
@@ -165,9 +155,9 @@ def _modes(files: FeedFiles) -> dict[str, str]:
             f"manifest.csv says OneRoster {version}, which is not supported",
             f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
         )
-    modes = {name: properties.get(f"file.{name.removesuffix('.csv')}", _ABSENT) for name in _NEEDED[version]}
+    modes = {name: properties.get(f"file.{name.removesuffix('.csv')}", ABSENT) for name in _NEEDED[version]}
     for name, mode in modes.items():
-        if mode not in (_BULK, _DELTA, _ABSENT):
+        if mode not in (BULK, DELTA, ABSENT):
             raise rejection(f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent')
     return modes
 

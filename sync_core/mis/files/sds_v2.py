@@ -51,9 +51,8 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
             members[people[row["userSourcedId"]].id] = None
     faults.raise_any()
     schools = [School(id_, row["name"], id_) for id_, row in orgs.items()]
-    return build_snapshots(
-        schools, classes.values(), pupils, people, max(session_years.values(), default=None), files.taken_at
-    )
+    latest_year = max(session_years.values(), default=None)
+    return build_snapshots(schools, classes.values(), pupils, people, latest_year, files.taken_at)
 
 
 def _academic_years(files: FeedFiles, faults: Faults) -> dict[str, int]:

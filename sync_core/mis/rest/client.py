@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl
 
 import httpx
@@ -22,10 +22,8 @@ from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCa
 _TIMEOUT = httpx.Timeout(60.0, connect=20.0)
 _BUDGET = timedelta(seconds=120)
 """The wait budget of one read. Together with the work of a plan it stays under the five minutes of a message lock."""
-
 _READS = 3
 """How many times a school is read if it changes during each read."""
-
 _MAX_RESPONSE = 64_000_000
 CHECK_URL = "check the URL in the school's source"
 _REMEDIES = {
@@ -50,7 +48,7 @@ class Torn(Exception):
 
 
 class MisApi(ABC):
-    """A vendor's server, for one snapshot. `name` is the server's name in error messages.
+    """A vendor's server, open for one snapshot. `name` is the server's name in error messages.
 
     A vendor says who can help (`contact`), which collections to cache, where a page has its records (`list_field`, if
     not under the name of the collection) and their ids, and the remedy for a page without records.
@@ -62,12 +60,18 @@ class MisApi(ABC):
     id_field: ClassVar[str]
     no_list_remedy: ClassVar[str]
 
-    def __init__(self, name: str, client: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(self, name: str, url: str, clock: Clock) -> None:
         self._name = name
-        self._client = client
+        self._client = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT)
         self._clock = clock
         self._wait_budget = WaitBudget(clock, _BUDGET)
         self._headers = {"Accept": "application/json"}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._client.aclose()
 
     @abstractmethod
     async def read(self, cached: CachedSchool | None) -> Collections:
@@ -100,7 +104,7 @@ class MisApi(ABC):
     async def read_pages(
         self,
         path: str,
-        query: Mapping[str, str],
+        query: Mapping[str, str] | None,
         collection: str,
         next_query: Callable[[Page, int], Mapping[str, str] | None],
     ) -> dict[str, Record]:
@@ -109,9 +113,8 @@ class MisApi(ABC):
         `next_query` gets a page and the number of records so far. It returns the next query, or None after the last.
         """
         records: dict[str, Record] = {}
-        remaining: Mapping[str, str] | None = query
-        while remaining is not None:
-            page = await self.get(path, remaining)
+        while query is not None:
+            page = await self.get(path, query)
             listed = page.body.get(self.list_field or collection)
             if not isinstance(listed, list) or not all(isinstance(record, dict) for record in listed):
                 raise self.rejection(f"returned a page without a list of {collection}", self.no_list_remedy)
@@ -120,8 +123,8 @@ class MisApi(ABC):
                 if id_ and id_ in records:
                     raise Torn(f"a record of {collection} was returned twice")
                 records[id_] = record
-            remaining = next_query(page, len(records))
-            if remaining is not None and not listed:
+            query = next_query(page, len(records))
+            if query is not None and not listed:
                 raise Torn(f"a page of {collection} is empty, but more pages follow")
         return records
 
@@ -183,10 +186,6 @@ class MisApi(ABC):
         if not isinstance(body, dict):
             raise self.rejection("returned no JSON object", CHECK_URL)
         return body
-
-
-def mis_client(base_url: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT)
 
 
 def link_query(link: str) -> dict[str, str]:

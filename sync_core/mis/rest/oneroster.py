@@ -7,15 +7,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from urllib.parse import quote, urlsplit
 
-from httpx import AsyncClient
-
 from sync_core.clock import Clock
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import OneRosterApi, OneRosterVersion
 from sync_core.mis.files.oneroster import read_roster
 from sync_core.mis.files.strict_csv import Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import MisApi, Page, Torn, link_query, mis_client
+from sync_core.mis.rest.client import MisApi, Page, Torn, link_query
 
 _ROOT = {OneRosterVersion.V1_1: "/ims/oneroster/v1p1", OneRosterVersion.V1_2: "/ims/oneroster/rostering/v1p2"}
 _SPEC = "https://purl.imsglobal.org/spec/or"
@@ -42,8 +40,7 @@ async def read_oneroster_api(
     api: OneRosterApi, secret: str, school: str, cache: SchoolCache, clock: Clock
 ) -> dict[str, Snapshot]:
     """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient."""
-    async with mis_client(api.url) as client:
-        server = _Server(api, school, client, clock)
+    async with _Server(api, school, clock) as server:
         if api.token_url:
             secret = await server.token(api.token_url, api.client, secret, _SCOPE[api.version])
         server.sign_in(secret)
@@ -59,8 +56,8 @@ class _Server(MisApi):
     no_list_remedy = "check the version in the school's source"
     cached = _COLLECTIONS
 
-    def __init__(self, api: OneRosterApi, school: str, client: AsyncClient, clock: Clock) -> None:
-        super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", client, clock)
+    def __init__(self, api: OneRosterApi, school: str, clock: Clock) -> None:
+        super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", api.url, clock)
         root = _ROOT[api.version]
         self._school = school
         self._school_path = f"{root}/schools/{quote(school, safe='')}"

@@ -8,15 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from httpx import AsyncClient
-
 from sync_core.clock import Clock
 from sync_core.domain.roster import GroupType, Person, School, Snapshot
 from sync_core.domain.school import WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.strict_csv import Faults, Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import CHECK_URL, MisApi, Page, Torn, link_query, mis_client, text
+from sync_core.mis.rest.client import CHECK_URL, MisApi, Page, Torn, link_query, text
 from sync_core.mis.roster import RosterClass, build_snapshots
 
 _PAGE = 200
@@ -31,8 +29,7 @@ _SCOPES = "have Wonde give the token the scopes for this school's classes, group
 
 async def read_wonde(api: WondeApi, secret: str, school: str, cache: SchoolCache, clock: Clock) -> dict[str, Snapshot]:
     """A snapshot of the school that the source names, by our id `school`. Raises SnapshotRejected, Transient."""
-    async with mis_client(api.url) as client:
-        server = _Server(api, client, clock)
+    async with _Server(api, clock) as server:
         server.sign_in(secret)
         return _snapshot(await server.read_school(api, school, cache), school, clock.now())
 
@@ -46,10 +43,10 @@ class _Server(MisApi):
     no_list_remedy = _SCOPES
     cached = _PEOPLE
 
-    def __init__(self, api: WondeApi, client: AsyncClient, clock: Clock) -> None:
+    def __init__(self, api: WondeApi, clock: Clock) -> None:
         self._host = urlsplit(api.url).hostname or ""
         self._root = f"/v1.0/schools/{quote(api.school, safe='')}"
-        super().__init__(f"the Wonde server {self._host}", client, clock)
+        super().__init__(f"the Wonde server {self._host}", api.url, clock)
 
     async def read(self, cached: CachedSchool | None) -> Collections:
         """Raises Torn if a count differs from the records, or changed during the read.
