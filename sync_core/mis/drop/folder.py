@@ -72,10 +72,9 @@ class FolderDrop:
         try:
             work()
         except OSError as error:
-            raise Transient(
-                f"the file drop {self._path} cannot be written to ({type(error).__name__})",
-                "no class was changed; the app retries. Give it permission to write there, or set after_sync to keep",
-            ) from None
+            message = f"the file drop {self._path} cannot be written to ({type(error).__name__})"
+            remedy = "no class was changed; the app retries. Let the app write there, or set after_sync to keep"
+            raise Transient(message, remedy) from None
 
 
 def _drop_file(path: Path, name: str) -> DropFile:

@@ -128,6 +128,7 @@ class CsvFile:
 
 
 def rejection(message: str, remedy: str = "correct the export and deliver it again") -> SnapshotRejected:
+    """The rejection of a feed. It says that nothing was changed, which holds because a feed is read before any plan."""
     return SnapshotRejected(message, f"nothing was changed; {remedy}")
 
 

@@ -12,7 +12,6 @@ from sync_core.domain.school import OneRosterApi, WondeApi
 
 FULL_EVERY = timedelta(hours=12)
 """How often a school is read in full regardless, to find changes that its server does not report."""
-
 _MAX_SCHOOLS = 20
 
 Record = Mapping[str, Any]
