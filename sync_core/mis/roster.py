@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,52 +13,32 @@ from sync_core.mis.files.strict_csv import Faults, Row, rejection
 
 @dataclass(slots=True)
 class RosterClass:
-    """A teaching or registration group while its feed is read. `main` holds the teachers marked as primary."""
+    """A group that a feed calls a class, while the feed is read. `main` holds the teachers marked as primary."""
 
     id: str
     school: str
-    type: GroupType
     name: str
     academic_year: int
+    type: GroupType = GroupType.TEACHING
     students: dict[str, None] = field(default_factory=dict)
     teachers: dict[str, None] = field(default_factory=dict)
     main: dict[str, None] = field(default_factory=dict)
 
     def to_group(self) -> MisGroup:
-        """The main teacher is the first one marked primary, or else the first in file order."""
-        main = next(iter(self.main or self.teachers), None)
-        teachers = () if main is None else (main, *(teacher for teacher in self.teachers if teacher != main))
+        """The first teacher marked as primary leads the others, which keep the order of the file."""
+        main = next(iter(self.main), None)
         return MisGroup(
             id=self.id,
             type=self.type,
             name=self.name,
             academic_year=self.academic_year,
             students=tuple(self.students),
-            teachers=teachers,
+            teachers=tuple(sorted(self.teachers, key=lambda teacher: teacher != main)),
         )
 
 
-@dataclass(slots=True)
-class YearGroups:
-    """Pupils by school and year, in file order."""
-
-    pupils: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
-
-    def add(self, school: str, grade: str, person: str) -> None:
-        self.pupils.setdefault((school, grade), {})[person] = None
-
-    def groups(self, school: str, academic_year: int) -> list[MisGroup]:
-        return [
-            MisGroup(
-                id=f"grade:{grade}",
-                type=GroupType.YEAR,
-                name=grade,
-                academic_year=academic_year,
-                students=tuple(pupils),
-            )
-            for (school_id, grade), pupils in self.pupils.items()
-            if school_id == school
-        ]
+YearGroups = defaultdict[tuple[str, str], dict[str, None]]
+"""Pupils by school and year, in file order."""
 
 
 def read_school_year(row: Row, column: str, session_years: Mapping[str, int | None], faults: Faults) -> int | None:
@@ -65,19 +46,18 @@ def read_school_year(row: Row, column: str, session_years: Mapping[str, int | No
     sessions = row.ids(column)
     unknown = next((session for session in sessions if session not in session_years), None)
     years = {session_years.get(session) for session in sessions}
-    if (
+    agreed = (
         faults.require(row, column, sessions)
         and faults.require(row, column, unknown is None, f"session {unknown} is not in academicSessions.csv")
         and faults.require(row, column, len(years) == 1, "the sessions belong to different school years")
-    ):
-        return years.pop()
-    return None
+    )
+    return years.pop() if agreed else None
 
 
 def build_snapshots(
     schools: Iterable[School],
-    classes: Iterable[RosterClass],
-    years: YearGroups,
+    classes: Collection[RosterClass],
+    years: Mapping[tuple[str, str], Iterable[str]],
     people: Mapping[str, Person],
     current_year: int | None,
     taken_at: datetime,
@@ -86,15 +66,18 @@ def build_snapshots(
 
     Year groups belong to the latest academic year of the school's classes, or to `current_year` if it has no class.
     """
-    all_classes = list(classes)
     snapshots: dict[str, Snapshot] = {}
     for school in schools:
-        groups = [roster_class.to_group() for roster_class in all_classes if roster_class.school == school.id]
+        groups = [roster_class.to_group() for roster_class in classes if roster_class.school == school.id]
         year = max((group.academic_year for group in groups), default=current_year)
-        if year is not None:
-            groups += years.groups(school.id, year)
-        elif any(school_id == school.id for school_id, _ in years.pupils):
-            raise rejection(f"school {school.id} has pupils by year, but its feed names no academic year")
+        grades = {grade: pupils for (school_id, grade), pupils in years.items() if school_id == school.id}
+        if grades:
+            if year is None:
+                raise rejection(f"school {school.id} has pupils by year, but its feed names no academic year")
+            groups += [
+                MisGroup(id=f"grade:{name}", type=GroupType.YEAR, name=name, academic_year=year, students=tuple(pupils))
+                for name, pupils in grades.items()
+            ]
         if groups:
             ids = {person for group in groups for person in (*group.students, *group.teachers)}
             snapshots[school.id] = Snapshot(school, tuple(groups), {id_: people[id_] for id_ in sorted(ids)}, taken_at)

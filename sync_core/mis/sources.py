@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from sync_core.clock import Clock
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
-from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.reader import FileDropReader
+from sync_core.mis.files.strict_csv import rejection
 from sync_core.mis.rest.cache import SchoolCache
 from sync_core.mis.rest.oneroster import read_oneroster_api
 from sync_core.mis.rest.wonde import read_wonde
@@ -24,31 +24,26 @@ class MisSources:
         self._clock = clock
 
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
-        found = await self._read(settings)
-        if settings.school not in found:
-            raise SnapshotRejected(
-                f"the feed has no school {settings.school}, but {', '.join(sorted(found))}",
-                "nothing was changed; correct the school's source, or have the MIS export this school",
-            )
-        return found[settings.school]
-
-    async def _read(self, settings: SchoolSettings) -> Mapping[str, Snapshot]:
-        """Snapshots by school id."""
-        match settings.source:
-            case FeedFolder() | FeedContainer() as drop:
-                return await self._drops.snapshots(drop)
-            case OneRosterApi() as api:
-                return await read_oneroster_api(
-                    api, self._secret(api.secret), settings.school, self._cache, self._clock
-                )
-            case WondeApi() as wonde:
-                return await read_wonde(wonde, self._secret(wonde.secret), settings.school, self._cache, self._clock)
+        school, source = settings.school, settings.source
+        match source:
+            case FeedFolder() | FeedContainer():
+                snapshots = await self._drops.snapshots(source)
+            case OneRosterApi():
+                secret = self._secret(source.secret)
+                snapshots = await read_oneroster_api(source, secret, school, self._cache, self._clock)
+            case WondeApi():
+                secret = self._secret(source.secret)
+                snapshots = await read_wonde(source, secret, school, self._cache, self._clock)
+        if school not in snapshots:
+            message = f"the feed has no school {school}, but {', '.join(sorted(snapshots))}"
+            raise rejection(message, "correct the school's source, or have the MIS export this school")
+        return snapshots[school]
 
     def _secret(self, name: str) -> str:
         secret = self._secrets.get(name, "").strip()
         if not secret:
-            raise SnapshotRejected(
+            raise rejection(
                 f"the application setting {name}, which the school's source names, is not set",
-                "nothing was changed; add it to the app, as a Key Vault reference",
+                "add it to the app, as a Key Vault reference",
             )
         return secret

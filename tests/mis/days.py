@@ -1,4 +1,4 @@
-"""Days in the life of a small school, each other than the one before, and what of a snapshot has to be the same."""
+"""Days in the life of a small school, each unlike the day before, and the facts that its snapshots share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sync_core.domain.roster import Snapshot
 
 
 def marked(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
-    """The first is the main one, and said to be: a delta says nothing of the order."""
+    """The first teacher is marked as the main one, because a delta does not show the order."""
     return tuple(Staffing(one.teacher, place == 0) for place, one in enumerate(staff))
 
 
 def tomorrow(school: SchoolData, day: int) -> SchoolData:
-    """Somebody left, somebody joined, some are in other groups, a group ended, and one is new."""
+    """The school a day later: one pupil left, one joined, some moved, one group ended, and one is new."""
     rng = random.Random(day)
     left, joined = rng.choice(school.pupils).id, SchoolPerson(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
     stay = tuple(pupil for pupil in school.pupils if pupil.id != left)
@@ -34,7 +34,7 @@ def tomorrow(school: SchoolData, day: int) -> SchoolData:
 
 
 def facts(snapshot: Snapshot) -> object:
-    """Whatever the order in which people are listed, but for the main teacher, who is the first."""
+    """The groups without the order of their people, except that the main teacher comes first."""
     groups = {
         group.id: (group.name, group.type, set(group.students), group.teachers[:1], set(group.teachers))
         for group in snapshot.groups

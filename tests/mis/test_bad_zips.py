@@ -1,4 +1,4 @@
-"""Zip files may be anybody's: what is torn, would lead out of itself, or swells, is refused; nothing is unpacked."""
+"""Zip files are untrusted: damage, paths that lead outside and zip bombs are rejected. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_archive_that_claims_too_much_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_claims_too_little_gives_no_more_than_that(tmp_path: Path) -> None:
-    """A bomb whose index lies: what is more than was claimed is never read, and the check sum tells."""
+    """A zip bomb with a false index: no more bytes are read than the index claims, and the checksum then fails."""
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
     _claim(path, 20)
     with pytest.raises(SnapshotRejected):
@@ -90,7 +90,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
 
 
 def _claim(path: Path, size: int) -> None:
-    """Have the index say that the first member is of that size."""
+    """Make the index claim this size, in bytes, for the first member."""
     damaged = bytearray(path.read_bytes())
     at = damaged.index(b"PK\x01\x02") + 24
     damaged[at : at + 4] = struct.pack("<I", size)

@@ -1,4 +1,4 @@
-"""A vendor's bad day, whoever he is: busy, broken, away."""
+"""Every vendor's server on a bad day: busy, failing, or out of reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of files in a drop: which is whole, what they tell together, what is archived; and what is said of the rest."""
+"""Export sets in a file drop: which are complete, how they are read and archived, and what the others report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DELTA = {"manifest.csv": feeds.oneroster()["manifest.csv"].replace("bulk", "delt
 
 @dataclass(slots=True)
 class Stepped:
-    """A drop whose moving may be cut off before and after each file."""
+    """A file drop whose archiving may crash before and after each file."""
 
     store: FileDropStore
     step: Step
@@ -62,7 +62,7 @@ class Stepped:
 
 @dataclass(slots=True)
 class Scene:
-    """A drop in a folder; `export` writes a set at a moment of the clock, which then is past the settling."""
+    """A file drop in a folder. `export` writes a set at the clock's time, and then advances the clock by SETTLE."""
 
     folder: Path
     after_sync: AfterSync = AfterSync.KEEP
@@ -115,7 +115,7 @@ def pupils(snapshot: Snapshot, group: str) -> tuple[str, ...]:
 
 
 def delta(**files: str) -> feeds.Feed:
-    """A delta set of these files; the others are absent in it."""
+    """A delta set of these files. Its manifest says that the others are absent."""
     manifest = "propertyName,value\noneroster.version,1.1\n"
     whole = feeds.oneroster()
     for name in ("orgs", "academicSessions", "classes", "users", "enrollments"):
@@ -191,7 +191,7 @@ async def test_deltas_of_a_1_2_set_bring_roles_too(scene: Scene) -> None:
 
 
 def as_delta(before: Path, after: Path, target: Path) -> None:
-    """What a MIS would export of the difference: rows that came or changed, and those that went marked so."""
+    """The delta set that an MIS would export: new and changed rows, and deleted rows marked `tobedeleted`."""
     target.mkdir(parents=True)
     manifest = (after / "manifest.csv").read_text(encoding="utf-8").replace(",bulk", ",delta")
     (target / "manifest.csv").write_text(manifest, encoding="utf-8")
@@ -320,7 +320,7 @@ async def test_sets_are_archived_to_where_they_are_still_read(scene: Scene) -> N
 
 
 class Crash(Exception):
-    """What a process dies of."""
+    """The process stops here."""
 
 
 @pytest.mark.parametrize("steps", range(30))
@@ -366,7 +366,7 @@ async def test_a_kept_zip_file_is_fetched_once_to_see_whether_it_is_whole(tmp_pa
 
 
 def test_sets_of_one_second_keep_their_order_when_they_are_archived() -> None:
-    """A container tells seconds alone, and what tells sets apart is no order."""
+    """A container lists times in whole seconds, and fingerprints have no order."""
     monday, tuesday, wednesday = (
         (DropFile(f"{day}/orgs.csv", 1, NOON, str(number)),) for number, day in enumerate(("a", "b", "c"))
     )
@@ -382,5 +382,5 @@ def test_sets_of_one_second_keep_their_order_when_they_are_archived() -> None:
         second.fingerprint,
     ]
     assert export_sets_of([*files, *wednesday])[-1].path == "c"
-    # A crash in the middle of moving: the same folder is its again.
+    # After a crash during archiving, the set gets the same folder.
     assert second.as_archived([first, second, moved, later]) == later

@@ -1,4 +1,4 @@
-"""A set of hundreds of megabytes is read in little memory: what is kept grows with the people, not with the file."""
+"""A set of hundreds of megabytes is read in little memory, which grows with the people and not with the file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from local.world import REPOSITORY
 from tests.mis import feeds
 
 _SIZE = 200_000_000
-# By how much the peak may grow, with which a process begins as its parent had it. Measured by itself: a peak of 23 MB,
-# the interpreter and its imports within; read into memory at once, 3,480 MB.
+# How much the peak may grow over the peak that the process inherits from its parent. Measured alone: a peak of 23 MB
+# with the interpreter and its imports, and 3,480 MB if the file is read into memory at once.
 _MOST_MEGABYTES = 80
 
 _READ = """
@@ -32,7 +32,7 @@ print(peak() - before)
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_two_hundred_megabytes_of_enrolments(packed: bool, tmp_path: Path) -> None:
-    """Most of them are of pupils who left: an MIS that exports its whole past."""
+    """Most enrolments are of pupils who left, from an MIS that exports all its history."""
     folder = feeds.write(feeds.oneroster(), tmp_path / "feed")
     left = b"".join(b"E%08d,tobedeleted,2020-09-01T00:00:00Z,C1,S1,p1,student,false\n" % n for n in range(20_000))
     with (folder / "enrollments.csv").open("ab") as file:

@@ -1,4 +1,4 @@
-"""OneRoster over REST: the school that its CSV set tells of, by pages, and whole or not at all."""
+"""OneRoster over REST: the same school as in its CSV set, read page by page, in full or not at all."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ BAD_RECORDS = [
     ("collection", "change", "words"), [row[1:] for row in BAD_RECORDS], ids=[row[0] for row in BAD_RECORDS]
 )
 async def test_records_that_do_not_add_up(scene: Scene, collection: str, change: object, words: str | None) -> None:
-    """What no rule forbids is read, and left to the limits; the rest is refused as in a CSV set, and names nobody."""
+    """Valid records are read and left to the limits. Others are rejected as in a CSV set, without people's names."""
     scene.server.change = lambda name, records: change(records) if name == collection else records  # type: ignore[operator]
     if words is None:
         assert (await scene.read()).school.id == scene.school.id
@@ -121,6 +121,6 @@ async def test_records_that_do_not_add_up(scene: Scene, collection: str, change:
 
 
 async def test_a_link_to_another_server_gets_no_token(scene: Scene) -> None:
-    """Of a link only the query counts."""
+    """Only the query of a link is used."""
     scene.server.page, scene.server.links_to = 20, "https://evil.example"
     assert (await scene.read()).groups == scene.exported().groups

@@ -1,4 +1,4 @@
-"""The same school through every source is the same school, as far as its format can tell of it."""
+"""The same school read from every source gives the same snapshot, as far as the source's format can carry it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Way = AbstractAsyncContextManager[tuple[MisLocation, ContainerClient | None]]
 
 @dataclass(frozen=True, slots=True)
 class Carries:
-    """What a source can tell. `id` gives its id of the school, `person` that of one in the MIS, by role."""
+    """What a source carries. `school` returns its id of the school, `person` its id of a person, by MIS id and role."""
 
     registration: bool = True
     usernames: bool = True
@@ -113,7 +113,7 @@ SOURCES: dict[str, tuple[Callable[[SchoolData, Path, Azurite], Way], Carries]] =
 
 
 def expected(data: SchoolData, carries: Carries) -> set[tuple[object, ...]]:
-    """Type, name, academic year, students, main teacher and all of them, by the school itself and no code of ours."""
+    """Type, name, academic year, students, main teacher and all teachers of each group, without the product's code."""
 
     def student(id_: str) -> str:
         return carries.person(id_, "student")
@@ -176,7 +176,7 @@ async def test_the_same_school(source: str, tmp_path: Path, azurite: Azurite) ->
         assert len(read.groups) == len(expected(data, carries))
         assert (read.school.id, read.school.name) == (carries.school(data), data.name)
         assert {id_: one for id_, one in people(data, carries).items() if id_ in read.people} == read.people
-        # Of Wonde, the source names the school.
+        # For Wonde, the source itself names the school.
         if not isinstance(location, WondeApi):
             with pytest.raises(SnapshotRejected):
                 await sources.snapshot(replace(chosen, school="another"))

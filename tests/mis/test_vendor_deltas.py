@@ -1,4 +1,4 @@
-"""Between whole readings only what changed is asked for, and what comes of it is the whole school; in doubt, all is."""
+"""Between full reads only changes are requested, and give the complete school. In doubt, the school is read in full."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, onerost
 
 @dataclass(slots=True)
 class Vendor:
-    """A school at a vendor. `whole` and `delta` are the requests that readings of a quiet school take.
+    """A school at a vendor. `whole` and `delta` are the requests of a full read and of a read without changes.
 
-    `sources` remember; `whole_now` is what a whole reading took when the last was measured.
+    `sources` keep their cache. `whole_now` is the number of requests of the last full read.
     """
 
     scene: OneRosterScene | WondeScene
@@ -44,7 +44,7 @@ class Vendor:
         return mis_sources(self.scene.clock, SECRETS)
 
     def change(self, school: SchoolData) -> None:
-        """And half an hour passes."""
+        """Change the school, and advance the clock by half an hour."""
         self.school = school
         if isinstance(self.scene, OneRosterScene):
             write(school, self.scene.server.folder)
@@ -57,7 +57,7 @@ class Vendor:
         return await (sources or self.sources).snapshot(chosen)
 
     async def requests(self) -> int:
-        """That a reading takes, which gives what a whole one gives."""
+        """The number of requests that a read takes. It must give the same school as a full read."""
         asked = self.scene.server.requests
         before = len(asked)
         read = await self.read()

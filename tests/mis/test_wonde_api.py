@@ -1,4 +1,4 @@
-"""Wonde over REST: the school that its CSV set tells of, by pages, and whole or not at all."""
+"""Wonde over REST: the same school as in its CSV set, read page by page, in full or not at all."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_of_a_person_nothing_is_kept_but_what_finds_the_account(scene: Sce
 async def test_every_page_is_read_and_no_link_to_another_server_gets_the_token(
     scene: Scene, page: int, whole_links: bool
 ) -> None:
-    """Of a link only the query counts."""
+    """Only the query of a link is used."""
     scene.server.page, scene.server.whole_links = page, whole_links
     scene.server.links_to = "https://evil.example"
     assert shown(await scene.read()) == shown(scene.exported())
@@ -121,7 +121,7 @@ async def test_one_that_never_stands_still_is_refused_after_three_readings(scene
 
 
 async def test_a_class_that_goes_between_two_pages_leaves_no_other_unread(scene: Scene) -> None:
-    """A record of the second page has slipped to the first by then, and only the counts tell."""
+    """A record of the second page has moved to the first by then, and only the counts show it."""
     scene.server.page = 10
     asked = 0
 
@@ -168,7 +168,7 @@ async def test_the_wrong_region_says_which_domain_to_check(scene: Scene) -> None
 
 
 async def test_a_school_without_a_class_and_a_student_is_no_school(scene: Scene) -> None:
-    """Its name, its groups and its staff do not make it one."""
+    """A name, groups and staff are not enough."""
     scene.server.change = lambda name, records: [] if name in ("students", "classes") else records
     assert "neither a class nor a student" in await scene.refusal()
 
@@ -247,7 +247,7 @@ async def test_an_id_of_the_mis_that_is_another_ones_at_wonde_is_refused(scene: 
     "pagination", [None, {}, {"more": True, "next": None}, {"more": "yes", "next": "https://api.wonde.com/?page=2"}]
 )
 async def test_a_page_that_does_not_tell_of_the_next_is_refused(scene: Scene, pagination: object) -> None:
-    """Nothing tells then whether it is the last."""
+    """Such a page does not show whether it is the last."""
     runner = await _answering({"data": [{"id": "A1"}], "meta": {"pagination": pagination}})
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     assert "returned a page of classes without valid paging details" in await scene.refusal(replace(scene.api, url=url))
@@ -264,7 +264,7 @@ async def test_pages_without_an_end_are_refused(scene: Scene, link: str) -> None
 
 
 async def _answering(page: Record) -> web.AppRunner:
-    """A server of a school all of whose pages are this one."""
+    """A server that returns this page for every request about the school, except for the school itself."""
 
     async def say(request: web.Request) -> web.Response:
         return web.json_response({"data": {"id": SCHOOL}} if request.path.endswith(SCHOOL) else page)

@@ -1,4 +1,4 @@
-"""The same generated school behind each vendor's server, and the way to it."""
+"""The same generated school behind each vendor's server, and how to read it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECRETS = {
 
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[str]:
-    """The address at which it is served."""
+    """The URL at which the app is served."""
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -91,7 +91,7 @@ class WondeScene:
         return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     async def refusal(self, api: MisLocation | None = None) -> str:
-        """What is said when the school is refused; it names nobody, nor the token."""
+        """The text of the rejection. It contains no person and no token."""
         with pytest.raises(SnapshotRejected) as caught:
             await self.read(api)
         said = str(caught.value)
@@ -113,7 +113,7 @@ class WondeScene:
 
 
 def shown(snapshot: Snapshot) -> set[tuple[object, ...]]:
-    """The groups but for their ids, each with its people in their order."""
+    """The groups without their ids, each with its people in their order."""
     return {(group.type, group.name, group.academic_year, group.students, group.teachers) for group in snapshot.groups}
 
 

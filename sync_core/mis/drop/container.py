@@ -7,19 +7,21 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 
 from sync_core.errors import SnapshotRejected, Transient
 from sync_core.mis.drop.export_sets import DropFile
+from sync_core.mis.files.strict_csv import rejection
 
 if TYPE_CHECKING:
     # This import takes a tenth of a second, which a deployment without a file drop need not spend.
     from azure.storage.blob.aio import ContainerClient
 
 _MAX_BYTES = 2_000_000_000
+_RETRIED = "no class was changed; the app retries"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -40,33 +42,33 @@ class ContainerDrop:
     async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
         """Downloads each file into its own subfolder under a safe name, because blob names are untrusted."""
         if sum(file.size for file in files) > _MAX_BYTES:
-            raise SnapshotRejected(
+            raise rejection(
                 f"the file drop {self._prefix} has a set of more than {_MAX_BYTES} bytes",
-                "nothing was changed; have the MIS export less, or split the export by school",
+                "have the MIS export less, or split the export by school",
             )
         paths: dict[str, Path] = {}
         async with self._errors_translated():
             for number, file in enumerate(files):
-                path = folder / str(number) / (_UNSAFE.sub("_", file.name.rpartition("/")[2]).lstrip(".") or "file")
+                path = folder / str(number) / (_UNSAFE.sub("_", file.base_name).lstrip(".") or "file")
                 path.parent.mkdir()
-                blob = await self._container.download_blob(
-                    self._prefix + file.name, etag=file.version, match_condition=MatchConditions.IfNotModified
-                )
                 with path.open("wb") as target:
-                    await blob.readinto(target)
+                    await self._download(file, target)
                 paths[file.name] = path
         return paths
 
     async def copy(self, file: DropFile, name: str) -> None:
+        # Download and upload, because a copy from blob to blob needs a signature in the URL of its source.
         async with self._errors_translated():
-            source = self._container.get_blob_client(self._prefix + file.name)
-            blob = await source.download_blob(etag=file.version, match_condition=MatchConditions.IfNotModified)
-            target = self._container.get_blob_client(self._prefix + name)
-            # Download and upload, because a copy from blob to blob needs a signature in the URL of its source.
             with tempfile.TemporaryFile() as buffer:
-                await blob.readinto(buffer)
+                await self._download(file, buffer)
                 buffer.seek(0)
-                await target.upload_blob(buffer, length=blob.size, overwrite=True)
+                await self._container.upload_blob(self._prefix + name, buffer, length=file.size, overwrite=True)
+
+    async def _download(self, file: DropFile, target: IO[bytes]) -> None:
+        blob = await self._container.download_blob(
+            self._prefix + file.name, etag=file.version, match_condition=MatchConditions.IfNotModified
+        )
+        await blob.readinto(target)
 
     async def delete(self, file: DropFile) -> None:
         async with self._errors_translated():
@@ -81,22 +83,17 @@ class ContainerDrop:
         try:
             yield
         except ResourceNotFoundError:
-            raise SnapshotRejected(
-                f"the file drop {self._prefix} was not found, or one of its files was deleted meanwhile",
-                "no class was changed; create the container that FILE_DROP_CONTAINER_URL names, or export again",
-            ) from None
+            message = f"the file drop {self._prefix} was not found, or one of its files was deleted meanwhile"
+            remedy = "no class was changed; create the container that FILE_DROP_CONTAINER_URL names, or export again"
+            raise SnapshotRejected(message, remedy) from None
         except ResourceModifiedError:
-            message = f"a file in the file drop {self._prefix} was overwritten meanwhile"
-            raise Transient(message, "no class was changed; the app retries") from None
+            raise Transient(f"a file in the file drop {self._prefix} was overwritten meanwhile", _RETRIED) from None
         except HttpResponseError as error:
             message = f"the blob container returned {error.status_code} for the file drop {self._prefix}"
             if error.status_code in (401, 403):
                 remedy = "no class was changed; give the app's identity the role Storage Blob Data Contributor on it"
                 raise SnapshotRejected(message, remedy) from None
-            remedy = "no class was changed; the app retries. If this continues, check the storage account"
-            raise Transient(message, remedy) from None
+            raise Transient(message, f"{_RETRIED}. If this continues, check the storage account") from None
         except AzureError as error:
-            raise Transient(
-                f"the blob container is unreachable for the file drop {self._prefix} ({type(error).__name__})",
-                "no class was changed; the app retries. If this continues, check the network",
-            ) from None
+            message = f"the blob container is unreachable for the file drop {self._prefix} ({type(error).__name__})"
+            raise Transient(message, f"{_RETRIED}. If this continues, check the network") from None

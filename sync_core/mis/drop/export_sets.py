@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from sync_core.mis.files.archive import is_csv
+
 ARCHIVE = "processed"
 MANIFEST = "manifest.csv"
 _ARCHIVED = re.compile(ARCHIVE + r"/(\d{8}T\d{6}\.\d{6}Z)-([0-9a-f]{16})")
@@ -23,10 +25,15 @@ class DropFile:
     modified: datetime
     version: str
 
+    @property
+    def base_name(self) -> str:
+        """The name without its folders."""
+        return self.name.rpartition("/")[2]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSet:
-    """Files that were exported together. `path` is their folder within the drop, or the zip file.
+    """Files that were exported together. `path` is their folder in the drop (empty for its top), or the zip file.
 
     `written_at` is when the newest of them was written. An archived set keeps its time and its fingerprint.
     """
@@ -41,11 +48,6 @@ class ExportSet:
     def zipped(self) -> bool:
         return len(self.files) == 1 and _is_zip(self.files[0].name)
 
-    @property
-    def in_root(self) -> bool:
-        """Whether the set lies directly in the drop, where the next export overwrites it."""
-        return self.path == ""
-
     def as_archived(self, sets: Iterable[ExportSet]) -> ExportSet:
         """The set as it will be in the archive, a microsecond later than any other archived set of the same time."""
         times = {other.written_at for other in sets if other.archived and other.fingerprint != self.fingerprint}
@@ -59,8 +61,8 @@ class ExportSet:
         """Whether the export has ended: nothing was written for `settle`, or the manifest was written last."""
         if not settle or self.archived or now - self.written_at >= settle:
             return True
-        manifest = [file.modified for file in self.files if _base_name(file.name).lower() == MANIFEST]
-        others = [file.modified for file in self.files if _base_name(file.name).lower() != MANIFEST]
+        manifest = [file.modified for file in self.files if file.base_name.lower() == MANIFEST]
+        others = [file.modified for file in self.files if file.base_name.lower() != MANIFEST]
         return bool(manifest and others) and manifest[0] > max(others)
 
 
@@ -72,41 +74,30 @@ def export_sets_of(files: Iterable[DropFile]) -> list[ExportSet]:
     by_path: dict[str, list[DropFile]] = {}
     for file in files:
         folder, _, name = file.name.rpartition("/")
-        if _is_zip(name):
-            by_path.setdefault(folder if _ARCHIVED.fullmatch(folder) else file.name, []).append(file)
-        elif name.lower().endswith(".csv") and not name.startswith("."):
-            by_path.setdefault(folder, []).append(file)
-    sets = [_export_set(path, members) for path, members in by_path.items() if _is_set_path(path)]
-    return sorted(sets, key=lambda export: (_sort_time(export.written_at, export.archived), export.path))
+        archived, zipped = _ARCHIVED.fullmatch(folder), _is_zip(name)
+        path = file.name if zipped and not archived else folder
+        if (zipped or is_csv(name)) and (archived or ("/" not in path and path != ARCHIVE)):
+            by_path.setdefault(path, []).append(file)
+    sets = [_export_set(path, members) for path, members in by_path.items()]
+    return sorted(sets, key=_order)
 
 
-def _sort_time(written_at: datetime, archived: bool) -> datetime:
+def _order(export: ExportSet) -> tuple[datetime, str]:
     """A container lists times in whole seconds: a new set sorts after a set archived within the same second."""
-    return written_at if archived or written_at.microsecond else written_at.replace(microsecond=999_999)
+    exact = export.archived or export.written_at.microsecond
+    time = export.written_at if exact else export.written_at.replace(microsecond=999_999)
+    return time, export.path
 
 
-def _is_set_path(path: str) -> bool:
-    return bool(_ARCHIVED.fullmatch(path)) or (path.count("/") == 0 and path != ARCHIVE)
-
-
-def _export_set(path: str, files: list[DropFile]) -> ExportSet:
-    ordered = tuple(sorted(files, key=lambda file: file.name))
+def _export_set(path: str, members: Iterable[DropFile]) -> ExportSet:
+    files = tuple(sorted(members, key=lambda file: file.name))
     if archived := _ARCHIVED.fullmatch(path):
-        written_at = datetime.strptime(archived[1], _TIME).replace(tzinfo=UTC)
-        return ExportSet(path=path, files=ordered, written_at=written_at, fingerprint=archived[2], archived=True)
-    listing = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in ordered)
-    written_at = max(file.modified for file in ordered)
-    return ExportSet(
-        path=path,
-        files=ordered,
-        written_at=written_at,
-        fingerprint=sha256(listing.encode()).hexdigest()[:16],
-        archived=False,
-    )
-
-
-def _base_name(name: str) -> str:
-    return name.rpartition("/")[2]
+        written_at, fingerprint = datetime.strptime(archived[1], _TIME).replace(tzinfo=UTC), archived[2]
+    else:
+        written_at = max(file.modified for file in files)
+        listing = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in files)
+        fingerprint = sha256(listing.encode()).hexdigest()[:16]
+    return ExportSet(path=path, files=files, written_at=written_at, fingerprint=fingerprint, archived=bool(archived))
 
 
 def _is_zip(name: str) -> bool:

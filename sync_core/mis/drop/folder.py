@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sync_core.errors import SnapshotRejected, Transient
+from sync_core.errors import Transient
 from sync_core.mis.drop.export_sets import DropFile
+from sync_core.mis.files.strict_csv import rejection
 
 
 class FolderDrop:
@@ -52,9 +53,9 @@ class FolderDrop:
         if self._path.is_file():
             return [_drop_file(self._path, self._path.name)]
         if not self._path.is_dir():
-            raise SnapshotRejected(
+            raise rejection(
                 f"there is no feed at {self._path}",
-                "nothing was changed; correct the path of the school's source, or have the MIS export there",
+                "correct the path of the school's source, or have the MIS export there",
             )
         files = []
         for path in sorted(self._path.rglob("*")):
@@ -67,15 +68,13 @@ class FolderDrop:
     def _path_of(self, name: str) -> Path:
         return self._path if self._path.is_file() else self._path / name
 
-    def _try(self, work: object) -> None:
-        assert callable(work)
+    def _try(self, work: Callable[[], None]) -> None:
         try:
             work()
         except OSError as error:
-            raise Transient(
-                f"the file drop {self._path} cannot be written to ({type(error).__name__})",
-                "no class was changed; the app retries. Give it permission to write there, or set after_sync to keep",
-            ) from None
+            message = f"the file drop {self._path} cannot be written to ({type(error).__name__})"
+            remedy = "no class was changed; the app retries. Let the app write there, or set after_sync to keep"
+            raise Transient(message, remedy) from None
 
 
 def _drop_file(path: Path, name: str) -> DropFile:

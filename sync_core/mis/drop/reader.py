@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,19 +18,16 @@ from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
-from sync_core.mis.files.archive import FeedFiles, csv_file, open_feed
+from sync_core.mis.files.archive import FeedFiles, open_feed, open_file
 from sync_core.mis.files.formats import is_full, missing_files, read_sets
-from sync_core.mis.files.strict_csv import CsvFile
+from sync_core.mis.files.strict_csv import CsvFile, rejection
 from sync_core.mis.port import NewestExportSet
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
 _READS = 3
-
-_MAX_CACHED = 10_000
-"""Sets whose missing files are cached, by fingerprint."""
-
+_MAX_CACHED_SETS = 10_000
 # These show a set's format.
 _FORMAT_FILES = (MANIFEST, "orgs.csv", "school.csv")
 
@@ -62,10 +60,9 @@ class FileDropReader:
     async def newest(self, drop: FileDrop) -> NewestExportSet:
         store = self._store(drop)
         sets = export_sets_of(await store.list_files())
-        async for newest in self._complete_sets(store, sets):
-            missing = "" if newest is sets[-1] else await self._why_incomplete(store, sets[-1])
-            return NewestExportSet(newest.fingerprint, missing)
-        raise AssertionError("a drop without a complete set is rejected")
+        newest = await anext(self._complete_sets(store, sets))
+        missing = "" if newest is sets[-1] else await self._why_incomplete(store, sets[-1])
+        return NewestExportSet(newest.fingerprint, missing)
 
     async def archive(self, drop: FileDrop, upto: str) -> int:
         store = self._store(drop)
@@ -78,7 +75,7 @@ class FileDropReader:
             archived = export.as_archived(all_sets)
             all_sets.append(archived)
             for file in export.files:
-                await store.copy(file, f"{archived.path}/{file.name.rpartition('/')[2]}")
+                await store.copy(file, f"{archived.path}/{file.base_name}")
         for file in (*_left_behind(sets), *(file for export in complete for file in export.files)):
             await store.delete(file)
         return len(complete)
@@ -100,9 +97,9 @@ class FileDropReader:
                     continue
             if set(used) <= set(await store.list_files()):
                 return snapshots
-        raise SnapshotRejected(
+        raise rejection(
             f"the files in the file drop changed during each of {_READS} reads",
-            "nothing was changed; have the MIS export at a different time from the sync",
+            "have the MIS export at a different time from the sync",
         )
 
     async def _read(
@@ -114,24 +111,22 @@ class FileDropReader:
             used += export.files
             subfolder = folder / str(len(sets))
             subfolder.mkdir()
-            files = await _fetch_set(store, export, subfolder)
+            files = _open_set(export, await store.fetch(export.files, subfolder))
             sets.insert(0, files)
             if is_full(files):
                 break
-            if export.in_root and drop.after_sync is AfterSync.KEEP:
-                raise SnapshotRejected(
+            if not export.path and drop.after_sync is AfterSync.KEEP:
+                raise rejection(
                     "the set in the file drop has changes only, and the next export will overwrite it",
-                    "nothing was changed; set after_sync to archive, or have the MIS export each set to its own "
-                    "folder, or all files as bulk",
+                    "set after_sync to archive, have the MIS export each set to its own folder, or all files as bulk",
                 )
         return (await asyncio.to_thread(read_sets, sets)).snapshots
 
     async def _complete_sets(self, store: FileDropStore, sets: Sequence[ExportSet]) -> AsyncIterator[ExportSet]:
         """The complete sets, newest first. Raises SnapshotRejected with the newest set's fault if there is none."""
         if not sets:
-            raise SnapshotRejected(
-                "the file drop has no set of CSV files",
-                "nothing was changed; have the MIS export there, or correct the school's source",
+            raise rejection(
+                "the file drop has no set of CSV files", "have the MIS export there, or correct the school's source"
             )
         reasons: list[str] = []
         for export in reversed(sets):
@@ -140,9 +135,9 @@ class FileDropReader:
             else:
                 yield export
         if len(reasons) == len(sets):
-            raise SnapshotRejected(
+            raise rejection(
                 f"the set in the file drop is incomplete: {reasons[0]}",
-                "nothing was changed; wait for the export to end, or have the MIS export all files",
+                "wait for the export to end, or have the MIS export all files",
             )
 
     async def _why_incomplete(self, store: FileDropStore, export: ExportSet) -> str:
@@ -151,24 +146,22 @@ class FileDropReader:
             return ""
         # The answer is cached, so that a zip file that stays in the drop is fetched once and not every minute.
         if export.fingerprint not in self._missing:
-            if len(self._missing) >= _MAX_CACHED:
+            if len(self._missing) >= _MAX_CACHED_SETS:
                 self._missing.clear()
             self._missing[export.fingerprint] = await _find_missing(store, export)
-        if missing := self._missing[export.fingerprint]:
-            return missing
-        return "" if export.settled(self._clock.now(), self._settle) else "files are still being written"
+        settled = export.settled(self._clock.now(), self._settle)
+        return self._missing[export.fingerprint] or ("" if settled else "files are still being written")
 
 
 async def _find_missing(store: FileDropStore, export: ExportSet) -> str:
     with tempfile.TemporaryDirectory(prefix="drop-") as folder:
-        needed = [file for file in export.files if export.zipped or _base_name(file) in _FORMAT_FILES]
+        needed = [file for file in export.files if export.zipped or file.base_name.lower() in _FORMAT_FILES]
         paths = await store.fetch(needed, Path(folder))
         try:
-            files = open_feed(paths[needed[0].name]) if export.zipped else _feed_files(export, paths)
-            missing = missing_files(files)
-        except SnapshotRejected as rejection:
+            missing = missing_files(_open_set(export, paths))
+        except SnapshotRejected as error:
             # Waiting does not correct a bad manifest. The set counts as complete, so that reading it names the fault.
-            return "" if MANIFEST in map(_base_name, needed) else rejection.message
+            return "" if any(file.base_name.lower() == MANIFEST for file in needed) else error.message
         return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else ""
 
 
@@ -178,48 +171,40 @@ def _left_behind(sets: Sequence[ExportSet]) -> list[DropFile]:
     They are no newer than the archived set, which has all of them. An incomplete rest would never be archived.
     """
     files: list[DropFile] = []
+    new = [export for export in sets if not export.archived]
     for archived in (export for export in sets if export.archived):
-        copies = {(_base_name(file), file.size) for file in archived.files}
-        for export in sets:
+        copies = {(file.base_name.lower(), file.size) for file in archived.files}
+        for export in new:
             older = export.fingerprint != archived.fingerprint and export.written_at <= archived.written_at
-            if older and not export.archived and all((_base_name(file), file.size) in copies for file in export.files):
+            if older and all((file.base_name.lower(), file.size) in copies for file in export.files):
                 files += export.files
     return files
 
 
-async def _fetch_set(store: FileDropStore, export: ExportSet, folder: Path) -> FeedFiles:
-    paths = await store.fetch(export.files, folder)
+def _open_set(export: ExportSet, paths: Mapping[str, Path]) -> FeedFiles:
+    """The set's CSV files. A file that was not fetched has only its name."""
     if export.zipped:
         return replace(open_feed(paths[export.files[0].name]), taken_at=export.written_at)
-    return _feed_files(export, paths)
-
-
-def _feed_files(export: ExportSet, paths: Mapping[str, Path]) -> FeedFiles:
-    """The set's CSV files. A file that was not fetched has only its name."""
     files: dict[str, CsvFile] = {}
     for file in export.files:
-        name = file.name.rpartition("/")[2]
-        files[name.lower()] = csv_file(name, paths.get(file.name, Path("/nowhere")))
+        path, name = paths.get(file.name, Path("/nowhere")), file.base_name
+        files[name.lower()] = CsvFile(name, partial(open_file, path, name))
     return FeedFiles(files, export.written_at)
 
 
-def _base_name(file: DropFile) -> str:
-    return file.name.rpartition("/")[2].lower()
-
-
+@dataclass(frozen=True, slots=True)
 class FileDropStores:
     """Opens the store of a file drop. `container` is the deployment's, if it has one."""
 
-    def __init__(self, container: ContainerClient | None) -> None:
-        self._container = container
+    container: ContainerClient | None
 
     def of(self, drop: FileDrop) -> FileDropStore:
         """Raises SnapshotRejected for a container drop if the deployment has no container."""
         if not isinstance(drop, FeedContainer):
             return FolderDrop(drop.path)
-        if self._container is None:
-            raise SnapshotRejected(
+        if self.container is None:
+            raise rejection(
                 "the school is read from a blob container, but this deployment has none",
-                "nothing was changed; set FILE_DROP_CONTAINER_URL (docs/operations.md)",
+                "set FILE_DROP_CONTAINER_URL (docs/operations.md)",
             )
-        return ContainerDrop(self._container, drop.folder)
+        return ContainerDrop(self.container, drop.folder)

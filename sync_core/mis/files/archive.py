@@ -5,17 +5,16 @@ from __future__ import annotations
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.strict_csv import CsvFile, Row, rejection
 
-_EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 _MAX_BYTES = 2_000_000_000
 _MAX_MEMBERS = 1_000
 # CSV shrinks to a tenth, and repetitive CSV to a thirtieth.
@@ -24,7 +23,7 @@ _SUSPECT_BYTES, _SUSPECT_RATIO = 100_000_000, 100
 
 @dataclass(frozen=True, slots=True)
 class FeedFiles:
-    """The CSV files of a feed, by name in lower case. `taken_at` is when the newest of them was written."""
+    """The CSV files of a feed, by name in lower case. `taken_at` is when the newest of them or the zip was written."""
 
     files: Mapping[str, CsvFile]
     taken_at: datetime
@@ -50,32 +49,26 @@ class FeedFiles:
 def open_feed(path: Path) -> FeedFiles:
     """The CSV files in a folder, or in a zip file (at its top or in one folder in it). Raises SnapshotRejected."""
     if path.is_dir():
-        paths = [file for file in sorted(path.iterdir()) if _is_csv(file.name)]
-        csv_files = [csv_file(file.name, file) for file in paths]
-        times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in paths]
+        paths = [file for file in sorted(path.iterdir()) if is_csv(file.name)]
+        csv_files = [CsvFile(file.name, partial(open_file, file, file.name)) for file in paths]
     elif path.is_file():
-        members = _csv_members(path)
-        csv_files = [CsvFile(_name(member), _member_opener(path, member)) for member in members]
-        times = [_modified(path, member) for member in members]
+        paths = [path]
+        csv_files = [CsvFile(_name(member), partial(_open_member, path, member)) for member in _csv_members(path)]
     else:
-        raise SnapshotRejected(
-            f"there is no feed at {path}",
-            "nothing was changed; correct the path of the school's source, or have the MIS export there",
+        raise rejection(
+            f"there is no feed at {path}", "correct the path of the school's source, or have the MIS export there"
         )
     files: dict[str, CsvFile] = {}
     for file in csv_files:
         if file.name.lower() in files:
             raise rejection(f"{file.name} appears twice, with different capitals or in different folders")
         files[file.name.lower()] = file
-    return FeedFiles(files, max(times, default=_EARLIEST))
+    with _damage_rejected(path):
+        newest = max((file.stat().st_mtime for file in paths), default=0)
+    return FeedFiles(files, datetime.fromtimestamp(newest, UTC))
 
 
-def csv_file(name: str, path: Path) -> CsvFile:
-    """The file at `path`, called `name` in messages."""
-    return CsvFile(name, _file_opener(path, name))
-
-
-def _is_csv(name: str) -> bool:
+def is_csv(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
 
 
@@ -83,47 +76,32 @@ def _name(member: zipfile.ZipInfo) -> str:
     return PurePosixPath(member.filename).name
 
 
-def _modified(path: Path, member: zipfile.ZipInfo) -> datetime:
-    """A zip file keeps local time without its zone. The next export comes from the same machine, so UTC will do."""
+@contextmanager
+def open_file(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """The file at `path`, called `name` in messages. Raises SnapshotRejected."""
     try:
-        return datetime(*member.date_time, tzinfo=UTC)
-    except ValueError:
-        raise rejection(f"{path.name} is not a complete zip file (it contains an impossible date)") from None
-
-
-def _file_opener(path: Path, name: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
-    @contextmanager
-    def open_file() -> Iterator[IO[bytes]]:
-        try:
-            with path.open("rb") as stream:
-                yield stream
-        except OSError as error:
-            remedy = "nothing was changed; check that the file exists and that the app may read it"
-            raise SnapshotRejected(f"{name} cannot be read ({type(error).__name__})", remedy) from None
-
-    return open_file
-
-
-def _member_opener(path: Path, member: zipfile.ZipInfo) -> Callable[[], AbstractContextManager[IO[bytes]]]:
-    @contextmanager
-    def open_member() -> Iterator[IO[bytes]]:
-        with _damage_rejected(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+        with path.open("rb") as stream:
             yield stream
+    except OSError as error:
+        remedy = "check that the file exists and that the app may read it"
+        raise rejection(f"{name} cannot be read ({type(error).__name__})", remedy) from None
 
-    return open_member
+
+@contextmanager
+def _open_member(path: Path, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    with _damage_rejected(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
+        yield stream
 
 
 @contextmanager
 def _damage_rejected(path: Path) -> Iterator[None]:
-    """Damage to a zip file shows when it is opened, or when a member is read to its end."""
+    """Damage to a zip file shows when it is opened, or when a member is read to its end. It may also vanish."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise rejection(f"{path.name} is not a complete zip file ({type(error).__name__})") from None
     except (NotImplementedError, RuntimeError):
-        raise SnapshotRejected(
-            f"{path.name} uses an unsupported zip format", "nothing was changed; deliver a plain zip file"
-        ) from None
+        raise rejection(f"{path.name} uses an unsupported zip format", "deliver a plain zip file") from None
 
 
 def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
@@ -134,9 +112,9 @@ def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
         raise rejection(f"{path.name} contains more than {_MAX_MEMBERS} files")
     if any(_is_unsafe(member) for member in members):
         raise rejection(f"{path.name} contains a path that leads outside it, or a link")
-    csvs = [member for member in members if _is_csv(_name(member)) and not member.filename.startswith("__MACOSX/")]
+    csvs = [member for member in members if is_csv(_name(member)) and not member.filename.startswith("__MACOSX/")]
     if any(member.flag_bits & 1 for member in csvs):
-        raise SnapshotRejected(f"{path.name} is encrypted", "nothing was changed; deliver the feed without a password")
+        raise rejection(f"{path.name} is encrypted", "deliver the feed without a password")
     unpacked = sum(member.file_size for member in csvs)
     if unpacked > _MAX_BYTES:
         raise rejection(f"{path.name} unpacks to more than {_MAX_BYTES} bytes")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync_core.domain.roster import Snapshot
-from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.archive import FeedFiles, open_feed
-from sync_core.mis.files.oneroster import is_bulk, listed_files, read_oneroster
+from sync_core.mis.files.oneroster import ABSENT, BULK, read_modes, read_oneroster
 from sync_core.mis.files.sds_v1 import read_sds_v1
 from sync_core.mis.files.sds_v2 import read_sds_v2
+from sync_core.mis.files.strict_csv import rejection
 
 ONEROSTER = "OneRoster 1.1 or 1.2 CSV"
 SDS_V2 = "SDS v2.1 CSV"
@@ -45,14 +45,17 @@ def read_sets(sets: Sequence[FeedFiles]) -> Feed:
 
 
 def is_full(files: FeedFiles) -> bool:
-    """Whether the set can be read without earlier sets. Raises SnapshotRejected for an unknown format."""
-    return _recognise(files) != ONEROSTER or is_bulk(files)
+    """Whether the set has everything, and not only changes. Raises SnapshotRejected for an unknown format."""
+    return _recognise(files) != ONEROSTER or set(read_modes(files).values()) == {BULK}
 
 
 def missing_files(files: FeedFiles) -> list[str]:
     """The files that a set of this format should have but does not. Raises SnapshotRejected for an unknown format."""
     format_ = _recognise(files)
-    required = listed_files(files) if format_ == ONEROSTER else [f"{name}.csv" for name in _SDS_FILES[format_]]
+    if format_ == ONEROSTER:
+        required = [name for name, mode in read_modes(files).items() if mode != ABSENT]
+    else:
+        required = [f"{name}.csv" for name in _SDS_FILES[format_]]
     return [name for name in required if not files.has(name)]
 
 
@@ -64,11 +67,8 @@ def _recognise(files: FeedFiles) -> str:
     if files.has("School.csv", "Section.csv"):
         if "DfE Number" in files.header("School.csv"):
             return SDS_V1
-        raise SnapshotRejected(
+        raise rejection(
             'School.csv line 1: no column "DfE Number", so this SDS v1 set is not in its UK form',
-            "nothing was changed; have the MIS export the UK form, or OneRoster CSV",
+            "have the MIS export the UK form, or OneRoster CSV",
         )
-    raise SnapshotRejected(
-        f"unknown format (CSV files found: {files.names})",
-        f"nothing was changed; deliver {ONEROSTER}, {SDS_V2}, or {SDS_V1}",
-    )
+    raise rejection(f"unknown format (CSV files found: {files.names})", f"deliver {ONEROSTER}, {SDS_V2}, or {SDS_V1}")

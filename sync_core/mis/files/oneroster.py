@@ -2,93 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from functools import partial
 
 from sync_core.domain.roster import GroupType, Person, School, Snapshot
-from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read_date, rejection
 from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots, read_school_year
 
 _FILES = ("orgs.csv", "academicSessions.csv", "classes.csv", "users.csv", "enrollments.csv")
-_BULK, _DELTA, _ABSENT = "bulk", "delta", "absent"
+BULK, DELTA, ABSENT = "bulk", "delta", "absent"
 _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
 _SCHOOL_YEAR = "schoolYear"
 _DATE = "%Y-%m-%d"
 
+ReadTable = Callable[[str, Iterable[str], Iterable[str]], Iterable[Row]]
+"""Reads a CSV file of the roster by name: its rows, to be iterated once, with some columns and optional columns.
 
-class Tables(Protocol):
-    """The tables of one roster, by the names of their CSV files."""
-
-    def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterable[Row]:
-        """The rows with these columns, to be iterated once. A missing `optional` column reads as empty.
-
-        Raises SnapshotRejected, also during the iteration.
-        """
+A missing optional column reads as empty. Raises SnapshotRejected, also during the iteration.
+"""
 
 
 def read_oneroster(sets: Sequence[FeedFiles]) -> dict[str, Snapshot]:
     """The schools in a full CSV set and the sets exported after it. Raises SnapshotRejected."""
-    manifests = [_manifest(files) for files in sets]
-    tables = _MergedSets(tuple(zip(sets, manifests, strict=True)))
-    return read_roster(tables if manifests[-1].version == "1.1" else _UsersWithRoles(tables), sets[-1].taken_at)
+    sets_with_modes = [(files, read_modes(files)) for files in sets]
+    read: ReadTable = partial(_read_merged, sets_with_modes)
+    if "roles.csv" in sets_with_modes[-1][1]:
+        read = partial(_read_as_1_1, read)
+    return read_roster(read, sets[-1].taken_at)
 
 
-def is_bulk(files: FeedFiles) -> bool:
-    """Whether all files of the set are bulk: everything, not only changes. Raises SnapshotRejected."""
-    return set(_manifest(files).modes.values()) == {_BULK}
-
-
-def listed_files(files: FeedFiles) -> list[str]:
-    """The files that the set has according to its manifest. Raises SnapshotRejected."""
-    return [name for name, mode in _manifest(files).modes.items() if mode != _ABSENT]
-
-
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    """The manifest of a set, with the mode of each file that its version can have."""
-
-    version: str
-    modes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _MergedSets:
-    """Sets with their manifests, in the order of export, read as one: a bulk table replaces, a delta table changes."""
-
-    sets: tuple[tuple[FeedFiles, _Manifest], ...]
-
-    def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
-        """The rows of the last bulk table, changed by the delta tables after it."""
-        columns, optional = tuple(columns), tuple(optional)
-        deltas: list[FeedFiles] = []
-        for files, manifest in reversed(self.sets):
-            mode = manifest.modes.get(name, _ABSENT)
-            if mode == _BULK:
-                yield from _patched([files, *deltas], name, columns, optional)
-                return
-            if mode == _DELTA:
-                deltas.insert(0, files)
-        last_mode = self.sets[-1][1].modes.get(name, _ABSENT)
-        raise SnapshotRejected(
-            f'manifest.csv says that {name} is "{last_mode}", and no earlier set has all of it',
-            "nothing was changed; have the MIS export all files as bulk once, because changes alone do not show who "
-            "has left",
-        )
+def _read_merged(
+    sets: Sequence[tuple[FeedFiles, Mapping[str, str]]], name: str, columns: Iterable[str], optional: Iterable[str]
+) -> Iterable[Row]:
+    """The rows of the last bulk table, changed by the delta tables after it. `sets` are in the order of export."""
+    deltas: list[FeedFiles] = []
+    for files, modes in reversed(sets):
+        mode = modes.get(name, ABSENT)
+        if mode == BULK:
+            return _patched(files, deltas, name, columns, optional) if deltas else files.read(name, columns, optional)
+        if mode == DELTA:
+            deltas.insert(0, files)
+    raise rejection(
+        f'manifest.csv says that {name} is "{sets[-1][1].get(name, ABSENT)}", and no earlier set has all of it',
+        "have the MIS export all files as bulk once, because changes alone do not show who left",
+    )
 
 
 def _patched(
-    sets: Sequence[FeedFiles], name: str, columns: tuple[str, ...], optional: tuple[str, ...]
+    bulk: FeedFiles, deltas: Iterable[FeedFiles], name: str, columns: Iterable[str], optional: Iterable[str]
 ) -> Iterator[Row]:
-    bulk, *deltas = sets
-    if not deltas:
-        yield from bulk.read(name, columns, optional)
-        return
-    columns = tuple(dict.fromkeys(("sourcedId", *columns)))
+    columns = dict.fromkeys(("sourcedId", *columns))
     patch: dict[str, list[Row]] = {}
     for files in deltas:
         changes: dict[str, list[Row]] = {}
@@ -103,74 +69,70 @@ def _patched(
         yield from new_rows
 
 
-@dataclass(frozen=True, slots=True)
-class _UsersWithRoles:
-    """Version 1.2 read as 1.1: users get their roles, each at an org, from a separate file."""
-
-    files: Tables
-
-    def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterable[Row]:
-        if name != "users.csv":
-            return self.files.read(name, columns, optional)
-        user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
-        users = list(self.files.read(name, user_columns, optional))
-        roles = self._roles({user["sourcedId"] for user in users})
-        return [Row(user.location, {**user.cells, **_as_in_1_1(roles.get(user["sourcedId"], []))}) for user in users]
-
-    def _roles(self, users: Set[str]) -> dict[str, list[Row]]:
-        """The active roles by user, primary roles first. Raises SnapshotRejected."""
-        faults = Faults()
-        by_user: dict[str, list[Row]] = {}
-        columns = ["status", "userSourcedId", "roleType", "role", "orgSourcedId"]
-        for row in self.files.read("roles.csv", columns):
-            if faults.require_known(row, "userSourcedId", users, "user", "users.csv") and _active(row, faults):
-                by_user.setdefault(row["userSourcedId"], []).append(row)
-        faults.raise_any()
-        return {user: sorted(roles, key=lambda role: role["roleType"] != "primary") for user, roles in by_user.items()}
+def _read_as_1_1(read: ReadTable, name: str, columns: Iterable[str], optional: Iterable[str]) -> Iterable[Row]:
+    """Version 1.2 read as 1.1: users get their active roles, each at an org, from a separate file."""
+    if name != "users.csv":
+        return read(name, columns, optional)
+    user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
+    users = list(read(name, user_columns, optional))
+    ids = {user["sourcedId"] for user in users}
+    faults = Faults()
+    roles_by_user: dict[str, list[Row]] = {}
+    for row in read("roles.csv", ["status", "userSourcedId", "roleType", "role", "orgSourcedId"], []):
+        if faults.require_known(row, "userSourcedId", ids, "user", "users.csv") and _active(row, faults):
+            roles_by_user.setdefault(row["userSourcedId"], []).append(row)
+    faults.raise_any()
+    rows: list[Row] = []
+    for user in users:
+        roles = sorted(roles_by_user.get(user["sourcedId"], []), key=lambda role: role["roleType"] != "primary")
+        # A user who is a student at any org is a student, at those orgs. For others, the primary role counts.
+        chosen = [role for role in roles if role["role"] == "student"] or roles
+        role = chosen[0]["role"] if chosen else ""
+        orgs = ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen))
+        rows.append(Row(user.location, {**user.cells, "role": role, "orgSourcedIds": orgs}))
+    return rows
 
 
-def _as_in_1_1(roles: Sequence[Row]) -> dict[str, str]:
-    """A user who is a student at any org is a student, at those orgs."""
-    chosen = [role for role in roles if role["role"] == "student"] or roles
-    return {
-        "role": chosen[0]["role"] if chosen else "",
-        "orgSourcedIds": ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen)),
-    }
-
-
-def read_roster(files: Tables, taken_at: datetime) -> dict[str, Snapshot]:
+def read_roster(read: ReadTable, taken_at: datetime) -> dict[str, Snapshot]:
     """The schools of the roster. Rows marked `tobedeleted` are left out, as are enrolments of such users or classes.
 
     The dates of enrolments are ignored, because the MIS exports who is in a class now. Raises SnapshotRejected.
     """
     faults = Faults()
     columns = ["sourcedId", "status", "name", "type", "identifier"]
-    orgs = by_id(files.read("orgs.csv", columns, optional=["parentSourcedId"]), "sourcedId", faults)
+    orgs = by_id(read("orgs.csv", columns, ["parentSourcedId"]), "sourcedId", faults)
     find_cycles(orgs, "parentSourcedId", faults)
     schools = {
         id_: School(id_, row["name"], row["identifier"])
         for id_, row in orgs.items()
         if row["type"] == "school" and _active(row, faults)
     }
-    session_years, latest_year = _read_sessions(files, faults)
+    session_years, latest_year = _read_sessions(read, faults)
     columns = ["sourcedId", "status", "title", "classType", "schoolSourcedId", "termSourcedIds"]
-    class_rows = by_id(files.read("classes.csv", columns), "sourcedId", faults)
+    class_rows = by_id(read("classes.csv", columns, []), "sourcedId", faults)
     classes: dict[str, RosterClass] = {}
     for id_, row in class_rows.items():
-        if _active(row, faults) and (roster_class := _read_class(id_, row, schools, session_years, faults)):
-            classes[id_] = roster_class
+        if (
+            _active(row, faults)
+            and faults.require(row, "title", row["title"])
+            and faults.require(row, "classType", row["classType"] in _TYPES, "is neither homeroom nor scheduled")
+            and faults.require_known(row, "schoolSourcedId", schools, "school", "orgs.csv")
+            and (year := read_school_year(row, "termSourcedIds", session_years, faults)) is not None
+        ):
+            school, type_ = row["schoolSourcedId"], _TYPES[row["classType"]]
+            classes[id_] = RosterClass(id=id_, school=school, name=row["title"], academic_year=year, type=type_)
 
     columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
-    user_rows = by_id(files.read("users.csv", columns, optional=["grades"]), "sourcedId", faults)
+    user_rows = by_id(read("users.csv", columns, ["grades"]), "sourcedId", faults)
     people: dict[str, Person] = {}
-    years = YearGroups()
+    years = YearGroups(dict)
     for id_, row in user_rows.items():
         if _active(row, faults):
             people[id_] = Person(id_, row["username"], row["email"])
             _read_year(id_, row, orgs, years, faults)
 
     columns = ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"]
-    for row in files.read("enrollments.csv", columns, optional=["primary"]):
+    for row in read("enrollments.csv", columns, ["primary"]):
         if (
             _active(row, faults)
             and faults.require_known(row, "classSourcedId", class_rows, "class", "classes.csv")
@@ -184,26 +146,26 @@ def read_roster(files: Tables, taken_at: datetime) -> dict[str, Snapshot]:
     return build_snapshots(schools.values(), classes.values(), years, people, latest_year, taken_at)
 
 
-def _manifest(files: FeedFiles) -> _Manifest:
-    """Raises SnapshotRejected for an unknown version or mode."""
+def read_modes(files: FeedFiles) -> dict[str, str]:
+    """The mode of each file of the set's version, by its manifest. Raises SnapshotRejected if one is unknown."""
     properties = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
     version = properties.get("oneroster.version", "1.1")
     if version not in _NEEDED:
-        raise SnapshotRejected(
+        raise rejection(
             f"manifest.csv says OneRoster {version}, which is not supported",
-            f"nothing was changed; have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
+            f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
         )
-    modes = {name: properties.get(f"file.{name.removesuffix('.csv')}", _ABSENT) for name in _NEEDED[version]}
+    modes = {name: properties.get(f"file.{name.removesuffix('.csv')}", ABSENT) for name in _NEEDED[version]}
     for name, mode in modes.items():
-        if mode not in (_BULK, _DELTA, _ABSENT):
+        if mode not in (BULK, DELTA, ABSENT):
             raise rejection(f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent')
-    return _Manifest(version, modes)
+    return modes
 
 
-def _read_sessions(files: Tables, faults: Faults) -> tuple[dict[str, int | None], int | None]:
+def _read_sessions(read: ReadTable, faults: Faults) -> tuple[dict[str, int | None], int | None]:
     """The school year of each session, and the latest one. A school year is the calendar year in which it starts."""
     columns = ["sourcedId", "status", "type", "startDate", "endDate", "parentSourcedId"]
-    all_rows = by_id(files.read("academicSessions.csv", columns), "sourcedId", faults)
+    all_rows = by_id(read("academicSessions.csv", columns, []), "sourcedId", faults)
     rows = {id_: row for id_, row in all_rows.items() if _active(row, faults)}
     starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in rows.items()}
     ends = {id_: read_date(row, "endDate", _DATE, faults) for id_, row in rows.items()}
@@ -236,24 +198,8 @@ def _year_start(
 
 def _active(row: Row, faults: Faults) -> bool:
     """Bulk files leave the status empty, but may have a delta's `tobedeleted` as well."""
-    if row["status"] not in ("", "active", "tobedeleted"):
-        faults.add(row, "status", "is neither active nor tobedeleted")
+    faults.require(row, "status", row["status"] in ("", "active", "tobedeleted"), "is neither active nor tobedeleted")
     return row["status"] != "tobedeleted"
-
-
-def _read_class(
-    id_: str, row: Row, schools: Mapping[str, School], session_years: Mapping[str, int | None], faults: Faults
-) -> RosterClass | None:
-    if (
-        faults.require(row, "title", row["title"])
-        and faults.require(row, "classType", row["classType"] in _TYPES, "is neither homeroom nor scheduled")
-        and faults.require_known(row, "schoolSourcedId", schools, "school", "orgs.csv")
-        and (year := read_school_year(row, "termSourcedIds", session_years, faults)) is not None
-    ):
-        return RosterClass(
-            id=id_, school=row["schoolSourcedId"], type=_TYPES[row["classType"]], name=row["title"], academic_year=year
-        )
-    return None
 
 
 def _read_year(id_: str, row: Row, orgs: Mapping[str, Row], years: YearGroups, faults: Faults) -> None:
@@ -263,7 +209,7 @@ def _read_year(id_: str, row: Row, orgs: Mapping[str, Row], years: YearGroups, f
     known = faults.require(row, "orgSourcedIds", unknown is None, f"org {unknown} is not in orgs.csv")
     grade = row["grades"].split(",")[0].strip()
     if known and row["role"] == "student" and grade and pupil_orgs:
-        years.add(pupil_orgs[0], grade, id_)
+        years[pupil_orgs[0], grade][id_] = None
 
 
 def _enrol(row: Row, roster_class: RosterClass, person: str, faults: Faults) -> None:

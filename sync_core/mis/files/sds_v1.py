@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from sync_core.domain.roster import GroupType, Person, School, Snapshot
+from sync_core.domain.roster import Person, School, Snapshot
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, Row, by_id, read_date
 from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
@@ -28,22 +26,28 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
     section_rows = by_id(files.read("Section.csv", columns, optional=["Status"]), "ID", faults)
     sections: dict[str, RosterClass] = {}
     for id_, row in section_rows.items():
-        if _active(row) and (roster_class := _read_section(id_, row, schools, faults)):
-            sections[id_] = roster_class
+        if not _active(row):
+            continue
+        start = read_date(row, "Term StartDate", _DATE, faults)
+        if (
+            faults.require(row, "Section Name", row["Section Name"])
+            and faults.require_known(row, "School DfE Number", schools, "school", "School.csv")
+            and start
+        ):
+            school, name = row["School DfE Number"], row["Section Name"]
+            sections[id_] = RosterClass(id=id_, school=school, name=name, academic_year=start.year)
 
-    years = YearGroups()
+    years = YearGroups(dict)
     students = by_id(files.read("Student.csv", _PERSON, optional=[*_OPTIONAL, "Grade"]), "ID", faults)
     teachers = by_id(files.read("Teacher.csv", _PERSON, optional=_OPTIONAL), "ID", faults)
     for id_, row in students.items():
         known = faults.require_known(row, "School DfE Number", schools, "school", "School.csv")
         if known and _active(row) and row["Grade"]:
-            years.add(row["School DfE Number"], row["Grade"], f"student:{id_}")
+            years[row["School DfE Number"], row["Grade"]][f"student:{id_}"] = None
 
     people: dict[str, Person] = {}
-    for name, kind, rows in (
-        ("StudentEnrollment.csv", "student", students),
-        ("TeacherRoster.csv", "teacher", teachers),
-    ):
+    enrolments = (("StudentEnrollment.csv", "student", students), ("TeacherRoster.csv", "teacher", teachers))
+    for name, kind, rows in enrolments:
         ids = {id_: f"{kind}:{id_}" for id_ in rows}
         people |= {ids[id_]: Person(ids[id_], row["Username"], row["Secondary Email"]) for id_, row in rows.items()}
         for row in files.read(name, ["Section ID", "ID"]):
@@ -61,20 +65,3 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
 
 def _active(row: Row) -> bool:
     return row["Status"].lower() in ("", "active")
-
-
-def _read_section(id_: str, row: Row, schools: Mapping[str, School], faults: Faults) -> RosterClass | None:
-    start = read_date(row, "Term StartDate", _DATE, faults)
-    if (
-        faults.require(row, "Section Name", row["Section Name"])
-        and faults.require_known(row, "School DfE Number", schools, "school", "School.csv")
-        and start
-    ):
-        return RosterClass(
-            id=id_,
-            school=row["School DfE Number"],
-            type=GroupType.TEACHING,
-            name=row["Section Name"],
-            academic_year=start.year,
-        )
-    return None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from sync_core.domain.roster import GroupType, Person, School, Snapshot
+from sync_core.domain.roster import Person, School, Snapshot
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read_date
+from sync_core.mis.files.strict_csv import Faults, by_id, find_cycles, read_date
 from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots, read_school_year
 
 _DATE = "%Y-%m-%d"
@@ -25,10 +23,14 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
     classes: dict[str, RosterClass] = {}
     columns = ["sourcedId", "orgSourcedId", "title", "sessionSourcedIds"]
     for id_, row in by_id(files.read("classes.csv", columns), "sourcedId", faults).items():
-        if roster_class := _read_class(id_, row, orgs, session_years, faults):
-            classes[id_] = roster_class
+        if (
+            faults.require(row, "title", row["title"])
+            and faults.require_known(row, "orgSourcedId", orgs, "org", "orgs.csv")
+            and (year := read_school_year(row, "sessionSourcedIds", session_years, faults)) is not None
+        ):
+            classes[id_] = RosterClass(id=id_, school=row["orgSourcedId"], name=row["title"], academic_year=year)
 
-    pupils = YearGroups()
+    pupils = YearGroups(dict)
     for row in files.read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], optional=["grade"]):
         if (
             faults.require_known(row, "userSourcedId", people, "user", "users.csv")
@@ -36,7 +38,7 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
             and row["role"].lower() == _STUDENT
             and row["grade"]
         ):
-            pupils.add(row["orgSourcedId"], row["grade"], row["userSourcedId"])
+            pupils[row["orgSourcedId"], row["grade"]][row["userSourcedId"]] = None
 
     for row in files.read("enrollments.csv", ["classSourcedId", "userSourcedId", "role"]):
         if (
@@ -49,9 +51,8 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
             members[people[row["userSourcedId"]].id] = None
     faults.raise_any()
     schools = [School(id_, row["name"], id_) for id_, row in orgs.items()]
-    return build_snapshots(
-        schools, classes.values(), pupils, people, max(session_years.values(), default=None), files.taken_at
-    )
+    latest_year = max(session_years.values(), default=None)
+    return build_snapshots(schools, classes.values(), pupils, people, latest_year, files.taken_at)
 
 
 def _academic_years(files: FeedFiles, faults: Faults) -> dict[str, int]:
@@ -62,17 +63,3 @@ def _academic_years(files: FeedFiles, faults: Faults) -> dict[str, int]:
     year_starts = {row["schoolYear"]: starts[id_] for id_, row in rows.items() if row["type"] == "schoolYear"}
     chosen = {id_: year_starts.get(row["schoolYear"]) or starts[id_] for id_, row in rows.items()}
     return {id_: start.year for id_, start in chosen.items() if start}
-
-
-def _read_class(
-    id_: str, row: Row, orgs: Mapping[str, Row], years: Mapping[str, int], faults: Faults
-) -> RosterClass | None:
-    if (
-        faults.require(row, "title", row["title"])
-        and faults.require_known(row, "orgSourcedId", orgs, "org", "orgs.csv")
-        and (year := read_school_year(row, "sessionSourcedIds", years, faults)) is not None
-    ):
-        return RosterClass(
-            id=id_, school=row["orgSourcedId"], type=GroupType.TEACHING, name=row["title"], academic_year=year
-        )
-    return None

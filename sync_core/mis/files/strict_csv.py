@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
@@ -14,14 +13,13 @@ from typing import IO
 
 from sync_core.errors import SnapshotRejected
 
-_REMEDY = "nothing was changed; correct the export and deliver it again"
-_USE_UTF_8 = "nothing was changed; export the feed as UTF-8"
+_USE_UTF_8 = "export the feed as UTF-8"
 _MAX_SHOWN_FAULTS = 10
 _MAX_LINE = 1_000_000
 """In characters. Limits the memory that a file without line ends can take."""
 _NOT_DECODED = re.compile("[\udc80-\udcff]")
 """A byte that is not UTF-8, as Python reads it with `surrogateescape`."""
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF_16_BOMS = ("\udcff\udcfe", "\udcfe\udcff")
 
 
 class Faults:
@@ -54,7 +52,7 @@ class Faults:
         """Raises SnapshotRejected with the first faults and the number of the others."""
         if self._count:
             more = self._count - _MAX_SHOWN_FAULTS
-            raise SnapshotRejected("; ".join(self._shown) + (f"; and {more} more" if more > 0 else ""), _REMEDY)
+            raise rejection("; ".join(self._shown) + (f"; and {more} more" if more > 0 else ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,45 +110,26 @@ class CsvFile:
             raise rejection(f"{self.name} line {line}: cut off or badly quoted ({error})") from None
 
     def _lines(self, raw: IO[bytes]) -> Iterator[str]:
-        text = io.TextIOWrapper(raw, "utf-8-sig", newline="")
+        decoded = io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="")
         number = 0
-        try:
-            while line := text.readline(_MAX_LINE):
-                number += 1
-                if "\0" in line:
-                    # Every other byte of English text in UTF-16 is NUL.
-                    utf_16 = number == 1 and 2 * line.count("\0") >= len(line) - 1
-                    raise self._utf_16() if utf_16 else rejection(f"{self.name} line {number}: has a NUL character")
-                if len(line) == _MAX_LINE:
-                    raise rejection(f"{self.name} line {number}: is longer than {_MAX_LINE} characters")
-                yield line
-        except UnicodeDecodeError:
-            raise self._not_utf_8() from None
-
-    def _utf_16(self) -> SnapshotRejected:
-        return SnapshotRejected(f"{self.name}: is UTF-16", _USE_UTF_8)
-
-    def _not_utf_8(self) -> SnapshotRejected:
-        """Reads the file again, to name the line and the byte."""
-        with self.open() as raw:
-            if raw.read(2) in _UTF_16:
-                return self._utf_16()
-        line, byte = 1, 1
-        with self.open() as raw:
-            text = io.TextIOWrapper(raw, "utf-8", errors="surrogateescape", newline="\n")
-            while part := text.readline(_MAX_LINE):
-                good, *rest = _NOT_DECODED.split(part, maxsplit=1)
-                byte += len(good.encode())
-                if rest:
-                    break
-                if part.endswith("\n"):
-                    line, byte = line + 1, 1
-        return SnapshotRejected(f"{self.name} line {line}, byte {byte}: not UTF-8", _USE_UTF_8)
+        while line := decoded.readline(_MAX_LINE):
+            number += 1
+            # Every other byte of English text in UTF-16 is NUL.
+            if number == 1 and (line.startswith(_UTF_16_BOMS) or 2 * line.count("\0") >= len(line) - 1 > 0):
+                raise rejection(f"{self.name}: is UTF-16", _USE_UTF_8)
+            if "\0" in line:
+                raise rejection(f"{self.name} line {number}: has a NUL character")
+            if not line.isascii() and (wrong := _NOT_DECODED.search(line)):
+                byte = len(line[: wrong.start()].encode()) + 1
+                raise rejection(f"{self.name} line {number}, byte {byte}: not UTF-8", _USE_UTF_8)
+            if len(line) == _MAX_LINE:
+                raise rejection(f"{self.name} line {number}: is longer than {_MAX_LINE} characters")
+            yield line
 
 
-def rejection(message: str) -> SnapshotRejected:
-    """A rejection whose remedy is to correct the export."""
-    return SnapshotRejected(message, _REMEDY)
+def rejection(message: str, remedy: str = "correct the export and deliver it again") -> SnapshotRejected:
+    """The rejection of a feed. It says that nothing was changed, which holds because a feed is read before any plan."""
+    return SnapshotRejected(message, f"nothing was changed; {remedy}")
 
 
 def by_id(rows: Iterable[Row], column: str, faults: Faults) -> dict[str, Row]:

@@ -12,7 +12,6 @@ from sync_core.domain.school import OneRosterApi, WondeApi
 
 FULL_EVERY = timedelta(hours=12)
 """How often a school is read in full regardless, to find changes that its server does not report."""
-
 _MAX_SCHOOLS = 20
 
 Record = Mapping[str, Any]
@@ -38,10 +37,7 @@ class SchoolCache:
     def of(self, source: OneRosterApi | WondeApi, school: str, now: datetime) -> CachedSchool | None:
         """None if a full read is due. The key is the whole source, so a changed setting leads to a full read."""
         cached = self._schools.get((source, school))
-        if cached and now - cached.full_read_at < FULL_EVERY:
-            return cached
-        self._schools.pop((source, school), None)
-        return None
+        return cached if cached and now - cached.full_read_at < FULL_EVERY else None
 
     def put(self, source: OneRosterApi | WondeApi, school: str, cached: CachedSchool) -> None:
         self._schools[source, school] = cached
