@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -17,7 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from sync_core.errors import SyncError
 
-_NAMESPACE = "sync."
+NAMESPACE = "sync."
 """The prefix of our attribute names; a log record has attributes of its own."""
 
 _TRACER = trace.get_tracer("mis_class_sync")
@@ -58,16 +55,12 @@ def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[No
         yield
 
 
-class GraphRequest(Protocol):
-    """Records the answer to a request to Graph on its span."""
-
-    def __call__(self, status: int, throttled: int) -> None:
-        """`status` is 0 where there was no answer; `throttled` counts the requests that Graph throttled."""
-
-
 @contextmanager
-def graph_request(method: str, url: str) -> Iterator[GraphRequest]:
+def graph_request(method: str, url: str) -> Iterator[Callable[[int, int], None]]:
     """A span for one request to Graph. `url` may hold ids; its query is not recorded.
+
+    The function that it yields records the answer: its status, 0 where there was none, and how many requests Graph
+    throttled.
 
     The SDK makes a dozen spans for the steps of its pipeline, which nobody reads: an unsampled parent suppresses them.
     """
@@ -81,7 +74,7 @@ def graph_request(method: str, url: str) -> Iterator[GraphRequest]:
             "url.full": f"{address.scheme}://{address.netloc}{route}",
             "server.address": address.hostname or "",
             "server.port": address.port or 443,
-            f"{_NAMESPACE}path": address.path,
+            f"{NAMESPACE}path": address.path,
         },
         record_exception=False,
         set_status_on_exception=False,
@@ -89,7 +82,7 @@ def graph_request(method: str, url: str) -> Iterator[GraphRequest]:
 
         def record_answer(status: int, throttled: int) -> None:
             span.set_attribute("http.response.status_code", status)
-            span.set_attribute(f"{_NAMESPACE}throttled", throttled)
+            span.set_attribute(f"{NAMESPACE}throttled", throttled)
             span.set_status(StatusCode.OK if 0 < status < 400 else StatusCode.ERROR)
 
         with _recording_failure(span), trace.use_span(_with_flags(span.get_span_context(), TraceFlags.DEFAULT)):
@@ -111,9 +104,3 @@ def _with_flags(span: SpanContext, flags: int) -> Span:
     return NonRecordingSpan(
         SpanContext(span.trace_id, span.span_id, span.is_remote, TraceFlags(flags), span.trace_state)
     )
-
-
-def place_of(failure: BaseException) -> str:
-    """The file and line where an exception was raised, without its text."""
-    frames = traceback.extract_tb(failure.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sync_core import telemetry, tracing
@@ -26,7 +28,7 @@ _DROP = "drop"
 
 
 class ProcessApp:
-    """The app of this process, made when there is first something to do. A start that failed is tried again."""
+    """The app of this process, built at the first trigger. A start that failed is retried at the next one."""
 
     def __init__(self, environment: Mapping[str, str], clock: Clock) -> None:
         self._environment = environment
@@ -69,7 +71,7 @@ class ProcessApp:
                 raise error from None
 
     async def _record(self, fault: MessageFault) -> None:
-        """Onto the tables, also where nothing else of the app could start. The event tells it in any case."""
+        """Write the fault to its table if that can be reached, even where nothing else of the app could start."""
         if self._app:
             await self._app.services.runs.write_message_fault(fault)
             return
@@ -85,9 +87,12 @@ class ProcessApp:
 
 
 def _unexpected(failure: Exception) -> SyncError:
-    """A stranger's exception in our words: its text may hold a name or an address, its type and place do not."""
-    place = tracing.place_of(failure)
-    return Transient(f"unexpected {type(failure).__name__} at {place}", "it is retried; if it stays, report it")
+    """A foreign exception as our own, without its text, which may hold a name or an address."""
+    origin = traceback.extract_tb(failure.__traceback__)[-1]
+    return Transient(
+        f"unexpected {type(failure).__name__} at {Path(origin.filename).name}:{origin.lineno}",
+        "it is retried; if it stays, report it",
+    )
 
 
 # The imports within the functions below cost half a second. A host that scales out indexes the functions before there
