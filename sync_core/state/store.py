@@ -84,16 +84,12 @@ class TableState:
         return school_rows.read_school(row) if row else None
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
-        rows = (
-            self._schools.query(_SETTINGS)
-            if tenant is None
-            else self._schools.query(_SETTINGS, also="tenant eq @tenant", tenant=tenant)
-        )
+        also = "" if tenant is None else "tenant eq @tenant"
+        rows = self._schools.query(_SETTINGS, also=also, tenant=tenant or "")
         return tuple(sorted([school_rows.read_school(row) async for row in rows], key=lambda found: found.school))
 
     async def save_school(self, settings: SchoolSettings) -> None:
-        columns = school_rows.SETTINGS_COLUMNS.columns(settings)
-        await self._schools.put(entity(_SETTINGS, settings.school, columns))
+        await self._schools.put(entity(_SETTINGS, settings.school, school_rows.SETTINGS_COLUMNS.columns(settings)))
 
     async def forget_school(self, school: str) -> None:
         await self._schools.delete(_SETTINGS, school)
