@@ -74,13 +74,10 @@ def file_drop_checked(checked: FileDropCheck) -> None:
     folder = checked.drop.path if isinstance(checked.drop, FeedFolder) else checked.drop.folder
     if checked.schools or checked.archived:
         _emit(logging.INFO, "file_drop.synced", file_drop=folder, schools=checked.schools, archived=checked.archived)
-    match checked.failure:
-        case None:
-            return
-        case SnapshotRejected(message=message, remedy=remedy):
-            _emit(logging.INFO, "file_drop.rejected", file_drop=folder, message=message, remedy=remedy)
-        case SyncError(message=message, remedy=remedy):
-            _emit(logging.ERROR, "file_drop.failed", file_drop=folder, message=message, remedy=remedy)
+    if failure := checked.failure:
+        rejected = isinstance(failure, SnapshotRejected)
+        level, name = (logging.INFO, "file_drop.rejected") if rejected else (logging.ERROR, "file_drop.failed")
+        _emit(level, name, file_drop=folder, message=failure.message, remedy=failure.remedy)
 
 
 def admin_requested(caller: str, school: str, action: str, key: str, run: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -40,17 +40,12 @@ def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[No
     carried = {name: value for name, value in properties.items() if isinstance(value, str)}
     sender = trace.get_current_span(_W3C.extract(carried, Context())).get_span_context()
     parent = sender if sender.is_valid else host
-    with (
-        _TRACER.start_as_current_span(
-            f"process {queue}",
-            trace.set_span_in_context(_with_flags(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
-            SpanKind.CONSUMER,
-            {"messaging.system": "servicebus", "messaging.destination": queue},
-            [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else [],
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span,
-        _recording_failure(span),
+    with _span(
+        f"process {queue}",
+        SpanKind.CONSUMER,
+        {"messaging.system": "servicebus", "messaging.destination": queue},
+        trace.set_span_in_context(_with_flags(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
+        [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else [],
     ):
         yield
 
@@ -66,37 +61,42 @@ def graph_request(method: str, url: str) -> Iterator[Callable[[int, int], None]]
     """
     address = urlsplit(url)
     route = _ID.sub("{id}", address.path)
-    with _TRACER.start_as_current_span(
-        f"{method} {route}",
-        kind=SpanKind.CLIENT,
-        attributes={
-            "http.request.method": method,
-            "url.full": f"{address.scheme}://{address.netloc}{route}",
-            "server.address": address.hostname or "",
-            "server.port": address.port or 443,
-            f"{NAMESPACE}path": address.path,
-        },
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
+    attributes: dict[str, str | int] = {
+        "http.request.method": method,
+        "url.full": f"{address.scheme}://{address.netloc}{route}",
+        "server.address": address.hostname or "",
+        "server.port": address.port or 443,
+        f"{NAMESPACE}path": address.path,
+    }
+    with _span(f"{method} {route}", SpanKind.CLIENT, attributes) as span:
 
         def record_answer(status: int, throttled: int) -> None:
             span.set_attribute("http.response.status_code", status)
             span.set_attribute(f"{NAMESPACE}throttled", throttled)
             span.set_status(StatusCode.OK if 0 < status < 400 else StatusCode.ERROR)
 
-        with _recording_failure(span), trace.use_span(_with_flags(span.get_span_context(), TraceFlags.DEFAULT)):
+        with trace.use_span(_with_flags(span.get_span_context(), TraceFlags.DEFAULT)):
             yield record_answer
 
 
 @contextmanager
-def _recording_failure(span: Span) -> Iterator[None]:
-    """Record an exception on the span: the message of a SyncError, else only the type, since a text may hold names."""
-    try:
-        yield
-    except BaseException as failure:
-        span.set_status(StatusCode.ERROR, failure.message if isinstance(failure, SyncError) else type(failure).__name__)
-        raise
+def _span(
+    name: str,
+    kind: SpanKind,
+    attributes: Mapping[str, str | int],
+    context: Context | None = None,
+    links: Sequence[Link] = (),
+) -> Iterator[Span]:
+    """A span that records a failure: the message of a SyncError, else only the type, since a text may hold names."""
+    with _TRACER.start_as_current_span(
+        name, context, kind, attributes, links, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield span
+        except BaseException as failure:
+            text = failure.message if isinstance(failure, SyncError) else type(failure).__name__
+            span.set_status(StatusCode.ERROR, text)
+            raise
 
 
 def _with_flags(span: SpanContext, flags: int) -> Span:

@@ -6,6 +6,7 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from sync_core.app import App
     from sync_core.state.store import TableState
-
-_DROP = "drop"
 
 
 class ProcessApp:
@@ -47,8 +46,8 @@ class ProcessApp:
     async def handling(self, queue: str, message: func.ServiceBusMessage) -> AsyncIterator[App]:
         """The app to handle a message with. A failure, also one to start, is recorded before the message goes back.
 
-        The queue dead-letters a message that failed too often and does not know why: the record does. The pause keeps
-        a botched deployment, or an outage, from using up all deliveries of a night within seconds.
+        The record keeps the reason, which a dead letter does not have. The pause keeps a botched deployment, or an
+        outage, from using up all deliveries of a night within seconds.
         """
         with tracing.message_handled(queue, message.application_properties or {}):
             try:
@@ -119,11 +118,7 @@ async def build(settings: Settings, clock: Clock) -> App:
         if settings.service_bus_connection
         else ServiceBusClient(settings.service_bus_namespace, credential)
     )
-    graph = GraphTenants(
-        lambda tenant: tenant_credential(settings.tenant, settings.graph_client, credential, tenant),
-        settings.graph_base_url,
-        clock,
-    )
+    credential_of = partial(tenant_credential, settings.tenant, settings.graph_client, credential)
     drops = FileDropReader(FileDropStores(_container(settings, credential)).of, settings.file_drop_settle, clock)
     services = Services(
         classes=store,
@@ -132,7 +127,7 @@ async def build(settings: Settings, clock: Clock) -> App:
         runs=store,
         inbox=store.inbox,
         reading=Reading(store, MisSources(drops, settings.mis_secrets, clock), clock),
-        graph=graph,
+        graph=GraphTenants(credential_of, settings.graph_base_url, clock),
         file_drops=drops,
         outbox=ServiceBusOutbox(bus, clock),
         dead_letters=ServiceBusDeadLetters(bus),
@@ -160,5 +155,5 @@ def _container(settings: Settings, credential: DefaultAzureCredential) -> Contai
     from azure.storage.blob.aio import ContainerClient
 
     if settings.file_drop_connection:
-        return ContainerClient.from_connection_string(settings.file_drop_connection, _DROP)
+        return ContainerClient.from_connection_string(settings.file_drop_connection, "drop")
     return ContainerClient.from_container_url(settings.file_drop_container, credential)
