@@ -62,17 +62,17 @@ class _Answer:
         return [self.status, *(response["status"] for response in responses)].count(429)
 
 
+@dataclass(frozen=True, slots=True)
 class GraphClient:
-    """Sends requests to one tenant for one piece of work: each is admitted in order, all within one wait budget."""
+    """Sends requests to one tenant for one piece of work: each is admitted in order, all within one wait budget.
 
-    def __init__(
-        self, adapter: GraphRequestAdapter, rate_limiter: RateLimiter, priority: Priority, wait_budget: WaitBudget
-    ) -> None:
-        """`adapter` and `rate_limiter` are shared by all requests to the tenant."""
-        self._adapter = adapter
-        self._rate_limiter = rate_limiter
-        self._priority = priority
-        self._wait_budget = wait_budget
+    All pieces of work in the tenant share the adapter and the rate limiter.
+    """
+
+    _adapter: GraphRequestAdapter
+    _rate_limiter: RateLimiter
+    _priority: Priority
+    _wait_budget: WaitBudget
 
     def relative(self, link: str) -> str:
         """A link from Graph without the base URL, so that it can be stored even if the base URL changes."""

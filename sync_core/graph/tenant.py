@@ -38,16 +38,12 @@ class GraphTenant:
         select = ",".join(["id", "accountEnabled", *sorted(properties)])
         selected, _, link = (token or "").partition("|")
         items, link, full = await self._delta(f"{_ACCOUNTS}?$select={select}", link if selected == select else None)
-        changes: dict[str, AccountChange] = {}
-        removed: set[str] = set()
+        changes: dict[str, AccountChange | None] = {}
         for item in items:
-            if "@removed" in item:
-                removed.add(item["id"])
-                changes.pop(item["id"], None)
-            else:
-                changes[item["id"]] = _account(item, changes.get(item["id"]))
-                removed.discard(item["id"])
-        return AccountChanges(full, tuple(changes.values()), frozenset(removed), f"{select}|{link}")
+            changes[item["id"]] = None if "@removed" in item else _account(item, changes.get(item["id"]))
+        accounts = tuple(change for change in changes.values() if change)
+        removed = frozenset(account for account, change in changes.items() if change is None)
+        return AccountChanges(full, accounts, removed, f"{select}|{link}")
 
     async def group_changes(self, token: str | None) -> GroupChanges:
         items, link, full = await self._delta(_GROUPS, token)
@@ -81,18 +77,16 @@ class GraphTenant:
         return FoundGroup(group["id"], name, datetime.fromisoformat(group["createdDateTime"]))
 
     async def create_class(self, new: NewClass) -> str:
-        description = {"description": new.description} if new.description else {}
-        created = await self._client.create(
-            "/education/classes",
-            description
-            | {
-                "displayName": new.name.display_name,
-                "mailNickname": new.name.mail_nickname,
-                "externalId": new.external_id,
-                "externalName": new.external_name,
-                "externalSource": "sis",
-            },
-        )
+        body = {
+            "displayName": new.name.display_name,
+            "mailNickname": new.name.mail_nickname,
+            "externalId": new.external_id,
+            "externalName": new.external_name,
+            "externalSource": "sis",
+        }
+        if new.description:
+            body["description"] = new.description
+        created = await self._client.create("/education/classes", body)
         return str(created["id"])
 
     async def class_exists(self, class_id: str) -> bool:
