@@ -42,7 +42,7 @@ def parse_school_settings(
     except ValidationError as error:
         known = ", ".join(field.name for field in fields(SchoolChoices))
         raise UnknownSetting(
-            f"school settings not understood: {faults_of(error)}", f"the settings are {known}"
+            f"school settings not understood: {faults_of(error.errors())}", f"the settings are {known}"
         ) from None
     return settings_of(choices, school=school, tenant=tenant, source=source)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from sync_core.domain.constraints import FORM
 from sync_core.domain.runs import Cause
@@ -130,7 +130,7 @@ class DecideHold(_SchoolRequest):
 
 @dataclass(frozen=True, slots=True)
 class UndoRun(_SchoolRequest):
-    """An admin wants each class of the run `undone` as it was before, and kept so."""
+    """An admin's request to restore each class of the run `undone` to what it was before, and to keep it so."""
 
     undone: str
     run: str
@@ -224,14 +224,12 @@ def encode(message: Request | Change) -> bytes:
 
 def decode_request(body: bytes) -> Request:
     """Raises Malformed with the fields at fault, never their values."""
-    request: Request = _decode(Request, body)
-    return request
+    return cast(Request, _decode(Request, body))
 
 
 def decode_change(body: bytes) -> Change:
     """Raises Malformed with the fields at fault, never their values."""
-    change: Change = _decode(Change, body)
-    return change
+    return cast(Change, _decode(Change, body))
 
 
 def _decode(kinds: Any, body: bytes) -> Any:
@@ -240,4 +238,4 @@ def _decode(kinds: Any, body: bytes) -> Any:
     try:
         return _adapter(kinds).validate_json(body)
     except ValidationError as error:
-        raise Malformed(f"the message cannot be read ({faults_of(error)})", _REMEDY) from None
+        raise Malformed(f"the message cannot be read ({faults_of(error.errors())})", _REMEDY) from None

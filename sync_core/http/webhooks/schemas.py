@@ -59,4 +59,4 @@ def read_wonde(body: bytes) -> WondeBody:
 
 
 def _unreadable(error: ValidationError, form: str) -> Unreadable:
-    return Unreadable(f"the webhook's body was not understood: {faults_of(error)}", f"send {form}")
+    return Unreadable(f"the webhook's body was not understood: {faults_of(error.errors())}", f"send {form}")
