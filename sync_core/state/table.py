@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -29,7 +29,7 @@ _LARGEST_ENTITY = 1_000_000
 """Bytes in one entity. The limit is 1 MiB, some of which is kept for keys and names."""
 _COLUMNS = 252
 _SPLIT_THE_GROUP = "the class stays as it is; split the group in the MIS, or leave its type out of the school's types"
-# A read that a write tears is repeated at once: the write is complete by the time it is visible.
+# A read during a write is repeated at once: by the time it is noticed, the write is complete.
 _READS = 5
 
 
@@ -57,13 +57,10 @@ async def wire_faults() -> AsyncIterator[None]:
 
 
 class Table:
-    """Partitions, keys and prefixes are any text. `..._whole` reads a row together with its overflow rows."""
+    """Partitions and keys are any text. `..._whole` reads a row together with its overflow rows."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
-
-    async def close(self) -> None:
-        await self._client.close()
 
     async def get(self, partition: str, key: str) -> TableEntity | None:
         async with wire_faults():
@@ -72,30 +69,42 @@ class Table:
             except ResourceNotFoundError:
                 return None
 
-    def query(
+    async def query(
         self, partition: str, prefix: str = "", also: str = "", select: list[str] | None = None, **parameters: str
     ) -> AsyncIterator[TableEntity]:
-        """The rows whose keys begin with `prefix` and that match the filter `also` with its `parameters`, in order."""
-        return self._query(partition, encode_key(prefix), also, select, **parameters)
+        """The rows, in order, whose keys begin with `prefix` and that match the filter `also` with its `parameters`.
+
+        `prefix` is encoded as keys are: a name in it needs `encode_key`.
+        """
+        conditions = ["PartitionKey eq @partition"]
+        parameters["partition"] = encode_key(partition)
+        if prefix:
+            conditions.append("RowKey ge @first and RowKey lt @last")
+            parameters |= {"first": prefix, "last": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
+        if also:
+            conditions.append(also)
+        query = " and ".join(conditions)
+        async with wire_faults():
+            async for row in self._client.query_entities(query, parameters=parameters, select=select):
+                yield row
 
     async def get_whole(self, partition: str, key: str) -> TableEntity | None:
         """Raises Transient if every read was torn."""
-
-        async def read() -> list[TableEntity]:
+        for _ in range(_READS):
             row = await self.get(partition, key)
             if row is None or not has_overflow(row):
-                return [row] if row else []
-            return [row, *[overflow async for overflow in self._query(partition, overflow_prefix(row["RowKey"]))]]
-
-        return next(iter(await _untorn(read)), None)
+                return row
+            with suppress(Torn):
+                overflow = [row async for row in self.query(partition, overflow_prefix(row["RowKey"]))]
+                return whole([row, *overflow])[0]
+        raise _torn_reads()
 
     async def query_whole(self, partition: str, prefix: str) -> list[TableEntity]:
         """Raises Transient if every read was torn."""
-
-        async def read() -> list[TableEntity]:
-            return [row async for row in self.query(partition, prefix)]
-
-        return await _untorn(read)
+        for _ in range(_READS):
+            with suppress(Torn):
+                return whole([row async for row in self.query(partition, prefix)])
+        raise _torn_reads()
 
     async def put(self, row: Entity) -> None:
         """Write the row, replacing an existing one."""
@@ -119,7 +128,7 @@ class Table:
                 await self._client.update_entity(row, mode=UpdateMode.MERGE, **REPEATED)
 
     async def merge_all_found(self, rows: Iterable[Entity]) -> None:
-        """Passes over rows that do not exist."""
+        """Skips rows that do not exist."""
         for batch in batches([("update", row, MERGE)] for row in rows):
             async with wire_faults():
                 try:
@@ -146,7 +155,7 @@ class Table:
     async def delete_whole(self, partition: str, key: str) -> None:
         """Deletes the row first, so that overflow rows left behind by a failure belong to no row."""
         await self.delete(partition, key)
-        overflow = self._query(partition, overflow_prefix(encode_key(key)), select=["PartitionKey", "RowKey"])
+        overflow = self.query(partition, overflow_prefix(encode_key(key)), select=["PartitionKey", "RowKey"])
         async with wire_faults():
             async for row in overflow:
                 await self._client.delete_entity(row["PartitionKey"], row["RowKey"])
@@ -159,25 +168,9 @@ class Table:
             for group in grouped_by_row(keys)
         )
 
-    async def _query(
-        self, partition: str, prefix: str, also: str = "", select: list[str] | None = None, **parameters: str
-    ) -> AsyncIterator[TableEntity]:
-        conditions = ["PartitionKey eq @partition"]
-        parameters["partition"] = encode_key(partition)
-        if prefix:
-            conditions.append("RowKey ge @first and RowKey lt @last")
-            parameters |= {"first": prefix, "last": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
-        query = " and ".join([*conditions, *([also] if also else [])])
-        async with wire_faults():
-            async for row in self._client.query_entities(query, parameters=parameters, select=select):
-                yield row
 
-
-async def _untorn(read: Callable[[], Awaitable[list[TableEntity]]]) -> list[TableEntity]:
-    for _ in range(_READS):
-        with suppress(Torn):
-            return whole(await read())
-    raise Transient("rows of Table storage changed during each of several reads", "it is retried")
+def _torn_reads() -> Transient:
+    return Transient("rows of Table storage changed during each of several reads", "it is retried")
 
 
 def entity(partition: str, key: str, columns: Entity | None = None) -> Entity:
