@@ -88,10 +88,8 @@ class ProcessApp:
 def _unexpected(failure: Exception) -> SyncError:
     """A foreign exception as our own, without its text, which may hold a name or an address."""
     origin = traceback.extract_tb(failure.__traceback__)[-1]
-    return Transient(
-        f"unexpected {type(failure).__name__} at {Path(origin.filename).name}:{origin.lineno}",
-        "it is retried; if it stays, report it",
-    )
+    place = f"{Path(origin.filename).name}:{origin.lineno}"
+    return Transient(f"unexpected {type(failure).__name__} at {place}", "it is retried; if it stays, report it")
 
 
 # The imports within the functions below cost half a second. A host that scales out indexes the functions before there

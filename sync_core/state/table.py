@@ -28,7 +28,6 @@ _BYTES = 3_500_000
 _LARGEST_ENTITY = 1_000_000
 """Bytes in one entity. The limit is 1 MiB, some of which is kept for keys and names."""
 _COLUMNS = 252
-_SPLIT_THE_GROUP = "the class stays as it is; split the group in the MIS, or leave its type out of the school's types"
 # A read during a write is repeated at once: by the time it is noticed, the write is complete.
 _READS = 5
 
@@ -41,19 +40,14 @@ async def wire_faults() -> AsyncIterator[None]:
     except HttpResponseError as error:
         if error.status_code == 412:
             raise EtagConflict from None
+        answered = f"Table storage answered {error.status_code}"
         if error.status_code in (401, 403):
-            raise AccessDenied(
-                f"Table storage answered {error.status_code}",
-                "grant the app's identity the role Storage Table Data Contributor on the storage account",
-            ) from None
-        raise Transient(
-            f"Table storage answered {error.status_code}", "it is retried; if this continues, check the storage account"
-        ) from None
+            grant = "grant the app's identity the role Storage Table Data Contributor on the storage account"
+            raise AccessDenied(answered, grant) from None
+        raise Transient(answered, "it is retried; if this continues, check the storage account") from None
     except AzureError as error:
-        raise Transient(
-            f"Table storage cannot be reached ({type(error).__name__})",
-            "it is retried; if this continues, check the network",
-        ) from None
+        unreachable = f"Table storage cannot be reached ({type(error).__name__})"
+        raise Transient(unreachable, "it is retried; if this continues, check the network") from None
 
 
 class Table:
@@ -198,10 +192,7 @@ def entity_size(entity: Mapping[str, Any]) -> int:
         8 + 2 * len(name) + (2 * len(value) + 4 if isinstance(value, str) else 8) for name, value in entity.items()
     )
     if size > _LARGEST_ENTITY or len(entity) > _COLUMNS:
-        raise RowTooLarge(
-            f"row {entity['RowKey']} of {entity['PartitionKey']} has {size} bytes and does not fit into Table storage",
-            _SPLIT_THE_GROUP,
-        )
+        raise _too_large(entity, f"has {size} bytes and does not fit into Table storage")
     return size
 
 
@@ -209,12 +200,14 @@ def group_size(rows: Sequence[Entity], largest: int = _BYTES) -> int:
     """Bytes of `rows`, which are written together. Raises RowTooLarge if they are more than `largest`."""
     size = sum(entity_size(row) for row in rows)
     if size > largest:
-        raise RowTooLarge(
-            f"row {rows[0]['RowKey']} of {rows[0]['PartitionKey']} and its overflow rows have {size} bytes "
-            "and do not fit into one transaction of Table storage",
-            _SPLIT_THE_GROUP,
-        )
+        excess = f"and its overflow rows have {size} bytes and do not fit into one transaction of Table storage"
+        raise _too_large(rows[0], excess)
     return size
+
+
+def _too_large(row: Mapping[str, Any], excess: str) -> RowTooLarge:
+    remedy = "the class stays as it is; split the group in the MIS, or leave its type out of the school's types"
+    return RowTooLarge(f"row {row['RowKey']} of {row['PartitionKey']} {excess}", remedy)
 
 
 def batches(groups: Iterable[Sequence[Operation]]) -> Iterator[list[Operation]]:
