@@ -31,8 +31,7 @@ def undotted(text: str) -> str:
 
 def in_nickname(text: str) -> str:
     """The text in ASCII, as it stands in a nickname; empty if none of its characters may."""
-    plain = hyphenated(without_forbidden(anyascii(text)))
-    return undotted("".join(letter for letter in plain if letter.isascii()))
+    return undotted(hyphenated(without_forbidden(anyascii(text))))
 
 
 def identifier_in_nickname(identifier: str) -> str:
