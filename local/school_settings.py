@@ -22,7 +22,7 @@ def parse_school_settings(
     except ValidationError as error:
         known = ", ".join(field.name for field in fields(SchoolChoices))
         raise UnknownSetting(
-            f"the school's settings were not understood: {faults_of(error)}", f"the known settings are {known}"
+            f"the school's settings were not understood: {faults_of(error.errors())}", f"the known settings are {known}"
         ) from None
     return settings_of(choices, school=school, tenant=tenant, source=source)
 

@@ -1,4 +1,4 @@
-"""The use cases with their services filled in: what the triggers call."""
+"""What the triggers call."""
 
 from __future__ import annotations
 

@@ -88,6 +88,5 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
 
 def tables_of(environment: Mapping[str, str]) -> tuple[str, str]:
     """The endpoint and the connection string of the tables; empty where not set."""
-    names = ("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
-    endpoint, connection = (environment.get(name, "").strip() for name in names)
-    return endpoint, connection
+    endpoint, connection = "STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION"
+    return environment.get(endpoint, "").strip(), environment.get(connection, "").strip()

@@ -26,8 +26,8 @@ SyncError                    a message and the remedy that fits it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class SyncError(Exception):
@@ -44,7 +44,7 @@ class Transient(SyncError):
 
 
 class EtagConflict(Transient):
-    """The row changed since it was read: read it again and go round."""
+    """The row changed since it was read: read it again and retry."""
 
     def __init__(self) -> None:
         super().__init__("a row changed while it was being written", "it is retried")
@@ -105,7 +105,7 @@ class NotThere(Permanent):
 
 
 class RequestError(Permanent):
-    """What a caller over HTTP asked for is not done."""
+    """An HTTP request that is not carried out."""
 
 
 class NotFound(RequestError):
@@ -125,7 +125,7 @@ class Forbidden(RequestError):
 
 
 class Unreadable(RequestError):
-    """A webhook's body that says nothing known, or too much. Names the fields at fault, never their values."""
+    """A request body that is not understood. Names the fields at fault, never their values."""
 
 
 class TooLarge(RequestError):
@@ -136,15 +136,9 @@ class Replayed(RequestError):
     """A webhook that was accepted before came again."""
 
 
-class Faulty(Protocol):
-    """A ValidationError of pydantic, or a RequestValidationError of FastAPI."""
-
-    def errors(self) -> Sequence[Any]: ...
-
-
-def faults_of(error: Faulty) -> str:
-    """Every fault with its place, and never a value: what was handed in by mistake may be anything."""
-    return "; ".join(map(_fault, error.errors()))
+def faults_of(errors: Iterable[Mapping[str, Any]]) -> str:
+    """The faults in the `errors()` of pydantic or FastAPI with their places, and never a value, which may be secret."""
+    return "; ".join(map(_fault, errors))
 
 
 def _fault(fault: Mapping[str, Any]) -> str:

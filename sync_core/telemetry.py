@@ -14,7 +14,7 @@ from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import SnapshotRejected, SyncError
 from sync_core.messaging.messages import Change, RefreshTenant
 from sync_core.messaging.port import MessageFault
-from sync_core.tracing import _NAMESPACE
+from sync_core.tracing import NAMESPACE
 
 _CUSTOM_EVENT = "microsoft.custom_event.name"
 """The attribute that makes a log record a row of AppEvents (azure-monitor-opentelemetry, "Add custom events")."""
@@ -33,26 +33,15 @@ def tenant_refreshed(request: RefreshTenant, schools: int) -> None:
 
 
 def school_synced(run: RunRecord) -> None:
-    """Emits school.planned, school.rejected, school.paused or school.refused."""
+    """Emits school.planned, school.rejected, school.paused or school.refused, with counts in place of lists."""
+    facts = {name: len(value) if isinstance(value, tuple) else value for name, value in asdict(run).items()}
+    for name in ("id", "at", "outcome", "requested_by", "notes"):
+        del facts[name]
     _emit(
         logging.ERROR if run.outcome is RunOutcome.REJECTED or run.held else logging.INFO,
         f"school.{run.outcome}",
-        school=run.school,
+        **facts,
         run=run.id,
-        cause=run.cause,
-        action=run.action,
-        groups=run.groups,
-        created=len(run.created),
-        changed=len(run.changed),
-        unchanged=run.unchanged,
-        held=len(run.held),
-        removals=run.removals,
-        gone=len(run.gone),
-        ended=len(run.ended),
-        expired=len(run.expired),
-        people_without_account=len(run.people_without_account),
-        people_disabled=len(run.people_disabled),
-        people_ambiguous=len(run.people_ambiguous),
         notes="; ".join(run.notes),
     )
 
@@ -85,13 +74,10 @@ def file_drop_checked(checked: FileDropCheck) -> None:
     folder = checked.drop.path if isinstance(checked.drop, FeedFolder) else checked.drop.folder
     if checked.schools or checked.archived:
         _emit(logging.INFO, "file_drop.synced", file_drop=folder, schools=checked.schools, archived=checked.archived)
-    match checked.failure:
-        case None:
-            return
-        case SnapshotRejected(message=message, remedy=remedy):
-            _emit(logging.INFO, "file_drop.rejected", file_drop=folder, message=message, remedy=remedy)
-        case SyncError(message=message, remedy=remedy):
-            _emit(logging.ERROR, "file_drop.failed", file_drop=folder, message=message, remedy=remedy)
+    if failure := checked.failure:
+        rejected = isinstance(failure, SnapshotRejected)
+        level, name = (logging.INFO, "file_drop.rejected") if rejected else (logging.ERROR, "file_drop.failed")
+        _emit(level, name, file_drop=folder, message=failure.message, remedy=failure.remedy)
 
 
 def admin_requested(caller: str, school: str, action: str, key: str, run: str) -> None:
@@ -111,20 +97,12 @@ def change_settled(change: Change, outcome: Outcome) -> None:
 
 
 def message_failed(fault: MessageFault, error: SyncError) -> None:
-    _emit(
-        logging.WARNING,
-        "message.failed",
-        queue=fault.queue,
-        message_id=fault.message_id,
-        session=fault.session,
-        deliveries=fault.deliveries,
-        error=type(error).__name__,
-        message=fault.message,
-        remedy=fault.remedy,
-    )
+    facts = asdict(fault)
+    del facts["at"]
+    _emit(logging.WARNING, "message.failed", **facts, error=type(error).__name__)
 
 
 def _emit(level: int, name: str, **facts: object) -> None:
     """Log an event with flat attributes: Application Insights makes a row of it, and the local host a line."""
-    attributes = {f"{_NAMESPACE}{fact}": value for fact, value in facts.items()}
+    attributes = {f"{NAMESPACE}{fact}": value for fact, value in facts.items()}
     _LOG.log(level, name, extra={_CUSTOM_EVENT: name, **attributes})

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -17,7 +14,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from sync_core.errors import SyncError
 
-_NAMESPACE = "sync."
+NAMESPACE = "sync."
 """The prefix of our attribute names; a log record has attributes of its own."""
 
 _TRACER = trace.get_tracer("mis_class_sync")
@@ -43,67 +40,63 @@ def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[No
     carried = {name: value for name, value in properties.items() if isinstance(value, str)}
     sender = trace.get_current_span(_W3C.extract(carried, Context())).get_span_context()
     parent = sender if sender.is_valid else host
-    with (
-        _TRACER.start_as_current_span(
-            f"process {queue}",
-            trace.set_span_in_context(_with_flags(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
-            SpanKind.CONSUMER,
-            {"messaging.system": "servicebus", "messaging.destination": queue},
-            [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else [],
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span,
-        _recording_failure(span),
+    with _span(
+        f"process {queue}",
+        SpanKind.CONSUMER,
+        {"messaging.system": "servicebus", "messaging.destination": queue},
+        trace.set_span_in_context(_with_flags(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
+        [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else [],
     ):
         yield
 
 
-class GraphRequest(Protocol):
-    """Records the answer to a request to Graph on its span."""
-
-    def __call__(self, status: int, throttled: int) -> None:
-        """`status` is 0 where there was no answer; `throttled` counts the requests that Graph throttled."""
-
-
 @contextmanager
-def graph_request(method: str, url: str) -> Iterator[GraphRequest]:
+def graph_request(method: str, url: str) -> Iterator[Callable[[int, int], None]]:
     """A span for one request to Graph. `url` may hold ids; its query is not recorded.
+
+    The function that it yields records the answer: its status, 0 where there was none, and how many requests Graph
+    throttled.
 
     The SDK makes a dozen spans for the steps of its pipeline, which nobody reads: an unsampled parent suppresses them.
     """
     address = urlsplit(url)
     route = _ID.sub("{id}", address.path)
-    with _TRACER.start_as_current_span(
-        f"{method} {route}",
-        kind=SpanKind.CLIENT,
-        attributes={
-            "http.request.method": method,
-            "url.full": f"{address.scheme}://{address.netloc}{route}",
-            "server.address": address.hostname or "",
-            "server.port": address.port or 443,
-            f"{_NAMESPACE}path": address.path,
-        },
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
+    attributes: dict[str, str | int] = {
+        "http.request.method": method,
+        "url.full": f"{address.scheme}://{address.netloc}{route}",
+        "server.address": address.hostname or "",
+        "server.port": address.port or 443,
+        f"{NAMESPACE}path": address.path,
+    }
+    with _span(f"{method} {route}", SpanKind.CLIENT, attributes) as span:
 
         def record_answer(status: int, throttled: int) -> None:
             span.set_attribute("http.response.status_code", status)
-            span.set_attribute(f"{_NAMESPACE}throttled", throttled)
+            span.set_attribute(f"{NAMESPACE}throttled", throttled)
             span.set_status(StatusCode.OK if 0 < status < 400 else StatusCode.ERROR)
 
-        with _recording_failure(span), trace.use_span(_with_flags(span.get_span_context(), TraceFlags.DEFAULT)):
+        with trace.use_span(_with_flags(span.get_span_context(), TraceFlags.DEFAULT)):
             yield record_answer
 
 
 @contextmanager
-def _recording_failure(span: Span) -> Iterator[None]:
-    """Record an exception on the span: the message of a SyncError, else only the type, since a text may hold names."""
-    try:
-        yield
-    except BaseException as failure:
-        span.set_status(StatusCode.ERROR, failure.message if isinstance(failure, SyncError) else type(failure).__name__)
-        raise
+def _span(
+    name: str,
+    kind: SpanKind,
+    attributes: Mapping[str, str | int],
+    context: Context | None = None,
+    links: Sequence[Link] = (),
+) -> Iterator[Span]:
+    """A span that records a failure: the message of a SyncError, else only the type, since a text may hold names."""
+    with _TRACER.start_as_current_span(
+        name, context, kind, attributes, links, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield span
+        except BaseException as failure:
+            text = failure.message if isinstance(failure, SyncError) else type(failure).__name__
+            span.set_status(StatusCode.ERROR, text)
+            raise
 
 
 def _with_flags(span: SpanContext, flags: int) -> Span:
@@ -111,9 +104,3 @@ def _with_flags(span: SpanContext, flags: int) -> Span:
     return NonRecordingSpan(
         SpanContext(span.trace_id, span.span_id, span.is_remote, TraceFlags(flags), span.trace_state)
     )
-
-
-def place_of(failure: BaseException) -> str:
-    """The file and line where an exception was raised, without its text."""
-    frames = traceback.extract_tb(failure.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sync_core import telemetry, tracing
@@ -22,11 +25,9 @@ if TYPE_CHECKING:
     from sync_core.app import App
     from sync_core.state.store import TableState
 
-_DROP = "drop"
-
 
 class ProcessApp:
-    """The app of this process, made when there is first something to do. A start that failed is tried again."""
+    """The app of this process, built at the first trigger. A start that failed is retried at the next one."""
 
     def __init__(self, environment: Mapping[str, str], clock: Clock) -> None:
         self._environment = environment
@@ -45,8 +46,8 @@ class ProcessApp:
     async def handling(self, queue: str, message: func.ServiceBusMessage) -> AsyncIterator[App]:
         """The app to handle a message with. A failure, also one to start, is recorded before the message goes back.
 
-        The queue dead-letters a message that failed too often and does not know why: the record does. The pause keeps
-        a botched deployment, or an outage, from using up all deliveries of a night within seconds.
+        The record keeps the reason, which a dead letter does not have. The pause keeps a botched deployment, or an
+        outage, from using up all deliveries of a night within seconds.
         """
         with tracing.message_handled(queue, message.application_properties or {}):
             try:
@@ -69,7 +70,7 @@ class ProcessApp:
                 raise error from None
 
     async def _record(self, fault: MessageFault) -> None:
-        """Onto the tables, also where nothing else of the app could start. The event tells it in any case."""
+        """Write the fault to its table if that can be reached, even where nothing else of the app could start."""
         if self._app:
             await self._app.services.runs.write_message_fault(fault)
             return
@@ -85,8 +86,9 @@ class ProcessApp:
 
 
 def _unexpected(failure: Exception) -> SyncError:
-    """A stranger's exception in our words: its text may hold a name or an address, its type and place do not."""
-    place = tracing.place_of(failure)
+    """A foreign exception as our own, without its text, which may hold a name or an address."""
+    origin = traceback.extract_tb(failure.__traceback__)[-1]
+    place = f"{Path(origin.filename).name}:{origin.lineno}"
     return Transient(f"unexpected {type(failure).__name__} at {place}", "it is retried; if it stays, report it")
 
 
@@ -114,11 +116,7 @@ async def build(settings: Settings, clock: Clock) -> App:
         if settings.service_bus_connection
         else ServiceBusClient(settings.service_bus_namespace, credential)
     )
-    graph = GraphTenants(
-        lambda tenant: tenant_credential(settings.tenant, settings.graph_client, credential, tenant),
-        settings.graph_base_url,
-        clock,
-    )
+    credential_of = partial(tenant_credential, settings.tenant, settings.graph_client, credential)
     drops = FileDropReader(FileDropStores(_container(settings, credential)).of, settings.file_drop_settle, clock)
     services = Services(
         classes=store,
@@ -127,7 +125,7 @@ async def build(settings: Settings, clock: Clock) -> App:
         runs=store,
         inbox=store.inbox,
         reading=Reading(store, MisSources(drops, settings.mis_secrets, clock), clock),
-        graph=graph,
+        graph=GraphTenants(credential_of, settings.graph_base_url, clock),
         file_drops=drops,
         outbox=ServiceBusOutbox(bus, clock),
         dead_letters=ServiceBusDeadLetters(bus),
@@ -155,5 +153,5 @@ def _container(settings: Settings, credential: DefaultAzureCredential) -> Contai
     from azure.storage.blob.aio import ContainerClient
 
     if settings.file_drop_connection:
-        return ContainerClient.from_connection_string(settings.file_drop_connection, _DROP)
+        return ContainerClient.from_connection_string(settings.file_drop_connection, "drop")
     return ContainerClient.from_container_url(settings.file_drop_container, credential)

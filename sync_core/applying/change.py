@@ -25,7 +25,7 @@ from sync_core.domain.classes import (
     RowError,
 )
 from sync_core.errors import EtagConflict, GraphRefused, NicknameTaken, NotThere, Transient
-from sync_core.graph.port import DeletedGroup, NewClass
+from sync_core.graph.port import FoundGroup, NewClass
 from sync_core.messaging.messages import (
     Change,
     ChangeMembers,
@@ -272,7 +272,7 @@ class _Apply:
         return False
 
 
-def _made_for(record: ClassRecord, deleted: DeletedGroup) -> bool:
+def _made_for(record: ClassRecord, deleted: FoundGroup) -> bool:
     """Whether an interrupted delivery created this group and somebody deleted it since.
 
     Any other deleted group with the nickname has a known id, is older than the intent, or has another display name: it

@@ -1,4 +1,4 @@
-"""What `annotated_types` has no word for: markers in a field's `Annotated`, which pydantic asks for its schema.
+"""Markers for a field's `Annotated` that `annotated_types` does not have. pydantic asks them for its schema.
 
 pydantic finds the two hooks by name, so that the domain does not import it.
 """
@@ -24,11 +24,7 @@ class Text:
     lower: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
-        return handler(source) | {
-            "pattern": self.pattern,
-            "strip_whitespace": self.strip,
-            "to_lower": self.lower,
-        }
+        return handler(source) | {"pattern": self.pattern, "strip_whitespace": self.strip, "to_lower": self.lower}
 
 
 PRINTABLE = Text(r"^[^\x00-\x1f\x7f]*$")
@@ -41,11 +37,8 @@ class Checked:
     check: Callable[[Any], Any]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
-        return {
-            "type": "function-after",
-            "function": {"type": "no-info", "function": self.check},
-            "schema": handler(source),
-        }
+        function = {"type": "no-info", "function": self.check}
+        return {"type": "function-after", "function": function, "schema": handler(source)}
 
 
 @dataclass(frozen=True, slots=True)

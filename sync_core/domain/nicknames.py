@@ -1,4 +1,4 @@
-"""What of a text can stand in the mail nickname of a Microsoft 365 group."""
+"""Texts as the mail nickname of a Microsoft 365 group may hold them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ def hyphenated(text: str) -> str:
 
 
 def undotted(text: str) -> str:
-    """The text without dots at its ends, nor two in a row, which no address has."""
+    """The text without dots at its ends and without two in a row, which no address has."""
     return _DOTS.sub(".", text).strip(".")
 
 
 def in_nickname(text: str) -> str:
-    """The text in ASCII, as it stands in a nickname; empty if nothing of it can."""
-    plain = hyphenated(without_forbidden(anyascii(text)))
-    return undotted("".join(letter for letter in plain if letter.isascii()))
+    """The text in ASCII, as it stands in a nickname; empty if none of its characters may."""
+    return undotted(hyphenated(without_forbidden(anyascii(text))))
 
 
 def identifier_in_nickname(identifier: str) -> str:
-    """A name identifier as it stands in nicknames; empty if nothing of it can.
+    """A name identifier as it stands in nicknames; empty if none of its characters may.
 
-    Without dots, so that it is always the last part but one: nicknames of different identifiers never meet.
+    Without dots, so that it is always the last part but one: nicknames of different identifiers never collide.
     """
     return in_nickname(identifier).replace(".", "")[:_LONGEST_IDENTIFIER]

@@ -29,21 +29,21 @@ class TeachingOwners(StrEnum):
 
 
 class DepartedOwners(StrEnum):
-    """What becomes of an owner whom we made one and who teaches the group no longer."""
+    """What happens to an owner whom the sync made an owner and who no longer teaches the group."""
 
     KEEP = "keep"
     REVOKE = "revoke"
 
 
 class Rollover(StrEnum):
-    """Whether a new academic year makes new classes, or goes on with last year's class of the same group."""
+    """Whether a group gets a new class in a new academic year, or keeps last year's class."""
 
     NEW = "new"
     REUSE = "reuse"
 
 
 class Mis(StrEnum):
-    """The systems that UK schools keep their groups in; two of them have a rule of their own."""
+    """The systems that UK schools keep their groups in. SEEMiS and ScholarPack have rules of their own."""
 
     ARBOR = "arbor"
     BROMCOM = "bromcom"
@@ -61,7 +61,7 @@ class Mis(StrEnum):
 
 
 class MisProperty(StrEnum):
-    """What of a person in the MIS is compared with accounts."""
+    """The MIS property of a person that is compared with accounts."""
 
     USERNAME_OR_EMAIL = "username_or_email"
     USERNAME = "username"
@@ -70,14 +70,14 @@ class MisProperty(StrEnum):
 
 
 class OneRosterVersion(StrEnum):
-    """Of the REST interface; 1.2 has users' roles in a list of their own."""
+    """The version of the REST interface; 1.2 has a list of each user's roles."""
 
     V1_1 = "1.1"
     V1_2 = "1.2"
 
 
 class AfterSync(StrEnum):
-    """What becomes of a set of files that was taken."""
+    """What happens to a set of files after it was read."""
 
     KEEP = "keep"
     ARCHIVE = "archive"

@@ -62,17 +62,17 @@ class _Answer:
         return [self.status, *(response["status"] for response in responses)].count(429)
 
 
+@dataclass(frozen=True, slots=True)
 class GraphClient:
-    """Sends requests to one tenant for one piece of work: each is admitted in order, all within one wait budget."""
+    """Sends requests to one tenant for one piece of work: each is admitted in order, all within one wait budget.
 
-    def __init__(
-        self, adapter: GraphRequestAdapter, rate_limiter: RateLimiter, priority: Priority, wait_budget: WaitBudget
-    ) -> None:
-        """`adapter` and `rate_limiter` are shared by all requests to the tenant."""
-        self._adapter = adapter
-        self._rate_limiter = rate_limiter
-        self._priority = priority
-        self._wait_budget = wait_budget
+    All pieces of work in the tenant share the adapter and the rate limiter.
+    """
+
+    _adapter: GraphRequestAdapter
+    _rate_limiter: RateLimiter
+    _priority: Priority
+    _wait_budget: WaitBudget
 
     def relative(self, link: str) -> str:
         """A link from Graph without the base URL, so that it can be stored even if the base URL changes."""
@@ -80,23 +80,22 @@ class GraphClient:
 
     async def get(self, path: str, cost: Cost = _READ) -> dict[str, Any]:
         """GET `path`, which is below the base URL or a whole URL, as in links from Graph."""
-        answer: dict[str, Any] = await self._send(Method.GET, path, None, cost, repeatable=True)
-        return answer
+        return await self._send(Method.GET, path, None, cost)
 
     async def patch(self, path: str, body: Mapping[str, object]) -> None:
-        await self._send(Method.PATCH, path, body, _WRITE, repeatable=True)
+        await self._send(Method.PATCH, path, body, _WRITE)
 
-    async def add_reference(self, path: str, body: Mapping[str, object]) -> None:
-        await self._send(Method.POST, path, body, _WRITE, repeatable=True)
+    async def repeatable_post(self, path: str, body: Mapping[str, object] | None = None) -> None:
+        """POST that may be sent again if it is unknown whether Graph did the work."""
+        await self._send(Method.POST, path, body, _WRITE)
 
     async def create(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """POST `body`. Raises Transient if it is unknown whether Graph did the work: the caller must find out."""
-        answer: dict[str, Any] = await self._send(Method.POST, path, body, _WRITE, repeatable=False)
-        return answer
+        return await self._send(Method.POST, path, body, _WRITE, repeatable=False)
 
     async def remove_reference(self, path: str) -> None:
         """DELETE `path` with `/$ref` added: without `/$ref`, Graph would delete the person."""
-        await self._send(Method.DELETE, _reference(path), None, _WRITE, repeatable=True)
+        await self._send(Method.DELETE, f"{path}/$ref", None, _WRITE)
 
     async def remove_references(self, paths: Sequence[str]) -> list[SyncError | None]:
         """Remove at most 20 references in one $batch. Returns the error of each in order, None where it succeeded.
@@ -108,8 +107,12 @@ class GraphClient:
         failures = 0
         while pending := [index for index in range(len(paths)) if index not in outcomes]:
             try:
-                answers = await self._batch({index: _reference(paths[index]) for index in pending})
-                outcomes |= {index: _outcome(answer) for index, answer in answers.items() if not answer.temporary}
+                answers = await self._batch({index: f"{paths[index]}/$ref" for index in pending})
+                outcomes |= {
+                    index: None if answer.done else _permanent(answer)
+                    for index, answer in answers.items()
+                    if not answer.temporary
+                }
                 if any(answer.temporary and answer.status != 429 for answer in answers.values()):
                     failures += 1
                     await self._wait_budget.sleep(self._rate_limiter.backoff(failures), waited_too_long())
@@ -121,14 +124,11 @@ class GraphClient:
         """DELETE the class at `path`. Any other path is an error, because a DELETE could remove a person."""
         if not _CLASS_PATH.fullmatch(path):
             raise ValueError("not the path of a class")
-        await self._send(Method.DELETE, path, None, _WRITE, repeatable=True)
-
-    async def restore(self, path: str) -> None:
-        await self._send(Method.POST, path, None, _WRITE, repeatable=True)
+        await self._send(Method.DELETE, path, None, _WRITE)
 
     async def _send(
-        self, method: Method, path: str, body: Mapping[str, object] | None, cost: Cost, *, repeatable: bool
-    ) -> Any:
+        self, method: Method, path: str, body: Mapping[str, object] | None, cost: Cost, *, repeatable: bool = True
+    ) -> dict[str, Any]:
         failures = 0
         while True:
             await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
@@ -138,7 +138,8 @@ class GraphClient:
             finally:
                 self._rate_limiter.answered(cost, answer.status, answer.headers)
             if answer.done:
-                return answer.body
+                content: dict[str, Any] = answer.body
+                return content
             if not answer.temporary:
                 raise _permanent(answer)
             if answer.status == 429:
@@ -163,7 +164,9 @@ class GraphClient:
             if not envelope.done:
                 answers = dict.fromkeys(deletions, envelope)
             else:
-                answers |= {int(inner["id"]): _inner(inner) for inner in envelope.body["responses"]}
+                for inner in envelope.body["responses"]:
+                    headers = httpx.Headers(inner.get("headers") or {})
+                    answers[int(inner["id"])] = _Answer(inner["status"], headers, inner.get("body"))
         finally:
             for answer in answers.values():
                 self._rate_limiter.answered(_WRITE, answer.status, answer.headers)
@@ -186,28 +189,16 @@ class GraphClient:
     async def _answer(self, request: RequestInformation) -> _Answer:
         try:
             response = await self._adapter.send_primitive_async(request, "bytes", {})
-        except httpx.HTTPError:
-            return _Answer()
         except ClientAuthenticationError:
             raise GraphRefused("NoToken", "the app's identity got no token for Graph", _REMEDIES[401]) from None
-        except AzureError:
+        except (httpx.HTTPError, AzureError):
             return _Answer()
         assert isinstance(response, httpx.Response)
-        return _Answer(response.status_code, response.headers, _json(response.content))
-
-
-def _reference(path: str) -> str:
-    return f"{path}/$ref"
-
-
-def _inner(inner: Mapping[str, Any]) -> _Answer:
-    return _Answer(inner["status"], httpx.Headers(inner.get("headers") or {}), inner.get("body"))
-
-
-def _outcome(answer: _Answer) -> SyncError | None:
-    if answer.done:
-        return None
-    return _permanent(answer)
+        try:
+            body = json.loads(response.content or "{}")
+        except ValueError:
+            body = None
+        return _Answer(response.status_code, response.headers, body)
 
 
 def _permanent(answer: _Answer) -> SyncError:
@@ -224,10 +215,3 @@ def _permanent(answer: _Answer) -> SyncError:
         return NicknameTaken()
     remedy = _REMEDIES.get(answer.status, "correct what Graph names, then resync the class")
     return GraphRefused(code, _ADDRESS.sub("(an address)", message), remedy)
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(content) if content else {}
-    except ValueError:
-        return None

@@ -7,7 +7,7 @@ middleware and costs neither.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -32,7 +32,8 @@ from sync_core.messaging.messages import Priority
 _TIMEOUT = httpx.Timeout(45.0, connect=20.0)
 """The wait for an answer, in seconds: the SDK's default of 100 is a third of a message's lock."""
 
-SCOPE = "https://graph.microsoft.com/.default"
+_SCOPE = "https://graph.microsoft.com/.default"
+_EXCHANGE_SCOPE = "api://AzureADTokenExchange/.default"
 
 
 def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> GraphRequestAdapter:
@@ -41,7 +42,7 @@ def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> Gr
     The SDK's retry handler is off: it sleeps inside one call and knows nothing of the others (see rate_limiter).
     """
     host = urlsplit(base_url).hostname or ""
-    authentication = AzureIdentityAuthenticationProvider(credential, scopes=[SCOPE], allowed_hosts=[host])
+    authentication = AzureIdentityAuthenticationProvider(credential, scopes=[_SCOPE], allowed_hosts=[host])
     no_retry = RetryHandlerOption(max_retries=0, should_retry=False)
     client = GraphClientFactory.create_with_default_middleware(
         options={**sdk_options, RetryHandlerOption.get_key(): no_retry}
@@ -50,9 +51,6 @@ def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> Gr
     adapter = GraphRequestAdapter(authentication, client)
     adapter.base_url = base_url
     return adapter
-
-
-_EXCHANGE_SCOPE = "api://AzureADTokenExchange/.default"
 
 
 def tenant_credential(
@@ -73,35 +71,17 @@ def tenant_credential(
     return _Federated(tenant, client, managed_identity)
 
 
-class _Federated:
+class _Federated(ClientAssertionCredential):
     """Signs in with the managed identity's token, fetched first because the client's callback cannot await."""
 
     def __init__(self, tenant: str, client: str, managed_identity: AsyncTokenCredential) -> None:
+        super().__init__(tenant, client, lambda: self._assertion)
         self._managed_identity = managed_identity
         self._assertion = ""
-        self._signed_in = ClientAssertionCredential(tenant, client, lambda: self._assertion)
 
-    async def get_token(
-        self,
-        *scopes: str,
-        claims: str | None = None,
-        tenant_id: str | None = None,
-        enable_cae: bool = False,
-        **kwargs: Any,
-    ) -> AccessToken:
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         self._assertion = (await self._managed_identity.get_token(_EXCHANGE_SCOPE)).token
-        return await self._signed_in.get_token(
-            *scopes, claims=claims, tenant_id=tenant_id, enable_cae=enable_cae, **kwargs
-        )
-
-    async def close(self) -> None:
-        await self._signed_in.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        return await super().get_token(*scopes, **options)
 
 
 class GraphTenants:

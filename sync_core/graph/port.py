@@ -31,21 +31,16 @@ class NewClass:
 
 @dataclass(frozen=True, slots=True)
 class FoundGroup:
-    """The group that has a nickname. `external_id` is None for a class without one and for a group that is no class."""
+    """The group that has a nickname.
 
-    id: str
-    name: ClassName
-    external_id: str | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DeletedGroup:
-    """A deleted group. Graph reports neither whether it was a class nor its externalId."""
+    `external_id` is None for a class without one, for a group that is no class, and for a deleted group: Graph reports
+    neither whether that was a class nor its externalId.
+    """
 
     id: str
     name: ClassName
     created_at: datetime
+    external_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,7 @@ class Tenant(Protocol):
     async def find_class(self, nickname: str) -> FoundGroup | None:
         """The group that has `nickname`; None if none has it or it is not visible yet (replication lag)."""
 
-    async def find_deleted(self, nickname: str) -> DeletedGroup | None:
+    async def find_deleted(self, nickname: str) -> FoundGroup | None:
         """The deleted group that has `nickname` and can be restored."""
 
     async def create_class(self, new: NewClass) -> str:

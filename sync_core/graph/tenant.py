@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence, Set
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProp
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.errors import GraphRefused, NotThere
 from sync_core.graph.client import GraphClient
-from sync_core.graph.port import DeletedGroup, FoundGroup, NewClass, Removals
+from sync_core.graph.port import FoundGroup, NewClass, Removals
 from sync_core.graph.rate_limiter import Cost
 
 _GRAPH = "https://graph.microsoft.com/v1.0"
@@ -37,60 +38,55 @@ class GraphTenant:
         select = ",".join(["id", "accountEnabled", *sorted(properties)])
         selected, _, link = (token or "").partition("|")
         items, link, full = await self._delta(f"{_ACCOUNTS}?$select={select}", link if selected == select else None)
-        changes: dict[str, AccountChange] = {}
-        removed: set[str] = set()
+        changes: dict[str, AccountChange | None] = {}
         for item in items:
-            if "@removed" in item:
-                removed.add(item["id"])
-                changes.pop(item["id"], None)
-            else:
-                changes[item["id"]] = _account(item, changes.get(item["id"]))
-                removed.discard(item["id"])
-        return AccountChanges(full, tuple(changes.values()), frozenset(removed), f"{select}|{link}")
+            changes[item["id"]] = None if "@removed" in item else _account(item, changes.get(item["id"]))
+        accounts = tuple(change for change in changes.values() if change)
+        removed = frozenset(account for account, change in changes.items() if change is None)
+        return AccountChanges(full, accounts, removed, f"{select}|{link}")
 
     async def group_changes(self, token: str | None) -> GroupChanges:
         items, link, full = await self._delta(_GROUPS, token)
         groups: dict[str, GroupChange] = {}
         for item in items:
-            groups[item["id"]] = _merge(groups.get(item["id"]), item)
+            before = groups.get(item["id"]) or GroupChange(id=item["id"], nickname=None)
+            groups[before.id] = _merged(before, item)
         return GroupChanges(full, tuple(groups.values()), link)
 
     async def find_class(self, nickname: str) -> FoundGroup | None:
-        query = _nickname_filter(nickname)
-        answer = await self._client.get(f"/groups?$filter={query}&$select=id,displayName,mailNickname,createdDateTime")
-        if not answer["value"]:
+        group = await self._find_group("/groups", nickname)
+        if group is None:
             return None
-        group = answer["value"][0]
         try:
-            education_class = await self._client.get(f"/education/classes/{_id(group['id'])}?$select=id,externalId")
+            education_class = await self._client.get(f"/education/classes/{_id(group.id)}?$select=id,externalId")
         except NotThere:
-            education_class = {}
-        name = ClassName(group["displayName"], group["mailNickname"])
-        created_at = datetime.fromisoformat(group["createdDateTime"])
-        return FoundGroup(group["id"], name, education_class.get("externalId"), created_at)
+            return group
+        return replace(group, external_id=education_class.get("externalId"))
 
-    async def find_deleted(self, nickname: str) -> DeletedGroup | None:
-        query = f"$filter={_nickname_filter(nickname)}&$select=id,displayName,mailNickname,createdDateTime"
-        answer = await self._client.get(f"/directory/deletedItems/microsoft.graph.group?{query}")
+    async def find_deleted(self, nickname: str) -> FoundGroup | None:
+        return await self._find_group("/directory/deletedItems/microsoft.graph.group", nickname)
+
+    async def _find_group(self, path: str, nickname: str) -> FoundGroup | None:
+        literal = nickname.replace("'", "''")
+        query = quote(f"mailNickname eq '{literal}'")
+        answer = await self._client.get(f"{path}?$filter={query}&$select=id,displayName,mailNickname,createdDateTime")
         if not answer["value"]:
             return None
         group = answer["value"][0]
         name = ClassName(group["displayName"], group["mailNickname"])
-        return DeletedGroup(group["id"], name, datetime.fromisoformat(group["createdDateTime"]))
+        return FoundGroup(group["id"], name, datetime.fromisoformat(group["createdDateTime"]))
 
     async def create_class(self, new: NewClass) -> str:
-        description = {"description": new.description} if new.description else {}
-        created = await self._client.create(
-            "/education/classes",
-            description
-            | {
-                "displayName": new.name.display_name,
-                "mailNickname": new.name.mail_nickname,
-                "externalId": new.external_id,
-                "externalName": new.external_name,
-                "externalSource": "sis",
-            },
-        )
+        body = {
+            "displayName": new.name.display_name,
+            "mailNickname": new.name.mail_nickname,
+            "externalId": new.external_id,
+            "externalName": new.external_name,
+            "externalSource": "sis",
+        }
+        if new.description:
+            body["description"] = new.description
+        created = await self._client.create("/education/classes", body)
         return str(created["id"])
 
     async def class_exists(self, class_id: str) -> bool:
@@ -101,11 +97,10 @@ class GraphTenant:
         return True
 
     async def members(self, class_id: str) -> frozenset[str]:
-        pages = self._pages(f"/groups/{_id(class_id)}/members", _MEMBERS_COST)
-        return frozenset([person["id"] async for person in pages])
+        return await self._people_at(f"/groups/{_id(class_id)}/members", _MEMBERS_COST)
 
     async def owners(self, class_id: str) -> frozenset[str]:
-        return frozenset([person["id"] async for person in self._pages(f"/groups/{_id(class_id)}/owners", Cost())])
+        return await self._people_at(f"/groups/{_id(class_id)}/owners", Cost())
 
     async def add_members(self, class_id: str, people: Sequence[str]) -> None:
         references = [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
@@ -132,7 +127,7 @@ class GraphTenant:
 
     async def add_owner(self, class_id: str, person: str) -> None:
         reference = {"@odata.id": f"{_GRAPH}/education/users/{_id(person)}"}
-        await self._client.add_reference(f"/education/classes/{_id(class_id)}/teachers/$ref", reference)
+        await self._client.repeatable_post(f"/education/classes/{_id(class_id)}/teachers/$ref", reference)
 
     async def remove_owner(self, class_id: str, person: str) -> None:
         await self._client.remove_reference(f"/education/classes/{_id(class_id)}/teachers/{_id(person)}")
@@ -141,26 +136,25 @@ class GraphTenant:
         await self._client.delete_class(f"/education/classes/{_id(class_id)}")
 
     async def restore_class(self, class_id: str) -> None:
-        await self._client.restore(f"/directory/deletedItems/{_id(class_id)}/restore")
+        await self._client.repeatable_post(f"/directory/deletedItems/{_id(class_id)}/restore")
 
-    async def _pages(self, path: str, cost: Cost) -> AsyncIterator[dict[str, Any]]:
+    async def _people_at(self, path: str, cost: Cost) -> frozenset[str]:
+        people: set[str] = set()
         link: str | None = f"{path}?$select=id&$top=999"
         while link:
             page = await self._client.get(link, cost)
-            for item in page["value"]:
-                yield item
+            people.update(person["id"] for person in page["value"])
             link = page.get("@odata.nextLink")
+        return frozenset(people)
 
     async def _delta(self, start: str, token: str | None) -> tuple[list[dict[str, Any]], str, bool]:
         """The items of all pages, the link for the next delta, and whether the items are complete."""
         try:
-            items, link = await self._delta_pages(token or start)
+            return *await self._delta_pages(token or start), token is None
         except GraphRefused as refusal:
             if token is None or refusal.code not in _EXPIRED:
                 raise
-            items, link = await self._delta_pages(start)
-            return items, link, True
-        return items, link, token is None
+            return *await self._delta_pages(start), True
 
     async def _delta_pages(self, link: str) -> tuple[list[dict[str, Any]], str]:
         items: list[dict[str, Any]] = []
@@ -182,9 +176,8 @@ def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChan
     return AccountChange(item["id"], values, enabled)
 
 
-def _merge(earlier: GroupChange | None, item: dict[str, Any]) -> GroupChange:
-    """The change of a group. It may be split over several items, in any order."""
-    before = earlier or GroupChange(id=item["id"], nickname=None)
+def _merged(before: GroupChange, item: dict[str, Any]) -> GroupChange:
+    """The change of a group with one more item. It may be split over several items, in any order."""
     if "@removed" in item:
         return GroupChange(id=before.id, nickname=before.nickname, gone=True)
     return GroupChange(
@@ -199,10 +192,6 @@ def _merge(earlier: GroupChange | None, item: dict[str, Any]) -> GroupChange:
 
 def _people(item: dict[str, Any], collection: str, *, removed: bool) -> frozenset[str]:
     return frozenset(person["id"] for person in item.get(collection, ()) if ("@removed" in person) is removed)
-
-
-def _nickname_filter(nickname: str) -> str:
-    return quote("mailNickname eq '{}'".format(nickname.replace("'", "''")))
 
 
 def _id(text: str) -> str:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from sync_core.domain.accounts import Account
 
 _MOST_ACCOUNTS = 60_000
-"""Accounts of all tenants together, about 40 MB."""
+"""The most accounts of all tenants together: about 40 MB."""
 
 
 class AccountCache:
@@ -25,7 +25,7 @@ class AccountCache:
         return accounts
 
     def put(self, tenant: str, version: str, accounts: tuple[Account, ...]) -> None:
-        """Cache the accounts. The tenants used longest ago go, until _MOST_ACCOUNTS or this tenant alone remain."""
+        """Cache the accounts. Drops the tenants used longest ago while there are more than _MOST_ACCOUNTS."""
         self._accounts[tenant] = (version, accounts)
         self._accounts.move_to_end(tenant)
         while len(self._accounts) > 1 and sum(len(of_one) for _, of_one in self._accounts.values()) > _MOST_ACCOUNTS:

@@ -14,7 +14,7 @@ from sync_core.state.table import entity, etag, group_size
 
 CLASS, HISTORY, REQUEST, PIN = "c:", "h:", "q:", "p:"
 
-# The plan writes the former, and apply the latter: no column is in both.
+# The plan writes DESIRED_COLUMNS, and apply writes ACTUAL_COLUMNS.
 DESIRED_COLUMNS = RowCodec(DesiredClass, "desired_")
 ACTUAL_COLUMNS = RowCodec(ClassRecord, elsewhere=("school", "desired", "etag"))
 DELTA_COLUMNS = RowCodec(AppliedDelta)
@@ -22,10 +22,10 @@ REQUEST_COLUMNS = RowCodec(ClassRequest)
 PIN_COLUMNS = RowCodec(Pin)
 
 LARGEST_CLASS = 1_800_000
-"""Bytes of all that is wanted of one class.
+"""The most bytes that the desired columns of one class may have.
 
-If everybody in it joined at once and as many others left, apply's record of that would be twice as large, and it has to
-fit into one transaction. So a class that is too large is rejected before anything is done.
+If everybody joined it at once and as many others left, apply's record would be twice as large and must still fit into
+one transaction. So the plan rejects a larger class before anything is written.
 """
 
 
@@ -41,6 +41,6 @@ def read_class(school: str, row: TableEntity) -> ClassRecord:
 
 
 def history_rows(school: str, key: str, moment: str, delta: AppliedDelta) -> list[Entity]:
-    """Every row has the time, because history is deleted by its time and has to be found completely."""
+    """Every row has the time, because history is deleted by time together with its overflow rows."""
     row = entity(school, f"{HISTORY}{key}:{moment}", {"class_key": key, **DELTA_COLUMNS.columns(delta)})
     return split(row, "at")

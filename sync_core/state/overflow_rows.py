@@ -1,4 +1,4 @@
-"""Overflow rows: they continue a list that is too long for its row, and are read back as if it were in the row."""
+"""Overflow rows hold the lists that are too long for their row. A read puts each list back into its row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sync_core.state.row_codec import Entity, joined
 _Row = TypeVar("_Row", bound=Entity)
 
 PARTS_IN_ROW = 2
-"""A list of more parts leaves its row.
+"""A list of more parts moves to overflow rows.
 
 A merge keeps the earlier columns of a row, so a row has to hold the most that each of its lists ever put into it: for
 a class that is seven lists of two parts, 896,000 bytes.
@@ -23,7 +23,7 @@ _POINTER = "in overflow rows: "
 
 
 class Torn(Exception):
-    """A row and overflow rows come from two different writes, and have to be read again."""
+    """A row and its overflow rows come from two different writes and must be read again."""
 
 
 def split(entity: Entity, *carried: str) -> list[Entity]:
@@ -58,7 +58,7 @@ def overflow_prefix(key: str) -> str:
 def whole(rows: Iterable[_Row]) -> list[_Row]:
     """The rows without the overflow rows, in order, with their long lists filled in. Raises Torn.
 
-    Overflow rows without a pointer to them remain from when a list was longer, and are ignored.
+    Overflow rows that no pointer names are left from a longer list, and are ignored.
     """
     by_key = {row["RowKey"]: row for row in rows}
     for key, row in by_key.items():

@@ -1,6 +1,6 @@
-"""What the use cases need of the tables, in parts: classes, schools, tenants, runs and webhook events.
+"""The ports to the tables: classes, schools, tenants, runs and webhook events.
 
-Every write is durable when its method returns. Every failure of the wire raises Transient.
+A write is durable when its method returns. Every method raises Transient if Table storage fails or cannot be reached.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SettingsReader(Protocol):
     async def school(self, school: str) -> SchoolSettings | None: ...
 
     async def holds(self, school: str) -> tuple[Hold, ...]:
-        """The holds that stand, in order of digest."""
+        """The current holds, in order of digest."""
 
     async def accepted_statistics(self, school: str) -> FeedStatistics | None:
         """The statistics of the last feed that was accepted."""
@@ -51,7 +51,7 @@ class AccountReader(Protocol):
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         """The tenant's accounts, no older than its accounts delta token.
 
-        None until that token was first written: the accounts there until then may be only a part of them.
+        None until that token is first written, because the table may hold only some of the accounts until then.
         """
 
 
@@ -61,7 +61,7 @@ class RunReader(Protocol):
 
 
 class SchoolReader(ClassReader, SettingsReader, AccountReader, RunReader, Protocol):
-    """What planning a school looks at. A preview has no more than this, so it cannot write."""
+    """What planning a school reads. A preview is given nothing else, so it cannot write."""
 
 
 class ClassStore(ClassReader, Protocol):
@@ -72,14 +72,14 @@ class ClassStore(ClassReader, Protocol):
     async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
         """Merge the desired columns into the rows, and make missing rows. Unconditional: every etag changes.
 
-        Returns the keys of classes that are too large for a row, which are left as they are. Not atomic over many
-        classes: some may be written when it raises.
+        Returns the keys of classes that are too large, which stay as they are. Several classes are not atomic: some may
+        be written when it raises.
         """
 
     async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
 
     async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
-        """Merge stale and gone into the rows that are there. Unconditional. A missing row is passed over."""
+        """Merge stale and gone into the rows that are there. Unconditional. A missing row is skipped."""
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
         """Write what apply knows (intent, actual, stale, gone and so on) if the row still has `record.etag`.
@@ -98,7 +98,7 @@ class ClassStore(ClassReader, Protocol):
         """Each replaces the pin of its class. Some may be written when it raises."""
 
     async def forget_pin(self, school: str, key: str) -> None:
-        """Does nothing where there is no pin."""
+        """Does nothing if there is no pin."""
 
 
 class SchoolStore(SettingsReader, Protocol):
@@ -110,16 +110,16 @@ class SchoolStore(SettingsReader, Protocol):
     async def save_school(self, settings: SchoolSettings) -> None: ...
 
     async def forget_school(self, school: str) -> None:
-        """Delete the settings, not the classes. Does nothing where there are none."""
+        """Delete the settings, not the classes. Does nothing if there are none."""
 
     async def erase_school(self, school: str) -> None:
         """Delete every row about the school except its settings and its message faults."""
 
     async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
-        """`after` stand from now on, in place of `before`, which are the holds that the caller read."""
+        """Replace the holds `before`, as the caller read them, with `after`."""
 
     async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
-        """Write them. None deletes them: the next feed is then accepted without a comparison."""
+        """None deletes the statistics, and the next feed is accepted without a comparison."""
 
     async def synced_set(self, drop: FileDrop) -> str | None:
         """The fingerprint of the export set for which the schools of the drop were last synced."""
@@ -169,13 +169,13 @@ class WebhookInbox(Protocol):
         """Store the event as waiting. False if its id was sent or planned before: nothing is changed then."""
 
     async def mark_sent(self, school: str, id: str) -> None:
-        """The message for the event's plan is on its way. Does nothing if the event waits no longer."""
+        """Mark the event's message as sent. Does nothing if the event is no longer waiting."""
 
     async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
         """The events that wait, sent or not, in order of id."""
 
     async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
-        """These wait no longer, and their ids are remembered as of that moment. Not atomic over many."""
+        """Mark the events as planned at that time, and keep their ids. Several events are not atomic."""
 
     async def plan_times(self, school: str) -> tuple[datetime, ...]:
         """When plans for events began, as last written."""

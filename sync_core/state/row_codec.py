@@ -8,7 +8,7 @@ The field gives its columns their name, and its type decides what they are:
 - a mapping of choices to texts: `name_choice` for each choice
 - a dataclass: `name_field` for each of its fields
 - one of several dataclasses: `name_kind`, its tag, and the columns of that class
-- any of these or None: an empty text, time or choice is None; for the others `name_known` says which
+- any of these or None: an empty text, time or choice is None; the others have `name_known` as well
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _decode_word(word: str) -> list[str]:
 
 
 def cut(name: str) -> Column:
-    """The column of a text of which the beginning is enough."""
+    """The column of a text that is cut to what one property can hold."""
     return Column(lambda text: {name: (text or "")[:CHUNK]}, lambda row: row[name], (name,))
 
 
@@ -152,7 +152,7 @@ _SCALARS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 
 def _column(name: str, type_: Any) -> Column:
-    """Raises TypeError for a type that no field has had yet."""
+    """Raises TypeError for a type that has no columns."""
     origin, arguments = get_origin(type_), get_args(type_)
     if origin in (Union, UnionType):
         types = [each for each in arguments if each is not NoneType]
@@ -214,7 +214,7 @@ def _collection(name: str, collection: type, item: type) -> Column:
 
 
 def _records_by_text(name: str, record: Any) -> Column:
-    """Of a dataclass of texts and choices. What an older version wrote may be without the last of its fields."""
+    """For a dataclass of texts and choices. What an older version wrote may not have the last of its fields."""
     types = [get_type_hints(record)[field.name] for field in fields(record)]
 
     def write(records: Mapping[str, Any] | None) -> Entity:

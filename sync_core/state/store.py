@@ -26,7 +26,7 @@ from sync_core.state.account_cache import AccountCache
 from sync_core.state.class_rows import CLASS, HISTORY, PIN, REQUEST
 from sync_core.state.overflow_rows import split
 from sync_core.state.port import DeltaKind
-from sync_core.state.row_codec import Entity, chunked, encode_time, joined
+from sync_core.state.row_codec import Entity, chunked, encode_key, encode_time, joined
 from sync_core.state.table import MERGE, REPEATED, Operation, Table, deletes, entity, etag, upserts, wire_faults
 from sync_core.state.webhook_inbox import TableWebhookInbox
 
@@ -73,8 +73,6 @@ class TableState:
                 await self._service.create_table_if_not_exists(name, **REPEATED)
 
     async def close(self) -> None:
-        for table in self._tables.values():
-            await table.close()
         await self._service.close()
 
     # --- schools
@@ -84,16 +82,12 @@ class TableState:
         return school_rows.read_school(row) if row else None
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
-        rows = (
-            self._schools.query(_SETTINGS)
-            if tenant is None
-            else self._schools.query(_SETTINGS, also="tenant eq @tenant", tenant=tenant)
-        )
+        also = "" if tenant is None else "tenant eq @tenant"
+        rows = self._schools.query(_SETTINGS, also=also, tenant=tenant or "")
         return tuple(sorted([school_rows.read_school(row) async for row in rows], key=lambda found: found.school))
 
     async def save_school(self, settings: SchoolSettings) -> None:
-        columns = school_rows.SETTINGS_COLUMNS.columns(settings)
-        await self._schools.put(entity(_SETTINGS, settings.school, columns))
+        await self._schools.put(entity(_SETTINGS, settings.school, school_rows.SETTINGS_COLUMNS.columns(settings)))
 
     async def forget_school(self, school: str) -> None:
         await self._schools.delete(_SETTINGS, school)
@@ -181,7 +175,7 @@ class TableState:
         return replace(record, etag=results[0]["etag"])
 
     async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
-        rows = await self._classes.query_whole(school, f"{HISTORY}{key}:")
+        rows = await self._classes.query_whole(school, f"{HISTORY}{encode_key(key)}:")
         return tuple(class_rows.DELTA_COLUMNS.read(row) for row in rows)
 
     async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -28,8 +28,7 @@ _BYTES = 3_500_000
 _LARGEST_ENTITY = 1_000_000
 """Bytes in one entity. The limit is 1 MiB, some of which is kept for keys and names."""
 _COLUMNS = 252
-_SPLIT_THE_GROUP = "the class stays as it is; split the group in the MIS, or leave its type out of the school's types"
-# A read that a write tears is repeated at once: the write is complete by the time it is visible.
+# A read during a write is repeated at once: by the time it is noticed, the write is complete.
 _READS = 5
 
 
@@ -41,29 +40,21 @@ async def wire_faults() -> AsyncIterator[None]:
     except HttpResponseError as error:
         if error.status_code == 412:
             raise EtagConflict from None
+        answered = f"Table storage answered {error.status_code}"
         if error.status_code in (401, 403):
-            raise AccessDenied(
-                f"Table storage answered {error.status_code}",
-                "grant the app's identity the role Storage Table Data Contributor on the storage account",
-            ) from None
-        raise Transient(
-            f"Table storage answered {error.status_code}", "it is retried; if this continues, check the storage account"
-        ) from None
+            grant = "grant the app's identity the role Storage Table Data Contributor on the storage account"
+            raise AccessDenied(answered, grant) from None
+        raise Transient(answered, "it is retried; if this continues, check the storage account") from None
     except AzureError as error:
-        raise Transient(
-            f"Table storage cannot be reached ({type(error).__name__})",
-            "it is retried; if this continues, check the network",
-        ) from None
+        unreachable = f"Table storage cannot be reached ({type(error).__name__})"
+        raise Transient(unreachable, "it is retried; if this continues, check the network") from None
 
 
 class Table:
-    """Partitions, keys and prefixes are any text. `..._whole` reads a row together with its overflow rows."""
+    """Partitions and keys are any text. `..._whole` reads a row together with its overflow rows."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
-
-    async def close(self) -> None:
-        await self._client.close()
 
     async def get(self, partition: str, key: str) -> TableEntity | None:
         async with wire_faults():
@@ -72,30 +63,42 @@ class Table:
             except ResourceNotFoundError:
                 return None
 
-    def query(
+    async def query(
         self, partition: str, prefix: str = "", also: str = "", select: list[str] | None = None, **parameters: str
     ) -> AsyncIterator[TableEntity]:
-        """The rows whose keys begin with `prefix` and that match the filter `also` with its `parameters`, in order."""
-        return self._query(partition, encode_key(prefix), also, select, **parameters)
+        """The rows, in order, whose keys begin with `prefix` and that match the filter `also` with its `parameters`.
+
+        `prefix` is encoded as keys are: a name in it needs `encode_key`.
+        """
+        conditions = ["PartitionKey eq @partition"]
+        parameters["partition"] = encode_key(partition)
+        if prefix:
+            conditions.append("RowKey ge @first and RowKey lt @last")
+            parameters |= {"first": prefix, "last": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
+        if also:
+            conditions.append(also)
+        query = " and ".join(conditions)
+        async with wire_faults():
+            async for row in self._client.query_entities(query, parameters=parameters, select=select):
+                yield row
 
     async def get_whole(self, partition: str, key: str) -> TableEntity | None:
         """Raises Transient if every read was torn."""
-
-        async def read() -> list[TableEntity]:
+        for _ in range(_READS):
             row = await self.get(partition, key)
             if row is None or not has_overflow(row):
-                return [row] if row else []
-            return [row, *[overflow async for overflow in self._query(partition, overflow_prefix(row["RowKey"]))]]
-
-        return next(iter(await _untorn(read)), None)
+                return row
+            with suppress(Torn):
+                overflow = [row async for row in self.query(partition, overflow_prefix(row["RowKey"]))]
+                return whole([row, *overflow])[0]
+        raise _torn_reads()
 
     async def query_whole(self, partition: str, prefix: str) -> list[TableEntity]:
         """Raises Transient if every read was torn."""
-
-        async def read() -> list[TableEntity]:
-            return [row async for row in self.query(partition, prefix)]
-
-        return await _untorn(read)
+        for _ in range(_READS):
+            with suppress(Torn):
+                return whole([row async for row in self.query(partition, prefix)])
+        raise _torn_reads()
 
     async def put(self, row: Entity) -> None:
         """Write the row, replacing an existing one."""
@@ -119,7 +122,7 @@ class Table:
                 await self._client.update_entity(row, mode=UpdateMode.MERGE, **REPEATED)
 
     async def merge_all_found(self, rows: Iterable[Entity]) -> None:
-        """Passes over rows that do not exist."""
+        """Skips rows that do not exist."""
         for batch in batches([("update", row, MERGE)] for row in rows):
             async with wire_faults():
                 try:
@@ -146,7 +149,7 @@ class Table:
     async def delete_whole(self, partition: str, key: str) -> None:
         """Deletes the row first, so that overflow rows left behind by a failure belong to no row."""
         await self.delete(partition, key)
-        overflow = self._query(partition, overflow_prefix(encode_key(key)), select=["PartitionKey", "RowKey"])
+        overflow = self.query(partition, overflow_prefix(encode_key(key)), select=["PartitionKey", "RowKey"])
         async with wire_faults():
             async for row in overflow:
                 await self._client.delete_entity(row["PartitionKey"], row["RowKey"])
@@ -159,25 +162,9 @@ class Table:
             for group in grouped_by_row(keys)
         )
 
-    async def _query(
-        self, partition: str, prefix: str, also: str = "", select: list[str] | None = None, **parameters: str
-    ) -> AsyncIterator[TableEntity]:
-        conditions = ["PartitionKey eq @partition"]
-        parameters["partition"] = encode_key(partition)
-        if prefix:
-            conditions.append("RowKey ge @first and RowKey lt @last")
-            parameters |= {"first": prefix, "last": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
-        query = " and ".join([*conditions, *([also] if also else [])])
-        async with wire_faults():
-            async for row in self._client.query_entities(query, parameters=parameters, select=select):
-                yield row
 
-
-async def _untorn(read: Callable[[], Awaitable[list[TableEntity]]]) -> list[TableEntity]:
-    for _ in range(_READS):
-        with suppress(Torn):
-            return whole(await read())
-    raise Transient("rows of Table storage changed during each of several reads", "it is retried")
+def _torn_reads() -> Transient:
+    return Transient("rows of Table storage changed during each of several reads", "it is retried")
 
 
 def entity(partition: str, key: str, columns: Entity | None = None) -> Entity:
@@ -205,10 +192,7 @@ def entity_size(entity: Mapping[str, Any]) -> int:
         8 + 2 * len(name) + (2 * len(value) + 4 if isinstance(value, str) else 8) for name, value in entity.items()
     )
     if size > _LARGEST_ENTITY or len(entity) > _COLUMNS:
-        raise RowTooLarge(
-            f"row {entity['RowKey']} of {entity['PartitionKey']} has {size} bytes and does not fit into Table storage",
-            _SPLIT_THE_GROUP,
-        )
+        raise _too_large(entity, f"has {size} bytes and does not fit into Table storage")
     return size
 
 
@@ -216,12 +200,14 @@ def group_size(rows: Sequence[Entity], largest: int = _BYTES) -> int:
     """Bytes of `rows`, which are written together. Raises RowTooLarge if they are more than `largest`."""
     size = sum(entity_size(row) for row in rows)
     if size > largest:
-        raise RowTooLarge(
-            f"row {rows[0]['RowKey']} of {rows[0]['PartitionKey']} and its overflow rows have {size} bytes "
-            "and do not fit into one transaction of Table storage",
-            _SPLIT_THE_GROUP,
-        )
+        excess = f"and its overflow rows have {size} bytes and do not fit into one transaction of Table storage"
+        raise _too_large(rows[0], excess)
     return size
+
+
+def _too_large(row: Mapping[str, Any], excess: str) -> RowTooLarge:
+    remedy = "the class stays as it is; split the group in the MIS, or leave its type out of the school's types"
+    return RowTooLarge(f"row {row['RowKey']} of {row['PartitionKey']} {excess}", remedy)
 
 
 def batches(groups: Iterable[Sequence[Operation]]) -> Iterator[list[Operation]]:

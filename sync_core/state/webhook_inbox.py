@@ -24,9 +24,8 @@ class TableWebhookInbox:
     async def add(self, school: str, event: WebhookEvent) -> bool:
         if await self._table.get(school, _PLANNED + event.id):
             return False
-        if await self._table.create(
-            entity(school, _WAITING + event.id, EVENT_COLUMNS.columns(replace(event, sent=False)))
-        ):
+        waiting = EVENT_COLUMNS.columns(replace(event, sent=False))
+        if await self._table.create(entity(school, _WAITING + event.id, waiting)):
             return True
         before = await self._table.get(school, _WAITING + event.id)
         return before is not None and not before["sent"]

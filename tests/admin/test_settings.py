@@ -244,7 +244,10 @@ def test_a_source_that_gives_secrets_away_leads_elsewhere_or_says_too_little_is_
 def test_a_kind_of_source_that_there_is_not_is_refused_with_those_there_are_and_without_the_value() -> None:
     with pytest.raises(ValidationError) as caught:
         BODY.validate_python({"tenant": TENANT, "source": {"kind": "Amy Smith"}})
-    assert faults_of(caught.value) == "source: 'kind' should be one of 'folder', 'container', 'oneroster', 'wonde'"
+    assert (
+        faults_of(caught.value.errors())
+        == "source: 'kind' should be one of 'folder', 'container', 'oneroster', 'wonde'"
+    )
 
 
 def test_the_schema_of_the_api_says_what_a_setting_of_the_domain_may_be_and_what_it_means() -> None:

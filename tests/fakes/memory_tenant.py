@@ -12,7 +12,7 @@ from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
-from sync_core.graph.port import MEMBERS_PER_WRITE, DeletedGroup, FoundGroup, NewClass, Removals
+from sync_core.graph.port import MEMBERS_PER_WRITE, FoundGroup, NewClass, Removals
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
@@ -85,17 +85,17 @@ class MemoryTenant:
         await self._step("find_class")
         group = self._by_nickname(nickname)
         found = (
-            FoundGroup(group.id, group.name, group.external_id, group.created_at)
+            FoundGroup(group.id, group.name, group.created_at, group.external_id)
             if group and not group.deleted and not (self._lags() and self._young(group))
             else None
         )
         await self._step("find_class answered")
         return found
 
-    async def find_deleted(self, nickname: str) -> DeletedGroup | None:
+    async def find_deleted(self, nickname: str) -> FoundGroup | None:
         await self._step("find_deleted")
         group = self._by_nickname(nickname)
-        return DeletedGroup(group.id, group.name, group.created_at) if group and group.deleted else None
+        return FoundGroup(group.id, group.name, group.created_at) if group and group.deleted else None
 
     async def create_class(self, new: NewClass) -> str:
         await self._step("create_class")

@@ -115,7 +115,7 @@ async def test_a_class_is_made_once_and_found_by_its_nickname(subject: Subject) 
     class_id = await subject.tenant.create_class(new)
     found = await subject.tenant.find_class(new.name.mail_nickname.upper())
     assert found is not None
-    assert found == FoundGroup(class_id, new.name, new.external_id, found.created_at)
+    assert found == FoundGroup(class_id, new.name, found.created_at, new.external_id)
     assert found.created_at.tzinfo is not None
     assert await subject.tenant.class_exists(class_id)
     assert await subject.tenant.members(class_id) == frozenset()

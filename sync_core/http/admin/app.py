@@ -74,7 +74,7 @@ async def _refuse(_: Request, error: SyncError) -> Response:
 
 async def _invalid(_: Request, error: RequestValidationError) -> Response:
     remedy = f"correct the fields named here; {_DOCUMENT} describes every body"
-    return _answer(problem_of(Unreadable(faults_of(error), remedy)))
+    return _answer(problem_of(Unreadable(faults_of(error.errors()), remedy)))
 
 
 async def _unknown(_: Request, error: HTTPException) -> Response:

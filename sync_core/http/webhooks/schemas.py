@@ -55,5 +55,5 @@ def _read(model: type[_Body], body: bytes, form: str) -> _Body:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        message = f"the webhook's body was not understood: {faults_of(error)}"
+        message = f"the webhook's body was not understood: {faults_of(error.errors())}"
         raise Unreadable(message, f"send {form}") from None
