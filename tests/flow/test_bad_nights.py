@@ -29,26 +29,26 @@ def queue(story: Story, name: str) -> dict[str, int]:
 
 def test_01_a_host_killed_in_the_middle_of_night_one_loses_nothing(story: Story) -> None:
     reports: list[NightReport] = []
-    night = threading.Thread(target=lambda: reports.append(story.night()))
+    night = threading.Thread(target=lambda: reports.append(story.run_night()))
     night.start()
     deadline = time.monotonic() + 60
     while queue(story, CLASS_CHANGES)["completed"] < 20:
         assert time.monotonic() < deadline
     assert story.world.host is not None
     story.world.host.kill()
-    written = story.stats()["by_route"]["POST /education/classes"]
+    written = story.read_stats()["by_route"]["POST /education/classes"]
     assert 0 < written < 38
     story.world.start_host()
     # What the killed host had in hand stays locked for a minute: the queue's clock need not be waited for.
     while night.is_alive():
         httpx.post(f"{story.addresses.bus_status}/clock", json={"advance_seconds": 5}).raise_for_status()
         night.join(0.2)
-    assert story.differences() == []
-    assert story.stats()["forbidden_deletes"] == 0
-    assert len(story.classes()) == 38
-    assert len({found["externalId"] for found in story.classes().values()}) == 38
+    assert story.find_differences() == []
+    assert story.read_stats()["forbidden_deletes"] == 0
+    assert len(story.classes_by_nickname()) == 38
+    assert len({found["externalId"] for found in story.classes_by_nickname().values()}) == 38
     assert reports[0].messages.dead_lettered == 0
-    again = story.night()
+    again = story.run_night()
     assert (again.messages.sent, again.graph.writes) == (0, 0)
 
 
@@ -74,9 +74,9 @@ def test_02_messages_nobody_can_read_are_dead_lettered_with_their_reason_and_the
     groups = story.school.groups
     smaller = replace(groups[-1], pupils=groups[-1].pupils[1:])
     story.school = replace(story.school, groups=(*groups[:-1], smaller))
-    report = story.night()
+    report = story.run_night()
     assert report.schools[0].members_removed == 1
-    assert story.differences() == []
+    assert story.find_differences() == []
     while queue(story, CLASS_CHANGES)["dead_lettered"] < 2:
         assert story.world.host is not None
         assert story.world.host.alive()
@@ -98,7 +98,7 @@ def test_03_every_school_of_a_feed_is_synced(story: Story, tmp_path: Path) -> No
         ("1234567", 2, 2),
         ("7654321", 2, 2),
     ]
-    classes = story.classes()
+    classes = story.classes_by_nickname()
     assert classes["10AMa1.class.1234567.2026"]["owners"] == [ADMIN, "ted@else.org"]
     assert classes["10AMa1.class.7654321.2026"]["members"] == [
         "elsewhere@school.onmicrosoft.com",
@@ -108,7 +108,7 @@ def test_03_every_school_of_a_feed_is_synced(story: Story, tmp_path: Path) -> No
 
 def test_04_a_deployment_without_a_setting_pauses_and_records_its_messages_and_dead_letters_none(story: Story) -> None:
     """Ten deliveries within milliseconds would dead-letter a night before anybody could mend the deployment."""
-    story.night()
+    story.run_night()
     world, key = story.world, "botched"
     before = queue(story, CLASS_CHANGES)
     assert world.host is not None
@@ -117,7 +117,7 @@ def test_04_a_deployment_without_a_setting_pauses_and_records_its_messages_and_d
     event = {"message_id": key, "error": "UnknownSetting"}
 
     def failures() -> list[dict[str, object]]:
-        return [found for found in story.events() if event.items() <= found.items()]
+        return [found for found in story.read_events() if event.items() <= found.items()]
 
     began = time.monotonic()
     asyncio.run(_send(story, CreateClass("T", "S", "K", "run", Cause.NIGHTLY), key))

@@ -13,7 +13,7 @@ from azure.servicebus import ServiceBusMessage
 from local.nightly import count
 from local.school.data import SchoolData
 from sync_core.messaging.messages import CLASS_CHANGES
-from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, trust_in
+from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, start_trust
 
 OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("tutor"), (registration("R1", "5L", "amy", "tutor"),)
@@ -23,10 +23,10 @@ DELIVERIES = 2
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust"), deliveries=DELIVERIES) as trust:
-        trust.begin()
-        trust.join(OAK, types=["registration"], access=[HEAD, STAFF_ROOM])
-        trust.night()
+    with start_trust(tmp_path_factory.mktemp("trust"), deliveries=DELIVERIES) as trust:
+        trust.add_more_users()
+        trust.add_school(OAK, types=["registration"], access=[HEAD, STAFF_ROOM])
+        trust.run_night()
         yield trust
 
 
@@ -62,36 +62,36 @@ def test_01_a_change_that_graph_never_took_is_listed_with_its_class_its_reason_a
     add_group(trust, "R2", "5M")
     add_group(trust, "R3", "5N")
     graph_fails(trust, "^/education/classes$", 4 * DELIVERIES)
-    trust.night()
+    trust.run_night()
     create, members = of_class(trust, "2026.registration.R2")
     assert (create["kind"], members["kind"]) == ("create-class", "change-members")
     for found in (create, members):
         assert (found["queue"], found["school"], found["key"]) == (CLASS_CHANGES, "OAK", "2026.registration.R2")
         assert found["reason"] == "Graph answered 503 to a create, and may have carried it out"
         assert found["remedy"] == "the next delivery looks the class up before it creates one"
-        assert found["run"] == trust.last_run("OAK")["id"]
+        assert found["run"] == trust.read_last_run("OAK")["id"]
         assert found["deliveries"] >= DELIVERIES
-    assert "5M.class.1234567.2026" not in trust.nicknames()
+    assert "5M.class.1234567.2026" not in trust.list_nicknames()
 
 
 def test_02_one_is_replayed_and_does_its_work(trust: Trust) -> None:
     _, members = of_class(trust, "2026.registration.R2")
     assert replay(trust, f"{CLASS_CHANGES}/{members['number']}/replay") == 1
-    assert trust.made("5M.class.1234567.2026")["members"] == "amy ben"
+    assert trust.read_class("5M.class.1234567.2026")["members"] == "amy ben"
     assert [found["kind"] for found in of_class(trust, "2026.registration.R2")] == ["create-class"]
 
 
 def test_03_the_next_night_plans_the_class_anew_without_an_admin(trust: Trust) -> None:
-    assert "5N.class.1234567.2026" not in trust.nicknames()
-    trust.night()
-    assert trust.last_run("OAK")["created"] == ["2026.registration.R3"]
-    assert trust.made("5N.class.1234567.2026")["members"] == "amy ben"
+    assert "5N.class.1234567.2026" not in trust.list_nicknames()
+    trust.run_night()
+    assert trust.read_last_run("OAK")["created"] == ["2026.registration.R3"]
+    assert trust.read_class("5N.class.1234567.2026")["members"] == "amy ben"
 
 
 def test_04_a_replay_that_is_not_wanted_any_more_does_nothing(trust: Trust) -> None:
-    writes = trust.writes()
+    writes = trust.count_writes()
     assert replay(trust, "replay") == 3
-    assert (dead_letters(trust), trust.writes()) == ([], writes)
+    assert (dead_letters(trust), trust.count_writes()) == ([], writes)
     trust.call("POST", f"dead-letters/{CLASS_CHANGES}/1/replay", expected=404)
 
 

@@ -12,7 +12,7 @@ from azure.storage.blob import ContainerClient
 from local.nightly import count, drain, run_timer
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
-from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
+from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 OAK = SchoolData(
     "OAK",
@@ -29,7 +29,7 @@ CONTAINER = {"kind": "container", "folder": "trust/oak"}
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
         yield trust
 
 
@@ -55,9 +55,9 @@ def upload(container: ContainerClient, files: Mapping[str, bytes], place: str = 
 
 def collect(trust: Trust) -> None:
     """A minute has passed, and what came of it is done."""
-    before, told = count(trust.addresses), len(trust.events())
+    before, told = count(trust.addresses), len(trust.read_events())
     run_timer(trust.addresses, "check_file_drops")
-    if any(event["name"] == "file_drop.synced" for event in trust.events()[told:]):
+    if any(event["name"] == "file_drop.synced" for event in trust.read_events()[told:]):
         drain(trust.addresses, before)
 
 
@@ -66,14 +66,14 @@ def names(container: ContainerClient) -> list[str]:
 
 
 def test_01_a_set_in_the_container_becomes_classes_within_a_minute(trust: Trust, container: ContainerClient) -> None:
-    trust.join(OAK, source=CONTAINER)
-    trust.night()
-    assert "the file drop has no set of CSV files" in trust.last_run("OAK")["notes"][0]
+    trust.add_school(OAK, source=CONTAINER)
+    trust.run_night()
+    assert "the file drop has no set of CSV files" in trust.read_last_run("OAK")["notes"][0]
     upload(container, exported(trust, "amy ben"))
     collect(trust)
-    run = trust.last_run("OAK")
+    run = trust.read_last_run("OAK")
     assert (run["cause"], run["outcome"]) == ("file_drop", "planned")
-    assert trust.made(ART)["members"] == "amy ben main"
+    assert trust.read_class(ART)["members"] == "amy ben main"
 
 
 def test_02_the_same_set_is_not_taken_again_and_a_new_one_is(trust: Trust, container: ContainerClient) -> None:
@@ -83,7 +83,7 @@ def test_02_the_same_set_is_not_taken_again_and_a_new_one_is(trust: Trust, conta
     assert len(trust.call("GET", "schools/OAK/runs").json()) == runs
     upload(container, exported(trust, "amy cleo"))
     collect(trust)
-    assert trust.made(ART)["members"] == "amy cleo main"
+    assert trust.read_class(ART)["members"] == "amy cleo main"
 
 
 def test_03_half_a_set_changes_nothing_and_is_taken_when_it_is_whole(trust: Trust, container: ContainerClient) -> None:
@@ -91,24 +91,24 @@ def test_03_half_a_set_changes_nothing_and_is_taken_when_it_is_whole(trust: Trus
     users = files.pop("users.csv")
     upload(container, files, "tuesday/")
     collect(trust)
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.made(ART)["members"] == "amy cleo main"
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.read_class(ART)["members"] == "amy cleo main"
     upload(container, {"users.csv": users}, "tuesday/")
     collect(trust)
-    assert trust.made(ART)["members"] == "amy ben cleo main"
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
 
 
 def test_04_what_was_taken_is_archived_and_still_read_by_the_night(trust: Trust, container: ContainerClient) -> None:
-    trust.save("OAK", source={**CONTAINER, "after_sync": "archive"})
+    trust.save_settings("OAK", source={**CONTAINER, "after_sync": "archive"})
     upload(container, exported(trust, "ben cleo"), "wednesday/")
     collect(trust)
-    assert trust.made(ART)["members"] == "ben cleo main"
+    assert trust.read_class(ART)["members"] == "ben cleo main"
     assert all(name.startswith("processed/") for name in names(container))
-    writes = trust.writes()
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.writes() == writes
+    writes = trust.count_writes()
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.count_writes() == writes
 
 
 def test_05_a_delta_set_goes_on_from_the_whole_one(trust: Trust, container: ContainerClient) -> None:
@@ -120,18 +120,18 @@ def test_05_a_delta_set_goes_on_from_the_whole_one(trust: Trust, container: Cont
     cells |= {"userSourcedId": "amy", "role": "student"}
     upload(container, {"manifest.csv": manifest, "enrollments.csv": f"{header}{','.join(cells.values())}\n".encode()})
     collect(trust)
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.made(ART)["members"] == "amy ben cleo main"
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
     assert all(name.startswith("processed/") for name in names(container))
 
 
 def test_06_a_folder_is_a_drop_as_well(trust: Trust) -> None:
     folder = trust.world.folder / "drop"
-    trust.save("OAK", source={"kind": "folder", "path": str(folder), "after_sync": "archive"})
+    trust.save_settings("OAK", source={"kind": "folder", "path": str(folder), "after_sync": "archive"})
     exported(trust, "amy ben")
     (trust.world.folder / "export").rename(folder)
     collect(trust)
-    assert trust.made(ART)["members"] == "amy ben main"
+    assert trust.read_class(ART)["members"] == "amy ben main"
     assert [place.name for place in Path(folder).iterdir()] == ["processed"]
 
 
@@ -141,7 +141,7 @@ def test_07_a_set_that_is_whole_and_bad_is_taken_once_rejected_and_takes_nobody_
     for name, content in files.items():
         (drop / name).write_bytes(content.replace(b"T1", b"T9") if name == "enrollments.csv" else content)
     collect(trust)
-    run = trust.last_run("OAK")
+    run = trust.read_last_run("OAK")
     assert run["outcome"] == "rejected"
     assert 'column "classSourcedId": class T9 is not in classes.csv' in run["notes"][0]
-    assert trust.made(ART)["members"] == "amy ben main"
+    assert trust.read_class(ART)["members"] == "amy ben main"

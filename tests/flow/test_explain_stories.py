@@ -11,7 +11,7 @@ import pytest
 from local.school.data import SchoolData
 from sync_core.domain.classes import Rule
 from sync_core.planning.explanation import By, Next
-from tests.flow.trust import Trust, pupils, registration, staff, teaching, trust_in, upn
+from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 
 CLASS = "amy ben cleo dan eve fay gus hal ida jon"
 FIR = SchoolData(
@@ -33,11 +33,11 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
-        trust.begin()
-        trust.join(FIR, **SETTINGS)
-        trust.account("nil", userPrincipalName=upn("no.longer.nil"))
-        trust.night()
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+        trust.add_more_users()
+        trust.add_school(FIR, **SETTINGS)
+        trust.update_account("nil", userPrincipalName=upn("no.longer.nil"))
+        trust.run_night()
         yield trust
 
 
@@ -105,18 +105,18 @@ def test_05_a_pupil_without_an_account_is_told_so(trust: Trust) -> None:
 
 def test_06_a_pupil_with_two_accounts_is_told_so(trust: Trust) -> None:
     settings = SETTINGS | {"students": {"account": "mailNickname"}}
-    trust.account("no.longer.nil", mailNickname="nil")
-    trust.account("tutor", mailNickname="nil")
-    trust.save("FIR", **settings)
-    trust.night()
+    trust.update_account("no.longer.nil", mailNickname="nil")
+    trust.update_account("tutor", mailNickname="nil")
+    trust.save_settings("FIR", **settings)
+    trust.run_night()
     assert "several accounts match" in explained(trust, "nil", FORM)["lines"][1]
-    trust.save("FIR", **SETTINGS)
-    trust.account("tutor", mailNickname="tutor")
-    trust.night()
+    trust.save_settings("FIR", **SETTINGS)
+    trust.update_account("tutor", mailNickname="tutor")
+    trust.run_night()
 
 
 def test_07_somebody_put_in_by_hand_goes_at_the_next_sync(trust: Trust) -> None:
-    trust.by_hand("add-member", ART_MAIL, upn=upn("kit"))
+    trust.edit_by_hand("add-member", ART_MAIL, upn=upn("kit"))
     answer = explained(trust, upn("kit"))
     assert (answer["member"]["there"], answer["member"]["by"], answer["member"]["next"]) == (True, By.HAND, Next.GOES)
     assert answer["lines"] == [
@@ -124,7 +124,7 @@ def test_07_somebody_put_in_by_hand_goes_at_the_next_sync(trust: Trust) -> None:
         "the rules do not want them in it: the MIS does not list them in teaching group T1",
         "the next sync removes them",
     ]
-    trust.night()
+    trust.run_night()
     answer = explained(trust, upn("kit"))
     assert (answer["member"]["there"], answer["member"]["by"]) == (False, By.SYNC)
     assert answer["lines"][0].startswith("not in the class since ")
@@ -132,36 +132,36 @@ def test_07_somebody_put_in_by_hand_goes_at_the_next_sync(trust: Trust) -> None:
 
 
 def test_08_somebody_taken_out_by_hand_comes_back(trust: Trust) -> None:
-    trust.by_hand("remove-member", ART_MAIL, upn=upn("ben"))
+    trust.edit_by_hand("remove-member", ART_MAIL, upn=upn("ben"))
     answer = explained(trust, "ben")
     assert (answer["member"]["there"], answer["member"]["by"], answer["member"]["next"]) == (False, By.HAND, Next.COMES)
     assert answer["lines"][0].startswith("not in the class, removed by hand in Microsoft 365; added by nightly run ")
-    trust.night()
+    trust.run_night()
     assert explained(trust, "ben")["member"]["event"]["run"] == last_night(trust)
 
 
 def test_09_an_owner_by_hand_stays_and_so_does_the_membership(trust: Trust) -> None:
-    trust.by_hand("add-owner", ART_MAIL, upn=upn("tutor"))
-    trust.by_hand("add-member", ART_MAIL, upn=upn("tutor"))
+    trust.edit_by_hand("add-owner", ART_MAIL, upn=upn("tutor"))
+    trust.edit_by_hand("add-member", ART_MAIL, upn=upn("tutor"))
     answer = explained(trust, upn("tutor"))
     for role in ("member", "owner"):
         assert (answer[role]["there"], answer[role]["by"], answer[role]["next"]) == (True, By.HAND, Next.STAYS)
     why = "an owner stays if they were added by hand or if their grant was never confirmed"
     assert answer["lines"][-1] == f"the next sync leaves it as it is; {why}"
-    trust.night()
-    assert "tutor" in trust.made(ART_MAIL)["owners"]
-    assert "tutor" in trust.made(ART_MAIL)["members"]
+    trust.run_night()
+    assert "tutor" in trust.read_class(ART_MAIL)["owners"]
+    assert "tutor" in trust.read_class(ART_MAIL)["members"]
 
 
 def test_10_what_the_next_sync_does_is_what_it_then_does(trust: Trust) -> None:
     now_in(trust, f"{CLASS[4:]} kit")
-    trust.save("FIR", **SETTINGS)
+    trust.save_settings("FIR", **SETTINGS)
     assert [explained(trust, person)["member"]["next"] for person in ("amy", "ben", "kit")] == [
         Next.GOES,
         Next.STAYS,
         Next.COMES,
     ]
-    run = trust.act("POST", "schools/FIR/sync")
+    run = trust.run_action("POST", "schools/FIR/sync")
     for person, there in (("amy", False), ("kit", True)):
         member = explained(trust, person)["member"]
         assert (member["there"], member["by"], member["next"]) == (there, By.SYNC, Next.STAYS)
@@ -170,21 +170,21 @@ def test_10_what_the_next_sync_does_is_what_it_then_does(trust: Trust) -> None:
 
 def test_11_an_owner_who_left_stays_by_the_settings_or_goes_by_them(trust: Trust) -> None:
     now_in(trust, CLASS, "second")
-    trust.save("FIR", **SETTINGS)
+    trust.save_settings("FIR", **SETTINGS)
     kept = explained(trust, "main")
     assert (kept["owner"]["next"], kept["member"]["next"]) == (Next.STAYS, Next.STAYS)
     assert "departed_owners keeps them" in kept["lines"][-1]
-    trust.save("FIR", departed_owners="revoke", **SETTINGS)
+    trust.save_settings("FIR", departed_owners="revoke", **SETTINGS)
     leaving = explained(trust, "main")
     assert leaving["lines"][-1] == "the next sync removes them and revokes their ownership"
-    trust.night()
+    trust.run_night()
     assert not explained(trust, "main")["owner"]["there"]
     assert explained(trust, "main")["owner"]["event"]["came"] is False
 
 
 def test_12_what_is_held_says_which_hold(trust: Trust) -> None:
     now_in(trust, "amy ben", "second")
-    trust.night()
+    trust.run_night()
     answer = explained(trust, "cleo")
     (hold,) = trust.call("GET", "schools/FIR/holds").json()
     assert (answer["member"]["there"], answer["member"]["next"]) == (True, Next.HELD)
@@ -193,22 +193,22 @@ def test_12_what_is_held_says_which_hold(trust: Trust) -> None:
 
 
 def test_13_what_the_rules_want_is_not_known_of_a_feed_that_is_not_trusted(trust: Trust) -> None:
-    trust.by_hand("add-member", ART_MAIL, upn=upn("kit"))
+    trust.edit_by_hand("add-member", ART_MAIL, upn=upn("kit"))
     (trust.world.folder / "feed FIR" / "classes.csv").write_text("torn", encoding="utf-8")
     answer = explained(trust, upn("kit"))
     assert answer["wanted"] is None
     assert answer["lines"][1].startswith("the rules could not be applied: ")
     assert (answer["member"]["by"], answer["member"]["next"]) == (By.HAND, Next.GOES)
     now_in(trust, CLASS, "second")
-    trust.night()
+    trust.run_night()
     assert not explained(trust, upn("kit"))["member"]["there"]
 
 
 def test_14_a_pinned_class_says_what_it_is_pinned_to(trust: Trust) -> None:
     now_in(trust, CLASS[4:], "second")
-    trust.night()
+    trust.run_night()
     night = last_night(trust)
-    trust.act("POST", f"schools/FIR/runs/{night}/undo")
+    trust.run_action("POST", f"schools/FIR/runs/{night}/undo")
     answer = explained(trust, "amy")
     assert (answer["member"]["there"], answer["member"]["event"]["reason"]) == (
         True,
@@ -217,37 +217,37 @@ def test_14_a_pinned_class_says_what_it_is_pinned_to(trust: Trust) -> None:
     assert answer["member"]["event"]["cause"] == "admin"
     assert f"they were in it before run {night}, which was undone" in answer["lines"][0]
     assert "until an admin releases it" in answer["lines"][-1]
-    trust.act("DELETE", f"schools/FIR/classes/{ART}/pin")
+    trust.run_action("DELETE", f"schools/FIR/classes/{ART}/pin")
     assert not explained(trust, "amy")["member"]["there"]
 
 
 def test_15_a_paused_school_and_a_deleted_class_say_that_nothing_is_done(trust: Trust) -> None:
-    trust.save("FIR", enabled=False, **SETTINGS)
+    trust.save_settings("FIR", enabled=False, **SETTINGS)
     assert "the next sync leaves it as it is; the school is paused" in explained(trust, "ben")["lines"][-1]
-    trust.save("FIR", **SETTINGS)
-    trust.act("DELETE", f"schools/FIR/classes/{FORM}")
+    trust.save_settings("FIR", **SETTINGS)
+    trust.run_action("DELETE", f"schools/FIR/classes/{FORM}")
     answer = explained(trust, "ben", FORM)
     assert not answer["member"]["there"]
     assert answer["lines"][-1] == "the next sync leaves it as it is; an admin deleted the class"
 
 
 def test_16_who_asked_for_a_class_owns_it_and_a_new_life_begins_with_nobody(trust: Trust) -> None:
-    trust.act("POST", f"schools/FIR/groups/{FORM}/class")
-    trust.night()
+    trust.run_action("POST", f"schools/FIR/groups/{FORM}/class")
+    trust.run_night()
     answer = explained(trust, "ben", FORM)
     assert [event["came"] for event in answer["history"]] == [True, True]
     assert answer["member"]["by"] == By.SYNC
-    owners = trust.made(trust.stands("FIR", FORM)["mail_nickname"])["owners"].split()
+    owners = trust.read_class(trust.read_status("FIR", FORM)["mail_nickname"])["owners"].split()
     wanted = [explained(trust, upn(owner), FORM)["wanted"]["rule"] for owner in owners]
     assert sorted(wanted) == [Rule.ADMIN_OWNER, Rule.CREATOR]
 
 
 def test_17_nobody_knows_a_stranger_and_nothing_is_written(trust: Trust) -> None:
-    before = trust.writes()
+    before = trust.count_writes()
     answer = trust.call("POST", f"schools/FIR/classes/{ART}/explain", expected=404, body={"person": "nobody"}).json()
     assert "neither the MIS nor Microsoft 365 has this person" in answer["what"]
     assert "nobody@" not in str(answer)
     runs = trust.call("GET", "schools/FIR/runs").json()
     explained(trust, "ben")
     assert trust.call("GET", "schools/FIR/runs").json() == runs
-    assert trust.writes() == before
+    assert trust.count_writes() == before

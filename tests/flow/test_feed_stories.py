@@ -15,7 +15,7 @@ import pytest
 from local.school.data import SchoolData, SchoolGroup
 from local.school.generate import generate
 from sync_core.domain.runs import HoldKind, RunOutcome
-from tests.flow.trust import Trust, trust_in
+from tests.flow.trust import Trust, start_trust
 
 # A user name with a domain, as MIS exports of schools with a trust's own domain have it.
 DOMAIN = "school.onmicrosoft.com"
@@ -32,12 +32,12 @@ SETS = [group for group in SCHOOL.groups if not group.homeroom]
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
         people = (*SCHOOL.pupils, *SCHOOL.staff)
-        trust.accounts(person.email.partition("@")[0] for person in people)
+        trust.add_accounts(person.email.partition("@")[0] for person in people)
         trust.schools[ID] = SCHOOL
-        trust.save(ID)
-        trust.night()
+        trust.save_settings(ID)
+        trust.run_night()
         yield trust
 
 
@@ -47,9 +47,9 @@ def whole_again(trust: Trust) -> Iterator[None]:
     before = people(trust)
     yield
     trust.schools[ID] = SCHOOL
-    trust.save(ID)
-    trust.night()
-    run = trust.last_run(ID)
+    trust.save_settings(ID)
+    trust.run_night()
+    run = trust.read_last_run(ID)
     assert (run["outcome"], run["held"], run["created"]) == (RunOutcome.PLANNED, [], [])
     assert people(trust) == before
 
@@ -60,7 +60,7 @@ def feed(trust: Trust) -> Path:
 
 def people(trust: Trust) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Who is in which class and who owns it."""
-    listed = trust.classes()
+    listed = trust.list_classes()
     return {found["mailNickname"]: (tuple(found["owners"]), tuple(found["members"])) for found in listed}
 
 
@@ -72,12 +72,12 @@ def night_with(trust: Trust, data: SchoolData, spoil: Callable[[Path], None] = l
     """A night on a feed that is written and then spoilt; nobody has lost anything by it. Its run."""
     trust.schools[ID] = data
     before = people(trust)
-    trust.night(lambda: spoil(feed(trust)))
+    trust.run_night(lambda: spoil(feed(trust)))
     after = people(trust)
     for nickname, (owners, members) in before.items():
         assert set(owners) <= set(after[nickname][0])
         assert set(members) <= set(after[nickname][1])
-    return trust.last_run(ID)
+    return trust.read_last_run(ID)
 
 
 def rejected(run: dict[str, Any]) -> str:
@@ -135,7 +135,7 @@ def test_03_the_feed_of_another_school(trust: Trust) -> None:
 def test_04_a_torn_zip_file(trust: Trust) -> None:
     torn = trust.world.folder / "export.zip"
     torn.write_bytes(b"PK\x03\x04" + os.urandom(400))
-    trust.save(ID, source={"kind": "folder", "path": str(torn)})
+    trust.save_settings(ID, source={"kind": "folder", "path": str(torn)})
     assert "export.zip is not a complete zip file" in rejected(night_with(trust, SCHOOL))
 
 
@@ -211,8 +211,8 @@ def test_12_a_slow_leak_over_ten_nights(trust: Trust) -> None:
         groups = (replace(group, pupils=group.pupils[1:]) if group.id in losing else group for group in leaking.groups)
         leaking = replace(leaking, groups=tuple(groups))
         trust.schools[ID] = leaking
-        trust.night()
-        kinds.append([hold["kind"] for hold in held(trust, trust.last_run(ID))])
+        trust.run_night()
+        kinds.append([hold["kind"] for hold in held(trust, trust.read_last_run(ID))])
     assert kinds == [[]] * 8 + [[HoldKind.SLOW_LEAK]] * 2
     left = sum(map(len, pupils_of(trust).values()))
     assert (memberships, memberships - left) == (326, 64)

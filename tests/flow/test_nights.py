@@ -20,21 +20,21 @@ CLASSES = 38
 
 
 def test_01_the_first_night_makes_the_classes(story: Story) -> None:
-    report = story.night()
+    report = story.run_night()
     (school,) = report.schools
     assert (school.groups, school.classes.created, school.classes.unchanged) == (CLASSES, CLASSES, 0)
-    assert story.differences() == []
+    assert story.find_differences() == []
     assert report.good
     assert report.messages.sent == report.messages.applied == 3 * CLASSES
     # One write a class, one an owner, one for every twenty members at most; and two reads: the two deltas.
-    owners = sum(len(found["owners"]) for found in story.classes().values())
-    filling = sum(-(-len(found["members"]) // 20) for found in story.classes().values())
+    owners = sum(len(found["owners"]) for found in story.classes_by_nickname().values())
+    filling = sum(-(-len(found["members"]) // 20) for found in story.classes_by_nickname().values())
     assert report.graph.writes == CLASSES + owners + filling
     assert report.graph.requests == report.graph.writes + 2
 
 
 def test_02_run_again_nothing_happens(story: Story) -> None:
-    report = story.night()
+    report = story.run_night()
     (school,) = report.schools
     assert school.classes.unchanged == CLASSES
     assert report.messages.sent == 0
@@ -50,81 +50,84 @@ def test_03_a_pupil_moves_set(story: Story) -> None:
         "C008": replace(new, pupils=tuple(sorted({*new.pupils, pupil}))),
     }
     story.school = replace(story.school, groups=tuple(moved.get(group.id, group) for group in story.school.groups))
-    report = story.night()
+    report = story.run_night()
     (school,) = report.schools
     assert school.members_removed == 1
     assert school.classes.changed == (1 if pupil in new.pupils else 2)
-    assert story.differences() == []
+    assert story.find_differences() == []
 
 
 def test_04_by_hand_a_member_goes_an_owner_stays_and_a_name_stays(story: Story) -> None:
     pupil = f"{story.school.pupils[-1].username}@{DOMAIN}"
     teacher = f"{story.school.staff[0].username}@{DOMAIN}"
     strayed, owned, renamed = (f"{form}.class.9164023.2026" for form in ("7A", "8A", "9A"))
-    story.by_hand("add-member", strayed, upn=pupil)
-    story.by_hand("add-owner", owned, upn=teacher)
-    story.by_hand("rename", renamed, name="Our form")
-    report = story.night()
+    story.edit_by_hand("add-member", strayed, upn=pupil)
+    story.edit_by_hand("add-owner", owned, upn=teacher)
+    story.edit_by_hand("rename", renamed, name="Our form")
+    report = story.run_night()
     lasting = ByHand({owned: frozenset({teacher.lower()})}, {renamed: "Our form"})
-    assert story.differences(lasting) == []
+    assert story.find_differences(lasting) == []
     assert report.schools[0].members_removed == 1
     assert report.messages.sent >= 1
-    again = story.night()
+    again = story.run_night()
     assert (again.messages.sent, again.graph.writes) == (0, 0)
-    assert story.differences(lasting) == []
-    story.by_hand("remove-owner", owned, upn=teacher)
-    story.by_hand("rename", renamed, name="9A_Class [9164023][2026]")
+    assert story.find_differences(lasting) == []
+    story.edit_by_hand("remove-owner", owned, upn=teacher)
+    story.edit_by_hand("rename", renamed, name="9A_Class [9164023][2026]")
 
 
 def test_05_a_new_group_becomes_a_class(story: Story) -> None:
     pupils = tuple(pupil.id for pupil in story.school.pupils[:5])
     fresh = SchoolGroup("C999", "New & fine", False, (Staffing(story.school.staff[1].id, True),), pupils)
     story.school = replace(story.school, groups=(*story.school.groups, fresh))
-    report = story.night()
+    report = story.run_night()
     assert report.schools[0].classes.created == 1
-    assert story.classes()["New-&-fine.class.9164023.2026"]["displayName"] == "New-&-fine_Class [9164023][2026]"
-    assert story.differences() == []
+    assert (
+        story.classes_by_nickname()["New-&-fine.class.9164023.2026"]["displayName"]
+        == "New-&-fine_Class [9164023][2026]"
+    )
+    assert story.find_differences() == []
 
 
 def test_06_a_torn_feed_changes_nothing(story: Story, tmp_path: Path) -> None:
-    before, writes = story.classes(), story.stats()["writes"]
+    before, writes = story.classes_by_nickname(), story.read_stats()["writes"]
     enrolments = story.feed / "enrollments.csv"
     whole = enrolments.read_text(encoding="utf-8")
     enrolments.write_text(whole[: len(whole) // 2], encoding="utf-8")
     with pytest.raises(SnapshotRejected, match="line"):
         story.sync(story.feed)
-    assert story.classes() == before
-    assert story.stats()["writes"] == writes
+    assert story.classes_by_nickname() == before
+    assert story.read_stats()["writes"] == writes
     enrolments.write_text(whole, encoding="utf-8")
 
 
 def test_07_a_feed_that_is_torn_by_the_time_it_is_read_is_rejected_and_said(story: Story) -> None:
     """The timer meets the torn feed itself, with nobody to look first."""
-    before = story.stats()["writes"]
+    before = story.read_stats()["writes"]
     orgs = story.feed / "orgs.csv"
     whole = orgs.read_text(encoding="utf-8")
     orgs.write_text("", encoding="utf-8")
     key = {"x-functions-key": "local"}
     httpx.post(f"{story.addresses.host}/admin/functions/nightly_sync", json={}, headers=key).raise_for_status()
-    while not (said := [event for event in story.events() if event["name"] == "school.rejected"]):
+    while not (said := [event for event in story.read_events() if event["name"] == "school.rejected"]):
         assert story.world.host is not None
         assert story.world.host.alive()
     assert "orgs.csv is empty" in said[0]["notes"]
-    assert story.stats()["writes"] == before
+    assert story.read_stats()["writes"] == before
     orgs.write_text(whole, encoding="utf-8")
 
 
 def test_08_a_class_blanked_in_the_feed_is_held_and_its_people_stay(story: Story) -> None:
     emptied = tuple(replace(group, pupils=()) if group.id == "C002" else group for group in story.school.groups)
-    before = story.classes()
+    before = story.classes_by_nickname()
     whole = story.school
     story.school = replace(whole, groups=emptied)
-    report = story.night()
+    report = story.run_night()
     assert report.schools[0].classes.held == 1
     assert report.schools[0].members_removed == 0
-    assert story.classes() == before
+    assert story.classes_by_nickname() == before
     story.school = whole
-    assert story.night().schools[0].classes.held == 0
+    assert story.run_night().schools[0].classes.held == 0
 
 
 def test_09_a_person_without_an_account_is_reported_and_the_rest_goes_on(story: Story) -> None:
@@ -146,34 +149,34 @@ def test_09_a_person_without_an_account_is_reported_and_the_rest_goes_on(story: 
     assert any("person P9999 has no account" in note for note in report.notes)
     assert not any("Nobody" in note for note in report.notes)
     story.school = whole
-    story.night()
-    assert story.differences() == []
+    story.run_night()
+    assert story.find_differences() == []
 
 
 def test_10_a_class_deleted_by_hand_is_left_alone_and_a_restored_one_goes_on(story: Story) -> None:
     nickname = "10A.class.9164023.2026"
-    story.by_hand("delete", nickname)
-    report = story.night()
+    story.edit_by_hand("delete", nickname)
+    report = story.run_night()
     assert report.graph.writes == 0
     assert any("is gone from Microsoft 365" in note for note in report.notes)
-    assert story.classes()[nickname]["deleted"]
-    story.by_hand("restore", nickname)
-    story.by_hand("add-member", nickname, upn=f"{story.school.pupils[0].username}@{DOMAIN}")
-    story.night()
-    assert story.differences() == []
+    assert story.classes_by_nickname()[nickname]["deleted"]
+    story.edit_by_hand("restore", nickname)
+    story.edit_by_hand("add-member", nickname, upn=f"{story.school.pupils[0].username}@{DOMAIN}")
+    story.run_night()
+    assert story.find_differences() == []
 
 
 def test_11_the_owner_of_every_class_is_the_admin_where_nobody_teaches(story: Story) -> None:
-    form = story.classes()["7A.class.9164023.2026"]
+    form = story.classes_by_nickname()["7A.class.9164023.2026"]
     assert form["owners"] == [ADMIN]
     assert ADMIN in form["members"]
 
 
 def test_12_an_unknown_setting_stops_the_night_before_it_starts(story: Story) -> None:
-    before = story.stats()["requests"]
+    before = story.read_stats()["requests"]
     with pytest.raises(UnknownSetting, match="colour"):
-        replace(story, settings={"colour": "red"}).night()
-    assert story.stats()["requests"] == before
+        replace(story, settings={"colour": "red"}).run_night()
+    assert story.read_stats()["requests"] == before
 
 
 def test_13_no_name_and_no_address_reached_the_logs_and_nobody_was_deleted(story: Story) -> None:
@@ -183,8 +186,8 @@ def test_13_no_name_and_no_address_reached_the_logs_and_nobody_was_deleted(story
     for person in (*story.school.pupils, *story.school.staff):
         for private in (f"{person.username}@".lower(), f"{person.given} {person.family}".lower()):
             assert len(private) < 4 or private not in logs
-    assert story.stats()["forbidden_deletes"] == 0
-    assert json.dumps(story.stats()).count("PATCH /groups/{id}") == 1
+    assert story.read_stats()["forbidden_deletes"] == 0
+    assert json.dumps(story.read_stats()).count("PATCH /groups/{id}") == 1
 
 
 def test_14_health(story: Story) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from local.mis.oneroster_api import CLIENT, SECRET, OneRosterServer
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
-from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
+from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 OAK = SchoolData(
     "OAK",
@@ -29,7 +29,7 @@ ART = "Art.class.1234567.2026"
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
         assert trust.world.host
         trust.world.host.stop()
         trust.world.start_host(MIS_SECRET_OAK=SECRET, MIS_SECRET_OLD="what it was last year")
@@ -74,10 +74,10 @@ def source(server: OneRosterServer, secret: str = "MIS_SECRET_OAK", version: str
 
 
 def test_01_a_school_connects_by_settings_alone_and_its_classes_are_made(trust: Trust, server: OneRosterServer) -> None:
-    trust.join(OAK, source=source(server))
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.made(ART)["members"] == "amy ben main"
+    trust.add_school(OAK, source=source(server))
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.read_class(ART)["members"] == "amy ben main"
     assert trust.call("GET", "schools/OAK").json()["source"]["secret"] == "MIS_SECRET_OAK"
 
 
@@ -85,39 +85,39 @@ def test_02_what_changes_there_changes_here_and_otherwise_nothing_happens(
     trust: Trust, server: OneRosterServer
 ) -> None:
     trust.schools["OAK"] = replace(OAK, groups=(replace(OAK.groups[0], pupils=("amy", "ben", "cleo")),))
-    trust.night()
-    assert trust.made(ART)["members"] == "amy ben cleo main"
-    writes = trust.writes()
-    trust.night()
-    assert trust.writes() == writes
+    trust.run_night()
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
+    writes = trust.count_writes()
+    trust.run_night()
+    assert trust.count_writes() == writes
 
 
 def test_03_a_secret_that_is_not_valid_any_more_stops_the_school_and_says_where_to_look(
     trust: Trust, server: OneRosterServer
 ) -> None:
-    trust.save("OAK", source=source(server, "MIS_SECRET_OLD"))
-    trust.night()
-    run = trust.last_run("OAK")
+    trust.save_settings("OAK", source=source(server, "MIS_SECRET_OLD"))
+    trust.run_night()
+    run = trust.read_last_run("OAK")
     assert run["outcome"] == "rejected"
     assert "returned 401" in run["notes"][0]
     assert "what it was last year" not in (trust.world.folder / "host.jsonl").read_text(encoding="utf-8")
-    assert trust.made(ART)["members"] == "amy ben cleo main"
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
 
 
 def test_04_the_same_school_over_the_older_version_is_the_same_school(trust: Trust, server: OneRosterServer) -> None:
-    trust.save("OAK", source=source(server, version="1.1"))
-    writes = trust.writes()
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.writes() == writes
+    trust.save_settings("OAK", source=source(server, version="1.1"))
+    writes = trust.count_writes()
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.count_writes() == writes
 
 
 def test_05_a_server_that_lost_half_of_it_takes_nobody_away(trust: Trust, server: OneRosterServer) -> None:
     server.change = lambda name, records: records[:1] if name == "enrollments" else records
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "rejected"
-    assert trust.made(ART)["members"] == "amy ben cleo main"
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "rejected"
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
     server.change = lambda _, records: records
     write(trust.schools["OAK"], trust.world.folder / "feed OAK")
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"

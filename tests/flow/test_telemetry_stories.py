@@ -21,7 +21,7 @@ from local.school.data import SchoolData, Somebody
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS, Action, ActOnClass, encode
-from tests.flow.trust import Trust, staff, teaching, trust_in
+from tests.flow.trust import Trust, staff, start_trust, teaching
 from tests.infra.bicep import app_settings
 from tests.infra.kusto import QUERIES, TABLES
 
@@ -67,7 +67,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     insights = Child("insights", command, folder / "insights.log")
     try:
         address = f"http://127.0.0.1:{insights.ready_line()['port']}"
-        with trust_in(folder / "trust", DELIVERIES) as trust:
+        with start_trust(folder / "trust", DELIVERIES) as trust:
             assert trust.world.host
             trust.world.host.stop()
             trust.world.start_host(**deployed_settings() | settings_for(address))
@@ -89,12 +89,12 @@ def deployed_settings() -> dict[str, str]:
 
 def day(trust: Trust) -> None:
     """A night with everything that may go wrong, and what webhooks, drops and admins do by day."""
-    trust.join(OAK, webhook_secrets=[WEBHOOK_SETTING])
+    trust.add_school(OAK, webhook_secrets=[WEBHOOK_SETTING])
     graph_says(trust, "PATCH", "/groups/", 400)
     graph_says(trust, "POST", "/education/classes$", 429, retry_after=0)
     graph_says(trust, "POST", "/education/classes$", 503, times=3)
-    trust.night()
-    trust.night()
+    trust.run_night()
+    trust.run_night()
     now_in(trust, "p0 p1 p2 p3 p4", "p0 p1 p5")
     body = body_of(["T1", "T2"])
     signed = headers_of(body, "msg_1") | {"traceparent": f"00-{CALLER}-b7ad6b7169203331-01"}
@@ -103,19 +103,19 @@ def day(trust: Trust) -> None:
     drain(trust.addresses, before)
     httpx.post(f"{trust.addresses.host}/api/mis/OAK/changes", content=body)
     now_in(trust, "", "p0 p1")
-    trust.night()
-    trust.night(lambda: (trust.world.folder / "feed OAK" / "classes.csv").unlink())
+    trust.run_night()
+    trust.run_night(lambda: (trust.world.folder / "feed OAK" / "classes.csv").unlink())
     nothing_to_restore = ActOnClass("OAK", "2026.teaching.T1", Action.RESTORE, "run")
     before = count(trust.addresses)
     trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(nothing_to_restore), session_id="OAK", message_id="restore"))
     drain(trust.addresses, before)
     drops(trust)
-    trust.save("OAK", enabled=False, webhook_secrets=[WEBHOOK_SETTING])
+    trust.save_settings("OAK", enabled=False, webhook_secrets=[WEBHOOK_SETTING])
     before = count(trust.addresses)
     announce(trust.addresses.host, "OAK", "msg_2")
     drain(trust.addresses, before)
     wonde = {"kind": "wonde", "school": "A1930499544", "secret": WEBHOOK_SETTING}
-    trust.save("OAK", source=wonde)
+    trust.save_settings("OAK", source=wonde)
     wonde_event(trust.addresses.host, "accessRevoked", "A1930499544").raise_for_status()
     torn: dict[str | bytes, Any] = {"traceparent": "00-no-trace-00", "tracestate": 7}
     trust.send(
@@ -139,7 +139,7 @@ def now_in(trust: Trust, art: str, drama: str) -> None:
 def drops(trust: Trust) -> None:
     """A set that is whole, one that is not, and one that cannot be moved."""
     drop = trust.world.folder / "drop"
-    trust.join(ASH, source={"kind": "folder", "path": str(drop)})
+    trust.add_school(ASH, source={"kind": "folder", "path": str(drop)})
     write(ASH, drop)
     before = count(trust.addresses)
     run_timer(trust.addresses, "check_file_drops")
@@ -148,7 +148,7 @@ def drops(trust: Trust) -> None:
     (drop / "wednesday" / "manifest.csv").write_bytes((drop / "manifest.csv").read_bytes())
     run_timer(trust.addresses, "check_file_drops")
     (drop / "processed").write_text("a file where a folder is to be")
-    trust.save("ASH", source={"kind": "folder", "path": str(drop), "after_sync": "archive"})
+    trust.save_settings("ASH", source={"kind": "folder", "path": str(drop), "after_sync": "archive"})
     run_timer(trust.addresses, "check_file_drops")
 
 

@@ -16,7 +16,7 @@ from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SECRET, WEBHOOK_SETTING
-from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
+from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 OTHER_SECRET = "whsec_" + base64.b64encode(b"the secret that follows it").decode()
 # The more webhooks a school has sent within a minute, the longer it waits: each story has a school that was quiet.
@@ -26,13 +26,13 @@ HOOK = [WEBHOOK_SETTING]
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
         assert trust.world.host
         trust.world.host.stop()
         trust.world.start_host(MIS_SECRET_NEXT=OTHER_SECRET)
         for id_, code in SCHOOLS.items():
-            trust.join(at_first(id_, code), webhook_secrets=HOOK)
-        trust.night()
+            trust.add_school(at_first(id_, code), webhook_secrets=HOOK)
+        trust.run_night()
         yield trust
 
 
@@ -55,12 +55,12 @@ def told(trust: Trust, school: str, id_: str, groups: str = "", people: str = ""
     before = count(trust.addresses)
     announce(trust.addresses.host, school, id_, groups.split(), people.split())
     drain(trust.addresses, before)
-    return trust.last_run(school)
+    return trust.read_last_run(school)
 
 
 def members(trust: Trust, school: str) -> tuple[str, str]:
     art, drama = (f"{name}.class.{SCHOOLS[school]}.2026" for name in ("Art", "Drama"))
-    return trust.made(art)["members"], trust.made(drama)["members"]
+    return trust.read_class(art)["members"], trust.read_class(drama)["members"]
 
 
 def test_01_the_group_that_is_named_is_brought_in_step_and_no_other(trust: Trust) -> None:
@@ -84,9 +84,9 @@ def test_03_where_nothing_is_named_the_whole_school_is_synced(trust: Trust) -> N
     run = told(trust, "S3", "msg_03")
     assert run["groups"] == 3
     assert members(trust, "S3") == ("amy ben main", "cleo dora main")
-    writes = trust.writes()
+    writes = trust.count_writes()
     assert told(trust, "S3", "msg_03b")["unchanged"] == 3
-    assert trust.writes() == writes
+    assert trust.count_writes() == writes
 
 
 def test_04_a_secret_is_rotated_without_a_webhook_lost(trust: Trust) -> None:
@@ -96,11 +96,11 @@ def test_04_a_secret_is_rotated_without_a_webhook_lost(trust: Trust) -> None:
 
     before = count(trust.addresses)
     assert (answer("msg_04a", WEBHOOK_SECRET), answer("msg_04b", OTHER_SECRET)) == (202, 401)
-    trust.save("S4", webhook_secrets=[WEBHOOK_SETTING, "MIS_SECRET_NEXT"])
+    trust.save_settings("S4", webhook_secrets=[WEBHOOK_SETTING, "MIS_SECRET_NEXT"])
     assert (answer("msg_04c", WEBHOOK_SECRET), answer("msg_04d", OTHER_SECRET)) == (202, 202)
-    trust.save("S4", webhook_secrets=["MIS_SECRET_NEXT"])
+    trust.save_settings("S4", webhook_secrets=["MIS_SECRET_NEXT"])
     assert (answer("msg_04e", WEBHOOK_SECRET), answer("msg_04f", OTHER_SECRET)) == (401, 202)
-    trust.save("S4", webhook_secrets=HOOK)
+    trust.save_settings("S4", webhook_secrets=HOOK)
     drain(trust.addresses, before)
     assert WEBHOOK_SECRET[6:] not in (trust.world.folder / "host.jsonl").read_text(encoding="utf-8")
 
@@ -121,7 +121,7 @@ def test_05_what_is_not_signed_stale_replayed_oversized_or_not_understood_change
         ("ELM", fine, signed, 401, "no webhook is set up"),
         ("S5/T1", fine, signed, 404, ""),
     ]
-    before, writes, runs = count(trust.addresses), trust.writes(), trust.last_run("S5")
+    before, writes, runs = count(trust.addresses), trust.count_writes(), trust.read_last_run("S5")
     for school, body, headers, status, words in table:
         answer = httpx.post(f"{trust.addresses.host}/api/mis/{school}/changes", content=body, headers=headers)
         assert answer.status_code == status, answer.text
@@ -129,9 +129,9 @@ def test_05_what_is_not_signed_stale_replayed_oversized_or_not_understood_change
             assert words in answer.json()["what"]
             assert answer.json()["remedy"]
     assert httpx.get(f"{trust.addresses.host}/api/mis/S5/changes").status_code == 404
-    assert (count(trust.addresses).queues, trust.writes()) == (before.queues, writes)
-    assert trust.last_run("S5") == runs
-    refused = [(event["school"], event["error"]) for event in trust.events("webhook.refused")][-6:]
+    assert (count(trust.addresses).queues, trust.count_writes()) == (before.queues, writes)
+    assert trust.read_last_run("S5") == runs
+    refused = [(event["school"], event["error"]) for event in trust.read_events("webhook.refused")][-6:]
     assert refused == [
         ("S5", "NotSignedIn"),
         ("S5", "NotSignedIn"),
@@ -158,12 +158,12 @@ def test_07_a_burst_is_one_plan_or_two(trust: Trust) -> None:
     runs = trust.call("GET", "schools/S6/runs").json()[earlier:]
     assert 1 <= len(runs) <= 5
     assert members(trust, "S6") == ("amy ben main", "cleo dora main")
-    assert len(trust.events("webhook.accepted")) >= 100
+    assert len(trust.read_events("webhook.accepted")) >= 100
 
 
 def test_08_a_school_that_revokes_access_at_wonde_is_paused_and_its_admins_are_alerted(trust: Trust) -> None:
     wonde = {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_NEXT"}
-    trust.save("S7", source=wonde, webhook_secrets=HOOK)
+    trust.save_settings("S7", source=wonde, webhook_secrets=HOOK)
     host = trust.addresses.host
     assert wonde_event(host, "accessRevoked", "A1930499544", key="guessed").status_code == 401
     assert wonde_event(host, "accessRevoked", "another's").json() == {"schools": 0}
@@ -172,15 +172,15 @@ def test_08_a_school_that_revokes_access_at_wonde_is_paused_and_its_admins_are_a
     assert trust.call("GET", "schools/S7").json()["enabled"]
     assert wonde_event(host, "accessRevoked", "A1930499544").json() == {"schools": 1}
     assert not trust.call("GET", "schools/S7").json()["enabled"]
-    run = trust.last_run("S7")
+    run = trust.read_last_run("S7")
     assert run["outcome"] == "paused"
     assert "approve access again" in run["notes"][0]
-    told_of = [(event["access"], event["paused"]) for event in trust.events("mis.access_changed")]
+    told_of = [(event["access"], event["paused"]) for event in trust.read_events("mis.access_changed")]
     assert told_of == [("schoolApproved", False), ("accessRevoked", True)]
     assert members(trust, "S7") == ("amy ben main", "cleo dora main")
 
 
 def test_09_a_webhook_of_a_paused_school_says_so_on_its_run(trust: Trust) -> None:
     assert told(trust, "S7", "msg_09", groups="T1")["outcome"] == "paused"
-    trust.save("S7", webhook_secrets=HOOK)
+    trust.save_settings("S7", webhook_secrets=HOOK)
     assert told(trust, "S7", "msg_09b", groups="T1")["outcome"] == "planned"
