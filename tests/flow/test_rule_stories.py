@@ -1,4 +1,4 @@
-"""Every rule of the mission as a numbered story, told in order in one trust of small schools (docs/rules.md)."""
+"""Numbered stories of every rule (docs/rules.md), in order in one trust of small schools."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
         yield trust
 
 
-def change(trust: Trust, group: str, **what: Any) -> None:
+def change_group(trust: Trust, group: str, **changes: Any) -> None:
     """Change one of Oak's groups."""
     oak = trust.schools["OAK"]
-    groups = tuple(replace(found, **what) if found.id == group else found for found in oak.groups)
+    groups = tuple(replace(one, **changes) if one.id == group else one for one in oak.groups)
     trust.schools["OAK"] = replace(oak, groups=groups)
 
 
@@ -57,7 +57,7 @@ def test_01_only_the_chosen_types_become_classes(trust: Trust) -> None:
     assert trust.list_nicknames() == [FORM]
 
 
-def test_02_the_admins_own_and_the_pupils_are_members_and_every_owner_is_a_member_too(trust: Trust) -> None:
+def test_02_admins_are_owners_pupils_are_members_and_every_owner_is_a_member(trust: Trust) -> None:
     trust.save_settings("OAK", **SETTINGS)
     trust.run_night()
     assert trust.read_class(FORM) | {"id": "", "externalId": ""} == {
@@ -77,19 +77,19 @@ def test_03_the_main_teacher_owns_a_teaching_group(trust: Trust) -> None:
     assert trust.read_class(DT1)["members"] == "amy ben boss main"
 
 
-def test_04_names_follow_the_table_and_collisions_are_told_apart(trust: Trust) -> None:
+def test_04_names_follow_the_table_and_colliding_names_are_made_distinct(trust: Trust) -> None:
     assert trust.list_nicknames() == sorted([FORM, YEAR, "8.class.1234567.2026", MON, "2SDT1.class.1234567.2026", DT1])
     assert trust.read_class("2SDT1.class.1234567.2026")["members"] == "boss cleo second"
     assert trust.read_class(MON)["displayName"] == "Mon-Ch_Class [1234567][2026]"
 
 
-def test_05_all_teaching_staff_own_where_the_mis_is_seemis(trust: Trust) -> None:
+def test_05_all_teaching_staff_are_owners_if_the_mis_is_seemis(trust: Trust) -> None:
     trust.save_settings("OAK", mis="seemis", **SETTINGS)
     trust.run_night()
     assert trust.read_class(DT1)["owners"] == "boss main second"
 
 
-def test_06_scholarpack_has_no_teaching_groups_and_says_so(trust: Trust) -> None:
+def test_06_scholarpack_has_no_teaching_groups_and_the_run_reports_it(trust: Trust) -> None:
     answer = trust.save_settings("OAK", expected=422, mis="scholarpack", types=["teaching"])
     assert "teaching groups are not extracted from ScholarPack" in answer.json()["what"]
     trust.save_settings("OAK", mis="scholarpack", **SETTINGS)
@@ -101,7 +101,7 @@ def test_06_scholarpack_has_no_teaching_groups_and_says_so(trust: Trust) -> None
 # --- authority
 
 
-def test_07_an_owner_added_by_hand_is_kept_and_a_member_rearchived(trust: Trust) -> None:
+def test_07_an_owner_added_by_hand_stays_and_a_member_is_removed(trust: Trust) -> None:
     trust.save_settings("OAK", **SETTINGS)
     trust.edit_by_hand("add-owner", FORM, upn=upn("helper"))
     trust.edit_by_hand("add-member", FORM, upn=upn("helper"))
@@ -113,15 +113,15 @@ def test_07_an_owner_added_by_hand_is_kept_and_a_member_rearchived(trust: Trust)
     )
 
 
-def test_08_a_rename_and_a_new_address_stay_while_membership_goes_on(trust: Trust) -> None:
+def test_08_a_rename_by_hand_stays_and_membership_is_still_synced(trust: Trust) -> None:
     trust.edit_by_hand("rename", FORM, name="Our form")
-    change(trust, "R1", pupils=("amy", "cleo", "ben"))
+    change_group(trust, "R1", pupils=("amy", "cleo", "ben"))
     trust.run_night()
     assert trust.read_class(FORM)["displayName"] == "Our form"
     assert trust.read_class(FORM)["members"] == "amy ben boss cleo helper"
 
 
-def test_09_another_identifier_names_new_classes_and_no_old_ones(trust: Trust) -> None:
+def test_09_a_new_identifier_applies_to_new_classes_only(trust: Trust) -> None:
     trust.save_settings("OAK", name_identifier="Oak", **SETTINGS)
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=(*oak.groups, teaching("T4", "New", "eve", "second")))
@@ -130,9 +130,9 @@ def test_09_another_identifier_names_new_classes_and_no_old_ones(trust: Trust) -
     assert trust.read_class(MON)["displayName"] == "Mon-Ch_Class [1234567][2026]"
 
 
-def test_10_an_owner_who_left_the_group_stays_unless_the_school_chose_otherwise(trust: Trust) -> None:
+def test_10_a_departed_owner_stays_unless_the_school_revokes_them(trust: Trust) -> None:
     trust.edit_by_hand("add-owner", MON, upn=upn("helper"))
-    change(trust, "T3", staff=teaching("", "", "", "main").staff)
+    change_group(trust, "T3", staff=teaching("", "", "", "main").staff)
     trust.run_night()
     assert trust.read_class(MON)["owners"] == "boss helper main second"
     trust.save_settings("OAK", departed_owners="revoke", **SETTINGS)
@@ -143,7 +143,7 @@ def test_10_an_owner_who_left_the_group_stays_unless_the_school_chose_otherwise(
     )
 
 
-def test_11_run_again_nothing_happens(trust: Trust) -> None:
+def test_11_a_second_night_changes_nothing(trust: Trust) -> None:
     trust.run_night()
     before = trust.count_writes()
     trust.run_night()
@@ -153,10 +153,10 @@ def test_11_run_again_nothing_happens(trust: Trust) -> None:
 # --- people
 
 
-def test_12_a_disabled_account_stays_and_no_account_or_two_are_reported_by_id(trust: Trust) -> None:
+def test_12_a_disabled_account_stays_and_a_missing_one_is_reported_by_id(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, pupils=(*oak.pupils, *pupils("nobody")))
-    change(trust, "R1", pupils=("amy", "cleo", "ben", "nobody"))
+    change_group(trust, "R1", pupils=("amy", "cleo", "ben", "nobody"))
     trust.update_account("amy", accountEnabled=False)
     trust.run_night()
     run = trust.read_last_run("OAK")
@@ -164,7 +164,7 @@ def test_12_a_disabled_account_stays_and_no_account_or_two_are_reported_by_id(tr
     assert trust.read_class(FORM)["members"] == "amy ben boss cleo helper"
 
 
-def test_13_matching_by_another_property_for_one_role_alone(trust: Trust) -> None:
+def test_13_one_role_may_be_matched_by_another_property(trust: Trust) -> None:
     for name in ("amy", "ben", "cleo", "dan", "eve"):
         trust.update_account(name, employeeId=f"{name.upper()}")
     trust.update_account("ben", userPrincipalName=upn("benjamin"))
@@ -175,15 +175,15 @@ def test_13_matching_by_another_property_for_one_role_alone(trust: Trust) -> Non
     run = trust.read_last_run("OAK")
     assert run["people_ambiguous"] == ["cleo"]
     assert run["people_without_account"] == ["nobody"]
-    # Cleo is in doubt: she neither leaves the classes that she is in, nor does her double come.
+    # Cleo is ambiguous: she stays in her classes, and the other account is not added.
     assert trust.read_class(FORM)["members"] == "amy benjamin boss cleo helper"
     trust.update_account("helper", employeeId=None)
     trust.update_account("benjamin", userPrincipalName=upn("ben"))
 
 
-def test_14_a_person_with_two_roles_and_a_person_in_two_schools(trust: Trust) -> None:
+def test_14_a_person_may_have_two_roles_or_two_schools(trust: Trust) -> None:
     trust.save_settings("OAK", **SETTINGS)
-    change(trust, "T4", pupils=("eve", "main"))
+    change_group(trust, "T4", pupils=("eve", "main"))
     trust.add_school(ELM)
     trust.run_night()
     assert trust.read_class("New.class.Oak.2026")["members"] == "boss eve main second"
@@ -208,10 +208,10 @@ def test_15_two_schools_of_one_tenant_may_not_share_an_identifier(trust: Trust) 
     trust.save_settings("OAK", **SETTINGS)
 
 
-# --- the life of a class
+# --- from creation to deletion
 
 
-def test_16_a_group_that_vanishes_leaves_its_class_as_it_was_and_marked(trust: Trust) -> None:
+def test_16_a_group_that_disappears_leaves_its_class_ended_and_unchanged(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=tuple(group for group in oak.groups if group.id != "T3"))
     before = trust.read_class(MON)
@@ -227,7 +227,7 @@ def test_16_a_group_that_vanishes_leaves_its_class_as_it_was_and_marked(trust: T
     assert trust.read_class(MON) == before
 
 
-def test_17_a_class_deleted_by_hand_is_reported_and_not_made_again(trust: Trust) -> None:
+def test_17_a_class_deleted_by_hand_is_reported_and_not_created_again(trust: Trust) -> None:
     trust.edit_by_hand("delete", MON)
     trust.run_night()
     assert trust.read_last_run("OAK")["gone"] == ["2026.teaching.T3"]
@@ -235,17 +235,17 @@ def test_17_a_class_deleted_by_hand_is_reported_and_not_made_again(trust: Trust)
     assert trust.read_class(MON)["deleted"]
 
 
-def test_18_and_on_an_admins_word_it_is_made_again_beside_the_deleted_one(trust: Trust) -> None:
+def test_18_a_deleted_class_is_created_again_when_an_admin_requests_it(trust: Trust) -> None:
     trust.run_action("POST", "schools/OAK/groups/2026.teaching.T3/class")
-    again = trust.read_class("Mon-Ch-2.class.1234567.2026")
-    assert again["owners"] == "admin.user boss main"
-    assert again["members"] == "admin.user boss dan eve main"
+    recreated = trust.read_class("Mon-Ch-2.class.1234567.2026")
+    assert recreated["owners"] == "admin.user boss main"
+    assert recreated["members"] == "admin.user boss dan eve main"
     assert trust.read_class(MON)["deleted"]
     trust.run_night()
     assert trust.read_last_run("OAK")["gone"] == []
 
 
-def test_19_a_nickname_held_by_somebody_elses_group_leads_to_the_next(trust: Trust) -> None:
+def test_19_a_nickname_that_another_group_has_is_replaced_by_the_next(trust: Trust) -> None:
     token = httpx.get(f"{trust.addresses.tenant}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()
     foreign = {"displayName": "Choir", "mailNickname": "Choir.class.1234567.2026"}
     bearer = {"Authorization": f"Bearer {token['access_token']}"}
@@ -258,9 +258,9 @@ def test_19_a_nickname_held_by_somebody_elses_group_leads_to_the_next(trust: Tru
     assert "Choir.class.1234567.2026" not in trust.list_nicknames()
 
 
-def test_20_a_paused_school_stands_still_and_catches_up_when_it_goes_on(trust: Trust) -> None:
+def test_20_a_paused_school_is_not_changed_and_catches_up_when_it_resumes(trust: Trust) -> None:
     trust.save_settings("OAK", enabled=False, **SETTINGS)
-    change(trust, "R1", pupils=("amy",))
+    change_group(trust, "R1", pupils=("amy",))
     trust.edit_by_hand("add-member", FORM, upn=upn("dan"))
     before = trust.read_class(FORM)
     trust.run_night()
@@ -270,7 +270,7 @@ def test_20_a_paused_school_stands_still_and_catches_up_when_it_goes_on(trust: T
     assert trust.read_class(FORM)["members"] == "amy boss helper"
 
 
-def test_21_a_school_that_leaves_keeps_its_classes_and_may_come_back(trust: Trust) -> None:
+def test_21_a_removed_school_keeps_its_classes_and_may_return(trust: Trust) -> None:
     trust.call("DELETE", "schools/ELM", expected=204)
     art = "Art.class.7654321.2026"
     trust.edit_by_hand("add-member", art, upn=upn("dan"))
@@ -282,7 +282,7 @@ def test_21_a_school_that_leaves_keeps_its_classes_and_may_come_back(trust: Trus
     assert trust.read_class(art)["members"] == "fay shared"
 
 
-def test_22_a_new_year_makes_new_classes_and_leaves_last_years_as_they_were(trust: Trust) -> None:
+def test_22_a_new_year_creates_new_classes_and_leaves_last_years_unchanged(trust: Trust) -> None:
     before = trust.read_class(FORM)
     oak = trust.schools["OAK"]
     next_form = registration("R9", "5L", "dan eve", "tutor")
@@ -293,7 +293,7 @@ def test_22_a_new_year_makes_new_classes_and_leaves_last_years_as_they_were(trus
     assert trust.read_status("OAK", "2026.registration.R1")["state"] == "ended"
 
 
-def test_23_a_school_that_chose_so_goes_on_with_last_years_classes(trust: Trust) -> None:
+def test_23_a_school_may_reuse_last_years_classes(trust: Trust) -> None:
     trust.save_settings("ELM", rollover="reuse")
     elm = trust.schools["ELM"]
     trust.schools["ELM"] = replace(
@@ -305,7 +305,7 @@ def test_23_a_school_that_chose_so_goes_on_with_last_years_classes(trust: Trust)
     assert "Art.class.7654321.2027" not in trust.list_nicknames()
 
 
-def test_24_nobody_was_deleted_and_no_name_was_logged(trust: Trust) -> None:
+def test_24_no_person_was_deleted_and_no_name_was_logged(trust: Trust) -> None:
     assert httpx.get(f"{trust.addresses.tenant}/_sim/stats").json()["forbidden_deletes"] == 0
     logs = "".join((trust.world.folder / name).read_text(encoding="utf-8") for name in ("host.log", "host.jsonl"))
     assert f"@{DOMAIN}" not in logs

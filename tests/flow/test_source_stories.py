@@ -1,4 +1,4 @@
-"""A school whose MIS is a server: its nights as the deployed app reads it, with a secret that only a setting knows."""
+"""Numbered stories of a school whose MIS is a server. The app reads it with a secret from an application setting."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
 
 @pytest.fixture(scope="module")
 def server(trust: Trust) -> Iterator[OneRosterServer]:
-    """The vendor's server, in a thread of its own; it tells of what was last exported."""
-    running = OneRosterServer(trust.world.folder / "feed OAK", page=2)
+    """The vendor's server, in its own thread. It serves the feed that was written last."""
+    server = OneRosterServer(trust.world.folder / "feed OAK", page=2)
     started = threading.Event()
     loop = asyncio.new_event_loop()
 
     def serve() -> None:
         asyncio.set_event_loop(loop)
-        runner = web.AppRunner(running.app())
+        runner = web.AppRunner(server.app())
         loop.run_until_complete(runner.setup())
         loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
-        running.port = runner.addresses[0][1]
+        server.port = runner.addresses[0][1]
         started.set()
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
@@ -56,7 +56,7 @@ def server(trust: Trust) -> Iterator[OneRosterServer]:
     thread = threading.Thread(target=serve)
     thread.start()
     assert started.wait(10)
-    yield running
+    yield server
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
 
@@ -73,7 +73,7 @@ def source(server: OneRosterServer, secret: str = "MIS_SECRET_OAK", version: str
     }
 
 
-def test_01_a_school_connects_by_settings_alone_and_its_classes_are_made(trust: Trust, server: OneRosterServer) -> None:
+def test_01_settings_alone_connect_a_school(trust: Trust, server: OneRosterServer) -> None:
     trust.add_school(OAK, source=source(server))
     trust.run_night()
     assert trust.read_last_run("OAK")["outcome"] == "planned"
@@ -81,9 +81,7 @@ def test_01_a_school_connects_by_settings_alone_and_its_classes_are_made(trust: 
     assert trust.call("GET", "schools/OAK").json()["source"]["secret"] == "MIS_SECRET_OAK"
 
 
-def test_02_what_changes_there_changes_here_and_otherwise_nothing_happens(
-    trust: Trust, server: OneRosterServer
-) -> None:
+def test_02_only_changes_in_the_mis_cause_writes(trust: Trust, server: OneRosterServer) -> None:
     trust.schools["OAK"] = replace(OAK, groups=(replace(OAK.groups[0], pupils=("amy", "ben", "cleo")),))
     trust.run_night()
     assert trust.read_class(ART)["members"] == "amy ben cleo main"
@@ -92,9 +90,7 @@ def test_02_what_changes_there_changes_here_and_otherwise_nothing_happens(
     assert trust.count_writes() == writes
 
 
-def test_03_a_secret_that_is_not_valid_any_more_stops_the_school_and_says_where_to_look(
-    trust: Trust, server: OneRosterServer
-) -> None:
+def test_03_an_invalid_secret_rejects_the_sync_and_is_reported(trust: Trust, server: OneRosterServer) -> None:
     trust.save_settings("OAK", source=source(server, "MIS_SECRET_OLD"))
     trust.run_night()
     run = trust.read_last_run("OAK")
@@ -104,7 +100,7 @@ def test_03_a_secret_that_is_not_valid_any_more_stops_the_school_and_says_where_
     assert trust.read_class(ART)["members"] == "amy ben cleo main"
 
 
-def test_04_the_same_school_over_the_older_version_is_the_same_school(trust: Trust, server: OneRosterServer) -> None:
+def test_04_oneroster_1_1_gives_the_same_classes_as_1_2(trust: Trust, server: OneRosterServer) -> None:
     trust.save_settings("OAK", source=source(server, version="1.1"))
     writes = trust.count_writes()
     trust.run_night()
@@ -112,7 +108,7 @@ def test_04_the_same_school_over_the_older_version_is_the_same_school(trust: Tru
     assert trust.count_writes() == writes
 
 
-def test_05_a_server_that_lost_half_of_it_takes_nobody_away(trust: Trust, server: OneRosterServer) -> None:
+def test_05_a_server_that_returns_half_of_its_data_removes_nobody(trust: Trust, server: OneRosterServer) -> None:
     server.change = lambda name, records: records[:1] if name == "enrollments" else records
     trust.run_night()
     assert trust.read_last_run("OAK")["outcome"] == "rejected"

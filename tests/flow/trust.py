@@ -180,7 +180,7 @@ class Trust:
         return int(httpx.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
 
 
-def conflict_body(what: str, remedy: str) -> dict[str, object]:
+def conflict(what: str, remedy: str) -> dict[str, object]:
     """The whole body of a 409 (RFC 9457)."""
     return {
         "type": "about:blank",
