@@ -1,4 +1,4 @@
-"""Days in the life of a small school, each other than the one before, and what of a snapshot has to be the same."""
+"""A small school that changes from day to day, and the comparable content of a snapshot."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from local.school.data import SchoolData, SchoolGroup, Somebody, Staffing
 from sync_core.domain.roster import Snapshot
 
 
-def marked(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
-    """The first is the main one, and said to be: a delta says nothing of the order."""
+def mark_main(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
+    """Mark the first as the main teacher explicitly, because a delta does not carry the order."""
     return tuple(Staffing(one.teacher, place == 0) for place, one in enumerate(staff))
 
 
-def tomorrow(school: SchoolData, day: int) -> SchoolData:
-    """Somebody left, somebody joined, some are in other groups, a group ended, and one is new."""
+def next_day(school: SchoolData, day: int) -> SchoolData:
+    """The next day: pupils leave, join and move between groups, groups end, and one is new."""
     rng = random.Random(day)
     left, joined = rng.choice(school.pupils).id, Somebody(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
     stay = tuple(pupil for pupil in school.pupils if pupil.id != left)
@@ -24,7 +24,7 @@ def tomorrow(school: SchoolData, day: int) -> SchoolData:
             group,
             pupils=tuple(pupil for pupil in group.pupils if pupil != left and rng.random() > 0.1)
             + ((joined.id,) if rng.random() < 0.2 else ()),
-            staff=marked(group.staff[::-1] if rng.random() < 0.1 else group.staff),
+            staff=mark_main(group.staff[::-1] if rng.random() < 0.1 else group.staff),
         )
         for group in school.groups
         if rng.random() > 0.02
@@ -33,8 +33,8 @@ def tomorrow(school: SchoolData, day: int) -> SchoolData:
     return replace(school, pupils=(*stay, joined), groups=(*groups, new))
 
 
-def facts(snapshot: Snapshot) -> object:
-    """Whatever the order in which people are listed, but for the main teacher, who is the first."""
+def comparable(snapshot: Snapshot) -> object:
+    """The snapshot without the order of people. The main teacher, who is listed first, is kept apart."""
     groups = {
         group.id: (group.name, group.type, set(group.students), group.teachers[:1], set(group.teachers))
         for group in snapshot.groups

@@ -1,4 +1,4 @@
-"""Tiny feeds of each format, as text by file name, for tests to change one thing in."""
+"""Tiny feeds of each format, as text by file name. A test changes one thing in them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def oneroster() -> Feed:
 
 
 def oneroster_1_2() -> Feed:
-    """The same school, with roles in a file of their own."""
+    """The same school as `oneroster`, with roles in their own file."""
     feed = oneroster()
     feed["manifest.csv"] = feed["manifest.csv"].replace("version,1.1", "version,1.2") + "file.roles,bulk\n"
     feed["users.csv"] = (

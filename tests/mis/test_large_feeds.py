@@ -1,4 +1,4 @@
-"""A set of hundreds of megabytes is read in little memory: what is kept grows with the people, not with the file."""
+"""A set of hundreds of megabytes is read in little memory: use grows with the people, not with the file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from local.world import REPOSITORY
 from tests.mis import feeds
 
 _SIZE = 200_000_000
-# By how much the peak may grow, with which a process begins as its parent had it. Measured by itself: a peak of 23 MB,
-# the interpreter and its imports within; read into memory at once, 3,480 MB.
-_MOST_MEGABYTES = 80
+# The growth of the peak that is allowed (a child process starts with its parent's peak). Measured alone: a peak of
+# 23 MB including the interpreter and its imports; 3,480 MB if the file is read at once.
+_MAX_MEGABYTES = 80
 
 _READ = """
 import resource, sys
@@ -24,15 +24,15 @@ from sync_core.mis.files.formats import read_feed
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
-found = read_feed(Path(sys.argv[1])).snapshots["S1"]
-assert sum(len(group.students) for group in found.groups) == 4, found
+snapshot = read_feed(Path(sys.argv[1])).snapshots["S1"]
+assert sum(len(group.students) for group in snapshot.groups) == 4, snapshot
 print(peak() - before)
 """
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_two_hundred_megabytes_of_enrolments(packed: bool, tmp_path: Path) -> None:
-    """Most of them are of pupils who left: an MIS that exports its whole past."""
+def test_two_hundred_megabytes_are_read_in_little_memory(packed: bool, tmp_path: Path) -> None:
+    """Most enrolments are of pupils who left, as in an MIS that exports all its history."""
     folder = feeds.write(feeds.oneroster(), tmp_path / "feed")
     left = b"".join(b"E%08d,tobedeleted,2020-09-01T00:00:00Z,C1,S1,p1,student,false\n" % n for n in range(20_000))
     with (folder / "enrollments.csv").open("ab") as file:
@@ -43,8 +43,8 @@ def test_two_hundred_megabytes_of_enrolments(packed: bool, tmp_path: Path) -> No
             for part in folder.iterdir():
                 archive.write(part, part.name)
     feed = tmp_path / ("feed.zip" if packed else "feed")
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", _READ, str(feed)], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < _MOST_MEGABYTES
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) < _MAX_MEGABYTES

@@ -1,4 +1,4 @@
-"""The same generated school behind each vendor's server, and the way to it."""
+"""The same generated school behind each vendor's server."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ SECRETS = {
 
 
 @asynccontextmanager
-async def served(app: web.Application) -> AsyncIterator[str]:
-    """The address at which it is served."""
+async def serve(app: web.Application) -> AsyncIterator[str]:
+    """Serve the app. Yields its address."""
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -91,29 +91,31 @@ class WondeScene:
         return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     async def refusal(self, api: MisLocation | None = None) -> str:
-        """What is said when the school is refused; it names nobody, nor the token."""
+        """The error when the school is rejected. It contains no person's name and no token."""
         with pytest.raises(SnapshotRejected) as caught:
             await self.read(api)
-        said = str(caught.value)
+        message = str(caught.value)
         assert caught.value.remedy.startswith("nothing was changed; ")
         people = (*self.school.pupils, *self.school.staff)
-        assert not any(word in said for person in people for word in (person.family, person.username or person.email))
-        assert not any(word in said for word in ("@", "Nobody"))
-        assert not any(secret in said for secret in SECRETS.values())
-        return said
+        assert not any(
+            word in message for person in people for word in (person.family, person.username or person.email)
+        )
+        assert not any(word in message for word in ("@", "Nobody"))
+        assert not any(secret in message for secret in SECRETS.values())
+        return message
 
     def exported(self) -> Snapshot:
         return read_feed(self.feed).snapshots[self.school.id]
 
     def is_the_school(self, read: Snapshot) -> bool:
-        return shown(read) == shown(self.exported())
+        return groups_in_order(read) == groups_in_order(self.exported())
 
-    def readings(self) -> int:
+    def count_reads(self) -> int:
         return self.server.asked.count(f"/v1.0/schools/{SCHOOL}")
 
 
-def shown(snapshot: Snapshot) -> set[tuple[object, ...]]:
-    """The groups but for their ids, each with its people in their order."""
+def groups_in_order(snapshot: Snapshot) -> set[tuple[object, ...]]:
+    """The groups without their ids, each with its people in order."""
     return {(group.type, group.name, group.academic_year, group.students, group.teachers) for group in snapshot.groups}
 
 
@@ -122,7 +124,7 @@ async def oneroster_scene(folder: Path) -> AsyncIterator[OneRosterScene]:
     school = generate(pupils=60)
     write(school, folder / "feed")
     server = OneRosterServer(folder / "feed")
-    async with served(server.app()) as url:
+    async with serve(server.app()) as url:
         yield OneRosterScene(server, url, school, FixedClock())
 
 
@@ -131,7 +133,7 @@ async def wonde_scene(folder: Path) -> AsyncIterator[WondeScene]:
     school = generate(pupils=60)
     write(school, folder / "feed")
     server = WondeServer(school)
-    async with served(server.app()) as url:
+    async with serve(server.app()) as url:
         yield WondeScene(
             server, WondeApi(url=url, school=SCHOOL, secret="MIS_SECRET_WONDE"), school, folder / "feed", FixedClock()
         )
