@@ -1,4 +1,4 @@
-"""A small school that changes from day to day, and the comparable content of a snapshot."""
+"""Days in the life of a small school, each unlike the day before, and the facts that its snapshots share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sync_core.domain.roster import Snapshot
 
 
 def mark_main(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
-    """Mark the first as the main teacher explicitly, because a delta does not carry the order."""
+    """The first teacher is marked as the main one, because a delta does not show the order."""
     return tuple(Staffing(one.teacher, place == 0) for place, one in enumerate(staff))
 
 
 def next_day(school: SchoolData, day: int) -> SchoolData:
-    """The next day: pupils leave, join and move between groups, groups end, and one is new."""
+    """The school a day later: one pupil left, one joined, some moved, one group ended, and one is new."""
     rng = random.Random(day)
     left, joined = rng.choice(school.pupils).id, Somebody(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
     stay = tuple(pupil for pupil in school.pupils if pupil.id != left)
@@ -34,7 +34,7 @@ def next_day(school: SchoolData, day: int) -> SchoolData:
 
 
 def comparable(snapshot: Snapshot) -> object:
-    """The snapshot without the order of people. The main teacher, who is listed first, is kept apart."""
+    """The groups without the order of their people, except that the main teacher comes first."""
     groups = {
         group.id: (group.name, group.type, set(group.students), group.teachers[:1], set(group.teachers))
         for group in snapshot.groups

@@ -1,4 +1,4 @@
-"""Tiny feeds of each format, as text by file name. A test changes one thing in them."""
+"""A tiny feed of each format, as text by file name. Tests change one thing in it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def oneroster() -> Feed:
 
 
 def oneroster_1_2() -> Feed:
-    """The same school as `oneroster`, with roles in their own file."""
+    """The same school, with roles in a separate file."""
     feed = oneroster()
     feed["manifest.csv"] = feed["manifest.csv"].replace("version,1.1", "version,1.2") + "file.roles,bulk\n"
     feed["users.csv"] = (

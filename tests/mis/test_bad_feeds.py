@@ -1,4 +1,4 @@
-"""Bad feeds, one per row: what is wrong, and the place and remedy that an admin reads."""
+"""Bad feeds, one a row: the fault, and the place and remedy that an admin reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Change = tuple[Callable[[], feeds.Feed], str, str, str]
 ROSTER, V2, V1 = feeds.oneroster, feeds.sds_v2, feeds.sds_v1
 ROLES = feeds.oneroster_1_2
 
-# feed, file, text to replace, replacement, expected part of the message
+# feed, file, its text, the bad text in its place, text that the error must have
 TABLE = [
     (
         ROSTER,
@@ -123,7 +123,7 @@ def test_a_broken_encoding_is_reported_by_line_and_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lines", [0, 1, 76_923, 200_000])
 @pytest.mark.parametrize("wrong", [b"\xe9,", b"\xc3,", b"\xf0\x9f\x98,"])
 def test_a_wrong_byte_is_found_anywhere_in_a_file(lines: int, wrong: bytes, tmp_path: Path) -> None:
-    """Including a file that is read in parts, where a part ends within a character."""
+    """Also if the file is read in parts, and a part ends within a character."""
     feeds.write(feeds.sds_v1(), tmp_path)
     header = "\ufeffID,School DfE Number,Username\n".encode()
     (tmp_path / "Student.csv").write_bytes(header + "x,y,ééé\n".encode() * lines + b"ab" + wrong)

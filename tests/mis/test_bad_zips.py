@@ -1,4 +1,4 @@
-"""Untrusted zip files: truncated ones, path traversal and zip bombs are rejected, and nothing is unpacked."""
+"""Zip files are untrusted: damage, paths that lead outside and zip bombs are rejected. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_archive_that_declares_too_large_a_size_is_rejected(tmp_path: Path) -
 
 
 def test_an_archive_that_declares_too_small_a_size_is_rejected(tmp_path: Path) -> None:
-    """A bomb with a false index: nothing beyond the declared size is read, and the checksum differs."""
+    """A zip bomb with a false index: no more bytes are read than the index claims, and the checksum then fails."""
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
     _declare_size(path, 20)
     with pytest.raises(SnapshotRejected):
@@ -90,7 +90,7 @@ def test_an_encrypted_archive_is_rejected(tmp_path: Path) -> None:
 
 
 def _declare_size(path: Path, size: int) -> None:
-    """Change the size of the first member in the index."""
+    """Make the index claim this size, in bytes, for the first member."""
     damaged = bytearray(path.read_bytes())
     at = damaged.index(b"PK\x01\x02") + 24
     damaged[at : at + 4] = struct.pack("<I", size)

@@ -1,4 +1,4 @@
-"""A vendor's server that is busy, broken or away, for each vendor."""
+"""Every vendor's server on a bad day: busy, failing, or out of reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a file drop's store, for a folder and for a blob container over the real client."""
+"""A file drop in a folder, and in a blob container over the real client: listing, fetching, copying and deleting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sync_core.mis.drop.reader import FileDropStore
 
 @dataclass(slots=True)
 class Subject:
-    """A file drop. `write` exports a file into it as an MIS does."""
+    """A file drop. `write` exports a file into it, as an MIS does."""
 
     store: FileDropStore
     write: Callable[[str, bytes], Awaitable[None]]

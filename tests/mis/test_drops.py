@@ -1,4 +1,4 @@
-"""Export sets in a file drop: which are complete, how deltas combine, what is archived, what is rejected."""
+"""Export sets in a file drop: which are complete, how they are read and archived, and what the others report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DELTA = {"manifest.csv": feeds.oneroster()["manifest.csv"].replace("bulk", "delt
 
 @dataclass(slots=True)
 class SteppedStore:
-    """A store whose archiving may be interrupted before and after each file."""
+    """A file drop whose archiving may crash before and after each file."""
 
     store: FileDropStore
     step: Step
@@ -62,7 +62,7 @@ class SteppedStore:
 
 @dataclass(slots=True)
 class Scene:
-    """A file drop in a folder. `export` writes a set at the clock's time, and then advances past the settling time."""
+    """A file drop in a folder. `export` writes a set at the clock's time, and then advances the clock by SETTLE."""
 
     folder: Path
     after_sync: AfterSync = AfterSync.KEEP
@@ -115,7 +115,7 @@ def pupils(snapshot: Snapshot, group: str) -> tuple[str, ...]:
 
 
 def make_delta(**files: str) -> feeds.Feed:
-    """A delta set with these files. The others are absent."""
+    """A delta set of these files. Its manifest says that the others are absent."""
     manifest = "propertyName,value\noneroster.version,1.1\n"
     bulk = feeds.oneroster()
     for name in ("orgs", "academicSessions", "classes", "users", "enrollments"):
@@ -191,7 +191,7 @@ async def test_deltas_of_a_1_2_set_include_roles(scene: Scene) -> None:
 
 
 def write_delta(before: Path, after: Path, target: Path) -> None:
-    """Write the difference as an MIS exports it: new and changed rows, and removed rows marked tobedeleted."""
+    """The delta set that an MIS would export: new and changed rows, and deleted rows marked `tobedeleted`."""
     target.mkdir(parents=True)
     manifest = (after / "manifest.csv").read_text(encoding="utf-8").replace(",bulk", ",delta")
     (target / "manifest.csv").write_text(manifest, encoding="utf-8")
@@ -320,7 +320,7 @@ async def test_archived_sets_are_still_read(scene: Scene) -> None:
 
 
 class Crash(Exception):
-    """Ends the process."""
+    """The process stops here."""
 
 
 @pytest.mark.parametrize("steps", range(30))
@@ -366,7 +366,7 @@ async def test_a_kept_zip_file_is_fetched_once_to_check_it(tmp_path: Path) -> No
 
 
 def test_archived_sets_of_the_same_second_keep_their_order() -> None:
-    """A container has times in whole seconds, and the fingerprints of sets have no order."""
+    """A container lists times in whole seconds, and fingerprints have no order."""
     monday, tuesday, wednesday = (
         (DropFile(f"{day}/orgs.csv", 1, NOON, str(number)),) for number, day in enumerate(("a", "b", "c"))
     )
@@ -382,5 +382,5 @@ def test_archived_sets_of_the_same_second_keep_their_order() -> None:
         second.fingerprint,
     ]
     assert export_sets_of([*files, *wednesday])[-1].path == "c"
-    # After a crash while archiving, the set gets the same folder again.
+    # After a crash during archiving, the set gets the same folder.
     assert second.as_archived([first, second, moved, later]) == later

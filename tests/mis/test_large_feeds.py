@@ -1,4 +1,4 @@
-"""A set of hundreds of megabytes is read in little memory: use grows with the people, not with the file."""
+"""A set of hundreds of megabytes is read in little memory, which grows with the people and not with the file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from local.world import REPOSITORY
 from tests.mis import feeds
 
 _SIZE = 200_000_000
-# The growth of the peak that is allowed (a child process starts with its parent's peak). Measured alone: a peak of
-# 23 MB including the interpreter and its imports; 3,480 MB if the file is read at once.
+# How much the peak may grow over the peak that the process inherits from its parent. Measured alone: a peak of 23 MB
+# with the interpreter and its imports, and 3,480 MB if the file is read into memory at once.
 _MAX_MEGABYTES = 80
 
 _READ = """
@@ -32,7 +32,7 @@ print(peak() - before)
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_two_hundred_megabytes_are_read_in_little_memory(packed: bool, tmp_path: Path) -> None:
-    """Most enrolments are of pupils who left, as in an MIS that exports all its history."""
+    """Most enrolments are of pupils who left, from an MIS that exports all its history."""
     folder = feeds.write(feeds.oneroster(), tmp_path / "feed")
     left = b"".join(b"E%08d,tobedeleted,2020-09-01T00:00:00Z,C1,S1,p1,student,false\n" % n for n in range(20_000))
     with (folder / "enrollments.csv").open("ab") as file:

@@ -1,4 +1,4 @@
-"""OneRoster over REST gives the same school as its CSV set, page by page, completely or not at all."""
+"""OneRoster over REST: the same school as in its CSV set, read page by page, in full or not at all."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ BAD_RECORDS = [
 async def test_inconsistent_records_are_rejected(
     scene: Scene, collection: str, change: object, message: str | None
 ) -> None:
-    """Records that no rule forbids (no message) are read, and left to the limits. No error names a person."""
+    """Valid records are read and left to the limits. Others are rejected as in a CSV set, without people's names."""
     scene.server.change = lambda name, records: change(records) if name == collection else records  # type: ignore[operator]
     if message is None:
         assert (await scene.read()).school.id == scene.school.id

@@ -1,4 +1,4 @@
-"""Every source gives the same school, as far as its format can represent it."""
+"""The same school read from every source gives the same snapshot, as far as the source's format can carry it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Connection = AbstractAsyncContextManager[tuple[MisLocation, ContainerClient | No
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a source can represent. `school` gives its id of the school, `person` its id of an MIS person by role."""
+    """What a source carries. `school` returns its id of the school, `person` its id of a person, by MIS id and role."""
 
     registration: bool = True
     usernames: bool = True
@@ -113,7 +113,7 @@ SOURCES: dict[str, tuple[Callable[[SchoolData, Path, Azurite], Connection], Capa
 
 
 def expected_groups(data: SchoolData, capabilities: Capabilities) -> set[tuple[object, ...]]:
-    """Type, name, academic year, students, main teacher and all teachers, without product code."""
+    """Type, name, academic year, students, main teacher and all teachers of each group, without the product's code."""
 
     def student(id_: str) -> str:
         return capabilities.person(id_, "student")
@@ -178,7 +178,7 @@ async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, a
         assert {
             id_: one for id_, one in expected_people(data, capabilities).items() if id_ in read.people
         } == read.people
-        # At Wonde, the source names the school.
+        # For Wonde, the source itself names the school.
         if not isinstance(location, WondeApi):
             with pytest.raises(SnapshotRejected):
                 await sources.snapshot(replace(chosen, school="another"))

@@ -1,4 +1,4 @@
-"""Between full reads only changes are requested, and give the whole school. In doubt, everything is read."""
+"""Between full reads only changes are requested, and give the complete school. In doubt, the school is read in full."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, onerost
 
 @dataclass(slots=True)
 class Vendor:
-    """A school at a vendor. `full` and `delta` are the requests that reads of an unchanged school take.
+    """A school at a vendor. `full` and `delta` are the requests of a full read and of a read without changes.
 
-    `sources` has a cache. `last_full` is what a full read took when `count_requests` last ran.
+    `sources` keep their cache. `last_full` is the number of requests of the last full read.
     """
 
     scene: OneRosterScene | WondeScene
@@ -57,7 +57,7 @@ class Vendor:
         return await (sources or self.sources).snapshot(chosen)
 
     async def count_requests(self) -> int:
-        """The requests of a read, which must give the same school as a full read."""
+        """The number of requests that a read takes. It must give the same school as a full read."""
         asked = self.scene.server.asked
         before = len(asked)
         read = await self.read()

@@ -1,4 +1,4 @@
-"""Wonde over REST gives the same school as the CSV set, page by page, completely or not at all."""
+"""Wonde over REST: the same school as in its CSV set, read page by page, in full or not at all."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_a_school_that_keeps_changing_is_rejected_after_three_reads(scene:
 
 
 async def test_a_class_deleted_between_two_pages_hides_no_other(scene: Scene) -> None:
-    """A record of the second page has moved to the first by then. Only the counts show it."""
+    """A record of the second page has moved to the first by then, and only the counts show it."""
     scene.server.page = 10
     requests = 0
 
@@ -168,7 +168,7 @@ async def test_a_wrong_region_names_the_domain_to_check(scene: Scene) -> None:
 
 
 async def test_a_school_without_classes_and_students_is_rejected(scene: Scene) -> None:
-    """Even if it has a name, groups and staff."""
+    """A name, groups and staff are not enough."""
     scene.server.change = lambda name, records: [] if name in ("students", "classes") else records
     assert "neither a class nor a student" in await scene.refusal()
 
@@ -217,21 +217,11 @@ BAD_RECORDS: list[tuple[str, str, Change, str]] = [
     ("no name", "classes", first(name=" "), 'classes, number 1, column "name": is empty'),
     ("no list", "classes", lambda records: [1], "returned a page without a list of classes"),
     ("no members", "groups", first(students=None), 'groups, number 1, column "students": is not a list'),
-    (
-        "no staff",
-        "classes",
-        first(employees={"data": None}),
-        'classes, number 1, column "employees": is not a list',
-    ),
+    ("no staff", "classes", first(employees={"data": None}), 'classes, number 1, column "employees": is not a list'),
     ("an unknown student", "classes", with_member("students"), "id A9 is not among the school's students"),
     ("an unknown employee", "groups", with_member("employees"), "id A9 is not among the school's employees"),
     ("no count", "counts", first(classes=None), "returned no count of classes"),
-    (
-        "a count that is none",
-        "counts",
-        first(students={"data": {"count": "-1"}}),
-        "returned no count of students",
-    ),
+    ("a count that is none", "counts", first(students={"data": {"count": "-1"}}), "returned no count of students"),
 ]
 
 
@@ -257,7 +247,7 @@ async def test_an_mis_id_that_is_another_persons_wonde_id_is_rejected(scene: Sce
     "pagination", [None, {}, {"more": True, "next": None}, {"more": "yes", "next": "https://api.wonde.com/?page=2"}]
 )
 async def test_a_page_without_paging_details_is_rejected(scene: Scene, pagination: object) -> None:
-    """Without them nobody knows whether it is the last page."""
+    """Such a page does not show whether it is the last."""
     runner = await _serve_page({"data": [{"id": "A1"}], "meta": {"pagination": pagination}})
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     assert "returned a page of classes without valid paging details" in await scene.refusal(replace(scene.api, url=url))
@@ -274,7 +264,7 @@ async def test_endless_pages_are_rejected(scene: Scene, link: str) -> None:
 
 
 async def _serve_page(page: Record) -> web.AppRunner:
-    """Start a server that returns this page for every collection."""
+    """A server that returns this page for every request about the school, except for the school itself."""
 
     async def respond(request: web.Request) -> web.Response:
         return web.json_response({"data": {"id": SCHOOL}} if request.path.endswith(SCHOOL) else page)

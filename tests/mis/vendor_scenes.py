@@ -1,4 +1,4 @@
-"""The same generated school behind each vendor's server."""
+"""The same generated school behind each vendor's server, and how to read it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECRETS = {
 
 @asynccontextmanager
 async def serve(app: web.Application) -> AsyncIterator[str]:
-    """Serve the app. Yields its address."""
+    """The URL at which the app is served."""
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -91,7 +91,7 @@ class WondeScene:
         return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     async def refusal(self, api: MisLocation | None = None) -> str:
-        """The error when the school is rejected. It contains no person's name and no token."""
+        """The text of the rejection. It contains no person and no token."""
         with pytest.raises(SnapshotRejected) as caught:
             await self.read(api)
         message = str(caught.value)
@@ -115,7 +115,7 @@ class WondeScene:
 
 
 def groups_in_order(snapshot: Snapshot) -> set[tuple[object, ...]]:
-    """The groups without their ids, each with its people in order."""
+    """The groups without their ids, each with its people in their order."""
     return {(group.type, group.name, group.academic_year, group.students, group.teachers) for group in snapshot.groups}
 
 
