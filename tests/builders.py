@@ -1,4 +1,4 @@
-"""Short ways to make the model's objects, so that a test shows only what it is about."""
+"""Short builders of domain objects, so that a test shows only the values that matter to it."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def teaching(
     )
 
 
-def keyed(groups: Iterable[MisGroup]) -> dict[str, MisGroup]:
-    """The groups by the keys of their own classes."""
+def by_class_key(groups: Iterable[MisGroup]) -> dict[str, MisGroup]:
+    """The groups by the keys of their classes."""
     return {class_key(group): group for group in groups}
 
 
 def settings(**values: object) -> SchoolSettings:
-    """The test school's settings: the defaults, but for `values` as an admin hands them in."""
+    """The test school's settings: the defaults, overridden by `values` as an admin sends them."""
     return parse_school_settings(values, school=SCHOOL.id, tenant=TENANT, source=FeedFolder("feed"))
 
 
 def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
-    """A snapshot of `groups`; everybody in them has a username equal to his id."""
+    """A snapshot of `groups`. Each person's username is their id."""
     listed = tuple(groups)
     people = {person for group in listed for person in (*group.students, *group.teachers)}
     return Snapshot(SCHOOL, listed, {person: Person(person, username=person) for person in people}, NOON)
@@ -68,12 +68,12 @@ def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com", enab
 
 
 def mis_sources(clock: Clock, secrets: Mapping[str, str]) -> MisSources:
-    """As a deployment has them that has no container, and reads what it finds at once."""
+    """The sources of a deployment without a container, whose file drops need no settling time."""
     return MisSources(FileDropReader(FileDropStores(None).of, timedelta(0), clock), secrets, clock)
 
 
 def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -> DesiredClass:
-    """`members` are MIS person ids, besides the owners, who are members anyway."""
+    """A desired class. `members` and `owners` are MIS person ids; every owner is a member too."""
     owner_ids = entra_ids(owners)
     name = ClassName(f"{key}_Class [1234567][2026]", f"{key}.class.1234567.2026")
     return DesiredClass(
@@ -86,15 +86,14 @@ def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -
     )
 
 
-def synced(wanted: DesiredClass, created_at: datetime = NOON) -> ClassRecord:
-    """The row of a class on which everything wanted is true."""
-    actual = ActualClass(class_id=entra_id(f"class {wanted.key}"), name=wanted.name, created_at=created_at)
+def synced(desired_class: DesiredClass, created_at: datetime = NOON) -> ClassRecord:
+    """The row of a class whose actual state equals its desired state."""
     actual = ActualClass(
-        class_id=actual.class_id,
-        name=wanted.name,
+        class_id=entra_id(f"class {desired_class.key}"),
+        name=desired_class.name,
         created_at=created_at,
-        members=wanted.members,
-        owners=wanted.owners,
-        granted=wanted.owners,
+        members=desired_class.members,
+        owners=desired_class.owners,
+        granted=desired_class.owners,
     )
-    return ClassRecord(school=SCHOOL.id, desired=wanted, actual=actual, intent=wanted.name.mail_nickname)
+    return ClassRecord(school=SCHOOL.id, desired=desired_class, actual=actual, intent=desired_class.name.mail_nickname)

@@ -1,4 +1,4 @@
-"""Fixtures that several rooms share, and the faults that the suite reports at its end."""
+"""Fixtures that several folders share, and the report of injected faults at the end of the suite."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The faults that were injected and survived: each test of tests/faults records its own."""
+    """Print the faults that were injected and survived. Each test of tests/faults records its own."""
     faults: Counter[str] = Counter()
     passed = {report.nodeid for report in terminalreporter.stats.get("passed", [])}
-    # What a fixture says at its end is on the report of the teardown, which is listed under no name.
+    # A property that a fixture records at its end is in the teardown report, which has no category.
     for report in terminalreporter.stats.get("", []):
         if report.when == "teardown" and report.nodeid in passed:
             faults.update({name: int(times) for name, times in report.user_properties if name.startswith("fault: ")})
@@ -35,10 +35,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     folder = tmp_path_factory.mktemp("azurite")
-    running = Azurite(folder / "data", folder / "azurite.log")
-    running.start()
-    yield running
-    running.stop()
+    server = Azurite(folder / "data", folder / "azurite.log")
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -76,5 +76,5 @@ async def state(request: pytest.FixtureRequest) -> AsyncIterator[MemoryState | T
 
 @pytest.fixture
 def school() -> str:
-    """A school nobody else uses, with an id as schools have them in the worst of feeds."""
+    """The id of a school that no other test uses, with the worst characters that a feed may have."""
     return f"S/{uuid4().hex}#? é\\%!"

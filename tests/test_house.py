@@ -1,4 +1,4 @@
-"""The house stays one that a stranger finds their way in: few files in a room, and each file and function short."""
+"""The service stays easy to read: few files per folder, short files, short functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_no_file_has_more_than_400_lines_and_no_function_more_than_60(module: Pa
     assert {name: lines for name, lines in functions(module) if lines > 60} == {}
 
 
-def test_a_room_has_at_most_12_files_and_the_top_10() -> None:
+def test_a_folder_has_at_most_12_files_and_the_top_one_10() -> None:
     rooms = {room: len(list(room.glob("*.py"))) for room in (SERVICE, *SERVICE.rglob("*/")) if room.is_dir()}
     assert rooms[SERVICE] <= 10
     assert {room.name: files for room, files in rooms.items() if files > 12} == {}

@@ -1,4 +1,4 @@
-"""What a span says of a failure: the provider of spans is a process's own, and so is each test's."""
+"""What a span records of a failure. The tests have a process of their own, because a process has one provider."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ for line in sys.stdin:
     print(json.dumps(ended), flush=True)
 """
 
-HANDLED = "with tracing.message_handled('class-changes', {properties}): {what}"
+HANDLED = "with tracing.message_handled('class-changes', {properties}): {code}"
 REQUESTED = (
-    "with tracing.graph_request('GET', 'https://graph.example/v1.0/groups/{id}?$filter=secret') as answered: {what}"
+    "with tracing.graph_request('GET', 'https://graph.example/v1.0/groups/{id}?$filter=secret') as answered: {code}"
 )
 GROUP = "/v1.0/groups/12345678-1234-4234-8234-123456789012"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -47,7 +47,7 @@ Spans = Callable[[str], list[list[object]]]
 
 @pytest.fixture(scope="module")
 def spans() -> Iterator[Spans]:
-    """Runs a body in a process with a provider of its own, and returns the spans that ended."""
+    """A function that runs code in the process with the provider and returns the spans that ended."""
     with subprocess.Popen(
         [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -66,7 +66,7 @@ def spans() -> Iterator[Spans]:
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "words"),
+    ("code", "status", "description"),
     [
         ("pass", "UNSET", None),
         ("raise Transient('the queue is away', 'wait')", "ERROR", "the queue is away"),
@@ -77,15 +77,15 @@ def spans() -> Iterator[Spans]:
 @pytest.mark.parametrize(
     "properties", [{}, {"traceparent": TRACE}, {"traceparent": "junk", "tracestate": 7}, {"traceparent": b"\x00"}]
 )
-def test_a_message_is_a_span_that_says_how_it_failed_and_not_about_whom(
-    spans: Spans, properties: dict[str, object], what: str, status: str, words: str | None
+def test_the_span_of_a_message_names_the_failure_and_no_person(
+    spans: Spans, properties: dict[str, object], code: str, status: str, description: str | None
 ) -> None:
-    body = HANDLED.format(properties=properties, what=what)
-    assert spans(body) == [["process class-changes", status, words, 0]]
+    body = HANDLED.format(properties=properties, code=code)
+    assert spans(body) == [["process class-changes", status, description, 0]]
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "words"),
+    ("code", "status", "description"),
     [
         ("answered(204, 0)", "OK", None),
         ("answered(429, 1)", "ERROR", None),
@@ -93,14 +93,14 @@ def test_a_message_is_a_span_that_says_how_it_failed_and_not_about_whom(
         ("raise ValueError('Amy Quillfeather')", "ERROR", "ValueError"),
     ],
 )
-def test_a_request_to_graph_is_a_span_without_ids_in_its_name(
-    spans: Spans, what: str, status: str, words: str | None
+def test_the_span_of_a_graph_request_has_no_ids_in_its_name(
+    spans: Spans, code: str, status: str, description: str | None
 ) -> None:
-    body = REQUESTED.format(id=GROUP.rpartition("/")[2], what=what)
-    assert spans(body) == [["GET /v1.0/groups/{id}", status, words, 0]]
+    body = REQUESTED.format(id=GROUP.rpartition("/")[2], code=code)
+    assert spans(body) == [["GET /v1.0/groups/{id}", status, description, 0]]
 
 
-def test_what_is_done_below_a_request_to_graph_is_no_span(spans: Spans) -> None:
+def test_the_sdks_spans_below_a_graph_request_are_suppressed(spans: Spans) -> None:
     inner = "trace.get_tracer('the SDK').start_span('a handler').end()"
-    assert len(spans(REQUESTED.format(id="x", what=inner))) == 1
+    assert len(spans(REQUESTED.format(id="x", code=inner))) == 1
     assert len(spans(inner)) == 1

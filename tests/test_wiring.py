@@ -1,4 +1,4 @@
-"""The one app of a process: what becomes of a message while it cannot start."""
+"""The app of a process: how a message fails while the app cannot start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sync_core.wiring import ProcessApp
 from tests.fakes.fixed_clock import FixedClock
 
 
-def message(deliveries: int) -> ServiceBusMessage:
+def make_message(deliveries: int) -> ServiceBusMessage:
     return ServiceBusMessage(
         body=b"{}",
         message_id="m1",
@@ -25,23 +25,23 @@ def message(deliveries: int) -> ServiceBusMessage:
 
 
 async def fail(environment: dict[str, str], deliveries: int) -> tuple[SyncError, list[float]]:
-    """What a message that is delivered so often is answered with, and the pauses before that."""
+    """The error of a message with this delivery count, and the pauses before it."""
     clock = FixedClock()
     with pytest.raises(SyncError) as failure:
-        async with ProcessApp(environment, clock).handling(CLASS_CHANGES, message(deliveries)):
+        async with ProcessApp(environment, clock).handling(CLASS_CHANGES, make_message(deliveries)):
             raise AssertionError("it cannot start")
     return failure.value, clock.slept
 
 
 @pytest.mark.parametrize(("deliveries", "pause"), [(1, 2.0), (2, 4.0), (5, 32.0), (10, 60.0)])
-async def test_a_failed_start_pauses_like_any_other_failure(deliveries: int, pause: float) -> None:
+async def test_a_failed_start_pauses_before_the_message_is_returned(deliveries: int, pause: float) -> None:
     error, slept = await fail({}, deliveries)
     assert isinstance(error, UnknownSetting)
     assert "TENANT_ID is not set" in error.message
     assert slept == [pause]
 
 
-async def test_a_failed_start_is_recorded_where_the_tables_can_be_reached(azurite: Azurite) -> None:
+async def test_a_failed_start_is_recorded_if_the_tables_can_be_reached(azurite: Azurite) -> None:
     await fail({"STATE_TABLES_CONNECTION": azurite.connection_string}, 3)
     tables = TableState.from_connection_string(azurite.connection_string)
     try:

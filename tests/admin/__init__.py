@@ -1,1 +1,1 @@
-"""The use cases of people."""
+"""The use cases of admins and teachers."""

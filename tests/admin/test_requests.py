@@ -1,4 +1,4 @@
-"""Requests that no admin made: whoever can put a message on the queue cannot act in an admin's name."""
+"""Forged requests: a message on the queue without a recorded admin request does nothing."""
 
 from __future__ import annotations
 
@@ -33,21 +33,23 @@ class _Mis:
         return snapshot([])
 
 
-async def _handled(
+async def _handle(
     request: ActOnClass | DecideHold | UndoRun, state: MemoryState, outbox: MemoryOutbox, clock: FixedClock
 ) -> RunRecord:
-    given = services(state, mis=_Mis(), outbox=outbox, clock=clock)
+    fakes = services(state, mis=_Mis(), outbox=outbox, clock=clock)
     match request:
         case ActOnClass():
-            return await act_on_class(request, given)
+            return await act_on_class(request, fakes)
         case DecideHold():
-            return await decide_hold(request, given)
+            return await decide_hold(request, fakes)
         case UndoRun():
-            return await undo_run(request, given)
+            return await undo_run(request, fakes)
 
 
 @pytest.mark.parametrize("request_", FORGED, ids=lambda request: request.kind)
-async def test_what_no_admin_asked_for_is_refused_and_on_record(request_: ActOnClass | DecideHold | UndoRun) -> None:
+async def test_a_request_that_no_admin_made_is_refused_and_recorded(
+    request_: ActOnClass | DecideHold | UndoRun,
+) -> None:
     state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
     await state.save_school(settings())
     await state.write_desired(SCHOOL.id, [desired(KEY, ["amy"])])
@@ -55,7 +57,7 @@ async def test_what_no_admin_asked_for_is_refused_and_on_record(request_: ActOnC
     assert record
     await state.write_actual(replace(record, actual=synced(record.desired).actual))
 
-    run = await _handled(request_, state, outbox, clock)
+    run = await _handle(request_, state, outbox, clock)
 
     assert (run.outcome, run) == (RunOutcome.REFUSED, await state.run(SCHOOL.id, "forged"))
     assert "no admin is on record" in run.notes[0]

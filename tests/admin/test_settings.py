@@ -1,4 +1,4 @@
-"""Settings: of the deployment and of a school; every fault named at once, with what would be right."""
+"""Settings of the deployment and of a school. An error names every fault at once, with the valid settings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CLOUD = {
 }
 
 
-def test_a_cloud_environment() -> None:
+def test_a_cloud_environment_has_defaults() -> None:
     settings = parse_settings(CLOUD)
     assert settings.graph_base_url == "https://graph.microsoft.com/v1.0"
     assert settings.sync_window == timedelta(hours=1)
@@ -47,7 +47,7 @@ def test_a_cloud_environment() -> None:
 
 
 def test_every_fault_of_the_environment_is_named_at_once() -> None:
-    wrong = {
+    environment = {
         "STATE_TABLES_ENDPOINT": "a",
         "STATE_TABLES_CONNECTION": "b",
         "SYNC_WINDOW_MINUTES": "-1",
@@ -57,7 +57,7 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
         "FILE_DROP_SETTLE_SECONDS": "soon",
     }
     with pytest.raises(UnknownSetting) as caught:
-        parse_settings(wrong)
+        parse_settings(environment)
     assert caught.value.message == (
         "TENANT_ID is not set; "
         "set one of STATE_TABLES_ENDPOINT and STATE_TABLES_CONNECTION, and only one; "
@@ -70,12 +70,12 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
     assert "docs/operations.md" in caught.value.remedy
 
 
-def parsed(**values: object) -> SchoolSettings:
+def parse(**values: object) -> SchoolSettings:
     return parse_school_settings(values, school=SCHOOL.id, tenant="T", source=FeedFolder("/feed"))
 
 
-def test_defaults_of_a_school() -> None:
-    settings = parsed()
+def test_a_school_has_defaults() -> None:
+    settings = parse()
     by_name = Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.UPN, "school.onmicrosoft.com")
     assert settings == SchoolSettings(
         school=SCHOOL.id,
@@ -97,8 +97,8 @@ def test_defaults_of_a_school() -> None:
     )
 
 
-def test_chosen_settings_of_a_school() -> None:
-    settings = parsed(types=["year"], name_identifier="ABC", admin_owners=[" a@b.c "], teaching_owners="all")
+def test_chosen_settings_replace_the_defaults() -> None:
+    settings = parse(types=["year"], name_identifier="ABC", admin_owners=[" a@b.c "], teaching_owners="all")
     assert settings.types == {GroupType.YEAR}
     assert settings.name_identifier == "ABC"
     assert settings.admin_owners == ("a@b.c",)
@@ -106,12 +106,12 @@ def test_chosen_settings_of_a_school() -> None:
 
 
 def test_defaults_follow_the_mis() -> None:
-    assert parsed(mis="seemis").teaching_owners is TeachingOwners.ALL
-    assert parsed(mis="scholarpack").types == {GroupType.YEAR, GroupType.REGISTRATION}
+    assert parse(mis="seemis").teaching_owners is TeachingOwners.ALL
+    assert parse(mis="scholarpack").types == {GroupType.YEAR, GroupType.REGISTRATION}
 
 
-def test_matching_is_chosen_by_role_and_only_addresses_are_completed() -> None:
-    settings = parsed(
+def test_matching_is_set_by_role_and_only_addresses_are_completed() -> None:
+    settings = parse(
         account_domain="x.org",
         students={"mis": "id", "account": "employeeId"},
         staff={"account": "mail", "domain": "staff.x.org"},
@@ -130,7 +130,7 @@ def test_matching_is_chosen_by_role_and_only_addresses_are_completed() -> None:
         {"enabled": False, "types": [], "students": {"mis": "id", "account": "employeeId"}},
     ],
 )
-def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) -> None:
+def test_settings_survive_a_round_trip_through_the_api(values: dict[str, object]) -> None:
     settings = parse_school_settings(values, school="S", tenant=TENANT, source=FeedFolder("/feed"))
     body = BODY.validate_json(BODY.dump_json(SchoolBody(**values_of(settings, SchoolBody))))
     assert settings_of(body, school="S", tenant=body.tenant, source=body.source) == settings
@@ -158,19 +158,19 @@ def test_settings_come_back_as_they_were_handed_in(values: dict[str, object]) ->
         ({"limits": {"patience": 1}}, "limits.patience"),
     ],
 )
-def test_a_bad_school_setting_is_named_with_the_settings_there_are(values: dict[str, object], place: str) -> None:
+def test_an_invalid_school_setting_is_named_with_the_valid_settings(values: dict[str, object], place: str) -> None:
     with pytest.raises(UnknownSetting) as caught:
-        parsed(**values, types_=1)
+        parse(**values, types_=1)
     assert place in caught.value.message
     assert "types_" in caught.value.message
     assert "enabled, mis, types, name_identifier, admin_owners, teaching_owners" in caught.value.remedy
 
 
-def test_asking_for_teaching_groups_of_scholarpack_says_that_there_are_none() -> None:
+def test_teaching_groups_of_scholarpack_are_rejected() -> None:
     with pytest.raises(
         UnknownSetting, match="not understood: types: teaching groups are not extracted from ScholarPack"
     ):
-        parsed(mis="scholarpack", types=["teaching", "year"])
+        parse(mis="scholarpack", types=["teaching", "year"])
 
 
 def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
@@ -199,7 +199,7 @@ SOURCES = [
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_source_that_is_handed_out_can_be_handed_in_again(source: dict[str, object]) -> None:
+def test_a_source_survives_a_round_trip_through_the_api(source: dict[str, object]) -> None:
     body = BODY.validate_python({"tenant": TENANT, "source": source})
     assert BODY.validate_json(BODY.dump_json(body)) == body
 
@@ -234,14 +234,14 @@ def test_a_source_that_is_handed_out_can_be_handed_in_again(source: dict[str, ob
         {"path": "/feed"},
     ],
 )
-def test_a_source_that_gives_secrets_away_leads_elsewhere_or_says_too_little_is_refused(
+def test_an_unsafe_or_incomplete_source_is_rejected(
     source: dict[str, object],
 ) -> None:
     with pytest.raises(ValidationError):
         BODY.validate_python({"tenant": TENANT, "source": source})
 
 
-def test_a_kind_of_source_that_there_is_not_is_refused_with_those_there_are_and_without_the_value() -> None:
+def test_an_unknown_kind_of_source_is_rejected_without_repeating_the_value() -> None:
     with pytest.raises(ValidationError) as caught:
         BODY.validate_python({"tenant": TENANT, "source": {"kind": "Amy Smith"}})
     assert (
@@ -250,7 +250,7 @@ def test_a_kind_of_source_that_there_is_not_is_refused_with_those_there_are_and_
     )
 
 
-def test_the_schema_of_the_api_says_what_a_setting_of_the_domain_may_be_and_what_it_means() -> None:
+def test_the_api_schema_takes_constraints_and_descriptions_from_the_domain() -> None:
     assert BODY.json_schema()["properties"]["admin_owners"] == {
         "title": "Admin Owners",
         "description": "User principal names of the admins who own every class",
@@ -261,6 +261,6 @@ def test_the_schema_of_the_api_says_what_a_setting_of_the_domain_may_be_and_what
     }
 
 
-def test_a_worker_that_only_knows_the_settings_does_not_pay_for_pydantic() -> None:
+def test_the_domain_does_not_import_pydantic() -> None:
     check = "import sys, sync_core.domain.school; assert 'pydantic' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], check=True)

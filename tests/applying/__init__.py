@@ -1,1 +1,1 @@
-"""One change made true in Graph."""
+"""Applying one change to Graph."""

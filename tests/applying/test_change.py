@@ -1,4 +1,4 @@
-"""Changes on an admin's word, and what gets in their way: on the row, in the tenant and in the history."""
+"""Requested changes and the obstacles to them: their effect on the row, the tenant and the history."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
 
 WHERE = (TENANT, SCHOOL.id, "K1", "run 1", Cause.ADMIN)
-EVERY: tuple[Change, ...] = (CreateClass(*WHERE), GrantOwners(*WHERE), ChangeMembers(*WHERE))
+CREATE_AND_FILL: tuple[Change, ...] = (CreateClass(*WHERE), GrantOwners(*WHERE), ChangeMembers(*WHERE))
 
 
 @dataclass
@@ -49,8 +49,8 @@ class Bench:
     def services(self) -> Services:
         return services(self.state, tenant=self.tenant, clock=self.clock)
 
-    async def want(self, wanted: DesiredClass, *changes: Change) -> list[Outcome]:
-        await self.state.write_desired(SCHOOL.id, [wanted])
+    async def apply(self, desired_class: DesiredClass, *changes: Change) -> list[Outcome]:
+        await self.state.write_desired(SCHOOL.id, [desired_class])
         return [await apply_change(change, Priority.BULK, self.services) for change in changes]
 
     async def row(self) -> ClassRecord:
@@ -73,11 +73,11 @@ K1 = desired("K1", ["amy", "ben"], ["main", "second"])
 
 
 async def test_a_departed_owner_loses_the_ownership_and_then_the_membership(bench: Bench) -> None:
-    await bench.want(K1, *EVERY)
+    await bench.apply(K1, *CREATE_AND_FILL)
     group = await bench.group()
     bench.tenant.hand_owner(group.id, entra_id("hand"), present=True)
-    left = replace(desired("K1", ["amy", "ben"], ["main"]), revoke=True)
-    revoked, changed = await bench.want(left, RevokeOwners(*WHERE), ChangeMembers(*WHERE))
+    without_second = replace(desired("K1", ["amy", "ben"], ["main"]), revoke=True)
+    revoked, changed = await bench.apply(without_second, RevokeOwners(*WHERE), ChangeMembers(*WHERE))
     assert (revoked, changed) == (Applied(owners_revoked=1), Applied(members_removed=1))
     assert group.owners == entra_ids(["main", "hand"])
     assert group.members == entra_ids(["amy", "ben", "main"])
@@ -85,60 +85,60 @@ async def test_a_departed_owner_loses_the_ownership_and_then_the_membership(benc
     assert [delta.owners_revoked for delta in history if delta.owners_revoked] == [entra_ids(["second"])]
 
 
-async def test_nobody_is_revoked_whom_we_did_not_grant_nor_the_last_owner_nor_where_it_was_not_chosen(
+async def test_only_owners_that_the_sync_granted_are_revoked_and_never_the_last(
     bench: Bench,
 ) -> None:
-    await bench.want(desired("K1", ["amy"], ["main"]), *EVERY)
+    await bench.apply(desired("K1", ["amy"], ["main"]), *CREATE_AND_FILL)
     group = await bench.group()
     nobody = desired("K1", ["amy"])
-    assert await bench.want(nobody, RevokeOwners(*WHERE)) == [AlreadySo()]
-    assert await bench.want(replace(nobody, revoke=True), RevokeOwners(*WHERE)) == [AlreadySo()]
+    assert await bench.apply(nobody, RevokeOwners(*WHERE)) == [AlreadySo()]
+    assert await bench.apply(replace(nobody, revoke=True), RevokeOwners(*WHERE)) == [AlreadySo()]
     bench.tenant.hand_owner(group.id, entra_id("hand"), present=True)
-    assert await bench.want(replace(nobody, revoke=True), RevokeOwners(*WHERE)) == [Applied(owners_revoked=1)]
+    assert await bench.apply(replace(nobody, revoke=True), RevokeOwners(*WHERE)) == [Applied(owners_revoked=1)]
     assert group.owners == entra_ids(["hand"])
 
 
-async def test_a_class_is_deleted_only_if_the_row_says_so_and_restored_with_its_people_put_right(bench: Bench) -> None:
-    await bench.want(K1, *EVERY)
+async def test_a_class_is_deleted_only_if_desired_and_its_members_are_corrected_when_restored(bench: Bench) -> None:
+    await bench.apply(K1, *CREATE_AND_FILL)
     group = await bench.group()
-    assert await bench.want(K1, DeleteClass(*WHERE)) == [AlreadySo()]
+    assert await bench.apply(K1, DeleteClass(*WHERE)) == [AlreadySo()]
     assert not group.deleted
-    away = replace(K1, deleted=True)
-    assert await bench.want(away, DeleteClass(*WHERE), *EVERY, DeleteClass(*WHERE)) == [
+    deleted = replace(K1, deleted=True)
+    assert await bench.apply(deleted, DeleteClass(*WHERE), *CREATE_AND_FILL, DeleteClass(*WHERE)) == [
         Applied(deleted=True),
         *[AlreadySo()] * 4,
     ]
     assert group.deleted
-    assert await bench.want(away, RestoreClass(*WHERE)) == [AlreadySo()]
-    back = desired("K1", ["amy"], ["main", "second"])
-    assert await bench.want(back, RestoreClass(*WHERE)) == [Applied(restored=True, members_removed=1)]
+    assert await bench.apply(deleted, RestoreClass(*WHERE)) == [AlreadySo()]
+    restored = desired("K1", ["amy"], ["main", "second"])
+    assert await bench.apply(restored, RestoreClass(*WHERE)) == [Applied(restored=True, members_removed=1)]
     assert not group.deleted
     assert group.members == entra_ids(["amy", "main", "second"])
     assert [delta.deleted for delta in await bench.state.history(SCHOOL.id, "K1")].count(True) == 1
 
 
-async def test_what_cannot_be_restored_is_said_with_the_remedy(bench: Bench) -> None:
-    await bench.want(K1, *EVERY)
+async def test_a_class_that_cannot_be_restored_is_refused_with_the_remedy(bench: Bench) -> None:
+    await bench.apply(K1, *CREATE_AND_FILL)
     group = await bench.group()
-    await bench.want(replace(K1, deleted=True), DeleteClass(*WHERE))
+    await bench.apply(replace(K1, deleted=True), DeleteClass(*WHERE))
     del bench.tenant.groups[group.id]
-    (outcome,) = await bench.want(K1, RestoreClass(*WHERE))
+    (outcome,) = await bench.apply(K1, RestoreClass(*WHERE))
     assert outcome == Refused("NotRestorable", "create the class again")
     assert (await bench.row()).gone
 
 
-async def test_a_gone_class_is_made_again_beside_the_deleted_one(bench: Bench) -> None:
-    await bench.want(K1, *EVERY)
+async def test_a_gone_class_is_created_again_under_the_next_nickname(bench: Bench) -> None:
+    await bench.apply(K1, *CREATE_AND_FILL)
     first = await bench.group()
     bench.tenant.hand_delete(first.id)
     await bench.state.write_drift(SCHOOL.id, [Drift("K1", gone=True)])
-    for outcome in await bench.want(K1, *EVERY):
+    for outcome in await bench.apply(K1, *CREATE_AND_FILL):
         assert isinstance(outcome, Refused)
         assert outcome.code == "ClassGone"
-    made, *_ = await bench.want(replace(K1, generation=1), *EVERY)
-    assert made == Applied(created=True)
-    again = await bench.group()
-    assert (again.name.mail_nickname, again.name.display_name) == (
+    outcome, *_ = await bench.apply(replace(K1, generation=1), *CREATE_AND_FILL)
+    assert outcome == Applied(created=True)
+    second = await bench.group()
+    assert (second.name.mail_nickname, second.name.display_name) == (
         "K1-2.class.1234567.2026",
         first.name.display_name,
     )
@@ -146,52 +146,52 @@ async def test_a_gone_class_is_made_again_beside_the_deleted_one(bench: Bench) -
     assert (row.gone, row.generation, row.previous_ids) == (False, 1, frozenset({first.id}))
 
 
-async def test_a_nickname_held_by_somebody_elses_deleted_group_leads_to_the_next_at_once(bench: Bench) -> None:
+async def test_a_nickname_of_a_foreign_deleted_group_is_replaced_by_the_next_at_once(bench: Bench) -> None:
     foreign = bench.tenant.add_foreign_group(K1.name.mail_nickname)
     bench.tenant.hand_delete(foreign)
-    assert await bench.want(K1, *EVERY[:1]) == [Applied(created=True)]
+    assert await bench.apply(K1, *CREATE_AND_FILL[:1]) == [Applied(created=True)]
     assert (await bench.group()).name.mail_nickname == "K1-2.class.1234567.2026"
     assert bench.clock.slept == []
 
 
-async def test_our_own_class_that_was_deleted_before_its_id_was_known_is_gone_and_not_made_again(bench: Bench) -> None:
-    await bench.want(K1)
+async def test_a_class_deleted_before_its_id_was_recorded_is_gone_and_not_created_again(bench: Bench) -> None:
+    await bench.apply(K1)
     row = await bench.state.write_actual(
         replace(await bench.row(), intent=K1.name.mail_nickname, intent_at=bench.clock.now())
     )
     lost = bench.tenant.add_foreign_group(K1.name.mail_nickname, row.external_id)
     bench.tenant.groups[lost].name = K1.name
     bench.tenant.hand_delete(lost)
-    (outcome,) = await bench.want(K1, *EVERY[:1])
+    (outcome,) = await bench.apply(K1, *CREATE_AND_FILL[:1])
     assert isinstance(outcome, Refused)
     assert outcome.code == "ClassGone"
     assert (await bench.row()).gone
     assert len(bench.tenant.groups) == 1
 
 
-async def test_a_class_whose_making_is_not_visible_yet_is_not_taken_for_deleted(bench: Bench) -> None:
-    await bench.want(K1)
+async def test_a_class_that_is_not_visible_yet_is_not_treated_as_deleted(bench: Bench) -> None:
+    await bench.apply(K1)
     await bench.state.write_actual(
         replace(await bench.row(), intent=K1.name.mail_nickname, intent_at=bench.clock.now())
     )
     with pytest.raises(Transient):
-        await bench.want(replace(K1, deleted=True), DeleteClass(*WHERE))
+        await bench.apply(replace(K1, deleted=True), DeleteClass(*WHERE))
     bench.clock.advance(timedelta(hours=1))
-    assert await bench.want(replace(K1, deleted=True), DeleteClass(*WHERE)) == [AlreadySo()]
+    assert await bench.apply(replace(K1, deleted=True), DeleteClass(*WHERE)) == [AlreadySo()]
     assert (await bench.row()).gone
 
 
-async def test_an_ended_class_is_left_alone_and_a_lost_ending_is_never_made(bench: Bench) -> None:
+async def test_an_ended_class_is_never_created_or_changed(bench: Bench) -> None:
     ended = replace(K1, ended=True)
-    assert await bench.want(ended, *EVERY) == [AlreadySo()] * 3
+    assert await bench.apply(ended, *CREATE_AND_FILL) == [AlreadySo()] * 3
     assert bench.tenant.groups == {}
-    await bench.want(K1, *EVERY)
+    await bench.apply(K1, *CREATE_AND_FILL)
     group = await bench.group()
     bench.tenant.hand_member(group.id, entra_id("hand"), present=True)
-    assert await bench.want(replace(ended, members=frozenset()), *EVERY) == [AlreadySo()] * 3
+    assert await bench.apply(replace(ended, members=frozenset()), *CREATE_AND_FILL) == [AlreadySo()] * 3
     assert entra_id("hand") in group.members
 
 
-async def test_a_description_goes_with_the_class(bench: Bench) -> None:
-    await bench.want(replace(K1, description="For us"), *EVERY[:1])
+async def test_a_class_is_created_with_its_description(bench: Bench) -> None:
+    await bench.apply(replace(K1, description="For us"), *CREATE_AND_FILL[:1])
     assert (await bench.group()).description == "For us"

@@ -1,1 +1,1 @@
-"""Tests of the benchmarks: a comparison is worth as much as both of its sides."""
+"""Tests of both sides of the benchmarks."""

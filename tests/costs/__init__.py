@@ -1,1 +1,1 @@
-"""What things cost, counted exactly."""
+"""Exact counts of requests and work."""

@@ -1,4 +1,4 @@
-"""What Graph is asked, counted exactly: a class, a correction, a quiet night, a class that replicas hear of late."""
+"""Exact counts of requests to Graph: a new class, a correction, an unchanged night, a slow replica."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services as fake_services
 
-PLENTY = timedelta(days=400)
+HISTORY = timedelta(days=400)
 
 
 class SharedClock(FixedClock):
-    """A clock whose waits pass in the simulated tenant too."""
+    """A clock whose sleeps advance the simulated tenant too."""
 
     def __init__(self, simulated: SimulatedTenant) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class SharedClock(FixedClock):
 
 @dataclass(slots=True)
 class Scene:
-    """A simulated tenant, the rows, the queues, and what Graph was asked since it was last looked at."""
+    """A simulated tenant, tables and queues in memory, and the log of requests to Graph."""
 
     simulated: SimulatedTenant
     state: MemoryState = field(default_factory=MemoryState)
@@ -66,12 +66,12 @@ class Scene:
     async def apply(self, changes: Sequence[Change]) -> list[Outcome]:
         return [await apply_change(change, Priority.BULK, self.services()) for change in changes]
 
-    async def night(self, *schools: BenchSchool) -> None:
-        """A refresh and a sync of each school; the changes are left in the outbox."""
+    async def run_night(self, *schools: BenchSchool) -> None:
+        """Refresh the tenant and sync each school. The changes stay in the outbox."""
         for school in schools:
             await self.state.save_school(school.settings)
         request = RefreshTenant(self.simulated.id, "run", Cause.NIGHTLY)
-        await refresh_tenant(request, self.services(), PLENTY)
+        await refresh_tenant(request, self.services(), HISTORY)
         for school in schools:
             await self.sync(school)
 
@@ -79,20 +79,20 @@ class Scene:
         request = SyncSchool(school.settings.school, "run", Cause.NIGHTLY)
         await sync_school(request, self.services(school))
 
-    def taken(self) -> list[Change]:
+    def take_changes(self) -> list[Change]:
         changes, self.outbox.changes = self.outbox.changes, []
         return changes
 
-    def asked(self) -> dict[str, int]:
+    def count_requests(self) -> dict[str, int]:
         """Requests by method and path without ids, since the last call."""
         log = self.simulated.simulation("GET", f"log?since={self._seen}")
         self._seen += len(log)
-        counted: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for entry in log:
             parts = entry["path"].split("/")
             name = f"{entry['method']} " + "/".join("id" if len(part) == 36 else part for part in parts)
-            counted[name] = counted.get(name, 0) + 1
-        return counted
+            counts[name] = counts.get(name, 0) + 1
+        return counts
 
 
 @pytest.fixture
@@ -101,15 +101,15 @@ def scene() -> Iterator[Scene]:
         yield Scene(simulated)
 
 
-async def test_a_new_class_of_28_pupils_and_2_owners_takes_five_requests_all_of_them_writes(scene: Scene) -> None:
+async def test_a_new_class_of_28_pupils_and_2_owners_takes_five_writes(scene: Scene) -> None:
     school = make_school(1, 20, scene.simulated.id)
     scene.simulated.add_users(school.upns)
-    await scene.night(school)
-    assert scene.asked() == {"GET /users/delta()": -(-len(school.upns) // 100), "GET /groups/delta()": 1}
-    changes = scene.taken()
+    await scene.run_night(school)
+    assert scene.count_requests() == {"GET /users/delta()": -(-len(school.upns) // 100), "GET /groups/delta()": 1}
+    changes = scene.take_changes()
     assert len(changes) == 20 * 3
     await scene.apply(changes)
-    assert scene.asked() == {
+    assert scene.count_requests() == {
         "POST /education/classes": 20,
         "POST /education/classes/id/teachers/$ref": 40,
         "PATCH /groups/id": 40,
@@ -118,31 +118,31 @@ async def test_a_new_class_of_28_pupils_and_2_owners_takes_five_requests_all_of_
 
 
 @pytest.mark.parametrize("classes", [40, 400])
-async def test_a_quiet_night_takes_two_requests_whatever_the_number_of_classes(scene: Scene, classes: int) -> None:
+async def test_an_unchanged_night_takes_two_requests_for_any_number_of_classes(scene: Scene, classes: int) -> None:
     school = make_school(1, classes, scene.simulated.id)
     ids = scene.simulated.add_users(school.upns)
     await seed_school(school, school.classes(ids), scene.simulated, scene.services())
-    await scene.night(school)
-    assert scene.taken() == []
-    scene.asked()
-    await scene.night(school)
-    assert scene.asked() == {"GET /users/delta()": 1, "GET /groups/delta()": 1}
-    assert (scene.taken(), scene.simulated.spent().writes) == ([], 0)
+    await scene.run_night(school)
+    assert scene.take_changes() == []
+    scene.count_requests()
+    await scene.run_night(school)
+    assert scene.count_requests() == {"GET /users/delta()": 1, "GET /groups/delta()": 1}
+    assert (scene.take_changes(), scene.simulated.spent().writes) == ([], 0)
 
 
-async def test_our_own_writes_come_back_as_echoes_and_no_class_is_read_again(scene: Scene) -> None:
+async def test_echoes_of_own_writes_cause_no_reads(scene: Scene) -> None:
     school = make_school(1, 10, scene.simulated.id)
     scene.simulated.add_users(school.upns)
-    await scene.night(school)
-    await scene.apply(scene.taken())
-    scene.asked()
-    await scene.night(school)
-    assert scene.asked() == {"GET /users/delta()": 1, "GET /groups/delta()": 1}
-    assert scene.taken() == []
+    await scene.run_night(school)
+    await scene.apply(scene.take_changes())
+    scene.count_requests()
+    await scene.run_night(school)
+    assert scene.count_requests() == {"GET /users/delta()": 1, "GET /groups/delta()": 1}
+    assert scene.take_changes() == []
 
 
-async def one_class(scene: Scene, members: int, there: int) -> tuple[DesiredClass, ClassRecord]:
-    """A class that is to have so many members, of whom the first few are in it."""
+async def seed_one_class(scene: Scene, members: int, there: int) -> tuple[DesiredClass, ClassRecord]:
+    """A class that should have `members` members, of whom `there` are in it."""
     school = make_school(1, 1, scene.simulated.id)
     people = sorted(scene.simulated.add_users([f"m{n}@school.onmicrosoft.com" for n in range(members)]).values())
     ids = scene.simulated.add_users(school.upns)
@@ -153,62 +153,62 @@ async def one_class(scene: Scene, members: int, there: int) -> tuple[DesiredClas
     await scene.state.write_desired("S1", [wanted])
     record = await scene.state.class_record("S1", wanted.key)
     assert record
-    scene.asked()
+    scene.count_requests()
     return wanted, record
 
 
-def change(scene: Scene, wanted: DesiredClass) -> ChangeMembers:
+def make_change(scene: Scene, wanted: DesiredClass) -> ChangeMembers:
     return ChangeMembers(scene.simulated.id, "S1", wanted.key, "run", Cause.NIGHTLY)
 
 
-async def test_a_write_that_graph_refused_for_one_who_is_there_costs_one_read(scene: Scene) -> None:
-    """Put in by hand between our reading the class and our write."""
-    wanted, record = await one_class(scene, members=20, there=0)
+async def test_a_write_refused_for_an_existing_member_costs_one_read(scene: Scene) -> None:
+    """The member was added by hand between the read and the write."""
+    wanted, record = await seed_one_class(scene, members=20, there=0)
     assert record.actual
     await scene.state.write_actual(replace(record, actual=replace(record.actual, members=None)))
     person = sorted(wanted.members)[7]
     edit = {"action": "add-member", "class": wanted.name.mail_nickname, "upn": scene.simulated.upns[person]}
     scene.simulated.simulation("POST", "edit", edit)
-    assert await scene.apply([change(scene, wanted)]) == [Applied(members_added=19)]
-    assert scene.asked() == {"PATCH /groups/id": 2, "GET /groups/id/members": 1}
+    assert await scene.apply([make_change(scene, wanted)]) == [Applied(members_added=19)]
+    assert scene.count_requests() == {"PATCH /groups/id": 2, "GET /groups/id/members": 1}
 
 
-async def test_a_write_that_graph_refused_for_one_without_account_costs_one_question(scene: Scene) -> None:
-    wanted, _ = await one_class(scene, members=20, there=0)
+async def test_a_write_refused_for_a_missing_account_costs_one_look_up(scene: Scene) -> None:
+    wanted, _ = await seed_one_class(scene, members=20, there=0)
     person = sorted(wanted.members)[7]
     scene.simulated.simulation("DELETE", f"users/{scene.simulated.upns[person]}")
-    (outcome,) = await scene.apply([change(scene, wanted)])
+    (outcome,) = await scene.apply([make_change(scene, wanted)])
     assert outcome == Refused("PersonNotFound", outcome.remedy, Applied(members_added=19))  # type: ignore[union-attr]
-    assert scene.asked() == {"GET /groups/id/members": 1, "PATCH /groups/id": 2, "GET /users": 2}
+    assert scene.count_requests() == {"GET /groups/id/members": 1, "PATCH /groups/id": 2, "GET /users": 2}
 
 
-async def test_45_removals_go_out_in_three_batches_and_cost_a_write_each(scene: Scene) -> None:
-    wanted, _ = await one_class(scene, members=50, there=50)
-    left = replace(wanted, members=frozenset(sorted(wanted.members)[:5]))
-    await scene.state.write_desired("S1", [left])
-    assert await scene.apply([change(scene, left)]) == [Applied(members_removed=45)]
-    asked = scene.asked()
-    assert asked.pop("DELETE /groups/id/members/id/$ref") == 45
-    assert asked == {"GET /groups/id/members": 1, "GET /groups/id/owners": 1}
+async def test_45_removals_take_three_batches_and_a_write_each(scene: Scene) -> None:
+    wanted, _ = await seed_one_class(scene, members=50, there=50)
+    remaining = replace(wanted, members=frozenset(sorted(wanted.members)[:5]))
+    await scene.state.write_desired("S1", [remaining])
+    assert await scene.apply([make_change(scene, remaining)]) == [Applied(members_removed=45)]
+    requests = scene.count_requests()
+    assert requests.pop("DELETE /groups/id/members/id/$ref") == 45
+    assert requests == {"GET /groups/id/members": 1, "GET /groups/id/owners": 1}
     assert scene.simulated.simulation("GET", "stats")["batches"] == 3
 
 
-async def test_a_year_group_of_5000_fits_into_a_message_and_is_made_in_250_writes(scene: Scene) -> None:
-    wanted, record = await one_class(scene, members=5_000, there=0)
+async def test_a_year_group_of_5000_fits_in_a_message_and_takes_250_writes(scene: Scene) -> None:
+    wanted, record = await seed_one_class(scene, members=5_000, there=0)
     origin = Origin(scene.simulated.id, "S1", "run", Cause.NIGHTLY)
     changes = make_plan([wanted], (), {wanted.key: record}).changes(origin)
     assert [len(encode(sent)) < 256 * 1024 for sent in changes] == [True]
     assert await scene.apply(changes) == [Applied(members_added=5_000)]
-    assert scene.asked() == {"GET /groups/id/members": 1, "PATCH /groups/id": 250}
+    assert scene.count_requests() == {"GET /groups/id/members": 1, "PATCH /groups/id": 250}
     assert scene.simulated.differences([wanted]) == []
 
 
 @pytest.mark.parametrize("lag", [5, 30, 60])
-async def test_a_class_that_replicas_hear_of_late_is_waited_for_within_its_delivery(scene: Scene, lag: int) -> None:
+async def test_a_class_that_a_replica_does_not_know_yet_is_awaited_within_its_delivery(scene: Scene, lag: int) -> None:
     school = make_school(1, 1, scene.simulated.id)
     scene.simulated.add_users(school.upns)
     scene.simulated.switch(lag_seconds=lag)
-    await scene.night(school)
-    outcomes = await scene.apply(scene.taken())
+    await scene.run_night(school)
+    outcomes = await scene.apply(scene.take_changes())
     assert outcomes == [Applied(created=True), Applied(owners_granted=2), Applied(members_added=30)]
     assert lag <= sum(scene.clock.slept) <= 66

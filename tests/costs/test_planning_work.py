@@ -1,4 +1,4 @@
-"""Planning does the same work for each membership, however large the school is."""
+"""Planning does the same work per membership for any size of school."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from local.school_settings import parse_school_settings
 from sync_core.domain.school import FeedFolder
 
 
-def test_the_work_grows_with_the_school_and_no_faster() -> None:
+def test_the_work_grows_linearly_with_the_school() -> None:
     settings = parse_school_settings({}, school="S", tenant="T", source=FeedFolder("memory"))
     small, large = (
         calls_of_first_plan(*plan) for plan in ((s, settings, a) for s, a in map(make_large_school, (100, 1000)))

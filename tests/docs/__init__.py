@@ -1,1 +1,1 @@
-"""What the documents promise."""
+"""The documents agree with the code."""

@@ -1,4 +1,4 @@
-"""What docs/connect-your-mis.md has to paste: settings that are valid, and senders whose webhooks are accepted."""
+"""The blocks of docs/connect-your-mis.md work when pasted: valid settings, and senders whose webhooks are accepted."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ADDRESS = "https://APP/api/mis/SCHOOL/changes"
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_every_block_can_be_pasted(block: str) -> None:
+def test_every_settings_block_is_valid(block: str) -> None:
     body = TypeAdapter(SchoolBody).validate_json(block)
     assert body.tenant == json.loads(block)["tenant"]
 
 
-def test_every_mis_has_its_row_and_every_kind_of_source_a_block() -> None:
+def test_every_mis_has_a_row_and_every_kind_of_source_a_block() -> None:
     rows = re.findall(r"^\| [^|]+ \| `(\w+)` \|", PAGE, re.MULTILINE)
     assert rows[0] == "mis", "the head of the table"
     assert set(rows[1:]) == {mis.value for mis in Mis} - {"other"}
@@ -42,17 +42,17 @@ def test_every_mis_has_its_row_and_every_kind_of_source_a_block() -> None:
     assert kinds == {"wonde", "oneroster", "container", "folder"}
 
 
-class _Received(HTTPServer):
-    """Keeps what was sent to it."""
+class _Receiver(HTTPServer):
+    """Records the requests that it receives."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Keep)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
 
 
-class _Keep(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        assert isinstance(self.server, _Received)
+        assert isinstance(self.server, _Receiver)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.requests.append((self.path, dict(self.headers.items()), body))
         self.send_response(202)
@@ -63,8 +63,8 @@ class _Keep(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def receiver() -> Iterator[_Received]:
-    with _Received() as server:
+def receiver() -> Iterator[_Receiver]:
+    with _Receiver() as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -90,7 +90,9 @@ _NO_TOOLS = not (shutil.which("openssl") and shutil.which("curl"))
         ),
     ],
 )
-def test_a_sender_of_the_page_is_accepted(fence: str, run: Callable[[str], list[str]], receiver: _Received) -> None:
+def test_the_webhook_of_each_sample_sender_is_accepted(
+    fence: str, run: Callable[[str], list[str]], receiver: _Receiver
+) -> None:
     (rest,) = PAGE.split(fence)[1:]
     block = fence.partition("\n")[2] + rest.partition("```")[0]
     assert ADDRESS in block

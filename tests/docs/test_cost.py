@@ -1,4 +1,4 @@
-"""Every figure of docs/cost.md, and the cost model's section of bench/RESULTS.md, is what the cost model calculates."""
+"""Every number of docs/cost.md and of the cost section of bench/RESULTS.md comes from the cost model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ONE = usage(SECONDARY)
 NIGHT, FIRST = SECONDARY.ordinary, SECONDARY.first
 CHANGES = model.CHANGED_SHARE * SECONDARY.classes
 TICK_GB_SECONDS = model.INSTANCE_GB * model.TICK_SECONDS * TICKS
-HELD = (
+STATEMENTS = (
     model.counts_table(),
     model.bills_table(),
     model.extras_table(),
@@ -55,16 +55,16 @@ HELD = (
 )
 
 
-def test_every_figure_of_the_page_is_what_the_cost_model_calculates() -> None:
+def test_every_number_of_the_page_comes_from_the_cost_model() -> None:
     rest = PAGE
-    for part in HELD:
-        found = re.search(r"\s+".join(map(re.escape, part.split())), rest)
-        assert found, f"the page does not say: {part}"
-        rest = rest[: found.start()] + rest[found.end() :]
+    for part in STATEMENTS:
+        match = re.search(r"\s+".join(map(re.escape, part.split())), rest)
+        assert match, f"the page does not say: {part}"
+        rest = rest[: match.start()] + rest[match.end() :]
     assert re.findall(r".*\d.*", rest) == []
 
 
-def test_the_arithmetic_of_the_page_is_right() -> None:
+def test_the_arithmetic_of_the_page_is_correct() -> None:
     sums = re.findall(r"([(\d][\d.,()+×÷ \n]+) = ([\d.,]*\d)", PAGE)
     assert len(sums) == 10
     for parts, result in sums:
@@ -72,11 +72,11 @@ def test_the_arithmetic_of_the_page_is_right() -> None:
         assert eval(python) == pytest.approx(float(result.replace(",", "")), rel=0.001), parts
 
 
-def test_the_results_hold_the_section_of_the_cost_model() -> None:
+def test_the_results_contain_the_section_of_the_cost_model() -> None:
     assert model.section(model.run()) in (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")
 
 
-def test_what_the_templates_deploy_is_what_the_cost_model_counts() -> None:
+def test_the_cost_model_counts_what_the_templates_deploy() -> None:
     every = re.findall(r"^    every: '(\w+)'", text("modules/portal.bicep"), re.MULTILINE)
     assert (len(every) - every.count("PT5M"), every.count("PT5M")) == (model.SLOW_ALERTS, model.FAST_ALERTS)
     assert f"param instanceMemoryMB int = {model.INSTANCE_GB * 1024}" in text("main.bicep")
@@ -93,11 +93,11 @@ def test_what_the_templates_deploy_is_what_the_cost_model_counts() -> None:
         (Usage(0, 0, 10e6, 100), 0.36 + 4.50),
     ],
 )
-def test_what_is_beyond_the_free_amounts_is_paid(used: Usage, dollars: float) -> None:
+def test_usage_above_the_free_amounts_is_billed(used: Usage, dollars: float) -> None:
     assert sum(line[2] for line in bill(used)) == pytest.approx(0.0135 * 730 + dollars, abs=0.02)
 
 
-def test_a_peak_is_its_share_of_the_window_and_never_more_than_the_night() -> None:
+def test_a_peak_is_a_share_of_the_window_and_never_more_than_the_night() -> None:
     limit = model.Limit("writes", 10, 300, lambda night: night.writes)
     assert limit.peak(lambda one: one.first, 1) == pytest.approx(24_000 * 54 * 5 / 12 * model.PEAK)
     assert limit.peak(lambda one: one.first, 0.01) == 24_000 * 54 * 5
@@ -105,7 +105,7 @@ def test_a_peak_is_its_share_of_the_window_and_never_more_than_the_night() -> No
     assert in_a_tenant.peak(lambda one: one.first, 48) == pytest.approx(100 * 54 * 5 * 5 / 12 * model.PEAK)
 
 
-def test_the_window_of_a_first_night_is_the_shortest_that_keeps_the_shared_limits() -> None:
+def test_the_window_of_a_first_night_is_the_shortest_within_the_shared_limits() -> None:
     shared = [limit for limit in model.LIMITS if limit.customer is model.NATION]
     short, fitting = (max(one.peak(lambda c: c.first, model.run() - n) / one.amount for one in shared) for n in (1, 0))
     assert fitting <= 1 < short

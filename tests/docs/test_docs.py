@@ -1,4 +1,4 @@
-"""What the documents promise is there: each story that docs/rules.md names, each setting, and where each link leads."""
+"""The documents are complete: each story that docs/rules.md names, each setting, and each link exists."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ STORIES = {
 }
 
 
-def test_every_story_that_the_rules_name_is_told_and_every_rule_story_is_named() -> None:
+def test_every_story_that_the_rules_name_exists_and_every_rule_story_is_named() -> None:
     rules = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
     named: dict[str, set[int]] = {letter: set() for letter in STORIES}
     for letter, first, last in re.findall(r"\b([RANTFHXUDSWC])(\d\d)(?:–\1(\d\d))?", rules):
         named[letter] |= set(range(int(first), int(last or first) + 1))
     for letter, file in STORIES.items():
-        told = {int(number) for number in re.findall(r"^def test_(\d\d)_", _flow(file), re.MULTILINE)}
-        assert named[letter] <= told, f"{letter}: {sorted(named[letter] - told)}"
-    told = {int(number) for number in re.findall(r"^def test_(\d\d)_", _flow(STORIES["R"]), re.MULTILINE)}
-    assert told - named["R"] <= {11, 24}, "a rule's story that docs/rules.md does not name"
+        numbers = {int(number) for number in re.findall(r"^def test_(\d\d)_", _read_story(file), re.MULTILINE)}
+        assert named[letter] <= numbers, f"{letter}: {sorted(named[letter] - numbers)}"
+    numbers = {int(number) for number in re.findall(r"^def test_(\d\d)_", _read_story(STORIES["R"]), re.MULTILINE)}
+    assert numbers - named["R"] <= {11, 24}, "a rule's story that docs/rules.md does not name"
 
 
 def test_every_setting_of_a_school_is_in_the_readme() -> None:
@@ -46,19 +46,19 @@ def test_every_setting_of_a_school_is_in_the_readme() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
+def test_every_link_within_the_repository_has_a_target(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text(encoding="utf-8")):
         path, _, anchor = target.partition("#")
-        there = page.parent / path if path else page
-        assert there.exists(), target
-        assert not anchor or anchor in _anchors(there), target
+        linked = page.parent / path if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in _anchors(linked), target
 
 
 def _anchors(page: Path) -> set[str]:
-    """As GitHub makes them of headings."""
+    """The anchors that GitHub generates from the headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def _flow(name: str) -> str:
+def _read_story(name: str) -> str:
     return (ROOT / "tests" / "flow" / name).read_text(encoding="utf-8")

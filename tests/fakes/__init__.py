@@ -1,1 +1,1 @@
-"""The ports in memory: what the contract suites hold to the same promises as the real adapters."""
+"""The ports in memory. The contract tests check them and the real adapters alike."""

@@ -1,4 +1,4 @@
-"""Dead letters in memory, beside what was put back."""
+"""Dead letters in memory, and the ones that were replayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queues in memory: what was sent, in order, and of changes on which priority."""
+"""The queues in memory: the messages in the order sent, and the priority of each change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fakes.steps import Step, no_step
 
 
 class MemoryOutbox:
-    """`step` is awaited before and after each message: a crash may leave a prefix on the queue."""
+    """`step` is awaited before and after each message, so that a crash may leave only the first of them."""
 
     def __init__(self, step: Step = no_step) -> None:
         self._step = step
@@ -25,7 +25,7 @@ class MemoryOutbox:
         await self._send(requests)
 
     async def schedule_once(self, at: datetime, request: Request) -> None:
-        scheduled = {(held.kind, held.session, due) for held, due in self.requests if due}
+        scheduled = {(queued.kind, queued.session, due) for queued, due in self.requests if due}
         await self._send([] if (request.kind, request.session, at) in scheduled else [(at, request)])
 
     async def _send(self, requests: Sequence[tuple[datetime | None, Request]]) -> None:

@@ -1,4 +1,4 @@
-"""The tables in memory, with their etags, merges and one-partition transactions."""
+"""The tables in memory, with etags, merges and transactions within a partition."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MemoryState:
         self._accounts: dict[str, dict[str, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
         self._full_resyncs: dict[str, datetime] = {}
-        self._taken: dict[FileDrop, str] = {}
+        self._synced_sets: dict[FileDrop, str] = {}
         self._runs: dict[tuple[str, str], RunRecord] = {}
         self._faults: dict[tuple[str, str], MessageFault] = {}
 
@@ -45,7 +45,7 @@ class MemoryState:
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         await self._step("schools")
-        return tuple(found for _, found in sorted(self._schools.items()) if tenant in (None, found.tenant))
+        return tuple(settings for _, settings in sorted(self._schools.items()) if tenant in (None, settings.tenant))
 
     async def save_school(self, settings: SchoolSettings) -> None:
         await self._step("save_school")
@@ -198,11 +198,11 @@ class MemoryState:
 
     async def synced_set(self, drop: FileDrop) -> str | None:
         await self._step("synced_set")
-        return self._taken.get(replace(drop, after_sync=AfterSync.KEEP))
+        return self._synced_sets.get(replace(drop, after_sync=AfterSync.KEEP))
 
     async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None:
         await self._step("write_synced_set")
-        self._taken[replace(drop, after_sync=AfterSync.KEEP)] = fingerprint
+        self._synced_sets[replace(drop, after_sync=AfterSync.KEEP)] = fingerprint
         await self._step("write_synced_set answered")
 
     async def write_run(self, run: RunRecord) -> None:
@@ -216,8 +216,8 @@ class MemoryState:
 
     async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
         await self._step("runs")
-        found = [run for (of, _), run in self._runs.items() if of == school and (since is None or run.at >= since)]
-        return tuple(sorted(found, key=lambda run: run.at))
+        runs = [run for (of, _), run in self._runs.items() if of == school and (since is None or run.at >= since)]
+        return tuple(sorted(runs, key=lambda run: run.at))
 
     async def write_message_fault(self, fault: MessageFault) -> None:
         await self._step("write_message_fault")
@@ -240,4 +240,4 @@ class MemoryState:
 
 
 Store = MemoryState | TableState
-"""The stores that pass the same contracts."""
+"""The stores that pass the same contract tests."""

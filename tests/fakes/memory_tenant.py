@@ -1,4 +1,4 @@
-"""A Microsoft 365 tenant in memory, with Graph's refusals, its deltas, and the hand edits of an admin centre."""
+"""A Microsoft 365 tenant in memory, with Graph's refusals and deltas, and edits by hand."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
 LONGEST_LAG = timedelta(minutes=10)
-"""Replicas have heard of a group by then."""
+"""After this time every replica knows a new group."""
 
 
 @dataclass(slots=True)
 class MemoryGroup:
-    """A group, or a class if `external_id` is not None. `touched` is when it last changed, in ticks of the delta."""
+    """A group, or a class if `external_id` is not None."""
 
     id: str
     name: ClassName
@@ -35,7 +35,7 @@ class MemoryGroup:
 
 
 class MemoryTenant:
-    """`step` is awaited before and after each effect; `lags` says whether a look-up misses a class that is young."""
+    """`step` is awaited before and after each effect. `lags` is whether a look-up misses a new class."""
 
     def __init__(
         self, step: Step = no_step, lags: Callable[[], bool] = lambda: False, clock: Clock | None = None
@@ -59,11 +59,11 @@ class MemoryTenant:
         before, _, at = (token or "").partition("|")
         full = before != select
         since = 0 if full else int(at)
-        touched = list(self.accounts) if full else list(dict.fromkeys(self._account_log[since:]))
+        changed = list(self.accounts) if full else list(dict.fromkeys(self._account_log[since:]))
         changes = AccountChanges(
             full=full,
-            accounts=tuple(_said(self.accounts[id], properties) for id in touched if id in self.accounts),
-            removed=frozenset(id for id in touched if id not in self.accounts),
+            accounts=tuple(_account_change(self.accounts[id], properties) for id in changed if id in self.accounts),
+            removed=frozenset(id for id in changed if id not in self.accounts),
             token=f"{select}|{len(self._account_log)}",
         )
         await self._step("account_changes answered")
@@ -140,7 +140,7 @@ class MemoryTenant:
         await self._step("add_members answered")
 
     async def remove_members(self, class_id: str, people: Sequence[str]) -> Removals:
-        """Each for himself: a crash may leave some of them."""
+        """Removes one person at a time: a crash may leave some of them."""
         removed: set[str] = set()
         for person in people:
             await self._step("remove_members")
@@ -194,14 +194,14 @@ class MemoryTenant:
         self.writes += 1
         await self._step("restore_class answered")
 
-    # --- what people do by hand, and how accounts come and go
+    # --- edits by hand, and accounts
 
     def add_account(self, id: str, upn: str, enabled: bool = True) -> None:
         self.accounts[id] = Account(id, {AccountProperty.UPN: upn.lower()}, enabled)
         self._account_log.append(id)
 
     def remove_account(self, id: str) -> None:
-        """As in Entra: the memberships go with the account, and the delta may not tell."""
+        """As in Entra, this ends the account's memberships, and the delta of groups may not report it."""
         del self.accounts[id]
         self._account_log.append(id)
         for group in self.groups.values():
@@ -225,7 +225,7 @@ class MemoryTenant:
         self.groups[class_id].name = ClassName(display_name, nickname)
         self._log.append((class_id, "", "", ""))
 
-    # --- within
+    # --- internals
 
     def _hand(self, class_id: str, collection: str, person: str, present: bool) -> None:
         group = self.groups[class_id]
@@ -271,7 +271,7 @@ class MemoryTenant:
         last = {(kind, person): sign for id, kind, sign, person in self._log[since:] if id == class_id and kind}
 
         def people(kind: str, sign: str) -> frozenset[str]:
-            return frozenset(person for (of, person), said in last.items() if (of, said) == (kind, sign))
+            return frozenset(person for (of, person), last_sign in last.items() if (of, last_sign) == (kind, sign))
 
         return GroupChange(
             id=class_id,
@@ -283,5 +283,5 @@ class MemoryTenant:
         )
 
 
-def _said(account: Account, properties: Set[AccountProperty]) -> AccountChange:
+def _account_change(account: Account, properties: Set[AccountProperty]) -> AccountChange:
     return AccountChange(account.id, {name: account.values.get(name, "") for name in properties}, account.enabled)

@@ -1,4 +1,4 @@
-"""Webhook events in memory: what waits, what was taken, when plans began."""
+"""Webhook events in memory: waiting ones, planned ones, and the times of plans."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class MemoryWebhookInbox:
     def __init__(self, step: Step = no_step) -> None:
         self._step = step
         self._waiting: dict[tuple[str, str], WebhookEvent] = {}
-        self._taken: dict[tuple[str, str], datetime] = {}
-        self._planned: dict[str, tuple[datetime, ...]] = {}
+        self._planned: dict[tuple[str, str], datetime] = {}
+        self._plan_times: dict[str, tuple[datetime, ...]] = {}
 
     async def add(self, school: str, event: WebhookEvent) -> bool:
         await self._step("add")
         key = (school, event.id)
-        if key in self._taken:
+        if key in self._planned:
             return False
         new = not self._waiting.setdefault(key, replace(event, sent=False)).sent
         await self._step("add answered")
@@ -30,29 +30,29 @@ class MemoryWebhookInbox:
 
     async def mark_sent(self, school: str, id: str) -> None:
         await self._step("mark_sent")
-        if waits := self._waiting.get((school, id)):
-            self._waiting[school, id] = replace(waits, sent=True)
+        if event := self._waiting.get((school, id)):
+            self._waiting[school, id] = replace(event, sent=True)
         await self._step("mark_sent answered")
 
     async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
         await self._step("waiting")
-        return tuple(found for (of, _), found in sorted(self._waiting.items()) if of == school)
+        return tuple(event for (of, _), event in sorted(self._waiting.items()) if of == school)
 
     async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
         for id_ in ids:
             await self._step("mark_planned")
             self._waiting.pop((school, id_), None)
-            self._taken[school, id_] = at
+            self._planned[school, id_] = at
         await self._step("mark_planned answered")
 
     async def plan_times(self, school: str) -> tuple[datetime, ...]:
         await self._step("plan_times")
-        return self._planned.get(school, ())
+        return self._plan_times.get(school, ())
 
     async def write_plan_times(self, school: str, moments: Sequence[datetime]) -> None:
         await self._step("write_plan_times")
-        self._planned[school] = tuple(moments)
+        self._plan_times[school] = tuple(moments)
 
     async def forget(self, school: str, before: datetime) -> None:
         await self._step("forget")
-        self._taken = {key: at for key, at in self._taken.items() if key[0] != school or at >= before}
+        self._planned = {key: at for key, at in self._planned.items() if key[0] != school or at >= before}

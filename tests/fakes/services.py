@@ -1,4 +1,4 @@
-"""The services of a use case, made of fakes wherever a test has nothing better."""
+"""The services of a use case, with fakes for all ports that a test does not give."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 
 
 class _Missing:
-    """A port that the test's use case must not touch."""
+    """A port that the tested use case must not call."""
 
     def __getattr__(self, name: str) -> object:
         raise AssertionError(f"the test gave no port with {name}")
 
 
 class OneTenant:
-    """Implements Tenants with one tenant, whichever is asked for."""
+    """Implements Tenants with the same tenant for every id."""
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant

@@ -1,4 +1,4 @@
-"""The points at which a driver may take over from a fake: before each effect, and between the effect and its answer."""
+"""The points at which a test may take control of a fake: before each effect, and between effect and response."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ Step = Callable[[str], Awaitable[None]]
 
 
 async def no_step(_: str) -> None:
-    """For tests that let everything run through."""
+    """For tests that run without interruption."""

@@ -1,4 +1,4 @@
-"""A local world whose host goes through gates to everything else, and a small school to break it with."""
+"""A local world whose host reaches its servers through gates, with a small school."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local.school.oneroster_csv import write
 from local.servicebus import connection_string
 from local.world import World
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS
-from tests.faults.gates import Call, Deed, Gates, Rule, no_rule
+from tests.faults.gates import Call, Fault, Gates, Rule, no_rule
 from tests.flow.trust import DOMAIN, Trust, pupils, staff, teaching, upn
 
 SCHOOL = "OAK"
@@ -36,28 +36,28 @@ OAK = SchoolData(
     (teaching("T0", "Art", "p0 p1 p2 p3", "main"),),
 )
 LIMITS = {"school_loss": 1, "week_loss": 1, "class_loss": 1, "turnover": 1, "new_classes": 1000}
-ANSWERS = {
-    "throttled": Deed("429 with Retry-After", work=False, status=429, headers={"Retry-After": "1"}),
-    "throttled silently": Deed("429 without Retry-After", work=False, status=429),
-    "broken": Deed("500", work=False, status=500),
-    "unavailable": Deed("503", work=False, status=503),
-    "reset": Deed("connection reset before the work", work=False, status=0),
-    "lost": Deed("connection reset after the work", status=0),
-    "timed out": Deed("504 after the work", status=504),
+KNOWN_FAULTS = {
+    "throttled": Fault("429 with Retry-After", reaches_server=False, status=429, headers={"Retry-After": "1"}),
+    "throttled silently": Fault("429 without Retry-After", reaches_server=False, status=429),
+    "broken": Fault("500", reaches_server=False, status=500),
+    "unavailable": Fault("503", reaches_server=False, status=503),
+    "reset": Fault("connection reset before the work", reaches_server=False, status=0),
+    "lost": Fault("connection reset after the work", status=0),
+    "timed out": Fault("504 after the work", status=504),
 }
-"""What a server or the wire to it may answer in place of the truth."""
+"""What a server or the connection to it may do instead of responding correctly, by name."""
 _LOCK_SECONDS = 61
 
 
 @dataclass(slots=True)
-class Afflicted:
-    """The world, its gates, and the school as its MIS has it. `by_hand` is what is to last."""
+class FaultyWorld:
+    """A world, its gates, and a school as its MIS has it. `by_hand` holds the hand edits that must survive a sync."""
 
     world: World
     gates: Gates
     trust: Trust
     by_hand: ByHand = field(default_factory=ByHand)
-    made: int = 0
+    classes_added: int = 0
 
     # --- the school
 
@@ -66,52 +66,52 @@ class Afflicted:
         return self.trust.schools[SCHOOL]
 
     def change(self, *groups: SchoolGroup) -> None:
-        """These groups come, or take the place of those with their ids."""
-        kept = {group.id: group for group in self.school.groups} | {group.id: group for group in groups}
-        self.trust.schools[SCHOOL] = replace(self.school, groups=tuple(kept.values()))
+        """Add these groups, replacing groups with the same ids."""
+        merged = {group.id: group for group in self.school.groups} | {group.id: group for group in groups}
+        self.trust.schools[SCHOOL] = replace(self.school, groups=tuple(merged.values()))
 
     def new_class(self, people: str = "p4 p5", teacher: str = "second") -> SchoolGroup:
-        self.made += 1
-        group = teaching(f"N{self.made}", f"New {self.made}", people, teacher)
+        self.classes_added += 1
+        group = teaching(f"N{self.classes_added}", f"New {self.classes_added}", people, teacher)
         self.change(group)
         return group
 
     # --- nights
 
-    def begin(self) -> Counts:
+    def start_night(self) -> Counts:
         """Write the feed and pull the timer."""
         write(self.school, self.world.folder / f"feed {SCHOOL}")
         before = count(self.trust.addresses)
         fire_timer(self.trust.addresses)
         return before
 
-    def night(self, rule: Rule = no_rule) -> None:
-        self.gates.set(rule)
-        drain(self.trust.addresses, self.begin())
-        self.gates.set(no_rule)
+    def run_night(self, rule: Rule = no_rule) -> None:
+        self.gates.set_rule(rule)
+        drain(self.trust.addresses, self.start_night())
+        self.gates.set_rule(no_rule)
 
-    def deadly_night(self, rule_with: Callable[[Callable[[], None]], Rule]) -> bool:
-        """A night whose rule may kill the host, by what it is made with; True if it did, and the host came back."""
-        dead = threading.Event()
+    def run_night_with_kill(self, rule_with: Callable[[Callable[[], None]], Rule]) -> bool:
+        """Run a night whose rule may kill the host. True if it did: the host was restarted and ended the night."""
+        killed = threading.Event()
 
         def kill() -> None:
             assert self.world.host
             self.world.host.kill()
-            dead.set()
+            killed.set()
 
-        self.gates.set(rule_with(kill))
-        before = self.begin()
-        while not dead.wait(0.02) and not count(self.trust.addresses).drained_since(before):
+        self.gates.set_rule(rule_with(kill))
+        before = self.start_night()
+        while not killed.wait(0.02) and not count(self.trust.addresses).over_since(before):
             pass
-        self.gates.set(no_rule)
-        if dead.is_set():
-            self._revive(before)
-        return dead.is_set()
+        self.gates.set_rule(no_rule)
+        if killed.is_set():
+            self._restart_host(before)
+        return killed.is_set()
 
-    def _revive(self, before: Counts) -> None:
-        """Start the host anew after its death, when its locks have expired, and wait for the end of its night.
+    def _restart_host(self, before: Counts) -> None:
+        """Restart the killed host after its locks have expired, and wait for the end of its night.
 
-        A night that ended before it had asked for anything is begun again.
+        A night that was killed before it had sent a request is started again.
         """
         self.lose_locks()
         self.world.start_host()
@@ -126,47 +126,47 @@ class Afflicted:
     def lose_locks(self) -> None:
         self.advance_queues(_LOCK_SECONDS)
 
-    # --- what has come of it
+    # --- the result
 
-    def wrong(self) -> list[str]:
-        """All that is not as it should be: people, names, classes made twice, deletions, messages given up."""
+    def find_errors(self) -> list[str]:
+        """Wrong people and names, duplicate classes, forbidden deletions and dead-lettered messages."""
         addresses = self.trust.addresses
-        classes = self.trust.classes()
+        classes = self.trust.list_classes()
         expected = expected_classes(self.world.folder / f"feed {SCHOOL}", [ADMIN], DOMAIN)
-        found = differences(expected, classes, self.by_hand)
-        ids = [one["externalId"] for one in classes]
-        found += [f"{id_} was made twice" for id_ in set(ids) if ids.count(id_) > 1]
+        errors = differences(expected, classes, self.by_hand)
+        ids = [class_["externalId"] for class_ in classes]
+        errors += [f"{id_} was created twice" for id_ in set(ids) if ids.count(id_) > 1]
         if forbidden := httpx.get(f"{addresses.tenant}/_sim/stats").json()["forbidden_deletes"]:
-            found.append(f"{forbidden} forbidden deletes")
+            errors.append(f"{forbidden} forbidden deletes")
         queues = count(addresses).queues
-        found += [f"{name}: dead letters" for name in (SYNC_REQUESTS, CLASS_CHANGES) if queues[name]["dead_lettered"]]
-        return found
+        errors += [f"{name}: dead letters" for name in (SYNC_REQUESTS, CLASS_CHANGES) if queues[name]["dead_lettered"]]
+        return errors
 
-    def settled(self) -> list[str]:
-        """What is wrong, or is done again by a night in which nothing has changed."""
-        wrong, writes = self.wrong(), self.trust.writes()
-        if not wrong:
-            self.night()
-            again = self.trust.writes() - writes
-            wrong = [*self.wrong(), *([f"{again} writes again"] if again else [])]
-        return wrong
+    def settle_and_find_errors(self) -> list[str]:
+        """The errors, including writes that a night without any change repeats."""
+        errors, writes = self.find_errors(), self.trust.count_writes()
+        if not errors:
+            self.run_night()
+            repeated = self.trust.count_writes() - writes
+            errors = [*self.find_errors(), *([f"{repeated} repeated writes"] if repeated else [])]
+        return errors
 
 
 @pytest.fixture(scope="module")
-def afflicted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Afflicted]:
-    with afflicted_world(tmp_path_factory.mktemp("world")) as found:
-        yield found
+def faulty_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyWorld]:
+    with start_faulty_world(tmp_path_factory.mktemp("world")) as faulty_world:
+        yield faulty_world
 
 
 @contextmanager
-def afflicted_world(folder: Path) -> Iterator[Afflicted]:
+def start_faulty_world(folder: Path) -> Iterator[FaultyWorld]:
     world = World(folder)
     addresses = world.start()
     with Gates() as gates:
         azurite = re.search(r"TableEndpoint=(http://[^/]+)", addresses.tables)
         assert azurite
-        graph, tables = gates.http("graph", addresses.tenant), gates.http("tables", azurite[1])
-        bus = gates.bus(addresses.service_bus_port)
+        graph, tables = gates.open_http("graph", addresses.tenant), gates.open_http("tables", azurite[1])
+        bus = gates.open_bus(addresses.service_bus_port)
         assert world.host
         world.host.stop()
         world.start_host(
@@ -174,34 +174,34 @@ def afflicted_world(folder: Path) -> Iterator[Afflicted]:
             STATE_TABLES_CONNECTION=addresses.tables.replace(azurite[1], tables),
             ServiceBusConnection=connection_string(bus),
         )
-        afflicted = Afflicted(world, gates, Trust(world))
-        afflicted.trust.join(OAK, admin_owners=[ADMIN], limits=LIMITS, departed_owners="revoke")
-        afflicted.night()
-        assert afflicted.wrong() == []
+        faulty_world = FaultyWorld(world, gates, Trust(world))
+        faulty_world.trust.add_school(OAK, admin_owners=[ADMIN], limits=LIMITS, departed_owners="revoke")
+        faulty_world.run_night()
+        assert faulty_world.find_errors() == []
         try:
-            yield afflicted
+            yield faulty_world
         finally:
             world.stop()
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[None]:
-    """The faults of this test, for the summary."""
-    afflicted: Afflicted = request.getfixturevalue("afflicted")
-    before = afflicted.gates.done.copy()
+def record_faults(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """Record the faults that this test injected, for the summary at the end of the suite."""
+    faulty_world: FaultyWorld = request.getfixturevalue("faulty_world")
+    before = faulty_world.gates.fault_counts.copy()
     yield
-    for kind, times in (afflicted.gates.done - before).items():
+    for kind, times in (faulty_world.gates.fault_counts - before).items():
         record_property(f"fault: {kind}", times)
 
 
-def once_each(deed: Deed, chosen: Callable[[Call], Any]) -> Rule:
-    """Every chosen request meets the fault when it comes for the first time, and passes when it is repeated."""
+def fail_first_attempt(fault: Fault, is_chosen: Callable[[Call], Any]) -> Rule:
+    """Every chosen request fails the first time, and passes when it is retried."""
     seen: set[tuple[str, str, bytes]] = set()
 
-    def rule(call: Call) -> Deed | None:
-        if not chosen(call) or call.same in seen:
+    def rule(call: Call) -> Fault | None:
+        if not is_chosen(call) or call.identity in seen:
             return None
-        seen.add(call.same)
-        return deed
+        seen.add(call.identity)
+        return fault
 
     return rule

@@ -1,4 +1,4 @@
-"""Gates on the wires of the local world: real sockets, through which every request passes, or meets a fault."""
+"""Gates between the host and its servers: real sockets that pass each request on or inject a fault."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-_OF_ONE_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding"})
+_HOP_BY_HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way. `path` is with its query; `number` counts from 1 since the gate's rule was set."""
+    """One request. `path` includes its query. `number` counts from 1 since the rule was set."""
 
     number: int
     server: str
@@ -31,37 +31,37 @@ class Call:
 
     @property
     def shape(self) -> str:
-        """What kind of request it is: ids, keys and queries are left out."""
+        """The kind of request: server, method and path, without ids, keys and query."""
         plain = re.sub(r"\(.*?\)", "()", _ID.sub("{id}", self.path.partition("?")[0]))
         return f"{self.server} {self.method} {plain}"
 
     @property
-    def same(self) -> tuple[str, str, bytes]:
-        """What a repetition of this request has too; the boundary of a transaction is new each time."""
+    def identity(self) -> tuple[str, str, bytes]:
+        """Equal for a retry of this request. The boundary of a transaction, new each time, is left out."""
         return self.method, self.path, _ID.sub("", self.body.decode("latin-1")).encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """What befalls a request. `first` and `then` are done before and after the server's work.
+class Fault:
+    """What happens to a request. `before` and `after` run before and after the server's work.
 
-    `work` says whether the server gets to see it; `status` is answered in place of what the server said, and 0 cuts
-    the connection. None lets the server's answer through. Nothing that has no `kind` is counted.
+    `reaches_server` is whether the server receives the request. `status` replaces the server's response: 0 resets the
+    connection, None passes the response on. A fault with an empty `kind` is not counted.
     """
 
     kind: str
-    work: bool = True
+    reaches_server: bool = True
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    first: Callable[[], None] | None = None
-    then: Callable[[], None] | None = None
+    before: Callable[[], None] | None = None
+    after: Callable[[], None] | None = None
 
-    def of(self, server: str) -> Deed:
-        """The same, counted as that server's."""
+    def for_server(self, server: str) -> Fault:
+        """The same fault, counted for `server`."""
         return replace(self, kind=f"{server}: {self.kind}")
 
 
-Rule = Callable[[Call], Deed | None]
+Rule = Callable[[Call], Fault | None]
 
 
 def no_rule(_: Call) -> None:
@@ -69,10 +69,10 @@ def no_rule(_: Call) -> None:
 
 
 class Gates:
-    """All gates of a world, on a thread of their own; `done` counts the deeds by kind."""
+    """All gates of a world, on a thread of their own. `fault_counts` counts the injected faults by kind."""
 
     def __init__(self) -> None:
-        self.done: Counter[str] = Counter()
+        self.fault_counts: Counter[str] = Counter()
         self.calls: list[Call] = []
         self._rule: Rule = no_rule
         self._lock = threading.Lock()
@@ -85,46 +85,46 @@ class Gates:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._await(self._begin())
+        self._await(self._open_session())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._await(self._end())
+        self._await(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def set(self, rule: Rule) -> None:
-        """From now on; calls are numbered anew."""
+    def set_rule(self, rule: Rule) -> None:
+        """Apply `rule` from now on, and number the calls from 1 again."""
         with self._lock:
             self._rule = rule
             self.calls = []
 
-    def http(self, server: str, upstream: str) -> str:
-        """The address of a gate to `upstream` (scheme, host and port)."""
+    def open_http(self, server: str, upstream: str) -> str:
+        """Open a gate to `upstream` (scheme, host and port). Returns its address."""
         port: int = self._await(self._serve_http(server, upstream))
         return f"http://127.0.0.1:{port}"
 
-    def bus(self, upstream_port: int) -> int:
-        """The port of a gate to the queues."""
+    def open_bus(self, upstream_port: int) -> int:
+        """Open a gate to the queues. Returns its port."""
         port: int = self._await(self._serve_bus(upstream_port))
         return port
 
     def cut_bus(self) -> None:
-        """Every connection is cut, and none is taken until `mend_bus`."""
+        """Reset every connection, and refuse new ones until `restore_bus`."""
         self._await(self._cut_bus())
 
-    def mend_bus(self) -> None:
+    def restore_bus(self) -> None:
         self._bus_open = True
 
-    # --- within
+    # --- internals
 
-    def _await(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+    def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
-    async def _begin(self) -> None:
+    async def _open_session(self) -> None:
         self._session = ClientSession(auto_decompress=False, timeout=ClientTimeout(total=None))
 
-    async def _end(self) -> None:
+    async def _close(self) -> None:
         await self._cut_bus()
         for runner in self._runners:
             await runner.cleanup()
@@ -133,7 +133,7 @@ class Gates:
 
     async def _serve_http(self, server: str, upstream: str) -> int:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            return await self._pass(server, upstream, request)
+            return await self._handle(server, upstream, request)
 
         runner = web.ServerRunner(web.Server(handle), shutdown_timeout=0.1)
         await runner.setup()
@@ -142,46 +142,48 @@ class Gates:
         self._runners.append(runner)
         return int(runner.addresses[0][1])
 
-    async def _pass(self, server: str, upstream: str, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, server: str, upstream: str, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
         with self._lock:
             number = len(self.calls) + 1
             call = Call(number, server, request.method, request.raw_path, dict(request.headers), body)
             self.calls.append(call)
-            deed = self._rule(call)
-            if deed:
-                self.done[deed.kind] += bool(deed.kind)
-        deed = deed or Deed("")
-        if deed.first:
-            await asyncio.to_thread(deed.first)
-        answer = await self._forward(upstream, call) if deed.work else web.Response()
-        if deed.then:
-            await asyncio.to_thread(deed.then)
-        if deed.status is None and answer is not None:
-            return answer
-        if not deed.status:
+            fault = self._rule(call)
+            if fault:
+                self.fault_counts[fault.kind] += bool(fault.kind)
+        fault = fault or Fault("")
+        if fault.before:
+            await asyncio.to_thread(fault.before)
+        response = await self._forward(upstream, call) if fault.reaches_server else web.Response()
+        if fault.after:
+            await asyncio.to_thread(fault.after)
+        if fault.status is None and response is not None:
+            return response
+        if not fault.status:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-        error = {"error": {"code": "InjectedFault", "message": "A fault on demand."}}
-        return web.json_response(error, status=deed.status, headers=dict(deed.headers))
+        error = {"error": {"code": "InjectedFault", "message": "An injected fault."}}
+        return web.json_response(error, status=fault.status, headers=dict(fault.headers))
 
     async def _forward(self, upstream: str, call: Call) -> web.Response | None:
-        """None where the server is away."""
+        """The server's response, or None if the server cannot be reached."""
         assert self._session
         url = URL(f"{upstream}{call.path}", encoded=True)
-        headers = {name: value for name, value in call.headers.items() if name.lower() not in _OF_ONE_HOP}
+        headers = {name: value for name, value in call.headers.items() if name.lower() not in _HOP_BY_HOP_HEADERS}
         try:
             async with self._session.request(
                 call.method, url, data=call.body or None, headers=headers, allow_redirects=False
-            ) as answer:
-                kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OF_ONE_HOP}
-                return web.Response(status=answer.status, headers=kept, body=await answer.read())
+            ) as response:
+                kept = {
+                    name: value for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP_HEADERS
+                }
+                return web.Response(status=response.status, headers=kept, body=await response.read())
         except ClientError:
             return None
 
     async def _serve_bus(self, upstream_port: int) -> int:
-        async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if not self._bus_open:
                 writer.transport.abort()
                 return
@@ -189,8 +191,8 @@ class Gates:
             self._bus += [writer, up_writer]
             await asyncio.gather(_pipe(reader, up_writer), _pipe(up_reader, writer))
 
-        listening = await asyncio.start_server(joined, "127.0.0.1", 0)
-        return int(listening.sockets[0].getsockname()[1])
+        server = await asyncio.start_server(connect, "127.0.0.1", 0)
+        return int(server.sockets[0].getsockname()[1])
 
     async def _cut_bus(self) -> None:
         self._bus_open = False

@@ -1,7 +1,7 @@
-"""Random operations on the whole local world, with faults in between, and a quiet night now and then to compare after.
+"""Random operations on the whole local world, with faults in between, and comparisons after quiet nights.
 
-`python -m tests.faults.soak --seed 7 --operations 10000` says what it did and survived. A seed repeats the operations
-to the letter; a fault waits for a kind of request and its turn, so that the order of requests hardly matters.
+`python -m tests.faults.soak --seed 7 --operations 10000` prints what it did and survived. The same seed repeats
+the same operations. A fault waits for the nth request of a kind, so that the order of requests hardly matters.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import httpx
 from local.expectation import ByHand
 from local.nightly import count, drain
 from local.school.data import SchoolGroup
-from tests.faults.conftest import ANSWERS, PUPILS, SCHOOL, Afflicted, afflicted_world
-from tests.faults.gates import Call, Deed, Rule
+from tests.faults.conftest import KNOWN_FAULTS, PUPILS, SCHOOL, FaultyWorld, start_faulty_world
+from tests.faults.gates import Call, Fault, Rule
 from tests.flow.trust import teaching, upn
 
 TEACHERS = ("main", "second")
 FRIENDS = ("boss.friend", "guest.teacher", "student.teacher")
-"""People whom the MIS does not know: owners of a class only by somebody's hand."""
+"""People whom the MIS does not list: they own a class only if somebody added them by hand."""
 
 _PEOPLE = PUPILS.split()
 _CLASSES = 20
@@ -36,14 +36,14 @@ _OPERATIONS_OF_A_NIGHT = 60
 _NIGHTS_OF_A_CHECK = 3
 _SHARE_THAT_FAILS = 0.06
 _FAULTS = {
-    "graph": [ANSWERS[name].of("Graph") for name in ANSWERS if name != "throttled silently"],
-    "tables": [ANSWERS[name].of("tables") for name in ("unavailable", "reset", "lost")],
+    "graph": [KNOWN_FAULTS[name].for_server("Graph") for name in KNOWN_FAULTS if name != "throttled silently"],
+    "tables": [KNOWN_FAULTS[name].for_server("tables") for name in ("unavailable", "reset", "lost")],
 }
 
 
 @dataclass(slots=True)
 class Soak:
-    afflicted: Afflicted
+    faulty_world: FaultyWorld
     random: random.Random
     done: Counter[str] = field(default_factory=Counter)
     nights: int = 0
@@ -52,144 +52,148 @@ class Soak:
     names: dict[str, str] = field(default_factory=dict)
 
     def run(self, operations: int) -> None:
-        """Raises AssertionError with what is wrong after a quiet night."""
-        self.afflicted.trust.accounts(FRIENDS)
+        """Raises AssertionError with the errors that are left after a quiet night."""
+        self.faulty_world.trust.add_accounts(FRIENDS)
         weighted: list[tuple[Callable[[], object], int]] = [
-            (self.somebody_comes, 30),
-            (self.somebody_goes, 30),
-            (self.another_teacher, 6),
-            (self.another_class, 2),
-            (self.hand_adds_a_member, 12),
-            (self.hand_removes_a_member, 12),
-            (self.hand_adds_an_owner, 4),
-            (self.hand_removes_an_owner, 4),
-            (self.hand_renames, 3),
-            (self.hand_deletes, 1),
-            (self.hand_restores, 2),
-            (self.admin_resyncs, 1),
+            (self.pupil_joins, 30),
+            (self.pupil_leaves, 30),
+            (self.teacher_changes, 6),
+            (self.class_appears, 2),
+            (self.add_member_by_hand, 12),
+            (self.remove_member_by_hand, 12),
+            (self.add_owner_by_hand, 4),
+            (self.remove_owner_by_hand, 4),
+            (self.rename_by_hand, 3),
+            (self.delete_by_hand, 1),
+            (self.restore_by_hand, 2),
+            (self.resync_as_admin, 1),
         ]
-        whats, weights = zip(*weighted, strict=True)
+        actions, weights = zip(*weighted, strict=True)
         for number in range(1, operations + 1):
             if number % _OPERATIONS_OF_A_NIGHT == 0:
-                self.night()
+                self.run_night()
             else:
-                (what,) = self.random.choices(whats, weights)
-                what()
-                self.done[what.__name__] += 1
+                (action,) = self.random.choices(actions, weights)
+                action()
+                self.done[action.__name__] += 1
         self.check()
 
     # --- the MIS
 
-    def somebody_comes(self) -> None:
+    def pupil_joins(self) -> None:
         group = self._group()
         if absent := [person for person in _PEOPLE if person not in group.pupils]:
-            self.afflicted.change(replace(group, pupils=(*group.pupils, self.random.choice(absent))))
+            self.faulty_world.change(replace(group, pupils=(*group.pupils, self.random.choice(absent))))
 
-    def somebody_goes(self) -> None:
+    def pupil_leaves(self) -> None:
         group = self._group()
         if len(group.pupils) > 1:
-            going = self.random.choice(group.pupils)
-            self.afflicted.change(replace(group, pupils=tuple(person for person in group.pupils if person != going)))
+            leaver = self.random.choice(group.pupils)
+            self.faulty_world.change(
+                replace(group, pupils=tuple(person for person in group.pupils if person != leaver))
+            )
 
-    def another_teacher(self) -> None:
+    def teacher_changes(self) -> None:
         group = self._group()
         people = " ".join(group.pupils)
-        self.afflicted.change(teaching(group.id, group.title, people, self.random.choice(TEACHERS)))
+        self.faulty_world.change(teaching(group.id, group.title, people, self.random.choice(TEACHERS)))
 
-    def another_class(self) -> None:
-        if len(self.afflicted.school.groups) < _CLASSES:
+    def class_appears(self) -> None:
+        if len(self.faulty_world.school.groups) < _CLASSES:
             people = self.random.sample(_PEOPLE, self.random.randint(1, len(_PEOPLE)))
-            self.afflicted.new_class(" ".join(people), self.random.choice(TEACHERS))
+            self.faulty_world.new_class(" ".join(people), self.random.choice(TEACHERS))
 
-    # --- somebody in Microsoft 365
+    # --- edits by hand in Microsoft 365
 
-    def hand_adds_a_member(self) -> None:
+    def add_member_by_hand(self) -> None:
         self._edit("add-member", upn=upn(self.random.choice((*_PEOPLE, *FRIENDS))))
 
-    def hand_removes_a_member(self) -> None:
+    def remove_member_by_hand(self) -> None:
         self._edit("remove-member", upn=upn(self.random.choice(_PEOPLE)))
 
-    def hand_adds_an_owner(self) -> None:
+    def add_owner_by_hand(self) -> None:
         friend = upn(self.random.choice(FRIENDS))
         if nickname := self._edit("add-owner", upn=friend):
             self.owners.setdefault(nickname, set()).add(friend)
 
-    def hand_removes_an_owner(self) -> None:
+    def remove_owner_by_hand(self) -> None:
         owner = upn(self.random.choice((*TEACHERS, *FRIENDS)))
         if nickname := self._edit("remove-owner", upn=owner):
             self.owners.get(nickname, set()).discard(owner)
 
-    def hand_renames(self) -> None:
+    def rename_by_hand(self) -> None:
         name = f"Renamed {self.random.randrange(1000)}"
         if nickname := self._edit("rename", name=name):
             self.names[nickname] = name
 
-    def hand_deletes(self) -> None:
+    def delete_by_hand(self) -> None:
         if nickname := self._edit("delete"):
             self.deleted.add(nickname)
 
-    def hand_restores(self) -> None:
+    def restore_by_hand(self) -> None:
         for nickname in sorted(self.deleted)[:1]:
-            self.afflicted.trust.by_hand("restore", nickname)
+            self.faulty_world.trust.edit_by_hand("restore", nickname)
             self.deleted.discard(nickname)
 
     # --- the service
 
-    def admin_resyncs(self) -> None:
-        """Of a class that is there and not deleted; else it is refused, which is as well."""
-        before = count(self.afflicted.trust.addresses)
-        path = f"{self.afflicted.trust.addresses.host}/api/admin/schools/{SCHOOL}/classes/2026.teaching.T0/resync"
-        answer = httpx.post(path, headers={"Authorization": "Bearer admin"}, timeout=60)
-        if answer.status_code == 202:
-            drain(self.afflicted.trust.addresses, before)
+    def resync_as_admin(self) -> None:
+        """Resync one class. The API rejects this if the class does not exist or is deleted."""
+        before = count(self.faulty_world.trust.addresses)
+        path = f"{self.faulty_world.trust.addresses.host}/api/admin/schools/{SCHOOL}/classes/2026.teaching.T0/resync"
+        response = httpx.post(path, headers={"Authorization": "Bearer admin"}, timeout=60)
+        if response.status_code == 202:
+            drain(self.faulty_world.trust.addresses, before)
 
-    def night(self) -> None:
-        """A night with troubles; after some of them a quiet one, and the comparison."""
+    def run_night(self) -> None:
+        """Run a night with faults. After every third one, run a quiet night and compare."""
         self.nights += 1
-        self.afflicted.deadly_night(self._troubles())
+        self.faulty_world.run_night_with_kill(self._make_faults())
         self.done["night"] += 1
         if self.nights % _NIGHTS_OF_A_CHECK == 0:
             self.check()
 
     def check(self) -> None:
         while self.deleted:
-            self.hand_restores()
+            self.restore_by_hand()
         owners = {nickname: frozenset(people) for nickname, people in self.owners.items()}
-        self.afflicted.by_hand = ByHand(owners=owners, names=self.names)
-        self.afflicted.night()
-        assert (wrong := self.afflicted.settled()) == [], f"after {sum(self.done.values())} operations: {wrong}"
+        self.faulty_world.by_hand = ByHand(owners=owners, names=self.names)
+        self.faulty_world.run_night()
+        assert (errors := self.faulty_world.settle_and_find_errors()) == [], (
+            f"after {sum(self.done.values())} operations: {errors}"
+        )
         self.done["comparison"] += 1
 
-    # --- within
+    # --- helpers
 
-    def _troubles(self) -> Callable[[Callable[[], None]], Rule]:
-        """Some requests of a night fail, by what they are and not by when they come; and at times something dies."""
+    def _make_faults(self) -> Callable[[Callable[[], None]], Rule]:
+        """Some requests of a night fail, chosen by kind and not by time. Sometimes a process or connection fails."""
         seed = self.random.random()
-        fate = self.random.choices(("", "kill", "bus", "lock", "azurite"), (60, 20, 8, 8, 4))[0]
-        at, work = self.random.randint(1, 60), self.random.random() < 0.5
-        turns: Counter[str] = Counter()
+        outage = self.random.choices(("", "kill", "bus", "lock", "azurite"), (60, 20, 8, 8, 4))[0]
+        at, reaches_server = self.random.randint(1, 60), self.random.random() < 0.5
+        counts: Counter[str] = Counter()
 
         def cut() -> None:
-            self.afflicted.gates.cut_bus()
-            self.afflicted.lose_locks()
-            threading.Timer(0.5, self.afflicted.gates.mend_bus).start()
+            self.faulty_world.gates.cut_bus()
+            self.faulty_world.lose_locks()
+            threading.Timer(0.5, self.faulty_world.gates.restore_bus).start()
 
         def rule_with(kill: Callable[[], None]) -> Rule:
-            fates = {
-                "kill": Deed("kill -9 of the host", work=work, status=0, then=kill),
-                "bus": Deed("bus: every connection cut", first=cut),
-                "lock": Deed("locks lost", first=self.afflicted.lose_locks),
-                "azurite": Deed("Azurite restarted", first=self.afflicted.world.restart_azurite),
+            outages = {
+                "kill": Fault("kill -9 of the host", reaches_server=reaches_server, status=0, after=kill),
+                "bus": Fault("bus: every connection cut", before=cut),
+                "lock": Fault("locks lost", before=self.faulty_world.lose_locks),
+                "azurite": Fault("Azurite restarted", before=self.faulty_world.world.restart_azurite),
             }
 
-            def rule(call: Call) -> Deed | None:
-                if call.number == at and fate:
-                    return fates[fate]
-                # Whether an owner was made by us or by hand is not to be known after a lost answer: he stays, then.
+            def rule(call: Call) -> Fault | None:
+                if call.number == at and outage:
+                    return outages[outage]
+                # After a lost response nobody knows whether the sync added an owner: the owner stays.
                 if (call.method == "GET" and call.server == "tables") or "/teachers/" in call.path:
                     return None
-                turns[call.shape] += 1
-                dice = random.Random(f"{seed} {call.shape} {turns[call.shape]}")
+                counts[call.shape] += 1
+                dice = random.Random(f"{seed} {call.shape} {counts[call.shape]}")
                 return dice.choice(_FAULTS[call.server]) if dice.random() < _SHARE_THAT_FAILS else None
 
             return rule
@@ -197,15 +201,15 @@ class Soak:
         return rule_with
 
     def _group(self) -> SchoolGroup:
-        return self.random.choice(self.afflicted.school.groups)
+        return self.random.choice(self.faulty_world.school.groups)
 
-    def _edit(self, action: str, **what: str) -> str:
-        """The nickname of the class that was edited; empty where Graph refused it."""
+    def _edit(self, action: str, **details: str) -> str:
+        """Edit a random class. Returns its nickname, or an empty string if Graph refused."""
         title = self._group().title.replace(" ", "-")
         nickname = f"{title}.class.1234567.2026"
-        edit = {"action": action, "class": nickname, **what}
-        answer = httpx.post(f"{self.afflicted.trust.addresses.tenant}/_sim/edit", json=edit)
-        return nickname if answer.is_success else ""
+        edit = {"action": action, "class": nickname, **details}
+        response = httpx.post(f"{self.faulty_world.trust.addresses.tenant}/_sim/edit", json=edit)
+        return nickname if response.is_success else ""
 
 
 def main() -> None:
@@ -213,14 +217,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--operations", type=int, default=10_000)
     options = parser.parse_args()
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, afflicted_world(Path(folder)) as afflicted:
-        soak = Soak(afflicted, random.Random(options.seed))
+    started_at = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, start_faulty_world(Path(folder)) as faulty_world:
+        soak = Soak(faulty_world, random.Random(options.seed))
         soak.run(options.operations)
-        sys.stdout.write(f"seed {options.seed}: {options.operations} operations in {time.monotonic() - began:.0f} s\n")
-        for title, counted in (("operations", soak.done), ("faults", afflicted.gates.done)):
+        sys.stdout.write(
+            f"seed {options.seed}: {options.operations} operations in {time.monotonic() - started_at:.0f} s\n"
+        )
+        for title, counted in (("operations", soak.done), ("faults", faulty_world.gates.fault_counts)):
             sys.stdout.write(f"{sum(counted.values())} {title}\n")
-            sys.stdout.writelines(f"  {times:6} {what}\n" for what, times in sorted(counted.items()))
+            sys.stdout.writelines(f"  {times:6} {name}\n" for name, times in sorted(counted.items()))
 
 
 if __name__ == "__main__":

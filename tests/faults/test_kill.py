@@ -1,7 +1,7 @@
 """kill -9 of the host at every step from the timer to the last table row.
 
-A step is whatever outlives the host: a write to Graph or to a table, which it may not live to see answered, and a
-message sent or settled. Between two of them it is all the same at which of its reads it dies.
+A step is an effect that outlives the host: a write to Graph or to a table (killed before it, or before its response),
+and a message that is sent or settled. Between two steps it makes no difference at which read the host dies.
 """
 
 from __future__ import annotations
@@ -11,70 +11,72 @@ from collections.abc import Callable, Set
 import pytest
 
 from local.nightly import Counts, count
-from tests.faults.conftest import Afflicted
-from tests.faults.gates import Call, Deed, Rule
+from tests.faults.conftest import FaultyWorld
+from tests.faults.gates import Call, Fault, Rule
 from tests.flow.trust import upn
 
-pytestmark = pytest.mark.usefixtures("tell")
+pytestmark = pytest.mark.usefixtures("record_faults")
 
-BEFORE, AFTER, SAID = "before a write", "after a write, before its answer", "after a message was sent or settled"
+BEFORE, AFTER, SETTLED = "before a write", "after a write, before its response", "after a message was sent or settled"
 
 
 PLANNING = {f"tables PUT /devstoreaccount1/{table}()" for table in ("tenants", "schools", "runs")}
-"""Writes of every night, whatever has changed."""
+"""Writes that every night does, whatever has changed."""
 
 
-def steps_of_a_night(afflicted: Afflicted, passed_over: Set[str]) -> list[tuple[int, str]]:
-    """The requests of a night, by number, at which to die, and how: found by watching one."""
+def steps_of_a_night(faulty_world: FaultyWorld, skipped_shapes: Set[str]) -> list[tuple[int, str]]:
+    """Watch one night. Return the numbers of the requests at which to kill the host, each with how."""
     steps: list[tuple[int, str]] = []
-    said: list[Counts] = []
+    counts: list[Counts] = []
 
-    def watch(call: Call) -> Deed | None:
-        return Deed("", first=lambda: look(call))
+    def watch(call: Call) -> Fault | None:
+        return Fault("", before=lambda: record(call))
 
-    def look(call: Call) -> None:
-        queues = count(afflicted.trust.addresses)
-        if said and said[-1].queues != queues.queues:
-            steps.append((call.number, SAID))
-        said.append(queues)
-        if call.method != "GET" and call.shape not in passed_over:
+    def record(call: Call) -> None:
+        queues = count(faulty_world.trust.addresses)
+        if counts and counts[-1].queues != queues.queues:
+            steps.append((call.number, SETTLED))
+        counts.append(queues)
+        if call.method != "GET" and call.shape not in skipped_shapes:
             steps.extend([(call.number, BEFORE), (call.number, AFTER)])
 
-    afflicted.night(watch)
+    faulty_world.run_night(watch)
     return steps
 
 
-def die(afflicted: Afflicted, step: int, how: str) -> bool:
-    """A night in which the host dies at its request number `step`, and what follows; False if it ends before."""
+def kill_at(faulty_world: FaultyWorld, step: int, how: str) -> bool:
+    """Run a night and kill the host at request number `step`. False if the night ended before that request."""
 
     def rule_with(kill: Callable[[], None]) -> Rule:
-        deed = Deed(f"kill -9 of the host {how}", work=how is AFTER, status=0, then=kill)
-        return lambda call: deed if call.number == step else None
+        fault = Fault(f"kill -9 of the host {how}", reaches_server=how is AFTER, status=0, after=kill)
+        return lambda call: fault if call.number == step else None
 
-    return afflicted.deadly_night(rule_with)
+    return faulty_world.run_night_with_kill(rule_with)
 
 
-def die_at_every_step(afflicted: Afflicted, change: Callable[[], object], passed_over: Set[str] = frozenset()) -> int:
-    """Each in a night of its own, with a change to make. Returns how often it died: nights are not quite the same."""
+def kill_at_every_step(
+    faulty_world: FaultyWorld, change: Callable[[], object], skipped_shapes: Set[str] = frozenset()
+) -> int:
+    """Kill the host at each step, in a night of its own with a change. Returns the kills: nights differ slightly."""
     change()
-    deaths = 0
-    for step, how in steps_of_a_night(afflicted, passed_over):
+    kills = 0
+    for step, how in steps_of_a_night(faulty_world, skipped_shapes):
         change()
-        deaths += die(afflicted, step, how)
-        assert afflicted.wrong() == [], f"killed at request {step}, {how}"
-    assert afflicted.settled() == []
-    return deaths
+        kills += kill_at(faulty_world, step, how)
+        assert faulty_world.find_errors() == [], f"killed at request {step}, {how}"
+    assert faulty_world.settle_and_find_errors() == []
+    return kills
 
 
-def test_at_every_step_of_a_class_that_is_made(afflicted: Afflicted) -> None:
-    assert die_at_every_step(afflicted, afflicted.new_class) >= 24
+def test_a_kill_at_any_step_of_a_creation_loses_nothing(faulty_world: FaultyWorld) -> None:
+    assert kill_at_every_step(faulty_world, faulty_world.new_class) >= 24
 
 
-def test_at_every_step_of_a_class_that_was_changed_by_hand(afflicted: Afflicted) -> None:
+def test_a_kill_at_any_step_of_a_resync_of_hand_edits_loses_nothing(faulty_world: FaultyWorld) -> None:
     def edit() -> None:
-        afflicted.trust.by_hand("add-member", nickname, upn=upn("p9"))
-        afflicted.trust.by_hand("remove-member", nickname, upn=upn("p0"))
-        afflicted.trust.by_hand("remove-owner", nickname, upn=upn("main"))
+        faulty_world.trust.edit_by_hand("add-member", nickname, upn=upn("p9"))
+        faulty_world.trust.edit_by_hand("remove-member", nickname, upn=upn("p0"))
+        faulty_world.trust.edit_by_hand("remove-owner", nickname, upn=upn("main"))
 
     nickname = "Art.class.1234567.2026"
-    assert die_at_every_step(afflicted, edit, PLANNING) >= 10
+    assert kill_at_every_step(faulty_world, edit, PLANNING) >= 10

@@ -1,4 +1,4 @@
-"""A short soak with every run of the suite; `python -m tests.faults.soak` is the long one."""
+"""A short soak in every run of the suite. `python -m tests.faults.soak` runs a long one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from tests.faults.conftest import Afflicted
+from tests.faults.conftest import FaultyWorld
 from tests.faults.soak import Soak
 
-pytestmark = pytest.mark.usefixtures("tell")
+pytestmark = pytest.mark.usefixtures("record_faults")
 
 
-def test_random_operations_end_as_expected(afflicted: Afflicted) -> None:
-    soak = Soak(afflicted, random.Random(1))
+def test_random_operations_end_in_the_expected_state(faulty_world: FaultyWorld) -> None:
+    soak = Soak(faulty_world, random.Random(1))
     soak.run(360)
     assert soak.done["comparison"] == 3
     assert soak.done["night"] == 6

@@ -1,4 +1,4 @@
-"""The tables and the queues failing: rows changed under a write, stores and brokers away, locks lost, old messages."""
+"""Tables and queues fail: etag conflicts, outages of the store and the broker, lost locks, old messages."""
 
 from __future__ import annotations
 
@@ -32,137 +32,145 @@ from sync_core.messaging.messages import (
     encode,
 )
 from sync_core.state.store import TableState
-from tests.faults.conftest import ANSWERS, SCHOOL, Afflicted, once_each
-from tests.faults.gates import Call, Deed, Rule
+from tests.faults.conftest import KNOWN_FAULTS, SCHOOL, FaultyWorld, fail_first_attempt
+from tests.faults.gates import Call, Fault, Rule
 from tests.flow.trust import teaching, upn
 
-pytestmark = pytest.mark.usefixtures("tell")
+pytestmark = pytest.mark.usefixtures("record_faults")
 
 # --- the tables
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "reset", "lost"])
-def test_each_write_of_a_night_fails_once(afflicted: Afflicted, fault: str) -> None:
-    afflicted.new_class()
-    afflicted.night(
-        once_each(ANSWERS[fault].of("tables"), lambda call: call.server == "tables" and call.method != "GET")
+def test_a_night_survives_each_table_write_failing_once(faulty_world: FaultyWorld, fault: str) -> None:
+    faulty_world.new_class()
+    faulty_world.run_night(
+        fail_first_attempt(
+            KNOWN_FAULTS[fault].for_server("tables"), lambda call: call.server == "tables" and call.method != "GET"
+        )
     )
-    assert afflicted.settled() == []
+    assert faulty_world.settle_and_find_errors() == []
 
 
-def test_an_outage_of_some_seconds_is_outlasted(afflicted: Afflicted) -> None:
-    """Of a kind that the client does not wait out: a message must not use up its deliveries within a moment."""
-    afflicted.new_class()
-    began: list[float] = []
+def test_a_night_survives_a_table_outage_of_some_seconds(faulty_world: FaultyWorld) -> None:
+    """The client does not retry this kind of outage: a message must not use up its deliveries at once."""
+    faulty_world.new_class()
+    attempts: list[float] = []
 
-    def rule(call: Call) -> Deed | None:
+    def rule(call: Call) -> Fault | None:
         if not _reads_a_row(call):
             return None
-        began.append(time.monotonic())
-        if began[-1] - began[0] > 5:
+        attempts.append(time.monotonic())
+        if attempts[-1] - attempts[0] > 5:
             return None
-        return Deed("tables: refused for five seconds", work=False, status=409)
+        return Fault("tables: refused for five seconds", reaches_server=False, status=409)
 
-    afflicted.night(rule)
-    assert len(began) > 2
-    assert afflicted.settled() == []
+    faulty_world.run_night(rule)
+    assert len(attempts) > 2
+    assert faulty_world.settle_and_find_errors() == []
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 5])
-def test_a_row_changes_under_the_write(afflicted: Afflicted, times: int) -> None:
-    """A conflict of etags, as often in one night: somebody else has written the row a moment before."""
-    group = afflicted.new_class()
-    left = iter(range(times))
+def test_a_night_survives_repeated_etag_conflicts(faulty_world: FaultyWorld, times: int) -> None:
+    """Another writer changes the row just before the write, `times` times in one night."""
+    group = faulty_world.new_class()
+    conflicts = iter(range(times))
 
-    def meddle() -> None:
-        asyncio.run(_mark_stale(afflicted, f"2026.teaching.{group.id}"))
+    def write_first() -> None:
+        asyncio.run(_mark_stale(faulty_world, f"2026.teaching.{group.id}"))
 
-    def rule(call: Call) -> Deed | None:
+    def rule(call: Call) -> Fault | None:
         conditional = call.server == "tables" and b"If-Match: W/" in call.body
-        return Deed("tables: conflict of etags", first=meddle) if conditional and next(left, None) is not None else None
+        return (
+            Fault("tables: conflict of etags", before=write_first)
+            if conditional and next(conflicts, None) is not None
+            else None
+        )
 
-    afflicted.night(rule)
-    assert next(left, None) is None
-    assert afflicted.settled() == []
+    faulty_world.run_night(rule)
+    assert next(conflicts, None) is None
+    assert faulty_world.settle_and_find_errors() == []
 
 
-def test_azurite_is_restarted_in_the_middle_of_a_night(afflicted: Afflicted) -> None:
-    afflicted.new_class()
-    afflicted.change(teaching("T0", "Art", "p1 p2 p3 p4", "main"))
-    afflicted.night(first_write_to_graph(Deed("Azurite restarted", first=afflicted.world.restart_azurite)))
-    assert afflicted.settled() == []
+def test_a_night_survives_a_restart_of_the_tables(faulty_world: FaultyWorld) -> None:
+    faulty_world.new_class()
+    faulty_world.change(teaching("T0", "Art", "p1 p2 p3 p4", "main"))
+    faulty_world.run_night(
+        fail_first_write_to_graph(Fault("Azurite restarted", before=faulty_world.world.restart_azurite))
+    )
+    assert faulty_world.settle_and_find_errors() == []
 
 
 # --- the queues
 
 
-def test_the_bus_goes_away_in_the_middle_of_a_night_and_comes_back(afflicted: Afflicted) -> None:
-    afflicted.new_class()
-    afflicted.change(teaching("T0", "Art", "p2 p3 p4 p5", "main"))
+def test_a_night_survives_an_outage_of_the_queues(faulty_world: FaultyWorld) -> None:
+    faulty_world.new_class()
+    faulty_world.change(teaching("T0", "Art", "p2 p3 p4 p5", "main"))
 
     is_cut = threading.Event()
 
     def cut() -> None:
-        afflicted.gates.cut_bus()
-        afflicted.lose_locks()
+        faulty_world.gates.cut_bus()
+        faulty_world.lose_locks()
         is_cut.set()
 
-    afflicted.gates.set(first_write_to_graph(Deed("bus: every connection cut", first=cut)))
-    before = afflicted.begin()
+    faulty_world.gates.set_rule(fail_first_write_to_graph(Fault("bus: every connection cut", before=cut)))
+    before = faulty_world.start_night()
     assert is_cut.wait(30)
-    afflicted.gates.mend_bus()
-    drain(afflicted.trust.addresses, before)
-    assert afflicted.settled() == []
+    faulty_world.gates.restore_bus()
+    drain(faulty_world.trust.addresses, before)
+    assert faulty_world.settle_and_find_errors() == []
 
 
-def test_messages_that_are_lost_with_their_bus_are_planned_again_by_the_next_night(afflicted: Afflicted) -> None:
-    afflicted.new_class()
-    afflicted.change(teaching("T0", "Art", "p3 p4 p5 p6", "main"))
-    back = threading.Event()
+def test_the_next_night_plans_lost_messages_again(faulty_world: FaultyWorld) -> None:
+    faulty_world.new_class()
+    faulty_world.change(teaching("T0", "Art", "p3 p4 p5 p6", "main"))
+    bus_is_back = threading.Event()
 
     def lose() -> None:
-        afflicted.world.restart_bus()
-        back.set()
+        faulty_world.world.restart_bus()
+        bus_is_back.set()
 
-    gone = Deed("bus: everything that was queued lost", work=False, status=503, first=lose)
-    afflicted.gates.set(first_write_to_graph(gone))
-    afflicted.begin()
-    assert back.wait(30)
-    afflicted.night()
-    assert afflicted.settled() == []
+    lost_bus = Fault("bus: everything that was queued lost", reaches_server=False, status=503, before=lose)
+    faulty_world.gates.set_rule(fail_first_write_to_graph(lost_bus))
+    faulty_world.start_night()
+    assert bus_is_back.wait(30)
+    faulty_world.run_night()
+    assert faulty_world.settle_and_find_errors() == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
-def test_a_lock_is_lost_in_the_middle_of_a_change(afflicted: Afflicted, method: str) -> None:
-    """The change comes again while the first delivery is still at work in Graph, and both go on."""
-    afflicted.new_class()
-    afflicted.trust.by_hand("add-member", "7.class.1234567.2026", upn=upn("main"))
+def test_a_lock_lost_in_the_middle_of_a_change_does_no_harm(faulty_world: FaultyWorld, method: str) -> None:
+    """The change is delivered again while its first delivery is still writing to Graph, and both continue."""
+    faulty_world.new_class()
+    faulty_world.trust.edit_by_hand("add-member", "7.class.1234567.2026", upn=upn("main"))
 
     def lose() -> None:
-        seen = len(afflicted.gates.calls)
-        afflicted.lose_locks()
-        until(lambda: any(_reads_a_row(call) for call in afflicted.gates.calls[seen:]))
+        seen = len(faulty_world.gates.calls)
+        faulty_world.lose_locks()
+        wait_until(lambda: any(_reads_a_row(call) for call in faulty_world.gates.calls[seen:]))
 
-    afflicted.night(first_write_to_graph(Deed("lock lost in the middle of a change", first=lose), method))
-    assert afflicted.settled() == []
+    faulty_world.run_night(fail_first_write_to_graph(Fault("lock lost in the middle of a change", before=lose), method))
+    assert faulty_world.settle_and_find_errors() == []
 
 
-def test_messages_that_come_twice_late_and_in_any_order_do_nothing(afflicted: Afflicted) -> None:
-    afflicted.new_class()
-    afflicted.night()
-    afflicted.change(teaching("T0", "Art", "p4 p5 p6 p7", "second"))
-    afflicted.night()
-    writes = afflicted.trust.writes()
-    keys = [stands["key"] for stands in afflicted.trust.call("GET", f"schools/{SCHOOL}/classes").json()]
-    where = [(TENANT_ID, SCHOOL, key, "an-old-run", Cause.NIGHTLY) for key in keys]
+def test_duplicate_late_and_reordered_messages_change_nothing(faulty_world: FaultyWorld) -> None:
+    faulty_world.new_class()
+    faulty_world.run_night()
+    faulty_world.change(teaching("T0", "Art", "p4 p5 p6 p7", "second"))
+    faulty_world.run_night()
+    writes = faulty_world.trust.count_writes()
+    keys = [class_["key"] for class_ in faulty_world.trust.call("GET", f"schools/{SCHOOL}/classes").json()]
+    targets = [(TENANT_ID, SCHOOL, key, "an-old-run", Cause.NIGHTLY) for key in keys]
     changes: list[Change] = [
         change
-        for of_class in where
+        for target in targets
         for change in (
-            ChangeMembers(*of_class),
-            RevokeOwners(*of_class),
-            GrantOwners(*of_class),
-            CreateClass(*of_class),
+            ChangeMembers(*target),
+            RevokeOwners(*target),
+            GrantOwners(*target),
+            CreateClass(*target),
         )
     ]
     requests: list[Request] = [
@@ -170,54 +178,54 @@ def test_messages_that_come_twice_late_and_in_any_order_do_nothing(afflicted: Af
         RefreshTenant(TENANT_ID, "an-old-run", Cause.NIGHTLY),
         SyncSchool(SCHOOL, "an-old-run", Cause.NIGHTLY, ("T0",)),
     ]
-    before = count(afflicted.trust.addresses)
+    before = count(faulty_world.trust.addresses)
     late = datetime.now(UTC) + timedelta(hours=12)
-    afflicted.trust.send(SYNC_REQUESTS, *_messages(requests + requests))
-    afflicted.trust.send(CLASS_CHANGES, *_messages(changes + changes))
-    afflicted.trust.send(CLASS_CHANGES, *_messages(changes, late))
-    until(lambda: _idle(afflicted))
-    afflicted.advance_queues(timedelta(days=2).total_seconds())
-    drain(afflicted.trust.addresses, before)
-    assert afflicted.trust.writes() == writes
-    assert afflicted.settled() == []
-    afflicted.gates.done["messages sent twice"] += len(changes) + len(requests)
-    afflicted.gates.done["messages delayed"] += len(changes)
+    faulty_world.trust.send(SYNC_REQUESTS, *_encode_all(requests + requests))
+    faulty_world.trust.send(CLASS_CHANGES, *_encode_all(changes + changes))
+    faulty_world.trust.send(CLASS_CHANGES, *_encode_all(changes, late))
+    wait_until(lambda: _idle(faulty_world))
+    faulty_world.advance_queues(timedelta(days=2).total_seconds())
+    drain(faulty_world.trust.addresses, before)
+    assert faulty_world.trust.count_writes() == writes
+    assert faulty_world.settle_and_find_errors() == []
+    faulty_world.gates.fault_counts["messages sent twice"] += len(changes) + len(requests)
+    faulty_world.gates.fault_counts["messages delayed"] += len(changes)
 
 
 # --- the clocks
 
 
-def test_the_clocks_of_graph_and_of_the_queues_go_ahead_of_ours(afflicted: Afflicted) -> None:
-    afflicted.change(teaching("T0", "Art", "p0 p1 p2 p3", "main"))
-    afflicted.night()
+def test_clocks_of_graph_and_the_queues_may_run_ahead(faulty_world: FaultyWorld) -> None:
+    faulty_world.change(teaching("T0", "Art", "p0 p1 p2 p3", "main"))
+    faulty_world.run_night()
     for minutes in (1, 5, 30):
-        ahead = {"advance_seconds": minutes * 60}
-        httpx.post(f"{afflicted.trust.addresses.tenant}/_sim/clock", json=ahead).raise_for_status()
-        afflicted.advance_queues(minutes * 3600)
-        afflicted.new_class()
-        afflicted.trust.by_hand("remove-member", "Art.class.1234567.2026", upn=upn("p0"))
-        afflicted.night()
-        assert afflicted.settled() == []
-        afflicted.gates.done["clock skew"] += 2
+        advance = {"advance_seconds": minutes * 60}
+        httpx.post(f"{faulty_world.trust.addresses.tenant}/_sim/clock", json=advance).raise_for_status()
+        faulty_world.advance_queues(minutes * 3600)
+        faulty_world.new_class()
+        faulty_world.trust.edit_by_hand("remove-member", "Art.class.1234567.2026", upn=upn("p0"))
+        faulty_world.run_night()
+        assert faulty_world.settle_and_find_errors() == []
+        faulty_world.gates.fault_counts["clock skew"] += 2
 
 
-# --- within
+# --- helpers
 
 
-def first_write_to_graph(deed: Deed, method: str = "") -> Rule:
-    met = numbers()
+def fail_first_write_to_graph(fault: Fault, method: str = "") -> Rule:
+    matches = numbers()
 
-    def rule(call: Call) -> Deed | None:
-        chosen = call.server == "graph" and call.method != "GET" and call.method in (method or call.method)
-        return deed if chosen and next(met) == 0 else None
+    def rule(call: Call) -> Fault | None:
+        is_chosen = call.server == "graph" and call.method != "GET" and call.method in (method or call.method)
+        return fault if is_chosen and next(matches) == 0 else None
 
     return rule
 
 
-def until(true: Callable[[], bool], within: float = 60) -> None:
-    give_up = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < give_up, "it did not come true"
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.05)
 
 
@@ -225,21 +233,21 @@ def _reads_a_row(call: Call) -> bool:
     return call.server == "tables" and call.method == "GET" and "/classes(PartitionKey=" in call.path
 
 
-def _idle(afflicted: Afflicted) -> bool:
-    queues = count(afflicted.trust.addresses).queues.values()
+def _idle(faulty_world: FaultyWorld) -> bool:
+    queues = count(faulty_world.trust.addresses).queues.values()
     return not any(queue["active"] + queue["locked"] for queue in queues)
 
 
-async def _mark_stale(afflicted: Afflicted, key: str) -> None:
-    state = TableState.from_connection_string(afflicted.trust.addresses.tables)
+async def _mark_stale(faulty_world: FaultyWorld, key: str) -> None:
+    state = TableState.from_connection_string(faulty_world.trust.addresses.tables)
     try:
         await state.write_drift(SCHOOL, [Drift(key, stale=True)])
     finally:
         await state.close()
 
 
-def _messages(sent: Iterable[Change | Request], at: datetime | None = None) -> Iterator[ServiceBusMessage]:
-    for message in sent:
+def _encode_all(messages: Iterable[Change | Request], at: datetime | None = None) -> Iterator[ServiceBusMessage]:
+    for message in messages:
         raw = ServiceBusMessage(encode(message), session_id=message.session, message_id=uuid4().hex)
         raw.scheduled_enqueue_time_utc = at
         yield raw

@@ -1,1 +1,1 @@
-"""Numbered acceptance stories on the whole local world."""
+"""Numbered acceptance stories on the complete local world."""

@@ -1,4 +1,4 @@
-"""A local world for each module of stories, and a school of sixty pupils to tell them with."""
+"""A local world for each module of stories, with a school of sixty pupils."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADMIN = f"network.manager@{DOMAIN}"
 
 @dataclass(slots=True)
 class Story:
-    """A world with a school in it; the school may be changed between nights."""
+    """A world with one school, which a test may change between nights."""
 
     world: World
     school: SchoolData
@@ -39,7 +39,7 @@ class Story:
     def feed(self) -> Path:
         return self.world.folder / "feed"
 
-    def night(self) -> NightReport:
+    def run_night(self) -> NightReport:
         write(self.school, self.feed)
         return self.sync(self.feed)
 
@@ -47,24 +47,23 @@ class Story:
         listed = [*accounts(self.school, DOMAIN), (ADMIN, "")] if people is None else people
         return run_night(self.addresses, self.world.folder / "host.jsonl", feed, self.settings, listed)
 
-    def classes(self) -> dict[str, Mapping[str, Any]]:
-        """The tenant's classes by mail nickname."""
+    def classes_by_nickname(self) -> dict[str, Mapping[str, Any]]:
         listed = httpx.get(f"{self.addresses.tenant}/_sim/classes").json()
-        return {found["mailNickname"]: found for found in listed}
+        return {class_["mailNickname"]: class_ for class_ in listed}
 
-    def differences(self, by_hand: ByHand | None = None) -> list[str]:
+    def find_differences(self, by_hand: ByHand | None = None) -> list[str]:
         expected = expected_classes(self.feed, [ADMIN], DOMAIN)
-        return differences(expected, list(self.classes().values()), by_hand or ByHand())
+        return differences(expected, list(self.classes_by_nickname().values()), by_hand or ByHand())
 
-    def by_hand(self, action: str, nickname: str, **what: str) -> None:
-        edit = {"action": action, "class": nickname, **what}
+    def edit_by_hand(self, action: str, nickname: str, **details: str) -> None:
+        edit = {"action": action, "class": nickname, **details}
         httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
 
-    def stats(self) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.addresses.tenant}/_sim/stats").json()
-        return found
+    def read_stats(self) -> dict[str, Any]:
+        stats: dict[str, Any] = httpx.get(f"{self.addresses.tenant}/_sim/stats").json()
+        return stats
 
-    def events(self) -> list[dict[str, Any]]:
+    def read_events(self) -> list[dict[str, Any]]:
         lines = (self.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
         return [line["event"] for line in map(json.loads, lines) if "event" in line]
 

@@ -1,4 +1,4 @@
-"""What an admin and a teacher can do over HTTP, in numbered stories: who may, what happens, and what the run says."""
+"""Numbered stories: what admins and teachers may do over HTTP, what happens, and what the run reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ from local.school.data import SchoolData
 from local.tenant.__main__ import TENANT_ID
 from local.world import USERS
 from sync_core.messaging.messages import SYNC_REQUESTS, Action, ActOnClass, encode
-from tests.flow.trust import HEAD, STAFF_ROOM, Trust, conflict, pupils, registration, staff, teaching, trust_in, upn
+from tests.flow.trust import (
+    HEAD,
+    STAFF_ROOM,
+    Trust,
+    conflict,
+    pupils,
+    registration,
+    staff,
+    start_trust,
+    teaching,
+    upn,
+)
 
 OAK = SchoolData(
     "OAK",
@@ -34,8 +45,8 @@ ACCESS = [HEAD, STAFF_ROOM]
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
-        trust.begin()
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+        trust.add_more_users()
         yield trust
 
 
@@ -47,25 +58,27 @@ def groups(trust: Trust, user: str = "admin") -> dict[str, dict[str, object]]:
 # --- settings
 
 
-def test_01_an_admin_saves_the_settings_of_a_school_and_every_fault_is_named_at_once(trust: Trust) -> None:
-    trust.join(OAK, types=["teaching"], access=ACCESS)
-    said = trust.save("OAK", expected=422, types=["house"], colour="red", staff={"account": "shoe size"}).json()
+def test_01_an_admin_saves_settings_and_sees_every_invalid_one_at_once(trust: Trust) -> None:
+    trust.add_school(OAK, types=["teaching"], access=ACCESS)
+    problem = trust.save_settings(
+        "OAK", expected=422, types=["house"], colour="red", staff={"account": "shoe size"}
+    ).json()
     for place in ("types.0", "colour", "staff.account"):
-        assert place in said["what"]
+        assert place in problem["what"]
     (school,) = trust.call("GET", "schools").json()
-    assert (school["id"], school["types"], school["access"]) == ("OAK", ["teaching"], sorted(ACCESS, reverse=False))
+    assert (school["id"], school["types"], school["access"]) == ("OAK", ["teaching"], sorted(ACCESS))
 
 
-def test_02_what_is_read_can_be_saved_again(trust: Trust) -> None:
-    read = trust.call("GET", "schools/OAK").json()
-    body = {name: value for name, value in read.items() if name != "id"}
-    assert trust.call("PUT", "schools/OAK", body=body).json() == read
+def test_02_settings_that_are_read_can_be_saved_unchanged(trust: Trust) -> None:
+    settings = trust.call("GET", "schools/OAK").json()
+    body = {name: value for name, value in settings.items() if name != "id"}
+    assert trust.call("PUT", "schools/OAK", body=body).json() == settings
 
 
-# --- who may
+# --- permissions
 
 
-def test_03_nobody_is_let_in_without_a_principal_and_nobody_can_make_one_up(trust: Trust) -> None:
+def test_03_a_request_without_a_principal_or_with_a_forged_one_is_rejected(trust: Trust) -> None:
     url = f"{trust.addresses.host}/api/admin/schools"
     claims = [{"typ": "oid", "val": USERS["admin"]["id"]}, {"typ": "roles", "val": "GroupSync.Admin"}]
     forged = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
@@ -74,7 +87,7 @@ def test_03_nobody_is_let_in_without_a_principal_and_nobody_can_make_one_up(trus
     assert httpx.get(url, headers={"Authorization": "Bearer somebody"}).status_code == 401
 
 
-def test_04_without_a_role_or_without_the_school_there_is_nothing_to_see(trust: Trust) -> None:
+def test_04_a_caller_sees_nothing_without_a_role_and_access_to_the_school(trust: Trust) -> None:
     for path in ("schools", "schools/OAK", "schools/OAK/groups", "schools/NONE"):
         trust.call("GET", path, "visitor", 403)
     for user in ("teacher", "head"):
@@ -83,16 +96,19 @@ def test_04_without_a_role_or_without_the_school_there_is_nothing_to_see(trust: 
     trust.call("GET", "schools/NONE", "admin", 404)
 
 
-def test_05_a_schools_own_admin_changes_how_it_is_synced_but_not_where_from_and_where_to(trust: Trust) -> None:
-    assert trust.save("OAK", "head", types=["teaching"], access=ACCESS, rollover="reuse").json()["rollover"] == "reuse"
-    trust.save("OAK", "head", 403, access=[*ACCESS, USERS["visitor"]["id"]])
-    trust.save("OAK", "head", 403, access=ACCESS, source={"kind": "folder", "path": "/etc"})
+def test_05_a_schools_own_admin_changes_its_rules_but_not_its_source_tenant_or_access(trust: Trust) -> None:
+    assert (
+        trust.save_settings("OAK", "head", types=["teaching"], access=ACCESS, rollover="reuse").json()["rollover"]
+        == "reuse"
+    )
+    trust.save_settings("OAK", "head", 403, access=[*ACCESS, USERS["visitor"]["id"]])
+    trust.save_settings("OAK", "head", 403, access=ACCESS, source={"kind": "folder", "path": "/etc"})
     trust.call("DELETE", "schools/OAK", "head", 403)
-    trust.save("OAK", "head", types=["teaching"], access=ACCESS)
+    trust.save_settings("OAK", "head", types=["teaching"], access=ACCESS)
 
 
-def test_06_teaching_staff_list_groups_and_create_classes_and_nothing_else(trust: Trust) -> None:
-    trust.night()
+def test_06_teachers_may_only_list_groups_and_create_classes(trust: Trust) -> None:
+    trust.run_night()
     listed = groups(trust, "colleague")
     assert {
         key: (group["type"], group["name"], group["students"], group["staff"]) for key, group in listed.items()
@@ -121,159 +137,159 @@ def test_06_teaching_staff_list_groups_and_create_classes_and_nothing_else(trust
         trust.call(method, path, "colleague", 403, body)
 
 
-# --- creating
+# --- create
 
 
-def test_07_a_class_made_by_hand_has_the_name_and_description_asked_for_and_its_maker_as_owner(trust: Trust) -> None:
+def test_07_a_requested_class_has_the_requested_name_and_its_requester_as_owner(trust: Trust) -> None:
     before = count(trust.addresses)
     options = {"display_name": "Our form", "description": "For 5L", "required_until": "2026-09-01"}
     run = trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 202, options).json()["run"]
     drain(trust.addresses, before)
-    said = trust.call("GET", f"schools/OAK/runs/{run}").json()
-    assert (said["outcome"], said["cause"], said["created"]) == ("planned", "admin", [FORM])
-    made = trust.made(FORM_MAIL)
-    assert (made["displayName"], made["owners"], made["members"]) == (
+    record = trust.call("GET", f"schools/OAK/runs/{run}").json()
+    assert (record["outcome"], record["cause"], record["created"]) == ("planned", "admin", [FORM])
+    form = trust.read_class(FORM_MAIL)
+    assert (form["displayName"], form["owners"], form["members"]) == (
         "Our form",
         "colleague.user",
         "amy cleo colleague.user",
     )
-    stands = trust.stands("OAK", FORM)
-    assert (stands["state"], stands["required_until"], stands["error"]) == ("live", "2026-09-01", None)
-    assert stands["last_change"]["run"] == run
+    status = trust.read_status("OAK", FORM)
+    assert (status["state"], status["required_until"], status["error"]) == ("live", "2026-09-01", None)
+    assert status["last_change"]["run"] == run
 
 
-def test_08_a_group_that_has_a_class_and_one_that_is_not_there_are_refused(trust: Trust) -> None:
+def test_08_a_request_for_an_existing_class_or_an_unknown_group_is_rejected(trust: Trust) -> None:
     said = trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 409).json()
     assert said == conflict(f"group {FORM} has a class already", "resync its members instead")
     trust.call("POST", "schools/OAK/groups/2026.year.99/class", "colleague", 404)
     trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 422, {"colour": "red"})
 
 
-def test_09_the_night_keeps_a_hand_made_class_in_step_though_its_type_is_not_chosen(trust: Trust) -> None:
+def test_09_the_night_syncs_a_requested_class_whose_type_is_not_chosen(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     form = replace(oak.groups[1], pupils=("amy", "ben"))
     trust.schools["OAK"] = replace(oak, groups=(oak.groups[0], form))
-    trust.night()
-    assert trust.made(FORM_MAIL)["members"] == "amy ben colleague.user"
-    assert "2026.year.grade!3A7" not in {found["key"] for found in trust.call("GET", "schools/OAK/classes").json()}
+    trust.run_night()
+    assert trust.read_class(FORM_MAIL)["members"] == "amy ben colleague.user"
+    assert "2026.year.grade!3A7" not in {class_["key"] for class_ in trust.call("GET", "schools/OAK/classes").json()}
 
 
-def test_10_a_lifetime_that_is_over_is_reported_and_nothing_is_deleted(trust: Trust) -> None:
+def test_10_an_expired_class_is_reported_and_not_deleted(trust: Trust) -> None:
     options = {"required_until": "2020-07-20"}
-    trust.act("POST", "schools/OAK/groups/2026.year.grade!3A7/class", body=options)
-    trust.night()
-    assert "2026.year.grade!3A7" in trust.last_run("OAK")["expired"]
-    assert not trust.made("7.class.1234567.2026")["deleted"]
+    trust.run_action("POST", "schools/OAK/groups/2026.year.grade!3A7/class", body=options)
+    trust.run_night()
+    assert "2026.year.grade!3A7" in trust.read_last_run("OAK")["expired"]
+    assert not trust.read_class("7.class.1234567.2026")["deleted"]
 
 
-def test_11_scholarpacks_teaching_groups_cannot_be_asked_for(trust: Trust) -> None:
+def test_11_a_class_for_a_scholarpack_teaching_group_cannot_be_requested(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=(*oak.groups, teaching("T2", "Art", "ben", "main")))
-    trust.save("OAK", mis="scholarpack", access=ACCESS)
+    trust.save_settings("OAK", mis="scholarpack", access=ACCESS)
     assert not groups(trust)["2026.teaching.T2"]["can_become_class"]
     said = trust.call("POST", "schools/OAK/groups/2026.teaching.T2/class", expected=409).json()
     assert said["what"] == "teaching groups are not extracted from ScholarPack"
     trust.schools["OAK"] = oak
-    trust.save("OAK", types=["teaching"], access=ACCESS)
+    trust.save_settings("OAK", types=["teaching"], access=ACCESS)
 
 
 # --- resync, delete, restore
 
 
-def test_12_a_resync_puts_a_class_right_at_once(trust: Trust) -> None:
-    trust.by_hand("add-member", MATHS_MAIL, upn=upn("cleo"))
-    trust.by_hand("remove-member", MATHS_MAIL, upn=upn("amy"))
-    run = trust.act("POST", f"schools/OAK/classes/{MATHS}/resync", "head")
+def test_12_a_resync_corrects_a_class_at_once(trust: Trust) -> None:
+    trust.edit_by_hand("add-member", MATHS_MAIL, upn=upn("cleo"))
+    trust.edit_by_hand("remove-member", MATHS_MAIL, upn=upn("amy"))
+    run = trust.run_action("POST", f"schools/OAK/classes/{MATHS}/resync", "head")
     assert (run["outcome"], run["changed"]) == ("planned", [MATHS])
-    assert trust.made(MATHS_MAIL)["members"] == "amy ben main"
+    assert trust.read_class(MATHS_MAIL)["members"] == "amy ben main"
 
 
-def test_13_a_deleted_class_stays_deleted_whatever_the_night_and_old_messages_say(trust: Trust) -> None:
-    run = trust.act("DELETE", f"schools/OAK/classes/{MATHS}", "head")
+def test_13_a_deleted_class_stays_deleted_after_the_next_night(trust: Trust) -> None:
+    run = trust.run_action("DELETE", f"schools/OAK/classes/{MATHS}", "head")
     assert (run["outcome"], run["action"], run["requested_by"]) == ("planned", "delete", HEAD)
-    assert trust.made(MATHS_MAIL)["deleted"]
-    assert trust.stands("OAK", MATHS)["state"] == "deleted"
-    trust.night()
-    assert trust.made(MATHS_MAIL)["deleted"]
-    assert trust.last_run("OAK")["gone"] == []
+    assert trust.read_class(MATHS_MAIL)["deleted"]
+    assert trust.read_status("OAK", MATHS)["state"] == "deleted"
+    trust.run_night()
+    assert trust.read_class(MATHS_MAIL)["deleted"]
+    assert trust.read_last_run("OAK")["gone"] == []
     trust.call("DELETE", f"schools/OAK/classes/{MATHS}", expected=409)
     trust.call("POST", f"schools/OAK/classes/{MATHS}/resync", expected=409)
 
 
-def test_14_a_restored_class_is_brought_up_to_date(trust: Trust) -> None:
+def test_14_a_restored_class_is_synced_again(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     maths = replace(oak.groups[0], pupils=("ben", "cleo"))
     trust.schools["OAK"] = replace(oak, groups=(maths, oak.groups[1]))
-    trust.act("POST", f"schools/OAK/classes/{MATHS}/restore")
-    assert trust.made(MATHS_MAIL)["members"] == "amy ben main"
-    trust.night()
-    assert trust.made(MATHS_MAIL)["members"] == "ben cleo main"
+    trust.run_action("POST", f"schools/OAK/classes/{MATHS}/restore")
+    assert trust.read_class(MATHS_MAIL)["members"] == "amy ben main"
+    trust.run_night()
+    assert trust.read_class(MATHS_MAIL)["members"] == "ben cleo main"
     trust.call("POST", f"schools/OAK/classes/{MATHS}/restore", expected=409)
 
 
-def test_15_an_old_message_that_comes_again_deletes_nothing(trust: Trust) -> None:
+def test_15_a_redelivered_delete_does_nothing(trust: Trust) -> None:
     runs = trust.call("GET", "schools/OAK/runs").json()
     deleted = next(run for run in runs if run["action"] == "delete")
     old = ActOnClass("OAK", MATHS, Action.DELETE, deleted["id"])
     before = count(trust.addresses)
     trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(old), session_id=old.session, message_id="again"))
     drain(trust.addresses, before)
-    assert not trust.made(MATHS_MAIL)["deleted"]
+    assert not trust.read_class(MATHS_MAIL)["deleted"]
 
 
-def test_16_a_class_deleted_for_good_cannot_be_restored_and_the_row_says_why(trust: Trust) -> None:
-    trust.act("DELETE", f"schools/OAK/classes/{FORM}")
-    trust.by_hand("purge", FORM_MAIL)
-    trust.act("POST", f"schools/OAK/classes/{FORM}/restore")
-    stands = trust.stands("OAK", FORM)
-    assert (stands["state"], stands["error"]["code"], stands["error"]["remedy"]) == (
+def test_16_a_purged_class_cannot_be_restored_and_its_status_gives_the_remedy(trust: Trust) -> None:
+    trust.run_action("DELETE", f"schools/OAK/classes/{FORM}")
+    trust.edit_by_hand("purge", FORM_MAIL)
+    trust.run_action("POST", f"schools/OAK/classes/{FORM}/restore")
+    status = trust.read_status("OAK", FORM)
+    assert (status["state"], status["error"]["code"], status["error"]["remedy"]) == (
         "gone",
         "NotRestorable",
         "create the class again",
     )
-    trust.act("POST", f"schools/OAK/groups/{FORM}/class", "colleague", {"display_name": "5L again"})
-    assert trust.stands("OAK", FORM)["state"] == "live"
-    assert trust.stands("OAK", FORM)["name"] == "5L again"
+    trust.run_action("POST", f"schools/OAK/groups/{FORM}/class", "colleague", {"display_name": "5L again"})
+    assert trust.read_status("OAK", FORM)["state"] == "live"
+    assert trust.read_status("OAK", FORM)["name"] == "5L again"
 
 
-def test_17_a_sync_of_the_whole_school_can_be_asked_for_unless_it_is_paused(trust: Trust) -> None:
-    assert trust.act("POST", "schools/OAK/sync", "head")["outcome"] == "planned"
-    trust.save("OAK", types=["teaching"], access=ACCESS, enabled=False)
+def test_17_a_sync_of_a_whole_school_can_be_requested_unless_it_is_paused(trust: Trust) -> None:
+    assert trust.run_action("POST", "schools/OAK/sync", "head")["outcome"] == "planned"
+    trust.save_settings("OAK", types=["teaching"], access=ACCESS, enabled=False)
     trust.call("POST", "schools/OAK/sync", expected=409)
     trust.call("POST", f"schools/OAK/groups/{FORM}/class", expected=409)
 
 
-def test_18_a_full_resync_finds_what_graph_did_not_tell_of(trust: Trust) -> None:
-    trust.save("OAK", types=["teaching"], access=ACCESS)
-    trust.night()
-    before = trust.made(MATHS_MAIL)["members"]
-    trust.by_hand("remove-member", MATHS_MAIL, upn=upn("ben"), in_delta=False)
-    trust.night()
-    assert trust.made(MATHS_MAIL)["members"] != before
+def test_18_a_full_resync_finds_a_change_that_graphs_delta_omits(trust: Trust) -> None:
+    trust.save_settings("OAK", types=["teaching"], access=ACCESS)
+    trust.run_night()
+    before = trust.read_class(MATHS_MAIL)["members"]
+    trust.edit_by_hand("remove-member", MATHS_MAIL, upn=upn("ben"), told=False)
+    trust.run_night()
+    assert trust.read_class(MATHS_MAIL)["members"] != before
     trust.call("POST", f"tenants/{TENANT_ID}/full-resync", "head", 403)
     trust.call("POST", "tenants/NONE/full-resync", expected=404)
     queued = count(trust.addresses)
     trust.call("POST", f"tenants/{TENANT_ID}/full-resync", expected=202)
     drain(trust.addresses, queued)
-    assert trust.made(MATHS_MAIL)["members"] == before
+    assert trust.read_class(MATHS_MAIL)["members"] == before
 
 
-def test_19_who_asked_for_what_is_on_record_without_a_name(trust: Trust) -> None:
+def test_19_each_request_is_recorded_with_its_requesters_id_and_no_name(trust: Trust) -> None:
     lines = (trust.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line).get("event", {}) for line in lines]
-    asked = {(event["caller"], event["action"]) for event in events if event.get("name") == "admin.requested"}
-    assert (HEAD, "delete") in asked
-    assert (HEAD, "resync") in asked
-    assert not any("user" in caller for caller, _ in asked)
+    requests = {(event["caller"], event["action"]) for event in events if event.get("name") == "admin.requested"}
+    assert (HEAD, "delete") in requests
+    assert (HEAD, "resync") in requests
+    assert not any("user" in caller for caller, _ in requests)
 
 
-def test_20_what_is_held_of_a_school_that_left_is_erased_and_its_classes_stay(trust: Trust) -> None:
-    classes = trust.nicknames()
+def test_20_the_records_of_a_removed_school_are_erased_and_its_classes_stay(trust: Trust) -> None:
+    classes = trust.list_nicknames()
     trust.call("DELETE", "schools/OAK/records", expected=409)
     trust.call("DELETE", "schools/OAK", expected=204)
     trust.call("DELETE", "schools/OAK/records", "head", expected=403)
     for _ in range(2):
         trust.call("DELETE", "schools/OAK/records", expected=204)
-    trust.save("OAK", enabled=False)
+    trust.save_settings("OAK", enabled=False)
     assert (trust.call("GET", "schools/OAK/runs").json(), trust.call("GET", "schools/OAK/classes").json()) == ([], [])
-    assert trust.nicknames() == classes
+    assert trust.list_nicknames() == classes

@@ -1,4 +1,4 @@
-"""Bad nights in numbered stories: a killed host, unreadable messages, several schools at once."""
+"""Numbered stories of bad nights: a killed host, unreadable messages, a wrong deployment."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from tests.flow.conftest import ADMIN, Story
 from tests.mis import feeds
 
 
-def queue(story: Story, name: str) -> dict[str, int]:
-    found: dict[str, int] = httpx.get(f"{story.addresses.bus_status}/status").json()["queues"][name]
-    return found
+def read_queue(story: Story, name: str) -> dict[str, int]:
+    counts: dict[str, int] = httpx.get(f"{story.addresses.bus_status}/status").json()["queues"][name]
+    return counts
 
 
-def test_01_a_host_killed_in_the_middle_of_night_one_loses_nothing(story: Story) -> None:
+def test_01_a_host_killed_during_the_first_night_loses_nothing(story: Story) -> None:
     reports: list[NightReport] = []
-    night = threading.Thread(target=lambda: reports.append(story.night()))
+    night = threading.Thread(target=lambda: reports.append(story.run_night()))
     night.start()
     deadline = time.monotonic() + 60
-    while queue(story, CLASS_CHANGES)["completed"] < 20:
+    while read_queue(story, CLASS_CHANGES)["completed"] < 20:
         assert time.monotonic() < deadline
     assert story.world.host is not None
     story.world.host.kill()
-    written = story.stats()["by_route"]["POST /education/classes"]
+    written = story.read_stats()["by_route"]["POST /education/classes"]
     assert 0 < written < 38
     story.world.start_host()
-    # What the killed host had in hand stays locked for a minute: the queue's clock need not be waited for.
+    # The killed host's messages stay locked for a minute: advance the queue's clock instead of waiting.
     while night.is_alive():
         httpx.post(f"{story.addresses.bus_status}/clock", json={"advance_seconds": 5}).raise_for_status()
         night.join(0.2)
-    assert story.differences() == []
-    assert story.stats()["forbidden_deletes"] == 0
-    assert len(story.classes()) == 38
-    assert len({found["externalId"] for found in story.classes().values()}) == 38
+    assert story.find_differences() == []
+    assert story.read_stats()["forbidden_deletes"] == 0
+    assert len(story.classes_by_nickname()) == 38
+    assert len({class_["externalId"] for class_ in story.classes_by_nickname().values()}) == 38
     assert reports[0].messages.dead_lettered == 0
-    again = story.night()
+    again = story.run_night()
     assert (again.messages.sent, again.graph.writes) == (0, 0)
 
 
-def test_02_messages_nobody_can_read_are_dead_lettered_with_their_reason_and_the_rest_goes_on(story: Story) -> None:
-    strange = encode(CreateClass("T", "S", "K", "run", Cause.NIGHTLY)).replace(b'"version":1', b'"version":9')
+def test_02_unreadable_messages_are_dead_lettered_with_their_reason_and_the_rest_is_applied(story: Story) -> None:
+    future = encode(CreateClass("T", "S", "K", "run", Cause.NIGHTLY)).replace(b'"version":1', b'"version":9')
 
     async def send() -> None:
         async with (
             ServiceBusClient.from_connection_string(story.addresses.service_bus) as client,
             client.get_queue_sender(CLASS_CHANGES) as sender,
         ):
-            for id_, body in (("torn", b"{"), ("future", strange)):
+            for id_, body in (("torn", b"{"), ("future", future)):
                 await sender.send_messages(ServiceBusMessage(body, session_id=id_, message_id=id_))
 
     async def faults() -> dict[str, str]:
@@ -74,15 +74,15 @@ def test_02_messages_nobody_can_read_are_dead_lettered_with_their_reason_and_the
     groups = story.school.groups
     smaller = replace(groups[-1], pupils=groups[-1].pupils[1:])
     story.school = replace(story.school, groups=(*groups[:-1], smaller))
-    report = story.night()
+    report = story.run_night()
     assert report.schools[0].members_removed == 1
-    assert story.differences() == []
-    while queue(story, CLASS_CHANGES)["dead_lettered"] < 2:
+    assert story.find_differences() == []
+    while read_queue(story, CLASS_CHANGES)["dead_lettered"] < 2:
         assert story.world.host is not None
         assert story.world.host.alive()
-    said = asyncio.run(faults())
-    assert "body: Invalid JSON" in said["torn"]
-    assert "create-class.version: Input should be 1" in said["future"]
+    messages = asyncio.run(faults())
+    assert "body: Invalid JSON" in messages["torn"]
+    assert "create-class.version: Input should be 1" in messages["future"]
 
 
 def test_03_every_school_of_a_feed_is_synced(story: Story, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_03_every_school_of_a_feed_is_synced(story: Story, tmp_path: Path) -> No
         ("1234567", 2, 2),
         ("7654321", 2, 2),
     ]
-    classes = story.classes()
+    classes = story.classes_by_nickname()
     assert classes["10AMa1.class.1234567.2026"]["owners"] == [ADMIN, "ted@else.org"]
     assert classes["10AMa1.class.7654321.2026"]["members"] == [
         "elsewhere@school.onmicrosoft.com",
@@ -106,36 +106,36 @@ def test_03_every_school_of_a_feed_is_synced(story: Story, tmp_path: Path) -> No
     ]
 
 
-def test_04_a_deployment_without_a_setting_pauses_and_records_its_messages_and_dead_letters_none(story: Story) -> None:
-    """Ten deliveries within milliseconds would dead-letter a night before anybody could mend the deployment."""
-    story.night()
+def test_04_a_missing_setting_delays_messages_and_dead_letters_none(story: Story) -> None:
+    """Ten deliveries within milliseconds would dead-letter a night before anybody could correct the deployment."""
+    story.run_night()
     world, key = story.world, "botched"
-    before = queue(story, CLASS_CHANGES)
+    before = read_queue(story, CLASS_CHANGES)
     assert world.host is not None
     world.host.kill()
     world.start_host(TENANT_ID="")
     event = {"message_id": key, "error": "UnknownSetting"}
 
     def failures() -> list[dict[str, object]]:
-        return [found for found in story.events() if event.items() <= found.items()]
+        return [failure for failure in story.read_events() if event.items() <= failure.items()]
 
-    began = time.monotonic()
+    started_at = time.monotonic()
     asyncio.run(_send(story, CreateClass("T", "S", "K", "run", Cause.NIGHTLY), key))
     while len(failures()) < 3:
-        assert time.monotonic() - began < 60
-    assert {found["remedy"] for found in failures()} == {
+        assert time.monotonic() - started_at < 60
+    assert {failure["remedy"] for failure in failures()} == {
         "correct the application settings (docs/operations.md lists them)"
     }
-    recorded = asyncio.run(_fault(story, key))
+    recorded = asyncio.run(_read_fault(story, key))
     assert (recorded.message, recorded.deliveries >= 2) == ("TENANT_ID is not set", True)
-    assert queue(story, CLASS_CHANGES)["dead_lettered"] == before["dead_lettered"]
+    assert read_queue(story, CLASS_CHANGES)["dead_lettered"] == before["dead_lettered"]
 
     world.host.kill()
     world.start_host(TENANT_ID=TENANT_ID)
-    while queue(story, CLASS_CHANGES)["completed"] == before["completed"]:
+    while read_queue(story, CLASS_CHANGES)["completed"] == before["completed"]:
         httpx.post(f"{story.addresses.bus_status}/clock", json={"advance_seconds": 5}).raise_for_status()
-        assert time.monotonic() - began < 120
-    assert queue(story, CLASS_CHANGES)["dead_lettered"] == before["dead_lettered"]
+        assert time.monotonic() - started_at < 120
+    assert read_queue(story, CLASS_CHANGES)["dead_lettered"] == before["dead_lettered"]
 
 
 async def _send(story: Story, change: CreateClass, message_id: str) -> None:
@@ -146,10 +146,10 @@ async def _send(story: Story, change: CreateClass, message_id: str) -> None:
         await sender.send_messages(ServiceBusMessage(encode(change), session_id=message_id, message_id=message_id))
 
 
-async def _fault(story: Story, message_id: str) -> MessageFault:
+async def _read_fault(story: Story, message_id: str) -> MessageFault:
     state = TableState.from_connection_string(story.addresses.tables)
     try:
-        (found,) = [fault for fault in await state.message_faults(CLASS_CHANGES) if fault.message_id == message_id]
-        return found
+        (fault,) = [fault for fault in await state.message_faults(CLASS_CHANGES) if fault.message_id == message_id]
+        return fault
     finally:
         await state.close()

@@ -41,12 +41,12 @@ def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def test_help_names_every_command_and_option() -> None:
-    shown = call("--help").stdout
+    output = call("--help").stdout
     for command in ("up", "sync", "announce", "plan", "tenant", "edit", "demo"):
-        assert command in shown
-    shown = call("sync", "--help").stdout
+        assert command in output
+    output = call("sync", "--help").stdout
     for option in ("--mis", "--school", "--accounts", "--world", "--out"):
-        assert option in shown
+        assert option in output
     assert all(action in call("edit", "--help").stdout for action in EDITS)
 
 
@@ -55,7 +55,7 @@ def test_edit_takes_the_world_before_the_action() -> None:
     assert (options.world, options.action, options.nickname, options.operand) == (Path("w"), "add-member", "C", "a@b")
 
 
-def test_a_sync_a_look_an_edit_and_a_sync(tmp_path: Path) -> None:
+def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path) -> None:
     world, out = ("--world", str(tmp_path / "w")), tmp_path / "out.json"
     feed = str(feeds.write_zip(feeds.oneroster(), tmp_path / "feed.zip"))
     settings = tmp_path / "school.json"
@@ -79,7 +79,7 @@ def test_a_sync_a_look_an_edit_and_a_sync(tmp_path: Path) -> None:
     assert set(report["graph"]) == {"requests", "writes", "resource_units", "throttled"}
 
     listed = json.loads(call("tenant", *world, "--json").stdout)
-    assert [found["mailNickname"] for found in listed] == [
+    assert [class_["mailNickname"] for class_ in listed] == [
         "10.class.1234567.2026",
         "10A.class.1234567.2026",
         "10AMa1.class.1234567.2026",
@@ -101,60 +101,60 @@ def test_a_sync_a_look_an_edit_and_a_sync(tmp_path: Path) -> None:
     announced = call("announce", "S1", "--groups", "C1", *world)
     assert announced.returncode == 0, announced.stderr
     assert "with 1 writes to Graph" in announced.stdout
-    now = json.loads(call("tenant", *world, "--json").stdout)
-    assert set(now[2]["members"]) - set(listed[2]["members"]) == {"ben@else.org"}
+    after = json.loads(call("tenant", *world, "--json").stdout)
+    assert set(after[2]["members"]) - set(listed[2]["members"]) == {"ben@else.org"}
 
 
-def test_a_plan_tells_what_a_sync_then_does_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path) -> None:
     world, out = ("--world", str(tmp_path / "w")), tmp_path / "out.json"
     feed = feeds.oneroster()
-    there = ("--mis", str(feeds.write(feed, tmp_path / "feed")), *world)
-    first = call("plan", *there, "--out", str(out))
+    options = ("--mis", str(feeds.write(feed, tmp_path / "feed")), *world)
+    first = call("plan", *options, "--out", str(out))
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("school S1: 3 groups; classes: 3 to create, 0 to change, 0 as they are, 0 held")
     assert "+ 2026.year.grade!3A10 (10_Class [1234567][2026]): members +2\n" in first.stdout
-    (told,) = json.loads(out.read_text(encoding="utf-8"))
-    assert {diff["key"]: len(diff["members_added"]) for diff in told["classes"]} == {
+    (plan,) = json.loads(out.read_text(encoding="utf-8"))
+    assert {diff["key"]: len(diff["members_added"]) for diff in plan["classes"]} == {
         "2026.registration.R1": 1,
         "2026.teaching.C1": 2,
         "2026.year.grade!3A10": 2,
     }
-    assert call("plan", *there).stdout == first.stdout
+    assert call("plan", *options).stdout == first.stdout
     assert json.loads(call("tenant", *world, "--json").stdout) == []
 
-    assert call("sync", *there).returncode == 0
-    assert "3 as they are" in call("plan", *there).stdout
+    assert call("sync", *options).returncode == 0
+    assert "3 as they are" in call("plan", *options).stdout
     blank = feed | {"enrollments.csv": re.sub(r".*,p[12],.*\n", "", feed["enrollments.csv"])}
     feeds.write(blank, tmp_path / "feed")
-    rejected = call("plan", *there)
+    rejected = call("plan", *options)
     assert rejected.returncode == 1
     assert "school S1: rejected, nothing would be done\n! the feed differs too much" in rejected.stdout
     assert "it has 2 enrolments and the last accepted one had 4: under 80%" in rejected.stdout
 
 
-def test_a_plan_against_a_tenant_reads_as_whoever_signed_in_to_the_azure_cli(tmp_path: Path) -> None:
+def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path) -> None:
     feed = feeds.write(feeds.oneroster(), tmp_path / "feed")
     assert call("sync", "--mis", str(feed), "--world", str(tmp_path / "w")).returncode == 0
     with tenant_at(tmp_path / "w") as address:
         cli = tmp_path / "az"
         cli.write_text(AZURE_CLI.format(python=sys.executable, token=f"{address}/msi/token"), encoding="utf-8")
         cli.chmod(0o755)
-        there = ("--mis", str(feed), "--tenant", TENANT_ID, "--graph", f"{address}/v1.0")
+        options = ("--mis", str(feed), "--tenant", TENANT_ID, "--graph", f"{address}/v1.0")
         path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
         before = httpx.get(f"{address}/_sim/stats").json()
-        same = call("plan", *there, PATH=path)
+        same = call("plan", *options, PATH=path)
         assert same.returncode == 0, same.stderr
         assert "3 as they are" in same.stdout
         assert "3 groups with the addresses of classes are taken for them" in same.stdout
         edit = {"action": "add-member", "class": "10A.class.1234567.2026", "upn": "apupil@school.onmicrosoft.com"}
         httpx.post(f"{address}/_sim/edit", json=edit).raise_for_status()
         assert (
-            "~ 2026.registration.R1 (10A_Class [1234567][2026]): members -1" in call("plan", *there, PATH=path).stdout
+            "~ 2026.registration.R1 (10A_Class [1234567][2026]): members -1" in call("plan", *options, PATH=path).stdout
         )
         after = httpx.get(f"{address}/_sim/stats").json()
         assert (after["writes"], after["requests"] - before["requests"]) == (before["writes"], 4)
         cli.write_text("#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n", encoding="utf-8")
-        refused = call("plan", *there, PATH=path)
+        refused = call("plan", *options, PATH=path)
         assert refused.returncode == 2
         assert "az login" in refused.stderr
         assert "Traceback" not in refused.stderr
@@ -171,8 +171,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "words"), BAD)
-def test_what_is_refused_answers_2_and_says_where(arguments: list[str], words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_a_rejected_command_exits_with_2_and_names_the_fault(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
     feed = feeds.write(feeds.oneroster(), tmp_path / "feed")
     (tmp_path / "bad.json").write_text("{", encoding="utf-8")
     (tmp_path / "list.json").write_text("[]", encoding="utf-8")
@@ -180,7 +182,7 @@ def test_what_is_refused_answers_2_and_says_where(arguments: list[str], words: s
     (tmp_path / "upn.csv").write_text("userPrincipalName,displayName\nx,y\n", encoding="utf-8")
     filled = [argument.format(tmp=tmp_path, feed=feed) for argument in arguments]
     command, *rest = filled
-    done = call(command, "--world", str(tmp_path / "w"), *rest)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    result = call(command, "--world", str(tmp_path / "w"), *rest)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""What the queues gave up, in numbered stories: listed with its remedy, replayed, made good by the next night."""
+"""Numbered stories of dead letters: listed with a remedy, replayed, or made up for by the next night."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from azure.servicebus import ServiceBusMessage
 from local.nightly import count
 from local.school.data import SchoolData
 from sync_core.messaging.messages import CLASS_CHANGES
-from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, trust_in
+from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, start_trust
 
 OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("tutor"), (registration("R1", "5L", "amy", "tutor"),)
@@ -23,24 +23,24 @@ DELIVERIES = 2
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust"), deliveries=DELIVERIES) as trust:
-        trust.begin()
-        trust.join(OAK, types=["registration"], access=[HEAD, STAFF_ROOM])
-        trust.night()
+    with start_trust(tmp_path_factory.mktemp("trust"), deliveries=DELIVERIES) as trust:
+        trust.add_more_users()
+        trust.add_school(OAK, types=["registration"], access=[HEAD, STAFF_ROOM])
+        trust.run_night()
         yield trust
 
 
-def graph_fails(trust: Trust, path: str, times: int) -> None:
+def make_graph_fail(trust: Trust, path: str, times: int) -> None:
     fault = {"method": "POST", "path": path, "times": times, "status": 503}
     httpx.post(f"{trust.addresses.tenant}/_sim/faults", json=fault).raise_for_status()
 
 
-def dead_letters(trust: Trust, user: str = "admin") -> list[dict[str, Any]]:
+def list_dead_letters(trust: Trust, user: str = "admin") -> list[dict[str, Any]]:
     return list(trust.call("GET", "dead-letters", user).json())
 
 
-def of_class(trust: Trust, key: str) -> list[dict[str, Any]]:
-    return [found for found in dead_letters(trust) if found["key"] == key]
+def list_of_class(trust: Trust, key: str) -> list[dict[str, Any]]:
+    return [letter for letter in list_dead_letters(trust) if letter["key"] == key]
 
 
 def replay(trust: Trust, path: str) -> int:
@@ -54,60 +54,60 @@ def replay(trust: Trust, path: str) -> int:
 
 
 def add_group(trust: Trust, id_: str, title: str) -> None:
-    now = trust.schools["OAK"]
-    trust.schools["OAK"] = replace(now, groups=(*now.groups, registration(id_, title, "amy ben", "tutor")))
+    oak = trust.schools["OAK"]
+    trust.schools["OAK"] = replace(oak, groups=(*oak.groups, registration(id_, title, "amy ben", "tutor")))
 
 
-def test_01_a_change_that_graph_never_took_is_listed_with_its_class_its_reason_and_what_to_do(trust: Trust) -> None:
+def test_01_a_change_that_graph_never_accepted_is_listed_with_class_reason_and_remedy(trust: Trust) -> None:
     add_group(trust, "R2", "5M")
     add_group(trust, "R3", "5N")
-    graph_fails(trust, "^/education/classes$", 4 * DELIVERIES)
-    trust.night()
-    create, members = of_class(trust, "2026.registration.R2")
+    make_graph_fail(trust, "^/education/classes$", 4 * DELIVERIES)
+    trust.run_night()
+    create, members = list_of_class(trust, "2026.registration.R2")
     assert (create["kind"], members["kind"]) == ("create-class", "change-members")
     for found in (create, members):
         assert (found["queue"], found["school"], found["key"]) == (CLASS_CHANGES, "OAK", "2026.registration.R2")
         assert found["reason"] == "Graph answered 503 to a create, and may have carried it out"
         assert found["remedy"] == "the next delivery looks the class up before it creates one"
-        assert found["run"] == trust.last_run("OAK")["id"]
+        assert found["run"] == trust.read_last_run("OAK")["id"]
         assert found["deliveries"] >= DELIVERIES
-    assert "5M.class.1234567.2026" not in trust.nicknames()
+    assert "5M.class.1234567.2026" not in trust.list_nicknames()
 
 
-def test_02_one_is_replayed_and_does_its_work(trust: Trust) -> None:
-    _, members = of_class(trust, "2026.registration.R2")
+def test_02_a_replayed_dead_letter_is_applied(trust: Trust) -> None:
+    _, members = list_of_class(trust, "2026.registration.R2")
     assert replay(trust, f"{CLASS_CHANGES}/{members['number']}/replay") == 1
-    assert trust.made("5M.class.1234567.2026")["members"] == "amy ben"
-    assert [found["kind"] for found in of_class(trust, "2026.registration.R2")] == ["create-class"]
+    assert trust.read_class("5M.class.1234567.2026")["members"] == "amy ben"
+    assert [letter["kind"] for letter in list_of_class(trust, "2026.registration.R2")] == ["create-class"]
 
 
-def test_03_the_next_night_plans_the_class_anew_without_an_admin(trust: Trust) -> None:
-    assert "5N.class.1234567.2026" not in trust.nicknames()
-    trust.night()
-    assert trust.last_run("OAK")["created"] == ["2026.registration.R3"]
-    assert trust.made("5N.class.1234567.2026")["members"] == "amy ben"
+def test_03_the_next_night_plans_the_class_again_without_an_admin(trust: Trust) -> None:
+    assert "5N.class.1234567.2026" not in trust.list_nicknames()
+    trust.run_night()
+    assert trust.read_last_run("OAK")["created"] == ["2026.registration.R3"]
+    assert trust.read_class("5N.class.1234567.2026")["members"] == "amy ben"
 
 
-def test_04_a_replay_that_is_not_wanted_any_more_does_nothing(trust: Trust) -> None:
-    writes = trust.writes()
+def test_04_a_replay_that_is_no_longer_needed_does_nothing(trust: Trust) -> None:
+    writes = trust.count_writes()
     assert replay(trust, "replay") == 3
-    assert (dead_letters(trust), trust.writes()) == ([], writes)
+    assert (list_dead_letters(trust), trust.count_writes()) == ([], writes)
     trust.call("POST", f"dead-letters/{CLASS_CHANGES}/1/replay", expected=404)
 
 
-def test_05_only_who_administers_a_school_sees_what_is_about_it(trust: Trust) -> None:
+def test_05_only_a_schools_admins_see_its_dead_letters(trust: Trust) -> None:
     trust.send(CLASS_CHANGES, ServiceBusMessage(b"{", session_id="torn", message_id="torn"))
-    while not (listed := dead_letters(trust)):
+    while not (listed := list_dead_letters(trust)):
         pass
     (torn,) = listed
     assert (torn["school"], torn["kind"]) == ("", "")
     assert "body: Invalid JSON" in torn["reason"]
     assert "see 'A message nobody can read' in docs/operations.md" in torn["remedy"]
-    assert dead_letters(trust, "head") == []
+    assert list_dead_letters(trust, "head") == []
     assert trust.call("POST", "dead-letters/replay", "head", 202).json()["messages"] == 0
     trust.call("GET", "dead-letters", "teacher", 403)
     trust.call("POST", "dead-letters/replay", "teacher", 403)
     trust.call("POST", f"dead-letters/{CLASS_CHANGES}/{torn['number']}/replay", "head", 404)
     assert trust.call("POST", "dead-letters/replay", expected=202).json()["messages"] == 1
-    while not dead_letters(trust):
+    while not list_dead_letters(trust):
         pass

@@ -1,4 +1,4 @@
-"""Files that an MIS drops, into a blob container or a folder: from whole sets to classes, each taken once."""
+"""Numbered stories of file drops in a blob container or a folder: each complete set is synced once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from azure.storage.blob import ContainerClient
 from local.nightly import count, drain, run_timer
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
-from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
+from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 OAK = SchoolData(
     "OAK",
@@ -29,7 +29,7 @@ CONTAINER = {"kind": "container", "folder": "trust/oak"}
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
         yield trust
 
 
@@ -40,8 +40,8 @@ def container(trust: Trust) -> Iterator[ContainerClient]:
         yield container
 
 
-def exported(trust: Trust, art: str) -> dict[str, bytes]:
-    """The set that tells who is in the one group."""
+def export(trust: Trust, art: str) -> dict[str, bytes]:
+    """The files of a complete set in which the one group has these pupils."""
     trust.schools["OAK"] = replace(OAK, groups=(replace(OAK.groups[0], pupils=tuple(art.split())),))
     folder = trust.world.folder / "export"
     write(trust.schools["OAK"], folder)
@@ -53,95 +53,95 @@ def upload(container: ContainerClient, files: Mapping[str, bytes], place: str = 
         container.upload_blob(f"trust/oak/{place}{name}", content, overwrite=True)
 
 
-def collect(trust: Trust) -> None:
-    """A minute has passed, and what came of it is done."""
-    before, told = count(trust.addresses), len(trust.events())
+def check_drops(trust: Trust) -> None:
+    """Run the timer that checks file drops each minute, and wait for the sync that it may start."""
+    before, events_before = count(trust.addresses), len(trust.read_events())
     run_timer(trust.addresses, "check_file_drops")
-    if any(event["name"] == "file_drop.synced" for event in trust.events()[told:]):
+    if any(event["name"] == "file_drop.synced" for event in trust.read_events()[events_before:]):
         drain(trust.addresses, before)
 
 
-def names(container: ContainerClient) -> list[str]:
+def list_files(container: ContainerClient) -> list[str]:
     return sorted(blob.name.removeprefix("trust/oak/") for blob in container.list_blobs())
 
 
-def test_01_a_set_in_the_container_becomes_classes_within_a_minute(trust: Trust, container: ContainerClient) -> None:
-    trust.join(OAK, source=CONTAINER)
-    trust.night()
-    assert "the file drop has no set of CSV files" in trust.last_run("OAK")["notes"][0]
-    upload(container, exported(trust, "amy ben"))
-    collect(trust)
-    run = trust.last_run("OAK")
+def test_01_a_set_in_the_container_is_synced_within_a_minute(trust: Trust, container: ContainerClient) -> None:
+    trust.add_school(OAK, source=CONTAINER)
+    trust.run_night()
+    assert "the file drop has no set of CSV files" in trust.read_last_run("OAK")["notes"][0]
+    upload(container, export(trust, "amy ben"))
+    check_drops(trust)
+    run = trust.read_last_run("OAK")
     assert (run["cause"], run["outcome"]) == ("file_drop", "planned")
-    assert trust.made(ART)["members"] == "amy ben main"
+    assert trust.read_class(ART)["members"] == "amy ben main"
 
 
-def test_02_the_same_set_is_not_taken_again_and_a_new_one_is(trust: Trust, container: ContainerClient) -> None:
+def test_02_the_same_set_is_not_synced_again_and_a_new_one_is(trust: Trust, container: ContainerClient) -> None:
     runs, before = len(trust.call("GET", "schools/OAK/runs").json()), count(trust.addresses)
-    collect(trust)
+    check_drops(trust)
     assert count(trust.addresses).queues == before.queues
     assert len(trust.call("GET", "schools/OAK/runs").json()) == runs
-    upload(container, exported(trust, "amy cleo"))
-    collect(trust)
-    assert trust.made(ART)["members"] == "amy cleo main"
+    upload(container, export(trust, "amy cleo"))
+    check_drops(trust)
+    assert trust.read_class(ART)["members"] == "amy cleo main"
 
 
-def test_03_half_a_set_changes_nothing_and_is_taken_when_it_is_whole(trust: Trust, container: ContainerClient) -> None:
-    files = exported(trust, "amy ben cleo")
+def test_03_an_incomplete_set_is_synced_once_it_is_complete(trust: Trust, container: ContainerClient) -> None:
+    files = export(trust, "amy ben cleo")
     users = files.pop("users.csv")
     upload(container, files, "tuesday/")
-    collect(trust)
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.made(ART)["members"] == "amy cleo main"
+    check_drops(trust)
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.read_class(ART)["members"] == "amy cleo main"
     upload(container, {"users.csv": users}, "tuesday/")
-    collect(trust)
-    assert trust.made(ART)["members"] == "amy ben cleo main"
+    check_drops(trust)
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
 
 
-def test_04_what_was_taken_is_archived_and_still_read_by_the_night(trust: Trust, container: ContainerClient) -> None:
-    trust.save("OAK", source={**CONTAINER, "after_sync": "archive"})
-    upload(container, exported(trust, "ben cleo"), "wednesday/")
-    collect(trust)
-    assert trust.made(ART)["members"] == "ben cleo main"
-    assert all(name.startswith("processed/") for name in names(container))
-    writes = trust.writes()
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.writes() == writes
+def test_04_a_synced_set_is_archived_and_still_read_by_the_night(trust: Trust, container: ContainerClient) -> None:
+    trust.save_settings("OAK", source={**CONTAINER, "after_sync": "archive"})
+    upload(container, export(trust, "ben cleo"), "wednesday/")
+    check_drops(trust)
+    assert trust.read_class(ART)["members"] == "ben cleo main"
+    assert all(name.startswith("processed/") for name in list_files(container))
+    writes = trust.count_writes()
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.count_writes() == writes
 
 
-def test_05_a_delta_set_goes_on_from_the_whole_one(trust: Trust, container: ContainerClient) -> None:
-    files = exported(trust, "ben cleo")
+def test_05_a_delta_set_builds_on_the_bulk_set_before_it(trust: Trust, container: ContainerClient) -> None:
+    files = export(trust, "ben cleo")
     manifest = files["manifest.csv"].replace(b"bulk", b"absent").replace(b"enrollments,absent", b"enrollments,delta")
     header = files["enrollments.csv"].splitlines(keepends=True)[0].decode()
     cells = dict.fromkeys(header.strip().split(","), "")
     cells |= {"sourcedId": "E-new", "status": "active", "classSourcedId": "T1", "schoolSourcedId": "OAK"}
     cells |= {"userSourcedId": "amy", "role": "student"}
     upload(container, {"manifest.csv": manifest, "enrollments.csv": f"{header}{','.join(cells.values())}\n".encode()})
-    collect(trust)
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.made(ART)["members"] == "amy ben cleo main"
-    assert all(name.startswith("processed/") for name in names(container))
+    check_drops(trust)
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
+    assert all(name.startswith("processed/") for name in list_files(container))
 
 
-def test_06_a_folder_is_a_drop_as_well(trust: Trust) -> None:
+def test_06_a_folder_is_a_file_drop_too(trust: Trust) -> None:
     folder = trust.world.folder / "drop"
-    trust.save("OAK", source={"kind": "folder", "path": str(folder), "after_sync": "archive"})
-    exported(trust, "amy ben")
+    trust.save_settings("OAK", source={"kind": "folder", "path": str(folder), "after_sync": "archive"})
+    export(trust, "amy ben")
     (trust.world.folder / "export").rename(folder)
-    collect(trust)
-    assert trust.made(ART)["members"] == "amy ben main"
-    assert [place.name for place in Path(folder).iterdir()] == ["processed"]
+    check_drops(trust)
+    assert trust.read_class(ART)["members"] == "amy ben main"
+    assert [entry.name for entry in Path(folder).iterdir()] == ["processed"]
 
 
-def test_07_a_set_that_is_whole_and_bad_is_taken_once_rejected_and_takes_nobody_away(trust: Trust) -> None:
-    files = exported(trust, "amy ben")
+def test_07_a_complete_but_invalid_set_is_rejected_once_and_removes_nobody(trust: Trust) -> None:
+    files = export(trust, "amy ben")
     drop = trust.world.folder / "drop"
     for name, content in files.items():
         (drop / name).write_bytes(content.replace(b"T1", b"T9") if name == "enrollments.csv" else content)
-    collect(trust)
-    run = trust.last_run("OAK")
+    check_drops(trust)
+    run = trust.read_last_run("OAK")
     assert run["outcome"] == "rejected"
     assert 'column "classSourcedId": class T9 is not in classes.csv' in run["notes"][0]
-    assert trust.made(ART)["members"] == "amy ben main"
+    assert trust.read_class(ART)["members"] == "amy ben main"

@@ -1,4 +1,4 @@
-"""Broken feeds of every kind, in numbered stories: no class loses anybody by them, and what an admin reads says why."""
+"""Numbered stories of broken feeds: no class loses anybody, and the admin reads why the feed or plan was stopped."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from local.school.data import SchoolData, SchoolGroup
 from local.school.generate import generate
 from sync_core.domain.runs import HoldKind, RunOutcome
-from tests.flow.trust import Trust, trust_in
+from tests.flow.trust import Trust, start_trust
 
-# A user name with a domain, as MIS exports of schools with a trust's own domain have it.
+# User names include a domain, as in exports of schools that use their trust's domain.
 DOMAIN = "school.onmicrosoft.com"
 GENERATED = generate(pupils=60)
 SCHOOL = replace(
@@ -32,63 +32,63 @@ SETS = [group for group in SCHOOL.groups if not group.homeroom]
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
         people = (*SCHOOL.pupils, *SCHOOL.staff)
-        trust.accounts(person.email.partition("@")[0] for person in people)
+        trust.add_accounts(person.email.partition("@")[0] for person in people)
         trust.schools[ID] = SCHOOL
-        trust.save(ID)
-        trust.night()
+        trust.save_settings(ID)
+        trust.run_night()
         yield trust
 
 
 @pytest.fixture(autouse=True)
-def whole_again(trust: Trust) -> Iterator[None]:
-    """After each story the right feed is back, and all is as it was before."""
+def restore_feed(trust: Trust) -> Iterator[None]:
+    """After each story, sync the correct feed and check that every class is as before."""
     before = people(trust)
     yield
     trust.schools[ID] = SCHOOL
-    trust.save(ID)
-    trust.night()
-    run = trust.last_run(ID)
+    trust.save_settings(ID)
+    trust.run_night()
+    run = trust.read_last_run(ID)
     assert (run["outcome"], run["held"], run["created"]) == (RunOutcome.PLANNED, [], [])
     assert people(trust) == before
 
 
-def feed(trust: Trust) -> Path:
+def feed_folder(trust: Trust) -> Path:
     return trust.world.folder / f"feed {ID}"
 
 
 def people(trust: Trust) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Who is in which class and who owns it."""
-    listed = trust.classes()
-    return {found["mailNickname"]: (tuple(found["owners"]), tuple(found["members"])) for found in listed}
+    """The owners and members of each class by mail nickname."""
+    listed = trust.list_classes()
+    return {class_["mailNickname"]: (tuple(class_["owners"]), tuple(class_["members"])) for class_ in listed}
 
 
 def pupils_of(trust: Trust) -> dict[str, set[str]]:
     return {nickname: set(members) - set(owners) for nickname, (owners, members) in people(trust).items()}
 
 
-def night_with(trust: Trust, data: SchoolData, spoil: Callable[[Path], None] = lambda _: None) -> dict[str, Any]:
-    """A night on a feed that is written and then spoilt; nobody has lost anything by it. Its run."""
+def sync_feed(trust: Trust, data: SchoolData, spoil: Callable[[Path], None] = lambda _: None) -> dict[str, Any]:
+    """Write the feed, spoil it, run a night and check that no class lost anybody. Returns the run."""
     trust.schools[ID] = data
     before = people(trust)
-    trust.night(lambda: spoil(feed(trust)))
+    trust.run_night(lambda: spoil(feed_folder(trust)))
     after = people(trust)
     for nickname, (owners, members) in before.items():
         assert set(owners) <= set(after[nickname][0])
         assert set(members) <= set(after[nickname][1])
-    return trust.last_run(ID)
+    return trust.read_last_run(ID)
 
 
 def rejected(run: dict[str, Any]) -> str:
-    """The words of a run whose feed was not trusted."""
+    """The notes of a run that rejected its feed."""
     assert run["outcome"] == RunOutcome.REJECTED
     assert (run["created"], run["changed"]) == ([], [])
     return " — ".join(run["notes"])
 
 
 def held(trust: Trust, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """The holds that stand after a night, which are told in its run as well."""
+    """The open holds after a night. Its run reports them too."""
     assert run["outcome"] == RunOutcome.PLANNED
     listed: list[dict[str, Any]] = trust.call("GET", f"schools/{ID}/holds").json()
     assert {key for hold in listed for key in hold["classes"]} == set(run["held"])
@@ -97,7 +97,7 @@ def held(trust: Trust, run: dict[str, Any]) -> list[dict[str, Any]]:
     return listed
 
 
-def rows(folder: Path, name: str, change: Callable[[dict[str, str]], list[dict[str, str]]]) -> None:
+def rewrite_rows(folder: Path, name: str, change: Callable[[dict[str, str]], list[dict[str, str]]]) -> None:
     """Rewrite a file of the feed row by row."""
     with (folder / name).open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
@@ -108,102 +108,102 @@ def rows(folder: Path, name: str, change: Callable[[dict[str, str]], list[dict[s
         writer.writerows(changed)
 
 
-def with_groups(change: Callable[[SchoolGroup], SchoolGroup]) -> SchoolData:
+def change_groups(change: Callable[[SchoolGroup], SchoolGroup]) -> SchoolData:
     return replace(SCHOOL, groups=tuple(change(group) for group in SCHOOL.groups))
 
 
-def test_01_an_empty_feed(trust: Trust) -> None:
+def test_01_an_empty_feed_is_rejected(trust: Trust) -> None:
     def spoil(folder: Path) -> None:
         for name in ("classes.csv", "users.csv", "enrollments.csv"):
-            rows(folder, name, lambda _: [])
+            rewrite_rows(folder, name, lambda _: [])
 
-    assert "the feed has no school with a group in it" in rejected(night_with(trust, SCHOOL, spoil))
+    assert "the feed has no school with a group in it" in rejected(sync_feed(trust, SCHOOL, spoil))
 
 
-def test_02_half_a_feed(trust: Trust) -> None:
-    words = rejected(night_with(trust, replace(SCHOOL, groups=SCHOOL.groups[::2])))
+def test_02_half_a_feed_is_rejected(trust: Trust) -> None:
+    words = rejected(sync_feed(trust, replace(SCHOOL, groups=SCHOOL.groups[::2])))
     assert "groups and the last accepted one had 38: under 80%" in words
     assert "enrolments and the last accepted one had" in words
     assert "forget the accepted statistics" in words
 
 
-def test_03_the_feed_of_another_school(trust: Trust) -> None:
-    assert "its DfE code is 7654321 and was 9164023" in rejected(night_with(trust, replace(SCHOOL, dfe_code="7654321")))
-    assert f"no school {ID}, but ELSE" in rejected(night_with(trust, replace(SCHOOL, id="ELSE")))
+def test_03_the_feed_of_another_school_is_rejected(trust: Trust) -> None:
+    assert "its DfE code is 7654321 and was 9164023" in rejected(sync_feed(trust, replace(SCHOOL, dfe_code="7654321")))
+    assert f"no school {ID}, but ELSE" in rejected(sync_feed(trust, replace(SCHOOL, id="ELSE")))
 
 
-def test_04_a_torn_zip_file(trust: Trust) -> None:
+def test_04_a_truncated_zip_file_is_rejected(trust: Trust) -> None:
     torn = trust.world.folder / "export.zip"
     torn.write_bytes(b"PK\x03\x04" + os.urandom(400))
-    trust.save(ID, source={"kind": "folder", "path": str(torn)})
-    assert "export.zip is not a complete zip file" in rejected(night_with(trust, SCHOOL))
+    trust.save_settings(ID, source={"kind": "folder", "path": str(torn)})
+    assert "export.zip is not a complete zip file" in rejected(sync_feed(trust, SCHOOL))
 
 
-def test_05_swapped_columns(trust: Trust) -> None:
+def test_05_a_feed_with_swapped_columns_is_rejected_or_held(trust: Trust) -> None:
     def ids(row: dict[str, str]) -> list[dict[str, str]]:
         return [row | {"classSourcedId": row["userSourcedId"], "userSourcedId": row["classSourcedId"]}]
 
-    words = rejected(night_with(trust, SCHOOL, lambda folder: rows(folder, "enrollments.csv", ids)))
+    words = rejected(sync_feed(trust, SCHOOL, lambda folder: rewrite_rows(folder, "enrollments.csv", ids)))
     assert 'enrollments.csv line 2, column "classSourcedId"' in words
 
     def names(row: dict[str, str]) -> list[dict[str, str]]:
         return [row | {"email": row["familyName"], "familyName": row["email"]}]
 
-    run = night_with(trust, SCHOOL, lambda folder: rows(folder, "users.csv", names))
+    run = sync_feed(trust, SCHOOL, lambda folder: rewrite_rows(folder, "users.csv", names))
     holds = held(trust, run)
     assert {hold["kind"] for hold in holds} == {HoldKind.CLASS_EMPTIED}
     assert len(holds) == len([key for key in people(trust) if people(trust)[key][1]])
     assert any("2026.registration.R7A" in hold["what"] and "which is everybody" in hold["what"] for hold in holds)
 
 
-def test_06_last_years_feed(trust: Trust) -> None:
-    words = rejected(night_with(trust, replace(SCHOOL, starts=2025)))
+def test_06_last_years_feed_is_rejected(trust: Trust) -> None:
+    words = rejected(sync_feed(trust, replace(SCHOOL, starts=2025)))
     assert "its academic year is 2025, before 2026 in the last accepted one" in words
 
 
-def test_07_last_weeks_file(trust: Trust) -> None:
+def test_07_last_weeks_feed_is_rejected(trust: Trust) -> None:
     def spoil(folder: Path) -> None:
         week_ago = datetime.now().timestamp() - 7 * 24 * 3600
         for file in folder.iterdir():
             os.utime(file, (week_ago, week_ago))
 
-    assert "before the last accepted one" in rejected(night_with(trust, with_groups(lambda group: group), spoil))
+    assert "before the last accepted one" in rejected(sync_feed(trust, change_groups(lambda group: group), spoil))
 
 
-def test_08_a_feed_with_every_row_twice(trust: Trust) -> None:
+def test_08_a_feed_with_duplicate_rows_is_rejected(trust: Trust) -> None:
     def spoil(folder: Path) -> None:
         for name in ("classes.csv", "users.csv", "enrollments.csv"):
-            rows(folder, name, lambda row: [row, row])
+            rewrite_rows(folder, name, lambda row: [row, row])
 
-    assert "already appears in" in rejected(night_with(trust, SCHOOL, spoil))
+    assert "already appears in" in rejected(sync_feed(trust, SCHOOL, spoil))
 
 
-def test_09_the_domain_of_another_tenant(trust: Trust) -> None:
+def test_09_a_feed_with_another_tenants_domain_is_rejected(trust: Trust) -> None:
     def spoil(folder: Path) -> None:
-        rows(folder, "users.csv", lambda row: [row | {"email": row["email"].replace(DOMAIN, "else.org")}])
+        rewrite_rows(folder, "users.csv", lambda row: [row | {"email": row["email"].replace(DOMAIN, "else.org")}])
 
-    words = rejected(night_with(trust, SCHOOL, spoil))
+    words = rejected(sync_feed(trust, SCHOOL, spoil))
     assert f"most of its addresses end in else.org, and most ended in {DOMAIN} before" in words
 
 
-def test_10_all_teachers_missing(trust: Trust) -> None:
-    words = rejected(night_with(trust, with_groups(lambda group: replace(group, staff=()))))
+def test_10_a_feed_without_teachers_is_rejected(trust: Trust) -> None:
+    words = rejected(sync_feed(trust, change_groups(lambda group: replace(group, staff=()))))
     assert "it has no teaching staff and the last accepted one had 6" in words
 
 
-def test_11_one_class_blank(trust: Trust) -> None:
+def test_11_an_emptied_class_is_held(trust: Trust) -> None:
     form = FORMS[0]
 
-    def blank(group: SchoolGroup) -> SchoolGroup:
+    def empty(group: SchoolGroup) -> SchoolGroup:
         return replace(group, pupils=()) if group.id == form.id else group
 
-    (hold,) = held(trust, night_with(trust, with_groups(blank)))
+    (hold,) = held(trust, sync_feed(trust, change_groups(empty)))
     assert hold["kind"] == HoldKind.CLASS_EMPTIED
     assert f"would lose {len(form.pupils)} of {len(form.pupils)} students, which is everybody" in hold["what"]
 
 
-def test_12_a_slow_leak_over_ten_nights(trust: Trust) -> None:
-    """A few enrolments are lost every night, never enough for a limit of one night."""
+def test_12_a_slow_leak_over_ten_nights_is_held(trust: Trust) -> None:
+    """A few enrolments are lost every night, never enough for the limits of one plan."""
     memberships = sum(map(len, pupils_of(trust).values()))
     leaking, kinds = SCHOOL, []
     for night in range(10):
@@ -211,8 +211,8 @@ def test_12_a_slow_leak_over_ten_nights(trust: Trust) -> None:
         groups = (replace(group, pupils=group.pupils[1:]) if group.id in losing else group for group in leaking.groups)
         leaking = replace(leaking, groups=tuple(groups))
         trust.schools[ID] = leaking
-        trust.night()
-        kinds.append([hold["kind"] for hold in held(trust, trust.last_run(ID))])
+        trust.run_night()
+        kinds.append([hold["kind"] for hold in held(trust, trust.read_last_run(ID))])
     assert kinds == [[]] * 8 + [[HoldKind.SLOW_LEAK]] * 2
     left = sum(map(len, pupils_of(trust).values()))
     assert (memberships, memberships - left) == (326, 64)
@@ -220,7 +220,7 @@ def test_12_a_slow_leak_over_ten_nights(trust: Trust) -> None:
     assert "the school would lose 80 of 326 memberships in seven days: over 20%; 16 of them now" in hold["what"]
 
 
-def test_13_a_rollover_without_a_new_year(trust: Trust) -> None:
+def test_13_a_rollover_without_a_new_year_is_held(trust: Trust) -> None:
     """The groups have next year's pupils, and the feed still names this year."""
     moved = {form.id: FORMS[place - 1].pupils for place, form in enumerate(FORMS)}
 
@@ -228,7 +228,7 @@ def test_13_a_rollover_without_a_new_year(trust: Trust) -> None:
         return replace(group, pupils=moved.get(group.id, group.pupils))
 
     before = people(trust)
-    holds = held(trust, night_with(trust, with_groups(roll)))
+    holds = held(trust, sync_feed(trust, change_groups(roll)))
     assert {hold["kind"] for hold in holds} == {HoldKind.TURNOVER}
     assert len(holds) == len(FORMS)
     assert people(trust) == before

@@ -1,4 +1,4 @@
-"""Every rule of the mission as a numbered story, told in order in one trust of small schools (docs/rules.md)."""
+"""Numbered stories of every rule (docs/rules.md), in order in one trust of small schools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.school.data import SchoolData
-from tests.flow.trust import DOMAIN, Trust, pupils, registration, staff, teaching, trust_in, upn
+from tests.flow.trust import DOMAIN, Trust, pupils, registration, staff, start_trust, teaching, upn
 
 OAK = SchoolData(
     "OAK",
@@ -35,16 +35,16 @@ SETTINGS: dict[str, Any] = {"admin_owners": [upn("boss")]}
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
-        trust.begin()
-        trust.accounts(["boss", "helper"])
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+        trust.add_more_users()
+        trust.add_accounts(["boss", "helper"])
         yield trust
 
 
-def change(trust: Trust, group: str, **what: Any) -> None:
+def change_group(trust: Trust, group: str, **changes: Any) -> None:
     """Change one of Oak's groups."""
     oak = trust.schools["OAK"]
-    groups = tuple(replace(found, **what) if found.id == group else found for found in oak.groups)
+    groups = tuple(replace(one, **changes) if one.id == group else one for one in oak.groups)
     trust.schools["OAK"] = replace(oak, groups=groups)
 
 
@@ -52,15 +52,15 @@ def change(trust: Trust, group: str, **what: Any) -> None:
 
 
 def test_01_only_the_chosen_types_become_classes(trust: Trust) -> None:
-    trust.join(OAK, types=["registration"], **SETTINGS)
-    trust.night()
-    assert trust.nicknames() == [FORM]
+    trust.add_school(OAK, types=["registration"], **SETTINGS)
+    trust.run_night()
+    assert trust.list_nicknames() == [FORM]
 
 
-def test_02_the_admins_own_and_the_pupils_are_members_and_every_owner_is_a_member_too(trust: Trust) -> None:
-    trust.save("OAK", **SETTINGS)
-    trust.night()
-    assert trust.made(FORM) | {"id": "", "externalId": ""} == {
+def test_02_admins_are_owners_pupils_are_members_and_every_owner_is_a_member(trust: Trust) -> None:
+    trust.save_settings("OAK", **SETTINGS)
+    trust.run_night()
+    assert trust.read_class(FORM) | {"id": "", "externalId": ""} == {
         "id": "",
         "externalId": "",
         "displayName": "5L_Class [1234567][2026]",
@@ -69,234 +69,243 @@ def test_02_the_admins_own_and_the_pupils_are_members_and_every_owner_is_a_membe
         "members": "amy boss cleo",
         "deleted": False,
     }
-    assert trust.made(YEAR)["members"] == "amy ben boss cleo"
+    assert trust.read_class(YEAR)["members"] == "amy ben boss cleo"
 
 
 def test_03_the_main_teacher_owns_a_teaching_group(trust: Trust) -> None:
-    assert trust.made(DT1)["owners"] == "boss main"
-    assert trust.made(DT1)["members"] == "amy ben boss main"
+    assert trust.read_class(DT1)["owners"] == "boss main"
+    assert trust.read_class(DT1)["members"] == "amy ben boss main"
 
 
-def test_04_names_follow_the_table_and_collisions_are_told_apart(trust: Trust) -> None:
-    assert trust.nicknames() == sorted([FORM, YEAR, "8.class.1234567.2026", MON, "2SDT1.class.1234567.2026", DT1])
-    assert trust.made("2SDT1.class.1234567.2026")["members"] == "boss cleo second"
-    assert trust.made(MON)["displayName"] == "Mon-Ch_Class [1234567][2026]"
+def test_04_names_follow_the_table_and_colliding_names_are_made_distinct(trust: Trust) -> None:
+    assert trust.list_nicknames() == sorted([FORM, YEAR, "8.class.1234567.2026", MON, "2SDT1.class.1234567.2026", DT1])
+    assert trust.read_class("2SDT1.class.1234567.2026")["members"] == "boss cleo second"
+    assert trust.read_class(MON)["displayName"] == "Mon-Ch_Class [1234567][2026]"
 
 
-def test_05_all_teaching_staff_own_where_the_mis_is_seemis(trust: Trust) -> None:
-    trust.save("OAK", mis="seemis", **SETTINGS)
-    trust.night()
-    assert trust.made(DT1)["owners"] == "boss main second"
+def test_05_all_teaching_staff_are_owners_if_the_mis_is_seemis(trust: Trust) -> None:
+    trust.save_settings("OAK", mis="seemis", **SETTINGS)
+    trust.run_night()
+    assert trust.read_class(DT1)["owners"] == "boss main second"
 
 
-def test_06_scholarpack_has_no_teaching_groups_and_says_so(trust: Trust) -> None:
-    answer = trust.save("OAK", expected=422, mis="scholarpack", types=["teaching"])
+def test_06_scholarpack_has_no_teaching_groups_and_the_run_reports_it(trust: Trust) -> None:
+    answer = trust.save_settings("OAK", expected=422, mis="scholarpack", types=["teaching"])
     assert "teaching groups are not extracted from ScholarPack" in answer.json()["what"]
-    trust.save("OAK", mis="scholarpack", **SETTINGS)
-    trust.night()
-    assert any("teaching groups are not extracted" in note for note in trust.last_run("OAK")["notes"])
-    assert trust.made(DT1)["members"] == "amy ben boss main second"
+    trust.save_settings("OAK", mis="scholarpack", **SETTINGS)
+    trust.run_night()
+    assert any("teaching groups are not extracted" in note for note in trust.read_last_run("OAK")["notes"])
+    assert trust.read_class(DT1)["members"] == "amy ben boss main second"
 
 
 # --- authority
 
 
-def test_07_an_owner_added_by_hand_is_kept_and_a_member_rearchived(trust: Trust) -> None:
-    trust.save("OAK", **SETTINGS)
-    trust.by_hand("add-owner", FORM, upn=upn("helper"))
-    trust.by_hand("add-member", FORM, upn=upn("helper"))
-    trust.by_hand("add-member", FORM, upn=upn("dan"))
-    trust.night()
-    assert (trust.made(FORM)["owners"], trust.made(FORM)["members"]) == ("boss helper", "amy boss cleo helper")
+def test_07_an_owner_added_by_hand_stays_and_a_member_is_removed(trust: Trust) -> None:
+    trust.save_settings("OAK", **SETTINGS)
+    trust.edit_by_hand("add-owner", FORM, upn=upn("helper"))
+    trust.edit_by_hand("add-member", FORM, upn=upn("helper"))
+    trust.edit_by_hand("add-member", FORM, upn=upn("dan"))
+    trust.run_night()
+    assert (trust.read_class(FORM)["owners"], trust.read_class(FORM)["members"]) == (
+        "boss helper",
+        "amy boss cleo helper",
+    )
 
 
-def test_08_a_rename_and_a_new_address_stay_while_membership_goes_on(trust: Trust) -> None:
-    trust.by_hand("rename", FORM, name="Our form")
-    change(trust, "R1", pupils=("amy", "cleo", "ben"))
-    trust.night()
-    assert trust.made(FORM)["displayName"] == "Our form"
-    assert trust.made(FORM)["members"] == "amy ben boss cleo helper"
+def test_08_a_rename_by_hand_stays_and_membership_is_still_synced(trust: Trust) -> None:
+    trust.edit_by_hand("rename", FORM, name="Our form")
+    change_group(trust, "R1", pupils=("amy", "cleo", "ben"))
+    trust.run_night()
+    assert trust.read_class(FORM)["displayName"] == "Our form"
+    assert trust.read_class(FORM)["members"] == "amy ben boss cleo helper"
 
 
-def test_09_another_identifier_names_new_classes_and_no_old_ones(trust: Trust) -> None:
-    trust.save("OAK", name_identifier="Oak", **SETTINGS)
+def test_09_a_new_identifier_applies_to_new_classes_only(trust: Trust) -> None:
+    trust.save_settings("OAK", name_identifier="Oak", **SETTINGS)
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=(*oak.groups, teaching("T4", "New", "eve", "second")))
-    trust.night()
-    assert trust.made("New.class.Oak.2026")["displayName"] == "New_Class [Oak][2026]"
-    assert trust.made(MON)["displayName"] == "Mon-Ch_Class [1234567][2026]"
+    trust.run_night()
+    assert trust.read_class("New.class.Oak.2026")["displayName"] == "New_Class [Oak][2026]"
+    assert trust.read_class(MON)["displayName"] == "Mon-Ch_Class [1234567][2026]"
 
 
-def test_10_an_owner_who_left_the_group_stays_unless_the_school_chose_otherwise(trust: Trust) -> None:
-    trust.by_hand("add-owner", MON, upn=upn("helper"))
-    change(trust, "T3", staff=teaching("", "", "", "main").staff)
-    trust.night()
-    assert trust.made(MON)["owners"] == "boss helper main second"
-    trust.save("OAK", departed_owners="revoke", **SETTINGS)
-    trust.night()
-    assert (trust.made(MON)["owners"], trust.made(MON)["members"]) == ("boss helper main", "boss dan eve main")
+def test_10_a_departed_owner_stays_unless_the_school_revokes_them(trust: Trust) -> None:
+    trust.edit_by_hand("add-owner", MON, upn=upn("helper"))
+    change_group(trust, "T3", staff=teaching("", "", "", "main").staff)
+    trust.run_night()
+    assert trust.read_class(MON)["owners"] == "boss helper main second"
+    trust.save_settings("OAK", departed_owners="revoke", **SETTINGS)
+    trust.run_night()
+    assert (trust.read_class(MON)["owners"], trust.read_class(MON)["members"]) == (
+        "boss helper main",
+        "boss dan eve main",
+    )
 
 
-def test_11_run_again_nothing_happens(trust: Trust) -> None:
-    trust.night()
-    before = trust.writes()
-    trust.night()
-    assert trust.writes() == before
+def test_11_a_second_night_changes_nothing(trust: Trust) -> None:
+    trust.run_night()
+    before = trust.count_writes()
+    trust.run_night()
+    assert trust.count_writes() == before
 
 
 # --- people
 
 
-def test_12_a_disabled_account_stays_and_no_account_or_two_are_reported_by_id(trust: Trust) -> None:
+def test_12_a_disabled_account_stays_and_a_missing_one_is_reported_by_id(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, pupils=(*oak.pupils, *pupils("nobody")))
-    change(trust, "R1", pupils=("amy", "cleo", "ben", "nobody"))
-    trust.account("amy", accountEnabled=False)
-    trust.night()
-    run = trust.last_run("OAK")
+    change_group(trust, "R1", pupils=("amy", "cleo", "ben", "nobody"))
+    trust.update_account("amy", accountEnabled=False)
+    trust.run_night()
+    run = trust.read_last_run("OAK")
     assert (run["people_without_account"], run["people_disabled"]) == (["nobody"], ["amy"])
-    assert trust.made(FORM)["members"] == "amy ben boss cleo helper"
+    assert trust.read_class(FORM)["members"] == "amy ben boss cleo helper"
 
 
-def test_13_matching_by_another_property_for_one_role_alone(trust: Trust) -> None:
+def test_13_one_role_may_be_matched_by_another_property(trust: Trust) -> None:
     for name in ("amy", "ben", "cleo", "dan", "eve"):
-        trust.account(name, employeeId=f"{name.upper()}")
-    trust.account("ben", userPrincipalName=upn("benjamin"))
-    trust.account("helper", employeeId="cleo")
+        trust.update_account(name, employeeId=f"{name.upper()}")
+    trust.update_account("ben", userPrincipalName=upn("benjamin"))
+    trust.update_account("helper", employeeId="cleo")
     by_id = {"mis": "id", "account": "employeeId"}
-    trust.save("OAK", departed_owners="revoke", students=by_id, **SETTINGS)
-    trust.night()
-    run = trust.last_run("OAK")
+    trust.save_settings("OAK", departed_owners="revoke", students=by_id, **SETTINGS)
+    trust.run_night()
+    run = trust.read_last_run("OAK")
     assert run["people_ambiguous"] == ["cleo"]
     assert run["people_without_account"] == ["nobody"]
-    # Cleo is in doubt: she neither leaves the classes that she is in, nor does her double come.
-    assert trust.made(FORM)["members"] == "amy benjamin boss cleo helper"
-    trust.account("helper", employeeId=None)
-    trust.account("benjamin", userPrincipalName=upn("ben"))
+    # Cleo is ambiguous: she stays in her classes, and the other account is not added.
+    assert trust.read_class(FORM)["members"] == "amy benjamin boss cleo helper"
+    trust.update_account("helper", employeeId=None)
+    trust.update_account("benjamin", userPrincipalName=upn("ben"))
 
 
-def test_14_a_person_with_two_roles_and_a_person_in_two_schools(trust: Trust) -> None:
-    trust.save("OAK", **SETTINGS)
-    change(trust, "T4", pupils=("eve", "main"))
-    trust.join(ELM)
-    trust.night()
-    assert trust.made("New.class.Oak.2026")["members"] == "boss eve main second"
-    assert (trust.made("Art.class.7654321.2026")["owners"], trust.made("Art.class.7654321.2026")["members"]) == (
+def test_14_a_person_may_have_two_roles_or_two_schools(trust: Trust) -> None:
+    trust.save_settings("OAK", **SETTINGS)
+    change_group(trust, "T4", pupils=("eve", "main"))
+    trust.add_school(ELM)
+    trust.run_night()
+    assert trust.read_class("New.class.Oak.2026")["members"] == "boss eve main second"
+    assert (
+        trust.read_class("Art.class.7654321.2026")["owners"],
+        trust.read_class("Art.class.7654321.2026")["members"],
+    ) == (
         "shared",
         "fay shared",
     )
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=(*oak.groups, teaching("T5", "Art", "amy", "shared")))
-    trust.night()
-    assert trust.made("Art.class.1234567.2026")["owners"] == "boss shared"
-    assert trust.made("Art.class.7654321.2026")["members"] == "fay shared"
+    trust.run_night()
+    assert trust.read_class("Art.class.1234567.2026")["owners"] == "boss shared"
+    assert trust.read_class("Art.class.7654321.2026")["members"] == "fay shared"
 
 
 def test_15_two_schools_of_one_tenant_may_not_share_an_identifier(trust: Trust) -> None:
-    trust.save("OAK", name_identifier="Trust", **SETTINGS)
-    answer = trust.save("ELM", expected=422, name_identifier="trust")
+    trust.save_settings("OAK", name_identifier="Trust", **SETTINGS)
+    answer = trust.save_settings("ELM", expected=422, name_identifier="trust")
     assert "school OAK of the same tenant has it already" in answer.json()["what"]
-    trust.save("OAK", **SETTINGS)
+    trust.save_settings("OAK", **SETTINGS)
 
 
-# --- the life of a class
+# --- from creation to deletion
 
 
-def test_16_a_group_that_vanishes_leaves_its_class_as_it_was_and_marked(trust: Trust) -> None:
+def test_16_a_group_that_disappears_leaves_its_class_ended_and_unchanged(trust: Trust) -> None:
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=tuple(group for group in oak.groups if group.id != "T3"))
-    before = trust.made(MON)
-    trust.night()
-    assert trust.made(MON) == before
-    assert trust.last_run("OAK")["ended"] == ["2026.teaching.T3"]
-    assert trust.stands("OAK", "2026.teaching.T3")["state"] == "ended"
-    trust.by_hand("add-member", MON, upn=upn("amy"))
-    trust.night()
-    assert trust.made(MON)["members"] == "amy boss dan eve main"
+    before = trust.read_class(MON)
+    trust.run_night()
+    assert trust.read_class(MON) == before
+    assert trust.read_last_run("OAK")["ended"] == ["2026.teaching.T3"]
+    assert trust.read_status("OAK", "2026.teaching.T3")["state"] == "ended"
+    trust.edit_by_hand("add-member", MON, upn=upn("amy"))
+    trust.run_night()
+    assert trust.read_class(MON)["members"] == "amy boss dan eve main"
     trust.schools["OAK"] = oak
-    trust.night()
-    assert trust.made(MON) == before
+    trust.run_night()
+    assert trust.read_class(MON) == before
 
 
-def test_17_a_class_deleted_by_hand_is_reported_and_not_made_again(trust: Trust) -> None:
-    trust.by_hand("delete", MON)
-    trust.night()
-    assert trust.last_run("OAK")["gone"] == ["2026.teaching.T3"]
-    assert trust.stands("OAK", "2026.teaching.T3")["state"] == "gone"
-    assert trust.made(MON)["deleted"]
+def test_17_a_class_deleted_by_hand_is_reported_and_not_created_again(trust: Trust) -> None:
+    trust.edit_by_hand("delete", MON)
+    trust.run_night()
+    assert trust.read_last_run("OAK")["gone"] == ["2026.teaching.T3"]
+    assert trust.read_status("OAK", "2026.teaching.T3")["state"] == "gone"
+    assert trust.read_class(MON)["deleted"]
 
 
-def test_18_and_on_an_admins_word_it_is_made_again_beside_the_deleted_one(trust: Trust) -> None:
-    trust.act("POST", "schools/OAK/groups/2026.teaching.T3/class")
-    again = trust.made("Mon-Ch-2.class.1234567.2026")
-    assert again["owners"] == "admin.user boss main"
-    assert again["members"] == "admin.user boss dan eve main"
-    assert trust.made(MON)["deleted"]
-    trust.night()
-    assert trust.last_run("OAK")["gone"] == []
+def test_18_a_deleted_class_is_created_again_when_an_admin_requests_it(trust: Trust) -> None:
+    trust.run_action("POST", "schools/OAK/groups/2026.teaching.T3/class")
+    recreated = trust.read_class("Mon-Ch-2.class.1234567.2026")
+    assert recreated["owners"] == "admin.user boss main"
+    assert recreated["members"] == "admin.user boss dan eve main"
+    assert trust.read_class(MON)["deleted"]
+    trust.run_night()
+    assert trust.read_last_run("OAK")["gone"] == []
 
 
-def test_19_a_nickname_held_by_somebody_elses_group_leads_to_the_next(trust: Trust) -> None:
+def test_19_a_nickname_that_another_group_has_is_replaced_by_the_next(trust: Trust) -> None:
     token = httpx.get(f"{trust.addresses.tenant}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()
     foreign = {"displayName": "Choir", "mailNickname": "Choir.class.1234567.2026"}
     bearer = {"Authorization": f"Bearer {token['access_token']}"}
     httpx.post(f"{trust.addresses.tenant}/v1.0/groups", json=foreign, headers=bearer).raise_for_status()
-    trust.by_hand("age", foreign["mailNickname"], seconds=3600)
+    trust.edit_by_hand("age", foreign["mailNickname"], seconds=3600)
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=(*oak.groups, teaching("T6", "Choir", "amy", "main")))
-    trust.night()
-    assert trust.made("Choir-2.class.1234567.2026")["members"] == "amy boss main"
-    assert "Choir.class.1234567.2026" not in trust.nicknames()
+    trust.run_night()
+    assert trust.read_class("Choir-2.class.1234567.2026")["members"] == "amy boss main"
+    assert "Choir.class.1234567.2026" not in trust.list_nicknames()
 
 
-def test_20_a_paused_school_stands_still_and_catches_up_when_it_goes_on(trust: Trust) -> None:
-    trust.save("OAK", enabled=False, **SETTINGS)
-    change(trust, "R1", pupils=("amy",))
-    trust.by_hand("add-member", FORM, upn=upn("dan"))
-    before = trust.made(FORM)
-    trust.night()
-    assert trust.made(FORM) == before
-    trust.save("OAK", **SETTINGS)
-    trust.night()
-    assert trust.made(FORM)["members"] == "amy boss helper"
+def test_20_a_paused_school_is_not_changed_and_catches_up_when_it_resumes(trust: Trust) -> None:
+    trust.save_settings("OAK", enabled=False, **SETTINGS)
+    change_group(trust, "R1", pupils=("amy",))
+    trust.edit_by_hand("add-member", FORM, upn=upn("dan"))
+    before = trust.read_class(FORM)
+    trust.run_night()
+    assert trust.read_class(FORM) == before
+    trust.save_settings("OAK", **SETTINGS)
+    trust.run_night()
+    assert trust.read_class(FORM)["members"] == "amy boss helper"
 
 
-def test_21_a_school_that_leaves_keeps_its_classes_and_may_come_back(trust: Trust) -> None:
+def test_21_a_removed_school_keeps_its_classes_and_may_return(trust: Trust) -> None:
     trust.call("DELETE", "schools/ELM", expected=204)
     art = "Art.class.7654321.2026"
-    trust.by_hand("add-member", art, upn=upn("dan"))
-    before = trust.made(art)
-    trust.night()
-    assert trust.made(art) == before
-    trust.join(ELM)
-    trust.night()
-    assert trust.made(art)["members"] == "fay shared"
+    trust.edit_by_hand("add-member", art, upn=upn("dan"))
+    before = trust.read_class(art)
+    trust.run_night()
+    assert trust.read_class(art) == before
+    trust.add_school(ELM)
+    trust.run_night()
+    assert trust.read_class(art)["members"] == "fay shared"
 
 
-def test_22_a_new_year_makes_new_classes_and_leaves_last_years_as_they_were(trust: Trust) -> None:
-    before = trust.made(FORM)
+def test_22_a_new_year_creates_new_classes_and_leaves_last_years_unchanged(trust: Trust) -> None:
+    before = trust.read_class(FORM)
     oak = trust.schools["OAK"]
     next_form = registration("R9", "5L", "dan eve", "tutor")
     trust.schools["OAK"] = replace(oak, starts=2027, groups=(next_form,))
-    trust.night()
-    assert trust.made("5L.class.1234567.2027")["members"] == "boss dan eve"
-    assert trust.made(FORM) == before
-    assert trust.stands("OAK", "2026.registration.R1")["state"] == "ended"
+    trust.run_night()
+    assert trust.read_class("5L.class.1234567.2027")["members"] == "boss dan eve"
+    assert trust.read_class(FORM) == before
+    assert trust.read_status("OAK", "2026.registration.R1")["state"] == "ended"
 
 
-def test_23_a_school_that_chose_so_goes_on_with_last_years_classes(trust: Trust) -> None:
-    trust.save("ELM", rollover="reuse")
+def test_23_a_school_may_reuse_last_years_classes(trust: Trust) -> None:
+    trust.save_settings("ELM", rollover="reuse")
     elm = trust.schools["ELM"]
     trust.schools["ELM"] = replace(
         elm, starts=2027, pupils=pupils("fay gus"), groups=(teaching("T7", "Art", "gus", "shared"),)
     )
-    trust.accounts(["gus"])
-    trust.night()
-    assert trust.made("Art.class.7654321.2026")["members"] == "gus shared"
-    assert "Art.class.7654321.2027" not in trust.nicknames()
+    trust.add_accounts(["gus"])
+    trust.run_night()
+    assert trust.read_class("Art.class.7654321.2026")["members"] == "gus shared"
+    assert "Art.class.7654321.2027" not in trust.list_nicknames()
 
 
-def test_24_nobody_was_deleted_and_no_name_was_logged(trust: Trust) -> None:
+def test_24_no_person_was_deleted_and_no_name_was_logged(trust: Trust) -> None:
     assert httpx.get(f"{trust.addresses.tenant}/_sim/stats").json()["forbidden_deletes"] == 0
     logs = "".join((trust.world.folder / name).read_text(encoding="utf-8") for name in ("host.log", "host.jsonl"))
     assert f"@{DOMAIN}" not in logs

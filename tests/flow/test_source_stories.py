@@ -1,4 +1,4 @@
-"""A school whose MIS is a server: its nights as the deployed app reads it, with a secret that only a setting knows."""
+"""Numbered stories of a school whose MIS is a server. The app reads it with a secret from an application setting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiohttp import web
 from local.mis.oneroster_api import CLIENT, SECRET, OneRosterServer
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
-from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
+from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 OAK = SchoolData(
     "OAK",
@@ -29,7 +29,7 @@ ART = "Art.class.1234567.2026"
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("trust")) as trust:
+    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
         assert trust.world.host
         trust.world.host.stop()
         trust.world.start_host(MIS_SECRET_OAK=SECRET, MIS_SECRET_OLD="what it was last year")
@@ -38,17 +38,17 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
 
 @pytest.fixture(scope="module")
 def server(trust: Trust) -> Iterator[OneRosterServer]:
-    """The vendor's server, in a thread of its own; it tells of what was last exported."""
-    running = OneRosterServer(trust.world.folder / "feed OAK", page=2)
+    """The vendor's server, in its own thread. It serves the feed that was written last."""
+    server = OneRosterServer(trust.world.folder / "feed OAK", page=2)
     started = threading.Event()
     loop = asyncio.new_event_loop()
 
     def serve() -> None:
         asyncio.set_event_loop(loop)
-        runner = web.AppRunner(running.app())
+        runner = web.AppRunner(server.app())
         loop.run_until_complete(runner.setup())
         loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
-        running.port = runner.addresses[0][1]
+        server.port = runner.addresses[0][1]
         started.set()
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
@@ -56,7 +56,7 @@ def server(trust: Trust) -> Iterator[OneRosterServer]:
     thread = threading.Thread(target=serve)
     thread.start()
     assert started.wait(10)
-    yield running
+    yield server
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
 
@@ -73,51 +73,47 @@ def source(server: OneRosterServer, secret: str = "MIS_SECRET_OAK", version: str
     }
 
 
-def test_01_a_school_connects_by_settings_alone_and_its_classes_are_made(trust: Trust, server: OneRosterServer) -> None:
-    trust.join(OAK, source=source(server))
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.made(ART)["members"] == "amy ben main"
+def test_01_settings_alone_connect_a_school(trust: Trust, server: OneRosterServer) -> None:
+    trust.add_school(OAK, source=source(server))
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.read_class(ART)["members"] == "amy ben main"
     assert trust.call("GET", "schools/OAK").json()["source"]["secret"] == "MIS_SECRET_OAK"
 
 
-def test_02_what_changes_there_changes_here_and_otherwise_nothing_happens(
-    trust: Trust, server: OneRosterServer
-) -> None:
+def test_02_only_changes_in_the_mis_cause_writes(trust: Trust, server: OneRosterServer) -> None:
     trust.schools["OAK"] = replace(OAK, groups=(replace(OAK.groups[0], pupils=("amy", "ben", "cleo")),))
-    trust.night()
-    assert trust.made(ART)["members"] == "amy ben cleo main"
-    writes = trust.writes()
-    trust.night()
-    assert trust.writes() == writes
+    trust.run_night()
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
+    writes = trust.count_writes()
+    trust.run_night()
+    assert trust.count_writes() == writes
 
 
-def test_03_a_secret_that_is_not_valid_any_more_stops_the_school_and_says_where_to_look(
-    trust: Trust, server: OneRosterServer
-) -> None:
-    trust.save("OAK", source=source(server, "MIS_SECRET_OLD"))
-    trust.night()
-    run = trust.last_run("OAK")
+def test_03_an_invalid_secret_rejects_the_sync_and_is_reported(trust: Trust, server: OneRosterServer) -> None:
+    trust.save_settings("OAK", source=source(server, "MIS_SECRET_OLD"))
+    trust.run_night()
+    run = trust.read_last_run("OAK")
     assert run["outcome"] == "rejected"
     assert "returned 401" in run["notes"][0]
     assert "what it was last year" not in (trust.world.folder / "host.jsonl").read_text(encoding="utf-8")
-    assert trust.made(ART)["members"] == "amy ben cleo main"
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
 
 
-def test_04_the_same_school_over_the_older_version_is_the_same_school(trust: Trust, server: OneRosterServer) -> None:
-    trust.save("OAK", source=source(server, version="1.1"))
-    writes = trust.writes()
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
-    assert trust.writes() == writes
+def test_04_oneroster_1_1_gives_the_same_classes_as_1_2(trust: Trust, server: OneRosterServer) -> None:
+    trust.save_settings("OAK", source=source(server, version="1.1"))
+    writes = trust.count_writes()
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"
+    assert trust.count_writes() == writes
 
 
-def test_05_a_server_that_lost_half_of_it_takes_nobody_away(trust: Trust, server: OneRosterServer) -> None:
+def test_05_a_server_that_returns_half_of_its_data_removes_nobody(trust: Trust, server: OneRosterServer) -> None:
     server.change = lambda name, records: records[:1] if name == "enrollments" else records
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "rejected"
-    assert trust.made(ART)["members"] == "amy ben cleo main"
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "rejected"
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
     server.change = lambda _, records: records
     write(trust.schools["OAK"], trust.world.folder / "feed OAK")
-    trust.night()
-    assert trust.last_run("OAK")["outcome"] == "planned"
+    trust.run_night()
+    assert trust.read_last_run("OAK")["outcome"] == "planned"

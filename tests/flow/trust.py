@@ -1,4 +1,4 @@
-"""A trust of small schools in one local world, run as its admins would: settings and actions over the admin API."""
+"""A trust of small schools in one local world, managed as its admins manage it: over the admin API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local.world import USERS, Addresses, World
 
 DOMAIN = "school.onmicrosoft.com"
 STAFF_ROOM = "b0000000-0000-4000-8000-000000000001"
-"""The Entra group of a school's staff, to which its access is granted."""
+"""The Entra group of a school's staff, which the school's `access` setting names."""
 
 _MORE_USERS = {
     "head": {"id": "a0000000-0000-4000-8000-000000000011", "tenant": TENANT_ID, "roles": ["GroupSync.Admin"]},
@@ -38,9 +38,9 @@ def upn(person: str) -> str:
     return f"{person}@{DOMAIN}"
 
 
-def pupils(names: str, year: str = "7") -> tuple[SchoolPerson, ...]:
-    """Pupils whose ids, user names and accounts are these words."""
-    return tuple(SchoolPerson(name, name.title(), "Pupil", name, "", year) for name in names.split())
+def pupils(names: str, year: str = "7") -> tuple[Somebody, ...]:
+    """Pupils whose ids, user names and accounts are these names."""
+    return tuple(Somebody(name, name.title(), "Pupil", name, "", year) for name in names.split())
 
 
 def staff(names: str) -> tuple[SchoolPerson, ...]:
@@ -59,7 +59,7 @@ def registration(id_: str, title: str, people: str, tutor: str) -> SchoolGroup:
 
 @dataclass(slots=True)
 class Trust:
-    """The schools by id, each of which may be changed between nights; the tenant is one."""
+    """Schools by id, all in one tenant. A test may change each of them between nights."""
 
     world: World
     schools: dict[str, SchoolData] = field(default_factory=dict)
@@ -69,39 +69,38 @@ class Trust:
         assert self.world.addresses
         return self.world.addresses
 
-    def begin(self) -> None:
-        """Tell the host of the more users, who have accounts as the others do."""
+    def add_more_users(self) -> None:
+        """Add the head and the colleague to the host's users, and give them accounts in the tenant."""
         (self.world.folder / "users.json").write_text(json.dumps(USERS | _MORE_USERS), encoding="utf-8")
-        self.accounts(("head.user", "colleague.user"), [user["id"] for user in _MORE_USERS.values()])
+        self.add_accounts(("head.user", "colleague.user"), [user["id"] for user in _MORE_USERS.values()])
 
     # --- the schools
 
-    def join(self, school: SchoolData, **settings: Any) -> None:
-        """Its people get accounts, its feed a place, and its settings are saved over the API."""
-        self.accounts(person.username for person in (*school.pupils, *school.staff))
+    def add_school(self, school: SchoolData, **settings: Any) -> None:
+        """Create accounts for the school's people, write its feed, and save its settings over the API."""
+        self.add_accounts(person.username for person in (*school.pupils, *school.staff))
         self.schools[school.id] = school
-        self.save(school.id, **settings)
+        self.save_settings(school.id, **settings)
 
-    def save(self, school: str, user: str = "admin", expected: int = 200, **settings: Any) -> httpx.Response:
+    def save_settings(self, school: str, user: str = "admin", expected: int = 200, **settings: Any) -> httpx.Response:
         feed = str(self.world.folder / f"feed {school}")
         write(self.schools[school], self.world.folder / f"feed {school}")
         body = {"tenant": TENANT_ID, "source": {"kind": "folder", "path": feed}} | settings
         return self.call("PUT", f"schools/{school}", user, expected, body)
 
-    def accounts(self, names: Iterable[str], ids: Iterable[object] = ()) -> None:
+    def add_accounts(self, names: Iterable[str], ids: Iterable[object] = ()) -> None:
         listed = [{"userPrincipalName": upn(name), "displayName": name} for name in names]
         for entry, id_ in zip(listed, ids, strict=False):
             entry["id"] = str(id_)
         httpx.post(f"{self.addresses.tenant}/_sim/users", json=listed).raise_for_status()
 
-    def account(self, name: str, **properties: object) -> None:
-        """Change what an account says."""
+    def update_account(self, name: str, **properties: object) -> None:
         httpx.patch(f"{self.addresses.tenant}/_sim/users/{upn(name)}", json=properties).raise_for_status()
 
-    # --- what happens
+    # --- nights, actions and edits
 
-    def night(self, spoil: Callable[[], None] = lambda: None) -> None:
-        """`spoil` may do something to the feeds that were written."""
+    def run_night(self, spoil: Callable[[], None] = lambda: None) -> None:
+        """Write every feed, run the nightly sync and wait for its end. `spoil` may change the feeds before the sync."""
         for id_, school in self.schools.items():
             write(school, self.world.folder / f"feed {id_}")
         spoil()
@@ -117,18 +116,18 @@ class Trust:
         expected: int = 200,
         body: Mapping[str, object] | None = None,
     ) -> httpx.Response:
-        answer = httpx.request(
+        response = httpx.request(
             method,
             f"{self.addresses.host}/api/admin/{path}",
             headers={"Authorization": f"Bearer {user}"},
             json=body,
             timeout=60,
         )
-        assert answer.status_code == expected, answer.text
-        return answer
+        assert response.status_code == expected, response.text
+        return response
 
-    def act(self, method: str, path: str, user: str = "admin", body: Mapping[str, object] | None = None) -> Any:
-        """An action that is taken, and its run when all of it is done."""
+    def run_action(self, method: str, path: str, user: str = "admin", body: Mapping[str, object] | None = None) -> Any:
+        """Request an action (202), wait until the queues are empty, and return its run."""
         before = count(self.addresses)
         run = self.call(method, path, user, 202, body).json()["run"]
         drain(self.addresses, before)
@@ -136,7 +135,7 @@ class Trust:
         return self.call("GET", f"schools/{school}/runs/{run}").json()
 
     def send(self, queue: str, *messages: ServiceBusMessage) -> None:
-        """What nobody sends by itself: a message that comes again, or late, or cannot be read."""
+        """Send messages that the product would not: duplicates, late ones, unreadable ones."""
         with (
             ServiceBusClient.from_connection_string(self.addresses.service_bus) as client,
             client.get_queue_sender(queue) as sender,
@@ -144,41 +143,40 @@ class Trust:
             for message in messages:
                 sender.send_messages(message)
 
-    def by_hand(self, action: str, nickname: str, **what: object) -> None:
-        edit = {"action": action, "class": nickname, **what}
+    def edit_by_hand(self, action: str, nickname: str, **details: object) -> None:
+        edit = {"action": action, "class": nickname, **details}
         httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
 
-    # --- what there is
+    # --- reading the result
 
-    def classes(self, tenant: str = TENANT_ID) -> list[dict[str, Any]]:
-        """All classes of a tenant, the deleted ones too."""
+    def list_classes(self, tenant: str = TENANT_ID) -> list[dict[str, Any]]:
+        """All classes of a tenant, including deleted ones."""
         return list(httpx.get(f"{self.addresses.tenant}/_sim/classes", params={"tenant": tenant}).json())
 
-    def made(self, nickname: str) -> dict[str, Any]:
-        """The class in the tenant, its people as words."""
-        (found,) = [one for one in self.classes() if one["mailNickname"] == nickname]
+    def read_class(self, nickname: str) -> dict[str, Any]:
+        """The class in the tenant. Its owners and members are user names, sorted and joined by spaces."""
+        (class_,) = [class_ for class_ in self.list_classes() if class_["mailNickname"] == nickname]
         for role in ("owners", "members"):
-            found[role] = " ".join(sorted(person.partition("@")[0] for person in found[role]))
-        return dict(found)
+            class_[role] = " ".join(sorted(person.partition("@")[0] for person in class_[role]))
+        return dict(class_)
 
-    def nicknames(self) -> list[str]:
-        """Of the classes that are there."""
-        return sorted(one["mailNickname"] for one in self.classes() if not one["deleted"])
+    def list_nicknames(self) -> list[str]:
+        """The sorted mail nicknames of the classes that are not deleted."""
+        return sorted(class_["mailNickname"] for class_ in self.list_classes() if not class_["deleted"])
 
-    def last_run(self, school: str) -> dict[str, Any]:
+    def read_last_run(self, school: str) -> dict[str, Any]:
         return dict(self.call("GET", f"schools/{school}/runs").json()[-1])
 
-    def stands(self, school: str, key: str) -> dict[str, Any]:
-        """The class's status."""
+    def read_status(self, school: str, key: str) -> dict[str, Any]:
         return dict(self.call("GET", f"schools/{school}/classes/{key}").json())
 
-    def events(self, name: str = "") -> list[dict[str, Any]]:
-        """What the host has told, of one name or all, oldest first."""
+    def read_events(self, name: str = "") -> list[dict[str, Any]]:
+        """The host's telemetry events with this name, or all, oldest first."""
         lines = (self.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
-        found = [line["event"] for line in map(json.loads, lines) if "event" in line]
-        return [event for event in found if name in ("", event["name"])]
+        events = [line["event"] for line in map(json.loads, lines) if "event" in line]
+        return [event for event in events if name in ("", event["name"])]
 
-    def writes(self) -> int:
+    def count_writes(self) -> int:
         return int(httpx.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
 
 
@@ -195,8 +193,8 @@ def conflict(what: str, remedy: str) -> dict[str, object]:
 
 
 @contextmanager
-def trust_in(folder: Path, deliveries: int = 10) -> Iterator[Trust]:
-    """A trust in a world of its own, which ends with it."""
+def start_trust(folder: Path, deliveries: int = 10) -> Iterator[Trust]:
+    """Start a world, and stop it at the end."""
     world = World(folder, deliveries)
     world.start()
     try:

@@ -1,1 +1,1 @@
-"""Microsoft Graph: the port with fake and real adapter, the client and the limits."""
+"""Microsoft Graph: the port with its fake and real adapters, the client and the quota."""

@@ -1,9 +1,9 @@
-"""Waiting and giving up: what the Graph adapter does with throttling, failures, silence and refusals."""
+"""How the Graph adapter handles throttling, failures, lost connections and refusals."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,14 +25,13 @@ from sync_core.messaging.messages import Priority
 from tests.fakes.fixed_clock import FixedClock
 
 ID = "11111111-2222-4333-8444-555555555555"
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(slots=True)
 class Server:
-    """Answers what it is told to, in order, and the last again and again; and remembers what came."""
+    """Returns `responses` in order, repeating the last, and records the requests."""
 
-    answers: list[tuple[int, dict[str, str], object]] = field(default_factory=list)
+    responses: list[tuple[int, dict[str, str], object]] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
 
@@ -40,7 +39,7 @@ class Server:
         assert request.headers["Authorization"] == "Bearer token"
         self.seen.append(f"{request.method} {request.rel_url}")
         self.bodies.append(json.loads(await request.read() or "null"))
-        status, headers, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        status, headers, body = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
         if status == 0:
             assert request.transport is not None
             request.transport.abort()
@@ -50,7 +49,7 @@ class Server:
 
 @dataclass(slots=True)
 class Subject:
-    """`tenant` is one piece of work, which may wait for a minute; `another` begins the next."""
+    """`tenant` serves one delivery, with a wait budget of a minute. `another` creates one for the next delivery."""
 
     server: Server
     clock: FixedClock
@@ -86,77 +85,77 @@ def error(code: str, message: str) -> dict[str, object]:
 EMPTY: tuple[int, dict[str, str], object] = (200, {}, {"value": []})
 
 
-async def test_a_retry_after_is_honoured(subject: Subject) -> None:
-    subject.server.answers = [(429, {"Retry-After": "17"}, {}), EMPTY]
+async def test_a_retry_after_is_respected(subject: Subject) -> None:
+    subject.server.responses = [(429, {"Retry-After": "17"}, {}), EMPTY]
     assert await subject.tenant.members(ID) == frozenset()
     assert subject.clock.slept == [17]
 
 
-async def test_without_a_retry_after_the_waits_grow(subject: Subject) -> None:
-    subject.server.answers = [(500, {}, {}), (503, {}, {}), (500, {}, {}), EMPTY]
+async def test_without_a_retry_after_the_pauses_grow(subject: Subject) -> None:
+    subject.server.responses = [(500, {}, {}), (503, {}, {}), (500, {}, {}), EMPTY]
     await subject.tenant.members(ID)
     assert subject.clock.slept == [2, 4, 8]
 
 
-async def test_silence_is_waited_out(subject: Subject) -> None:
-    subject.server.answers = [(0, {}, None), (0, {}, None), EMPTY]
+async def test_a_lost_connection_is_retried(subject: Subject) -> None:
+    subject.server.responses = [(0, {}, None), (0, {}, None), EMPTY]
     await subject.tenant.members(ID)
     assert subject.clock.slept == [2, 4]
 
 
 @pytest.mark.parametrize("status", [429, 503, 500, 0])
-async def test_past_the_budget_it_is_transient_with_a_remedy(subject: Subject, status: int) -> None:
-    subject.server.answers = [(status, {}, {})]
+async def test_a_failure_past_the_wait_budget_is_transient_with_a_remedy(subject: Subject, status: int) -> None:
+    subject.server.responses = [(status, {}, {})]
     with pytest.raises(Transient, match="redelivers the message"):
         await subject.tenant.members(ID)
     assert sum(subject.clock.slept) <= 60
 
 
-async def test_one_throttled_call_holds_back_the_others(subject: Subject) -> None:
-    """The gate is shut for everybody until Graph's time is up."""
-    subject.server.answers = [(429, {"Retry-After": "30"}, {}), EMPTY]
+async def test_one_throttled_call_delays_the_others(subject: Subject) -> None:
+    """No request is sent until Graph's Retry-After has passed."""
+    subject.server.responses = [(429, {"Retry-After": "30"}, {}), EMPTY]
     await subject.tenant.members(ID)
     now = subject.clock.now()
     await subject.tenant.owners(ID)
     assert subject.clock.now() == now
     assert len(subject.server.seen) == 3
-    subject.server.answers = [(429, {"Retry-After": "3600"}, {})]
+    subject.server.responses = [(429, {"Retry-After": "3600"}, {})]
     for _ in range(2):
         with pytest.raises(Transient):
             await subject.another().members(ID)
     assert len(subject.server.seen) == 4
 
 
-async def test_the_waits_of_one_piece_of_work_add_up(subject: Subject) -> None:
-    subject.server.answers = [(429, {"Retry-After": "25"}, {}), EMPTY]
+async def test_all_waits_of_a_delivery_share_one_budget(subject: Subject) -> None:
+    subject.server.responses = [(429, {"Retry-After": "25"}, {}), EMPTY]
     for _ in range(2):
         await subject.tenant.members(ID)
-        subject.server.answers.insert(0, (429, {"Retry-After": "25"}, {}))
+        subject.server.responses.insert(0, (429, {"Retry-After": "25"}, {}))
     with pytest.raises(Transient):
         await subject.tenant.members(ID)
     assert subject.clock.slept == [25, 25]
     await subject.another().members(ID)
 
 
-async def test_silent_throttling_is_waited_out_longer_each_time_by_all(subject: Subject) -> None:
-    subject.server.answers = [(429, {}, {}), (429, {}, {}), (429, {}, {}), EMPTY]
+async def test_throttling_without_a_retry_after_is_retried_with_growing_pauses(subject: Subject) -> None:
+    subject.server.responses = [(429, {}, {}), (429, {}, {}), (429, {}, {}), EMPTY]
     await subject.tenant.members(ID)
     assert subject.clock.slept == [2, 4, 8]
-    subject.server.answers = [(429, {}, {}), EMPTY]
+    subject.server.responses = [(429, {}, {}), EMPTY]
     await subject.another().members(ID)
     assert subject.clock.slept[3:] == [2]
 
 
 @pytest.mark.parametrize("status", [500, 503, 0])
 async def test_a_create_is_never_repeated_blindly(subject: Subject, status: int) -> None:
-    subject.server.answers = [(status, {}, {})]
+    subject.server.responses = [(status, {}, {})]
     with pytest.raises(Transient, match="may have carried it out"):
         await subject.tenant.create_class(NewClass(ClassName("c", "c"), "e", "n"))
     assert len(subject.server.seen) == 1
 
 
 async def test_a_create_that_was_throttled_is_repeated(subject: Subject) -> None:
-    subject.server.answers = [(429, {"Retry-After": "1"}, {}), (201, {}, {"id": ID})]
+    subject.server.responses = [(429, {"Retry-After": "1"}, {}), (201, {}, {"id": ID})]
     assert await subject.tenant.create_class(NewClass(ClassName("c", "c"), "e", "n")) == ID
 
 
@@ -177,21 +176,21 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "kind", "words"), REFUSALS)
-async def test_a_permanent_no_is_said_in_our_words(
-    subject: Subject, status: int, body: object, kind: type[Exception], words: str
+@pytest.mark.parametrize(("status", "body", "kind", "message"), REFUSALS)
+async def test_a_permanent_refusal_has_our_message_and_no_address(
+    subject: Subject, status: int, body: object, kind: type[Exception], message: str
 ) -> None:
-    subject.server.answers = [(status, {}, body)]
+    subject.server.responses = [(status, {}, body)]
     with pytest.raises(kind) as caught:
         await subject.tenant.add_members(ID, [ID])
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "amy" not in str(caught.value)
     assert subject.clock.slept == []
 
 
-async def test_an_expired_delta_starts_over(subject: Subject) -> None:
+async def test_an_expired_delta_token_starts_a_full_read(subject: Subject) -> None:
     link = {"@odata.deltaLink": "https://elsewhere/v1.0/users/delta()?$deltatoken=new", "value": []}
-    subject.server.answers = [(410, {}, error("syncStateNotFound", "gone")), (200, {}, link)]
+    subject.server.responses = [(410, {}, error("syncStateNotFound", "gone")), (200, {}, link)]
     changes = await subject.tenant.account_changes(
         "id,accountEnabled,userPrincipalName|/users/delta()?$deltatoken=old", {AccountProperty.UPN}
     )
@@ -199,26 +198,26 @@ async def test_an_expired_delta_starts_over(subject: Subject) -> None:
     assert len(subject.server.seen) == 2
 
 
-async def test_no_path_is_made_of_anything_but_an_id(subject: Subject) -> None:
+async def test_a_path_is_built_only_from_valid_ids(subject: Subject) -> None:
     for class_id, person in ((f"{ID}/../../users/{ID}?", ID), (ID, f"{ID}?x="), ("", ID)):
         with pytest.raises(ValueError, match="badly formed"):
             await subject.tenant.remove_members(class_id, [person])
     assert subject.server.seen == []
 
 
-def inner(*statuses: int, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], object]:
-    answers = [
+def batch_response(*statuses: int, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], object]:
+    responses = [
         {"id": str(place), "status": status, "headers": headers or {}, "body": error("code", "words")}
         for place, status in enumerate(statuses)
     ]
-    return (200, {}, {"responses": answers})
+    return (200, {}, {"responses": responses})
 
 
 PEOPLE = [f"11111111-2222-4333-8444-{number:012}" for number in range(4)]
 
 
-async def test_removals_are_one_request_and_each_ends_in_ref(subject: Subject) -> None:
-    subject.server.answers = [inner(204, 404, 204, 204)]
+async def test_removals_are_one_batch_of_ref_deletions(subject: Subject) -> None:
+    subject.server.responses = [batch_response(204, 404, 204, 204)]
     assert await subject.tenant.remove_members(ID, PEOPLE) == Removals(
         frozenset([PEOPLE[0], *PEOPLE[2:]]), frozenset([PEOPLE[1]])
     )
@@ -228,30 +227,37 @@ async def test_removals_are_one_request_and_each_ends_in_ref(subject: Subject) -
     ]
 
 
-async def test_only_those_that_were_throttled_are_sent_again_when_graph_says(subject: Subject) -> None:
-    again = {"id": "2", "status": 204}
-    subject.server.answers = [inner(204, 204, 429, headers={"Retry-After": "7"}), (200, {}, {"responses": [again]})]
+async def test_only_throttled_parts_of_a_batch_are_sent_again_after_the_retry_after(subject: Subject) -> None:
+    retried = {"id": "2", "status": 204}
+    subject.server.responses = [
+        batch_response(204, 204, 429, headers={"Retry-After": "7"}),
+        (200, {}, {"responses": [retried]}),
+    ]
     assert await subject.tenant.remove_members(ID, PEOPLE[:3]) == Removals(frozenset(PEOPLE[:3]))
     assert subject.clock.slept == [7]
     assert [[part["id"] for part in body["requests"]] for body in subject.server.bodies] == [["0", "1", "2"], ["2"]]
 
 
-async def test_what_was_rearchived_is_told_beside_what_could_not_be(subject: Subject) -> None:
-    subject.server.answers = [inner(204, 503, 403), (200, {}, {"responses": [{"id": "1", "status": 503}]})]
-    done = await subject.tenant.remove_members(ID, PEOPLE[:3])
-    assert (done.removed, done.not_there) == (frozenset(PEOPLE[:1]), frozenset())
-    assert isinstance(done.failure, Transient)
+async def test_removals_are_reported_even_if_others_failed(subject: Subject) -> None:
+    subject.server.responses = [batch_response(204, 503, 403), (200, {}, {"responses": [{"id": "1", "status": 503}]})]
+    removals = await subject.tenant.remove_members(ID, PEOPLE[:3])
+    assert (removals.removed, removals.not_there) == (frozenset(PEOPLE[:1]), frozenset())
+    assert isinstance(removals.failure, Transient)
     assert sum(subject.clock.slept) <= 60
-    subject.server.answers = [inner(204, 403)]
-    done = await subject.another().remove_members(ID, PEOPLE[:2])
-    assert done.removed == frozenset(PEOPLE[:1])
-    assert isinstance(done.failure, GraphRefused)
+    subject.server.responses = [batch_response(204, 403)]
+    removals = await subject.another().remove_members(ID, PEOPLE[:2])
+    assert removals.removed == frozenset(PEOPLE[:1])
+    assert isinstance(removals.failure, GraphRefused)
 
 
-async def test_a_batch_that_lacks_an_answer_or_fails_as_a_whole_is_sent_again(subject: Subject) -> None:
-    subject.server.answers = [(503, {}, {}), inner(204), (200, {}, {"responses": [{"id": "1", "status": 404}]})]
-    done = await subject.tenant.remove_members(ID, PEOPLE[:2])
-    assert done == Removals(frozenset(PEOPLE[:1]), frozenset([PEOPLE[1]]))
+async def test_a_failed_or_incomplete_batch_is_sent_again(subject: Subject) -> None:
+    subject.server.responses = [
+        (503, {}, {}),
+        batch_response(204),
+        (200, {}, {"responses": [{"id": "1", "status": 404}]}),
+    ]
+    removals = await subject.tenant.remove_members(ID, PEOPLE[:2])
+    assert removals == Removals(frozenset(PEOPLE[:1]), frozenset([PEOPLE[1]]))
     assert [[part["id"] for part in body["requests"]] for body in subject.server.bodies] == [
         ["0", "1"],
         ["0", "1"],
@@ -259,8 +265,8 @@ async def test_a_batch_that_lacks_an_answer_or_fails_as_a_whole_is_sent_again(su
     ]
 
 
-async def test_who_has_an_account_is_asked_fifteen_at_a_time(subject: Subject) -> None:
+async def test_known_people_are_requested_fifteen_at_a_time(subject: Subject) -> None:
     people = [f"11111111-2222-4333-8444-{number:012}" for number in range(20)]
-    subject.server.answers = [(200, {}, {"value": [{"id": people[0]}]}), (200, {}, {"value": [{"id": people[19]}]})]
+    subject.server.responses = [(200, {}, {"value": [{"id": people[0]}]}), (200, {}, {"value": [{"id": people[19]}]})]
     assert await subject.tenant.known_people(people) == {people[0], people[19]}
     assert len(subject.server.seen) == 2

@@ -1,4 +1,4 @@
-"""Which identity the app has in which tenant."""
+"""The identity of the app in each tenant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sync_core.errors import UnknownSetting
 from sync_core.graph.connections import tenant_credential
 
 
-def test_the_managed_identity_serves_its_own_tenant_and_no_other_without_an_app() -> None:
+def test_the_managed_identity_is_used_only_for_its_own_tenant() -> None:
     managed = cast(AsyncTokenCredential, object())
     assert tenant_credential("home", "", managed, "home") is managed
     with pytest.raises(UnknownSetting, match="GRAPH_CLIENT_ID"):

@@ -1,4 +1,4 @@
-"""The port Tenant: the same promises from the tenant in memory and from Graph through the real SDK."""
+"""The contract of the port Tenant, for the tenant in memory and for Graph through the real SDK."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(slots=True)
 class Subject:
-    """A tenant, and the ways in which others change it: accounts by UPN → id, and hand edits by class."""
+    """A tenant with functions that change it from outside. `add_accounts` maps UPNs to ids; `edit` edits by hand."""
 
     tenant: Tenant
     add_accounts: Callable[[Sequence[str]], list[str]]
@@ -100,17 +100,17 @@ def _simulated(url: str, tenant: Tenant) -> Subject:
     return Subject(tenant, add, remove, edit, foreign)
 
 
-def fresh(stem: str = "class") -> NewClass:
+def make_class(stem: str = "class") -> NewClass:
     nickname = f"{stem}-{uuid4().hex[:12]}"
     return NewClass(ClassName(f"{nickname}_Class [1][2026]", nickname), f"S1|{nickname}", "G1")
 
 
-def upns(count: int) -> list[str]:
+def make_upns(count: int) -> list[str]:
     return [f"{uuid4().hex[:12]}@school.onmicrosoft.com" for _ in range(count)]
 
 
-async def test_a_class_is_made_once_and_found_by_its_nickname(subject: Subject) -> None:
-    new = fresh()
+async def test_a_class_is_created_once_and_found_by_its_nickname(subject: Subject) -> None:
+    new = make_class()
     assert await subject.tenant.find_class(new.name.mail_nickname) is None
     class_id = await subject.tenant.create_class(new)
     found = await subject.tenant.find_class(new.name.mail_nickname.upper())
@@ -124,19 +124,19 @@ async def test_a_class_is_made_once_and_found_by_its_nickname(subject: Subject) 
         await subject.tenant.create_class(new)
 
 
-async def test_a_foreign_group_carries_no_external_id(subject: Subject) -> None:
-    new = fresh("foreign")
+async def test_a_foreign_group_has_no_external_id(subject: Subject) -> None:
+    new = make_class("foreign")
     subject.add_foreign_group(new.name.mail_nickname)
-    found = await subject.tenant.find_class(new.name.mail_nickname)
-    assert found is not None
-    assert found.external_id is None
+    group = await subject.tenant.find_class(new.name.mail_nickname)
+    assert group is not None
+    assert group.external_id is None
     with pytest.raises(NicknameTaken):
         await subject.tenant.create_class(new)
 
 
-async def test_members_come_all_or_nothing(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(fresh())
-    people = subject.add_accounts(upns(20))
+async def test_members_are_added_all_or_none(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(make_class())
+    people = subject.add_accounts(make_upns(20))
     await subject.tenant.add_members(class_id, people[:19])
     with pytest.raises(AlreadyThere):
         await subject.tenant.add_members(class_id, people[18:])
@@ -147,22 +147,22 @@ async def test_members_come_all_or_nothing(subject: Subject) -> None:
 
 
 async def test_more_than_twenty_in_one_write_are_refused(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(fresh())
+    class_id = await subject.tenant.create_class(make_class())
     with pytest.raises(GraphRefused):
-        await subject.tenant.add_members(class_id, subject.add_accounts(upns(21)))
+        await subject.tenant.add_members(class_id, subject.add_accounts(make_upns(21)))
 
 
-async def test_a_large_class_is_read_whole(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(fresh())
-    people = subject.add_accounts(upns(130))
+async def test_a_large_class_is_read_completely(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(make_class())
+    people = subject.add_accounts(make_upns(130))
     for at in range(0, 130, 20):
         await subject.tenant.add_members(class_id, people[at : at + 20])
     assert await subject.tenant.members(class_id) == frozenset(people)
 
 
-async def test_a_membership_goes_and_the_person_stays(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(fresh())
-    (person,) = subject.add_accounts(upns(1))
+async def test_removing_a_member_keeps_the_account(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(make_class())
+    (person,) = subject.add_accounts(make_upns(1))
     await subject.tenant.add_members(class_id, [person])
     assert await subject.tenant.remove_members(class_id, [person]) == Removals(frozenset([person]))
     assert await subject.tenant.members(class_id) == frozenset()
@@ -170,18 +170,18 @@ async def test_a_membership_goes_and_the_person_stays(subject: Subject) -> None:
     await subject.tenant.add_members(class_id, [person])
 
 
-async def test_each_of_twenty_removals_is_answered_for_itself(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(fresh())
-    people = subject.add_accounts(upns(20))
+async def test_each_of_twenty_removals_has_its_own_result(subject: Subject) -> None:
+    class_id = await subject.tenant.create_class(make_class())
+    people = subject.add_accounts(make_upns(20))
     await subject.tenant.add_members(class_id, people[:18])
-    done = await subject.tenant.remove_members(class_id, people)
-    assert done == Removals(frozenset(people[:18]), frozenset(people[18:]))
+    removals = await subject.tenant.remove_members(class_id, people)
+    assert removals == Removals(frozenset(people[:18]), frozenset(people[18:]))
     assert await subject.tenant.members(class_id) == frozenset()
     assert await subject.tenant.known_people(people) == frozenset(people)
 
 
-async def test_who_has_an_account_is_told_of_twenty_at_once(subject: Subject) -> None:
-    names = upns(20)
+async def test_twenty_people_are_looked_up_at_once(subject: Subject) -> None:
+    names = make_upns(20)
     people = subject.add_accounts(names)
     assert await subject.tenant.known_people(people) == frozenset(people)
     subject.remove_account(people[0], names[0])
@@ -189,8 +189,8 @@ async def test_who_has_an_account_is_told_of_twenty_at_once(subject: Subject) ->
 
 
 async def test_an_owner_is_granted_once(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(fresh())
-    (person,) = subject.add_accounts(upns(1))
+    class_id = await subject.tenant.create_class(make_class())
+    (person,) = subject.add_accounts(make_upns(1))
     await subject.tenant.add_owner(class_id, person)
     assert await subject.tenant.owners(class_id) == {person}
     with pytest.raises(AlreadyThere):
@@ -199,9 +199,9 @@ async def test_an_owner_is_granted_once(subject: Subject) -> None:
         await subject.tenant.add_owner(class_id, NOBODY)
 
 
-async def test_a_class_that_is_not_there(subject: Subject) -> None:
+async def test_a_missing_class_is_not_there(subject: Subject) -> None:
     assert not await subject.tenant.class_exists(NOBODY)
-    (person,) = subject.add_accounts(upns(1))
+    (person,) = subject.add_accounts(make_upns(1))
     for work in (
         subject.tenant.members(NOBODY),
         subject.tenant.owners(NOBODY),
@@ -213,34 +213,37 @@ async def test_a_class_that_is_not_there(subject: Subject) -> None:
     assert await subject.tenant.remove_members(NOBODY, [person]) == Removals(frozenset(), frozenset([person]))
 
 
-async def test_the_accounts_delta_tells_who_came_and_went(subject: Subject) -> None:
+async def test_the_accounts_delta_lists_added_and_removed_accounts(subject: Subject) -> None:
     first = await subject.tenant.account_changes(None, UPN)
     assert first.full
-    came, stays = upns(2)
-    came_id, stays_id = subject.add_accounts([came.title(), stays])
+    leaver, stayer = make_upns(2)
+    leaver_id, stayer_id = subject.add_accounts([leaver.title(), stayer])
     after = await subject.tenant.account_changes(first.token, UPN)
     assert not after.full
-    said = {account.id: (account.values, account.enabled) for account in after.accounts}
-    assert said == {came_id: ({AccountProperty.UPN: came}, True), stays_id: ({AccountProperty.UPN: stays}, True)}
-    subject.remove_account(came_id, came)
+    accounts = {account.id: (account.values, account.enabled) for account in after.accounts}
+    assert accounts == {
+        leaver_id: ({AccountProperty.UPN: leaver}, True),
+        stayer_id: ({AccountProperty.UPN: stayer}, True),
+    }
+    subject.remove_account(leaver_id, leaver)
     last = await subject.tenant.account_changes(after.token, UPN)
     assert not last.accounts
-    assert last.removed == {came_id}
+    assert last.removed == {leaver_id}
     assert (await subject.tenant.account_changes(last.token, UPN)).accounts == ()
 
 
-async def test_another_property_of_the_accounts_makes_the_delta_start_over(subject: Subject) -> None:
-    (account,) = subject.add_accounts(upns(1))
+async def test_another_account_property_starts_a_full_read(subject: Subject) -> None:
+    (account,) = subject.add_accounts(make_upns(1))
     first = await subject.tenant.account_changes(None, UPN)
-    again = await subject.tenant.account_changes(first.token, UPN | {AccountProperty.MAIL})
-    assert again.full
-    assert account in {change.id for change in again.accounts}
-    assert not (await subject.tenant.account_changes(again.token, UPN | {AccountProperty.MAIL})).full
+    restarted = await subject.tenant.account_changes(first.token, UPN | {AccountProperty.MAIL})
+    assert restarted.full
+    assert account in {change.id for change in restarted.accounts}
+    assert not (await subject.tenant.account_changes(restarted.token, UPN | {AccountProperty.MAIL})).full
 
 
-async def test_an_owner_is_rearchived_but_never_the_last(subject: Subject) -> None:
-    first, second = subject.add_accounts(upns(2))
-    class_id = await subject.tenant.create_class(fresh())
+async def test_an_owner_is_removed_but_never_the_last(subject: Subject) -> None:
+    first, second = subject.add_accounts(make_upns(2))
+    class_id = await subject.tenant.create_class(make_class())
     for person in (first, second):
         await subject.tenant.add_owner(class_id, person)
     await subject.tenant.remove_owner(class_id, first)
@@ -252,9 +255,9 @@ async def test_an_owner_is_rearchived_but_never_the_last(subject: Subject) -> No
     assert await subject.tenant.owners(class_id) == {second}
 
 
-async def test_a_class_is_deleted_found_among_the_deleted_and_restored(subject: Subject) -> None:
-    (person,) = subject.add_accounts(upns(1))
-    new = fresh()
+async def test_a_deleted_class_is_found_and_restored(subject: Subject) -> None:
+    (person,) = subject.add_accounts(make_upns(1))
+    new = make_class()
     class_id = await subject.tenant.create_class(new)
     await subject.tenant.add_members(class_id, [person])
     assert await subject.tenant.find_deleted(new.name.mail_nickname) is None
@@ -276,9 +279,9 @@ async def test_a_class_is_deleted_found_among_the_deleted_and_restored(subject: 
     assert await subject.tenant.find_deleted(new.name.mail_nickname) is None
 
 
-async def test_the_groups_delta_tells_hand_edits_and_echoes(subject: Subject) -> None:
-    new = fresh()
-    names = upns(3)
+async def test_the_groups_delta_lists_edits_by_hand_and_echoes(subject: Subject) -> None:
+    new = make_class()
+    names = make_upns(3)
     ours, by_hand, owner = subject.add_accounts(names)
     before = await subject.tenant.group_changes(None)
     assert before.full
@@ -299,8 +302,8 @@ async def test_the_groups_delta_tells_hand_edits_and_echoes(subject: Subject) ->
     assert change.members_removed == {ours}
 
 
-async def test_the_groups_delta_tells_of_a_deletion_and_a_restoration(subject: Subject) -> None:
-    new = fresh()
+async def test_the_groups_delta_lists_a_deletion_and_a_restoration(subject: Subject) -> None:
+    new = make_class()
     class_id = await subject.tenant.create_class(new)
     before = await subject.tenant.group_changes(None)
     subject.edit("delete", new.name.mail_nickname, "")

@@ -1,1 +1,1 @@
-"""The edges over HTTP."""
+"""The admin API, the webhooks and the console over HTTP."""

@@ -1,4 +1,4 @@
-"""Who requested what: each route that changes anything emits one event `admin.requested`, once the caller may do it."""
+"""Audit: each route that changes anything emits one event `admin.requested` if the caller is allowed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "acc
 
 @dataclass(frozen=True)
 class Action:
-    """A request that is accepted, or refused with that status, and the event of it."""
+    """A request, its status, and the values of its event."""
 
     method: str
     path: str
@@ -52,20 +52,20 @@ class Action:
 
     @property
     def address(self) -> str:
-        """`name` is of what is neither school nor class: a hold, a run, a tenant, a dead letter's number."""
+        """The path with its ids. `name` is the id of a hold, run, tenant or dead letter."""
         queue, digest = "sync-requests", self.name
         ids = {"school": self.school, "key": self.key, "digest": digest, "run": self.name, "tenant": self.name}
         return self.path.format(**ids, queue=queue, number=self.name)
 
 
-def _of_class(path: str, action: str, done: str, refused: str) -> list[Action]:
-    """Accepted for one class, and refused for two: one as things stand, and one that is not there."""
+def _class_actions(path: str, action: str, accepted: str, conflicting: str) -> list[Action]:
+    """Three actions: accepted for one class, rejected for a conflicting and for an unknown one."""
     method, _, rest = path.partition(" ")
     path = f"{OF_SCHOOL}/classes/{{key}}{rest}"
-    nowhere = 409 if rest == "/pin" else 404
+    unknown = 409 if rest == "/pin" else 404
     return [
         Action(method, path, status, action, key)
-        for status, key in ((202, done), (409, refused), (nowhere, "2026.teaching.NONE"))
+        for status, key in ((202, accepted), (409, conflicting), (unknown, "2026.teaching.NONE"))
     ]
 
 
@@ -80,10 +80,10 @@ ACTIONS = [
     Action("post", f"{OF_SCHOOL}/groups/{{key}}/class", 202, "create", NEW, body={"display_name": "Art"}),
     Action("post", f"{OF_SCHOOL}/groups/{{key}}/class", 409, "create", LIVE),
     Action("post", f"{OF_SCHOOL}/groups/{{key}}/class", 404, "create", "2026.teaching.NONE"),
-    *_of_class("post /resync", "resync", LIVE, DELETED),
-    *_of_class("delete ", "delete", LIVE, DELETED),
-    *_of_class("post /restore", "restore", DELETED, LIVE),
-    *_of_class("delete /pin", "release", PINNED, LIVE),
+    *_class_actions("post /resync", "resync", LIVE, DELETED),
+    *_class_actions("delete ", "delete", LIVE, DELETED),
+    *_class_actions("post /restore", "restore", DELETED, LIVE),
+    *_class_actions("delete /pin", "release", PINNED, LIVE),
     Action("delete", f"{OF_SCHOOL}/pins", 202, "release"),
     Action("delete", f"{OF_SCHOOL}/pins", 409, "release", school="ELM"),
     Action("post", f"{OF_SCHOOL}/holds/{{digest}}/approve", 202, "approve hold {}", name="HELD"),
@@ -118,13 +118,13 @@ ACCEPTED = [action for action in ACTIONS if action.status < 400]
 
 
 class _Mis:
-    """The school as its MIS has it: most pupils have left the live class, which a plan holds."""
+    """A snapshot in which most pupils have left the live class, so that a plan holds it."""
 
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
         return snapshot([teaching("G1", "Maths", PUPILS[:2], ["main"]), teaching("G2", "Art", PUPILS, ["main"])])
 
 
-async def _scene() -> FastAPI:
+async def _build_api() -> FastAPI:
     state = MemoryState()
     for school, values in ((SCHOOL.id, {}), ("ELM", {"name_identifier": "ELM"}), ("PAUSED", {"enabled": False})):
         await state.save_school(replace(settings(access=[BOUND], types=["teaching"], **values), school=school))
@@ -146,10 +146,10 @@ async def _scene() -> FastAPI:
         await state.write_run(
             RunRecord(school=SCHOOL.id, id=run, cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
         )
-    given = services(state, mis=_Mis())
-    assert isinstance(given.dead_letters, MemoryDeadLetters)
+    fakes = services(state, mis=_Mis())
+    assert isinstance(fakes.dead_letters, MemoryDeadLetters)
     body = encode(SyncSchool(SCHOOL.id, "night", Cause.NIGHTLY))
-    given.dead_letters.dead = [
+    fakes.dead_letters.dead = [
         DeadLetter(
             queue=SYNC_REQUESTS,
             number=7,
@@ -168,7 +168,7 @@ async def _scene() -> FastAPI:
         "ALL_SCHOOLS_ACCESS": ALL_SCHOOLS,
         "WEBSITE_AUTH_ENABLED": "True",
     }
-    return build_api(App(parse_settings(environment), given))
+    return build_api(App(parse_settings(environment), fakes))
 
 
 def _headers(caller: str) -> dict[str, str]:
@@ -182,60 +182,60 @@ async def _call(api: FastAPI, caller: str, method: str, address: str, body: obje
         return await client.request(method, address, json=body, headers=_headers(caller))
 
 
-async def _of_this_plan(api: FastAPI, action: Action) -> Action:
-    """The digest of a hold is known when there is a plan."""
+async def _with_digest(api: FastAPI, action: Action) -> Action:
+    """The action with the digest of the hold, which a plan must give first."""
     if action.name != "HELD":
         return action
-    answer = await _call(api, ALL_SCHOOLS, "post", f"{OF_SCHOOL.format(school=SCHOOL.id)}/plan")
-    return replace(action, name=answer.json()["holds"][0]["digest"])
+    response = await _call(api, ALL_SCHOOLS, "post", f"{OF_SCHOOL.format(school=SCHOOL.id)}/plan")
+    return replace(action, name=response.json()["holds"][0]["digest"])
 
 
-def _requested(records: Iterable[logging.LogRecord]) -> list[dict[str, str]]:
-    """The facts of the events `admin.requested`."""
+def _requests_in(records: Iterable[logging.LogRecord]) -> list[dict[str, str]]:
+    """The properties of the events `admin.requested`."""
     names = ("caller", "school", "action", "class", "run")
-    found = [vars(record) for record in records if record.getMessage() == "admin.requested"]
-    return [{name: event[f"sync.{name}"] for name in names} for event in found]
+    events = [vars(record) for record in records if record.getMessage() == "admin.requested"]
+    return [{name: event[f"sync.{name}"] for name in names} for event in events]
 
 
-async def test_every_route_that_changes_anything_is_here() -> None:
-    document = (await _scene()).openapi()
+async def test_every_route_that_changes_anything_is_tested() -> None:
+    document = (await _build_api()).openapi()
     routes = {(method, path) for path, methods in document["paths"].items() for method in methods if method != "get"}
     assert {(action.method, action.path) for action in ACCEPTED} == routes - READ_ONLY
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: f"{action.action} {action.status}")
-async def test_a_request_is_on_record_once_whatever_becomes_of_it(
+async def test_a_request_is_recorded_once_whether_accepted_or_rejected(
     action: Action, caplog: pytest.LogCaptureFixture
 ) -> None:
-    api = await _scene()
-    action = await _of_this_plan(api, action)
+    api = await _build_api()
+    action = await _with_digest(api, action)
     caplog.set_level(logging.INFO)
-    answer = await _call(api, ALL_SCHOOLS, action.method, action.address, action.body)
-    assert answer.status_code == action.status, answer.text
-    (event,) = _requested(caplog.records)
+    response = await _call(api, ALL_SCHOOLS, action.method, action.address, action.body)
+    assert response.status_code == action.status, response.text
+    (event,) = _requests_in(caplog.records)
     run = event.pop("run")
-    whole = action.action.format(action.name)
-    assert event == {"caller": ALL_SCHOOLS, "school": action.school, "action": whole, "class": action.key}
-    accepted = answer.json() if answer.content else {}
+    name = action.action.format(action.name)
+    assert event == {"caller": ALL_SCHOOLS, "school": action.school, "action": name, "class": action.key}
+    accepted = response.json() if response.content else {}
     assert run == accepted.get("run", run)
     responses = api.openapi()["paths"][action.path][action.method]["responses"]
     assert bool(run) == ("202" in responses and "/Accepted" in json.dumps(responses["202"]))
 
 
-# An admin of no school may ask for dead letters, and sees none.
+# An admin without a school may list dead letters, and sees none.
 FORBIDDEN = [(VISITOR, action) for action in ACCEPTED]
 FORBIDDEN += [(UNBOUND, action) for action in ACCEPTED if "dead-letters" not in action.path]
 
 
 @pytest.mark.parametrize(("caller", "action"), FORBIDDEN)
-async def test_what_the_caller_may_not_do_is_refused_without_an_event(
+async def test_a_forbidden_request_emits_no_event(
     caller: str, action: Action, caplog: pytest.LogCaptureFixture
 ) -> None:
-    api = await _scene()
-    action = await _of_this_plan(api, action)
+    api = await _build_api()
+    action = await _with_digest(api, action)
     caplog.set_level(logging.INFO)
-    answer = await _call(api, caller, action.method, action.address, action.body)
-    assert (answer.status_code, _requested(caplog.records)) == (403, [])
+    response = await _call(api, caller, action.method, action.address, action.body)
+    assert (response.status_code, _requests_in(caplog.records)) == (403, [])
 
 
 @pytest.mark.parametrize(
@@ -247,13 +247,13 @@ async def test_what_the_caller_may_not_do_is_refused_without_an_event(
         ("put", "schools/S1", SETTINGS | {"access": []}),
     ],
 )
-async def test_what_needs_an_admin_of_all_schools_is_refused_to_a_schools_own_without_an_event(
+async def test_a_schools_own_admin_may_not_do_tenant_level_actions(
     method: str, path: str, body: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    answer = await _call(await _scene(), BOUND, method, f"{PREFIX}/{path}", body)
-    assert (answer.status_code, _requested(caplog.records)) == (403, [])
-    assert "an admin of all schools" in answer.json()["what"]
+    response = await _call(await _build_api(), BOUND, method, f"{PREFIX}/{path}", body)
+    assert (response.status_code, _requests_in(caplog.records)) == (403, [])
+    assert "an admin of all schools" in response.json()["what"]
 
 
 @pytest.mark.parametrize(
@@ -267,18 +267,18 @@ async def test_what_needs_an_admin_of_all_schools_is_refused_to_a_schools_own_wi
         ("post", "dead-letters/sync-requests/x/replay", None),
     ],
 )
-async def test_what_is_not_understood_is_no_request(
+async def test_an_invalid_request_emits_no_event(
     method: str, path: str, body: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    answer = await _call(await _scene(), ALL_SCHOOLS, method, f"{PREFIX}/{path}", body)
-    assert (answer.status_code, _requested(caplog.records)) == (422, [])
+    response = await _call(await _build_api(), ALL_SCHOOLS, method, f"{PREFIX}/{path}", body)
+    assert (response.status_code, _requests_in(caplog.records)) == (422, [])
 
 
 @pytest.mark.parametrize(
     ("path", "body"), [("plan", None), (f"classes/{LIVE}/explain", {"person": "amy"})], ids=["plan", "explain"]
 )
-async def test_what_changes_nothing_emits_nothing(path: str, body: object, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_read_only_request_emits_no_event(path: str, body: object, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    answer = await _call(await _scene(), BOUND, "post", f"{PREFIX}/schools/S1/{path}", body)
-    assert (answer.status_code, _requested(caplog.records)) == (200, []), answer.text
+    response = await _call(await _build_api(), BOUND, "post", f"{PREFIX}/schools/S1/{path}", body)
+    assert (response.status_code, _requests_in(caplog.records)) == (200, []), response.text

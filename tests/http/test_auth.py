@@ -1,4 +1,4 @@
-"""Who calls, by the header of App Service authentication; whatever is not a whole principal is nobody."""
+"""The caller from the header of App Service authentication. An incomplete principal is rejected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_caller_is_read_from_short_and_mapped_claims(id_type: str) -> None:
     assert caller.ids == {ME.lower(), GROUP}
 
 
-def test_roles_may_come_under_the_type_that_the_principal_names() -> None:
+def test_roles_are_read_from_the_claim_type_that_the_principal_names() -> None:
     said = header((OID, ME), ("my-roles", "GroupSync.Teacher"), ("other", "GroupSync.Admin"), role_typ="my-roles")
     assert read_caller(said, True, frozenset()).roles == {"GroupSync.Teacher"}
 
@@ -50,12 +50,12 @@ def test_roles_may_come_under_the_type_that_the_principal_names() -> None:
         header((OID, ME), ("oid", "c0000000-0000-4000-8000-000000000001")),
     ],
 )
-def test_whatever_is_no_whole_principal_is_nobody(said: str | None) -> None:
+def test_an_incomplete_principal_is_rejected(said: str | None) -> None:
     with pytest.raises(NotSignedIn):
         read_caller(said, True, frozenset())
 
 
-def test_nobody_is_let_in_where_app_service_does_not_sign_in() -> None:
+def test_every_caller_is_rejected_without_app_service_authentication() -> None:
     with pytest.raises(NotSignedIn, match="turn it on"):
         read_caller(header((OID, ME), ("roles", "GroupSync.Admin")), False, frozenset())
 

@@ -1,4 +1,4 @@
-"""The running admin API against its own OpenAPI document: schemathesis asks all that it allows, and what it forbids."""
+"""The running admin API conforms to its OpenAPI document: schemathesis sends valid and invalid requests."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from local.school.data import SchoolData
-from tests.flow.trust import Trust, pupils, staff, teaching, trust_in
+from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("main"), (teaching("T1", "Art", "amy", "main"),)
 )
 KNOWN = {"school": ["OAK"], "key": ["2026.teaching.T1", "2026.year.grade!3A7"]}
 EXAMPLES = 25
-OF_THE_BUS = 5
-"""Examples of an operation that looks at the dead letters: opening and closing a link takes the client a second."""
-SPARED = {
+DEAD_LETTER_EXAMPLES = 5
+"""For operations that read the dead letters: the client takes a second to open and close a link."""
+NOT_ON_KNOWN_IDS = {
     ("put", "/api/admin/schools/{school}"),
     ("delete", "/api/admin/schools/{school}"),
     ("delete", "/api/admin/schools/{school}/records"),
@@ -44,9 +44,9 @@ CHECKS = (
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with trust_in(tmp_path_factory.mktemp("document")) as trust:
-        trust.join(OAK)
-        trust.night()
+    with start_trust(tmp_path_factory.mktemp("document")) as trust:
+        trust.add_school(OAK)
+        trust.run_night()
         yield trust
 
 
@@ -61,31 +61,31 @@ def test_the_document_is_openapi_3_1_and_names_every_route(document: Any) -> Non
     assert len(listed) == 29
 
 
-def test_every_answer_is_one_that_the_document_promises(document: Any) -> None:
-    answers: Counter[int] = Counter()
-    for found in document.get_all_operations():
+def test_every_response_conforms_to_the_document(document: Any) -> None:
+    responses: Counter[int] = Counter()
+    for operation in document.get_all_operations():
         for mode in GenerationMode:
-            _ask(found.ok(), mode, answers)
-    reached = {status for status, times in answers.items() if times}
-    assert reached >= {200, 202, 401, 404, 409, 422}, answers
+            _send_examples(operation.ok(), mode, responses)
+    reached = {status for status, times in responses.items() if times}
+    assert reached >= {200, 202, 401, 404, 409, 422}, responses
 
 
-def _ask(operation: Any, mode: GenerationMode, answers: Counter[int]) -> None:
-    """Half of the time an id is one that there is, so that what lies behind it is reached; the school itself stays."""
+def _send_examples(operation: Any, mode: GenerationMode, responses: Counter[int]) -> None:
+    """Half of the ids exist, so that the code behind the look-up runs. The school itself is not changed or removed."""
     checks = [schemathesis.checks.CHECKS.get_one(name) for name in CHECKS]
 
-    examples = OF_THE_BUS if "dead-letters" in operation.path else EXAMPLES
+    examples = DEAD_LETTER_EXAMPLES if "dead-letters" in operation.path else EXAMPLES
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(case=operation.as_strategy(generation_mode=mode), luck=st.randoms(use_true_random=False))
-    def asked(case: Any, luck: random.Random) -> None:
-        if mode is GenerationMode.POSITIVE and (operation.method, operation.path) not in SPARED:
+    @given(case=operation.as_strategy(generation_mode=mode), rng=st.randoms(use_true_random=False))
+    def send(case: Any, rng: random.Random) -> None:
+        if mode is GenerationMode.POSITIVE and (operation.method, operation.path) not in NOT_ON_KNOWN_IDS:
             for name, ids in KNOWN.items():
-                if name in case.path_parameters and luck.random() < 0.5:
-                    case.path_parameters[name] = luck.choice(ids)
-        answer = case.call(headers={"Authorization": "Bearer admin"})
-        answers[answer.status_code] += 1
-        case.validate_response(answer, checks=checks)
+                if name in case.path_parameters and rng.random() < 0.5:
+                    case.path_parameters[name] = rng.choice(ids)
+        response = case.call(headers={"Authorization": "Bearer admin"})
+        responses[response.status_code] += 1
+        case.validate_response(response, checks=checks)
 
-    with contextlib.suppress(Unsatisfiable):  # nothing can be handed in wrong where nothing is handed in
-        asked()
+    with contextlib.suppress(Unsatisfiable):  # an operation without input has no invalid input
+        send()

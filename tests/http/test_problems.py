@@ -1,4 +1,4 @@
-"""Refusals over HTTP: the form of a problem, the status of each class of error, and a start that fails."""
+"""Errors over HTTP: the form of a problem, the status of each error class, and a failed start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ENVIRONMENT = {
 }
 
 
-def app(state: MemoryState | None = None) -> App:
+def make_app(state: MemoryState | None = None) -> App:
     return App(parse_settings(ENVIRONMENT), services(state or MemoryState()))
 
 
@@ -80,33 +80,37 @@ def test_every_class_of_error_has_a_status() -> None:
         GraphRefused: GraphRefused("Code", "detail", "r"),
         **{type(error): error for error in (EtagConflict(), NicknameTaken(), AlreadyThere(), NotThere())},
     }
-    made = {name: special.get(kind) or kind("m", "r") for name, kind in kinds.items()}
-    assert {name: problem_of(error).status for name, error in made.items()} == STATUS
+    examples = {name: special.get(kind) or kind("m", "r") for name, kind in kinds.items()}
+    assert {name: problem_of(error).status for name, error in examples.items()} == STATUS
     assert issubclass(PlanDiffers, errors.Conflict)
 
 
-async def test_a_start_that_fails_is_503_with_everything_that_is_missing() -> None:
-    answer = await with_app(ProcessApp({}, FixedClock()), report_health)
-    problem = json.loads(answer.get_body())
-    assert (answer.status_code, answer.mimetype, problem["status"]) == (503, "application/problem+json", 503)
+async def test_a_failed_start_is_503_and_names_every_missing_setting() -> None:
+    response = await with_app(ProcessApp({}, FixedClock()), report_health)
+    problem = json.loads(response.get_body())
+    assert (response.status_code, response.mimetype, problem["status"]) == (503, "application/problem+json", 503)
     assert "TENANT_ID is not set" in problem["what"]
     assert "ServiceBusConnection" in problem["what"]
     assert "docs/operations.md" in problem["remedy"]
 
 
-async def test_an_app_that_cannot_read_its_tables_is_not_healthy() -> None:
+async def test_an_app_without_its_tables_is_unhealthy() -> None:
     class Away(MemoryState):
         async def school(self, school: str) -> SchoolSettings | None:
             raise Transient("the tables do not answer", "try again")
 
-    healthy, unhealthy = await report_health(app()), await report_health(app(Away()))
+    healthy, unhealthy = await report_health(make_app()), await report_health(make_app(Away()))
     assert (healthy.status_code, json.loads(healthy.get_body())) == (200, {"health": "healthy"})
     assert (unhealthy.status_code, json.loads(unhealthy.get_body())["what"]) == (503, "the tables do not answer")
 
 
 @pytest.mark.parametrize("receive", [receive_changes, receive_wonde_event])
-async def test_a_webhook_of_more_than_128_kb_is_refused_unread(receive: Receive) -> None:
+async def test_a_webhook_of_more_than_128_kb_is_rejected_unread(receive: Receive) -> None:
     request = func.HttpRequest("POST", "/", route_params={"school": "S"}, body=b"x" * (LARGEST_BODY + 1))
-    answer = await receive(app(), request)
-    problem = json.loads(answer.get_body())
-    assert (answer.status_code, problem["status"], problem["what"]) == (413, 413, "the body has more than 131072 bytes")
+    response = await receive(make_app(), request)
+    problem = json.loads(response.get_body())
+    assert (response.status_code, problem["status"], problem["what"]) == (
+        413,
+        413,
+        "the body has more than 131072 bytes",
+    )

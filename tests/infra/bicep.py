@@ -1,4 +1,4 @@
-"""The Bicep files as data, for tests to hold against the code: as they are written, not what Azure makes of them."""
+"""The Bicep files as data, as written, for tests that compare them with the code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def text(name: str) -> str:
     return (ROOT / "infra" / name).read_text(encoding="utf-8")
 
 
-def parsed(name: str) -> dict[str, Any]:
+def parse(name: str) -> dict[str, Any]:
     return dict(BicepParser().parse(text=text(name)))
 
 
 def app_settings() -> dict[str, str]:
-    """The application settings that the app module sets, as they are written, but for secrets by reference."""
-    config = parsed("modules/app.bicep")["resources"]["settings"]["config"]["properties"]
+    """The application settings that the app module sets, as written, without references to secrets."""
+    config = parse("modules/app.bicep")["resources"]["settings"]["config"]["properties"]
     written = re.search(r"properties: union\(secretReferences, \{\n(.*?)\n  \}\)", text("modules/app.bicep"), re.DOTALL)
     assert config
     assert written

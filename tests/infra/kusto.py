@@ -1,4 +1,4 @@
-"""Our queries as Kusto reads them: the faults that Azure would find, and the columns that they come to."""
+"""The queries as Kusto parses them: the faults that Azure would report, and the columns of the result."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ TABLES = {
     "AppRequests": _SHARED | _TIMED,
     "AppDependencies": _SHARED | _TIMED | {"DependencyType": "string", "Target": "string", "Data": "string"},
 }
-"""Those columns of the workspace's tables that telemetry fills ("Azure Monitor Logs reference")."""
+"""The columns of the workspace's tables that telemetry fills ("Azure Monitor Logs reference")."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a query comes to: `columns` by name, with their Kusto type. One with `faults` is refused."""
+class ParsedQuery:
+    """A parsed query: its result `columns` with their Kusto types. Azure rejects a query with `faults`."""
 
     faults: list[str]
     columns: dict[str, str]
 
 
-def read_queries(queries: Mapping[str, str]) -> dict[str, Reading]:
+def read_queries(queries: Mapping[str, str]) -> dict[str, ParsedQuery]:
     schemas = {
         table: "(" + ", ".join(f"{name}: {kind}" for name, kind in columns.items()) + ")"
         for table, columns in TABLES.items()
     }
-    done = subprocess.run(
+    result = subprocess.run(
         [str(node()), str(Path(__file__).with_name("kusto.js")), str(PACKAGES)],
         input=json.dumps({"tables": schemas, "queries": dict(queries)}),
         capture_output=True,
         text=True,
         check=True,
     )
-    return {name: Reading(**found) for name, found in json.loads(done.stdout).items()}
+    return {name: ParsedQuery(**fields) for name, fields in json.loads(result.stdout).items()}

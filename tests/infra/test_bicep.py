@@ -1,4 +1,4 @@
-"""The deployment as it is written: each file parses, is described, and agrees with code, queues and host.json."""
+"""The templates as written: each file parses, is described, and agrees with code, queues and host.json."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.bicep import FILES, ROOT, app_settings, parsed, text
+from tests.infra.bicep import FILES, ROOT, app_settings, parse, text
 
-# Read by the Functions host, its worker, a library or a trigger's schedule, and not by config.py.
+# Read by the Functions host, its worker, a library or a trigger's schedule, but not by config.py.
 _PLATFORM = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
@@ -40,9 +40,9 @@ _NOT_DEPLOYED = {
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_every_file_parses_and_says_in_its_first_line_why_it_exists(file: Path) -> None:
+def test_every_file_parses_and_states_its_purpose_in_its_first_line(file: Path) -> None:
     name = file.relative_to(ROOT / "infra").as_posix()
-    assert parsed(name)["resources"] or parsed(name)["modules"]
+    assert parse(name)["resources"] or parse(name)["modules"]
     assert re.match(r"// [A-Z].{20,}[^,]\n", text(name))
 
 
@@ -54,20 +54,20 @@ def test_every_parameter_is_described(file: Path) -> None:
     assert all("@description(" in block for block in params)
 
 
-def test_the_settings_of_the_app_are_those_that_the_code_reads() -> None:
+def test_the_template_sets_the_settings_that_the_code_reads() -> None:
     code = ast.parse((ROOT / "sync_core" / "config.py").read_text(encoding="utf-8"))
-    words = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    read = {word for word in words if re.fullmatch(r"[A-Z]+(_[A-Z]+)+|ServiceBusConnection(__\w+)?", word)}
+    strings = {node.value for node in ast.walk(code) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    read = {string for string in strings if re.fullmatch(r"[A-Z]+(_[A-Z]+)+|ServiceBusConnection(__\w+)?", string)}
     assert app_settings().keys() == (read - _NOT_DEPLOYED) | _PLATFORM
 
 
-def test_the_schedules_that_triggers_name_are_set() -> None:
+def test_every_schedule_of_a_trigger_is_set() -> None:
     named = set(re.findall(r"%(\w+)%", (ROOT / "function_app.py").read_text(encoding="utf-8")))
     assert named <= app_settings().keys()
 
 
-def test_every_name_is_one_that_azure_allows_whatever_azd_calls_the_environment() -> None:
-    """Neither _ nor a dot; in that of a vault no two hyphens in a row, in that of a storage account none at all."""
+def test_every_resource_name_is_valid_for_any_name_of_the_environment() -> None:
+    """No underscore or dot; no two hyphens in a row for a vault; no hyphen for a storage account."""
     main = text("main.bicep")
     names = re.findall(r"ame(?::| =) '([^'\n]*\$\{suffix\}[^'\n]*)'", main)
     assert len(names) == 9
@@ -75,7 +75,7 @@ def test_every_name_is_one_that_azure_allows_whatever_azd_calls_the_environment(
     assert [name for name in names if name.startswith(("kv-", "st$")) and "take(letters, " not in name] == []
 
 
-def test_no_setting_of_the_app_is_a_secret() -> None:
+def test_no_application_setting_is_a_secret() -> None:
     everything = "".join(file.read_text(encoding="utf-8") for file in FILES)
     assert not re.findall(r"listKeys|AccountKey|SharedAccessKey|@secure\(\)", everything)
     assert "allowSharedKeyAccess: false" in text("modules/storage.bicep")
@@ -88,7 +88,7 @@ def test_no_setting_of_the_app_is_a_secret() -> None:
     )
 
 
-def test_the_queues_are_those_of_the_local_world() -> None:
+def test_the_queues_equal_those_of_the_local_world() -> None:
     config = re.sub(r"^\s*//.*$", "", (ROOT / "local" / "Config.json").read_text(encoding="utf-8"), flags=re.MULTILINE)
     (namespace,) = json.loads(config)["UserConfig"]["Namespaces"]
     local = {queue["Name"]: {name[0].lower() + name[1:]: value for name, value in queue["Properties"].items()}
@@ -103,29 +103,29 @@ def test_the_queues_are_those_of_the_local_world() -> None:
     assert local == dict.fromkeys(re.findall(r"'([\w-]+)'", names[1]), properties)
 
 
-def test_the_host_holds_a_message_longer_than_its_lock_and_shorter_than_it_may_run() -> None:
+def test_the_lock_is_renewed_for_longer_than_the_lock_and_less_than_the_time_out() -> None:
     host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
     bus = host["extensions"]["serviceBus"]
-    # The lock is PT1M in the queues, and what is written as hh:mm:ss compares as text.
+    # The lock is PT1M in the queues. Times written as hh:mm:ss can be compared as text.
     assert "00:01:00" < bus["maxAutoLockRenewalDuration"] < host["functionTimeout"]
     assert bus["autoCompleteMessages"]
     assert host["telemetryMode"] == "OpenTelemetry"
 
 
-def test_webhooks_and_health_are_let_through_and_nothing_else() -> None:
+def test_only_webhooks_and_health_bypass_authentication() -> None:
     routes = re.findall(r'route="([^"]+)"', (ROOT / "function_app.py").read_text(encoding="utf-8"))
-    let_through = re.findall(r"'/(api/[^']+)'", text("modules/app.bicep"))
-    assert let_through == ["api/health", "api/mis/*"]
+    unauthenticated = re.findall(r"'/(api/[^']+)'", text("modules/app.bicep"))
+    assert unauthenticated == ["api/health", "api/mis/*"]
     assert [route for route in routes if not route.startswith(("api/health", "api/mis/"))] == ["api/admin/{*rest}"]
 
 
-def test_azd_deploys_what_is_written_and_finds_the_app_by_its_tag() -> None:
+def test_azd_finds_the_app_by_its_tag_and_sets_known_parameters() -> None:
     azure = (ROOT / "azure.yaml").read_text(encoding="utf-8")
     assert "  sync:\n" in azure
     assert "'azd-service-name': 'sync'" in text("modules/app.bicep")
     parameters = json.loads((ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8"))["parameters"]
-    assert parameters.keys() <= parsed("main.bicep")["parameters"].keys()
-    # What `azd env set` may set, the pipeline and the page that deploys may set as well.
+    assert parameters.keys() <= parse("main.bicep")["parameters"].keys()
+    # The pipeline and the deployment page name every value that `azd env set` may set.
     named = set(re.findall(r"\$\{(\w+)=", json.dumps(parameters)))
     for page in (".github/workflows/deploy.yml", "docs/deploy.md"):
         assert [name for name in named if name not in (ROOT / page).read_text(encoding="utf-8")] == [], page

@@ -1,4 +1,4 @@
-"""The consent script against a stand-in for the Azure CLI: exactly the permissions that are documented, and back."""
+"""The consent script against a fake Azure CLI: it grants exactly the documented permissions, and revokes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCRIPT, POWERSHELL = (ROOT / "infra" / "scripts" / name for name in ("grant-grap
 NEEDED = ["EduRoster.ReadWrite.All", "GroupMember.ReadWrite.All", "User.Read.All"]
 RESTORE = "Group.ReadWrite.All"
 
-# Answers as Graph would, of a state in a file, to the few queries that the script makes of the CLI.
+# Responds as Graph would to the script's few queries, from a state in a file.
 AZ = """#!{python}
 import json, sys
 from pathlib import Path
@@ -53,13 +53,13 @@ done("graph")
 
 @dataclass(slots=True)
 class Scene:
-    """A tenant; `state` is what it knows."""
+    """A tenant, whose state is in a file of `folder`."""
 
     folder: Path
 
     def write(self, **state: object) -> None:
-        known = {"calls": [], "granted": {}, "refuse": "", "unknown": []} | state
-        (self.folder / "state.json").write_text(json.dumps(known), encoding="utf-8")
+        content = {"calls": [], "granted": {}, "refuse": "", "unknown": []} | state
+        (self.folder / "state.json").write_text(json.dumps(content), encoding="utf-8")
         az = self.folder / "az"
         az.write_text(AZ.format(python=sys.executable, state=str(self.folder / "state.json")), encoding="utf-8")
         az.chmod(0o755)
@@ -79,51 +79,51 @@ class Scene:
 
     @property
     def _state(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
-        return found
+        state: dict[str, list[str]] = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+        return state
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
-    made = Scene(tmp_path)
-    made.write()
-    return made
+    scene = Scene(tmp_path)
+    scene.write()
+    return scene
 
 
-def test_exactly_what_is_needed_is_granted_and_said(scene: Scene) -> None:
-    done = scene.run()
-    assert done.returncode == 0, done.stderr
+def test_exactly_the_needed_permissions_are_granted_and_reported(scene: Scene) -> None:
+    result = scene.run()
+    assert result.returncode == 0, result.stderr
     assert scene.granted == NEEDED
-    assert [re.split(r" \(|; ", line)[0] for line in done.stdout.splitlines()] == [
+    assert [re.split(r" \(|; ", line)[0] for line in result.stdout.splitlines()] == [
         *(f"granted: {name}" for name in NEEDED),
         f"not granted: {RESTORE}",
     ]
 
 
-def test_again_nothing_happens(scene: Scene) -> None:
+def test_a_second_run_changes_nothing(scene: Scene) -> None:
     scene.run()
     before = scene.changes
-    done = scene.run()
+    result = scene.run()
     assert scene.changes == before
-    assert done.stdout.count("already granted: ") == 3
+    assert result.stdout.count("already granted: ") == 3
 
 
-def test_restoring_is_granted_only_where_it_is_wanted_and_said_where_it_was(scene: Scene) -> None:
+def test_the_restore_permission_is_granted_only_on_request(scene: Scene) -> None:
     scene.run("--restore")
     assert scene.granted == [*NEEDED, RESTORE]
     assert f"still granted: {RESTORE}" in scene.run().stdout
 
 
-def test_everything_is_taken_back_and_what_others_granted_stays(scene: Scene) -> None:
+def test_revoke_removes_only_the_scripts_permissions(scene: Scene) -> None:
     scene.write(granted={"role-Mail.Read": "assignment-mail"})
     scene.run("--restore")
-    done = scene.run("--revoke")
+    result = scene.run("--revoke")
     assert scene.granted == ["Mail.Read"]
-    assert done.stdout.count("revoked: ") == 4
+    assert result.stdout.count("revoked: ") == 4
 
 
 @pytest.mark.parametrize(
-    ("state", "arguments", "principal", "status", "words"),
+    ("state", "arguments", "principal", "status", "message"),
     [
         ({}, [], "", 2, "with --principal"),
         ({}, ["--all"], "app", 2, "usage"),
@@ -132,21 +132,21 @@ def test_everything_is_taken_back_and_what_others_granted_stays(scene: Scene) ->
         ({"unknown": ["User.Read.All"]}, [], "app", 1, "no application permission User.Read.All"),
     ],
 )
-def test_what_does_not_work_stops_with_a_remedy(
-    scene: Scene, state: dict[str, object], arguments: list[str], principal: str, status: int, words: str
+def test_a_failure_stops_the_script_with_a_remedy(
+    scene: Scene, state: dict[str, object], arguments: list[str], principal: str, status: int, message: str
 ) -> None:
     scene.write(**state)
-    done = scene.run(*arguments, principal=principal)
-    assert done.returncode == status
-    assert words in done.stderr
+    result = scene.run(*arguments, principal=principal)
+    assert result.returncode == status
+    assert message in result.stderr
 
 
-def test_the_powershell_twin_makes_the_same_app_with_the_same_trust() -> None:
-    """It is not run here: what it says and sends is held against the other's text."""
+def test_the_powershell_script_creates_the_same_app_with_the_same_trust() -> None:
+    """PowerShell is not run here: the texts of both scripts are compared."""
     bash, powershell = (
         (ROOT / "infra" / "scripts" / f"federate.{end}").read_text(encoding="utf-8") for end in ("sh", "ps1")
     )
-    for words in (
+    for text in (
         *NEEDED,
         "AzureADMultipleOrgs",
         "api://AzureADTokenExchange",
@@ -155,12 +155,12 @@ def test_the_powershell_twin_makes_the_same_app_with_the_same_trust() -> None:
         "adminconsent?client_id=",
         "which anybody may have created",
     ):
-        assert words in bash, words
-        assert words in powershell, words
+        assert text in bash, text
+        assert text in powershell, text
 
 
 def test_both_scripts_and_the_documents_name_the_same_permissions() -> None:
-    """PowerShell is not run here: its text is held against the other's."""
+    """PowerShell is not run here: the texts of both scripts are compared."""
     bash = re.findall(r"^ *permission (\S+) \"(.*)\"", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
     powershell = re.findall(r"^ *Set-Permission '(\S+)' '(.*)'", POWERSHELL.read_text(encoding="utf-8"), re.MULTILINE)
     assert bash == powershell
@@ -176,28 +176,28 @@ state = json.loads(Path({state!r}).read_text())
 arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 method, url, query = arguments["--method"], arguments["--url"], arguments.get("--query", "")
 state["calls"].append(f"{{method}} {{url.rpartition('v1.0/')[2].partition('?')[0]}}")
-said = ""
+output = ""
 if method == "POST":
     body = json.loads(arguments["--body"])
     kind = "trusted" if url.endswith("federatedIdentityCredentials") else "apps"
     state[kind].append(body)
-    said = "object\tclient"
+    output = "object\tclient"
 elif url.endswith("appRoles"):
-    said = "role-" + query.partition("value=='")[2].partition("'")[0]
+    output = "role-" + query.partition("value=='")[2].partition("'")[0]
 elif url.endswith("federatedIdentityCredentials"):
-    said = "credential" if state["trusted"] else ""
+    output = "credential" if state["trusted"] else ""
 elif "/applications(appId='client')" in url:
-    said = "object"
+    output = "object"
 elif "/applications?" in url:
-    said = "client" if state["apps"] else ""
+    output = "client" if state["apps"] else ""
 else:
-    said = "graph"
+    output = "graph"
 Path({state!r}).write_text(json.dumps(state))
-print(said)
+print(output)
 """
 
 
-def test_the_app_for_other_tenants_trusts_the_identity_and_is_made_once(tmp_path: Path) -> None:
+def test_the_app_for_other_tenants_trusts_the_identity_and_is_created_once(tmp_path: Path) -> None:
     state, az = tmp_path / "state.json", tmp_path / "az"
     state.write_text(json.dumps({"calls": [], "apps": [], "trusted": []}), encoding="utf-8")
     az.write_text(AZ_OF_FEDERATE.format(python=sys.executable, state=str(state)), encoding="utf-8")
@@ -208,28 +208,28 @@ def test_the_app_for_other_tenants_trusts_the_identity_and_is_made_once(tmp_path
         "AZURE_TENANT_ID": "home",
     }
     script = str(ROOT / "infra" / "scripts" / "federate.sh")
-    said = []
+    outputs = []
     for client in ("", "client"):
         environment["GRAPH_CLIENT_ID"] = client
-        done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        said.append(done.stdout)
-    known = json.loads(state.read_text(encoding="utf-8"))
-    (app,), (trusted,) = known["apps"], known["trusted"]
+        result = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        outputs.append(result.stdout)
+    after = json.loads(state.read_text(encoding="utf-8"))
+    (app,), (trusted,) = after["apps"], after["trusted"]
     assert app["signInAudience"] == "AzureADMultipleOrgs"
     assert [role["id"] for role in app["requiredResourceAccess"][0]["resourceAccess"]] == [
         f"role-{name}" for name in NEEDED
     ]
     assert (trusted["subject"], trusted["issuer"]) == ("identity", "https://login.microsoftonline.com/home/v2.0")
     assert trusted["audiences"] == ["api://AzureADTokenExchange"]
-    assert said[0].count("created: ") == 2
-    assert said[1].count("already there: ") == 2
-    assert "adminconsent?client_id=client" in said[1]
-    # Another's app of the same name might have a secret: it is not trusted by its name.
+    assert outputs[0].count("created: ") == 2
+    assert outputs[1].count("already there: ") == 2
+    assert "adminconsent?client_id=client" in outputs[1]
+    # An app of the same name may belong to somebody else and have a secret: the name is not enough.
     environment["GRAPH_CLIENT_ID"] = ""
-    done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "which anybody may have created: client" in done.stderr
+    result = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "which anybody may have created: client" in result.stderr
     assert json.loads(state.read_text(encoding="utf-8"))["trusted"] == [trusted]
     del environment["IDENTITY_PRINCIPAL_ID"]
     assert subprocess.run(["sh", script], env=environment, capture_output=True, check=False).returncode == 2

@@ -1,4 +1,4 @@
-"""The workbook and the alerts: queries that Kusto takes, columns that are there, and a page for every alert."""
+"""The workbook and the alerts: valid queries, existing columns, and a documented remedy for every alert."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ import pytest
 from local.node_packages import PACKAGES
 from sync_core.graph.rate_limiter import waited_too_long
 from tests.infra.bicep import ROOT, text
-from tests.infra.kusto import QUERIES, Reading, read_queries
+from tests.infra.kusto import QUERIES, ParsedQuery, read_queries
 
 WORKBOOK: dict[str, Any] = json.loads((ROOT / "infra" / "workbook" / "workbook.json").read_text(encoding="utf-8"))
 TILES: list[dict[str, Any]] = WORKBOOK["tiles"]
 
 
 @pytest.fixture(scope="module")
-def read() -> dict[str, Reading]:
-    """Our queries, and one that is none."""
+def parsed() -> dict[str, ParsedQuery]:
+    """All queries parsed, and an invalid one named `bad`."""
     return read_queries({**QUERIES, "bad": "AppEvents | project last = Nmae"})
 
 
-def test_kusto_takes_every_query(read: dict[str, Reading]) -> None:
+def test_kusto_accepts_every_query(parsed: dict[str, ParsedQuery]) -> None:
     assert PACKAGES.is_dir()
-    assert len(read["bad"].faults) == 2
-    assert {name: found.faults for name, found in read.items() if name != "bad" and found.faults} == {}
+    assert len(parsed["bad"].faults) == 2
+    assert {name: query.faults for name, query in parsed.items() if name != "bad" and query.faults} == {}
 
 
-def test_a_query_says_in_its_first_line_what_it_asks() -> None:
+def test_the_first_line_of_a_query_says_what_it_asks() -> None:
     assert [name for name, kql in QUERIES.items() if not re.match(r"// [A-Z].*[.?]\n", kql)] == []
 
 
-def test_every_query_is_shown_or_alerts_and_no_other_is_named() -> None:
+def test_every_query_is_used_by_a_tile_or_an_alert() -> None:
     portal = text("modules/portal.bicep")
     assert sorted(re.findall(r"loadTextContent\('\.\./queries/([\w-]+)\.kql'\)", portal)) == sorted(QUERIES)
     shown = re.findall(r"'?([\w-]+)'?: loadTextContent\('\.\./queries/\1\.kql'\)", portal)
     assert sorted(shown) == sorted(tile["query"] for tile in TILES)
 
 
-def test_a_tile_shows_columns_that_its_query_has_and_asks_for_what_a_tile_before_it_chose(
-    read: dict[str, Reading],
+def test_a_tile_uses_columns_of_its_query_and_choices_of_earlier_tiles(
+    parsed: dict[str, ParsedQuery],
 ) -> None:
     chosen: set[str] = set()
     for tile in TILES:
         assert tile.keys() == {"title", "query", "exports", "formatters"}
-        columns = read[tile["query"]].columns
+        columns = parsed[tile["query"]].columns
         assert {formatter["columnMatch"] for formatter in tile["formatters"]} <= columns.keys()
         assert set(re.findall(r"\{(\w+)\}", tile["title"] + QUERIES[tile["query"]])) <= chosen
         if tile["exports"]:
@@ -54,9 +54,9 @@ def test_a_tile_shows_columns_that_its_query_has_and_asks_for_what_a_tile_before
             chosen.add(tile["exports"])
 
 
-def test_the_words_for_a_schools_state_are_those_that_the_workbook_marks_and_the_page_explains() -> None:
-    said = re.findall(r', "([\w ]+)",?$|^    "([\w ]+)"\)', QUERIES["schools-in-step"], re.MULTILINE)
-    states = {first or last for first, last in said}
+def test_every_state_of_a_school_is_marked_in_the_workbook_and_explained_on_the_page() -> None:
+    matches = re.findall(r', "([\w ]+)",?$|^    "([\w ]+)"\)', QUERIES["schools-in-step"], re.MULTILINE)
+    states = {first or last for first, last in matches}
     assert len(states) == 6
     (formatter,) = TILES[0]["formatters"]
     marked = {row["thresholdValue"] for row in formatter["formatOptions"]["thresholdsGrid"]} - {None}
@@ -65,12 +65,12 @@ def test_the_words_for_a_schools_state_are_those_that_the_workbook_marks_and_the
     assert [state for state in states if f"`{state}`" not in operations] == []
 
 
-def test_the_alert_on_throttling_knows_the_words_by_which_it_is_told() -> None:
-    (words,) = re.findall(r'startswith "(.+)"', QUERIES["alert-throttled"])
-    assert waited_too_long().message.startswith(words)
+def test_the_alert_on_throttling_matches_the_error_message() -> None:
+    (message,) = re.findall(r'startswith "(.+)"', QUERIES["alert-throttled"])
+    assert waited_too_long().message.startswith(message)
 
 
-def test_every_alert_leads_to_a_section_that_is_there() -> None:
+def test_every_alert_links_to_an_existing_section() -> None:
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.+)$", operations, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
@@ -80,13 +80,13 @@ def test_every_alert_leads_to_a_section_that_is_there() -> None:
     assert set(pages) <= anchors
 
 
-def test_an_alert_on_an_event_sees_each_row_once_however_late_it_comes() -> None:
-    """By when it came, and not by what it tells of: a row that comes after a look would be in none else."""
+def test_an_alert_on_an_event_counts_each_row_once_even_if_it_arrives_late() -> None:
+    """The window is over the ingestion time: by event time, a row that arrives after an evaluation would be missed."""
     portal = text("modules/portal.bicep")
     alerts = re.findall(
         r"/(alert-[\w-]+)\.kql'\)\n.*\n.*\n    every: 'PT(\d+)([MH])'\n    within: '(\w+)'\n    resolves: (\w+)", portal
     )
     assert len(alerts) == len([name for name in QUERIES if name.startswith("alert-")])
-    for name, often, unit, within, resolves in alerts:
-        once = f"ingestion_time() > ago({often}{unit.lower()})" in QUERIES[name]
+    for name, every, unit, within, resolves in alerts:
+        once = f"ingestion_time() > ago({every}{unit.lower()})" in QUERIES[name]
         assert (once, within == "PT1H") == ((resolves == "false"),) * 2, name

@@ -1,4 +1,4 @@
-"""The PowerShell twins of the scripts, which nothing here can run: they parse, in any PowerShell that azd may find."""
+"""The PowerShell versions of the scripts, which cannot run here: they parse in any PowerShell that azd may use."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def _parses(text: bytes) -> bool:
     return not Parser(Language(tree_sitter_powershell.language())).parse(text).root_node.has_error
 
 
-def test_what_is_no_powershell_is_told() -> None:
+def test_the_parser_detects_a_syntax_error() -> None:
     assert not _parses(b"if ($principal { exit }")
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_a_script_parses_and_has_a_twin(script: Path) -> None:
+def test_a_script_parses_and_has_a_shell_version(script: Path) -> None:
     assert _parses(script.read_bytes())
     assert script.with_suffix(".sh").is_file()
 

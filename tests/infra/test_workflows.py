@@ -1,4 +1,4 @@
-"""The workflows as they are written: least rights, no secret, actions that still run, settings that the app takes."""
+"""The workflows as written: least permissions, no secrets, current actions, and settings that the app accepts."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _RUNS_ON_NODE_24 = {
 
 
 def _read(name: str) -> dict[Any, Any]:
-    found: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / name).read_text(encoding="utf-8"))
-    return found
+    content: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / name).read_text(encoding="utf-8"))
+    return content
 
 
 def _steps(workflow: dict[Any, Any]) -> list[dict[str, Any]]:
     return [step for job in workflow["jobs"].values() for step in job["steps"]]
 
 
-def test_there_is_one_for_each_purpose() -> None:
+def test_there_is_one_workflow_for_each_purpose() -> None:
     assert [file.stem for file in FILES] == ["audit", "deploy", "emulators", "test"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_workflow_reads_unless_a_job_needs_more_and_knows_no_secret(file: Path) -> None:
+def test_a_workflow_has_least_permissions_and_no_secrets(file: Path) -> None:
     text, workflow = file.read_text(encoding="utf-8"), _read(f"workflows/{file.name}")
     assert text.startswith("# ")
     assert "secrets." not in text
@@ -48,7 +48,7 @@ def test_a_workflow_reads_unless_a_job_needs_more_and_knows_no_secret(file: Path
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_action_is_of_a_major_version_that_runners_still_run(file: Path) -> None:
+def test_every_action_has_a_supported_major_version(file: Path) -> None:
     used = re.findall(
         r"uses: ([\w/-]+)@(?:v(\d+)|[0-9a-f]{40} # v(\d+)\.\d+\.\d+)$", file.read_text("utf-8"), re.MULTILINE
     )
@@ -56,23 +56,23 @@ def test_every_action_is_of_a_major_version_that_runners_still_run(file: Path) -
     assert {name: int(major or pinned) for name, major, pinned in used}.items() <= _RUNS_ON_NODE_24.items()
 
 
-def test_the_two_commands_run_on_every_python_that_the_app_runs_on() -> None:
+def test_both_commands_run_on_every_supported_python() -> None:
     job = _read("workflows/test.yml")["jobs"]["test"]
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make test", "make demo"]
 
 
-def test_a_deployment_waits_for_its_environment_and_has_what_the_template_asks_azd_for() -> None:
+def test_a_deployment_uses_its_environment_and_sets_all_parameters() -> None:
     job = _read("workflows/deploy.yml")["jobs"]["deploy"]
-    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8")))
+    parameters = set(re.findall(r"\$\{(\w+)", (ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8")))
     assert job["environment"] == "${{ inputs.environment }}"
-    assert asked <= job["env"].keys()
+    assert parameters <= job["env"].keys()
     assert all(re.fullmatch(rf"\${{{{ vars\.{name}( \|\| 'false')? }}}}", value) for name, value in job["env"].items())
-    # What the pipeline cuts off azure.yaml is the hook that consents, and nothing else.
+    # The pipeline cuts the hooks, and nothing else, from the end of azure.yaml.
     assert list(yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8")))[-1] == "hooks"
 
 
-def test_the_emulators_get_settings_that_the_app_takes_and_queues_that_they_take() -> None:
+def test_the_emulators_get_valid_settings_and_queues() -> None:
     steps = _steps(_read("workflows/emulators.yml"))
     (written,) = re.findall(
         r"<<'SETTINGS'\n(.*?)\nSETTINGS\n", "\n".join(step.get("run", "") for step in steps), re.DOTALL
@@ -82,10 +82,10 @@ def test_the_emulators_get_settings_that_the_app_takes_and_queues_that_they_take
     named = set(re.findall(r"%(\w+)%", (ROOT / "function_app.py").read_text(encoding="utf-8")))
     assert named <= values.keys()
     queues = (ROOT / "local" / "Config.json").read_text(encoding="utf-8")
-    assert set(re.findall(r"P\d+D", queues)) == {"P14D"}, "the only time that the workflow shortens"
+    assert set(re.findall(r"P\d+D", queues)) == {"P14D"}, "the only duration that the workflow shortens"
 
 
-def test_dependabot_looks_where_versions_are_pinned() -> None:
+def test_dependabot_covers_every_file_with_pinned_versions() -> None:
     updates = _read("dependabot.yml")["updates"]
     places = {
         (one["package-ecosystem"], at) for one in updates for at in one.get("directories", [one.get("directory")])

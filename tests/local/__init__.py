@@ -1,1 +1,1 @@
-"""The local world itself."""
+"""Tests of the local world."""

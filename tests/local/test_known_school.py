@@ -1,4 +1,4 @@
-"""A school as values tells of the past what the tables would."""
+"""A school that is kept in memory returns its past runs as the tables would."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from tests.builders import NOON, SCHOOL, settings
 
 
-async def test_runs_since_a_moment_are_those_from_then_on() -> None:
-    """A preview counts what a school lost within seven days, and not what it lost before."""
+async def test_runs_can_be_listed_since_a_time() -> None:
+    """A preview counts the removals of the last seven days only."""
     early, late = (
         RunRecord(
             school=SCHOOL.id,

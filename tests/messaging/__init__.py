@@ -1,1 +1,1 @@
-"""The queue contract, and the ports with fake and real adapters."""
+"""The queue contract, and the ports with their fake and real adapters."""

@@ -1,4 +1,4 @@
-"""The port DeadLetters: what is listed, and what is put back; the fake, and Service Bus over the real client."""
+"""The contract of the port DeadLetters, for the fake and for Service Bus over the real client."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.fakes.memory_dead_letters import MemoryDeadLetters
 
 @dataclass(slots=True)
 class Subject:
-    """`give_up` has a message of a session dead-lettered; `received` takes what is on the queue for it."""
+    """`dead_letter` dead-letters a message of a session. `receive` takes the session's messages off the queue."""
 
     letters: DeadLetters
-    give_up: Callable[[str, bytes], Awaitable[None]]
-    received: Callable[[str], Awaitable[list[bytes]]]
+    dead_letter: Callable[[str, bytes], Awaitable[None]]
+    receive: Callable[[str], Awaitable[list[bytes]]]
 
-    async def of(self, session: str) -> list[DeadLetter]:
+    async def list_session(self, session: str) -> list[DeadLetter]:
         return [letter for letter in await self.letters.listed() if letter.session == session]
 
 
@@ -58,54 +58,54 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     address = connection_string(request.getfixturevalue("bus_ports")[0])
     async with ServiceBusClient.from_connection_string(address) as client:
 
-        async def give_up(session: str, body: bytes) -> None:
+        async def dead_letter(session: str, body: bytes) -> None:
             async with client.get_queue_sender(CLASS_CHANGES) as sender:
                 await sender.send_messages(ServiceBusMessage(body, session_id=session, message_id=uuid4().hex))
             async with client.get_queue_receiver(CLASS_CHANGES, session_id=session) as receiver:
                 (message,) = await receiver.receive_messages(1, max_wait_time=5)
                 await receiver.dead_letter_message(message, reason="Broken")
 
-        async def received(session: str) -> list[bytes]:
-            found: list[bytes] = []
+        async def receive(session: str) -> list[bytes]:
+            bodies: list[bytes] = []
             async with client.get_queue_receiver(CLASS_CHANGES, session_id=session) as receiver:
                 while messages := await receiver.receive_messages(100, max_wait_time=1):
                     for message in messages:
-                        found.append(b"".join(bytes(part) for part in message.body))
+                        bodies.append(b"".join(bytes(part) for part in message.body))
                         await receiver.complete_message(message)
-            return found
+            return bodies
 
-        yield Subject(ServiceBusDeadLetters(client), give_up, received)
+        yield Subject(ServiceBusDeadLetters(client), dead_letter, receive)
 
 
-async def test_what_was_given_up_is_listed_and_stays(subject: Subject) -> None:
+async def test_dead_letters_are_listed_and_stay(subject: Subject) -> None:
     session = uuid4().hex
-    await subject.give_up(session, b"one")
-    await subject.give_up(session, b"two")
+    await subject.dead_letter(session, b"one")
+    await subject.dead_letter(session, b"two")
     for _ in range(2):
-        found = await subject.of(session)
-        assert [(letter.body, letter.reason, letter.queue) for letter in found] == [
+        letters = await subject.list_session(session)
+        assert [(letter.body, letter.reason, letter.queue) for letter in letters] == [
             (b"one", "Broken", CLASS_CHANGES),
             (b"two", "Broken", CLASS_CHANGES),
         ]
-        assert all(letter.message_id for letter in found)
+        assert all(letter.message_id for letter in letters)
 
 
-async def test_one_is_replayed_and_the_others_stay(subject: Subject) -> None:
+async def test_one_dead_letter_is_replayed_and_the_others_stay(subject: Subject) -> None:
     session = uuid4().hex
     for body in (b"one", b"two", b"three"):
-        await subject.give_up(session, body)
-    second = (await subject.of(session))[1]
+        await subject.dead_letter(session, body)
+    second = (await subject.list_session(session))[1]
     assert await subject.letters.replay(CLASS_CHANGES, {second.number}) == {second.number}
-    assert [letter.body for letter in await subject.of(session)] == [b"one", b"three"]
-    assert await subject.received(session) == [b"two"]
+    assert [letter.body for letter in await subject.list_session(session)] == [b"one", b"three"]
+    assert await subject.receive(session) == [b"two"]
 
 
-async def test_all_are_replayed_in_order_and_what_is_gone_is_passed_over(subject: Subject) -> None:
+async def test_all_are_replayed_in_order_and_missing_ones_are_ignored(subject: Subject) -> None:
     session = uuid4().hex
     for body in (b"one", b"two", b"three"):
-        await subject.give_up(session, body)
-    numbers = {letter.number for letter in await subject.of(session)}
+        await subject.dead_letter(session, body)
+    numbers = {letter.number for letter in await subject.list_session(session)}
     assert await subject.letters.replay(CLASS_CHANGES, numbers | {10**9}) == numbers
-    assert await subject.of(session) == []
-    assert await subject.received(session) == [b"one", b"two", b"three"]
+    assert await subject.list_session(session) == []
+    assert await subject.receive(session) == [b"one", b"two", b"three"]
     assert await subject.letters.replay(CLASS_CHANGES, numbers) == frozenset()

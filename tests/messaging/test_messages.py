@@ -1,4 +1,4 @@
-"""The queue contract: what is sent is what is read, and a stranger is refused with a reason that tells no values."""
+"""The queue contract: messages survive a round trip, and an unreadable one is rejected without repeating its values."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ CHANGES: list[Change] = [
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-def test_requests_come_back_as_they_went(request_: Request) -> None:
+def test_requests_survive_a_round_trip(request_: Request) -> None:
     assert decode_request(encode(request_)) == request_
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_changes_come_back_as_they_went(change: Change) -> None:
+def test_changes_survive_a_round_trip(change: Change) -> None:
     assert decode_change(encode(change)) == change
 
 
@@ -71,7 +71,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("body", "place"), BAD)
-def test_what_cannot_be_read_is_malformed_with_its_place_and_no_value(body: bytes, place: str) -> None:
+def test_an_unreadable_message_is_malformed_with_the_place_and_no_value(body: bytes, place: str) -> None:
     with pytest.raises(Malformed) as caught:
         decode_change(body)
     assert place in caught.value.message
@@ -79,6 +79,6 @@ def test_what_cannot_be_read_is_malformed_with_its_place_and_no_value(body: byte
     assert "docs/operations.md" in caught.value.remedy
 
 
-def test_a_change_is_no_request() -> None:
+def test_a_change_is_not_a_request() -> None:
     with pytest.raises(Malformed):
         decode_request(encode(CHANGES[0]))

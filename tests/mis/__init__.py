@@ -1,1 +1,1 @@
-"""MIS feeds: how they are read, and how bad ones are refused."""
+"""How MIS feeds are read, and how bad ones are rejected."""

@@ -9,12 +9,12 @@ from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 from sync_core.domain.roster import Snapshot
 
 
-def marked(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
+def mark_main(staff: tuple[Staffing, ...]) -> tuple[Staffing, ...]:
     """The first teacher is marked as the main one, because a delta does not show the order."""
     return tuple(Staffing(one.teacher, place == 0) for place, one in enumerate(staff))
 
 
-def tomorrow(school: SchoolData, day: int) -> SchoolData:
+def next_day(school: SchoolData, day: int) -> SchoolData:
     """The school a day later: one pupil left, one joined, some moved, one group ended, and one is new."""
     rng = random.Random(day)
     left, joined = rng.choice(school.pupils).id, SchoolPerson(f"N{day}", "New", "Pupil", f"new{day}", "", "7")
@@ -24,7 +24,7 @@ def tomorrow(school: SchoolData, day: int) -> SchoolData:
             group,
             pupils=tuple(pupil for pupil in group.pupils if pupil != left and rng.random() > 0.1)
             + ((joined.id,) if rng.random() < 0.2 else ()),
-            staff=marked(group.staff[::-1] if rng.random() < 0.1 else group.staff),
+            staff=mark_main(group.staff[::-1] if rng.random() < 0.1 else group.staff),
         )
         for group in school.groups
         if rng.random() > 0.02
@@ -33,7 +33,7 @@ def tomorrow(school: SchoolData, day: int) -> SchoolData:
     return replace(school, pupils=(*stay, joined), groups=(*groups, new))
 
 
-def facts(snapshot: Snapshot) -> object:
+def comparable(snapshot: Snapshot) -> object:
     """The groups without the order of their people, except that the main teacher comes first."""
     groups = {
         group.id: (group.name, group.type, set(group.students), group.teachers[:1], set(group.teachers))

@@ -87,22 +87,22 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("feed", "file", "before", "instead", "words"), TABLE)
-def test_a_bad_feed_is_refused_with_place_and_remedy(
-    feed: Callable[[], feeds.Feed], file: str, before: str, instead: str, words: str, tmp_path: Path
+@pytest.mark.parametrize(("feed", "file", "before", "instead", "message"), TABLE)
+def test_a_bad_feed_is_rejected_with_place_and_remedy(
+    feed: Callable[[], feeds.Feed], file: str, before: str, instead: str, message: str, tmp_path: Path
 ) -> None:
     files = feed()
     assert before in files[file]
     files[file] = files[file].replace(before, instead, 1)
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(feeds.write(files, tmp_path))
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert caught.value.remedy
     assert not any(private in str(caught.value) for private in ("Anne", "Ben", "APupil", "ben@else.org", "secret"))
 
 
 @pytest.mark.parametrize("feed", [ROSTER, V2, V1])
-def test_every_file_is_missed_by_name(feed: Callable[[], feeds.Feed], tmp_path: Path) -> None:
+def test_a_missing_file_is_named(feed: Callable[[], feeds.Feed], tmp_path: Path) -> None:
     for name in feed():
         files = feed()
         del files[name]
@@ -111,7 +111,7 @@ def test_every_file_is_missed_by_name(feed: Callable[[], feeds.Feed], tmp_path: 
         assert name in caught.value.message or "unknown format" in caught.value.message
 
 
-def test_broken_encoding_names_line_and_byte(tmp_path: Path) -> None:
+def test_a_broken_encoding_is_reported_by_line_and_byte(tmp_path: Path) -> None:
     feeds.write(feeds.sds_v1(), tmp_path)
     (tmp_path / "Student.csv").write_bytes(b"ID,School DfE Number,Username\n1,1234567,Andr\xe9\n")
     with pytest.raises(
@@ -122,7 +122,7 @@ def test_broken_encoding_names_line_and_byte(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lines", [0, 1, 76_923, 200_000])
 @pytest.mark.parametrize("wrong", [b"\xe9,", b"\xc3,", b"\xf0\x9f\x98,"])
-def test_a_wrong_byte_is_found_wherever_it_is(lines: int, wrong: bytes, tmp_path: Path) -> None:
+def test_a_wrong_byte_is_found_anywhere_in_a_file(lines: int, wrong: bytes, tmp_path: Path) -> None:
     """Also if the file is read in parts, and a part ends within a character."""
     feeds.write(feeds.sds_v1(), tmp_path)
     header = "\ufeffID,School DfE Number,Username\n".encode()
@@ -132,7 +132,7 @@ def test_a_wrong_byte_is_found_wherever_it_is(lines: int, wrong: bytes, tmp_path
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_called_by_its_name(encoding: str, tmp_path: Path) -> None:
+def test_utf_16_is_recognised(encoding: str, tmp_path: Path) -> None:
     files = feeds.write(feeds.sds_v1(), tmp_path)
     (tmp_path / "Student.csv").write_text(feeds.sds_v1()["Student.csv"], encoding=encoding)
     with pytest.raises(
@@ -141,25 +141,25 @@ def test_utf_16_is_called_by_its_name(encoding: str, tmp_path: Path) -> None:
         read_feed(files)
 
 
-def test_a_file_that_goes_away_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_disappears_is_rejected(tmp_path: Path) -> None:
     files = open_feed(feeds.write(feeds.sds_v1(), tmp_path))
     (tmp_path / "Student.csv").unlink()
     with pytest.raises(SnapshotRejected, match=r"Student\.csv cannot be read"):
         list(files.read("Student.csv", ["ID"]))
 
 
-def test_an_empty_file_has_not_even_a_header(tmp_path: Path) -> None:
+def test_an_empty_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SnapshotRejected, match="is empty and has no header"):
         read_feed(feeds.write(feeds.sds_v2() | {"orgs.csv": ""}, tmp_path))
 
 
-def test_a_feed_of_headers_alone_has_no_school(tmp_path: Path) -> None:
+def test_a_feed_of_headers_only_is_rejected(tmp_path: Path) -> None:
     headers = {name: text.splitlines()[0] + "\n" for name, text in feeds.sds_v2().items()}
     with pytest.raises(SnapshotRejected, match="no school with a group"):
         read_feed(feeds.write(headers, tmp_path))
 
 
-def test_sessions_of_two_school_years_are_refused(tmp_path: Path) -> None:
+def test_a_class_with_sessions_of_two_school_years_is_rejected(tmp_path: Path) -> None:
     files = feeds.oneroster()
     files["academicSessions.csv"] += "Y2,,,2027/28,schoolYear,2027-09-01,2028-08-31,,2028\n"
     files["classes.csv"] = files["classes.csv"].replace('"T1,T2"', '"T1,Y2"')
@@ -167,21 +167,21 @@ def test_sessions_of_two_school_years_are_refused(tmp_path: Path) -> None:
         read_feed(feeds.write(files, tmp_path))
 
 
-def test_an_unknown_format_names_what_was_found_and_what_is_read(tmp_path: Path) -> None:
+def test_an_unknown_format_is_rejected_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(feeds.write({"pupils.csv": "a,b\n"}, tmp_path))
     assert "pupils.csv" in caught.value.message
     assert "OneRoster 1.1 or 1.2 CSV" in caught.value.remedy
 
 
-def test_the_american_form_of_sds_v1_is_told_apart(tmp_path: Path) -> None:
+def test_the_american_form_of_sds_v1_is_rejected(tmp_path: Path) -> None:
     files = feeds.sds_v1()
     files["School.csv"] = "SIS ID,Name\n1,A\n"
     with pytest.raises(SnapshotRejected, match="not in its UK form"):
         read_feed(feeds.write(files, tmp_path))
 
 
-def test_all_faults_are_named_at_once_but_not_endlessly(tmp_path: Path) -> None:
+def test_faults_are_listed_together_up_to_a_limit(tmp_path: Path) -> None:
     files = feeds.oneroster()
     files["enrollments.csv"] += "".join(f"X{number},,,C9,S1,p1,student,\n" for number in range(30))
     with pytest.raises(SnapshotRejected) as caught:
@@ -190,6 +190,6 @@ def test_all_faults_are_named_at_once_but_not_endlessly(tmp_path: Path) -> None:
     assert caught.value.message.endswith("and 20 more")
 
 
-def test_a_feed_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_feed_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SnapshotRejected, match="there is no feed at"):
         read_feed(tmp_path / "nowhere")

@@ -53,34 +53,34 @@ TABLE: list[tuple[str, Spoil, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "spoil", "words"), TABLE)
-def test_a_suspicious_archive_is_refused(what: str, spoil: Spoil, words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("what", "spoil", "message"), TABLE)
+def test_a_suspicious_archive_is_rejected(what: str, spoil: Spoil, message: str, tmp_path: Path) -> None:
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         spoil(archive)
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(path)
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert caught.value.remedy.startswith("nothing was changed")
     assert [file.name for file in tmp_path.iterdir()] == ["feed.zip"]
 
 
-def test_an_archive_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+def test_an_archive_that_declares_too_large_a_size_is_rejected(tmp_path: Path) -> None:
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
-    _claim(path, 2_000_000_001)
+    _declare_size(path, 2_000_000_001)
     with pytest.raises(SnapshotRejected, match="unpacks to more than 2000000000 bytes"):
         read_feed(path)
 
 
-def test_an_archive_that_claims_too_little_gives_no_more_than_that(tmp_path: Path) -> None:
+def test_an_archive_that_declares_too_small_a_size_is_rejected(tmp_path: Path) -> None:
     """A zip bomb with a false index: no more bytes are read than the index claims, and the checksum then fails."""
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
-    _claim(path, 20)
+    _declare_size(path, 20)
     with pytest.raises(SnapshotRejected):
         read_feed(path)
 
 
-def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
+def test_an_encrypted_archive_is_rejected(tmp_path: Path) -> None:
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
     damaged = bytearray(path.read_bytes())
     damaged[damaged.index(b"PK\x01\x02") + 8] |= 1
@@ -89,7 +89,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
         read_feed(path)
 
 
-def _claim(path: Path, size: int) -> None:
+def _declare_size(path: Path, size: int) -> None:
     """Make the index claim this size, in bytes, for the first member."""
     damaged = bytearray(path.read_bytes())
     at = damaged.index(b"PK\x01\x02") + 24
@@ -97,33 +97,33 @@ def _claim(path: Path, size: int) -> None:
     path.write_bytes(bytes(damaged))
 
 
-def test_torn_zips(tmp_path: Path) -> None:
-    whole = feeds.write_zip(feeds.sds_v1(), tmp_path / "whole.zip").read_bytes()
-    for cut in (0, 10, len(whole) // 2, len(whole) - 30):
-        torn = tmp_path / f"torn{cut}.zip"
-        torn.write_bytes(whole[:cut])
+def test_a_truncated_zip_is_rejected(tmp_path: Path) -> None:
+    complete = feeds.write_zip(feeds.sds_v1(), tmp_path / "whole.zip").read_bytes()
+    for cut in (0, 10, len(complete) // 2, len(complete) - 30):
+        truncated = tmp_path / f"torn{cut}.zip"
+        truncated.write_bytes(complete[:cut])
         with pytest.raises(SnapshotRejected, match="is not a complete zip file"):
-            read_feed(torn)
-    damaged = bytearray(whole)
+            read_feed(truncated)
+    damaged = bytearray(complete)
     damaged[60] ^= 0xFF
     (tmp_path / "damaged.zip").write_bytes(bytes(damaged))
     with pytest.raises(SnapshotRejected):
         read_feed(tmp_path / "damaged.zip")
 
 
-def test_whatever_byte_is_damaged_nothing_else_than_a_refusal_or_the_feed_comes_of_it(tmp_path: Path) -> None:
+def test_a_zip_with_any_one_byte_damaged_is_rejected_or_read(tmp_path: Path) -> None:
     path = tmp_path / "feed.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in feeds.sds_v1().items():
             archive.writestr(name, text)
-    whole = path.read_bytes()
-    refused = 0
-    for at in range(len(whole)):
-        damaged = bytearray(whole)
+    complete = path.read_bytes()
+    rejected = 0
+    for at in range(len(complete)):
+        damaged = bytearray(complete)
         damaged[at] ^= 0xFF
         path.write_bytes(bytes(damaged))
         try:
             read_feed(path)
         except SnapshotRejected:
-            refused += 1
-    assert refused > len(whole) / 2
+            rejected += 1
+    assert rejected > len(complete) / 2

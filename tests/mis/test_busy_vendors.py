@@ -19,26 +19,26 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield scene
 
 
-async def test_a_busy_server_is_waited_for_as_long_as_it_says(scene: Scene) -> None:
+async def test_a_retry_after_of_a_busy_server_is_respected(scene: Scene) -> None:
     scene.server.busy = 2
     assert scene.is_the_school(await scene.read())
     assert scene.clock.slept == [3, 3]
 
 
-async def test_without_a_word_how_long_the_waits_grow(scene: Scene) -> None:
+async def test_without_a_retry_after_the_pauses_grow(scene: Scene) -> None:
     scene.server.busy, scene.server.retry_after = 3, False
     await scene.read()
     assert scene.clock.slept == [2, 4, 8]
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_a_server_that_stays_broken_is_for_later(scene: Scene, status: int) -> None:
+async def test_a_server_that_stays_broken_is_a_transient_error(scene: Scene, status: int) -> None:
     scene.server.broken = status
     with pytest.raises(Transient, match="service status"):
         await scene.read()
     assert sum(scene.clock.slept) <= 120
 
 
-async def test_a_server_that_is_not_there_is_for_later(scene: Scene) -> None:
+async def test_an_unreachable_server_is_a_transient_error(scene: Scene) -> None:
     with pytest.raises(Transient):
         await scene.read(scene.elsewhere("http://127.0.0.1:9"))

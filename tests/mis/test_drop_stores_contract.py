@@ -49,25 +49,25 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield Subject(ContainerDrop(container, "trust/oak"), upload)
 
 
-async def content(subject: Subject, file: DropFile) -> bytes:
+async def read_content(subject: Subject, file: DropFile) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         return (await subject.store.fetch([file], Path(folder)))[file.name].read_bytes()
 
 
-async def listed(subject: Subject) -> dict[str, DropFile]:
+async def list_by_name(subject: Subject) -> dict[str, DropFile]:
     return {file.name: file for file in await subject.store.list_files()}
 
 
-async def test_files_are_listed_with_their_folders_and_brought(subject: Subject) -> None:
+async def test_files_are_listed_with_their_folders_and_fetched(subject: Subject) -> None:
     await subject.write("users.csv", b"one")
     await subject.write("2026-09-07/Üsers & so on.csv", b"three")
-    found = await listed(subject)
-    assert {name: file.size for name, file in found.items()} == {"users.csv": 3, "2026-09-07/Üsers & so on.csv": 5}
-    assert all(abs(file.modified - datetime.now(UTC)) < timedelta(minutes=1) for file in found.values())
-    assert [await content(subject, file) for _, file in sorted(found.items())] == [b"three", b"one"]
+    files = await list_by_name(subject)
+    assert {name: file.size for name, file in files.items()} == {"users.csv": 3, "2026-09-07/Üsers & so on.csv": 5}
+    assert all(abs(file.modified - datetime.now(UTC)) < timedelta(minutes=1) for file in files.values())
+    assert [await read_content(subject, file) for _, file in sorted(files.items())] == [b"three", b"one"]
 
 
-async def test_what_is_written_anew_has_another_version(subject: Subject) -> None:
+async def test_a_rewritten_file_has_another_version(subject: Subject) -> None:
     await subject.write("users.csv", b"one")
     before = await subject.store.list_files()
     assert await subject.store.list_files() == before
@@ -75,27 +75,27 @@ async def test_what_is_written_anew_has_another_version(subject: Subject) -> Non
     assert await subject.store.list_files() != before
 
 
-async def test_a_file_is_copied_beside_itself_and_deleted(subject: Subject) -> None:
+async def test_a_file_is_copied_and_deleted(subject: Subject) -> None:
     await subject.write("set/users.csv", b"one")
-    file = (await listed(subject))["set/users.csv"]
+    file = (await list_by_name(subject))["set/users.csv"]
     for _ in range(2):
         await subject.store.copy(file, "processed/then/users.csv")
     await subject.store.delete(file)
     await subject.store.delete(file)
-    found = await listed(subject)
-    assert list(found) == ["processed/then/users.csv"]
-    assert await content(subject, found["processed/then/users.csv"]) == b"one"
+    files = await list_by_name(subject)
+    assert list(files) == ["processed/then/users.csv"]
+    assert await read_content(subject, files["processed/then/users.csv"]) == b"one"
 
 
-async def test_what_was_written_anew_is_not_deleted(subject: Subject) -> None:
+async def test_a_rewritten_file_is_not_deleted(subject: Subject) -> None:
     await subject.write("users.csv", b"one")
-    before = (await listed(subject))["users.csv"]
+    before = (await list_by_name(subject))["users.csv"]
     await subject.write("users.csv", b"two")
     await subject.store.delete(before)
-    assert "users.csv" in await listed(subject)
+    assert "users.csv" in await list_by_name(subject)
 
 
-async def test_a_drop_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path, azurite: Azurite) -> None:
+async def test_a_missing_file_drop_is_rejected_with_its_place(tmp_path: Path, azurite: Azurite) -> None:
     with pytest.raises(SnapshotRejected, match="there is no feed at"):
         await FolderDrop(str(tmp_path / "nowhere")).list_files()
     async with ContainerClient.from_connection_string(azurite.connection_string, "nowhere") as container:
@@ -103,7 +103,7 @@ async def test_a_drop_that_is_not_there_says_where_it_was_looked_for(tmp_path: P
             await ContainerDrop(container, "oak").list_files()
 
 
-async def test_without_its_role_the_app_says_which(azurite: Azurite) -> None:
+async def test_a_missing_role_is_named(azurite: Azurite) -> None:
     stranger = azurite.connection_string.replace("AccountKey=E", "AccountKey=F")
     async with ContainerClient.from_connection_string(stranger, "drop") as container:
         with pytest.raises(SnapshotRejected, match="Storage Blob Data Contributor"):

@@ -28,14 +28,14 @@ from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
 from tests.fakes.steps import Step, no_step
 from tests.mis import feeds
-from tests.mis.days import facts, tomorrow
+from tests.mis.days import comparable, next_day
 
 SETTLE = timedelta(seconds=60)
 DELTA = {"manifest.csv": feeds.oneroster()["manifest.csv"].replace("bulk", "delta")}
 
 
 @dataclass(slots=True)
-class Stepped:
+class SteppedStore:
     """A file drop whose archiving may crash before and after each file."""
 
     store: FileDropStore
@@ -74,7 +74,7 @@ class Scene:
         return FileDropReader(self.store, SETTLE, self.clock)
 
     def store(self, drop: FileDrop) -> FileDropStore:
-        return Stepped(FileDropStores(None).of(drop), self.step)
+        return SteppedStore(FileDropStores(None).of(drop), self.step)
 
     @property
     def drop(self) -> FeedFolder:
@@ -101,7 +101,7 @@ class Scene:
         assert caught.value.remedy.startswith("nothing was changed")
         return caught.value.message
 
-    def names(self) -> list[str]:
+    def list_files(self) -> list[str]:
         return sorted(file.relative_to(self.folder).as_posix() for file in self.folder.rglob("*") if file.is_file())
 
 
@@ -111,37 +111,37 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def pupils(snapshot: Snapshot, group: str) -> tuple[str, ...]:
-    return next(found.students for found in snapshot.groups if found.id == group)
+    return next(one.students for one in snapshot.groups if one.id == group)
 
 
-def delta(**files: str) -> feeds.Feed:
+def make_delta(**files: str) -> feeds.Feed:
     """A delta set of these files. Its manifest says that the others are absent."""
     manifest = "propertyName,value\noneroster.version,1.1\n"
-    whole = feeds.oneroster()
+    bulk = feeds.oneroster()
     for name in ("orgs", "academicSessions", "classes", "users", "enrollments"):
         manifest += f"file.{name},{'delta' if name in files else 'absent'}\n"
-    headers = {name: whole[f"{name}.csv"].splitlines()[0] + "\n" for name in files}
+    headers = {name: bulk[f"{name}.csv"].splitlines()[0] + "\n" for name in files}
     return {"manifest.csv": manifest} | {f"{name}.csv": headers[name] + rows for name, rows in files.items()}
 
 
-JOINS = delta(enrollments="E9,active,2026-09-08,C1,S1,p2,student,\n")
-LEAVES = delta(enrollments="E3,tobedeleted,2026-09-09,C1,S1,p1,student,false\n")
+JOINS = make_delta(enrollments="E9,active,2026-09-08,C1,S1,p2,student,\n")
+LEAVES = make_delta(enrollments="E3,tobedeleted,2026-09-09,C1,S1,p1,student,false\n")
 
 
 @pytest.mark.parametrize("place", ["", "2026-09-07"])
-async def test_a_set_in_the_drop_itself_or_in_a_folder_of_its_own(scene: Scene, place: str) -> None:
+async def test_a_set_is_read_from_the_drop_itself_or_a_folder_in_it(scene: Scene, place: str) -> None:
     scene.export(feeds.oneroster(), place)
     assert pupils(await scene.read(), "C1") == ("p1",)
 
 
-async def test_a_set_in_a_zip_file(scene: Scene) -> None:
+async def test_a_set_is_read_from_a_zip_file(scene: Scene) -> None:
     scene.folder.mkdir()
     scene.touch(feeds.write_zip(feeds.oneroster(), scene.folder / "export.zip"))
     scene.clock.advance(SETTLE)
     assert pupils(await scene.read(), "C1") == ("p1",)
 
 
-async def test_the_newest_whole_set_counts_and_half_of_one_does_not(scene: Scene) -> None:
+async def test_the_newest_complete_set_is_read(scene: Scene) -> None:
     scene.export(feeds.oneroster(), "monday")
     tuesday = feeds.oneroster()
     tuesday["enrollments.csv"] += "E9,,,C1,S1,p2,student,\n"
@@ -159,7 +159,7 @@ async def test_the_newest_whole_set_counts_and_half_of_one_does_not(scene: Scene
     assert pupils(await scene.read(), "C1") == ("p1", "p2")
 
 
-async def test_a_manifest_that_is_written_last_ends_the_waiting(scene: Scene) -> None:
+async def test_a_manifest_that_is_written_last_ends_the_settling_time(scene: Scene) -> None:
     scene.export(feeds.oneroster(), settled=False)
     assert await scene.rejection() == "the set in the file drop is incomplete: files are still being written"
     scene.clock.advance(timedelta(seconds=1))
@@ -167,30 +167,30 @@ async def test_a_manifest_that_is_written_last_ends_the_waiting(scene: Scene) ->
     assert pupils(await scene.read(), "C1") == ("p1",)
 
 
-async def test_deltas_go_on_from_the_whole_set_before_them(scene: Scene) -> None:
+async def test_deltas_build_on_the_bulk_set_before_them(scene: Scene) -> None:
     scene.export(LEAVES, "0 forgotten")
     scene.export(feeds.oneroster(), "1")
     scene.export(JOINS, "2")
     assert pupils(await scene.read(), "C1") == ("p1", "p2")
     scene.export(LEAVES, "3")
     assert pupils(await scene.read(), "C1") == ("p2",)
-    scene.export(delta(users="p2,tobedeleted,,true,S1,student,,,Ben,Pupil,,10,x\n"), "4")
+    scene.export(make_delta(users="p2,tobedeleted,,true,S1,student,,,Ben,Pupil,,10,x\n"), "4")
     assert pupils(await scene.read(), "C1") == ()
     scene.export(feeds.oneroster(), "5")
     assert pupils(await scene.read(), "C1") == ("p1",)
 
 
-async def test_deltas_of_a_1_2_set_bring_roles_too(scene: Scene) -> None:
-    whole = feeds.oneroster_1_2()
-    scene.export(whole, "1")
-    manifest = whole["manifest.csv"].replace("bulk", "absent").replace("file.roles,absent", "file.roles,delta")
-    header = whole["roles.csv"].splitlines()[0]
+async def test_deltas_of_a_1_2_set_include_roles(scene: Scene) -> None:
+    bulk = feeds.oneroster_1_2()
+    scene.export(bulk, "1")
+    manifest = bulk["manifest.csv"].replace("bulk", "absent").replace("file.roles,absent", "file.roles,delta")
+    header = bulk["roles.csv"].splitlines()[0]
     scene.export({"manifest.csv": manifest, "roles.csv": f"{header}\nr2,tobedeleted,,p2,primary,student,,,S1\n"}, "2")
     years = [group for group in (await scene.read()).groups if group.id == "grade:10"]
     assert years[0].students == ("p1",)
 
 
-def as_delta(before: Path, after: Path, target: Path) -> None:
+def write_delta(before: Path, after: Path, target: Path) -> None:
     """The delta set that an MIS would export: new and changed rows, and deleted rows marked `tobedeleted`."""
     target.mkdir(parents=True)
     manifest = (after / "manifest.csv").read_text(encoding="utf-8").replace(",bulk", ",delta")
@@ -210,8 +210,8 @@ def _rows(file: Path) -> tuple[str, dict[str, str]]:
     return header, {row.split(",", 1)[0]: row for row in rows}
 
 
-async def test_twenty_days_of_deltas_tell_of_the_same_school_as_the_whole(tmp_path: Path) -> None:
-    scene, school = Scene(tmp_path / "drop"), tomorrow(generate(pupils=60), 99)
+async def test_twenty_days_of_deltas_equal_the_bulk_export(tmp_path: Path) -> None:
+    scene, school = Scene(tmp_path / "drop"), next_day(generate(pupils=60), 99)
     days: list[Path] = []
     for day in range(20):
         days.append(tmp_path / f"day {day}")
@@ -219,13 +219,13 @@ async def test_twenty_days_of_deltas_tell_of_the_same_school_as_the_whole(tmp_pa
         if day == 0:
             write(school, scene.folder / "000")
         else:
-            as_delta(days[-2], days[-1], scene.folder / f"{day:03}")
+            write_delta(days[-2], days[-1], scene.folder / f"{day:03}")
         for file in (scene.folder / f"{day:03}").iterdir():
             scene.touch(file)
         scene.clock.advance(SETTLE)
-        told, whole = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1]).snapshots["SCH1"]
-        assert facts(told) == facts(whole), f"day {day}"
-        school = tomorrow(school, day)
+        combined, bulk = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1]).snapshots["SCH1"]
+        assert comparable(combined) == comparable(bulk), f"day {day}"
+        school = next_day(school, day)
 
 
 Spoil = Callable[[Scene], None]
@@ -262,23 +262,23 @@ BAD: list[tuple[str, Spoil, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "spoil", "words"), BAD)
-async def test_a_bad_drop_is_refused(scene: Scene, what: str, spoil: Spoil, words: str) -> None:
+@pytest.mark.parametrize(("what", "spoil", "message"), BAD)
+async def test_a_bad_file_drop_is_rejected(scene: Scene, what: str, spoil: Spoil, message: str) -> None:
     spoil(scene)
-    assert words in await scene.rejection()
+    assert message in await scene.rejection()
 
 
-async def test_a_container_where_there_is_none_says_which_setting(scene: Scene) -> None:
+async def test_a_container_that_is_not_configured_names_the_setting(scene: Scene) -> None:
     with pytest.raises(SnapshotRejected, match="set FILE_DROP_CONTAINER_URL"):
         await scene.drops.snapshots(FeedContainer("oak"))
 
 
-async def collected(scene: Scene, state: MemoryState, outbox: MemoryOutbox) -> FileDropCheck:
-    (found,) = await check_file_drops("run", services(state, outbox=outbox, clock=scene.clock, file_drops=scene.drops))
-    return found
+async def check(scene: Scene, state: MemoryState, outbox: MemoryOutbox) -> FileDropCheck:
+    (result,) = await check_file_drops("run", services(state, outbox=outbox, clock=scene.clock, file_drops=scene.drops))
+    return result
 
 
-async def joined(scene: Scene, *schools: str) -> tuple[MemoryState, MemoryOutbox]:
+async def add_schools(scene: Scene, *schools: str) -> tuple[MemoryState, MemoryOutbox]:
     state = MemoryState(scene.step)
     for school in schools or ("S1",):
         await state.save_school(_school(scene, school))
@@ -289,34 +289,34 @@ def _school(scene: Scene, school: str) -> SchoolSettings:
     return replace(settings(), school=school, source=scene.drop)
 
 
-async def test_each_new_set_is_taken_once_for_each_of_its_schools(scene: Scene) -> None:
-    state, outbox = await joined(scene, "S1", "S2")
+async def test_each_new_set_is_synced_once_for_each_of_its_schools(scene: Scene) -> None:
+    state, outbox = await add_schools(scene, "S1", "S2")
     scene.export(feeds.oneroster())
     for count in (2, 0, 0):
-        assert await collected(scene, state, outbox) == FileDropCheck(scene.drop, count, 0)
+        assert await check(scene, state, outbox) == FileDropCheck(scene.drop, count, 0)
     assert outbox.requests == [(SyncSchool(school, "run", Cause.FILE_DROP), None) for school in ("S1", "S2")]
     scene.export(feeds.oneroster())
-    assert (await collected(scene, state, outbox)).schools == 2
+    assert (await check(scene, state, outbox)).schools == 2
 
 
-async def test_sets_are_archived_to_where_they_are_still_read(scene: Scene) -> None:
+async def test_archived_sets_are_still_read(scene: Scene) -> None:
     scene.after_sync = AfterSync.ARCHIVE
-    state, outbox = await joined(scene)
+    state, outbox = await add_schools(scene)
     scene.export(feeds.oneroster())
-    assert await collected(scene, state, outbox) == FileDropCheck(scene.drop, 1, 1)
-    assert all(name.startswith("processed/20260907T120000.000000Z-") for name in scene.names())
+    assert await check(scene, state, outbox) == FileDropCheck(scene.drop, 1, 1)
+    assert all(name.startswith("processed/20260907T120000.000000Z-") for name in scene.list_files())
     assert pupils(await scene.read(), "C1") == ("p1",)
     assert (await scene.read()).taken_at == NOON
     scene.export(JOINS)
     scene.export({"users.csv": "half of the next"}, "later")
-    taken = await collected(scene, state, outbox)
-    assert (taken.schools, taken.archived) == (1, 1)
-    assert isinstance(taken.failure, SnapshotRejected)
-    assert "a newer set in the file drop is incomplete: unknown format" in taken.failure.message
-    assert [name for name in scene.names() if not name.startswith("processed/")] == ["later/users.csv"]
+    checked = await check(scene, state, outbox)
+    assert (checked.schools, checked.archived) == (1, 1)
+    assert isinstance(checked.failure, SnapshotRejected)
+    assert "a newer set in the file drop is incomplete: unknown format" in checked.failure.message
+    assert [name for name in scene.list_files() if not name.startswith("processed/")] == ["later/users.csv"]
     assert pupils(await scene.read(), "C1") == ("p1", "p2")
-    again = await collected(scene, state, outbox)
-    assert (again.schools, again.archived) == (0, 0)
+    repeated = await check(scene, state, outbox)
+    assert (repeated.schools, repeated.archived) == (0, 0)
 
 
 class Crash(Exception):
@@ -324,7 +324,7 @@ class Crash(Exception):
 
 
 @pytest.mark.parametrize("steps", range(30))
-async def test_a_crash_at_any_step_takes_the_set_again_and_not_never(scene: Scene, steps: int) -> None:
+async def test_a_crash_at_any_step_never_loses_a_set(scene: Scene, steps: int) -> None:
     left = 99
 
     async def step(_: str) -> None:
@@ -334,19 +334,19 @@ async def test_a_crash_at_any_step_takes_the_set_again_and_not_never(scene: Scen
             raise Crash
 
     scene.step, scene.after_sync = step, AfterSync.ARCHIVE
-    state, outbox = await joined(scene)
+    state, outbox = await add_schools(scene)
     scene.export(feeds.oneroster())
     left = steps
     with pytest.raises(Crash):
-        await collected(scene, state, outbox)
-    await collected(scene, state, outbox)
+        await check(scene, state, outbox)
+    await check(scene, state, outbox)
     assert {request for request, _ in outbox.requests} == {SyncSchool("S1", "run", Cause.FILE_DROP)}
-    assert all(name.startswith("processed/") for name in scene.names())
+    assert all(name.startswith("processed/") for name in scene.list_files())
     assert pupils(await scene.read(), "C1") == ("p1",)
 
 
-async def test_one_drop_that_fails_is_no_other_ones_failure(scene: Scene, tmp_path: Path) -> None:
-    state, outbox = await joined(scene)
+async def test_a_failing_file_drop_does_not_affect_others(scene: Scene, tmp_path: Path) -> None:
+    state, outbox = await add_schools(scene)
     other = Scene(tmp_path / "nowhere")
     await state.save_school(_school(other, "S0"))
     scene.export(feeds.oneroster())
@@ -357,15 +357,15 @@ async def test_one_drop_that_fails_is_no_other_ones_failure(scene: Scene, tmp_pa
     assert second == FileDropCheck(scene.drop, 1, 0)
 
 
-async def test_a_kept_zip_file_is_fetched_once_to_see_whether_it_is_whole(tmp_path: Path) -> None:
+async def test_a_kept_zip_file_is_fetched_once_to_check_it(tmp_path: Path) -> None:
     feeds.write_zip(feeds.oneroster(), tmp_path / "monday.zip")
-    store = Stepped(FileDropStores(None).of(FeedFolder(str(tmp_path))), no_step)
+    store = SteppedStore(FileDropStores(None).of(FeedFolder(str(tmp_path))), no_step)
     drops = FileDropReader(lambda _: store, timedelta(0), FixedClock())
     first, second = [await drops.newest(FeedFolder(str(tmp_path))) for _ in range(2)]
     assert (first, store.fetched) == (second, ["monday.zip"])
 
 
-def test_sets_of_one_second_keep_their_order_when_they_are_archived() -> None:
+def test_archived_sets_of_the_same_second_keep_their_order() -> None:
     """A container lists times in whole seconds, and fingerprints have no order."""
     monday, tuesday, wednesday = (
         (DropFile(f"{day}/orgs.csv", 1, NOON, str(number)),) for number, day in enumerate(("a", "b", "c"))

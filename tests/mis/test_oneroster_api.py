@@ -21,36 +21,34 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 @pytest.mark.parametrize("version", ["1.1", "1.2"])
 @pytest.mark.parametrize("signed_in", [True, False])
-async def test_the_school_is_the_one_of_the_csv_set(scene: Scene, version: str, signed_in: bool) -> None:
+async def test_the_school_equals_the_csv_set(scene: Scene, version: str, signed_in: bool) -> None:
     assert await scene.read(scene.api(version, signed_in=signed_in)) == replace(
         scene.exported(), taken_at=scene.clock.now()
     )
-    assert not any(name in asked for asked in scene.server.requests for name in ("givenName", "birthDate", "phone"))
+    assert not any(name in request for request in scene.server.asked for name in ("givenName", "birthDate", "phone"))
 
 
 @pytest.mark.parametrize(("links", "totals"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("page", [7, 100, 5000])
-async def test_every_page_is_read_whichever_way_the_server_tells_of_the_next(
-    scene: Scene, links: bool, totals: bool, page: int
-) -> None:
+async def test_every_page_is_read_by_links_or_totals(scene: Scene, links: bool, totals: bool, page: int) -> None:
     scene.server.links, scene.server.totals, scene.server.page = links, totals, page
     assert (await scene.read()).groups == scene.exported().groups
 
 
-async def test_a_school_that_changes_while_it_is_read_is_read_anew(scene: Scene) -> None:
+async def test_a_school_that_changes_during_a_read_is_read_again(scene: Scene) -> None:
     scene.server.page, scene.server.tears = 50, 2
     assert (await scene.read()).groups == scene.exported().groups
-    assert sum(f"/schools/{scene.school.id}?" in asked for asked in scene.server.requests) == 3
+    assert sum(f"/schools/{scene.school.id}?" in request for request in scene.server.asked) == 3
 
 
-async def test_one_that_never_stands_still_is_refused_after_three_readings(scene: Scene) -> None:
+async def test_a_school_that_keeps_changing_is_rejected_after_three_reads(scene: Scene) -> None:
     scene.server.page, scene.server.tears = 50, 1000
     with pytest.raises(SnapshotRejected, match="was inconsistent in 3 reads"):
         await scene.read()
 
 
 @pytest.mark.parametrize("url", ["https://.", "https://-", "https://a..b"])
-async def test_an_address_that_is_none_is_refused_or_for_later(scene: Scene, url: str) -> None:
+async def test_an_invalid_address_is_rejected_or_transient(scene: Scene, url: str) -> None:
     with pytest.raises((SnapshotRejected, Transient)):
         await scene.read(replace(scene.api(signed_in=False), url=url))
 
@@ -72,11 +70,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("secret", "school", "words"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
-async def test_what_cannot_be_read_says_what_to_do(scene: Scene, secret: str, school: str, words: str) -> None:
+@pytest.mark.parametrize(("secret", "school", "message"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+async def test_a_rejected_read_says_what_to_do(scene: Scene, secret: str, school: str, message: str) -> None:
     with pytest.raises(SnapshotRejected) as caught:
         await scene.read(scene.api(secret=secret), school)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert not any(value in str(caught.value) for value in SECRETS.values())
 
 
@@ -106,21 +104,23 @@ BAD_RECORDS = [
 
 
 @pytest.mark.parametrize(
-    ("collection", "change", "words"), [row[1:] for row in BAD_RECORDS], ids=[row[0] for row in BAD_RECORDS]
+    ("collection", "change", "message"), [row[1:] for row in BAD_RECORDS], ids=[row[0] for row in BAD_RECORDS]
 )
-async def test_records_that_do_not_add_up(scene: Scene, collection: str, change: object, words: str | None) -> None:
+async def test_inconsistent_records_are_rejected(
+    scene: Scene, collection: str, change: object, message: str | None
+) -> None:
     """Valid records are read and left to the limits. Others are rejected as in a CSV set, without people's names."""
     scene.server.change = lambda name, records: change(records) if name == collection else records  # type: ignore[operator]
-    if words is None:
+    if message is None:
         assert (await scene.read()).school.id == scene.school.id
         return
-    with pytest.raises(SnapshotRejected, match=words) as caught:
+    with pytest.raises(SnapshotRejected, match=message) as caught:
         await scene.read()
     for person in (*scene.school.pupils, *scene.school.staff):
         assert person.family not in str(caught.value)
 
 
-async def test_a_link_to_another_server_gets_no_token(scene: Scene) -> None:
+async def test_a_link_to_another_server_is_not_followed(scene: Scene) -> None:
     """Only the query of a link is used."""
     scene.server.page, scene.server.links_to = 20, "https://evil.example"
     assert (await scene.read()).groups == scene.exported().groups

@@ -1,4 +1,4 @@
-"""How each format is read: schools, groups, years, people, main teachers."""
+"""How each format is read: schools, groups, years, people and main teachers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def read(feed: feeds.Feed, folder: Path) -> dict[str, Snapshot]:
-    found = read_feed(feeds.write(feed, folder)).snapshots
-    return {school: replace(snapshot, taken_at=ANY_TIME) for school, snapshot in found.items()}
+    snapshots = read_feed(feeds.write(feed, folder)).snapshots
+    return {school: replace(snapshot, taken_at=ANY_TIME) for school, snapshot in snapshots.items()}
 
 
-def test_oneroster(tmp_path: Path) -> None:
-    found = read(feeds.oneroster(), tmp_path)
-    assert found == {
+def test_oneroster_is_read(tmp_path: Path) -> None:
+    snapshots = read(feeds.oneroster(), tmp_path)
+    assert snapshots == {
         "S1": Snapshot(
             School("S1", "A School", "1234567"),
             (
@@ -66,20 +66,20 @@ def test_oneroster(tmp_path: Path) -> None:
     }
 
 
-def test_oneroster_1_2_tells_of_the_same_school(tmp_path: Path) -> None:
+def test_oneroster_1_2_gives_the_same_school(tmp_path: Path) -> None:
     assert read(feeds.oneroster_1_2(), tmp_path / "new") == read(feeds.oneroster(), tmp_path / "old")
 
 
-def test_who_is_a_student_at_a_school_and_something_else_elsewhere_is_a_student(tmp_path: Path) -> None:
+def test_a_student_with_another_role_elsewhere_is_a_student(tmp_path: Path) -> None:
     feed = feeds.oneroster_1_2()
     feed["roles.csv"] += "r6,,,p1,secondary,proctor,,,D1\nr7,tobedeleted,,p2,primary,teacher,,,S1\n"
     assert read(feed, tmp_path / "new") == read(feeds.oneroster(), tmp_path / "old")
 
 
-def test_sds_v2(tmp_path: Path) -> None:
-    found = read(feeds.sds_v2(), tmp_path)
-    assert found["O1"].school == School("O1", "A School", "O1")
-    assert found["O1"].groups == (
+def test_sds_v2_is_read(tmp_path: Path) -> None:
+    snapshots = read(feeds.sds_v2(), tmp_path)
+    assert snapshots["O1"].school == School("O1", "A School", "O1")
+    assert snapshots["O1"].groups == (
         MisGroup(
             id="C1",
             type=GroupType.TEACHING,
@@ -90,12 +90,12 @@ def test_sds_v2(tmp_path: Path) -> None:
         ),
         MisGroup(id="grade:10", type=GroupType.YEAR, name="10", academic_year=2026, students=("p1",), teachers=()),
     )
-    assert found["O1"].people["p1"] == Person("p1", "pupil@else.org", "")
+    assert snapshots["O1"].people["p1"] == Person("p1", "pupil@else.org", "")
 
 
-def test_sds_v1(tmp_path: Path) -> None:
-    found = read(feeds.sds_v1(), tmp_path)
-    assert found["1234567"] == Snapshot(
+def test_sds_v1_is_read(tmp_path: Path) -> None:
+    snapshots = read(feeds.sds_v1(), tmp_path)
+    assert snapshots["1234567"] == Snapshot(
         School("1234567", "A School", "1234567"),
         (
             MisGroup(
@@ -122,39 +122,39 @@ def test_sds_v1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("feed", "format_"), [(feeds.oneroster(), ONEROSTER), (feeds.sds_v2(), SDS_V2), (feeds.sds_v1(), SDS_V1)]
 )
-def test_the_format_is_recognised_in_folders_and_zips_alike(feed: feeds.Feed, format_: str, tmp_path: Path) -> None:
+def test_the_format_is_recognised_in_folders_and_zips(feed: feeds.Feed, format_: str, tmp_path: Path) -> None:
     folder = read_feed(feeds.write(feed, tmp_path / "folder"))
     assert folder.format == format_
     for zipped in (
         feeds.write_zip(feed, tmp_path / "flat.zip"),
         feeds.write_zip(feed, tmp_path / "nested.zip", inside="export/"),
     ):
-        found = read_feed(zipped)
-        assert found.format == format_
-        assert {school: replace(snapshot, taken_at=ANY_TIME) for school, snapshot in found.snapshots.items()} == {
+        archive = read_feed(zipped)
+        assert archive.format == format_
+        assert {school: replace(snapshot, taken_at=ANY_TIME) for school, snapshot in archive.snapshots.items()} == {
             school: replace(snapshot, taken_at=ANY_TIME) for school, snapshot in folder.snapshots.items()
         }
 
 
-def test_a_byte_order_mark_and_other_line_ends_are_fine(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_other_line_ends_are_accepted(tmp_path: Path) -> None:
     feed = {name: "\ufeff" + text.replace("\n", "\r\n") for name, text in feeds.sds_v1().items()}
     assert read(feed, tmp_path / "marked") == read(feeds.sds_v1(), tmp_path / "plain")
 
 
-def test_the_first_in_file_order_is_the_main_teacher_where_nobody_is_marked(tmp_path: Path) -> None:
+def test_the_first_teacher_is_the_main_one_if_none_is_marked(tmp_path: Path) -> None:
     feed = feeds.oneroster()
     feed["enrollments.csv"] = feed["enrollments.csv"].replace("t2,teacher,true", "t2,teacher,false")
     assert read(feed, tmp_path)["S1"].groups[0].teachers == ("t1", "t2")
 
 
-def test_the_year_is_that_of_the_school_year_and_not_of_the_term(tmp_path: Path) -> None:
+def test_the_academic_year_is_taken_from_the_school_year_not_the_term(tmp_path: Path) -> None:
     feed = feeds.oneroster()
     feed["classes.csv"] = feed["classes.csv"].replace('"T1,T2"', "T2").replace("S1,T1", "S1,T2")
     feed["academicSessions.csv"] = feed["academicSessions.csv"].replace("2027-03-27,Y1", "2027-03-27,")
     assert {group.academic_year for group in read(feed, tmp_path)["S1"].groups} == {2026}
 
 
-def test_rows_to_be_deleted_are_gone_with_their_enrolments(tmp_path: Path) -> None:
+def test_rows_to_be_deleted_are_ignored_with_their_enrolments(tmp_path: Path) -> None:
     feed = feeds.oneroster()
     feed["users.csv"] = feed["users.csv"].replace("p1,,,", "p1,tobedeleted,,")
     feed["classes.csv"] = feed["classes.csv"].replace("R1,,,", "R1,tobedeleted,,")
@@ -164,25 +164,25 @@ def test_rows_to_be_deleted_are_gone_with_their_enrolments(tmp_path: Path) -> No
     ]
 
 
-def test_rows_in_another_order_are_the_same_school(tmp_path: Path) -> None:
+def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     feed = feeds.oneroster()
     for name in ("orgs.csv", "users.csv", "academicSessions.csv"):
         header, *rows = feed[name].splitlines()
         feed[name] = "\n".join([header, *reversed(rows)]) + "\n"
-    again, before = read(feed, tmp_path / "b")["S1"], read(feeds.oneroster(), tmp_path / "a")["S1"]
-    assert again.groups[:2] == before.groups[:2]
-    assert set(again.groups[2].students) == set(before.groups[2].students)
-    assert again.people == before.people
+    reordered, original = read(feed, tmp_path / "b")["S1"], read(feeds.oneroster(), tmp_path / "a")["S1"]
+    assert reordered.groups[:2] == original.groups[:2]
+    assert set(reordered.groups[2].students) == set(original.groups[2].students)
+    assert reordered.people == original.people
 
 
-def test_passwords_and_names_are_not_even_loaded(tmp_path: Path) -> None:
+def test_passwords_and_names_are_not_loaded(tmp_path: Path) -> None:
     for number, feed in enumerate((feeds.oneroster(), feeds.sds_v2(), feeds.sds_v1())):
-        found = repr(read(feed, tmp_path / str(number)))
+        loaded = repr(read(feed, tmp_path / str(number)))
         for private in ("secret", "Pupil", "Anne", "ben@else.org", "123,"):
-            assert private not in found.replace("APupil", "")
+            assert private not in loaded.replace("APupil", "")
 
 
-async def test_the_port_gives_one_school_of_the_feed(tmp_path: Path) -> None:
+async def test_the_port_returns_one_school_of_the_feed(tmp_path: Path) -> None:
     feeds.write(feeds.oneroster(), tmp_path)
     chosen = replace(settings(), source=FeedFolder(str(tmp_path)))
     assert (await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school="S1"))).school.id == "S1"

@@ -26,15 +26,15 @@ from sync_core.mis.sources import MisSources
 from tests.builders import settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
-from tests.mis.vendor_scenes import SECRETS, served
+from tests.mis.vendor_scenes import SECRETS, serve
 
 DOMAIN = "school.onmicrosoft.com"
 Export = Callable[[SchoolData, Path], None]
-Way = AbstractAsyncContextManager[tuple[MisLocation, ContainerClient | None]]
+Connection = AbstractAsyncContextManager[tuple[MisLocation, ContainerClient | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Carries:
+class Capabilities:
     """What a source carries. `school` returns its id of the school, `person` its id of a person, by MIS id and role."""
 
     registration: bool = True
@@ -43,19 +43,19 @@ class Carries:
     person: Callable[[str, str], str] = lambda id_, role: id_
 
 
-WHOLE = Carries()
-SDS_V2 = Carries(registration=False)
-SDS_V1 = Carries(registration=False, school=lambda data: data.dfe_code, person=lambda id_, role: f"{role}:{id_}")
-WONDE = Carries(usernames=False)
+COMPLETE = Capabilities()
+SDS_V2 = Capabilities(registration=False)
+SDS_V1 = Capabilities(registration=False, school=lambda data: data.dfe_code, person=lambda id_, role: f"{role}:{id_}")
+WONDE = Capabilities(usernames=False)
 
 
-def in_folder(export: Export) -> Callable[[SchoolData, Path, Azurite], Way]:
+def in_folder(export: Export) -> Callable[[SchoolData, Path, Azurite], Connection]:
     @asynccontextmanager
-    async def way(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+    async def connect(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
         export(data, folder / "feed")
         yield FeedFolder(str(folder / "feed")), None
 
-    return way
+    return connect
 
 
 @asynccontextmanager
@@ -77,11 +77,11 @@ async def in_a_container(
         yield FeedContainer("oak"), container
 
 
-def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, Azurite], Way]:
+def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, Azurite], Connection]:
     @asynccontextmanager
-    async def way(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
+    async def connect(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
         write(data, folder / "feed")
-        async with served(OneRosterServer(folder / "feed").app()) as url:
+        async with serve(OneRosterServer(folder / "feed").app()) as url:
             token, client = (f"{url}/token", CLIENT) if signed_in else ("", "")
             secret = "MIS_SECRET_CLIENT" if signed_in else "MIS_SECRET_BEARER"
             yield (
@@ -89,53 +89,53 @@ def at_oneroster(version: str, signed_in: bool) -> Callable[[SchoolData, Path, A
                 None,
             )
 
-    return way
+    return connect
 
 
 @asynccontextmanager
 async def at_wonde(data: SchoolData, folder: Path, _: Azurite) -> AsyncIterator[tuple[MisLocation, None]]:
-    async with served(WondeServer(data).app()) as url:
+    async with serve(WondeServer(data).app()) as url:
         yield WondeApi(url=url, school=SCHOOL, secret="MIS_SECRET_WONDE"), None
 
 
-SOURCES: dict[str, tuple[Callable[[SchoolData, Path, Azurite], Way], Carries]] = {
-    "OneRoster 1.1 CSV": (in_folder(write), WHOLE),
-    "OneRoster 1.2 CSV": (in_folder(write_1_2), WHOLE),
-    "OneRoster CSV, zipped": (in_a_zip, WHOLE),
-    "OneRoster CSV in a container": (in_a_container, WHOLE),
-    "OneRoster 1.1 REST, bearer": (at_oneroster("1.1", signed_in=False), WHOLE),
-    "OneRoster 1.1 REST, OAuth 2": (at_oneroster("1.1", signed_in=True), WHOLE),
-    "OneRoster 1.2 REST, OAuth 2": (at_oneroster("1.2", signed_in=True), WHOLE),
+SOURCES: dict[str, tuple[Callable[[SchoolData, Path, Azurite], Connection], Capabilities]] = {
+    "OneRoster 1.1 CSV": (in_folder(write), COMPLETE),
+    "OneRoster 1.2 CSV": (in_folder(write_1_2), COMPLETE),
+    "OneRoster CSV, zipped": (in_a_zip, COMPLETE),
+    "OneRoster CSV in a container": (in_a_container, COMPLETE),
+    "OneRoster 1.1 REST, bearer": (at_oneroster("1.1", signed_in=False), COMPLETE),
+    "OneRoster 1.1 REST, OAuth 2": (at_oneroster("1.1", signed_in=True), COMPLETE),
+    "OneRoster 1.2 REST, OAuth 2": (at_oneroster("1.2", signed_in=True), COMPLETE),
     "SDS v2.1 CSV": (in_folder(write_v2), SDS_V2),
     "SDS v1 CSV": (in_folder(write_v1), SDS_V1),
     "Wonde": (at_wonde, WONDE),
 }
 
 
-def expected(data: SchoolData, carries: Carries) -> set[tuple[object, ...]]:
+def expected_groups(data: SchoolData, capabilities: Capabilities) -> set[tuple[object, ...]]:
     """Type, name, academic year, students, main teacher and all teachers of each group, without the product's code."""
 
     def student(id_: str) -> str:
-        return carries.person(id_, "student")
+        return capabilities.person(id_, "student")
 
     def teacher(id_: str) -> str:
-        return carries.person(id_, "teacher")
+        return capabilities.person(id_, "teacher")
 
-    found: set[tuple[object, ...]] = set()
+    groups: set[tuple[object, ...]] = set()
     for group in data.groups:
-        if group.homeroom and not carries.registration:
+        if group.homeroom and not capabilities.registration:
             continue
         type_ = GroupType.REGISTRATION if group.homeroom else GroupType.TEACHING
         staff = [teacher(one.teacher) for one in sorted(group.staff, key=lambda one: not one.primary)]
         pupils = frozenset(map(student, group.pupils))
-        found.add((type_, group.title, data.starts, pupils, staff[0], frozenset(staff)))
+        groups.add((type_, group.title, data.starts, pupils, staff[0], frozenset(staff)))
     for year in {pupil.year for pupil in data.pupils}:
         pupils = frozenset(student(pupil.id) for pupil in data.pupils if pupil.year == year)
-        found.add((GroupType.YEAR, year, data.starts, pupils, None, frozenset()))
-    return found
+        groups.add((GroupType.YEAR, year, data.starts, pupils, None, frozenset()))
+    return groups
 
 
-def told(snapshot: Snapshot) -> set[tuple[object, ...]]:
+def describe_groups(snapshot: Snapshot) -> set[tuple[object, ...]]:
     return {
         (
             group.type,
@@ -149,33 +149,35 @@ def told(snapshot: Snapshot) -> set[tuple[object, ...]]:
     }
 
 
-def people(data: SchoolData, carries: Carries) -> dict[str, Person]:
-    found = {}
+def expected_people(data: SchoolData, capabilities: Capabilities) -> dict[str, Person]:
+    expected = {}
     for role, listed in (("student", data.pupils), ("teacher", data.staff)):
         for one in listed:
-            id_ = carries.person(one.id, role)
-            found[id_] = (
+            id_ = capabilities.person(one.id, role)
+            expected[id_] = (
                 Person(id_, one.username, one.email)
-                if carries.usernames
+                if capabilities.usernames
                 else Person(id_, "", one.email or f"{one.username}@{DOMAIN}")
             )
-    return found
+    return expected
 
 
 @pytest.mark.parametrize("source", SOURCES)
-async def test_the_same_school(source: str, tmp_path: Path, azurite: Azurite) -> None:
+async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, azurite: Azurite) -> None:
     data = generate(pupils=60)
-    way, carries = SOURCES[source]
-    async with way(data, tmp_path, azurite) as (location, container):
+    connect, capabilities = SOURCES[source]
+    async with connect(data, tmp_path, azurite) as (location, container):
         clock = FixedClock()
         drops = FileDropReader(FileDropStores(container).of, timedelta(0), clock)
         sources = MisSources(drops, SECRETS, clock)
-        chosen = replace(settings(), school=carries.school(data), source=location)
+        chosen = replace(settings(), school=capabilities.school(data), source=location)
         read = await sources.snapshot(chosen)
-        assert told(read) == expected(data, carries)
-        assert len(read.groups) == len(expected(data, carries))
-        assert (read.school.id, read.school.name) == (carries.school(data), data.name)
-        assert {id_: one for id_, one in people(data, carries).items() if id_ in read.people} == read.people
+        assert describe_groups(read) == expected_groups(data, capabilities)
+        assert len(read.groups) == len(expected_groups(data, capabilities))
+        assert (read.school.id, read.school.name) == (capabilities.school(data), data.name)
+        assert {
+            id_: one for id_, one in expected_people(data, capabilities).items() if id_ in read.people
+        } == read.people
         # For Wonde, the source itself names the school.
         if not isinstance(location, WondeApi):
             with pytest.raises(SnapshotRejected):

@@ -18,29 +18,29 @@ from sync_core.errors import SnapshotRejected
 from sync_core.mis.rest.cache import FULL_EVERY, CachedSchool, SchoolCache
 from sync_core.mis.sources import MisSources
 from tests.builders import NOON, mis_sources, settings
-from tests.mis.days import facts, tomorrow
+from tests.mis.days import comparable, next_day
 from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, oneroster_scene, wonde_scene
 
 
 @dataclass(slots=True)
 class Vendor:
-    """A school at a vendor. `whole` and `delta` are the requests of a full read and of a read without changes.
+    """A school at a vendor. `full` and `delta` are the requests of a full read and of a read without changes.
 
-    `sources` keep their cache. `whole_now` is the number of requests of the last full read.
+    `sources` keep their cache. `last_full` is the number of requests of the last full read.
     """
 
     scene: OneRosterScene | WondeScene
     source: MisLocation
-    whole: int
+    full: int
     delta: int
     school: SchoolData
     sources: MisSources = field(init=False)
-    whole_now: int = 0
+    last_full: int = 0
 
     def __post_init__(self) -> None:
-        self.sources = self.forgetful()
+        self.sources = self.make_sources()
 
-    def forgetful(self) -> MisSources:
+    def make_sources(self) -> MisSources:
         return mis_sources(self.scene.clock, SECRETS)
 
     def change(self, school: SchoolData) -> None:
@@ -56,15 +56,15 @@ class Vendor:
         chosen = replace(settings(), school=self.school.id, source=self.source)
         return await (sources or self.sources).snapshot(chosen)
 
-    async def requests(self) -> int:
+    async def count_requests(self) -> int:
         """The number of requests that a read takes. It must give the same school as a full read."""
-        asked = self.scene.server.requests
+        asked = self.scene.server.asked
         before = len(asked)
         read = await self.read()
-        took = len(asked) - before
-        assert facts(read) == facts(await self.read(self.forgetful()))
-        self.whole_now = len(asked) - before - took
-        return took
+        count = len(asked) - before
+        assert comparable(read) == comparable(await self.read(self.make_sources()))
+        self.last_full = len(asked) - before - count
+        return count
 
 
 @pytest.fixture(params=["oneroster 1.1", "oneroster 1.2", "wonde"])
@@ -80,97 +80,97 @@ async def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield Vendor(scene, api, 24, 11, scene.school)
 
 
-async def test_what_changed_alone_is_asked_for_and_is_the_whole_school_twenty_days_long(vendor: Vendor) -> None:
-    assert await vendor.requests() == vendor.whole
+async def test_only_changes_are_requested_for_twenty_days(vendor: Vendor) -> None:
+    assert await vendor.count_requests() == vendor.full
     for day in range(20):
-        vendor.change(tomorrow(vendor.school, day))
-        assert await vendor.requests() < vendor.whole_now, f"day {day}"
+        vendor.change(next_day(vendor.school, day))
+        assert await vendor.count_requests() < vendor.last_full, f"day {day}"
 
 
-async def test_a_quiet_school_is_asked_little(vendor: Vendor) -> None:
-    await vendor.requests()
+async def test_an_unchanged_school_takes_few_requests(vendor: Vendor) -> None:
+    await vendor.count_requests()
     vendor.scene.clock.advance(timedelta(hours=3))
-    assert await vendor.requests() == vendor.delta
+    assert await vendor.count_requests() == vendor.delta
 
 
-async def test_twice_a_day_all_is_asked_for(vendor: Vendor) -> None:
-    taken = []
+async def test_a_full_read_runs_twice_a_day(vendor: Vendor) -> None:
+    counts = []
     for _ in range(5):
-        taken.append(await vendor.requests())
+        counts.append(await vendor.count_requests())
         vendor.scene.clock.advance(FULL_EVERY / 3)
-    assert taken == [vendor.whole, vendor.delta, vendor.delta, vendor.whole, vendor.delta]
+    assert counts == [vendor.full, vendor.delta, vendor.delta, vendor.full, vendor.delta]
 
 
-async def test_what_is_deleted_without_a_trace_is_missed_by_the_count_and_all_is_asked_for(vendor: Vendor) -> None:
+async def test_a_deletion_without_a_trace_is_noticed_by_the_count(vendor: Vendor) -> None:
     vendor.scene.server.changes.hard = True
-    await vendor.requests()
+    await vendor.count_requests()
     vendor.change(replace(vendor.school, pupils=vendor.school.pupils[:-1], groups=vendor.school.groups[:5]))
-    assert await vendor.requests() > vendor.whole_now
+    assert await vendor.count_requests() > vendor.last_full
 
 
-async def test_other_settings_begin_anew(vendor: Vendor) -> None:
-    await vendor.requests()
+async def test_other_settings_start_a_full_read(vendor: Vendor) -> None:
+    await vendor.count_requests()
     assert isinstance(vendor.source, OneRosterApi | WondeApi)
     vendor.source = replace(vendor.source, url=f"{vendor.source.url}/")
-    assert await vendor.requests() == vendor.whole
+    assert await vendor.count_requests() == vendor.full
 
 
-async def test_a_reading_that_fails_leaves_what_is_held_as_it_was(vendor: Vendor) -> None:
-    await vendor.requests()
+async def test_a_failed_read_keeps_the_cache(vendor: Vendor) -> None:
+    await vendor.count_requests()
     vendor.scene.server.broken = 403
     with pytest.raises(SnapshotRejected, match="returned 403"):
         await vendor.read()
     vendor.scene.server.broken = 0
-    assert await vendor.requests() == vendor.delta
+    assert await vendor.count_requests() == vendor.delta
 
 
-async def test_a_server_that_lags_is_as_late_and_never_half(vendor: Vendor) -> None:
+async def test_a_lagging_server_gives_an_old_but_complete_school(vendor: Vendor) -> None:
     vendor.scene.server.lag = timedelta(hours=1)
     await vendor.read()
     vendor.scene.clock.advance(timedelta(hours=2))
-    before = facts(await vendor.read())
-    vendor.change(tomorrow(vendor.school, 1))
-    assert facts(await vendor.read()) == before
+    before = comparable(await vendor.read())
+    vendor.change(next_day(vendor.school, 1))
+    assert comparable(await vendor.read()) == before
     vendor.scene.clock.advance(timedelta(hours=1))
-    assert facts(await vendor.read()) == facts(await vendor.read(vendor.forgetful())) != before
+    assert comparable(await vendor.read()) == comparable(await vendor.read(vendor.make_sources())) != before
 
 
 @pytest.mark.parametrize(
     "switches", [{"filters": "refuse"}, {"filters": "ignore"}, {"dated": False}, {"totals": False}]
 )
-async def test_a_server_that_leaves_a_doubt_is_read_whole(switches: dict[str, object], tmp_path: Path) -> None:
+async def test_an_unreliable_server_is_read_fully(switches: dict[str, object], tmp_path: Path) -> None:
     async with oneroster_scene(tmp_path) as scene:
         scene.server.now, scene.server.dated, scene.server.page = scene.clock.now, True, 20
         vendor = Vendor(scene, scene.api(signed_in=False), 24, 11, scene.school)
-        await vendor.requests()
-        vendor.change(tomorrow(vendor.school, 1))
+        await vendor.count_requests()
+        vendor.change(next_day(vendor.school, 1))
         for name, value in switches.items():
             setattr(scene.server, name, value)
-        assert await vendor.requests() > vendor.whole_now
+        assert await vendor.count_requests() > vendor.last_full
 
 
-async def test_wonde_that_takes_no_notice_of_a_moment_tells_more_and_nothing_else(tmp_path: Path) -> None:
+async def test_wonde_without_the_updated_filter_takes_more_requests_for_the_same_school(tmp_path: Path) -> None:
     async with wonde_scene(tmp_path) as scene:
         scene.server.now, scene.server.page, scene.server.updates = scene.clock.now, 5, False
         vendor = Vendor(scene, scene.api, 25, 15, scene.school)
-        await vendor.requests()
-        vendor.change(tomorrow(vendor.school, 1))
-        assert await vendor.requests() > vendor.whole_now
+        await vendor.count_requests()
+        vendor.change(next_day(vendor.school, 1))
+        assert await vendor.count_requests() > vendor.last_full
 
 
-def test_a_few_schools_are_held_the_latest_ones() -> None:
-    def of(number: int) -> WondeApi:
+def test_the_cache_keeps_the_latest_schools() -> None:
+    def make_source(number: int) -> WondeApi:
         return WondeApi(url="https://w", school=str(number), secret="S")
 
     cache = SchoolCache()
     for number in range(21):
-        cache.put(of(number), "S1", CachedSchool({}, NOON, NOON))
-    there = [cache.of(of(number), "S1", NOON) is not None for number in range(21)]
-    assert there == [False, *[True] * 20]
-    assert cache.of(of(5), "S2", NOON) is None
+        cache.put(make_source(number), "S1", CachedSchool({}, NOON, NOON))
+    is_cached = [cache.of(make_source(number), "S1", NOON) is not None for number in range(21)]
+    assert is_cached == [False, *[True] * 20]
+    assert cache.of(make_source(5), "S2", NOON) is None
 
 
-def test_the_simulated_vendors_note_what_came_changed_and_went() -> None:
+def test_the_simulated_vendors_record_additions_changes_and_deletions() -> None:
     clock = [NOON]
     changes = Changes(lambda: clock[0])
     changes.note("c", [{"id": "1"}, {"id": "2"}], "id")

@@ -17,7 +17,7 @@ from sync_core.errors import SnapshotRejected, SyncError, Transient
 from tests.builders import NOON
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis.vendor_scenes import WondeScene as Scene
-from tests.mis.vendor_scenes import shown, wonde_scene
+from tests.mis.vendor_scenes import groups_in_order, wonde_scene
 
 Record = dict[str, Any]
 Change = Callable[[list[Record]], list[Any]]
@@ -29,22 +29,22 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         yield scene
 
 
-async def test_the_school_is_the_one_of_the_csv_set(scene: Scene) -> None:
+async def test_the_school_equals_the_csv_set(scene: Scene) -> None:
     read, exported = await scene.read(), scene.exported()
-    assert shown(read) == shown(exported)
+    assert groups_in_order(read) == groups_in_order(exported)
     assert len(read.groups) == len(exported.groups)
     assert read.school == exported.school
     assert read.people.keys() == exported.people.keys()
     assert read.taken_at == NOON
 
 
-async def test_groups_keep_the_ids_of_wonde_and_people_those_of_the_mis(scene: Scene) -> None:
+async def test_groups_have_wonde_ids_and_people_have_mis_ids(scene: Scene) -> None:
     read = await scene.read()
     assert {wonde_id(group.id) for group in scene.school.groups} <= {group.id for group in read.groups}
     assert {pupil.id for pupil in scene.school.pupils} <= read.people.keys()
 
 
-async def test_of_a_person_nothing_is_kept_but_what_finds_the_account(scene: Scene) -> None:
+async def test_a_person_has_only_the_id_and_the_address(scene: Scene) -> None:
     pupil = scene.school.pupils[0]
     email = pupil.email or f"{pupil.username}@school.onmicrosoft.com"
     assert (await scene.read()).people[pupil.id] == Person(pupil.id, "", email)
@@ -52,17 +52,17 @@ async def test_of_a_person_nothing_is_kept_but_what_finds_the_account(scene: Sce
 
 @pytest.mark.parametrize("whole_links", [True, False])
 @pytest.mark.parametrize("page", [7, 50, 200])
-async def test_every_page_is_read_and_no_link_to_another_server_gets_the_token(
+async def test_every_page_is_read_and_links_to_another_server_are_not_followed(
     scene: Scene, page: int, whole_links: bool
 ) -> None:
     """Only the query of a link is used."""
     scene.server.page, scene.server.whole_links = page, whole_links
     scene.server.links_to = "https://evil.example"
-    assert shown(await scene.read()) == shown(scene.exported())
-    assert scene.readings() == 1
+    assert groups_in_order(await scene.read()) == groups_in_order(scene.exported())
+    assert scene.count_reads() == 1
 
 
-async def test_groups_of_other_types_are_passed_over(scene: Scene) -> None:
+async def test_groups_of_other_types_are_ignored(scene: Scene) -> None:
     assert {group.type for group in (await scene.read()).groups} == set(GroupType)
     assert "Red" not in {group.name for group in (await scene.read()).groups}
 
@@ -75,12 +75,12 @@ async def test_groups_of_other_types_are_passed_over(scene: Scene) -> None:
         (datetime(2027, 1, 1, 12, 0, tzinfo=UTC), 2026),
     ],
 )
-async def test_the_academic_year_is_that_of_the_day(scene: Scene, now: datetime, year: int) -> None:
+async def test_the_academic_year_follows_from_the_date(scene: Scene, now: datetime, year: int) -> None:
     scene.clock = FixedClock(now)
     assert {group.academic_year for group in (await scene.read()).groups} == {year}
 
 
-def changed(scene: Scene, collection: str, change: Change) -> None:
+def change_records(scene: Scene, collection: str, change: Change) -> None:
     scene.server.change = lambda name, records: change(records) if name == collection else records
 
 
@@ -88,86 +88,86 @@ def changed(scene: Scene, collection: str, change: Change) -> None:
     ("authority", "number", "code"),
     [("916", "4023", "9164023"), (916, 23, "9160023"), (None, "4023", ""), ("916", None, "")],
 )
-async def test_the_dfe_code_is_that_of_authority_and_establishment(
+async def test_the_dfe_code_joins_authority_and_establishment(
     scene: Scene, authority: object, number: object, code: str
 ) -> None:
-    changed(scene, "school", lambda one: [{**one[0], "la_code": authority, "establishment_number": number}])
+    change_records(scene, "school", lambda one: [{**one[0], "la_code": authority, "establishment_number": number}])
     assert (await scene.read()).school == School(scene.school.id, scene.school.name, code)
 
 
-async def test_a_pupil_and_an_employee_whom_the_mis_numbers_alike_stay_two_people(scene: Scene) -> None:
+async def test_a_pupil_and_an_employee_with_the_same_mis_id_stay_two_people(scene: Scene) -> None:
     teacher, pupil = scene.school.staff[0].id, scene.school.pupils[0].id
-    changed(scene, "students", lambda records: [{**records[0], "mis_id": teacher}, *records[1:]])
+    change_records(scene, "students", lambda records: [{**records[0], "mis_id": teacher}, *records[1:]])
     read = await scene.read()
     assert {wonde_id(teacher), wonde_id(pupil)} <= read.people.keys()
     assert not {teacher, pupil} & read.people.keys()
 
 
-async def test_who_has_no_id_of_the_mis_has_that_of_wonde(scene: Scene) -> None:
-    changed(scene, "students", lambda records: [{**records[0], "mis_id": None}, *records[1:]])
+async def test_a_person_without_an_mis_id_has_the_wonde_id(scene: Scene) -> None:
+    change_records(scene, "students", lambda records: [{**records[0], "mis_id": None}, *records[1:]])
     assert wonde_id(scene.school.pupils[0].id) in (await scene.read()).people
 
 
-async def test_a_school_that_changes_while_it_is_read_is_read_anew(scene: Scene) -> None:
+async def test_a_school_that_changes_during_a_read_is_read_again(scene: Scene) -> None:
     scene.server.page, scene.server.tears = 30, 2
-    assert shown(await scene.read()) == shown(scene.exported())
-    assert scene.readings() == 3
+    assert groups_in_order(await scene.read()) == groups_in_order(scene.exported())
+    assert scene.count_reads() == 3
 
 
-async def test_one_that_never_stands_still_is_refused_after_three_readings(scene: Scene) -> None:
+async def test_a_school_that_keeps_changing_is_rejected_after_three_reads(scene: Scene) -> None:
     scene.server.page, scene.server.tears = 30, 1000
     assert "was inconsistent in 3 reads: a record of students was returned twice" in await scene.refusal()
-    assert scene.readings() == 3
+    assert scene.count_reads() == 3
 
 
-async def test_a_class_that_goes_between_two_pages_leaves_no_other_unread(scene: Scene) -> None:
+async def test_a_class_deleted_between_two_pages_hides_no_other(scene: Scene) -> None:
     """A record of the second page has moved to the first by then, and only the counts show it."""
     scene.server.page = 10
-    asked = 0
+    requests = 0
 
-    def gone(records: list[Record]) -> list[Record]:
-        nonlocal asked
-        asked += 1
-        return records if asked <= 2 else records[1:]
+    def remove_first(records: list[Record]) -> list[Record]:
+        nonlocal requests
+        requests += 1
+        return records if requests <= 2 else records[1:]
 
-    changed(scene, "classes", gone)
+    change_records(scene, "classes", remove_first)
     assert len((await scene.read()).groups) == len(scene.exported().groups) - 1
-    assert scene.readings() == 2
+    assert scene.count_reads() == 2
 
 
-@pytest.mark.parametrize(("miscounts", "readings"), [(2, 2), (4, 3)])
-async def test_counts_that_differ_have_it_read_anew(scene: Scene, miscounts: int, readings: int) -> None:
+@pytest.mark.parametrize(("miscounts", "reads"), [(2, 2), (4, 3)])
+async def test_a_school_with_wrong_counts_is_read_again(scene: Scene, miscounts: int, reads: int) -> None:
     scene.server.miscounts = miscounts
-    assert shown(await scene.read()) == shown(scene.exported())
-    assert scene.readings() == readings
+    assert groups_in_order(await scene.read()) == groups_in_order(scene.exported())
+    assert scene.count_reads() == reads
 
 
-async def test_counts_that_never_agree_are_refused(scene: Scene) -> None:
+async def test_counts_that_never_agree_are_rejected(scene: Scene) -> None:
     scene.server.miscounts = 1000
     assert "60 students were read, but the count is 61" in await scene.refusal()
 
 
-async def test_a_page_that_the_links_leave_out_is_missed(scene: Scene) -> None:
+async def test_a_page_that_the_links_omit_is_noticed(scene: Scene) -> None:
     scene.server.page, scene.server.left_out = 20, 2
     assert "40 students were read, but the count is 60" in await scene.refusal()
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, SnapshotRejected), (403, SnapshotRejected), (500, Transient)])
-async def test_a_page_that_fails_is_a_failed_pull(scene: Scene, status: int, error: type[SyncError]) -> None:
+async def test_a_page_that_fails_fails_the_read(scene: Scene, status: int, error: type[SyncError]) -> None:
     scene.server.page, scene.server.broken_page = 20, status
     with pytest.raises(error, match=str(status)):
         await scene.read()
 
 
-async def test_the_wrong_region_says_which_domain_to_check(scene: Scene) -> None:
+async def test_a_wrong_region_names_the_domain_to_check(scene: Scene) -> None:
     scene.server.wrong_region = True
-    said = await scene.refusal()
-    assert "returned no data for the school, not even its name" in said
-    assert "check that 127.0.0.1 is the domain of the school's region" in said
-    assert scene.readings() == 1
+    message = await scene.refusal()
+    assert "returned no data for the school, not even its name" in message
+    assert "check that 127.0.0.1 is the domain of the school's region" in message
+    assert scene.count_reads() == 1
 
 
-async def test_a_school_without_a_class_and_a_student_is_no_school(scene: Scene) -> None:
+async def test_a_school_without_classes_and_students_is_rejected(scene: Scene) -> None:
     """A name, groups and staff are not enough."""
     scene.server.change = lambda name, records: [] if name in ("students", "classes") else records
     assert "neither a class nor a student" in await scene.refusal()
@@ -185,13 +185,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("values", "words"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
-async def test_what_cannot_be_read_says_what_to_do(scene: Scene, values: dict[str, Any], words: str) -> None:
-    assert words in await scene.refusal(replace(scene.api, **values))
+@pytest.mark.parametrize(("values", "message"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+async def test_a_rejected_read_says_what_to_do(scene: Scene, values: dict[str, Any], message: str) -> None:
+    assert message in await scene.refusal(replace(scene.api, **values))
 
 
 def first(**values: object) -> Change:
-    """The records with `values` in the first of them."""
+    """A change that sets `values` in the first record."""
     return lambda records: [{**records[0], **values}, *records[1:]]
 
 
@@ -226,61 +226,61 @@ BAD_RECORDS: list[tuple[str, str, Change, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("collection", "change", "words"), [row[1:] for row in BAD_RECORDS], ids=[row[0] for row in BAD_RECORDS]
+    ("collection", "change", "message"), [row[1:] for row in BAD_RECORDS], ids=[row[0] for row in BAD_RECORDS]
 )
-async def test_records_that_do_not_add_up(scene: Scene, collection: str, change: Change, words: str) -> None:
-    changed(scene, collection, change)
-    assert words in await scene.refusal()
+async def test_inconsistent_records_are_rejected(scene: Scene, collection: str, change: Change, message: str) -> None:
+    change_records(scene, collection, change)
+    assert message in await scene.refusal()
 
 
-async def test_an_id_of_the_mis_that_is_another_ones_at_wonde_is_refused(scene: Scene) -> None:
+async def test_an_mis_id_that_is_another_persons_wonde_id_is_rejected(scene: Scene) -> None:
     other = wonde_id(scene.school.pupils[1].id)
 
-    def alike(records: list[Record]) -> list[Record]:
+    def share_id(records: list[Record]) -> list[Record]:
         return [{**records[0], "mis_id": other}, {**records[1], "mis_id": ""}, *records[2:]]
 
-    changed(scene, "students", alike)
+    change_records(scene, "students", share_id)
     assert f'students, number 2, column "id": id {other} is already another person\'s' in await scene.refusal()
 
 
 @pytest.mark.parametrize(
     "pagination", [None, {}, {"more": True, "next": None}, {"more": "yes", "next": "https://api.wonde.com/?page=2"}]
 )
-async def test_a_page_that_does_not_tell_of_the_next_is_refused(scene: Scene, pagination: object) -> None:
+async def test_a_page_without_paging_details_is_rejected(scene: Scene, pagination: object) -> None:
     """Such a page does not show whether it is the last."""
-    runner = await _answering({"data": [{"id": "A1"}], "meta": {"pagination": pagination}})
+    runner = await _serve_page({"data": [{"id": "A1"}], "meta": {"pagination": pagination}})
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     assert "returned a page of classes without valid paging details" in await scene.refusal(replace(scene.api, url=url))
     await runner.cleanup()
 
 
 @pytest.mark.parametrize("link", ["https://api.wonde.com/?page=2", "https://[", ""])
-async def test_pages_without_an_end_are_refused(scene: Scene, link: str) -> None:
+async def test_endless_pages_are_rejected(scene: Scene, link: str) -> None:
     endless = {"more": True, "next": link}
-    runner = await _answering({"data": [], "meta": {"pagination": endless}})
+    runner = await _serve_page({"data": [], "meta": {"pagination": endless}})
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     assert "a page of classes is empty, but more pages follow" in await scene.refusal(replace(scene.api, url=url))
     await runner.cleanup()
 
 
-async def _answering(page: Record) -> web.AppRunner:
+async def _serve_page(page: Record) -> web.AppRunner:
     """A server that returns this page for every request about the school, except for the school itself."""
 
-    async def say(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         return web.json_response({"data": {"id": SCHOOL}} if request.path.endswith(SCHOOL) else page)
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", say)
+    app.router.add_get("/{path:.*}", respond)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     return runner
 
 
-async def test_the_main_teacher_comes_first_though_listed_last(scene: Scene) -> None:
-    two = {
+async def test_the_main_teacher_is_first_even_if_listed_last(scene: Scene) -> None:
+    employees = {
         "data": [{"id": wonde_id("T0001"), "meta": {}}, {"id": wonde_id("T0002"), "meta": {"is_main_teacher": True}}]
     }
-    changed(scene, "classes", first(employees=two))
+    change_records(scene, "classes", first(employees=employees))
     groups: dict[str, MisGroup] = {group.id: group for group in (await scene.read()).groups}
     assert groups[wonde_id("C001")].teachers == ("T0002", "T0001")

@@ -33,7 +33,7 @@ SECRETS = {
 
 
 @asynccontextmanager
-async def served(app: web.Application) -> AsyncIterator[str]:
+async def serve(app: web.Application) -> AsyncIterator[str]:
     """The URL at which the app is served."""
     runner = web.AppRunner(app)
     await runner.setup()
@@ -94,25 +94,27 @@ class WondeScene:
         """The text of the rejection. It contains no person and no token."""
         with pytest.raises(SnapshotRejected) as caught:
             await self.read(api)
-        said = str(caught.value)
+        message = str(caught.value)
         assert caught.value.remedy.startswith("nothing was changed; ")
         people = (*self.school.pupils, *self.school.staff)
-        assert not any(word in said for person in people for word in (person.family, person.username or person.email))
-        assert not any(word in said for word in ("@", "Nobody"))
-        assert not any(secret in said for secret in SECRETS.values())
-        return said
+        assert not any(
+            word in message for person in people for word in (person.family, person.username or person.email)
+        )
+        assert not any(word in message for word in ("@", "Nobody"))
+        assert not any(secret in message for secret in SECRETS.values())
+        return message
 
     def exported(self) -> Snapshot:
         return read_feed(self.feed).snapshots[self.school.id]
 
     def is_the_school(self, read: Snapshot) -> bool:
-        return shown(read) == shown(self.exported())
+        return groups_in_order(read) == groups_in_order(self.exported())
 
-    def readings(self) -> int:
-        return self.server.requests.count(f"/v1.0/schools/{SCHOOL}")
+    def count_reads(self) -> int:
+        return self.server.asked.count(f"/v1.0/schools/{SCHOOL}")
 
 
-def shown(snapshot: Snapshot) -> set[tuple[object, ...]]:
+def groups_in_order(snapshot: Snapshot) -> set[tuple[object, ...]]:
     """The groups without their ids, each with its people in their order."""
     return {(group.type, group.name, group.academic_year, group.students, group.teachers) for group in snapshot.groups}
 
@@ -122,7 +124,7 @@ async def oneroster_scene(folder: Path) -> AsyncIterator[OneRosterScene]:
     school = generate(pupils=60)
     write(school, folder / "feed")
     server = OneRosterServer(folder / "feed")
-    async with served(server.app()) as url:
+    async with serve(server.app()) as url:
         yield OneRosterScene(server, url, school, FixedClock())
 
 
@@ -131,7 +133,7 @@ async def wonde_scene(folder: Path) -> AsyncIterator[WondeScene]:
     school = generate(pupils=60)
     write(school, folder / "feed")
     server = WondeServer(school)
-    async with served(server.app()) as url:
+    async with serve(server.app()) as url:
         yield WondeScene(
             server, WondeApi(url=url, school=SCHOOL, secret="MIS_SECRET_WONDE"), school, folder / "feed", FixedClock()
         )

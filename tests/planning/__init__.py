@@ -1,1 +1,1 @@
-"""Pure rooms, example by example."""
+"""The pure planning code, by example."""

@@ -1,4 +1,4 @@
-"""What is written and sent for each way in which wanted, known and observed can differ."""
+"""The rows and messages of a plan for each way in which desired, recorded and observed state can differ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHERE = ("T", "S1", "K1", "run1", Cause.NIGHTLY)
 K1 = desired("K1", ["amy", "ben"], ["main"])
 
 
-def test_a_new_class_is_written_then_created_then_owned_then_filled() -> None:
+def test_a_new_class_is_written_created_owned_and_filled_in_this_order() -> None:
     plan = make_plan([K1], [], {})
     assert plan.writes == (K1,)
     assert plan.changes(ORIGIN) == (
@@ -37,7 +37,7 @@ def test_a_new_class_is_written_then_created_then_owned_then_filled() -> None:
     assert (plan.created, plan.changed, plan.unchanged) == (("K1",), (), 0)
 
 
-def test_run_again_nothing_happens() -> None:
+def test_an_unchanged_class_is_not_written_or_sent() -> None:
     plan = make_plan([K1], [], {"K1": synced(K1)})
     assert (plan.writes, plan.changes(ORIGIN)) == ((), ())
     assert (plan.created, plan.changed, plan.unchanged) == ((), (), 1)
@@ -48,8 +48,8 @@ def test_an_empty_class_is_only_created_and_then_left_alone() -> None:
     assert make_plan([empty], [], {}).changes(ORIGIN) == (CreateClass(*WHERE),)
     record = synced(empty)
     assert record.actual is not None
-    made = replace(record, actual=replace(record.actual, members=None))
-    assert make_plan([empty], [], {"K1": made}).changes(ORIGIN) == ()
+    unfilled = replace(record, actual=replace(record.actual, members=None))
+    assert make_plan([empty], [], {"K1": unfilled}).changes(ORIGIN) == ()
 
 
 def test_members_that_differ_are_sent_with_their_delta() -> None:
@@ -60,10 +60,10 @@ def test_members_that_differ_are_sent_with_their_delta() -> None:
     assert plan.changed == ("K1",)
 
 
-def test_a_change_that_may_be_at_work_is_called_back() -> None:
-    """The MIS said something else for a while: what is there is what is wanted, but an apply may be on its way."""
-    elsewhere = replace(synced(K1), desired=desired("K1", ["amy", "cleo"], ["main"]))
-    plan = make_plan([K1], [], {"K1": elsewhere})
+def test_a_change_that_may_be_in_progress_is_reversed() -> None:
+    """The MIS differed for a while. Actual equals desired again, but an apply of the difference may be in progress."""
+    planned_otherwise = replace(synced(K1), desired=desired("K1", ["amy", "cleo"], ["main"]))
+    plan = make_plan([K1], [], {"K1": planned_otherwise})
     assert plan.writes == (K1,)
     assert plan.changes(ORIGIN) == (RevokeOwners(*WHERE), ChangeMembers(*WHERE))
     assert plan.changed == ("K1",)
@@ -71,7 +71,7 @@ def test_a_change_that_may_be_at_work_is_called_back() -> None:
     assert make_plan([K1], [], {"K1": renamed}).changes(ORIGIN) == ()
 
 
-def test_what_got_lost_earlier_is_sent_again_without_a_write() -> None:
+def test_a_lost_change_is_sent_again_without_a_write() -> None:
     record = synced(desired("K1", ["amy"]))
     assert record.actual is not None
     lost = replace(record, desired=K1)
@@ -80,13 +80,13 @@ def test_what_got_lost_earlier_is_sent_again_without_a_write() -> None:
     assert [change.kind for change in plan.changes(ORIGIN)] == ["grant-owners", "change-members"]
 
 
-def test_a_row_whose_class_was_never_made_is_sent_from_the_start() -> None:
+def test_a_row_without_a_class_is_sent_from_the_start() -> None:
     plan = make_plan([K1], [], {"K1": ClassRecord(school="S1", desired=K1)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["create-class", "grant-owners", "change-members"]
     assert plan.created == ("K1",)
 
 
-def test_a_stale_row_is_sent_though_nothing_else_changed() -> None:
+def test_a_stale_row_is_sent_even_if_nothing_else_changed() -> None:
     plan = make_plan([K1], [], {"K1": replace(synced(K1), stale=True)})
     assert plan.changes(ORIGIN) == (ChangeMembers(*WHERE),)
 
@@ -98,17 +98,17 @@ def test_an_owner_who_left_the_group_stays_owner() -> None:
     assert not any(change.kind not in ("grant-owners", "change-members") for change in plan.changes(ORIGIN))
 
 
-def test_a_class_gone_from_microsoft_365_is_left_alone_and_said() -> None:
+def test_a_class_gone_from_microsoft_365_is_left_alone_and_reported() -> None:
     plan = make_plan([desired("K1", ["cleo"])], [], {"K1": replace(synced(K1), gone=True)})
     assert (plan.writes, plan.changes(ORIGIN), plan.gone) == ((), (), ("K1",))
 
 
-def test_a_class_whose_group_vanished_is_not_touched() -> None:
+def test_a_class_whose_group_disappeared_is_not_changed() -> None:
     plan = make_plan([], [], {"K1": synced(K1)})
     assert (plan.writes, plan.changes(ORIGIN), plan.unchanged) == ((), (), 0)
 
 
-def test_a_message_lists_no_more_people_than_fit() -> None:
+def test_a_message_lists_a_limited_number_of_people() -> None:
     crowd = desired("K1", [f"p{number}" for number in range(LISTED_PEOPLE + 5)])
     change = make_plan([crowd], [], {}).changes(ORIGIN)[-1]
     assert isinstance(change, ChangeMembers)
@@ -120,12 +120,12 @@ def test_a_message_lists_no_more_people_than_fit() -> None:
 CLASS = entra_id("class K1")
 
 
-def drift_of(record: ClassRecord, *changes: GroupChange, full: bool = False) -> tuple[Drift, ...]:
+def find_drift_in(record: ClassRecord, *changes: GroupChange, full: bool = False) -> tuple[Drift, ...]:
     return find_drift([record], GroupChanges(full, changes, "token"))
 
 
 @pytest.mark.parametrize(
-    ("change", "drifted"),
+    ("change", "is_drift"),
     [
         (GroupChange(id=CLASS, nickname=None), False),
         (GroupChange(id=CLASS, nickname=None, members_added=K1.members), False),
@@ -142,61 +142,61 @@ def drift_of(record: ClassRecord, *changes: GroupChange, full: bool = False) -> 
         (GroupChange(id="another", nickname=None, members_added=entra_ids(["by hand"])), False),
     ],
 )
-def test_which_delta_is_drift_and_which_our_own_echo(change: GroupChange, drifted: bool) -> None:
-    assert drift_of(synced(K1), change) == ((Drift("K1", stale=True),) if drifted else ())
+def test_a_delta_is_drift_or_an_echo_of_the_sync(change: GroupChange, is_drift: bool) -> None:
+    assert find_drift_in(synced(K1), change) == ((Drift("K1", stale=True),) if is_drift else ())
 
 
-def test_a_full_delta_is_compared_whole() -> None:
+def test_a_full_delta_is_compared_completely() -> None:
     whole = GroupChange(id=CLASS, nickname=None, members_added=K1.members, owners_added=K1.owners)
-    assert drift_of(synced(K1), whole, full=True) == ()
-    less = replace(whole, members_added=K1.members - entra_ids(["amy"]))
-    assert drift_of(synced(K1), less, full=True) == (Drift("K1", stale=True),)
-    assert drift_of(synced(K1), full=True) == (Drift("K1", stale=True),)
+    assert find_drift_in(synced(K1), whole, full=True) == ()
+    fewer = replace(whole, members_added=K1.members - entra_ids(["amy"]))
+    assert find_drift_in(synced(K1), fewer, full=True) == (Drift("K1", stale=True),)
+    assert find_drift_in(synced(K1), full=True) == (Drift("K1", stale=True),)
 
 
-def test_what_agrees_with_actual_but_not_with_desired_is_no_echo() -> None:
-    """An apply may be on its way from one to the other, and read the class before the hand was at it."""
+def test_a_delta_that_equals_actual_but_not_desired_is_drift() -> None:
+    """An apply may be between the two, and may have read the class before the edit by hand."""
     leaving = replace(synced(K1), desired=replace(K1, members=K1.members - entra_ids(["amy"])))
-    assert drift_of(leaving, GroupChange(id=CLASS, nickname=None, members_added=entra_ids(["amy"]))) == (
+    assert find_drift_in(leaving, GroupChange(id=CLASS, nickname=None, members_added=entra_ids(["amy"]))) == (
         Drift("K1", stale=True),
     )
-    coming = replace(synced(K1), desired=replace(K1, members=K1.members | entra_ids(["cleo"])))
-    assert drift_of(coming, GroupChange(id=CLASS, nickname=None, members_removed=entra_ids(["cleo"]))) == (
+    joining = replace(synced(K1), desired=replace(K1, members=K1.members | entra_ids(["cleo"])))
+    assert find_drift_in(joining, GroupChange(id=CLASS, nickname=None, members_removed=entra_ids(["cleo"]))) == (
         Drift("K1", stale=True),
     )
 
 
-def test_a_deleted_class_is_gone_and_a_restored_one_is_taken_up_again() -> None:
+def test_a_deleted_class_is_gone_and_a_restored_one_is_stale() -> None:
     gone = GroupChange(id=CLASS, nickname=None, gone=True)
-    assert drift_of(synced(K1), gone) == (Drift("K1", gone=True),)
-    assert drift_of(replace(synced(K1), gone=True), gone) == ()
-    assert drift_of(replace(synced(K1), gone=True), GroupChange(id=CLASS, nickname="x")) == (
+    assert find_drift_in(synced(K1), gone) == (Drift("K1", gone=True),)
+    assert find_drift_in(replace(synced(K1), gone=True), gone) == ()
+    assert find_drift_in(replace(synced(K1), gone=True), GroupChange(id=CLASS, nickname="x")) == (
         Drift("K1", stale=True, gone=False),
     )
 
 
-def test_a_class_being_created_is_ours_by_its_nickname() -> None:
+def test_a_class_being_created_is_recognised_by_its_nickname() -> None:
     creating = ClassRecord(school="S1", desired=K1, intent="Nick")
     echo = GroupChange(id="new id", nickname="nick", members_added=K1.members)
-    assert drift_of(creating, echo) == ()
-    assert drift_of(creating, replace(echo, members_added=entra_ids(["by hand"]))) == (Drift("K1", stale=True),)
-    assert drift_of(creating, replace(echo, members_removed=entra_ids(["amy"]))) == (Drift("K1", stale=True),)
+    assert find_drift_in(creating, echo) == ()
+    assert find_drift_in(creating, replace(echo, members_added=entra_ids(["by hand"]))) == (Drift("K1", stale=True),)
+    assert find_drift_in(creating, replace(echo, members_removed=entra_ids(["amy"]))) == (Drift("K1", stale=True),)
 
 
-def test_stale_classes_get_a_change_at_once() -> None:
+def test_a_stale_class_is_sent_a_change_at_once() -> None:
     drifts = [Drift("K1", stale=True), Drift("K2", gone=True)]
     assert drift_changes(drifts, frozenset(), ORIGIN) == (ChangeMembers(*WHERE),)
 
 
-def test_stale_classes_whose_group_ended_are_only_marked() -> None:
+def test_a_stale_class_whose_group_ended_is_only_marked() -> None:
     drifts = (Drift("K1", stale=True), Drift("K2", stale=True))
     assert [change.key for change in drift_changes(drifts, frozenset({"K1"}), ORIGIN)] == ["K2"]
 
 
-# --- on somebody's word
+# --- requested or chosen
 
 
-def test_departed_owners_lose_what_we_gave_and_the_members_are_looked_at_again() -> None:
+def test_departed_owners_are_revoked_and_the_members_are_checked_again() -> None:
     wanted = replace(desired("K1", ["amy", "ben", "main"]), revoke=True)
     plan = make_plan([wanted], [], {"K1": synced(K1)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["revoke-owners", "change-members"]
@@ -207,13 +207,13 @@ def test_departed_owners_lose_what_we_gave_and_the_members_are_looked_at_again()
     assert make_plan([kept], [], {"K1": replace(synced(K1), desired=kept)}).changes(ORIGIN) == ()
 
 
-def test_an_ended_class_is_marked_and_nothing_is_sent() -> None:
+def test_an_ended_class_is_marked_and_sends_nothing() -> None:
     ended = replace(K1, ended=True)
     plan = make_plan([], [ended], {"K1": synced(K1)})
     assert (plan.writes, plan.changes(ORIGIN), plan.ended) == ((ended,), (), ("K1",))
 
 
-def test_a_class_to_be_deleted_is_deleted_again_if_that_got_lost_and_then_left_alone() -> None:
+def test_a_lost_deletion_is_sent_again_until_the_class_is_gone() -> None:
     wanted = replace(K1, deleted=True)
     lost = replace(synced(K1), desired=wanted)
     assert make_plan([wanted], [], {"K1": lost}).changes(ORIGIN) == (DeleteClass(*WHERE),)
@@ -221,9 +221,9 @@ def test_a_class_to_be_deleted_is_deleted_again_if_that_got_lost_and_then_left_a
     assert (done.diffs, done.gone, done.writes) == ((), (), ())
 
 
-def test_a_gone_class_is_made_again_when_somebody_asked_for_it() -> None:
-    again = replace(K1, generation=1)
-    plan = make_plan([again], [], {"K1": replace(synced(K1), gone=True)})
+def test_a_gone_class_is_created_again_when_requested() -> None:
+    next_generation = replace(K1, generation=1)
+    plan = make_plan([next_generation], [], {"K1": replace(synced(K1), gone=True)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["create-class", "grant-owners", "change-members"]
     assert plan.created == ("K1",)
 
@@ -237,7 +237,7 @@ def test_a_gone_class_is_made_again_when_somebody_asked_for_it() -> None:
         (Cause.ADMIN, 501, Priority.BULK),
     ],
 )
-def test_what_somebody_waits_for_is_urgent_unless_others_would_wait_for_it(
+def test_a_small_requested_change_is_urgent_and_a_large_one_is_bulk(
     cause: Cause, messages: int, priority: Priority
 ) -> None:
     assert priority_of(cause, messages) is priority

@@ -1,4 +1,4 @@
-"""What the stories of explaining cannot reach: a history that is cut, a class of an earlier life, people in doubt."""
+"""Explanations that the stories cannot reach: a shortened history, an earlier generation, ambiguous people."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ REJECTED = SchoolPlan(
 )
 
 
-def told(*history: AppliedDelta, there: bool, record: ClassRecord = RECORD) -> Explanation:
+def explain_amy(*history: AppliedDelta, there: bool, record: ClassRecord = RECORD) -> Explanation:
     subject = find_subject(AMY, accounts_by_upn(accounts(["amy"])), record, history, REJECTED)
     assert subject
     people = People(members=entra_ids(["amy"]) if there else frozenset())
     return explain(subject, record, history, people, REJECTED, NOON)
 
 
-def test_who_made_it_so() -> None:
+def test_a_membership_is_explained_by_the_last_event_of_its_generation() -> None:
     for history, there, by in (
         ((MADE, CAME), True, By.SYNC),
         ((MADE, CAME, LEFT), False, By.SYNC),
@@ -44,17 +44,17 @@ def test_who_made_it_so() -> None:
         ((MADE, CAME, MADE), True, By.UNRECORDED),
         ((MADE, CAME, MADE), False, By.NOBODY),
     ):
-        assert told(*history, there=there).member.by is by, (history, there)
+        assert explain_amy(*history, there=there).member.by is by, (history, there)
 
 
-def test_whom_no_sync_has_seen_there_came_by_hand() -> None:
+def test_a_member_that_no_sync_added_was_added_by_hand() -> None:
     record = synced(desired("K1", ["ben"]))
-    assert told(MADE, there=True, record=record).member.by is By.HAND
-    assert told(there=True, record=record).member.by is By.UNRECORDED
+    assert explain_amy(MADE, there=True, record=record).member.by is By.HAND
+    assert explain_amy(there=True, record=record).member.by is By.UNRECORDED
 
 
-def test_the_whole_history_of_the_person_is_told_also_of_a_previous_generation() -> None:
-    events = told(MADE, CAME, LEFT, MADE, CAME, there=True).history
+def test_the_history_of_a_person_includes_previous_generations() -> None:
+    events = explain_amy(MADE, CAME, LEFT, MADE, CAME, there=True).history
     assert [(event.run, event.cause, event.came) for event in events] == [
         ("run2", Cause.WEBHOOK, True),
         ("run3", Cause.ADMIN, False),
@@ -62,17 +62,17 @@ def test_the_whole_history_of_the_person_is_told_also_of_a_previous_generation()
     ]
 
 
-def test_of_a_feed_that_is_not_trusted_the_row_is_followed() -> None:
-    assert told(MADE, CAME, there=False).member.next is Next.COMES
-    assert told(MADE, CAME, there=False).lines[-1] == "the next sync adds them"
+def test_a_rejected_feed_is_explained_from_the_row() -> None:
+    assert explain_amy(MADE, CAME, there=False).member.next is Next.COMES
+    assert explain_amy(MADE, CAME, there=False).lines[-1] == "the next sync adds them"
     nobody = replace(RECORD, desired=desired("K1", ["ben"]))
-    assert told(MADE, CAME, there=True, record=nobody).member.next is Next.GOES
+    assert explain_amy(MADE, CAME, there=True, record=nobody).member.next is Next.GOES
 
 
-def test_a_person_is_found_by_a_reason_when_the_mis_cannot_be_asked() -> None:
+def test_a_person_is_found_by_a_recorded_reason_when_the_mis_is_unavailable() -> None:
     reasons = {AMY: Reason(Rule.IN_DOUBT, "p1"), entra_id("ben"): Reason(Rule.UNDONE, "run1")}
     record = replace(RECORD, desired=replace(RECORD.desired, reasons=reasons))
-    found = find_subject("p1", accounts_by_upn(accounts(["amy"])), record, (), REJECTED)
-    assert found and (found.account, found.person) == (AMY, "p1")
+    subject = find_subject("p1", accounts_by_upn(accounts(["amy"])), record, (), REJECTED)
+    assert subject and (subject.account, subject.person) == (AMY, "p1")
     assert find_subject("run1", accounts_by_upn(accounts(["amy"])), record, (), REJECTED) is None
     assert find_subject("", accounts_by_upn(accounts(["amy"])), record, (), REJECTED) is None

@@ -1,4 +1,4 @@
-"""Which snapshots are rejected, which parts of a plan are held, with the figures and words that an admin reads."""
+"""Which snapshots are rejected and which parts of a plan are held, with the messages that an admin reads."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ LAST = FeedStatistics(
     domain="x.org",
     taken_at=NOON,
 )
-NOTHING = Past(0, None, ())
+NO_PAST = Past(0, None, ())
 
 
 # --- the snapshot
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"groups": 175}, "it has 175 groups and the last accepted one had 220: under 80%"),
         ({"students": 0}, "it has 0 students and the last accepted one had 1000"),
@@ -48,10 +48,10 @@ NOTHING = Past(0, None, ())
         ({"academic_year": 2027, "students": 799}, "it has 799 students"),
     ],
 )
-def test_a_snapshot_that_is_rejected_says_why(change: dict[str, object], words: str) -> None:
+def test_a_rejected_snapshot_names_its_reason(change: dict[str, object], message: str) -> None:
     with pytest.raises(SnapshotRejected) as caught:
-        check_snapshot(replace(LAST, **change), LAST, Limits())  # type: ignore[arg-type]  # figures by name
-    assert words in caught.value.message
+        check_snapshot(replace(LAST, **change), LAST, Limits())  # type: ignore[arg-type]  # statistics by name
+    assert message in caught.value.message
     assert "nothing was changed" in caught.value.message
 
 
@@ -66,8 +66,8 @@ def test_a_snapshot_that_is_rejected_says_why(change: dict[str, object], words: 
         {"taken_at": NOON + timedelta(days=1)},
     ],
 )
-def test_a_snapshot_that_is_accepted(change: dict[str, object]) -> None:
-    check_snapshot(replace(LAST, **change), LAST, Limits())  # type: ignore[arg-type]  # figures by name
+def test_a_plausible_snapshot_is_accepted(change: dict[str, object]) -> None:
+    check_snapshot(replace(LAST, **change), LAST, Limits())  # type: ignore[arg-type]  # statistics by name
     check_snapshot(replace(LAST, groups=1), None, Limits())
     check_snapshot(replace(LAST, groups=1, students=0), LAST, Limits(smallest_snapshot=0))
 
@@ -79,7 +79,7 @@ def test_every_fault_is_named_at_once() -> None:
         assert word in caught.value.message
 
 
-def test_statistics_of_a_snapshot() -> None:
+def test_statistics_summarise_a_snapshot() -> None:
     people = {
         "amy": Person("amy", "amy@X.org"),
         "ben": Person("ben", "", "ben@x.org"),
@@ -107,14 +107,14 @@ def people(count: int, stem: str = "p") -> list[str]:
     return [f"{stem}{number}" for number in range(count)]
 
 
-def known(*classes: DesiredClass) -> dict[str, ClassRecord]:
-    return {wanted.key: synced(wanted) for wanted in classes}
+def record_all(*classes: DesiredClass) -> dict[str, ClassRecord]:
+    return {class_.key: synced(class_) for class_ in classes}
 
 
-def looked_at(
+def apply_default_limits(
     wanted: Iterable[DesiredClass],
     records: dict[str, ClassRecord],
-    past: Past = NOTHING,
+    past: Past = NO_PAST,
     limits: Limits | None = None,
     whole: bool = True,
 ) -> WithinLimits:
@@ -141,43 +141,43 @@ K30 = desired("K", people(30), ["main"])
         (["amy", "ben"], ["amy", "ben", "cleo"], None),
     ],
 )
-def test_what_of_one_class_is_held(before: list[str], after: list[str], kind: HoldKind | None) -> None:
-    records = known(desired("K", before, ["main"]), *BIG)
-    result = looked_at([desired("K", after, ["main", "new"]), *BIG], records)
-    kept = next(found for found in result.classes if found.key == "K")
+def test_a_class_that_would_lose_too_much_is_held(before: list[str], after: list[str], kind: HoldKind | None) -> None:
+    records = record_all(desired("K", before, ["main"]), *BIG)
+    result = apply_default_limits([desired("K", after, ["main", "new"]), *BIG], records)
+    planned = next(class_ for class_ in result.classes if class_.key == "K")
     assert [hold.kind for hold in result.holds] == ([kind] if kind else [])
     if kind is HoldKind.TURNOVER:
-        assert kept == records["K"].desired
+        assert planned == records["K"].desired
     elif kind:
-        assert kept.members == entra_ids({*before, *after, "main", "new"})
-        assert kept.owners == entra_ids(["main", "new"])
+        assert planned.members == entra_ids({*before, *after, "main", "new"})
+        assert planned.owners == entra_ids(["main", "new"])
     else:
-        assert kept == desired("K", after, ["main", "new"])
+        assert planned == desired("K", after, ["main", "new"])
 
 
-def test_a_teacher_alone_is_not_somebody_left() -> None:
-    result = looked_at([desired("K", [], ["main"]), *BIG], known(desired("K", ["amy"], ["main"]), *BIG))
+def test_a_class_with_only_its_teacher_left_counts_as_emptied() -> None:
+    result = apply_default_limits([desired("K", [], ["main"]), *BIG], record_all(desired("K", ["amy"], ["main"]), *BIG))
     assert result.holds[0].what == "class K (K_Class [1234567][2026]) would lose 1 of 1 students, which is everybody"
     assert "approve this hold" in result.holds[0].remedy
 
 
-def test_a_class_that_goes_on_into_a_new_year_is_no_rollover_in_disguise() -> None:
+def test_a_class_reused_in_a_new_year_is_no_turnover() -> None:
     before = replace(K30, academic_year=2026)
     after = replace(desired("K", people(30, "q"), ["main"]), academic_year=2027)
-    assert looked_at([after], known(before)).holds == ()
-    (hold,) = looked_at([replace(desired("K", [], ["main"]), academic_year=2027)], known(before)).holds
+    assert apply_default_limits([after], record_all(before)).holds == ()
+    (hold,) = apply_default_limits([replace(desired("K", [], ["main"]), academic_year=2027)], record_all(before)).holds
     assert hold.kind is HoldKind.CLASS_EMPTIED
 
 
-def less(wanted: DesiredClass, count: int) -> DesiredClass:
-    students = sorted(wanted.members - wanted.owners)
-    return replace(wanted, members=wanted.members - set(students[:count]))
+def remove_students(class_: DesiredClass, count: int) -> DesiredClass:
+    students = sorted(class_.members - class_.owners)
+    return replace(class_, members=class_.members - set(students[:count]))
 
 
-def test_a_school_that_would_lose_too_much_keeps_everybody_and_gets_who_comes() -> None:
-    wanted = [less(found, 4) for found in BIG]
+def test_a_school_that_would_lose_too_much_keeps_everybody_and_still_gains_members() -> None:
+    wanted = [remove_students(class_, 4) for class_ in BIG]
     wanted[0] = replace(wanted[0], members=wanted[0].members | entra_ids(["new"]))
-    result = looked_at(wanted, known(*BIG))
+    result = apply_default_limits(wanted, record_all(*BIG))
     (hold,) = result.holds
     assert hold.kind is HoldKind.SCHOOL_LOSS
     assert hold.what == (
@@ -185,80 +185,80 @@ def test_a_school_that_would_lose_too_much_keeps_everybody_and_gets_who_comes() 
     )
     assert result.classes[0].members == BIG[0].members | entra_ids(["new"])
     assert result.removals == 0
-    assert looked_at([less(found, 3) for found in BIG], known(*BIG)).removals == 30
+    assert apply_default_limits([remove_students(class_, 3) for class_ in BIG], record_all(*BIG)).removals == 30
 
 
-def test_a_slow_leak_is_held_when_the_week_is_full() -> None:
-    wanted = [less(BIG[0], 6), *BIG[1:]]
-    assert looked_at(wanted, known(*BIG), Past(67, None, ())).holds == ()
-    (hold,) = looked_at(wanted, known(*BIG), Past(68, None, ())).holds
+def test_a_slow_leak_is_held_at_the_weekly_limit() -> None:
+    wanted = [remove_students(BIG[0], 6), *BIG[1:]]
+    assert apply_default_limits(wanted, record_all(*BIG), Past(67, None, ())).holds == ()
+    (hold,) = apply_default_limits(wanted, record_all(*BIG), Past(68, None, ())).holds
     assert hold.kind is HoldKind.SLOW_LEAK
     assert "74 of 368 memberships in seven days: over 20%" in hold.what
 
 
-def test_a_handful_of_people_is_no_leak_of_a_small_school() -> None:
+def test_a_few_removals_in_a_small_school_are_not_held() -> None:
     small = desired("K", ["a", "b", "c", "d", "e"], ["main"])
-    assert looked_at([less(small, 2)], known(small)).removals == 2
+    assert apply_default_limits([remove_students(small, 2)], record_all(small)).removals == 2
 
 
-def test_too_many_new_classes_are_held_and_the_others_go_on() -> None:
+def test_too_many_new_classes_are_held_and_the_others_are_synced() -> None:
     new = [desired(f"N{number}") for number in range(31)]
-    result = looked_at([*BIG, *new], known(*BIG), Past(0, 10, ()))
+    result = apply_default_limits([*BIG, *new], record_all(*BIG), Past(0, 10, ()))
     assert [hold.kind for hold in result.holds] == [HoldKind.NEW_CLASSES]
-    assert [found.key for found in result.classes] == [found.key for found in BIG]
-    assert looked_at([*BIG, *new[:30]], known(*BIG), Past(0, 10, ())).holds == ()
-    for nothing_to_compare_with in (None, 0):
-        assert looked_at([*BIG, *new], known(*BIG), Past(0, nothing_to_compare_with, ())).holds == ()
+    assert [class_.key for class_ in result.classes] == [class_.key for class_ in BIG]
+    assert apply_default_limits([*BIG, *new[:30]], record_all(*BIG), Past(0, 10, ())).holds == ()
+    for classes_before in (None, 0):
+        assert apply_default_limits([*BIG, *new], record_all(*BIG), Past(0, classes_before, ())).holds == ()
 
 
 # --- approval
 
 
-def test_what_was_shown_is_what_runs_and_nothing_else() -> None:
-    records = known(K30, *BIG)
-    shown = looked_at([desired("K", people(10), ["main"]), *BIG], records)
+def test_an_approved_hold_allows_only_the_plan_that_was_shown() -> None:
+    records = record_all(K30, *BIG)
+    shown = apply_default_limits([desired("K", people(10), ["main"]), *BIG], records)
     approved = Past(0, None, (replace(shown.holds[0], status=HoldStatus.APPROVED),))
-    run = looked_at([desired("K", people(10), ["main"]), *BIG], records, approved)
+    run = apply_default_limits([desired("K", people(10), ["main"]), *BIG], records, approved)
     assert run.removals == 0
     assert run.classes[0] == desired("K", people(10), ["main"])
-    other = looked_at([desired("K", people(9), ["main"]), *BIG], records, approved)
+    other = apply_default_limits([desired("K", people(9), ["main"]), *BIG], records, approved)
     assert other.removals == 0
     assert other.holds[0].digest != shown.holds[0].digest
     assert other.holds[0].status is HoldStatus.OPEN
 
 
-def test_what_was_approved_of_a_class_is_no_loss_that_the_school_is_held_for() -> None:
-    records = known(K30, *BIG)
-    wanted = [less(K30, 30), *(less(found, 2) for found in BIG)]
-    shown = looked_at(wanted, records)
+def test_an_approved_loss_of_a_class_does_not_count_against_the_school() -> None:
+    records = record_all(K30, *BIG)
+    wanted = [remove_students(K30, 30), *(remove_students(class_, 2) for class_ in BIG)]
+    shown = apply_default_limits(wanted, records)
     assert [hold.kind for hold in shown.holds] == [HoldKind.CLASS_EMPTIED]
-    run = looked_at(wanted, records, Past(0, None, (replace(shown.holds[0], status=HoldStatus.APPROVED),)))
+    run = apply_default_limits(wanted, records, Past(0, None, (replace(shown.holds[0], status=HoldStatus.APPROVED),)))
     assert [hold.status for hold in run.holds] == [HoldStatus.APPROVED]
     assert (run.removals, list(run.classes)) == (20, wanted)
 
 
-def test_what_was_rejected_stays_so_until_the_mis_differs_again() -> None:
-    records = known(K30, *BIG)
-    shown = looked_at([desired("K", people(10), ["main"]), *BIG], records)
+def test_a_rejected_hold_stays_rejected_while_the_mis_is_unchanged() -> None:
+    records = record_all(K30, *BIG)
+    shown = apply_default_limits([desired("K", people(10), ["main"]), *BIG], records)
     rejected = Past(0, None, (replace(shown.holds[0], status=HoldStatus.REJECTED),))
-    again = looked_at([desired("K", people(10), ["main"]), *BIG], records, rejected)
-    assert (again.removals, again.holds[0].status) == (0, HoldStatus.REJECTED)
+    next_plan = apply_default_limits([desired("K", people(10), ["main"]), *BIG], records, rejected)
+    assert (next_plan.removals, next_plan.holds[0].status) == (0, HoldStatus.REJECTED)
 
 
-def test_additions_do_not_change_what_a_loss_is_approved_by() -> None:
-    records = known(K30, *BIG)
-    first = looked_at([desired("K", people(10), ["main"]), *BIG], records)
-    second = looked_at([desired("K", [*people(10), "new"], ["main"]), *BIG], records)
+def test_additions_do_not_change_the_digest_of_a_hold() -> None:
+    records = record_all(K30, *BIG)
+    first = apply_default_limits([desired("K", people(10), ["main"]), *BIG], records)
+    second = apply_default_limits([desired("K", [*people(10), "new"], ["main"]), *BIG], records)
     assert first.holds[0].digest == second.holds[0].digest
 
 
-def test_a_standing_hold_also_binds_a_plan_of_one_class() -> None:
-    records = known(*BIG)
-    night = looked_at([less(found, 4) for found in BIG], records)
+def test_an_open_hold_also_applies_to_a_plan_of_one_class() -> None:
+    records = record_all(*BIG)
+    night = apply_default_limits([remove_students(class_, 4) for class_ in BIG], records)
     for status, removed in ((HoldStatus.OPEN, 0), (HoldStatus.REJECTED, 0), (HoldStatus.APPROVED, 4)):
         past = Past(0, None, (replace(night.holds[0], status=status),))
-        assert looked_at([less(BIG[0], 4)], records, past, whole=False).removals == removed
-    assert looked_at([less(BIG[0], 4)], records, whole=False).removals == 4
+        assert apply_default_limits([remove_students(BIG[0], 4)], records, past, whole=False).removals == removed
+    assert apply_default_limits([remove_students(BIG[0], 4)], records, whole=False).removals == 4
 
 
 class_lists = st.lists(
@@ -267,18 +267,18 @@ class_lists = st.lists(
 
 
 @given(class_lists)
-def test_no_class_is_ever_emptied_without_an_admin_and_nobody_is_invented(
+def test_no_class_is_emptied_without_an_admin_and_nobody_is_invented(
     lists: list[tuple[frozenset[str], frozenset[str]]],
 ) -> None:
     before = [desired(f"K{number}", old, ["main"]) for number, (old, _) in enumerate(lists)]
     after = [desired(f"K{number}", new, ["main"]) for number, (_, new) in enumerate(lists)]
-    records = known(*before)
-    result = looked_at(after, records)
-    for was, wanted, found in zip(before, after, result.classes, strict=True):
-        students = was.members - was.owners
-        assert not students or found.members & students or found.members - found.owners
-        assert found.members <= was.members | wanted.members
-        assert found.owners in (wanted.owners, was.owners)
+    records = record_all(*before)
+    result = apply_default_limits(after, records)
+    for old, new, planned in zip(before, after, result.classes, strict=True):
+        students = old.members - old.owners
+        assert not students or planned.members & students or planned.members - planned.owners
+        assert planned.members <= old.members | new.members
+        assert planned.owners in (new.owners, old.owners)
     memberships = sum(len(record.desired.members - record.desired.owners) for record in records.values())
     assert result.removals < 5 or result.removals <= 0.1 * memberships
-    assert looked_at(after, records) == result
+    assert apply_default_limits(after, records) == result

@@ -1,4 +1,4 @@
-"""Matching people to accounts by the school's choice of properties; in doubt reported, never guessed."""
+"""Matching people to accounts by the properties that a school chose. Ambiguous matches are reported, never guessed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rule(mis: str, account: str, domain: str = "") -> Matching:
         (Person("1", "A "), rule("username", "onPremisesSamAccountName"), "a"),
     ],
 )
-def test_what_the_account_should_have(person: Person, chosen: Matching, value: str) -> None:
+def test_the_value_that_an_account_must_have(person: Person, chosen: Matching, value: str) -> None:
     assert mis_value(person, chosen) == value
 
 
@@ -40,7 +40,7 @@ def account(id_: str, enabled: bool = True, **values: str) -> Account:
     return Account(id_, {AccountProperty(name): value for name, value in values.items()}, enabled)
 
 
-def test_two_accounts_for_one_person_and_two_people_for_one_account_are_nobodys() -> None:
+def test_two_accounts_for_one_person_or_two_people_for_one_account_are_ambiguous() -> None:
     accounts = [account("A", mail="x@x.org"), account("B", mail="x@x.org"), account("C", mail="y@x.org")]
     people = [Person("p", email="x@x.org"), Person("q", email="Y@x.org"), Person("r", email="y@X.org")]
     matched = match_people(people, rule("email", "mail"), accounts)
@@ -49,7 +49,7 @@ def test_two_accounts_for_one_person_and_two_people_for_one_account_are_nobodys(
     assert matched.missing == frozenset()
 
 
-def test_a_person_without_a_value_matches_nobody_even_an_account_without_one() -> None:
+def test_a_person_without_a_value_matches_no_account() -> None:
     matched = match_people([Person("p")], rule("email", "mail"), [account("A", userPrincipalName="a@x.org")])
     assert matched.missing == {"p"}
 
@@ -65,13 +65,13 @@ account_lists = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_s
 
 
 @given(people_lists, account_lists, st.randoms(use_true_random=False))
-def test_everybody_is_matched_missing_or_ambiguous_and_nobody_shares_an_account(
+def test_each_person_is_matched_missing_or_ambiguous_and_no_account_is_shared(
     people: list[Person], accounts: list[Account], shuffler: object
 ) -> None:
     matched = match_people(people, USUAL, accounts)
-    fates = [set(matched.ids), set(matched.missing), set(matched.candidates)]
-    assert set.union(*fates) == {person.id for person in people}
-    assert sum(map(len, fates)) == len(people)
+    outcomes = [set(matched.ids), set(matched.missing), set(matched.candidates)]
+    assert set.union(*outcomes) == {person.id for person in people}
+    assert sum(map(len, outcomes)) == len(people)
     assert len(set(matched.ids.values())) == len(matched.ids)
     assert matched.disabled <= matched.ids.keys()
     shuffler.shuffle(people)  # type: ignore[attr-defined]  # a random.Random

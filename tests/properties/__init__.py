@@ -1,1 +1,1 @@
-"""What must hold for every input, and for every interleaving."""
+"""Properties of every input and every interleaving."""

@@ -1,9 +1,9 @@
-"""One school, its queues and its tenant, driven step by step so that anything may happen between any two steps.
+"""One school, its queues and its tenant, run step by step so that anything may happen between any two steps.
 
-The use cases are the real ones; the ports are the fakes, which hand control back before each effect and between the
-effect and its answer. A driver starts tasks, lets one go a step further, kills it, takes its lock away, repeats a
-message, or edits the MIS and the tenant by hand. When events stop, `quiet_night` and `check` say whether the tenant
-equals the rules.
+The use cases are the real ones. The ports are fakes, which return control before each effect and between the effect
+and its response. A test starts tasks, runs one by a step, kills it, takes its lock, duplicates a message, or edits the
+MIS and the tenant by hand. When events stop, `quiet_night` runs a last night and `check` compares the tenant with the
+rules.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ GROUPS = ("G1", "G2", "G3")
 STUDENTS = tuple("abcdefgh")
 TEACHERS = ("t1", "t2")
 STRANGERS = ("x", "y", "z")
-# What is held is what other tests are about; here everything that the MIS says is to come true.
+# Other tests cover holds. Here every change in the MIS must be applied.
 NO_LIMITS = {
     "smallest_snapshot": 0,
     "class_loss": 1,
@@ -65,7 +65,7 @@ NO_LIMITS = {
     "new_classes": 1_000_000,
 }
 MAX_DELIVERIES = 4
-NEVER_SETTLES = 20_000
+MAX_STEPS = 20_000
 
 _T = TypeVar("_T")
 
@@ -83,16 +83,16 @@ class Message:
 
 @dataclass(eq=False, slots=True)
 class Task:
-    """A worker with a message in hand. It holds the lock of its queue's session unless it has become a zombie."""
+    """A worker that handles a message. It has the lock of its session, unless the lock was lost (a zombie)."""
 
     session: str
     message: Message
-    run: Coroutine[Any, Any, object]
+    coroutine: Coroutine[Any, Any, object]
 
 
 @dataclass(eq=False, slots=True)
 class World:
-    """`lagging` is whether look-ups in the tenant may miss a class at this moment."""
+    """`lagging` is whether look-ups in the tenant currently miss a new class."""
 
     departed_owners: str = "keep"
     lagging: bool = False
@@ -101,12 +101,12 @@ class World:
     busy: dict[str, Task] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
     nights: int = 0
-    words: int = 0
+    admin_requests: int = 0
     hand_owned: set[tuple[str, str]] = field(default_factory=set)
     dead_letters: int = 0
     undone: int = 0
-    untold: bool = False
-    turns: random.Random = field(default_factory=lambda: random.Random(0))
+    has_unreported_change: bool = False
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
     clock: FixedClock = field(default_factory=FixedClock)
     state: MemoryState = field(init=False)
     outbox: MemoryOutbox = field(init=False)
@@ -127,19 +127,19 @@ class World:
         await _pause()
         return snapshot(self.mis.values())
 
-    # --- what happens in the world
+    # --- events
 
-    def teach(self, group: str, students: frozenset[str], teacher: str) -> None:
+    def set_group(self, group: str, students: frozenset[str], teacher: str) -> None:
         self.mis[group] = teaching(group, group, sorted(students), [teacher])
 
     def take_nickname(self, group: str) -> None:
-        """Somebody else's group gets the nickname that the class of `group` would have, if it is free."""
+        """Create a foreign group with the nickname that the class of `group` would have, if it is free."""
         nickname = class_name(teaching(group, group), SCHOOL.dfe_code).mail_nickname
-        if all(found.name.mail_nickname != nickname for found in self.classes):
+        if all(existing.name.mail_nickname != nickname for existing in self.classes):
             self.tenant.add_foreign_group(nickname)
 
-    def own_by_hand(self, class_id: str, person: str, present: bool) -> None:
-        """Somebody makes a person an owner, or takes that away; who never teaches can only be one by hand."""
+    def set_owner_by_hand(self, class_id: str, person: str, present: bool) -> None:
+        """Add or remove an owner by hand. A person who never teaches can be an owner only by hand."""
         self.tenant.hand_owner(class_id, person, present)
         if person not in {entra_id(teacher) for teacher in TEACHERS}:
             (self.hand_owned.add if present else self.hand_owned.discard)((class_id, person))
@@ -152,27 +152,27 @@ class World:
     def services(self) -> Services:
         return services(self.state, tenant=self.tenant, mis=self, outbox=self.outbox, clock=self.clock)
 
-    def admin_says(self, word: str, group: str) -> None:
-        """create, resync, delete, restore, undo or release, if things stand so that this can be asked."""
-        self.words += 1
-        requester = Requester(entra_id("x"), f"word {self.words}")
+    def request_as_admin(self, request: str, group: str) -> None:
+        """Request create, resync, delete, restore, undo or release. A request that conflicts is ignored."""
+        self.admin_requests += 1
+        requester = Requester(entra_id("x"), f"request {self.admin_requests}")
         key = class_key(teaching(group, group))
         with contextlib.suppress(Conflict, NotFound):
-            match word:
+            match request:
                 case "create":
                     run_through(request_class(self.settings, key, ClassOptions(), requester, self.services))
                 case "resync":
                     run_through(request_resync(self.settings, key, requester, self.services))
                 case "undo":
                     runs = run_through(self.state.runs(SCHOOL.id))
-                    undone = self.turns.choice(runs).id if runs else "none"
+                    undone = self.rng.choice(runs).id if runs else "none"
                     run_through(request_undo(self.settings, undone, requester, self.services))
                 case "release":
                     run_through(request_release(self.settings, key, requester, self.services))
                 case _:
-                    action = Action(word)
+                    action = Action(request)
                     run_through(request_action(self.settings, key, action, requester, self.services))
-        self._check()
+        self._collect_messages()
 
     def start_night(self, *, full_resync: bool = False) -> None:
         self.nights += 1
@@ -180,41 +180,41 @@ class World:
             SYNC_REQUESTS, RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY, full_resync=full_resync)
         )
 
-    def lose_untold(self, class_id: str, person: str) -> None:
-        """A member is gone, and Graph's delta will never tell: only a full resync finds out."""
+    def lose_member_unreported(self, class_id: str, person: str) -> None:
+        """Remove a member without a trace in Graph's delta: only a full resync finds it."""
         self.tenant.groups[class_id].members.discard(person)
-        self.untold = True
+        self.has_unreported_change = True
 
     def deliver(self) -> None:
-        """Every session that is not locked gets a worker for its first message."""
-        self._check()
+        """Start a worker for the first message of every session that is not locked."""
+        self._collect_messages()
         for session, messages in self.sessions.items():
             if messages and session not in self.busy:
                 task = Task(session, messages[0], self._handle(session, messages[0].body))
                 self.busy[session] = task
                 self.tasks.append(task)
 
-    def go_on(self, task: Task) -> None:
-        """One step of one worker; settles the message if that was its last."""
+    def run_step(self, task: Task) -> None:
+        """Run one step of a worker. Settles its message if the step was the last."""
         try:
-            task.run.send(None)
+            task.coroutine.send(None)
         except StopIteration:
             self._settle(task, done=True)
         except SyncError as error:
             assert isinstance(error, Transient), error
             self._settle(task, done=False)
-        self._check()
+        self._collect_messages()
 
     def kill(self, task: Task) -> None:
-        task.run.close()
+        task.coroutine.close()
         self._settle(task, done=False)
 
     def lose_lock(self, session: str) -> None:
-        """The queue gives the session to somebody else; the worker does not know and goes on."""
+        """The queue gives the session to another worker. This one does not notice and continues."""
         task = self.busy.pop(session)
         self._count_delivery(session, task.message)
 
-    def repeat(self, session: str) -> None:
+    def duplicate(self, session: str) -> None:
         if messages := self.sessions[session]:
             messages.append(Message(messages[0].body))
 
@@ -225,66 +225,66 @@ class World:
     # --- the end
 
     def quiet_night(self) -> None:
-        """What was undone is released first: until then it does not follow the MIS."""
+        """Release pinned classes, which do not follow the MIS, and run a last night."""
         self.lagging = False
         self.settle()
         for group in GROUPS:
-            self.admin_says("release", group)
+            self.request_as_admin("release", group)
         self.settle()
         self.clock.advance(timedelta(hours=1))
-        self.start_night(full_resync=self.untold)
+        self.start_night(full_resync=self.has_unreported_change)
         self.settle()
 
     def settle(self) -> None:
-        for _ in range(NEVER_SETTLES):
+        for _ in range(MAX_STEPS):
             self.deliver()
             if not self.tasks:
                 return
-            self.go_on(self.turns.choice(self.tasks))
+            self.run_step(self.rng.choice(self.tasks))
         raise AssertionError("the queues never drain")
 
     def check(self) -> None:
-        """The tenant equals the rules; hand-made owners are kept; no class was made twice."""
+        """Assert that the tenant equals the rules, owners added by hand stayed, and no class was created twice."""
         for group in self.mis.values():
             key = class_key(group)
             record = run_through(self.state.class_record(SCHOOL.id, key))
             assert record is not None, f"{key} has no row"
-            lives = [found for found in self.classes if found.external_id == record.external_id]
-            assert len(lives) <= record.desired.generation + 1, f"{key} was made {len(lives)} times"
-            previous_ids = [found for found in lives if found.id in record.previous_ids]
-            current = [found for found in lives if found not in previous_ids]
+            generations = [class_ for class_ in self.classes if class_.external_id == record.external_id]
+            assert len(generations) <= record.desired.generation + 1, f"{key} was created {len(generations)} times"
+            previous = [class_ for class_ in generations if class_.id in record.previous_ids]
+            current = [class_ for class_ in generations if class_ not in previous]
             if record.gone:
-                assert all(found.deleted for found in current), f"{key} is marked gone and is there"
+                assert all(class_.deleted for class_ in current), f"{key} is marked gone and exists"
                 continue
-            assert not record.desired.deleted, f"{key} was to be deleted and is there"
-            assert record.actual is not None, f"{key} was never made"
-            # A class of a previous generation that somebody restored is taken up again where a new one was wanted.
-            made = [found for found in lives if found.id == record.actual.class_id]
-            assert len(made) == 1, f"{key}: its class is not there"
-            assert current in ([], made), f"{key} was made {len(current)} times"
-            assert record.actual.class_id == made[0].id
+            assert not record.desired.deleted, f"{key} was to be deleted and exists"
+            assert record.actual is not None, f"{key} was never created"
+            # A restored class of a previous generation is used again instead of a new one.
+            actual = [class_ for class_ in generations if class_.id == record.actual.class_id]
+            assert len(actual) == 1, f"{key}: its class does not exist"
+            assert current in ([], actual), f"{key} was created {len(current)} times"
+            assert record.actual.class_id == actual[0].id
             for foreign in self.classes:
-                assert foreign.external_id is not None or not foreign.members, "somebody else's group was touched"
+                assert foreign.external_id is not None or not foreign.members, "a foreign group was changed"
             request = run_through(self.state.class_requests(SCHOOL.id)).get(key)
             creator = {request.creator} if request else set()
             owners = {entra_id(person) for person in group.teachers} | creator
             members = owners | {entra_id(person) for person in group.students}
-            assert owners <= made[0].owners, f"{key} lacks an owner"
-            assert members <= made[0].members, f"{key} lacks a member"
-            strays = made[0].members - members - made[0].owners
-            assert not strays, f"{key} has {len(strays)} strays"
+            assert owners <= actual[0].owners, f"{key} has no such owner"
+            assert members <= actual[0].members, f"{key} has no such member"
+            strangers = actual[0].members - members - actual[0].owners
+            assert not strangers, f"{key} has {len(strangers)} strangers"
             assert not record.stale
-            kept = {person for class_id, person in self.hand_owned if class_id == made[0].id}
-            assert kept <= made[0].owners, f"{key}: an owner added by hand was removed"
+            owned_by_hand = {person for class_id, person in self.hand_owned if class_id == actual[0].id}
+            assert owned_by_hand <= actual[0].owners, f"{key}: an owner added by hand was removed"
 
-    # --- within
+    # --- internals
 
     async def _handle(self, session: str, body: bytes) -> object:
         if session.startswith(SYNC_REQUESTS):
             request = decode_request(body)
             if isinstance(request, RefreshTenant):
                 return await refresh_tenant(request, self.services, history=timedelta(days=400))
-            assert not isinstance(request, DecideHold | SyncWebhookEvents), "nobody decides or announces here"
+            assert not isinstance(request, DecideHold | SyncWebhookEvents), "no holds and no webhooks in this world"
             if isinstance(request, UndoRun):
                 self.undone += 1
                 return await undo_run(request, self.services)
@@ -309,7 +309,7 @@ class World:
             self.sessions[session].remove(message)
             self.dead_letters += 1
 
-    def _check(self) -> None:
+    def _collect_messages(self) -> None:
         for request, _ in self.outbox.requests:
             self._enqueue(SYNC_REQUESTS, request)
         for change, priority in zip(self.outbox.changes, self.outbox.priorities, strict=True):
@@ -318,15 +318,15 @@ class World:
             sent.clear()
 
     def _enqueue(self, queue: str, message: Request | Change) -> None:
-        """A session is of one queue: a night and an admin may have two workers at one class."""
+        """Sessions belong to one queue: a night and an admin may each have a worker at the same class."""
         self.sessions.setdefault(f"{queue} {message.session}", []).append(Message(encode(message)))
 
 
-def run_through(work: Coroutine[Any, Any, _T]) -> _T:
-    """The result of `work`, with no step given to anybody else."""
+def run_through(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """The result of `coroutine`, run without interruption."""
     while True:
         try:
-            work.send(None)
-        except StopIteration as answer:
-            result: _T = answer.value
+            coroutine.send(None)
+        except StopIteration as stop:
+            result: _T = stop.value
             return result

@@ -1,4 +1,4 @@
-"""Names: always valid for Graph, distinct, stable across runs, and the same whatever the order of the feed."""
+"""Names are valid for Graph, distinct, stable across runs, and independent of the order of the feed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.class_keys import class_key
 from sync_core.planning.names import assign_names, following_nickname
-from tests.builders import keyed
+from tests.builders import by_class_key
 
 FORBIDDEN = set("@()\\/[]\"';:<>, ")
 
-alike = st.text(alphabet="2SDTsdt1/ -.'é", max_size=8)
-names = st.one_of(alike, st.text(max_size=90))
+similar_names = st.text(alphabet="2SDTsdt1/ -.'é", max_size=8)
+names = st.one_of(similar_names, st.text(max_size=90))
 identifiers = st.one_of(st.just("1234567"), st.text(max_size=40))
 groups = st.builds(
     lambda listed: [
@@ -39,35 +39,37 @@ def assert_valid_nickname(nickname: str) -> None:
 
 @given(groups, identifiers)
 def test_every_name_is_valid_for_graph_and_distinct(listed: list[MisGroup], identifier: str) -> None:
-    given_names = assign_names(keyed(listed), identifier, {})
-    assert set(given_names) == {class_key(group) for group in listed}
-    for name in given_names.values():
+    assigned = assign_names(by_class_key(listed), identifier, {})
+    assert set(assigned) == {class_key(group) for group in listed}
+    for name in assigned.values():
         assert_valid_nickname(name.mail_nickname)
         assert 1 <= len(name.display_name) <= 256
-    nicknames = [name.mail_nickname.lower() for name in given_names.values()]
+    nicknames = [name.mail_nickname.lower() for name in assigned.values()]
     assert len(set(nicknames)) == len(nicknames)
 
 
 @given(groups, identifiers, st.randoms(use_true_random=False))
-def test_order_does_not_matter(listed: list[MisGroup], identifier: str, shuffler: random.Random) -> None:
+def test_names_do_not_depend_on_the_order_of_the_feed(
+    listed: list[MisGroup], identifier: str, shuffler: random.Random
+) -> None:
     shuffled = list(listed)
     shuffler.shuffle(shuffled)
-    assert assign_names(keyed(shuffled), identifier, {}) == assign_names(keyed(listed), identifier, {})
+    assert assign_names(by_class_key(shuffled), identifier, {}) == assign_names(by_class_key(listed), identifier, {})
 
 
 @given(groups, groups, identifiers)
-def test_names_once_given_are_kept(before: list[MisGroup], after: list[MisGroup], identifier: str) -> None:
-    known = assign_names(keyed(before), identifier, {})
-    again = assign_names(keyed(after), identifier, known)
-    for key in known.keys() & again.keys():
-        assert again[key] == known[key]
-    everybody = {**known, **again}
-    assert len({name.mail_nickname.lower() for name in everybody.values()}) == len(everybody)
+def test_assigned_names_are_kept(before: list[MisGroup], after: list[MisGroup], identifier: str) -> None:
+    known = assign_names(by_class_key(before), identifier, {})
+    renamed = assign_names(by_class_key(after), identifier, known)
+    for key in known.keys() & renamed.keys():
+        assert renamed[key] == known[key]
+    all_names = {**known, **renamed}
+    assert len({name.mail_nickname.lower() for name in all_names.values()}) == len(all_names)
 
 
 @given(groups, identifiers)
-def test_following_nicknames_stay_valid_and_move_on(listed: list[MisGroup], identifier: str) -> None:
-    for name in assign_names(keyed(listed), identifier, {}).values():
+def test_following_nicknames_are_valid_and_new(listed: list[MisGroup], identifier: str) -> None:
+    for name in assign_names(by_class_key(listed), identifier, {}).values():
         seen = {name.mail_nickname}
         nickname = name.mail_nickname
         for _ in range(12):
@@ -84,7 +86,7 @@ def test_two_schools_of_a_tenant_never_share_a_nickname(
     cleaned = [identifier_in_nickname(identifier).lower() for identifier in chosen]
     assume(all(cleaned) and cleaned[0] != cleaned[1])
     nicknames = [
-        {name.mail_nickname.lower() for name in assign_names(keyed(listed), identifier, {}).values()}
+        {name.mail_nickname.lower() for name in assign_names(by_class_key(listed), identifier, {}).values()}
         for listed, identifier in zip((here, there), chosen, strict=True)
     ]
     assert not nicknames[0] & nicknames[1]

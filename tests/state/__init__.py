@@ -1,1 +1,1 @@
-"""The tables: the ports with fake and real adapters."""
+"""The ports of the tables, with fake and real adapters."""

@@ -1,4 +1,4 @@
-"""Every record that is stored comes back from its columns, over whatever stood in them, and from an older row too."""
+"""Every stored record survives a round trip through its columns, also over older values and from older rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.builders import NOON, desired, entra_id, synced
 
 @dataclass(frozen=True)
 class Stored:
-    """A codec with its record, and what of the record has no columns."""
+    """A codec with its record. `elsewhere` are the fields that have no columns."""
 
     codec: RowCodec[Any]
     record: type
@@ -41,7 +41,7 @@ class Stored:
         return self.codec.read(row, **{name: getattr(record, name) for name in self.elsewhere})
 
     def field_of(self, column: str) -> str:
-        """The field with the longest name that the column's name begins with."""
+        """The field with the longest name that is a prefix of the column's name."""
         names = [field.name for field in fields(self.record) if field.name not in self.elsewhere]
         return max((name for name in names if f"{column}_".startswith(f"{self.prefix}{name}_")), key=len)
 
@@ -73,7 +73,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(allow_nan=False, allow_infinity=False),
     datetime: times,
 }
-# What the domain never makes, and the columns do not tell apart.
+# Restricted to the values that the domain creates: the columns cannot represent the others.
 SPECIAL: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     (RunRecord, "notes"): st.lists(texts.map(lambda text: text.replace("\n", " ")).filter(bool), max_size=3).map(tuple),
     (Account, "values"): st.dictionaries(st.sampled_from(AccountProperty), texts.filter(bool)),
@@ -86,14 +86,14 @@ def records(record: Any) -> st.SearchStrategy[Any]:
     special = {name: strategy for (of, name), strategy in SPECIAL.items() if of is record}
     ordinary = {field.name: values(hints[field.name]) for field in fields(record)}
 
-    def made(named: dict[str, Any]) -> Any:
+    def make(named: dict[str, Any]) -> Any:
         try:
             return record(**named)
         except ValueError:
-            # Fields that do not go together, such as a single zip file that is to be archived.
+            # An invalid combination of fields, such as a single zip file that is to be archived.
             reject()
 
-    return st.fixed_dictionaries(ordinary | special).map(made)
+    return st.fixed_dictionaries(ordinary | special).map(make)
 
 
 def values(type_: Any) -> st.SearchStrategy[Any]:
@@ -104,7 +104,7 @@ def values(type_: Any) -> st.SearchStrategy[Any]:
         case None:
             return SCALARS[type_] if type_ in SCALARS else st.from_type(type_)
         case origin if origin in (Union, UnionType):
-            # An empty text stands for None.
+            # None is stored as an empty text.
             return st.one_of([values(each).filter(lambda value: value != "") for each in arguments])
         case origin if origin is Literal:
             return st.sampled_from(arguments)
@@ -119,7 +119,7 @@ def values(type_: Any) -> st.SearchStrategy[Any]:
 @each_stored
 @settings(deadline=None, max_examples=50)
 @given(st.data())
-def test_a_record_comes_back_from_its_columns(stored: Stored, data: st.DataObject) -> None:
+def test_a_record_survives_a_round_trip_through_its_columns(stored: Stored, data: st.DataObject) -> None:
     record = data.draw(records(stored.record))
     row = stored.codec.columns(record)
     assert {type(value) for value in row.values()} <= {str, int, float, bool}
@@ -129,7 +129,7 @@ def test_a_record_comes_back_from_its_columns(stored: Stored, data: st.DataObjec
 @each_stored
 @settings(deadline=None, max_examples=50)
 @given(st.data())
-def test_of_two_records_merged_into_a_row_the_last_counts(stored: Stored, data: st.DataObject) -> None:
+def test_a_record_merged_into_a_row_replaces_the_one_before(stored: Stored, data: st.DataObject) -> None:
     before, record = data.draw(records(stored.record)), data.draw(records(stored.record))
     assert stored.read(stored.codec.columns(before) | stored.codec.columns(record), record) == record
     empty = stored.codec.columns(None)
@@ -140,19 +140,19 @@ def test_of_two_records_merged_into_a_row_the_last_counts(stored: Stored, data: 
 @each_stored
 @settings(deadline=None, max_examples=50)
 @given(st.data())
-def test_a_field_that_a_row_does_not_have_has_its_default(stored: Stored, data: st.DataObject) -> None:
+def test_a_field_that_is_not_in_the_row_has_its_default(stored: Stored, data: st.DataObject) -> None:
     record = data.draw(records(stored.record))
     row = stored.codec.columns(record)
     for field in fields(stored.record):
         if field.name in stored.elsewhere or field.default is field.default_factory is MISSING:
             continue
-        older = {column: value for column, value in row.items() if stored.field_of(column) != field.name}
-        assert len(older) < len(row)
+        older_row = {column: value for column, value in row.items() if stored.field_of(column) != field.name}
+        assert len(older_row) < len(row)
         default = field.default if field.default_factory is MISSING else field.default_factory()
-        assert stored.read(older, record) == replace(record, **{field.name: default})
+        assert stored.read(older_row, record) == replace(record, **{field.name: default})
 
 
-def test_what_the_plan_writes_and_what_apply_writes_are_different_columns() -> None:
+def test_plan_and_apply_write_different_columns() -> None:
     record = synced(desired("K1", ["amy"], ["main"]))
     wanted = class_rows.DESIRED_COLUMNS.columns(record.desired)
     assert not wanted.keys() & class_rows.ACTUAL_COLUMNS.columns(record).keys()
@@ -170,11 +170,13 @@ def test_times_compare_as_text(one: datetime, other: datetime) -> None:
     assert (columns(first)["taken_at"] < columns(second)["taken_at"]) == (one < other)
 
 
-def test_a_field_of_a_part_that_a_row_does_not_have_has_its_default() -> None:
+def test_a_nested_field_that_is_not_in_the_row_has_its_default() -> None:
     record = synced(desired("K1", ["amy"], ["main"]))
     row = class_rows.ACTUAL_COLUMNS.columns(record)
-    older = {name: value for name, value in row.items() if not name.startswith(("actual_granted", "actual_members"))}
-    actual = class_rows.ACTUAL_COLUMNS.read(older, school="S", desired=record.desired).actual
+    older_row = {
+        name: value for name, value in row.items() if not name.startswith(("actual_granted", "actual_members"))
+    }
+    actual = class_rows.ACTUAL_COLUMNS.read(older_row, school="S", desired=record.desired).actual
     assert record.actual
     assert actual == replace(record.actual, granted=frozenset(), members=None)
 
@@ -206,7 +208,7 @@ def test_an_admin_can_read_a_row() -> None:
     assert row["admin_owners_0"] == "a.b-c@d.org"
 
 
-def test_the_sentences_of_a_hold_and_of_a_fault_are_cut() -> None:
+def test_long_messages_of_a_hold_and_a_fault_are_cut() -> None:
     long = "x" * (CHUNK + 1)
     hold = school_rows.HOLD_COLUMNS.columns(
         Hold(digest="d", kind=HoldKind.TURNOVER, classes=(), what=long, remedy=long, run="r", at=NOON)
@@ -217,13 +219,13 @@ def test_the_sentences_of_a_hold_and_of_a_fault_are_cut() -> None:
     assert {len(row[name]) for row, name in ((hold, "what"), (hold, "remedy"), (fault, "message"))} == {CHUNK}
 
 
-def test_a_school_with_a_source_of_a_newer_version_is_refused_with_the_remedy() -> None:
+def test_a_source_of_a_newer_version_is_rejected_with_a_remedy() -> None:
     row = school_rows.SETTINGS_COLUMNS.columns(builders.settings()) | {"source_kind": "Abacus"}
     with pytest.raises(SyncError, match=r"school S1 is read from Abacus.*save the school's settings again"):
         school_rows.read_school(row)
 
 
-def test_a_field_of_a_type_that_no_column_holds_is_refused_at_once() -> None:
+def test_a_field_of_an_unsupported_type_is_rejected() -> None:
     @dataclass
     class Odd:
         value: bytes

@@ -1,4 +1,4 @@
-"""Lists of any length in rows that Tables takes: split, joined, merged over one another, never mixed up."""
+"""Lists of any length in rows that Azure Tables accepts: split, joined, and merged without mixing two writes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def entity(lists: dict[str, str], scalars: Entity | None = None) -> Entity:
 
 @settings(deadline=None)
 @given(lists, scalars)
-def test_whatever_is_split_fits_and_comes_back(lists: dict[str, str], scalars: Entity) -> None:
+def test_split_rows_fit_and_survive_a_round_trip(lists: dict[str, str], scalars: Entity) -> None:
     rows = split(entity(lists, scalars))
     for row in rows:
         assert entity_size(row) < MIB
@@ -67,20 +67,20 @@ def test_whatever_is_split_fits_and_comes_back(lists: dict[str, str], scalars: E
         assert all(len(value) <= CHUNK for value in row.values() if isinstance(value, str))
     assert len({row["RowKey"] for row in rows}) == len(rows)
     assert has_overflow(rows[0]) == (len(rows) > 1)
-    (back,) = whole(reversed(rows))
-    assert {name: joined(back, name) for name in lists} == lists
-    assert {name: back[name] for name in scalars} == scalars
+    (read_back,) = whole(reversed(rows))
+    assert {name: joined(read_back, name) for name in lists} == lists
+    assert {name: read_back[name] for name in scalars} == scalars
 
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(LISTS), st.sampled_from(["", "a b", "x" * IN_ROW])), scalars)
-def test_an_ordinary_row_is_left_as_it_is(lists: dict[str, str], scalars: Entity) -> None:
+def test_an_ordinary_row_is_not_split(lists: dict[str, str], scalars: Entity) -> None:
     assert split(entity(lists, scalars)) == [entity(lists, scalars)]
 
 
 @settings(deadline=None)
 @given(st.lists(lists, min_size=1, max_size=6))
-def test_whatever_was_merged_into_a_row_before_it_fits_and_the_last_counts(writes: list[dict[str, str]]) -> None:
+def test_repeated_merges_fit_in_a_row_and_the_last_one_is_read(writes: list[dict[str, str]]) -> None:
     stored: dict[str, Entity] = {}
     last: dict[str, str] = {}
     for write in writes:
@@ -89,29 +89,29 @@ def test_whatever_was_merged_into_a_row_before_it_fits_and_the_last_counts(write
         stored |= {row["RowKey"]: row for row in overflow}
         last |= write
         assert entity_size(stored["c:K"]) < MIB
-    (back,) = whole([dict(row) for row in stored.values()])
-    assert {name: joined(back, name) for name in last} == last
+    (read_back,) = whole([dict(row) for row in stored.values()])
+    assert {name: joined(read_back, name) for name in last} == last
 
 
 @settings(deadline=None)
 @given(st.lists(lists, min_size=2, max_size=2), st.data())
-def test_two_writes_are_never_mixed(writes: list[dict[str, str]], data: st.DataObject) -> None:
-    """Each row may be of either write, or missing: what comes back is what the row itself speaks of, or nothing."""
-    of = [{row["RowKey"]: row for row in split(entity(write))} for write in writes]
+def test_rows_of_two_writes_are_never_mixed(writes: list[dict[str, str]], data: st.DataObject) -> None:
+    """Each row may be of either write, or missing: the read returns the write that the main row refers to, or fails."""
+    rows_by_write = [{row["RowKey"]: row for row in split(entity(write))} for write in writes]
     chosen = data.draw(st.sampled_from([0, 1]))
-    rows = [of[chosen]["c:K"]]
-    for key in sorted((of[0].keys() | of[1].keys()) - {"c:K"}):
-        row = data.draw(st.sampled_from([of[0].get(key), of[1].get(key)]))
+    rows = [rows_by_write[chosen]["c:K"]]
+    for key in sorted((rows_by_write[0].keys() | rows_by_write[1].keys()) - {"c:K"}):
+        row = data.draw(st.sampled_from([rows_by_write[0].get(key), rows_by_write[1].get(key)]))
         rows += [dict(row)] if row else []
     try:
-        (back,) = whole(rows)
+        (read_back,) = whole(rows)
     except Torn:
         assert writes[0] != writes[1]
     else:
-        assert {name: joined(back, name) for name in writes[chosen]} == writes[chosen]
+        assert {name: joined(read_back, name) for name in writes[chosen]} == writes[chosen]
 
 
-def test_a_part_of_another_write_is_noticed() -> None:
+def test_a_part_of_another_write_is_detected() -> None:
     row, first, second = split(entity({"members": "a" * 16 * CHUNK}))
     _, other, _ = split(entity({"members": "b" * 16 * CHUNK}))
     for rows in ([row, other, second], [row, first], [row]):
@@ -120,7 +120,7 @@ def test_a_part_of_another_write_is_noticed() -> None:
     assert whole([first, second]) == []
 
 
-def test_overflow_rows_stand_where_they_are_looked_for_and_like_no_other_row() -> None:
+def test_overflow_rows_have_keys_that_no_other_row_has() -> None:
     row, *overflow = split(entity({"members": "a" * 16 * CHUNK}, {"at": "noon"}), "at")
     prefix = overflow_prefix("c:K")
     assert [each["RowKey"] for each in overflow] == ["c:K,members,1", "c:K,members,2"]
@@ -131,8 +131,8 @@ def test_overflow_rows_stand_where_they_are_looked_for_and_like_no_other_row() -
     assert grouped_by_row(["h:K:1", "h:K:1,members,1", "h:K:2"]) == [["h:K:1", "h:K:1,members,1"], ["h:K:2"]]
 
 
-def test_the_most_that_a_class_ever_has_in_its_row_fits() -> None:
-    """The guard over PARTS_IN_ROW: whoever gives a class one more list finds out here."""
+def test_the_largest_possible_row_of_a_class_fits() -> None:
+    """Guards PARTS_IN_ROW: this fails if another list is added to a class."""
     crowd = entra_ids(f"p{number}" for number in range(IN_ROW // 37))
     some = sorted(crowd)[: IN_ROW // 84]
     wanted = replace(
@@ -143,9 +143,9 @@ def test_the_most_that_a_class_ever_has_in_its_row_fits() -> None:
     row |= DESIRED_COLUMNS.columns(wanted) | ACTUAL_COLUMNS.columns(record)
     assert split(row) == [row]
     assert sum(1 for column in row if column.endswith("_parts")) == len(LISTS)
-    fuller = {name: "x" * CHUNK for name in row if name.endswith(("_0", "_1"))}
-    assert len(fuller) == PARTS_IN_ROW * len(LISTS)
-    assert entity_size(row | fuller) < MIB
+    full_lists = {name: "x" * CHUNK for name in row if name.endswith(("_0", "_1"))}
+    assert len(full_lists) == PARTS_IN_ROW * len(LISTS)
+    assert entity_size(row | full_lists) < MIB
 
 
 sizes = st.sampled_from([1, 30_000, 250_000, 480_000])
@@ -153,34 +153,34 @@ sizes = st.sampled_from([1, 30_000, 250_000, 480_000])
 
 @settings(deadline=None)
 @given(st.lists(st.lists(sizes, min_size=1, max_size=3), min_size=4, max_size=20))
-def test_what_goes_together_is_in_one_transaction(lengths: list[list[int]]) -> None:
+def test_rows_that_belong_together_share_a_transaction(lengths: list[list[int]]) -> None:
     groups = [
         upserts({"PartitionKey": "S", "RowKey": f"{at}.{part}", "x": "x" * length} for part, length in enumerate(parts))
         for at, parts in enumerate(lengths)
     ]
-    made = list(batches(groups))
-    assert [operation for batch in made for operation in batch] == [each for group in groups for each in group]
-    assert all(sum(entity_size(row) for _, row, _ in batch) < 4 * MIB for batch in made)
-    within = {row["RowKey"]: at for at, batch in enumerate(made) for _, row, _ in batch}
-    assert all(len({within[row["RowKey"]] for _, row, _ in group}) == 1 for group in groups)
+    transactions = list(batches(groups))
+    assert [operation for batch in transactions for operation in batch] == [each for group in groups for each in group]
+    assert all(sum(entity_size(row) for _, row, _ in batch) < 4 * MIB for batch in transactions)
+    transaction_of = {row["RowKey"]: at for at, batch in enumerate(transactions) for _, row, _ in batch}
+    assert all(len({transaction_of[row["RowKey"]] for _, row, _ in group}) == 1 for group in groups)
 
 
-def test_a_hundred_and_no_more_go_into_a_transaction() -> None:
+def test_a_transaction_has_at_most_a_hundred_rows() -> None:
     rows = [{"PartitionKey": "S", "RowKey": str(number)} for number in range(201)]
     assert [len(batch) for batch in batches([[each] for each in upserts(rows)])] == [100, 100, 1]
     threes = [upserts(rows[at : at + 3]) for at in range(0, 201, 3)]
     assert [len(batch) for batch in batches(threes)] == [99, 99, 3]
 
 
-def crowd_of(people: int, record: str) -> DesiredClass:
+def make_crowd(people: int, record: str) -> DesiredClass:
     crowd = entra_ids(f"p{number}" for number in range(people))
     return replace(desired("K"), members=crowd, reasons={person: Reason(Rule.STUDENT, record) for person in crowd})
 
 
-@pytest.mark.parametrize(("most", "record"), [(7_500, "x" * 36), (10_700, "")])
-def test_what_is_allowed_to_the_plan_can_be_recorded_by_apply(most: int, record: str) -> None:
-    """All of the largest class came at once, and as many others went."""
-    largest, others = crowd_of(most, record), entra_ids(f"q{number}" for number in range(most))
+@pytest.mark.parametrize(("largest_size", "record"), [(7_500, "x" * 36), (10_700, "")])
+def test_the_largest_class_of_a_plan_can_be_recorded_by_apply(largest_size: int, record: str) -> None:
+    """All members of the largest class were added at once, and as many others removed."""
+    largest, others = make_crowd(largest_size, record), entra_ids(f"q{number}" for number in range(largest_size))
     assert desired_rows("S", largest)
     delta = AppliedDelta(
         run="run",
@@ -192,6 +192,6 @@ def test_what_is_allowed_to_the_plan_can_be_recorded_by_apply(most: int, record:
     )
     actual: Entity = {"PartitionKey": "S", "RowKey": "c:K", **ACTUAL_COLUMNS.columns(synced(largest))}
     group_size([*split(actual), *history_rows("S", "K", "moment", delta)])
-    larger = crowd_of(most + 300, record)
+    larger = make_crowd(largest_size + 300, record)
     with pytest.raises(SyncError, match="split the group in the MIS"):
         desired_rows("S", larger)

@@ -1,4 +1,4 @@
-"""The port Store: the same promises from the tables in memory and from Azure Tables over the real client."""
+"""The contract of the port Store, for the tables in memory and for Azure Tables over the real client."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tests.builders import NOON, desired, entra_id, entra_ids, settings, synced
 from tests.fakes.memory_state import Store
 
 
-async def row(state: Store, school: str, key: str) -> ClassRecord:
+async def read_row(state: Store, school: str, key: str) -> ClassRecord:
     record = await state.class_record(school, key)
     assert record is not None
     return record
 
 
-async def test_a_school_is_kept_as_it_was_saved(state: Store, school: str) -> None:
+async def test_a_school_is_stored_as_saved(state: Store, school: str) -> None:
     assert await state.school(school) is None
     tenant = uuid4().hex
     saved: SchoolSettings = replace(settings(admin_owners=["a@b.c", "d@e.f"]), school=school, tenant=tenant)
@@ -49,15 +49,15 @@ async def test_a_school_is_kept_as_it_was_saved(state: Store, school: str) -> No
     assert await state.schools("another") == ()
 
 
-async def test_a_row_begins_with_what_is_desired(state: Store, school: str) -> None:
+async def test_a_row_starts_with_desired(state: Store, school: str) -> None:
     assert await state.class_record(school, "K1") is None
     wanted = desired("K1", ["amy", "ben"], ["main"])
     await state.write_desired(school, [wanted])
-    record = await row(state, school, "K1")
+    record = await read_row(state, school, "K1")
     assert record == ClassRecord(school=school, desired=wanted, etag=record.etag)
 
 
-async def test_actual_is_written_whole_and_cleared_whole(state: Store, school: str) -> None:
+async def test_actual_is_written_and_cleared_completely(state: Store, school: str) -> None:
     wanted = desired("K1", ["amy", "ben"], ["main"])
     await state.write_desired(school, [wanted])
     full = replace(
@@ -66,35 +66,35 @@ async def test_actual_is_written_whole_and_cleared_whole(state: Store, school: s
         stale=True,
         gone=True,
         error=RowError("code", "words", "remedy"),
-        etag=(await row(state, school, "K1")).etag,
+        etag=(await read_row(state, school, "K1")).etag,
     )
     written = await state.write_actual(full)
-    assert await row(state, school, "K1") == written
+    assert await read_row(state, school, "K1") == written
     assert replace(written, etag="") == replace(full, etag="")
     bare = replace(written, actual=None, intent=None, stale=False, gone=False, error=None)
     cleared = await state.write_actual(bare)
-    assert await row(state, school, "K1") == cleared
+    assert await read_row(state, school, "K1") == cleared
 
 
-async def test_nobody_in_it_yet_and_nobody_in_it_are_different(state: Store, school: str) -> None:
+async def test_unknown_members_and_no_members_are_different(state: Store, school: str) -> None:
     await state.write_desired(school, [desired("K1")])
-    record = replace(synced(desired("K1")), school=school, etag=(await row(state, school, "K1")).etag)
+    record = replace(synced(desired("K1")), school=school, etag=(await read_row(state, school, "K1")).etag)
     assert record.actual is not None
     unknown = await state.write_actual(replace(record, actual=replace(record.actual, members=None)))
-    assert (await row(state, school, "K1")) == unknown
+    assert (await read_row(state, school, "K1")) == unknown
     assert unknown.actual is not None
     empty = await state.write_actual(replace(unknown, actual=replace(unknown.actual, members=frozenset())))
-    assert (await row(state, school, "K1")) == empty
+    assert (await read_row(state, school, "K1")) == empty
 
 
-async def test_actual_of_a_row_that_changed_meanwhile_is_refused(state: Store, school: str) -> None:
+async def test_writing_actual_to_a_changed_row_is_an_etag_conflict(state: Store, school: str) -> None:
     await state.write_desired(school, [desired("K1")])
-    before = await row(state, school, "K1")
+    before = await read_row(state, school, "K1")
     await state.write_desired(school, [desired("K1", ["amy"])])
     delta = AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON, created=True)
     with pytest.raises(EtagConflict):
         await state.write_actual(replace(before, intent="x"), delta)
-    after = await row(state, school, "K1")
+    after = await read_row(state, school, "K1")
     assert (after.intent, after.desired) == (None, desired("K1", ["amy"]))
     assert await state.history(school, "K1") == ()
     with pytest.raises(EtagConflict):
@@ -103,33 +103,35 @@ async def test_actual_of_a_row_that_changed_meanwhile_is_refused(state: Store, s
 
 async def test_desired_and_actual_do_not_overwrite_each_other(state: Store, school: str) -> None:
     await state.write_desired(school, [desired("K1", ["amy", "ben"])])
-    record = replace(synced(desired("K1", ["amy", "ben"])), school=school, etag=(await row(state, school, "K1")).etag)
+    record = replace(
+        synced(desired("K1", ["amy", "ben"])), school=school, etag=(await read_row(state, school, "K1")).etag
+    )
     written = await state.write_actual(record)
     await state.write_desired(school, [desired("K1", ["cleo"])])
-    after = await row(state, school, "K1")
+    after = await read_row(state, school, "K1")
     assert after.actual == written.actual
     assert after.desired == desired("K1", ["cleo"])
 
 
-async def test_sets_shrink_and_vanish(state: Store, school: str) -> None:
+async def test_member_sets_can_shrink_and_become_empty(state: Store, school: str) -> None:
     crowd = [f"p{number}" for number in range(5000)]
     await state.write_desired(school, [desired("K1", crowd)])
-    assert (await row(state, school, "K1")).desired.members == entra_ids(crowd)
-    for few in (["amy"], []):
-        await state.write_desired(school, [desired("K1", few)])
-        assert (await row(state, school, "K1")).desired.members == entra_ids(few)
+    assert (await read_row(state, school, "K1")).desired.members == entra_ids(crowd)
+    for remaining in (["amy"], []):
+        await state.write_desired(school, [desired("K1", remaining)])
+        assert (await read_row(state, school, "K1")).desired.members == entra_ids(remaining)
 
 
-async def test_many_rows_come_back_in_order(state: Store, school: str) -> None:
+async def test_many_rows_are_read_in_order(state: Store, school: str) -> None:
     wanted = [desired(f"K{number:03}", ["amy"]) for number in range(250)]
     await state.write_desired(school, list(reversed(wanted)))
     assert [record.desired for record in await state.class_records(school)] == wanted
     assert await state.class_records("another") == ()
 
 
-async def test_drift_marks_rows_and_passes_over_those_not_there(state: Store, school: str) -> None:
+async def test_drift_marks_rows_and_ignores_missing_ones(state: Store, school: str) -> None:
     await state.write_desired(school, [desired("K1"), desired("K2")])
-    before = await row(state, school, "K1")
+    before = await read_row(state, school, "K1")
     await state.write_drift(
         school, [Drift("K1", stale=True), Drift("nowhere", stale=True), Drift("K2", gone=True, stale=False)]
     )
@@ -140,18 +142,18 @@ async def test_drift_marks_rows_and_passes_over_those_not_there(state: Store, sc
     assert await state.class_record(school, "nowhere") is None
 
 
-async def test_drift_of_many_rows_marks_all_but_the_one_that_is_not_there(state: Store, school: str) -> None:
+async def test_drift_of_many_rows_marks_all_but_a_missing_one(state: Store, school: str) -> None:
     keys = [f"K{number:03}" for number in range(250)]
     await state.write_desired(school, [desired(key) for key in keys if key != "K120"])
     await state.write_drift(school, [Drift(key, stale=True) for key in keys])
     assert {record.key for record in await state.class_records(school) if record.stale} == set(keys) - {"K120"}
     assert await state.class_record(school, "K120") is None
     await state.write_drift(school, [Drift("K001", stale=False), Drift("K002", gone=True), Drift("K001", gone=True)])
-    first, second = await row(state, school, "K001"), await row(state, school, "K002")
+    first, second = await read_row(state, school, "K001"), await read_row(state, school, "K002")
     assert (first.stale, first.gone, second.stale, second.gone) == (False, True, True, True)
 
 
-async def test_history_is_kept_in_order_and_apart(state: Store, school: str) -> None:
+async def test_history_is_kept_in_order_and_by_class(state: Store, school: str) -> None:
     await state.write_desired(school, [desired("K1"), desired("K10")])
     first = AppliedDelta(
         run="run1",
@@ -165,14 +167,14 @@ async def test_history_is_kept_in_order_and_apart(state: Store, school: str) -> 
     later = AppliedDelta(
         run="run2", cause=Cause.ADMIN, at=NOON + timedelta(seconds=1), members_removed=entra_ids(["amy"])
     )
-    record = await state.write_actual(await row(state, school, "K1"), first)
+    record = await state.write_actual(await read_row(state, school, "K1"), first)
     await state.write_actual(record, later)
-    await state.write_actual(await row(state, school, "K10"), later)
+    await state.write_actual(await read_row(state, school, "K10"), later)
     assert await state.history(school, "K1") == (first, later)
     assert await state.history(school, "K10") == (later,)
 
 
-async def test_the_classes_of_a_run_and_what_is_forgotten_of_it(state: Store, school: str) -> None:
+async def test_classes_of_a_run_are_listed_until_their_history_is_forgotten(state: Store, school: str) -> None:
     reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1"), entra_id("main"): Reason(Rule.ADMIN_OWNER)}
     early = AppliedDelta(
         run="run1", cause=Cause.NIGHTLY, at=NOON, members_added=entra_ids(["amy", "main"]), reasons=reasons
@@ -181,9 +183,9 @@ async def test_the_classes_of_a_run_and_what_is_forgotten_of_it(state: Store, sc
         run="run1", cause=Cause.NIGHTLY, at=NOON + timedelta(days=2), members_removed=entra_ids(["amy"])
     )
     await state.write_desired(school, [desired("K1"), desired("K%/2")])
-    record = await state.write_actual(await row(state, school, "K1"), early)
+    record = await state.write_actual(await read_row(state, school, "K1"), early)
     await state.write_actual(record, late)
-    await state.write_actual(await row(state, school, "K%/2"), early)
+    await state.write_actual(await read_row(state, school, "K%/2"), early)
     assert await state.history(school, "K1") == (early, late)
     assert await state.classes_of_run(school, "run1") == ("K%/2", "K1")
     assert await state.classes_of_run(school, "run2") == ()
@@ -193,27 +195,27 @@ async def test_the_classes_of_a_run_and_what_is_forgotten_of_it(state: Store, sc
         await state.forget_history(school, NOON + timedelta(days=1))
         assert await state.history(school, "K1") == (late,)
         assert await state.classes_of_run(school, "run1") == ("K1",)
-    assert [found.key for found in await state.class_records(school)] == ["K%/2", "K1"]
+    assert [record.key for record in await state.class_records(school)] == ["K%/2", "K1"]
 
 
-async def test_reasons_and_pinning_are_kept_with_what_is_desired(state: Store, school: str) -> None:
+async def test_reasons_and_pinning_are_stored_with_desired(state: Store, school: str) -> None:
     reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1, q"), entra_id("ben"): Reason(Rule.UNDONE, "run1")}
     wanted = replace(desired("K1", ["amy", "ben"]), reasons=reasons, pinned=True)
     await state.write_desired(school, [wanted])
-    assert (await row(state, school, "K1")).desired == wanted
+    assert (await read_row(state, school, "K1")).desired == wanted
     fewer = replace(wanted, reasons={}, pinned=False)
     await state.write_desired(school, [fewer])
-    assert (await row(state, school, "K1")).desired == fewer
+    assert (await read_row(state, school, "K1")).desired == fewer
 
 
-async def test_pins_stand_until_they_are_forgotten(state: Store, school: str) -> None:
+async def test_pins_are_kept_until_they_are_forgotten(state: Store, school: str) -> None:
     assert await state.pins(school) == {}
     first = Pin(key="K%/1", members=entra_ids(["amy", "main"]), owners=entra_ids(["main"]), undone="run1", run="run2")
     second = Pin(key="K2", members=frozenset(), owners=frozenset(), undone="run1", run="run2")
     await state.write_pins(school, [first, second])
-    again = replace(first, members=frozenset(), run="run3")
-    await state.write_pins(school, [again])
-    assert await state.pins(school) == {first.key: again, second.key: second}
+    updated = replace(first, members=frozenset(), run="run3")
+    await state.write_pins(school, [updated])
+    assert await state.pins(school) == {first.key: updated, second.key: second}
     assert await state.class_records(school) == ()
     for _ in range(2):
         await state.forget_pin(school, first.key)
@@ -221,7 +223,7 @@ async def test_pins_stand_until_they_are_forgotten(state: Store, school: str) ->
     assert await state.pins(f"{school} next door") == {}
 
 
-async def test_requests_for_classes_are_kept_by_key(state: Store, school: str) -> None:
+async def test_class_requests_are_stored_by_key(state: Store, school: str) -> None:
     assert await state.class_requests(school) == {}
     first = ClassRequest(
         key="2026.teaching.T1",
@@ -239,7 +241,7 @@ async def test_requests_for_classes_are_kept_by_key(state: Store, school: str) -
     assert await state.class_records(school) == ()
 
 
-async def test_a_school_is_forgotten_and_its_classes_are_not(state: Store, school: str) -> None:
+async def test_forgetting_a_school_keeps_its_classes(state: Store, school: str) -> None:
     await state.save_school(replace(settings(), school=school))
     await state.write_desired(school, [desired("K1")])
     for _ in range(2):
@@ -248,7 +250,7 @@ async def test_a_school_is_forgotten_and_its_classes_are_not(state: Store, schoo
     assert [record.key for record in await state.class_records(school)] == ["K1"]
 
 
-async def test_tokens_of_any_length(state: Store) -> None:
+async def test_tokens_of_any_length_are_stored(state: Store) -> None:
     tenant = uuid4().hex
     assert await state.delta_token(tenant, DeltaKind.GROUPS) is None
     for token in ("x" * 100_000, "short"):
@@ -257,7 +259,7 @@ async def test_tokens_of_any_length(state: Store) -> None:
     assert await state.delta_token(tenant, DeltaKind.ACCOUNTS) is None
 
 
-async def test_each_kind_of_source_of_a_school_is_kept(state: Store, school: str) -> None:
+async def test_each_kind_of_source_is_stored(state: Store, school: str) -> None:
     url, secret = "https://mis.example", "MIS_SECRET_OAK"
     api = OneRosterApi(url=url, version=OneRosterVersion.V1_1, token_url=f"{url}/token", client="c", secret=secret)
     bearer = OneRosterApi(url=url, secret=secret)
@@ -268,14 +270,14 @@ async def test_each_kind_of_source_of_a_school_is_kept(state: Store, school: str
         assert await state.school(school) == saved
 
 
-async def test_when_a_tenant_was_last_fully_resynced_is_known(state: Store) -> None:
+async def test_the_time_of_the_last_full_resync_is_stored(state: Store) -> None:
     tenant = uuid4().hex
     assert await state.last_full_resync(tenant) is None
     await state.write_full_resync(tenant, NOON)
     assert (await state.last_full_resync(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (NOON, None)
 
 
-async def test_runs_are_overwritten_and_listed_in_time(state: Store, school: str) -> None:
+async def test_runs_are_overwritten_and_listed_by_time(state: Store, school: str) -> None:
     second = RunRecord(
         school=school,
         id="run2",
@@ -306,7 +308,7 @@ async def test_runs_are_overwritten_and_listed_in_time(state: Store, school: str
     assert await state.runs(school) == (first, second)
 
 
-async def test_the_last_fault_of_a_message_is_kept(state: Store) -> None:
+async def test_the_last_fault_of_a_message_is_stored(state: Store) -> None:
     queue = uuid4().hex
     fault = MessageFault(
         queue=queue, message_id="run/1.x.0", session="S|K", deliveries=1, message="what", remedy="remedy", at=NOON
@@ -318,7 +320,7 @@ async def test_the_last_fault_of_a_message_is_kept(state: Store) -> None:
     assert await state.message_faults("another") == ()
 
 
-async def test_runs_and_faults_are_forgotten_with_their_time(state: Store, school: str) -> None:
+async def test_old_runs_and_faults_are_forgotten(state: Store, school: str) -> None:
     for name, at in (("early", NOON), ("late", NOON + timedelta(days=2))):
         await state.write_run(RunRecord(school=school, id=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED))
         await state.write_message_fault(
@@ -334,8 +336,8 @@ async def test_runs_and_faults_are_forgotten_with_their_time(state: Store, schoo
         )
 
     async def faults() -> list[str]:
-        found = await state.message_faults(SYNC_REQUESTS)
-        return sorted(fault.message_id.removeprefix(f"{school} ") for fault in found if fault.session == school)
+        listed = await state.message_faults(SYNC_REQUESTS)
+        return sorted(fault.message_id.removeprefix(f"{school} ") for fault in listed if fault.session == school)
 
     await state.forget_history(school, NOON)
     await state.forget_message_faults(NOON)
@@ -346,18 +348,20 @@ async def test_runs_and_faults_are_forgotten_with_their_time(state: Store, schoo
         assert ([run.id for run in await state.runs(school)], await faults()) == (["late"],) * 2
 
 
-async def test_a_school_is_erased_and_no_other(state: Store, school: str) -> None:
+async def test_erasing_a_school_keeps_other_schools(state: Store, school: str) -> None:
     other = f"{school}2"
-    for one in (school, other):
-        await state.save_school(replace(settings(), school=one))
-        await state.write_desired(one, [desired("K1", ["amy"])])
-        await state.write_actual(await row(state, one, "K1"), AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON))
-        await state.write_pins(
-            one, [Pin(key="K1", members=frozenset(), owners=frozenset(), undone="undone", run="run")]
+    for id_ in (school, other):
+        await state.save_school(replace(settings(), school=id_))
+        await state.write_desired(id_, [desired("K1", ["amy"])])
+        await state.write_actual(
+            await read_row(state, id_, "K1"), AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON)
         )
-        await state.write_run(RunRecord(school=one, id="run", cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED))
+        await state.write_pins(
+            id_, [Pin(key="K1", members=frozenset(), owners=frozenset(), undone="undone", run="run")]
+        )
+        await state.write_run(RunRecord(school=id_, id="run", cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED))
         await state.write_accepted_statistics(
-            one,
+            id_,
             FeedStatistics(
                 dfe_code="1",
                 academic_year=2026,
@@ -370,8 +374,8 @@ async def test_a_school_is_erased_and_no_other(state: Store, school: str) -> Non
             ),
         )
 
-    async def held(one: str) -> list[bool]:
-        found = (
+    async def has_records(one: str) -> list[bool]:
+        records = (
             await state.class_records(one),
             await state.history(one, "K1"),
             await state.pins(one),
@@ -379,22 +383,22 @@ async def test_a_school_is_erased_and_no_other(state: Store, school: str) -> Non
             await state.accepted_statistics(one),
             await state.school(one),
         )
-        return [bool(each) for each in found]
+        return [bool(each) for each in records]
 
     for _ in range(2):
         await state.erase_school(school)
-        assert await held(school) == [False] * 5 + [True]
-    assert await held(other) == [True] * 6
+        assert await has_records(school) == [False] * 5 + [True]
+    assert await has_records(other) == [True] * 6
 
 
-async def test_a_class_too_large_for_a_transaction_is_refused_with_its_remedy(azurite: Azurite, school: str) -> None:
-    """Azure refuses it; the emulator would not, so the adapter does, before it writes anything."""
+async def test_a_class_too_large_for_a_transaction_is_not_written(azurite: Azurite, school: str) -> None:
+    """Azure rejects it and Azurite does not, so the adapter checks before it writes."""
     tables = TableState.from_connection_string(azurite.connection_string)
     try:
         await tables.ensure_tables()
-        many = [f"p{number}" for number in range(25_000)]
+        crowd = [f"p{number}" for number in range(25_000)]
         others = [desired(f"J{number}") for number in range(120)]
-        assert await tables.write_desired(school, [*others[:60], desired("K", many), *others[60:]]) == ("K",)
+        assert await tables.write_desired(school, [*others[:60], desired("K", crowd), *others[60:]]) == ("K",)
         written = await tables.class_records(school)
         assert {record.key for record in written} == {other.key for other in others}
     finally:
@@ -413,7 +417,7 @@ def hold(digest: str, *classes: str) -> Hold:
     )
 
 
-async def test_holds_are_replaced_as_a_whole(state: Store, school: str) -> None:
+async def test_holds_are_replaced_together(state: Store, school: str) -> None:
     assert await state.holds(school) == ()
     first, second = hold("a", "K1"), hold("b", "K2", "K3")
     await state.replace_holds(school, [], [second, first])
@@ -425,7 +429,7 @@ async def test_holds_are_replaced_as_a_whole(state: Store, school: str) -> None:
     assert await state.holds(school) == ()
 
 
-async def test_the_accepted_snapshot_is_kept_and_forgotten(state: Store, school: str) -> None:
+async def test_accepted_statistics_are_stored_and_forgotten(state: Store, school: str) -> None:
     assert await state.accepted_statistics(school) is None
     statistics = FeedStatistics(
         dfe_code="1234567",
@@ -437,12 +441,12 @@ async def test_the_accepted_snapshot_is_kept_and_forgotten(state: Store, school:
         domain="x.org",
         taken_at=NOON,
     )
-    for wanted in (replace(statistics, groups=1), statistics, None, None):
-        await state.write_accepted_statistics(school, wanted)
-        assert await state.accepted_statistics(school) == wanted
+    for expected in (replace(statistics, groups=1), statistics, None, None):
+        await state.write_accepted_statistics(school, expected)
+        assert await state.accepted_statistics(school) == expected
 
 
-async def test_runs_since(state: Store, school: str) -> None:
+async def test_runs_can_be_listed_since_a_time(state: Store, school: str) -> None:
     early, late = (
         RunRecord(school=school, id=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED, removals=3)
         for name, at in (("r1", NOON), ("r2", NOON + timedelta(days=3)))

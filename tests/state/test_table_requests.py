@@ -1,4 +1,4 @@
-"""What Azure Tables is asked, request by request: how often, and what becomes of a read that a write cuts in two."""
+"""The requests to Azure Tables: how many, and how a read recovers from a write in its middle."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ READ, LISTED, TRANSACTION = "GET classes row", "GET classes", "POST $batch"
 
 
 class Wire(AsyncHttpTransport[Any, Any]):
-    """The client's own transport, which notes each request, and may do something before one goes out."""
+    """The client's transport. Records each request, and calls `before_request` before sending it."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
-        self.meddle: Callable[[int], Awaitable[object]] | None = None
+        self.before_request: Callable[[int], Awaitable[object]] | None = None
         self._transport = AioHttpTransport()
 
     async def send(self, request: Any, **options: Any) -> Any:
         path = request.url.partition("?")[0].partition("devstoreaccount1/")[2]
         self.requests.append(f"{request.method} {_KEYS.sub(' row', path).removesuffix('()')}")
-        if self.meddle:
-            await self.meddle(len(self.requests))
+        if self.before_request:
+            await self.before_request(len(self.requests))
         return await self._transport.send(request, **options)
 
     async def open(self) -> None:
@@ -54,8 +54,8 @@ class Wire(AsyncHttpTransport[Any, Any]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def told(self, work: Awaitable[object]) -> list[str]:
-        """The requests that `work` makes."""
+    async def record(self, work: Awaitable[object]) -> list[str]:
+        """The requests that awaiting `work` sends."""
         self.requests = []
         await work
         return self.requests
@@ -81,7 +81,7 @@ async def state(service: TableServiceClient) -> TableState:
 
 @pytest.fixture
 async def other(azurite: Azurite) -> AsyncIterator[TableState]:
-    """Somebody else, who writes meanwhile."""
+    """Another writer of the same tables."""
     other = TableState.from_connection_string(azurite.connection_string)
     yield other
     await other.close()
@@ -93,55 +93,55 @@ def school() -> str:
 
 
 def crowd(key: str, first: int = 0, people: int = 2_000) -> DesiredClass:
-    """A class whose lists do not stand in its row."""
+    """A class whose lists need overflow rows."""
     pupils = [f"p{number}" for number in range(first, first + people)]
     return replace(desired(key, pupils), reasons={entra_id(pupil): Reason(Rule.STUDENT, pupil) for pupil in pupils})
 
 
-async def test_what_ordinary_classes_cost(state: TableState, wire: Wire, school: str) -> None:
+async def test_requests_for_ordinary_classes(state: TableState, wire: Wire, school: str) -> None:
     keys = [f"K{number:03}" for number in range(250)]
     wanted = [desired(key, ["amy"], ["main"]) for key in keys]
-    assert await wire.told(state.write_desired(school, wanted)) == [TRANSACTION] * 3
-    assert await wire.told(state.class_records(school)) == [LISTED]
-    assert await wire.told(state.class_record(school, "K000")) == [READ]
-    assert await wire.told(state.write_drift(school, [Drift(key, stale=True) for key in keys])) == [TRANSACTION] * 3
+    assert await wire.record(state.write_desired(school, wanted)) == [TRANSACTION] * 3
+    assert await wire.record(state.class_records(school)) == [LISTED]
+    assert await wire.record(state.class_record(school, "K000")) == [READ]
+    assert await wire.record(state.write_drift(school, [Drift(key, stale=True) for key in keys])) == [TRANSACTION] * 3
     record = await state.class_record(school, "K000")
     assert record is not None
     delta = AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON, members_added=entra_ids(["amy"]))
-    assert await wire.told(state.write_actual(replace(synced(wanted[0]), school=school, etag=record.etag), delta)) == [
-        TRANSACTION
-    ]
-    assert await wire.told(state.history(school, "K000")) == [LISTED]
+    assert await wire.record(
+        state.write_actual(replace(synced(wanted[0]), school=school, etag=record.etag), delta)
+    ) == [TRANSACTION]
+    assert await wire.record(state.history(school, "K000")) == [LISTED]
     pins = [Pin(key=key, members=entra_ids(["amy"]), owners=frozenset(), undone="run", run="run") for key in keys]
-    assert await wire.told(state.write_pins(school, pins)) == [TRANSACTION] * 3
-    assert await wire.told(state.pins(school)) == [LISTED]
-    assert await wire.told(state.forget_pin(school, "K000")) == ["DELETE classes row", LISTED]
+    assert await wire.record(state.write_pins(school, pins)) == [TRANSACTION] * 3
+    assert await wire.record(state.pins(school)) == [LISTED]
+    assert await wire.record(state.forget_pin(school, "K000")) == ["DELETE classes row", LISTED]
 
 
-async def test_only_the_transaction_that_misses_a_row_goes_row_by_row(
+async def test_only_a_transaction_with_a_missing_row_is_written_row_by_row(
     state: TableState, wire: Wire, school: str
 ) -> None:
     keys = [f"K{number:03}" for number in range(250)]
     await state.write_desired(school, [desired(key) for key in keys[:-1]])
-    told = await wire.told(state.write_drift(school, [Drift(key, stale=True) for key in keys]))
-    assert told == [TRANSACTION] * 3 + ["PATCH classes row"] * 50
+    requests = await wire.record(state.write_drift(school, [Drift(key, stale=True) for key in keys]))
+    assert requests == [TRANSACTION] * 3 + ["PATCH classes row"] * 50
 
 
-async def test_what_a_large_class_costs(state: TableState, wire: Wire, school: str) -> None:
+async def test_requests_for_a_large_class(state: TableState, wire: Wire, school: str) -> None:
     await state.write_desired(school, [desired(f"K{number}") for number in range(50)])
-    assert await wire.told(state.write_desired(school, [crowd("K7")])) == [TRANSACTION]
-    assert await wire.told(state.class_record(school, "K7")) == [READ, LISTED]
-    assert await wire.told(state.class_record(school, "K8")) == [READ]
-    assert await wire.told(state.class_records(school)) == [LISTED]
+    assert await wire.record(state.write_desired(school, [crowd("K7")])) == [TRANSACTION]
+    assert await wire.record(state.class_record(school, "K7")) == [READ, LISTED]
+    assert await wire.record(state.class_record(school, "K8")) == [READ]
+    assert await wire.record(state.class_records(school)) == [LISTED]
 
 
-async def test_an_ordinary_class_is_one_row_and_a_large_one_says_where_it_goes_on(
+async def test_an_ordinary_class_is_one_row_and_a_large_one_refers_to_overflow_rows(
     state: TableState, service: TableServiceClient, school: str
 ) -> None:
     for large in (crowd("K2", people=5_000), crowd("K2")):
         await state.write_desired(school, [desired("K1", ["amy"]), large])
-    found = service.get_table_client(CLASSES).query_entities("PartitionKey eq @p", parameters={"p": school})
-    visible = {row["RowKey"]: row async for row in found}
+    entities = service.get_table_client(CLASSES).query_entities("PartitionKey eq @p", parameters={"p": school})
+    visible = {row["RowKey"]: row async for row in entities}
     assert set(visible) == {"c:K1", "c:K2", "c:K2,desired_members,1", "c:K2,desired_reasons,1"}
     assert (visible["c:K1"]["desired_members_0"], visible["c:K1"]["desired_members_parts"]) == (entra_id("amy"), 1)
     assert visible["c:K2"]["desired_members_0"].startswith("in overflow rows: c:K2,desired_members,… sha256 ")
@@ -154,7 +154,7 @@ async def test_an_ordinary_class_is_one_row_and_a_large_one_says_where_it_goes_o
     assert entra_id("p7") in "".join(visible["c:K2,desired_members,1"][f"desired_members_{at}"] for at in "012")
 
 
-async def test_what_is_forgotten_leaves_no_row(state: TableState, service: TableServiceClient, school: str) -> None:
+async def test_forgetting_leaves_no_overflow_rows(state: TableState, service: TableServiceClient, school: str) -> None:
     wanted = crowd("K1")
     await state.write_desired(school, [wanted])
     record = await state.class_record(school, "K1")
@@ -167,8 +167,8 @@ async def test_what_is_forgotten_leaves_no_row(state: TableState, service: Table
     client = service.get_table_client(CLASSES)
 
     async def kinds() -> list[str]:
-        found = client.query_entities("PartitionKey eq @p", parameters={"p": school}, select=["RowKey"])
-        return [row["RowKey"].partition(":")[0] async for row in found]
+        entities = client.query_entities("PartitionKey eq @p", parameters={"p": school}, select=["RowKey"])
+        return [row["RowKey"].partition(":")[0] async for row in entities]
 
     assert [(await kinds()).count(kind) for kind in "chp"] == [3, 2, 2]
     await state.forget_history(school, NOON.replace(year=2027))
@@ -176,74 +176,74 @@ async def test_what_is_forgotten_leaves_no_row(state: TableState, service: Table
     assert await kinds() == ["c"] * 3
 
 
-async def test_a_class_that_is_written_while_it_is_read_is_read_again(
+async def test_a_class_written_during_a_read_is_read_again(
     state: TableState, other: TableState, wire: Wire, school: str
 ) -> None:
     before, after = crowd("K1"), crowd("K1", first=1_000)
     await state.write_desired(school, [before])
 
-    async def meddle(number: int) -> None:
+    async def before_request(number: int) -> None:
         if number == 2:
             await other.write_desired(school, [after])
 
-    wire.requests, wire.meddle = [], meddle
+    wire.requests, wire.before_request = [], before_request
     record = await state.class_record(school, "K1")
     assert record is not None
     assert record.desired == after
     assert len(wire.requests) == 4
 
 
-async def test_a_class_that_shrinks_while_it_is_read_is_read_as_it_was(
+async def test_a_class_that_shrinks_during_a_read_is_read_as_before(
     state: TableState, other: TableState, wire: Wire, school: str
 ) -> None:
-    """What it leaves behind is what it was when its row was read: one state of it, and not a mixture."""
+    """The old overflow rows remain, so that the read returns one consistent state."""
     before = crowd("K1")
     await state.write_desired(school, [before])
 
-    async def meddle(number: int) -> None:
+    async def before_request(number: int) -> None:
         if number == 2:
             await other.write_desired(school, [desired("K1", ["amy"])])
 
-    wire.requests, wire.meddle = [], meddle
+    wire.requests, wire.before_request = [], before_request
     record = await state.class_record(school, "K1")
     assert record is not None
     assert (record.desired, len(wire.requests)) == (before, 2)
 
 
-async def test_a_class_that_is_written_at_every_read_is_tried_again_later(
+async def test_a_class_written_during_every_read_is_a_transient_error(
     state: TableState, other: TableState, wire: Wire, school: str
 ) -> None:
     await state.write_desired(school, [crowd("K1")])
 
-    async def meddle(number: int) -> None:
+    async def before_request(number: int) -> None:
         if number % 2 == 0:
             await other.write_desired(school, [crowd("K1", first=number)])
 
-    wire.requests, wire.meddle = [], meddle
+    wire.requests, wire.before_request = [], before_request
     with pytest.raises(Transient, match="changed during each of several reads"):
         await state.class_record(school, "K1")
     assert len(wire.requests) == 10
 
 
-async def test_a_list_of_classes_is_read_again_when_a_write_falls_between_its_pages(
+async def test_classes_are_read_again_after_a_write_between_two_pages(
     state: TableState, other: TableState, wire: Wire, school: str
 ) -> None:
-    """The row of the large class is the last of the first page, and its overflow rows begin the second."""
+    """The row of the large class ends the first page, and its overflow rows start the second."""
     ordinary = [desired(f"A{number:03}") for number in range(999)]
     before, after = crowd("K1"), crowd("K1", first=1_000)
     await state.write_desired(school, [*ordinary, before])
-    assert await wire.told(state.class_records(school)) == [LISTED] * 2
+    assert await wire.record(state.class_records(school)) == [LISTED] * 2
 
-    async def meddle(number: int) -> None:
+    async def before_request(number: int) -> None:
         if number == 2:
             await other.write_desired(school, [after])
 
-    wire.requests, wire.meddle = [], meddle
+    wire.requests, wire.before_request = [], before_request
     assert [record.desired for record in await state.class_records(school)] == [*ordinary, after]
     assert len(wire.requests) == 4
 
 
-async def test_pins_are_read_again_when_one_is_forgotten_between_their_pages(
+async def test_pins_are_read_again_after_one_is_forgotten_between_two_pages(
     state: TableState, other: TableState, wire: Wire, school: str
 ) -> None:
     ordinary = [
@@ -254,46 +254,44 @@ async def test_pins_are_read_again_when_one_is_forgotten_between_their_pages(
         school, [*ordinary, Pin(key="K1", members=crowd("K1").members, owners=frozenset(), undone="run", run="run")]
     )
 
-    async def meddle(number: int) -> None:
+    async def before_request(number: int) -> None:
         if number == 2:
             await other.forget_pin(school, "K1")
 
-    wire.requests, wire.meddle = [], meddle
+    wire.requests, wire.before_request = [], before_request
     assert await state.pins(school) == {pin.key: pin for pin in ordinary}
     assert len(wire.requests) == 3
 
 
-def people(*names: str) -> AccountChanges:
-    said = tuple(AccountChange(entra_id(name), {AccountProperty.UPN: f"{name}@x.org"}, True) for name in names)
-    return AccountChanges(False, said, frozenset(), "t")
+def make_changes(*names: str) -> AccountChanges:
+    changes = tuple(AccountChange(entra_id(name), {AccountProperty.UPN: f"{name}@x.org"}, True) for name in names)
+    return AccountChanges(False, changes, frozenset(), "t")
 
 
-async def test_the_schools_of_a_trust_plan_with_accounts_that_are_read_once_a_night(
-    state: TableState, other: TableState, wire: Wire
-) -> None:
+async def test_the_accounts_of_a_tenant_are_read_once_a_night(state: TableState, other: TableState, wire: Wire) -> None:
     tenant = uuid4().hex
-    await state.write_accounts(tenant, people("amy", "ben"))
+    await state.write_accounts(tenant, make_changes("amy", "ben"))
     await state.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night one")
-    assert await wire.told(state.accounts(tenant)) == ["GET tenants row", "GET accounts"]
+    assert await wire.record(state.accounts(tenant)) == ["GET tenants row", "GET accounts"]
     for _ in range(3):
-        assert await wire.told(state.accounts(tenant)) == ["GET tenants row"]
-    await other.write_accounts(tenant, people("cleo"))
+        assert await wire.record(state.accounts(tenant)) == ["GET tenants row"]
+    await other.write_accounts(tenant, make_changes("cleo"))
     await other.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night two")
     assert {account.id for account in await state.accounts(tenant) or ()} == entra_ids(["amy", "ben", "cleo"])
     assert await state.accounts(tenant) == await other.accounts(tenant)
 
 
-async def test_of_a_few_changed_accounts_only_those_are_read(state: TableState, wire: Wire) -> None:
+async def test_writing_a_few_accounts_reads_only_those(state: TableState, wire: Wire) -> None:
     tenant = uuid4().hex
-    await state.write_accounts(tenant, people(*(f"p{number}" for number in range(200))))
-    changed = replace(people("p7"), removed=frozenset({entra_id("p8")}))
-    assert await wire.told(state.write_accounts(tenant, changed)) == ["GET accounts row"] * 2 + [TRANSACTION]
-    assert await wire.told(state.write_accounts(tenant, people())) == []
+    await state.write_accounts(tenant, make_changes(*(f"p{number}" for number in range(200))))
+    changed = replace(make_changes("p7"), removed=frozenset({entra_id("p8")}))
+    assert await wire.record(state.write_accounts(tenant, changed)) == ["GET accounts row"] * 2 + [TRANSACTION]
+    assert await wire.record(state.write_accounts(tenant, make_changes())) == []
     await state.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night one")
     assert len(await state.accounts(tenant) or ()) == 199
 
 
-async def test_no_more_accounts_are_held_than_memory_allows() -> None:
+async def test_the_account_cache_has_a_size_limit() -> None:
     cache = AccountCache()
     crowd = tuple(Account(str(number), {}) for number in range(25_000))
     for tenant in ("T1", "T2", "T3"):

@@ -1,4 +1,4 @@
-"""The port Webhook events: from the fake and from Azure Tables, over the real client."""
+"""The contract of the port WebhookInbox, for the fake and for Azure Tables over the real client."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sync_core.state.store import TableState
 from tests.builders import NOON
 from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 
-ONE = WebhookEvent(id="msg_1 / é#?", at=NOON, groups=("G 1", "G/2"), people=("p é",))
-WHOLE = WebhookEvent(id="msg_2", at=NOON + timedelta(seconds=1))
+NAMED = WebhookEvent(id="msg_1 / é#?", at=NOON, groups=("G 1", "G/2"), people=("p é",))
+WHOLE_SCHOOL = WebhookEvent(id="msg_2", at=NOON + timedelta(seconds=1))
 
 
 @pytest.fixture(params=["memory", "tables"])
@@ -31,53 +31,51 @@ async def inbox(request: pytest.FixtureRequest) -> AsyncIterator[WebhookInbox]:
     await tables.close()
 
 
-async def test_what_is_added_waits(inbox: WebhookInbox, school: str) -> None:
+async def test_an_added_event_waits(inbox: WebhookInbox, school: str) -> None:
     assert await inbox.waiting(school) == ()
-    for event in (WHOLE, ONE):
+    for event in (WHOLE_SCHOOL, NAMED):
         assert await inbox.add(school, event)
-    assert await inbox.waiting(school) == (ONE, WHOLE)
+    assert await inbox.waiting(school) == (NAMED, WHOLE_SCHOOL)
     assert await inbox.waiting(f"{school}2") == ()
 
 
-async def test_until_its_message_is_sent_it_may_come_again_and_is_the_first_one(
-    inbox: WebhookInbox, school: str
-) -> None:
-    assert await inbox.add(school, ONE)
-    assert await inbox.add(school, replace(ONE, groups=()))
-    assert await inbox.waiting(school) == (ONE,)
-    await inbox.mark_sent(school, ONE.id)
-    assert not await inbox.add(school, ONE)
-    assert await inbox.waiting(school) == (replace(ONE, sent=True),)
+async def test_an_event_may_be_added_again_until_its_message_is_sent(inbox: WebhookInbox, school: str) -> None:
+    assert await inbox.add(school, NAMED)
+    assert await inbox.add(school, replace(NAMED, groups=()))
+    assert await inbox.waiting(school) == (NAMED,)
+    await inbox.mark_sent(school, NAMED.id)
+    assert not await inbox.add(school, NAMED)
+    assert await inbox.waiting(school) == (replace(NAMED, sent=True),)
 
 
-async def test_what_was_taken_waits_no_longer_and_is_known_until_it_is_forgotten(
+async def test_a_planned_event_does_not_wait_and_is_remembered_until_forgotten(
     inbox: WebhookInbox, school: str
 ) -> None:
-    await inbox.add(school, ONE)
-    await inbox.add(school, WHOLE)
+    await inbox.add(school, NAMED)
+    await inbox.add(school, WHOLE_SCHOOL)
     for _ in range(2):
-        await inbox.mark_planned(school, [ONE.id, "gone"], NOON)
-    assert await inbox.waiting(school) == (WHOLE,)
-    await inbox.mark_sent(school, ONE.id)
-    assert not await inbox.add(school, ONE)
+        await inbox.mark_planned(school, [NAMED.id, "gone"], NOON)
+    assert await inbox.waiting(school) == (WHOLE_SCHOOL,)
+    await inbox.mark_sent(school, NAMED.id)
+    assert not await inbox.add(school, NAMED)
     await inbox.forget(school, NOON)
-    assert not await inbox.add(school, ONE)
+    assert not await inbox.add(school, NAMED)
     await inbox.forget(school, NOON + timedelta(seconds=1))
-    assert await inbox.add(school, ONE)
-    assert await inbox.waiting(school) == (ONE, WHOLE)
+    assert await inbox.add(school, NAMED)
+    assert await inbox.waiting(school) == (NAMED, WHOLE_SCHOOL)
 
 
-async def test_hundreds_are_taken_at_once_and_forgotten(inbox: WebhookInbox, school: str) -> None:
+async def test_hundreds_of_events_are_planned_at_once_and_forgotten(inbox: WebhookInbox, school: str) -> None:
     ids = [f"msg_{number}" for number in range(150)]
     for id_ in ids:
-        await inbox.add(school, replace(WHOLE, id=id_))
+        await inbox.add(school, replace(WHOLE_SCHOOL, id=id_))
     await inbox.mark_planned(school, ids, NOON)
     assert await inbox.waiting(school) == ()
     await inbox.forget(school, NOON + timedelta(days=1))
-    assert await inbox.add(school, replace(WHOLE, id=ids[7]))
+    assert await inbox.add(school, replace(WHOLE_SCHOOL, id=ids[7]))
 
 
-async def test_when_plans_began_is_kept_as_written(inbox: WebhookInbox, school: str) -> None:
+async def test_plan_times_are_stored_as_written(inbox: WebhookInbox, school: str) -> None:
     assert await inbox.plan_times(school) == ()
     moments = (NOON, NOON + timedelta(milliseconds=1500))
     await inbox.write_plan_times(school, moments)

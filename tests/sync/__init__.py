@@ -1,1 +1,1 @@
-"""The use cases of timer, message and webhook."""
+"""The use cases that a timer, a message or a webhook starts."""

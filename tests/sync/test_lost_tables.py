@@ -1,4 +1,4 @@
-"""What docs/operations.md says under "Restore": without its tables, the app takes its classes up again as they are."""
+"""As docs/operations.md says under "Restore": with empty tables, the app adopts its classes as they are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.fakes.services import services
 
 class _Mis:
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
-        # The two names clean to one, so that one of the classes has the second choice of a nickname.
+        # Both names become the same nickname when cleaned, so that one class has the second choice.
         return snapshot(
             [teaching("G1", "2S/DT1", ["amy", "ben"], ["main"]), teaching("G2", "2SDT1", ["ben"], ["main"])]
         )
@@ -32,13 +32,13 @@ async def _refresh_and_sync_with_new_tables(tenant: MemoryTenant) -> list[Outcom
     clock, state, outbox = FixedClock(), MemoryState(), MemoryOutbox()
     await state.save_school(settings())
     full_resync = RefreshTenant(TENANT, "run", Cause.ADMIN, full_resync=True)
-    given = services(state, tenant=tenant, mis=_Mis(), outbox=outbox, clock=clock)
-    await refresh_tenant(full_resync, given, timedelta(days=400))
-    await sync_school(SyncSchool(SCHOOL.id, "run", Cause.ADMIN), given)
-    return [await apply_change(change, Priority.BULK, given) for change in outbox.changes]
+    fakes = services(state, tenant=tenant, mis=_Mis(), outbox=outbox, clock=clock)
+    await refresh_tenant(full_resync, fakes, timedelta(days=400))
+    await sync_school(SyncSchool(SCHOOL.id, "run", Cause.ADMIN), fakes)
+    return [await apply_change(change, Priority.BULK, fakes) for change in outbox.changes]
 
 
-async def test_a_refresh_and_a_sync_with_empty_tables_find_every_class_and_change_nothing() -> None:
+async def test_a_sync_with_empty_tables_adopts_every_class_and_changes_nothing() -> None:
     tenant = MemoryTenant(clock=FixedClock())
     for person in ("amy", "ben", "main", "by hand"):
         tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")

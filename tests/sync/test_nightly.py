@@ -1,4 +1,4 @@
-"""The fan-out of a night: everybody within the window, a tenant's schools together, and nobody at the same stroke."""
+"""The fan-out of a night: tenants are spread over the window, and a tenant's schools stay together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fakes.services import services
 HOUR, YEAR = timedelta(hours=1), timedelta(days=400)
 
 
-async def test_each_tenant_is_asked_for_once_and_told_until_when() -> None:
+async def test_each_tenant_is_requested_once_with_its_share_of_the_window() -> None:
     state, outbox = MemoryState(), MemoryOutbox()
     for school, tenant in (("S1", "small"), ("S2", "trust"), ("S3", "trust")):
         await state.save_school(replace(settings(), school=school, tenant=tenant))
@@ -32,7 +32,7 @@ async def test_each_tenant_is_asked_for_once_and_told_until_when() -> None:
     ]
 
 
-async def test_without_a_window_all_are_asked_for_at_once() -> None:
+async def test_without_a_window_all_tenants_are_requested_at_once() -> None:
     state, outbox = MemoryState(), MemoryOutbox()
     for tenant in "ab":
         await state.save_school(replace(settings(), school=tenant, tenant=tenant))
@@ -40,26 +40,28 @@ async def test_without_a_window_all_are_asked_for_at_once() -> None:
     assert [at for _, at in outbox.requests] == [NOON, NOON]
 
 
-async def test_a_deployment_without_schools_asks_for_nothing() -> None:
+async def test_a_deployment_without_schools_sends_no_request() -> None:
     outbox = MemoryOutbox()
     await start_night("run", services(MemoryState(), outbox=outbox), HOUR, YEAR)
     assert outbox.requests == []
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 100), max_size=40), st.integers(0, 7200))
-def test_slots_follow_each_other_and_every_school_has_as_much_time(schools: dict[str, int], seconds: int) -> None:
+def test_slots_follow_each_other_and_give_each_school_equal_time(schools: dict[str, int], seconds: int) -> None:
     end = NOON + timedelta(seconds=seconds)
     slots = tenant_slots(schools, NOON, end)
     assert slots.keys() == schools.keys()
     listed = list(slots.values())
     assert all(before[1] == after[0] for before, after in itertools.pairwise(listed))
     if schools:
-        close = timedelta(milliseconds=5)
+        tolerance = timedelta(milliseconds=5)
         assert listed[0][0] == NOON
-        assert abs(listed[-1][1] - end) <= close
+        assert abs(listed[-1][1] - end) <= tolerance
         each = timedelta(seconds=seconds) / sum(schools.values())
-        assert all(abs((ends - begins) - each * schools[tenant]) <= close for tenant, (begins, ends) in slots.items())
+        assert all(
+            abs((ends - begins) - each * schools[tenant]) <= tolerance for tenant, (begins, ends) in slots.items()
+        )
 
 
-def test_a_window_that_is_over_asks_at_once() -> None:
+def test_after_the_window_requests_are_sent_at_once() -> None:
     assert evenly(2, NOON, NOON - HOUR) == [NOON, NOON]

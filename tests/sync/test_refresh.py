@@ -1,4 +1,4 @@
-"""The start of a night beyond the protocol: what is forgotten, and when each school is asked for."""
+"""The refresh of a tenant at the start of a night: old history, the times of each school, and full resyncs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fakes.services import services
 NIGHT = RefreshTenant(TENANT, "run", Cause.NIGHTLY, until=NOON + timedelta(hours=1))
 
 
-async def test_what_was_applied_longer_ago_than_is_kept_is_forgotten_of_paused_schools_too() -> None:
+async def test_old_history_is_forgotten_for_active_and_paused_schools() -> None:
     state, clock = MemoryState(), FixedClock()
     early = AppliedDelta(run="run1", cause=Cause.NIGHTLY, at=NOON - timedelta(days=401), created=True)
     late = AppliedDelta(
@@ -33,12 +33,12 @@ async def test_what_was_applied_longer_ago_than_is_kept_is_forgotten_of_paused_s
             record = await state.class_record(school, "K1")
             assert record
             await state.write_actual(record, delta)
-    kept = timedelta(days=400)
-    await refresh_tenant(NIGHT, services(state, clock=clock), kept)
+    retention = timedelta(days=400)
+    await refresh_tenant(NIGHT, services(state, clock=clock), retention)
     assert [await state.history(school, "K1") for school in ("S1", "S2")] == [(late,), (late,)]
 
 
-async def test_the_schools_that_work_are_spread_over_the_window() -> None:
+async def test_enabled_schools_are_spread_over_the_window() -> None:
     state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
     for number in range(4):
         await state.save_school(replace(settings(), school=f"S{number}", enabled=number != 2))
@@ -49,25 +49,25 @@ async def test_the_schools_that_work_are_spread_over_the_window() -> None:
     ]
 
 
-async def test_a_full_resync_looks_at_every_class_when_asked_and_once_a_week() -> None:
+async def test_a_full_resync_runs_when_requested_and_once_a_week() -> None:
     state, tenant, clock = MemoryState(), MemoryTenant(), FixedClock()
     await state.save_school(settings())
-    full: list[bool] = []
+    full_resyncs: list[bool] = []
 
-    async def night(full_resync: bool = False) -> None:
-        asked = RefreshTenant(TENANT, "run", Cause.NIGHTLY, full_resync=full_resync)
+    async def run_night(full_resync: bool = False) -> None:
+        request = RefreshTenant(TENANT, "run", Cause.NIGHTLY, full_resync=full_resync)
         before = await state.last_full_resync(TENANT)
-        await refresh_tenant(asked, services(state, tenant=tenant, clock=clock), timedelta(days=400))
-        full.append(await state.last_full_resync(TENANT) != before)
+        await refresh_tenant(request, services(state, tenant=tenant, clock=clock), timedelta(days=400))
+        full_resyncs.append(await state.last_full_resync(TENANT) != before)
         clock.advance(timedelta(days=1))
 
     for full_resync in (False, False, True, False, False, False, False, False, False, False, False):
-        await night(full_resync)
-    assert [day for day, swept in enumerate(full) if swept] == [0, 2, 9]
+        await run_night(full_resync)
+    assert [day for day, was_full in enumerate(full_resyncs) if was_full] == [0, 2, 9]
 
 
-async def test_a_removal_that_the_delta_left_out_is_found_by_the_full_resync() -> None:
-    """As when an account was deleted: Graph's delta of the groups may say nothing of it."""
+async def test_a_full_resync_finds_a_removal_that_the_delta_omits() -> None:
+    """Graph's delta of groups may omit the removal of a deleted account."""
     state, tenant, clock, outbox = MemoryState(), MemoryTenant(), FixedClock(), MemoryOutbox()
     await state.save_school(settings())
     for person in ("amy", "ben"):
@@ -82,11 +82,11 @@ async def test_a_removal_that_the_delta_left_out_is_found_by_the_full_resync() -
     actual = replace(record.actual, class_id=class_id)
     await state.write_actual(replace(record, actual=actual, etag=row.etag))
     request = RefreshTenant(TENANT, "run", Cause.NIGHTLY)
-    given = services(state, tenant=tenant, outbox=outbox, clock=clock)
-    await refresh_tenant(request, given, timedelta(days=400))
+    fakes = services(state, tenant=tenant, outbox=outbox, clock=clock)
+    await refresh_tenant(request, fakes, timedelta(days=400))
     assert outbox.changes == []
     tenant.groups[class_id].members.discard(entra_id("ben"))
-    await refresh_tenant(request, given, timedelta(days=400))
+    await refresh_tenant(request, fakes, timedelta(days=400))
     assert outbox.changes == []
-    await refresh_tenant(replace(request, full_resync=True), given, timedelta(days=400))
+    await refresh_tenant(replace(request, full_resync=True), fakes, timedelta(days=400))
     assert [change.key for change in outbox.changes if isinstance(change, ChangeMembers)] == ["K1"]

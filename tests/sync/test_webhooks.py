@@ -1,4 +1,4 @@
-"""When what was announced is planned, and as what: a lone change at once, a storm in a handful of plans, none lost."""
+"""Planning of webhook events: a single event is planned at once, a burst shares a few plans, and none is lost."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def seconds(count: float) -> timedelta:
         (0, [-70, -69, -68, -1], 1),
     ],
 )
-def test_the_more_plans_within_a_minute_the_longer_the_pause(now: float, planned: list[float], due: float) -> None:
+def test_the_pause_grows_with_the_plans_of_the_last_minute(now: float, planned: list[float], due: float) -> None:
     moments = [NOON + seconds(moment) for moment in planned]
     assert next_plan(NOON + seconds(now), moments) == NOON + seconds(due)
 
@@ -67,19 +67,19 @@ def test_the_more_plans_within_a_minute_the_longer_the_pause(now: float, planned
         ([(["G1"], ["p1"]), ([], [])], None, ()),
     ],
 )
-def test_what_waits_is_one_sync(
+def test_waiting_events_are_merged_into_one_sync(
     waiting: list[tuple[list[str], list[str]]], scope: tuple[str, ...] | None, people: tuple[str, ...]
 ) -> None:
-    listed = [
-        WebhookEvent(id=str(at), at=NOON, groups=tuple(groups), people=tuple(who))
-        for at, (groups, who) in enumerate(waiting)
+    events = [
+        WebhookEvent(id=str(at), at=NOON, groups=tuple(groups), people=tuple(named))
+        for at, (groups, named) in enumerate(waiting)
     ]
-    assert sync_of_events(REQUEST, listed) == SyncSchool("S1", "run", Cause.WEBHOOK, scope, people)
+    assert sync_of_events(REQUEST, events) == SyncSchool("S1", "run", Cause.WEBHOOK, scope, people)
 
 
 @dataclass(slots=True)
 class Scene:
-    """A school behind its webhooks; `plan_due` delivers the messages that are due, as the queue would."""
+    """A school that receives webhooks. `plan_due` delivers the messages that are due, as the queue would."""
 
     step: Step = no_step
     clock: FixedClock = field(default_factory=FixedClock)
@@ -102,74 +102,74 @@ class Scene:
         return snapshot(self.groups)
 
     async def receive_event(self, id_: str, groups: Iterable[str] = (), people: Iterable[str] = ()) -> float:
-        """Returns in how many seconds it is planned."""
+        """Returns the seconds until the event is planned."""
         now = self.clock.now()
-        said = WebhookEvent(id=id_, at=now, groups=tuple(groups), people=tuple(people))
-        due = await receive_event(SCHOOL.id, said, f"run {id_}", self.services)
+        event = WebhookEvent(id=id_, at=now, groups=tuple(groups), people=tuple(people))
+        due = await receive_event(SCHOOL.id, event, f"run {id_}", self.services)
         return (due - now).total_seconds()
 
     async def plan_due(self) -> None:
         now = self.clock.now()
-        due = [held for held in self.outbox.requests if held[1] and held[1] <= now]
-        for held in due:
-            assert isinstance(held[0], SyncWebhookEvents)
-            run = await sync_webhook_events(held[0], self.services)
-            # The queue forgets what it delivered, but not that it had it: `requests` keeps the moment.
-            self.outbox.requests[self.outbox.requests.index(held)] = (held[0], None)
+        due = [queued for queued in self.outbox.requests if queued[1] and queued[1] <= now]
+        for queued in due:
+            assert isinstance(queued[0], SyncWebhookEvents)
+            run = await sync_webhook_events(queued[0], self.services)
+            # Delivered: clear the time, and keep the request in the list.
+            self.outbox.requests[self.outbox.requests.index(queued)] = (queued[0], None)
             if run:
                 self.plans.append((now - NOON).total_seconds())
 
     async def planned_groups(self) -> list[str]:
         return [record.desired.group_id for record in await self.state.class_records(SCHOOL.id)]
 
-    async def let_pass(self, count: int) -> None:
-        """So many seconds, and what is due in each of them."""
+    async def wait_seconds(self, count: int) -> None:
+        """Advance the clock second by second, planning what is due."""
         for _ in range(count):
             self.clock.advance(seconds(1))
             await self.plan_due()
 
 
-async def joined(step: Step = no_step) -> Scene:
-    """A school that is synced."""
+async def make_scene(step: Step = no_step) -> Scene:
+    """A scene with a school that is set up and has accounts."""
     scene = Scene(step)
     await scene.state.save_school(settings())
     await scene.state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
     return scene
 
 
-async def test_a_thousand_webhooks_in_a_minute_are_six_plans_and_none_is_left_out() -> None:
-    storm = await joined()
+async def test_a_thousand_webhooks_in_a_minute_share_seven_plans_and_none_is_lost() -> None:
+    scene = await make_scene()
     for number in range(1000):
-        await storm.receive_event(f"msg_{number}", [f"G{number % 2 + 1}"])
-        storm.clock.advance(seconds(0.06))
-        await storm.plan_due()
-    assert len(storm.plans) == 6
-    await storm.let_pass(20)
-    assert len(storm.plans) == 7
-    assert len(storm.outbox.requests) == 13
-    assert await storm.inbox.waiting(SCHOOL.id) == ()
+        await scene.receive_event(f"msg_{number}", [f"G{number % 2 + 1}"])
+        scene.clock.advance(seconds(0.06))
+        await scene.plan_due()
+    assert len(scene.plans) == 6
+    await scene.wait_seconds(20)
+    assert len(scene.plans) == 7
+    assert len(scene.outbox.requests) == 13
+    assert await scene.inbox.waiting(SCHOOL.id) == ()
 
 
-async def test_lone_changes_are_planned_after_a_second_or_two_each() -> None:
-    day = await joined()
+async def test_single_events_are_planned_within_two_seconds() -> None:
+    scene = await make_scene()
     for number in range(20):
-        assert await day.receive_event(f"msg_{number}", ["G1"]) <= 2
-        await day.let_pass(61)
-    assert len(day.plans) == 20
+        assert await scene.receive_event(f"msg_{number}", ["G1"]) <= 2
+        await scene.wait_seconds(61)
+    assert len(scene.plans) == 20
 
 
-async def test_what_is_not_notified_is_not_touched() -> None:
-    scene = await joined()
+async def test_only_the_named_groups_are_synced() -> None:
+    scene = await make_scene()
     await scene.receive_event("msg_1", ["G2", "a group that is not there"])
-    await scene.let_pass(2)
+    await scene.wait_seconds(2)
     assert await scene.planned_groups() == ["G2"]
     await scene.receive_event("msg_2")
-    await scene.let_pass(5)
+    await scene.wait_seconds(5)
     assert await scene.planned_groups() == ["G1", "G2"]
 
 
-async def test_people_stand_for_the_groups_that_they_are_in_and_were_in() -> None:
-    scene = await joined()
+async def test_named_people_sync_the_groups_they_join_and_leave() -> None:
+    scene = await make_scene()
     known = tuple(AccountChange(account.id, account.values) for account in accounts(["amy", "ann", "ben", "ted"]))
     await scene.state.write_accounts(TENANT, AccountChanges(True, known, frozenset(), "token"))
     scene.groups = (
@@ -178,20 +178,20 @@ async def test_people_stand_for_the_groups_that_they_are_in_and_were_in() -> Non
         teaching("G3", "7C", ["ben"], ["ted"]),
     )
     await scene.receive_event("msg_1")
-    await scene.let_pass(2)
+    await scene.wait_seconds(2)
     scene.groups = (
         teaching("G1", "7A", ["ann"]),
         teaching("G2", "7B", ["ann"]),
         teaching("G3", "7C", ["ben", "amy"], ["ted"]),
     )
     await scene.receive_event("msg_2", people=["amy", "nobody"])
-    await scene.let_pass(5)
+    await scene.wait_seconds(5)
     members = {record.desired.group_id: record.desired.members for record in await scene.state.class_records(SCHOOL.id)}
     assert members == {"G1": entra_ids(["ann"]), "G2": entra_ids(["ben"]), "G3": entra_ids(["amy", "ben", "ted"])}
 
 
-async def test_where_accounts_were_not_read_to_the_end_nobody_is_taken_out() -> None:
-    """As when the tables were lost, and a class was found again: its people are not told from who has left."""
+async def test_incomplete_accounts_remove_nobody() -> None:
+    """For example after the tables were lost: without all accounts, the plan cannot know who has left."""
     scene = Scene()
     await scene.state.save_school(settings())
     known = tuple(AccountChange(account.id, account.values) for account in accounts(["ann"]))
@@ -201,7 +201,7 @@ async def test_where_accounts_were_not_read_to_the_end_nobody_is_taken_out() -> 
     assert record
     await scene.state.write_actual(replace(record, actual=synced(record.desired).actual))
     await scene.receive_event("msg_1")
-    await scene.let_pass(2)
+    await scene.wait_seconds(2)
     (run,) = await scene.state.runs(SCHOOL.id)
     assert (run.outcome, run.notes[1]) == (RunOutcome.REJECTED, REMEDY)
     after = await scene.state.class_record(SCHOOL.id, record.key)
@@ -209,28 +209,28 @@ async def test_where_accounts_were_not_read_to_the_end_nobody_is_taken_out() -> 
     assert after.desired.members == entra_ids(["amy"])
 
 
-async def test_a_webhook_that_comes_again_is_refused_before_and_after_its_plan_for_a_day() -> None:
-    scene = await joined()
+async def test_a_replayed_webhook_is_rejected_for_a_day_before_and_after_its_plan() -> None:
+    scene = await make_scene()
     await scene.receive_event("msg_1", ["G1"])
     for number, pause in enumerate((timedelta(0), seconds(61), REMEMBER_FOR - seconds(75))):
         scene.clock.advance(pause)
         await scene.receive_event(f"msg_{number + 2}", ["G1"])
-        await scene.let_pass(3)
+        await scene.wait_seconds(3)
         with pytest.raises(Replayed):
             await scene.receive_event("msg_1", ["G1"])
     assert len(scene.plans) == 3
     scene.clock.advance(REMEMBER_FOR)
     await scene.receive_event("msg_9", ["G1"])
-    await scene.let_pass(3)
+    await scene.wait_seconds(3)
     await scene.receive_event("msg_1", ["G1"])
 
 
 class Crash(Exception):
-    """What a process dies of."""
+    """Ends the process."""
 
 
 class CrashAt:
-    """Lets so many steps pass, and then fails once."""
+    """Lets `left` steps pass, and then fails once."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -242,10 +242,10 @@ class CrashAt:
 
 
 @pytest.mark.parametrize("steps", range(30))
-async def test_a_crash_at_any_step_of_webhook_or_plan_loses_nothing(steps: int) -> None:
-    """The sender tries again what was not answered, and the queue delivers again what was not settled."""
+async def test_a_crash_at_any_step_loses_no_event(steps: int) -> None:
+    """The sender retries a webhook without a response, and the queue redelivers an unsettled message."""
     crash = CrashAt(-1)
-    scene = await joined(crash)
+    scene = await make_scene(crash)
     crash.left = steps
     for _ in range(2):
         try:
@@ -257,7 +257,7 @@ async def test_a_crash_at_any_step_of_webhook_or_plan_loses_nothing(steps: int) 
         scene.clock.advance(seconds(1))
         with suppress(Crash):
             await scene.plan_due()
-    assert crash.left < 0, "there are fewer steps"
+    assert crash.left < 0, "the flow has fewer steps"
     assert await scene.planned_groups() == ["G1"]
     assert await scene.inbox.waiting(SCHOOL.id) == ()
     runs = await scene.state.runs(SCHOOL.id)

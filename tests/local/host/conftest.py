@@ -1,4 +1,4 @@
-"""What the tests of the host share: an indexed app, and a world with a broker."""
+"""Fixtures of the host's tests: an indexed app, and a world with a broker."""
 
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +12,7 @@ from tests.local.host.processes import APPS, World, start_broker
 
 @pytest.fixture(scope="module")
 def web_functions() -> Iterator[list[Function]]:
-    # The worker's registry is one per process, and so is the module function_app.
+    # The worker's registry and the module function_app exist once per process.
     path = list(sys.path)
     sys.modules.pop("function_app", None)
     yield index_app(APPS / "web")

@@ -1,4 +1,4 @@
-"""The host and the Service Bus stand-in as processes, for tests that need the whole way."""
+"""The host and the Service Bus stand-in as processes, for end-to-end tests."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ class Running:
     ready: dict[str, Any]
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Signal it and wait; the exit status."""
+        """Send the signal and wait. Returns the exit status."""
         if self.process.returncode is None:
             self.process.send_signal(number)
         async with asyncio.timeout(_READY_SECONDS):
@@ -57,13 +57,13 @@ async def start_broker(port: int = 0) -> Running:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A broker's port, a folder for the app's record and the host's log, and the processes to end with the test."""
+    """A broker's port, a folder for the app's events and the host's log, and the processes to stop after the test."""
 
     port: int
     folder: Path
     started: list[Running] = field(default_factory=list)
 
-    async def start_host(self, *more: str) -> Running:
+    async def start_host(self, *options: str) -> Running:
         env = {
             "ServiceBusConnection": connection_string(self.port),
             "QUEUE": "changes",
@@ -71,26 +71,26 @@ class World:
             "LOCAL_MASTER_KEY": "mk",
         }
         log = str(self.folder / "log.jsonl")
-        arguments = ("local.host", "--app", str(APPS / "queues"), "--port", "0", "--log", log, *more)
+        arguments = ("local.host", "--app", str(APPS / "queues"), "--port", "0", "--log", log, *options)
         host = await start(*arguments, env=env, stderr=self.folder / "stderr")
         self.started.append(host)
         return host
 
     async def restart_broker(self) -> None:
-        """Start another broker, empty, where this world's was."""
+        """Start an empty broker on this world's port."""
         self.started.append(await start_broker(self.port))
 
     async def end(self) -> None:
         for running in self.started:
             await running.end(signal.SIGKILL)
 
-    def record(self, what: str, session: str | None = None) -> list[dict[str, Any]]:
+    def read_events(self, event: str, session: str | None = None) -> list[dict[str, Any]]:
         path = self.folder / "record"
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return [line for line in lines if line["what"] == what and session in (None, line["session"])]
+        return [line for line in lines if line["event"] == event and session in (None, line["session"])]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
-        """Look at what the app has recorded until it is as the test wants it."""
+    async def wait_until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Wait until the condition is true, such as one on the recorded events."""
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 -- another process writes the file; there is no event to wait for
                 await asyncio.sleep(0.05)
@@ -99,8 +99,8 @@ class World:
         async with self.client() as client, client.get_queue_sender(queue) as sender:
             await sender.send_messages(list(messages))
 
-    async def dead_letters(self, queue: str, count: int) -> list[str]:
-        """The ids of so many dead letters, which it takes out."""
+    async def take_dead_letters(self, queue: str, count: int) -> list[str]:
+        """Take `count` dead letters off the queue. Returns their ids."""
         ids: list[str] = []
         async with (
             self.client() as client,
@@ -117,7 +117,7 @@ class World:
         return ServiceBusClient.from_connection_string(connection_string(self.port))
 
 
-def message(name: str, session: str | None, **body: object) -> ServiceBusMessage:
+def make_message(name: str, session: str | None, **body: object) -> ServiceBusMessage:
     return ServiceBusMessage(
         json.dumps(body), message_id=name, session_id=session, correlation_id="run-1",
         application_properties={"schemaVersion": 1, "kind": "x"},

@@ -1,4 +1,4 @@
-"""HTTP triggers and the admin routes, over a real socket, with functions run by the worker's own code."""
+"""HTTP triggers and admin routes over a real socket, with functions run by the worker's own code."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -51,12 +51,14 @@ async def client(host: AppHost) -> AsyncIterator[httpx.AsyncClient]:
         ("GET", "/api/hangs", "", 500, ""),
     ],
 )
-async def test_routes(client: httpx.AsyncClient, method: str, path: str, key: str, status: int, text: str) -> None:
+async def test_requests_are_routed(
+    client: httpx.AsyncClient, method: str, path: str, key: str, status: int, text: str
+) -> None:
     response = await client.request(method, path, headers={"x-functions-key": key} if key else {})
     assert (response.status_code, response.text) == (status, text)
 
 
-async def test_what_goes_in_and_comes_out(client: httpx.AsyncClient) -> None:
+async def test_a_function_gets_the_request_and_returns_a_response(client: httpx.AsyncClient) -> None:
     response = await client.post("/api/pupils/7?code=fk&a=1", content="é".encode(), headers={"x-to": "you"})
     assert response.json() == {"id": "7", "query": {"code": "fk", "a": "1"}, "body": "é"}
     assert response.headers["content-type"] == "application/json"
@@ -64,7 +66,7 @@ async def test_what_goes_in_and_comes_out(client: httpx.AsyncClient) -> None:
     assert response.cookies["a"] == "b"
 
 
-async def test_bytes_survive(client: httpx.AsyncClient) -> None:
+async def test_binary_bodies_are_unchanged(client: httpx.AsyncClient) -> None:
     body = bytes(range(256)) * 5000
     response = await client.post("/api/bytes", content=body)
     assert response.content == body
@@ -76,7 +78,7 @@ async def test_admin_needs_the_master_key(client: httpx.AsyncClient) -> None:
     assert (await client.post("/admin/functions/nightly", json={"input": ""})).status_code == 401
 
 
-async def test_a_timer_is_run_now(client: httpx.AsyncClient, host: AppHost) -> None:
+async def test_the_admin_route_runs_a_timer(client: httpx.AsyncClient, host: AppHost) -> None:
     key = {"x-functions-key": "mk"}
     response = await client.post("/admin/functions/nightly", json={"input": ""}, headers=key)
     assert response.status_code == 202
@@ -87,7 +89,7 @@ async def test_a_timer_is_run_now(client: httpx.AsyncClient, host: AppHost) -> N
     assert (await client.post("/admin/functions/nightly", content="{", headers=key)).status_code == 202
 
 
-async def test_status_counts(client: httpx.AsyncClient) -> None:
+async def test_the_status_counts_invocations(client: httpx.AsyncClient) -> None:
     await client.get("/api/fails", headers={"x-functions-key": "mk"})
     await client.get("/api/pupils/ada")
     status = (await client.get("/admin/host/status", headers={"x-functions-key": "mk"})).json()

@@ -1,4 +1,4 @@
-"""What Azure's worker refuses, the host refuses, with the worker's words."""
+"""The host rejects what Azure's worker rejects, with the worker's message."""
 
 import sys
 from pathlib import Path
@@ -73,20 +73,20 @@ def _write(folder: Path, source: str) -> None:
     (folder / "function_app.py").write_text(f"import azure.functions as func\napp = func.FunctionApp()\n{source}\n")
 
 
-@pytest.mark.parametrize(("source", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused(app_folder: Path, source: str, words: str) -> None:
+@pytest.mark.parametrize(("source", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_an_invalid_app_is_rejected(app_folder: Path, source: str, message: str) -> None:
     _write(app_folder, source)
     with pytest.raises(StartRefused) as refusal:
         index_app(app_folder)
-    assert words in str(refusal.value)
+    assert message in str(refusal.value)
 
 
-def test_a_folder_without_an_app_is_refused(app_folder: Path) -> None:
+def test_a_folder_without_an_app_is_rejected(app_folder: Path) -> None:
     with pytest.raises(StartRefused, match=r"there is no function_app\.py"):
         index_app(app_folder)
 
 
-def test_batches_are_refused_even_where_the_worker_takes_them(app_folder: Path) -> None:
+def test_batches_are_rejected_although_the_worker_accepts_them(app_folder: Path) -> None:
     _write(
         app_folder,
         "import typing\n"
@@ -97,7 +97,7 @@ def test_batches_are_refused_even_where_the_worker_takes_them(app_folder: Path) 
         index_app(app_folder)
 
 
-def test_indexed(app_folder: Path) -> None:
+def test_a_valid_app_is_indexed(app_folder: Path) -> None:
     _write(
         app_folder,
         _TIMER

@@ -1,4 +1,4 @@
-"""When timers fire: NCRONTAB as Azure reads it, and what it refuses."""
+"""The times of timers: NCRONTAB as Azure reads it, and invalid expressions."""
 
 from datetime import UTC, datetime
 
@@ -18,23 +18,23 @@ NEXT = [
     ("0 0 0 29 2 *", "2026-11-23T00:00:00", "2028-02-29T00:00:00"),
     ("0 5,35 8-17/3 * * *", "2026-11-23T08:35:00", "2026-11-23T11:05:00"),
     ("0 50/5 23 * * *", "2026-11-23T23:55:00", "2026-11-24T23:50:00"),
-    # A range or a step from which one value is left is that value; other crons take the whole hour.
+    # A range or step with one remaining value means that value; other crons run the whole hour.
     ("0 5-5/2 * * * *", "2026-11-23T10:05:00", "2026-11-23T11:05:00"),
     ("0 59/15 * * * *", "2026-11-23T10:59:00", "2026-11-23T11:59:00"),
-    # NCRONTAB wants both to match; other crons take either.
+    # In NCRONTAB both must match; in other crons either.
     ("0 0 9 13 * FRI", "2026-11-23T00:00:00", "2027-08-13T09:00:00"),
     ("0 0 9 1 jan *", "2026-11-23T00:00:00", "2027-01-01T09:00:00"),
 ]
 
 
 @pytest.mark.parametrize(("expression", "moment", "expected"), NEXT)
-def test_next(expression: str, moment: str, expected: str) -> None:
+def test_the_next_run_follows_from_the_expression(expression: str, moment: str, expected: str) -> None:
     after = parse(expression).after(datetime.fromisoformat(moment).replace(tzinfo=UTC))
     assert after == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("expression", "words"),
+    ("expression", "message"),
     [
         ("30 1 * * *", "has 5 fields"),
         ("0 0 1 * * * 2026", "has 7 fields"),
@@ -53,7 +53,7 @@ def test_next(expression: str, moment: str, expected: str) -> None:
         ("0 0 0 * * mond4y,nope", "holds 'nope'"),
     ],
 )
-def test_refused(expression: str, words: str) -> None:
+def test_an_invalid_expression_is_rejected(expression: str, message: str) -> None:
     with pytest.raises(BadSchedule) as refusal:
         parse(expression)
-    assert words in str(refusal.value)
+    assert message in str(refusal.value)

@@ -1,4 +1,4 @@
-"""host.json and settings: read once, and refused by name and place."""
+"""host.json and settings: valid ones are read, and invalid ones are rejected by name and place."""
 
 import json
 from pathlib import Path
@@ -13,13 +13,13 @@ from local.host.settings import ConnectionString, IdentityConnection, Settings, 
 from local.host.timers import timer_of
 
 
-def _host_json(folder: Path, content: object) -> Path:
+def _write_host_json(folder: Path, content: object) -> Path:
     path = folder / "host.json"
     path.write_text(json.dumps(content))
     return path
 
 
-def test_host_json(tmp_path: Path) -> None:
+def test_host_json_is_read(tmp_path: Path) -> None:
     bus = {
         "maxAutoLockRenewalDuration": "00:10:00",
         "maxConcurrentSessions": 32,
@@ -28,14 +28,14 @@ def test_host_json(tmp_path: Path) -> None:
     }
     extensions = {"http": {"routePrefix": "v1"}, "serviceBus": bus}
     content = {"version": "2.0", "functionTimeout": "1.00:00:10", "extensions": extensions}
-    options = load_host_json(_host_json(tmp_path, content))
+    options = load_host_json(_write_host_json(tmp_path, content))
     assert options.route_prefix == "v1"
     assert options.function_timeout == 86410
     assert options.service_bus == ServiceBusOptions(600, 4, 32, 0.25)
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ([], "not a JSON object"),
         ({}, "version must be 2.0"),
@@ -48,14 +48,14 @@ def test_host_json(tmp_path: Path) -> None:
         ({"version": "2.0", "extensions": {"serviceBus": {"autoCompleteMessages": False}}}, "autoCompleteMessages"),
     ],
 )
-def test_host_json_refused(tmp_path: Path, content: object, words: str) -> None:
+def test_an_invalid_host_json_is_rejected(tmp_path: Path, content: object, message: str) -> None:
     with pytest.raises(StartRefused) as refusal:
-        load_host_json(_host_json(tmp_path, content))
-    assert words in str(refusal.value)
+        load_host_json(_write_host_json(tmp_path, content))
+    assert message in str(refusal.value)
     assert "host.json" in refusal.value.where
 
 
-def test_the_environment_wins_over_the_settings_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_settings_file(tmp_path: Path) -> None:
     path = tmp_path / "local.settings.json"
     path.write_text(json.dumps({"IsEncrypted": False, "Values": {"A": "file", "B": "file"}}))
     environ = {"A": "environment"}
@@ -64,14 +64,14 @@ def test_the_environment_wins_over_the_settings_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"Values": {"A": 1}}', '{"Values": {}, "IsEncrypted": true}'])
-def test_a_settings_file_is_refused_with_its_path(tmp_path: Path, content: str) -> None:
+def test_an_invalid_settings_file_is_rejected_with_its_path(tmp_path: Path, content: str) -> None:
     path = tmp_path / "local.settings.json"
     path.write_text(content)
     with pytest.raises(StartRefused, match=r"local\.settings\.json"):
         load_settings({}, path)
 
 
-def test_a_missing_setting_names_function_binding_and_setting() -> None:
+def test_a_missing_setting_is_named_with_function_and_binding() -> None:
     timer = Function("nightly", "id", {"type": "timerTrigger", "name": "timer", "schedule": "%SCHEDULE%"})
     with pytest.raises(StartRefused) as refusal:
         timer_of(timer, Settings({}))
@@ -80,13 +80,13 @@ def test_a_missing_setting_names_function_binding_and_setting() -> None:
     )
 
 
-def test_a_bad_schedule_names_function_and_field() -> None:
+def test_a_bad_schedule_is_named_with_function_and_field() -> None:
     timer = Function("nightly", "id", {"type": "timerTrigger", "name": "timer", "schedule": "%SCHEDULE%"})
     with pytest.raises(StartRefused, match=r"function nightly.*the second field '99' holds 99"):
         timer_of(timer, Settings({"SCHEDULE": "99 * * * * *"}))
 
 
-def test_connections() -> None:
+def test_a_connection_is_a_string_or_an_identity() -> None:
     settings = Settings({"A": "Endpoint=sb://x/", "B__fullyQualifiedNamespace": "n", "B__clientId": "c"})
     assert settings.connection("A", "here") == ConnectionString("Endpoint=sb://x/")
     assert settings.connection("B", "here") == IdentityConnection("n", "c")
@@ -95,7 +95,7 @@ def test_connections() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trigger", "words"),
+    ("trigger", "message"),
     [
         ({"route": "a/{id:shoe}"}, "constraint 'shoe'"),
         ({"route": "a/x{id}"}, "'x{id}' is not understood"),
@@ -103,7 +103,7 @@ def test_connections() -> None:
         ({"route": "a", "authLevel": "ADMIN"}, "no key is set"),
     ],
 )
-def test_a_route_is_refused(trigger: dict[str, str], words: str) -> None:
+def test_an_invalid_route_is_rejected(trigger: dict[str, str], message: str) -> None:
     function = Function("f", "id", {"type": "httpTrigger", "name": "req", "authLevel": "ANONYMOUS", **trigger})
-    with pytest.raises(StartRefused, match=words):
+    with pytest.raises(StartRefused, match=message):
         route_of(function, "api", Settings({}), Keys("", ""))

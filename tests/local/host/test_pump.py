@@ -1,4 +1,4 @@
-"""The pump's decisions, with leases that the test holds: settle, keep the lock, close, drain, outlive the broker."""
+"""The pump's decisions with scripted leases: settle, renew the lock, close, drain, survive an outage of the broker."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ def _delivery(name: str) -> Delivery:
 
 
 class ScriptedLease:
-    """A session with these messages; records what happens to them. `lock` in seconds."""
+    """A session with these messages. Records what happens to them. `lock` is in seconds."""
 
     sessionful = True
 
@@ -72,7 +72,7 @@ class ScriptedLease:
 
 
 class ScriptedSource:
-    """Hands out these leases, or raises these errors, in turn; then nothing waits."""
+    """Returns these leases, or raises these errors, in turn; then nothing waits."""
 
     def __init__(self, *turns: Lease | Exception) -> None:
         self._turns = list(turns)
@@ -91,7 +91,7 @@ class ScriptedSource:
 
 
 @contextlib.asynccontextmanager
-async def _pumping(source: ScriptedSource, run: Callable[[Delivery], object]) -> AsyncIterator[Pump]:
+async def _run_pump(source: ScriptedSource, run: Callable[[Delivery], object]) -> AsyncIterator[Pump]:
     async def handle(delivery: Delivery) -> bool:
         result = run(delivery)
         return await result if asyncio.iscoroutine(result) else bool(result)
@@ -103,17 +103,17 @@ async def _pumping(source: ScriptedSource, run: Callable[[Delivery], object]) ->
         await pump.drain(1.0)
 
 
-async def test_messages_of_a_session_are_completed_in_order_then_it_is_closed() -> None:
+async def test_a_session_completes_its_messages_in_order_and_is_closed() -> None:
     lease = ScriptedLease("1", "2", "3")
     source = ScriptedSource(lease)
-    async with _pumping(source, lambda delivery: True):
+    async with _run_pump(source, lambda delivery: True):
         await lease.closed.wait()
     assert lease.done == ["complete 1", "complete 2", "complete 3"]
 
 
-async def test_a_failure_abandons_and_the_message_comes_again_before_the_next() -> None:
+async def test_a_failed_message_is_abandoned_and_redelivered_before_the_next() -> None:
     lease = ScriptedLease("poison", "2")
-    async with _pumping(ScriptedSource(lease), lambda delivery: delivery.message_id != "poison"):
+    async with _run_pump(ScriptedSource(lease), lambda delivery: delivery.message_id != "poison"):
         await lease.closed.wait()
     assert lease.done == ["abandon poison"] * 3 + ["complete 2"]
 
@@ -125,12 +125,12 @@ async def test_the_lock_is_renewed_while_the_function_runs() -> None:
         await lease.renewed.wait()
         return True
 
-    async with _pumping(ScriptedSource(lease), until_renewed):
+    async with _run_pump(ScriptedSource(lease), until_renewed):
         await lease.closed.wait()
     assert lease.done[:2] == ["renew", "complete slow"]
 
 
-async def test_the_lock_is_not_renewed_for_longer_than_host_json_says() -> None:
+async def test_the_lock_is_not_renewed_beyond_the_limit_of_host_json() -> None:
     lease = ScriptedLease("endless", lock=0.1)
     lost = asyncio.Event()
 
@@ -151,16 +151,16 @@ async def test_the_lock_is_not_renewed_for_longer_than_host_json_says() -> None:
     assert "renew" in lease.done
 
 
-async def test_a_lost_lock_ends_the_session_and_the_pump_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lost_lock_ends_the_session_and_the_pump_continues(caplog: pytest.LogCaptureFixture) -> None:
     gone, other = ScriptedLease("1", lost=True), ScriptedLease("2")
-    async with _pumping(ScriptedSource(gone, other), lambda delivery: True):
+    async with _run_pump(ScriptedSource(gone, other), lambda delivery: True):
         await gone.closed.wait()
         await other.closed.wait()
     assert other.done == ["complete 2"]
     assert "a lock was lost, the message comes again" in caplog.text
 
 
-async def test_an_idle_session_with_a_short_lock_is_renewed_rather_than_lost() -> None:
+async def test_an_idle_session_with_a_short_lock_is_renewed() -> None:
     lease = ScriptedLease(lock=0.2)
     options = ServiceBusOptions(session_idle_timeout=0.5)
     async with asyncio.timeout(5):
@@ -168,11 +168,11 @@ async def test_an_idle_session_with_a_short_lock_is_renewed_rather_than_lost() -
     assert set(lease.done) == {"renew"}
 
 
-async def test_an_outage_is_logged_once_and_outlived(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_outage_is_logged_once_and_survived(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "host.servicebus")
     lease = ScriptedLease("1")
     source = ScriptedSource(BrokerDown("refused"), BrokerDown("refused"), BrokerDown("refused"), lease)
-    async with _pumping(source, lambda delivery: True):
+    async with _run_pump(source, lambda delivery: True):
         await lease.closed.wait()
     assert lease.done == ["complete 1"]
     assert caplog.text.count("the broker is away") == 1
@@ -181,44 +181,44 @@ async def test_an_outage_is_logged_once_and_outlived(caplog: pytest.LogCaptureFi
 
 async def test_an_empty_queue_keeps_few_accepts_waiting() -> None:
     source = ScriptedSource(NothingWaiting())
-    async with _pumping(source, lambda delivery: True):
+    async with _run_pump(source, lambda delivery: True):
         await source.empty.wait()
-        # Whoever would start more accepts has had its turns by now.
+        # By now, any task that would start more accepts has run.
         for _ in range(50):
             await asyncio.sleep(0)
         assert source.accepts == 3
 
 
-async def test_draining_finishes_the_message_in_hand_and_takes_no_other() -> None:
+async def test_draining_finishes_the_current_message_and_receives_no_other() -> None:
     lease = ScriptedLease("1", "2")
-    began, go_on = asyncio.Event(), asyncio.Event()
+    started, resume = asyncio.Event(), asyncio.Event()
 
     async def wait(delivery: Delivery) -> bool:
-        began.set()
-        await go_on.wait()
+        started.set()
+        await resume.wait()
         return True
 
-    async with _pumping(ScriptedSource(lease), wait) as pump:
-        await began.wait()
+    async with _run_pump(ScriptedSource(lease), wait) as pump:
+        await started.wait()
         draining = asyncio.create_task(pump.drain(5.0))
         await asyncio.sleep(0)
-        go_on.set()
+        resume.set()
         await draining
     assert lease.done == ["complete 1"]
     assert lease.closed.is_set()
 
 
-async def test_draining_cuts_off_what_outlasts_the_grace_and_does_not_settle_it() -> None:
+async def test_draining_cancels_a_message_after_the_grace_period_without_settling_it() -> None:
     lease = ScriptedLease("1")
-    began = asyncio.Event()
+    started = asyncio.Event()
 
     async def hang(delivery: Delivery) -> bool:
-        began.set()
+        started.set()
         await asyncio.Event().wait()
         return True
 
-    async with _pumping(ScriptedSource(lease), hang) as pump:
-        await began.wait()
+    async with _run_pump(ScriptedSource(lease), hang) as pump:
+        await started.wait()
         await pump.drain(0.05)
     assert lease.done == []
     assert lease.closed.is_set()
@@ -227,7 +227,7 @@ async def test_draining_cuts_off_what_outlasts_the_grace_and_does_not_settle_it(
 async def test_draining_is_not_stopped_by_a_client_that_swallows_a_cancellation() -> None:
     waiting = asyncio.Event()
 
-    class DeafSource:
+    class UncancellableSource:
         async def accept(self) -> Lease:
             with contextlib.suppress(asyncio.CancelledError):
                 waiting.set()
@@ -235,7 +235,7 @@ async def test_draining_is_not_stopped_by_a_client_that_swallows_a_cancellation(
             await asyncio.Event().wait()
             raise NothingWaiting
 
-    pump = Pump("q", DeafSource(), lambda delivery: asyncio.sleep(0, True), OPTIONS, workers=1)
+    pump = Pump("q", UncancellableSource(), lambda delivery: asyncio.sleep(0, True), OPTIONS, workers=1)
     pump.start()
     await waiting.wait()
     async with asyncio.timeout(10):

@@ -1,4 +1,4 @@
-"""The generated school is the size it should be, the same every time, and read back as it was made."""
+"""The generated school has the expected size, is the same for a seed, and survives a round trip."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sync_core.domain.roster import GroupType
 from sync_core.mis.files.formats import read_feed
 
 
-def test_the_same_seed_is_the_same_school() -> None:
+def test_the_same_seed_gives_the_same_school() -> None:
     assert generate() == generate()
     assert generate(1) != generate(2)
 
 
-def test_it_is_a_secondary_school_of_a_thousand() -> None:
+def test_the_default_is_a_secondary_school_of_a_thousand() -> None:
     school = generate()
     assert (len(school.pupils), len(school.staff)) == (1000, 75)
     assert Counter(group.homeroom for group in school.groups) == {True: 40, False: 180}
@@ -29,8 +29,8 @@ def test_it_is_a_secondary_school_of_a_thousand() -> None:
     assert all(upn.isascii() for upn in upns)
 
 
-def test_it_is_read_back_as_it_was_made(tmp_path: Path) -> None:
-    for school in (generate(), next_day(generate())[0], generate(pupils=60)):
+def test_a_generated_school_survives_a_round_trip(tmp_path: Path) -> None:
+    for school in (generate(), a_day_later(generate())[0], generate(pupils=60)):
         write(school, tmp_path / "feed")
         (snapshot,) = read_feed(tmp_path / "feed").snapshots.values()
         read = {group.id: group for group in snapshot.groups}
@@ -42,17 +42,17 @@ def test_it_is_read_back_as_it_was_made(tmp_path: Path) -> None:
         assert {group.academic_year for group in snapshot.groups} == {2026}
 
 
-def test_a_day_changes_what_it_says() -> None:
+def test_a_day_makes_the_changes_that_it_reports() -> None:
     before = generate()
     after, story = next_day(before)
     assert (story.moved, story.joined, story.left, story.teachers_changed, story.new_groups) == (30, 5, 4, 2, 1)
     assert len(after.pupils) == len(before.pupils) + story.joined - story.left
     assert len(after.groups) == len(before.groups) + 1
-    assert _teachers_changed(before, after) == 2
+    assert _count_teacher_changes(before, after) == 2
     enrolled = {pupil for group in after.groups for pupil in group.pupils}
     assert enrolled == {pupil.id for pupil in after.pupils}
 
 
-def _teachers_changed(before: SchoolData, after: SchoolData) -> int:
-    now = {group.id: group.staff for group in after.groups}
-    return sum(now[group.id] != group.staff for group in before.groups)
+def _count_teacher_changes(before: SchoolData, after: SchoolData) -> int:
+    staff_after = {group.id: group.staff for group in after.groups}
+    return sum(staff_after[group.id] != group.staff for group in before.groups)

@@ -1,4 +1,4 @@
-"""The real azure-servicebus client against the stand-in: what the contract suites do not already show."""
+"""The real azure-servicebus client against the stand-in: what the contract tests do not cover."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Bus:
         httpx.post(f"{self.status_url}/clock", json={"advance_seconds": seconds}).raise_for_status()
 
     def status(self, queue: str) -> dict[str, int]:
-        found: dict[str, int] = httpx.get(f"{self.status_url}/status").json()["queues"][queue]
-        return found
+        counts: dict[str, int] = httpx.get(f"{self.status_url}/status").json()["queues"][queue]
+        return counts
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +69,17 @@ async def bus(ports: tuple[int, int]) -> AsyncIterator[Bus]:
         yield Bus(client, f"http://127.0.0.1:{ports[1]}")
 
 
-async def one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
+async def receive_one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
     (message,) = await receiver.receive_messages(1, max_wait_time=5)
     return message
 
 
-async def test_properties_and_bodies_survive(bus: Bus) -> None:
+async def test_properties_and_bodies_survive_a_round_trip(bus: Bus) -> None:
     body = bytes(range(256)) * 300
     sent = ServiceBusMessage(body, message_id="m", application_properties={"n": 7, "s": "é"}, subject="subject")
     await bus.send("plain", sent)
     async with bus.client.get_queue_receiver("plain") as receiver:
-        message = await one(receiver)
+        message = await receive_one(receiver)
         assert b"".join(bytes(part) for part in message.body) == body
         assert (message.message_id, message.subject) == ("m", "subject")
         assert message.application_properties == {b"n": 7, b"s": "é".encode()}
@@ -88,43 +88,43 @@ async def test_properties_and_bodies_survive(bus: Bus) -> None:
         await receiver.complete_message(message)
 
 
-async def test_a_dead_letter_keeps_the_reason_it_was_given(bus: Bus) -> None:
+async def test_a_dead_letter_keeps_its_reason(bus: Bus) -> None:
     await bus.send("plain", ServiceBusMessage("x"))
     async with bus.client.get_queue_receiver("plain") as receiver:
-        await receiver.dead_letter_message(await one(receiver), reason="why", error_description="because")
+        await receiver.dead_letter_message(await receive_one(receiver), reason="why", error_description="because")
     async with bus.client.get_queue_receiver("plain", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead:
-        message = await one(dead)
+        message = await receive_one(dead)
         assert (message.dead_letter_reason, message.dead_letter_error_description) == ("why", "because")
         await dead.complete_message(message)
 
 
-async def test_abandon_defer_and_peek(bus: Bus) -> None:
+async def test_a_message_can_be_abandoned_deferred_and_peeked(bus: Bus) -> None:
     await bus.send("plain", ServiceBusMessage("a"), ServiceBusMessage("b"))
     async with bus.client.get_queue_receiver("plain") as receiver:
-        first = await one(receiver)
+        first = await receive_one(receiver)
         await receiver.abandon_message(first)
-        again = await one(receiver)
-        assert (str(again), again.delivery_count) == (str(first), 1)
-        assert again.sequence_number is not None
-        await receiver.defer_message(again)
+        redelivered = await receive_one(receiver)
+        assert (str(redelivered), redelivered.delivery_count) == (str(first), 1)
+        assert redelivered.sequence_number is not None
+        await receiver.defer_message(redelivered)
         assert [str(message) for message in await receiver.peek_messages(5, sequence_number=1)] == ["a", "b"]
-        (deferred,) = await receiver.receive_deferred_messages(again.sequence_number)
+        (deferred,) = await receiver.receive_deferred_messages(redelivered.sequence_number)
         await receiver.complete_message(deferred)
-        await receiver.complete_message(await one(receiver))
+        await receiver.complete_message(await receive_one(receiver))
 
 
-async def test_receive_and_delete(bus: Bus) -> None:
+async def test_a_message_can_be_received_and_deleted(bus: Bus) -> None:
     await bus.send("plain", ServiceBusMessage("gone"))
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
     async with bus.client.get_queue_receiver("plain", receive_mode=mode) as receiver:
-        assert str(await one(receiver)) == "gone"
+        assert str(await receive_one(receiver)) == "gone"
     assert bus.status("plain")["active"] == 0
 
 
 async def test_a_message_lock_is_renewed(bus: Bus) -> None:
     await bus.send("plain", ServiceBusMessage("x"))
     async with bus.client.get_queue_receiver("plain") as receiver:
-        message = await one(receiver)
+        message = await receive_one(receiver)
         bus.advance(50)
         renewed = await receiver.renew_message_lock(message)
         assert renewed > datetime.now(UTC) + timedelta(seconds=80)
@@ -133,7 +133,7 @@ async def test_a_message_lock_is_renewed(bus: Bus) -> None:
     assert bus.status("plain")["active"] == 0
 
 
-async def test_scheduled_messages_come_when_they_are_due(bus: Bus) -> None:
+async def test_scheduled_messages_are_delivered_when_due(bus: Bus) -> None:
     async with bus.client.get_queue_sender("plain") as sender:
         due = datetime.now(UTC) + timedelta(days=1)
         (cancelled,) = await sender.schedule_messages(ServiceBusMessage("never"), due)
@@ -142,25 +142,25 @@ async def test_scheduled_messages_come_when_they_are_due(bus: Bus) -> None:
     assert bus.status("plain")["scheduled"] == 1
     bus.advance(2 * 86_400)
     async with bus.client.get_queue_receiver("plain") as receiver:
-        message = await one(receiver)
+        message = await receive_one(receiver)
         assert str(message) == "tomorrow"
         await receiver.complete_message(message)
 
 
-async def test_no_session_is_a_time_out(bus: Bus) -> None:
+async def test_accepting_without_a_session_times_out(bus: Bus) -> None:
     with pytest.raises(OperationTimeoutError):
         async with bus.client.get_queue_receiver("sessions", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=1):
             pass
 
 
-async def test_an_accept_that_waits_gets_the_session_that_comes(bus: Bus) -> None:
+async def test_a_waiting_accept_gets_the_next_session(bus: Bus) -> None:
     session = uuid4().hex
     receiver = bus.client.get_queue_receiver("sessions", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=20)
     waiting = asyncio.create_task(receiver.__aenter__())
     await bus.send("sessions", ServiceBusMessage("x", session_id=session))
     await waiting
     assert receiver.session.session_id == session
-    await receiver.complete_message(await one(receiver))
+    await receiver.complete_message(await receive_one(receiver))
     await receiver.close()
 
 
@@ -174,41 +174,41 @@ async def test_a_session_has_one_holder_and_a_state(bus: Bus) -> None:
         await holder.session.set_state("half-way")
         assert await holder.session.get_state() == b"half-way"
         assert holder.session.locked_until_utc is not None
-        await holder.complete_message(await one(holder))
+        await holder.complete_message(await receive_one(holder))
 
 
-async def test_a_session_whose_lock_was_lost_goes_to_somebody_else(bus: Bus) -> None:
+async def test_a_session_with_a_lost_lock_goes_to_another_receiver(bus: Bus) -> None:
     session = uuid4().hex
     await bus.send("sessions", ServiceBusMessage("x", session_id=session))
     slow = bus.client.get_queue_receiver("sessions", session_id=session)
     async with slow:
-        message = await one(slow)
+        message = await receive_one(slow)
         bus.advance(61)
         async with bus.client.get_queue_receiver("sessions", session_id=session) as fast:
-            again = await one(fast)
-            assert again.delivery_count == 1
+            redelivered = await receive_one(fast)
+            assert redelivered.delivery_count == 1
             with pytest.raises((SessionLockLostError, ServiceBusError)):
                 await slow.session.renew_lock()
-            await fast.complete_message(again)
+            await fast.complete_message(redelivered)
         with pytest.raises((SessionLockLostError, ServiceBusError)):
             await slow.complete_message(message)
     assert bus.status("sessions")["active"] == 0
 
 
 @pytest.mark.parametrize(
-    ("queue", "session", "words"),
+    ("queue", "session", "message"),
     [
         ("sessions", None, "requires sessions"),
         ("plain", "S", "does not use sessions"),
         ("nowhere", None, "could not be found"),
     ],
 )
-async def test_receivers_that_do_not_fit_are_refused(bus: Bus, queue: str, session: str | None, words: str) -> None:
-    with pytest.raises(ServiceBusError, match=words):
+async def test_an_invalid_receiver_is_rejected(bus: Bus, queue: str, session: str | None, message: str) -> None:
+    with pytest.raises(ServiceBusError, match=message):
         async with bus.client.get_queue_receiver(queue, session_id=session) as receiver:
             await receiver.receive_messages(1, max_wait_time=1)
 
 
-async def test_a_message_without_a_session_is_refused(bus: Bus) -> None:
+async def test_a_message_without_a_session_is_rejected(bus: Bus) -> None:
     with pytest.raises(ServiceBusError, match="without a session id"):
         await bus.send("sessions", ServiceBusMessage("x"))

@@ -1,4 +1,4 @@
-"""The codec and the configuration: what comes back is what went, and what is wrong is said with its place."""
+"""The codec and the configuration: values survive a round trip, and errors name their place."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ values = st.recursive(
 
 
 @given(values)
-def test_values_come_back_as_they_went(value: Any) -> None:
+def test_values_survive_a_round_trip(value: Any) -> None:
     raw = encode(value)
     assert decode(raw) == (value, len(raw))
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_decoded_or_rejected(raw: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         decode(raw)
 
 
-def test_typed_numbers_and_descriptors_are_on_the_wire_as_the_client_wants_them() -> None:
+def test_typed_numbers_and_descriptors_are_encoded_as_the_client_expects() -> None:
     assert encode(uint(5)) == b"\x70\x00\x00\x00\x05"
     assert encode(long(-1)) == b"\x81" + b"\xff" * 8
     assert encode(Described(0x24, [])).startswith(b"\x00\x53\x24")
@@ -53,7 +53,7 @@ def test_typed_numbers_and_descriptors_are_on_the_wire_as_the_client_wants_them(
     )
 
 
-def test_the_configuration_of_the_project() -> None:
+def test_the_configuration_of_the_project_is_read() -> None:
     queues = read_config(Path(__file__).parents[3] / "local" / "Config.json")
     assert set(queues) == {"sync-requests", "class-changes", "urgent-changes"}
     assert all(queue.requires_session and queue.requires_duplicate_detection for queue in queues.values())
@@ -62,7 +62,7 @@ def test_the_configuration_of_the_project() -> None:
 
 
 @pytest.mark.parametrize(
-    ("properties", "words"),
+    ("properties", "message"),
     [
         ('{"LockDuration": "soon"}', "LockDuration"),
         ('{"LockDuration": "PT6M"}', "LockDuration"),
@@ -72,11 +72,9 @@ def test_the_configuration_of_the_project() -> None:
         ("nonsense", "is no emulator configuration"),
     ],
 )
-def test_a_configuration_that_cannot_be_followed_is_refused_by_name(
-    properties: str, words: str, tmp_path: Path
-) -> None:
+def test_an_unsupported_configuration_is_rejected_by_name(properties: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "Config.json"
     namespaces = f'[{{"Queues": [{{"Name": "q", "Properties": {properties}}}]}}]'
     path.write_text(f'/* why */ {{"UserConfig": {{"Namespaces": {namespaces}}}}} // end', encoding="utf-8")
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=message):
         read_config(path)

@@ -1,4 +1,4 @@
-"""Queue functions that write what they did to the file that RECORD names, one line of JSON each."""
+"""Queue functions that append one line of JSON per event to the file that RECORD names."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ app = func.FunctionApp()
 _log = logging.getLogger("queues")
 
 
-def _record(what: str, message: func.ServiceBusMessage, **more: object) -> None:
-    line = {"what": what, "session": message.session_id, "id": message.message_id, **more}
+def _record(event: str, message: func.ServiceBusMessage, **details: object) -> None:
+    line = {"event": event, "session": message.session_id, "id": message.message_id, **details}
     with Path(os.environ["RECORD"]).open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(line) + "\n")
 
