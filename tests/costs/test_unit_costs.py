@@ -57,7 +57,7 @@ def without_seconds(work: Work) -> Work:
 
 def with_other_pupils(school: BenchSchool, classes: int) -> BenchSchool:
     """The school after one pupil was replaced in each of its first `classes` classes."""
-    groups = list(school.held.groups)
+    groups = list(school.data.groups)
     for place, group in enumerate(groups[:classes]):
         newcomer = next(pupil for pupil in groups[place - 1].students if pupil not in group.students)
         groups[place] = replace(group, students=(*group.students[1:], newcomer))

@@ -101,7 +101,7 @@ class FaultyWorld:
 
         self.gates.set_rule(rule_with(kill))
         before = self.start_night()
-        while not killed.wait(0.02) and not count(self.trust.addresses).over_since(before):
+        while not killed.wait(0.02) and not count(self.trust.addresses).drained_since(before):
             pass
         self.gates.set_rule(no_rule)
         if killed.is_set():

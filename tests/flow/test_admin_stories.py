@@ -263,7 +263,7 @@ def test_18_a_full_resync_finds_a_change_that_graphs_delta_omits(trust: Trust) -
     trust.save_settings("OAK", types=["teaching"], access=ACCESS)
     trust.run_night()
     before = trust.read_class(MATHS_MAIL)["members"]
-    trust.edit_by_hand("remove-member", MATHS_MAIL, upn=upn("ben"), told=False)
+    trust.edit_by_hand("remove-member", MATHS_MAIL, upn=upn("ben"), in_delta=False)
     trust.run_night()
     assert trust.read_class(MATHS_MAIL)["members"] != before
     trust.call("POST", f"tenants/{TENANT_ID}/full-resync", "head", 403)

@@ -118,7 +118,7 @@ def run_day(trust: Trust) -> None:
     drain(trust.addresses, before)
     wonde = {"kind": "wonde", "school": "A1930499544", "secret": WEBHOOK_SETTING}
     trust.save_settings("OAK", source=wonde)
-    wonde_event(trust.addresses.host, "accessRevoked", "A1930499544").raise_for_status()
+    send_wonde_event(trust.addresses.host, "accessRevoked", "A1930499544").raise_for_status()
     torn: dict[str | bytes, Any] = {"traceparent": "00-no-trace-00", "tracestate": 7}
     trust.send(
         CLASS_CHANGES, ServiceBusMessage(b"{", session_id="torn", message_id="torn", application_properties=torn)

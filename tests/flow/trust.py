@@ -38,9 +38,9 @@ def upn(person: str) -> str:
     return f"{person}@{DOMAIN}"
 
 
-def pupils(names: str, year: str = "7") -> tuple[Somebody, ...]:
+def pupils(names: str, year: str = "7") -> tuple[SchoolPerson, ...]:
     """Pupils whose ids, user names and accounts are these names."""
-    return tuple(Somebody(name, name.title(), "Pupil", name, "", year) for name in names.split())
+    return tuple(SchoolPerson(name, name.title(), "Pupil", name, "", year) for name in names.split())
 
 
 def staff(names: str) -> tuple[SchoolPerson, ...]:

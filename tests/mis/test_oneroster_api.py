@@ -25,7 +25,7 @@ async def test_the_school_equals_the_csv_set(scene: Scene, version: str, signed_
     assert await scene.read(scene.api(version, signed_in=signed_in)) == replace(
         scene.exported(), taken_at=scene.clock.now()
     )
-    assert not any(name in request for request in scene.server.asked for name in ("givenName", "birthDate", "phone"))
+    assert not any(name in request for request in scene.server.requests for name in ("givenName", "birthDate", "phone"))
 
 
 @pytest.mark.parametrize(("links", "totals"), [(True, True), (True, False), (False, True)])
@@ -38,7 +38,7 @@ async def test_every_page_is_read_by_links_or_totals(scene: Scene, links: bool, 
 async def test_a_school_that_changes_during_a_read_is_read_again(scene: Scene) -> None:
     scene.server.page, scene.server.tears = 50, 2
     assert (await scene.read()).groups == scene.exported().groups
-    assert sum(f"/schools/{scene.school.id}?" in request for request in scene.server.asked) == 3
+    assert sum(f"/schools/{scene.school.id}?" in request for request in scene.server.requests) == 3
 
 
 async def test_a_school_that_keeps_changing_is_rejected_after_three_reads(scene: Scene) -> None:

@@ -58,7 +58,7 @@ class Vendor:
 
     async def count_requests(self) -> int:
         """The number of requests that a read takes. It must give the same school as a full read."""
-        asked = self.scene.server.asked
+        asked = self.scene.server.requests
         before = len(asked)
         read = await self.read()
         count = len(asked) - before

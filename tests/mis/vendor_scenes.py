@@ -111,7 +111,7 @@ class WondeScene:
         return groups_in_order(read) == groups_in_order(self.exported())
 
     def count_reads(self) -> int:
-        return self.server.asked.count(f"/v1.0/schools/{SCHOOL}")
+        return self.server.requests.count(f"/v1.0/schools/{SCHOOL}")
 
 
 def groups_in_order(snapshot: Snapshot) -> set[tuple[object, ...]]:

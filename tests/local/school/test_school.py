@@ -30,7 +30,7 @@ def test_the_default_is_a_secondary_school_of_a_thousand() -> None:
 
 
 def test_a_generated_school_survives_a_round_trip(tmp_path: Path) -> None:
-    for school in (generate(), a_day_later(generate())[0], generate(pupils=60)):
+    for school in (generate(), next_day(generate())[0], generate(pupils=60)):
         write(school, tmp_path / "feed")
         (snapshot,) = read_feed(tmp_path / "feed").snapshots.values()
         read = {group.id: group for group in snapshot.groups}
