@@ -191,7 +191,7 @@ def test_what_is_allowed_to_the_plan_can_be_recorded_by_apply(most: int, record:
         reasons=largest.reasons,
     )
     actual: Entity = {"PartitionKey": "S", "RowKey": "c:K", **ACTUAL_COLUMNS.columns(synced(largest))}
-    group_size([*split(actual), *history_rows("S", "K", "moment", delta)])
+    group_size([*split(actual), *history_rows("S", "K", delta)])
     larger = crowd_of(most + 300, record)
     with pytest.raises(SyncError, match="split the group in the MIS"):
         desired_rows("S", larger)
