@@ -10,6 +10,7 @@ from sync_core.errors import UnknownSetting
 
 GRAPH = "https://graph.microsoft.com/v1.0"
 TABLES = ("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
+"""The settings with the endpoint or the connection string of the tables."""
 _CENTURY = 36_500
 
 

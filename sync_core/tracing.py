@@ -49,7 +49,7 @@ def message_handled(queue: str, properties: Mapping[str, object]) -> AbstractCon
 def graph_request(method: str, url: str) -> Iterator[Callable[[int, int], None]]:
     """A span for one request to Graph. `url` may hold ids; its query is not recorded.
 
-    The function that it yields records the answer: its status, 0 where there was none, and the throttled requests.
+    The function that it yields records the answer: its status, or 0 for none, and the number of throttled requests.
     The SDK makes a dozen spans for the steps of its pipeline, which nobody reads: an unsampled parent suppresses them.
     """
     address = urlsplit(url)

@@ -1,7 +1,8 @@
 """The ports to the tables: classes, schools, tenants, runs and webhook events.
 
 A write is durable when its method returns, and replaces what was there unless its docstring says otherwise. To delete
-what is not there does nothing. Every method raises Transient if Table storage fails or cannot be reached.
+what is not there does nothing. Every method raises Transient if Table storage fails or cannot be reached; of several
+records, some may be written then.
 """
 
 from __future__ import annotations
@@ -61,10 +62,7 @@ class SchoolReader(ClassReader, SettingsReader, AccountReader, RunReader, Protoc
 
 
 class ClassStore(ClassReader, Protocol):
-    """Class rows with their history, the requests for classes, and pins.
-
-    Of several classes, drifts or pins, some may be written when a method raises.
-    """
+    """Class rows with their history, the requests for classes, and pins."""
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
     async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
@@ -157,7 +155,7 @@ class WebhookInbox(Protocol):
         """The events that wait, sent or not, in order of id."""
 
     async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
-        """Mark the events as planned at that time, and keep their ids. Several events are not atomic."""
+        """Mark the events as planned at that time, and keep their ids."""
 
     async def plan_times(self, school: str) -> tuple[datetime, ...]: ...
     async def write_plan_times(self, school: str, moments: Sequence[datetime]) -> None: ...
