@@ -9,8 +9,9 @@ from datetime import timedelta
 from sync_core.errors import UnknownSetting
 
 GRAPH = "https://graph.microsoft.com/v1.0"
+TABLES = ("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
+"""The settings with the endpoint or the connection string of the tables."""
 _CENTURY = 36_500
-_MIS_SECRETS = "MIS_SECRET_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
 
     if not text("TENANT_ID"):
         faults.append("TENANT_ID is not set")
-    one_of("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
+    one_of(*TABLES)
     one_of("ServiceBusConnection__fullyQualifiedNamespace", "ServiceBusConnection")
     minutes = text("SYNC_WINDOW_MINUTES") or "60"
     if not minutes.isdecimal():
@@ -66,7 +67,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         faults.append("FILE_DROP_SETTLE_SECONDS is not a whole number of seconds")
     if faults:
         raise UnknownSetting("; ".join(faults), "correct the application settings (docs/operations.md lists them)")
-    tables_endpoint, tables_connection = tables_of(environment)
+    tables_endpoint, tables_connection = map(text, TABLES)
     return Settings(
         tenant=text("TENANT_ID"),
         graph_base_url=text("GRAPH_BASE_URL") or GRAPH,
@@ -82,11 +83,5 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         file_drop_settle=timedelta(seconds=int(settle)),
         sync_window=timedelta(minutes=int(minutes)),
         history=timedelta(days=int(days)),
-        mis_secrets={name: value for name, value in environment.items() if name.startswith(_MIS_SECRETS)},
+        mis_secrets={name: value for name, value in environment.items() if name.startswith("MIS_SECRET_")},
     )
-
-
-def tables_of(environment: Mapping[str, str]) -> tuple[str, str]:
-    """The endpoint and the connection string of the tables; empty where not set."""
-    endpoint, connection = "STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION"
-    return environment.get(endpoint, "").strip(), environment.get(connection, "").strip()

@@ -37,26 +37,13 @@ def school_synced(run: RunRecord) -> None:
     facts = {name: len(value) if isinstance(value, tuple) else value for name, value in asdict(run).items()}
     for name in ("id", "at", "outcome", "requested_by", "notes"):
         del facts[name]
-    _emit(
-        logging.ERROR if run.outcome is RunOutcome.REJECTED or run.held else logging.INFO,
-        f"school.{run.outcome}",
-        **facts,
-        run=run.id,
-        notes="; ".join(run.notes),
-    )
+    level = logging.ERROR if run.outcome is RunOutcome.REJECTED or run.held else logging.INFO
+    _emit(level, f"school.{run.outcome}", **facts, run=run.id, notes="; ".join(run.notes))
 
 
 def webhook_accepted(school: str, event: WebhookEvent, due: datetime) -> None:
-    _emit(
-        logging.INFO,
-        "webhook.accepted",
-        school=school,
-        webhook=event.id,
-        groups=len(event.groups),
-        people=len(event.people),
-        whole=event.whole,
-        planned=due.isoformat(),
-    )
+    scope = {"groups": len(event.groups), "people": len(event.people), "whole": event.whole}
+    _emit(logging.INFO, "webhook.accepted", school=school, webhook=event.id, **scope, planned=due.isoformat())
 
 
 def webhook_refused(school: str, error: SyncError) -> None:

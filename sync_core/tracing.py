@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -29,8 +29,7 @@ def trace_to_carry() -> dict[str, str]:
     return carried
 
 
-@contextmanager
-def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[None]:
+def message_handled(queue: str, properties: Mapping[str, object]) -> AbstractContextManager[Span]:
     """A span for one message, in the trace that its `properties` carry; always sampled.
 
     The host's trace is not enough: a host without azure-functions-host pull 11946 (August 2026) begins a new trace with
@@ -40,23 +39,17 @@ def message_handled(queue: str, properties: Mapping[str, object]) -> Iterator[No
     carried = {name: value for name, value in properties.items() if isinstance(value, str)}
     sender = trace.get_current_span(_W3C.extract(carried, Context())).get_span_context()
     parent = sender if sender.is_valid else host
-    with _span(
-        f"process {queue}",
-        SpanKind.CONSUMER,
-        {"messaging.system": "servicebus", "messaging.destination": queue},
-        trace.set_span_in_context(_with_flags(parent, TraceFlags.SAMPLED)) if parent.is_valid else None,
-        [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else [],
-    ):
-        yield
+    attributes = {"messaging.system": "servicebus", "messaging.destination": queue}
+    context = trace.set_span_in_context(_with_flags(parent, TraceFlags.SAMPLED)) if parent.is_valid else None
+    links = [Link(host)] if host.is_valid and host.trace_id != parent.trace_id else []
+    return _span(f"process {queue}", SpanKind.CONSUMER, attributes, context, links)
 
 
 @contextmanager
 def graph_request(method: str, url: str) -> Iterator[Callable[[int, int], None]]:
     """A span for one request to Graph. `url` may hold ids; its query is not recorded.
 
-    The function that it yields records the answer: its status, 0 where there was none, and how many requests Graph
-    throttled.
-
+    The function that it yields records the answer: its status, or 0 for none, and the number of throttled requests.
     The SDK makes a dozen spans for the steps of its pipeline, which nobody reads: an unsampled parent suppresses them.
     """
     address = urlsplit(url)
@@ -101,6 +94,5 @@ def _span(
 
 def _with_flags(span: SpanContext, flags: int) -> Span:
     """The span as a parent that decides whether its children are sampled."""
-    return NonRecordingSpan(
-        SpanContext(span.trace_id, span.span_id, span.is_remote, TraceFlags(flags), span.trace_state)
-    )
+    context = SpanContext(span.trace_id, span.span_id, span.is_remote, TraceFlags(flags), span.trace_state)
+    return NonRecordingSpan(context)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sync_core import telemetry, tracing
 from sync_core.backoff import seconds_before_redelivery
 from sync_core.clock import Clock
-from sync_core.config import Settings, parse_settings, tables_of
+from sync_core.config import TABLES, Settings, parse_settings
 from sync_core.errors import Malformed, SyncError, Transient
 from sync_core.messaging.port import MessageFault
 
@@ -74,15 +74,14 @@ class ProcessApp:
         if self._app:
             await self._app.services.runs.write_message_fault(fault)
             return
-        endpoint, connection = tables_of(self._environment)
-        if not endpoint and not connection:
-            return
-        with suppress(SyncError):
-            store = await _open_store(endpoint, connection)
-            try:
-                await store.write_message_fault(fault)
-            finally:
-                await store.close()
+        endpoint, connection = (self._environment.get(name, "").strip() for name in TABLES)
+        if endpoint or connection:
+            with suppress(SyncError):
+                store = await _open_store(endpoint, connection)
+                try:
+                    await store.write_message_fault(fault)
+                finally:
+                    await store.close()
 
 
 def _unexpected(failure: Exception) -> SyncError:

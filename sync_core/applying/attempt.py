@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, Literal
 
 from sync_core.domain.classes import ActualClass, AlreadySo, Applied, AppliedDelta, ClassRecord
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change
 from sync_core.services import Services
+
+Work = Literal["created", "deleted", "restored", "members_added", "members_removed", "owners_granted", "owners_revoked"]
+"""The fields of AppliedDelta and Applied: three steps, and changes of people (sets of Entra ids, and their counts)."""
 
 REPLICATION = timedelta(minutes=15)
 """Until a class is this old, a 404 may come from a replica without it (Graph: directory replication)."""
@@ -19,7 +24,10 @@ _LAG_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 20.0)
 
 
 class Attempt:
-    """The state of a delivery that its parts share. `touched`: something was written to Graph."""
+    """The state of a delivery that its parts share. `touched`: something was written to Graph.
+
+    `unrecorded`: the work in Graph since the last write of the row. `applied`: all of it. `waits`: those that are left.
+    """
 
     def __init__(self, change: Change, tenant: Tenant, services: Services) -> None:
         self.change = change
@@ -27,82 +35,44 @@ class Attempt:
         self.classes = services.classes
         self.clock = services.clock
         self.touched = False
-        self._unrecorded = AppliedDelta(run=change.run, cause=change.cause, at=self.clock.now())
-        self._recorded: list[AppliedDelta] = []
-        self._waits = 0
+        self.unrecorded = AppliedDelta(run=change.run, cause=change.cause, at=self.clock.now())
+        self.applied = Applied()
+        self.waits = deque(_LAG_WAITS)
 
     async def record(self) -> ClassRecord | None:
         return await self.classes.class_record(self.change.school, self.change.key)
 
-    def note(
-        self,
-        *,
-        created: bool = False,
-        deleted: bool = False,
-        restored: bool = False,
-        members_added: Iterable[str] = (),
-        members_removed: Iterable[str] = (),
-        owners_granted: Iterable[str] = (),
-        owners_revoked: Iterable[str] = (),
-    ) -> None:
-        done = self._unrecorded
+    def note(self, work: Work, people: Collection[str] | None = None) -> None:
+        """Note work that Graph did: a step, or a change of these people."""
         self.touched = True
-        self._unrecorded = replace(
-            done,
-            created=done.created or created,
-            deleted=done.deleted or deleted,
-            restored=done.restored or restored,
-            members_added=done.members_added | frozenset(members_added),
-            members_removed=done.members_removed | frozenset(members_removed),
-            owners_granted=done.owners_granted | frozenset(owners_granted),
-            owners_revoked=done.owners_revoked | frozenset(owners_revoked),
-        )
+        done: Any = True if people is None else getattr(self.unrecorded, work).union(people)
+        count = True if people is None else getattr(self.applied, work) + len(people)
+        self.unrecorded = replace(self.unrecorded, **{work: done})
+        self.applied = replace(self.applied, **{work: count})
 
     async def write(self, record: ClassRecord) -> ClassRecord:
         """Write the row together with the work in Graph since the last write. Raises EtagConflict."""
-        done = self._unrecorded
+        done = self.unrecorded
         added = done.members_added | done.owners_granted
         reasons = {person: reason for person, reason in record.desired.reasons.items() if person in added}
         done = replace(done, at=self.clock.now(), reasons=reasons)
         written = await self.classes.write_actual(record, None if done.empty else done)
-        self._recorded.append(done)
-        self._unrecorded = AppliedDelta(run=done.run, cause=done.cause, at=done.at)
+        self.unrecorded = AppliedDelta(run=done.run, cause=done.cause, at=done.at)
         return written
 
-    @property
-    def has_unrecorded(self) -> bool:
-        return not self._unrecorded.empty
-
-    def applied(self) -> Applied:
-        return Applied(
-            created=any(delta.created for delta in self._recorded),
-            deleted=any(delta.deleted for delta in self._recorded),
-            restored=any(delta.restored for delta in self._recorded),
-            owners_granted=sum(len(delta.owners_granted) for delta in self._recorded),
-            owners_revoked=sum(len(delta.owners_revoked) for delta in self._recorded),
-            members_added=sum(len(delta.members_added) for delta in self._recorded),
-            members_removed=sum(len(delta.members_removed) for delta in self._recorded),
-        )
-
     def outcome(self) -> Applied | AlreadySo:
-        return self.applied() if self.touched else AlreadySo()
+        return self.applied if self.touched else AlreadySo()
 
     def young(self, record: ClassRecord) -> bool:
         """Whether replication lag may explain a 404: the class was created or restored a moment ago."""
-        restored = any(delta.restored for delta in (*self._recorded, self._unrecorded))
-        return restored or self.clock.now() - actual_of(record).created_at < REPLICATION
-
-    @property
-    def may_wait(self) -> bool:
-        return self._waits < len(_LAG_WAITS)
+        return self.applied.restored or self.clock.now() - actual_of(record).created_at < REPLICATION
 
     async def wait_for_replication(self) -> bool:
         """Wait, longer each time. False if this delivery has used all its waits."""
-        if not self.may_wait:
-            return False
-        await self.clock.sleep(_LAG_WAITS[self._waits])
-        self._waits += 1
-        return True
+        if self.waits:
+            await self.clock.sleep(self.waits.popleft())
+            return True
+        return False
 
 
 def actual_of(record: ClassRecord) -> ActualClass:

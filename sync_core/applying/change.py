@@ -29,7 +29,6 @@ from sync_core.graph.port import FoundGroup, NewClass
 from sync_core.messaging.messages import (
     Change,
     ChangeMembers,
-    CreateClass,
     DeleteClass,
     GrantOwners,
     Priority,
@@ -82,7 +81,7 @@ class _Apply:
                 return await self._refuse(refusal)
             except Transient:
                 # The history has the work so far, and the next attempt does the rest.
-                if self._attempt.has_unrecorded:
+                if not self._attempt.unrecorded.empty:
                     await self._write_stale()
                 raise
         raise Transient("the class row or Graph kept changing meanwhile", "the queue redelivers the change")
@@ -106,8 +105,6 @@ class _Apply:
         if record.gone:
             return _GONE
         match self._attempt.change:
-            case CreateClass():
-                pass
             case GrantOwners():
                 await self._people.grant_owners(record)
             case RevokeOwners():
@@ -115,7 +112,7 @@ class _Apply:
             case ChangeMembers() | RestoreClass():
                 await self._people.change_members(record)
         if error := self._people.error():
-            return Refused(error.code, error.remedy, self._attempt.applied())
+            return Refused(error.code, error.remedy, self._attempt.applied)
         return self._attempt.outcome()
 
     # --- the class itself
@@ -169,7 +166,7 @@ class _Apply:
                     return await self._attempt.write(replace(record, actual=gone, gone=True))
                 record, fresh = await self._write_next_intent(record), True
                 continue
-            self._attempt.note(created=True)
+            self._attempt.note("created")
             return await self._write_class(record, class_id, name, stale=record.stale)
         raise GraphRefused(
             "NoFreeNickname",
@@ -224,10 +221,10 @@ class _Apply:
         try:
             await self._tenant.delete_class(actual_of(record).class_id)
         except NotThere:
-            if self._attempt.young(record) and self._attempt.may_wait:
+            if self._attempt.young(record) and self._attempt.waits:
                 raise
         else:
-            self._attempt.note(deleted=True)
+            self._attempt.note("deleted")
         await self._attempt.write(replace(record, gone=True, error=None))
         return self._attempt.outcome()
 
@@ -243,7 +240,7 @@ class _Apply:
                         "create the class again",
                     ) from None
             else:
-                self._attempt.note(restored=True)
+                self._attempt.note("restored")
             record = await self._attempt.write(replace(record, gone=False, stale=True, error=None))
         if record.gone or record.actual is None or record.desired.ended:
             return self._attempt.outcome()
@@ -254,7 +251,7 @@ class _Apply:
     async def _refuse(self, refusal: GraphRefused) -> Outcome:
         error = RowError(refusal.code, refusal.detail, refusal.remedy)
         if await self._write_stale(error):
-            return Refused(error.code, error.remedy, self._attempt.applied())
+            return Refused(error.code, error.remedy, self._attempt.applied)
         raise Transient("Graph's refusal could not be written on the class row", "the queue redelivers the change")
 
     async def _write_stale(self, error: RowError | None = None) -> bool:

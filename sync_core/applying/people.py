@@ -53,7 +53,7 @@ class People:
                 pass
             else:
                 granted |= {person}
-                self._attempt.note(owners_granted=[person])
+                self._attempt.note("owners_granted", [person])
             owners |= {person}
         return replace(actual, owners=owners, granted=granted)
 
@@ -75,7 +75,7 @@ class People:
             except NotThere:
                 owners = await self._tenant.owners(actual.class_id)
                 continue
-            self._attempt.note(owners_revoked=[person])
+            self._attempt.note("owners_revoked", [person])
             owners -= {person}
         remaining = replace(actual, owners=actual.owners & owners, granted=actual.granted & owners)
         await self._attempt.write(replace(record, actual=remaining, stale=True))
@@ -88,9 +88,7 @@ class People:
         just_created = actual.members is None and not record.stale and not self._attempt.touched
         self._members = frozenset() if just_created else await self._tenant.members(actual.class_id)
         await self._add_missing(record)
-        owners: frozenset[str] = frozenset()
-        if record.stale or self._members - desired:
-            owners = await self._tenant.owners(actual.class_id)
+        owners = await self._tenant.owners(actual.class_id) if record.stale or self._members - desired else frozenset()
         if record.stale:
             actual = await self._with_owners(record, owners)
         await self._remove_strays(record, owners)
@@ -112,7 +110,7 @@ class People:
                 await self._note_unknown(chunk)
             else:
                 self._members |= frozenset(chunk)
-                self._attempt.note(members_added=chunk)
+                self._attempt.note("members_added", chunk)
 
     async def _remove_strays(self, record: ClassRecord, kept: frozenset[str]) -> None:
         """Remove everybody who is not desired, except `kept`."""
@@ -120,7 +118,7 @@ class People:
         while strays := sorted(self._members - record.desired.members - kept)[:REMOVALS_PER_REQUEST]:
             result = await self._tenant.remove_members(class_id, strays)
             self._members -= result.removed
-            self._attempt.note(members_removed=result.removed)
+            self._attempt.note("members_removed", result.removed)
             if result.failure:
                 raise result.failure
             if result.not_there:

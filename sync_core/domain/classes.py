@@ -74,11 +74,10 @@ class Pin:
 class DesiredClass:
     """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too.
 
-    `reasons` gives the reason for each person. `group_name` and `academic_year` come from the MIS; they identify a
-    class to reuse in a new year. `revoke`: owners whom the sync granted and who are no longer in `owners` lose the
-    ownership. `ended`: the group is no longer in the MIS, and the class stays as it is. `deleted`: an admin deleted it.
-    `pinned`: an admin undid a run, and the class does not follow the MIS. `generation` grows when an admin requests
-    again a class that is gone.
+    `group_name` and `academic_year` come from the MIS; they identify a class to reuse in a new year. `revoke`: owners
+    whom the sync granted and who are no longer in `owners` lose the ownership. `ended`: the group is no longer in the
+    MIS, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin undid a run, and the class
+    does not follow the MIS. `generation` is that of its request.
     """
 
     key: str
@@ -96,11 +95,6 @@ class DesiredClass:
     pinned: bool = False
     generation: int = 0
     reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False)
-
-    @property
-    def follows_mis(self) -> bool:
-        """False if the class stays as it is because its group left the MIS or a pin keeps it."""
-        return not self.ended and not self.pinned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,13 +211,10 @@ class AppliedDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupChange:
-    """A change to one group in a delta. A person may be both added and removed; `gone` means deleted.
-
-    `nickname` is None where the delta does not repeat it.
-    """
+    """A change to one group in a delta. A person may be both added and removed; `gone` means deleted."""
 
     id: str
-    nickname: str | None
+    nickname: str | None  # None where the delta does not repeat it
     members_added: frozenset[str] = frozenset()
     members_removed: frozenset[str] = frozenset()
     owners_added: frozenset[str] = frozenset()

@@ -1,7 +1,4 @@
-"""Markers for a field's `Annotated` that `annotated_types` does not have. pydantic asks them for its schema.
-
-pydantic finds the two hooks by name, so that the domain does not import it.
-"""
+"""Markers that `annotated_types` does not have. pydantic finds their hooks by name: the domain does not import it."""
 
 from __future__ import annotations
 

@@ -27,10 +27,7 @@ class School:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person in the MIS, reduced to what matching to an account needs: never a name, never a birth date.
-
-    `username` and `email` are the feed's values, stripped; empty where it has none.
-    """
+    """A person in the MIS, reduced to the feed's values (stripped) for matching: never a name, never a birth date."""
 
     id: str
     username: str = field(default="", repr=False)

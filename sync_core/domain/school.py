@@ -1,7 +1,6 @@
 """What an admin chooses for a school: the settings that the rules follow.
 
-A setting is defined here alone: its type, its default, what it may be and what it means. The API's schemas derive
-from these fields.
+A setting's type, default, constraints and meaning are defined here alone. The API's schemas derive from them.
 """
 
 from __future__ import annotations

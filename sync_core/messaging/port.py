@@ -51,16 +51,16 @@ class MessageFault:
 
 
 class Outbox(Protocol):
-    """Sends messages. A message is on its queue when the method returns."""
+    """Sends messages in order, which the queue keeps for each session.
 
-    async def send_requests(self, requests: Sequence[Request]) -> None:
-        """Send requests in order. Several requests are not atomic."""
+    A message is on its queue when the method returns. Several messages are not atomic.
+    """
+
+    async def send_requests(self, requests: Sequence[Request]) -> None: ...
+    async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None: ...
 
     async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
-        """Schedule each request for its time; one that is due is sent at once. Several requests are not atomic."""
+        """Schedule each request for its time; one that is due is sent at once."""
 
     async def schedule_once(self, at: datetime, request: Request) -> None:
         """As `schedule_requests`, but the queue keeps only one request for each session and time."""
-
-    async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None:
-        """Send changes in order, which is kept for each class. Several changes are not atomic."""

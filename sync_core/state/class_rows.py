@@ -5,6 +5,8 @@ A class and its history share a partition, so that a change and its record are w
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from azure.data.tables import TableEntity
 
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Pin
@@ -22,10 +24,8 @@ REQUEST_COLUMNS = RowCodec(ClassRequest)
 PIN_COLUMNS = RowCodec(Pin)
 
 LARGEST_CLASS = 1_800_000
-"""The most bytes that the desired columns of one class may have.
-
-If everybody joined it at once and as many others left, apply's record would be twice as large and must still fit into
-one transaction. So the plan rejects a larger class before anything is written.
+"""The most bytes of a class's desired columns. Where everybody joins at once and as many others leave, apply's record
+is twice as large, and must still fit into one transaction.
 """
 
 
@@ -40,7 +40,8 @@ def read_class(school: str, row: TableEntity) -> ClassRecord:
     return ACTUAL_COLUMNS.read(row, school=school, desired=DESIRED_COLUMNS.read(row), etag=etag(row))
 
 
-def history_rows(school: str, key: str, moment: str, delta: AppliedDelta) -> list[Entity]:
+def history_rows(school: str, key: str, delta: AppliedDelta) -> list[Entity]:
     """Every row has the time, because history is deleted by time together with its overflow rows."""
+    moment = f"{delta.at:%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
     row = entity(school, f"{HISTORY}{key}:{moment}", {"class_key": key, **DELTA_COLUMNS.columns(delta)})
     return split(row, "at")

@@ -1,6 +1,8 @@
 """The ports to the tables: classes, schools, tenants, runs and webhook events.
 
-A write is durable when its method returns. Every method raises Transient if Table storage fails or cannot be reached.
+A write is durable when its method returns, and replaces what was there unless its docstring says otherwise. To delete
+what is not there does nothing. Every method raises Transient if Table storage fails or cannot be reached; of several
+records, some may be written then.
 """
 
 from __future__ import annotations
@@ -27,24 +29,19 @@ class DeltaKind(StrEnum):
 
 
 class ClassReader(Protocol):
-    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
-        """In order of key."""
+    """The classes of a school in order of key; the requests for classes, and the pins, by class key."""
 
-    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
-        """By class key."""
-
-    async def pins(self, school: str) -> Mapping[str, Pin]:
-        """By class key."""
+    async def class_records(self, school: str) -> tuple[ClassRecord, ...]: ...
+    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]: ...
+    async def pins(self, school: str) -> Mapping[str, Pin]: ...
 
 
 class SettingsReader(Protocol):
+    """A school's settings, its current holds in order of digest, and the statistics of the last accepted feed."""
+
     async def school(self, school: str) -> SchoolSettings | None: ...
-
-    async def holds(self, school: str) -> tuple[Hold, ...]:
-        """The current holds, in order of digest."""
-
-    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
-        """The statistics of the last feed that was accepted."""
+    async def holds(self, school: str) -> tuple[Hold, ...]: ...
+    async def accepted_statistics(self, school: str) -> FeedStatistics | None: ...
 
 
 class AccountReader(Protocol):
@@ -68,15 +65,15 @@ class ClassStore(ClassReader, Protocol):
     """Class rows with their history, the requests for classes, and pins."""
 
     async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
+    async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
+    async def write_pins(self, school: str, pins: Sequence[Pin]) -> None: ...
+    async def forget_pin(self, school: str, key: str) -> None: ...
 
     async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
         """Merge the desired columns into the rows, and make missing rows. Unconditional: every etag changes.
 
-        Returns the keys of classes that are too large, which stay as they are. Several classes are not atomic: some may
-        be written when it raises.
+        Returns the keys of classes that are too large, which stay as they are.
         """
-
-    async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
 
     async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
         """Merge stale and gone into the rows that are there. Unconditional. A missing row is skipped."""
@@ -94,23 +91,18 @@ class ClassStore(ClassReader, Protocol):
     async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
         """The keys of the classes to which `run` applied something, in order."""
 
-    async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
-        """Each replaces the pin of its class. Some may be written when it raises."""
-
-    async def forget_pin(self, school: str, key: str) -> None:
-        """Does nothing if there is no pin."""
-
 
 class SchoolStore(SettingsReader, Protocol):
     """Schools' settings, the holds of their plans, and what is known of their feeds."""
 
+    async def save_school(self, settings: SchoolSettings) -> None: ...
+    async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None: ...
+
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         """All schools, or those of one tenant, in order of id."""
 
-    async def save_school(self, settings: SchoolSettings) -> None: ...
-
     async def forget_school(self, school: str) -> None:
-        """Delete the settings, not the classes. Does nothing if there are none."""
+        """Delete the settings, not the classes."""
 
     async def erase_school(self, school: str) -> None:
         """Delete every row about the school except its settings and its message faults."""
@@ -124,46 +116,34 @@ class SchoolStore(SettingsReader, Protocol):
     async def synced_set(self, drop: FileDrop) -> str | None:
         """The fingerprint of the export set for which the schools of the drop were last synced."""
 
-    async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None: ...
-
 
 class TenantStore(AccountReader, Protocol):
-    """A tenant's accounts, and how far its two deltas were followed."""
+    """A tenant's accounts, how far its two deltas were followed, and when all its classes were last compared."""
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         """Idempotent. With `changes.full`, accounts that it does not name are deleted."""
 
     async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None: ...
-
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None: ...
-
-    async def last_full_resync(self, tenant: str) -> datetime | None:
-        """When every class of the tenant was last compared with Graph."""
-
+    async def last_full_resync(self, tenant: str) -> datetime | None: ...
     async def write_full_resync(self, tenant: str, at: datetime) -> None: ...
 
 
 class RunStore(RunReader, Protocol):
-    """Runs, and why queue messages failed."""
-
-    async def write_run(self, run: RunRecord) -> None:
-        """Write or overwrite the run's row."""
+    """Runs, and the last failure of each queue message."""
 
     async def run(self, school: str, run: str) -> RunRecord | None: ...
+    async def write_run(self, run: RunRecord) -> None: ...
+    async def message_faults(self, queue: str) -> tuple[MessageFault, ...]: ...
+    async def write_message_fault(self, fault: MessageFault) -> None: ...
+    async def forget_message_faults(self, before: datetime) -> None: ...
 
     async def forget_history(self, school: str, before: datetime) -> None:
         """Delete the school's runs, and what was applied to its classes, before that moment."""
 
-    async def write_message_fault(self, fault: MessageFault) -> None:
-        """Write or overwrite the last failure of a message."""
-
-    async def message_faults(self, queue: str) -> tuple[MessageFault, ...]: ...
-
-    async def forget_message_faults(self, before: datetime) -> None: ...
-
 
 class WebhookInbox(Protocol):
-    """Webhook events of schools: those that wait for a plan, and the ids of those that were planned."""
+    """Webhook events of schools: those that wait, the ids of those that were planned, and when plans for them began."""
 
     async def add(self, school: str, event: WebhookEvent) -> bool:
         """Store the event as waiting. False if its id was sent or planned before: nothing is changed then."""
@@ -175,11 +155,9 @@ class WebhookInbox(Protocol):
         """The events that wait, sent or not, in order of id."""
 
     async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
-        """Mark the events as planned at that time, and keep their ids. Several events are not atomic."""
+        """Mark the events as planned at that time, and keep their ids."""
 
-    async def plan_times(self, school: str) -> tuple[datetime, ...]:
-        """When plans for events began, as last written."""
-
+    async def plan_times(self, school: str) -> tuple[datetime, ...]: ...
     async def write_plan_times(self, school: str, moments: Sequence[datetime]) -> None: ...
 
     async def forget(self, school: str, before: datetime) -> None:

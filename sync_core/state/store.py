@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
@@ -113,14 +112,10 @@ class TableState:
         return tuple(sorted(found, key=lambda hold: hold.digest))
 
     async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
-        standing = {hold.digest: hold for hold in before}
         wanted = {hold.digest: hold for hold in after}
-        fresh = [
-            entity(school, digest, school_rows.HOLD_COLUMNS.columns(hold))
-            for digest, hold in wanted.items()
-            if standing.get(digest) != hold
-        ]
-        gone = [entity(school, digest) for digest in sorted(standing.keys() - wanted.keys())]
+        changed = [hold for hold in wanted.values() if hold not in before]
+        fresh = [entity(school, hold.digest, school_rows.HOLD_COLUMNS.columns(hold)) for hold in changed]
+        gone = [entity(school, digest) for digest in sorted({hold.digest for hold in before} - wanted.keys())]
         await self._holds.transact([operation] for operation in (*upserts(fresh), *deletes(gone)))
 
     # --- classes
@@ -165,10 +160,7 @@ class TableState:
         school, key = record.school, record.key
         row, *overflow = split(entity(school, CLASS + key, class_rows.ACTUAL_COLUMNS.columns(record)))
         condition = {**MERGE, "etag": record.etag, "match_condition": MatchConditions.IfNotModified}
-        history: list[Entity] = []
-        if delta:
-            moment = f"{delta.at:%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
-            history = class_rows.history_rows(school, key, moment, delta)
+        history = class_rows.history_rows(school, key, delta) if delta else []
         results = await self._classes.transact(
             [[("update", row, condition), *upserts(overflow), *(("create", row) for row in history)]]
         )
@@ -219,11 +211,8 @@ class TableState:
         named = {change.id: change for change in changes.accounts if change.id not in changes.removed}
         gone = known.keys() - named.keys() if changes.full else known.keys() & changes.removed
         now = [change.on(None if changes.full else known.get(change.id)) for change in named.values()]
-        fresh = [
-            entity(tenant, account.id, school_rows.ACCOUNT_COLUMNS.columns(account))
-            for account in now
-            if account != known.get(account.id)
-        ]
+        changed = [account for account in now if account != known.get(account.id)]
+        fresh = [entity(tenant, account.id, school_rows.ACCOUNT_COLUMNS.columns(account)) for account in changed]
         left = [entity(tenant, account) for account in sorted(gone)]
         await self._accounts.transact([operation] for operation in (*upserts(fresh, MERGE), *deletes(left)))
 

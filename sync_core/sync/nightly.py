@@ -108,6 +108,6 @@ async def _follow_drift(
     drifts = find_drift(records, groups)
     await services.classes.write_drift(school.school, drifts)
     if school.enabled:
-        left_alone = {record.key for record in records if not record.desired.follows_mis}
+        left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
         origin = Origin(request.tenant, school.school, request.run, request.cause)
         await services.outbox.send_changes(drift_changes(drifts, left_alone, origin), Priority.BULK)

@@ -191,7 +191,7 @@ def test_the_largest_class_of_a_plan_can_be_recorded_by_apply(largest_size: int,
         reasons=largest.reasons,
     )
     actual: Entity = {"PartitionKey": "S", "RowKey": "c:K", **ACTUAL_COLUMNS.columns(synced(largest))}
-    group_size([*split(actual), *history_rows("S", "K", "moment", delta)])
+    group_size([*split(actual), *history_rows("S", "K", delta)])
     larger = make_crowd(largest_size + 300, record)
     with pytest.raises(SyncError, match="split the group in the MIS"):
         desired_rows("S", larger)
