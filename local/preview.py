@@ -8,6 +8,7 @@ from pathlib import Path
 
 from azure.identity.aio import AzureCliCredential
 
+from local.feed import read_feed
 from local.known_school import KnownSchool
 from local.nightly import open_state, schools_of, users_of
 from local.tenant_preview import preview_tenant
@@ -17,7 +18,6 @@ from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.graph.connections import GraphTenants
 from sync_core.messaging.messages import Priority
 from sync_core.mis.drop.reader import FileDropReader, FileDropStores
-from sync_core.mis.files.formats import read_feed
 from sync_core.mis.sources import MisSources
 from sync_core.planning.preview import Preview
 from sync_core.services import Reading

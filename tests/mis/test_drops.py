@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from local.feed import read_feed
 from local.school.generate import generate
 from local.school.oneroster_csv import write
 from sync_core.domain.roster import Snapshot
@@ -19,7 +20,6 @@ from sync_core.errors import SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.drop.export_sets import DropFile, export_sets_of
 from sync_core.mis.drop.reader import FileDropReader, FileDropStore, FileDropStores
-from sync_core.mis.files.formats import read_feed
 from sync_core.sync.file_drops import check_file_drops
 from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
@@ -223,7 +223,7 @@ async def test_twenty_days_of_deltas_tell_of_the_same_school_as_the_whole(tmp_pa
         for file in (scene.folder / f"{day:03}").iterdir():
             scene.touch(file)
         scene.clock.advance(SETTLE)
-        told, whole = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1]).snapshots["SCH1"]
+        told, whole = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1])["SCH1"]
         assert facts(told) == facts(whole), f"day {day}"
         school = tomorrow(school, day)
 

@@ -20,11 +20,11 @@ _MOST_MEGABYTES = 80
 _READ = """
 import resource, sys
 from pathlib import Path
-from sync_core.mis.files.formats import read_feed
+from local.feed import read_feed
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
-found = read_feed(Path(sys.argv[1])).snapshots["S1"]
+found = read_feed(Path(sys.argv[1]))["S1"]
 assert sum(len(group.students) for group in found.groups) == 4, found
 print(peak() - before)
 """
