@@ -19,7 +19,7 @@ from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder, FileDr
 from sync_core.errors import SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.drop.export_sets import DropFile, export_sets_of
-from sync_core.mis.drop.reader import FileDropReader, FileDropStore, FileDropStores
+from sync_core.mis.drop.reader import FileDropReader, FileDropStore, open_store
 from sync_core.sync.file_drops import check_file_drops
 from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
@@ -74,7 +74,7 @@ class Scene:
         return FileDropReader(self.store, SETTLE, self.clock)
 
     def store(self, drop: FileDrop) -> FileDropStore:
-        return Stepped(FileDropStores(None).of(drop), self.step)
+        return Stepped(open_store(None, drop), self.step)
 
     @property
     def drop(self) -> FeedFolder:
@@ -359,7 +359,7 @@ async def test_one_drop_that_fails_is_no_other_ones_failure(scene: Scene, tmp_pa
 
 async def test_a_kept_zip_file_is_fetched_once_to_see_whether_it_is_whole(tmp_path: Path) -> None:
     feeds.write_zip(feeds.oneroster(), tmp_path / "monday.zip")
-    store = Stepped(FileDropStores(None).of(FeedFolder(str(tmp_path))), no_step)
+    store = Stepped(open_store(None, FeedFolder(str(tmp_path))), no_step)
     drops = FileDropReader(lambda _: store, timedelta(0), FixedClock())
     first, second = [await drops.newest(FeedFolder(str(tmp_path))) for _ in range(2)]
     assert (first, store.fetched) == (second, ["monday.zip"])

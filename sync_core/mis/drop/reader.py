@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -192,19 +191,13 @@ def _open_set(export: ExportSet, paths: Mapping[str, Path]) -> FeedFiles:
     return FeedFiles(files, export.written_at)
 
 
-@dataclass(frozen=True, slots=True)
-class FileDropStores:
-    """Opens the store of a file drop. `container` is the deployment's, if it has one."""
-
-    container: ContainerClient | None
-
-    def of(self, drop: FileDrop) -> FileDropStore:
-        """Raises SnapshotRejected for a container drop if the deployment has no container."""
-        if not isinstance(drop, FeedContainer):
-            return FolderDrop(drop.path)
-        if self.container is None:
-            raise rejection(
-                "the school is read from a blob container, but this deployment has none",
-                "set FILE_DROP_CONTAINER_URL (docs/operations.md)",
-            )
-        return ContainerDrop(self.container, drop.folder)
+def open_store(container: ContainerClient | None, drop: FileDrop) -> FileDropStore:
+    """The store of a file drop. Raises SnapshotRejected for a container drop if the deployment has no `container`."""
+    if not isinstance(drop, FeedContainer):
+        return FolderDrop(drop.path)
+    if container is None:
+        raise rejection(
+            "the school is read from a blob container, but this deployment has none",
+            "set FILE_DROP_CONTAINER_URL (docs/operations.md)",
+        )
+    return ContainerDrop(container, drop.folder)
