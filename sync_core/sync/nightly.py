@@ -58,7 +58,9 @@ def evenly(count: int, start: datetime, end: datetime) -> Sequence[datetime]:
 
 
 async def refresh_tenant(request: RefreshTenant, services: Services, history: timedelta) -> int:
-    """Read the accounts and the drift, then request a sync of each enabled school, spread until `until`. Returns their number.
+    """Read the accounts and the drift, then request a sync of each enabled school. Returns the number of syncs.
+
+    The syncs are spread over the time until the request's `until`.
 
     The groups delta shows drift. It starts from the beginning, as a full resync of every class of the tenant, if the
     request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a paused school is recorded, and
