@@ -35,10 +35,6 @@ class FeedFiles:
     def has(self, *names: str) -> bool:
         return all(name.lower() in self.files for name in names)
 
-    def header(self, name: str) -> list[str]:
-        """The column names of an existing file; empty if there is no header to read."""
-        return self.files[name.lower()].header()
-
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
         """The rows of the file `name`, read one by one. Raises SnapshotRejected."""
         if name.lower() not in self.files:

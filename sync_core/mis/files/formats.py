@@ -49,12 +49,12 @@ def missing_files(files: FeedFiles) -> list[str]:
 
 def recognise(files: FeedFiles) -> str:
     """The format of a set. Raises SnapshotRejected for an unknown one."""
-    if files.has("manifest.csv") or (files.has("orgs.csv") and "dateLastModified" in files.header("orgs.csv")):
+    if files.has("manifest.csv") or (files.has("orgs.csv") and "dateLastModified" in files.files["orgs.csv"].header()):
         return ONEROSTER
     if files.has("orgs.csv"):
         return SDS_V2
     if files.has("School.csv", "Section.csv"):
-        if "DfE Number" in files.header("School.csv"):
+        if "DfE Number" in files.files["school.csv"].header():
             return SDS_V1
         raise rejection(
             'School.csv line 1: no column "DfE Number", so this SDS v1 set is not in its UK form',
