@@ -13,14 +13,15 @@ from typing import Any
 
 import httpx
 
+from local.feed import read_feed
 from local.school_settings import parse_school_settings
 from local.tenant.__main__ import TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
 from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
-from sync_core.mis.files.formats import Feed, read_feed
 from sync_core.planning.matching import mis_value
 from sync_core.state.store import TableState
 
@@ -148,16 +149,16 @@ def run_night(
 
 
 def schools_of(
-    feed: Feed, feed_path: Path, values: Mapping[str, object], tenant: str = TENANT_ID
+    feed: Mapping[str, Snapshot], feed_path: Path, values: Mapping[str, object], tenant: str = TENANT_ID
 ) -> list[SchoolSettings]:
     """The settings of each school of the feed. Raises UnknownSetting."""
     source = FeedFolder(str(feed_path.resolve()))
     values = {"webhook_secrets": [WEBHOOK_SETTING], **values}
-    return [parse_school_settings(values, school=id_, tenant=tenant, source=source) for id_ in feed.snapshots]
+    return [parse_school_settings(values, school=id_, tenant=tenant, source=source) for id_ in feed]
 
 
 def users_of(
-    feed: Feed, schools: Sequence[SchoolSettings], accounts: Sequence[tuple[str, str]] | None
+    feed: Mapping[str, Snapshot], schools: Sequence[SchoolSettings], accounts: Sequence[tuple[str, str]] | None
 ) -> list[dict[str, str]]:
     """The users to create in the tenant: `accounts`, (UPN, display name), or else one for each person of the feed.
 
@@ -167,7 +168,7 @@ def users_of(
         return [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts]
     users: dict[tuple[AccountProperty, str], dict[str, str]] = {}
     for settings in schools:
-        snapshot = feed.snapshots[settings.school]
+        snapshot = feed[settings.school]
         roles = [(settings.students, group.students) for group in snapshot.groups]
         roles += [(settings.staff, group.teachers) for group in snapshot.groups]
         for rule, people in roles:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from azure.identity.aio import AzureCliCredential
 
+from local.feed import read_feed
 from local.known_school import KnownSchool
 from local.nightly import open_state, schools_of, users_of
 from local.tenant_preview import preview_tenant
@@ -16,8 +18,7 @@ from sync_core.clock import Clock, SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.graph.connections import GraphTenants
 from sync_core.messaging.messages import Priority
-from sync_core.mis.drop.reader import FileDropReader, FileDropStores
-from sync_core.mis.files.formats import read_feed
+from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.sources import MisSources
 from sync_core.planning.preview import Preview
 from sync_core.services import Reading
@@ -63,7 +64,7 @@ async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: 
 
 def _sources(clock: Clock) -> MisSources:
     """Sources that read a feed in a folder as it is now."""
-    return MisSources(FileDropReader(FileDropStores(None).of, timedelta(0), clock), {}, clock)
+    return MisSources(FileDropReader(partial(open_store, None), timedelta(0), clock), {}, clock)
 
 
 def _new_accounts(users: Sequence[Mapping[str, str]], existing: Sequence[Account]) -> list[Account]:

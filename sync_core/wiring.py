@@ -104,7 +104,7 @@ async def build(settings: Settings, clock: Clock) -> App:
     from sync_core.graph.connections import GraphTenants, tenant_credential
     from sync_core.messaging.dead_letters import ServiceBusDeadLetters
     from sync_core.messaging.service_bus import ServiceBusOutbox
-    from sync_core.mis.drop.reader import FileDropReader, FileDropStores
+    from sync_core.mis.drop.reader import FileDropReader, open_store
     from sync_core.mis.sources import MisSources
     from sync_core.services import Reading, Services
 
@@ -116,7 +116,7 @@ async def build(settings: Settings, clock: Clock) -> App:
         else ServiceBusClient(settings.service_bus_namespace, credential)
     )
     credential_of = partial(tenant_credential, settings.tenant, settings.graph_client, credential)
-    drops = FileDropReader(FileDropStores(_container(settings, credential)).of, settings.file_drop_settle, clock)
+    drops = FileDropReader(partial(open_store, _container(settings, credential)), settings.file_drop_settle, clock)
     services = Services(
         classes=store,
         schools=store,

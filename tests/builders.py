@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid5
 
 from local.school_settings import parse_school_settings
@@ -12,7 +13,7 @@ from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ActualClass, ClassName, ClassRecord, DesiredClass
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.school import FeedFolder, SchoolSettings
-from sync_core.mis.drop.reader import FileDropReader, FileDropStores
+from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.sources import MisSources
 from sync_core.planning.class_keys import class_key
 
@@ -69,7 +70,7 @@ def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com", enab
 
 def mis_sources(clock: Clock, secrets: Mapping[str, str]) -> MisSources:
     """The sources of a deployment without a container, whose file drops need no settling time."""
-    return MisSources(FileDropReader(FileDropStores(None).of, timedelta(0), clock), secrets, clock)
+    return MisSources(FileDropReader(partial(open_store, None), timedelta(0), clock), secrets, clock)
 
 
 def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -> DesiredClass:

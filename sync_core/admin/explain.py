@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sync_core.admin.requests import existing_class
 from sync_core.domain.classes import ClassRecord
 from sync_core.domain.school import SchoolSettings
@@ -35,9 +37,7 @@ async def explain_person(settings: SchoolSettings, key: str, person: str, servic
 
 
 async def _people(record: ClassRecord, tenant: Tenant) -> People:
-    if record.actual is None or record.gone:
-        return People()
-    try:
-        return People(await tenant.members(record.actual.class_id), await tenant.owners(record.actual.class_id))
-    except NotThere:
-        return People()
+    if record.actual and not record.gone:
+        with suppress(NotThere):
+            return People(await tenant.members(record.actual.class_id), await tenant.owners(record.actual.class_id))
+    return People()

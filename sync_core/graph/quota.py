@@ -51,19 +51,11 @@ class Quota:
         self._others_seen: datetime | None = None
         self._next: datetime | None = None
 
-    def forget(self, now: datetime) -> None:
-        """Drop what has left the window. No answer changes; each is found faster."""
-        while self._spent and self._spent[0][0] + self._window <= now:
-            self._total -= self._spent.popleft()[1]
-
     def own(self, now: datetime) -> int:
         """What this process spent within the window, including promises that are not answered yet."""
-        own = self._total + self._under_way
-        for at, cost in self._spent:
-            if at + self._window > now:
-                break
-            own -= cost
-        return own
+        while self._spent and self._spent[0][0] + self._window <= now:
+            self._total -= self._spent.popleft()[1]
+        return self._total + self._under_way
 
     def share(self, now: datetime) -> float:
         """The share of the limit that this process spent."""
@@ -93,7 +85,6 @@ class Quota:
 
     def spend(self, promised: int, spent: int, now: datetime) -> None:
         """Record Graph's answer. Graph counted the request before `now`, so its window ends before ours."""
-        self.forget(now)
         self._under_way -= promised
         if spent:
             self._spent.append((now, spent))
@@ -125,8 +116,8 @@ class Quota:
         return (_BESIDE_OTHERS if others else _ALONE) * self._limit - others - _RESERVED * self._limit
 
     def _first_back(self, now: datetime) -> timedelta:
-        """The time until the first spending comes back; a moment where there is none, as work under way will show."""
-        for at, _ in self._spent:
-            if at + self._window > now:
-                return at + self._window - now
-        return timedelta(seconds=0.1)
+        """The time until the first spending comes back; a moment where there is none, as work under way will show.
+
+        Callers have asked for `own` at `now`, which drops what has left the window.
+        """
+        return self._spent[0][0] + self._window - now if self._spent else timedelta(seconds=0.1)

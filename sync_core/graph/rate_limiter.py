@@ -71,11 +71,8 @@ class RateLimiter:
             wait_budget.waited(self._clock.now() - start)
             while (pause := self._pause(priority, cost, now := self._clock.now())) > timedelta(0):
                 await wait_budget.sleep(pause, waited_too_long())
-                for quota in (self._units, self._writes):
-                    quota.forget(self._clock.now())
-        self._units.promise(priority, cost.units, now)
-        if cost.writes:
-            self._writes.promise(priority, cost.writes, now)
+        for quota, amount in self._amounts(cost):
+            quota.promise(priority, amount, now)
 
     def answered(self, cost: Cost, status: int, headers: Mapping[str, str]) -> None:
         """Record Graph's answer to an admitted request; status 0 means no answer, and the work may have been done."""
@@ -111,10 +108,13 @@ class RateLimiter:
         return max(self._open_at - now, timedelta(0)) if self._open_at else timedelta(0)
 
     def _pause(self, priority: Priority, cost: Cost, now: datetime) -> timedelta:
-        pauses = [self._closed_for(now), self._units.wait(priority, cost.units, now)]
-        if cost.writes:
-            pauses.append(self._writes.wait(priority, cost.writes, now))
-        return max(pauses)
+        waits = (quota.wait(priority, amount, now) for quota, amount in self._amounts(cost))
+        return max(self._closed_for(now), *waits)
+
+    def _amounts(self, cost: Cost) -> list[tuple[Quota, int]]:
+        """The quotas that a request of this cost spends, each with the amount."""
+        amounts = ((self._units, cost.units), (self._writes, cost.writes))
+        return [(quota, amount) for quota, amount in amounts if amount]
 
 
 def waited_too_long() -> Transient:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import AsyncIterator, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -139,13 +139,8 @@ class GraphTenant:
         await self._client.repeatable_post(f"/directory/deletedItems/{_id(class_id)}/restore")
 
     async def _people_at(self, path: str, cost: Cost) -> frozenset[str]:
-        people: set[str] = set()
-        link: str | None = f"{path}?$select=id&$top=999"
-        while link:
-            page = await self._client.get(link, cost)
-            people.update(person["id"] for person in page["value"])
-            link = page.get("@odata.nextLink")
-        return frozenset(people)
+        pages = self._pages(f"{path}?$select=id&$top=999", cost)
+        return frozenset([person["id"] async for page in pages for person in page["value"]])
 
     async def _delta(self, start: str, token: str | None) -> tuple[list[dict[str, Any]], str, bool]:
         """The items of all pages, the link for the next delta, and whether the items are complete."""
@@ -157,13 +152,15 @@ class GraphTenant:
             return *await self._delta_pages(start), True
 
     async def _delta_pages(self, link: str) -> tuple[list[dict[str, Any]], str]:
-        items: list[dict[str, Any]] = []
-        while True:
-            page = await self._client.get(link)
-            items.extend(page["value"])
-            if "@odata.deltaLink" in page:
-                return items, self._client.relative(page["@odata.deltaLink"])
-            link = page["@odata.nextLink"]
+        pages = [page async for page in self._pages(link, Cost())]
+        items = [item for page in pages for item in page["value"]]
+        return items, self._client.relative(pages[-1]["@odata.deltaLink"])
+
+    async def _pages(self, link: str | None, cost: Cost) -> AsyncIterator[dict[str, Any]]:
+        while link:
+            page = await self._client.get(link, cost)
+            yield page
+            link = page.get("@odata.nextLink")
 
 
 def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChange:

@@ -13,7 +13,7 @@ from sync_core.mis.files.strict_csv import Faults, Row, rejection
 
 @dataclass(slots=True)
 class RosterClass:
-    """A group that a feed calls a class, while the feed is read. `main` holds the teachers marked as primary."""
+    """A group that a feed calls a class, while the feed is read. `main` is the first teacher marked as primary."""
 
     id: str
     school: str
@@ -22,18 +22,17 @@ class RosterClass:
     type: GroupType = GroupType.TEACHING
     students: dict[str, None] = field(default_factory=dict)
     teachers: dict[str, None] = field(default_factory=dict)
-    main: dict[str, None] = field(default_factory=dict)
+    main: str = ""
 
     def to_group(self) -> MisGroup:
-        """The first teacher marked as primary leads the others, which keep the order of the file."""
-        main = next(iter(self.main), None)
+        """The main teacher leads the others, who keep the order of the file."""
         return MisGroup(
             id=self.id,
             type=self.type,
             name=self.name,
             academic_year=self.academic_year,
             students=tuple(self.students),
-            teachers=tuple(sorted(self.teachers, key=lambda teacher: teacher != main)),
+            teachers=tuple(sorted(self.teachers, key=lambda teacher: teacher != self.main)),
         )
 
 

@@ -29,21 +29,19 @@ class MisSources:
             case FeedFolder() | FeedContainer():
                 snapshots = await self._drops.snapshots(source)
             case OneRosterApi():
-                secret = self._secret(source.secret)
-                snapshots = await read_oneroster_api(source, secret, school, self._cache, self._clock)
+                snapshots = await read_oneroster_api(source, self._secret(source), school, self._cache, self._clock)
             case WondeApi():
-                secret = self._secret(source.secret)
-                snapshots = await read_wonde(source, secret, school, self._cache, self._clock)
+                snapshots = await read_wonde(source, self._secret(source), school, self._cache, self._clock)
         if school not in snapshots:
             message = f"the feed has no school {school}, but {', '.join(sorted(snapshots))}"
             raise rejection(message, "correct the school's source, or have the MIS export this school")
         return snapshots[school]
 
-    def _secret(self, name: str) -> str:
-        secret = self._secrets.get(name, "").strip()
+    def _secret(self, source: OneRosterApi | WondeApi) -> str:
+        secret = self._secrets.get(source.secret, "").strip()
         if not secret:
             raise rejection(
-                f"the application setting {name}, which the school's source names, is not set",
+                f"the application setting {source.secret}, which the school's source names, is not set",
                 "add it to the app, as a Key Vault reference",
             )
         return secret

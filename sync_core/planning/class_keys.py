@@ -47,24 +47,19 @@ def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover)
     ]
     new = [group for key, group in keys.items() if key not in records]
     reused: dict[str, MisGroup] = {}
-    for matches in (_same_id, _same_name):
+    for by_id in (True, False):
         for group in new:
             if group in reused.values():
                 continue
-            match = next((record for record in free if record.key not in reused and matches(record, group)), None)
-            if match is not None:
-                reused[match.key] = group
+            matches = (record.key for record in free if record.key not in reused and _continues(group, record, by_id))
+            if (key := next(matches, None)) is not None:
+                reused[key] = group
     replaced = {class_key(group) for group in reused.values()}
     return {key: group for key, group in keys.items() if key not in replaced} | reused
 
 
-def _earlier(record: ClassRecord, group: MisGroup) -> bool:
-    return record.desired.group_type is group.type and record.desired.academic_year < group.academic_year
-
-
-def _same_id(record: ClassRecord, group: MisGroup) -> bool:
-    return _earlier(record, group) and record.desired.group_id == group.id
-
-
-def _same_name(record: ClassRecord, group: MisGroup) -> bool:
-    return _earlier(record, group) and record.desired.group_name == group.name
+def _continues(group: MisGroup, record: ClassRecord, by_id: bool) -> bool:
+    """Whether the group may be that of the earlier class, by its MIS id or by its name."""
+    earlier = record.desired
+    same = earlier.group_id == group.id if by_id else earlier.group_name == group.name
+    return same and earlier.group_type is group.type and earlier.academic_year < group.academic_year

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-from sync_core.domain.classes import ClassRecord, DesiredClass, Drift, GroupChange, GroupChanges
+from sync_core.domain.classes import ClassRecord, Drift, GroupChange, GroupChanges
 from sync_core.messaging.messages import Change, ChangeMembers
 from sync_core.planning.diff import Origin
 
@@ -22,8 +22,10 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[D
     for record in records:
         if record.actual is None:
             created = by_nickname.get(record.intent.lower()) if record.intent else None
-            if created and not record.stale and _changed_by_hand(record.desired, created):
-                drifts.append(Drift(record.key, stale=True))
+            if created and not record.stale:
+                strangers = created.members_added - record.desired.members
+                if strangers or created.members_removed or created.owners_removed:
+                    drifts.append(Drift(record.key, stale=True))
             continue
         change = by_id.get(record.actual.class_id)
         if change is None:
@@ -49,10 +51,6 @@ def drift_changes(drifts: Iterable[Drift], left_alone: Set[str], origin: Origin)
         for drift in drifts
         if drift.stale and drift.key not in left_alone
     )
-
-
-def _changed_by_hand(desired: DesiredClass, change: GroupChange) -> bool:
-    return bool(change.members_added - desired.members or change.members_removed or change.owners_removed)
 
 
 def _contradicts(record: ClassRecord, change: GroupChange, full: bool) -> bool:

@@ -124,12 +124,10 @@ def find_subject(
     for account_id in (by_upn.get(query.lower()), query, query.lower()):
         if account_id in known:
             return Subject(account_id, persons.get(account_id, ""))
-    for account_id, person in sorted(persons.items()):
-        if person == query:
-            return Subject(account_id, query)
+    matched = min((account for account, person in persons.items() if person == query), default="")
     groups = ruled.groups.values() if ruled else ()
     listed = any(query in group.students or query in group.teachers for group in groups)
-    return Subject("", query) if listed else None
+    return Subject(matched, query) if matched or listed else None
 
 
 def explain(
@@ -219,35 +217,32 @@ class _Outlook:
         if untouched := self._untouched():
             return Next.STAYS, untouched
         there, wanted = person in self._there.members, person in self._final.members
-        if wanted and not there:
-            return Next.COMES, ""
-        if there and not wanted:
-            stays, why = self.ownership(person)
-            if person in self._there.owners and stays is not Next.GOES:
-                return stays, why or "an owner stays a member"
-            return Next.GOES, ""
-        if self.rules and (person in self.rules.members) is not there:
-            return Next.HELD, self._holds()
-        return Next.STAYS, ""
+        if there and not wanted and person in self._there.owners:
+            ownership, why = self.ownership(person)
+            if ownership is not Next.GOES:
+                return ownership, why or "an owner stays a member"
+        held = self.rules is not None and (person in self.rules.members) is not there
+        return self._effect(there, wanted, held)
 
     def ownership(self, person: str) -> tuple[Next, str]:
         if untouched := self._untouched():
             return Next.STAYS, untouched
         there, wanted = person in self._there.owners, person in self._final.owners
-        granted = self._record.actual is not None and person in self._record.actual.granted
-        if wanted and not there:
-            return Next.COMES, ""
         if there and not wanted:
-            if not granted:
+            if self._record.actual is None or person not in self._record.actual.granted:
                 return Next.STAYS, "an owner stays if they were added by hand or if their grant was never confirmed"
-            if self._final.revoke:
-                return Next.GOES, ""
-            if self.rules and self.rules.revoke:
-                return Next.HELD, self._holds()
-            return Next.STAYS, "departed_owners keeps them, or the accounts of the intended owners are not all known"
-        if self.rules and not there and person in self.rules.owners:
-            return Next.HELD, self._holds()
-        return Next.STAYS, ""
+            if not self._final.revoke:
+                if self.rules and self.rules.revoke:
+                    return Next.HELD, self._holds()
+                why = "departed_owners keeps them, or the accounts of the intended owners are not all known"
+                return Next.STAYS, why
+        held = self.rules is not None and not there and person in self.rules.owners
+        return self._effect(there, wanted, held)
+
+    def _effect(self, there: bool, wanted: bool, held: bool) -> tuple[Next, str]:
+        if there is not wanted:
+            return Next.COMES if wanted else Next.GOES, ""
+        return (Next.HELD, self._holds()) if held else (Next.STAYS, "")
 
     def _untouched(self) -> str:
         """Why no sync changes the class; empty if a sync does."""

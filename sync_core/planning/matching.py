@@ -37,16 +37,13 @@ def takes_domain(account_property: AccountProperty) -> bool:
 
 def mis_value(person: Person, rule: Matching) -> str:
     """The expected value of the account property for this person, in lower case; empty if the MIS has none."""
-    match rule.mis:
-        case MisProperty.USERNAME_OR_EMAIL:
-            value = person.username or person.email
-        case MisProperty.USERNAME:
-            value = person.username
-        case MisProperty.EMAIL:
-            value = person.email
-        case MisProperty.ID:
-            value = person.id
-    value = value.strip().lower()
+    values = {
+        MisProperty.USERNAME_OR_EMAIL: person.username or person.email,
+        MisProperty.USERNAME: person.username,
+        MisProperty.EMAIL: person.email,
+        MisProperty.ID: person.id,
+    }
+    value = values[rule.mis].strip().lower()
     return f"{value}@{rule.domain.lower()}" if value and rule.domain and "@" not in value else value
 
 

@@ -134,10 +134,8 @@ class _Rules:
         owners = {account: Reason(Rule.ADMIN_OWNER) for account in self._admins}
         if request and request.creator in self._known_ids:
             owners[request.creator] = Reason(Rule.CREATOR)
-        owners |= _certain(
-            self.owning(group), self.staff, self._teacher_reasons, before.owners if before else frozenset()
-        )
-        earlier = before.members if before else frozenset()
+        earlier_owners, earlier = (before.owners, before.members) if before else (frozenset[str](), frozenset[str]())
+        owners |= _certain(self.owning(group), self.staff, self._teacher_reasons, earlier_owners)
         members = _certain(group.students, self.students, self._student_reasons, earlier) | owners
         generation = request.generation if request else 0
         requested_again = request is not None and (before is None or generation > before.generation)

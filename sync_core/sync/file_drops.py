@@ -13,8 +13,8 @@ async def check_file_drops(run: str, services: Services) -> tuple[FileDropCheck,
     """Request a sync of each school whose drop has a new complete set. One drop's failure does not stop another.
 
     A set is archived first, because nothing may read it while it moves; its archived copy is still read and has the
-    same fingerprint. The messages are sent before the set is recorded as synced. So a crash at any step has the set
-    synced once more, which finds nothing to do, and never not at all.
+    same fingerprint. The messages are sent before the set is recorded as synced. So after a crash at any step the set
+    is synced once more, which finds nothing to do. It is never skipped.
     """
     schools: dict[FileDrop, list[str]] = {}
     for settings in await services.schools.schools():

@@ -1,8 +1,8 @@
-"""How a night begins, and one tenant brought up to date by two Graph deltas before its schools are synced.
+"""Starts a night, and refreshes each tenant by two Graph deltas before its schools are synced.
 
 The tenants of a night follow each other over its window, and the schools of a tenant are next to each other. A server
-that every school asks at two o'clock sharp (an MIS vendor's API, a Service Bus namespace, Graph across all tenants)
-rejects some of the requests. And while the schools of one tenant follow each other, its accounts are still cached.
+that every school reads at two o'clock sharp (an MIS vendor's API, a Service Bus namespace, Graph across all tenants)
+rejects some of the requests. While the schools of one tenant follow each other, its accounts are still cached.
 """
 
 from __future__ import annotations
@@ -58,14 +58,16 @@ def evenly(count: int, start: datetime, end: datetime) -> Sequence[datetime]:
 
 
 async def refresh_tenant(request: RefreshTenant, services: Services, history: timedelta) -> int:
-    """Follow the accounts and the drift, then request a sync of each school, spread over the time the request leaves.
+    """Read the accounts and the drift, then request a sync of each enabled school. Returns the number of syncs.
 
-    The groups delta tells of drift: from its beginning (a full resync of every class of the tenant) where the request
-    says so, where the token has expired, and every FULL_RESYNC_EVERY. History older than `history` is deleted. The
-    drift of a paused school is recorded too, and acted upon once the school is enabled. Returns the number of schools.
+    The syncs are spread over the time until the request's `until`.
 
-    Each delta token is written last, when everything that the delta led to is on the rows. After a crash before that,
-    the same delta comes again and repeats harmless work; a token written first would lose a manual change.
+    The groups delta shows drift. It starts from the beginning, as a full resync of every class of the tenant, if the
+    request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a paused school is recorded, and
+    corrected once the school is enabled. History older than `history` is deleted.
+
+    Each delta token is written last, after the rows that the delta changes. After a crash before that, the next refresh
+    reads the same delta and repeats harmless work. A token written first would lose a manual change.
     """
     tenant = services.graph.of(request.tenant, Priority.BULK)
     schools = await services.schools.schools(request.tenant)

@@ -1,4 +1,4 @@
-"""One school planned and set going: rows first, messages second."""
+"""Plans one school and starts its changes: rows first, messages second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOO_LARGE = "class {} is too large for a row of Table storage and stays as it i
 async def sync_school(
     request: SyncSchool, services: Services, decided: Mapping[str, HoldStatus] | None = None
 ) -> RunRecord:
-    """Plan one school and set the changes going. Returns the run, which is in the tables by then.
+    """Plan one school and start its changes. Returns the run, which is in the tables by then.
 
     A rejected snapshot, or a school that is paused or has left, changes nothing except the run's record. `decided` are
     decisions on holds, by digest, that take effect with this plan.
@@ -35,9 +35,9 @@ async def sync_school(
 async def carry_out(planned: SchoolPlan, services: Services) -> RunRecord:
     """Write the rows and send the messages of a plan.
 
-    The rows come before the messages: a crash between the two leaves rows out of step, and the next plan sends again.
-    The removals are on record before the rows forget who was there, so that no crash hides a part of a slow leak. The
-    holds come after the messages, so that an approval is used up only when what it allowed is on its way.
+    The rows come before the messages: after a crash between the two, the next plan sends the messages again. The
+    removals are recorded before the rows lose the people, so that no crash hides a part of a slow leak. The holds come
+    after the messages, so that an approval is used up only when the changes that it allowed are on the queue.
     """
     school = planned.run.school
     before = await services.runs.run(school, planned.run.id)
@@ -61,7 +61,7 @@ async def carry_out(planned: SchoolPlan, services: Services) -> RunRecord:
 
 
 async def add_holds(school: str, standing: Sequence[Hold], found: Iterable[Hold], services: Services) -> None:
-    """Have these stand beside the `standing` ones. A hold of the same digest is replaced."""
+    """Add holds to the `standing` ones of a school. A hold with the same digest is replaced."""
     by_digest = {hold.digest: hold for hold in standing} | {hold.digest: hold for hold in found}
     await services.schools.replace_holds(school, standing, list(by_digest.values()))
 

@@ -1,8 +1,8 @@
-"""What Wonde reports about its access to a school: a school it may no longer read is paused before a read fails."""
+"""Wonde's events about its access to schools: a school that Wonde may no longer read is paused before a read fails."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
@@ -18,15 +18,6 @@ class AccessEvent(StrEnum):
     MIGRATION = "schoolMigration"
 
 
-@dataclass(frozen=True, slots=True)
-class AccessChanged:
-    """What Wonde reported about `school`, by our id. `paused` says that the school was paused because of it."""
-
-    school: str
-    event: AccessEvent
-    paused: bool
-
-
 _PAUSES = {
     AccessEvent.REVOKED: (
         "Wonde says that the school revoked its access: the school was paused, and its classes stay as they are — "
@@ -40,19 +31,17 @@ _PAUSES = {
 }
 
 
-async def follow_access(
-    event: AccessEvent, wonde_school: str, run: str, services: Services
-) -> tuple[AccessChanged, ...]:
-    """Pause the schools that read `wonde_school`, if the event asks for it, each with a run that says why.
+async def follow_access(event: AccessEvent, wonde_school: str, run: str, services: Services) -> dict[str, bool]:
+    """Pause the schools that read `wonde_school` if it revoked access or moves to another MIS, each with a run.
 
-    Approved access starts nothing: the admin enables the school again. Returns the schools concerned.
+    Approved access starts nothing: the admin enables the school again. Returns whether each school was paused, by id.
     """
-    found: list[AccessChanged] = []
+    paused: dict[str, bool] = {}
     for settings in await services.schools.schools():
         if not isinstance(settings.source, WondeApi) or settings.source.school != wonde_school:
             continue
-        pause = event in _PAUSES and settings.enabled
-        if pause:
+        paused[settings.school] = event in _PAUSES and settings.enabled
+        if paused[settings.school]:
             record = RunRecord(
                 school=settings.school,
                 id=run,
@@ -64,5 +53,4 @@ async def follow_access(
             )
             await services.runs.write_run(record)
             await services.schools.save_school(replace(settings, enabled=False))
-        found.append(AccessChanged(settings.school, event, pause))
-    return tuple(found)
+    return paused

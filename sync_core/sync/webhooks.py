@@ -23,7 +23,7 @@ REMEMBER_FOR = timedelta(days=1)
 
 
 async def receive_event(school: str, event: WebhookEvent, run: str, services: Services) -> datetime:
-    """Have the event planned under `run`, or with what is planned before. Returns when. Raises Replayed.
+    """Store the event and schedule a plan of it under `run`. Returns when a plan is due. Raises Replayed.
 
     The clock is read after the row is written, so the plan that is due then finds the row.
     """
@@ -41,8 +41,8 @@ async def receive_event(school: str, event: WebhookEvent, run: str, services: Se
 async def sync_webhook_events(request: SyncWebhookEvents, services: Services) -> RunRecord | None:
     """Plan the school's waiting events as one. None if none waits, or if a later plan takes them.
 
-    The events stop waiting when their plan is on its way, whatever its outcome: the run's record tells it, and the
-    night tries a rejected feed again.
+    The events stop waiting after their plan, whatever its outcome: the run has it, and the next night retries a
+    rejected feed.
     """
     inbox, school = services.inbox, request.school
     waiting = await inbox.waiting(school)

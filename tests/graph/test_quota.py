@@ -77,7 +77,6 @@ class Run:
 
         def pause(priority: Priority, now: float) -> float:
             moment = NOON + timedelta(seconds=now)
-            quota.forget(moment)
             return max(quota.wait(priority, 1, moment).total_seconds(), closed_until - now)
 
         def bulk(now: float) -> None:

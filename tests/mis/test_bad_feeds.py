@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from local.feed import open_feed, read_feed
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.files.archive import open_feed
-from sync_core.mis.files.formats import read_feed
 from tests.mis import feeds
 
 Change = tuple[Callable[[], feeds.Feed], str, str, str]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from local.feed import read_feed
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.files.formats import read_feed
 from tests.mis import feeds
 
 Spoil = Callable[[zipfile.ZipFile], None]

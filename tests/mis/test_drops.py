@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from local.feed import read_feed
 from local.school.generate import generate
 from local.school.oneroster_csv import write
 from sync_core.domain.roster import Snapshot
@@ -18,8 +19,7 @@ from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder, FileDr
 from sync_core.errors import SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.drop.export_sets import DropFile, export_sets_of
-from sync_core.mis.drop.reader import FileDropReader, FileDropStore, FileDropStores
-from sync_core.mis.files.formats import read_feed
+from sync_core.mis.drop.reader import FileDropReader, FileDropStore, open_store
 from sync_core.sync.file_drops import check_file_drops
 from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
@@ -74,7 +74,7 @@ class Scene:
         return FileDropReader(self.store, SETTLE, self.clock)
 
     def store(self, drop: FileDrop) -> FileDropStore:
-        return SteppedStore(FileDropStores(None).of(drop), self.step)
+        return SteppedStore(open_store(None, drop), self.step)
 
     @property
     def drop(self) -> FeedFolder:
@@ -223,7 +223,7 @@ async def test_twenty_days_of_deltas_equal_the_bulk_export(tmp_path: Path) -> No
         for file in (scene.folder / f"{day:03}").iterdir():
             scene.touch(file)
         scene.clock.advance(SETTLE)
-        combined, bulk = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1]).snapshots["SCH1"]
+        combined, bulk = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1])["SCH1"]
         assert comparable(combined) == comparable(bulk), f"day {day}"
         school = next_day(school, day)
 
@@ -359,7 +359,7 @@ async def test_a_failing_file_drop_does_not_affect_others(scene: Scene, tmp_path
 
 async def test_a_kept_zip_file_is_fetched_once_to_check_it(tmp_path: Path) -> None:
     feeds.write_zip(feeds.oneroster(), tmp_path / "monday.zip")
-    store = SteppedStore(FileDropStores(None).of(FeedFolder(str(tmp_path))), no_step)
+    store = SteppedStore(open_store(None, FeedFolder(str(tmp_path))), no_step)
     drops = FileDropReader(lambda _: store, timedelta(0), FixedClock())
     first, second = [await drops.newest(FeedFolder(str(tmp_path))) for _ in range(2)]
     assert (first, store.fetched) == (second, ["monday.zip"])

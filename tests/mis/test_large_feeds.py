@@ -20,11 +20,11 @@ _MAX_MEGABYTES = 80
 _READ = """
 import resource, sys
 from pathlib import Path
-from sync_core.mis.files.formats import read_feed
+from local.feed import read_feed
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
-snapshot = read_feed(Path(sys.argv[1])).snapshots["S1"]
+snapshot = read_feed(Path(sys.argv[1]))["S1"]
 assert sum(len(group.students) for group in snapshot.groups) == 4, snapshot
 print(peak() - before)
 """

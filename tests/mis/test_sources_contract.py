@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from local.school.sds_csv import write_v1, write_v2
 from sync_core.domain.roster import GroupType, Person, Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.drop.reader import FileDropReader, FileDropStores
+from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.sources import MisSources
 from tests.builders import settings
 from tests.fakes.fixed_clock import FixedClock
@@ -168,7 +169,7 @@ async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, a
     connect, capabilities = SOURCES[source]
     async with connect(data, tmp_path, azurite) as (location, container):
         clock = FixedClock()
-        drops = FileDropReader(FileDropStores(container).of, timedelta(0), clock)
+        drops = FileDropReader(partial(open_store, container), timedelta(0), clock)
         sources = MisSources(drops, SECRETS, clock)
         chosen = replace(settings(), school=capabilities.school(data), source=location)
         read = await sources.snapshot(chosen)

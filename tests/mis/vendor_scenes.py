@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from local.feed import read_feed
 from local.mis.oneroster_api import CLIENT, SECRET, OneRosterServer
 from local.mis.oneroster_api import TOKEN as ONEROSTER_TOKEN
 from local.mis.wonde_api import SCHOOL, WondeServer
@@ -20,7 +21,6 @@ from local.school.oneroster_csv import write
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.files.formats import read_feed
 from tests.builders import NOON, mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
 
@@ -67,7 +67,7 @@ class OneRosterScene:
         return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     def exported(self) -> Snapshot:
-        return replace(read_feed(self.server.folder).snapshots[self.school.id], taken_at=NOON)
+        return replace(read_feed(self.server.folder)[self.school.id], taken_at=NOON)
 
     def is_the_school(self, read: Snapshot) -> bool:
         return read.groups == self.exported().groups
@@ -105,7 +105,7 @@ class WondeScene:
         return message
 
     def exported(self) -> Snapshot:
-        return read_feed(self.feed).snapshots[self.school.id]
+        return read_feed(self.feed)[self.school.id]
 
     def is_the_school(self, read: Snapshot) -> bool:
         return groups_in_order(read) == groups_in_order(self.exported())

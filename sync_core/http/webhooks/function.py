@@ -49,13 +49,13 @@ async def receive_wonde_event(app: App, request: func.HttpRequest) -> func.HttpR
         event = read_wonde(body)
         if event.payload_type not in set(AccessEvent):
             return _accepted(schools=0)
-        changed = await follow_access(AccessEvent(event.payload_type), event.school_id, app.new_run(), app.services)
+        paused = await follow_access(AccessEvent(event.payload_type), event.school_id, app.new_run(), app.services)
     except SyncError as error:
         telemetry.webhook_refused("", error)
         return problem_response(error)
-    for access in changed:
-        telemetry.access_changed(access.school, access.event, access.paused)
-    return _accepted(schools=len(changed))
+    for school, is_paused in paused.items():
+        telemetry.access_changed(school, event.payload_type, is_paused)
+    return _accepted(schools=len(paused))
 
 
 def _accepted(**body: object) -> func.HttpResponse:

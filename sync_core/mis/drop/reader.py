@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
-from sync_core.mis.files.archive import FeedFiles, open_feed, open_file
+from sync_core.mis.files.archive import FeedFiles, open_file, open_zip
 from sync_core.mis.files.formats import is_full, missing_files, read_sets
 from sync_core.mis.files.strict_csv import CsvFile, rejection
 from sync_core.mis.port import NewestExportSet
@@ -120,7 +119,7 @@ class FileDropReader:
                     "the set in the file drop has changes only, and the next export will overwrite it",
                     "set after_sync to archive, have the MIS export each set to its own folder, or all files as bulk",
                 )
-        return (await asyncio.to_thread(read_sets, sets)).snapshots
+        return await asyncio.to_thread(read_sets, sets)
 
     async def _complete_sets(self, store: FileDropStore, sets: Sequence[ExportSet]) -> AsyncIterator[ExportSet]:
         """The complete sets, newest first. Raises SnapshotRejected with the newest set's fault if there is none."""
@@ -184,7 +183,7 @@ def _left_behind(sets: Sequence[ExportSet]) -> list[DropFile]:
 def _open_set(export: ExportSet, paths: Mapping[str, Path]) -> FeedFiles:
     """The set's CSV files. A file that was not fetched has only its name."""
     if export.zipped:
-        return replace(open_feed(paths[export.files[0].name]), taken_at=export.written_at)
+        return open_zip(paths[export.files[0].name], export.written_at)
     files: dict[str, CsvFile] = {}
     for file in export.files:
         path, name = paths.get(file.name, Path("/nowhere")), file.base_name
@@ -192,19 +191,13 @@ def _open_set(export: ExportSet, paths: Mapping[str, Path]) -> FeedFiles:
     return FeedFiles(files, export.written_at)
 
 
-@dataclass(frozen=True, slots=True)
-class FileDropStores:
-    """Opens the store of a file drop. `container` is the deployment's, if it has one."""
-
-    container: ContainerClient | None
-
-    def of(self, drop: FileDrop) -> FileDropStore:
-        """Raises SnapshotRejected for a container drop if the deployment has no container."""
-        if not isinstance(drop, FeedContainer):
-            return FolderDrop(drop.path)
-        if self.container is None:
-            raise rejection(
-                "the school is read from a blob container, but this deployment has none",
-                "set FILE_DROP_CONTAINER_URL (docs/operations.md)",
-            )
-        return ContainerDrop(self.container, drop.folder)
+def open_store(container: ContainerClient | None, drop: FileDrop) -> FileDropStore:
+    """The store of a file drop. Raises SnapshotRejected for a container drop if the deployment has no `container`."""
+    if not isinstance(drop, FeedContainer):
+        return FolderDrop(drop.path)
+    if container is None:
+        raise rejection(
+            "the school is read from a blob container, but this deployment has none",
+            "set FILE_DROP_CONTAINER_URL (docs/operations.md)",
+        )
+    return ContainerDrop(container, drop.folder)

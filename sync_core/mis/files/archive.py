@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -35,10 +35,6 @@ class FeedFiles:
     def has(self, *names: str) -> bool:
         return all(name.lower() in self.files for name in names)
 
-    def header(self, name: str) -> list[str]:
-        """The column names of an existing file; empty if there is no header to read."""
-        return self.files[name.lower()].header()
-
     def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
         """The rows of the file `name`, read one by one. Raises SnapshotRejected."""
         if name.lower() not in self.files:
@@ -46,26 +42,15 @@ class FeedFiles:
         yield from self.files[name.lower()].rows(columns, optional)
 
 
-def open_feed(path: Path) -> FeedFiles:
-    """The CSV files in a folder, or in a zip file (at its top or in one folder in it). Raises SnapshotRejected."""
-    if path.is_dir():
-        paths = [file for file in sorted(path.iterdir()) if is_csv(file.name)]
-        csv_files = [CsvFile(file.name, partial(open_file, file, file.name)) for file in paths]
-    elif path.is_file():
-        paths = [path]
-        csv_files = [CsvFile(_name(member), partial(_open_member, path, member)) for member in _csv_members(path)]
-    else:
-        raise rejection(
-            f"there is no feed at {path}", "correct the path of the school's source, or have the MIS export there"
-        )
+def open_zip(path: Path, taken_at: datetime) -> FeedFiles:
+    """The CSV files in a zip file, at its top or in one folder in it. Raises SnapshotRejected."""
     files: dict[str, CsvFile] = {}
-    for file in csv_files:
-        if file.name.lower() in files:
-            raise rejection(f"{file.name} appears twice, with different capitals or in different folders")
-        files[file.name.lower()] = file
-    with _damage_rejected(path):
-        newest = max((file.stat().st_mtime for file in paths), default=0)
-    return FeedFiles(files, datetime.fromtimestamp(newest, UTC))
+    for member in _csv_members(path):
+        name = _name(member)
+        if name.lower() in files:
+            raise rejection(f"{name} appears twice, with different capitals or in different folders")
+        files[name.lower()] = CsvFile(name, partial(_open_member, path, member))
+    return FeedFiles(files, taken_at)
 
 
 def is_csv(name: str) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 from sync_core.domain.roster import Snapshot
-from sync_core.mis.files.archive import FeedFiles, open_feed
+from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.oneroster import ABSENT, BULK, read_modes, read_oneroster
 from sync_core.mis.files.sds_v1 import read_sds_v1
 from sync_core.mis.files.sds_v2 import read_sds_v2
@@ -23,35 +21,25 @@ _SDS_FILES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """The content of export sets: their format, and a snapshot for each school by school id."""
+def read_sets(sets: Sequence[FeedFiles]) -> dict[str, Snapshot]:
+    """The schools, by id, of a full set and the sets exported after it, in that order.
 
-    format: str
-    snapshots: Mapping[str, Snapshot]
-
-
-def read_feed(path: Path) -> Feed:
-    """Read a set in a folder or a zip file. Raises SnapshotRejected with file, line, column and remedy."""
-    return read_sets([open_feed(path)])
-
-
-def read_sets(sets: Sequence[FeedFiles]) -> Feed:
-    """Read a full set and the sets exported after it, in that order. Raises SnapshotRejected."""
-    format_ = _recognise(sets[-1])
+    Raises SnapshotRejected with file, line, column and remedy.
+    """
+    format_ = recognise(sets[-1])
     if format_ == ONEROSTER:
-        return Feed(format_, read_oneroster(sets))
-    return Feed(format_, {SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_](sets[-1]))
+        return read_oneroster(sets)
+    return {SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_](sets[-1])
 
 
 def is_full(files: FeedFiles) -> bool:
     """Whether the set has everything, and not only changes. Raises SnapshotRejected for an unknown format."""
-    return _recognise(files) != ONEROSTER or set(read_modes(files).values()) == {BULK}
+    return recognise(files) != ONEROSTER or set(read_modes(files).values()) == {BULK}
 
 
 def missing_files(files: FeedFiles) -> list[str]:
     """The files that a set of this format should have but does not. Raises SnapshotRejected for an unknown format."""
-    format_ = _recognise(files)
+    format_ = recognise(files)
     if format_ == ONEROSTER:
         required = [name for name, mode in read_modes(files).items() if mode != ABSENT]
     else:
@@ -59,13 +47,14 @@ def missing_files(files: FeedFiles) -> list[str]:
     return [name for name in required if not files.has(name)]
 
 
-def _recognise(files: FeedFiles) -> str:
-    if files.has("manifest.csv") or (files.has("orgs.csv") and "dateLastModified" in files.header("orgs.csv")):
+def recognise(files: FeedFiles) -> str:
+    """The format of a set. Raises SnapshotRejected for an unknown one."""
+    if files.has("manifest.csv") or (files.has("orgs.csv") and "dateLastModified" in files.files["orgs.csv"].header()):
         return ONEROSTER
     if files.has("orgs.csv"):
         return SDS_V2
     if files.has("School.csv", "Section.csv"):
-        if "DfE Number" in files.header("School.csv"):
+        if "DfE Number" in files.files["school.csv"].header():
             return SDS_V1
         raise rejection(
             'School.csv line 1: no column "DfE Number", so this SDS v1 set is not in its UK form',

@@ -221,7 +221,7 @@ def _enrol(row: Row, roster_class: RosterClass, person: str, faults: Faults) -> 
         case "teacher":
             roster_class.teachers[person] = None
             if primary == "true":
-                roster_class.main[person] = None
+                roster_class.main = roster_class.main or person
         case "administrator" | "proctor":
             pass
         case _:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,7 +31,7 @@ class SchoolCache:
     """The schools that this process read last. They are in memory only and never stored."""
 
     def __init__(self) -> None:
-        self._schools: OrderedDict[tuple[OneRosterApi | WondeApi, str], CachedSchool] = OrderedDict()
+        self._schools: dict[tuple[OneRosterApi | WondeApi, str], CachedSchool] = {}
 
     def of(self, source: OneRosterApi | WondeApi, school: str, now: datetime) -> CachedSchool | None:
         """None if a full read is due. The key is the whole source, so a changed setting leads to a full read."""
@@ -40,7 +39,7 @@ class SchoolCache:
         return cached if cached and now - cached.full_read_at < FULL_EVERY else None
 
     def put(self, source: OneRosterApi | WondeApi, school: str, cached: CachedSchool) -> None:
+        self._schools.pop((source, school), None)
         self._schools[source, school] = cached
-        self._schools.move_to_end((source, school))
-        while len(self._schools) > _MAX_SCHOOLS:
-            self._schools.popitem(last=False)
+        if len(self._schools) > _MAX_SCHOOLS:
+            del self._schools[next(iter(self._schools))]

@@ -145,7 +145,7 @@ def _snapshot(records: Collections, school: str, now: datetime) -> dict[str, Sna
             for person, main in _members(row, record, "employees", ids["employees"], faults):
                 group.teachers[person] = None
                 if main:
-                    group.main[person] = None
+                    group.main = group.main or person
     faults.raise_any()
     details = records["school"][""]
     mis_school = School(school, text(details.get("name")), _dfe_code(details))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from local.feed import read_feed
 from local.school.data import SchoolData
 from local.school.day import next_day
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from sync_core.domain.roster import GroupType
-from sync_core.mis.files.formats import read_feed
 
 
 def test_the_same_seed_gives_the_same_school() -> None:
@@ -32,7 +32,7 @@ def test_the_default_is_a_secondary_school_of_a_thousand() -> None:
 def test_a_generated_school_survives_a_round_trip(tmp_path: Path) -> None:
     for school in (generate(), next_day(generate())[0], generate(pupils=60)):
         write(school, tmp_path / "feed")
-        (snapshot,) = read_feed(tmp_path / "feed").snapshots.values()
+        (snapshot,) = read_feed(tmp_path / "feed").values()
         read = {group.id: group for group in snapshot.groups}
         for group in school.groups:
             assert read[group.id].students == group.pupils

@@ -1,0 +1,40 @@
+"""A feed at a path, as the command line gets it: a folder with CSV files, or one zip file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from sync_core.domain.roster import Snapshot
+from sync_core.mis.files.archive import FeedFiles, is_csv, open_file, open_zip
+from sync_core.mis.files.formats import read_sets
+from sync_core.mis.files.strict_csv import CsvFile, rejection
+
+
+def read_feed(path: Path) -> dict[str, Snapshot]:
+    """The schools of a feed by school id. Raises SnapshotRejected with file, line, column and remedy."""
+    return read_sets([open_feed(path)])
+
+
+def open_feed(path: Path) -> FeedFiles:
+    """The CSV files in a folder or in a zip file. Raises SnapshotRejected."""
+    if path.is_file():
+        return open_zip(path, _written_at([path]))
+    if not path.is_dir():
+        remedy = "correct the path of the school's source, or have the MIS export there"
+        raise rejection(f"there is no feed at {path}", remedy)
+    paths = [file for file in sorted(path.iterdir()) if is_csv(file.name)]
+    files: dict[str, CsvFile] = {}
+    for file in paths:
+        if file.name.lower() in files:
+            raise rejection(f"{file.name} appears twice, with different capitals")
+        files[file.name.lower()] = CsvFile(file.name, partial(open_file, file, file.name))
+    return FeedFiles(files, _written_at(paths))
+
+
+def _written_at(paths: Iterable[Path]) -> datetime:
+    """When the newest of the files was written."""
+    newest = max((path.stat().st_mtime for path in paths), default=0)
+    return datetime.fromtimestamp(newest, UTC)
