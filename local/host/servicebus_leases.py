@@ -27,7 +27,7 @@ from azure_functions_runtime.bindings.datumdef import Datum
 from local.host.session_pump import BrokerDown, Delivery, Lease, LeaseLost, NothingWaiting
 from local.host.settings import Connection, ConnectionString
 
-_ACCEPT_SECONDS = 20.0
+_ACCEPT_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
 
 

@@ -237,7 +237,7 @@ class Pump:
 
 
 class _AcceptGate:
-    """Limits how many accepts wait at once: doubles with each accepted session, halves with each accept without one."""
+    """Limits how many accepts wait at once. Each accepted session adds one; an accept without a session halves them."""
 
     def __init__(self, fewest: int, most: int) -> None:
         self._fewest = min(fewest, most)
@@ -257,7 +257,7 @@ class _AcceptGate:
             self._changed.notify_all()
 
     def grow(self) -> None:
-        self._limit = min(self._limit * 2, self._most)
+        self._limit = min(self._limit + 1, self._most)
 
     def shrink(self) -> None:
         self._limit = max(self._limit // 2, self._fewest)
