@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
+from local import loopback
 from local.mis import webhooks
 from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_real_tenant, preview_world
@@ -115,7 +116,7 @@ def plan(options: argparse.Namespace, console: Console) -> int:
 
 def show_tenant(folder: Path, as_json: bool, console: Console) -> int:
     with tenant_at(folder) as address:
-        classes = httpx.get(f"{address}/_sim/classes", timeout=60).raise_for_status().json()
+        classes = loopback.get(f"{address}/_sim/classes", timeout=60).raise_for_status().json()
     if as_json:
         sys.stdout.write(json.dumps(classes, indent=2, ensure_ascii=False) + "\n")
         return 0
@@ -134,7 +135,7 @@ def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: s
     if operand_name:
         body[operand_name.lower()] = operand
     with tenant_at(folder) as address:
-        response = httpx.post(f"{address}/_sim/edit", json=body, timeout=60)
+        response = loopback.post(f"{address}/_sim/edit", json=body, timeout=60)
     if response.is_error:
         sys.stderr.write(f"refused: {response.json()['error']} (see: python -m local tenant)\n")
         return _REFUSED

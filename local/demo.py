@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from local import loopback
 from local.expectation import ByHand, differences, expected_classes
 from local.nightly import NightReport, run_night
 from local.report import PLAIN_SCRIPT, Night, nights_table
@@ -56,7 +56,7 @@ class _Demonstration:
                 people,
                 lambda settled, sent: bars.update(bar, completed=settled, total=sent or None),
             )
-        classes = httpx.get(f"{self.addresses.tenant}/_sim/classes").raise_for_status().json()
+        classes = loopback.get(f"{self.addresses.tenant}/_sim/classes").raise_for_status().json()
         self.nights.append(Night(name, report, classes, len(people)))
         mismatches = differences(expected_classes(feed, [_ADMIN], _DOMAIN), classes, by_hand)
         self.failures += [f"{name}: {mismatch}" for mismatch in mismatches]
@@ -69,10 +69,10 @@ class _Demonstration:
 
     def by_hand(self, action: str, nickname: str, **operand: str) -> None:
         edit = {"action": action, "class": nickname, **operand}
-        httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
+        loopback.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
 
     def stats(self) -> Mapping[str, Any]:
-        counters: dict[str, Any] = httpx.get(f"{self.addresses.tenant}/_sim/stats").raise_for_status().json()
+        counters: dict[str, Any] = loopback.get(f"{self.addresses.tenant}/_sim/stats").raise_for_status().json()
         return counters
 
 

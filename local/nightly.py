@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from local import loopback
 from local.feed import read_feed
 from local.school_settings import parse_school_settings
 from local.tenant.__main__ import TENANT_ID
@@ -137,7 +136,7 @@ def run_night(
     schools = schools_of(feed, feed_path, school_values)
     asyncio.run(_save(addresses, schools))
     users = users_of(feed, schools, accounts)
-    httpx.post(f"{addresses.tenant}/_sim/users", json=users, timeout=60).raise_for_status()
+    loopback.post(f"{addresses.tenant}/_sim/users", json=users, timeout=60).raise_for_status()
 
     log_from = host_log.stat().st_size if host_log.exists() else 0
     before = count(addresses)
@@ -215,7 +214,7 @@ async def _runs(
 def fire_timer(addresses: Addresses, function: str = "nightly_sync") -> None:
     """Start the function of a timer now, as an admin can from the portal."""
     key = {"x-functions-key": MASTER_KEY}
-    httpx.post(f"{addresses.host}/admin/functions/{function}", json={"input": ""}, headers=key).raise_for_status()
+    loopback.post(f"{addresses.host}/admin/functions/{function}", json={"input": ""}, headers=key).raise_for_status()
 
 
 def run_timer(addresses: Addresses, function: str) -> None:
@@ -231,14 +230,14 @@ def run_timer(addresses: Addresses, function: str) -> None:
 def _invocations(addresses: Addresses, function: str) -> int:
     """How many invocations of the function have ended."""
     key = {"x-functions-key": MASTER_KEY}
-    status = httpx.get(f"{addresses.host}/admin/host/status", headers=key).raise_for_status().json()
+    status = loopback.get(f"{addresses.host}/admin/host/status", headers=key).raise_for_status().json()
     counts = status["invocations"].get(function, {"succeeded": 0, "failed": 0})
     return int(counts["succeeded"]) + int(counts["failed"])
 
 
 def count(addresses: Addresses) -> Counts:
-    queues = httpx.get(f"{addresses.bus_status}/status").raise_for_status().json()["queues"]
-    return Counts(queues, httpx.get(f"{addresses.tenant}/_sim/stats").raise_for_status().json())
+    queues = loopback.get(f"{addresses.bus_status}/status").raise_for_status().json()["queues"]
+    return Counts(queues, loopback.get(f"{addresses.tenant}/_sim/stats").raise_for_status().json())
 
 
 def drain(addresses: Addresses, before: Counts, progress: Progress = lambda settled, sent: None) -> Counts:

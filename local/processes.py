@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LAST_LINES = 12
@@ -21,6 +21,30 @@ READY_WITHIN = 60.0
 
 class StartFailed(Exception):
     """A process that did not become ready; the message has the path of its log and the last lines of it."""
+
+
+class Process(Protocol):
+    """A running process of the world."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def ready_line(self) -> dict[str, Any]:
+        """The first line it prints, which is JSON. Raises StartFailed if it dies or prints nothing in time."""
+
+    def alive(self) -> bool: ...
+
+    def stop(self) -> None:
+        """Ask it to stop, and wait until it has."""
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+
+
+class Spawn(Protocol):
+    """Starts `python -m module` with these options. Its stderr goes to `log`; `environment` extends this process's."""
+
+    def __call__(self, module: str, options: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process: ...
 
 
 class Child:
@@ -45,7 +69,7 @@ class Child:
                 stderr=errors,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     @property
@@ -93,6 +117,11 @@ class Child:
             self.process.stdout.close()
 
 
+def spawn_interpreter(module: str, options: Sequence[str], log: Path, environment: Mapping[str, str]) -> Child:
+    """Implements Spawn with a new interpreter."""
+    return Child(module, [sys.executable, "-m", module, *options], log, environment)
+
+
 def wait_until(ready: Callable[[], bool], child: Child, within: float = READY_WITHIN) -> None:
     """Wait until `ready()` is true. Raises StartFailed if the child dies or the time is up."""
     deadline = time.monotonic() + within
@@ -103,7 +132,7 @@ def wait_until(ready: Callable[[], bool], child: Child, within: float = READY_WI
         time.sleep(0.05)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have Linux send SIGTERM to the child when its parent ends, however it ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -8,16 +8,14 @@ import fcntl
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-import httpx
-
+from local import loopback
 from local.azurite import Azurite
-from local.processes import Child, StartFailed
+from local.processes import Process, Spawn, StartFailed, spawn_interpreter
 from local.servicebus import connection_string
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
@@ -59,16 +57,17 @@ class Addresses:
 class World:
     """A world that this process starts and stops. Starting raises StartFailed if one already runs in the folder."""
 
-    def __init__(self, folder: Path, deliveries: int = 10) -> None:
+    def __init__(self, folder: Path, deliveries: int = 10, spawn: Spawn = spawn_interpreter) -> None:
         """`deliveries` is how often the queues deliver a message before they dead-letter it."""
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._deliveries = deliveries
+        self._spawn_module = spawn
         self._lock: IO[str] | None = None
         self._azurite = Azurite(self.folder / "azurite", self.folder / "azurite.log")
-        self._bus: Child | None = None
-        self._tenant: Child | None = None
-        self.host: Child | None = None
+        self._bus: Process | None = None
+        self._tenant: Process | None = None
+        self.host: Process | None = None
         self._settings: dict[str, str] = {}
         self._certificate = self.folder / "entra.pem"
         self.addresses: Addresses | None = None
@@ -155,7 +154,7 @@ class World:
             self._lock.close()
             self._lock = None
 
-    def _spawn_bus(self, port: str, status_port: str) -> Child:
+    def _spawn_bus(self, port: str, status_port: str) -> Process:
         template = (REPOSITORY / "local" / "Config.json").read_text(encoding="utf-8")
         config = self.folder / "queues.json"
         config.write_text(
@@ -163,12 +162,11 @@ class World:
         )
         return self._spawn("servicebus", "--config", str(config), "--port", port, "--status-port", status_port)
 
-    def _spawn(self, name: str, *options: str) -> Child:
+    def _spawn(self, name: str, *options: str) -> Process:
         # Only for the host: aiohttp loads the trusted certificates when it is imported, before it reads a setting.
         trusted = {"SSL_CERT_FILE": str(self._certificate)} if name == "host" else {}
         environment = {"PYTHONPATH": str(REPOSITORY), **trusted}
-        command = [sys.executable, "-m", f"local.{name}", *options]
-        return Child(name, command, self.folder / f"{name}.log", environment)
+        return self._spawn_module(f"local.{name}", options, self.folder / f"{name}.log", environment)
 
     def _write_users(self, tenant: str) -> Path:
         """Write the test users by name, unless the file exists, and give each an account in the tenant."""
@@ -176,7 +174,7 @@ class World:
         if not users.exists():
             users.write_text(json.dumps(USERS, indent=2), encoding="utf-8")
         accounts = [{"id": user["id"], "userPrincipalName": f"{name}.user@{_DOMAIN}"} for name, user in USERS.items()]
-        httpx.post(f"{tenant}/_sim/users", json=accounts, timeout=60).raise_for_status()
+        loopback.post(f"{tenant}/_sim/users", json=accounts, timeout=60).raise_for_status()
         return users
 
     def _write_addresses(self) -> None:
@@ -230,8 +228,8 @@ def tenant_at(folder: Path) -> Iterator[str]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     state = str(folder.resolve() / "tenant.jsonl")
-    command = [sys.executable, "-m", "local.tenant", "--port", "0", "--state", state]
-    child = Child("tenant", command, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
+    options = ("--port", "0", "--state", state)
+    child = spawn_interpreter("local.tenant", options, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
     try:
         yield f"http://127.0.0.1:{child.ready_line()['port']}"
     finally:
