@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from uuid import UUID, uuid5
 
 from local.school_settings import parse_school_settings
@@ -23,6 +23,7 @@ SCHOOL = School("S1", "Test School", "1234567")
 _IDS = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 
 
+@cache
 def entra_id(person: str) -> str:
     """The Entra id that the account of MIS person `person` has in tests."""
     return str(uuid5(_IDS, person))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,11 +11,19 @@ from uuid import uuid4
 import pytest
 
 from local.azurite import Azurite
-from local.processes import Child
+from local.tenant.certificate import tls_context
 from sync_core.state.store import TableState
 from tests.fakes.memory_state import MemoryState
+from tests.forked import Forked
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Trust one certificate in place of the machine's, which each new client reads for 20 ms: no test leaves it."""
+    certificate = config.cache.mkdir("certificates") / f"{os.environ.get('PYTEST_XDIST_WORKER', 'only')}.pem"
+    tls_context(certificate)
+    os.environ["SSL_CERT_FILE"] = str(certificate)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -45,7 +53,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 def tenant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The simulated tenant's address, without a slash at the end."""
     log = tmp_path_factory.mktemp("tenant") / "tenant.log"
-    child = Child("tenant", [sys.executable, "-m", "local.tenant", "--port", "0"], log)
+    child = Forked("local.tenant", ("--port", "0"), log, {})
     yield f"http://127.0.0.1:{child.ready_line()['port']}"
     child.stop()
 
@@ -55,8 +63,7 @@ def bus_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, i
     """The Service Bus stand-in's AMQP and status ports."""
     log = tmp_path_factory.mktemp("bus") / "bus.log"
     config = str(REPOSITORY / "local" / "Config.json")
-    command = [sys.executable, "-m", "local.servicebus", "--config", config, "--port", "0", "--status-port", "0"]
-    child = Child("Service Bus", command, log)
+    child = Forked("local.servicebus", ("--config", config, "--port", "0", "--status-port", "0"), log, {})
     ready = child.ready_line()
     yield ready["port"], ready["status_port"]
     child.stop()

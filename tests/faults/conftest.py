@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from local import loopback
 from local.expectation import ByHand, differences, expected_classes
 from local.nightly import Counts, count, drain, fire_timer
 from local.school.data import SchoolData, SchoolGroup
@@ -22,6 +22,7 @@ from local.world import World
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS
 from tests.faults.gates import Call, Fault, Gates, Rule, no_rule
 from tests.flow.trust import DOMAIN, Trust, pupils, staff, teaching, upn
+from tests.forked import Forked
 
 SCHOOL = "OAK"
 ADMIN = upn("boss")
@@ -101,7 +102,7 @@ class FaultyWorld:
 
         self.gates.set_rule(rule_with(kill))
         before = self.start_night()
-        while not killed.wait(0.02) and not count(self.trust.addresses).drained_since(before):
+        while not killed.wait(0.1) and not count(self.trust.addresses).drained_since(before):
             pass
         self.gates.set_rule(no_rule)
         if killed.is_set():
@@ -113,7 +114,10 @@ class FaultyWorld:
 
         A night that was killed before it had sent a request is started again.
         """
+        # A connection of the killed host that is still open would take the session again, and lock it for a minute.
+        self.gates.cut_bus()
         self.lose_locks()
+        self.gates.restore_bus()
         self.world.start_host()
         if count(self.trust.addresses).queues[SYNC_REQUESTS]["sent"] == before.queues[SYNC_REQUESTS]["sent"]:
             fire_timer(self.trust.addresses)
@@ -121,7 +125,7 @@ class FaultyWorld:
 
     def advance_queues(self, seconds: float) -> None:
         clock = f"{self.trust.addresses.bus_status}/clock"
-        httpx.post(clock, json={"advance_seconds": seconds}).raise_for_status()
+        loopback.post(clock, json={"advance_seconds": seconds}).raise_for_status()
 
     def lose_locks(self) -> None:
         self.advance_queues(_LOCK_SECONDS)
@@ -136,7 +140,7 @@ class FaultyWorld:
         errors = differences(expected, classes, self.by_hand)
         ids = [class_["externalId"] for class_ in classes]
         errors += [f"{id_} was created twice" for id_ in set(ids) if ids.count(id_) > 1]
-        if forbidden := httpx.get(f"{addresses.tenant}/_sim/stats").json()["forbidden_deletes"]:
+        if forbidden := loopback.get(f"{addresses.tenant}/_sim/stats").json()["forbidden_deletes"]:
             errors.append(f"{forbidden} forbidden deletes")
         queues = count(addresses).queues
         errors += [f"{name}: dead letters" for name in (SYNC_REQUESTS, CLASS_CHANGES) if queues[name]["dead_lettered"]]
@@ -160,7 +164,7 @@ def faulty_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyWor
 
 @contextmanager
 def start_faulty_world(folder: Path) -> Iterator[FaultyWorld]:
-    world = World(folder)
+    world = World(folder, spawn=Forked)
     addresses = world.start()
     with Gates() as gates:
         azurite = re.search(r"TableEndpoint=(http://[^/]+)", addresses.tables)

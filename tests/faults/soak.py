@@ -17,8 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import httpx
-
+from local import loopback
 from local.expectation import ByHand
 from local.nightly import count, drain
 from local.school.data import SchoolGroup
@@ -141,7 +140,7 @@ class Soak:
         """Resync one class. The API rejects this if the class does not exist or is deleted."""
         before = count(self.faulty_world.trust.addresses)
         path = f"{self.faulty_world.trust.addresses.host}/api/admin/schools/{SCHOOL}/classes/2026.teaching.T0/resync"
-        response = httpx.post(path, headers={"Authorization": "Bearer admin"}, timeout=60)
+        response = loopback.post(path, headers={"Authorization": "Bearer admin"}, timeout=60)
         if response.status_code == 202:
             drain(self.faulty_world.trust.addresses, before)
 
@@ -208,7 +207,7 @@ class Soak:
         title = self._group().title.replace(" ", "-")
         nickname = f"{title}.class.1234567.2026"
         edit = {"action": action, "class": nickname, **details}
-        response = httpx.post(f"{self.faulty_world.trust.addresses.tenant}/_sim/edit", json=edit)
+        response = loopback.post(f"{self.faulty_world.trust.addresses.tenant}/_sim/edit", json=edit)
         return nickname if response.is_success else ""
 
 

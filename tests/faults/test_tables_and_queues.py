@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count as numbers
 from uuid import uuid4
 
-import httpx
 import pytest
 from azure.servicebus import ServiceBusMessage
 
+from local import loopback
 from local.nightly import count, drain
 from local.tenant.__main__ import TENANT_ID
 from sync_core.domain.classes import Drift
@@ -200,7 +200,7 @@ def test_clocks_of_graph_and_the_queues_may_run_ahead(faulty_world: FaultyWorld)
     faulty_world.run_night()
     for minutes in (1, 5, 30):
         advance = {"advance_seconds": minutes * 60}
-        httpx.post(f"{faulty_world.trust.addresses.tenant}/_sim/clock", json=advance).raise_for_status()
+        loopback.post(f"{faulty_world.trust.addresses.tenant}/_sim/clock", json=advance).raise_for_status()
         faulty_world.advance_queues(minutes * 3600)
         faulty_world.new_class()
         faulty_world.trust.edit_by_hand("remove-member", "Art.class.1234567.2026", upn=upn("p0"))

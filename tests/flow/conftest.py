@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from local import loopback
 from local.expectation import ByHand, differences, expected_classes
 from local.nightly import NightReport, run_night
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.world import Addresses, World
+from tests.forked import Forked
 
 DOMAIN = "school.onmicrosoft.com"
 ADMIN = f"network.manager@{DOMAIN}"
@@ -48,7 +49,7 @@ class Story:
         return run_night(self.addresses, self.world.folder / "host.jsonl", feed, self.settings, listed)
 
     def classes_by_nickname(self) -> dict[str, Mapping[str, Any]]:
-        listed = httpx.get(f"{self.addresses.tenant}/_sim/classes").json()
+        listed = loopback.get(f"{self.addresses.tenant}/_sim/classes").json()
         return {class_["mailNickname"]: class_ for class_ in listed}
 
     def find_differences(self, by_hand: ByHand | None = None) -> list[str]:
@@ -57,10 +58,10 @@ class Story:
 
     def edit_by_hand(self, action: str, nickname: str, **details: str) -> None:
         edit = {"action": action, "class": nickname, **details}
-        httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
+        loopback.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
 
     def read_stats(self) -> dict[str, Any]:
-        stats: dict[str, Any] = httpx.get(f"{self.addresses.tenant}/_sim/stats").json()
+        stats: dict[str, Any] = loopback.get(f"{self.addresses.tenant}/_sim/stats").json()
         return stats
 
     def read_events(self) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    world = World(tmp_path_factory.mktemp("world"))
+    world = World(tmp_path_factory.mktemp("world"), spawn=Forked)
     world.start()
     yield Story(world, generate(pupils=60))
     world.stop()

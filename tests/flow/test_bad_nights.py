@@ -8,10 +8,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
+from local import loopback
 from local.nightly import NightReport
 from local.tenant.__main__ import TENANT_ID
 from sync_core.domain.runs import Cause
@@ -23,7 +23,7 @@ from tests.mis import feeds
 
 
 def read_queue(story: Story, name: str) -> dict[str, int]:
-    counts: dict[str, int] = httpx.get(f"{story.addresses.bus_status}/status").json()["queues"][name]
+    counts: dict[str, int] = loopback.get(f"{story.addresses.bus_status}/status").json()["queues"][name]
     return counts
 
 
@@ -41,7 +41,7 @@ def test_01_a_host_killed_during_the_first_night_loses_nothing(story: Story) -> 
     story.world.start_host()
     # The killed host's messages stay locked for a minute: advance the queue's clock instead of waiting.
     while night.is_alive():
-        httpx.post(f"{story.addresses.bus_status}/clock", json={"advance_seconds": 5}).raise_for_status()
+        loopback.post(f"{story.addresses.bus_status}/clock", json={"advance_seconds": 5}).raise_for_status()
         night.join(0.2)
     assert story.find_differences() == []
     assert story.read_stats()["forbidden_deletes"] == 0
@@ -133,7 +133,7 @@ def test_04_a_missing_setting_delays_messages_and_dead_letters_none(story: Story
     world.host.kill()
     world.start_host(TENANT_ID=TENANT_ID)
     while read_queue(story, CLASS_CHANGES)["completed"] == before["completed"]:
-        httpx.post(f"{story.addresses.bus_status}/clock", json={"advance_seconds": 5}).raise_for_status()
+        loopback.post(f"{story.addresses.bus_status}/clock", json={"advance_seconds": 5}).raise_for_status()
         assert time.monotonic() - started_at < 120
     assert read_queue(story, CLASS_CHANGES)["dead_lettered"] == before["dead_lettered"]
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
+from local import loopback
 from local.__main__ import EDITS, build_parser
 from local.tenant.__main__ import TENANT_ID
-from local.world import REPOSITORY, tenant_at
+from local.world import tenant_at
+from tests.forked import Forked
 from tests.mis import feeds
 
 AZURE_CLI = """#!{python}
@@ -27,20 +29,29 @@ print(json.dumps({{"accessToken": given["access_token"], "expires_on": expires, 
 """
 
 
-def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "local", *arguments]
-    return subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How `python -m local` ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_help_names_every_command_and_option() -> None:
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Call:
+    def call(*arguments: str, **environment: str) -> Result:
+        errors = tmp_path / f"{len(list(tmp_path.iterdir()))}.stderr"
+        status, printed = Forked("local", arguments, errors, environment).finish()
+        return Result(status, printed, errors.read_text(encoding="utf-8"))
+
+    return call
+
+
+def test_help_names_every_command_and_option(call: Call) -> None:
     output = call("--help").stdout
     for command in ("up", "sync", "announce", "plan", "tenant", "edit", "demo"):
         assert command in output
@@ -55,7 +66,7 @@ def test_edit_takes_the_world_before_the_action() -> None:
     assert (options.world, options.action, options.nickname, options.operand) == (Path("w"), "add-member", "C", "a@b")
 
 
-def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path) -> None:
+def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path, call: Call) -> None:
     world, out = ("--world", str(tmp_path / "w")), tmp_path / "out.json"
     feed = str(feeds.write_zip(feeds.oneroster(), tmp_path / "feed.zip"))
     settings = tmp_path / "school.json"
@@ -105,7 +116,7 @@ def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path) -> None
     assert set(after[2]["members"]) - set(listed[2]["members"]) == {"ben@else.org"}
 
 
-def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, call: Call) -> None:
     world, out = ("--world", str(tmp_path / "w")), tmp_path / "out.json"
     feed = feeds.oneroster()
     options = ("--mis", str(feeds.write(feed, tmp_path / "feed")), *world)
@@ -132,7 +143,7 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path) -> 
     assert "it has 2 enrolments and the last accepted one had 4: under 80%" in rejected.stdout
 
 
-def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path) -> None:
+def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, call: Call) -> None:
     feed = feeds.write(feeds.oneroster(), tmp_path / "feed")
     assert call("sync", "--mis", str(feed), "--world", str(tmp_path / "w")).returncode == 0
     with tenant_at(tmp_path / "w") as address:
@@ -141,17 +152,17 @@ def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path) -> 
         cli.chmod(0o755)
         options = ("--mis", str(feed), "--tenant", TENANT_ID, "--graph", f"{address}/v1.0")
         path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-        before = httpx.get(f"{address}/_sim/stats").json()
+        before = loopback.get(f"{address}/_sim/stats").json()
         same = call("plan", *options, PATH=path)
         assert same.returncode == 0, same.stderr
         assert "3 as they are" in same.stdout
         assert "3 groups with the addresses of classes are taken for them" in same.stdout
         edit = {"action": "add-member", "class": "10A.class.1234567.2026", "upn": "apupil@school.onmicrosoft.com"}
-        httpx.post(f"{address}/_sim/edit", json=edit).raise_for_status()
+        loopback.post(f"{address}/_sim/edit", json=edit).raise_for_status()
         assert (
             "~ 2026.registration.R1 (10A_Class [1234567][2026]): members -1" in call("plan", *options, PATH=path).stdout
         )
-        after = httpx.get(f"{address}/_sim/stats").json()
+        after = loopback.get(f"{address}/_sim/stats").json()
         assert (after["writes"], after["requests"] - before["requests"]) == (before["writes"], 4)
         cli.write_text("#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n", encoding="utf-8")
         refused = call("plan", *options, PATH=path)
@@ -173,7 +184,7 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_a_rejected_command_exits_with_2_and_names_the_fault(
-    arguments: list[str], message: str, tmp_path: Path
+    arguments: list[str], message: str, tmp_path: Path, call: Call
 ) -> None:
     feed = feeds.write(feeds.oneroster(), tmp_path / "feed")
     (tmp_path / "bad.json").write_text("{", encoding="utf-8")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 from azure.servicebus import ServiceBusMessage
 
+from local import loopback
 from local.nightly import count
 from local.school.data import SchoolData
 from sync_core.messaging.messages import CLASS_CHANGES
@@ -32,7 +32,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
 
 def make_graph_fail(trust: Trust, path: str, times: int) -> None:
     fault = {"method": "POST", "path": path, "times": times, "status": 503}
-    httpx.post(f"{trust.addresses.tenant}/_sim/faults", json=fault).raise_for_status()
+    loopback.post(f"{trust.addresses.tenant}/_sim/faults", json=fault).raise_for_status()
 
 
 def list_dead_letters(trust: Trust, user: str = "admin") -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ def test_06_an_approval_of_an_outdated_hold_is_rejected_with_the_new_plan(trust:
     (hold,) = list_holds(trust)
     set_mis(trust, art="amy ben")
     answer = trust.call("POST", f"schools/OAK/holds/{hold['digest']}/approve", expected=409).json()
-    assert "has changed since it was shown" in answer["what"]
+    assert "has changed since the hold was shown" in answer["what"]
     (new,) = answer["plan"]["holds"]
     assert new["digest"] != hold["digest"]
     assert "would lose 10 of 12 students" in new["what"]

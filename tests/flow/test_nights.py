@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
+from local import loopback
 from local.expectation import ByHand
 from local.school.data import SchoolGroup, Staffing
 from local.school.oneroster_csv import write
@@ -108,7 +108,7 @@ def test_07_a_feed_that_the_timer_finds_truncated_is_rejected_and_reported(story
     complete = orgs.read_text(encoding="utf-8")
     orgs.write_text("", encoding="utf-8")
     key = {"x-functions-key": "local"}
-    httpx.post(f"{story.addresses.host}/admin/functions/nightly_sync", json={}, headers=key).raise_for_status()
+    loopback.post(f"{story.addresses.host}/admin/functions/nightly_sync", json={}, headers=key).raise_for_status()
     while not (rejections := [event for event in story.read_events() if event["name"] == "school.rejected"]):
         assert story.world.host is not None
         assert story.world.host.alive()
@@ -191,5 +191,5 @@ def test_13_no_name_or_address_was_logged_and_no_person_was_deleted(story: Story
 
 
 def test_14_the_host_reports_its_health(story: Story) -> None:
-    answer = httpx.get(f"{story.addresses.host}/api/health")
+    answer = loopback.get(f"{story.addresses.host}/api/health")
     assert (answer.status_code, answer.json()) == (200, {"health": "healthy"})

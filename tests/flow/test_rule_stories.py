@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
+from local import loopback
 from local.school.data import SchoolData
 from tests.flow.trust import DOMAIN, Trust, pupils, registration, staff, start_trust, teaching, upn
 
@@ -246,10 +246,10 @@ def test_18_a_deleted_class_is_created_again_when_an_admin_requests_it(trust: Tr
 
 
 def test_19_a_nickname_that_another_group_has_is_replaced_by_the_next(trust: Trust) -> None:
-    token = httpx.get(f"{trust.addresses.tenant}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()
+    token = loopback.get(f"{trust.addresses.tenant}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()
     foreign = {"displayName": "Choir", "mailNickname": "Choir.class.1234567.2026"}
     bearer = {"Authorization": f"Bearer {token['access_token']}"}
-    httpx.post(f"{trust.addresses.tenant}/v1.0/groups", json=foreign, headers=bearer).raise_for_status()
+    loopback.post(f"{trust.addresses.tenant}/v1.0/groups", json=foreign, headers=bearer).raise_for_status()
     trust.edit_by_hand("age", foreign["mailNickname"], seconds=3600)
     oak = trust.schools["OAK"]
     trust.schools["OAK"] = replace(oak, groups=(*oak.groups, teaching("T6", "Choir", "amy", "main")))
@@ -306,7 +306,7 @@ def test_23_a_school_may_reuse_last_years_classes(trust: Trust) -> None:
 
 
 def test_24_no_person_was_deleted_and_no_name_was_logged(trust: Trust) -> None:
-    assert httpx.get(f"{trust.addresses.tenant}/_sim/stats").json()["forbidden_deletes"] == 0
+    assert loopback.get(f"{trust.addresses.tenant}/_sim/stats").json()["forbidden_deletes"] == 0
     logs = "".join((trust.world.folder / name).read_text(encoding="utf-8") for name in ("host.log", "host.jsonl"))
     assert f"@{DOMAIN}" not in logs
     assert "Pupil" not in logs

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import httpx
 import pytest
 from azure.servicebus import ServiceBusMessage
 
+from local import loopback
 from local.insights.__main__ import settings_for
 from local.mis.webhooks import body_of, headers_of, send_webhook, send_wonde_event
 from local.nightly import count, drain, run_timer
-from local.processes import Child
+from local.processes import Child, spawn_interpreter
 from local.school.data import SchoolData, SchoolPerson
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
@@ -67,13 +67,13 @@ def telemetry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telemetry]:
     insights = Child("insights", command, folder / "insights.log")
     try:
         address = f"http://127.0.0.1:{insights.ready_line()['port']}"
-        with start_trust(folder / "trust", DELIVERIES) as trust:
+        with start_trust(folder / "trust", DELIVERIES, spawn_interpreter) as trust:
             assert trust.world.host
             trust.world.host.stop()
             trust.world.start_host(**deployed_settings() | settings_for(address))
             run_day(trust)
-            graph_requests = len(httpx.get(f"{trust.addresses.tenant}/_sim/log").json())
-            # A clean shutdown sends the telemetry that is still buffered.
+            graph_requests = len(loopback.get(f"{trust.addresses.tenant}/_sim/log").json())
+            # An interpreter that exits cleanly sends the telemetry that is still buffered.
             trust.world.host.stop()
         yield Telemetry([json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()], graph_requests)
     finally:
@@ -101,9 +101,9 @@ def run_day(trust: Trust) -> None:
     body = body_of(["T1", "T2"])
     signed = headers_of(body, "msg_1") | {"traceparent": f"00-{CALLER}-b7ad6b7169203331-01"}
     before = count(trust.addresses)
-    httpx.post(f"{trust.addresses.host}/api/mis/OAK/changes", content=body, headers=signed).raise_for_status()
+    loopback.post(f"{trust.addresses.host}/api/mis/OAK/changes", content=body, headers=signed).raise_for_status()
     drain(trust.addresses, before)
-    httpx.post(f"{trust.addresses.host}/api/mis/OAK/changes", content=body)
+    loopback.post(f"{trust.addresses.host}/api/mis/OAK/changes", content=body)
     set_mis(trust, "", "p0 p1")
     trust.run_night()
     trust.run_night(lambda: (trust.world.folder / "feed OAK" / "classes.csv").unlink())
@@ -129,7 +129,7 @@ def run_day(trust: Trust) -> None:
 
 def inject_graph_fault(trust: Trust, method: str, path: str, status: int, times: int = 1, **details: object) -> None:
     fault = {"method": method, "path": path, "times": times, "status": status, **details}
-    httpx.post(f"{trust.addresses.tenant}/_sim/faults", json=fault).raise_for_status()
+    loopback.post(f"{trust.addresses.tenant}/_sim/faults", json=fault).raise_for_status()
 
 
 def set_mis(trust: Trust, art: str, drama: str) -> None:

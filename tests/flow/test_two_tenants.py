@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
+from local import loopback
 from local.school.data import SchoolData
 from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.state.store import TableState
@@ -32,9 +32,9 @@ def members_by_nickname(trust: Trust, tenant: str) -> dict[str, list[str]]:
 
 
 def test_01_each_school_has_its_classes_in_its_own_tenant(trust: Trust) -> None:
-    httpx.post(f"{trust.addresses.tenant}/_sim/consent", json={"tenant": ELSEWHERE}).raise_for_status()
+    loopback.post(f"{trust.addresses.tenant}/_sim/consent", json={"tenant": ELSEWHERE}).raise_for_status()
     people = [{"userPrincipalName": upn(name), "displayName": name} for name in ("zoe", "main")]
-    httpx.post(f"{trust.addresses.tenant}/_sim/users", params={"tenant": ELSEWHERE}, json=people).raise_for_status()
+    loopback.post(f"{trust.addresses.tenant}/_sim/users", params={"tenant": ELSEWHERE}, json=people).raise_for_status()
     trust.add_school(school("OAK", "1234567", "amy"))
     trust.add_school(school("FIR", "7654321", "zoe"), tenant=ELSEWHERE)
     trust.run_night()
@@ -48,7 +48,7 @@ def test_01_each_school_has_its_classes_in_its_own_tenant(trust: Trust) -> None:
 def test_02_a_second_night_changes_nothing_in_either_tenant(trust: Trust) -> None:
     def writes() -> list[int]:
         stats = f"{trust.addresses.tenant}/_sim/stats"
-        return [trust.count_writes(), httpx.get(stats, params={"tenant": ELSEWHERE}).json()["writes"]]
+        return [trust.count_writes(), loopback.get(stats, params={"tenant": ELSEWHERE}).json()["writes"]]
 
     before = writes()
     trust.run_night()

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
+from local import loopback
 from local.mis.webhooks import body_of, headers_of, send_webhook, send_wonde_event
 from local.nightly import count, drain
 from local.school.data import SchoolData
@@ -92,7 +92,7 @@ def test_03_a_webhook_that_names_nothing_syncs_the_whole_school(trust: Trust) ->
 def test_04_a_secret_is_rotated_without_losing_a_webhook(trust: Trust) -> None:
     def post(id_: str, secret: str) -> int:
         body, url = body_of(["T1"]), f"{trust.addresses.host}/api/mis/S4/changes"
-        return httpx.post(url, content=body, headers=headers_of(body, id_, secret)).status_code
+        return loopback.post(url, content=body, headers=headers_of(body, id_, secret)).status_code
 
     before = count(trust.addresses)
     assert (post("msg_04a", WEBHOOK_SECRET), post("msg_04b", OTHER_SECRET)) == (202, 401)
@@ -123,12 +123,12 @@ def test_05_an_unsigned_old_replayed_oversized_or_unreadable_webhook_changes_not
     ]
     before, writes, runs = count(trust.addresses), trust.count_writes(), trust.read_last_run("S5")
     for school, body, headers, status, message in table:
-        answer = httpx.post(f"{trust.addresses.host}/api/mis/{school}/changes", content=body, headers=headers)
+        answer = loopback.post(f"{trust.addresses.host}/api/mis/{school}/changes", content=body, headers=headers)
         assert answer.status_code == status, answer.text
         if message:
             assert message in answer.json()["what"]
             assert answer.json()["remedy"]
-    assert httpx.get(f"{trust.addresses.host}/api/mis/S5/changes").status_code == 404
+    assert loopback.get(f"{trust.addresses.host}/api/mis/S5/changes").status_code == 404
     assert (count(trust.addresses).queues, trust.count_writes()) == (before.queues, writes)
     assert trust.read_last_run("S5") == runs
     refusals = [(event["school"], event["error"]) for event in trust.read_events("webhook.refused")][-6:]

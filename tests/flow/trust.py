@@ -12,11 +12,14 @@ from typing import Any
 import httpx
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from local import loopback
 from local.nightly import count, drain, fire_timer
+from local.processes import Spawn
 from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 from local.school.oneroster_csv import write
 from local.tenant.__main__ import TENANT_ID
 from local.world import USERS, Addresses, World
+from tests.forked import Forked
 
 DOMAIN = "school.onmicrosoft.com"
 STAFF_ROOM = "b0000000-0000-4000-8000-000000000001"
@@ -92,10 +95,10 @@ class Trust:
         listed = [{"userPrincipalName": upn(name), "displayName": name} for name in names]
         for entry, id_ in zip(listed, ids, strict=False):
             entry["id"] = str(id_)
-        httpx.post(f"{self.addresses.tenant}/_sim/users", json=listed).raise_for_status()
+        loopback.post(f"{self.addresses.tenant}/_sim/users", json=listed).raise_for_status()
 
     def update_account(self, name: str, **properties: object) -> None:
-        httpx.patch(f"{self.addresses.tenant}/_sim/users/{upn(name)}", json=properties).raise_for_status()
+        loopback.request("PATCH", f"{self.addresses.tenant}/_sim/users/{upn(name)}", json=properties).raise_for_status()
 
     # --- nights, actions and edits
 
@@ -116,7 +119,7 @@ class Trust:
         expected: int = 200,
         body: Mapping[str, object] | None = None,
     ) -> httpx.Response:
-        response = httpx.request(
+        response = loopback.request(
             method,
             f"{self.addresses.host}/api/admin/{path}",
             headers={"Authorization": f"Bearer {user}"},
@@ -145,13 +148,13 @@ class Trust:
 
     def edit_by_hand(self, action: str, nickname: str, **details: object) -> None:
         edit = {"action": action, "class": nickname, **details}
-        httpx.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
+        loopback.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
 
     # --- reading the result
 
     def list_classes(self, tenant: str = TENANT_ID) -> list[dict[str, Any]]:
         """All classes of a tenant, including deleted ones."""
-        return list(httpx.get(f"{self.addresses.tenant}/_sim/classes", params={"tenant": tenant}).json())
+        return list(loopback.get(f"{self.addresses.tenant}/_sim/classes", params={"tenant": tenant}).json())
 
     def read_class(self, nickname: str) -> dict[str, Any]:
         """The class in the tenant. Its owners and members are user names, sorted and joined by spaces."""
@@ -177,7 +180,7 @@ class Trust:
         return [event for event in events if name in ("", event["name"])]
 
     def count_writes(self) -> int:
-        return int(httpx.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
+        return int(loopback.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
 
 
 def conflict(what: str, remedy: str) -> dict[str, object]:
@@ -193,9 +196,9 @@ def conflict(what: str, remedy: str) -> dict[str, object]:
 
 
 @contextmanager
-def start_trust(folder: Path, deliveries: int = 10) -> Iterator[Trust]:
+def start_trust(folder: Path, deliveries: int = 10, spawn: Spawn = Forked) -> Iterator[Trust]:
     """Start a world, and stop it at the end."""
-    world = World(folder, deliveries)
+    world = World(folder, deliveries, spawn)
     world.start()
     try:
         yield Trust(world)

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-import httpx
 import pytest
 from azure.identity.aio import ManagedIdentityCredential
 
+from local import loopback
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
@@ -81,21 +81,21 @@ def _memory() -> Subject:
 def _simulated(url: str, tenant: Tenant) -> Subject:
     def add(upns: Sequence[str]) -> list[str]:
         users = [{"userPrincipalName": upn, "displayName": "x"} for upn in upns]
-        ids: list[str] = httpx.post(f"{url}/_sim/users", json=users).raise_for_status().json()
+        ids: list[str] = loopback.post(f"{url}/_sim/users", json=users).raise_for_status().json()
         return ids
 
     def edit(action: str, nickname: str, upn: str) -> None:
-        httpx.post(f"{url}/_sim/edit", json={"action": action, "class": nickname, "upn": upn}).raise_for_status()
+        loopback.post(f"{url}/_sim/edit", json={"action": action, "class": nickname, "upn": upn}).raise_for_status()
 
     def remove(_: str, upn: str) -> None:
-        httpx.delete(f"{url}/_sim/users/{upn}").raise_for_status()
+        loopback.request("DELETE", f"{url}/_sim/users/{upn}").raise_for_status()
 
     def foreign(nickname: str) -> None:
         identity = {"X-IDENTITY-HEADER": "local"}
-        token = httpx.get(f"{url}/msi/token", headers=identity).json()["access_token"]
+        token = loopback.get(f"{url}/msi/token", headers=identity).json()["access_token"]
         group = {"displayName": nickname, "mailNickname": nickname}
         bearer = {"Authorization": f"Bearer {token}"}
-        httpx.post(f"{url}/v1.0/groups", json=group, headers=bearer).raise_for_status()
+        loopback.post(f"{url}/v1.0/groups", json=group, headers=bearer).raise_for_status()
 
     return Subject(tenant, add, remove, edit, foreign)
 

@@ -36,6 +36,14 @@ OF_SCHOOL = f"{PREFIX}/schools/{{school}}"
 READ_ONLY = {("post", f"{OF_SCHOOL}/plan"), ("post", f"{OF_SCHOOL}/classes/{{key}}/explain")}
 SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "access": [BOUND]}
 
+ENVIRONMENT = {
+    "TENANT_ID": TENANT,
+    "STATE_TABLES_ENDPOINT": "https://tables.example",
+    "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
+    "ALL_SCHOOLS_ACCESS": ALL_SCHOOLS,
+    "WEBSITE_AUTH_ENABLED": "True",
+}
+
 
 @dataclass(frozen=True)
 class Action:
@@ -124,7 +132,19 @@ class _Mis:
         return snapshot([teaching("G1", "Maths", PUPILS[:2], ["main"]), teaching("G2", "Art", PUPILS, ["main"])])
 
 
-async def _build_api() -> FastAPI:
+@pytest.fixture(scope="module")
+def built() -> FastAPI:
+    return build_api(App(parse_settings(ENVIRONMENT), services(MemoryState())))
+
+
+@pytest.fixture
+async def api(built: FastAPI) -> FastAPI:
+    """The API, which takes half a second to build, over a state of its own."""
+    built.state.app = await _app()
+    return built
+
+
+async def _app() -> App:
     state = MemoryState()
     for school, values in ((SCHOOL.id, {}), ("ELM", {"name_identifier": "ELM"}), ("PAUSED", {"enabled": False})):
         await state.save_school(replace(settings(access=[BOUND], types=["teaching"], **values), school=school))
@@ -161,14 +181,7 @@ async def _build_api() -> FastAPI:
             at=NOON,
         )
     ]
-    environment = {
-        "TENANT_ID": TENANT,
-        "STATE_TABLES_ENDPOINT": "https://tables.example",
-        "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
-        "ALL_SCHOOLS_ACCESS": ALL_SCHOOLS,
-        "WEBSITE_AUTH_ENABLED": "True",
-    }
-    return build_api(App(parse_settings(environment), fakes))
+    return App(parse_settings(ENVIRONMENT), fakes)
 
 
 def _headers(caller: str) -> dict[str, str]:
@@ -197,17 +210,16 @@ def _requests_in(records: Iterable[logging.LogRecord]) -> list[dict[str, str]]:
     return [{name: event[f"sync.{name}"] for name in names} for event in events]
 
 
-async def test_every_route_that_changes_anything_is_tested() -> None:
-    document = (await _build_api()).openapi()
+def test_every_route_that_changes_anything_is_tested(built: FastAPI) -> None:
+    document = built.openapi()
     routes = {(method, path) for path, methods in document["paths"].items() for method in methods if method != "get"}
     assert {(action.method, action.path) for action in ACCEPTED} == routes - READ_ONLY
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: f"{action.action} {action.status}")
 async def test_a_request_is_recorded_once_whether_accepted_or_rejected(
-    action: Action, caplog: pytest.LogCaptureFixture
+    api: FastAPI, action: Action, caplog: pytest.LogCaptureFixture
 ) -> None:
-    api = await _build_api()
     action = await _with_digest(api, action)
     caplog.set_level(logging.INFO)
     response = await _call(api, ALL_SCHOOLS, action.method, action.address, action.body)
@@ -229,9 +241,8 @@ FORBIDDEN += [(UNBOUND, action) for action in ACCEPTED if "dead-letters" not in 
 
 @pytest.mark.parametrize(("caller", "action"), FORBIDDEN)
 async def test_a_forbidden_request_emits_no_event(
-    caller: str, action: Action, caplog: pytest.LogCaptureFixture
+    api: FastAPI, caller: str, action: Action, caplog: pytest.LogCaptureFixture
 ) -> None:
-    api = await _build_api()
     action = await _with_digest(api, action)
     caplog.set_level(logging.INFO)
     response = await _call(api, caller, action.method, action.address, action.body)
@@ -248,10 +259,10 @@ async def test_a_forbidden_request_emits_no_event(
     ],
 )
 async def test_a_schools_own_admin_may_not_do_tenant_level_actions(
-    method: str, path: str, body: object, caplog: pytest.LogCaptureFixture
+    api: FastAPI, method: str, path: str, body: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    response = await _call(await _build_api(), BOUND, method, f"{PREFIX}/{path}", body)
+    response = await _call(api, BOUND, method, f"{PREFIX}/{path}", body)
     assert (response.status_code, _requests_in(caplog.records)) == (403, [])
     assert "an admin of all schools" in response.json()["what"]
 
@@ -268,17 +279,19 @@ async def test_a_schools_own_admin_may_not_do_tenant_level_actions(
     ],
 )
 async def test_an_invalid_request_emits_no_event(
-    method: str, path: str, body: object, caplog: pytest.LogCaptureFixture
+    api: FastAPI, method: str, path: str, body: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    response = await _call(await _build_api(), ALL_SCHOOLS, method, f"{PREFIX}/{path}", body)
+    response = await _call(api, ALL_SCHOOLS, method, f"{PREFIX}/{path}", body)
     assert (response.status_code, _requests_in(caplog.records)) == (422, [])
 
 
 @pytest.mark.parametrize(
     ("path", "body"), [("plan", None), (f"classes/{LIVE}/explain", {"person": "amy"})], ids=["plan", "explain"]
 )
-async def test_a_read_only_request_emits_no_event(path: str, body: object, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_read_only_request_emits_no_event(
+    api: FastAPI, path: str, body: object, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    response = await _call(await _build_api(), BOUND, "post", f"{PREFIX}/schools/S1/{path}", body)
+    response = await _call(api, BOUND, "post", f"{PREFIX}/schools/S1/{path}", body)
     assert (response.status_code, _requests_in(caplog.records)) == (200, []), response.text

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import httpx
 import pytest
 from azure.servicebus.aio import ServiceBusClient
 
+from local import loopback
 from local.servicebus import connection_string
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
@@ -67,7 +67,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         return bodies
 
     def count_waiting() -> int:
-        queues = httpx.get(f"http://127.0.0.1:{status_port}/status").json()["queues"]
+        queues = loopback.get(f"http://127.0.0.1:{status_port}/status").json()["queues"]
         return int(queues["sync-requests"]["scheduled"])
 
     async with ServiceBusClient.from_connection_string(connection_string(port)) as client:

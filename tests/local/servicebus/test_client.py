@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import httpx
 import pytest
 from azure.servicebus import (
     NEXT_AVAILABLE_SESSION,
@@ -26,6 +25,7 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
+from local import loopback
 from local.processes import Child
 from local.servicebus import connection_string
 
@@ -43,10 +43,10 @@ class Bus:
             await sender.send_messages(list(messages))
 
     def advance(self, seconds: float) -> None:
-        httpx.post(f"{self.status_url}/clock", json={"advance_seconds": seconds}).raise_for_status()
+        loopback.post(f"{self.status_url}/clock", json={"advance_seconds": seconds}).raise_for_status()
 
     def status(self, queue: str) -> dict[str, int]:
-        counts: dict[str, int] = httpx.get(f"{self.status_url}/status").json()["queues"][queue]
+        counts: dict[str, int] = loopback.get(f"{self.status_url}/status").json()["queues"][queue]
         return counts
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from local import loopback
 from local.processes import Child
 
 TAKEN = "Another object with the same value for property mailNickname already exists."
@@ -53,7 +54,7 @@ class Graph:
 def start(folder: Path, *options: str) -> tuple[Child, Graph]:
     child = Child("tenant", [sys.executable, "-m", "local.tenant", "--port", "0", *options], folder / "tenant.log")
     url = f"http://127.0.0.1:{child.ready_line()['port']}"
-    token = httpx.get(f"{url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
+    token = loopback.get(f"{url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
     return child, Graph(url, httpx.Client(headers={"Authorization": f"Bearer {token}"}))
 
 
@@ -75,9 +76,9 @@ def graph(running: Graph) -> Iterator[Graph]:
 
 def test_a_request_without_a_valid_token_is_rejected(graph: Graph) -> None:
     for bearer in ("", "Bearer wrong"):
-        response = httpx.get(f"{graph.url}/v1.0/users", headers={"Authorization": bearer})
+        response = loopback.get(f"{graph.url}/v1.0/users", headers={"Authorization": bearer})
         assert (response.status_code, response.json()["error"]["code"]) == (401, "InvalidAuthenticationToken")
-    assert httpx.get(f"{graph.url}/msi/token").status_code == 401
+    assert loopback.get(f"{graph.url}/msi/token").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_a_nickname_is_unique_ignoring_case_and_including_deleted_groups(graph: 
     assert graph.call("GET", f"/education/classes/{class_id}").status_code == 200
     graph.call("DELETE", f"/groups/{class_id}")
     graph.sim("clock", {"advance_seconds": 31 * 86_400})
-    token = httpx.get(f"{graph.url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
+    token = loopback.get(f"{graph.url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
     graph.http.headers["Authorization"] = f"Bearer {token}"
     assert graph.call("POST", f"/directory/deletedItems/{class_id}/restore").status_code == 404
 
@@ -191,7 +192,7 @@ def test_a_delta_splits_groups_over_pages_repeats_events_and_expires(graph: Grap
     graph.sim("switches", {"delta_replayed_events": 6, "delta_people_per_object": 99, "delta_objects_per_page": 99})
     assert [group["id"] for group in graph.http.get(page["@odata.deltaLink"]).json()["value"]] == [class_id]
     graph.sim("clock", {"advance_seconds": 8 * 86_400})
-    token = httpx.get(f"{graph.url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
+    token = loopback.get(f"{graph.url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
     graph.http.headers["Authorization"] = f"Bearer {token}"
     expired = graph.http.get(page["@odata.deltaLink"])
     assert (expired.status_code, expired.json()["error"]["code"]) == (410, "syncStateNotFound")

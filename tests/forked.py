@@ -1,0 +1,106 @@
+"""Processes of the local world, forked from one that has imported their modules: imports are most of a start.
+
+Each is a process like any other, with its own memory, sockets and signals, but it ends without the exit handlers of
+its interpreter (as telemetry has them).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any
+
+from local.processes import READY_WITHIN, StartFailed, die_with_parent
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        "azure.identity.aio",
+        "azure.storage.blob.aio",
+        "local.__main__",
+        "local.host.__main__",
+        "local.servicebus.__main__",
+        "local.tenant.__main__",
+        "msgraph",
+        "sync_core.app",
+        "sync_core.graph.connections",
+        "sync_core.http.admin.app",
+        "sync_core.http.webhooks.function",
+        "sync_core.messaging.dead_letters",
+        "sync_core.messaging.service_bus",
+        "sync_core.mis.sources",
+        "sync_core.state.store",
+    ]
+)
+_STOP_WITHIN = 15.0
+
+
+class Forked:
+    """Implements Process. Its stdout is a pipe to us."""
+
+    def __init__(self, module: str, options: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        self._log = log
+        self._module = module
+        self._output, output = Pipe(duplex=False)
+        whole = {**os.environ, **environment}
+        self._process = _CONTEXT.Process(target=_run, args=(module, tuple(options), log, whole, output))
+        self._process.start()
+        output.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid
+        return self._process.pid
+
+    def ready_line(self) -> dict[str, Any]:
+        if self._output.poll(READY_WITHIN):
+            with os.fdopen(os.dup(self._output.fileno()), encoding="utf-8") as lines:
+                if line := lines.readline():
+                    ready: dict[str, Any] = json.loads(line)
+                    return ready
+        self.kill()
+        raise StartFailed(f"{self._module} did not start; its log is {self._log}")
+
+    def finish(self) -> tuple[int, str]:
+        """Wait for its end. Returns its exit status and what it printed."""
+        with os.fdopen(os.dup(self._output.fileno()), encoding="utf-8") as lines:
+            printed = lines.read()
+        self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode, printed
+
+    def alive(self) -> bool:
+        return self._process.is_alive()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.join(_STOP_WITHIN)
+        self.kill()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._output.close()
+
+
+def _run(module: str, options: tuple[str, ...], log: Path, environment: Mapping[str, str], output: Connection) -> None:
+    """What `python -m module` does in a process of its own."""
+    os.setsid()
+    die_with_parent()
+    with log.open("ab") as errors:
+        os.dup2(errors.fileno(), sys.stderr.fileno())
+    os.dup2(output.fileno(), sys.stdout.fileno())
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [module, *options]
+    if certificate := environment.get("SSL_CERT_FILE"):
+        # aiohttp decides whom to trust when it is imported, which was before this setting.
+        connector: Any = importlib.import_module("aiohttp.connector")
+        connector._SSL_CONTEXT_VERIFIED.load_verify_locations(certificate)
+    sys.exit(importlib.import_module(f"{module}.__main__").main())
