@@ -27,6 +27,7 @@ from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph.graph_service_client import GraphServiceClient
 
 from sync_core.domain.classes import DesiredClass
+from sync_core.domain.ids import ClassId
 
 CLASSES_AT_ONCE = 16
 _PAUSE = 30.0
@@ -52,7 +53,7 @@ class PlainScript:
         """Create the classes with their people. Returns their ids."""
         return await asyncio.gather(*(self._make(wanted) for wanted in classes))
 
-    async def later_night(self, classes: Mapping[str, DesiredClass]) -> int:
+    async def later_night(self, classes: Mapping[ClassId, DesiredClass]) -> int:
         """Read the people of each class, by class id, and make a call for each difference. Returns their number."""
         return sum(await asyncio.gather(*(self._compare(id_, wanted) for id_, wanted in classes.items())))
 

@@ -25,6 +25,7 @@ from local.school.oneroster_csv import accounts, write
 from local.servicebus import connection_string
 from local.world import REPOSITORY, World
 from sync_core.domain.classes import DesiredClass
+from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import CreateClass, encode
 
@@ -137,14 +138,16 @@ def _first_change() -> tuple[float, int]:
             "ServiceBusConnection": connection_string(1),
             **tenant.identity,
         }
-        changes = [CreateClass(tenant.id, "S1", one.key, "bench", Cause.NIGHTLY) for one in wanted]
+        changes = [
+            CreateClass(tenant.id, school.settings.school, one.key, RunId("bench"), Cause.NIGHTLY) for one in wanted
+        ]
         runs = [
             _timed("-m", "bench.first_apply", encode(change).decode(), environment=environment) for change in changes
         ]
     return min(seconds for seconds, _ in runs), max(int(printed) for _, printed in runs)
 
 
-async def _write_rows(tables: str, school: str, wanted: Sequence[DesiredClass]) -> None:
+async def _write_rows(tables: str, school: SchoolId, wanted: Sequence[DesiredClass]) -> None:
     async with table_state(tables) as (state, _):
         await state.write_desired(school, wanted)
 

@@ -22,6 +22,7 @@ from sync_core.applying.change import apply_change
 from sync_core.backoff import seconds_before_redelivery
 from sync_core.clock import Clock
 from sync_core.domain.classes import ClassRecord, DesiredClass, Refused
+from sync_core.domain.ids import ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
@@ -95,7 +96,7 @@ async def table_state(connection_string: str) -> AsyncIterator[tuple[TableState,
 
 async def seed_school(
     school: BenchSchool, wanted: Sequence[DesiredClass], tenant: SimulatedTenant, services: Services
-) -> dict[str, DesiredClass]:
+) -> dict[ClassId, DesiredClass]:
     """Put the school's classes into the tenant and the tables, as earlier nights left them. Returns them by id."""
     name = school.settings.school
     seeded = dict(zip(tenant.seed(name, wanted), wanted, strict=True))
@@ -112,7 +113,7 @@ async def seed_school(
     return seeded
 
 
-def _synced(record: ClassRecord, class_id: str) -> ClassRecord:
+def _synced(record: ClassRecord, class_id: ClassId) -> ClassRecord:
     """The row of a class whose actual state is the desired one."""
     now = datetime.now(UTC)
     actual = actual_as_desired(record.desired, class_id, now)
@@ -154,7 +155,7 @@ async def make_classes(tenant: SimulatedTenant, tables: str, school: BenchSchool
         await state.write_desired(school.settings.school, plan.writes)
         clock, credential = FastClock(), tenant.credential()
         tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
-        changes = plan.changes(Origin(tenant.id, school.settings.school, "bench", Cause.NIGHTLY))
+        changes = plan.changes(Origin(tenant.id, school.settings.school, RunId("bench"), Cause.NIGHTLY))
         began = clock.elapsed
         repeated = await apply_all(changes, services_of(state, tenants, clock))
         seconds = clock.elapsed - began

@@ -14,17 +14,20 @@ from uuid import NAMESPACE_URL, uuid5
 from bench.school import actual_as_desired
 from local.school_settings import parse_school_settings
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import ClassRecord, DesiredClass
+from sync_core.domain.classes import ClassRecord, DesiredClass, Records
+from sync_core.domain.ids import AccountId, ClassId, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
 from sync_core.planning.diff import Origin, make_plan
-from sync_core.planning.limits import Past, apply_limits, check_snapshot, statistics_of
+from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes
 
 _PUPILS_A_CLASS = 30
 _CLASSES_A_PUPIL = 10
 _TENANT = "T"
+_SCHOOL = SchoolId("S")
+_RUN = RunId("run")
 _MOST_SECONDS = 0.1
 _MOST_GROWTH = 1.05
 _REPEATS, _REPEATED_BELOW = 5, 10_000
@@ -89,7 +92,7 @@ def section(result: Result) -> str:
 
 def _plan_school(classes: int) -> Planned:
     snapshot, accounts = make_large_school(classes)
-    settings = parse_school_settings({}, school="S", tenant=_TENANT, source=FeedFolder("memory"))
+    settings = parse_school_settings({}, school=_SCHOOL, tenant=_TENANT, source=FeedFolder("memory"))
     wanted, first = _timed(snapshot, settings, accounts, {})
     known = {desired.key: _synced(desired) for desired in wanted}
     _, quiet = _timed(snapshot, settings, accounts, known)
@@ -110,7 +113,7 @@ def calls_of_first_plan(snapshot: Snapshot, settings: SchoolSettings, accounts: 
 
 
 def _timed(
-    snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: dict[str, ClassRecord]
+    snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: Records
 ) -> tuple[tuple[DesiredClass, ...], float]:
     """The planned classes, and the fewest seconds of the processor: other processes may use it too."""
     best = float("inf")
@@ -124,15 +127,15 @@ def _timed(
 
 
 def _plan(
-    snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: dict[str, ClassRecord]
+    snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: Records
 ) -> tuple[DesiredClass, ...]:
     """Plan as sync_core.sync does, from the snapshot to the messages."""
     check_snapshot(statistics_of(snapshot), None, settings.limits)
     ruled = desired_classes(snapshot, settings, accounts, known, {})
     past = Past(0, len(snapshot.groups), ())
-    restrained = apply_limits(ruled.classes, known, settings.limits, past, "run", snapshot.taken_at, whole=True)
+    restrained = Restraint(known, settings.limits, past, _RUN, snapshot.taken_at).apply(ruled.classes, whole=True)
     plan = make_plan(restrained.classes, ruled.ended, known)
-    changes = plan.changes(Origin(_TENANT, "S", "run", Cause.NIGHTLY))
+    changes = plan.changes(Origin(_TENANT, _SCHOOL, _RUN, Cause.NIGHTLY))
     if bool(changes) is bool(known):
         raise RuntimeError(f"{len(changes)} changes for {len(known)} known classes")
     return restrained.classes
@@ -140,11 +143,11 @@ def _plan(
 
 def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
     """A school with that many teaching groups, each pupil in ten of them, and the accounts of all people."""
-    pupils = [f"p{number}" for number in range(classes * _PUPILS_A_CLASS // _CLASSES_A_PUPIL)]
-    staff = [f"t{number}" for number in range(max(classes // 4, 1))]
+    pupils = [MisId(f"p{number}") for number in range(classes * _PUPILS_A_CLASS // _CLASSES_A_PUPIL)]
+    staff = [MisId(f"t{number}") for number in range(max(classes // 4, 1))]
     groups = tuple(
         MisGroup(
-            id=f"G{place}",
+            id=MisId(f"G{place}"),
             type=GroupType.TEACHING,
             name=f"Set {place}",
             academic_year=2026,
@@ -155,14 +158,14 @@ def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
     )
     people = {name: Person(name, username=name) for name in (*pupils, *staff)}
     accounts = [
-        Account(str(uuid5(NAMESPACE_URL, name)), {AccountProperty.UPN: f"{name}@{DEFAULT_ACCOUNT_DOMAIN}"})
+        Account(AccountId(str(uuid5(NAMESPACE_URL, name))), {AccountProperty.UPN: f"{name}@{DEFAULT_ACCOUNT_DOMAIN}"})
         for name in people
     ]
-    return Snapshot(School("S", "School", "1234567"), groups, people, datetime.now(UTC)), accounts
+    return Snapshot(School(_SCHOOL, "School", "1234567"), groups, people, datetime.now(UTC)), accounts
 
 
 def _synced(desired: DesiredClass) -> ClassRecord:
-    actual = actual_as_desired(desired, desired.key, datetime.now(UTC))
+    actual = actual_as_desired(desired, ClassId(desired.key), datetime.now(UTC))
     # A copy, as the tables return it, so that equal sets are compared by value and not by identity.
     stored = replace(desired, members=frozenset(set(desired.members)), reasons=dict(desired.reasons))
-    return ClassRecord(school="S", desired=stored, actual=actual, intent=desired.name.mail_nickname)
+    return ClassRecord(school=_SCHOOL, desired=stored, actual=actual, intent=desired.name.mail_nickname)

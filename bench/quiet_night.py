@@ -14,6 +14,7 @@ from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant, Spent
 from sync_core.clock import Clock, SystemClock
 from sync_core.domain.classes import DesiredClass
+from sync_core.domain.ids import ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenants
@@ -101,17 +102,17 @@ async def _both(tenant: SimulatedTenant, tables: str, classes: int) -> Night:
     async with table_state(tables) as (state, requests):
         clock, credential = SystemClock(), tenant.credential()
         tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
-        seeded: dict[str, DesiredClass] = {}
+        seeded: dict[ClassId, DesiredClass] = {}
         for school in schools:
             wanted = school.classes({upn: ids[upn] for upn in school.upns})
             seeded |= await seed_school(school, wanted, tenant, services_of(state, tenants, clock))
         # The night before: reads all accounts and classes, and accepts the feeds.
         tenant.switch(delta_objects_per_page=_OBJECTS_A_SEED_PAGE)
-        await _our_night("before", schools, tenants, state, clock)
+        await _our_night(RunId("before"), schools, tenants, state, clock)
         tenant.switch(delta_objects_per_page=_OBJECTS_A_PAGE)
 
         before, requests_before, began = tenant.spent(), requests.count, time.monotonic()
-        changes = await _our_night("measured", schools, tenants, state, clock)
+        changes = await _our_night(RunId("measured"), schools, tenants, state, clock)
         ours = Side(tenant.spent() - before, time.monotonic() - began, changes, requests.count - requests_before)
     script = plain_script(tenant.credential(), tenant.graph_url)
     before, began = tenant.spent(), time.monotonic()
@@ -122,7 +123,7 @@ async def _both(tenant: SimulatedTenant, tables: str, classes: int) -> Night:
 
 
 async def _our_night(
-    run: str, schools: Sequence[BenchSchool], tenants: Tenants, state: TableState, clock: Clock
+    run: RunId, schools: Sequence[BenchSchool], tenants: Tenants, state: TableState, clock: Clock
 ) -> int:
     """One night of the tenant, one school after another. Returns the number of changes that it sent."""
     outbox = CollectedOutbox()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from local.school_settings import parse_school_settings
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ActualClass, DesiredClass
+from sync_core.domain.ids import AccountId, ClassId, MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
 from sync_core.planning.membership import desired_classes
@@ -33,7 +34,7 @@ class BenchSchool:
         """The user names of its people's accounts."""
         return [f"{person.username}@{DEFAULT_ACCOUNT_DOMAIN}" for person in self.data.people.values()]
 
-    def classes(self, ids: Mapping[str, str]) -> tuple[DesiredClass, ...]:
+    def classes(self, ids: Mapping[str, AccountId]) -> tuple[DesiredClass, ...]:
         """The classes by the product's own rules, given the ids of accounts by UPN."""
         accounts = [Account(id_, {AccountProperty.UPN: upn}) for upn, id_ in ids.items()]
         return desired_classes(self.data, self.settings, accounts, {}, {}).classes
@@ -44,7 +45,9 @@ def make_school(number: int, groups: int, tenant: str) -> BenchSchool:
     id_ = f"S{number}"
     taught = tuple(_group(number, place) for place in range(groups))
     people = {person: Person(person, username=person) for person in _people(taught)}
-    snapshot = Snapshot(School(id_, f"School {number}", f"{1_000_000 + number}"), taught, people, datetime.now(UTC))
+    snapshot = Snapshot(
+        School(SchoolId(id_), f"School {number}", f"{1_000_000 + number}"), taught, people, datetime.now(UTC)
+    )
     settings = parse_school_settings(
         {"teaching_owners": "all"}, school=id_, tenant=tenant, source=FeedFolder("in memory")
     )
@@ -54,10 +57,10 @@ def make_school(number: int, groups: int, tenant: str) -> BenchSchool:
 def _group(school: int, place: int) -> MisGroup:
     """Each round through the pupils skips one of them, so that no two groups are the same."""
     first = place * PUPILS_A_CLASS + place * PUPILS_A_CLASS // _PUPILS
-    pupils = tuple(f"p{(first + seat) % _PUPILS}.s{school}" for seat in range(PUPILS_A_CLASS))
-    teachers = tuple(f"t{(place * OWNERS_A_CLASS + seat) % _STAFF}.s{school}" for seat in range(OWNERS_A_CLASS))
+    pupils = tuple(MisId(f"p{(first + seat) % _PUPILS}.s{school}") for seat in range(PUPILS_A_CLASS))
+    teachers = tuple(MisId(f"t{(place * OWNERS_A_CLASS + seat) % _STAFF}.s{school}") for seat in range(OWNERS_A_CLASS))
     return MisGroup(
-        id=f"G{place}",
+        id=MisId(f"G{place}"),
         type=GroupType.TEACHING,
         name=f"Set {place}",
         academic_year=_YEAR,
@@ -66,12 +69,12 @@ def _group(school: int, place: int) -> MisGroup:
     )
 
 
-def _people(groups: Iterable[MisGroup]) -> dict[str, None]:
+def _people(groups: Iterable[MisGroup]) -> dict[MisId, None]:
     """All people of the groups in order, each once."""
     return dict.fromkeys(person for group in groups for person in (*group.students, *group.teachers))
 
 
-def actual_as_desired(desired: DesiredClass, class_id: str, created_at: datetime) -> ActualClass:
+def actual_as_desired(desired: DesiredClass, class_id: ClassId, created_at: datetime) -> ActualClass:
     """The actual state of a class after everything desired was applied."""
     return ActualClass(
         class_id=class_id,

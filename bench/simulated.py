@@ -18,6 +18,7 @@ from local.processes import Child
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.entra import IDENTITY_HEADER
 from sync_core.domain.classes import DesiredClass
+from sync_core.domain.ids import AccountId, ClassId
 
 _TOKEN_SECONDS = 86_400
 _AT_ONCE = 500
@@ -78,15 +79,15 @@ class SimulatedTenant:
         """Set switches of the simulation by name; `latency_seconds` are real seconds."""
         self.simulation("POST", "switches", switches)
 
-    def add_users(self, upns: Sequence[str]) -> dict[str, str]:
+    def add_users(self, upns: Sequence[str]) -> dict[str, AccountId]:
         """Create users and return their ids by UPN; `self.upns` are the UPNs of all users by id."""
-        ids: list[str] = []
+        ids: list[AccountId] = []
         for at in range(0, len(upns), _AT_ONCE):
             ids += self.simulation("POST", "users", [{"userPrincipalName": upn} for upn in upns[at : at + _AT_ONCE]])
         self.upns |= dict(zip(ids, upns, strict=True))
         return dict(zip(upns, ids, strict=True))
 
-    def seed(self, school: str, classes: Sequence[DesiredClass]) -> list[str]:
+    def seed(self, school: str, classes: Sequence[DesiredClass]) -> list[ClassId]:
         """Create classes with their people without counting the cost. Returns their ids."""
         entries = [
             {
@@ -98,7 +99,7 @@ class SimulatedTenant:
             }
             for wanted in classes
         ]
-        ids: list[str] = []
+        ids: list[ClassId] = []
         for at in range(0, len(entries), _AT_ONCE):
             ids += self.simulation("POST", "classes", entries[at : at + _AT_ONCE])
         return ids

@@ -16,6 +16,7 @@ from bench.fast_loop import run_fast
 from bench.school import make_school
 from bench.simulated import SimulatedTenant
 from local.tenant.throttle import WRITES, WRITES_WINDOW
+from sync_core.domain.ids import AccountId, ClassId
 from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
 from sync_core.messaging.messages import Priority
@@ -28,7 +29,7 @@ _SECONDS = 2 * WRITES_WINDOW
 
 _LEAST_USED, _MOST_REFUSED = {1: 0.95, 2: 0.90}, {1: 0.01, 2: 0.02}
 
-Work = Callable[[str, str], Awaitable[None]]
+Work = Callable[[ClassId, AccountId], Awaitable[None]]
 """Adds a person to a class: the ids of both."""
 
 
@@ -94,7 +95,7 @@ async def _write_ours(tenant: SimulatedTenant, name: str, hosts: int) -> Kept:
     def host() -> Work:
         graph = GraphTenants(lambda _: credential, tenant.graph_url, FastClock())
 
-        async def add(class_id: str, person: str) -> None:
+        async def add(class_id: ClassId, person: AccountId) -> None:
             with suppress(Transient):  # as for a message that waited too long, which would be redelivered
                 await graph.of(tenant.id, Priority.BULK).add_members(class_id, [person])
 
@@ -112,11 +113,11 @@ async def _write(tenant: SimulatedTenant, name: str, hosts: Sequence[Work]) -> K
     """Every writer of every host adds one person after another, until the time is over."""
     school = make_school(1, _WRITERS * len(hosts), tenant.id)
     ids = tenant.add_users(school.upns)
-    nobody: frozenset[str] = frozenset()
+    nobody: frozenset[AccountId] = frozenset()
     empty = [replace(one, members=nobody, owners=nobody) for one in school.classes(ids)]
     people = sorted(ids.values())
 
-    async def write(add: Work, class_id: str) -> None:
+    async def write(add: Work, class_id: ClassId) -> None:
         for person in people:
             await add(class_id, person)
 

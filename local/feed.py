@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sync_core.domain.roster import Snapshot
 from sync_core.mis.files.archive import FeedFiles, is_csv, open_file, open_zip
 from sync_core.mis.files.formats import read_sets
 from sync_core.mis.files.strict_csv import CsvFile, rejection
+from sync_core.mis.roster import Snapshots
 
 
-def read_feed(path: Path) -> dict[str, Snapshot]:
+def read_feed(path: Path) -> Snapshots:
     """The schools of a feed by school id. Raises SnapshotRejected with file, line, column and remedy."""
     return read_sets([open_feed(path)])
 

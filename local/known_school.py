@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes import ClassRecord, ClassRequest, Pin
+from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -20,8 +21,8 @@ class KnownSchool:
     settings: SchoolSettings
     known_accounts: tuple[Account, ...]
     records: tuple[ClassRecord, ...] = ()
-    requests: Mapping[str, ClassRequest] = field(default_factory=dict)
-    pinned: Mapping[str, Pin] = field(default_factory=dict)
+    requests: Mapping[ClassKey, ClassRequest] = field(default_factory=dict)
+    pinned: Mapping[ClassKey, Pin] = field(default_factory=dict)
     open_holds: tuple[Hold, ...] = ()
     accepted: FeedStatistics | None = None
     past: tuple[RunRecord, ...] = ()
@@ -32,10 +33,10 @@ class KnownSchool:
     async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
         return self.records
 
-    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+    async def class_requests(self, school: str) -> Mapping[ClassKey, ClassRequest]:
         return self.requests
 
-    async def pins(self, school: str) -> Mapping[str, Pin]:
+    async def pins(self, school: str) -> Mapping[ClassKey, Pin]:
         return self.pinned
 
     async def accounts(self, tenant: str) -> tuple[Account, ...]:

@@ -17,6 +17,7 @@ from local.school_settings import parse_school_settings
 from local.tenant.__main__ import TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
 from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
@@ -148,7 +149,7 @@ def run_night(
 
 
 def schools_of(
-    feed: Mapping[str, Snapshot], feed_path: Path, values: Mapping[str, object], tenant: str = TENANT_ID
+    feed: Mapping[SchoolId, Snapshot], feed_path: Path, values: Mapping[str, object], tenant: str = TENANT_ID
 ) -> list[SchoolSettings]:
     """The settings of each school of the feed. Raises UnknownSetting."""
     source = FeedFolder(str(feed_path.resolve()))
@@ -157,7 +158,7 @@ def schools_of(
 
 
 def users_of(
-    feed: Mapping[str, Snapshot], schools: Sequence[SchoolSettings], accounts: Sequence[tuple[str, str]] | None
+    feed: Mapping[SchoolId, Snapshot], schools: Sequence[SchoolSettings], accounts: Sequence[tuple[str, str]] | None
 ) -> list[dict[str, str]]:
     """The users to create in the tenant: `accounts`, (UPN, display name), or else one for each person of the feed.
 
@@ -206,7 +207,7 @@ async def _runs(
     records = []
     async with open_state(addresses.tables) as state:
         for school in sorted(schools):
-            runs = [run for run in await state.runs(school) if run.id in ids]
+            runs = [run for run in await state.runs(SchoolId(school)) if run.id in ids]
             records.append((school, runs[-1] if runs else None))
     return records
 

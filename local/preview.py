@@ -16,6 +16,7 @@ from local.tenant_preview import preview_tenant
 from sync_core.admin.holds import preview_school
 from sync_core.clock import Clock, SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.domain.ids import AccountId
 from sync_core.graph.connections import GraphTenants
 from sync_core.messaging.messages import Priority
 from sync_core.mis.drop.reader import FileDropReader, open_store
@@ -46,7 +47,7 @@ async def preview_world(
                 accepted=await state.accepted_statistics(settings.school),
                 past=await state.runs(settings.school),
             )
-            previews.append(await preview_school(settings.school, Reading(known, _sources(clock), clock)))
+            previews.append(await preview_school(settings, Reading(known, _sources(clock), clock)))
     return previews
 
 
@@ -72,7 +73,10 @@ def _new_accounts(users: Sequence[Mapping[str, str]], existing: Sequence[Account
     upns = {account.values.get(AccountProperty.UPN) for account in existing}
     names = {name.value: name for name in AccountProperty}
     return [
-        Account(f"new-account-{number}", {names[name]: value.lower() for name, value in user.items() if name in names})
+        Account(
+            AccountId(f"new-account-{number}"),
+            {names[name]: value.lower() for name, value in user.items() if name in names},
+        )
         for number, user in enumerate(users, start=1)
         if user["userPrincipalName"].lower() not in upns
     ]

@@ -9,6 +9,7 @@ from functools import cache
 from pydantic import TypeAdapter, ValidationError
 
 from sync_core.admin.school_settings import settings_of
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import MisLocation, SchoolChoices, SchoolSettings
 from sync_core.errors import UnknownSetting, faults_of
 
@@ -24,7 +25,7 @@ def parse_school_settings(
         raise UnknownSetting(
             f"the school's settings were not understood: {faults_of(error.errors())}", f"the known settings are {known}"
         ) from None
-    return settings_of(choices, school=school, tenant=tenant, source=source)
+    return settings_of(choices, school=SchoolId(school), tenant=tenant, source=source)
 
 
 @cache

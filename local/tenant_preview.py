@@ -7,6 +7,7 @@ from dataclasses import replace
 from local.known_school import KnownSchool
 from sync_core.clock import Clock
 from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, GroupChange
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.graph.port import Tenant
 from sync_core.mis.port import MisSource
@@ -44,7 +45,7 @@ async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenan
     return replace(preview, run=run, lines=(*preview.lines, f"! {note}"))
 
 
-def _record(school: str, desired: DesiredClass, group: GroupChange, clock: Clock) -> ClassRecord:
+def _record(school: SchoolId, desired: DesiredClass, group: GroupChange, clock: Clock) -> ClassRecord:
     """The row of a class as if a sync had left it as it is in Graph; unwanted owners count as added by hand."""
     members = group.members_added - (group.owners_added - desired.owners)
     owners = group.owners_added & desired.owners

@@ -12,17 +12,8 @@ from sync_core.admin.undo import undo_run
 from sync_core.applying.change import apply_change
 from sync_core.config import Settings
 from sync_core.domain.classes import Outcome
-from sync_core.messaging.messages import (
-    ActOnClass,
-    Change,
-    DecideHold,
-    Priority,
-    RefreshTenant,
-    Request,
-    SyncSchool,
-    SyncWebhookEvents,
-    UndoRun,
-)
+from sync_core.domain.ids import RunId
+from sync_core.messaging import messages
 from sync_core.services import Services
 from sync_core.sync.file_drops import check_file_drops
 from sync_core.sync.nightly import refresh_tenant, start_night
@@ -37,9 +28,9 @@ class App:
     settings: Settings
     services: Services
 
-    def new_run(self) -> str:
+    def new_run(self) -> RunId:
         """A unique run id that tells a person when the run began."""
-        return f"{self.services.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        return RunId(f"{self.services.clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
 
     async def start_night(self) -> None:
         run = self.new_run()
@@ -50,24 +41,24 @@ class App:
         for checked in await check_file_drops(self.new_run(), self.services):
             telemetry.file_drop_checked(checked)
 
-    async def handle_request(self, request: Request) -> None:
+    async def handle_request(self, request: messages.Request) -> None:
         match request:
-            case RefreshTenant():
+            case messages.RefreshTenant():
                 schools = await refresh_tenant(request, self.services, self.settings.history)
                 telemetry.tenant_refreshed(request, schools)
-            case SyncSchool():
+            case messages.SyncSchool():
                 telemetry.school_synced(await sync_school(request, self.services))
-            case SyncWebhookEvents():
+            case messages.SyncWebhookEvents():
                 if run := await sync_webhook_events(request, self.services):
                     telemetry.school_synced(run)
-            case DecideHold():
+            case messages.DecideHold():
                 telemetry.school_synced(await decide_hold(request, self.services))
-            case UndoRun():
+            case messages.UndoRun():
                 telemetry.school_synced(await undo_run(request, self.services))
-            case ActOnClass():
+            case messages.ActOnClass():
                 telemetry.school_synced(await act_on_class(request, self.services))
 
-    async def handle_change(self, change: Change, priority: Priority) -> Outcome:
+    async def handle_change(self, change: messages.Change, priority: messages.Priority) -> Outcome:
         outcome = await apply_change(change, priority, self.services)
         telemetry.change_settled(change, outcome)
         return outcome

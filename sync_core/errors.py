@@ -1,27 +1,20 @@
 """All our errors, as one tree. The edge reads from the class what becomes of the message or the request.
 
-SyncError                    a message and the remedy that fits it
-├── Transient                try again: the message goes back, with a growing pause (HTTP 503)
-│   └── EtagConflict         a row changed since it was read: read it again
-└── Permanent                trying again changes nothing until somebody acts
-    ├── Malformed            a queue message that nobody can read: dead-letter it
-    ├── SnapshotRejected     the MIS feed cannot be trusted: nothing is planned (409)
-    ├── PlanNotMade          paused, rejected feed, or unread accounts; has the run (planning/school_plan)
-    ├── UnknownSetting       a setting that is missing, unknown or out of range (422)
-    ├── AccessDenied         the app's identity lacks a role in Azure
-    ├── RowTooLarge          a class that does not fit into Table storage
-    ├── GraphRefused         Graph's permanent no, recorded on the class
-    ├── NicknameTaken        ┐
-    ├── AlreadyThere         ├ answers of Graph that the caller acts on
-    ├── NotThere             ┘
-    └── RequestError         what a caller over HTTP gets
-        ├── NotSignedIn      401
-        ├── Forbidden        403
-        ├── NotFound         404
-        ├── Conflict         409 (PlanDiffers in admin/holds)
-        ├── Replayed         409
-        ├── TooLarge         413
-        └── Unreadable       422
+SyncError                  a message, and the remedy that fits it
+├── Transient              try again: the message goes back to its queue, after a growing pause (HTTP 503)
+│   └── EtagConflict       a row changed since it was read
+└── Permanent              trying again changes nothing until somebody acts
+    ├── Malformed          a queue message that is not readable: it is dead-lettered at once
+    ├── SnapshotRejected   the MIS feed cannot be trusted: nothing is planned (409)
+    ├── PlanNotMade        a paused school, a rejected feed, unread accounts; it has the run (planning/school_plan)
+    ├── UnknownSetting     a setting that is missing, unknown or out of range (422)
+    ├── AccessDenied       the app's identity lacks a role in Azure
+    ├── RowTooLarge        a class that does not fit into Table storage
+    ├── GraphRefused       a permanent refusal by Graph, recorded on the class
+    ├── NicknameTaken, AlreadyThere, NotThere   answers of Graph that the caller handles
+    └── RequestError       an HTTP request that is not carried out
+        ├── NotSignedIn (401), Forbidden (403), NotFound (404), TooLarge (413), Unreadable (422)
+        └── Conflict (409; PlanDiffers in admin/holds), Replayed (409)
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from sync_core.domain.classes import AlreadySo, Applied, Outcome, Refused
+from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import FileDropCheck, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder
 from sync_core.domain.webhooks import WebhookEvent
@@ -22,7 +23,7 @@ _CUSTOM_EVENT = "microsoft.custom_event.name"
 _LOG = logging.getLogger("mis_class_sync")
 
 
-def night_began(run: str, schools: Iterable[str]) -> None:
+def night_began(run: RunId, schools: Iterable[SchoolId]) -> None:
     """An event for each school to sync: a query finds those that never had a run."""
     for school in schools:
         _emit(logging.INFO, "school.due", school=school, run=run)
@@ -41,17 +42,17 @@ def school_synced(run: RunRecord) -> None:
     _emit(level, f"school.{run.outcome}", **facts, run=run.id, notes="; ".join(run.notes))
 
 
-def webhook_accepted(school: str, event: WebhookEvent, due: datetime) -> None:
+def webhook_accepted(school: SchoolId, event: WebhookEvent, due: datetime) -> None:
     scope = {"groups": len(event.groups), "people": len(event.people), "whole": event.whole}
     _emit(logging.INFO, "webhook.accepted", school=school, webhook=event.id, **scope, planned=due.isoformat())
 
 
-def webhook_refused(school: str, error: SyncError) -> None:
-    """`school` is empty if the school is unknown."""
-    _emit(logging.WARNING, "webhook.refused", school=school, error=type(error).__name__, message=error.message)
+def webhook_refused(school: SchoolId | None, error: SyncError) -> None:
+    """`school` is None, and empty in the event, if the school is unknown."""
+    _emit(logging.WARNING, "webhook.refused", school=school or "", error=type(error).__name__, message=error.message)
 
 
-def access_changed(school: str, event: str, paused: bool) -> None:
+def access_changed(school: SchoolId, event: str, paused: bool) -> None:
     """A vendor reported a change of its access to a school; `paused` says whether that paused the school."""
     _emit(logging.ERROR if paused else logging.INFO, "mis.access_changed", school=school, access=event, paused=paused)
 
@@ -67,7 +68,7 @@ def file_drop_checked(checked: FileDropCheck) -> None:
         _emit(level, name, file_drop=folder, message=failure.message, remedy=failure.remedy)
 
 
-def admin_requested(caller: str, school: str, action: str, key: str, run: str) -> None:
+def admin_requested(caller: AccountId, school: SchoolId, action: str, key: ClassKey, run: RunId) -> None:
     """`caller` is an Entra id, kept to show who requested what."""
     _emit(logging.INFO, "admin.requested", caller=caller, school=school, action=action, run=run, **{"class": key})
 

@@ -11,6 +11,7 @@ from local.school_settings import parse_school_settings
 from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ActualClass, ClassName, ClassRecord, DesiredClass
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.mis.drop.reader import FileDropReader, open_store
@@ -19,34 +20,51 @@ from sync_core.planning.class_keys import class_key
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 NOON = datetime(2026, 9, 7, 12, 0, tzinfo=UTC)
-SCHOOL = School("S1", "Test School", "1234567")
+SCHOOL = School(SchoolId("S1"), "Test School", "1234567")
 _IDS = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 
 
 @cache
-def entra_id(person: str) -> str:
+def entra_id(person: str) -> AccountId:
     """The Entra id that the account of MIS person `person` has in tests."""
-    return str(uuid5(_IDS, person))
+    return AccountId(str(uuid5(_IDS, person)))
 
 
-def entra_ids(people: Iterable[str]) -> frozenset[str]:
+def entra_ids(people: Iterable[str]) -> frozenset[AccountId]:
     return frozenset(entra_id(person) for person in people)
+
+
+def class_id(key: str) -> ClassId:
+    """The Entra id that the class with this key has in tests."""
+    return ClassId(entra_id(f"class {key}"))
+
+
+def mis_ids(*ids: str) -> tuple[MisId, ...]:
+    return tuple(map(MisId, ids))
+
+
+def person(id: str, username: str = "", email: str = "") -> Person:
+    return Person(MisId(id), username, email)
 
 
 def teaching(
     id: str, name: str, students: Iterable[str] = (), teachers: Iterable[str] = (), year: int = 2026
 ) -> MisGroup:
     return MisGroup(
-        id=id,
+        id=MisId(id),
         type=GroupType.TEACHING,
         name=name,
         academic_year=year,
-        students=tuple(students),
-        teachers=tuple(teachers),
+        students=mis_ids(*students),
+        teachers=mis_ids(*teachers),
     )
 
 
-def by_class_key(groups: Iterable[MisGroup]) -> dict[str, MisGroup]:
+def by_id(*people: Person) -> dict[MisId, Person]:
+    return {person.id: person for person in people}
+
+
+def by_class_key(groups: Iterable[MisGroup]) -> dict[ClassKey, MisGroup]:
     """The groups by the keys of their classes."""
     return {class_key(group): group for group in groups}
 
@@ -59,8 +77,8 @@ def settings(**values: object) -> SchoolSettings:
 def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
     """A snapshot of `groups`. Each person's username is their id."""
     listed = tuple(groups)
-    people = {person for group in listed for person in (*group.students, *group.teachers)}
-    return Snapshot(SCHOOL, listed, {person: Person(person, username=person) for person in people}, NOON)
+    people = {id_ for group in listed for id_ in (*group.students, *group.teachers)}
+    return Snapshot(SCHOOL, listed, by_id(*(Person(id_, username=id_) for id_ in people)), NOON)
 
 
 def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com", enabled: bool = True) -> list[Account]:
@@ -79,8 +97,8 @@ def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -
     owner_ids = entra_ids(owners)
     name = ClassName(f"{key}_Class [1234567][2026]", f"{key}.class.1234567.2026")
     return DesiredClass(
-        key=key,
-        group_id=f"G-{key}",
+        key=ClassKey(key),
+        group_id=MisId(f"G-{key}"),
         group_type=GroupType.TEACHING,
         name=name,
         members=entra_ids(members) | owner_ids,
@@ -91,7 +109,7 @@ def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -
 def synced(desired_class: DesiredClass, created_at: datetime = NOON) -> ClassRecord:
     """The row of a class whose actual state equals its desired state."""
     actual = ActualClass(
-        class_id=entra_id(f"class {desired_class.key}"),
+        class_id=class_id(desired_class.key),
         name=desired_class.name,
         created_at=created_at,
         members=desired_class.members,

@@ -12,6 +12,7 @@ import pytest
 
 from local.azurite import Azurite
 from local.tenant.certificate import tls_context
+from sync_core.domain.ids import SchoolId
 from sync_core.state.store import TableState
 from tests.fakes.memory_state import MemoryState
 from tests.forked import Forked
@@ -82,6 +83,6 @@ async def state(request: pytest.FixtureRequest) -> AsyncIterator[MemoryState | T
 
 
 @pytest.fixture
-def school() -> str:
+def school() -> SchoolId:
     """The id of a school that no other test uses, with the worst characters that a feed may have."""
-    return f"S/{uuid4().hex}#? é\\%!"
+    return SchoolId(f"S/{uuid4().hex}#? é\\%!")

@@ -16,6 +16,7 @@ from sync_core.admin.groups import read_groups
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
 from sync_core.domain.classes import ClassRecord, ClassRequest, ClassState, Drift
 from sync_core.domain.constraints import FORM, PRINTABLE, Meaning
+from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
@@ -42,7 +43,7 @@ async def request_sync(settings: SchoolSettings, requester: Requester, services:
 
 
 async def request_class(
-    settings: SchoolSettings, key: str, options: ClassOptions, requester: Requester, services: Services
+    settings: SchoolSettings, key: ClassKey, options: ClassOptions, requester: Requester, services: Services
 ) -> Accepted:
     """Create the class of a group that has none now. Raises NotFound, Conflict, SnapshotRejected."""
     require_enabled(settings)
@@ -70,7 +71,7 @@ async def request_class(
     return await submit(SyncSchool(school, requester.run, Cause.ADMIN, (found.group.id,)), "", requester, services)
 
 
-async def request_resync(settings: SchoolSettings, key: str, requester: Requester, services: Services) -> Accepted:
+async def request_resync(settings: SchoolSettings, key: ClassKey, requester: Requester, services: Services) -> Accepted:
     """Make one class match the MIS again, after reading it from Microsoft 365. Raises NotFound, Conflict."""
     require_enabled(settings)
     record = await existing_class(settings.school, key, services)
@@ -90,7 +91,7 @@ async def request_resync(settings: SchoolSettings, key: str, requester: Requeste
 
 
 async def request_action(
-    settings: SchoolSettings, key: str, action: Action, requester: Requester, services: Services
+    settings: SchoolSettings, key: ClassKey, action: Action, requester: Requester, services: Services
 ) -> Accepted:
     """Delete a class, or restore a class deleted in the last 30 days. Raises NotFound, Conflict."""
     await _class_for(action, settings.school, key, services)
@@ -120,7 +121,7 @@ async def act_on_class(request: ActOnClass, services: Services) -> RunRecord:
     return run
 
 
-async def _class_for(action: Action, school: str, key: str, services: Services) -> ClassRecord:
+async def _class_for(action: Action, school: SchoolId, key: ClassKey, services: Services) -> ClassRecord:
     """A class that the action is possible for. Raises NotFound, Conflict."""
     record = await existing_class(school, key, services)
     if action is Action.DELETE and record.gone:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.errors import Malformed, NotFound
 from sync_core.messaging.messages import (
     SYNC_REQUESTS,
@@ -30,9 +31,9 @@ class ListedDeadLetter:
     queue: str
     number: int
     kind: str
-    school: str
-    key: str
-    run: str
+    school: SchoolId
+    key: ClassKey
+    run: RunId
     at: datetime
     deliveries: int
     reason: str
@@ -85,9 +86,9 @@ def _listed(letter: DeadLetter, fault: MessageFault | None) -> ListedDeadLetter:
         queue=letter.queue,
         number=letter.number,
         kind=message.kind if message else "",
-        school="" if message is None or isinstance(message, RefreshTenant) else message.school,
-        key=message.key if isinstance(message, Change | ActOnClass) else "",
-        run=message.run if message else "",
+        school=SchoolId("") if message is None or isinstance(message, RefreshTenant) else message.school,
+        key=message.key if isinstance(message, Change | ActOnClass) else ClassKey(""),
+        run=message.run if message else RunId(""),
         at=letter.at,
         deliveries=letter.deliveries,
         reason=fault.message if fault else reason,

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from sync_core.admin.requests import existing_class
 from sync_core.domain.classes import ClassRecord
+from sync_core.domain.ids import ClassKey
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import NotFound, NotThere
 from sync_core.graph.port import Tenant
@@ -16,7 +17,7 @@ from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
 
 
-async def explain_person(settings: SchoolSettings, key: str, person: str, services: Services) -> Explanation:
+async def explain_person(settings: SchoolSettings, key: ClassKey, person: str, services: Services) -> Explanation:
     """`person` is an Entra id, a MIS person id or a user principal name. Writes nothing. Raises NotFound."""
     school = settings.school
     record = await existing_class(school, key, services)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync_core.domain.classes import ClassRecord
+from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import MisGroup
 from sync_core.domain.school import SchoolSettings
 from sync_core.planning.class_keys import class_key, class_keys
@@ -16,7 +17,7 @@ from sync_core.services import Services
 class GroupState:
     """A group with its class, or None. `not_extracted`: the school's MIS does not allow it to become a class."""
 
-    key: str
+    key: ClassKey
     group: MisGroup
     record: ClassRecord | None
     not_extracted: bool

@@ -26,9 +26,9 @@ class PlanDiffers(Conflict):
         self.plan = plan
 
 
-async def preview_school(school: str, reading: Reading) -> Preview:
+async def preview_school(settings: SchoolSettings, reading: Reading) -> Preview:
     """What a sync of the whole school would do now. Writes nothing."""
-    return preview_of(await plan_to_show(school, reading))
+    return preview_of(await plan_to_show(settings.school, reading))
 
 
 async def request_decision(
@@ -36,7 +36,7 @@ async def request_decision(
 ) -> Accepted:
     """Approve or reject a hold, if a sync would hold exactly that now. Raises Conflict, PlanDiffers."""
     require_enabled(settings)
-    plan = await preview_school(settings.school, services.reading)
+    plan = await preview_school(settings, services.reading)
     if digest not in {hold.digest for hold in plan.holds}:
         raise PlanDiffers(digest, plan)
     return await submit(DecideHold(settings.school, digest, decision, requester.run), decision, requester, services)

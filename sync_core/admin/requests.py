@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sync_core.domain.classes import ClassRecord
+from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
@@ -16,15 +17,15 @@ from sync_core.services import Services
 class Requester:
     """A caller by Entra id, and the run of their request. The creator of a class becomes one of its owners."""
 
-    id: str
-    run: str
+    id: AccountId
+    run: RunId
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The id of the run that carries out the request. Read the run for its result."""
 
-    run: str
+    run: RunId
 
 
 async def submit(
@@ -45,7 +46,7 @@ async def recorded_run(request: ActOnClass | DecideHold | UndoRun, action: str, 
     if run is not None:
         return run
     return await refuse(
-        _new_run(request, action, "", services),
+        _new_run(request, action, AccountId(""), services),
         "no admin is on record as the requester of this run, so nothing was changed — request it over the admin API",
         services,
     )
@@ -72,7 +73,7 @@ async def begin(
     return run, settings
 
 
-async def existing_class(school: str, key: str, services: Services) -> ClassRecord:
+async def existing_class(school: SchoolId, key: ClassKey, services: Services) -> ClassRecord:
     """The row of a class. Raises NotFound."""
     record = await services.classes.class_record(school, key)
     if record is None:
@@ -87,7 +88,7 @@ def require_enabled(settings: SchoolSettings) -> None:
 
 
 def _new_run(
-    request: SyncSchool | ActOnClass | DecideHold | UndoRun, action: str, requested_by: str, services: Services
+    request: SyncSchool | ActOnClass | DecideHold | UndoRun, action: str, requested_by: AccountId, services: Services
 ) -> RunRecord:
     return RunRecord(
         school=request.school,

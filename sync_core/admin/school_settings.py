@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
 from sync_core.domain.school import (
@@ -32,7 +33,7 @@ class SchoolBody(SchoolChoices):
     source: Annotated[MisLocation, Field(discriminator="kind")]
 
 
-def settings_of(choices: SchoolChoices, *, school: str, tenant: str, source: MisLocation) -> SchoolSettings:
+def settings_of(choices: SchoolChoices, *, school: SchoolId, tenant: str, source: MisLocation) -> SchoolSettings:
     """Fill in the defaults that depend on the MIS (source: RM TEC7627933, notes *** and †)."""
     every_type = frozenset(GroupType) - ({GroupType.TEACHING} if choices.mis is Mis.SCHOLARPACK else set())
     usual_owners = TeachingOwners.ALL if choices.mis is Mis.SEEMIS else TeachingOwners.MAIN

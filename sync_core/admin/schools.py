@@ -5,6 +5,7 @@ from __future__ import annotations
 from sync_core.admin.requests import Accepted, Requester
 from sync_core.admin.school_settings import check_identifier
 from sync_core.domain.classes import Drift
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
@@ -24,7 +25,7 @@ async def save_school(settings: SchoolSettings, before: SchoolSettings | None, s
     await services.schools.save_school(settings)
 
 
-async def erase_school(school: str, services: Services) -> None:
+async def erase_school(school: SchoolId, services: Services) -> None:
     """Delete all data held about a school that has left; this cannot be undone. Raises Conflict.
 
     Its classes stay in Microsoft 365. If it joins again, they are recognised only by their names.

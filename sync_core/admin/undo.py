@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, Pin
+from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.runs import Cause, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
@@ -18,7 +19,7 @@ from sync_core.sync.school import carry_out
 _NOT_IN_MICROSOFT_365 = {ClassState.MAKING, ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
 
 
-async def request_undo(settings: SchoolSettings, undone: str, requester: Requester, services: Services) -> Accepted:
+async def request_undo(settings: SchoolSettings, undone: RunId, requester: Requester, services: Services) -> Accepted:
     """Undo what a run changed, as far as it is on record. Raises NotFound, Conflict."""
     require_enabled(settings)
     school = settings.school
@@ -56,7 +57,7 @@ async def undo_run(request: UndoRun, services: Services) -> RunRecord:
 
 
 async def request_release(
-    settings: SchoolSettings, key: str | None, requester: Requester, services: Services
+    settings: SchoolSettings, key: ClassKey | None, requester: Requester, services: Services
 ) -> Accepted:
     """Let a pinned class, or every pinned class for None, follow the MIS again from now on. Raises Conflict."""
     require_enabled(settings)
@@ -83,7 +84,7 @@ async def _pins(request: UndoRun, services: Services) -> tuple[list[Pin], list[s
         if key in existing and existing[key].run == request.run:
             pins.append(existing[key])
             continue
-        record, since = await _since(request.school, key, request.undone, services)
+        record, since = await _since(key, request, services)
         if any(delta.created and delta.run == request.undone for delta in since):
             left_out.append(f"class {key} was made by that run and stays as it is — delete it if it is not wanted")
         elif record.state in _NOT_IN_MICROSOFT_365:
@@ -93,15 +94,15 @@ async def _pins(request: UndoRun, services: Services) -> tuple[list[Pin], list[s
     return pins, left_out
 
 
-async def _since(school: str, key: str, run: str, services: Services) -> tuple[ClassRecord, Sequence[AppliedDelta]]:
-    """The class, and the changes applied to it in `run` and since, read as of one moment despite changes under way."""
+async def _since(key: ClassKey, request: UndoRun, services: Services) -> tuple[ClassRecord, Sequence[AppliedDelta]]:
+    """The class, and the changes applied to it in the run and since, as of one moment despite changes under way."""
     while True:
-        record = await services.classes.class_record(school, key)
-        deltas = await services.classes.history(school, key)
-        again = await services.classes.class_record(school, key)
+        record = await services.classes.class_record(request.school, key)
+        deltas = await services.classes.history(request.school, key)
+        again = await services.classes.class_record(request.school, key)
         assert record is not None, "a class that has a history has a row"
         if again == record:
-            first = next((place for place, delta in enumerate(deltas) if delta.run == run), len(deltas))
+            first = next((place for place, delta in enumerate(deltas) if delta.run == request.undone), len(deltas))
             return record, deltas[first:]
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from sync_core.domain.classes import ActualClass, AlreadySo, Applied, AppliedDelta, ClassRecord
+from sync_core.domain.ids import AccountId
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change
 from sync_core.services import Services
@@ -42,7 +43,7 @@ class Attempt:
     async def record(self) -> ClassRecord | None:
         return await self.classes.class_record(self.change.school, self.change.key)
 
-    def note(self, work: Work, people: Collection[str] | None = None) -> None:
+    def note(self, work: Work, people: Collection[AccountId] | None = None) -> None:
         """Note work that Graph did: a step, or a change of these people."""
         self.touched = True
         done: Any = True if people is None else getattr(self.unrecorded, work).union(people)

@@ -24,17 +24,10 @@ from sync_core.domain.classes import (
     Refused,
     RowError,
 )
+from sync_core.domain.ids import ClassId
 from sync_core.errors import EtagConflict, GraphRefused, NicknameTaken, NotThere, Transient
 from sync_core.graph.port import FoundGroup, NewClass
-from sync_core.messaging.messages import (
-    Change,
-    ChangeMembers,
-    DeleteClass,
-    GrantOwners,
-    Priority,
-    RestoreClass,
-    RevokeOwners,
-)
+from sync_core.messaging import messages
 from sync_core.planning.names import following_nickname
 from sync_core.services import Services
 
@@ -49,7 +42,7 @@ _GONE = Refused(
 )
 
 
-async def apply_change(change: Change, priority: Priority, services: Services) -> Outcome:
+async def apply_change(change: messages.Change, priority: messages.Priority, services: Services) -> Outcome:
     """Apply `change` and record it. Raises Transient if it must be redelivered.
 
     A class that is gone from Microsoft 365 and a permanent refusal by Graph are outcomes, recorded on the row.
@@ -89,9 +82,9 @@ class _Apply:
     async def _follow(self, record: ClassRecord) -> Outcome:
         desired = record.desired
         match self._attempt.change:
-            case DeleteClass():
+            case messages.DeleteClass():
                 return await self._delete(record) if desired.deleted else AlreadySo()
-            case RestoreClass():
+            case messages.RestoreClass():
                 return AlreadySo() if desired.deleted else await self._restore(record)
         match record.state:
             case ClassState.DELETING | ClassState.DELETED | ClassState.ENDED:
@@ -105,11 +98,11 @@ class _Apply:
         if record.gone:
             return _GONE
         match self._attempt.change:
-            case GrantOwners():
+            case messages.GrantOwners():
                 await self._people.grant_owners(record)
-            case RevokeOwners():
+            case messages.RevokeOwners():
                 await self._people.revoke_owners(record)
-            case ChangeMembers() | RestoreClass():
+            case messages.ChangeMembers() | messages.RestoreClass():
                 await self._people.change_members(record)
         if error := self._people.error():
             return Refused(error.code, error.remedy, self._attempt.applied)
@@ -180,9 +173,9 @@ class _Apply:
         now, generation = self._attempt.clock.now(), record.desired.generation
         return await self._attempt.write(replace(record, intent=intent, intent_at=now, generation=generation))
 
-    async def _write_class(self, record: ClassRecord, class_id: str, name: ClassName, *, stale: bool) -> ClassRecord:
+    async def _write_class(self, record: ClassRecord, id_: ClassId, name: ClassName, *, stale: bool) -> ClassRecord:
         """Write the class id even if the row changed meanwhile: only this delivery knows the id."""
-        actual = ActualClass(class_id=class_id, name=name, created_at=self._attempt.clock.now())
+        actual = ActualClass(class_id=id_, name=name, created_at=self._attempt.clock.now())
         try:
             return await self._attempt.write(replace(record, actual=actual, stale=stale))
         except EtagConflict:

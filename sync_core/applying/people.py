@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sync_core.applying.attempt import Attempt, actual_of
 from sync_core.domain.classes import ActualClass, ClassRecord, RowError
+from sync_core.domain.ids import AccountId
 from sync_core.errors import AlreadyThere, NotThere, Transient
 from sync_core.graph.port import MEMBERS_PER_WRITE, REMOVALS_PER_REQUEST
 
@@ -17,8 +18,8 @@ class People:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._tenant = attempt.tenant
-        self._members: frozenset[str] = frozenset()
-        self._unknown: frozenset[str] = frozenset()
+        self._members: frozenset[AccountId] = frozenset()
+        self._unknown: frozenset[AccountId] = frozenset()
 
     def error(self) -> RowError | None:
         """The error for the row if some people could not be added."""
@@ -38,7 +39,7 @@ class People:
         granted = await self._with_owners(record, owners)
         await self._attempt.write(replace(record, actual=granted, error=self.error()))
 
-    async def _with_owners(self, record: ClassRecord, seen: frozenset[str] | None) -> ActualClass:
+    async def _with_owners(self, record: ClassRecord, seen: frozenset[AccountId] | None) -> ActualClass:
         """Grant the missing owners and return the new `actual`; `seen` are the owners in Graph, if they were read."""
         actual = actual_of(record)
         owners = actual.owners if seen is None else seen & (actual.owners | record.desired.owners)
@@ -112,7 +113,7 @@ class People:
                 self._members |= frozenset(chunk)
                 self._attempt.note("members_added", chunk)
 
-    async def _remove_strays(self, record: ClassRecord, kept: frozenset[str]) -> None:
+    async def _remove_strays(self, record: ClassRecord, kept: frozenset[AccountId]) -> None:
         """Remove everybody who is not desired, except `kept`."""
         class_id = actual_of(record).class_id
         while strays := sorted(self._members - record.desired.members - kept)[:REMOVALS_PER_REQUEST]:
@@ -127,7 +128,7 @@ class People:
                 if self._members & result.not_there and not await self._attempt.wait_for_replication():
                     raise Transient("Graph still shows removed members", "the change is retried")
 
-    async def _note_unknown(self, people: Sequence[str]) -> None:
+    async def _note_unknown(self, people: Sequence[AccountId]) -> None:
         """After a 404, note the people who have no account. If all have one, the class is missing: raises NotThere."""
         unknown = frozenset(people) - await self._tenant.known_people(people)
         if not unknown:

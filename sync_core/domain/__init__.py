@@ -1,1 +1,1 @@
-"""The words of the product as frozen dataclasses: rosters, accounts, settings, classes, runs and webhook events."""
+"""The words of the product: ids, and frozen dataclasses of rosters, accounts, settings, classes, runs and events."""

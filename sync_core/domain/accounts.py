@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sync_core.domain.ids import AccountId
+
 
 class AccountProperty(StrEnum):
     """The account properties that people are matched by, under Graph's names."""
@@ -21,7 +23,7 @@ class AccountProperty(StrEnum):
 class Account:
     """A Microsoft 365 account, reduced to what matching needs: values by property, stripped and in lower case."""
 
-    id: str
+    id: AccountId
     values: Mapping[AccountProperty, str] = field(repr=False)
     enabled: bool = True
 
@@ -30,7 +32,7 @@ class Account:
 class AccountChange:
     """A change to one account in a delta: a property not in `values` is unchanged, an empty one was cleared."""
 
-    id: str
+    id: AccountId
     values: Mapping[AccountProperty, str] = field(repr=False)
     enabled: bool | None = None
 
@@ -47,5 +49,5 @@ class AccountChanges:
 
     full: bool
     accounts: tuple[AccountChange, ...]
-    removed: frozenset[str]
+    removed: frozenset[AccountId]
     token: str

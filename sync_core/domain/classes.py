@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause
 
@@ -21,14 +22,13 @@ class ClassName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRequest:
-    """A request for one class. No plan removes its row.
+    """A request for one class. No plan removes its row. With an empty `display_name`, the naming rule applies.
 
-    `creator` is an Entra user id. With an empty `display_name`, the naming rule applies. `generation` counts how often
-    the class was requested again after it was gone.
+    `generation` counts how often the class was requested again after it was gone.
     """
 
-    key: str
-    creator: str
+    key: ClassKey
+    creator: AccountId
     requested_at: datetime
     display_name: str = ""
     description: str = ""
@@ -56,18 +56,18 @@ class Reason:
     """
 
     rule: Rule
-    record: str = ""
+    record: MisId | RunId = MisId("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
     """A class kept as it was before the run `undone` until an admin releases it; `run` is the run that undid it."""
 
-    key: str
-    members: frozenset[str]
-    owners: frozenset[str]
-    undone: str
-    run: str
+    key: ClassKey
+    members: frozenset[AccountId]
+    owners: frozenset[AccountId]
+    undone: RunId
+    run: RunId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +80,12 @@ class DesiredClass:
     does not follow the MIS. `generation` is that of its request.
     """
 
-    key: str
-    group_id: str
+    key: ClassKey
+    group_id: MisId
     group_type: GroupType
     name: ClassName
-    members: frozenset[str]
-    owners: frozenset[str]
+    members: frozenset[AccountId]
+    owners: frozenset[AccountId]
     group_name: str = ""
     academic_year: int = 0
     description: str = ""
@@ -94,7 +94,7 @@ class DesiredClass:
     deleted: bool = False
     pinned: bool = False
     generation: int = 0
-    reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False)
+    reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +106,12 @@ class ActualClass:
     known to be owners; `granted` are all owners that the sync made owners.
     """
 
-    class_id: str
+    class_id: ClassId
     name: ClassName
     created_at: datetime
-    members: frozenset[str] | None = None
-    owners: frozenset[str] = frozenset()
-    granted: frozenset[str] = frozenset()
+    members: frozenset[AccountId] | None = None
+    owners: frozenset[AccountId] = frozenset()
+    granted: frozenset[AccountId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class ClassRecord:
     earlier generations. Only the store reads `etag`.
     """
 
-    school: str
+    school: SchoolId
     desired: DesiredClass
     actual: ActualClass | None = None
     intent: str | None = None
@@ -154,12 +154,12 @@ class ClassRecord:
     stale: bool = False
     gone: bool = False
     generation: int = 0
-    previous_ids: frozenset[str] = frozenset()
+    previous_ids: frozenset[ClassId] = frozenset()
     error: RowError | None = None
     etag: str = ""
 
     @property
-    def key(self) -> str:
+    def key(self) -> ClassKey:
         return self.desired.key
 
     @property
@@ -183,7 +183,7 @@ class ClassRecord:
         return f"{self.school}|{self.desired.key}"
 
 
-Records = Mapping[str, ClassRecord]
+Records = Mapping[ClassKey, ClassRecord]
 """The rows of a school's classes, by class key."""
 
 
@@ -191,17 +191,17 @@ Records = Mapping[str, ClassRecord]
 class AppliedDelta:
     """What one change did in Graph, for the history: Entra ids only. `reasons` cover the people who were added."""
 
-    run: str
+    run: RunId
     cause: Cause
     at: datetime
     created: bool = False
-    members_added: frozenset[str] = frozenset()
-    members_removed: frozenset[str] = frozenset()
-    owners_granted: frozenset[str] = frozenset()
-    owners_revoked: frozenset[str] = frozenset()
+    members_added: frozenset[AccountId] = frozenset()
+    members_removed: frozenset[AccountId] = frozenset()
+    owners_granted: frozenset[AccountId] = frozenset()
+    owners_revoked: frozenset[AccountId] = frozenset()
     deleted: bool = False
     restored: bool = False
-    reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False)
+    reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)
 
     @property
     def empty(self) -> bool:
@@ -213,12 +213,12 @@ class AppliedDelta:
 class GroupChange:
     """A change to one group in a delta. A person may be both added and removed; `gone` means deleted."""
 
-    id: str
+    id: ClassId
     nickname: str | None  # None where the delta does not repeat it
-    members_added: frozenset[str] = frozenset()
-    members_removed: frozenset[str] = frozenset()
-    owners_added: frozenset[str] = frozenset()
-    owners_removed: frozenset[str] = frozenset()
+    members_added: frozenset[AccountId] = frozenset()
+    members_removed: frozenset[AccountId] = frozenset()
+    owners_added: frozenset[AccountId] = frozenset()
+    owners_removed: frozenset[AccountId] = frozenset()
     gone: bool = False
 
 
@@ -235,7 +235,7 @@ class GroupChanges:
 class Drift:
     """What a refresh changes on one class row; None leaves the column as it is."""
 
-    key: str
+    key: ClassKey
     stale: bool | None = None
     gone: bool | None = None
 

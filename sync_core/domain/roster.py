@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from sync_core.domain.ids import MisId, SchoolId
+
 
 class GroupType(StrEnum):
     """The kinds of MIS group that become classes."""
@@ -20,7 +22,7 @@ class GroupType(StrEnum):
 class School:
     """A school in its feed. `id` is the feed's id (sourcedId); `dfe_code` is the default name identifier."""
 
-    id: str
+    id: SchoolId
     name: str
     dfe_code: str
 
@@ -29,7 +31,7 @@ class School:
 class Person:
     """A person in the MIS, reduced to the feed's values (stripped) for matching: never a name, never a birth date."""
 
-    id: str
+    id: MisId
     username: str = field(default="", repr=False)
     email: str = field(default="", repr=False)
 
@@ -42,12 +44,12 @@ class MisGroup:
     calendar year in which the school year starts.
     """
 
-    id: str
+    id: MisId
     type: GroupType
     name: str
     academic_year: int
-    students: tuple[str, ...] = ()
-    teachers: tuple[str, ...] = ()
+    students: tuple[MisId, ...] = ()
+    teachers: tuple[MisId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Snapshot:
 
     school: School
     groups: tuple[MisGroup, ...]
-    people: Mapping[str, Person]
+    people: Mapping[MisId, Person]
     taken_at: datetime
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.school import FileDrop
 from sync_core.errors import SyncError
 
@@ -44,10 +45,10 @@ class Hold:
 
     digest: str
     kind: HoldKind
-    classes: tuple[str, ...]
+    classes: tuple[ClassKey, ...]
     what: str
     remedy: str
-    run: str
+    run: RunId
     at: datetime
     status: HoldStatus = HoldStatus.OPEN
 
@@ -83,25 +84,25 @@ class RunRecord:
     `expired` (kept beyond the requested date).
     """
 
-    school: str
-    id: str
+    school: SchoolId
+    id: RunId
     cause: Cause
     at: datetime
     outcome: RunOutcome
     action: str = ""
-    requested_by: str = ""
+    requested_by: AccountId = AccountId("")
     groups: int = 0
-    created: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
+    created: tuple[ClassKey, ...] = ()
+    changed: tuple[ClassKey, ...] = ()
     unchanged: int = 0
-    held: tuple[str, ...] = ()
+    held: tuple[ClassKey, ...] = ()
     removals: int = 0
-    gone: tuple[str, ...] = ()
-    ended: tuple[str, ...] = ()
-    expired: tuple[str, ...] = ()
-    people_without_account: tuple[str, ...] = ()
-    people_disabled: tuple[str, ...] = ()
-    people_ambiguous: tuple[str, ...] = ()
+    gone: tuple[ClassKey, ...] = ()
+    ended: tuple[ClassKey, ...] = ()
+    expired: tuple[ClassKey, ...] = ()
+    people_without_account: tuple[MisId, ...] = ()
+    people_disabled: tuple[MisId, ...] = ()
+    people_ambiguous: tuple[MisId, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -14,6 +14,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.constraints import FORM, PRINTABLE, Checked, Meaning, Text
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
 
@@ -257,7 +258,7 @@ class SchoolChoices:
 class SchoolSettings(SchoolChoices):
     """The settings of one school that the rules follow. Made by `settings_of`, which fills in what was not chosen."""
 
-    school: str
+    school: SchoolId
     tenant: str
     source: MisLocation
     types: frozenset[GroupType]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sync_core.domain.ids import MisId
+
 GATHER_FOR = timedelta(seconds=1)
 """Events within this time share one plan: an MIS sends several webhooks for one edit."""
 _MINUTE = timedelta(minutes=1)
@@ -22,8 +24,8 @@ class WebhookEvent:
 
     id: str
     at: datetime
-    groups: tuple[str, ...] = ()
-    people: tuple[str, ...] = ()
+    groups: tuple[MisId, ...] = ()
+    people: tuple[MisId, ...] = ()
     sent: bool = False
 
     @property

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sync_core.domain.accounts import AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChanges
+from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.errors import SyncError
 from sync_core.messaging.messages import Priority
 
@@ -25,7 +26,7 @@ class NewClass:
 
     name: ClassName
     external_id: str
-    external_name: str
+    external_name: MisId
     description: str = ""
 
 
@@ -37,7 +38,7 @@ class FoundGroup:
     neither whether that was a class nor its externalId.
     """
 
-    id: str
+    id: ClassId
     name: ClassName
     created_at: datetime
     external_id: str | None = None
@@ -47,8 +48,8 @@ class FoundGroup:
 class Removals:
     """The result of each removal. `failure`, a Transient or a GraphRefused, is why people in neither set remain."""
 
-    removed: frozenset[str]
-    not_there: frozenset[str] = frozenset()
+    removed: frozenset[AccountId]
+    not_there: frozenset[AccountId] = frozenset()
     failure: SyncError | None = None
 
 
@@ -74,39 +75,39 @@ class Tenant(Protocol):
     async def find_deleted(self, nickname: str) -> FoundGroup | None:
         """The deleted group that has `nickname` and can be restored."""
 
-    async def create_class(self, new: NewClass) -> str:
+    async def create_class(self, new: NewClass) -> ClassId:
         """Create a class; returns its id. Not idempotent. Raises NicknameTaken; Transient if the result is unknown."""
 
-    async def class_exists(self, class_id: str) -> bool: ...
+    async def class_exists(self, class_id: ClassId) -> bool: ...
 
-    async def members(self, class_id: str) -> frozenset[str]:
+    async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         """All members. Raises NotThere."""
 
-    async def owners(self, class_id: str) -> frozenset[str]:
+    async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
         """All owners. Raises NotThere."""
 
-    async def add_members(self, class_id: str, people: Sequence[str]) -> None:
+    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> None:
         """Add at most MEMBERS_PER_WRITE people in one write: all or none.
 
         Raises AlreadyThere (none was added), NotThere (the class or one of the people).
         """
 
-    async def remove_members(self, class_id: str, people: Sequence[str]) -> Removals:
+    async def remove_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
         """Remove at most REMOVALS_PER_REQUEST people, each independently. Only memberships go, never a person."""
 
-    async def known_people(self, people: Sequence[str]) -> frozenset[str]:
+    async def known_people(self, people: Sequence[AccountId]) -> frozenset[AccountId]:
         """The people, out of at most MEMBERS_PER_WRITE, who have an account."""
 
-    async def add_owner(self, class_id: str, person: str) -> None:
+    async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
         """Raises AlreadyThere, and NotThere for the class or the person."""
 
-    async def remove_owner(self, class_id: str, person: str) -> None:
+    async def remove_owner(self, class_id: ClassId, person: AccountId) -> None:
         """Remove only the ownership. Raises NotThere, and GraphRefused for the last owner."""
 
-    async def delete_class(self, class_id: str) -> None:
+    async def delete_class(self, class_id: ClassId) -> None:
         """Delete a class; it can be restored for 30 days. Raises NotThere."""
 
-    async def restore_class(self, class_id: str) -> None:
+    async def restore_class(self, class_id: ClassId) -> None:
         """Restore a deleted class. Raises NotThere where it can no longer be restored."""
 
 

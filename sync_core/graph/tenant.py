@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
+from sync_core.domain.ids import AccountId, ClassId
 from sync_core.errors import GraphRefused, NotThere
 from sync_core.graph.client import GraphClient
 from sync_core.graph.port import FoundGroup, NewClass, Removals
@@ -38,7 +39,7 @@ class GraphTenant:
         select = ",".join(["id", "accountEnabled", *sorted(properties)])
         selected, _, link = (token or "").partition("|")
         items, link, full = await self._delta(f"{_ACCOUNTS}?$select={select}", link if selected == select else None)
-        changes: dict[str, AccountChange | None] = {}
+        changes: dict[AccountId, AccountChange | None] = {}
         for item in items:
             changes[item["id"]] = None if "@removed" in item else _account(item, changes.get(item["id"]))
         accounts = tuple(change for change in changes.values() if change)
@@ -47,7 +48,7 @@ class GraphTenant:
 
     async def group_changes(self, token: str | None) -> GroupChanges:
         items, link, full = await self._delta(_GROUPS, token)
-        groups: dict[str, GroupChange] = {}
+        groups: dict[ClassId, GroupChange] = {}
         for item in items:
             before = groups.get(item["id"]) or GroupChange(id=item["id"], nickname=None)
             groups[before.id] = _merged(before, item)
@@ -76,7 +77,7 @@ class GraphTenant:
         name = ClassName(group["displayName"], group["mailNickname"])
         return FoundGroup(group["id"], name, datetime.fromisoformat(group["createdDateTime"]))
 
-    async def create_class(self, new: NewClass) -> str:
+    async def create_class(self, new: NewClass) -> ClassId:
         body = {
             "displayName": new.name.display_name,
             "mailNickname": new.name.mail_nickname,
@@ -87,26 +88,26 @@ class GraphTenant:
         if new.description:
             body["description"] = new.description
         created = await self._client.create("/education/classes", body)
-        return str(created["id"])
+        return ClassId(created["id"])
 
-    async def class_exists(self, class_id: str) -> bool:
+    async def class_exists(self, class_id: ClassId) -> bool:
         try:
             await self._client.get(f"/groups/{_id(class_id)}?$select=id")
         except NotThere:
             return False
         return True
 
-    async def members(self, class_id: str) -> frozenset[str]:
+    async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         return await self._people_at(f"/groups/{_id(class_id)}/members", _MEMBERS_COST)
 
-    async def owners(self, class_id: str) -> frozenset[str]:
+    async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
         return await self._people_at(f"/groups/{_id(class_id)}/owners", Cost())
 
-    async def add_members(self, class_id: str, people: Sequence[str]) -> None:
+    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> None:
         references = [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
         await self._client.patch(f"/groups/{_id(class_id)}", {"members@odata.bind": references})
 
-    async def remove_members(self, class_id: str, people: Sequence[str]) -> Removals:
+    async def remove_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
         outcomes = await self._client.remove_references(
             [f"/groups/{_id(class_id)}/members/{_id(person)}" for person in people]
         )
@@ -117,28 +118,28 @@ class GraphTenant:
             next((failure for failure in outcomes if failure and not isinstance(failure, NotThere)), None),
         )
 
-    async def known_people(self, people: Sequence[str]) -> frozenset[str]:
-        known: set[str] = set()
+    async def known_people(self, people: Sequence[AccountId]) -> frozenset[AccountId]:
+        known: set[AccountId] = set()
         for start in range(0, len(people), _IDS_PER_FILTER):
             ids = ",".join(f"'{_id(person)}'" for person in people[start : start + _IDS_PER_FILTER])
             answer = await self._client.get(f"/users?$filter={quote(f'id in ({ids})')}&$select=id")
             known.update(user["id"] for user in answer["value"])
         return frozenset(known)
 
-    async def add_owner(self, class_id: str, person: str) -> None:
+    async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
         reference = {"@odata.id": f"{_GRAPH}/education/users/{_id(person)}"}
         await self._client.repeatable_post(f"/education/classes/{_id(class_id)}/teachers/$ref", reference)
 
-    async def remove_owner(self, class_id: str, person: str) -> None:
+    async def remove_owner(self, class_id: ClassId, person: AccountId) -> None:
         await self._client.remove_reference(f"/education/classes/{_id(class_id)}/teachers/{_id(person)}")
 
-    async def delete_class(self, class_id: str) -> None:
+    async def delete_class(self, class_id: ClassId) -> None:
         await self._client.delete_class(f"/education/classes/{_id(class_id)}")
 
-    async def restore_class(self, class_id: str) -> None:
+    async def restore_class(self, class_id: ClassId) -> None:
         await self._client.repeatable_post(f"/directory/deletedItems/{_id(class_id)}/restore")
 
-    async def _people_at(self, path: str, cost: Cost) -> frozenset[str]:
+    async def _people_at(self, path: str, cost: Cost) -> frozenset[AccountId]:
         pages = self._pages(f"{path}?$select=id&$top=999", cost)
         return frozenset([person["id"] async for page in pages for person in page["value"]])
 
@@ -187,7 +188,7 @@ def _merged(before: GroupChange, item: dict[str, Any]) -> GroupChange:
     )
 
 
-def _people(item: dict[str, Any], collection: str, *, removed: bool) -> frozenset[str]:
+def _people(item: dict[str, Any], collection: str, *, removed: bool) -> frozenset[AccountId]:
     return frozenset(person["id"] for person in item.get(collection, ()) if ("@removed" in person) is removed)
 
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from sync_core.domain.constraints import FORM
+from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Malformed, faults_of
 
@@ -46,7 +47,7 @@ class RefreshTenant(_Message):
     """
 
     tenant: str
-    run: str
+    run: RunId
     cause: Cause
     until: datetime | None = None
     full_resync: bool = False
@@ -61,7 +62,7 @@ class RefreshTenant(_Message):
 class _SchoolRequest(_Message):
     """A request that is handled in its school's turn: one session is one school."""
 
-    school: str
+    school: SchoolId
 
     @property
     def session(self) -> str:
@@ -76,10 +77,10 @@ class SyncSchool(_SchoolRequest):
     when their classes were last planned.
     """
 
-    run: str
+    run: RunId
     cause: Cause
-    scope: tuple[str, ...] | None = None
-    people: tuple[str, ...] = ()
+    scope: tuple[MisId, ...] | None = None
+    people: tuple[MisId, ...] = ()
     kind: Literal["sync-school"] = "sync-school"
 
 
@@ -87,7 +88,7 @@ class SyncSchool(_SchoolRequest):
 class SyncWebhookEvents(_SchoolRequest):
     """Sync what the school's waiting webhook events name: one message and one plan, however many events."""
 
-    run: str
+    run: RunId
     cause: Cause = Cause.WEBHOOK
     kind: Literal["sync-webhook-events"] = "sync-webhook-events"
 
@@ -103,9 +104,9 @@ class Action(StrEnum):
 class ActOnClass(_SchoolRequest):
     """An admin's request about one class."""
 
-    key: str
+    key: ClassKey
     action: Action
-    run: str
+    run: RunId
     cause: Cause = Cause.ADMIN
     kind: Literal["act-on-class"] = "act-on-class"
 
@@ -123,7 +124,7 @@ class DecideHold(_SchoolRequest):
 
     digest: str
     decision: Decision
-    run: str
+    run: RunId
     cause: Cause = Cause.ADMIN
     kind: Literal["decide-hold"] = "decide-hold"
 
@@ -132,8 +133,8 @@ class DecideHold(_SchoolRequest):
 class UndoRun(_SchoolRequest):
     """An admin's request to restore each class of the run `undone` to what it was before, and to keep it so."""
 
-    undone: str
-    run: str
+    undone: RunId
+    run: RunId
     cause: Cause = Cause.ADMIN
     kind: Literal["undo-run"] = "undo-run"
 
@@ -143,9 +144,9 @@ class _ClassChange(_Message):
     """Which class is out of step, and why this was noticed. The class row says what to do."""
 
     tenant: str
-    school: str
-    key: str
-    run: str
+    school: SchoolId
+    key: ClassKey
+    run: RunId
     cause: Cause
 
     @property
@@ -165,7 +166,7 @@ class CreateClass(_ClassChange):
 class GrantOwners(_ClassChange):
     """Make the wanted people owners. `owners` are those of the plan, for information: Entra ids."""
 
-    owners: tuple[str, ...] = ()
+    owners: tuple[AccountId, ...] = ()
     kind: Literal["grant-owners"] = "grant-owners"
 
 
@@ -173,8 +174,8 @@ class GrantOwners(_ClassChange):
 class ChangeMembers(_ClassChange):
     """Bring the members to what is wanted. `added` and `removed` are those of the plan: at most LISTED_PEOPLE ids."""
 
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
+    added: tuple[AccountId, ...] = ()
+    removed: tuple[AccountId, ...] = ()
     kind: Literal["change-members"] = "change-members"
 
 
@@ -182,7 +183,7 @@ class ChangeMembers(_ClassChange):
 class RevokeOwners(_ClassChange):
     """Take the ownership from people whom the sync granted it and who should no longer have it."""
 
-    owners: tuple[str, ...] = ()
+    owners: tuple[AccountId, ...] = ()
     kind: Literal["revoke-owners"] = "revoke-owners"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.mis.files.strict_csv import Faults, Row, rejection
 
@@ -20,14 +21,14 @@ class RosterClass:
     name: str
     academic_year: int
     type: GroupType = GroupType.TEACHING
-    students: dict[str, None] = field(default_factory=dict)
-    teachers: dict[str, None] = field(default_factory=dict)
+    students: dict[MisId, None] = field(default_factory=dict)
+    teachers: dict[MisId, None] = field(default_factory=dict)
     main: str = ""
 
     def to_group(self) -> MisGroup:
         """The main teacher leads the others, who keep the order of the file."""
         return MisGroup(
-            id=self.id,
+            id=MisId(self.id),
             type=self.type,
             name=self.name,
             academic_year=self.academic_year,
@@ -36,8 +37,10 @@ class RosterClass:
         )
 
 
-YearGroups = defaultdict[tuple[str, str], dict[str, None]]
+YearGroups = defaultdict[tuple[str, str], dict[MisId, None]]
 """Pupils by school and year, in file order."""
+Snapshots = dict[SchoolId, Snapshot]
+"""The snapshot of each school that has a group."""
 
 
 def read_school_year(row: Row, column: str, session_years: Mapping[str, int | None], faults: Faults) -> int | None:
@@ -56,25 +59,25 @@ def read_school_year(row: Row, column: str, session_years: Mapping[str, int | No
 def build_snapshots(
     schools: Iterable[School],
     classes: Collection[RosterClass],
-    years: Mapping[tuple[str, str], Iterable[str]],
+    years: Mapping[tuple[str, str], Iterable[MisId]],
     people: Mapping[str, Person],
     current_year: int | None,
     taken_at: datetime,
-) -> dict[str, Snapshot]:
+) -> Snapshots:
     """A snapshot for each school that has a group, by school id. Raises SnapshotRejected if no school has one.
 
     Year groups belong to the latest academic year of the school's classes, or to `current_year` if it has no class.
     """
-    snapshots: dict[str, Snapshot] = {}
+    snapshots: Snapshots = {}
     for school in schools:
         groups = [roster_class.to_group() for roster_class in classes if roster_class.school == school.id]
         year = max((group.academic_year for group in groups), default=current_year)
-        grades = {grade: pupils for (school_id, grade), pupils in years.items() if school_id == school.id}
+        grades = {grade: tuple(pupils) for (school_id, grade), pupils in years.items() if school_id == school.id}
         if grades:
             if year is None:
                 raise rejection(f"school {school.id} has pupils by year, but its feed names no academic year")
             groups += [
-                MisGroup(id=f"grade:{name}", type=GroupType.YEAR, name=name, academic_year=year, students=tuple(pupils))
+                MisGroup(id=MisId(f"grade:{name}"), type=GroupType.YEAR, name=name, academic_year=year, students=pupils)
                 for name, pupils in grades.items()
             ]
         if groups:

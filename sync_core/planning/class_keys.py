@@ -7,25 +7,26 @@ from hashlib import sha256
 from urllib.parse import quote
 
 from sync_core.domain.classes import ClassRecord, ClassState, Records
+from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import MisGroup
 from sync_core.domain.school import Rollover
 
 _LONGEST_KEY = 80
 
 
-def class_key(group: MisGroup) -> str:
+def class_key(group: MisGroup) -> ClassKey:
     """The key of a class within its school: academic year, type and MIS id, so that a new year creates a new class.
 
     It is a table row key and part of a Service Bus session id (at most 128 characters). So it has only URL-safe
     characters, and a digest replaces the end of a long id.
     """
     key = f"{group.academic_year}.{group.type}.{quote(group.id, safe='')}".replace("%", "!")
-    if len(key) <= _LONGEST_KEY:
-        return key
-    return f"{key[: _LONGEST_KEY - 17]}!{sha256(key.encode()).hexdigest()[:16]}"
+    if len(key) > _LONGEST_KEY:
+        key = f"{key[: _LONGEST_KEY - 17]}!{sha256(key.encode()).hexdigest()[:16]}"
+    return ClassKey(key)
 
 
-def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover) -> dict[str, MisGroup]:
+def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover) -> dict[ClassKey, MisGroup]:
     """Return the groups by the key of their class; the order of `groups` does not matter.
 
     A group keeps its existing class. Otherwise it gets a new class, unless the school reuses classes and an earlier
@@ -46,7 +47,7 @@ def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover)
         if key not in keys and record.state not in (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
     ]
     new = [group for key, group in keys.items() if key not in records]
-    reused: dict[str, MisGroup] = {}
+    reused: dict[ClassKey, MisGroup] = {}
     for by_id in (True, False):
         for group in new:
             if group in reused.values():

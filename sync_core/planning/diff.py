@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from sync_core.domain.classes import ClassRecord, ClassState, DesiredClass, Records
+from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
     LISTED_PEOPLE,
@@ -27,8 +28,8 @@ class Origin:
     """The origin of a change, which every message of one run carries."""
 
     tenant: str
-    school: str
-    run: str
+    school: SchoolId
+    run: RunId
     cause: Cause
 
 
@@ -40,16 +41,16 @@ class ClassDiff:
     people until now, so a change towards them may be under way.
     """
 
-    key: str
+    key: ClassKey
     name: str
     create: bool = False
     delete: bool = False
     read: bool = False
     recalled: bool = False
-    owners_granted: frozenset[str] = frozenset()
-    owners_revoked: frozenset[str] = frozenset()
-    members_added: frozenset[str] = frozenset()
-    members_removed: frozenset[str] = frozenset()
+    owners_granted: frozenset[AccountId] = frozenset()
+    owners_revoked: frozenset[AccountId] = frozenset()
+    members_added: frozenset[AccountId] = frozenset()
+    members_removed: frozenset[AccountId] = frozenset()
 
     @property
     def empty(self) -> bool:
@@ -81,18 +82,18 @@ class Plan:
     writes: tuple[DesiredClass, ...] = ()
     diffs: tuple[ClassDiff, ...] = ()
     unchanged: int = 0
-    gone: tuple[str, ...] = ()
-    ended: tuple[str, ...] = ()
+    gone: tuple[ClassKey, ...] = ()
+    ended: tuple[ClassKey, ...] = ()
 
     @property
-    def created(self) -> tuple[str, ...]:
+    def created(self) -> tuple[ClassKey, ...]:
         return tuple(diff.key for diff in self.diffs if diff.create)
 
     @property
-    def changed(self) -> tuple[str, ...]:
+    def changed(self) -> tuple[ClassKey, ...]:
         return tuple(diff.key for diff in self.diffs if not diff.create and not diff.delete)
 
-    def without(self, keys: Collection[str]) -> Plan:
+    def without(self, keys: Collection[ClassKey]) -> Plan:
         """The plan without any work on these classes."""
         return replace(self, diffs=tuple(diff for diff in self.diffs if diff.key not in keys))
 
@@ -116,7 +117,7 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
     ended = tuple(ended)
     writes: list[DesiredClass] = list(ended)
     diffs: list[ClassDiff] = []
-    gone: list[str] = []
+    gone: list[ClassKey] = []
     unchanged = 0
     for desired in wanted:
         record = known.get(desired.key)
@@ -162,5 +163,5 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
     return replace(diff, recalled=recalled)
 
 
-def _listed(people: frozenset[str]) -> tuple[str, ...]:
+def _listed(people: frozenset[AccountId]) -> tuple[AccountId, ...]:
     return tuple(sorted(people)[:LISTED_PEOPLE])

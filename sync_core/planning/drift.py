@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from sync_core.domain.classes import ClassRecord, Drift, GroupChange, GroupChanges
+from sync_core.domain.ids import ClassKey
 from sync_core.messaging.messages import Change, ChangeMembers
 from sync_core.planning.diff import Origin
 
@@ -41,7 +42,7 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[D
     return tuple(drifts)
 
 
-def drift_changes(drifts: Iterable[Drift], left_alone: Set[str], origin: Origin) -> tuple[Change, ...]:
+def drift_changes(drifts: Iterable[Drift], left_alone: Set[ClassKey], origin: Origin) -> tuple[Change, ...]:
     """The changes that correct stale classes at once, without waiting for the school's plan.
 
     Classes in `left_alone` (ended or pinned) only stay marked: if they follow the MIS again, apply reads them first.

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, Reason, Rule
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause, RunOutcome
 from sync_core.planning.school_plan import SchoolPlan, hold_text
@@ -48,16 +49,16 @@ class Next(StrEnum):
 class Subject:
     """The person to explain: Entra id and MIS person id, each empty if unknown."""
 
-    account: str
-    person: str
+    account: AccountId
+    person: MisId
 
 
 @dataclass(frozen=True, slots=True)
 class People:
     """The people of a class in Microsoft 365 now: Entra ids."""
 
-    members: frozenset[str] = frozenset()
-    owners: frozenset[str] = frozenset()
+    members: frozenset[AccountId] = frozenset()
+    owners: frozenset[AccountId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class PersonEvent:
     """When and by which run a person got a role or lost it; with the reason if they got it."""
 
     at: datetime
-    run: str
+    run: RunId
     cause: Cause
     role: Role
     came: bool
@@ -95,11 +96,11 @@ class Explanation:
     the person in the class now. `lines` are the whole explanation as text.
     """
 
-    school: str
-    key: str
-    class_id: str
-    account: str
-    person: str
+    school: SchoolId
+    key: ClassKey
+    class_id: ClassId
+    account: AccountId
+    person: MisId
     at: datetime
     member: Standing
     owner: Standing
@@ -109,25 +110,25 @@ class Explanation:
 
 
 def find_subject(
-    query: str, by_upn: Mapping[str, str], record: ClassRecord, history: Iterable[AppliedDelta], planned: SchoolPlan
+    query: str, upns: Mapping[str, AccountId], record: ClassRecord, history: Iterable[AppliedDelta], planned: SchoolPlan
 ) -> Subject | None:
-    """Find a person by Entra id, MIS person id or UPN (`by_upn`: UPN to Entra id); None if nothing is known of them."""
+    """Find a person by Entra id, MIS person id or UPN (`upns`: UPN to Entra id); None if nothing is known of them."""
     ruled = planned.ruled
-    known = record.desired.members | set(by_upn.values())
-    reasons: dict[str, Reason] = {}
+    known = record.desired.members | set(upns.values())
+    reasons: dict[AccountId, Reason] = {}
     for delta in history:
         known |= delta.members_added | delta.members_removed | delta.owners_granted | delta.owners_revoked
         reasons |= delta.reasons
     reasons |= record.desired.reasons
-    persons = {account: reason.record for account, reason in reasons.items() if reason.rule in _MIS_RULES}
+    persons = {account: MisId(reason.record) for account, reason in reasons.items() if reason.rule in _MIS_RULES}
     persons |= {account: person for person, account in ruled.matched.items()} if ruled else {}
-    for account_id in (by_upn.get(query.lower()), query, query.lower()):
+    for account_id in (upns.get(query.lower()), AccountId(query), AccountId(query.lower())):
         if account_id in known:
-            return Subject(account_id, persons.get(account_id, ""))
-    matched = min((account for account, person in persons.items() if person == query), default="")
+            return Subject(account_id, persons.get(account_id, MisId("")))
+    matched = min((account for account, person in persons.items() if person == query), default=AccountId(""))
     groups = ruled.groups.values() if ruled else ()
     listed = any(query in group.students or query in group.teachers for group in groups)
-    return Subject(matched, query) if matched or listed else None
+    return Subject(matched, MisId(query)) if matched or listed else None
 
 
 def explain(
@@ -158,7 +159,7 @@ def explain(
     return Explanation(
         school=record.school,
         key=record.key,
-        class_id=record.actual.class_id if record.actual else "",
+        class_id=record.actual.class_id if record.actual else ClassId(""),
         account=account,
         person=subject.person,
         at=at,
@@ -173,7 +174,7 @@ def explain(
 # --- the past
 
 
-def _events(person: str, delta: AppliedDelta) -> Iterable[PersonEvent]:
+def _events(person: AccountId, delta: AppliedDelta) -> Iterable[PersonEvent]:
     for people, role, came in (
         (delta.owners_granted, Role.OWNER, True),
         (delta.members_added, Role.MEMBER, True),
@@ -213,7 +214,7 @@ class _Outlook:
         written = {desired.key: desired for desired in planned.plan.writes}
         self._final = written.get(record.key, record.desired)
 
-    def membership(self, person: str) -> tuple[Next, str]:
+    def membership(self, person: AccountId) -> tuple[Next, str]:
         if untouched := self._untouched():
             return Next.STAYS, untouched
         there, wanted = person in self._there.members, person in self._final.members
@@ -224,7 +225,7 @@ class _Outlook:
         held = self.rules is not None and (person in self.rules.members) is not there
         return self._effect(there, wanted, held)
 
-    def ownership(self, person: str) -> tuple[Next, str]:
+    def ownership(self, person: AccountId) -> tuple[Next, str]:
         if untouched := self._untouched():
             return Next.STAYS, untouched
         there, wanted = person in self._there.owners, person in self._final.owners
@@ -300,7 +301,7 @@ def _because(reason: Reason | None) -> str:
     return f": {_BECAUSE[reason.rule].format(reason.record)}" if reason else ""
 
 
-def _mis_line(subject: Subject, key: str, wanted: Reason | None, planned: SchoolPlan) -> str:
+def _mis_line(subject: Subject, key: ClassKey, wanted: Reason | None, planned: SchoolPlan) -> str:
     """The result of the rules for the person now."""
     if planned.run.outcome is not RunOutcome.PLANNED:
         return f"the rules could not be applied: {'; '.join(planned.run.notes)}"

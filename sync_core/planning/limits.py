@@ -10,6 +10,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from sync_core.domain.classes import DesiredClass, Records
+from sync_core.domain.ids import AccountId, ClassKey, RunId
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Hold, HoldKind, HoldStatus
 from sync_core.domain.school import Limits
@@ -97,37 +98,33 @@ class WithinLimits:
     removals: int
 
 
-def apply_limits(
-    wanted: Iterable[DesiredClass], records: Records, limits: Limits, past: Past, run: str, at: datetime, *, whole: bool
-) -> WithinLimits:
-    """Hold what exceeds a limit, unless an admin approved exactly that. `whole`: the plan covers every class.
-
-    A plan of some classes also respects the existing holds: no webhook and no resync removes what a night was not
-    allowed to remove. A class that is reused in a new academic year is expected to get other people, and is held only
-    if it got none.
-    """
-    restraint = _Restraint(records, limits, past, run, at)
-    classes = [restraint.of_class(desired) for desired in wanted]
-    if not whole:
-        held = {key for hold in past.holds if not hold.approved for key in hold.classes}
-        classes = [restraint.kept(desired) if desired.key in held else desired for desired in classes]
-    classes = restraint.of_creations(restraint.of_school(classes))
-    return WithinLimits(tuple(classes), tuple(restraint.holds), restraint.removals(classes))
-
-
 @dataclass(slots=True)
-class _Restraint:
-    """Applies the limits to one plan. `holds` are those so far, and `allowed` the classes of approved ones."""
+class Restraint:
+    """The limits for one plan. `holds` are those so far, and `allowed` the classes of approved ones."""
 
     records: Records
     limits: Limits
     past: Past
-    run: str
+    run: RunId
     at: datetime
     holds: list[Hold] = field(default_factory=list)
-    allowed: set[str] = field(default_factory=set)
+    allowed: set[ClassKey] = field(default_factory=set)
 
-    def of_class(self, desired: DesiredClass) -> DesiredClass:
+    def apply(self, wanted: Iterable[DesiredClass], *, whole: bool) -> WithinLimits:
+        """Hold what exceeds a limit, unless an admin approved exactly that. `whole`: the plan covers every class.
+
+        A plan of some classes also respects the existing holds: no webhook and no resync removes what a night was not
+        allowed to remove. A class that is reused in a new academic year is expected to get other people, and is held
+        only if it got none.
+        """
+        classes = [self._of_class(desired) for desired in wanted]
+        if not whole:
+            held = {key for hold in self.past.holds if not hold.approved for key in hold.classes}
+            classes = [self._kept(desired) if desired.key in held else desired for desired in classes]
+        classes = self._of_creations(self._of_school(classes))
+        return WithinLimits(tuple(classes), tuple(self.holds), self._removals(classes))
+
+    def _of_class(self, desired: DesiredClass) -> DesiredClass:
         record = self.records.get(desired.key)
         lost = self._lost(desired)
         if record is None or desired.deleted or not lost:
@@ -147,10 +144,10 @@ class _Restraint:
             kind, what = HoldKind.CLASS_LOSS, f"{loss}: over {self.limits.class_loss:.0%}"
         else:
             return desired
-        return desired if self._approved(kind, what, [desired]) else self.kept(desired)
+        return desired if self._approved(kind, what, [desired]) else self._kept(desired)
 
-    def of_school(self, classes: list[DesiredClass]) -> list[DesiredClass]:
-        removals = self.removals(classes)
+    def _of_school(self, classes: list[DesiredClass]) -> list[DesiredClass]:
+        removals = self._removals(classes)
         memberships = sum(len(_students(record.desired)) for record in self.records.values())
         if removals < self.limits.school_loss_people:
             return classes
@@ -167,10 +164,10 @@ class _Restraint:
                 )
                 if self._approved(kind, what, losing):
                     return classes
-                return [self.kept(desired) if self._counted(desired) else desired for desired in classes]
+                return [self._kept(desired) if self._counted(desired) else desired for desired in classes]
         return classes
 
-    def of_creations(self, classes: list[DesiredClass]) -> list[DesiredClass]:
+    def _of_creations(self, classes: list[DesiredClass]) -> list[DesiredClass]:
         new = [desired for desired in classes if desired.key not in self.records]
         groups = self.past.groups
         if not groups or len(new) <= self.limits.new_classes * groups:
@@ -180,10 +177,10 @@ class _Restraint:
             return classes
         return [desired for desired in classes if desired.key in self.records]
 
-    def removals(self, classes: Iterable[DesiredClass]) -> int:
+    def _removals(self, classes: Iterable[DesiredClass]) -> int:
         return sum(map(self._counted, classes))
 
-    def kept(self, desired: DesiredClass) -> DesiredClass:
+    def _kept(self, desired: DesiredClass) -> DesiredClass:
         """The class with its removals held back, if it has any; its additions go ahead."""
         lost = self._lost(desired)
         if not lost:
@@ -200,7 +197,7 @@ class _Restraint:
         record = self.records.get(desired.key)
         return record is not None and desired.academic_year > record.desired.academic_year
 
-    def _lost(self, desired: DesiredClass) -> frozenset[str]:
+    def _lost(self, desired: DesiredClass) -> frozenset[AccountId]:
         record = self.records.get(desired.key)
         return _students(record.desired) - desired.members if record else frozenset()
 
@@ -233,6 +230,6 @@ class _Restraint:
         return sha256(json.dumps([kind, shown]).encode()).hexdigest()[:24]
 
 
-def _students(desired: DesiredClass) -> frozenset[str]:
+def _students(desired: DesiredClass) -> frozenset[AccountId]:
     """The members without owners: a class that keeps only its teacher counts as emptied."""
     return desired.members - desired.owners

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.domain.ids import AccountId, MisId
 from sync_core.domain.roster import Person
 from sync_core.domain.school import Matching, MisProperty
 
@@ -19,13 +20,13 @@ class Matched:
     several accounts with the person's value, or one account that other people of the same role match too.
     """
 
-    ids: Mapping[str, str]
-    missing: frozenset[str]
-    disabled: frozenset[str]
-    candidates: Mapping[str, frozenset[str]]
+    ids: Mapping[MisId, AccountId]
+    missing: frozenset[MisId]
+    disabled: frozenset[MisId]
+    candidates: Mapping[MisId, frozenset[AccountId]]
 
 
-def accounts_by_upn(accounts: Iterable[Account]) -> dict[str, str]:
+def accounts_by_upn(accounts: Iterable[Account]) -> dict[str, AccountId]:
     """Entra ids by user principal name in lower case; accounts without one are left out."""
     return {upn: account.id for account in accounts if (upn := account.values.get(AccountProperty.UPN))}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Reason, Records, Rule
+from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.class_keys import class_keys
@@ -19,18 +20,17 @@ class RuledSchool:
     """The classes that a school should have, and the people whom the rules could not place: MIS person ids, no names.
 
     `ended` are the classes whose group is no longer in the MIS, unchanged but marked. `groups` are all groups that can
-    have a class, by class key. `matched` are Entra ids by MIS person id, of certain matches only. `by_upn` are the
-    Entra ids of all accounts by user principal name.
+    have a class. `matched` has certain matches only. `by_upn` has all accounts, by user principal name.
     """
 
-    groups: Mapping[str, MisGroup]
-    matched: Mapping[str, str]
-    by_upn: Mapping[str, str]
+    groups: Mapping[ClassKey, MisGroup]
+    matched: Mapping[MisId, AccountId]
+    by_upn: Mapping[str, AccountId]
     classes: tuple[DesiredClass, ...]
     ended: tuple[DesiredClass, ...]
-    people_without_account: tuple[str, ...]
-    people_disabled: tuple[str, ...]
-    people_ambiguous: tuple[str, ...]
+    people_without_account: tuple[MisId, ...]
+    people_disabled: tuple[MisId, ...]
+    people_ambiguous: tuple[MisId, ...]
     notes: tuple[str, ...]
 
 
@@ -39,9 +39,9 @@ def desired_classes(
     settings: SchoolSettings,
     accounts: Iterable[Account],
     records: Records,
-    requests: Mapping[str, ClassRequest],
-    scope: frozenset[str] | None = None,
-    pinned: Set[str] = frozenset(),
+    requests: Mapping[ClassKey, ClassRequest],
+    scope: frozenset[MisId] | None = None,
+    pinned: Set[ClassKey] = frozenset(),
 ) -> RuledSchool:
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
@@ -82,7 +82,7 @@ def desired_classes(
     )
 
 
-def groups_of_people(people: Set[str], snapshot: Snapshot, records: Records) -> frozenset[str]:
+def groups_of_people(people: Set[MisId], snapshot: Snapshot, records: Records) -> frozenset[MisId]:
     """The MIS ids of the groups that these people are in now, or whose classes they were in at the last plan."""
     now = {group.id for group in snapshot.groups if not people.isdisjoint((*group.students, *group.teachers))}
     before = {
@@ -121,20 +121,20 @@ class _Rules:
             if account is None
         )
 
-    def owning(self, group: MisGroup) -> tuple[str, ...]:
+    def owning(self, group: MisGroup) -> tuple[MisId, ...]:
         """The teachers who own the group's class."""
         if group.type is not GroupType.TEACHING:
             return ()
         return group.teachers if self._settings.teaching_owners is TeachingOwners.ALL else group.teachers[:1]
 
     def desired(
-        self, key: str, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None
+        self, key: ClassKey, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None
     ) -> DesiredClass:
         before = record.desired if record else None
         owners = {account: Reason(Rule.ADMIN_OWNER) for account in self._admins}
         if request and request.creator in self._known_ids:
             owners[request.creator] = Reason(Rule.CREATOR)
-        earlier_owners, earlier = (before.owners, before.members) if before else (frozenset[str](), frozenset[str]())
+        earlier_owners, earlier = (before.owners, before.members) if before else (frozenset(), frozenset())
         owners |= _certain(self.owning(group), self.staff, self._teacher_reasons, earlier_owners)
         members = _certain(group.students, self.students, self._student_reasons, earlier) | owners
         generation = request.generation if request else 0
@@ -168,10 +168,10 @@ class _Rules:
 
 
 def _certain(
-    people: Iterable[str], matched: Matched, reasons: Mapping[str, Reason], before: frozenset[str]
-) -> dict[str, Reason]:
+    people: Iterable[MisId], matched: Matched, reasons: Mapping[MisId, Reason], before: frozenset[AccountId]
+) -> dict[AccountId, Reason]:
     """The accounts of matched people, and those of ambiguous people that were desired before."""
-    certain: dict[str, Reason] = {}
+    certain: dict[AccountId, Reason] = {}
     for person in people:
         if person in matched.ids:
             certain[matched.ids[person]] = reasons[person]

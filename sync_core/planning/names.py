@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from sync_core.domain.classes import ClassName
+from sync_core.domain.ids import ClassKey
 from sync_core.domain.nicknames import hyphenated, identifier_in_nickname, in_nickname, undotted, without_forbidden
 from sync_core.domain.roster import MisGroup
 
@@ -48,15 +49,15 @@ def following_nickname(nickname: str) -> str:
 
 
 def assign_names(
-    groups: Mapping[str, MisGroup], identifier: str, known: Mapping[str, ClassName]
-) -> dict[str, ClassName]:
+    groups: Mapping[ClassKey, MisGroup], identifier: str, known: Mapping[ClassKey, ClassName]
+) -> dict[ClassKey, ClassName]:
     """Return a name for each group by class key; `known` names never change, whatever the identifier is.
 
     The order of `groups` does not matter. Of groups that clean to the same nickname, the one whose name needed no
     cleaning gets it, and the others are numbered by name and id.
     """
     taken = {name.mail_nickname.lower() for name in known.values()}
-    names: dict[str, ClassName] = {}
+    names: dict[ClassKey, ClassName] = {}
     for key, group in sorted(groups.items(), key=lambda item: (_precedence(item[1]), item[0])):
         if key in known:
             names[key] = known[key]

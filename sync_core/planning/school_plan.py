@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from sync_core.domain.classes import ClassRequest, DesiredClass, Pin, Reason, Records, Rule
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Permanent, SnapshotRejected
 from sync_core.messaging.messages import SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan
-from sync_core.planning.limits import Past, apply_limits, check_snapshot, statistics_of
+from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.services import Reading
 from sync_core.state.port import SchoolReader
@@ -30,7 +31,7 @@ class SchoolPlan:
     run: RunRecord
     tenant: str = ""
     plan: Plan = field(default_factory=Plan)
-    wanted: Mapping[str, DesiredClass] = field(default_factory=dict)
+    wanted: Mapping[ClassKey, DesiredClass] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
     standing: tuple[Hold, ...] = ()
     ruled: RuledSchool | None = None
@@ -104,10 +105,10 @@ async def plan_school(
     return replace(planned, run=run, ruled=ruled, statistics=statistics if scope is None else None)
 
 
-async def plan_to_show(school: str, reading: Reading) -> SchoolPlan:
+async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:
     """Return a plan of the whole school that is only shown: if none can be made, an empty one whose run says why."""
     try:
-        return await plan_school(SyncSchool(school, "preview", Cause.ADMIN), reading)
+        return await plan_school(SyncSchool(school, RunId("preview"), Cause.ADMIN), reading)
     except PlanNotMade as error:
         return error.planned
 
@@ -134,7 +135,7 @@ def plan_within_limits(
     whole: bool,
 ) -> SchoolPlan:
     """Plan the `wanted` classes within the school's limits. `whole`: these are all its classes."""
-    allowed = apply_limits(wanted, records, settings.limits, past, request.run, now, whole=whole)
+    allowed = Restraint(records, settings.limits, past, request.run, now).apply(wanted, whole=whole)
     plan = make_plan(allowed.classes, ended, records)
     held = [hold for hold in allowed.holds if not hold.approved]
     run = RunRecord(
@@ -184,7 +185,7 @@ def hold_text(hold: Hold) -> str:
     return f"hold {hold.digest}: {hold.what} — {hold.remedy}"
 
 
-def _expired(records: Records, requests: Mapping[str, ClassRequest], today: date) -> tuple[str, ...]:
+def _expired(records: Records, requests: Mapping[ClassKey, ClassRequest], today: date) -> tuple[ClassKey, ...]:
     """Classes kept beyond the requested date. They are only reported: the sync never deletes them."""
     return tuple(
         key

@@ -10,6 +10,7 @@ from uuid import uuid4
 from azure.data.tables import TableEntity
 
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Pin
+from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.state.overflow_rows import split
 from sync_core.state.row_codec import Entity, RowCodec
 from sync_core.state.table import entity, etag, group_size
@@ -29,18 +30,18 @@ is twice as large, and must still fit into one transaction.
 """
 
 
-def desired_rows(school: str, wanted: DesiredClass) -> list[Entity]:
+def desired_rows(school: SchoolId, wanted: DesiredClass) -> list[Entity]:
     """The row of the class as the plan writes it, and its overflow rows. Raises RowTooLarge past LARGEST_CLASS."""
     rows = split(entity(school, CLASS + wanted.key, DESIRED_COLUMNS.columns(wanted)))
     group_size(rows, LARGEST_CLASS)
     return rows
 
 
-def read_class(school: str, row: TableEntity) -> ClassRecord:
+def read_class(school: SchoolId, row: TableEntity) -> ClassRecord:
     return ACTUAL_COLUMNS.read(row, school=school, desired=DESIRED_COLUMNS.read(row), etag=etag(row))
 
 
-def history_rows(school: str, key: str, delta: AppliedDelta) -> list[Entity]:
+def history_rows(school: SchoolId, key: ClassKey, delta: AppliedDelta) -> list[Entity]:
     """Every row has the time, because history is deleted by time together with its overflow rows."""
     moment = f"{delta.at:%Y%m%dT%H%M%S%f}Z-{uuid4().hex[:8]}"
     row = entity(school, f"{HISTORY}{key}:{moment}", {"class_key": key, **DELTA_COLUMNS.columns(delta)})

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
@@ -31,17 +32,17 @@ class DeltaKind(StrEnum):
 class ClassReader(Protocol):
     """The classes of a school in order of key; the requests for classes, and the pins, by class key."""
 
-    async def class_records(self, school: str) -> tuple[ClassRecord, ...]: ...
-    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]: ...
-    async def pins(self, school: str) -> Mapping[str, Pin]: ...
+    async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]: ...
+    async def class_requests(self, school: SchoolId) -> Mapping[ClassKey, ClassRequest]: ...
+    async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]: ...
 
 
 class SettingsReader(Protocol):
     """A school's settings, its current holds in order of digest, and the statistics of the last accepted feed."""
 
-    async def school(self, school: str) -> SchoolSettings | None: ...
-    async def holds(self, school: str) -> tuple[Hold, ...]: ...
-    async def accepted_statistics(self, school: str) -> FeedStatistics | None: ...
+    async def school(self, school: SchoolId) -> SchoolSettings | None: ...
+    async def holds(self, school: SchoolId) -> tuple[Hold, ...]: ...
+    async def accepted_statistics(self, school: SchoolId) -> FeedStatistics | None: ...
 
 
 class AccountReader(Protocol):
@@ -53,7 +54,7 @@ class AccountReader(Protocol):
 
 
 class RunReader(Protocol):
-    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+    async def runs(self, school: SchoolId, since: datetime | None = None) -> tuple[RunRecord, ...]:
         """The school's runs, or those since then, oldest first."""
 
 
@@ -64,18 +65,18 @@ class SchoolReader(ClassReader, SettingsReader, AccountReader, RunReader, Protoc
 class ClassStore(ClassReader, Protocol):
     """Class rows with their history, the requests for classes, and pins."""
 
-    async def class_record(self, school: str, key: str) -> ClassRecord | None: ...
-    async def write_class_request(self, school: str, request: ClassRequest) -> None: ...
-    async def write_pins(self, school: str, pins: Sequence[Pin]) -> None: ...
-    async def forget_pin(self, school: str, key: str) -> None: ...
+    async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None: ...
+    async def write_class_request(self, school: SchoolId, request: ClassRequest) -> None: ...
+    async def write_pins(self, school: SchoolId, pins: Sequence[Pin]) -> None: ...
+    async def forget_pin(self, school: SchoolId, key: ClassKey) -> None: ...
 
-    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
+    async def write_desired(self, school: SchoolId, classes: Sequence[DesiredClass]) -> tuple[ClassKey, ...]:
         """Merge the desired columns into the rows, and make missing rows. Unconditional: every etag changes.
 
         Returns the keys of classes that are too large, which stay as they are.
         """
 
-    async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
+    async def write_drift(self, school: SchoolId, drifts: Sequence[Drift]) -> None:
         """Merge stale and gone into the rows that are there. Unconditional. A missing row is skipped."""
 
     async def write_actual(self, record: ClassRecord, delta: AppliedDelta | None = None) -> ClassRecord:
@@ -85,10 +86,10 @@ class ClassStore(ClassReader, Protocol):
         record with its new etag. Raises EtagConflict.
         """
 
-    async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
+    async def history(self, school: SchoolId, key: ClassKey) -> tuple[AppliedDelta, ...]:
         """What was applied to the class, oldest first."""
 
-    async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> tuple[ClassKey, ...]:
         """The keys of the classes to which `run` applied something, in order."""
 
 
@@ -101,16 +102,16 @@ class SchoolStore(SettingsReader, Protocol):
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         """All schools, or those of one tenant, in order of id."""
 
-    async def forget_school(self, school: str) -> None:
+    async def forget_school(self, school: SchoolId) -> None:
         """Delete the settings, not the classes."""
 
-    async def erase_school(self, school: str) -> None:
+    async def erase_school(self, school: SchoolId) -> None:
         """Delete every row about the school except its settings and its message faults."""
 
-    async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
+    async def replace_holds(self, school: SchoolId, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         """Replace the holds `before`, as the caller read them, with `after`."""
 
-    async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
+    async def write_accepted_statistics(self, school: SchoolId, statistics: FeedStatistics | None) -> None:
         """None deletes the statistics, and the next feed is accepted without a comparison."""
 
     async def synced_set(self, drop: FileDrop) -> str | None:
@@ -132,33 +133,33 @@ class TenantStore(AccountReader, Protocol):
 class RunStore(RunReader, Protocol):
     """Runs, and the last failure of each queue message."""
 
-    async def run(self, school: str, run: str) -> RunRecord | None: ...
+    async def run(self, school: SchoolId, run: RunId) -> RunRecord | None: ...
     async def write_run(self, run: RunRecord) -> None: ...
     async def message_faults(self, queue: str) -> tuple[MessageFault, ...]: ...
     async def write_message_fault(self, fault: MessageFault) -> None: ...
     async def forget_message_faults(self, before: datetime) -> None: ...
 
-    async def forget_history(self, school: str, before: datetime) -> None:
+    async def forget_history(self, school: SchoolId, before: datetime) -> None:
         """Delete the school's runs, and what was applied to its classes, before that moment."""
 
 
 class WebhookInbox(Protocol):
     """Webhook events of schools: those that wait, the ids of those that were planned, and when plans for them began."""
 
-    async def add(self, school: str, event: WebhookEvent) -> bool:
+    async def add(self, school: SchoolId, event: WebhookEvent) -> bool:
         """Store the event as waiting. False if its id was sent or planned before: nothing is changed then."""
 
-    async def mark_sent(self, school: str, id: str) -> None:
+    async def mark_sent(self, school: SchoolId, id: str) -> None:
         """Mark the event's message as sent. Does nothing if the event is no longer waiting."""
 
-    async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
+    async def waiting(self, school: SchoolId) -> tuple[WebhookEvent, ...]:
         """The events that wait, sent or not, in order of id."""
 
-    async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
+    async def mark_planned(self, school: SchoolId, ids: Sequence[str], at: datetime) -> None:
         """Mark the events as planned at that time, and keep their ids."""
 
-    async def plan_times(self, school: str) -> tuple[datetime, ...]: ...
-    async def write_plan_times(self, school: str, moments: Sequence[datetime]) -> None: ...
+    async def plan_times(self, school: SchoolId) -> tuple[datetime, ...]: ...
+    async def write_plan_times(self, school: SchoolId, moments: Sequence[datetime]) -> None: ...
 
-    async def forget(self, school: str, before: datetime) -> None:
+    async def forget(self, school: SchoolId, before: datetime) -> None:
         """Delete the ids of events that were planned before that moment."""

@@ -153,16 +153,17 @@ _SCALARS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 def _column(name: str, type_: Any) -> Column:
     """Raises TypeError for a type that has no columns."""
+    type_ = getattr(type_, "__supertype__", type_)  # a NewType is stored as the text that it is
     origin, arguments = get_origin(type_), get_args(type_)
     if origin in (Union, UnionType):
-        types = [each for each in arguments if each is not NoneType]
+        types = [getattr(each, "__supertype__", each) for each in arguments if each is not NoneType]
         column = _column(name, types[0]) if len(types) == 1 else _one_of(name, types)
         return column if len(types) == len(arguments) else _or_none(name, types[0], column)
     if origin in (tuple, frozenset):
         return _collection(name, origin, arguments[0])
     if origin is Mapping:
         key, value = arguments
-        return _records_by_text(name, value) if key is str else _texts_by_choice(name, key)
+        return _records_by_text(name, value) if is_dataclass(value) else _texts_by_choice(name, key)
     if is_dataclass(type_):
         codec = RowCodec[Any](type_, f"{name}_")  # type: ignore[arg-type]  # mypy takes it for a record, too
         return Column(codec.columns, codec.read, codec.signs)
@@ -215,7 +216,8 @@ def _collection(name: str, collection: type, item: type) -> Column:
 
 def _records_by_text(name: str, record: Any) -> Column:
     """For a dataclass of texts and choices. What an older version wrote may not have the last of its fields."""
-    types = [get_type_hints(record)[field.name] for field in fields(record)]
+    types = get_type_hints(record)
+    read_as = [types[field.name] if isinstance(types[field.name], type) else str for field in fields(record)]
 
     def write(records: Mapping[str, Any] | None) -> Entity:
         texts = ((key, *(getattr(each, field.name) for field in fields(each))) for key, each in (records or {}).items())
@@ -223,7 +225,7 @@ def _records_by_text(name: str, record: Any) -> Column:
 
     def read(row: Row) -> dict[str, Any]:
         texts = (_decode_word(word) for word in joined(row, name).split())
-        return {key: record(*(type_(text) for type_, text in zip(types, of, strict=False))) for key, *of in texts}
+        return {key: record(*(type_(text) for type_, text in zip(read_as, of, strict=False))) for key, *of in texts}
 
     return Column(write, read, (f"{name}_parts",))
 

@@ -14,6 +14,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
@@ -76,7 +77,7 @@ class TableState:
 
     # --- schools
 
-    async def school(self, school: str) -> SchoolSettings | None:
+    async def school(self, school: SchoolId) -> SchoolSettings | None:
         row = await self._schools.get(_SETTINGS, school)
         return school_rows.read_school(row) if row else None
 
@@ -88,30 +89,29 @@ class TableState:
     async def save_school(self, settings: SchoolSettings) -> None:
         await self._schools.put(entity(_SETTINGS, settings.school, school_rows.SETTINGS_COLUMNS.columns(settings)))
 
-    async def forget_school(self, school: str) -> None:
+    async def forget_school(self, school: SchoolId) -> None:
         await self._schools.delete(_SETTINGS, school)
 
-    async def erase_school(self, school: str) -> None:
+    async def erase_school(self, school: SchoolId) -> None:
         for name in (CLASSES, RUNS, HOLDS, WEBHOOK_EVENTS):
             await self._tables[name].delete_where(school)
         await self.write_accepted_statistics(school, None)
 
-    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
+    async def accepted_statistics(self, school: SchoolId) -> FeedStatistics | None:
         row = await self._schools.get(_STATISTICS, school)
         return school_rows.STATISTICS_COLUMNS.read(row) if row else None
 
-    async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
+    async def write_accepted_statistics(self, school: SchoolId, statistics: FeedStatistics | None) -> None:
         if statistics:
-            columns = school_rows.STATISTICS_COLUMNS.columns(statistics)
-            await self._schools.put(entity(_STATISTICS, school, columns))
+            await self._schools.put(entity(_STATISTICS, school, school_rows.STATISTICS_COLUMNS.columns(statistics)))
         else:
             await self._schools.delete(_STATISTICS, school)
 
-    async def holds(self, school: str) -> tuple[Hold, ...]:
+    async def holds(self, school: SchoolId) -> tuple[Hold, ...]:
         found = [school_rows.HOLD_COLUMNS.read(row) async for row in self._holds.query(school)]
         return tuple(sorted(found, key=lambda hold: hold.digest))
 
-    async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
+    async def replace_holds(self, school: SchoolId, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         wanted = {hold.digest: hold for hold in after}
         changed = [hold for hold in wanted.values() if hold not in before]
         fresh = [entity(school, hold.digest, school_rows.HOLD_COLUMNS.columns(hold)) for hold in changed]
@@ -120,17 +120,17 @@ class TableState:
 
     # --- classes
 
-    async def class_record(self, school: str, key: str) -> ClassRecord | None:
+    async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None:
         row = await self._classes.get_whole(school, CLASS + key)
         return class_rows.read_class(school, row) if row else None
 
-    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+    async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]:
         found = [class_rows.read_class(school, row) for row in await self._classes.query_whole(school, CLASS)]
         return tuple(sorted(found, key=lambda record: record.key))
 
-    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
+    async def write_desired(self, school: SchoolId, classes: Sequence[DesiredClass]) -> tuple[ClassKey, ...]:
         groups: list[list[Operation]] = []
-        too_large: list[str] = []
+        too_large: list[ClassKey] = []
         for wanted in classes:
             try:
                 row, *overflow = class_rows.desired_rows(school, wanted)
@@ -141,15 +141,15 @@ class TableState:
         await self._classes.transact(groups)
         return tuple(too_large)
 
-    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+    async def class_requests(self, school: SchoolId) -> Mapping[ClassKey, ClassRequest]:
         found = [class_rows.REQUEST_COLUMNS.read(row) async for row in self._classes.query(school, REQUEST)]
         return {request.key: request for request in found}
 
-    async def write_class_request(self, school: str, request: ClassRequest) -> None:
+    async def write_class_request(self, school: SchoolId, request: ClassRequest) -> None:
         await self._classes.put(entity(school, REQUEST + request.key, class_rows.REQUEST_COLUMNS.columns(request)))
 
-    async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
-        rows: dict[str, Entity] = {}
+    async def write_drift(self, school: SchoolId, drifts: Sequence[Drift]) -> None:
+        rows: dict[ClassKey, Entity] = {}
         for drift in drifts:
             columns = {"stale": drift.stale, "gone": drift.gone}
             row = rows.setdefault(drift.key, entity(school, CLASS + drift.key))
@@ -166,27 +166,27 @@ class TableState:
         )
         return replace(record, etag=results[0]["etag"])
 
-    async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
+    async def history(self, school: SchoolId, key: ClassKey) -> tuple[AppliedDelta, ...]:
         rows = await self._classes.query_whole(school, f"{HISTORY}{encode_key(key)}:")
         return tuple(class_rows.DELTA_COLUMNS.read(row) for row in rows)
 
-    async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> tuple[ClassKey, ...]:
         rows = self._classes.query(school, HISTORY, "run eq @run", ["class_key"], run=run)
         return tuple(sorted({row["class_key"] async for row in rows}))
 
-    async def forget_history(self, school: str, before: datetime) -> None:
+    async def forget_history(self, school: SchoolId, before: datetime) -> None:
         await self._classes.delete_where(school, HISTORY, "at lt @before", before=encode_time(before))
         await self._runs.delete_where(school, also="at lt @before", before=encode_time(before))
 
-    async def pins(self, school: str) -> Mapping[str, Pin]:
+    async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:
         found = [class_rows.PIN_COLUMNS.read(row) for row in await self._classes.query_whole(school, PIN)]
         return {pin.key: pin for pin in found}
 
-    async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
+    async def write_pins(self, school: SchoolId, pins: Sequence[Pin]) -> None:
         rows = [entity(school, PIN + pin.key, class_rows.PIN_COLUMNS.columns(pin)) for pin in pins]
         await self._classes.transact(upserts(split(row)) for row in rows)
 
-    async def forget_pin(self, school: str, key: str) -> None:
+    async def forget_pin(self, school: SchoolId, key: ClassKey) -> None:
         await self._classes.delete_whole(school, PIN + key)
 
     # --- accounts and deltas
@@ -246,11 +246,11 @@ class TableState:
     async def write_run(self, run: RunRecord) -> None:
         await self._runs.put(entity(run.school, run.id, school_rows.RUN_COLUMNS.columns(run)))
 
-    async def run(self, school: str, run: str) -> RunRecord | None:
+    async def run(self, school: SchoolId, run: RunId) -> RunRecord | None:
         row = await self._runs.get(school, run)
         return school_rows.RUN_COLUMNS.read(row) if row else None
 
-    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+    async def runs(self, school: SchoolId, since: datetime | None = None) -> tuple[RunRecord, ...]:
         rows = self._runs.query(school, also="at ge @since", since=encode_time(since) if since else "")
         found = [school_rows.RUN_COLUMNS.read(row) async for row in rows]
         return tuple(sorted(found, key=lambda run: run.at))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sync_core.domain.classes import GroupChanges
+from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
 from sync_core.graph.port import Tenant
@@ -25,7 +26,7 @@ FULL_RESYNC_EVERY = timedelta(days=7)
 """Graph's delta may leave out removals caused by a deleted account, so every class is compared at least this often."""
 
 
-async def start_night(run: str, services: Services, window: timedelta, history: timedelta) -> tuple[str, ...]:
+async def start_night(run: RunId, services: Services, window: timedelta, history: timedelta) -> tuple[SchoolId, ...]:
     """Request a refresh of every tenant that has a school, each in its slot of `window`. Returns the schools then due.
 
     Message faults older than `history` are deleted.

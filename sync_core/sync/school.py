@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.diff import Origin, priority_of
@@ -60,7 +61,7 @@ async def carry_out(planned: SchoolPlan, services: Services) -> RunRecord:
     return run
 
 
-async def add_holds(school: str, standing: Sequence[Hold], found: Iterable[Hold], services: Services) -> None:
+async def add_holds(school: SchoolId, standing: Sequence[Hold], found: Iterable[Hold], services: Services) -> None:
     """Add holds to the `standing` ones of a school. A hold with the same digest is replaced."""
     by_digest = {hold.digest: hold for hold in standing} | {hold.digest: hold for hold in found}
     await services.schools.replace_holds(school, standing, list(by_digest.values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 
+from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import WondeApi
 from sync_core.services import Services
@@ -31,12 +32,12 @@ _PAUSES = {
 }
 
 
-async def follow_access(event: AccessEvent, wonde_school: str, run: str, services: Services) -> dict[str, bool]:
+async def follow_access(event: AccessEvent, wonde_school: str, run: RunId, services: Services) -> dict[SchoolId, bool]:
     """Pause the schools that read `wonde_school` if it revoked access or moves to another MIS, each with a run.
 
     Approved access starts nothing: the admin enables the school again. Returns whether each school was paused, by id.
     """
-    paused: dict[str, bool] = {}
+    paused: dict[SchoolId, bool] = {}
     for settings in await services.schools.schools():
         if not isinstance(settings.source, WondeApi) or settings.source.school != wonde_school:
             continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause, RunRecord
 from sync_core.domain.webhooks import WebhookEvent, next_plan, recent_plans, too_early
 from sync_core.errors import Replayed
@@ -22,7 +23,7 @@ REMEMBER_FOR = timedelta(days=1)
 """How long the id of a planned event is known and rejected if it comes again. A signature is valid five minutes."""
 
 
-async def receive_event(school: str, event: WebhookEvent, run: str, services: Services) -> datetime:
+async def receive_event(school: SchoolId, event: WebhookEvent, run: RunId, services: Services) -> datetime:
     """Store the event and schedule a plan of it under `run`. Returns when a plan is due. Raises Replayed.
 
     The clock is read after the row is written, so the plan that is due then finds the row.

@@ -9,6 +9,7 @@ import pytest
 from sync_core.admin.classes import act_on_class
 from sync_core.admin.holds import decide_hold
 from sync_core.admin.undo import undo_run
+from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -19,12 +20,13 @@ from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
 
-KEY = "2026.teaching.G1"
+RUN = RunId("forged")
+KEY = ClassKey("2026.teaching.G1")
 FORGED = [
-    ActOnClass(SCHOOL.id, KEY, Action.DELETE, "forged"),
-    ActOnClass(SCHOOL.id, KEY, Action.RESTORE, "forged"),
-    DecideHold(SCHOOL.id, "0123456789ab", Decision.APPROVE, "forged"),
-    UndoRun(SCHOOL.id, "night", "forged"),
+    ActOnClass(SCHOOL.id, KEY, Action.DELETE, RUN),
+    ActOnClass(SCHOOL.id, KEY, Action.RESTORE, RUN),
+    DecideHold(SCHOOL.id, "0123456789ab", Decision.APPROVE, RUN),
+    UndoRun(SCHOOL.id, RunId("night"), RUN),
 ]
 
 
@@ -59,7 +61,7 @@ async def test_a_request_that_no_admin_made_is_refused_and_recorded(
 
     run = await _handle(request_, state, outbox, clock)
 
-    assert (run.outcome, run) == (RunOutcome.REFUSED, await state.run(SCHOOL.id, "forged"))
+    assert (run.outcome, run) == (RunOutcome.REFUSED, await state.run(SCHOOL.id, RUN))
     assert "no admin is on record" in run.notes[0]
     assert (outbox.changes, await state.holds(SCHOOL.id), await state.pins(SCHOOL.id)) == ([], (), {})
     after = await state.class_record(SCHOOL.id, KEY)

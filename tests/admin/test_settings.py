@@ -14,6 +14,7 @@ from local.school_settings import parse_school_settings
 from sync_core.admin.school_settings import SchoolBody, check_identifier, settings_of, values_of
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.school import (
     DepartedOwners,
@@ -133,7 +134,7 @@ def test_matching_is_set_by_role_and_only_addresses_are_completed() -> None:
 def test_settings_survive_a_round_trip_through_the_api(values: dict[str, object]) -> None:
     settings = parse_school_settings(values, school="S", tenant=TENANT, source=FeedFolder("/feed"))
     body = BODY.validate_json(BODY.dump_json(SchoolBody(**values_of(settings, SchoolBody))))
-    assert settings_of(body, school="S", tenant=body.tenant, source=body.source) == settings
+    assert settings_of(body, school=SchoolId("S"), tenant=body.tenant, source=body.source) == settings
 
 
 @pytest.mark.parametrize(

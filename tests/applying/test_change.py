@@ -9,6 +9,7 @@ import pytest
 
 from sync_core.applying.change import apply_change
 from sync_core.domain.classes import AlreadySo, Applied, ClassRecord, DesiredClass, Drift, Outcome, Refused
+from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.messaging.messages import (
@@ -28,7 +29,8 @@ from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
 
-WHERE = (TENANT, SCHOOL.id, "K1", "run 1", Cause.ADMIN)
+KEY = ClassKey("K1")
+WHERE = (TENANT, SCHOOL.id, ClassKey("K1"), RunId("run 1"), Cause.ADMIN)
 CREATE_AND_FILL: tuple[Change, ...] = (CreateClass(*WHERE), GrantOwners(*WHERE), ChangeMembers(*WHERE))
 
 
@@ -54,7 +56,7 @@ class Bench:
         return [await apply_change(change, Priority.BULK, self.services) for change in changes]
 
     async def row(self) -> ClassRecord:
-        record = await self.state.class_record(SCHOOL.id, "K1")
+        record = await self.state.class_record(SCHOOL.id, KEY)
         assert record is not None
         return record
 
@@ -81,7 +83,7 @@ async def test_a_departed_owner_loses_the_ownership_and_then_the_membership(benc
     assert (revoked, changed) == (Applied(owners_revoked=1), Applied(members_removed=1))
     assert group.owners == entra_ids(["main", "hand"])
     assert group.members == entra_ids(["amy", "ben", "main"])
-    history = await bench.state.history(SCHOOL.id, "K1")
+    history = await bench.state.history(SCHOOL.id, KEY)
     assert [delta.owners_revoked for delta in history if delta.owners_revoked] == [entra_ids(["second"])]
 
 
@@ -131,7 +133,7 @@ async def test_a_gone_class_is_created_again_under_the_next_nickname(bench: Benc
     await bench.apply(K1, *CREATE_AND_FILL)
     first = await bench.group()
     bench.tenant.hand_delete(first.id)
-    await bench.state.write_drift(SCHOOL.id, [Drift("K1", gone=True)])
+    await bench.state.write_drift(SCHOOL.id, [Drift(KEY, gone=True)])
     for outcome in await bench.apply(K1, *CREATE_AND_FILL):
         assert isinstance(outcome, Refused)
         assert outcome.code == "ClassGone"

@@ -13,6 +13,7 @@ from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
 from sync_core.applying.change import apply_change
 from sync_core.domain.classes import Applied, ClassRecord, DesiredClass, Outcome, Refused
+from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenant
@@ -25,6 +26,8 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services as fake_services
 
+RUN = RunId("run")
+S1 = SchoolId("S1")
 HISTORY = timedelta(days=400)
 
 
@@ -70,13 +73,13 @@ class Scene:
         """Refresh the tenant and sync each school. The changes stay in the outbox."""
         for school in schools:
             await self.state.save_school(school.settings)
-        request = RefreshTenant(self.simulated.id, "run", Cause.NIGHTLY)
+        request = RefreshTenant(self.simulated.id, RUN, Cause.NIGHTLY)
         await refresh_tenant(request, self.services(), HISTORY)
         for school in schools:
             await self.sync(school)
 
     async def sync(self, school: BenchSchool) -> None:
-        request = SyncSchool(school.settings.school, "run", Cause.NIGHTLY)
+        request = SyncSchool(school.settings.school, RUN, Cause.NIGHTLY)
         await sync_school(request, self.services(school))
 
     def take_changes(self) -> list[Change]:
@@ -150,15 +153,15 @@ async def seed_one_class(scene: Scene, members: int, there: int) -> tuple[Desire
     wanted = replace(pattern, members=frozenset(people), owners=frozenset(), reasons={})
     before = replace(wanted, members=frozenset(people[:there]))
     await seed_school(school, [before], scene.simulated, scene.services())
-    await scene.state.write_desired("S1", [wanted])
-    record = await scene.state.class_record("S1", wanted.key)
+    await scene.state.write_desired(S1, [wanted])
+    record = await scene.state.class_record(S1, wanted.key)
     assert record
     scene.count_requests()
     return wanted, record
 
 
 def make_change(scene: Scene, wanted: DesiredClass) -> ChangeMembers:
-    return ChangeMembers(scene.simulated.id, "S1", wanted.key, "run", Cause.NIGHTLY)
+    return ChangeMembers(scene.simulated.id, S1, wanted.key, RUN, Cause.NIGHTLY)
 
 
 async def test_a_write_refused_for_an_existing_member_costs_one_read(scene: Scene) -> None:
@@ -185,7 +188,7 @@ async def test_a_write_refused_for_a_missing_account_costs_one_look_up(scene: Sc
 async def test_45_removals_take_three_batches_and_a_write_each(scene: Scene) -> None:
     wanted, _ = await seed_one_class(scene, members=50, there=50)
     remaining = replace(wanted, members=frozenset(sorted(wanted.members)[:5]))
-    await scene.state.write_desired("S1", [remaining])
+    await scene.state.write_desired(S1, [remaining])
     assert await scene.apply([make_change(scene, remaining)]) == [Applied(members_removed=45)]
     requests = scene.count_requests()
     assert requests.pop("DELETE /groups/id/members/id/$ref") == 45
@@ -195,7 +198,7 @@ async def test_45_removals_take_three_batches_and_a_write_each(scene: Scene) -> 
 
 async def test_a_year_group_of_5000_fits_in_a_message_and_takes_250_writes(scene: Scene) -> None:
     wanted, record = await seed_one_class(scene, members=5_000, there=0)
-    origin = Origin(scene.simulated.id, "S1", "run", Cause.NIGHTLY)
+    origin = Origin(scene.simulated.id, S1, RUN, Cause.NIGHTLY)
     changes = make_plan([wanted], (), {wanted.key: record}).changes(origin)
     assert [len(encode(sent)) < 256 * 1024 for sent in changes] == [True]
     assert await scene.apply(changes) == [Applied(members_added=5_000)]

@@ -10,6 +10,7 @@ from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
 from sync_core.applying.change import apply_change
 from sync_core.clock import SystemClock
+from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
@@ -18,6 +19,8 @@ from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
 from tests.costs.test_graph_counts import HISTORY
 from tests.fakes.services import services
+
+RUN = RunId("run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,10 @@ class CountedNights:
         outbox, clock, credential = CollectedOutbox(), SystemClock(), self.tenant.credential()
         graph = GraphTenants(lambda _: credential, self.tenant.graph_url, clock).of(self.tenant.id, Priority.BULK)
         before = self._count_work()
-        refresh = RefreshTenant(self.tenant.id, "run", Cause.NIGHTLY)
+        refresh = RefreshTenant(self.tenant.id, RUN, Cause.NIGHTLY)
         await refresh_tenant(refresh, services(self.state, tenant=graph, outbox=outbox, clock=clock), HISTORY)
         for school in schools:
-            plan = SyncSchool(school.settings.school, "run", Cause.NIGHTLY)
+            plan = SyncSchool(school.settings.school, RUN, Cause.NIGHTLY)
             await sync_school(plan, services(self.state, mis=school, outbox=outbox, clock=clock))
         planned = self._count_work()
         for change in outbox.changes:

@@ -9,6 +9,7 @@ from itertools import count
 
 from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
@@ -25,21 +26,21 @@ class MemoryState:
     def __init__(self, step: Step = no_step) -> None:
         self._step = step
         self._etags = count(1)
-        self._schools: dict[str, SchoolSettings] = {}
-        self._rows: dict[tuple[str, str], ClassRecord] = {}
-        self._holds: dict[str, tuple[Hold, ...]] = {}
-        self._accepted: dict[str, FeedStatistics | None] = {}
-        self._requests: dict[tuple[str, str], ClassRequest] = {}
-        self._pins: dict[tuple[str, str], Pin] = {}
-        self._history: dict[tuple[str, str], list[AppliedDelta]] = {}
-        self._accounts: dict[str, dict[str, Account]] = {}
+        self._schools: dict[SchoolId, SchoolSettings] = {}
+        self._rows: dict[tuple[SchoolId, ClassKey], ClassRecord] = {}
+        self._holds: dict[SchoolId, tuple[Hold, ...]] = {}
+        self._accepted: dict[SchoolId, FeedStatistics | None] = {}
+        self._requests: dict[tuple[SchoolId, ClassKey], ClassRequest] = {}
+        self._pins: dict[tuple[SchoolId, ClassKey], Pin] = {}
+        self._history: dict[tuple[SchoolId, ClassKey], list[AppliedDelta]] = {}
+        self._accounts: dict[str, dict[AccountId, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
         self._full_resyncs: dict[str, datetime] = {}
         self._synced_sets: dict[FileDrop, str] = {}
-        self._runs: dict[tuple[str, str], RunRecord] = {}
+        self._runs: dict[tuple[SchoolId, RunId], RunRecord] = {}
         self._faults: dict[tuple[str, str], MessageFault] = {}
 
-    async def school(self, school: str) -> SchoolSettings | None:
+    async def school(self, school: SchoolId) -> SchoolSettings | None:
         await self._step("school")
         return self._schools.get(school)
 
@@ -52,12 +53,12 @@ class MemoryState:
         self._schools[settings.school] = settings
         await self._step("save_school answered")
 
-    async def forget_school(self, school: str) -> None:
+    async def forget_school(self, school: SchoolId) -> None:
         await self._step("forget_school")
         self._schools.pop(school, None)
         await self._step("forget_school answered")
 
-    async def erase_school(self, school: str) -> None:
+    async def erase_school(self, school: SchoolId) -> None:
         await self._step("erase_school")
         self._rows = {key: row for key, row in self._rows.items() if key[0] != school}
         self._history = {key: deltas for key, deltas in self._history.items() if key[0] != school}
@@ -68,15 +69,15 @@ class MemoryState:
         self._accepted.pop(school, None)
         await self._step("erase_school answered")
 
-    async def class_record(self, school: str, key: str) -> ClassRecord | None:
+    async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None:
         await self._step("class_record")
         return self._rows.get((school, key))
 
-    async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
+    async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]:
         await self._step("class_records")
         return tuple(record for (of, _), record in sorted(self._rows.items()) if of == school)
 
-    async def write_desired(self, school: str, classes: Sequence[DesiredClass]) -> tuple[str, ...]:
+    async def write_desired(self, school: SchoolId, classes: Sequence[DesiredClass]) -> tuple[ClassKey, ...]:
         for wanted in classes:
             await self._step("write_desired")
             row = self._rows.get((school, wanted.key)) or ClassRecord(school=school, desired=wanted)
@@ -84,35 +85,35 @@ class MemoryState:
         await self._step("write_desired answered")
         return ()
 
-    async def holds(self, school: str) -> tuple[Hold, ...]:
+    async def holds(self, school: SchoolId) -> tuple[Hold, ...]:
         await self._step("holds")
         return tuple(sorted(self._holds.get(school, ()), key=lambda hold: hold.digest))
 
-    async def replace_holds(self, school: str, before: Sequence[Hold], after: Sequence[Hold]) -> None:
+    async def replace_holds(self, school: SchoolId, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         await self._step("replace_holds")
         assert set(before) == set(self._holds.get(school, ())), "the holds that the caller read"
         self._holds[school] = tuple(after)
         await self._step("replace_holds answered")
 
-    async def accepted_statistics(self, school: str) -> FeedStatistics | None:
+    async def accepted_statistics(self, school: SchoolId) -> FeedStatistics | None:
         await self._step("accepted_statistics")
         return self._accepted.get(school)
 
-    async def write_accepted_statistics(self, school: str, statistics: FeedStatistics | None) -> None:
+    async def write_accepted_statistics(self, school: SchoolId, statistics: FeedStatistics | None) -> None:
         await self._step("write_accepted_statistics")
         self._accepted[school] = statistics
         await self._step("write_accepted_statistics answered")
 
-    async def class_requests(self, school: str) -> Mapping[str, ClassRequest]:
+    async def class_requests(self, school: SchoolId) -> Mapping[ClassKey, ClassRequest]:
         await self._step("class_requests")
         return {key: request for (of, key), request in self._requests.items() if of == school}
 
-    async def write_class_request(self, school: str, request: ClassRequest) -> None:
+    async def write_class_request(self, school: SchoolId, request: ClassRequest) -> None:
         await self._step("write_class_request")
         self._requests[school, request.key] = request
         await self._step("write_class_request answered")
 
-    async def write_drift(self, school: str, drifts: Sequence[Drift]) -> None:
+    async def write_drift(self, school: SchoolId, drifts: Sequence[Drift]) -> None:
         for drift in drifts:
             await self._step("write_drift")
             if row := self._rows.get((school, drift.key)):
@@ -131,11 +132,11 @@ class MemoryState:
         await self._step("write_actual answered")
         return written
 
-    async def history(self, school: str, key: str) -> tuple[AppliedDelta, ...]:
+    async def history(self, school: SchoolId, key: ClassKey) -> tuple[AppliedDelta, ...]:
         await self._step("history")
         return tuple(self._history.get((school, key), ()))
 
-    async def classes_of_run(self, school: str, run: str) -> tuple[str, ...]:
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> tuple[ClassKey, ...]:
         await self._step("classes_of_run")
         return tuple(
             sorted(
@@ -145,7 +146,7 @@ class MemoryState:
             )
         )
 
-    async def forget_history(self, school: str, before: datetime) -> None:
+    async def forget_history(self, school: SchoolId, before: datetime) -> None:
         await self._step("forget_history")
         for (of, _), deltas in self._history.items():
             if of == school:
@@ -153,17 +154,17 @@ class MemoryState:
         self._runs = {key: run for key, run in self._runs.items() if key[0] != school or run.at >= before}
         await self._step("forget_history answered")
 
-    async def pins(self, school: str) -> Mapping[str, Pin]:
+    async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:
         await self._step("pins")
         return {key: pin for (of, key), pin in self._pins.items() if of == school}
 
-    async def write_pins(self, school: str, pins: Sequence[Pin]) -> None:
+    async def write_pins(self, school: SchoolId, pins: Sequence[Pin]) -> None:
         for pin in pins:
             await self._step("write_pins")
             self._pins[school, pin.key] = pin
         await self._step("write_pins answered")
 
-    async def forget_pin(self, school: str, key: str) -> None:
+    async def forget_pin(self, school: SchoolId, key: ClassKey) -> None:
         await self._step("forget_pin")
         self._pins.pop((school, key), None)
         await self._step("forget_pin answered")
@@ -210,11 +211,11 @@ class MemoryState:
         self._runs[run.school, run.id] = run
         await self._step("write_run answered")
 
-    async def run(self, school: str, run: str) -> RunRecord | None:
+    async def run(self, school: SchoolId, run: RunId) -> RunRecord | None:
         await self._step("run")
         return self._runs.get((school, run))
 
-    async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
+    async def runs(self, school: SchoolId, since: datetime | None = None) -> tuple[RunRecord, ...]:
         await self._step("runs")
         runs = [run for (of, _), run in self._runs.items() if of == school and (since is None or run.at >= since)]
         return tuple(sorted(runs, key=lambda run: run.at))

@@ -11,6 +11,7 @@ from uuid import UUID
 from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
+from sync_core.domain.ids import AccountId, ClassId
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
 from sync_core.graph.port import MEMBERS_PER_WRITE, FoundGroup, NewClass, Removals
 from tests.fakes.fixed_clock import FixedClock
@@ -24,12 +25,12 @@ LONGEST_LAG = timedelta(minutes=10)
 class MemoryGroup:
     """A group, or a class if `external_id` is not None."""
 
-    id: str
+    id: ClassId
     name: ClassName
     external_id: str | None
     created_at: datetime
-    members: set[str] = field(default_factory=set)
-    owners: set[str] = field(default_factory=set)
+    members: set[AccountId] = field(default_factory=set)
+    owners: set[AccountId] = field(default_factory=set)
     deleted: bool = False
     description: str = ""
 
@@ -44,10 +45,10 @@ class MemoryTenant:
         self._step = step
         self._lags = lags
         self._ids = count(1)
-        self._log: list[tuple[str, str, str, str]] = []
-        self._account_log: list[str] = []
-        self.accounts: dict[str, Account] = {}
-        self.groups: dict[str, MemoryGroup] = {}
+        self._log: list[tuple[ClassId, str, str, str]] = []
+        self._account_log: list[AccountId] = []
+        self.accounts: dict[AccountId, Account] = {}
+        self.groups: dict[ClassId, MemoryGroup] = {}
         self.creates = 0
         self.writes = 0
 
@@ -97,7 +98,7 @@ class MemoryTenant:
         group = self._by_nickname(nickname)
         return FoundGroup(group.id, group.name, group.created_at) if group and group.deleted else None
 
-    async def create_class(self, new: NewClass) -> str:
+    async def create_class(self, new: NewClass) -> ClassId:
         await self._step("create_class")
         if self._by_nickname(new.name.mail_nickname):
             raise NicknameTaken
@@ -108,24 +109,24 @@ class MemoryTenant:
         await self._step("create_class answered")
         return group.id
 
-    async def class_exists(self, class_id: str) -> bool:
+    async def class_exists(self, class_id: ClassId) -> bool:
         await self._step("class_exists")
         group = self.groups.get(class_id)
         return group is not None and not group.deleted
 
-    async def members(self, class_id: str) -> frozenset[str]:
+    async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         await self._step("members")
         members = frozenset(self._group(class_id).members)
         await self._step("members answered")
         return members
 
-    async def owners(self, class_id: str) -> frozenset[str]:
+    async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
         await self._step("owners")
         owners = frozenset(self._group(class_id).owners)
         await self._step("owners answered")
         return owners
 
-    async def add_members(self, class_id: str, people: Sequence[str]) -> None:
+    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> None:
         await self._step("add_members")
         if len(people) > MEMBERS_PER_WRITE:
             raise GraphRefused("Request_BadRequest", "too many references", "send at most 20")
@@ -139,9 +140,9 @@ class MemoryTenant:
         self.writes += 1
         await self._step("add_members answered")
 
-    async def remove_members(self, class_id: str, people: Sequence[str]) -> Removals:
+    async def remove_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
         """Removes one person at a time: a crash may leave some of them."""
-        removed: set[str] = set()
+        removed: set[AccountId] = set()
         for person in people:
             await self._step("remove_members")
             group = self.groups.get(class_id)
@@ -152,11 +153,11 @@ class MemoryTenant:
         await self._step("remove_members answered")
         return Removals(frozenset(removed), frozenset(people) - removed)
 
-    async def known_people(self, people: Sequence[str]) -> frozenset[str]:
+    async def known_people(self, people: Sequence[AccountId]) -> frozenset[AccountId]:
         await self._step("known_people")
         return frozenset(people) & self.accounts.keys()
 
-    async def add_owner(self, class_id: str, person: str) -> None:
+    async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
         await self._step("add_owner")
         group = self._group(class_id)
         if person not in self.accounts:
@@ -167,7 +168,7 @@ class MemoryTenant:
         self.writes += 1
         await self._step("add_owner answered")
 
-    async def remove_owner(self, class_id: str, person: str) -> None:
+    async def remove_owner(self, class_id: ClassId, person: AccountId) -> None:
         await self._step("remove_owner")
         group = self._group(class_id)
         if person not in group.owners:
@@ -178,14 +179,14 @@ class MemoryTenant:
         self.writes += 1
         await self._step("remove_owner answered")
 
-    async def delete_class(self, class_id: str) -> None:
+    async def delete_class(self, class_id: ClassId) -> None:
         await self._step("delete_class")
         self._group(class_id)
         self.hand_delete(class_id)
         self.writes += 1
         await self._step("delete_class answered")
 
-    async def restore_class(self, class_id: str) -> None:
+    async def restore_class(self, class_id: ClassId) -> None:
         await self._step("restore_class")
         group = self.groups.get(class_id)
         if group is None or not group.deleted:
@@ -196,11 +197,11 @@ class MemoryTenant:
 
     # --- edits by hand, and accounts
 
-    def add_account(self, id: str, upn: str, enabled: bool = True) -> None:
+    def add_account(self, id: AccountId, upn: str, enabled: bool = True) -> None:
         self.accounts[id] = Account(id, {AccountProperty.UPN: upn.lower()}, enabled)
         self._account_log.append(id)
 
-    def remove_account(self, id: str) -> None:
+    def remove_account(self, id: AccountId) -> None:
         """As in Entra, this ends the account's memberships, and the delta of groups may not report it."""
         del self.accounts[id]
         self._account_log.append(id)
@@ -208,42 +209,42 @@ class MemoryTenant:
             group.members.discard(id)
             group.owners.discard(id)
 
-    def add_foreign_group(self, nickname: str, external_id: str | None = None) -> str:
+    def add_foreign_group(self, nickname: str, external_id: str | None = None) -> ClassId:
         return self._add_group(ClassName(nickname, nickname), external_id).id
 
-    def hand_member(self, class_id: str, person: str, present: bool) -> None:
+    def hand_member(self, class_id: ClassId, person: AccountId, present: bool) -> None:
         self._hand(class_id, "members", person, present)
 
-    def hand_owner(self, class_id: str, person: str, present: bool) -> None:
+    def hand_owner(self, class_id: ClassId, person: AccountId, present: bool) -> None:
         self._hand(class_id, "owners", person, present)
 
-    def hand_delete(self, class_id: str, deleted: bool = True) -> None:
+    def hand_delete(self, class_id: ClassId, deleted: bool = True) -> None:
         self.groups[class_id].deleted = deleted
         self._log.append((class_id, "", "", ""))
 
-    def hand_rename(self, class_id: str, display_name: str, nickname: str) -> None:
+    def hand_rename(self, class_id: ClassId, display_name: str, nickname: str) -> None:
         self.groups[class_id].name = ClassName(display_name, nickname)
         self._log.append((class_id, "", "", ""))
 
     # --- internals
 
-    def _hand(self, class_id: str, collection: str, person: str, present: bool) -> None:
+    def _hand(self, class_id: ClassId, collection: str, person: AccountId, present: bool) -> None:
         group = self.groups[class_id]
         if (person in getattr(group, collection)) is not present:
             self._change(group, collection, "+" if present else "-", person)
 
-    def _change(self, group: MemoryGroup, collection: str, sign: str, person: str) -> None:
-        people: set[str] = getattr(group, collection)
+    def _change(self, group: MemoryGroup, collection: str, sign: str, person: AccountId) -> None:
+        people: set[AccountId] = getattr(group, collection)
         (people.add if sign == "+" else people.discard)(person)
         self._log.append((group.id, collection, sign, person))
 
     def _add_group(self, name: ClassName, external_id: str | None) -> MemoryGroup:
-        group = MemoryGroup(str(UUID(int=next(self._ids))), name, external_id, self._clock.now())
+        group = MemoryGroup(ClassId(str(UUID(int=next(self._ids)))), name, external_id, self._clock.now())
         self.groups[group.id] = group
         self._log.append((group.id, "", "", ""))
         return group
 
-    def _group(self, class_id: str) -> MemoryGroup:
+    def _group(self, class_id: ClassId) -> MemoryGroup:
         group = self.groups.get(class_id)
         if group is None or group.deleted:
             raise NotThere
@@ -257,7 +258,7 @@ class MemoryTenant:
         wanted = nickname.lower()
         return next((group for group in self.groups.values() if group.name.mail_nickname.lower() == wanted), None)
 
-    def _delta(self, class_id: str, since: int | None) -> GroupChange:
+    def _delta(self, class_id: ClassId, since: int | None) -> GroupChange:
         group = self.groups[class_id]
         if group.deleted:
             return GroupChange(id=class_id, nickname=None, gone=True)
@@ -270,8 +271,10 @@ class MemoryTenant:
             )
         last = {(kind, person): sign for id, kind, sign, person in self._log[since:] if id == class_id and kind}
 
-        def people(kind: str, sign: str) -> frozenset[str]:
-            return frozenset(person for (of, person), last_sign in last.items() if (of, last_sign) == (kind, sign))
+        def people(kind: str, sign: str) -> frozenset[AccountId]:
+            return frozenset(
+                AccountId(person) for (of, person), last_sign in last.items() if (of, last_sign) == (kind, sign)
+            )
 
         return GroupChange(
             id=class_id,

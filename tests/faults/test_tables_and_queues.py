@@ -17,6 +17,7 @@ from local import loopback
 from local.nightly import count, drain
 from local.tenant.__main__ import TENANT_ID
 from sync_core.domain.classes import Drift
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
     CLASS_CHANGES,
@@ -32,9 +33,12 @@ from sync_core.messaging.messages import (
     encode,
 )
 from sync_core.state.store import TableState
+from tests.builders import mis_ids
 from tests.faults.conftest import KNOWN_FAULTS, SCHOOL, FaultyWorld, fail_first_attempt
 from tests.faults.gates import Call, Fault, Rule
 from tests.flow.trust import teaching, upn
+
+AN_OLD_RUN = RunId("an-old-run")
 
 pytestmark = pytest.mark.usefixtures("record_faults")
 
@@ -162,7 +166,7 @@ def test_duplicate_late_and_reordered_messages_change_nothing(faulty_world: Faul
     faulty_world.run_night()
     writes = faulty_world.trust.count_writes()
     keys = [class_["key"] for class_ in faulty_world.trust.call("GET", f"schools/{SCHOOL}/classes").json()]
-    targets = [(TENANT_ID, SCHOOL, key, "an-old-run", Cause.NIGHTLY) for key in keys]
+    targets = [(TENANT_ID, SchoolId(SCHOOL), key, AN_OLD_RUN, Cause.NIGHTLY) for key in keys]
     changes: list[Change] = [
         change
         for target in targets
@@ -174,9 +178,9 @@ def test_duplicate_late_and_reordered_messages_change_nothing(faulty_world: Faul
         )
     ]
     requests: list[Request] = [
-        SyncSchool(SCHOOL, "an-old-run", Cause.NIGHTLY),
-        RefreshTenant(TENANT_ID, "an-old-run", Cause.NIGHTLY),
-        SyncSchool(SCHOOL, "an-old-run", Cause.NIGHTLY, ("T0",)),
+        SyncSchool(SchoolId(SCHOOL), AN_OLD_RUN, Cause.NIGHTLY),
+        RefreshTenant(TENANT_ID, AN_OLD_RUN, Cause.NIGHTLY),
+        SyncSchool(SchoolId(SCHOOL), AN_OLD_RUN, Cause.NIGHTLY, mis_ids("T0")),
     ]
     before = count(faulty_world.trust.addresses)
     late = datetime.now(UTC) + timedelta(hours=12)
@@ -241,7 +245,7 @@ def _idle(faulty_world: FaultyWorld) -> bool:
 async def _mark_stale(faulty_world: FaultyWorld, key: str) -> None:
     state = TableState.from_connection_string(faulty_world.trust.addresses.tables)
     try:
-        await state.write_drift(SCHOOL, [Drift(key, stale=True)])
+        await state.write_drift(SchoolId(SCHOOL), [Drift(ClassKey(key), stale=True)])
     finally:
         await state.close()
 

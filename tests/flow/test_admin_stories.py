@@ -15,6 +15,7 @@ from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.tenant.__main__ import TENANT_ID
 from local.world import USERS
+from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.messaging.messages import SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import (
     HEAD,
@@ -230,7 +231,7 @@ def test_14_a_restored_class_is_synced_again(trust: Trust) -> None:
 def test_15_a_redelivered_delete_does_nothing(trust: Trust) -> None:
     runs = trust.call("GET", "schools/OAK/runs").json()
     deleted = next(run for run in runs if run["action"] == "delete")
-    old = ActOnClass("OAK", MATHS, Action.DELETE, deleted["id"])
+    old = ActOnClass(SchoolId("OAK"), ClassKey(MATHS), Action.DELETE, deleted["id"])
     before = count(trust.addresses)
     trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(old), session_id=old.session, message_id="again"))
     drain(trust.addresses, before)

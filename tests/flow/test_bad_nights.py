@@ -14,12 +14,17 @@ from azure.servicebus.aio import ServiceBusClient
 from local import loopback
 from local.nightly import NightReport
 from local.tenant.__main__ import TENANT_ID
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import CLASS_CHANGES, CreateClass, encode
 from sync_core.messaging.port import MessageFault
 from sync_core.state.store import TableState
 from tests.flow.conftest import ADMIN, Story
 from tests.mis import feeds
+
+SCHOOL_ID = SchoolId("S")
+KEY = ClassKey("K")
+RUN = RunId("run")
 
 
 def read_queue(story: Story, name: str) -> dict[str, int]:
@@ -53,7 +58,7 @@ def test_01_a_host_killed_during_the_first_night_loses_nothing(story: Story) -> 
 
 
 def test_02_unreadable_messages_are_dead_lettered_with_their_reason_and_the_rest_is_applied(story: Story) -> None:
-    future = encode(CreateClass("T", "S", "K", "run", Cause.NIGHTLY)).replace(b'"version":1', b'"version":9')
+    future = encode(CreateClass("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY)).replace(b'"version":1', b'"version":9')
 
     async def send() -> None:
         async with (
@@ -120,7 +125,7 @@ def test_04_a_missing_setting_delays_messages_and_dead_letters_none(story: Story
         return [failure for failure in story.read_events() if event.items() <= failure.items()]
 
     started_at = time.monotonic()
-    asyncio.run(_send(story, CreateClass("T", "S", "K", "run", Cause.NIGHTLY), key))
+    asyncio.run(_send(story, CreateClass("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY), key))
     while len(failures()) < 3:
         assert time.monotonic() - started_at < 60
     assert {failure["remedy"] for failure in failures()} == {

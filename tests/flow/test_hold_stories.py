@@ -11,6 +11,7 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome
 from sync_core.messaging.messages import SYNC_REQUESTS, DecideHold, Decision, encode
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching
@@ -110,7 +111,7 @@ def test_05_an_approved_hold_runs_once(trust: Trust) -> None:
     assert art_members(trust) == f"{EVERYBODY} main"
     set_mis(trust, art=f"{HALF} main")
     before = count(trust.addresses)
-    late = DecideHold("OAK", hold["digest"], Decision.APPROVE, run["id"])
+    late = DecideHold(SchoolId("OAK"), hold["digest"], Decision.APPROVE, run["id"])
     trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(late), session_id="OAK"))
     drain(trust.addresses, before)
     assert art_members(trust) == f"{EVERYBODY} main"

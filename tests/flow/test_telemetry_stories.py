@@ -20,6 +20,7 @@ from local.processes import Child, spawn_interpreter
 from local.school.data import SchoolData, SchoolPerson
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import Trust, staff, start_trust, teaching
 from tests.infra.bicep import app_settings
@@ -107,7 +108,7 @@ def run_day(trust: Trust) -> None:
     set_mis(trust, "", "p0 p1")
     trust.run_night()
     trust.run_night(lambda: (trust.world.folder / "feed OAK" / "classes.csv").unlink())
-    nothing_to_restore = ActOnClass("OAK", "2026.teaching.T1", Action.RESTORE, "run")
+    nothing_to_restore = ActOnClass(SchoolId("OAK"), ClassKey("2026.teaching.T1"), Action.RESTORE, RunId("run"))
     before = count(trust.addresses)
     trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(nothing_to_restore), session_id="OAK", message_id="restore"))
     drain(trust.addresses, before)

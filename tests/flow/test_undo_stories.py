@@ -12,6 +12,7 @@ from azure.servicebus import ServiceBusMessage
 from local.nightly import count, drain
 from local.school.data import SchoolData
 from sync_core.domain.classes import ClassState
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import HoldKind, RunOutcome
 from sync_core.messaging.messages import SYNC_REQUESTS, UndoRun, encode
 from tests.flow.trust import Trust, conflict, pupils, registration, staff, start_trust, teaching, upn
@@ -167,7 +168,7 @@ def test_11_a_redelivered_undo_does_nothing(trust: Trust) -> None:
     trust.run_night()
     trust.run_action("DELETE", "schools/ELM/pins")
     members, before = art_members(trust), count(trust.addresses)
-    late = UndoRun("ELM", first["action"].removeprefix("undo "), first["id"])
+    late = UndoRun(SchoolId("ELM"), first["action"].removeprefix("undo "), first["id"])
     trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(late), session_id="ELM"))
     drain(trust.addresses, before)
     assert (art_members(trust), trust.read_status("ELM", ART)["state"]) == (members, ClassState.LIVE)

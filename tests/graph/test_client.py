@@ -15,6 +15,7 @@ from bench.simulated import FixedToken
 from sync_core.backoff import WaitBudget
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
+from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Transient
 from sync_core.graph.client import GraphClient
 from sync_core.graph.connections import graph_request_adapter
@@ -24,7 +25,8 @@ from sync_core.graph.tenant import GraphTenant
 from sync_core.messaging.messages import Priority
 from tests.fakes.fixed_clock import FixedClock
 
-ID = "11111111-2222-4333-8444-555555555555"
+GROUP = MisId("n")
+ID = ClassId("11111111-2222-4333-8444-555555555555")
 
 
 @dataclass(slots=True)
@@ -150,13 +152,13 @@ async def test_throttling_without_a_retry_after_is_retried_with_growing_pauses(s
 async def test_a_create_is_never_repeated_blindly(subject: Subject, status: int) -> None:
     subject.server.responses = [(status, {}, {})]
     with pytest.raises(Transient, match="may have carried it out"):
-        await subject.tenant.create_class(NewClass(ClassName("c", "c"), "e", "n"))
+        await subject.tenant.create_class(NewClass(ClassName("c", "c"), "e", GROUP))
     assert len(subject.server.seen) == 1
 
 
 async def test_a_create_that_was_throttled_is_repeated(subject: Subject) -> None:
     subject.server.responses = [(429, {"Retry-After": "1"}, {}), (201, {}, {"id": ID})]
-    assert await subject.tenant.create_class(NewClass(ClassName("c", "c"), "e", "n")) == ID
+    assert await subject.tenant.create_class(NewClass(ClassName("c", "c"), "e", GROUP)) == ID
 
 
 REFUSALS = [
@@ -182,7 +184,7 @@ async def test_a_permanent_refusal_has_our_message_and_no_address(
 ) -> None:
     subject.server.responses = [(status, {}, body)]
     with pytest.raises(kind) as caught:
-        await subject.tenant.add_members(ID, [ID])
+        await subject.tenant.add_members(ID, [AccountId(ID)])
     assert message in str(caught.value)
     assert "amy" not in str(caught.value)
     assert subject.clock.slept == []
@@ -201,7 +203,7 @@ async def test_an_expired_delta_token_starts_a_full_read(subject: Subject) -> No
 async def test_a_path_is_built_only_from_valid_ids(subject: Subject) -> None:
     for class_id, person in ((f"{ID}/../../users/{ID}?", ID), (ID, f"{ID}?x="), ("", ID)):
         with pytest.raises(ValueError, match="badly formed"):
-            await subject.tenant.remove_members(class_id, [person])
+            await subject.tenant.remove_members(ClassId(class_id), [AccountId(person)])
     assert subject.server.seen == []
 
 
@@ -213,7 +215,7 @@ def batch_response(*statuses: int, headers: dict[str, str] | None = None) -> tup
     return (200, {}, {"responses": responses})
 
 
-PEOPLE = [f"11111111-2222-4333-8444-{number:012}" for number in range(4)]
+PEOPLE = [AccountId(f"11111111-2222-4333-8444-{number:012}") for number in range(4)]
 
 
 async def test_removals_are_one_batch_of_ref_deletions(subject: Subject) -> None:
@@ -266,7 +268,7 @@ async def test_a_failed_or_incomplete_batch_is_sent_again(subject: Subject) -> N
 
 
 async def test_known_people_are_requested_fifteen_at_a_time(subject: Subject) -> None:
-    people = [f"11111111-2222-4333-8444-{number:012}" for number in range(20)]
+    people = [AccountId(f"11111111-2222-4333-8444-{number:012}") for number in range(20)]
     subject.server.responses = [(200, {}, {"value": [{"id": people[0]}]}), (200, {}, {"value": [{"id": people[19]}]})]
     assert await subject.tenant.known_people(people) == {people[0], people[19]}
     assert len(subject.server.seen) == 2

@@ -12,6 +12,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from local import loopback
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
+from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import FoundGroup, NewClass, Removals, Tenant
@@ -21,7 +22,8 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_tenant import MemoryTenant
 
 UPN = frozenset({AccountProperty.UPN})
-NOBODY = "00000000-0000-4000-8000-000000000000"
+NOBODY = AccountId("00000000-0000-4000-8000-000000000000")
+NOWHERE = ClassId(NOBODY)
 
 
 @dataclass(slots=True)
@@ -29,8 +31,8 @@ class Subject:
     """A tenant with functions that change it from outside. `add_accounts` maps UPNs to ids; `edit` edits by hand."""
 
     tenant: Tenant
-    add_accounts: Callable[[Sequence[str]], list[str]]
-    remove_account: Callable[[str, str], None]
+    add_accounts: Callable[[Sequence[str]], list[AccountId]]
+    remove_account: Callable[[AccountId, str], None]
     edit: Callable[[str, str, str], None]
     add_foreign_group: Callable[[str], None]
 
@@ -50,8 +52,8 @@ async def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def _memory() -> Subject:
     tenant = MemoryTenant()
 
-    def add(upns: Sequence[str]) -> list[str]:
-        ids = [str(uuid4()) for _ in upns]
+    def add(upns: Sequence[str]) -> list[AccountId]:
+        ids = [AccountId(str(uuid4())) for _ in upns]
         for id_, upn in zip(ids, upns, strict=True):
             tenant.add_account(id_, upn)
         return ids
@@ -59,7 +61,8 @@ def _memory() -> Subject:
     def edit(action: str, nickname: str, upn: str) -> None:
         group = next(group for group in tenant.groups.values() if group.name.mail_nickname == nickname)
         person = next(
-            (account.id for account in tenant.accounts.values() if account.values[AccountProperty.UPN] == upn), ""
+            (account.id for account in tenant.accounts.values() if account.values[AccountProperty.UPN] == upn),
+            AccountId(""),
         )
         match action:
             case "add-member" | "remove-member":
@@ -79,9 +82,9 @@ def _memory() -> Subject:
 
 
 def _simulated(url: str, tenant: Tenant) -> Subject:
-    def add(upns: Sequence[str]) -> list[str]:
+    def add(upns: Sequence[str]) -> list[AccountId]:
         users = [{"userPrincipalName": upn, "displayName": "x"} for upn in upns]
-        ids: list[str] = loopback.post(f"{url}/_sim/users", json=users).raise_for_status().json()
+        ids: list[AccountId] = loopback.post(f"{url}/_sim/users", json=users).raise_for_status().json()
         return ids
 
     def edit(action: str, nickname: str, upn: str) -> None:
@@ -102,7 +105,7 @@ def _simulated(url: str, tenant: Tenant) -> Subject:
 
 def make_class(stem: str = "class") -> NewClass:
     nickname = f"{stem}-{uuid4().hex[:12]}"
-    return NewClass(ClassName(f"{nickname}_Class [1][2026]", nickname), f"S1|{nickname}", "G1")
+    return NewClass(ClassName(f"{nickname}_Class [1][2026]", nickname), f"S1|{nickname}", MisId("G1"))
 
 
 def make_upns(count: int) -> list[str]:
@@ -200,17 +203,17 @@ async def test_an_owner_is_granted_once(subject: Subject) -> None:
 
 
 async def test_a_missing_class_is_not_there(subject: Subject) -> None:
-    assert not await subject.tenant.class_exists(NOBODY)
+    assert not await subject.tenant.class_exists(NOWHERE)
     (person,) = subject.add_accounts(make_upns(1))
     for work in (
-        subject.tenant.members(NOBODY),
-        subject.tenant.owners(NOBODY),
-        subject.tenant.add_members(NOBODY, [person]),
-        subject.tenant.add_owner(NOBODY, person),
+        subject.tenant.members(NOWHERE),
+        subject.tenant.owners(NOWHERE),
+        subject.tenant.add_members(NOWHERE, [person]),
+        subject.tenant.add_owner(NOWHERE, person),
     ):
         with pytest.raises(NotThere):
             await work
-    assert await subject.tenant.remove_members(NOBODY, [person]) == Removals(frozenset(), frozenset([person]))
+    assert await subject.tenant.remove_members(NOWHERE, [person]) == Removals(frozenset(), frozenset([person]))
 
 
 async def test_the_accounts_delta_lists_added_and_removed_accounts(subject: Subject) -> None:

@@ -16,6 +16,7 @@ from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.classes import AppliedDelta, Drift, Pin
+from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -27,6 +28,8 @@ from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_id, se
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
+
+NIGHT = RunId("night")
 
 ALL_SCHOOLS, BOUND, UNBOUND, VISITOR = (entra_id(name) for name in ("all schools", "bound", "unbound", "visitor"))
 PUPILS = ["amy", "ben", "cleo", "dora", "eve", "fay", "gus", "hal"]
@@ -147,28 +150,30 @@ async def api(built: FastAPI) -> FastAPI:
 async def _app() -> App:
     state = MemoryState()
     for school, values in ((SCHOOL.id, {}), ("ELM", {"name_identifier": "ELM"}), ("PAUSED", {"enabled": False})):
-        await state.save_school(replace(settings(access=[BOUND], types=["teaching"], **values), school=school))
+        await state.save_school(
+            replace(settings(access=[BOUND], types=["teaching"], **values), school=SchoolId(school))
+        )
     changes = tuple(AccountChange(account.id, account.values) for account in accounts([*PUPILS, "main"]))
     await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
     await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
     for key in (LIVE, DELETED, PINNED):
-        wanted = replace(desired(key, PUPILS, ["main"]), group_id=key.rpartition(".")[2])
+        wanted = replace(desired(key, PUPILS, ["main"]), group_id=MisId(key.rpartition(".")[2]))
         await state.write_desired(SCHOOL.id, [wanted])
-        record = await state.class_record(SCHOOL.id, key)
+        record = await state.class_record(SCHOOL.id, ClassKey(key))
         assert record
-        delta = AppliedDelta(run="night", cause=Cause.NIGHTLY, at=NOON, members_added=wanted.members)
+        delta = AppliedDelta(run=NIGHT, cause=Cause.NIGHTLY, at=NOON, members_added=wanted.members)
         await state.write_actual(replace(record, actual=synced(wanted).actual), delta)
-    await state.write_drift(SCHOOL.id, [Drift(DELETED, gone=True)])
+    await state.write_drift(SCHOOL.id, [Drift(ClassKey(DELETED), gone=True)])
     await state.write_pins(
-        SCHOOL.id, [Pin(key=PINNED, members=frozenset(), owners=frozenset(), undone="night", run="undo")]
+        SCHOOL.id, [Pin(key=ClassKey(PINNED), members=frozenset(), owners=frozenset(), undone=NIGHT, run=RunId("undo"))]
     )
     for run in ("night", "quiet"):
         await state.write_run(
-            RunRecord(school=SCHOOL.id, id=run, cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
+            RunRecord(school=SCHOOL.id, id=RunId(run), cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
         )
     fakes = services(state, mis=_Mis())
     assert isinstance(fakes.dead_letters, MemoryDeadLetters)
-    body = encode(SyncSchool(SCHOOL.id, "night", Cause.NIGHTLY))
+    body = encode(SyncSchool(SCHOOL.id, NIGHT, Cause.NIGHTLY))
     fakes.dead_letters.dead = [
         DeadLetter(
             queue=SYNC_REQUESTS,

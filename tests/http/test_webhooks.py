@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
+from sync_core.domain.ids import MisId
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import NotSignedIn, Unreadable
 from sync_core.http.webhooks.schemas import read_event, read_wonde
@@ -94,7 +95,7 @@ def make_body(**data: object) -> bytes:
     ],
 )
 def test_groups_and_people_are_read_from_the_body(
-    content: bytes, groups: tuple[str, ...], people: tuple[str, ...]
+    content: bytes, groups: tuple[MisId, ...], people: tuple[MisId, ...]
 ) -> None:
     assert read_event("msg_1", NOON, content) == WebhookEvent(id="msg_1", at=NOON, groups=groups, people=people)
 

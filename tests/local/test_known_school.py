@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from local.known_school import KnownSchool
+from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from tests.builders import NOON, SCHOOL, settings
 
@@ -14,7 +15,7 @@ async def test_runs_can_be_listed_since_a_time() -> None:
     early, late = (
         RunRecord(
             school=SCHOOL.id,
-            id=name,
+            id=RunId(name),
             cause=Cause.NIGHTLY,
             at=NOON + timedelta(days=days),
             outcome=RunOutcome.PLANNED,

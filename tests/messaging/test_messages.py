@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Malformed
 from sync_core.messaging.messages import (
@@ -23,19 +24,23 @@ from sync_core.messaging.messages import (
     decode_request,
     encode,
 )
+from tests.builders import mis_ids
 
+RUN = RunId("run")
+SCHOOL_ID = SchoolId("S")
+KEY = ClassKey("K")
 REQUESTS: list[Request] = [
-    RefreshTenant("T", "run", Cause.NIGHTLY),
-    SyncSchool("S", "run", Cause.ADMIN),
-    SyncSchool("S", "run", Cause.WEBHOOK, ("G1", "G2")),
-    ActOnClass("S", "K", Action.DELETE, "run"),
-    DecideHold("S", "abc", Decision.APPROVE, "run"),
-    UndoRun("S", "run 0", "run"),
+    RefreshTenant("T", RUN, Cause.NIGHTLY),
+    SyncSchool(SCHOOL_ID, RUN, Cause.ADMIN),
+    SyncSchool(SCHOOL_ID, RUN, Cause.WEBHOOK, mis_ids("G1", "G2")),
+    ActOnClass(SCHOOL_ID, KEY, Action.DELETE, RUN),
+    DecideHold(SCHOOL_ID, "abc", Decision.APPROVE, RUN),
+    UndoRun(SCHOOL_ID, RunId("run 0"), RUN),
 ]
 CHANGES: list[Change] = [
-    CreateClass("T", "S", "K", "run", Cause.NIGHTLY),
-    GrantOwners("T", "S", "K", "run", Cause.NIGHTLY, owners=("a",)),
-    ChangeMembers("T", "S", "K", "run", Cause.NIGHTLY, added=("a",), removed=("b",)),
+    CreateClass("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY),
+    GrantOwners("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY, owners=(AccountId("a"),)),
+    ChangeMembers("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY, added=(AccountId("a"),), removed=(AccountId("b"),)),
 ]
 
 

@@ -13,6 +13,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from local import loopback
 from local.servicebus import connection_string
+from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
     Change,
@@ -28,6 +29,8 @@ from sync_core.messaging.port import Outbox
 from sync_core.messaging.service_bus import ServiceBusOutbox
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
+
+RUN = RunId("run")
 
 
 @dataclass(slots=True)
@@ -77,8 +80,8 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 def make_changes(school: str, count: int) -> list[Change]:
     changes: list[Change] = []
     for number in range(count):
-        target = ("T", school, f"K{number}", "run", Cause.NIGHTLY)
-        changes += [CreateClass(*target), ChangeMembers(*target, added=("a",))]
+        target = ("T", SchoolId(school), ClassKey(f"K{number}"), RUN, Cause.NIGHTLY)
+        changes += [CreateClass(*target), ChangeMembers(*target, added=(AccountId("a"),))]
     return changes
 
 
@@ -98,9 +101,11 @@ async def test_sending_the_same_change_twice_sends_two_messages(subject: Subject
 
 async def test_many_and_large_messages_are_split_over_batches(subject: Subject) -> None:
     school = uuid4().hex
-    people = tuple(str(uuid4()) for _ in range(1000))
-    target = ("T", school, "K0", "run", Cause.NIGHTLY)
-    sent: list[Change] = [ChangeMembers(*target, added=people, removed=(str(number),)) for number in range(20)]
+    people = tuple(AccountId(str(uuid4())) for _ in range(1000))
+    target = ("T", SchoolId(school), ClassKey("K0"), RUN, Cause.NIGHTLY)
+    sent: list[Change] = [
+        ChangeMembers(*target, added=people, removed=(AccountId(str(number)),)) for number in range(20)
+    ]
     await subject.outbox.send_changes(sent, Priority.BULK)
     assert await subject.receive(f"{school}|K0", Priority.BULK) == [encode(change) for change in sent]
 
@@ -112,7 +117,7 @@ async def test_sending_pauses_at_the_namespaces_limit_per_second(bus_ports: tupl
         later = datetime.now(UTC) + timedelta(hours=1)
         for number, pauses in ((500, 0), (1201, 2)):
             clock.slept.clear()
-            await outbox.schedule_requests([(later, RefreshTenant(uuid4().hex, "run", Cause.NIGHTLY))] * number)
+            await outbox.schedule_requests([(later, RefreshTenant(uuid4().hex, RUN, Cause.NIGHTLY))] * number)
             assert len(clock.slept) == pauses
 
 
@@ -133,14 +138,14 @@ async def test_only_one_request_is_scheduled_for_a_session_and_time(subject: Sub
     one, other = uuid4().hex, uuid4().hex
     for run in ("run1", "run2"):
         for school in (one, other):
-            await subject.outbox.schedule_once(moment, SyncWebhookEvents(school, run))
+            await subject.outbox.schedule_once(moment, SyncWebhookEvents(SchoolId(school), RunId(run)))
     assert subject.count_waiting() == before + 2
-    await subject.outbox.schedule_once(moment + timedelta(seconds=1), SyncWebhookEvents(one, "run3"))
+    await subject.outbox.schedule_once(moment + timedelta(seconds=1), SyncWebhookEvents(SchoolId(one), RunId("run3")))
     assert subject.count_waiting() == before + 3
 
 
 async def test_a_request_waits_until_it_is_due(subject: Subject) -> None:
     before = subject.count_waiting()
-    request = SyncSchool(uuid4().hex, "run", Cause.NIGHTLY)
+    request = SyncSchool(SchoolId(uuid4().hex), RUN, Cause.NIGHTLY)
     await subject.outbox.schedule_requests([(datetime.now(UTC) + timedelta(hours=1), request)])
     assert subject.count_waiting() == before + 1

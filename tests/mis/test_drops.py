@@ -13,6 +13,7 @@ import pytest
 from local.feed import read_feed
 from local.school.generate import generate
 from local.school.oneroster_csv import write
+from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, FileDropCheck
 from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder, FileDrop, SchoolSettings
@@ -30,6 +31,8 @@ from tests.fakes.steps import Step, no_step
 from tests.mis import feeds
 from tests.mis.days import comparable, next_day
 
+S1, SCH1 = SchoolId("S1"), SchoolId("SCH1")
+RUN = RunId("run")
 SETTLE = timedelta(seconds=60)
 DELTA = {"manifest.csv": feeds.oneroster()["manifest.csv"].replace("bulk", "delta")}
 
@@ -93,7 +96,7 @@ class Scene:
         os.utime(file, (moment, moment))
 
     async def read(self) -> Snapshot:
-        return (await self.drops.snapshots(self.drop))["S1"]
+        return (await self.drops.snapshots(self.drop))[S1]
 
     async def rejection(self) -> str:
         with pytest.raises(SnapshotRejected) as caught:
@@ -223,7 +226,7 @@ async def test_twenty_days_of_deltas_equal_the_bulk_export(tmp_path: Path) -> No
         for file in (scene.folder / f"{day:03}").iterdir():
             scene.touch(file)
         scene.clock.advance(SETTLE)
-        combined, bulk = (await scene.drops.snapshots(scene.drop))["SCH1"], read_feed(days[-1])["SCH1"]
+        combined, bulk = (await scene.drops.snapshots(scene.drop))[SCH1], read_feed(days[-1])[SCH1]
         assert comparable(combined) == comparable(bulk), f"day {day}"
         school = next_day(school, day)
 
@@ -274,7 +277,7 @@ async def test_a_container_that_is_not_configured_names_the_setting(scene: Scene
 
 
 async def check(scene: Scene, state: MemoryState, outbox: MemoryOutbox) -> FileDropCheck:
-    (result,) = await check_file_drops("run", services(state, outbox=outbox, clock=scene.clock, file_drops=scene.drops))
+    (result,) = await check_file_drops(RUN, services(state, outbox=outbox, clock=scene.clock, file_drops=scene.drops))
     return result
 
 
@@ -286,7 +289,7 @@ async def add_schools(scene: Scene, *schools: str) -> tuple[MemoryState, MemoryO
 
 
 def _school(scene: Scene, school: str) -> SchoolSettings:
-    return replace(settings(), school=school, source=scene.drop)
+    return replace(settings(), school=SchoolId(school), source=scene.drop)
 
 
 async def test_each_new_set_is_synced_once_for_each_of_its_schools(scene: Scene) -> None:
@@ -294,7 +297,7 @@ async def test_each_new_set_is_synced_once_for_each_of_its_schools(scene: Scene)
     scene.export(feeds.oneroster())
     for count in (2, 0, 0):
         assert await check(scene, state, outbox) == FileDropCheck(scene.drop, count, 0)
-    assert outbox.requests == [(SyncSchool(school, "run", Cause.FILE_DROP), None) for school in ("S1", "S2")]
+    assert outbox.requests == [(SyncSchool(SchoolId(school), RUN, Cause.FILE_DROP), None) for school in ("S1", "S2")]
     scene.export(feeds.oneroster())
     assert (await check(scene, state, outbox)).schools == 2
 
@@ -340,7 +343,7 @@ async def test_a_crash_at_any_step_never_loses_a_set(scene: Scene, steps: int) -
     with pytest.raises(Crash):
         await check(scene, state, outbox)
     await check(scene, state, outbox)
-    assert {request for request, _ in outbox.requests} == {SyncSchool("S1", "run", Cause.FILE_DROP)}
+    assert {request for request, _ in outbox.requests} == {SyncSchool(S1, RUN, Cause.FILE_DROP)}
     assert all(name.startswith("processed/") for name in scene.list_files())
     assert pupils(await scene.read(), "C1") == ("p1",)
 
@@ -351,7 +354,7 @@ async def test_a_failing_file_drop_does_not_affect_others(scene: Scene, tmp_path
     await state.save_school(_school(other, "S0"))
     scene.export(feeds.oneroster())
     first, second = await check_file_drops(
-        "run", services(state, outbox=outbox, clock=scene.clock, file_drops=scene.drops)
+        RUN, services(state, outbox=outbox, clock=scene.clock, file_drops=scene.drops)
     )
     assert isinstance(first.failure, SnapshotRejected)
     assert second == FileDropCheck(scene.drop, 1, 0)

@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from local.feed import open_feed, read_feed
-from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
+from sync_core.domain.ids import MisId, SchoolId
+from sync_core.domain.roster import GroupType, MisGroup, School, Snapshot
 from sync_core.domain.school import FeedFolder
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.formats import ONEROSTER, SDS_V1, SDS_V2, recognise
-from tests.builders import mis_sources, settings
+from tests.builders import by_id, mis_ids, mis_sources, person, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
 
+S1 = SchoolId("S1")
+C1 = MisId("C1")
+GRADE_10 = MisId("grade:10")
+P1 = MisId("p1")
 ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -29,39 +34,39 @@ def test_oneroster_is_read(tmp_path: Path) -> None:
     snapshots = read(feeds.oneroster(), tmp_path)
     assert snapshots == {
         "S1": Snapshot(
-            School("S1", "A School", "1234567"),
+            School(S1, "A School", "1234567"),
             (
                 MisGroup(
-                    id="C1",
+                    id=C1,
                     type=GroupType.TEACHING,
                     name="10A/Ma1",
                     academic_year=2026,
-                    students=("p1",),
-                    teachers=("t2", "t1"),
+                    students=mis_ids("p1"),
+                    teachers=mis_ids("t2", "t1"),
                 ),
                 MisGroup(
-                    id="R1",
+                    id=MisId("R1"),
                     type=GroupType.REGISTRATION,
                     name="10A",
                     academic_year=2026,
-                    students=("p2",),
-                    teachers=("t1",),
+                    students=mis_ids("p2"),
+                    teachers=mis_ids("t1"),
                 ),
                 MisGroup(
-                    id="grade:10",
+                    id=GRADE_10,
                     type=GroupType.YEAR,
                     name="10",
                     academic_year=2026,
-                    students=("p1", "p2"),
+                    students=mis_ids("p1", "p2"),
                     teachers=(),
                 ),
             ),
-            {
-                "p1": Person("p1", "APupil", ""),
-                "p2": Person("p2", "", "ben@else.org"),
-                "t1": Person("t1", "First", ""),
-                "t2": Person("t2", "Second", ""),
-            },
+            by_id(
+                person("p1", "APupil", ""),
+                person("p2", "", "ben@else.org"),
+                person("t1", "First", ""),
+                person("t2", "Second", ""),
+            ),
             ANY_TIME,
         )
     }
@@ -79,43 +84,48 @@ def test_a_student_with_another_role_elsewhere_is_a_student(tmp_path: Path) -> N
 
 def test_sds_v2_is_read(tmp_path: Path) -> None:
     snapshots = read(feeds.sds_v2(), tmp_path)
-    assert snapshots["O1"].school == School("O1", "A School", "O1")
+    assert snapshots["O1"].school == School(SchoolId("O1"), "A School", "O1")
     assert snapshots["O1"].groups == (
         MisGroup(
-            id="C1",
+            id=C1,
             type=GroupType.TEACHING,
             name="Biology 10",
             academic_year=2026,
-            students=("p1",),
-            teachers=("t2", "t1"),
+            students=mis_ids("p1"),
+            teachers=mis_ids("t2", "t1"),
         ),
-        MisGroup(id="grade:10", type=GroupType.YEAR, name="10", academic_year=2026, students=("p1",), teachers=()),
+        MisGroup(id=GRADE_10, type=GroupType.YEAR, name="10", academic_year=2026, students=mis_ids("p1"), teachers=()),
     )
-    assert snapshots["O1"].people["p1"] == Person("p1", "pupil@else.org", "")
+    assert snapshots["O1"].people[P1] == person("p1", "pupil@else.org", "")
 
 
 def test_sds_v1_is_read(tmp_path: Path) -> None:
     snapshots = read(feeds.sds_v1(), tmp_path)
     assert snapshots["1234567"] == Snapshot(
-        School("1234567", "A School", "1234567"),
+        School(SchoolId("1234567"), "A School", "1234567"),
         (
             MisGroup(
-                id="C1",
+                id=C1,
                 type=GroupType.TEACHING,
                 name="10A/Ma1",
                 academic_year=2026,
-                students=("student:1",),
-                teachers=("teacher:1", "teacher:2"),
+                students=mis_ids("student:1"),
+                teachers=mis_ids("teacher:1", "teacher:2"),
             ),
             MisGroup(
-                id="grade:10", type=GroupType.YEAR, name="10", academic_year=2026, students=("student:1",), teachers=()
+                id=GRADE_10,
+                type=GroupType.YEAR,
+                name="10",
+                academic_year=2026,
+                students=mis_ids("student:1"),
+                teachers=(),
             ),
         ),
-        {
-            "student:1": Person("student:1", "APupil", ""),
-            "teacher:1": Person("teacher:1", "", "ted@else.org"),
-            "teacher:2": Person("teacher:2", "Second", ""),
-        },
+        by_id(
+            person("student:1", "APupil", ""),
+            person("teacher:1", "", "ted@else.org"),
+            person("teacher:2", "Second", ""),
+        ),
         ANY_TIME,
     )
 
@@ -185,6 +195,6 @@ def test_passwords_and_names_are_not_loaded(tmp_path: Path) -> None:
 async def test_the_port_returns_one_school_of_the_feed(tmp_path: Path) -> None:
     feeds.write(feeds.oneroster(), tmp_path)
     chosen = replace(settings(), source=FeedFolder(str(tmp_path)))
-    assert (await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school="S1"))).school.id == "S1"
+    assert (await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school=S1))).school.id == "S1"
     with pytest.raises(SnapshotRejected, match="no school S9, but S1"):
-        await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school="S9"))
+        await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school=SchoolId("S9")))

@@ -19,6 +19,7 @@ from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import write, write_1_2
 from local.school.sds_csv import write_v1, write_v2
+from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Person, Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
@@ -156,9 +157,9 @@ def expected_people(data: SchoolData, capabilities: Capabilities) -> dict[str, P
         for one in listed:
             id_ = capabilities.person(one.id, role)
             expected[id_] = (
-                Person(id_, one.username, one.email)
+                Person(MisId(id_), one.username, one.email)
                 if capabilities.usernames
-                else Person(id_, "", one.email or f"{one.username}@{DOMAIN}")
+                else Person(MisId(id_), "", one.email or f"{one.username}@{DOMAIN}")
             )
     return expected
 
@@ -171,7 +172,7 @@ async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, a
         clock = FixedClock()
         drops = FileDropReader(partial(open_store, container), timedelta(0), clock)
         sources = MisSources(drops, SECRETS, clock)
-        chosen = replace(settings(), school=capabilities.school(data), source=location)
+        chosen = replace(settings(), school=SchoolId(capabilities.school(data)), source=location)
         read = await sources.snapshot(chosen)
         assert describe_groups(read) == expected_groups(data, capabilities)
         assert len(read.groups) == len(expected_groups(data, capabilities))
@@ -182,4 +183,4 @@ async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, a
         # For Wonde, the source itself names the school.
         if not isinstance(location, WondeApi):
             with pytest.raises(SnapshotRejected):
-                await sources.snapshot(replace(chosen, school="another"))
+                await sources.snapshot(replace(chosen, school=SchoolId("another")))

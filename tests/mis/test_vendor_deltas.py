@@ -12,6 +12,7 @@ import pytest
 from local.mis.changes import Changes
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
@@ -53,7 +54,7 @@ class Vendor:
         self.scene.clock.advance(timedelta(minutes=30))
 
     async def read(self, sources: MisSources | None = None) -> Snapshot:
-        chosen = replace(settings(), school=self.school.id, source=self.source)
+        chosen = replace(settings(), school=SchoolId(self.school.id), source=self.source)
         return await (sources or self.sources).snapshot(chosen)
 
     async def count_requests(self) -> int:

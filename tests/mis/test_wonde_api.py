@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from local.mis.wonde_api import SCHOOL, wonde_id
+from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School
 from sync_core.errors import SnapshotRejected, SyncError, Transient
 from tests.builders import NOON
@@ -47,7 +48,7 @@ async def test_groups_have_wonde_ids_and_people_have_mis_ids(scene: Scene) -> No
 async def test_a_person_has_only_the_id_and_the_address(scene: Scene) -> None:
     pupil = scene.school.pupils[0]
     email = pupil.email or f"{pupil.username}@school.onmicrosoft.com"
-    assert (await scene.read()).people[pupil.id] == Person(pupil.id, "", email)
+    assert (await scene.read()).people[MisId(pupil.id)] == Person(MisId(pupil.id), "", email)
 
 
 @pytest.mark.parametrize("whole_links", [True, False])
@@ -92,7 +93,7 @@ async def test_the_dfe_code_joins_authority_and_establishment(
     scene: Scene, authority: object, number: object, code: str
 ) -> None:
     change_records(scene, "school", lambda one: [{**one[0], "la_code": authority, "establishment_number": number}])
-    assert (await scene.read()).school == School(scene.school.id, scene.school.name, code)
+    assert (await scene.read()).school == School(SchoolId(scene.school.id), scene.school.name, code)
 
 
 async def test_a_pupil_and_an_employee_with_the_same_mis_id_stay_two_people(scene: Scene) -> None:

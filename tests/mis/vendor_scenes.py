@@ -18,6 +18,7 @@ from local.mis.wonde_api import TOKEN as WONDE_TOKEN
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import write
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
@@ -63,11 +64,11 @@ class OneRosterScene:
         return replace(self.api(), url=url, token_url=f"{url}/token")
 
     async def read(self, api: MisLocation | None = None, school: str = "") -> Snapshot:
-        chosen = replace(settings(), school=school or self.school.id, source=api or self.api())
+        chosen = replace(settings(), school=SchoolId(school or self.school.id), source=api or self.api())
         return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     def exported(self) -> Snapshot:
-        return replace(read_feed(self.server.folder)[self.school.id], taken_at=NOON)
+        return replace(read_feed(self.server.folder)[SchoolId(self.school.id)], taken_at=NOON)
 
     def is_the_school(self, read: Snapshot) -> bool:
         return read.groups == self.exported().groups
@@ -87,7 +88,7 @@ class WondeScene:
         return replace(self.api, url=url)
 
     async def read(self, api: MisLocation | None = None) -> Snapshot:
-        chosen = replace(settings(), school=self.school.id, source=api or self.api)
+        chosen = replace(settings(), school=SchoolId(self.school.id), source=api or self.api)
         return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     async def refusal(self, api: MisLocation | None = None) -> str:
@@ -105,7 +106,7 @@ class WondeScene:
         return message
 
     def exported(self) -> Snapshot:
-        return read_feed(self.feed)[self.school.id]
+        return read_feed(self.feed)[SchoolId(self.school.id)]
 
     def is_the_school(self, read: Snapshot) -> bool:
         return groups_in_order(read) == groups_in_order(self.exported())

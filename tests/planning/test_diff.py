@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sync_core.domain.classes import ClassRecord, Drift, GroupChange, GroupChanges
+from sync_core.domain.ids import ClassId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
     LISTED_PEOPLE,
@@ -19,10 +20,13 @@ from sync_core.messaging.messages import (
 )
 from sync_core.planning.diff import Origin, make_plan, priority_of
 from sync_core.planning.drift import drift_changes, find_drift
-from tests.builders import desired, entra_id, entra_ids, synced
+from tests.builders import class_id, desired, entra_id, entra_ids, synced
 
-ORIGIN = Origin("T", "S1", "run1", Cause.NIGHTLY)
-WHERE = ("T", "S1", "K1", "run1", Cause.NIGHTLY)
+S1 = SchoolId("S1")
+KEY = ClassKey("K1")
+RUN = RunId("run1")
+ORIGIN = Origin("T", S1, RUN, Cause.NIGHTLY)
+WHERE = ("T", S1, KEY, RUN, Cause.NIGHTLY)
 K1 = desired("K1", ["amy", "ben"], ["main"])
 
 
@@ -38,7 +42,7 @@ def test_a_new_class_is_written_created_owned_and_filled_in_this_order() -> None
 
 
 def test_an_unchanged_class_is_not_written_or_sent() -> None:
-    plan = make_plan([K1], [], {"K1": synced(K1)})
+    plan = make_plan([K1], [], {KEY: synced(K1)})
     assert (plan.writes, plan.changes(ORIGIN)) == ((), ())
     assert (plan.created, plan.changed, plan.unchanged) == ((), (), 1)
 
@@ -49,12 +53,12 @@ def test_an_empty_class_is_only_created_and_then_left_alone() -> None:
     record = synced(empty)
     assert record.actual is not None
     unfilled = replace(record, actual=replace(record.actual, members=None))
-    assert make_plan([empty], [], {"K1": unfilled}).changes(ORIGIN) == ()
+    assert make_plan([empty], [], {KEY: unfilled}).changes(ORIGIN) == ()
 
 
 def test_members_that_differ_are_sent_with_their_delta() -> None:
     wanted = desired("K1", ["ben", "cleo"], ["main"])
-    plan = make_plan([wanted], [], {"K1": synced(K1)})
+    plan = make_plan([wanted], [], {KEY: synced(K1)})
     assert plan.writes == (wanted,)
     assert plan.changes(ORIGIN) == (ChangeMembers(*WHERE, added=(entra_id("cleo"),), removed=(entra_id("amy"),)),)
     assert plan.changed == ("K1",)
@@ -63,48 +67,48 @@ def test_members_that_differ_are_sent_with_their_delta() -> None:
 def test_a_change_that_may_be_in_progress_is_reversed() -> None:
     """The MIS differed for a while. Actual equals desired again, but an apply of the difference may be in progress."""
     planned_otherwise = replace(synced(K1), desired=desired("K1", ["amy", "cleo"], ["main"]))
-    plan = make_plan([K1], [], {"K1": planned_otherwise})
+    plan = make_plan([K1], [], {KEY: planned_otherwise})
     assert plan.writes == (K1,)
     assert plan.changes(ORIGIN) == (RevokeOwners(*WHERE), ChangeMembers(*WHERE))
     assert plan.changed == ("K1",)
     renamed = replace(synced(K1), desired=replace(K1, description="else"))
-    assert make_plan([K1], [], {"K1": renamed}).changes(ORIGIN) == ()
+    assert make_plan([K1], [], {KEY: renamed}).changes(ORIGIN) == ()
 
 
 def test_a_lost_change_is_sent_again_without_a_write() -> None:
     record = synced(desired("K1", ["amy"]))
     assert record.actual is not None
     lost = replace(record, desired=K1)
-    plan = make_plan([K1], [], {"K1": lost})
+    plan = make_plan([K1], [], {KEY: lost})
     assert plan.writes == ()
     assert [change.kind for change in plan.changes(ORIGIN)] == ["grant-owners", "change-members"]
 
 
 def test_a_row_without_a_class_is_sent_from_the_start() -> None:
-    plan = make_plan([K1], [], {"K1": ClassRecord(school="S1", desired=K1)})
+    plan = make_plan([K1], [], {KEY: ClassRecord(school=S1, desired=K1)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["create-class", "grant-owners", "change-members"]
     assert plan.created == ("K1",)
 
 
 def test_a_stale_row_is_sent_even_if_nothing_else_changed() -> None:
-    plan = make_plan([K1], [], {"K1": replace(synced(K1), stale=True)})
+    plan = make_plan([K1], [], {KEY: replace(synced(K1), stale=True)})
     assert plan.changes(ORIGIN) == (ChangeMembers(*WHERE),)
 
 
 def test_an_owner_who_left_the_group_stays_owner() -> None:
     wanted = desired("K1", ["amy", "ben"], ["other"])
-    plan = make_plan([wanted], [], {"K1": synced(K1)})
+    plan = make_plan([wanted], [], {KEY: synced(K1)})
     assert GrantOwners(*WHERE, owners=(entra_id("other"),)) in plan.changes(ORIGIN)
     assert not any(change.kind not in ("grant-owners", "change-members") for change in plan.changes(ORIGIN))
 
 
 def test_a_class_gone_from_microsoft_365_is_left_alone_and_reported() -> None:
-    plan = make_plan([desired("K1", ["cleo"])], [], {"K1": replace(synced(K1), gone=True)})
+    plan = make_plan([desired("K1", ["cleo"])], [], {KEY: replace(synced(K1), gone=True)})
     assert (plan.writes, plan.changes(ORIGIN), plan.gone) == ((), (), ("K1",))
 
 
 def test_a_class_whose_group_disappeared_is_not_changed() -> None:
-    plan = make_plan([], [], {"K1": synced(K1)})
+    plan = make_plan([], [], {KEY: synced(K1)})
     assert (plan.writes, plan.changes(ORIGIN), plan.unchanged) == ((), (), 0)
 
 
@@ -117,7 +121,7 @@ def test_a_message_lists_a_limited_number_of_people() -> None:
 
 # --- drift
 
-CLASS = entra_id("class K1")
+CLASS = class_id("K1")
 
 
 def find_drift_in(record: ClassRecord, *changes: GroupChange, full: bool = False) -> tuple[Drift, ...]:
@@ -139,58 +143,58 @@ def find_drift_in(record: ClassRecord, *changes: GroupChange, full: bool = False
         ),
         (GroupChange(id=CLASS, nickname=None, owners_removed=entra_ids(["main"])), True),
         (GroupChange(id=CLASS, nickname=None, owners_removed=entra_ids(["an owner by hand"])), True),
-        (GroupChange(id="another", nickname=None, members_added=entra_ids(["by hand"])), False),
+        (GroupChange(id=ClassId("another"), nickname=None, members_added=entra_ids(["by hand"])), False),
     ],
 )
 def test_a_delta_is_drift_or_an_echo_of_the_sync(change: GroupChange, is_drift: bool) -> None:
-    assert find_drift_in(synced(K1), change) == ((Drift("K1", stale=True),) if is_drift else ())
+    assert find_drift_in(synced(K1), change) == ((Drift(KEY, stale=True),) if is_drift else ())
 
 
 def test_a_full_delta_is_compared_completely() -> None:
     whole = GroupChange(id=CLASS, nickname=None, members_added=K1.members, owners_added=K1.owners)
     assert find_drift_in(synced(K1), whole, full=True) == ()
     fewer = replace(whole, members_added=K1.members - entra_ids(["amy"]))
-    assert find_drift_in(synced(K1), fewer, full=True) == (Drift("K1", stale=True),)
-    assert find_drift_in(synced(K1), full=True) == (Drift("K1", stale=True),)
+    assert find_drift_in(synced(K1), fewer, full=True) == (Drift(KEY, stale=True),)
+    assert find_drift_in(synced(K1), full=True) == (Drift(KEY, stale=True),)
 
 
 def test_a_delta_that_equals_actual_but_not_desired_is_drift() -> None:
     """An apply may be between the two, and may have read the class before the edit by hand."""
     leaving = replace(synced(K1), desired=replace(K1, members=K1.members - entra_ids(["amy"])))
     assert find_drift_in(leaving, GroupChange(id=CLASS, nickname=None, members_added=entra_ids(["amy"]))) == (
-        Drift("K1", stale=True),
+        Drift(KEY, stale=True),
     )
     joining = replace(synced(K1), desired=replace(K1, members=K1.members | entra_ids(["cleo"])))
     assert find_drift_in(joining, GroupChange(id=CLASS, nickname=None, members_removed=entra_ids(["cleo"]))) == (
-        Drift("K1", stale=True),
+        Drift(KEY, stale=True),
     )
 
 
 def test_a_deleted_class_is_gone_and_a_restored_one_is_stale() -> None:
     gone = GroupChange(id=CLASS, nickname=None, gone=True)
-    assert find_drift_in(synced(K1), gone) == (Drift("K1", gone=True),)
+    assert find_drift_in(synced(K1), gone) == (Drift(KEY, gone=True),)
     assert find_drift_in(replace(synced(K1), gone=True), gone) == ()
     assert find_drift_in(replace(synced(K1), gone=True), GroupChange(id=CLASS, nickname="x")) == (
-        Drift("K1", stale=True, gone=False),
+        Drift(KEY, stale=True, gone=False),
     )
 
 
 def test_a_class_being_created_is_recognised_by_its_nickname() -> None:
-    creating = ClassRecord(school="S1", desired=K1, intent="Nick")
-    echo = GroupChange(id="new id", nickname="nick", members_added=K1.members)
+    creating = ClassRecord(school=S1, desired=K1, intent="Nick")
+    echo = GroupChange(id=ClassId("new id"), nickname="nick", members_added=K1.members)
     assert find_drift_in(creating, echo) == ()
-    assert find_drift_in(creating, replace(echo, members_added=entra_ids(["by hand"]))) == (Drift("K1", stale=True),)
-    assert find_drift_in(creating, replace(echo, members_removed=entra_ids(["amy"]))) == (Drift("K1", stale=True),)
+    assert find_drift_in(creating, replace(echo, members_added=entra_ids(["by hand"]))) == (Drift(KEY, stale=True),)
+    assert find_drift_in(creating, replace(echo, members_removed=entra_ids(["amy"]))) == (Drift(KEY, stale=True),)
 
 
 def test_a_stale_class_is_sent_a_change_at_once() -> None:
-    drifts = [Drift("K1", stale=True), Drift("K2", gone=True)]
+    drifts = [Drift(KEY, stale=True), Drift(ClassKey("K2"), gone=True)]
     assert drift_changes(drifts, frozenset(), ORIGIN) == (ChangeMembers(*WHERE),)
 
 
 def test_a_stale_class_whose_group_ended_is_only_marked() -> None:
-    drifts = (Drift("K1", stale=True), Drift("K2", stale=True))
-    assert [change.key for change in drift_changes(drifts, frozenset({"K1"}), ORIGIN)] == ["K2"]
+    drifts = (Drift(KEY, stale=True), Drift(ClassKey("K2"), stale=True))
+    assert [change.key for change in drift_changes(drifts, frozenset({KEY}), ORIGIN)] == ["K2"]
 
 
 # --- requested or chosen
@@ -198,32 +202,32 @@ def test_a_stale_class_whose_group_ended_is_only_marked() -> None:
 
 def test_departed_owners_are_revoked_and_the_members_are_checked_again() -> None:
     wanted = replace(desired("K1", ["amy", "ben", "main"]), revoke=True)
-    plan = make_plan([wanted], [], {"K1": synced(K1)})
+    plan = make_plan([wanted], [], {KEY: synced(K1)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["revoke-owners", "change-members"]
     revoke = plan.changes(ORIGIN)[0]
     assert isinstance(revoke, RevokeOwners)
     assert frozenset(revoke.owners) == entra_ids(["main"])
     kept = replace(wanted, revoke=False)
-    assert make_plan([kept], [], {"K1": replace(synced(K1), desired=kept)}).changes(ORIGIN) == ()
+    assert make_plan([kept], [], {KEY: replace(synced(K1), desired=kept)}).changes(ORIGIN) == ()
 
 
 def test_an_ended_class_is_marked_and_sends_nothing() -> None:
     ended = replace(K1, ended=True)
-    plan = make_plan([], [ended], {"K1": synced(K1)})
+    plan = make_plan([], [ended], {KEY: synced(K1)})
     assert (plan.writes, plan.changes(ORIGIN), plan.ended) == ((ended,), (), ("K1",))
 
 
 def test_a_lost_deletion_is_sent_again_until_the_class_is_gone() -> None:
     wanted = replace(K1, deleted=True)
     lost = replace(synced(K1), desired=wanted)
-    assert make_plan([wanted], [], {"K1": lost}).changes(ORIGIN) == (DeleteClass(*WHERE),)
-    done = make_plan([wanted], [], {"K1": replace(lost, gone=True)})
+    assert make_plan([wanted], [], {KEY: lost}).changes(ORIGIN) == (DeleteClass(*WHERE),)
+    done = make_plan([wanted], [], {KEY: replace(lost, gone=True)})
     assert (done.diffs, done.gone, done.writes) == ((), (), ())
 
 
 def test_a_gone_class_is_created_again_when_requested() -> None:
     next_generation = replace(K1, generation=1)
-    plan = make_plan([next_generation], [], {"K1": replace(synced(K1), gone=True)})
+    plan = make_plan([next_generation], [], {KEY: replace(synced(K1), gone=True)})
     assert [change.kind for change in plan.changes(ORIGIN)] == ["create-class", "grant-owners", "change-members"]
     assert plan.created == ("K1",)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason, Rule
+from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.planning.explanation import By, Explanation, Next, People, explain, find_subject
 from sync_core.planning.matching import accounts_by_upn
@@ -14,12 +15,22 @@ from tests.builders import NOON, SCHOOL, accounts, desired, entra_id, entra_ids,
 
 AMY = entra_id("amy")
 RECORD = synced(desired("K1", ["amy"]))
-MADE = AppliedDelta(run="run1", cause=Cause.NIGHTLY, at=NOON, created=True)
-CAME = AppliedDelta(run="run2", cause=Cause.WEBHOOK, at=NOON + timedelta(hours=1), members_added=entra_ids(["amy"]))
-LEFT = AppliedDelta(run="run3", cause=Cause.ADMIN, at=NOON + timedelta(hours=2), members_removed=entra_ids(["amy"]))
+RUN1 = RunId("run1")
+MADE = AppliedDelta(run=RUN1, cause=Cause.NIGHTLY, at=NOON, created=True)
+CAME = AppliedDelta(
+    run=RunId("run2"), cause=Cause.WEBHOOK, at=NOON + timedelta(hours=1), members_added=entra_ids(["amy"])
+)
+LEFT = AppliedDelta(
+    run=RunId("run3"), cause=Cause.ADMIN, at=NOON + timedelta(hours=2), members_removed=entra_ids(["amy"])
+)
 REJECTED = SchoolPlan(
     run=RunRecord(
-        school=SCHOOL.id, id="now", cause=Cause.ADMIN, at=NOON, outcome=RunOutcome.REJECTED, notes=("torn", "mend it")
+        school=SCHOOL.id,
+        id=RunId("now"),
+        cause=Cause.ADMIN,
+        at=NOON,
+        outcome=RunOutcome.REJECTED,
+        notes=("torn", "mend it"),
     )
 )
 
@@ -70,7 +81,7 @@ def test_a_rejected_feed_is_explained_from_the_row() -> None:
 
 
 def test_a_person_is_found_by_a_recorded_reason_when_the_mis_is_unavailable() -> None:
-    reasons = {AMY: Reason(Rule.IN_DOUBT, "p1"), entra_id("ben"): Reason(Rule.UNDONE, "run1")}
+    reasons = {AMY: Reason(Rule.IN_DOUBT, MisId("p1")), entra_id("ben"): Reason(Rule.UNDONE, RUN1)}
     record = replace(RECORD, desired=replace(RECORD.desired, reasons=reasons))
     subject = find_subject("p1", accounts_by_upn(accounts(["amy"])), record, (), REJECTED)
     assert subject and (subject.account, subject.person) == (AMY, "p1")

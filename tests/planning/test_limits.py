@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.domain.classes import ClassRecord, DesiredClass
-from sync_core.domain.roster import FeedStatistics, Person, Snapshot
+from sync_core.domain.ids import ClassKey, RunId
+from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
-from sync_core.planning.limits import Past, WithinLimits, apply_limits, check_snapshot, statistics_of
-from tests.builders import NOON, SCHOOL, desired, entra_ids, synced, teaching
+from sync_core.planning.limits import Past, Restraint, WithinLimits, check_snapshot, statistics_of
+from tests.builders import NOON, SCHOOL, by_id, desired, entra_ids, person, synced, teaching
 
 LAST = FeedStatistics(
     dfe_code="1234567",
@@ -28,6 +29,7 @@ LAST = FeedStatistics(
     domain="x.org",
     taken_at=NOON,
 )
+RUN = RunId("run")
 NO_PAST = Past(0, None, ())
 
 
@@ -80,12 +82,12 @@ def test_every_fault_is_named_at_once() -> None:
 
 
 def test_statistics_summarise_a_snapshot() -> None:
-    people = {
-        "amy": Person("amy", "amy@X.org"),
-        "ben": Person("ben", "", "ben@x.org"),
-        "cleo": Person("cleo", "cleo", "cleo@y.org"),
-        "main": Person("main", "main@z.org"),
-    }
+    people = by_id(
+        person("amy", "amy@X.org"),
+        person("ben", "", "ben@x.org"),
+        person("cleo", "cleo", "cleo@y.org"),
+        person("main", "main@z.org"),
+    )
     groups = (teaching("1", "A", ["amy", "ben"], ["main"]), teaching("2", "B", ["amy", "cleo"], year=2025))
     statistics = statistics_of(Snapshot(SCHOOL, groups, people, NOON))
     assert statistics == FeedStatistics(
@@ -107,18 +109,18 @@ def people(count: int, stem: str = "p") -> list[str]:
     return [f"{stem}{number}" for number in range(count)]
 
 
-def record_all(*classes: DesiredClass) -> dict[str, ClassRecord]:
+def record_all(*classes: DesiredClass) -> dict[ClassKey, ClassRecord]:
     return {class_.key: synced(class_) for class_ in classes}
 
 
 def apply_default_limits(
     wanted: Iterable[DesiredClass],
-    records: dict[str, ClassRecord],
+    records: dict[ClassKey, ClassRecord],
     past: Past = NO_PAST,
     limits: Limits | None = None,
     whole: bool = True,
 ) -> WithinLimits:
-    return apply_limits(wanted, records, limits or Limits(), past, "run", NOON, whole=whole)
+    return Restraint(records, limits or Limits(), past, RUN, NOON).apply(wanted, whole=whole)
 
 
 BIG = [desired(f"B{number}", people(30, f"B{number}."), ["boss"]) for number in range(10)]
@@ -147,7 +149,7 @@ def test_a_class_that_would_lose_too_much_is_held(before: list[str], after: list
     planned = next(class_ for class_ in result.classes if class_.key == "K")
     assert [hold.kind for hold in result.holds] == ([kind] if kind else [])
     if kind is HoldKind.TURNOVER:
-        assert planned == records["K"].desired
+        assert planned == records[ClassKey("K")].desired
     elif kind:
         assert planned.members == entra_ids({*before, *after, "main", "new"})
         assert planned.owners == entra_ids(["main", "new"])

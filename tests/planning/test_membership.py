@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass
-from sync_core.domain.roster import GroupType, MisGroup, Person, Snapshot
+from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass, Records
+from sync_core.domain.ids import ClassKey, MisId
+from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.planning.class_keys import class_key
 from sync_core.planning.membership import RuledSchool, desired_classes
-from tests.builders import NOON, SCHOOL, accounts, entra_id, entra_ids, settings, snapshot, synced, teaching
+from tests.builders import (
+    NOON,
+    SCHOOL,
+    accounts,
+    entra_id,
+    entra_ids,
+    mis_ids,
+    person,
+    settings,
+    snapshot,
+    synced,
+    teaching,
+)
 
 MATHS = teaching("T1", "10A/Ma1", ["amy", "ben"], ["main", "second"])
-FORM = MisGroup(
-    id="R1", type=GroupType.REGISTRATION, name="10A", academic_year=2026, students=("amy",), teachers=("tutor",)
-)
-YEAR = MisGroup(id="Y1", type=GroupType.YEAR, name="10", academic_year=2026, students=("amy", "ben"), teachers=())
+FORM = replace(teaching("R1", "10A", ["amy"], ["tutor"]), type=GroupType.REGISTRATION)
+YEAR = replace(teaching("Y1", "10", ["amy", "ben"]), type=GroupType.YEAR)
 EVERYBODY = accounts(["amy", "ben", "main", "second", "tutor", "admin"])
 ADMIN = "Admin@School.onmicrosoft.com"
 
 
 def apply_rules(
     groups: Iterable[MisGroup],
-    known: Mapping[str, ClassRecord] | None = None,
+    known: Records | None = None,
     requests: Iterable[ClassRequest] = (),
     people: Iterable[Account] = EVERYBODY,
-    scope: frozenset[str] | None = None,
+    scope: frozenset[MisId] | None = None,
     **chosen: object,
 ) -> RuledSchool:
     requests_by_key = {request.key: request for request in requests}
     return desired_classes(snapshot(groups), settings(**chosen), people, known or {}, requests_by_key, scope)
 
 
-def sync_class(group: MisGroup, **chosen: object) -> dict[str, ClassRecord]:
+def sync_class(group: MisGroup, **chosen: object) -> dict[ClassKey, ClassRecord]:
     """The record of the group's class after a night, by key."""
     (wanted,) = apply_rules([group], **chosen).classes  # type: ignore[arg-type]  # settings by name
     return {wanted.key: synced(wanted)}
@@ -96,7 +107,7 @@ def test_scholarpack_has_no_teaching_groups_and_the_notes_report_it() -> None:
 
 
 def test_a_group_outside_the_scope_is_ignored_and_has_not_ended() -> None:
-    result = apply_rules([MATHS, FORM], sync_class(YEAR), scope=frozenset({"T1"}))
+    result = apply_rules([MATHS, FORM], sync_class(YEAR), scope=frozenset(mis_ids("T1")))
     assert get_only(result).key == class_key(MATHS)
     assert result.ended == ()
 
@@ -151,7 +162,7 @@ def test_an_ambiguous_person_is_neither_added_nor_removed_and_is_reported() -> N
     twins = Snapshot(
         SCHOOL,
         (MATHS,),
-        {**snapshot([MATHS]).people, "ben": Person("ben", "amy")},
+        {**snapshot([MATHS]).people, MisId("ben"): person("ben", "amy")},
         NOON,
     )
     chosen = settings()
@@ -270,7 +281,7 @@ def test_a_class_whose_group_exists_or_that_was_deleted_is_not_reused() -> None:
         (MATHS, {}, False),
         (MATHS, {"departed_owners": "revoke"}, True),
         (replace(MATHS, teachers=()), {"departed_owners": "revoke"}, False),
-        (replace(MATHS, teachers=("unknown",)), {"departed_owners": "revoke"}, False),
+        (replace(MATHS, teachers=mis_ids("unknown")), {"departed_owners": "revoke"}, False),
         (MATHS, {"departed_owners": "revoke", "admin_owners": ["unknown@x.y"]}, False),
         (FORM, {"departed_owners": "revoke"}, True),
     ],

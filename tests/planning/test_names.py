@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sync_core.domain.classes import ClassName
+from sync_core.domain.ids import MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.class_keys import class_key
 from sync_core.planning.names import assign_names, class_name, clean_group_name, following_nickname
@@ -23,7 +24,7 @@ TABLE = [
 def test_names_follow_the_table(
     type_: str, in_mis: str, year: int, group_name: str, display_name: str, nickname: str
 ) -> None:
-    group = MisGroup(id="G1", type=GroupType(type_), name=in_mis, academic_year=year)
+    group = MisGroup(id=MisId("G1"), type=GroupType(type_), name=in_mis, academic_year=year)
     assert clean_group_name(in_mis) == group_name
     assert class_name(group, "1234567") == ClassName(display_name, nickname)
 

@@ -20,6 +20,7 @@ from sync_core.admin.classes import ClassOptions, act_on_class, request_action, 
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change
+from sync_core.domain.ids import AccountId, ClassId, RunId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
@@ -140,7 +141,7 @@ class World:
 
     def set_owner_by_hand(self, class_id: str, person: str, present: bool) -> None:
         """Add or remove an owner by hand. A person who never teaches can be an owner only by hand."""
-        self.tenant.hand_owner(class_id, person, present)
+        self.tenant.hand_owner(ClassId(class_id), AccountId(person), present)
         if person not in {entra_id(teacher) for teacher in TEACHERS}:
             (self.hand_owned.add if present else self.hand_owned.discard)((class_id, person))
 
@@ -155,7 +156,7 @@ class World:
     def request_as_admin(self, request: str, group: str) -> None:
         """Request create, resync, delete, restore, undo or release. A request that conflicts is ignored."""
         self.admin_requests += 1
-        requester = Requester(entra_id("x"), f"request {self.admin_requests}")
+        requester = Requester(entra_id("x"), RunId(f"request {self.admin_requests}"))
         key = class_key(teaching(group, group))
         with contextlib.suppress(Conflict, NotFound):
             match request:
@@ -165,7 +166,7 @@ class World:
                     run_through(request_resync(self.settings, key, requester, self.services))
                 case "undo":
                     runs = run_through(self.state.runs(SCHOOL.id))
-                    undone = self.rng.choice(runs).id if runs else "none"
+                    undone = self.rng.choice(runs).id if runs else RunId("none")
                     run_through(request_undo(self.settings, undone, requester, self.services))
                 case "release":
                     run_through(request_release(self.settings, key, requester, self.services))
@@ -177,12 +178,12 @@ class World:
     def start_night(self, *, full_resync: bool = False) -> None:
         self.nights += 1
         self._enqueue(
-            SYNC_REQUESTS, RefreshTenant(TENANT, f"night {self.nights}", Cause.NIGHTLY, full_resync=full_resync)
+            SYNC_REQUESTS, RefreshTenant(TENANT, RunId(f"night {self.nights}"), Cause.NIGHTLY, full_resync=full_resync)
         )
 
     def lose_member_unreported(self, class_id: str, person: str) -> None:
         """Remove a member without a trace in Graph's delta: only a full resync finds it."""
-        self.tenant.groups[class_id].members.discard(person)
+        self.tenant.groups[ClassId(class_id)].members.discard(person)
         self.has_unreported_change = True
 
     def deliver(self) -> None:

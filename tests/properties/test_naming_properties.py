@@ -7,6 +7,7 @@ import random
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sync_core.domain.ids import MisId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.class_keys import class_key
@@ -20,7 +21,7 @@ names = st.one_of(similar_names, st.text(max_size=90))
 identifiers = st.one_of(st.just("1234567"), st.text(max_size=40))
 groups = st.builds(
     lambda listed: [
-        MisGroup(id=f"G{at}", type=type_, name=name, academic_year=year)
+        MisGroup(id=MisId(f"G{at}"), type=type_, name=name, academic_year=year)
         for at, (type_, name, year) in enumerate(listed)
     ],
     st.lists(st.tuples(st.sampled_from(GroupType), names, st.sampled_from([2025, 2026])), max_size=14),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from uuid import uuid4
 
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
+from sync_core.domain.ids import AccountId
 from sync_core.state.port import DeltaKind
 from tests.builders import entra_id
 from tests.fakes.memory_state import Store
@@ -40,7 +41,7 @@ async def test_accounts_are_added_changed_and_removed(state: Store) -> None:
     people = tuple(make_change(f"p{number}", f"p{number}@x.org") for number in range(230))
     known = values_by_id(await refresh(state, tenant, AccountChanges(True, people, frozenset(), "t")))
     assert known == {account.id: {UPN: account.values[UPN]} for account in people}
-    renamed, left = make_change("p0", "new@x.org"), frozenset({people[1].id, "unknown"})
+    renamed, left = make_change("p0", "new@x.org"), frozenset({people[1].id, AccountId("unknown")})
     known = values_by_id(await refresh(state, tenant, AccountChanges(False, (renamed,), left, "t")))
     assert len(known) == 229
     assert known[people[0].id] == {UPN: "new@x.org"}

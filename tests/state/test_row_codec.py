@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Reason, Rule
+from sync_core.domain.ids import ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import SyncError
 from sync_core.state.class_rows import ACTUAL_COLUMNS, DESIRED_COLUMNS, desired_rows, history_rows
@@ -136,9 +137,12 @@ def test_the_largest_possible_row_of_a_class_fits() -> None:
     crowd = entra_ids(f"p{number}" for number in range(IN_ROW // 37))
     some = sorted(crowd)[: IN_ROW // 84]
     wanted = replace(
-        desired("K"), members=crowd, owners=crowd, reasons={person: Reason(Rule.STUDENT, person) for person in some}
+        desired("K"),
+        members=crowd,
+        owners=crowd,
+        reasons={person: Reason(Rule.STUDENT, MisId(person)) for person in some},
     )
-    record = replace(synced(wanted), previous_ids=crowd)
+    record = replace(synced(wanted), previous_ids=frozenset(map(ClassId, crowd)))
     row: Entity = {"PartitionKey": "S" * 400, "RowKey": "c:K"}
     row |= DESIRED_COLUMNS.columns(wanted) | ACTUAL_COLUMNS.columns(record)
     assert split(row) == [row]
@@ -174,16 +178,18 @@ def test_a_transaction_has_at_most_a_hundred_rows() -> None:
 
 def make_crowd(people: int, record: str) -> DesiredClass:
     crowd = entra_ids(f"p{number}" for number in range(people))
-    return replace(desired("K"), members=crowd, reasons={person: Reason(Rule.STUDENT, record) for person in crowd})
+    return replace(
+        desired("K"), members=crowd, reasons={person: Reason(Rule.STUDENT, MisId(record)) for person in crowd}
+    )
 
 
 @pytest.mark.parametrize(("largest_size", "record"), [(7_500, "x" * 36), (10_700, "")])
 def test_the_largest_class_of_a_plan_can_be_recorded_by_apply(largest_size: int, record: str) -> None:
     """All members of the largest class were added at once, and as many others removed."""
     largest, others = make_crowd(largest_size, record), entra_ids(f"q{number}" for number in range(largest_size))
-    assert desired_rows("S", largest)
+    assert desired_rows(SchoolId("S"), largest)
     delta = AppliedDelta(
-        run="run",
+        run=RunId("run"),
         cause=Cause.NIGHTLY,
         at=NOON,
         members_added=largest.members,
@@ -191,7 +197,7 @@ def test_the_largest_class_of_a_plan_can_be_recorded_by_apply(largest_size: int,
         reasons=largest.reasons,
     )
     actual: Entity = {"PartitionKey": "S", "RowKey": "c:K", **ACTUAL_COLUMNS.columns(synced(largest))}
-    group_size([*split(actual), *history_rows("S", "K", delta)])
+    group_size([*split(actual), *history_rows(SchoolId("S"), ClassKey("K"), delta)])
     larger = make_crowd(largest_size + 300, record)
     with pytest.raises(SyncError, match="split the group in the MIS"):
-        desired_rows("S", larger)
+        desired_rows(SchoolId("S"), larger)

@@ -10,6 +10,7 @@ import pytest
 
 from local.azurite import Azurite
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
+from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import (
@@ -26,17 +27,22 @@ from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind
 from sync_core.state.store import TableState
-from tests.builders import NOON, desired, entra_id, entra_ids, settings, synced
+from tests.builders import NOON, desired, entra_id, entra_ids, mis_ids, settings, synced
 from tests.fakes.memory_state import Store
 
+K1 = ClassKey("K1")
+RUN = RunId("run")
+RUN1 = RunId("run1")
+RUN2 = RunId("run2")
 
-async def read_row(state: Store, school: str, key: str) -> ClassRecord:
-    record = await state.class_record(school, key)
+
+async def read_row(state: Store, school: SchoolId, key: str) -> ClassRecord:
+    record = await state.class_record(school, ClassKey(key))
     assert record is not None
     return record
 
 
-async def test_a_school_is_stored_as_saved(state: Store, school: str) -> None:
+async def test_a_school_is_stored_as_saved(state: Store, school: SchoolId) -> None:
     assert await state.school(school) is None
     tenant = uuid4().hex
     saved: SchoolSettings = replace(settings(admin_owners=["a@b.c", "d@e.f"]), school=school, tenant=tenant)
@@ -49,15 +55,15 @@ async def test_a_school_is_stored_as_saved(state: Store, school: str) -> None:
     assert await state.schools("another") == ()
 
 
-async def test_a_row_starts_with_desired(state: Store, school: str) -> None:
-    assert await state.class_record(school, "K1") is None
+async def test_a_row_starts_with_desired(state: Store, school: SchoolId) -> None:
+    assert await state.class_record(school, K1) is None
     wanted = desired("K1", ["amy", "ben"], ["main"])
     await state.write_desired(school, [wanted])
     record = await read_row(state, school, "K1")
     assert record == ClassRecord(school=school, desired=wanted, etag=record.etag)
 
 
-async def test_actual_is_written_and_cleared_completely(state: Store, school: str) -> None:
+async def test_actual_is_written_and_cleared_completely(state: Store, school: SchoolId) -> None:
     wanted = desired("K1", ["amy", "ben"], ["main"])
     await state.write_desired(school, [wanted])
     full = replace(
@@ -76,7 +82,7 @@ async def test_actual_is_written_and_cleared_completely(state: Store, school: st
     assert await read_row(state, school, "K1") == cleared
 
 
-async def test_unknown_members_and_no_members_are_different(state: Store, school: str) -> None:
+async def test_unknown_members_and_no_members_are_different(state: Store, school: SchoolId) -> None:
     await state.write_desired(school, [desired("K1")])
     record = replace(synced(desired("K1")), school=school, etag=(await read_row(state, school, "K1")).etag)
     assert record.actual is not None
@@ -87,21 +93,21 @@ async def test_unknown_members_and_no_members_are_different(state: Store, school
     assert (await read_row(state, school, "K1")) == empty
 
 
-async def test_writing_actual_to_a_changed_row_is_an_etag_conflict(state: Store, school: str) -> None:
+async def test_writing_actual_to_a_changed_row_is_an_etag_conflict(state: Store, school: SchoolId) -> None:
     await state.write_desired(school, [desired("K1")])
     before = await read_row(state, school, "K1")
     await state.write_desired(school, [desired("K1", ["amy"])])
-    delta = AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON, created=True)
+    delta = AppliedDelta(run=RUN, cause=Cause.NIGHTLY, at=NOON, created=True)
     with pytest.raises(EtagConflict):
         await state.write_actual(replace(before, intent="x"), delta)
     after = await read_row(state, school, "K1")
     assert (after.intent, after.desired) == (None, desired("K1", ["amy"]))
-    assert await state.history(school, "K1") == ()
+    assert await state.history(school, K1) == ()
     with pytest.raises(EtagConflict):
         await state.write_actual(replace(after, etag=before.etag))
 
 
-async def test_desired_and_actual_do_not_overwrite_each_other(state: Store, school: str) -> None:
+async def test_desired_and_actual_do_not_overwrite_each_other(state: Store, school: SchoolId) -> None:
     await state.write_desired(school, [desired("K1", ["amy", "ben"])])
     record = replace(
         synced(desired("K1", ["amy", "ben"])), school=school, etag=(await read_row(state, school, "K1")).etag
@@ -113,7 +119,7 @@ async def test_desired_and_actual_do_not_overwrite_each_other(state: Store, scho
     assert after.desired == desired("K1", ["cleo"])
 
 
-async def test_member_sets_can_shrink_and_become_empty(state: Store, school: str) -> None:
+async def test_member_sets_can_shrink_and_become_empty(state: Store, school: SchoolId) -> None:
     crowd = [f"p{number}" for number in range(5000)]
     await state.write_desired(school, [desired("K1", crowd)])
     assert (await read_row(state, school, "K1")).desired.members == entra_ids(crowd)
@@ -122,41 +128,45 @@ async def test_member_sets_can_shrink_and_become_empty(state: Store, school: str
         assert (await read_row(state, school, "K1")).desired.members == entra_ids(remaining)
 
 
-async def test_many_rows_are_read_in_order(state: Store, school: str) -> None:
+async def test_many_rows_are_read_in_order(state: Store, school: SchoolId) -> None:
     wanted = [desired(f"K{number:03}", ["amy"]) for number in range(250)]
     await state.write_desired(school, list(reversed(wanted)))
     assert [record.desired for record in await state.class_records(school)] == wanted
-    assert await state.class_records("another") == ()
+    assert await state.class_records(SchoolId("another")) == ()
 
 
-async def test_drift_marks_rows_and_ignores_missing_ones(state: Store, school: str) -> None:
+async def test_drift_marks_rows_and_ignores_missing_ones(state: Store, school: SchoolId) -> None:
     await state.write_desired(school, [desired("K1"), desired("K2")])
     before = await read_row(state, school, "K1")
     await state.write_drift(
-        school, [Drift("K1", stale=True), Drift("nowhere", stale=True), Drift("K2", gone=True, stale=False)]
+        school,
+        [Drift(K1, stale=True), Drift(ClassKey("nowhere"), stale=True), Drift(ClassKey("K2"), gone=True, stale=False)],
     )
     first, second = await state.class_records(school)
     assert (first.stale, first.gone) == (True, False)
     assert (second.stale, second.gone) == (False, True)
     assert first.etag != before.etag
-    assert await state.class_record(school, "nowhere") is None
+    assert await state.class_record(school, ClassKey("nowhere")) is None
 
 
-async def test_drift_of_many_rows_marks_all_but_a_missing_one(state: Store, school: str) -> None:
+async def test_drift_of_many_rows_marks_all_but_a_missing_one(state: Store, school: SchoolId) -> None:
     keys = [f"K{number:03}" for number in range(250)]
     await state.write_desired(school, [desired(key) for key in keys if key != "K120"])
-    await state.write_drift(school, [Drift(key, stale=True) for key in keys])
+    await state.write_drift(school, [Drift(ClassKey(key), stale=True) for key in keys])
     assert {record.key for record in await state.class_records(school) if record.stale} == set(keys) - {"K120"}
-    assert await state.class_record(school, "K120") is None
-    await state.write_drift(school, [Drift("K001", stale=False), Drift("K002", gone=True), Drift("K001", gone=True)])
+    assert await state.class_record(school, ClassKey("K120")) is None
+    await state.write_drift(
+        school,
+        [Drift(ClassKey("K001"), stale=False), Drift(ClassKey("K002"), gone=True), Drift(ClassKey("K001"), gone=True)],
+    )
     first, second = await read_row(state, school, "K001"), await read_row(state, school, "K002")
     assert (first.stale, first.gone, second.stale, second.gone) == (False, True, True, True)
 
 
-async def test_history_is_kept_in_order_and_by_class(state: Store, school: str) -> None:
+async def test_history_is_kept_in_order_and_by_class(state: Store, school: SchoolId) -> None:
     await state.write_desired(school, [desired("K1"), desired("K10")])
     first = AppliedDelta(
-        run="run1",
+        run=RUN1,
         cause=Cause.NIGHTLY,
         at=NOON,
         created=True,
@@ -165,41 +175,39 @@ async def test_history_is_kept_in_order_and_by_class(state: Store, school: str) 
         owners_granted=entra_ids(["main"]),
     )
     later = AppliedDelta(
-        run="run2", cause=Cause.ADMIN, at=NOON + timedelta(seconds=1), members_removed=entra_ids(["amy"])
+        run=RUN2, cause=Cause.ADMIN, at=NOON + timedelta(seconds=1), members_removed=entra_ids(["amy"])
     )
     record = await state.write_actual(await read_row(state, school, "K1"), first)
     await state.write_actual(record, later)
     await state.write_actual(await read_row(state, school, "K10"), later)
-    assert await state.history(school, "K1") == (first, later)
-    assert await state.history(school, "K10") == (later,)
+    assert await state.history(school, K1) == (first, later)
+    assert await state.history(school, ClassKey("K10")) == (later,)
 
 
-async def test_classes_of_a_run_are_listed_until_their_history_is_forgotten(state: Store, school: str) -> None:
-    reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1"), entra_id("main"): Reason(Rule.ADMIN_OWNER)}
+async def test_classes_of_a_run_are_listed_until_their_history_is_forgotten(state: Store, school: SchoolId) -> None:
+    reasons = {entra_id("amy"): Reason(Rule.STUDENT, MisId("p 1")), entra_id("main"): Reason(Rule.ADMIN_OWNER)}
     early = AppliedDelta(
-        run="run1", cause=Cause.NIGHTLY, at=NOON, members_added=entra_ids(["amy", "main"]), reasons=reasons
+        run=RUN1, cause=Cause.NIGHTLY, at=NOON, members_added=entra_ids(["amy", "main"]), reasons=reasons
     )
-    late = AppliedDelta(
-        run="run1", cause=Cause.NIGHTLY, at=NOON + timedelta(days=2), members_removed=entra_ids(["amy"])
-    )
+    late = AppliedDelta(run=RUN1, cause=Cause.NIGHTLY, at=NOON + timedelta(days=2), members_removed=entra_ids(["amy"]))
     await state.write_desired(school, [desired("K1"), desired("K%/2")])
     record = await state.write_actual(await read_row(state, school, "K1"), early)
     await state.write_actual(record, late)
     await state.write_actual(await read_row(state, school, "K%/2"), early)
-    assert await state.history(school, "K1") == (early, late)
-    assert await state.classes_of_run(school, "run1") == ("K%/2", "K1")
-    assert await state.classes_of_run(school, "run2") == ()
+    assert await state.history(school, K1) == (early, late)
+    assert await state.classes_of_run(school, RUN1) == ("K%/2", "K1")
+    assert await state.classes_of_run(school, RUN2) == ()
     await state.forget_history(school, NOON)
-    assert await state.history(school, "K1") == (early, late)
+    assert await state.history(school, K1) == (early, late)
     for _ in range(2):
         await state.forget_history(school, NOON + timedelta(days=1))
-        assert await state.history(school, "K1") == (late,)
-        assert await state.classes_of_run(school, "run1") == ("K1",)
+        assert await state.history(school, K1) == (late,)
+        assert await state.classes_of_run(school, RUN1) == ("K1",)
     assert [record.key for record in await state.class_records(school)] == ["K%/2", "K1"]
 
 
-async def test_reasons_and_pinning_are_stored_with_desired(state: Store, school: str) -> None:
-    reasons = {entra_id("amy"): Reason(Rule.STUDENT, "p 1, q"), entra_id("ben"): Reason(Rule.UNDONE, "run1")}
+async def test_reasons_and_pinning_are_stored_with_desired(state: Store, school: SchoolId) -> None:
+    reasons = {entra_id("amy"): Reason(Rule.STUDENT, MisId("p 1, q")), entra_id("ben"): Reason(Rule.UNDONE, RUN1)}
     wanted = replace(desired("K1", ["amy", "ben"]), reasons=reasons, pinned=True)
     await state.write_desired(school, [wanted])
     assert (await read_row(state, school, "K1")).desired == wanted
@@ -208,25 +216,27 @@ async def test_reasons_and_pinning_are_stored_with_desired(state: Store, school:
     assert (await read_row(state, school, "K1")).desired == fewer
 
 
-async def test_pins_are_kept_until_they_are_forgotten(state: Store, school: str) -> None:
+async def test_pins_are_kept_until_they_are_forgotten(state: Store, school: SchoolId) -> None:
     assert await state.pins(school) == {}
-    first = Pin(key="K%/1", members=entra_ids(["amy", "main"]), owners=entra_ids(["main"]), undone="run1", run="run2")
-    second = Pin(key="K2", members=frozenset(), owners=frozenset(), undone="run1", run="run2")
+    first = Pin(
+        key=ClassKey("K%/1"), members=entra_ids(["amy", "main"]), owners=entra_ids(["main"]), undone=RUN1, run=RUN2
+    )
+    second = Pin(key=ClassKey("K2"), members=frozenset(), owners=frozenset(), undone=RUN1, run=RUN2)
     await state.write_pins(school, [first, second])
-    updated = replace(first, members=frozenset(), run="run3")
+    updated = replace(first, members=frozenset(), run=RunId("run3"))
     await state.write_pins(school, [updated])
     assert await state.pins(school) == {first.key: updated, second.key: second}
     assert await state.class_records(school) == ()
     for _ in range(2):
         await state.forget_pin(school, first.key)
         assert await state.pins(school) == {second.key: second}
-    assert await state.pins(f"{school} next door") == {}
+    assert await state.pins(SchoolId(f"{school} next door")) == {}
 
 
-async def test_class_requests_are_stored_by_key(state: Store, school: str) -> None:
+async def test_class_requests_are_stored_by_key(state: Store, school: SchoolId) -> None:
     assert await state.class_requests(school) == {}
     first = ClassRequest(
-        key="2026.teaching.T1",
+        key=ClassKey("2026.teaching.T1"),
         creator=entra_id("c"),
         requested_at=NOON,
         display_name="Our «maths»",
@@ -234,14 +244,14 @@ async def test_class_requests_are_stored_by_key(state: Store, school: str) -> No
         required_until=date(2027, 7, 20),
         generation=1,
     )
-    plain = ClassRequest(key="2026.year.13", creator=entra_id("c"), requested_at=NOON)
+    plain = ClassRequest(key=ClassKey("2026.year.13"), creator=entra_id("c"), requested_at=NOON)
     for request in (plain, replace(first, generation=0), first):
         await state.write_class_request(school, request)
     assert await state.class_requests(school) == {first.key: first, plain.key: plain}
     assert await state.class_records(school) == ()
 
 
-async def test_forgetting_a_school_keeps_its_classes(state: Store, school: str) -> None:
+async def test_forgetting_a_school_keeps_its_classes(state: Store, school: SchoolId) -> None:
     await state.save_school(replace(settings(), school=school))
     await state.write_desired(school, [desired("K1")])
     for _ in range(2):
@@ -259,7 +269,7 @@ async def test_tokens_of_any_length_are_stored(state: Store) -> None:
     assert await state.delta_token(tenant, DeltaKind.ACCOUNTS) is None
 
 
-async def test_each_kind_of_source_is_stored(state: Store, school: str) -> None:
+async def test_each_kind_of_source_is_stored(state: Store, school: SchoolId) -> None:
     url, secret = "https://mis.example", "MIS_SECRET_OAK"
     api = OneRosterApi(url=url, version=OneRosterVersion.V1_1, token_url=f"{url}/token", client="c", secret=secret)
     bearer = OneRosterApi(url=url, secret=secret)
@@ -277,10 +287,10 @@ async def test_the_time_of_the_last_full_resync_is_stored(state: Store) -> None:
     assert (await state.last_full_resync(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (NOON, None)
 
 
-async def test_runs_are_overwritten_and_listed_by_time(state: Store, school: str) -> None:
+async def test_runs_are_overwritten_and_listed_by_time(state: Store, school: SchoolId) -> None:
     second = RunRecord(
         school=school,
-        id="run2",
+        id=RUN2,
         cause=Cause.NIGHTLY,
         at=NOON + timedelta(days=1),
         outcome=RunOutcome.REJECTED,
@@ -288,19 +298,19 @@ async def test_runs_are_overwritten_and_listed_by_time(state: Store, school: str
     )
     first = RunRecord(
         school=school,
-        id="run1",
+        id=RUN1,
         cause=Cause.NIGHTLY,
         at=NOON,
         outcome=RunOutcome.PLANNED,
         action="restore",
-        requested_by="a0000000-0000-4000-8000-000000000001",
+        requested_by=AccountId("a0000000-0000-4000-8000-000000000001"),
         groups=3,
-        created=("K1",),
-        changed=("K2",),
+        created=(ClassKey("K1"),),
+        changed=(ClassKey("K2"),),
         unchanged=1,
-        held=("K3",),
-        gone=("K4",),
-        people_without_account=("a b", "c/d"),
+        held=(ClassKey("K3"),),
+        gone=(ClassKey("K4"),),
+        people_without_account=mis_ids("a b", "c/d"),
         notes=("a note",),
     )
     for run in (second, replace(first, groups=1), first):
@@ -320,9 +330,11 @@ async def test_the_last_fault_of_a_message_is_stored(state: Store) -> None:
     assert await state.message_faults("another") == ()
 
 
-async def test_old_runs_and_faults_are_forgotten(state: Store, school: str) -> None:
+async def test_old_runs_and_faults_are_forgotten(state: Store, school: SchoolId) -> None:
     for name, at in (("early", NOON), ("late", NOON + timedelta(days=2))):
-        await state.write_run(RunRecord(school=school, id=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED))
+        await state.write_run(
+            RunRecord(school=school, id=RunId(name), cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED)
+        )
         await state.write_message_fault(
             MessageFault(
                 queue=SYNC_REQUESTS,
@@ -348,20 +360,22 @@ async def test_old_runs_and_faults_are_forgotten(state: Store, school: str) -> N
         assert ([run.id for run in await state.runs(school)], await faults()) == (["late"],) * 2
 
 
-async def test_erasing_a_school_keeps_other_schools(state: Store, school: str) -> None:
+async def test_erasing_a_school_keeps_other_schools(state: Store, school: SchoolId) -> None:
     other = f"{school}2"
     for id_ in (school, other):
-        await state.save_school(replace(settings(), school=id_))
-        await state.write_desired(id_, [desired("K1", ["amy"])])
+        await state.save_school(replace(settings(), school=SchoolId(id_)))
+        await state.write_desired(SchoolId(id_), [desired("K1", ["amy"])])
         await state.write_actual(
-            await read_row(state, id_, "K1"), AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON)
+            await read_row(state, SchoolId(id_), "K1"), AppliedDelta(run=RUN, cause=Cause.NIGHTLY, at=NOON)
         )
         await state.write_pins(
-            id_, [Pin(key="K1", members=frozenset(), owners=frozenset(), undone="undone", run="run")]
+            SchoolId(id_), [Pin(key=K1, members=frozenset(), owners=frozenset(), undone=RunId("undone"), run=RUN)]
         )
-        await state.write_run(RunRecord(school=id_, id="run", cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED))
+        await state.write_run(
+            RunRecord(school=SchoolId(id_), id=RUN, cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
+        )
         await state.write_accepted_statistics(
-            id_,
+            SchoolId(id_),
             FeedStatistics(
                 dfe_code="1",
                 academic_year=2026,
@@ -376,12 +390,12 @@ async def test_erasing_a_school_keeps_other_schools(state: Store, school: str) -
 
     async def has_records(one: str) -> list[bool]:
         records = (
-            await state.class_records(one),
-            await state.history(one, "K1"),
-            await state.pins(one),
-            await state.runs(one),
-            await state.accepted_statistics(one),
-            await state.school(one),
+            await state.class_records(SchoolId(one)),
+            await state.history(SchoolId(one), K1),
+            await state.pins(SchoolId(one)),
+            await state.runs(SchoolId(one)),
+            await state.accepted_statistics(SchoolId(one)),
+            await state.school(SchoolId(one)),
         )
         return [bool(each) for each in records]
 
@@ -391,7 +405,7 @@ async def test_erasing_a_school_keeps_other_schools(state: Store, school: str) -
     assert await has_records(other) == [True] * 6
 
 
-async def test_a_class_too_large_for_a_transaction_is_not_written(azurite: Azurite, school: str) -> None:
+async def test_a_class_too_large_for_a_transaction_is_not_written(azurite: Azurite, school: SchoolId) -> None:
     """Azure rejects it and Azurite does not, so the adapter checks before it writes."""
     tables = TableState.from_connection_string(azurite.connection_string)
     try:
@@ -409,15 +423,15 @@ def hold(digest: str, *classes: str) -> Hold:
     return Hold(
         digest=digest,
         kind=HoldKind.CLASS_LOSS,
-        classes=classes,
+        classes=tuple(map(ClassKey, classes)),
         what="too much",
         remedy="approve it",
-        run="run 1",
+        run=RunId("run 1"),
         at=NOON,
     )
 
 
-async def test_holds_are_replaced_together(state: Store, school: str) -> None:
+async def test_holds_are_replaced_together(state: Store, school: SchoolId) -> None:
     assert await state.holds(school) == ()
     first, second = hold("a", "K1"), hold("b", "K2", "K3")
     await state.replace_holds(school, [], [second, first])
@@ -429,7 +443,7 @@ async def test_holds_are_replaced_together(state: Store, school: str) -> None:
     assert await state.holds(school) == ()
 
 
-async def test_accepted_statistics_are_stored_and_forgotten(state: Store, school: str) -> None:
+async def test_accepted_statistics_are_stored_and_forgotten(state: Store, school: SchoolId) -> None:
     assert await state.accepted_statistics(school) is None
     statistics = FeedStatistics(
         dfe_code="1234567",
@@ -446,9 +460,9 @@ async def test_accepted_statistics_are_stored_and_forgotten(state: Store, school
         assert await state.accepted_statistics(school) == expected
 
 
-async def test_runs_can_be_listed_since_a_time(state: Store, school: str) -> None:
+async def test_runs_can_be_listed_since_a_time(state: Store, school: SchoolId) -> None:
     early, late = (
-        RunRecord(school=school, id=name, cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED, removals=3)
+        RunRecord(school=school, id=RunId(name), cause=Cause.NIGHTLY, at=at, outcome=RunOutcome.PLANNED, removals=3)
         for name, at in (("r1", NOON), ("r2", NOON + timedelta(days=3)))
     )
     for run in (late, early):
@@ -456,5 +470,5 @@ async def test_runs_can_be_listed_since_a_time(state: Store, school: str) -> Non
     assert await state.runs(school) == (early, late)
     assert await state.runs(school, NOON + timedelta(days=1)) == (late,)
     assert await state.runs(school, late.at) == (late,)
-    assert await state.run(school, "r1") == early
-    assert await state.run(school, "r3") is None
+    assert await state.run(school, RunId("r1")) == early
+    assert await state.run(school, RunId("r3")) is None

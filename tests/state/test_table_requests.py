@@ -15,6 +15,7 @@ from azure.data.tables.aio import TableServiceClient
 from local.azurite import Azurite
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Drift, Pin, Reason, Rule
+from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.state.account_cache import AccountCache
@@ -22,6 +23,9 @@ from sync_core.state.port import DeltaKind
 from sync_core.state.store import CLASSES, TableState
 from tests.builders import NOON, desired, entra_id, entra_ids, synced
 
+K000 = ClassKey("K000")
+RUN = RunId("run")
+K1 = ClassKey("K1")
 _KEYS = re.compile(r"\(.+\)")
 READ, LISTED, TRANSACTION = "GET classes row", "GET classes", "POST $batch"
 
@@ -88,55 +92,60 @@ async def other(azurite: Azurite) -> AsyncIterator[TableState]:
 
 
 @pytest.fixture
-def school() -> str:
-    return uuid4().hex
+def school() -> SchoolId:
+    return SchoolId(uuid4().hex)
 
 
 def crowd(key: str, first: int = 0, people: int = 2_000) -> DesiredClass:
     """A class whose lists need overflow rows."""
     pupils = [f"p{number}" for number in range(first, first + people)]
-    return replace(desired(key, pupils), reasons={entra_id(pupil): Reason(Rule.STUDENT, pupil) for pupil in pupils})
+    return replace(
+        desired(key, pupils), reasons={entra_id(pupil): Reason(Rule.STUDENT, MisId(pupil)) for pupil in pupils}
+    )
 
 
-async def test_requests_for_ordinary_classes(state: TableState, wire: Wire, school: str) -> None:
+async def test_requests_for_ordinary_classes(state: TableState, wire: Wire, school: SchoolId) -> None:
     keys = [f"K{number:03}" for number in range(250)]
     wanted = [desired(key, ["amy"], ["main"]) for key in keys]
     assert await wire.record(state.write_desired(school, wanted)) == [TRANSACTION] * 3
     assert await wire.record(state.class_records(school)) == [LISTED]
-    assert await wire.record(state.class_record(school, "K000")) == [READ]
-    assert await wire.record(state.write_drift(school, [Drift(key, stale=True) for key in keys])) == [TRANSACTION] * 3
-    record = await state.class_record(school, "K000")
+    assert await wire.record(state.class_record(school, K000)) == [READ]
+    assert (
+        await wire.record(state.write_drift(school, [Drift(ClassKey(key), stale=True) for key in keys]))
+        == [TRANSACTION] * 3
+    )
+    record = await state.class_record(school, K000)
     assert record is not None
-    delta = AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON, members_added=entra_ids(["amy"]))
+    delta = AppliedDelta(run=RUN, cause=Cause.NIGHTLY, at=NOON, members_added=entra_ids(["amy"]))
     assert await wire.record(
         state.write_actual(replace(synced(wanted[0]), school=school, etag=record.etag), delta)
     ) == [TRANSACTION]
-    assert await wire.record(state.history(school, "K000")) == [LISTED]
-    pins = [Pin(key=key, members=entra_ids(["amy"]), owners=frozenset(), undone="run", run="run") for key in keys]
+    assert await wire.record(state.history(school, K000)) == [LISTED]
+    pins = [Pin(key=ClassKey(key), members=entra_ids(["amy"]), owners=frozenset(), undone=RUN, run=RUN) for key in keys]
     assert await wire.record(state.write_pins(school, pins)) == [TRANSACTION] * 3
     assert await wire.record(state.pins(school)) == [LISTED]
-    assert await wire.record(state.forget_pin(school, "K000")) == ["DELETE classes row", LISTED]
+    assert await wire.record(state.forget_pin(school, K000)) == ["DELETE classes row", LISTED]
 
 
 async def test_only_a_transaction_with_a_missing_row_is_written_row_by_row(
-    state: TableState, wire: Wire, school: str
+    state: TableState, wire: Wire, school: SchoolId
 ) -> None:
     keys = [f"K{number:03}" for number in range(250)]
     await state.write_desired(school, [desired(key) for key in keys[:-1]])
-    requests = await wire.record(state.write_drift(school, [Drift(key, stale=True) for key in keys]))
+    requests = await wire.record(state.write_drift(school, [Drift(ClassKey(key), stale=True) for key in keys]))
     assert requests == [TRANSACTION] * 3 + ["PATCH classes row"] * 50
 
 
-async def test_requests_for_a_large_class(state: TableState, wire: Wire, school: str) -> None:
+async def test_requests_for_a_large_class(state: TableState, wire: Wire, school: SchoolId) -> None:
     await state.write_desired(school, [desired(f"K{number}") for number in range(50)])
     assert await wire.record(state.write_desired(school, [crowd("K7")])) == [TRANSACTION]
-    assert await wire.record(state.class_record(school, "K7")) == [READ, LISTED]
-    assert await wire.record(state.class_record(school, "K8")) == [READ]
+    assert await wire.record(state.class_record(school, ClassKey("K7"))) == [READ, LISTED]
+    assert await wire.record(state.class_record(school, ClassKey("K8"))) == [READ]
     assert await wire.record(state.class_records(school)) == [LISTED]
 
 
 async def test_an_ordinary_class_is_one_row_and_a_large_one_refers_to_overflow_rows(
-    state: TableState, service: TableServiceClient, school: str
+    state: TableState, service: TableServiceClient, school: SchoolId
 ) -> None:
     for large in (crowd("K2", people=5_000), crowd("K2")):
         await state.write_desired(school, [desired("K1", ["amy"]), large])
@@ -154,16 +163,16 @@ async def test_an_ordinary_class_is_one_row_and_a_large_one_refers_to_overflow_r
     assert entra_id("p7") in "".join(visible["c:K2,desired_members,1"][f"desired_members_{at}"] for at in "012")
 
 
-async def test_forgetting_leaves_no_overflow_rows(state: TableState, service: TableServiceClient, school: str) -> None:
+async def test_forgetting_leaves_no_overflow_rows(
+    state: TableState, service: TableServiceClient, school: SchoolId
+) -> None:
     wanted = crowd("K1")
     await state.write_desired(school, [wanted])
-    record = await state.class_record(school, "K1")
+    record = await state.class_record(school, K1)
     assert record is not None
-    await state.write_actual(
-        record, AppliedDelta(run="run", cause=Cause.NIGHTLY, at=NOON, members_added=wanted.members)
-    )
-    await state.write_pins(school, [Pin(key="K1", members=wanted.members, owners=frozenset(), undone="run", run="run")])
-    await state.write_pins(school, [Pin(key="K1", members=frozenset(), owners=frozenset(), undone="run", run="run")])
+    await state.write_actual(record, AppliedDelta(run=RUN, cause=Cause.NIGHTLY, at=NOON, members_added=wanted.members))
+    await state.write_pins(school, [Pin(key=K1, members=wanted.members, owners=frozenset(), undone=RUN, run=RUN)])
+    await state.write_pins(school, [Pin(key=K1, members=frozenset(), owners=frozenset(), undone=RUN, run=RUN)])
     client = service.get_table_client(CLASSES)
 
     async def kinds() -> list[str]:
@@ -172,12 +181,12 @@ async def test_forgetting_leaves_no_overflow_rows(state: TableState, service: Ta
 
     assert [(await kinds()).count(kind) for kind in "chp"] == [3, 2, 2]
     await state.forget_history(school, NOON.replace(year=2027))
-    await state.forget_pin(school, "K1")
+    await state.forget_pin(school, K1)
     assert await kinds() == ["c"] * 3
 
 
 async def test_a_class_written_during_a_read_is_read_again(
-    state: TableState, other: TableState, wire: Wire, school: str
+    state: TableState, other: TableState, wire: Wire, school: SchoolId
 ) -> None:
     before, after = crowd("K1"), crowd("K1", first=1_000)
     await state.write_desired(school, [before])
@@ -187,14 +196,14 @@ async def test_a_class_written_during_a_read_is_read_again(
             await other.write_desired(school, [after])
 
     wire.requests, wire.before_request = [], before_request
-    record = await state.class_record(school, "K1")
+    record = await state.class_record(school, K1)
     assert record is not None
     assert record.desired == after
     assert len(wire.requests) == 4
 
 
 async def test_a_class_that_shrinks_during_a_read_is_read_as_before(
-    state: TableState, other: TableState, wire: Wire, school: str
+    state: TableState, other: TableState, wire: Wire, school: SchoolId
 ) -> None:
     """The old overflow rows remain, so that the read returns one consistent state."""
     before = crowd("K1")
@@ -205,13 +214,13 @@ async def test_a_class_that_shrinks_during_a_read_is_read_as_before(
             await other.write_desired(school, [desired("K1", ["amy"])])
 
     wire.requests, wire.before_request = [], before_request
-    record = await state.class_record(school, "K1")
+    record = await state.class_record(school, K1)
     assert record is not None
     assert (record.desired, len(wire.requests)) == (before, 2)
 
 
 async def test_a_class_written_during_every_read_is_a_transient_error(
-    state: TableState, other: TableState, wire: Wire, school: str
+    state: TableState, other: TableState, wire: Wire, school: SchoolId
 ) -> None:
     await state.write_desired(school, [crowd("K1")])
 
@@ -221,12 +230,12 @@ async def test_a_class_written_during_every_read_is_a_transient_error(
 
     wire.requests, wire.before_request = [], before_request
     with pytest.raises(Transient, match="changed during each of several reads"):
-        await state.class_record(school, "K1")
+        await state.class_record(school, K1)
     assert len(wire.requests) == 10
 
 
 async def test_classes_are_read_again_after_a_write_between_two_pages(
-    state: TableState, other: TableState, wire: Wire, school: str
+    state: TableState, other: TableState, wire: Wire, school: SchoolId
 ) -> None:
     """The row of the large class ends the first page, and its overflow rows start the second."""
     ordinary = [desired(f"A{number:03}") for number in range(999)]
@@ -244,19 +253,19 @@ async def test_classes_are_read_again_after_a_write_between_two_pages(
 
 
 async def test_pins_are_read_again_after_one_is_forgotten_between_two_pages(
-    state: TableState, other: TableState, wire: Wire, school: str
+    state: TableState, other: TableState, wire: Wire, school: SchoolId
 ) -> None:
     ordinary = [
-        Pin(key=f"A{number:03}", members=frozenset(), owners=frozenset(), undone="run", run="run")
+        Pin(key=ClassKey(f"A{number:03}"), members=frozenset(), owners=frozenset(), undone=RUN, run=RUN)
         for number in range(999)
     ]
     await state.write_pins(
-        school, [*ordinary, Pin(key="K1", members=crowd("K1").members, owners=frozenset(), undone="run", run="run")]
+        school, [*ordinary, Pin(key=K1, members=crowd("K1").members, owners=frozenset(), undone=RUN, run=RUN)]
     )
 
     async def before_request(number: int) -> None:
         if number == 2:
-            await other.forget_pin(school, "K1")
+            await other.forget_pin(school, K1)
 
     wire.requests, wire.before_request = [], before_request
     assert await state.pins(school) == {pin.key: pin for pin in ordinary}
@@ -293,7 +302,7 @@ async def test_writing_a_few_accounts_reads_only_those(state: TableState, wire: 
 
 async def test_the_account_cache_has_a_size_limit() -> None:
     cache = AccountCache()
-    crowd = tuple(Account(str(number), {}) for number in range(25_000))
+    crowd = tuple(Account(AccountId(str(number)), {}) for number in range(25_000))
     for tenant in ("T1", "T2", "T3"):
         cache.put(tenant, "v", crowd)
     assert [cache.get(tenant, "v") is not None for tenant in ("T1", "T2", "T3")] == [False, True, True]

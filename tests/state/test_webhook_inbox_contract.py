@@ -9,13 +9,14 @@ from datetime import timedelta
 import pytest
 
 from local.azurite import Azurite
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.state.port import WebhookInbox
 from sync_core.state.store import TableState
-from tests.builders import NOON
+from tests.builders import NOON, mis_ids
 from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 
-NAMED = WebhookEvent(id="msg_1 / é#?", at=NOON, groups=("G 1", "G/2"), people=("p é",))
+NAMED = WebhookEvent(id="msg_1 / é#?", at=NOON, groups=mis_ids("G 1", "G/2"), people=mis_ids("p é"))
 WHOLE_SCHOOL = WebhookEvent(id="msg_2", at=NOON + timedelta(seconds=1))
 
 
@@ -31,15 +32,15 @@ async def inbox(request: pytest.FixtureRequest) -> AsyncIterator[WebhookInbox]:
     await tables.close()
 
 
-async def test_an_added_event_waits(inbox: WebhookInbox, school: str) -> None:
+async def test_an_added_event_waits(inbox: WebhookInbox, school: SchoolId) -> None:
     assert await inbox.waiting(school) == ()
     for event in (WHOLE_SCHOOL, NAMED):
         assert await inbox.add(school, event)
     assert await inbox.waiting(school) == (NAMED, WHOLE_SCHOOL)
-    assert await inbox.waiting(f"{school}2") == ()
+    assert await inbox.waiting(SchoolId(f"{school}2")) == ()
 
 
-async def test_an_event_may_be_added_again_until_its_message_is_sent(inbox: WebhookInbox, school: str) -> None:
+async def test_an_event_may_be_added_again_until_its_message_is_sent(inbox: WebhookInbox, school: SchoolId) -> None:
     assert await inbox.add(school, NAMED)
     assert await inbox.add(school, replace(NAMED, groups=()))
     assert await inbox.waiting(school) == (NAMED,)
@@ -49,7 +50,7 @@ async def test_an_event_may_be_added_again_until_its_message_is_sent(inbox: Webh
 
 
 async def test_a_planned_event_does_not_wait_and_is_remembered_until_forgotten(
-    inbox: WebhookInbox, school: str
+    inbox: WebhookInbox, school: SchoolId
 ) -> None:
     await inbox.add(school, NAMED)
     await inbox.add(school, WHOLE_SCHOOL)
@@ -65,7 +66,7 @@ async def test_a_planned_event_does_not_wait_and_is_remembered_until_forgotten(
     assert await inbox.waiting(school) == (NAMED, WHOLE_SCHOOL)
 
 
-async def test_hundreds_of_events_are_planned_at_once_and_forgotten(inbox: WebhookInbox, school: str) -> None:
+async def test_hundreds_of_events_are_planned_at_once_and_forgotten(inbox: WebhookInbox, school: SchoolId) -> None:
     ids = [f"msg_{number}" for number in range(150)]
     for id_ in ids:
         await inbox.add(school, replace(WHOLE_SCHOOL, id=id_))
@@ -75,7 +76,7 @@ async def test_hundreds_of_events_are_planned_at_once_and_forgotten(inbox: Webho
     assert await inbox.add(school, replace(WHOLE_SCHOOL, id=ids[7]))
 
 
-async def test_plan_times_are_stored_as_written(inbox: WebhookInbox, school: str) -> None:
+async def test_plan_times_are_stored_as_written(inbox: WebhookInbox, school: SchoolId) -> None:
     assert await inbox.plan_times(school) == ()
     moments = (NOON, NOON + timedelta(milliseconds=1500))
     await inbox.write_plan_times(school, moments)

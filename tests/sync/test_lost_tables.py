@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sync_core.applying.change import apply_change
 from sync_core.domain.classes import AlreadySo, Outcome
+from sync_core.domain.ids import RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
@@ -19,6 +20,8 @@ from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
 
+RUN = RunId("run")
+
 
 class _Mis:
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
@@ -31,10 +34,10 @@ class _Mis:
 async def _refresh_and_sync_with_new_tables(tenant: MemoryTenant) -> list[Outcome]:
     clock, state, outbox = FixedClock(), MemoryState(), MemoryOutbox()
     await state.save_school(settings())
-    full_resync = RefreshTenant(TENANT, "run", Cause.ADMIN, full_resync=True)
+    full_resync = RefreshTenant(TENANT, RUN, Cause.ADMIN, full_resync=True)
     fakes = services(state, tenant=tenant, mis=_Mis(), outbox=outbox, clock=clock)
     await refresh_tenant(full_resync, fakes, timedelta(days=400))
-    await sync_school(SyncSchool(SCHOOL.id, "run", Cause.ADMIN), fakes)
+    await sync_school(SyncSchool(SCHOOL.id, RUN, Cause.ADMIN), fakes)
     return [await apply_change(change, Priority.BULK, fakes) for change in outbox.changes]
 
 

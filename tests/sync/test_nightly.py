@@ -9,6 +9,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import RefreshTenant
 from sync_core.sync.nightly import evenly, start_night, tenant_slots
@@ -17,32 +18,34 @@ from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
 
+RUN = RunId("run")
+
 HOUR, YEAR = timedelta(hours=1), timedelta(days=400)
 
 
 async def test_each_tenant_is_requested_once_with_its_share_of_the_window() -> None:
     state, outbox = MemoryState(), MemoryOutbox()
     for school, tenant in (("S1", "small"), ("S2", "trust"), ("S3", "trust")):
-        await state.save_school(replace(settings(), school=school, tenant=tenant))
-    await state.save_school(replace(settings(), school="S4", tenant="trust", enabled=False))
-    assert await start_night("run", services(state, outbox=outbox), HOUR, YEAR) == ("S1", "S2", "S3")
+        await state.save_school(replace(settings(), school=SchoolId(school), tenant=tenant))
+    await state.save_school(replace(settings(), school=SchoolId("S4"), tenant="trust", enabled=False))
+    assert await start_night(RUN, services(state, outbox=outbox), HOUR, YEAR) == ("S1", "S2", "S3")
     assert outbox.requests == [
-        (RefreshTenant("small", "run", Cause.NIGHTLY, until=NOON + HOUR / 4), NOON),
-        (RefreshTenant("trust", "run", Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 4),
+        (RefreshTenant("small", RUN, Cause.NIGHTLY, until=NOON + HOUR / 4), NOON),
+        (RefreshTenant("trust", RUN, Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 4),
     ]
 
 
 async def test_without_a_window_all_tenants_are_requested_at_once() -> None:
     state, outbox = MemoryState(), MemoryOutbox()
     for tenant in "ab":
-        await state.save_school(replace(settings(), school=tenant, tenant=tenant))
-    await start_night("run", services(state, outbox=outbox), timedelta(0), YEAR)
+        await state.save_school(replace(settings(), school=SchoolId(tenant), tenant=tenant))
+    await start_night(RUN, services(state, outbox=outbox), timedelta(0), YEAR)
     assert [at for _, at in outbox.requests] == [NOON, NOON]
 
 
 async def test_a_deployment_without_schools_sends_no_request() -> None:
     outbox = MemoryOutbox()
-    await start_night("run", services(MemoryState(), outbox=outbox), HOUR, YEAR)
+    await start_night(RUN, services(MemoryState(), outbox=outbox), HOUR, YEAR)
     assert outbox.requests == []
 
 

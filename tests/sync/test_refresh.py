@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sync_core.domain.classes import AppliedDelta
+from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.graph.port import NewClass
 from sync_core.messaging.messages import ChangeMembers, RefreshTenant, SyncSchool
@@ -17,34 +18,37 @@ from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
 
-NIGHT = RefreshTenant(TENANT, "run", Cause.NIGHTLY, until=NOON + timedelta(hours=1))
+RUN = RunId("run")
+K1 = ClassKey("K1")
+S1 = SchoolId("S1")
+NIGHT = RefreshTenant(TENANT, RUN, Cause.NIGHTLY, until=NOON + timedelta(hours=1))
 
 
 async def test_old_history_is_forgotten_for_active_and_paused_schools() -> None:
     state, clock = MemoryState(), FixedClock()
-    early = AppliedDelta(run="run1", cause=Cause.NIGHTLY, at=NOON - timedelta(days=401), created=True)
+    early = AppliedDelta(run=RunId("run1"), cause=Cause.NIGHTLY, at=NOON - timedelta(days=401), created=True)
     late = AppliedDelta(
-        run="run2", cause=Cause.NIGHTLY, at=NOON - timedelta(days=399), members_added=entra_ids(["amy"])
+        run=RunId("run2"), cause=Cause.NIGHTLY, at=NOON - timedelta(days=399), members_added=entra_ids(["amy"])
     )
     for school, enabled in (("S1", True), ("S2", False)):
-        await state.save_school(replace(settings(), school=school, enabled=enabled))
-        await state.write_desired(school, [desired("K1")])
+        await state.save_school(replace(settings(), school=SchoolId(school), enabled=enabled))
+        await state.write_desired(SchoolId(school), [desired("K1")])
         for delta in (early, late):
-            record = await state.class_record(school, "K1")
+            record = await state.class_record(SchoolId(school), K1)
             assert record
             await state.write_actual(record, delta)
     retention = timedelta(days=400)
     await refresh_tenant(NIGHT, services(state, clock=clock), retention)
-    assert [await state.history(school, "K1") for school in ("S1", "S2")] == [(late,), (late,)]
+    assert [await state.history(SchoolId(school), K1) for school in ("S1", "S2")] == [(late,), (late,)]
 
 
 async def test_enabled_schools_are_spread_over_the_window() -> None:
     state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
     for number in range(4):
-        await state.save_school(replace(settings(), school=f"S{number}", enabled=number != 2))
+        await state.save_school(replace(settings(), school=SchoolId(f"S{number}"), enabled=number != 2))
     assert await refresh_tenant(NIGHT, services(state, outbox=outbox, clock=clock), timedelta(days=1)) == 3
     assert outbox.requests == [
-        (SyncSchool(f"S{number}", "run", Cause.NIGHTLY), NOON + timedelta(minutes=20) * place)
+        (SyncSchool(SchoolId(f"S{number}"), RUN, Cause.NIGHTLY), NOON + timedelta(minutes=20) * place)
         for place, number in enumerate((0, 1, 3))
     ]
 
@@ -55,7 +59,7 @@ async def test_a_full_resync_runs_when_requested_and_once_a_week() -> None:
     full_resyncs: list[bool] = []
 
     async def run_night(full_resync: bool = False) -> None:
-        request = RefreshTenant(TENANT, "run", Cause.NIGHTLY, full_resync=full_resync)
+        request = RefreshTenant(TENANT, RUN, Cause.NIGHTLY, full_resync=full_resync)
         before = await state.last_full_resync(TENANT)
         await refresh_tenant(request, services(state, tenant=tenant, clock=clock), timedelta(days=400))
         full_resyncs.append(await state.last_full_resync(TENANT) != before)
@@ -74,14 +78,14 @@ async def test_a_full_resync_finds_a_removal_that_the_delta_omits() -> None:
         tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
     record = synced(desired("K1", members=["amy", "ben"]))
     assert record.actual
-    class_id = await tenant.create_class(NewClass(record.actual.name, record.external_id, "G"))
+    class_id = await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))
     await tenant.add_members(class_id, [entra_id("amy"), entra_id("ben")])
-    await state.write_desired("S1", [record.desired])
-    row = await state.class_record("S1", "K1")
+    await state.write_desired(S1, [record.desired])
+    row = await state.class_record(S1, K1)
     assert row
     actual = replace(record.actual, class_id=class_id)
     await state.write_actual(replace(record, actual=actual, etag=row.etag))
-    request = RefreshTenant(TENANT, "run", Cause.NIGHTLY)
+    request = RefreshTenant(TENANT, RUN, Cause.NIGHTLY)
     fakes = services(state, tenant=tenant, outbox=outbox, clock=clock)
     await refresh_tenant(request, fakes, timedelta(days=400))
     assert outbox.changes == []

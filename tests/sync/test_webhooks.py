@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from sync_core.domain.accounts import AccountChange, AccountChanges
+from sync_core.domain.ids import MisId, RunId, SchoolId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
 from sync_core.domain.school import SchoolSettings
@@ -20,7 +21,19 @@ from sync_core.planning.class_keys import class_key
 from sync_core.services import Services
 from sync_core.state.port import DeltaKind
 from sync_core.sync.webhooks import REMEMBER_FOR, receive_event, sync_of_events, sync_webhook_events
-from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_ids, settings, snapshot, synced, teaching
+from tests.builders import (
+    NOON,
+    SCHOOL,
+    TENANT,
+    accounts,
+    desired,
+    entra_ids,
+    mis_ids,
+    settings,
+    snapshot,
+    synced,
+    teaching,
+)
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
@@ -28,7 +41,9 @@ from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 from tests.fakes.services import services
 from tests.fakes.steps import Step, no_step
 
-REQUEST = SyncWebhookEvents("S1", "run")
+S1 = SchoolId("S1")
+RUN = RunId("run")
+REQUEST = SyncWebhookEvents(S1, RUN)
 
 REMEDY = "request a full resync of the tenant, or wait for the nightly run"
 
@@ -68,13 +83,13 @@ def test_the_pause_grows_with_the_plans_of_the_last_minute(now: float, planned: 
     ],
 )
 def test_waiting_events_are_merged_into_one_sync(
-    waiting: list[tuple[list[str], list[str]]], scope: tuple[str, ...] | None, people: tuple[str, ...]
+    waiting: list[tuple[list[MisId], list[MisId]]], scope: tuple[MisId, ...] | None, people: tuple[MisId, ...]
 ) -> None:
     events = [
         WebhookEvent(id=str(at), at=NOON, groups=tuple(groups), people=tuple(named))
         for at, (groups, named) in enumerate(waiting)
     ]
-    assert sync_of_events(REQUEST, events) == SyncSchool("S1", "run", Cause.WEBHOOK, scope, people)
+    assert sync_of_events(REQUEST, events) == SyncSchool(S1, RUN, Cause.WEBHOOK, scope, people)
 
 
 @dataclass(slots=True)
@@ -104,8 +119,8 @@ class Scene:
     async def receive_event(self, id_: str, groups: Iterable[str] = (), people: Iterable[str] = ()) -> float:
         """Returns the seconds until the event is planned."""
         now = self.clock.now()
-        event = WebhookEvent(id=id_, at=now, groups=tuple(groups), people=tuple(people))
-        due = await receive_event(SCHOOL.id, event, f"run {id_}", self.services)
+        event = WebhookEvent(id=id_, at=now, groups=mis_ids(*groups), people=mis_ids(*people))
+        due = await receive_event(SCHOOL.id, event, RunId(f"run {id_}"), self.services)
         return (due - now).total_seconds()
 
     async def plan_due(self) -> None:

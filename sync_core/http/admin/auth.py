@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ValidationError
 
+from sync_core.domain.ids import AccountId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Forbidden, NotSignedIn
 
@@ -35,7 +36,7 @@ class Caller:
     Their app roles apply to the schools that grant them access, or to every school for `all_schools`.
     """
 
-    id: str
+    id: AccountId
     roles: frozenset[str]
     ids: frozenset[str]
     all_schools: bool
@@ -95,7 +96,7 @@ def read_caller(header: str | None, signed_in_by_app_service: bool, everywhere: 
         raise NotSignedIn("you are not signed in with Microsoft Entra ID", "sign in with your school account")
     ids = frozenset(identity | _values(principal, _GROUPS))
     return Caller(
-        id=identity.pop(),
+        id=AccountId(identity.pop()),
         roles=frozenset(claim.val for claim in principal.claims if claim.typ in _ROLES | {principal.role_typ}),
         ids=ids,
         all_schools=not ids.isdisjoint(everywhere),

@@ -10,6 +10,7 @@ from fastapi import Path as PathParameter
 from sync_core import telemetry
 from sync_core.admin.requests import Requester
 from sync_core.app import App
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import NotFound
 from sync_core.http.admin.auth import PRINCIPAL_HEADER, Caller, Role, read_caller
@@ -17,8 +18,8 @@ from sync_core.services import Services
 
 # Ids become table keys and session ids unchanged, so one that is too long or not printable is rejected.
 PATH_ID = r"^[!-.0-~]+$"
-SchoolId = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
-Key = Annotated[str, PathParameter(min_length=1, max_length=80, pattern=PATH_ID)]
+SchoolInPath = Annotated[SchoolId, PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
+Key = Annotated[ClassKey, PathParameter(min_length=1, max_length=80, pattern=PATH_ID)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,14 @@ class Call:
     def services(self) -> Services:
         return self.app.services
 
-    def record(self, action: str, school: str = "", key: str = "", run: str = "") -> None:
-        """Emit the event of an action. An action that is done at once has no run."""
-        telemetry.admin_requested(self.caller.id, school, action, key, run)
+    def record(self, action: str, school: SchoolId = SchoolId("")) -> None:
+        """Emit the event of an action that is done at once: it has no run."""
+        telemetry.admin_requested(self.caller.id, school, action, ClassKey(""), RunId(""))
 
-    def requester(self, action: str, school: str = "", key: str = "") -> Requester:
+    def requester(self, action: str, school: SchoolId = SchoolId(""), key: ClassKey = ClassKey("")) -> Requester:
         """The caller as the requester of a new run, once the event of the action is emitted."""
         requester = Requester(self.caller.id, self.app.new_run())
-        self.record(action, school, key, requester.run)
+        telemetry.admin_requested(self.caller.id, school, action, key, requester.run)
         return requester
 
 
@@ -66,7 +67,7 @@ Admin = Annotated[Call, Depends(_admin)]
 
 
 def _school_for(*roles: Role) -> Callable[..., Awaitable[SchoolSettings]]:
-    async def school_of_caller(school: SchoolId, call: SignedIn) -> SchoolSettings:
+    async def school_of_caller(school: SchoolInPath, call: SignedIn) -> SchoolSettings:
         """An unknown school is Forbidden, as another's is. Only admins of all schools learn that it does not exist."""
         call.caller.need(*roles)
         settings = await call.services.schools.school(school)

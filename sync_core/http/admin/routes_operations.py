@@ -8,7 +8,7 @@ from fastapi import Path as PathParameter
 from sync_core.admin.dead_letters import ListedDeadLetter, Visible, list_dead_letters, replay_all, replay_one
 from sync_core.admin.requests import Accepted
 from sync_core.admin.schools import erase_school, request_full_resync
-from sync_core.http.admin.dependencies import PATH_ID, Admin, SchoolId
+from sync_core.http.admin.dependencies import PATH_ID, Admin, SchoolInPath
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, Replayed
 
 router = APIRouter()
@@ -32,7 +32,7 @@ async def full_resync(tenant: _Tenant, call: Admin) -> Accepted:
 
 
 @router.delete("/schools/{school}/records", status_code=204, responses=CONFLICT, summary="Erase a school that left")
-async def erase(school: SchoolId, call: Admin) -> None:
+async def erase(school: SchoolInPath, call: Admin) -> None:
     """Erases all data held about it. Its classes stay in Microsoft 365. Erasing an unknown school succeeds too."""
     call.caller.need_all_schools("erase the data held about a school", "ask an admin of all schools to erase it")
     call.record("erase records", school)

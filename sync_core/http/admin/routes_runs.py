@@ -8,6 +8,7 @@ from fastapi import Path as PathParameter
 from sync_core.admin.holds import preview_school, request_decision
 from sync_core.admin.requests import Accepted
 from sync_core.admin.undo import request_release, request_undo
+from sync_core.domain.ids import RunId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.errors import NotFound
@@ -18,7 +19,7 @@ from sync_core.messaging.messages import Decision
 router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
 
 _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
-_RunId = Annotated[str, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
+_RunId = Annotated[RunId, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
 
 # --- the plan and its holds
@@ -27,7 +28,7 @@ _RunId = Annotated[str, PathParameter(min_length=1, max_length=40, pattern=r"^[A
 @router.post("/plan", response_model=Plan, responses=CONFLICT, summary="Preview what a sync would do now")
 async def plan(settings: Administered, call: SignedIn) -> Any:
     """Changes nothing."""
-    return (await preview_school(settings.school, call.services.reading)).as_data()
+    return (await preview_school(settings, call.services.reading)).as_data()
 
 
 @router.get("/holds", summary="List what the last plan held back")

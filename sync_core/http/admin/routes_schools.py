@@ -10,7 +10,7 @@ from sync_core.admin.school_settings import SchoolBody, settings_of
 from sync_core.admin.schools import save_school
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Forbidden
-from sync_core.http.admin.dependencies import Admin, Administered, SchoolId, SignedIn
+from sync_core.http.admin.dependencies import Admin, Administered, SchoolInPath, SignedIn
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, School, school_body
 from sync_core.messaging.messages import Priority
 
@@ -29,7 +29,7 @@ async def read_school(settings: Administered) -> School:
 
 
 @router.put("/{school}", summary="Save a school's settings, or add a new school")
-async def put_school(school: SchoolId, body: SchoolBody, call: Admin) -> School:
+async def put_school(school: SchoolInPath, body: SchoolBody, call: Admin) -> School:
     before = await call.services.schools.school(school)
     call.caller.need_school(before)
     wanted = settings_of(body, school=school, tenant=body.tenant, source=body.source)

@@ -8,6 +8,7 @@ import azure.functions as func
 
 from sync_core import telemetry
 from sync_core.app import App
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import SyncError, TooLarge
 from sync_core.http.problems import problem_response
@@ -22,7 +23,7 @@ LARGEST_BODY = 128 * 1024
 
 async def receive_changes(app: App, request: func.HttpRequest) -> func.HttpResponse:
     """Accept a signed webhook event of a school: 202 with the time of the plan, or a problem."""
-    school, body = request.route_params["school"], request.get_body()
+    school, body = SchoolId(request.route_params["school"]), request.get_body()
     if len(body) > LARGEST_BODY:
         return _too_large("name fewer groups and people, or none for the whole school")
     settings: SchoolSettings | None = None
@@ -34,7 +35,7 @@ async def receive_changes(app: App, request: func.HttpRequest) -> func.HttpRespo
         due = await receive_event(school, event, app.new_run(), app.services)
     except SyncError as error:
         # The id of an unknown school may be any text, so the event leaves it out.
-        telemetry.webhook_refused(school if settings else "", error)
+        telemetry.webhook_refused(school if settings else None, error)
         return problem_response(error)
     telemetry.webhook_accepted(school, event, due)
     return _accepted(planned=due.isoformat())
@@ -51,7 +52,7 @@ async def receive_wonde_event(app: App, request: func.HttpRequest) -> func.HttpR
             return _accepted(schools=0)
         paused = await follow_access(AccessEvent(event.payload_type), event.school_id, app.new_run(), app.services)
     except SyncError as error:
-        telemetry.webhook_refused("", error)
+        telemetry.webhook_refused(None, error)
         return problem_response(error)
     for school, is_paused in paused.items():
         telemetry.access_changed(school, event.payload_type, is_paused)

@@ -7,10 +7,13 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from sync_core.domain.ids import MisId
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import Unreadable, faults_of
 
-_Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+_Id = Annotated[
+    MisId, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
+]
 _Body = TypeVar("_Body", bound=BaseModel)
 _MOST_IDS = 1000
 _FORM = f'{{"type": …, "timestamp": …, "data": {{"groups": […], "people": […]}}}}, each with {_MOST_IDS} ids at most'

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sync_core.clock import Clock
-from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import AfterSync, FeedContainer, FileDrop
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.container import ContainerDrop
@@ -21,6 +20,7 @@ from sync_core.mis.files.archive import FeedFiles, open_file, open_zip
 from sync_core.mis.files.formats import is_full, missing_files, read_sets
 from sync_core.mis.files.strict_csv import CsvFile, rejection
 from sync_core.mis.port import NewestExportSet
+from sync_core.mis.roster import Snapshots
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -79,7 +79,7 @@ class FileDropReader:
             await store.delete(file)
         return len(complete)
 
-    async def snapshots(self, drop: FileDrop) -> Mapping[str, Snapshot]:
+    async def snapshots(self, drop: FileDrop) -> Snapshots:
         """A snapshot for each school of the drop, by school id. Raises SnapshotRejected, Transient.
 
         An export may arrive, or a set be archived, during the read. The read is repeated if one of its files changed.
@@ -101,9 +101,7 @@ class FileDropReader:
             "have the MIS export at a different time from the sync",
         )
 
-    async def _read(
-        self, drop: FileDrop, store: FileDropStore, used: list[DropFile], folder: Path
-    ) -> Mapping[str, Snapshot]:
+    async def _read(self, drop: FileDrop, store: FileDropStore, used: list[DropFile], folder: Path) -> Snapshots:
         """Reads from the newest full set onwards. Older sets are not fetched. Adds each file it reads to `used`."""
         sets: list[FeedFiles] = []
         async for export in self._complete_sets(store, export_sets_of(await store.list_files())):

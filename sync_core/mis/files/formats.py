@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sync_core.domain.roster import Snapshot
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.oneroster import ABSENT, BULK, read_modes, read_oneroster
 from sync_core.mis.files.sds_v1 import read_sds_v1
 from sync_core.mis.files.sds_v2 import read_sds_v2
 from sync_core.mis.files.strict_csv import rejection
+from sync_core.mis.roster import Snapshots
 
 ONEROSTER = "OneRoster 1.1 or 1.2 CSV"
 SDS_V2 = "SDS v2.1 CSV"
@@ -21,7 +21,7 @@ _SDS_FILES = {
 }
 
 
-def read_sets(sets: Sequence[FeedFiles]) -> dict[str, Snapshot]:
+def read_sets(sets: Sequence[FeedFiles]) -> Snapshots:
     """The schools, by id, of a full set and the sets exported after it, in that order.
 
     Raises SnapshotRejected with file, line, column and remedy.

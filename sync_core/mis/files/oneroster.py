@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 
-from sync_core.domain.roster import GroupType, Person, School, Snapshot
+from sync_core.domain.ids import MisId, SchoolId
+from sync_core.domain.roster import GroupType, Person, School
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read_date, rejection
-from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots, read_school_year
+from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, read_school_year
 
 _FILES = ("orgs.csv", "academicSessions.csv", "classes.csv", "users.csv", "enrollments.csv")
 BULK, DELTA, ABSENT = "bulk", "delta", "absent"
@@ -25,7 +26,7 @@ A missing optional column reads as empty. Raises SnapshotRejected, also during t
 """
 
 
-def read_oneroster(sets: Sequence[FeedFiles]) -> dict[str, Snapshot]:
+def read_oneroster(sets: Sequence[FeedFiles]) -> Snapshots:
     """The schools in a full CSV set and the sets exported after it. Raises SnapshotRejected."""
     sets_with_modes = [(files, read_modes(files)) for files in sets]
     read: ReadTable = partial(_read_merged, sets_with_modes)
@@ -93,7 +94,7 @@ def _read_as_1_1(read: ReadTable, name: str, columns: Iterable[str], optional: I
     return rows
 
 
-def read_roster(read: ReadTable, taken_at: datetime) -> dict[str, Snapshot]:
+def read_roster(read: ReadTable, taken_at: datetime) -> Snapshots:
     """The schools of the roster. Rows marked `tobedeleted` are left out, as are enrolments of such users or classes.
 
     The dates of enrolments are ignored, because the MIS exports who is in a class now. Raises SnapshotRejected.
@@ -103,7 +104,7 @@ def read_roster(read: ReadTable, taken_at: datetime) -> dict[str, Snapshot]:
     orgs = by_id(read("orgs.csv", columns, ["parentSourcedId"]), "sourcedId", faults)
     find_cycles(orgs, "parentSourcedId", faults)
     schools = {
-        id_: School(id_, row["name"], row["identifier"])
+        id_: School(SchoolId(id_), row["name"], row["identifier"])
         for id_, row in orgs.items()
         if row["type"] == "school" and _active(row, faults)
     }
@@ -128,8 +129,8 @@ def read_roster(read: ReadTable, taken_at: datetime) -> dict[str, Snapshot]:
     years = YearGroups(dict)
     for id_, row in user_rows.items():
         if _active(row, faults):
-            people[id_] = Person(id_, row["username"], row["email"])
-            _read_year(id_, row, orgs, years, faults)
+            user = people[id_] = Person(MisId(id_), row["username"], row["email"])
+            _read_year(user.id, row, orgs, years, faults)
 
     columns = ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"]
     for row in read("enrollments.csv", columns, ["primary"]):
@@ -202,17 +203,17 @@ def _active(row: Row, faults: Faults) -> bool:
     return row["status"] != "tobedeleted"
 
 
-def _read_year(id_: str, row: Row, orgs: Mapping[str, Row], years: YearGroups, faults: Faults) -> None:
+def _read_year(person: MisId, row: Row, orgs: Mapping[str, Row], years: YearGroups, faults: Faults) -> None:
     """A pupil is in the year group of their first grade at their first org."""
     pupil_orgs = row.ids("orgSourcedIds")
     unknown = next((org for org in pupil_orgs if org not in orgs), None)
     known = faults.require(row, "orgSourcedIds", unknown is None, f"org {unknown} is not in orgs.csv")
     grade = row["grades"].split(",")[0].strip()
     if known and row["role"] == "student" and grade and pupil_orgs:
-        years[pupil_orgs[0], grade][id_] = None
+        years[pupil_orgs[0], grade][person] = None
 
 
-def _enrol(row: Row, roster_class: RosterClass, person: str, faults: Faults) -> None:
+def _enrol(row: Row, roster_class: RosterClass, person: MisId, faults: Faults) -> None:
     primary = row["primary"].lower()
     faults.require(row, "primary", primary in ("", "true", "false"), "is neither true nor false")
     match row["role"]:

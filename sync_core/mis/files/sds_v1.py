@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from sync_core.domain.roster import Person, School, Snapshot
+from sync_core.domain.ids import MisId, SchoolId
+from sync_core.domain.roster import Person, School
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, Row, by_id, read_date
-from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots
+from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
 
 _DATE = "%m/%d/%Y"
 _PERSON = ("ID", "School DfE Number", "Username")
 _OPTIONAL = ("Secondary Email", "Status")
 
 
-def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
+def read_sds_v1(files: FeedFiles) -> Snapshots:
     """The schools of the feed by DfE number. Raises SnapshotRejected.
 
     Student ids and teacher ids may coincide in this format, so person ids are `student:…` and `teacher:…`.
@@ -20,7 +21,7 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
     """
     faults = Faults()
     school_rows = by_id(files.read("School.csv", ["DfE Number", "Name"]), "DfE Number", faults)
-    schools = {id_: School(id_, row["Name"], id_) for id_, row in school_rows.items()}
+    schools = {id_: School(SchoolId(id_), row["Name"], id_) for id_, row in school_rows.items()}
 
     columns = ["ID", "School DfE Number", "Section Name", "Term StartDate"]
     section_rows = by_id(files.read("Section.csv", columns, optional=["Status"]), "ID", faults)
@@ -43,12 +44,12 @@ def read_sds_v1(files: FeedFiles) -> dict[str, Snapshot]:
     for id_, row in students.items():
         known = faults.require_known(row, "School DfE Number", schools, "school", "School.csv")
         if known and _active(row) and row["Grade"]:
-            years[row["School DfE Number"], row["Grade"]][f"student:{id_}"] = None
+            years[row["School DfE Number"], row["Grade"]][MisId(f"student:{id_}")] = None
 
     people: dict[str, Person] = {}
     enrolments = (("StudentEnrollment.csv", "student", students), ("TeacherRoster.csv", "teacher", teachers))
     for name, kind, rows in enrolments:
-        ids = {id_: f"{kind}:{id_}" for id_ in rows}
+        ids = {id_: MisId(f"{kind}:{id_}") for id_ in rows}
         people |= {ids[id_]: Person(ids[id_], row["Username"], row["Secondary Email"]) for id_, row in rows.items()}
         for row in files.read(name, ["Section ID", "ID"]):
             if (

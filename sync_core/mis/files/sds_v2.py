@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from sync_core.domain.roster import Person, School, Snapshot
+from sync_core.domain.ids import MisId, SchoolId
+from sync_core.domain.roster import Person, School
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.strict_csv import Faults, by_id, find_cycles, read_date
-from sync_core.mis.roster import RosterClass, YearGroups, build_snapshots, read_school_year
+from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, read_school_year
 
 _DATE = "%Y-%m-%d"
 _STUDENT = "student"
 
 
-def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
+def read_sds_v2(files: FeedFiles) -> Snapshots:
     """The schools of the feed: every org that a class or a student's role names. Raises SnapshotRejected."""
     faults = Faults()
     orgs = by_id(files.read("orgs.csv", ["sourcedId", "name", "type"], ["parentSourcedId"]), "sourcedId", faults)
     find_cycles(orgs, "parentSourcedId", faults)
     session_years = _academic_years(files, faults)
     user_rows = by_id(files.read("users.csv", ["sourcedId", "username"], optional=["email"]), "sourcedId", faults)
-    people = {id_: Person(id_, row["username"], row["email"]) for id_, row in user_rows.items()}
+    people = {id_: Person(MisId(id_), row["username"], row["email"]) for id_, row in user_rows.items()}
 
     classes: dict[str, RosterClass] = {}
     columns = ["sourcedId", "orgSourcedId", "title", "sessionSourcedIds"]
@@ -38,7 +39,7 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
             and row["role"].lower() == _STUDENT
             and row["grade"]
         ):
-            pupils[row["orgSourcedId"], row["grade"]][row["userSourcedId"]] = None
+            pupils[row["orgSourcedId"], row["grade"]][people[row["userSourcedId"]].id] = None
 
     for row in files.read("enrollments.csv", ["classSourcedId", "userSourcedId", "role"]):
         if (
@@ -50,7 +51,7 @@ def read_sds_v2(files: FeedFiles) -> dict[str, Snapshot]:
             members = roster_class.students if row["role"].lower() == _STUDENT else roster_class.teachers
             members[people[row["userSourcedId"]].id] = None
     faults.raise_any()
-    schools = [School(id_, row["name"], id_) for id_, row in orgs.items()]
+    schools = [School(SchoolId(id_), row["name"], id_) for id_, row in orgs.items()]
     latest_year = max(session_years.values(), default=None)
     return build_snapshots(schools, classes.values(), pupils, people, latest_year, files.taken_at)
 

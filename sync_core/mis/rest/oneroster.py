@@ -8,12 +8,13 @@ from functools import partial
 from urllib.parse import quote, urlsplit
 
 from sync_core.clock import Clock
-from sync_core.domain.roster import Snapshot
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import OneRosterApi, OneRosterVersion
 from sync_core.mis.files.oneroster import read_roster
 from sync_core.mis.files.strict_csv import Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import MisApi, Page, Torn, link_query
+from sync_core.mis.roster import Snapshots
 
 _ROOT = {OneRosterVersion.V1_1: "/ims/oneroster/v1p1", OneRosterVersion.V1_2: "/ims/oneroster/rostering/v1p2"}
 _SPEC = "https://purl.imsglobal.org/spec/or"
@@ -37,8 +38,8 @@ _FIELDS = {
 
 
 async def read_oneroster_api(
-    api: OneRosterApi, secret: str, school: str, cache: SchoolCache, clock: Clock
-) -> dict[str, Snapshot]:
+    api: OneRosterApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock
+) -> Snapshots:
     """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient."""
     async with _Server(api, school, clock) as server:
         if api.token_url:
@@ -56,7 +57,7 @@ class _Server(MisApi):
     no_list_remedy = "check the version in the school's source"
     cached = _COLLECTIONS
 
-    def __init__(self, api: OneRosterApi, school: str, clock: Clock) -> None:
+    def __init__(self, api: OneRosterApi, school: SchoolId, clock: Clock) -> None:
         super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", api.url, clock)
         root = _ROOT[api.version]
         self._school = school

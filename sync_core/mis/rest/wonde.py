@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from sync_core.clock import Clock
-from sync_core.domain.roster import GroupType, Person, School, Snapshot
+from sync_core.domain.ids import MisId, SchoolId
+from sync_core.domain.roster import GroupType, Person, School
 from sync_core.domain.school import WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.strict_csv import Faults, Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import CHECK_URL, MisApi, Page, Torn, link_query, text
-from sync_core.mis.roster import RosterClass, build_snapshots
+from sync_core.mis.roster import RosterClass, Snapshots, build_snapshots
 
 _PAGE = 200
 _FIRST_MONTH = 9
@@ -27,7 +28,7 @@ _TYPES = {"REGISTRATION": GroupType.REGISTRATION, "YEAR": GroupType.YEAR}
 _SCOPES = "have Wonde give the token the scopes for this school's classes, groups, students, employees and emails"
 
 
-async def read_wonde(api: WondeApi, secret: str, school: str, cache: SchoolCache, clock: Clock) -> dict[str, Snapshot]:
+async def read_wonde(api: WondeApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock) -> Snapshots:
     """A snapshot of the school that the source names, by our id `school`. Raises SnapshotRejected, Transient."""
     async with _Server(api, clock) as server:
         server.sign_in(secret)
@@ -121,7 +122,7 @@ class _Server(MisApi):
         return records
 
 
-def _snapshot(records: Collections, school: str, now: datetime) -> dict[str, Snapshot]:
+def _snapshot(records: Collections, school: SchoolId, now: datetime) -> Snapshots:
     """The snapshot by school id, in the academic year of `now` (September to August), because Wonde names no year.
 
     Classes are teaching groups. Of the groups, only the types REGISTRATION and YEAR count. Raises SnapshotRejected.
@@ -152,7 +153,7 @@ def _snapshot(records: Collections, school: str, now: datetime) -> dict[str, Sna
     return build_snapshots([mis_school], classes.values(), {}, people, year, now)
 
 
-def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, str]], dict[str, Person]]:
+def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, MisId]], dict[str, Person]]:
     """The person ids of students and of employees by Wonde's id, and all people by person id.
 
     A person's id is the `mis_id`. It is Wonde's id if there is no `mis_id`, or if a student and an employee have the
@@ -160,11 +161,11 @@ def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, s
     """
     uses = Counter(person["mis_id"] for name in _PEOPLE for person in records[name].values())
     people: dict[str, Person] = {}
-    ids: dict[str, dict[str, str]] = {name: {} for name in _PEOPLE}
+    ids: dict[str, dict[str, MisId]] = {name: {} for name in _PEOPLE}
     for name in _PEOPLE:
         for number, (wonde_id, record) in enumerate(records[name].items(), start=1):
             mis_id = record["mis_id"]
-            person = mis_id if mis_id and uses[mis_id] == 1 else wonde_id
+            person = MisId(mis_id if mis_id and uses[mis_id] == 1 else wonde_id)
             if person in people:
                 faults.add(Row(f"{name}, number {number}", {}), "id", f"id {person} is already another person's")
             people[person] = Person(person, "", record["email"])
@@ -173,8 +174,8 @@ def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, s
 
 
 def _members(
-    row: Row, group: Record, role: str, known: Mapping[str, str], faults: Faults
-) -> Iterator[tuple[str, bool]]:
+    row: Row, group: Record, role: str, known: Mapping[str, MisId], faults: Faults
+) -> Iterator[tuple[MisId, bool]]:
     """Person ids, each with whether the person is the main teacher. A missing list is a fault, not an empty list."""
     listed = _at(group, role).get("data")
     if not isinstance(listed, list) or not all(isinstance(person, dict) for person in listed):

@@ -10,6 +10,7 @@ from local.school.data import SchoolData
 from local.school.day import next_day
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
+from sync_core.domain.ids import MisId
 from sync_core.domain.roster import GroupType
 
 
@@ -35,8 +36,8 @@ def test_a_generated_school_survives_a_round_trip(tmp_path: Path) -> None:
         (snapshot,) = read_feed(tmp_path / "feed").values()
         read = {group.id: group for group in snapshot.groups}
         for group in school.groups:
-            assert read[group.id].students == group.pupils
-            assert set(read[group.id].teachers) == {staffing.teacher for staffing in group.staff}
+            assert read[MisId(group.id)].students == group.pupils
+            assert set(read[MisId(group.id)].teachers) == {staffing.teacher for staffing in group.staff}
         years = [group for group in snapshot.groups if group.type is GroupType.YEAR]
         assert sum(len(year.students) for year in years) == len(school.pupils)
         assert {group.academic_year for group in snapshot.groups} == {2026}
