@@ -16,14 +16,16 @@ from cryptography.x509.oid import NameOID
 def tls_context(certificate: Path) -> ssl.SSLContext:
     """A server context for 127.0.0.1. Writes a new `certificate`, for clients to trust, and its key next to it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MIS Class Sync local world")])
+    # OpenSSL finds an issuer by its name: of two certificates with one name, a client could try the wrong one.
+    serial = x509.random_serial_number()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Local world {serial:x}")])
     now = datetime.now(UTC)
     signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=30))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
