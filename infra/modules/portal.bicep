@@ -154,11 +154,11 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
 ]
 
 resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: '${name} - A message was given up'
+  name: '${name} - A message was dead-lettered'
   location: 'global'
   tags: tags
   properties: {
-    description: 'What it means and what to do: ${operationsUrl}#a-message-was-given-up'
+    description: 'What it means and what to do: ${operationsUrl}#a-message-was-dead-lettered'
     severity: 2
     enabled: true
     scopes: [
