@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from typing import Any, Self
 import httpx
 from azure.core.credentials import AccessToken
 
-from local.processes import Child
+from local.processes import spawn_interpreter
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.entra import IDENTITY_HEADER
 from sync_core.domain.classes import DesiredClass
@@ -55,7 +54,7 @@ class SimulatedTenant:
 
     def __enter__(self) -> Self:
         folder = self._exits.enter_context(tempfile.TemporaryDirectory(prefix="bench-tenant-"))
-        child = Child("tenant", [sys.executable, "-m", "local.tenant", "--port", "0"], Path(folder) / "tenant.log")
+        child = spawn_interpreter("local.tenant", ("--port", "0"), Path(folder) / "tenant.log", {})
         self._exits.callback(child.stop)
         self._url = f"http://127.0.0.1:{child.ready_line()['port']}"
         self._http = self._exits.enter_context(httpx.Client(base_url=self._url, timeout=_TIMEOUT))

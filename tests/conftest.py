@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Trust one certificate in place of the machine's, which each new client reads for 20 ms: no test leaves it."""
+    """Trust one certificate: reading the machine's takes each new client 20 ms, and no test calls another machine."""
     certificate = config.cache.mkdir("certificates") / f"{os.environ.get('PYTEST_XDIST_WORKER', 'only')}.pem"
     tls_context(certificate)
     os.environ["SSL_CERT_FILE"] = str(certificate)

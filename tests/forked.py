@@ -1,7 +1,7 @@
-"""Processes of the local world, forked from one that has imported their modules: imports are most of a start.
+"""Processes of the local world, forked from one that has imported their modules, because imports take most of a start.
 
-Each is a process like any other, with its own memory, sockets and signals, but it ends without the exit handlers of
-its interpreter (as telemetry has them).
+Each is a process like any other, with its own memory, sockets and signals. But it ends without running the exit
+handlers of the interpreter, with which telemetry sends what is still buffered.
 """
 
 from __future__ import annotations

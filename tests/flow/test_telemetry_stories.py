@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,7 @@ from local import loopback
 from local.insights.__main__ import settings_for
 from local.mis.webhooks import body_of, headers_of, send_webhook, send_wonde_event
 from local.nightly import count, drain, run_timer
-from local.processes import Child, spawn_interpreter
+from local.processes import spawn_interpreter
 from local.school.data import SchoolData, SchoolPerson
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
@@ -64,8 +63,7 @@ class Telemetry:
 def telemetry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telemetry]:
     folder = tmp_path_factory.mktemp("telemetry")
     rows = folder / "rows.jsonl"
-    command = [sys.executable, "-m", "local.insights", "--rows", str(rows)]
-    insights = Child("insights", command, folder / "insights.log")
+    insights = spawn_interpreter("local.insights", ("--rows", str(rows)), folder / "insights.log", {})
     try:
         address = f"http://127.0.0.1:{insights.ready_line()['port']}"
         with start_trust(folder / "trust", DELIVERIES, spawn_interpreter) as trust:

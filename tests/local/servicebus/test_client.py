@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,8 +25,8 @@ from azure.servicebus.exceptions import (
 )
 
 from local import loopback
-from local.processes import Child
 from local.servicebus import connection_string
+from tests.forked import Forked
 
 _QUEUE = '{{"Name": "{name}", "Properties": {{"LockDuration": "PT1M", "MaxDeliveryCount": 3, "RequiresSession": {s}}}}}'
 _CONFIG = '{{"UserConfig": {{"Namespaces": [{{"Queues": [{0}, {1}]}}]}}}}'
@@ -56,8 +55,8 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
     queues = (_QUEUE.format(name="plain", s="false"), _QUEUE.format(name="sessions", s="true"))
     (folder / "Config.json").write_text(_CONFIG.format(*queues), encoding="utf-8")
     config = str(folder / "Config.json")
-    command = [sys.executable, "-m", "local.servicebus", "--config", config, "--port", "0", "--status-port", "0"]
-    child = Child("Service Bus", command, folder / "bus.log")
+    options = ("--config", config, "--port", "0", "--status-port", "0")
+    child = Forked("local.servicebus", options, folder / "bus.log", {})
     ready = child.ready_line()
     yield ready["port"], ready["status_port"]
     child.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import httpx
 import pytest
 
 from local import loopback
-from local.processes import Child
+from tests.forked import Forked
 
 TAKEN = "Another object with the same value for property mailNickname already exists."
 
@@ -51,8 +50,8 @@ class Graph:
         return {person["id"] for person in self.call("GET", f"/groups/{class_id}/members?$top=999").json()["value"]}
 
 
-def start(folder: Path, *options: str) -> tuple[Child, Graph]:
-    child = Child("tenant", [sys.executable, "-m", "local.tenant", "--port", "0", *options], folder / "tenant.log")
+def start(folder: Path, *options: str) -> tuple[Forked, Graph]:
+    child = Forked("local.tenant", ("--port", "0", *options), folder / "tenant.log", {})
     url = f"http://127.0.0.1:{child.ready_line()['port']}"
     token = loopback.get(f"{url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
     return child, Graph(url, httpx.Client(headers={"Authorization": f"Bearer {token}"}))
