@@ -10,7 +10,7 @@ from rich.console import Console
 
 from local.commands import announce, edit, plan, show_tenant, sync, up
 from local.demo import run_demo
-from local.processes import StartFailed
+from local.processes import Spawn, StartFailed, spawn_interpreter
 from sync_core.config import GRAPH
 
 EDITS = {
@@ -124,26 +124,27 @@ def _add_world(command: argparse.ArgumentParser, default: str | None = _WORLD) -
     command.add_argument("--world", type=Path, metavar="DIR", default=Path(default) if default else None, help=text)
 
 
-def main() -> int:
+def main(spawn: Spawn = spawn_interpreter) -> int:
+    """`spawn` starts the processes of a world that does not run already."""
     options = build_parser().parse_args()
     console = Console(soft_wrap=True)
     try:
         match options.command:
             case "up":
-                return up(options.world, console)
+                return up(options.world, console, spawn)
             case "sync":
-                return sync(options, console)
+                return sync(options, console, spawn)
             case "announce":
-                return announce(options.world, options.school, options.groups, options.people, console)
+                return announce(options.world, options.school, options.groups, options.people, console, spawn)
             case "plan":
-                return plan(options, console)
+                return plan(options, console, spawn)
             case "tenant":
-                return show_tenant(options.world, options.json, console)
+                return show_tenant(options.world, options.json, console, spawn)
             case "edit":
                 operand = getattr(options, "operand", "")
-                return edit(options.world, options.action, options.nickname, operand, EDITS[options.action])
+                return edit(options.world, options.action, options.nickname, operand, EDITS[options.action], spawn)
             case _:
-                return run_demo(options.world, console)
+                return run_demo(options.world, console, spawn)
     except StartFailed as failure:
         sys.stderr.write(f"{failure}\n")
         return 3

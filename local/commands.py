@@ -26,6 +26,7 @@ from local import loopback
 from local.mis import webhooks
 from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_real_tenant, preview_world
+from local.processes import Spawn
 from local.report import summary
 from local.world import World, tenant_at, world_at
 from sync_core.domain.runs import RunOutcome
@@ -38,12 +39,12 @@ class BadFile(Exception):
     """A file named on the command line that cannot be used; the message says where the fault is."""
 
 
-def up(folder: Path, console: Console) -> int:
+def up(folder: Path, console: Console, spawn: Spawn) -> int:
     """Start the world and run until SIGINT or SIGTERM; a Functions host that dies is restarted, as in Azure."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    world = World(folder)
+    world = World(folder, spawn=spawn)
     try:
         for name, address in asdict(world.start()).items():
             console.print(f"{name}: {address}", soft_wrap=True, highlight=False)
@@ -56,10 +57,10 @@ def up(folder: Path, console: Console) -> int:
     return 0
 
 
-def sync(options: argparse.Namespace, console: Console) -> int:
+def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
     try:
         values, accounts = _read_files(options)
-        with world_at(options.world) as addresses:
+        with world_at(options.world, spawn) as addresses:
             log = options.world.resolve() / "host.jsonl"
             report = run_night(addresses, log, options.mis, values, accounts)
     except (SnapshotRejected, UnknownSetting, BadFile) as refusal:
@@ -74,10 +75,12 @@ def sync(options: argparse.Namespace, console: Console) -> int:
     return 0 if report.good else 1
 
 
-def announce(folder: Path, school: str, groups: Sequence[str], people: Sequence[str], console: Console) -> int:
+def announce(
+    folder: Path, school: str, groups: Sequence[str], people: Sequence[str], console: Console, spawn: Spawn
+) -> int:
     """Send a webhook event as the MIS side would, and wait until the changes that it causes are applied."""
     try:
-        with world_at(folder) as addresses:
+        with world_at(folder, spawn) as addresses:
             before, began = count(addresses), time.monotonic()
             webhooks.send_webhook(addresses.host, school, f"msg_{uuid4().hex}", groups, people)
             after = drain(addresses, before)
@@ -93,14 +96,14 @@ def announce(folder: Path, school: str, groups: Sequence[str], people: Sequence[
     return 0
 
 
-def plan(options: argparse.Namespace, console: Console) -> int:
+def plan(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
     """Writes nothing except the file that `--out` names."""
     try:
         values, accounts = _read_files(options)
         if options.tenant:
             previews = asyncio.run(preview_real_tenant(options.tenant, options.graph, options.mis, values))
         else:
-            with world_at(options.world) as addresses:
+            with world_at(options.world, spawn) as addresses:
                 previews = asyncio.run(preview_world(addresses.tables, options.mis, values, accounts))
     except (SyncError, BadFile, ClientAuthenticationError) as refusal:
         sys.stderr.write(f"refused: {refusal}\n")
@@ -114,8 +117,8 @@ def plan(options: argparse.Namespace, console: Console) -> int:
     return 0 if all(preview.run.outcome is RunOutcome.PLANNED for preview in previews) else 1
 
 
-def show_tenant(folder: Path, as_json: bool, console: Console) -> int:
-    with tenant_at(folder) as address:
+def show_tenant(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
+    with tenant_at(folder, spawn) as address:
         classes = loopback.get(f"{address}/_sim/classes", timeout=60).raise_for_status().json()
     if as_json:
         sys.stdout.write(json.dumps(classes, indent=2, ensure_ascii=False) + "\n")
@@ -130,11 +133,11 @@ def show_tenant(folder: Path, as_json: bool, console: Console) -> int:
     return 0
 
 
-def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: str) -> int:
+def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: str, spawn: Spawn) -> int:
     body = {"action": action, "class": nickname}
     if operand_name:
         body[operand_name.lower()] = operand
-    with tenant_at(folder) as address:
+    with tenant_at(folder, spawn) as address:
         response = loopback.post(f"{address}/_sim/edit", json=body, timeout=60)
     if response.is_error:
         sys.stderr.write(f"refused: {response.json()['error']} (see: python -m local tenant)\n")

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from local import loopback
 from local.expectation import ByHand, differences, expected_classes
 from local.nightly import NightReport, run_night
+from local.processes import Spawn
 from local.report import PLAIN_SCRIPT, Night, nights_table
 from local.school.data import SchoolData
 from local.school.day import next_day
@@ -76,10 +77,10 @@ class _Demonstration:
         return counters
 
 
-def run_demo(folder: Path | None, console: Console) -> int:
+def run_demo(folder: Path | None, console: Console, spawn: Spawn) -> int:
     """Returns the exit status: 0 if the tenant was as expected after every night and night three did nothing."""
     home = folder or Path(tempfile.mkdtemp(prefix="class-sync-demo-"))
-    world = World(home)
+    world = World(home, spawn=spawn)
     try:
         console.print("Starting Azurite, the Service Bus stand-in, the simulated tenant and the Functions host…")
         demonstration = _Demonstration(world, world.start(), console)

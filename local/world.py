@@ -206,13 +206,13 @@ def running_world(folder: Path) -> Addresses | None:
 
 
 @contextlib.contextmanager
-def world_at(folder: Path) -> Iterator[Addresses]:
+def world_at(folder: Path, spawn: Spawn = spawn_interpreter) -> Iterator[Addresses]:
     """The running world in `folder`, or one that is started now and stopped on exit."""
     running = running_world(folder)
     if running:
         yield running
         return
-    world = World(folder)
+    world = World(folder, spawn=spawn)
     try:
         yield world.start()
     finally:
@@ -220,7 +220,7 @@ def world_at(folder: Path) -> Iterator[Addresses]:
 
 
 @contextlib.contextmanager
-def tenant_at(folder: Path) -> Iterator[str]:
+def tenant_at(folder: Path, spawn: Spawn = spawn_interpreter) -> Iterator[str]:
     """The simulated tenant's address; if no world runs, only the tenant is started."""
     running = running_world(folder)
     if running:
@@ -229,7 +229,7 @@ def tenant_at(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     state = str(folder.resolve() / "tenant.jsonl")
     options = ("--port", "0", "--state", state)
-    child = spawn_interpreter("local.tenant", options, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
+    child = spawn("local.tenant", options, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
     try:
         yield f"http://127.0.0.1:{child.ready_line()['port']}"
     finally:

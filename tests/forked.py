@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
+from multiprocessing.context import ForkContext, ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,23 @@ _STOP_WITHIN = 15.0
 class Forked:
     """Implements Process. Its stdout is a pipe to us."""
 
-    def __init__(self, module: str, options: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        module: str,
+        options: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        context: ForkServerContext | ForkContext = _CONTEXT,
+        arguments: Sequence[object] = (),
+    ) -> None:
+        """`arguments` are those of the module's `main`."""
         self._log = log
         self._module = module
         self._output, output = Pipe(duplex=False)
         whole = {**os.environ, **environment}
-        self._process = _CONTEXT.Process(target=_run, args=(module, tuple(options), log, whole, output))
+        given = (module, tuple(options), log, whole, output, tuple(arguments))
+        self._process = context.Process(target=_run, args=given)
         self._process.start()
         output.close()
 
@@ -89,7 +101,19 @@ class Forked:
         self._output.close()
 
 
-def _run(module: str, options: tuple[str, ...], log: Path, environment: Mapping[str, str], output: Connection) -> None:
+def fork_self(module: str, options: Sequence[str], log: Path, environment: Mapping[str, str]) -> Forked:
+    """Implements Spawn for a process that is forked itself and has no threads: the new one is forked from it."""
+    return Forked(module, options, log, environment, context=multiprocessing.get_context("fork"))
+
+
+def _run(
+    module: str,
+    options: tuple[str, ...],
+    log: Path,
+    environment: Mapping[str, str],
+    output: Connection,
+    arguments: tuple[object, ...],
+) -> None:
     """What `python -m module` does in a process of its own."""
     os.setsid()
     die_with_parent()
@@ -103,4 +127,4 @@ def _run(module: str, options: tuple[str, ...], log: Path, environment: Mapping[
         # aiohttp decides whom to trust when it is imported, which was before this setting.
         connector: Any = importlib.import_module("aiohttp.connector")
         connector._SSL_CONTEXT_VERIFIED.load_verify_locations(certificate)
-    sys.exit(importlib.import_module(f"{module}.__main__").main())
+    sys.exit(importlib.import_module(f"{module}.__main__").main(*arguments))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ import pytest
 from local import loopback
 from local.__main__ import EDITS, build_parser
 from local.tenant.__main__ import TENANT_ID
-from local.world import tenant_at
-from tests.forked import Forked
+from local.world import REPOSITORY, tenant_at
+from tests.forked import Forked, fork_self
 from tests.mis import feeds
 
 AZURE_CLI = """#!{python}
@@ -43,12 +44,21 @@ Call = Callable[..., Result]
 
 @pytest.fixture
 def call(tmp_path: Path) -> Call:
-    def call(*arguments: str, **environment: str) -> Result:
+    """Forks the command line, which forks the processes of its world."""
+
+    def call(*options: str, **environment: str) -> Result:
         errors = tmp_path / f"{len(list(tmp_path.iterdir()))}.stderr"
-        status, printed = Forked("local", arguments, errors, environment).finish()
+        status, printed = Forked("local", options, errors, environment, arguments=[fork_self]).finish()
         return Result(status, printed, errors.read_text(encoding="utf-8"))
 
     return call
+
+
+def call_as_user(*options: str) -> Result:
+    """Start the command line in a new interpreter; it starts others for its world."""
+    command = [sys.executable, "-m", "local", *options]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def test_help_names_every_command_and_option(call: Call) -> None:
@@ -120,7 +130,7 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, cal
     world, out = ("--world", str(tmp_path / "w")), tmp_path / "out.json"
     feed = feeds.oneroster()
     options = ("--mis", str(feeds.write(feed, tmp_path / "feed")), *world)
-    first = call("plan", *options, "--out", str(out))
+    first = call_as_user("plan", *options, "--out", str(out))
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("school S1: 3 groups; classes: 3 to create, 0 to change, 0 as they are, 0 held")
     assert "+ 2026.year.grade!3A10 (10_Class [1234567][2026]): members +2\n" in first.stdout
@@ -146,7 +156,7 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, cal
 def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, call: Call) -> None:
     feed = feeds.write(feeds.oneroster(), tmp_path / "feed")
     assert call("sync", "--mis", str(feed), "--world", str(tmp_path / "w")).returncode == 0
-    with tenant_at(tmp_path / "w") as address:
+    with tenant_at(tmp_path / "w", Forked) as address:
         cli = tmp_path / "az"
         cli.write_text(AZURE_CLI.format(python=sys.executable, token=f"{address}/msi/token"), encoding="utf-8")
         cli.chmod(0o755)
