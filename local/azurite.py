@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from local.node_packages import PACKAGES, node
@@ -17,9 +18,11 @@ _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOt
 class Azurite:
     """Tables and blobs, kept in `folder`. Stopped with SIGINT, the only signal on which it saves its latest writes."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, accounts: Sequence[str] = ()) -> None:
+        """`accounts` are the names of more storage accounts."""
         self._folder = folder
         self._log = log
+        self._accounts = accounts
         self._port = self._blob_port = 0
         self.child: Child | None = None
 
@@ -31,7 +34,8 @@ class Azurite:
         command = [str(node()), str(script), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]
         command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
         command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]
-        self.child = Child("Azurite", command, self._log, stop_with=signal.SIGINT)
+        accounts = {"AZURITE_ACCOUNTS": ";".join(f"{name}:{_KEY}" for name in (_ACCOUNT, *self._accounts))}
+        self.child = Child("Azurite", command, self._log, accounts, stop_with=signal.SIGINT)
         wait_until(lambda: _listens(self._port) and _listens(self._blob_port), self.child)
 
     def stop(self) -> None:
@@ -40,10 +44,15 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
+        """Of the account that every Azurite has."""
+        return self.connect_to(_ACCOUNT)
+
+    def connect_to(self, account: str) -> str:
+        """The connection string of this account."""
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};"
-            f"TableEndpoint=http://127.0.0.1:{self._port}/{_ACCOUNT};"
-            f"BlobEndpoint=http://127.0.0.1:{self._blob_port}/{_ACCOUNT};"
+            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={_KEY};"
+            f"TableEndpoint=http://127.0.0.1:{self._port}/{account};"
+            f"BlobEndpoint=http://127.0.0.1:{self._blob_port}/{account};"
         )
 
 

@@ -8,9 +8,10 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 from local import loopback
@@ -57,30 +58,45 @@ class Addresses:
 class World:
     """A world that this process starts and stops. Starting raises StartFailed if one already runs in the folder."""
 
-    def __init__(self, folder: Path, deliveries: int = 10, spawn: Spawn = spawn_interpreter) -> None:
-        """`deliveries` is how often the queues deliver a message before they dead-letter it."""
+    def __init__(
+        self,
+        folder: Path,
+        deliveries: int = 10,
+        spawn: Spawn = spawn_interpreter,
+        storage: str = "",
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`deliveries` is how often the queues deliver a message before they dead-letter it.
+
+        `storage` is the connection string of an empty storage account. Without one, the world has its own Azurite.
+        `settings` are the host's, in place of its own.
+        """
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._deliveries = deliveries
         self._spawn_module = spawn
         self._lock: IO[str] | None = None
-        self._azurite = Azurite(self.folder / "azurite", self.folder / "azurite.log")
+        self._storage = storage
+        self._azurite = None if storage else Azurite(self.folder / "azurite", self.folder / "azurite.log")
         self._bus: Process | None = None
         self._tenant: Process | None = None
         self.host: Process | None = None
         self._settings: dict[str, str] = {}
+        self._more_settings = settings
         self._certificate = self.folder / "entra.pem"
         self.addresses: Addresses | None = None
 
     def start(self) -> Addresses:
-        """Start all four processes; returns when the host takes messages."""
+        """Start its processes; returns when the host takes messages."""
         self._take_lock()
         try:
             self._bus = self._spawn_bus("0", "0")
             certificate = str(self._certificate)
             state = str(self.folder / "tenant.jsonl")
             self._tenant = self._spawn("tenant", "--port", "0", "--state", state, "--certificate", certificate)
-            self._azurite.start()
+            if self._azurite:
+                self._azurite.start()
+                self._storage = self._azurite.connection_string
             bus, entra = self._bus.ready_line(), self._tenant.ready_line()
             tenant = f"http://127.0.0.1:{entra['port']}"
             self._settings = {
@@ -89,9 +105,9 @@ class World:
                 "SYNC_WINDOW_MINUTES": "0",
                 "FILE_DROP_SCHEDULE": "0 0 0 1 1 *",
                 "FILE_DROP_SETTLE_SECONDS": "0",
-                "FILE_DROP_CONNECTION": self._azurite.connection_string,
+                "FILE_DROP_CONNECTION": self._storage,
                 "GRAPH_BASE_URL": f"{tenant}/v1.0",
-                "STATE_TABLES_CONNECTION": self._azurite.connection_string,
+                "STATE_TABLES_CONNECTION": self._storage,
                 "ServiceBusConnection": connection_string(bus["port"]),
                 "GRAPH_CLIENT_ID": CLIENT_ID,
                 "AZURE_AUTHORITY_HOST": f"https://127.0.0.1:{entra['tls_port']}",
@@ -103,13 +119,13 @@ class World:
                 "WEBSITE_AUTH_ENABLED": "True",
                 "ALL_SCHOOLS_ACCESS": USERS["admin"]["id"],
             }
-            host = self.start_host()
+            host = self.start_host(**self._more_settings)
             self.addresses = Addresses(
                 supervisor=os.getpid(),
                 tenant=tenant,
                 bus_status=f"http://127.0.0.1:{bus['status_port']}",
                 service_bus=self._settings["ServiceBusConnection"],
-                tables=self._azurite.connection_string,
+                tables=self._storage,
                 host=host,
             )
         except BaseException:
@@ -133,6 +149,7 @@ class World:
 
     def restart_azurite(self) -> None:
         """Stop Azurite cleanly and start it at the same address; all that was written is there again."""
+        assert self._azurite
         self._azurite.stop()
         self._azurite.start()
 
@@ -148,7 +165,8 @@ class World:
         for child in (self.host, self._bus, self._tenant):
             if child:
                 child.stop()
-        self._azurite.stop()
+        if self._azurite:
+            self._azurite.stop()
         (self.folder / "world.json").unlink(missing_ok=True)
         if self._lock:
             self._lock.close()

@@ -18,6 +18,7 @@ from tests.fakes.memory_state import MemoryState
 from tests.forked import Forked
 
 REPOSITORY = Path(__file__).parents[1]
+_ACCOUNTS = [f"account{number}" for number in range(100)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,10 +45,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     folder = tmp_path_factory.mktemp("azurite")
-    server = Azurite(folder / "data", folder / "azurite.log")
+    server = Azurite(folder / "data", folder / "azurite.log", _ACCOUNTS)
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def storage_accounts(azurite: Azurite) -> Iterator[str]:
+    """The connection strings of empty storage accounts; each world takes one, and another test the next."""
+    return map(azurite.connect_to, _ACCOUNTS)
+
+
+@pytest.fixture(scope="module")
+def storage(storage_accounts: Iterator[str]) -> str:
+    """The connection string of a storage account that no other module uses."""
+    return next(storage_accounts)
 
 
 @pytest.fixture(scope="session")

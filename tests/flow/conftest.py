@@ -70,8 +70,8 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    world = World(tmp_path_factory.mktemp("world"), spawn=Forked)
+def story(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Story]:
+    world = World(tmp_path_factory.mktemp("world"), spawn=Forked, storage=storage)
     world.start()
     yield Story(world, generate(pupils=60))
     world.stop()

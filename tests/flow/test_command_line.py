@@ -16,7 +16,7 @@ import pytest
 from local import loopback
 from local.__main__ import EDITS, build_parser
 from local.tenant.__main__ import TENANT_ID
-from local.world import REPOSITORY, tenant_at
+from local.world import REPOSITORY, tenant_at, world_at
 from tests.forked import Forked, fork_self
 from tests.mis import feeds
 
@@ -140,17 +140,18 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, cal
         "2026.teaching.C1": 2,
         "2026.year.grade!3A10": 2,
     }
-    assert call("plan", *options).stdout == first.stdout
-    assert json.loads(call("tenant", *world, "--json").stdout) == []
+    with world_at(tmp_path / "w", Forked):
+        assert call("plan", *options).stdout == first.stdout
+        assert json.loads(call("tenant", *world, "--json").stdout) == []
 
-    assert call("sync", *options).returncode == 0
-    assert "3 as they are" in call("plan", *options).stdout
-    blank = feed | {"enrollments.csv": re.sub(r".*,p[12],.*\n", "", feed["enrollments.csv"])}
-    feeds.write(blank, tmp_path / "feed")
-    rejected = call("plan", *options)
-    assert rejected.returncode == 1
-    assert "school S1: rejected, nothing would be done\n! the feed differs too much" in rejected.stdout
-    assert "it has 2 enrolments and the last accepted one had 4: under 80%" in rejected.stdout
+        assert call("sync", *options).returncode == 0
+        assert "3 as they are" in call("plan", *options).stdout
+        blank = feed | {"enrollments.csv": re.sub(r".*,p[12],.*\n", "", feed["enrollments.csv"])}
+        feeds.write(blank, tmp_path / "feed")
+        rejected = call("plan", *options)
+        assert rejected.returncode == 1
+        assert "school S1: rejected, nothing would be done\n! the feed differs too much" in rejected.stdout
+        assert "it has 2 enrolments and the last accepted one had 4: under 80%" in rejected.stdout
 
 
 def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, call: Call) -> None:

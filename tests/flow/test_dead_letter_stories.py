@@ -22,8 +22,8 @@ DELIVERIES = 2
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust"), deliveries=DELIVERIES) as trust:
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage, deliveries=DELIVERIES) as trust:
         trust.add_more_users()
         trust.add_school(OAK, types=["registration"], access=[HEAD, STAFF_ROOM])
         trust.run_night()

@@ -31,8 +31,8 @@ SETS = [group for group in SCHOOL.groups if not group.homeroom]
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage) as trust:
         people = (*SCHOOL.pupils, *SCHOOL.staff)
         trust.add_accounts(person.email.partition("@")[0] for person in people)
         trust.schools[ID] = SCHOOL

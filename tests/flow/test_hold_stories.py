@@ -32,8 +32,8 @@ ART, ART_MAIL, FORM_MAIL = "2026.teaching.T1", "Art.class.1234567.2026", "5L.cla
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage) as trust:
         trust.add_school(OAK)
         trust.run_night()
         yield trust

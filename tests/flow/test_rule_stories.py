@@ -34,8 +34,8 @@ SETTINGS: dict[str, Any] = {"admin_owners": [upn("boss")]}
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage) as trust:
         trust.add_more_users()
         trust.add_accounts(["boss", "helper"])
         yield trust

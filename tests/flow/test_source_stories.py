@@ -28,8 +28,8 @@ ART = "Art.class.1234567.2026"
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage) as trust:
         assert trust.world.host
         trust.world.host.stop()
         trust.world.start_host(MIS_SECRET_OAK=SECRET, MIS_SECRET_OLD="what it was last year")

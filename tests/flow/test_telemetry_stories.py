@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +16,14 @@ from local import loopback
 from local.insights.__main__ import settings_for
 from local.mis.webhooks import body_of, headers_of, send_webhook, send_wonde_event
 from local.nightly import count, drain, run_timer
-from local.processes import spawn_interpreter
+from local.processes import Process, Spawn, spawn_interpreter
 from local.school.data import SchoolData, SchoolPerson
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import Trust, staff, start_trust, teaching
+from tests.forked import Forked
 from tests.infra.bicep import app_settings
 from tests.infra.kusto import QUERIES, TABLES
 
@@ -59,20 +61,24 @@ class Telemetry:
         return self.of("AppEvents", Name=name)
 
 
+def spawn(module: str, options: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process:
+    """Implements Spawn: the host is an interpreter, which sends telemetry that is still buffered when it exits."""
+    start: Spawn = spawn_interpreter if module == "local.host" else Forked
+    return start(module, options, log, environment)
+
+
 @pytest.fixture(scope="module")
-def telemetry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telemetry]:
+def telemetry(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Telemetry]:
     folder = tmp_path_factory.mktemp("telemetry")
     rows = folder / "rows.jsonl"
-    insights = spawn_interpreter("local.insights", ("--rows", str(rows)), folder / "insights.log", {})
+    insights = Forked("local.insights", ("--rows", str(rows)), folder / "insights.log", {})
     try:
         address = f"http://127.0.0.1:{insights.ready_line()['port']}"
-        with start_trust(folder / "trust", DELIVERIES, spawn_interpreter) as trust:
-            assert trust.world.host
-            trust.world.host.stop()
-            trust.world.start_host(**deployed_settings() | settings_for(address))
+        settings = deployed_settings() | settings_for(address)
+        with start_trust(folder / "trust", storage, DELIVERIES, spawn, settings) as trust:
             run_day(trust)
             graph_requests = len(loopback.get(f"{trust.addresses.tenant}/_sim/log").json())
-            # An interpreter that exits cleanly sends the telemetry that is still buffered.
+            assert trust.world.host
             trust.world.host.stop()
         yield Telemetry([json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()], graph_requests)
     finally:

@@ -22,8 +22,8 @@ def school(id_: str, dfe_code: str, pupil: str) -> SchoolData:
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust"), deliveries=2) as trust:
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage, deliveries=2) as trust:
         yield trust
 
 

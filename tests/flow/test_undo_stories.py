@@ -37,8 +37,8 @@ BEFORE, AFTER = f"{CLASS} main", "amy ben cleo dan eve fay gus hal kit main seco
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage) as trust:
         trust.add_school(ELM, limits=NO_SCHOOL_LIMITS, **SETTINGS)
         trust.run_night()
         yield trust

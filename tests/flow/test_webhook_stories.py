@@ -25,8 +25,8 @@ HOOK = [WEBHOOK_SETTING]
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust")) as trust:
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage) as trust:
         assert trust.world.host
         trust.world.host.stop()
         trust.world.start_host(MIS_SECRET_NEXT=OTHER_SECRET)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -196,9 +197,15 @@ def conflict(what: str, remedy: str) -> dict[str, object]:
 
 
 @contextmanager
-def start_trust(folder: Path, deliveries: int = 10, spawn: Spawn = Forked) -> Iterator[Trust]:
-    """Start a world, and stop it at the end."""
-    world = World(folder, deliveries, spawn)
+def start_trust(
+    folder: Path,
+    storage: str = "",
+    deliveries: int = 10,
+    spawn: Spawn = Forked,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Trust]:
+    """Start a world, and stop it at the end. The arguments are the world's."""
+    world = World(folder, deliveries, spawn, storage, settings)
     world.start()
     try:
         yield Trust(world)
