@@ -22,8 +22,14 @@ from local.processes import READY_WITHIN, StartFailed, die_with_parent
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
+        "_strptime",
+        "anyio._backends._asyncio",
+        "azure.core.rest._aiohttp",
         "azure.identity.aio",
+        "azure.identity.aio._credentials.app_service",
         "azure.storage.blob.aio",
+        "email.generator",
+        "httpcore",
         "local.__main__",
         "local.host.__main__",
         "local.servicebus.__main__",
@@ -32,11 +38,14 @@ _CONTEXT.set_forkserver_preload(
         "sync_core.app",
         "sync_core.graph.connections",
         "sync_core.http.admin.app",
+        "sync_core.http.admin.function",
+        "sync_core.http.health",
         "sync_core.http.webhooks.function",
         "sync_core.messaging.dead_letters",
         "sync_core.messaging.service_bus",
         "sync_core.mis.sources",
         "sync_core.state.store",
+        "sync_core.wiring",
     ]
 )
 _STOP_WITHIN = 15.0
