@@ -104,7 +104,9 @@ class AppHost:
         await self._listen()
         options = self.plan.options.service_bus
         for trigger in self.plan.queues:
-            client = self._clients.setdefault(trigger.connection, open_client(trigger.connection))
+            if trigger.connection not in self._clients:
+                self._clients[trigger.connection] = open_client(trigger.connection)
+            client = self._clients[trigger.connection]
             workers = options.max_concurrent_sessions if trigger.sessions else options.max_concurrent_calls
             leases = QueueLeases(client, trigger.queue, sessions=trigger.sessions)
             pump = Pump(trigger.queue, leases, _QueueRun(trigger.function, self.invoker), options, workers)

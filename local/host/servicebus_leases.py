@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import cast
 
-import certifi
 from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
@@ -33,8 +32,8 @@ _CLOSE_SECONDS = 5.0
 
 def open_client(connection: Connection) -> ServiceBusClient:
     """A client without its own retries: an accept that finds no session is a time-out, not a failure."""
-    # Otherwise each receiver loads the CA bundle again: 20 ms of this loop for every session, even over plain TCP.
-    tls = ssl.create_default_context(cafile=certifi.where())
+    # Otherwise each receiver loads a CA bundle again: 20 ms of this loop for every session, even over plain TCP.
+    tls = ssl.create_default_context()
     if isinstance(connection, ConnectionString):
         return ServiceBusClient.from_connection_string(connection.value, retry_total=0, ssl_context=tls)
     credential = DefaultAzureCredential(managed_identity_client_id=connection.client_id)
