@@ -14,7 +14,7 @@ import pytest
 
 from local import loopback
 from local.expectation import ByHand, differences, expected_classes
-from local.nightly import Counts, count, drain, fire_timer
+from local.nightly import Counts, count, count_messages, drain, fire_timer
 from local.school.data import SchoolData, SchoolGroup
 from local.school.oneroster_csv import write
 from local.servicebus import connection_string
@@ -48,6 +48,8 @@ KNOWN_FAULTS = {
 }
 """What a server or the connection to it may do instead of responding correctly, by name."""
 _LOCK_SECONDS = 61
+_POLL = 0.3
+"""Seconds between looks at the queues, to see whether a night has ended without a kill. A kill shows at once."""
 
 
 @dataclass(slots=True)
@@ -102,12 +104,15 @@ class FaultyWorld:
 
         self.gates.set_rule(rule_with(kill))
         before = self.start_night()
-        while not killed.wait(0.1) and not count(self.trust.addresses).drained_since(before):
+        while not killed.wait(_POLL) and not self._is_over(before):
             pass
         self.gates.set_rule(no_rule)
         if killed.is_set():
             self._restart_host(before)
         return killed.is_set()
+
+    def _is_over(self, before: Counts) -> bool:
+        return replace(before, queues=count_messages(self.trust.addresses)).drained_since(before)
 
     def _restart_host(self, before: Counts) -> None:
         """Restart the killed host after its locks have expired, and wait for the end of its night.
@@ -119,7 +124,7 @@ class FaultyWorld:
         self.lose_locks()
         self.gates.restore_bus()
         self.world.start_host()
-        if count(self.trust.addresses).queues[SYNC_REQUESTS]["sent"] == before.queues[SYNC_REQUESTS]["sent"]:
+        if count_messages(self.trust.addresses)[SYNC_REQUESTS]["sent"] == before.queues[SYNC_REQUESTS]["sent"]:
             fire_timer(self.trust.addresses)
         drain(self.trust.addresses, before)
 
@@ -142,7 +147,7 @@ class FaultyWorld:
         errors += [f"{id_} was created twice" for id_ in set(ids) if ids.count(id_) > 1]
         if forbidden := loopback.get(f"{addresses.tenant}/_sim/stats").json()["forbidden_deletes"]:
             errors.append(f"{forbidden} forbidden deletes")
-        queues = count(addresses).queues
+        queues = count_messages(addresses)
         errors += [f"{name}: dead letters" for name in (SYNC_REQUESTS, CLASS_CHANGES) if queues[name]["dead_lettered"]]
         return errors
 

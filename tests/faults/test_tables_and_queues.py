@@ -14,7 +14,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 
 from local import loopback
-from local.nightly import count, drain
+from local.nightly import count, count_messages, drain
 from local.tenant.__main__ import TENANT_ID
 from sync_core.domain.classes import Drift
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
@@ -238,7 +238,7 @@ def _reads_a_row(call: Call) -> bool:
 
 
 def _idle(faulty_world: FaultyWorld) -> bool:
-    queues = count(faulty_world.trust.addresses).queues.values()
+    queues = count_messages(faulty_world.trust.addresses).values()
     return not any(queue["active"] + queue["locked"] for queue in queues)
 
 
