@@ -160,7 +160,7 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
     )
     known = (record.desired.members, record.desired.owners) if record and actual else None
     recalled = diff.empty and known is not None and known != (desired.members, desired.owners)
-    return replace(diff, recalled=recalled)
+    return replace(diff, recalled=True) if recalled else diff
 
 
 def _listed(people: frozenset[AccountId]) -> tuple[AccountId, ...]:

@@ -72,7 +72,7 @@ _T = TypeVar("_T")
 
 
 @coroutine
-def _pause() -> Generator[None, None, None]:
+def _pause(_: object) -> Generator[None, None, None]:
     yield
 
 
@@ -112,20 +112,21 @@ class World:
     state: MemoryState = field(init=False)
     outbox: MemoryOutbox = field(init=False)
     tenant: MemoryTenant = field(init=False)
+    settings: SchoolSettings = field(init=False)
+    services: Services = field(init=False)
 
     def __post_init__(self) -> None:
-        async def step(_: str) -> None:
-            await _pause()
-
-        self.state = MemoryState(step)
-        self.outbox = MemoryOutbox(step)
-        self.tenant = MemoryTenant(step, lambda: self.lagging, self.clock)
+        self.state = MemoryState(_pause)
+        self.outbox = MemoryOutbox(_pause)
+        self.tenant = MemoryTenant(_pause, lambda: self.lagging, self.clock)
+        self.settings = settings(departed_owners=self.departed_owners, limits=NO_LIMITS)
+        self.services = services(self.state, tenant=self.tenant, mis=self, outbox=self.outbox, clock=self.clock)
         for person in (*STUDENTS, *TEACHERS, *STRANGERS):
             self.tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
         run_through(self.state.save_school(self.settings))
 
-    async def snapshot(self, _: SchoolSettings) -> Snapshot:
-        await _pause()
+    async def snapshot(self, school: SchoolSettings) -> Snapshot:
+        await _pause(school)
         return snapshot(self.mis.values())
 
     # --- events
@@ -144,14 +145,6 @@ class World:
         self.tenant.hand_owner(ClassId(class_id), AccountId(person), present)
         if person not in {entra_id(teacher) for teacher in TEACHERS}:
             (self.hand_owned.add if present else self.hand_owned.discard)((class_id, person))
-
-    @property
-    def settings(self) -> SchoolSettings:
-        return settings(departed_owners=self.departed_owners, limits=NO_LIMITS)
-
-    @property
-    def services(self) -> Services:
-        return services(self.state, tenant=self.tenant, mis=self, outbox=self.outbox, clock=self.clock)
 
     def request_as_admin(self, request: str, group: str) -> None:
         """Request create, resync, delete, restore, undo or release. A request that conflicts is ignored."""
@@ -188,7 +181,6 @@ class World:
 
     def deliver(self) -> None:
         """Start a worker for the first message of every session that is not locked."""
-        self._collect_messages()
         for session, messages in self.sessions.items():
             if messages and session not in self.busy:
                 task = Task(session, messages[0], self._handle(session, messages[0].body))
@@ -311,6 +303,8 @@ class World:
             self.dead_letters += 1
 
     def _collect_messages(self) -> None:
+        if not self.outbox.requests and not self.outbox.changes:
+            return
         for request, _ in self.outbox.requests:
             self._enqueue(SYNC_REQUESTS, request)
         for change, priority in zip(self.outbox.changes, self.outbox.priorities, strict=True):
