@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,15 @@ from local.mis.changes import Changes
 TOKEN, CLIENT, SECRET = "a static bearer", "client", "a client's secret"
 _ROOTS = {"/ims/oneroster/v1p1": "1.1", "/ims/oneroster/rostering/v1p2": "1.2"}
 _Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A table as it was since a moment."""
+
+    since: datetime
+    content: bytes
+    rows: list[dict[str, str]]
 
 
 @dataclass(slots=True)
@@ -54,7 +64,7 @@ class OneRosterServer:
     change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
     requests: list[str] = field(default_factory=list)
     changes: Changes = field(init=False)
-    _versions: dict[str, list[tuple[datetime, list[dict[str, str]]]]] = field(default_factory=dict)
+    _versions: dict[str, list[_Version]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.changes = Changes(lambda: self.now())
@@ -115,13 +125,13 @@ class OneRosterServer:
         return web.Response(status=self.broken) if self.broken else None
 
     def _rows(self, table: str) -> list[dict[str, str]]:
-        with (self.folder / f"{table}.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        content = (self.folder / f"{table}.csv").read_bytes()
         versions, now = self._versions.setdefault(table, []), self.now()
-        if not versions or versions[-1][1] != rows:
-            versions.append((now, rows))
-        visible = [version for since, version in versions if since <= now - self.lag]
-        return visible[-1] if visible else versions[0][1]
+        if not versions or versions[-1].content != content:
+            rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+            versions.append(_Version(now, content, rows))
+        visible = [version for version in versions if version.since <= now - self.lag]
+        return (visible[-1] if visible else versions[0]).rows
 
     def _dated(self, request: web.Request, name: str, filter_: str) -> list[_Record]:
         """The records, or those that a filter by date selects, deleted ones included."""
@@ -170,7 +180,7 @@ class OneRosterServer:
 
 
 def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _user(row: Mapping[str, str], version: str) -> _Record:
