@@ -77,12 +77,12 @@ def _read_as_1_1(read: ReadTable, name: str, columns: Iterable[str], optional: I
     user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
     users = list(read(name, user_columns, optional))
     ids = {user["sourcedId"] for user in users}
-    faults = Faults()
-    roles_by_user: dict[str, list[Row]] = {}
+    faults, roles_by_user = Faults(), dict[str, list[Row]]()
     for row in read("roles.csv", ["status", "userSourcedId", "roleType", "role", "orgSourcedId"], []):
         if faults.require_known(row, "userSourcedId", ids, "user", "users.csv") and _active(row, faults):
             roles_by_user.setdefault(row["userSourcedId"], []).append(row)
     faults.raise_any()
+    places = {column: place for place, column in enumerate((*user_columns, *optional, "role", "orgSourcedIds"))}
     rows: list[Row] = []
     for user in users:
         roles = sorted(roles_by_user.get(user["sourcedId"], []), key=lambda role: role["roleType"] != "primary")
@@ -90,7 +90,8 @@ def _read_as_1_1(read: ReadTable, name: str, columns: Iterable[str], optional: I
         chosen = [role for role in roles if role["role"] == "student"] or roles
         role = chosen[0]["role"] if chosen else ""
         orgs = ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen))
-        rows.append(Row(user.location, {**user.cells, "role": role, "orgSourcedIds": orgs}))
+        cells = (*(user[column] for column in (*user_columns, *optional)), role, orgs)
+        rows.append(Row(user.source, user.number, places, cells))
     return rows
 
 
@@ -132,8 +133,7 @@ def read_roster(read: ReadTable, taken_at: datetime) -> Snapshots:
             user = people[id_] = Person(MisId(id_), row["username"], row["email"])
             _read_year(user.id, row, orgs, years, faults)
 
-    columns = ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"]
-    for row in read("enrollments.csv", columns, ["primary"]):
+    for row in read("enrollments.csv", ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"], ["primary"]):
         if (
             _active(row, faults)
             and faults.require_known(row, "classSourcedId", class_rows, "class", "classes.csv")
@@ -199,8 +199,9 @@ def _year_start(
 
 def _active(row: Row, faults: Faults) -> bool:
     """Bulk files leave the status empty, but may have a delta's `tobedeleted` as well."""
-    faults.require(row, "status", row["status"] in ("", "active", "tobedeleted"), "is neither active nor tobedeleted")
-    return row["status"] != "tobedeleted"
+    if (status := row["status"]) not in ("", "active", "tobedeleted"):
+        faults.add(row, "status", "is neither active nor tobedeleted")
+    return status != "tobedeleted"
 
 
 def _read_year(person: MisId, row: Row, orgs: Mapping[str, Row], years: YearGroups, faults: Faults) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import IO
 
 from sync_core.errors import SnapshotRejected
@@ -43,10 +44,9 @@ class Faults:
     def require_known(self, row: Row, column: str, known: Container[str], kind: str, file: str) -> bool:
         """Whether the id in this column is `known`. It is a fault if not."""
         # The detail is only worked out for a fault, because a feed has millions of references.
-        if row[column] in known:
-            return True
-        self.add(row, column, f"{kind} {row[column]} is not in {file}")
-        return False
+        if row[column] not in known:
+            self.add(row, column, f"{kind} {row[column]} is not in {file}")
+        return row[column] in known
 
     def raise_any(self) -> None:
         """Raises SnapshotRejected with the first faults and the number of the others."""
@@ -55,15 +55,21 @@ class Faults:
             raise rejection("; ".join(self._shown) + (f"; and {more} more" if more > 0 else ""))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """One record: the stripped cells of the requested columns, and its location (file and first line)."""
+    """One record: its location, and its stripped cells, at the places of `columns`. Not frozen: a feed has millions."""
 
-    location: str
-    cells: Mapping[str, str]
+    source: str
+    number: int
+    columns: Mapping[str, int]
+    cells: Sequence[str]
 
     def __getitem__(self, column: str) -> str:
-        return self.cells[column]
+        return self.cells[self.columns[column]]
+
+    @property
+    def location(self) -> str:
+        return f"{self.source} {self.number}"
 
     def ids(self, column: str) -> list[str]:
         """The ids in a column that lists them with commas."""
@@ -86,16 +92,16 @@ class CsvFile:
         """The rows, read one by one. A missing `optional` column reads as empty. Raises SnapshotRejected."""
         with self.open() as raw:
             records = self._records(raw)
-            first = next(records, None)
-            if first is None:
+            header = [cell.strip() for _, record in islice(records, 1) for cell in record]
+            if not header:
                 raise rejection(f"{self.name} is empty and has no header")
-            header = [cell.strip() for cell in first[1]]
             indexes = _indexes(self.name, header, tuple(columns), tuple(optional))
+            source, places = f"{self.name} line", {column: place for place, column in enumerate(indexes)}
             for line, record in records:
                 if len(record) != len(header):
                     raise rejection(f"{self.name} line {line}: {len(record)} columns instead of {len(header)}")
-                cells = {name: record[index].strip() if index is not None else "" for name, index in indexes.items()}
-                yield Row(f"{self.name} line {line}", cells)
+                record.append("")  # of a missing optional column
+                yield Row(source, line, places, [record[index].strip() for index in indexes.values()])
 
     def _records(self, raw: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
         """Each record with its first line. Blank lines are skipped."""
@@ -136,13 +142,8 @@ def by_id(rows: Iterable[Row], column: str, faults: Faults) -> dict[str, Row]:
     """The rows by id. An empty or repeated id is a fault."""
     rows_by_id: dict[str, Row] = {}
     for row in rows:
-        id_ = row[column]
-        if not id_:
-            faults.add(row, column, "is empty")
-        elif id_ in rows_by_id:
-            faults.add(row, column, f"id {id_} already appears in {rows_by_id[id_].location}")
-        else:
-            rows_by_id[id_] = row
+        if faults.require(row, column, row[column]) and (first := rows_by_id.setdefault(row[column], row)) is not row:
+            faults.add(row, column, f"id {row[column]} already appears in {first.location}")
     return rows_by_id
 
 
@@ -150,8 +151,7 @@ def find_cycles(rows: Mapping[str, Row], column: str, faults: Faults) -> None:
     """A row that is its own ancestor is a fault, reported once for each cycle. `column` holds the parent's id."""
     checked: set[str] = set()
     for start in rows:
-        path: dict[str, None] = {}
-        id_ = start
+        id_, path = start, dict[str, None]()
         while id_ in rows and id_ not in checked and id_ not in path:
             path[id_] = None
             id_ = rows[id_][column]
@@ -168,12 +168,10 @@ def read_date(row: Row, column: str, pattern: str, faults: Faults) -> date | Non
         return None
 
 
-def _indexes(file: str, header: list[str], columns: Sequence[str], optional: Sequence[str]) -> dict[str, int | None]:
-    repeated = sorted({column for column in (*columns, *optional) if header.count(column) > 1})
-    if repeated:
+def _indexes(file: str, header: list[str], columns: Sequence[str], optional: Sequence[str]) -> dict[str, int]:
+    if repeated := sorted({column for column in (*columns, *optional) if header.count(column) > 1}):
         raise rejection(f'{file} line 1: column "{repeated[0]}" appears twice')
-    missing = [column for column in columns if column not in header]
-    if missing:
+    if missing := [column for column in columns if column not in header]:
         names = ", ".join(f'"{column}"' for column in missing)
         raise rejection(f"{file} line 1: no column {names} (names are case-sensitive)")
-    return {column: header.index(column) if column in header else None for column in (*columns, *optional)}
+    return {column: header.index(column) if column in header else len(header) for column in (*columns, *optional)}

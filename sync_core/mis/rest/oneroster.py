@@ -124,8 +124,9 @@ def _read_table(
             rows = [_cells(row) for row in records[table].values() if row.get("role") in _CLASS_ROLES]
         case _:
             rows = [_cells(record) for record in records[table].values()]
+    source, places = f"{table}, number", {column: place for place, column in enumerate(names)}
     return [
-        Row(f"{table}, number {number}", {column: cells.get(column, "") for column in names})
+        Row(source, number, places, [cells.get(column, "") for column in names])
         for number, cells in enumerate(rows, start=1)
     ]
 

@@ -136,7 +136,7 @@ def _snapshot(records: Collections, school: SchoolId, now: datetime) -> Snapshot
             type_ = GroupType.TEACHING if collection == "classes" else _TYPES.get(text(record.get("type")).upper())
             if type_ is None:
                 continue
-            row = Row(f"{collection}, number {number}", {})
+            row = Row(f"{collection}, number", number, {}, ())
             faults.require(row, "id", id_ not in classes, f"id {id_} already belongs to a class or to another group")
             name = text(record.get("name"))
             faults.require(row, "name", name)
@@ -167,7 +167,7 @@ def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, M
             mis_id = record["mis_id"]
             person = MisId(mis_id if mis_id and uses[mis_id] == 1 else wonde_id)
             if person in people:
-                faults.add(Row(f"{name}, number {number}", {}), "id", f"id {person} is already another person's")
+                faults.add(Row(f"{name}, number", number, {}, ()), "id", f"id {person} is already another person's")
             people[person] = Person(person, "", record["email"])
             ids[name][wonde_id] = person
     return ids, people
