@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -110,10 +111,11 @@ async def build(settings: Settings, clock: Clock) -> App:
 
     credential = DefaultAzureCredential()
     store = await _open_store(settings.tables_endpoint, settings.tables_connection, credential)
+    tls = ssl.create_default_context()  # else each link to a queue reads the machine's certificates: 20 ms
     bus = (
-        ServiceBusClient.from_connection_string(settings.service_bus_connection)
+        ServiceBusClient.from_connection_string(settings.service_bus_connection, ssl_context=tls)
         if settings.service_bus_connection
-        else ServiceBusClient(settings.service_bus_namespace, credential)
+        else ServiceBusClient(settings.service_bus_namespace, credential, ssl_context=tls)
     )
     credential_of = partial(tenant_credential, settings.tenant, settings.graph_client, credential)
     drops = FileDropReader(partial(open_store, _container(settings, credential)), settings.file_drop_settle, clock)

@@ -85,8 +85,7 @@ def export_sets_of(files: Iterable[DropFile]) -> list[ExportSet]:
 def _order(export: ExportSet) -> tuple[datetime, str]:
     """A container lists times in whole seconds: a new set sorts after a set archived within the same second."""
     exact = export.archived or export.written_at.microsecond
-    time = export.written_at if exact else export.written_at.replace(microsecond=999_999)
-    return time, export.path
+    return export.written_at if exact else export.written_at.replace(microsecond=999_999), export.path
 
 
 def _export_set(path: str, members: Iterable[DropFile]) -> ExportSet:
