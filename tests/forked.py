@@ -86,7 +86,8 @@ class Forked:
                     ready: dict[str, Any] = json.loads(line)
                     return ready
         self.kill()
-        raise StartFailed(f"{self._module} did not start; its log is {self._log}")
+        ended = f"ended with {self._process.exitcode} before it was ready"
+        raise StartFailed(f"{self._module} {ended}; its log is {self._log}")
 
     def finish(self) -> tuple[int, str]:
         """Wait for its end. Returns its exit status and what it printed."""

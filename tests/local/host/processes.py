@@ -4,9 +4,7 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
 
 from local.servicebus import connection_string
+from tests.forked import Forked
 
-ROOT = Path(__file__).parents[3]
 APPS = Path(__file__).parent / "apps"
 _READY_SECONDS = 20.0
 
@@ -25,29 +23,24 @@ _READY_SECONDS = 20.0
 class Running:
     """A started process and its ready line."""
 
-    process: Process
+    process: Forked
     ready: dict[str, Any]
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal and wait. Returns the exit status."""
-        if self.process.returncode is None:
-            self.process.send_signal(number)
+        if self.process.alive():
+            os.kill(self.process.pid, number)
         async with asyncio.timeout(_READY_SECONDS):
-            return await self.process.wait()
+            status, _ = await asyncio.to_thread(self.process.finish)
+        return status
 
 
-async def start(*arguments: str, env: dict[str, str] | None = None, stderr: Path | None = None) -> Running:
-    """Start `python -m …` and wait for its line of JSON."""
-    with (stderr or Path(os.devnull)).open("ab") as errors:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *arguments, cwd=ROOT, env={**os.environ, **(env or {})},
-            stdout=asyncio.subprocess.PIPE, stderr=errors,
-        )  # fmt: skip
-    assert process.stdout is not None
-    async with asyncio.timeout(_READY_SECONDS):
-        line = await process.stdout.readline()
-    assert line, f"python -m {' '.join(arguments)} ended before it was ready: {await process.wait()}"
-    return Running(process, json.loads(line))
+async def start(
+    module: str, *options: str, env: Mapping[str, str] | None = None, stderr: Path = Path(os.devnull)
+) -> Running:
+    """Start the module and wait for its line of JSON. Raises StartFailed."""
+    process = Forked(module, options, stderr, env or {})
+    return Running(process, await asyncio.to_thread(process.ready_line))
 
 
 async def start_broker(port: int = 0) -> Running:

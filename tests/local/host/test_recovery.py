@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local.processes import StartFailed
 from tests.local.host.processes import APPS, World, make_message, start
 
 
@@ -49,7 +50,7 @@ async def test_an_invalid_schedule_ends_the_process_with_1(tmp_path: Path, sched
     settings = tmp_path / "local.settings.json"
     settings.write_text(json.dumps({"Values": {"SCHEDULE": schedule} if schedule else {}}))
     errors = tmp_path / "stderr"
-    with pytest.raises(AssertionError, match="ended before it was ready: 1"):
+    with pytest.raises(StartFailed, match="ended with 1 before it was ready"):
         await start("local.host", "--app", str(APPS / "web"), "--settings", str(settings), stderr=errors)
     assert message in errors.read_text()
     assert "Traceback" not in errors.read_text()
@@ -58,6 +59,6 @@ async def test_an_invalid_schedule_ends_the_process_with_1(tmp_path: Path, sched
 async def test_a_port_in_use_is_rejected(world: World) -> None:
     taken = str(world.port)
     errors = world.folder / "stderr"
-    with pytest.raises(AssertionError, match="ended before it was ready: 1"):
+    with pytest.raises(StartFailed, match="ended with 1 before it was ready"):
         await world.start_host("--port", taken)
     assert f"port {taken}" in errors.read_text()
