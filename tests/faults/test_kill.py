@@ -10,7 +10,7 @@ from collections.abc import Callable, Set
 
 import pytest
 
-from local.nightly import Queues, count_messages
+from local.nightly import Counts, count
 from tests.faults.conftest import FaultyWorld
 from tests.faults.gates import Call, Fault, Rule
 from tests.flow.trust import upn
@@ -27,14 +27,14 @@ PLANNING = {f"tables PUT /devstoreaccount1/{table}()" for table in ("tenants", "
 def steps_of_a_night(faulty_world: FaultyWorld, skipped_shapes: Set[str]) -> list[tuple[int, str]]:
     """Watch one night. Return the numbers of the requests at which to kill the host, each with how."""
     steps: list[tuple[int, str]] = []
-    counts: list[Queues] = []
+    counts: list[Counts] = []
 
     def watch(call: Call) -> Fault | None:
         return Fault("", before=lambda: record(call))
 
     def record(call: Call) -> None:
-        queues = count_messages(faulty_world.trust.addresses)
-        if counts and counts[-1] != queues:
+        queues = count(faulty_world.trust.addresses)
+        if counts and counts[-1].queues != queues.queues:
             steps.append((call.number, SETTLED))
         counts.append(queues)
         if call.method != "GET" and call.shape not in skipped_shapes:
