@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Without compiled modules each process of the tests would compile them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test bench setup lint scan package clean
 
 demo: setup
