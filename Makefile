@@ -11,7 +11,7 @@ demo: setup
 	@$(BIN)/python -m local demo
 
 test: setup lint
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	@$(BIN)/python -m bench
