@@ -15,12 +15,13 @@ from aiohttp import web
 from local.tenant.certificate import tls_context
 from local.tenant.control import Control
 from local.tenant.entra import Entra
+from local.tenant.options import add_options, options_of
 
 TENANT_ID = "7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90"
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    entra = Entra(options.tenant_id, options.state)
+    entra = Entra(options.tenant_id, options.state, options_of(options))
     app = web.Application(client_max_size=8 * 1024 * 1024)
     entra.add_to(app)
     Control(entra).add_to(app)
@@ -47,6 +48,7 @@ def main() -> None:
     )
     parser.add_argument("--certificate", type=Path, help="also serve over TLS, and write the certificate to this file")
     parser.add_argument("--tenant-id", default=TENANT_ID)
+    add_options(parser)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     try:

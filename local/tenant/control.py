@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from local.tenant.directory import USER_PROPERTIES, Directory, Group, Refusal
+from local.tenant.answers import CHOICES
+from local.tenant.directory.directory import Directory
+from local.tenant.directory.objects import USER_PROPERTIES, Collection, Group
+from local.tenant.directory.refusals import Refusal
 from local.tenant.entra import Entra
-from local.tenant.server import Fault, TenantServer
+from local.tenant.faults import Fault
+from local.tenant.server import TenantServer
+from local.tenant.throttle import UNITS
 
 
 class Control:
@@ -33,6 +37,9 @@ class Control:
         app.router.add_post("/_sim/classes", self._seed_classes)
         app.router.add_get("/_sim/switches", self._show_switches)
         app.router.add_post("/_sim/switches", self._set_switches)
+        app.router.add_get("/_sim/permissions", self._show_permissions)
+        app.router.add_post("/_sim/permissions", self._set_permissions)
+        app.router.add_post("/_sim/other-apps", self._other_apps)
         app.router.add_post("/_sim/clock", self._clock)
         app.router.add_post("/_sim/faults", self._faults)
         app.router.add_post("/_sim/users", self._users)
@@ -55,47 +62,59 @@ class Control:
         return web.json_response(sorted(classes, key=lambda one: (one["mailNickname"], one["id"])))
 
     async def _seed_classes(self, request: web.Request) -> web.Response:
-        """[{"displayName", "mailNickname", "externalId", "owners", "members"}], people by id. Returns the class ids."""
+        """[{"displayName", "mailNickname", "externalId", "owners", "members", "is_class"}], people by id.
+
+        Nicknames need not be unique, and a group need not be a class. Returns the ids.
+        """
         directory, now = self._server(request).directory, self._server(request).clock.now()
         ids = []
         try:
             for entry in await request.json():
-                people = {collection: entry.pop(collection, []) for collection in ("members", "owners")}
-                ids.append(directory.seed_class(entry, people, now).id)
+                people: dict[Collection, list[str]] = {
+                    "members": entry.pop("members", []),
+                    "owners": entry.pop("owners", []),
+                }
+                ids.append(directory.seed_group(entry, people, now, is_class=entry.pop("is_class", True)).id)
         except Refusal as refusal:
             return _refuse(refusal.message, refusal.status)
         return web.json_response(ids)
 
-    def _switches(self, request: web.Request) -> dict[str, Any]:
-        graph, server = self._server(request).graph, self._server(request)
-        return {
-            "lag_seconds": graph.lag,
-            "latency_seconds": server.latency,
-            "tenant_size": server.throttle.size,
-            "silent_429s_every": server.silent_429s_every,
-            "delta_objects_per_page": graph.habits.objects_per_page,
-            "delta_people_per_object": graph.habits.people_per_object,
-            "delta_replayed_events": graph.habits.replayed_events,
-        }
-
     async def _show_switches(self, request: web.Request) -> web.Response:
-        return web.json_response(self._switches(request))
+        server = self._server(request)
+        return web.json_response({**_numbers(server), **server.answers.chosen()})
 
     async def _set_switches(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        switches = self._switches(request)
-        if unknown := sorted(body.keys() - switches.keys()):
-            return _refuse(f"unknown switch {unknown[0]}; the switches are {', '.join(switches)}")
-        if body.get("tenant_size") not in (None, "S", "M", "L"):
+        """Numbers of the simulation and answers of the table, by name; either all are set, or none."""
+        body, server = await request.json(), self._server(request)
+        names = [*_numbers(server), *(choice.name for choice in CHOICES)]
+        if unknown := sorted(body.keys() - set(names)):
+            return _refuse(f"unknown switch {unknown[0]}; the switches are {', '.join(names)}")
+        if body.get("tenant_size") not in (None, *UNITS):
             return _refuse("tenant_size is S, M, L or null")
-        chosen = switches | body
-        graph, server = self._server(request).graph, self._server(request)
-        graph.lag, server.latency = float(chosen["lag_seconds"]), float(chosen["latency_seconds"])
-        server.throttle.size, server.silent_429s_every = chosen["tenant_size"], int(chosen["silent_429s_every"])
-        graph.habits.objects_per_page = int(chosen["delta_objects_per_page"])
-        graph.habits.people_per_object = int(chosen["delta_people_per_object"])
-        graph.habits.replayed_events = int(chosen["delta_replayed_events"])
-        return web.json_response(self._switches(request))
+        try:
+            server.answers.choose({choice.name: body[choice.name] for choice in CHOICES if choice.name in body})
+        except ValueError as error:
+            return _refuse(str(error))
+        _set_numbers(server, _numbers(server) | body)
+        return await self._show_switches(request)
+
+    async def _show_permissions(self, request: web.Request) -> web.Response:
+        return web.json_response({"granted": sorted(self._server(request).granted)})
+
+    async def _set_permissions(self, request: web.Request) -> web.Response:
+        """{"granted": [...]}, for tokens that are issued from now on."""
+        body = await request.json()
+        granted = body.get("granted") if isinstance(body, dict) else None
+        if not isinstance(granted, list) or not all(isinstance(permission, str) for permission in granted):
+            return _refuse('send {"granted": [...]}, the permissions of the app in this tenant')
+        self._server(request).granted = frozenset(granted)
+        return await self._show_permissions(request)
+
+    async def _other_apps(self, request: web.Request) -> web.Response:
+        """{"writes": n}: other apps of the tenant write as much now."""
+        server = self._server(request)
+        server.throttle.spend_by_others(int((await request.json())["writes"]), server.clock.now())
+        return web.json_response({})
 
     async def _clock(self, request: web.Request) -> web.Response:
         body, clock = await request.json(), self._server(request).clock
@@ -106,27 +125,21 @@ class Control:
         return web.json_response({"now": clock.text()})
 
     async def _faults(self, request: web.Request) -> web.Response:
-        """{"method", "path" (a pattern), "times", "status", "retry_after", "after_work"}; an empty list clears."""
+        """The names of a Fault, of which "path" and "query" are patterns; an empty list clears."""
         body, faults = await request.json(), self._server(request).faults
         if body == []:
             faults.clear()
-        else:
-            faults.append(
-                Fault(
-                    method=body.get("method", "*"),
-                    path=re.compile(body.get("path", "")),
-                    times=int(body.get("times", 1)),
-                    status=body.get("status"),
-                    retry_after=body.get("retry_after"),
-                    after_work=bool(body.get("after_work", False)),
-                )
-            )
+            return web.json_response({"faults": 0})
+        try:
+            faults.append(Fault.parse(body))
+        except ValueError as error:
+            return _refuse(str(error))
         return web.json_response({"faults": len(faults)})
 
     async def _users(self, request: web.Request) -> web.Response:
         ids, directory = [], self._server(request).directory
         for entry in await request.json():
-            more = {name: entry[name] for name in ("id", *USER_PROPERTIES[2:]) if name in entry}
+            more = {name: entry[name] for name in ("id", *USER_PROPERTIES[2:], "licensed") if name in entry}
             ids.append(directory.add_user(entry["userPrincipalName"], entry.get("displayName", ""), **more).id)
         return web.json_response(ids)
 
@@ -153,7 +166,7 @@ class Control:
     async def _edit(self, request: web.Request) -> web.Response:
         body = await request.json()
         directory, now = self._server(request).directory, self._server(request).clock.now()
-        group = directory.by_nickname(body["class"])
+        group = directory.groups.get(body["class"]) or directory.by_nickname(body["class"])
         action = body["action"]
         if group is None or (group.deleted_at is not None and action not in ("restore", "purge")):
             return _refuse(f"there is no class with the mail nickname {body['class']}", 404)
@@ -167,7 +180,7 @@ class Control:
                 case "age":
                     group.created_at -= float(body["seconds"])
                 case "rename":
-                    directory.update_group(group, {"displayName": body["name"]})
+                    directory.update_group(group, {"displayName": body["name"]}, now)
                 case "delete":
                     directory.delete_group(group, now)
                 case "purge":
@@ -181,7 +194,7 @@ class Control:
         return web.json_response(_class(directory, group))
 
 
-def _collection(action: str) -> str:
+def _collection(action: str) -> Collection:
     return "members" if action.endswith("member") else "owners"
 
 
@@ -195,6 +208,27 @@ def _class(directory: Directory, group: Group) -> dict[str, Any]:
         "members": sorted(directory.users[person].userPrincipalName for person in group.members),
         "deleted": group.deleted_at is not None,
     }
+
+
+def _numbers(server: TenantServer) -> dict[str, Any]:
+    graph = server.graph
+    return {
+        "lag_seconds": graph.lag,
+        "latency_seconds": server.latency,
+        "tenant_size": server.throttle.size,
+        "delta_objects_per_page": graph.habits.objects_per_page,
+        "delta_people_per_object": graph.habits.people_per_object,
+        "delta_replayed_events": graph.habits.replayed_events,
+    }
+
+
+def _set_numbers(server: TenantServer, numbers: dict[str, Any]) -> None:
+    graph = server.graph
+    graph.lag, server.latency = float(numbers["lag_seconds"]), float(numbers["latency_seconds"])
+    server.throttle.size = numbers["tenant_size"]
+    graph.habits.objects_per_page = int(numbers["delta_objects_per_page"])
+    graph.habits.people_per_object = int(numbers["delta_people_per_object"])
+    graph.habits.replayed_events = int(numbers["delta_replayed_events"])
 
 
 def _refuse(message: str, status: int = 400) -> web.Response:

@@ -3,43 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import secrets
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
 
+from local.tenant.answers import Answers
 from local.tenant.clock import Clock
-from local.tenant.directory import Directory, Refusal
-from local.tenant.graph import Answer, Graph, Request, decode_body
-from local.tenant.journal import Journal
-from local.tenant.odata import Entity
-from local.tenant.throttle import Throttle, resource_units
+from local.tenant.directory.directory import Directory
+from local.tenant.directory.journal import Journal
+from local.tenant.directory.refusals import Refusal
+from local.tenant.faults import Fault
+from local.tenant.graph import routes
+from local.tenant.graph.context import Answer, Entity, Graph, Request, decode_body
+from local.tenant.options import TenantOptions
+from local.tenant.throttle import AppLimits, Call, Price, Throttle, price
 
-_LOG = logging.getLogger(__name__)
 _LOGGED_REQUESTS = 200_000
 _SHAPE = re.compile(r"/[0-9a-f]{8}-[0-9a-f-]{27}")
-
-
-@dataclass(slots=True)
-class Fault:
-    """The fault of the next `times` matching requests: an error, or with `after_work` the work without an answer."""
-
-    method: str
-    path: re.Pattern[str]
-    times: int
-    status: int | None
-    retry_after: int | None
-    after_work: bool
+_SILENT_429S_EVERY = 2
 
 
 @dataclass(slots=True)
 class Stats:
+    """What the calls cost; `writes` are those that the limits count."""
+
     requests: int = 0
     writes: int = 0
     resource_units: int = 0
@@ -47,37 +40,42 @@ class Stats:
 
 
 class TenantServer:
-    """One tenant, stored in the file `state` if given."""
+    """One tenant, stored in the file `state` if given. `granted` are the permissions of tokens issued from now on."""
 
-    def __init__(self, tenant_id: str, state: Path | None, clock: Clock) -> None:
+    def __init__(
+        self, tenant_id: str, state: Path | None, clock: Clock, app_limits: AppLimits, options: TenantOptions
+    ) -> None:
         self.clock = clock
+        self.granted = options.granted
+        self.answers = Answers()
+        self.answers.choose(dict(options.answers))
         journal = Journal(state)
-        self.directory = Directory(tenant_id, journal.append)
+        self.directory = Directory(tenant_id, self.answers, journal.append)
         for line in journal.read():
             self.directory.load(line)
         journal.restart(self.directory.lines())
-        self.graph = Graph(self.directory, self.clock.now)
-        self.throttle = Throttle()
+        self.graph = Graph(self.directory, self.answers, self.clock.now)
+        self.throttle = Throttle(app_limits)
         self.stats = Stats()
         self.by_route: Counter[str] = Counter()
         self.batches = 0
         self.log: deque[Entity] = deque(maxlen=_LOGGED_REQUESTS)
         self.faults: list[Fault] = []
         self.latency = 0.0
-        self.silent_429s_every = 0
 
-    async def serve(self, web_request: web.Request, *, signed_in: bool) -> web.StreamResponse:
+    async def serve(self, web_request: web.Request, roles: frozenset[str] | None) -> web.StreamResponse:
+        """Answer a caller with these permissions; None is a caller without a valid token."""
         if self.latency:
             await asyncio.sleep(self.latency)
         path = unquote(web_request.rel_url.raw_path).removeprefix("/v1.0")
         query = dict(parse_qsl(web_request.rel_url.raw_query_string, keep_blank_values=True))
         raw = await web_request.read()
         base = f"http://{web_request.host}/v1.0"
-        if not signed_in:
+        if roles is None:
             refusal = Refusal(401, "InvalidAuthenticationToken", "Access token is missing, invalid or expired.")
             return _respond(_error(refusal, self.clock))
         try:
-            request = Request(web_request.method, path, query, decode_body(raw), base)
+            request = Request(web_request.method, path, query, decode_body(raw), base, roles)
         except Refusal as refusal:
             return _respond(_error(refusal, self.clock))
         answer = self._batch(request) if path == "/$batch" else self._one(request)
@@ -94,66 +92,78 @@ class TenantServer:
             return _error(Refusal(400, "BadRequest", "A batch holds 1 to 20 requests."), self.clock)
         answers: dict[str, Answer] = {}
         for part in inner:
-            if any(answers[before].status >= 400 for before in part.get("dependsOn", [])):
-                refusal = Refusal(424, "FailedDependency", "A request that this depends on failed.")
-                answers[part["id"]] = _error(refusal, self.clock)
-                continue
-            path, _, query = part["url"].partition("?")
-            called = Request(part["method"], unquote(path), dict(parse_qsl(query)), part.get("body", {}), request.base)
-            answers[part["id"]] = self._one(called)
+            failed = any(answers[before].status >= 400 for before in part.get("dependsOn", []))
+            answers[part["id"]] = self._failed_dependency() if failed else self._inner(part, request)
+        if any(answer.status == 0 for answer in answers.values()):
+            return Answer(0)
         listed = [
             {"id": id_, "status": answer.status, "headers": answer.headers, "body": answer.body}
             for id_, answer in answers.items()
         ]
-        return Answer(200, {"responses": listed})
+        fails = self.answers.batch_envelope == "424" and any(answer.status >= 400 for answer in answers.values())
+        return Answer(424 if fails else 200, {"responses": listed})
+
+    def _failed_dependency(self) -> Answer:
+        return _error(Refusal(424, "FailedDependency", "A request that this depends on failed."), self.clock)
+
+    def _inner(self, part: Entity, envelope: Request) -> Answer:
+        content_types = [value for name, value in part.get("headers", {}).items() if name.lower() == "content-type"]
+        if "body" in part and not content_types:
+            message = f"Write request id : {part['id']} does not contain Content-Type header or body."
+            return _error(Refusal(400, "BadRequest", message), self.clock)
+        path, _, query = part["url"].partition("?")
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        called = replace(
+            envelope, method=part["method"], path=unquote(path), query=parameters, body=part.get("body", {})
+        )
+        return self._one(called)
 
     def _one(self, request: Request) -> Answer:
-        """One call, counted, throttled and possibly failed. Status 0: the work is done and the answer is lost."""
-        write = request.method != "GET"
-        units = resource_units(request.method, request.path, request.query)
+        """One call, counted, throttled and possibly failed."""
+        cost = price(Call(request.method, request.path, request.query, request.body), self.answers)
         self.stats.requests += 1
         fault = self._fault(request)
-        users = len(self.directory.users)
-        roster = request.path.startswith("/education/") and not write
-        wait = self.throttle.admit(units, write, roster, users, self.clock.now())
+        roster = request.path.startswith("/education/") and request.method != "GET"
+        wait = self.throttle.admit(cost, roster, len(self.directory.users), self.clock.now())
         if wait is not None:
             answer = self._throttled(wait)
         elif fault and not fault.after_work:
-            headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after else {}
-            refusal = Refusal(fault.status or 500, "InjectedFault", "A fault on demand.")
-            answer = _error(refusal, self.clock, headers)
+            answer = _error(fault.refusal(), self.clock)
         else:
-            self.stats.resource_units += units
-            self.stats.writes += write
-            answer = self._work(request, units)
+            self.stats.resource_units += cost.units
+            self.stats.writes += cost.writes
+            answer = self._work(request, cost)
             if fault:
                 answer = Answer(0)
-        shape = f"{request.method} {_SHAPE.sub('/{id}', request.path)}"
-        self.by_route[shape] += 1
-        entry = {"method": request.method, "path": request.path, "status": answer.status, "units": units}
-        self.log.append({**entry, "write": write})
+        self._record(request, answer, cost)
         return answer
 
-    def _work(self, request: Request, units: int) -> Answer:
-        headers = {"x-ms-resource-unit": str(units)}
+    def _record(self, request: Request, answer: Answer, cost: Price) -> None:
+        shape = f"{request.method} {_SHAPE.sub('/{id}', request.path)}"
+        self.by_route[shape] += 1
+        called = {"method": request.method, "path": request.path, "status": answer.status, "units": cost.units}
+        note = {"note": answer.note} if answer.note else {}
+        self.log.append({**called, "write": request.method != "GET", **note})
+
+    def _work(self, request: Request, cost: Price) -> Answer:
+        headers = {"x-ms-resource-unit": str(cost.units)}
         if warning := self.throttle.warning():
             headers["x-ms-throttle-limit-percentage"] = warning
         try:
-            answer = self.graph.answer(request)
+            answer = routes.answer(self.graph, request)
         except Refusal as refusal:
             return _error(refusal, self.clock, headers)
-        return Answer(answer.status, answer.body, headers)
+        return replace(answer, headers=headers)
 
     def _throttled(self, wait: float) -> Answer:
         self.stats.throttled += 1
-        every = self.silent_429s_every
-        silent = every and self.stats.throttled % every == 0
+        misses = self.answers.retry_after == "sometimes-missing" and self.stats.throttled % _SILENT_429S_EVERY == 0
         refusal = Refusal(429, "TooManyRequests", "Too many requests.")
-        return _error(refusal, self.clock, {} if silent else {"Retry-After": str(int(wait))})
+        return _error(refusal, self.clock, {} if misses else {"Retry-After": str(int(wait))})
 
     def _fault(self, request: Request) -> Fault | None:
         for fault in self.faults:
-            if fault.times and fault.method in ("*", request.method) and fault.path.search(request.path):
+            if fault.matches(request):
                 fault.times -= 1
                 return fault
         return None
@@ -161,8 +171,10 @@ class TenantServer:
 
 def _error(refusal: Refusal, clock: Clock, headers: dict[str, str] | None = None) -> Answer:
     inner = {"date": clock.text(), "request-id": secrets.token_hex(8)}
-    body: dict[str, Any] = {"error": {"code": refusal.code, "message": refusal.message, "innerError": inner}}
-    return Answer(refusal.status, body, headers or {})
+    error: dict[str, Any] = {"code": refusal.code, "message": refusal.message, "innerError": inner}
+    if refusal.details:
+        error["details"] = refusal.details
+    return Answer(refusal.status, {"error": error}, {**(headers or {}), **refusal.headers})
 
 
 def _respond(answer: Answer) -> web.Response:

@@ -206,7 +206,7 @@ def test_a_response_names_its_resource_units(graph: Graph) -> None:
 
 def test_writes_are_throttled_with_and_without_a_retry_after(graph: Graph) -> None:
     graph.sim("clock", {"rate": 0.0001})
-    graph.sim("switches", {"silent_429s_every": 2, "tenant_size": "L"})
+    graph.sim("switches", {"retry-after": "sometimes-missing", "tenant_size": "L"})
     class_id = graph.new_class()
     responses = [graph.call("PATCH", f"/groups/{class_id}", {"description": str(n)}) for n in range(3_001)]
     refused = [response for response in responses if response.status_code == 429]

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from local.tenant.directory import bad_request
+from local.tenant.directory.refusals import bad_request
+from local.tenant.graph.context import Entity
 
-Entity = dict[str, Any]
 DEFAULT_PAGE, LARGEST_PAGE = 100, 999
 
 _IN = re.compile(r"(\w+) in \(((?:'[^']*',? ?)+)\)")

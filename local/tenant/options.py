@@ -1,0 +1,77 @@
+"""The options of a command line that starts the simulated tenant: the app's permissions and the tenant's answers."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from dataclasses import dataclass
+
+from local.tenant import answers, permissions
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TenantOptions:
+    """`without` are permissions that the app lacks; `answers` are names of the table of answers with their values."""
+
+    without: tuple[str, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def granted(self) -> frozenset[str]:
+        return frozenset(permissions.GRANTED) - frozenset(self.without)
+
+    @property
+    def given(self) -> bool:
+        return self != TenantOptions()
+
+    def arguments(self) -> tuple[str, ...]:
+        """These options on a command line."""
+        lacking = [argument for permission in self.without for argument in ("--without", permission)]
+        chosen = [argument for name, value in self.answers for argument in ("--tenant-answers", f"{name}={value}")]
+        return (*lacking, *chosen)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options and, at the end of the help, the table of answers."""
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=permissions.GRANTED,
+        metavar="PERMISSION",
+        help=f"the simulated app lacks this permission; repeatable. It has {', '.join(permissions.GRANTED)}",
+    )
+    parser.add_argument(
+        "--tenant-answers",
+        action="append",
+        default=[],
+        type=_answer,
+        metavar="NAME=VALUE",
+        help="how the simulated tenant answers where Microsoft 365 is not known to answer in one way; repeatable",
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = textwrap.fill(parser.description or "", _WIDTH)
+    parser.epilog = _table()
+
+
+def options_of(namespace: argparse.Namespace) -> TenantOptions:
+    return TenantOptions(tuple(namespace.without), tuple(namespace.tenant_answers))
+
+
+def _answer(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    try:
+        answers.check(name, value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name, value
+
+
+def _table() -> str:
+    lines = ["tenant answers (NAME=VALUE, the default first):"]
+    for choice in answers.CHOICES:
+        lines.append(f"  {choice.name}={'|'.join(choice.values)}")
+        lines += textwrap.wrap(choice.meaning, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
