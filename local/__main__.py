@@ -11,6 +11,8 @@ from rich.console import Console
 from local.commands import announce, edit, plan, show_tenant, sync, up
 from local.demo import run_demo
 from local.processes import Spawn, StartFailed, spawn_interpreter
+from local.tenant.options import TenantOptions, add_options, options_of
+from local.world import running_world
 from sync_core.config import GRAPH
 
 EDITS = {
@@ -22,6 +24,11 @@ EDITS = {
     "delete": "",
 }
 _WORLD = ".world"
+_STARTS_TENANT = ("up", "sync", "demo")
+_TENANT_RUNS = (
+    "a world already runs in {folder}, with the tenant that it was started with; nothing was changed — stop that "
+    "world first, choose another --world, or leave out --without and --tenant-answers"
+)
 _EXAMPLES = """examples:
   python -m local demo
   python -m local sync --mis path/to/oneroster.zip
@@ -45,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("up", help="start the local world and keep it running; print each address")
     _add_world(command)
+    add_options(command)
 
     command = commands.add_parser(
         "sync",
@@ -57,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_feed(command)
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the counts of this run as JSON")
     _add_world(command)
+    add_options(command)
 
     command = commands.add_parser(
         "plan",
@@ -99,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("demo", help="sync a school of a thousand pupils over three nights")
     _add_world(command, default=None)
+    add_options(command)
     return parser
 
 
@@ -128,10 +138,14 @@ def main(spawn: Spawn = spawn_interpreter) -> int:
     """`spawn` starts the processes of a world that does not run already."""
     options = build_parser().parse_args()
     console = Console(soft_wrap=True)
+    tenant = options_of(options) if options.command in _STARTS_TENANT else TenantOptions()
+    if tenant.given and options.world and running_world(options.world):
+        sys.stderr.write(f"refused: {_TENANT_RUNS.format(folder=options.world.resolve())}\n")
+        return 2
     try:
         match options.command:
             case "up":
-                return up(options.world, console, spawn)
+                return up(options.world, tenant, console, spawn)
             case "sync":
                 return sync(options, console, spawn)
             case "announce":
@@ -144,7 +158,7 @@ def main(spawn: Spawn = spawn_interpreter) -> int:
                 operand = getattr(options, "operand", "")
                 return edit(options.world, options.action, options.nickname, operand, EDITS[options.action], spawn)
             case _:
-                return run_demo(options.world, console, spawn)
+                return run_demo(options.world, tenant, console, spawn)
     except StartFailed as failure:
         sys.stderr.write(f"{failure}\n")
         return 3

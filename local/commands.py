@@ -28,6 +28,7 @@ from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_real_tenant, preview_world
 from local.processes import Spawn
 from local.report import summary
+from local.tenant.options import TenantOptions, options_of
 from local.world import World, tenant_at, world_at
 from sync_core.domain.runs import RunOutcome
 from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
@@ -39,12 +40,12 @@ class BadFile(Exception):
     """A file named on the command line that cannot be used; the message says where the fault is."""
 
 
-def up(folder: Path, console: Console, spawn: Spawn) -> int:
+def up(folder: Path, tenant: TenantOptions, console: Console, spawn: Spawn) -> int:
     """Start the world and run until SIGINT or SIGTERM; a Functions host that dies is restarted, as in Azure."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    world = World(folder, spawn=spawn)
+    world = World(folder, spawn=spawn, tenant=tenant)
     try:
         for name, address in asdict(world.start()).items():
             console.print(f"{name}: {address}", soft_wrap=True, highlight=False)
@@ -60,7 +61,7 @@ def up(folder: Path, console: Console, spawn: Spawn) -> int:
 def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
     try:
         values, accounts = _read_files(options)
-        with world_at(options.world, spawn) as addresses:
+        with world_at(options.world, spawn, options_of(options)) as addresses:
             log = options.world.resolve() / "host.jsonl"
             report = run_night(addresses, log, options.mis, values, accounts)
     except (SnapshotRejected, UnknownSetting, BadFile) as refusal:

@@ -21,6 +21,7 @@ from local.school.data import SchoolData
 from local.school.day import next_day
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
+from local.tenant.options import TenantOptions
 from local.world import Addresses, World
 
 _DOMAIN = "school.onmicrosoft.com"
@@ -77,10 +78,10 @@ class _Demonstration:
         return counters
 
 
-def run_demo(folder: Path | None, console: Console, spawn: Spawn) -> int:
+def run_demo(folder: Path | None, tenant: TenantOptions, console: Console, spawn: Spawn) -> int:
     """Returns the exit status: 0 if the tenant was as expected after every night and night three did nothing."""
     home = folder or Path(tempfile.mkdtemp(prefix="class-sync-demo-"))
-    world = World(home, spawn=spawn)
+    world = World(home, spawn=spawn, tenant=tenant)
     try:
         console.print("Starting Azurite, the Service Bus stand-in, the simulated tenant and the Functions host…")
         demonstration = _Demonstration(world, world.start(), console)

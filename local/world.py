@@ -20,6 +20,7 @@ from local.processes import Process, Spawn, StartFailed, spawn_interpreter
 from local.servicebus import connection_string
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
+from local.tenant.options import TenantOptions
 
 REPOSITORY = Path(__file__).parents[1]
 MASTER_KEY = "local"
@@ -55,6 +56,9 @@ class Addresses:
         return int(match[1])
 
 
+_USUAL_TENANT = TenantOptions()
+
+
 class World:
     """A world that this process starts and stops. Starting raises StartFailed if one already runs in the folder."""
 
@@ -65,6 +69,7 @@ class World:
         spawn: Spawn = spawn_interpreter,
         storage: str = "",
         settings: Mapping[str, str] = MappingProxyType({}),
+        tenant: TenantOptions = _USUAL_TENANT,
     ) -> None:
         """`deliveries` is how often the queues deliver a message before they dead-letter it.
 
@@ -74,6 +79,7 @@ class World:
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._deliveries = deliveries
+        self._tenant_options = tenant
         self._spawn_module = spawn
         self._lock: IO[str] | None = None
         self._storage = storage
@@ -91,9 +97,8 @@ class World:
         self._take_lock()
         try:
             self._bus = self._spawn_bus("0", "0")
-            certificate = str(self._certificate)
-            state = str(self.folder / "tenant.jsonl")
-            self._tenant = self._spawn("tenant", "--port", "0", "--state", state, "--certificate", certificate)
+            files = ("--state", str(self.folder / "tenant.jsonl"), "--certificate", str(self._certificate))
+            self._tenant = self._spawn("tenant", "--port", "0", *files, *self._tenant_options.arguments())
             if self._azurite:
                 self._azurite.start()
                 self._storage = self._azurite.connection_string
@@ -224,13 +229,15 @@ def running_world(folder: Path) -> Addresses | None:
 
 
 @contextlib.contextmanager
-def world_at(folder: Path, spawn: Spawn = spawn_interpreter) -> Iterator[Addresses]:
-    """The running world in `folder`, or one that is started now and stopped on exit."""
+def world_at(
+    folder: Path, spawn: Spawn = spawn_interpreter, tenant: TenantOptions = _USUAL_TENANT
+) -> Iterator[Addresses]:
+    """The running world in `folder`, or one that is started now, with these options, and stopped on exit."""
     running = running_world(folder)
     if running:
         yield running
         return
-    world = World(folder, spawn=spawn)
+    world = World(folder, spawn=spawn, tenant=tenant)
     try:
         yield world.start()
     finally:

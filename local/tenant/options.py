@@ -41,7 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         choices=permissions.GRANTED,
         metavar="PERMISSION",
-        help=f"the simulated app lacks this permission; repeatable. It has {', '.join(permissions.GRANTED)}",
+        help="the simulated app lacks this permission, if this call starts the tenant; repeatable. "
+        f"It has {', '.join(permissions.GRANTED)}",
     )
     parser.add_argument(
         "--tenant-answers",
@@ -49,7 +50,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_answer,
         metavar="NAME=VALUE",
-        help="how the simulated tenant answers where Microsoft 365 is not known to answer in one way; repeatable",
+        help="how the simulated tenant answers where Microsoft 365 is not known to answer in one way, if this call "
+        "starts it; repeatable; listed below",
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = textwrap.fill(parser.description or "", _WIDTH)

@@ -107,12 +107,12 @@ class Directory:
         named = rules.named_by_policy(fields, self._answers.naming_policy)
         rules.check_values(named)
         self._check_nickname(named["mailNickname"], now)
-        group = self._new_group(named, now, is_class)
+        group = self._new_group(named, now, is_class=is_class)
         self._save_group(group, Event("group", group.id))
         return group
 
     def seed_group(
-        self, fields: dict[str, Any], people: dict[Collection, list[str]], now: float, is_class: bool
+        self, fields: dict[str, Any], people: dict[Collection, list[str]], now: float, *, is_class: bool
     ) -> Group:
         """A group with its people at once, which Graph has no call for; its nickname may be that of another group.
 
@@ -122,7 +122,7 @@ class Directory:
         rules.check_values(fields)
         for person in {person for listed in people.values() for person in listed}:
             self.user(person)
-        group = self._new_group(fields, now, is_class)
+        group = self._new_group(fields, now, is_class=is_class)
         for collection, listed in people.items():
             group.people(collection).update(dict.fromkeys(listed))
         references = [Event(name, group.id, person) for name in people for person in people[name]]
@@ -230,7 +230,7 @@ class Directory:
 
     # --- within
 
-    def _new_group(self, fields: dict[str, Any], now: float, is_class: bool) -> Group:
+    def _new_group(self, fields: dict[str, Any], now: float, *, is_class: bool) -> Group:
         id_ = str(uuid5(NAMESPACE_URL, f"{self.tenant_id}/groups/{len(self.groups)}"))
         properties = [name for name in _GROUP_PROPERTIES if is_class or name not in _ONLY_OF_CLASSES]
         values = {name: fields[name] for name in properties if name in fields}

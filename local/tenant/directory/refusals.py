@@ -42,10 +42,8 @@ def guest_refused() -> Refusal:
 
 
 def quota_exceeded(collection: str, people: int, quota: int) -> Refusal:
-    message = (
-        f"Unable to perform operation as '{people}' would exceed the maximum quota count '{quota}' for forward-link"
-    )
-    return Refusal(403, "Directory_QuotaExceeded", f"{message} {collection}.")
+    message = f"Unable to perform operation as '{people}' would exceed the maximum quota count '{quota}'"
+    return Refusal(403, "Directory_QuotaExceeded", f"{message} for forward-link {collection}.")
 
 
 def already_there(collection: str) -> Refusal:

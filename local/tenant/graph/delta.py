@@ -23,7 +23,7 @@ def _delta(graph: Graph, request: Request, match: re.Match[str]) -> Answer:
     """One page of the delta over users or groups. Raises Refusal for an expired link."""
     kind = match[1]
     cursor = _cursor(graph, kind, request)
-    objects = _Objects(graph, request.roles).list(kind, cursor["since"], cursor["upto"])
+    objects = _Objects(graph, request.roles).changed(kind, cursor["since"], cursor["upto"])
     if kind == "users":
         objects = [select(user, {"$select": f"{cursor['select']},@removed"}) for user in objects]
     matches = matcher(cursor["filter"], ["id"])
@@ -75,7 +75,7 @@ class _Objects:
         self._directory = graph.directory
         self._roles = roles
 
-    def list(self, kind: str, since: int | None, upto: int) -> list[Entity]:
+    def changed(self, kind: str, since: int | None, upto: int) -> list[Entity]:
         """The objects of a first delta, or those that the events from `since` up to `upto` changed."""
         if since is not None:
             events = self._directory.events[max(0, since - self._graph.habits.replayed_events) : upto]
@@ -157,9 +157,7 @@ class _Objects:
     def _parts(self, people: Sequence[_Person]) -> list[list[_Person]]:
         """The people of each object of a group. A person is in one object once."""
         if self._graph.answers.delta_events == "last":
-            people = list(
-                {(collection, person): (collection, person, added) for collection, person, added in people}.values()
-            )
+            people = list({entry[:2]: entry for entry in people}.values())
         parts: list[list[_Person]] = []
         for entry in people:
             full = not parts or len(parts[-1]) == self._graph.habits.people_per_object
