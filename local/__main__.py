@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 
@@ -23,6 +24,8 @@ EDITS = {
     "rename": "NAME",
     "delete": "",
 }
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
 _WORLD = ".world"
 _STARTS_TENANT = ("up", "sync", "demo")
 _TENANT_RUNS = (
@@ -81,6 +84,19 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--graph", metavar="URL", default=GRAPH, help=f"Microsoft Graph's address (default {GRAPH})")
     _add_world(command)
 
+    _add_announce(commands)
+    command = commands.add_parser("tenant", help="list every class of the simulated tenant")
+    command.add_argument("--json", action="store_true", help="print a JSON list; the lists in it are sorted")
+    _add_world(command)
+
+    _add_edit(commands)
+    command = commands.add_parser("demo", help="sync a school of a thousand pupils over three nights")
+    _add_world(command, default=None)
+    add_options(command)
+    return parser
+
+
+def _add_announce(commands: _Commands) -> None:
     command = commands.add_parser(
         "announce",
         help="send a webhook event that says what changed in the MIS",
@@ -93,10 +109,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--people", nargs="+", default=[], metavar="ID", help="people whose groups changed")
     _add_world(command)
 
-    command = commands.add_parser("tenant", help="list every class of the simulated tenant")
-    command.add_argument("--json", action="store_true", help="print a JSON list; the lists in it are sorted")
-    _add_world(command)
 
+def _add_edit(commands: _Commands) -> None:
     command = commands.add_parser("edit", help="change a class by hand, as an admin could in Microsoft 365")
     _add_world(command)
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -105,11 +119,6 @@ def build_parser() -> argparse.ArgumentParser:
         parameters.add_argument("nickname", metavar="CLASS", help="the class's mail nickname")
         if operand:
             parameters.add_argument("operand", metavar=operand)
-
-    command = commands.add_parser("demo", help="sync a school of a thousand pupils over three nights")
-    _add_world(command, default=None)
-    add_options(command)
-    return parser
 
 
 def _add_feed(command: argparse.ArgumentParser) -> None:

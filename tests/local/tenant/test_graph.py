@@ -2,75 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from local import loopback
-from tests.forked import Forked
+from tests.local.tenant.simulated import Graph, start
 
 TAKEN = "Another object with the same value for property mailNickname already exists."
-
-
-@dataclass(slots=True)
-class Graph:
-    """A client with a token, and the tenant's simulation API."""
-
-    url: str
-    http: httpx.Client
-
-    def call(self, method: str, path: str, body: object = None) -> httpx.Response:
-        return self.http.request(method, f"{self.url}/v1.0{path}", json=body)
-
-    def sim(self, path: str, body: object = None) -> Any:
-        url = f"{self.url}/_sim/{path}"
-        response = self.http.get(url) if body is None else self.http.post(url, json=body)
-        return response.raise_for_status().json()
-
-    def users(self, count: int) -> list[str]:
-        entries = [{"userPrincipalName": f"{uuid4().hex}@x.org", "displayName": "x"} for _ in range(count)]
-        ids: list[str] = self.sim("users", entries)
-        return ids
-
-    def new_class(self, nickname: str | None = None) -> str:
-        created = self.call("POST", "/education/classes", {"displayName": "c", "mailNickname": nickname or uuid4().hex})
-        assert created.status_code == 201, created.text
-        return str(created.json()["id"])
-
-    def bind(self, class_id: str, people: list[str]) -> httpx.Response:
-        references = [f"https://graph.microsoft.com/v1.0/directoryObjects/{person}" for person in people]
-        return self.call("PATCH", f"/groups/{class_id}", {"members@odata.bind": references})
-
-    def members(self, class_id: str) -> set[str]:
-        return {person["id"] for person in self.call("GET", f"/groups/{class_id}/members?$top=999").json()["value"]}
-
-
-def start(folder: Path, *options: str) -> tuple[Forked, Graph]:
-    child = Forked("local.tenant", ("--port", "0", *options), folder / "tenant.log", {})
-    url = f"http://127.0.0.1:{child.ready_line()['port']}"
-    token = loopback.get(f"{url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
-    return child, Graph(url, httpx.Client(headers={"Authorization": f"Bearer {token}"}))
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    child, graph = start(tmp_path_factory.mktemp("tenant"))
-    yield graph
-    child.stop()
-
-
-@pytest.fixture
-def graph(running: Graph) -> Iterator[Graph]:
-    switches = running.sim("switches")
-    yield running
-    running.sim("faults", [])
-    running.sim("switches", switches)
-    running.sim("clock", {"advance_seconds": 200, "rate": 1})
 
 
 def test_a_request_without_a_valid_token_is_rejected(graph: Graph) -> None:
@@ -110,8 +51,7 @@ def test_a_nickname_is_unique_ignoring_case_and_including_deleted_groups(graph: 
     assert graph.call("GET", f"/education/classes/{class_id}").status_code == 200
     graph.call("DELETE", f"/groups/{class_id}")
     graph.sim("clock", {"advance_seconds": 31 * 86_400})
-    token = loopback.get(f"{graph.url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
-    graph.http.headers["Authorization"] = f"Bearer {token}"
+    graph.sign_in()
     assert graph.call("POST", f"/directory/deletedItems/{class_id}/restore").status_code == 404
 
 
@@ -191,8 +131,7 @@ def test_a_delta_splits_groups_over_pages_repeats_events_and_expires(graph: Grap
     graph.sim("switches", {"delta_replayed_events": 6, "delta_people_per_object": 99, "delta_objects_per_page": 99})
     assert [group["id"] for group in graph.http.get(page["@odata.deltaLink"]).json()["value"]] == [class_id]
     graph.sim("clock", {"advance_seconds": 8 * 86_400})
-    token = loopback.get(f"{graph.url}/msi/token", headers={"X-IDENTITY-HEADER": "local"}).json()["access_token"]
-    graph.http.headers["Authorization"] = f"Bearer {token}"
+    graph.sign_in()
     expired = graph.http.get(page["@odata.deltaLink"])
     assert (expired.status_code, expired.json()["error"]["code"]) == (410, "syncStateNotFound")
     assert graph.call("GET", "/groups/delta?$top=5").status_code == 400
