@@ -25,7 +25,6 @@ EDITS = {
     "delete": "",
 }
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
 _WORLD = ".world"
 _STARTS_TENANT = ("up", "sync", "demo")
 _TENANT_RUNS = (
@@ -62,8 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="run one nightly sync of a feed and wait until the queues are empty",
         description="Runs one nightly sync of the feed, in the running world or in one started for this call. State is "
         "kept in the world's folder, so a second call after an edit of the CSV syncs only the difference. Exit status: "
-        "0 success, 1 a message was dead-lettered or a school was not planned, 2 the feed, settings or accounts were "
-        "refused, 3 the queues did not drain.",
+        "0 success, 1 a message was dead-lettered or a school was not planned, 2 the feed, settings, accounts or "
+        "options were refused, 3 the queues did not drain.",
     )
     _add_feed(command)
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the counts of this run as JSON")
