@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenants
+from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Change, Priority, Request
 from sync_core.messaging.port import DeadLetters, Outbox
 from sync_core.mis.port import FileDrops, MisSource
@@ -135,7 +137,7 @@ def services_of(
         tenants=state,
         runs=state,
         inbox=state.inbox,
-        reading=Reading(state, mis or cast("MisSource", unused), clock),
+        reading=Reading(state, mis or cast("MisSource", unused), clock, partial(check_tenant, graph)),
         graph=graph,
         file_drops=cast("FileDrops", unused),
         outbox=outbox or CollectedOutbox(),

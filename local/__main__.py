@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from rich.console import Console
 
-from local.commands import announce, edit, plan, show_tenant, sync, up
+from local.commands import announce, check, edit, plan, show_tenant, sync, up
 from local.demo import run_demo
 from local.processes import Spawn, StartFailed, spawn_interpreter
 from local.tenant.options import TenantOptions, add_options, options_of
@@ -39,6 +39,7 @@ _EXAMPLES = """examples:
   python -m local plan --mis path/to/oneroster.zip
   python -m local announce SCH1 --groups R7A
   python -m local tenant --json
+  python -m local check
 """
 
 
@@ -88,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print a JSON list; the lists in it are sorted")
     _add_world(command)
 
+    _add_check(commands)
     _add_edit(commands)
     command = commands.add_parser("demo", help="sync a school of a thousand pupils over three nights")
     _add_world(command, default=None)
@@ -106,6 +108,18 @@ def _add_announce(commands: _Commands) -> None:
     command.add_argument("school", metavar="SCHOOL", help="the school's id in the feed")
     command.add_argument("--groups", nargs="+", default=[], metavar="ID", help="the groups that changed")
     command.add_argument("--people", nargs="+", default=[], metavar="ID", help="people whose groups changed")
+    _add_world(command)
+
+
+def _add_check(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "check",
+        help="show which Graph permissions the app has, and how to grant those that are missing",
+        description="Shows what each permission is for and whether the app's token carries it, as an admin of all "
+        "schools reads it at /api/admin/health. Exit status: 0 all required permissions are granted, or the token does "
+        "not say, 1 a required permission is missing.",
+    )
+    command.add_argument("--json", action="store_true", help="print the answer of the admin API")
     _add_world(command)
 
 
@@ -162,6 +176,8 @@ def main(spawn: Spawn = spawn_interpreter) -> int:
                 return plan(options, console, spawn)
             case "tenant":
                 return show_tenant(options.world, options.json, console, spawn)
+            case "check":
+                return check(options.world, options.json, console, spawn)
             case "edit":
                 operand = getattr(options, "operand", "")
                 return edit(options.world, options.action, options.nickname, operand, EDITS[options.action], spawn)

@@ -27,7 +27,7 @@ from local.mis import webhooks
 from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_real_tenant, preview_world
 from local.processes import Spawn
-from local.report import summary
+from local.report import permissions_table, summary
 from local.tenant.options import TenantOptions, options_of
 from local.world import World, tenant_at, world_at
 from sync_core.domain.runs import RunOutcome
@@ -132,6 +132,22 @@ def show_tenant(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> 
         table.add_row(class_["displayName"], class_["mailNickname"], *counts, "deleted" if class_["deleted"] else "")
     console.print(table)
     return 0
+
+
+def check(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
+    """Show what the admin API answers about the Graph permissions of the world's tenants."""
+    with world_at(folder, spawn) as addresses:
+        signed_in = {"Authorization": "Bearer admin"}
+        health = loopback.get(f"{addresses.host}/api/admin/health", headers=signed_in, timeout=60).raise_for_status()
+    tenants = health.json()
+    if as_json:
+        sys.stdout.write(json.dumps(tenants, indent=2) + "\n")
+    else:
+        for tenant in tenants:
+            console.print(permissions_table(tenant))
+            if tenant["what"]:
+                console.print(f"{tenant['what']} — {tenant['remedy']}", highlight=False, markup=False)
+    return 1 if any(tenant["blocked"] for tenant in tenants) else 0
 
 
 def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: str, spawn: Spawn) -> int:

@@ -9,9 +9,11 @@ from datetime import datetime
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes import ClassRecord, ClassRequest, Pin
 from sync_core.domain.ids import ClassKey
+from sync_core.domain.permissions import TenantCheck, unchecked
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import SchoolSettings
+from sync_core.errors import Permanent
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,8 @@ class KnownSchool:
 
     async def runs(self, school: str, since: datetime | None = None) -> tuple[RunRecord, ...]:
         return tuple(run for run in self.past if since is None or run.at >= since)
+
+
+async def not_checked(tenant: str) -> TenantCheck:
+    """Stands for the check of a tenant in a preview, for which nobody signs in as the app."""
+    return unchecked(tenant, Permanent("a preview has no token of the app", "check the tenant of the deployed app"))

@@ -27,6 +27,7 @@ from sync_core.state.store import TableState
 
 STUCK_AFTER = 120.0
 _POLL = 0.1
+_NOT_PLANNED = {RunOutcome.REJECTED, RunOutcome.BLOCKED}
 
 
 class Stuck(Exception):
@@ -82,11 +83,11 @@ class NightReport:
     messages: MessageReport
     seconds: float
     notes: tuple[str, ...]
-    rejected: bool
+    not_planned: bool
 
     @property
     def good(self) -> bool:
-        return not self.rejected and not self.messages.dead_lettered
+        return not self.not_planned and not self.messages.dead_lettered
 
     def as_json(self) -> dict[str, Any]:
         whole = asdict(self)
@@ -207,7 +208,7 @@ async def _runs(
     addresses: Addresses, schools: set[str], events: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, RunRecord | None]]:
     """The record of this night's run for each school, None for a school that was not planned."""
-    ids = {event["run"] for event in events if event["name"] == "tenant.refreshed"}
+    ids = {event["run"] for event in events if event["name"] in ("tenant.refreshed", "tenant.blocked")}
     records = []
     async with open_state(addresses.tables) as state:
         for school in sorted(schools):
@@ -294,7 +295,7 @@ def _report(
         ),
         seconds=round(seconds, 1),
         notes=_notes(runs, events),
-        rejected=any(run is None or run.outcome is RunOutcome.REJECTED for _, run in runs),
+        not_planned=any(run is None or run.outcome in _NOT_PLANNED for _, run in runs),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from azure.identity.aio import AzureCliCredential
 
 from local.feed import read_feed
-from local.known_school import KnownSchool
+from local.known_school import KnownSchool, not_checked
 from local.nightly import open_state, schools_of, users_of
 from local.tenant_preview import preview_tenant
 from sync_core.admin.holds import preview_school
@@ -47,7 +47,7 @@ async def preview_world(
                 accepted=await state.accepted_statistics(settings.school),
                 past=await state.runs(settings.school),
             )
-            previews.append(await preview_school(settings, Reading(known, _sources(clock), clock)))
+            previews.append(await preview_school(settings, Reading(known, _sources(clock), clock, not_checked)))
     return previews
 
 

@@ -75,6 +75,19 @@ def _cells(night: Night) -> dict[str, tuple[str, str]]:
     }
 
 
+def permissions_table(tenant: Mapping[str, Any]) -> Table:
+    """The Graph permissions of a tenant, as `GET /api/admin/health` returns them."""
+    table = Table(title=f"Graph permissions in tenant {tenant['tenant']}")
+    for column in ("permission", "for what", "in the app's token"):
+        table.add_column(column, overflow="fold")
+    for permission in tenant["permissions"]:
+        name = permission["name"] if permission["required"] else f"{permission['name']} (optional)"
+        missing = f"missing: {permission['command']}"
+        state = {True: "granted", False: missing, None: "not known"}[permission["granted"]]
+        table.add_row(name, permission["purpose"], state)
+    return table
+
+
 def summary(report: NightReport) -> str:
     """The result of a sync, as text for the terminal."""
     lines = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from local.known_school import KnownSchool
+from local.known_school import KnownSchool, not_checked
 from sync_core.clock import Clock
 from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, GroupChange
 from sync_core.domain.ids import SchoolId
@@ -33,7 +33,7 @@ async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenan
         for desired in wanted
         if (group := by_nickname.get(desired.name.mail_nickname.lower()))
     )
-    reading = Reading(replace(known, records=records), mis, clock)
+    reading = Reading(replace(known, records=records), mis, clock, not_checked)
     preview = preview_of(await plan_to_show(settings.school, reading))
     if not records:
         return preview

@@ -16,7 +16,7 @@ from sync_core.domain.ids import RunId
 from sync_core.messaging import messages
 from sync_core.services import Services
 from sync_core.sync.file_drops import check_file_drops
-from sync_core.sync.nightly import refresh_tenant, start_night
+from sync_core.sync.nightly import TenantBlocked, refresh_tenant, start_night
 from sync_core.sync.school import sync_school
 from sync_core.sync.webhooks import sync_webhook_events
 
@@ -44,8 +44,7 @@ class App:
     async def handle_request(self, request: messages.Request) -> None:
         match request:
             case messages.RefreshTenant():
-                schools = await refresh_tenant(request, self.services, self.settings.history)
-                telemetry.tenant_refreshed(request, schools)
+                await self._refresh_tenant(request)
             case messages.SyncSchool():
                 telemetry.school_synced(await sync_school(request, self.services))
             case messages.SyncWebhookEvents():
@@ -57,6 +56,17 @@ class App:
                 telemetry.school_synced(await undo_run(request, self.services))
             case messages.ActOnClass():
                 telemetry.school_synced(await act_on_class(request, self.services))
+
+    async def _refresh_tenant(self, request: messages.RefreshTenant) -> None:
+        """A blocked tenant is no failure of the message: only a grant changes it, and no further delivery."""
+        try:
+            schools = await refresh_tenant(request, self.services, self.settings.history)
+        except TenantBlocked as blocked:
+            telemetry.tenant_blocked(request, blocked.check)
+            for run in blocked.runs:
+                telemetry.school_synced(run)
+        else:
+            telemetry.tenant_refreshed(request, schools)
 
     async def handle_change(self, change: messages.Change, priority: messages.Priority) -> Outcome:
         outcome = await apply_change(change, priority, self.services)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sync_core.clock import Clock
+from sync_core.domain.permissions import TenantCheck
 from sync_core.graph.port import Tenants
 from sync_core.messaging.port import DeadLetters, Outbox
 from sync_core.mis.port import FileDrops, MisSource
@@ -13,11 +15,15 @@ from sync_core.state.port import ClassStore, RunStore, SchoolReader, SchoolStore
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that a plan may touch. Nothing in it can write, so a preview cannot write either."""
+    """All that a plan may touch. Nothing in it can write, so a preview cannot write either.
+
+    `check_tenant` reads what the app may do in a tenant, by id, without a request to Graph.
+    """
 
     school: SchoolReader
     mis: MisSource
     clock: Clock
+    check_tenant: Callable[[str], Awaitable[TenantCheck]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sync_core.domain.classes import AlreadySo, Applied, Outcome, Refused
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
+from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import FileDropCheck, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder
 from sync_core.domain.webhooks import WebhookEvent
@@ -33,12 +34,19 @@ def tenant_refreshed(request: RefreshTenant, schools: int) -> None:
     _emit(logging.INFO, "tenant.refreshed", tenant=request.tenant, run=request.run, schools=schools)
 
 
+def tenant_blocked(request: RefreshTenant, check: TenantCheck) -> None:
+    """`missing` are the names of the required permissions that the tenant has not granted."""
+    missing = ", ".join(permission.name for permission in check.permissions if permission.missing)
+    _emit(logging.ERROR, "tenant.blocked", tenant=request.tenant, run=request.run, missing=missing, remedy=check.remedy)
+
+
 def school_synced(run: RunRecord) -> None:
-    """Emits school.planned, school.rejected, school.paused or school.refused, with counts in place of lists."""
+    """Emits school.planned, .rejected, .paused, .blocked or .refused, with counts in place of lists."""
     facts = {name: len(value) if isinstance(value, tuple) else value for name, value in asdict(run).items()}
     for name in ("id", "at", "outcome", "requested_by", "notes"):
         del facts[name]
-    level = logging.ERROR if run.outcome is RunOutcome.REJECTED or run.held else logging.INFO
+    failed = run.outcome in (RunOutcome.REJECTED, RunOutcome.BLOCKED)
+    level = logging.ERROR if failed or run.held else logging.INFO
     _emit(level, f"school.{run.outcome}", **facts, run=run.id, notes="; ".join(run.notes))
 
 

@@ -50,7 +50,6 @@ def graph_request(method: str, url: str) -> Iterator[Callable[[int, int], None]]
     """A span for one request to Graph. `url` may hold ids; its query is not recorded.
 
     The function that it yields records the answer: its status, or 0 for none, and the number of throttled requests.
-    The SDK makes a dozen spans for the steps of its pipeline, which nobody reads: an unsampled parent suppresses them.
     """
     address = urlsplit(url)
     route = _ID.sub("{id}", address.path)
@@ -68,8 +67,15 @@ def graph_request(method: str, url: str) -> Iterator[Callable[[int, int], None]]
             span.set_attribute(f"{NAMESPACE}throttled", throttled)
             span.set_status(StatusCode.OK if 0 < status < 400 else StatusCode.ERROR)
 
-        with trace.use_span(_with_flags(span.get_span_context(), TraceFlags.DEFAULT)):
+        with unrecorded():
             yield record_answer
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """No span within: an unsampled parent suppresses the dozen that the SDK makes, which nobody reads."""
+    with trace.use_span(_with_flags(trace.get_current_span().get_span_context(), TraceFlags.DEFAULT)):
+        yield
 
 
 @contextmanager

@@ -103,6 +103,7 @@ async def build(settings: Settings, clock: Clock) -> App:
 
     from sync_core.app import App
     from sync_core.graph.connections import GraphTenants, tenant_credential
+    from sync_core.graph.tenant_check import check_tenant
     from sync_core.messaging.dead_letters import ServiceBusDeadLetters
     from sync_core.messaging.service_bus import ServiceBusOutbox
     from sync_core.mis.drop.reader import FileDropReader, open_store
@@ -119,14 +120,16 @@ async def build(settings: Settings, clock: Clock) -> App:
     )
     credential_of = partial(tenant_credential, settings.tenant, settings.graph_client, credential)
     drops = FileDropReader(partial(open_store, _container(settings, credential)), settings.file_drop_settle, clock)
+    graph = GraphTenants(credential_of, settings.graph_base_url, clock)
+    mis = MisSources(drops, settings.mis_secrets, clock)
     services = Services(
         classes=store,
         schools=store,
         tenants=store,
         runs=store,
         inbox=store.inbox,
-        reading=Reading(store, MisSources(drops, settings.mis_secrets, clock), clock),
-        graph=GraphTenants(credential_of, settings.graph_base_url, clock),
+        reading=Reading(store, mis, clock, partial(check_tenant, graph)),
+        graph=graph,
         file_drops=drops,
         outbox=ServiceBusOutbox(bus, clock),
         dead_letters=ServiceBusDeadLetters(bus),

@@ -69,7 +69,10 @@ async def begin(
     settings = await services.schools.school(request.school)
     if settings is None:
         reason = "the school has left, so nothing was changed — save its settings, then make the request again"
-        run = await refuse(run, reason, services)
+        return await refuse(run, reason, services), None
+    check = await services.reading.check_tenant(settings.tenant)
+    if check.blocked:
+        return await refuse(run, f"{check.what}, so nothing was changed — {check.remedy}", services), None
     return run, settings
 
 

@@ -1,4 +1,4 @@
-"""Schools and their tenants: saving a school's settings, erasing its records, and resyncing a tenant on request."""
+"""Schools and their tenants: saving settings, erasing records, checking tenants, and resyncing one on request."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from sync_core.admin.requests import Accepted, Requester
 from sync_core.admin.school_settings import check_identifier
 from sync_core.domain.classes import Drift
 from sync_core.domain.ids import SchoolId
+from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
@@ -35,6 +36,12 @@ async def erase_school(school: SchoolId, services: Services) -> None:
             f"school {school} has not left, so nothing was erased", "to erase it, delete the school's settings first"
         )
     await services.schools.erase_school(school)
+
+
+async def check_tenants(home: str, services: Services) -> list[TenantCheck]:
+    """The check of each tenant that has a school, or of the tenant `home` if there is no school."""
+    tenants = {school.tenant for school in await services.schools.schools()} or {home}
+    return [await services.reading.check_tenant(tenant) for tenant in sorted(tenants)]
 
 
 async def request_full_resync(tenant: str, requester: Requester, services: Services) -> Accepted:

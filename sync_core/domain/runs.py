@@ -61,13 +61,15 @@ class RunOutcome(StrEnum):
     """The outcome of a run for one school.
 
     REQUESTED: it waits on the queue or is under way. PLANNED: its plan was sent. REJECTED: its feed was rejected.
-    PAUSED: the school is paused or was removed. REFUSED: the request cannot be carried out, and the notes say why.
+    PAUSED: the school is paused or was removed. BLOCKED: its tenant has not granted the app a permission that it needs.
+    REFUSED: the request cannot be carried out, and the notes say why.
     """
 
     REQUESTED = "requested"
     PLANNED = "planned"
     REJECTED = "rejected"
     PAUSED = "paused"
+    BLOCKED = "blocked"
     REFUSED = "refused"
 
 

@@ -78,6 +78,21 @@ class GraphClient:
         """A link from Graph without the base URL, so that it can be stored even if the base URL changes."""
         return link.removeprefix(self._adapter.base_url)
 
+    async def access_token(self) -> str:
+        """The token that requests carry. Raises GraphRefused if the identity gets none, Transient if unknown."""
+        request = RequestInformation()
+        request.http_method = Method.GET
+        request.url = self._adapter.base_url
+        try:
+            with tracing.unrecorded():
+                native = await self._adapter.convert_to_native_async(request)
+        except ClientAuthenticationError:
+            raise _no_token() from None
+        except (httpx.HTTPError, AzureError):
+            raise Transient("no token for Graph could be fetched", "it is retried") from None
+        authorization: str = native.headers.get("Authorization", "")
+        return authorization.removeprefix("Bearer ")
+
     async def get(self, path: str, cost: Cost = _READ) -> dict[str, Any]:
         """GET `path`, which is below the base URL or a whole URL, as in links from Graph."""
         return await self._send(Method.GET, path, None, cost)
@@ -190,7 +205,7 @@ class GraphClient:
         try:
             response = await self._adapter.send_primitive_async(request, "bytes", {})
         except ClientAuthenticationError:
-            raise GraphRefused("NoToken", "the app's identity got no token for Graph", _REMEDIES[401]) from None
+            raise _no_token() from None
         except (httpx.HTTPError, AzureError):
             return _Answer()
         assert isinstance(response, httpx.Response)
@@ -199,6 +214,10 @@ class GraphClient:
         except ValueError:
             body = None
         return _Answer(response.status_code, response.headers, body)
+
+
+def _no_token() -> GraphRefused:
+    return GraphRefused("NoToken", "the app's identity got no token for Graph", _REMEDIES[401])
 
 
 def _permanent(answer: _Answer) -> SyncError:

@@ -10,6 +10,7 @@ from typing import Protocol
 from sync_core.domain.accounts import AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId, MisId
+from sync_core.domain.permissions import Grants
 from sync_core.errors import SyncError
 from sync_core.messaging.messages import Priority
 
@@ -59,6 +60,9 @@ class Tenant(Protocol):
     Every method retries through throttling and temporary faults. All methods share one wait budget, shorter than the
     queue's lock. They raise Transient past the budget and GraphRefused for a permanent refusal.
     """
+
+    async def grants(self) -> Grants | None:
+        """What the app's token carries, without a request to Graph. None if the token does not say."""
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
         """The users delta of `properties` since `token`.

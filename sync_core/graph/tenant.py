@@ -12,10 +12,12 @@ from uuid import UUID
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId
+from sync_core.domain.permissions import Grants
 from sync_core.errors import GraphRefused, NotThere
 from sync_core.graph.client import GraphClient
 from sync_core.graph.port import FoundGroup, NewClass, Removals
 from sync_core.graph.rate_limiter import Cost
+from sync_core.graph.tenant_check import read_grants
 
 _GRAPH = "https://graph.microsoft.com/v1.0"
 _ACCOUNTS = "/users/delta()"
@@ -33,6 +35,9 @@ class GraphTenant:
 
     def __init__(self, client: GraphClient) -> None:
         self._client = client
+
+    async def grants(self) -> Grants | None:
+        return read_grants(await self._client.access_token())
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
         """The token includes its properties: Graph's link keeps those of the first request, whatever is asked later."""

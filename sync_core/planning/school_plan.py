@@ -44,7 +44,7 @@ class SchoolPlan:
 
 
 class PlanNotMade(Permanent):
-    """No plan could be made: the school is paused, or its feed or its tenant's accounts cannot be trusted.
+    """No plan could be made: the school is paused, its tenant is blocked, or its feed or accounts cannot be trusted.
 
     `planned` is an empty plan, and its run says why.
     """
@@ -69,6 +69,10 @@ async def plan_school(
         reason = "the school is paused" if settings else "the school has no settings"
         remedy = "to sync it, save its settings with enabled true"
         raise PlanNotMade(request, reading.clock.now(), RunOutcome.PAUSED, f"{reason}: nothing was planned", remedy)
+    check = await reading.check_tenant(settings.tenant)
+    if check.blocked:
+        message = f"{check.what}: nothing was planned"
+        raise PlanNotMade(request, reading.clock.now(), RunOutcome.BLOCKED, message, check.remedy)
     accepted = await reader.accepted_statistics(school)
     try:
         snapshot = await reading.mis.snapshot(settings)

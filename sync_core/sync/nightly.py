@@ -13,8 +13,10 @@ from datetime import datetime, timedelta
 
 from sync_core.domain.classes import GroupChanges
 from sync_core.domain.ids import RunId, SchoolId
-from sync_core.domain.runs import Cause
+from sync_core.domain.permissions import TenantCheck
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
+from sync_core.errors import Permanent
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.planning.diff import Origin
@@ -24,6 +26,18 @@ from sync_core.state.port import DeltaKind
 
 FULL_RESYNC_EVERY = timedelta(days=7)
 """Graph's delta may leave out removals caused by a deleted account, so every class is compared at least this often."""
+
+
+class TenantBlocked(Permanent):
+    """The app lacks a permission that it needs in a tenant, so nothing of the tenant was read or planned.
+
+    `runs`, one for each enabled school, say so and are in the tables.
+    """
+
+    def __init__(self, check: TenantCheck, runs: tuple[RunRecord, ...]) -> None:
+        super().__init__(check.what, check.remedy)
+        self.check = check
+        self.runs = runs
 
 
 async def start_night(run: RunId, services: Services, window: timedelta, history: timedelta) -> tuple[SchoolId, ...]:
@@ -61,7 +75,7 @@ def evenly(count: int, start: datetime, end: datetime) -> Sequence[datetime]:
 async def refresh_tenant(request: RefreshTenant, services: Services, history: timedelta) -> int:
     """Read the accounts and the drift, then request a sync of each enabled school. Returns the number of syncs.
 
-    The syncs are spread over the time until the request's `until`.
+    The syncs are spread over the time until the request's `until`. Raises TenantBlocked.
 
     The groups delta shows drift. It starts from the beginning, as a full resync of every class of the tenant, if the
     request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a paused school is recorded, and
@@ -70,8 +84,11 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     Each delta token is written last, after the rows that the delta changes. After a crash before that, the next refresh
     reads the same delta and repeats harmless work. A token written first would lose a manual change.
     """
-    tenant = services.graph.of(request.tenant, Priority.BULK)
     schools = await services.schools.schools(request.tenant)
+    check = await services.reading.check_tenant(request.tenant)
+    if check.blocked:
+        raise TenantBlocked(check, await _write_blocked_runs(request, schools, check, services))
+    tenant = services.graph.of(request.tenant, Priority.BULK)
     await _follow_accounts(request.tenant, schools, tenant, services)
     began = services.clock.now()
     last = await services.tenants.last_full_resync(request.tenant)
@@ -92,6 +109,26 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     for school in schools:
         await services.runs.forget_history(school.school, services.clock.now() - history)
     return len(enabled)
+
+
+async def _write_blocked_runs(
+    request: RefreshTenant, schools: Sequence[SchoolSettings], check: TenantCheck, services: Services
+) -> tuple[RunRecord, ...]:
+    runs = tuple(
+        RunRecord(
+            school=school.school,
+            id=request.run,
+            cause=request.cause,
+            at=services.clock.now(),
+            outcome=RunOutcome.BLOCKED,
+            notes=(f"{check.what}: nothing was planned", check.remedy),
+        )
+        for school in schools
+        if school.enabled
+    )
+    for run in runs:
+        await services.runs.write_run(run)
+    return runs
 
 
 async def _follow_accounts(

@@ -12,6 +12,7 @@ from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId
+from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
 from sync_core.graph.port import MEMBERS_PER_WRITE, FoundGroup, NewClass, Removals
 from tests.fakes.fixed_clock import FixedClock
@@ -49,10 +50,14 @@ class MemoryTenant:
         self._account_log: list[AccountId] = []
         self.accounts: dict[AccountId, Account] = {}
         self.groups: dict[ClassId, MemoryGroup] = {}
+        self.granted: Grants | None = Grants(frozenset(permission.name for permission in PERMISSIONS))
         self.creates = 0
         self.writes = 0
 
     # --- the port
+
+    async def grants(self) -> Grants | None:
+        return self.granted
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
         await self._step("account_changes")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 from sync_core.clock import Clock
 from sync_core.graph.port import Tenant
+from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Priority
 from sync_core.messaging.port import Outbox
 from sync_core.mis.port import FileDrops, MisSource
@@ -48,14 +50,15 @@ def services(
     file_drops: FileDrops | None = None,
 ) -> Services:
     clock = clock or FixedClock()
+    graph = OneTenant(tenant or MemoryTenant())
     return Services(
         classes=state,
         schools=state,
         tenants=state,
         runs=state,
         inbox=inbox or MemoryWebhookInbox(),
-        reading=Reading(state, mis or cast("MisSource", _Missing()), clock),
-        graph=OneTenant(tenant or MemoryTenant()),
+        reading=Reading(state, mis or cast("MisSource", _Missing()), clock, partial(check_tenant, graph)),
+        graph=graph,
         file_drops=file_drops or cast("FileDrops", _Missing()),
         outbox=outbox or MemoryOutbox(),
         dead_letters=MemoryDeadLetters(),

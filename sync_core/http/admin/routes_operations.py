@@ -1,4 +1,4 @@
-"""The routes about no single school: dead letters, full resyncs of a tenant, erasing a school that left."""
+"""The routes about no single school: tenants and what the app may do there, schools that left, dead letters."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,8 @@ from fastapi import Path as PathParameter
 
 from sync_core.admin.dead_letters import ListedDeadLetter, Visible, list_dead_letters, replay_all, replay_one
 from sync_core.admin.requests import Accepted
-from sync_core.admin.schools import erase_school, request_full_resync
+from sync_core.admin.schools import check_tenants, erase_school, request_full_resync
+from sync_core.domain.permissions import TenantCheck
 from sync_core.http.admin.dependencies import PATH_ID, Admin, SchoolInPath
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, Replayed
 
@@ -19,6 +20,16 @@ _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
 
 # --- tenants, and schools that left
+
+
+@router.get("/health", summary="Check which Graph permissions each tenant has granted the app")
+async def health(call: Admin) -> list[TenantCheck]:
+    """Reads the app's token for each tenant that has a school, or for the app's own tenant while there is no school.
+
+    A managed identity's token may take up to 24 hours to carry a later grant, and is reported as it is.
+    """
+    call.caller.need_all_schools("read what each tenant has granted", "ask an admin of all schools to read it")
+    return await check_tenants(call.app.settings.tenant, call.services)
 
 
 @router.post("/tenants/{tenant}/full-resync", status_code=202, responses=ABSENT, summary="Fully resync a tenant now")

@@ -1,0 +1,124 @@
+"""The Graph permissions that the app needs in each tenant, and which of them a tenant granted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sync_core.errors import SyncError
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """An application permission of Microsoft Graph, and what the app needs it for. Only `required` ones stop a sync."""
+
+    name: str
+    purpose: str
+    required: bool = True
+
+
+# Which of the GroupMember permissions Graph accepts differs between its pages ("Permissions reference", "group: delta",
+# "Add members"), so the app has both. No permission here can change or delete a user.
+PERMISSIONS = (
+    Permission("EduRoster.ReadWrite.All", "to create classes, and to grant and revoke their teachers"),
+    Permission("GroupMember.ReadWrite.All", "to add and remove pupils"),
+    Permission("GroupMember.Read.All", "to find classes, and changes made to them by hand"),
+    Permission("Member.Read.Hidden", "to see who is in a class, because the membership of classes is hidden"),
+    Permission("User.Read.All", "to find accounts, and to see whether they are enabled"),
+    Permission("Group.ReadWrite.All", "to restore classes that an admin deleted, and to see deleted groups", False),
+)
+
+LATER_GRANT = "a managed identity's token may take up to 24 hours to carry a later grant"
+"""Azure caches the token of a managed identity for each resource ("Managed identity limitations")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What the app's token for a tenant carries: its permissions, and the object id of the app, empty if left out."""
+
+    roles: frozenset[str]
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedPermission:
+    """A permission in one tenant. `granted` is null if the app's token cannot be read.
+
+    `command` grants the permission if it is missing, and is empty otherwise.
+    """
+
+    name: str
+    purpose: str
+    required: bool
+    granted: bool | None
+    command: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether its absence stops the sync."""
+        return self.required and self.granted is False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantCheck:
+    """What the app may do in one tenant. A `blocked` tenant lacks a required permission, and is not synced.
+
+    `what` and `remedy` say why it is blocked, or why its permissions are not known. Both are empty otherwise.
+    """
+
+    tenant: str
+    blocked: bool
+    what: str
+    remedy: str
+    permissions: tuple[CheckedPermission, ...]
+
+
+def check_grants(tenant: str, grants: Grants) -> TenantCheck:
+    permissions = tuple(
+        CheckedPermission(
+            name=permission.name,
+            purpose=permission.purpose,
+            required=permission.required,
+            granted=permission.name in grants.roles,
+            command="" if permission.name in grants.roles else _command(permission, grants),
+        )
+        for permission in PERMISSIONS
+    )
+    missing = [permission for permission in permissions if permission.missing]
+    if not missing:
+        return TenantCheck(tenant=tenant, blocked=False, what="", remedy="", permissions=permissions)
+    return TenantCheck(
+        tenant=tenant,
+        blocked=True,
+        what=f"the app's token for tenant {tenant} lacks {_listed(missing)}",
+        remedy=(
+            f"as a Privileged Role Administrator, run 'az login --tenant {tenant} --allow-no-subscriptions' and then "
+            f"'{missing[0].command}'; {LATER_GRANT}, and the next night after that syncs the tenant"
+        ),
+        permissions=permissions,
+    )
+
+
+def unchecked(tenant: str, reason: SyncError) -> TenantCheck:
+    """The check of a tenant whose token cannot be read: nothing is known, so nothing is blocked."""
+    return TenantCheck(
+        tenant=tenant,
+        blocked=False,
+        what=reason.message,
+        remedy=reason.remedy,
+        permissions=tuple(
+            CheckedPermission(
+                name=permission.name, purpose=permission.purpose, required=permission.required, granted=None
+            )
+            for permission in PERMISSIONS
+        ),
+    )
+
+
+def _command(permission: Permission, grants: Grants) -> str:
+    principal = f" --principal={grants.principal}" if grants.principal else ""
+    return f"infra/scripts/grant-graph.sh{principal}{'' if permission.required else ' --restore'}"
+
+
+def _listed(missing: Sequence[CheckedPermission]) -> str:
+    return ", ".join(f"{permission.name} ({permission.purpose})" for permission in missing)
