@@ -35,9 +35,10 @@ def tenant_refreshed(request: RefreshTenant, schools: int) -> None:
 
 
 def tenant_blocked(request: RefreshTenant, check: TenantCheck) -> None:
-    """`missing` are the names of the required permissions that the tenant has not granted."""
-    missing = ", ".join(permission.name for permission in check.permissions if permission.missing)
-    _emit(logging.ERROR, "tenant.blocked", tenant=request.tenant, run=request.run, missing=missing, remedy=check.remedy)
+    """`permissions` are the names of those that are required and missing."""
+    names = ", ".join(permission.name for permission in check.permissions if permission.missing)
+    facts = {"tenant": request.tenant, "run": request.run, "permissions": names, "remedy": check.remedy}
+    _emit(logging.ERROR, "tenant.blocked", **facts)
 
 
 def school_synced(run: RunRecord) -> None:

@@ -24,6 +24,15 @@ param operationsUrl string
 // Rows arrive minutes late, so an alert finds events by the time their row arrived (ingestion_time in its query).
 var alerts = [
   {
+    name: 'A tenant lacks a Graph permission'
+    query: loadTextContent('../queries/alert-permission-missing.kql')
+    page: 'a-tenant-lacks-a-permission'
+    severity: 1
+    every: 'PT15M'
+    within: 'PT1H'
+    resolves: false
+  }
+  {
     name: 'A class or a school is held'
     query: loadTextContent('../queries/alert-hold-open.kql')
     page: 'a-class-or-a-school-is-held'

@@ -24,22 +24,26 @@ function Invoke-Graph([string[]] $Arguments) {
     if ($answer) { $answer | ConvertFrom-Json }
 }
 
-function Send-Graph([string] $Url, [hashtable] $Body) {
+function Send-Graph([string] $Method, [string] $Url, [hashtable] $Body) {
     $file = New-TemporaryFile
     $Body | ConvertTo-Json -Depth 5 -Compress | Set-Content -Path $file
-    Invoke-Graph @('--method', 'POST', '--url', $Url, '--headers', 'Content-Type=application/json', '--body', "@$file")
+    Invoke-Graph @('--method', $Method, '--url', $Url, '--headers', 'Content-Type=application/json', '--body', "@$file")
 }
 
 $resource = (Invoke-Graph @('--method', 'GET', '--url', "$graph/servicePrincipals(appId='$graphApp')?`$select=id")).id
 $roles = (Invoke-Graph @('--method', 'GET', '--url', "$graph/servicePrincipals/$resource/appRoles")).value
-$wanted = foreach ($permission in 'EduRoster.ReadWrite.All', 'GroupMember.ReadWrite.All', 'User.Read.All') {
+$permissions = 'EduRoster.ReadWrite.All', 'GroupMember.ReadWrite.All', 'GroupMember.Read.All', 'Member.Read.Hidden', 'User.Read.All'
+$wanted = foreach ($permission in $permissions) {
     $role = ($roles | Where-Object { $_.value -eq $permission -and $_.allowedMemberTypes -contains 'Application' }).id
     @{ id = $role; type = 'Role' }
 }
+$access = @(@{ resourceAppId = $graphApp; resourceAccess = @($wanted) })
 
 if ($Client) {
     $app = Invoke-Graph @('--method', 'GET', '--url', "$graph/applications(appId='$Client')?`$select=id,appId")
-    Write-Output "already there: the app registration $name"
+    # An earlier release may have requested fewer permissions.
+    Send-Graph 'PATCH' "$graph/applications/$($app.id)" @{ requiredResourceAccess = $access } | Out-Null
+    Write-Output "already there: the app registration $name; it requests the permissions that this release needs"
 } else {
     # A name proves nothing: anybody who may register applications can have created one of this name, with their own secret.
     $others = (Invoke-Graph @('--method', 'GET', '--url', "$graph/applications?`$filter=displayName eq '$name'")).value
@@ -47,10 +51,10 @@ if ($Client) {
         throw "there is an app registration $name, which anybody may have created: $($others.appId); " +
             'if it is yours and has no secret and no other owners, run this with its id as GRAPH_CLIENT_ID; otherwise delete it'
     }
-    $app = Send-Graph "$graph/applications" @{
+    $app = Send-Graph 'POST' "$graph/applications" @{
         displayName = $name
         signInAudience = 'AzureADMultipleOrgs'
-        requiredResourceAccess = @(@{ resourceAppId = $graphApp; resourceAccess = @($wanted) })
+        requiredResourceAccess = $access
     }
     Write-Output "created: the app registration $name"
 }
@@ -59,7 +63,7 @@ $trusted = (Invoke-Graph @('--method', 'GET', '--url', $credentials)).value | Wh
 if ($trusted) {
     Write-Output "already there: it trusts the app's identity"
 } else {
-    Send-Graph $credentials @{
+    Send-Graph 'POST' $credentials @{
         name = 'identity'
         issuer = "https://login.microsoftonline.com/$Tenant/v2.0"
         subject = $Principal
@@ -69,3 +73,6 @@ if ($trusted) {
 }
 Write-Output "next: azd env set GRAPH_CLIENT_ID $($app.appId) && azd provision"
 Write-Output "each further tenant consents at https://login.microsoftonline.com/TENANT/adminconsent?client_id=$($app.appId)"
+Write-Output 'the consent page ends with the error AADSTS500113, because there is no page to return to: the consent is given all the same'
+Write-Output 'a tenant that consented to an earlier release consents again: it has not granted a permission that is new'
+Write-Output "wait: a managed identity's token may take up to 24 hours to carry a later grant"

@@ -29,15 +29,19 @@ ask() {
 
 resource=$(ask GET --url "$graph/servicePrincipals(appId='$graph_app')?\$select=id" --query id --output tsv)
 roles=""
-for permission in EduRoster.ReadWrite.All GroupMember.ReadWrite.All User.Read.All; do
+for permission in EduRoster.ReadWrite.All GroupMember.ReadWrite.All GroupMember.Read.All Member.Read.Hidden User.Read.All; do
   role=$(ask GET --url "$graph/servicePrincipals/$resource/appRoles" \
     --query "value[?value=='$permission' && contains(allowedMemberTypes, 'Application')].id | [0]" --output tsv)
   roles="$roles${roles:+, }{\"id\": \"$role\", \"type\": \"Role\"}"
 done
+access="[{\"resourceAppId\": \"$graph_app\", \"resourceAccess\": [$roles]}]"
 
 if [ -n "$client" ]; then
   object=$(ask GET --url "$graph/applications(appId='$client')?\$select=id" --query id --output tsv)
-  echo "already there: the app registration $name"
+  # An earlier release may have requested fewer permissions.
+  ask PATCH --url "$graph/applications/$object" --headers Content-Type=application/json \
+    --body "{\"requiredResourceAccess\": $access}" >/dev/null
+  echo "already there: the app registration $name; it requests the permissions that this release needs"
 else
   # A name proves nothing: anybody who may register applications can have created one of this name, with their own secret.
   others=$(ask GET --url "$graph/applications?\$filter=displayName eq '$name'&\$select=appId" \
@@ -47,7 +51,7 @@ else
     echo "if it is yours and has no secret and no other owners, run this with its id as GRAPH_CLIENT_ID; otherwise delete it" >&2
     exit 1
   fi
-  body="{\"displayName\": \"$name\", \"signInAudience\": \"AzureADMultipleOrgs\", \"requiredResourceAccess\": [{\"resourceAppId\": \"$graph_app\", \"resourceAccess\": [$roles]}]}"
+  body="{\"displayName\": \"$name\", \"signInAudience\": \"AzureADMultipleOrgs\", \"requiredResourceAccess\": $access}"
   found=$(ask POST --url "$graph/applications" --headers Content-Type=application/json --body "$body" \
     --query "[id, appId]" --output tsv)
   object=$(printf '%s' "$found" | awk '{ print $1 }')
@@ -67,3 +71,6 @@ else
 fi
 echo "next: azd env set GRAPH_CLIENT_ID $client && azd provision"
 echo "each further tenant consents at https://login.microsoftonline.com/TENANT/adminconsent?client_id=$client"
+echo "the consent page ends with the error AADSTS500113, because there is no page to return to: the consent is given all the same"
+echo "a tenant that consented to an earlier release consents again: it has not granted a permission that is new"
+echo "wait: a managed identity's token may take up to 24 hours to carry a later grant"

@@ -1,5 +1,6 @@
 # Grants the app's identity the Graph permissions that it needs, and says why. With -Revoke, it revokes them.
 # It is safe to run again. It needs the Azure CLI, signed in as a Privileged Role Administrator, who may consent.
+# In another tenant, -Principal is the object id of the app "MIS Class Sync" under Enterprise applications there.
 param(
     [string] $Principal = $env:IDENTITY_PRINCIPAL_ID,
     [switch] $Restore,
@@ -59,12 +60,17 @@ function Set-Permission([string] $Name, [string] $Why) {
 }
 
 Set-Permission 'EduRoster.ReadWrite.All' 'to create classes, and to grant and revoke their teachers'
-Set-Permission 'GroupMember.ReadWrite.All' 'to add and remove pupils, and to find changes made by hand'
+Set-Permission 'GroupMember.ReadWrite.All' 'to add and remove pupils'
+Set-Permission 'GroupMember.Read.All' 'to find classes, and changes made to them by hand'
+Set-Permission 'Member.Read.Hidden' 'to see who is in a class, because the membership of classes is hidden'
 Set-Permission 'User.Read.All' 'to find accounts, and to see whether they are enabled'
 if ($Restore -or $Revoke) {
-    Set-Permission 'Group.ReadWrite.All' 'to restore classes that an admin deleted'
+    Set-Permission 'Group.ReadWrite.All' 'to restore deleted classes, to see deleted groups, and to add pupils in bulk if Graph requires it'
 } elseif (Get-Assignment (Get-Role 'Group.ReadWrite.All')) {
     Write-Output 'still granted: Group.ReadWrite.All; to remove it, run this with -Revoke and then once without it'
 } else {
     Write-Output 'not granted: Group.ReadWrite.All; without it, admins restore deleted classes in Microsoft 365; to grant it, use -Restore'
+}
+if (-not $Revoke) {
+    Write-Output "wait: a managed identity's token may take up to 24 hours to carry a later grant"
 }

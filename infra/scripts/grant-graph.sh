@@ -1,6 +1,7 @@
 #!/bin/sh
 # Grants the app's identity the Graph permissions that it needs, and says why. With --revoke, it revokes them.
 # It is safe to run again. It needs the Azure CLI, signed in as a Privileged Role Administrator, who may consent.
+# In another tenant, --principal is the object id of the app "MIS Class Sync" under Enterprise applications there.
 set -eu
 
 principal="${IDENTITY_PRINCIPAL_ID:-}"
@@ -74,12 +75,17 @@ permission() {
 }
 
 permission EduRoster.ReadWrite.All "to create classes, and to grant and revoke their teachers"
-permission GroupMember.ReadWrite.All "to add and remove pupils, and to find changes made by hand"
+permission GroupMember.ReadWrite.All "to add and remove pupils"
+permission GroupMember.Read.All "to find classes, and changes made to them by hand"
+permission Member.Read.Hidden "to see who is in a class, because the membership of classes is hidden"
 permission User.Read.All "to find accounts, and to see whether they are enabled"
 if [ "$restore" = yes ] || [ "$revoke" = yes ]; then
-  permission Group.ReadWrite.All "to restore classes that an admin deleted"
+  permission Group.ReadWrite.All "to restore deleted classes, to see deleted groups, and to add pupils in bulk if Graph requires it"
 elif [ -n "$(assignment_of "$(role_of Group.ReadWrite.All)")" ]; then
   echo "still granted: Group.ReadWrite.All; to remove it, run this with --revoke and then once without it"
 else
   echo "not granted: Group.ReadWrite.All; without it, admins restore deleted classes in Microsoft 365; to grant it, use --restore"
+fi
+if [ "$revoke" = no ]; then
+  echo "wait: a managed identity's token may take up to 24 hours to carry a later grant"
 fi

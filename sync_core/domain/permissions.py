@@ -25,7 +25,11 @@ PERMISSIONS = (
     Permission("GroupMember.Read.All", "to find classes, and changes made to them by hand"),
     Permission("Member.Read.Hidden", "to see who is in a class, because the membership of classes is hidden"),
     Permission("User.Read.All", "to find accounts, and to see whether they are enabled"),
-    Permission("Group.ReadWrite.All", "to restore classes that an admin deleted, and to see deleted groups", False),
+    Permission(
+        "Group.ReadWrite.All",
+        "to restore deleted classes, to see deleted groups, and to add pupils in bulk if Graph requires it",
+        required=False,
+    ),
 )
 
 LATER_GRANT = "a managed identity's token may take up to 24 hours to carry a later grant"

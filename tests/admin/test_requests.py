@@ -1,4 +1,4 @@
-"""Forged requests: a message on the queue without a recorded admin request does nothing."""
+"""Requests that are refused in their turn: forged ones, and those for a tenant that lacks a permission."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from sync_core.admin.classes import act_on_class
 from sync_core.admin.holds import decide_hold
 from sync_core.admin.undo import undo_run
 from sync_core.domain.ids import ClassKey, RunId
+from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.messaging.messages import Action, ActOnClass, DecideHold, Decision, UndoRun
-from tests.builders import SCHOOL, desired, settings, snapshot, synced
+from tests.builders import NOON, SCHOOL, desired, settings, snapshot, synced
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
 
 RUN = RunId("forged")
@@ -67,3 +69,21 @@ async def test_a_request_that_no_admin_made_is_refused_and_recorded(
     after = await state.class_record(SCHOOL.id, KEY)
     assert after
     assert not after.desired.deleted
+
+
+@pytest.mark.parametrize("request_", [request for request in FORGED if not isinstance(request, DecideHold)])
+async def test_an_action_in_a_tenant_that_lacks_a_permission_is_refused_with_the_remedy(
+    request_: ActOnClass | UndoRun,
+) -> None:
+    state, outbox, tenant = MemoryState(), MemoryOutbox(), MemoryTenant()
+    tenant.granted = Grants(frozenset())
+    await state.save_school(settings())
+    await state.write_desired(SCHOOL.id, [desired(KEY, ["amy"])])
+    await state.write_run(RunRecord(school=SCHOOL.id, id=RUN, cause=Cause.ADMIN, at=NOON, outcome=RunOutcome.REQUESTED))
+    fakes = services(state, tenant=tenant, mis=_Mis(), outbox=outbox)
+    run = await (act_on_class(request_, fakes) if isinstance(request_, ActOnClass) else undo_run(request_, fakes))
+    assert (run.outcome, run) == (RunOutcome.REFUSED, await state.run(SCHOOL.id, RUN))
+    assert "Member.Read.Hidden" in run.notes[0]
+    assert "so nothing was changed" in run.notes[0]
+    assert "infra/scripts/grant-graph.sh" in run.notes[0]
+    assert (outbox.changes, await state.pins(SCHOOL.id)) == ([], {})

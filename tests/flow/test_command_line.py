@@ -16,7 +16,7 @@ import pytest
 from local import loopback
 from local.__main__ import EDITS, build_parser
 from local.tenant.__main__ import TENANT_ID
-from local.world import REPOSITORY, tenant_at, world_at
+from local.world import REPOSITORY, World, tenant_at, world_at
 from tests.forked import Forked, fork_self
 from tests.mis import feeds
 
@@ -63,7 +63,7 @@ def call_as_user(*options: str) -> Result:
 
 def test_help_names_every_command_and_option(call: Call) -> None:
     output = call("--help").stdout
-    for command in ("up", "sync", "announce", "plan", "tenant", "edit", "demo"):
+    for command in ("up", "sync", "announce", "plan", "tenant", "check", "edit", "demo"):
         assert command in output
     output = call("sync", "--help").stdout
     for option in ("--mis", "--school", "--accounts", "--world", "--out"):
@@ -152,6 +152,28 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, cal
         assert rejected.returncode == 1
         assert "school S1: rejected, nothing would be done\n! the feed differs too much" in rejected.stdout
         assert "it has 2 enrolments and the last accepted one had 4: under 80%" in rejected.stdout
+
+
+def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(tmp_path: Path, call: Call) -> None:
+    folder = ("--world", str(tmp_path / "w"))
+    world = World(tmp_path / "w", spawn=Forked, without=["Member.Read.Hidden", "Group.ReadWrite.All"])
+    world.start()
+    try:
+        listed = call("check", *folder, "--json")
+        shown = call("check", *folder, COLUMNS="200")
+    finally:
+        world.stop()
+    assert (listed.returncode, shown.returncode) == (1, 1), listed.stderr
+    (tenant,) = json.loads(listed.stdout)
+    granted = {permission["name"]: permission["granted"] for permission in tenant["permissions"]}
+    assert (tenant["tenant"], tenant["blocked"], sum(granted.values())) == (TENANT_ID, True, 4)
+    assert [name for name in granted if not granted[name]] == ["Member.Read.Hidden", "Group.ReadWrite.All"]
+    for permission in tenant["permissions"]:
+        (row,) = (line for line in shown.stdout.splitlines() if f" {permission['name']} " in line.partition("—")[0])
+        assert permission["purpose"] in row
+        assert ("granted" if permission["granted"] else f"missing: {permission['command']}") in row
+    assert f"{tenant['what']} — {tenant['remedy']}" in shown.stdout
+    assert call("check", *folder).returncode == 0
 
 
 def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, call: Call) -> None:

@@ -117,6 +117,7 @@ def run_day(trust: Trust) -> None:
     trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(nothing_to_restore), session_id="OAK", message_id="restore"))
     drain(trust.addresses, before)
     deliver_drops(trust)
+    sync_tenant_without_a_permission(trust)
     trust.save_settings("OAK", enabled=False, webhook_secrets=[WEBHOOK_SETTING])
     before = count(trust.addresses)
     send_webhook(trust.addresses.host, "OAK", "msg_2")
@@ -143,6 +144,16 @@ def set_mis(trust: Trust, art: str, drama: str) -> None:
     )
     trust.schools["OAK"] = replace(OAK, groups=groups)
     write(trust.schools["OAK"], trust.world.folder / "feed OAK")
+
+
+def sync_tenant_without_a_permission(trust: Trust) -> None:
+    tenant = "d0000000-0000-4000-8000-000000000002"
+    consent = {"tenant": tenant, "without": ["Member.Read.Hidden"]}
+    loopback.post(f"{trust.addresses.tenant}/_sim/consent", json=consent).raise_for_status()
+    trust.add_school(replace(OAK, id="FIR", dfe_code="1112223"), tenant=tenant)
+    before = count(trust.addresses)
+    trust.call("POST", f"tenants/{tenant}/full-resync", expected=202)
+    drain(trust.addresses, before)
 
 
 def deliver_drops(trust: Trust) -> None:
@@ -231,7 +242,7 @@ def test_t06_the_rows_have_the_column_types_of_azure(telemetry: Telemetry) -> No
 @pytest.mark.parametrize("query", QUERIES)
 def test_t07_each_query_uses_names_that_were_exported(query: str, telemetry: Telemetry) -> None:
     kql = QUERIES[query]
-    events = set(re.findall(r'"((?:school|change|message|webhook|file_drop|mis)\.\w+)"', kql))
+    events = set(re.findall(r'"((?:tenant|school|change|message|webhook|file_drop|mis)\.\w+)"', kql))
     assert [name for name in events if not telemetry.events(name)] == []
     kinds = [telemetry.events(name) for name in events] or [telemetry.of("AppDependencies")]
     columns = re.findall(r'(\w+)\(Properties\["sync\.(\w+)"\]\)', kql)

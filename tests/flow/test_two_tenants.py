@@ -8,12 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from local import loopback
+from local.mis.webhooks import send_webhook
+from local.nightly import count, drain, increase
 from local.school.data import SchoolData
+from local.world import WEBHOOK_SETTING
 from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.state.store import TableState
 from tests.flow.trust import Trust, pupils, staff, start_trust, teaching, upn
 
 ELSEWHERE, NOWHERE = "d0000000-0000-4000-8000-000000000002", "d0000000-0000-4000-8000-000000000003"
+LACKING = "d0000000-0000-4000-8000-000000000004"
+HIDDEN = "Member.Read.Hidden"
 
 
 def school(id_: str, dfe_code: str, pupil: str) -> SchoolData:
@@ -31,10 +36,30 @@ def members_by_nickname(trust: Trust, tenant: str) -> dict[str, list[str]]:
     return {class_["mailNickname"]: class_["members"] for class_ in trust.list_classes(tenant)}
 
 
+def consent(trust: Trust, tenant: str, *without: str) -> None:
+    """An admin of the tenant consents to all permissions except those `without`."""
+    body = {"tenant": tenant, "without": without}
+    loopback.post(f"{trust.addresses.tenant}/_sim/consent", json=body).raise_for_status()
+
+
+def add_accounts(trust: Trust, tenant: str, *names: str) -> None:
+    people = [{"userPrincipalName": upn(name), "displayName": name} for name in names]
+    loopback.post(f"{trust.addresses.tenant}/_sim/users", params={"tenant": tenant}, json=people).raise_for_status()
+
+
+def read_missing(trust: Trust, tenant: str) -> dict[str, list[str]]:
+    """The permissions that the app lacks by tenant, over the admin API, if `tenant` is among them."""
+    health = {check["tenant"]: check for check in trust.call("GET", "health").json()}
+    assert health[tenant]["blocked"] is bool(health[tenant]["what"])
+    return {
+        listed: [permission["name"] for permission in check["permissions"] if permission["granted"] is False]
+        for listed, check in health.items()
+    }
+
+
 def test_01_each_school_has_its_classes_in_its_own_tenant(trust: Trust) -> None:
-    loopback.post(f"{trust.addresses.tenant}/_sim/consent", json={"tenant": ELSEWHERE}).raise_for_status()
-    people = [{"userPrincipalName": upn(name), "displayName": name} for name in ("zoe", "main")]
-    loopback.post(f"{trust.addresses.tenant}/_sim/users", params={"tenant": ELSEWHERE}, json=people).raise_for_status()
+    consent(trust, ELSEWHERE)
+    add_accounts(trust, ELSEWHERE, "zoe", "main")
     trust.add_school(school("OAK", "1234567", "amy"))
     trust.add_school(school("FIR", "7654321", "zoe"), tenant=ELSEWHERE)
     trust.run_night()
@@ -71,3 +96,56 @@ def test_03_a_tenant_without_consent_is_reported_and_delays_no_other(trust: Trus
 
     (remedy,) = asyncio.run(faults())
     assert "has consented to the app" in remedy
+
+
+def test_04_a_tenant_that_lacks_a_permission_is_not_planned_and_delays_no_other(trust: Trust) -> None:
+    consent(trust, LACKING, HIDDEN)
+    add_accounts(trust, LACKING, "ivy", "main")
+    trust.add_school(school("ASH", "4445556", "ivy"), tenant=LACKING, webhook_secrets=[WEBHOOK_SETTING])
+    trust.call("DELETE", "schools/YEW", expected=204)
+    del trust.schools["YEW"]
+    trust.schools["OAK"] = school("OAK", "1234567", "amy")
+    failures, requests = len(trust.read_events("message.failed")), count(trust.addresses)
+    trust.run_night()
+    assert trust.read_class("Art.class.1234567.2026")["members"] == "amy main"
+    run = trust.read_last_run("ASH")
+    assert (run["outcome"], run["cause"]) == ("blocked", "nightly")
+    assert run["notes"][0].startswith(f"the app's token for tenant {LACKING} lacks {HIDDEN} (to see who is in a class")
+    assert "infra/scripts/grant-graph.sh" in run["notes"][1]
+    assert "24 hours" in run["notes"][1]
+    (event,) = trust.read_events("tenant.blocked")
+    assert (event["tenant"], event["permissions"], event["run"]) == (LACKING, HIDDEN, run["id"])
+    assert [event["school"] for event in trust.read_events("school.blocked")] == ["ASH"]
+    # Each message was delivered once: the night's three refreshes, and the plans of the two other schools.
+    assert len(trust.read_events("message.failed")) == failures
+    after = count(trust.addresses)
+    assert [increase(requests, after, kind, SYNC_REQUESTS) for kind in ("sent", "completed", "dead_lettered")] == [
+        5,
+        5,
+        0,
+    ]
+    assert loopback.get(f"{trust.addresses.tenant}/_sim/log", params={"tenant": LACKING}).json() == []
+    assert read_missing(trust, LACKING)[LACKING] == [HIDDEN]
+    assert read_missing(trust, ELSEWHERE)[ELSEWHERE] == []
+    before = count(trust.addresses)
+    send_webhook(trust.addresses.host, "ASH", "msg_1", ["T1"])
+    drain(trust.addresses, before)
+    assert (trust.read_last_run("ASH")["outcome"], trust.read_last_run("ASH")["cause"]) == ("blocked", "webhook")
+    assert trust.list_classes(LACKING) == []
+
+
+def test_05_a_later_grant_works_once_a_token_carries_it(trust: Trust) -> None:
+    consent(trust, LACKING)
+    trust.run_night()
+    assert trust.read_last_run("ASH")["outcome"] == "blocked"
+    # The host keeps its token for as long as it is valid, and a new host has none.
+    assert trust.world.host
+    trust.world.host.stop()
+    trust.world.start_host()
+    trust.run_night()
+    assert trust.read_last_run("ASH")["outcome"] == "planned"
+    assert members_by_nickname(trust, LACKING) == {
+        "7.class.4445556.2026": [upn("ivy")],
+        "Art.class.4445556.2026": [upn("ivy"), upn("main")],
+    }
+    assert read_missing(trust, LACKING)[LACKING] == []

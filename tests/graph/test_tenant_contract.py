@@ -13,6 +13,7 @@ from local import loopback
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
+from sync_core.domain.permissions import PERMISSIONS
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import FoundGroup, NewClass, Removals, Tenant
@@ -110,6 +111,12 @@ def make_class(stem: str = "class") -> NewClass:
 
 def make_upns(count: int) -> list[str]:
     return [f"{uuid4().hex[:12]}@school.onmicrosoft.com" for _ in range(count)]
+
+
+async def test_the_grants_are_the_roles_of_the_token(subject: Subject) -> None:
+    grants = await subject.tenant.grants()
+    assert grants is not None
+    assert grants.roles == {permission.name for permission in PERMISSIONS}
 
 
 async def test_a_class_is_created_once_and_found_by_its_nickname(subject: Subject) -> None:

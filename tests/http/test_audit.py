@@ -261,6 +261,7 @@ async def test_a_forbidden_request_emits_no_event(
         ("delete", "schools/S1/records", None),
         ("post", f"tenants/{TENANT}/full-resync", None),
         ("put", "schools/S1", SETTINGS | {"access": []}),
+        ("get", "health", None),
     ],
 )
 async def test_a_schools_own_admin_may_not_do_tenant_level_actions(

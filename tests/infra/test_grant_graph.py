@@ -7,16 +7,20 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from sync_core.domain.permissions import LATER_GRANT, PERMISSIONS, Permission
 from tests.infra.bicep import ROOT
 
+SCRIPTS = sorted((ROOT / "infra" / "scripts").iterdir())
 SCRIPT, POWERSHELL = (ROOT / "infra" / "scripts" / name for name in ("grant-graph.sh", "grant-graph.ps1"))
-NEEDED = ["EduRoster.ReadWrite.All", "GroupMember.ReadWrite.All", "User.Read.All"]
-RESTORE = "Group.ReadWrite.All"
+NEEDED = [permission.name for permission in PERMISSIONS if permission.required]
+(RESTORE,) = (permission.name for permission in PERMISSIONS if not permission.required)
+WAIT = f"wait: {LATER_GRANT}"
 
 # Responds as Graph would to the script's few queries, from a state in a file.
 AZ = """#!{python}
@@ -97,6 +101,7 @@ def test_exactly_the_needed_permissions_are_granted_and_reported(scene: Scene) -
     assert [re.split(r" \(|; ", line)[0] for line in result.stdout.splitlines()] == [
         *(f"granted: {name}" for name in NEEDED),
         f"not granted: {RESTORE}",
+        WAIT,
     ]
 
 
@@ -105,7 +110,7 @@ def test_a_second_run_changes_nothing(scene: Scene) -> None:
     before = scene.changes
     result = scene.run()
     assert scene.changes == before
-    assert result.stdout.count("already granted: ") == 3
+    assert result.stdout.count("already granted: ") == 5
 
 
 def test_the_restore_permission_is_granted_only_on_request(scene: Scene) -> None:
@@ -119,7 +124,8 @@ def test_revoke_removes_only_the_scripts_permissions(scene: Scene) -> None:
     scene.run("--restore")
     result = scene.run("--revoke")
     assert scene.granted == ["Mail.Read"]
-    assert result.stdout.count("revoked: ") == 4
+    assert result.stdout.count("revoked: ") == 6
+    assert WAIT not in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -154,19 +160,69 @@ def test_the_powershell_script_creates_the_same_app_with_the_same_trust() -> Non
         "created: it trusts the app's identity, and nobody else",
         "adminconsent?client_id=",
         "which anybody may have created",
+        "it requests the permissions that this release needs",
+        "AADSTS500113",
+        WAIT,
     ):
         assert text in bash, text
         assert text in powershell, text
 
 
-def test_both_scripts_and_the_documents_name_the_same_permissions() -> None:
+def test_both_scripts_name_the_permissions_and_why_each_is_needed() -> None:
     """PowerShell is not run here: the texts of both scripts are compared."""
     bash = re.findall(r"^ *permission (\S+) \"(.*)\"", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
     powershell = re.findall(r"^ *Set-Permission '(\S+)' '(.*)'", POWERSHELL.read_text(encoding="utf-8"), re.MULTILINE)
-    assert bash == powershell
-    assert [name for name, _ in bash] == [*NEEDED, RESTORE]
-    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    assert [name for name, _ in bash if f"`{name}`" not in operations] == []
+    assert bash == powershell == [(permission.name, permission.purpose) for permission in PERMISSIONS]
+
+
+def test_the_documents_say_why_each_permission_is_needed() -> None:
+    pages = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in _LINES}
+    for name, line in _LINES.items():
+        lines = [line(permission) for permission in PERMISSIONS if permission.required or name == "operations"]
+        assert [one for one in lines if one not in pages[name].splitlines()] == [], name
+
+
+_LINES: dict[str, Callable[[Permission], str]] = {
+    "operations": lambda one: f"| `{one.name}`{'' if one.required else ' (optional)'} | {one.purpose} |",
+    "deploy": lambda one: f"granted: {one.name} ({one.purpose})",
+    "onboard-a-tenant": lambda one: f"> - *{CONSENT_TEXTS[one.name]}* (`{one.name}`): {one.purpose}.",
+}
+
+CONSENT_TEXTS = {
+    "EduRoster.ReadWrite.All": "Read and write the organization's roster",
+    "GroupMember.ReadWrite.All": "Read and write all group memberships",
+    "GroupMember.Read.All": "Read all group memberships",
+    "Member.Read.Hidden": "Read all hidden memberships",
+    "User.Read.All": "Read all users' full profiles",
+}
+"""What Microsoft's consent page shows ("Microsoft Graph permissions reference")."""
+
+
+def test_nothing_asks_for_a_permission_to_change_users() -> None:
+    files = [*SCRIPTS, *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    assert [file.name for file in files if "User.ReadWrite" in file.read_text(encoding="utf-8")] == []
+
+
+GRANTING = re.compile(r"\bgrants? .*\bGraph permission|grant-graph\.sh|\bGraph permissions?\b.*\bgrant", re.IGNORECASE)
+
+
+def test_whatever_speaks_of_granting_says_how_late_a_token_may_carry_a_grant() -> None:
+    pages = [*SCRIPTS, *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
+    texts = {page.name: page.read_text(encoding="utf-8") for page in pages}
+    granting = {name for name, text in texts.items() if GRANTING.search(text)}
+    assert granting >= {"README.md", "deploy.md", "onboard-a-tenant.md", "operations.md", "grant-graph.sh"}
+    later = "token may take up to 24 hours to carry a later grant"
+    assert [name for name in sorted(granting) if later not in " ".join(texts[name].split())] == []
+
+
+def test_the_consent_page_without_a_redirect_address_is_explained_where_consent_is_given() -> None:
+    """The page of an app without a redirect URI ends with an error after the consent was given."""
+    pages = [*SCRIPTS, *(ROOT / "docs").rglob("*.md")]
+    texts = {page.name: page.read_text(encoding="utf-8") for page in pages}
+    consenting = {name for name, text in texts.items() if "/adminconsent?" in text}
+    assert consenting == {"federate.sh", "federate.ps1", "onboard-a-tenant.md"}
+    assert [name for name in consenting if "AADSTS500113" not in texts[name]] == []
+    assert [name for name in consenting if "is given all the same" not in texts[name]] == []
 
 
 AZ_OF_FEDERATE = """#!{python}
@@ -182,6 +238,9 @@ if method == "POST":
     kind = "trusted" if url.endswith("federatedIdentityCredentials") else "apps"
     state[kind].append(body)
     output = "object\tclient"
+elif method == "PATCH":
+    assert url.endswith("/applications/object"), url
+    state["apps"][0] |= json.loads(arguments["--body"])
 elif url.endswith("appRoles"):
     output = "role-" + query.partition("value=='")[2].partition("'")[0]
 elif url.endswith("federatedIdentityCredentials"):
@@ -195,6 +254,13 @@ else:
 Path({state!r}).write_text(json.dumps(state))
 print(output)
 """
+
+
+def request_fewer_permissions(file: Path) -> None:
+    """Make the app registration that of an earlier release."""
+    state = json.loads(file.read_text(encoding="utf-8"))
+    del state["apps"][0]["requiredResourceAccess"][0]["resourceAccess"][1:]
+    file.write_text(json.dumps(state), encoding="utf-8")
 
 
 def test_the_app_for_other_tenants_trusts_the_identity_and_is_created_once(tmp_path: Path) -> None:
@@ -211,6 +277,8 @@ def test_the_app_for_other_tenants_trusts_the_identity_and_is_created_once(tmp_p
     outputs = []
     for client in ("", "client"):
         environment["GRAPH_CLIENT_ID"] = client
+        if client:
+            request_fewer_permissions(state)
         result = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         outputs.append(result.stdout)
@@ -225,6 +293,7 @@ def test_the_app_for_other_tenants_trusts_the_identity_and_is_created_once(tmp_p
     assert outputs[0].count("created: ") == 2
     assert outputs[1].count("already there: ") == 2
     assert "adminconsent?client_id=client" in outputs[1]
+    assert all("AADSTS500113" in output and WAIT in output for output in outputs)
     # An app of the same name may belong to somebody else and have a secret: the name is not enough.
     environment["GRAPH_CLIENT_ID"] = ""
     result = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)

@@ -57,7 +57,7 @@ def test_a_tile_uses_columns_of_its_query_and_choices_of_earlier_tiles(
 def test_every_state_of_a_school_is_marked_in_the_workbook_and_explained_on_the_page() -> None:
     matches = re.findall(r', "([\w ]+)",?$|^    "([\w ]+)"\)', QUERIES["schools-in-step"], re.MULTILINE)
     states = {first or last for first, last in matches}
-    assert len(states) == 6
+    assert len(states) == 7
     (formatter,) = TILES[0]["formatters"]
     marked = {row["thresholdValue"] for row in formatter["formatOptions"]["thresholdsGrid"]} - {None}
     assert marked <= states
@@ -76,7 +76,7 @@ def test_every_alert_links_to_an_existing_section() -> None:
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
     portal = text("modules/portal.bicep")
     pages = re.findall(r"page: '([\w-]+)'", portal) + re.findall(r"operationsUrl\}#([\w-]+)'", portal)
-    assert len(pages) == 9
+    assert len(pages) == 10
     assert set(pages) <= anchors
 
 

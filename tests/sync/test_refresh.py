@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from sync_core.domain.classes import AppliedDelta
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
-from sync_core.domain.runs import Cause
+from sync_core.domain.permissions import PERMISSIONS, Grants
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.graph.port import NewClass
 from sync_core.messaging.messages import ChangeMembers, RefreshTenant, SyncSchool
-from sync_core.sync.nightly import refresh_tenant
+from sync_core.sync.nightly import TenantBlocked, refresh_tenant
 from tests.builders import NOON, TENANT, desired, entra_id, entra_ids, settings, synced
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -94,3 +97,57 @@ async def test_a_full_resync_finds_a_removal_that_the_delta_omits() -> None:
     assert outbox.changes == []
     await refresh_tenant(replace(request, full_resync=True), fakes, timedelta(days=400))
     assert [change.key for change in outbox.changes if isinstance(change, ChangeMembers)] == ["K1"]
+
+
+# --- a tenant that lacks a permission
+
+ROLES = frozenset(permission.name for permission in PERMISSIONS)
+LACKED = {"Member.Read.Hidden", "User.Read.All"}
+
+
+def make_tenant(granted: Grants | None) -> tuple[MemoryTenant, list[str]]:
+    """A tenant for which the app's token carries `granted`, and the calls that Graph receives."""
+    calls: list[str] = []
+
+    async def note(call: str) -> None:
+        calls.append(call)
+
+    tenant = MemoryTenant(note)
+    tenant.granted = granted
+    return tenant, calls
+
+
+async def test_a_tenant_that_lacks_a_permission_is_neither_read_nor_planned() -> None:
+    state, outbox, (tenant, calls) = MemoryState(), MemoryOutbox(), make_tenant(Grants(ROLES - LACKED, "app"))
+    for number in range(3):
+        await state.save_school(replace(settings(), school=SchoolId(f"S{number}"), enabled=number != 1))
+    with pytest.raises(TenantBlocked) as blocked:
+        await refresh_tenant(NIGHT, services(state, tenant=tenant, outbox=outbox), timedelta(days=400))
+    assert (calls, outbox.requests, outbox.changes) == ([], [], [])
+    assert await state.accounts(TENANT) is None
+    runs = [await state.runs(SchoolId(f"S{number}")) for number in range(3)]
+    what, remedy = blocked.value.check.what, blocked.value.check.remedy
+    expected = [
+        RunRecord(
+            school=SchoolId(f"S{number}"),
+            id=RUN,
+            cause=Cause.NIGHTLY,
+            at=NOON,
+            outcome=RunOutcome.BLOCKED,
+            notes=(f"{what}: nothing was planned", remedy),
+        )
+        for number in (0, 2)
+    ]
+    assert runs == [(expected[0],), (), (expected[1],)]
+    assert blocked.value.runs == tuple(expected)
+    assert {name for name in ROLES if name in what} == LACKED
+    assert "infra/scripts/grant-graph.sh --principal=app" in remedy
+    assert "24 hours" in remedy
+
+
+@pytest.mark.parametrize("granted", [None, Grants(ROLES - {"Group.ReadWrite.All"})], ids=["unknown", "optional"])
+async def test_an_unreadable_token_or_a_missing_optional_permission_blocks_nothing(granted: Grants | None) -> None:
+    state, outbox, (tenant, _) = MemoryState(), MemoryOutbox(), make_tenant(granted)
+    await state.save_school(settings())
+    assert await refresh_tenant(NIGHT, services(state, tenant=tenant, outbox=outbox), timedelta(days=400)) == 1
+    assert [request for request, _ in outbox.requests] == [SyncSchool(S1, RUN, Cause.NIGHTLY)]

@@ -11,6 +11,7 @@ import pytest
 
 from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.ids import MisId, RunId, SchoolId
+from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
 from sync_core.domain.school import SchoolSettings
@@ -37,6 +38,7 @@ from tests.builders import (
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 from tests.fakes.services import services
 from tests.fakes.steps import Step, no_step
@@ -103,6 +105,7 @@ class Scene:
     outbox: MemoryOutbox = field(init=False)
     state: MemoryState = field(init=False)
     plans: list[float] = field(default_factory=list)
+    tenant: MemoryTenant = field(default_factory=MemoryTenant)
 
     def __post_init__(self) -> None:
         self.inbox = MemoryWebhookInbox(self.step)
@@ -111,7 +114,9 @@ class Scene:
 
     @property
     def services(self) -> Services:
-        return services(self.state, mis=self, outbox=self.outbox, clock=self.clock, inbox=self.inbox)
+        return services(
+            self.state, tenant=self.tenant, mis=self, outbox=self.outbox, clock=self.clock, inbox=self.inbox
+        )
 
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
         return snapshot(self.groups)
@@ -162,6 +167,19 @@ async def test_a_thousand_webhooks_in_a_minute_share_seven_plans_and_none_is_los
     await scene.wait_seconds(20)
     assert len(scene.plans) == 7
     assert len(scene.outbox.requests) == 13
+    assert await scene.inbox.waiting(SCHOOL.id) == ()
+
+
+async def test_an_event_of_a_tenant_that_lacks_a_permission_is_not_planned_and_its_run_says_why() -> None:
+    scene = await make_scene()
+    scene.tenant.granted = Grants(frozenset(["Group.ReadWrite.All"]))
+    await scene.receive_event("msg_1", ["G1"])
+    await scene.wait_seconds(2)
+    (run,) = await scene.state.runs(SCHOOL.id)
+    assert (run.outcome, run.cause) == (RunOutcome.BLOCKED, Cause.WEBHOOK)
+    assert "lacks EduRoster.ReadWrite.All (to create classes" in run.notes[0]
+    assert "infra/scripts/grant-graph.sh" in run.notes[1]
+    assert (await scene.planned_groups(), scene.outbox.changes) == ([], [])
     assert await scene.inbox.waiting(SCHOOL.id) == ()
 
 

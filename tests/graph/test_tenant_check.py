@@ -1,0 +1,172 @@
+"""The Graph permissions of the app, and the check of a tenant by the token that the app has for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, cast
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+
+from bench.simulated import FixedToken
+from local.tenant import entra
+from sync_core.domain.permissions import PERMISSIONS, CheckedPermission, Grants, TenantCheck, check_grants
+from sync_core.graph.connections import GraphTenants
+from sync_core.graph.tenant_check import check_tenant, read_grants
+from tests.builders import TENANT
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_tenant import MemoryTenant
+from tests.fakes.services import OneTenant
+
+REQUIRED = [
+    "EduRoster.ReadWrite.All",
+    "GroupMember.ReadWrite.All",
+    "GroupMember.Read.All",
+    "Member.Read.Hidden",
+    "User.Read.All",
+]
+RESTORE = "Group.ReadWrite.All"
+PRINCIPAL = "22222222-3333-4444-8555-666666666666"
+GRANT = "infra/scripts/grant-graph.sh"
+
+
+def jwt(claims: object) -> str:
+    """A token as Entra issues it: base64url without padding. Its signature is worthless."""
+    parts = ({"typ": "JWT", "alg": "RS256"}, claims)
+    encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    return ".".join((*encoded, "c2lnbmF0dXJl"))
+
+
+def by_name(check: TenantCheck) -> dict[str, CheckedPermission]:
+    return {permission.name: permission for permission in check.permissions}
+
+
+# --- the permissions
+
+
+def test_the_app_needs_exactly_these_permissions() -> None:
+    assert [permission.name for permission in PERMISSIONS if permission.required] == REQUIRED
+    assert [permission.name for permission in PERMISSIONS if not permission.required] == [RESTORE]
+    assert all(permission.purpose.startswith("to ") for permission in PERMISSIONS)
+
+
+def test_the_simulated_tenant_grants_the_same_permissions() -> None:
+    assert set(entra.PERMISSIONS) == {permission.name for permission in PERMISSIONS}
+
+
+# --- the check
+
+
+def test_a_tenant_that_granted_everything_is_not_blocked() -> None:
+    check = check_grants(TENANT, Grants(frozenset([*REQUIRED, RESTORE, "Mail.Read"])))
+    assert (check.blocked, check.what, check.remedy) == (False, "", "")
+    assert {(permission.granted, permission.command) for permission in check.permissions} == {(True, "")}
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_each_required_permission_blocks_with_its_purpose_and_the_command_that_grants_it(missing: str) -> None:
+    check = check_grants(TENANT, Grants(frozenset([*REQUIRED, RESTORE]) - {missing}, PRINCIPAL))
+    permission = by_name(check)[missing]
+    assert check.blocked
+    assert check.what == f"the app's token for tenant {TENANT} lacks {missing} ({permission.purpose})"
+    assert permission == CheckedPermission(
+        name=missing,
+        purpose=permission.purpose,
+        required=True,
+        granted=False,
+        command=f"{GRANT} --principal={PRINCIPAL}",
+    )
+    assert check.remedy == (
+        f"as a Privileged Role Administrator, run 'az login --tenant {TENANT} --allow-no-subscriptions' and then "
+        f"'{GRANT} --principal={PRINCIPAL}'; a managed identity's token may take up to 24 hours to carry a later "
+        "grant, and the next night after that syncs the tenant"
+    )
+    assert [other.name for other in check.permissions if other.granted is False] == [missing]
+
+
+def test_the_optional_permission_does_not_block() -> None:
+    check = check_grants(TENANT, Grants(frozenset(REQUIRED), PRINCIPAL))
+    assert (check.blocked, check.what) == (False, "")
+    assert by_name(check)[RESTORE].command == f"{GRANT} --principal={PRINCIPAL} --restore"
+
+
+def test_without_an_object_id_the_script_takes_its_own() -> None:
+    check = check_grants(TENANT, Grants(frozenset()))
+    assert {permission.command for permission in check.permissions} == {GRANT, f"{GRANT} --restore"}
+    assert all(name in check.what for name in REQUIRED)
+    assert RESTORE not in check.what
+
+
+# --- the token
+
+
+def test_the_roles_of_a_token_are_its_grants() -> None:
+    assert read_grants(jwt({"roles": REQUIRED, "oid": PRINCIPAL})) == Grants(frozenset(REQUIRED), PRINCIPAL)
+    # Payloads of every length modulo 3, so with each padding.
+    assert [read_grants(jwt({"roles": [], "uti": "x" * length})) for length in range(3)] == [Grants(frozenset())] * 3
+
+
+def test_a_token_without_roles_was_granted_nothing() -> None:
+    assert read_grants(jwt({"aud": "https://graph.microsoft.com", "oid": PRINCIPAL})) == Grants(frozenset(), PRINCIPAL)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "opaque",
+        "simulated.0123456789abcdef",
+        "a.b.c",
+        "a.!.c",
+        jwt({"roles": REQUIRED}) + ".five.parts",
+        jwt(["roles"]),
+        jwt({"roles": "EduRoster.ReadWrite.All"}),
+        jwt({"roles": [1]}),
+        jwt({"scp": "User.Read", "oid": PRINCIPAL}),
+    ],
+)
+async def test_a_token_that_cannot_be_read_blocks_nothing(token: str) -> None:
+    assert read_grants(token) is None
+    tenant = MemoryTenant()
+    tenant.granted = read_grants(token)
+    check = await check_tenant(OneTenant(tenant), TENANT)
+    assert (check.blocked, {permission.granted for permission in check.permissions}) == (False, {None})
+    assert {permission.command for permission in check.permissions} == {""}
+    assert "cannot be read" in check.what
+
+
+class _NoToken:
+    """Implements AsyncTokenCredential for an identity that gets no token, or none now."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        raise self._failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "what", "remedy"),
+    [
+        (ClientAuthenticationError("refused"), "got no token for Graph", "has consented to the app"),
+        (ServiceRequestError("lost"), "no token for Graph could be fetched", "it is retried"),
+    ],
+)
+async def test_a_token_that_cannot_be_fetched_blocks_nothing_and_says_why(
+    failure: Exception, what: str, remedy: str
+) -> None:
+    tenants = GraphTenants(
+        lambda _: cast(AsyncTokenCredential, _NoToken(failure)), "http://127.0.0.1:1/v1.0", FixedClock()
+    )
+    check = await check_tenant(tenants, TENANT)
+    assert (check.blocked, what in check.what, remedy in check.remedy) == (False, True, True)
+
+
+async def test_the_token_that_requests_carry_is_read_without_a_request() -> None:
+    token = jwt({"roles": REQUIRED, "oid": PRINCIPAL})
+    nobody_listens = "http://127.0.0.1:1/v1.0"
+    tenants = GraphTenants(lambda _: FixedToken(token), nobody_listens, FixedClock())
+    assert await check_tenant(tenants, TENANT) == check_grants(TENANT, Grants(frozenset(REQUIRED), PRINCIPAL))
