@@ -169,7 +169,7 @@ def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(t
     assert (tenant["tenant"], tenant["blocked"], sum(granted.values())) == (TENANT_ID, True, 4)
     assert [name for name in granted if not granted[name]] == ["Member.Read.Hidden", "Group.ReadWrite.All"]
     for permission in tenant["permissions"]:
-        (row,) = (line for line in shown.stdout.splitlines() if f" {permission['name']} " in line.partition("—")[0])
+        (row,) = (line for line in shown.stdout.splitlines() if line.startswith(f"│ {permission['name']} "))
         assert permission["purpose"] in row
         assert ("granted" if permission["granted"] else f"missing: {permission['command']}") in row
     assert f"{tenant['what']} — {tenant['remedy']}" in shown.stdout

@@ -104,10 +104,11 @@ def test_04_a_tenant_that_lacks_a_permission_is_not_planned_and_delays_no_other(
     trust.add_school(school("ASH", "4445556", "ivy"), tenant=LACKING, webhook_secrets=[WEBHOOK_SETTING])
     trust.call("DELETE", "schools/YEW", expected=204)
     del trust.schools["YEW"]
-    trust.schools["OAK"] = school("OAK", "1234567", "amy")
+    trust.schools["OAK"] = school("OAK", "1234567", "amy ben cleo")
+    trust.add_accounts(["cleo"])
     failures, requests = len(trust.read_events("message.failed")), count(trust.addresses)
     trust.run_night()
-    assert trust.read_class("Art.class.1234567.2026")["members"] == "amy main"
+    assert trust.read_class("Art.class.1234567.2026")["members"] == "amy ben cleo main"
     run = trust.read_last_run("ASH")
     assert (run["outcome"], run["cause"]) == ("blocked", "nightly")
     assert run["notes"][0].startswith(f"the app's token for tenant {LACKING} lacks {HIDDEN} (to see who is in a class")

@@ -22,6 +22,15 @@ NEEDED = [permission.name for permission in PERMISSIONS if permission.required]
 (RESTORE,) = (permission.name for permission in PERMISSIONS if not permission.required)
 WAIT = f"wait: {LATER_GRANT}"
 
+CONSENT_TEXTS = {
+    "EduRoster.ReadWrite.All": "Read and write the organization's roster",
+    "GroupMember.ReadWrite.All": "Read and write all group memberships",
+    "GroupMember.Read.All": "Read all group memberships",
+    "Member.Read.Hidden": "Read all hidden memberships",
+    "User.Read.All": "Read all users' full profiles",
+}
+"""What Microsoft's consent page shows ("Microsoft Graph permissions reference")."""
+
 # Responds as Graph would to the script's few queries, from a state in a file.
 AZ = """#!{python}
 import json, sys
@@ -187,15 +196,6 @@ _LINES: dict[str, Callable[[Permission], str]] = {
     "deploy": lambda one: f"granted: {one.name} ({one.purpose})",
     "onboard-a-tenant": lambda one: f"> - *{CONSENT_TEXTS[one.name]}* (`{one.name}`): {one.purpose}.",
 }
-
-CONSENT_TEXTS = {
-    "EduRoster.ReadWrite.All": "Read and write the organization's roster",
-    "GroupMember.ReadWrite.All": "Read and write all group memberships",
-    "GroupMember.Read.All": "Read all group memberships",
-    "Member.Read.Hidden": "Read all hidden memberships",
-    "User.Read.All": "Read all users' full profiles",
-}
-"""What Microsoft's consent page shows ("Microsoft Graph permissions reference")."""
 
 
 def test_nothing_asks_for_a_permission_to_change_users() -> None:
