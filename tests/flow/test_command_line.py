@@ -16,6 +16,7 @@ import pytest
 from local import loopback
 from local.__main__ import EDITS, build_parser
 from local.tenant.__main__ import TENANT_ID
+from local.tenant.options import TenantOptions
 from local.world import REPOSITORY, World, tenant_at, world_at
 from tests.forked import Forked, fork_self
 from tests.mis import feeds
@@ -156,7 +157,7 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, cal
 
 def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(tmp_path: Path, call: Call) -> None:
     folder = ("--world", str(tmp_path / "w"))
-    world = World(tmp_path / "w", spawn=Forked, without=["Member.Read.Hidden", "Group.ReadWrite.All"])
+    world = World(tmp_path / "w", spawn=Forked, tenant=TenantOptions(("Member.Read.Hidden", "Group.ReadWrite.All")))
     world.start()
     try:
         listed = call("check", *folder, "--json")

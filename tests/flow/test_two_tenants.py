@@ -36,12 +36,6 @@ def members_by_nickname(trust: Trust, tenant: str) -> dict[str, list[str]]:
     return {class_["mailNickname"]: class_["members"] for class_ in trust.list_classes(tenant)}
 
 
-def consent(trust: Trust, tenant: str, *without: str) -> None:
-    """An admin of the tenant consents to all permissions except those `without`."""
-    body = {"tenant": tenant, "without": without}
-    loopback.post(f"{trust.addresses.tenant}/_sim/consent", json=body).raise_for_status()
-
-
 def add_accounts(trust: Trust, tenant: str, *names: str) -> None:
     people = [{"userPrincipalName": upn(name), "displayName": name} for name in names]
     loopback.post(f"{trust.addresses.tenant}/_sim/users", params={"tenant": tenant}, json=people).raise_for_status()
@@ -58,7 +52,7 @@ def read_missing(trust: Trust, tenant: str) -> dict[str, list[str]]:
 
 
 def test_01_each_school_has_its_classes_in_its_own_tenant(trust: Trust) -> None:
-    consent(trust, ELSEWHERE)
+    trust.consent(ELSEWHERE)
     add_accounts(trust, ELSEWHERE, "zoe", "main")
     trust.add_school(school("OAK", "1234567", "amy"))
     trust.add_school(school("FIR", "7654321", "zoe"), tenant=ELSEWHERE)
@@ -99,7 +93,7 @@ def test_03_a_tenant_without_consent_is_reported_and_delays_no_other(trust: Trus
 
 
 def test_04_a_tenant_that_lacks_a_permission_is_not_planned_and_delays_no_other(trust: Trust) -> None:
-    consent(trust, LACKING, HIDDEN)
+    trust.consent(LACKING, HIDDEN)
     add_accounts(trust, LACKING, "ivy", "main")
     trust.add_school(school("ASH", "4445556", "ivy"), tenant=LACKING, webhook_secrets=[WEBHOOK_SETTING])
     trust.call("DELETE", "schools/YEW", expected=204)
@@ -136,7 +130,7 @@ def test_04_a_tenant_that_lacks_a_permission_is_not_planned_and_delays_no_other(
 
 
 def test_05_a_later_grant_works_once_a_token_carries_it(trust: Trust) -> None:
-    consent(trust, LACKING)
+    trust.consent(LACKING)
     trust.run_night()
     assert trust.read_last_run("ASH")["outcome"] == "blocked"
     # The host keeps its token for as long as it is valid, and a new host has none.
