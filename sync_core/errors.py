@@ -12,7 +12,9 @@ SyncError                  a message, and the remedy that fits it
     ├── AccessDenied       the app's identity lacks a role in Azure
     ├── RowTooLarge        a class that does not fit into Table storage
     ├── GraphRefused       a permanent refusal by Graph, recorded on the class
-    ├── NicknameTaken, AlreadyThere, NotThere   answers of Graph that the caller handles
+    │   ├── GraphDenied        the app has no token, or lacks a permission
+    │   └── MembersHidden      Graph does not show the app who is in a class
+    ├── NicknameTaken, AlreadyThere, NotThere, DeltaExpired   answers of Graph that the caller handles
     └── RequestError       an HTTP request that is not carried out
         ├── NotSignedIn (401), Forbidden (403), NotFound (404), TooLarge (413), Unreadable (422)
         └── Conflict (409; PlanDiffers in admin/holds), Replayed (409)
@@ -75,6 +77,30 @@ class GraphRefused(Permanent):
         super().__init__(f"Graph refused: {code}: {detail}", remedy)
         self.code = code
         self.detail = detail
+
+
+class GraphDenied(GraphRefused):
+    """Graph denies the app, not the change: there is no token, or it lacks a permission or is older than the grant."""
+
+
+class MembersHidden(GraphRefused):
+    """Graph has people in a class whom it does not show to the app: they are not absent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "MembersHidden",
+            "Graph does not show the app who is in the class",
+            "grant the app's identity Member.Read.Hidden and GroupMember.Read.All, with admin consent (a token that it has "
+            "already carries a new grant up to 24 hours late); if it has both, somebody changed the class a moment ago; "
+            "the next sync tries again",
+        )
+
+
+class DeltaExpired(Permanent):
+    """The link of a delta is too old, or Graph wants a new start: the delta is read from the beginning."""
+
+    def __init__(self) -> None:
+        super().__init__("a link of Graph's delta is no longer valid", "the delta is read from the beginning")
 
 
 class NicknameTaken(Permanent):

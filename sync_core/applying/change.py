@@ -8,6 +8,7 @@ begins. This module neither reads the MIS nor sends messages.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -25,7 +26,7 @@ from sync_core.domain.classes import (
     RowError,
 )
 from sync_core.domain.ids import ClassId
-from sync_core.errors import EtagConflict, GraphRefused, NicknameTaken, NotThere, Transient
+from sync_core.errors import EtagConflict, GraphDenied, GraphRefused, NicknameTaken, NotThere, Transient
 from sync_core.graph.port import FoundGroup, NewClass
 from sync_core.messaging import messages
 from sync_core.planning.names import following_nickname
@@ -124,40 +125,34 @@ class _Apply:
             )
         elif record.actual is not None:
             return record
-        fresh = record.intent is None
+        fresh = ours_alone = record.intent is None
         if fresh:
             record = await self._write_next_intent(record)
         for _ in range(_TRIES):
             intent = record.intent
             assert intent is not None, "it is written before it is used"
-            found = None if fresh else await self._tenant.find_class(intent)
-            if found is not None and found.external_id == record.external_id:
+            found = () if fresh else await self._tenant.find_groups(intent)
+            if own := _own(record, found):
                 # An earlier delivery created it and stopped before writing the row: its members are unknown.
-                return await self._write_class(record, found.id, found.name, stale=True)
-            if found is not None:
+                return await self._write_class(record, own.id, own.name, stale=True)
+            if found:
                 # A group without an externalId that is older than the intent is foreign. A newer one may be ours: a
                 # replica may not have its externalId yet.
-                foreign = found.external_id is not None or not _since(record, found.created_at)
+                foreign = all(group.external_id is not None or not _since(record, group.created_at) for group in found)
                 if foreign or not await self._attempt.wait_for_replication():
-                    record, fresh = await self._write_next_intent(record), True
+                    record, fresh, ours_alone = await self._write_next_intent(record), True, True
                 continue
             name = ClassName(record.desired.name.display_name, intent)
             new = NewClass(name, record.external_id, record.desired.group_id, record.desired.description)
             try:
                 class_id = await self._tenant.create_class(new)
             except NicknameTaken:
-                if fresh:
+                if not fresh and (after := await self._after_taken(record, name, ours_alone)):
+                    if after.gone:
+                        return after
+                    record, fresh, ours_alone = after, True, True
+                else:
                     fresh = False
-                    continue
-                deleted = await self._tenant.find_deleted(intent)
-                if deleted is None:
-                    if await self._attempt.wait_for_replication():
-                        continue
-                    raise Transient("Graph does not show the group with this nickname yet", "it is retried") from None
-                if _made_for(record, deleted):
-                    gone = ActualClass(class_id=deleted.id, name=name, created_at=deleted.created_at)
-                    return await self._attempt.write(replace(record, actual=gone, gone=True))
-                record, fresh = await self._write_next_intent(record), True
                 continue
             self._attempt.note("created")
             return await self._write_class(record, class_id, name, stale=record.stale)
@@ -166,6 +161,30 @@ class _Apply:
             f"other groups have the {_NICKNAMES} nicknames for this class; it was not created",
             "change the mail nicknames of those groups, or the school's name identifier; the next sync tries again",
         )
+
+    async def _after_taken(self, record: ClassRecord, name: ClassName, ours_alone: bool) -> ClassRecord | None:
+        """The row after Graph refused a nickname that no look-up shows: gone, or with the next nickname.
+
+        None if a look-up may show the group soon. `ours_alone`: this delivery wrote the intent, so that no other one
+        can have created the class under it.
+        """
+        assert record.intent is not None and record.intent_at is not None, "it is written before it is used"
+        try:
+            deleted = await self._tenant.find_deleted(record.intent)
+        except GraphDenied:
+            # Graph does not tell a deleted group from one that is not visible yet. Only the second can be ours.
+            if ours_alone or self._attempt.clock.now() - record.intent_at >= REPLICATION:
+                return await self._write_next_intent(record)
+            deleted = ()
+        for group in deleted:
+            if _made_for(record, group):
+                gone = ActualClass(class_id=group.id, name=name, created_at=group.created_at)
+                return await self._attempt.write(replace(record, actual=gone, gone=True))
+        if deleted:
+            return await self._write_next_intent(record)
+        if await self._attempt.wait_for_replication():
+            return None
+        raise Transient("Graph does not show the group with this nickname yet", "it is retried")
 
     async def _write_next_intent(self, record: ClassRecord) -> ClassRecord:
         """Write the nickname to create the class with: that of its name, or the one after the intent so far."""
@@ -202,12 +221,13 @@ class _Apply:
         if record.gone:
             return AlreadySo()
         if record.actual is None:
-            found = await self._tenant.find_class(record.intent) if record.intent else None
-            if found is None and record.intent_at and self._attempt.clock.now() - record.intent_at < REPLICATION:
+            groups = await self._tenant.find_groups(record.intent) if record.intent else ()
+            if not groups and record.intent_at and self._attempt.clock.now() - record.intent_at < REPLICATION:
                 if await self._attempt.wait_for_replication():
                     raise EtagConflict
                 raise Transient("a class that was just created may not be visible yet", "the delete is retried")
-            if found is None or found.external_id != record.external_id:
+            found = _own(record, groups)
+            if found is None:
                 await self._attempt.write(replace(record, gone=True, intent=None, error=None))
                 return AlreadySo()
             record = await self._write_class(record, found.id, found.name, stale=True)
@@ -260,6 +280,11 @@ class _Apply:
                 continue
             return True
         return False
+
+
+def _own(record: ClassRecord, groups: Iterable[FoundGroup]) -> FoundGroup | None:
+    """The class of this row among groups with one nickname, which need not be the first of them."""
+    return next((group for group in groups if group.external_id == record.external_id), None)
 
 
 def _made_for(record: ClassRecord, deleted: FoundGroup) -> bool:

@@ -8,21 +8,32 @@ from dataclasses import replace
 from sync_core.applying.attempt import Attempt, actual_of
 from sync_core.domain.classes import ActualClass, ClassRecord, RowError
 from sync_core.domain.ids import AccountId
-from sync_core.errors import AlreadyThere, NotThere, Transient
+from sync_core.errors import AlreadyThere, GraphDenied, GraphRefused, MembersHidden, NotThere, Transient
 from sync_core.graph.port import MEMBERS_PER_WRITE, REMOVALS_PER_REQUEST
 
 
 class People:
-    """The people of one class, as far as one delivery knows them. `_unknown` have no account any more."""
+    """The people of one class, as far as one delivery knows them.
+
+    `_unknown` have no account any more. `_refused` are those whom Graph refuses, each with its reason.
+    """
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._tenant = attempt.tenant
         self._members: frozenset[AccountId] = frozenset()
         self._unknown: frozenset[AccountId] = frozenset()
+        self._refused: dict[AccountId, GraphRefused] = {}
 
     def error(self) -> RowError | None:
         """The error for the row if some people could not be added."""
+        if self._refused:
+            person, refusal = min(self._refused.items())
+            return RowError(
+                "PersonRefused",
+                f"Microsoft 365 refused {len(self._refused)} of the people to add; {person}: {refusal.detail}",
+                refusal.remedy,
+            )
         if not self._unknown:
             return None
         return RowError(
@@ -30,6 +41,10 @@ class People:
             f"{len(self._unknown)} of the people to add have no account in Microsoft 365 any more",
             "find the people without an account in the next run of the school; correct their accounts or the MIS",
         )
+
+    @property
+    def _left_out(self) -> frozenset[AccountId]:
+        return self._unknown | self._refused.keys()
 
     async def grant_owners(self, record: ClassRecord) -> None:
         actual = actual_of(record)
@@ -52,6 +67,11 @@ class People:
                 continue
             except AlreadyThere:
                 pass
+            except GraphDenied:
+                raise
+            except GraphRefused as refusal:
+                self._refused[person] = refusal
+                continue
             else:
                 granted |= {person}
                 self._attempt.note("owners_granted", [person])
@@ -93,25 +113,41 @@ class People:
         if record.stale:
             actual = await self._with_owners(record, owners)
         await self._remove_strays(record, owners)
-        actual = replace(actual, members=desired - self._unknown)
+        actual = replace(actual, members=desired - self._left_out)
         await self._attempt.write(replace(record, actual=actual, stale=False, error=self.error()))
 
     async def _add_missing(self, record: ClassRecord) -> None:
         """Add the missing people in the largest writes; if Graph rejects a whole write, one read shows why."""
         class_id = actual_of(record).class_id
-        while missing := sorted(record.desired.members - self._members - self._unknown):
+        while missing := sorted(record.desired.members - self._members - self._left_out):
             chunk = missing[:MEMBERS_PER_WRITE]
             try:
-                await self._tenant.add_members(class_id, chunk)
+                result = await self._tenant.add_members(class_id, chunk)
             except AlreadyThere:
-                self._members = await self._tenant.members(class_id)
-                if self._members.isdisjoint(chunk) and not await self._attempt.wait_for_replication():
-                    raise Transient("Graph does not show added members yet", "the change is retried") from None
+                await self._see_members(record, chunk)
             except NotThere:
                 await self._note_unknown(chunk)
             else:
-                self._members |= frozenset(chunk)
-                self._attempt.note("members_added", chunk)
+                self._members |= result.added | result.already
+                self._attempt.note("members_added", result.added)
+                self._refused |= result.refused
+                if result.failure:
+                    raise result.failure
+                if result.not_there:
+                    await self._note_unknown(sorted(result.not_there))
+
+    async def _see_members(self, record: ClassRecord, added: Sequence[AccountId]) -> None:
+        """After Graph said that some of `added` are members, read who. Raises MembersHidden if it shows none of them.
+
+        Of a young class, a replica may not show the members yet.
+        """
+        self._members = await self._tenant.members(actual_of(record).class_id)
+        if not self._members.isdisjoint(added):
+            return
+        if not self._attempt.young(record):
+            raise MembersHidden
+        if not await self._attempt.wait_for_replication():
+            raise Transient("Graph does not show added members yet", "the change is retried")
 
     async def _remove_strays(self, record: ClassRecord, kept: frozenset[AccountId]) -> None:
         """Remove everybody who is not desired, except `kept`."""

@@ -18,24 +18,14 @@ from msgraph.graph_request_adapter import GraphRequestAdapter
 
 from sync_core import tracing
 from sync_core.backoff import WaitBudget, retry_after
-from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, SyncError, Transient
+from sync_core.errors import GraphDenied, SyncError, Transient
 from sync_core.graph.rate_limiter import Cost, RateLimiter, waited_too_long
+from sync_core.graph.refusals import CONCURRENCY, NO_TOKEN, code_of, refusal_of
 from sync_core.messaging.messages import Priority
 
 _READ, _WRITE = Cost(), Cost(writes=1)
 
-# Graph has no code for these two answers, which the sync expects: both come as Request_BadRequest.
-_ALREADY_THERE = "added object references already exist"
-_NICKNAME_TAKEN = "another object with the same value for property mailnickname already exists"
 _CLASS_PATH = re.compile(r"/education/classes/[0-9a-f-]{36}")
-_ADDRESS = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
-_REMEDIES = {
-    401: (
-        "check that the app's managed identity is enabled, "
-        "and that a tenant other than its home tenant has consented to the app"
-    ),
-    403: "grant the app's identity the Graph permissions that docs/operations.md lists, with admin consent",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +43,29 @@ class _Answer:
     @property
     def temporary(self) -> bool:
         """Whether the same request may succeed later."""
-        return self.status in (0, 429) or self.status >= 500
+        return self.status in (0, 429) or self.status >= 500 or self.conflict
+
+    @property
+    def conflict(self) -> bool:
+        """Whether Graph did nothing because another change of the same object was under way."""
+        return self.status == 409 and code_of(self.body) == CONCURRENCY
 
     @property
     def throttled(self) -> int:
         """How many requests Graph throttled: this one, or some of its batch."""
         responses = self.body.get("responses", ()) if isinstance(self.body, dict) else ()
         return [self.status, *(response["status"] for response in responses)].count(429)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The result of each request of a batch by its index: its error, None where it succeeded.
+
+    `failure` is why the requests without a result are not done.
+    """
+
+    outcomes: Mapping[int, SyncError | None]
+    failure: SyncError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +118,14 @@ class GraphClient:
         """DELETE `path` with `/$ref` added: without `/$ref`, Graph would delete the person."""
         await self._send(Method.DELETE, f"{path}/$ref", None, _WRITE)
 
-    async def remove_references(self, paths: Sequence[str]) -> list[SyncError | None]:
-        """Remove at most 20 references in one $batch. Returns the error of each in order, None where it succeeded.
+    async def remove_references(self, paths: Sequence[str]) -> Sent:
+        """Remove at most 20 references in one $batch."""
+        return await self._send_each([{"method": "DELETE", "url": f"{path}/$ref"} for path in paths])
 
-        Graph answers and throttles each request of a batch separately, within an answer with status 200. Only requests
-        that failed temporarily are sent again, until they succeed or the wait budget is spent.
-        """
-        outcomes: dict[int, SyncError | None] = {}
-        failures = 0
-        while pending := [index for index in range(len(paths)) if index not in outcomes]:
-            try:
-                answers = await self._batch({index: f"{paths[index]}/$ref" for index in pending})
-                outcomes |= {
-                    index: None if answer.done else _permanent(answer)
-                    for index, answer in answers.items()
-                    if not answer.temporary
-                }
-                if any(answer.temporary and answer.status != 429 for answer in answers.values()):
-                    failures += 1
-                    await self._wait_budget.sleep(self._rate_limiter.backoff(failures), waited_too_long())
-            except SyncError as error:
-                outcomes |= {index: error for index in pending if index not in outcomes}
-        return [outcomes[index] for index in range(len(paths))]
+    async def add_references(self, path: str, targets: Sequence[str]) -> Sent:
+        """Add at most 20 references to the collection at `path` in one $batch."""
+        request = {"method": "POST", "url": f"{path}/$ref", "headers": {"Content-Type": "application/json"}}
+        return await self._send_each([{**request, "body": {"@odata.id": target}} for target in targets])
 
     async def delete_class(self, path: str) -> None:
         """DELETE the class at `path`. Any other path is an error, because a DELETE could remove a person."""
@@ -156,32 +148,60 @@ class GraphClient:
                 content: dict[str, Any] = answer.body
                 return content
             if not answer.temporary:
-                raise _permanent(answer)
+                raise refusal_of(answer.status, answer.body)
             if answer.status == 429:
                 continue
             failures += 1
             pause = retry_after(answer.headers) or self._rate_limiter.backoff(failures)
             await self._wait_budget.sleep(pause, waited_too_long())
-            if not repeatable:
+            if not repeatable and not answer.conflict:
                 raise Transient(
                     f"Graph answered {answer.status or 'nothing'} to a create, and may have carried it out",
                     "the next delivery looks the class up before it creates one",
                 )
 
-    async def _batch(self, deletions: Mapping[int, str]) -> dict[int, _Answer]:
-        """The answer to each deletion by its index; the same answer to all where Graph rejected the whole batch."""
-        requests = [{"id": str(index), "method": "DELETE", "url": path} for index, path in deletions.items()]
-        cost = Cost(units=len(requests), writes=len(requests))
+    async def _send_each(self, requests: Sequence[Mapping[str, object]]) -> Sent:
+        """Send at most 20 writes in one $batch.
+
+        Graph answers and throttles each request of a batch separately, within an answer with status 200. Only requests
+        that failed temporarily are sent again, until they succeed or the wait budget is spent.
+        """
+        outcomes: dict[int, SyncError | None] = {}
+        failures = 0
+        while pending := [index for index in range(len(requests)) if index not in outcomes]:
+            try:
+                answers = await self._batch({index: requests[index] for index in pending})
+                outcomes |= {
+                    index: None if answer.done else refusal_of(answer.status, answer.body)
+                    for index, answer in answers.items()
+                    if not answer.temporary
+                }
+                if any(answer.temporary and answer.status != 429 for answer in answers.values()):
+                    failures += 1
+                    await self._wait_budget.sleep(self._rate_limiter.backoff(failures), waited_too_long())
+            except SyncError as error:
+                return Sent(outcomes, error)
+        return Sent(outcomes)
+
+    async def _batch(self, requests: Mapping[int, Mapping[str, object]]) -> dict[int, _Answer]:
+        """The answer to each write by its index; the same answer to all where the whole batch failed temporarily.
+
+        An inner failure may make the status of the whole 424, with the answers to all inside.
+        """
+        listed = [{"id": str(index), **request} for index, request in requests.items()]
+        cost = Cost(units=len(listed), writes=len(listed))
         await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
-        answers = dict.fromkeys(deletions, _Answer())
+        answers = dict.fromkeys(requests, _Answer())
         try:
-            envelope = await self._request(Method.POST, "/$batch", {"requests": requests})
-            if not envelope.done:
-                answers = dict.fromkeys(deletions, envelope)
-            else:
-                for inner in envelope.body["responses"]:
-                    headers = httpx.Headers(inner.get("headers") or {})
-                    answers[int(inner["id"])] = _Answer(inner["status"], headers, inner.get("body"))
+            envelope = await self._request(Method.POST, "/$batch", {"requests": listed})
+            match envelope.body:
+                case {"responses": [*inner]}:
+                    answers |= {int(one["id"]): _inner(one) for one in inner}
+                case _ if envelope.temporary:
+                    answers = dict.fromkeys(requests, envelope)
+                case _:
+                    answers = dict.fromkeys(requests, envelope)
+                    raise refusal_of(envelope.status, envelope.body)
         finally:
             for answer in answers.values():
                 self._rate_limiter.answered(_WRITE, answer.status, answer.headers)
@@ -216,21 +236,10 @@ class GraphClient:
         return _Answer(response.status_code, response.headers, body)
 
 
-def _no_token() -> GraphRefused:
-    return GraphRefused("NoToken", "the app's identity got no token for Graph", _REMEDIES[401])
+def _no_token() -> GraphDenied:
+    return GraphDenied("NoToken", "the app's identity got no token for Graph", NO_TOKEN)
 
 
-def _permanent(answer: _Answer) -> SyncError:
-    try:
-        code, message = str(answer.body["error"]["code"]), str(answer.body["error"]["message"])
-    except (KeyError, TypeError):
-        code, message = str(answer.status), "Graph gave no reason"
-    lowered = message.lower()
-    if answer.status == 404:
-        return NotThere()
-    if _ALREADY_THERE in lowered:
-        return AlreadyThere()
-    if _NICKNAME_TAKEN in lowered:
-        return NicknameTaken()
-    remedy = _REMEDIES.get(answer.status, "correct what Graph names, then resync the class")
-    return GraphRefused(code, _ADDRESS.sub("(an address)", message), remedy)
+def _inner(response: Mapping[str, Any]) -> _Answer:
+    """One answer of a batch."""
+    return _Answer(response["status"], httpx.Headers(response.get("headers") or {}), response.get("body"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from sync_core.domain.accounts import AccountChanges, AccountProperty
 from sync_core.domain.classes import ClassName, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.permissions import Grants
-from sync_core.errors import SyncError
+from sync_core.errors import GraphRefused, SyncError
 from sync_core.messaging.messages import Priority
 
 MEMBERS_PER_WRITE = 20
@@ -33,7 +33,7 @@ class NewClass:
 
 @dataclass(frozen=True, slots=True)
 class FoundGroup:
-    """The group that has a nickname.
+    """A group that has a nickname: of several, one may be ours.
 
     `external_id` is None for a class without one, for a group that is no class, and for a deleted group: Graph reports
     neither whether that was a class nor its externalId.
@@ -51,6 +51,21 @@ class Removals:
 
     removed: frozenset[AccountId]
     not_there: frozenset[AccountId] = frozenset()
+    failure: SyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """The result of each addition. `already` were members before; `refused` has Graph's no to each person.
+
+    `not_there`: Graph knows the class or the person not, or not yet. `failure`, a Transient or a GraphRefused, is why
+    people in none of these are not added.
+    """
+
+    added: frozenset[AccountId] = frozenset()
+    already: frozenset[AccountId] = frozenset()
+    not_there: frozenset[AccountId] = frozenset()
+    refused: Mapping[AccountId, GraphRefused] = field(default_factory=dict)
     failure: SyncError | None = None
 
 
@@ -73,11 +88,11 @@ class Tenant(Protocol):
     async def group_changes(self, token: str | None) -> GroupChanges:
         """The groups delta since `token`; all groups without a token or with an expired one."""
 
-    async def find_class(self, nickname: str) -> FoundGroup | None:
-        """The group that has `nickname`; None if none has it or it is not visible yet (replication lag)."""
+    async def find_groups(self, nickname: str) -> tuple[FoundGroup, ...]:
+        """The groups that have `nickname`; none too if they are not visible yet (replication lag)."""
 
-    async def find_deleted(self, nickname: str) -> FoundGroup | None:
-        """The deleted group that has `nickname` and can be restored."""
+    async def find_deleted(self, nickname: str) -> tuple[FoundGroup, ...]:
+        """The deleted groups that have `nickname` and can be restored. Raises GraphDenied."""
 
     async def create_class(self, new: NewClass) -> ClassId:
         """Create a class; returns its id. Not idempotent. Raises NicknameTaken; Transient if the result is unknown."""
@@ -85,13 +100,13 @@ class Tenant(Protocol):
     async def class_exists(self, class_id: ClassId) -> bool: ...
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
-        """All members. Raises NotThere."""
+        """The members that Graph shows. Raises NotThere, and MembersHidden where Graph refuses to show any."""
 
     async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
         """All owners. Raises NotThere."""
 
-    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> None:
-        """Add at most MEMBERS_PER_WRITE people in one write: all or none.
+    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Additions:
+        """Add at most MEMBERS_PER_WRITE people in one write or, where Graph refuses that, each on their own.
 
         Raises AlreadyThere (none was added), NotThere (the class or one of the people).
         """

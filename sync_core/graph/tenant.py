@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,19 @@ from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProp
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import Grants
-from sync_core.errors import GraphRefused, NotThere
+from sync_core.errors import (
+    AlreadyThere,
+    DeltaExpired,
+    GraphDenied,
+    GraphRefused,
+    MembersHidden,
+    NotThere,
+    Permanent,
+    SyncError,
+    Transient,
+)
 from sync_core.graph.client import GraphClient
-from sync_core.graph.port import FoundGroup, NewClass, Removals
+from sync_core.graph.port import Additions, FoundGroup, NewClass, Removals
 from sync_core.graph.rate_limiter import Cost
 from sync_core.graph.tenant_check import read_grants
 
@@ -26,8 +36,6 @@ _GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
 _IDS_PER_FILTER = 15
 # A page of members costs three units, less one for $select ("Identity and access service limits").
 _MEMBERS_COST = Cost(units=2)
-# Graph rejects an old token with 400 or 410 and one of these codes. The delta then starts over.
-_EXPIRED = {"syncStateNotFound", "syncStateInvalid", "resyncRequired"}
 
 
 class GraphTenant:
@@ -59,28 +67,33 @@ class GraphTenant:
             groups[before.id] = _merged(before, item)
         return GroupChanges(full, tuple(groups.values()), link)
 
-    async def find_class(self, nickname: str) -> FoundGroup | None:
-        group = await self._find_group("/groups", nickname)
-        if group is None:
-            return None
+    async def find_groups(self, nickname: str) -> tuple[FoundGroup, ...]:
+        groups = await self._find_groups("/groups", nickname)
+        return tuple([replace(group, external_id=await self._external_id(group.id)) for group in groups])
+
+    async def _external_id(self, group: ClassId) -> str | None:
         try:
-            education_class = await self._client.get(f"/education/classes/{_id(group.id)}?$select=id,externalId")
+            education_class = await self._client.get(f"/education/classes/{_id(group)}?$select=id,externalId")
         except NotThere:
-            return group
-        return replace(group, external_id=education_class.get("externalId"))
+            return None
+        external_id: str | None = education_class.get("externalId")
+        return external_id
 
-    async def find_deleted(self, nickname: str) -> FoundGroup | None:
-        return await self._find_group("/directory/deletedItems/microsoft.graph.group", nickname)
+    async def find_deleted(self, nickname: str) -> tuple[FoundGroup, ...]:
+        return await self._find_groups("/directory/deletedItems/microsoft.graph.group", nickname)
 
-    async def _find_group(self, path: str, nickname: str) -> FoundGroup | None:
+    async def _find_groups(self, path: str, nickname: str) -> tuple[FoundGroup, ...]:
         literal = nickname.replace("'", "''")
         query = quote(f"mailNickname eq '{literal}'")
         answer = await self._client.get(f"{path}?$filter={query}&$select=id,displayName,mailNickname,createdDateTime")
-        if not answer["value"]:
-            return None
-        group = answer["value"][0]
-        name = ClassName(group["displayName"], group["mailNickname"])
-        return FoundGroup(group["id"], name, datetime.fromisoformat(group["createdDateTime"]))
+        return tuple(
+            FoundGroup(
+                group["id"],
+                ClassName(group["displayName"], group["mailNickname"]),
+                datetime.fromisoformat(group["createdDateTime"]),
+            )
+            for group in answer["value"]
+        )
 
     async def create_class(self, new: NewClass) -> ClassId:
         body = {
@@ -103,25 +116,34 @@ class GraphTenant:
         return True
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
-        return await self._people_at(f"/groups/{_id(class_id)}/members", _MEMBERS_COST)
+        try:
+            return await self._people_at(f"/groups/{_id(class_id)}/members", _MEMBERS_COST)
+        except GraphDenied:
+            raise MembersHidden from None
 
     async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
         return await self._people_at(f"/groups/{_id(class_id)}/owners", Cost())
 
-    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> None:
+    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Additions:
+        """One PATCH is all or nothing: one guest costs nineteen others, whom only requests of their own add.
+
+        Sources disagree on the permissions for this PATCH; for the other request they do not.
+        """
         references = [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
-        await self._client.patch(f"/groups/{_id(class_id)}", {"members@odata.bind": references})
+        path = f"/groups/{_id(class_id)}"
+        try:
+            await self._client.patch(path, {"members@odata.bind": references})
+        except GraphRefused as refusal:
+            sent = await self._client.add_references(f"{path}/members", references)
+            if isinstance(sent.failure, Permanent):
+                raise refusal from None
+            return _additions({people[index]: error for index, error in sent.outcomes.items()}, sent.failure)
+        return Additions(frozenset(people))
 
     async def remove_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
-        outcomes = await self._client.remove_references(
-            [f"/groups/{_id(class_id)}/members/{_id(person)}" for person in people]
-        )
-        by_person = dict(zip(people, outcomes, strict=True))
-        return Removals(
-            frozenset(person for person, outcome in by_person.items() if outcome is None),
-            frozenset(person for person, outcome in by_person.items() if isinstance(outcome, NotThere)),
-            next((failure for failure in outcomes if failure and not isinstance(failure, NotThere)), None),
-        )
+        path = f"/groups/{_id(class_id)}/members"
+        sent = await self._client.remove_references([f"{path}/{_id(person)}" for person in people])
+        return _removals({people[index]: error for index, error in sent.outcomes.items()}, sent.failure)
 
     async def known_people(self, people: Sequence[AccountId]) -> frozenset[AccountId]:
         known: set[AccountId] = set()
@@ -149,13 +171,17 @@ class GraphTenant:
         return frozenset([person["id"] async for page in pages for person in page["value"]])
 
     async def _delta(self, start: str, token: str | None) -> tuple[list[dict[str, Any]], str, bool]:
-        """The items of all pages, the link for the next delta, and whether the items are complete."""
-        try:
-            return *await self._delta_pages(token or start), token is None
-        except GraphRefused as refusal:
-            if token is None or refusal.code not in _EXPIRED:
-                raise
-            return *await self._delta_pages(start), True
+        """The items of all pages, the link for the next delta, and whether the items are complete.
+
+        A link that is too old, also one of a page in the middle, makes the delta start over.
+        """
+        for link in (token or start, start):
+            try:
+                items, after = await self._delta_pages(link)
+            except DeltaExpired:
+                continue
+            return items, after, link == start
+        raise Transient("Graph ended a delta that had just begun", "the queue redelivers the message")
 
     async def _delta_pages(self, link: str) -> tuple[list[dict[str, Any]], str]:
         pages = [page async for page in self._pages(link, Cost())]
@@ -180,21 +206,51 @@ def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChan
 
 
 def _merged(before: GroupChange, item: dict[str, Any]) -> GroupChange:
-    """The change of a group with one more item. It may be split over several items, in any order."""
+    """The change of a group with one more item: a later one counts for a person that both have."""
     if "@removed" in item:
         return GroupChange(id=before.id, nickname=before.nickname, gone=True)
+    added, removed = _people(item, "members@delta")
+    owners_added, owners_removed = _people(item, "owners@delta")
     return GroupChange(
         id=before.id,
         nickname=item.get("mailNickname") or before.nickname,
-        members_added=before.members_added | _people(item, "members@delta", removed=False),
-        members_removed=before.members_removed | _people(item, "members@delta", removed=True),
-        owners_added=before.owners_added | _people(item, "owners@delta", removed=False),
-        owners_removed=before.owners_removed | _people(item, "owners@delta", removed=True),
+        members_added=before.members_added - removed | added,
+        members_removed=before.members_removed - added | removed,
+        owners_added=before.owners_added - owners_removed | owners_added,
+        owners_removed=before.owners_removed - owners_added | owners_removed,
     )
 
 
-def _people(item: dict[str, Any], collection: str, *, removed: bool) -> frozenset[AccountId]:
-    return frozenset(person["id"] for person in item.get(collection, ()) if ("@removed" in person) is removed)
+def _people(item: dict[str, Any], collection: str) -> tuple[frozenset[AccountId], frozenset[AccountId]]:
+    """Who was added and who was removed. Of several entries of one person, the last counts."""
+    last = {person["id"]: "@removed" in person for person in item.get(collection, ())}
+    removed = frozenset(person for person, gone in last.items() if gone)
+    return frozenset(last) - removed, removed
+
+
+def _removals(outcomes: Mapping[AccountId, SyncError | None], failure: SyncError | None) -> Removals:
+    others = [error for error in outcomes.values() if error and not isinstance(error, NotThere)]
+    return Removals(_people_with(None, outcomes), _people_with(NotThere, outcomes), failure or next(iter(others), None))
+
+
+def _additions(outcomes: Mapping[AccountId, SyncError | None], failure: SyncError | None) -> Additions:
+    """A refusal is the person's own, but for one that denies the app."""
+    refused = {person: error for person, error in outcomes.items() if isinstance(error, GraphRefused)}
+    denied = [refused.pop(person) for person in _people_with(GraphDenied, outcomes)]
+    return Additions(
+        _people_with(None, outcomes),
+        _people_with(AlreadyThere, outcomes),
+        _people_with(NotThere, outcomes),
+        refused,
+        failure or next(iter(denied), None),
+    )
+
+
+def _people_with(kind: type[SyncError] | None, outcomes: Mapping[AccountId, SyncError | None]) -> frozenset[AccountId]:
+    """Those whose outcome is an error of this kind, or is no error."""
+    return frozenset(
+        person for person, error in outcomes.items() if (isinstance(error, kind) if kind else error is None)
+    )
 
 
 def _id(text: str) -> str:

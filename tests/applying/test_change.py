@@ -197,3 +197,90 @@ async def test_an_ended_class_is_never_created_or_changed(bench: Bench) -> None:
 async def test_a_class_is_created_with_its_description(bench: Bench) -> None:
     await bench.apply(replace(K1, description="For us"), *CREATE_AND_FILL[:1])
     assert (await bench.group()).description == "For us"
+
+
+async def test_our_class_is_adopted_wherever_it_stands_among_groups_with_its_nickname(bench: Bench) -> None:
+    await bench.apply(K1, CREATE_AND_FILL[0])
+    group, row = await bench.group(), await bench.row()
+    bench.tenant.groups = {
+        bench.tenant.add_foreign_group(group.name.mail_nickname): next(reversed(bench.tenant.groups.values())),
+        group.id: group,
+    }
+    await bench.state.write_actual(replace(row, actual=None))
+    bench.clock.advance(timedelta(hours=1))
+    await bench.apply(K1, CREATE_AND_FILL[0])
+    assert (await bench.group()).id == group.id
+    assert bench.tenant.creates == 1
+
+
+async def test_without_the_permission_to_read_deleted_groups_the_next_nickname_is_used(bench: Bench) -> None:
+    foreign = bench.tenant.add_foreign_group("K1.class.1234567.2026")
+    bench.tenant.hand_delete(foreign)
+    bench.tenant.shows_deleted = False
+    outcome, *_ = await bench.apply(K1, *CREATE_AND_FILL)
+    assert outcome == Applied(created=True)
+    assert (await bench.group()).name.mail_nickname == "K1-2.class.1234567.2026"
+    assert bench.clock.slept == []
+
+
+async def test_a_class_that_an_earlier_delivery_may_have_created_is_waited_for(bench: Bench) -> None:
+    """Without that permission, a taken nickname of an earlier delivery may be that of its class, not visible yet."""
+    await bench.apply(K1, CREATE_AND_FILL[0])
+    group, row = await bench.group(), await bench.row()
+    bench.tenant.hand_delete(group.id)
+    bench.tenant.shows_deleted = False
+    await bench.state.write_actual(replace(row, actual=None))
+    with pytest.raises(Transient, match="does not show the group"):
+        await bench.apply(K1, CREATE_AND_FILL[0])
+    bench.clock.advance(timedelta(minutes=16))
+    assert await bench.apply(K1, CREATE_AND_FILL[0]) == [Applied(created=True)]
+
+
+async def test_one_guest_of_twenty_costs_their_own_place_alone(bench: Bench) -> None:
+    names = [f"pupil{number}" for number in range(20)]
+    for name in names:
+        bench.tenant.add_account(entra_id(name), f"{name}@x.org")
+    bench.tenant.guests = {entra_id("pupil7")}
+    *_, changed = await bench.apply(desired("K1", names), *CREATE_AND_FILL)
+    group, row = await bench.group(), await bench.row()
+    assert group.members == entra_ids(names) - {entra_id("pupil7")}
+    assert isinstance(changed, Refused)
+    assert changed.done == Applied(members_added=19)
+    assert row.error is not None
+    assert row.error.code == "PersonRefused"
+    assert entra_id("pupil7") in row.error.message
+    assert row.actual is not None
+    assert row.actual.members == frozenset(group.members)
+
+
+async def test_an_owner_whom_graph_refuses_costs_no_other(bench: Bench) -> None:
+    bench.tenant.guests = {entra_id("main")}
+    _, granted, _ = await bench.apply(desired("K1", ["amy"], ["main", "second"]), *CREATE_AND_FILL)
+    group = await bench.group()
+    assert group.owners == {entra_id("second")}
+    assert isinstance(granted, Refused)
+    assert granted.done == Applied(owners_granted=1)
+    assert group.members == entra_ids(["amy", "second"])
+
+
+@pytest.mark.parametrize("age", [timedelta(days=1), timedelta(minutes=1)], ids=["old", "young"])
+async def test_members_that_graph_does_not_show_are_hidden_and_not_late(bench: Bench, age: timedelta) -> None:
+    """Only a young class is waited for; of another, the first answer is enough."""
+    await bench.apply(desired("K1", ["amy"]), *CREATE_AND_FILL)
+    group = await bench.group()
+    bench.clock.advance(age)
+    bench.tenant.hides_members = True
+    writes, slept = bench.tenant.writes, list(bench.clock.slept)
+    await bench.state.write_drift(SCHOOL.id, [Drift(KEY, stale=True)])
+    if age < timedelta(minutes=15):
+        with pytest.raises(Transient, match="does not show added members"):
+            await bench.apply(desired("K1", ["amy"]), ChangeMembers(*WHERE))
+        return
+    (outcome,) = await bench.apply(desired("K1", ["amy"]), ChangeMembers(*WHERE))
+    assert isinstance(outcome, Refused)
+    assert (outcome.code, outcome.done) == ("MembersHidden", Applied())
+    assert "Member.Read.Hidden" in outcome.remedy
+    assert (bench.tenant.writes, bench.clock.slept, group.members) == (writes, slept, {entra_id("amy")})
+    row = await bench.row()
+    assert row.actual is not None
+    assert (row.actual.members, row.stale) == (frozenset([entra_id("amy")]), True)

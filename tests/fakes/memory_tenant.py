@@ -13,13 +13,15 @@ from sync_core.domain.accounts import Account, AccountChange, AccountChanges, Ac
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import PERMISSIONS, Grants
-from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
-from sync_core.graph.port import MEMBERS_PER_WRITE, FoundGroup, NewClass, Removals
+from sync_core.errors import AlreadyThere, GraphDenied, GraphRefused, NicknameTaken, NotThere
+from sync_core.graph.port import MEMBERS_PER_WRITE, Additions, FoundGroup, NewClass, Removals
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
 LONGEST_LAG = timedelta(minutes=10)
 """After this time every replica knows a new group."""
+
+GUEST_REFUSED = GraphRefused("Authorization_RequestDenied", "guests are not allowed", "give the person an account")
 
 
 @dataclass(slots=True)
@@ -49,6 +51,9 @@ class MemoryTenant:
         self._log: list[tuple[ClassId, str, str, str]] = []
         self._account_log: list[AccountId] = []
         self.accounts: dict[AccountId, Account] = {}
+        self.hides_members = False
+        self.shows_deleted = True
+        self.guests: set[AccountId] = set()
         self.groups: dict[ClassId, MemoryGroup] = {}
         self.granted: Grants | None = Grants(frozenset(permission.name for permission in PERMISSIONS))
         self.creates = 0
@@ -87,25 +92,27 @@ class MemoryTenant:
         await self._step("group_changes answered")
         return changes
 
-    async def find_class(self, nickname: str) -> FoundGroup | None:
-        await self._step("find_class")
-        group = self._by_nickname(nickname)
-        found = (
+    async def find_groups(self, nickname: str) -> tuple[FoundGroup, ...]:
+        await self._step("find_groups")
+        found = tuple(
             FoundGroup(group.id, group.name, group.created_at, group.external_id)
-            if group and not group.deleted and not (self._lags() and self._young(group))
-            else None
+            for group in self._named(nickname)
+            if not group.deleted and not (self._lags() and self._young(group))
         )
-        await self._step("find_class answered")
+        await self._step("find_groups answered")
         return found
 
-    async def find_deleted(self, nickname: str) -> FoundGroup | None:
+    async def find_deleted(self, nickname: str) -> tuple[FoundGroup, ...]:
         await self._step("find_deleted")
-        group = self._by_nickname(nickname)
-        return FoundGroup(group.id, group.name, group.created_at) if group and group.deleted else None
+        if not self.shows_deleted:
+            raise GraphDenied("Authorization_RequestDenied", "insufficient privileges", "grant the permission")
+        return tuple(
+            FoundGroup(group.id, group.name, group.created_at) for group in self._named(nickname) if group.deleted
+        )
 
     async def create_class(self, new: NewClass) -> ClassId:
         await self._step("create_class")
-        if self._by_nickname(new.name.mail_nickname):
+        if self._named(new.name.mail_nickname):
             raise NicknameTaken
         group = self._add_group(new.name, new.external_id)
         group.description = new.description
@@ -121,7 +128,7 @@ class MemoryTenant:
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         await self._step("members")
-        members = frozenset(self._group(class_id).members)
+        members = frozenset() if self.hides_members else frozenset(self._group(class_id).members)
         await self._step("members answered")
         return members
 
@@ -131,19 +138,25 @@ class MemoryTenant:
         await self._step("owners answered")
         return owners
 
-    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> None:
+    async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Additions:
         await self._step("add_members")
         if len(people) > MEMBERS_PER_WRITE:
             raise GraphRefused("Request_BadRequest", "too many references", "send at most 20")
         group = self._group(class_id)
         if any(person not in self.accounts for person in people):
             raise NotThere
-        if group.members & set(people):
-            raise AlreadyThere
-        for person in people:
+        if self.guests.isdisjoint(people):
+            if group.members & set(people):
+                raise AlreadyThere
+            self.writes += 1
+        else:
+            self.writes += len(people)
+        added = frozenset(people) - group.members - self.guests
+        for person in sorted(added):
             self._change(group, "members", "+", person)
-        self.writes += 1
         await self._step("add_members answered")
+        refused = dict.fromkeys(self.guests.intersection(people), GUEST_REFUSED)
+        return Additions(added, frozenset(people) - added - self.guests, refused=refused)
 
     async def remove_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
         """Removes one person at a time: a crash may leave some of them."""
@@ -167,6 +180,8 @@ class MemoryTenant:
         group = self._group(class_id)
         if person not in self.accounts:
             raise NotThere
+        if person in self.guests:
+            raise GUEST_REFUSED
         if person in group.owners:
             raise AlreadyThere
         self._change(group, "owners", "+", person)
@@ -258,10 +273,10 @@ class MemoryTenant:
     def _young(self, group: MemoryGroup) -> bool:
         return self._clock.now() - group.created_at < LONGEST_LAG
 
-    def _by_nickname(self, nickname: str) -> MemoryGroup | None:
-        """A soft-deleted group keeps its nickname."""
+    def _named(self, nickname: str) -> list[MemoryGroup]:
+        """A soft-deleted group keeps its nickname, and several groups may have come to one."""
         wanted = nickname.lower()
-        return next((group for group in self.groups.values() if group.name.mail_nickname.lower() == wanted), None)
+        return [group for group in self.groups.values() if group.name.mail_nickname.lower() == wanted]
 
     def _delta(self, class_id: ClassId, since: int | None) -> GroupChange:
         group = self.groups[class_id]

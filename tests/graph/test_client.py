@@ -16,7 +16,15 @@ from sync_core.backoff import WaitBudget
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
-from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Transient
+from sync_core.errors import (
+    AlreadyThere,
+    GraphDenied,
+    GraphRefused,
+    MembersHidden,
+    NicknameTaken,
+    NotThere,
+    Transient,
+)
 from sync_core.graph.client import GraphClient
 from sync_core.graph.connections import graph_request_adapter
 from sync_core.graph.port import NewClass, Removals
@@ -184,20 +192,110 @@ async def test_a_permanent_refusal_has_our_message_and_no_address(
 ) -> None:
     subject.server.responses = [(status, {}, body)]
     with pytest.raises(kind) as caught:
-        await subject.tenant.add_members(ID, [AccountId(ID)])
+        await subject.tenant.add_owner(ID, AccountId(ID))
     assert message in str(caught.value)
     assert "amy" not in str(caught.value)
     assert subject.clock.slept == []
 
 
-async def test_an_expired_delta_token_starts_a_full_read(subject: Subject) -> None:
-    link = {"@odata.deltaLink": "https://elsewhere/v1.0/users/delta()?$deltatoken=new", "value": []}
-    subject.server.responses = [(410, {}, error("syncStateNotFound", "gone")), (200, {}, link)]
+CAUSES = [
+    (
+        403,
+        "Authorization_RequestDenied",
+        "Guests users are not allowed to join this Unified Group due to policy",
+        "guest",
+    ),
+    (
+        403,
+        "Directory_QuotaExceeded",
+        "The specified object would exceed the maximum quota count '100' for forward-link owners.",
+        "choose fewer admin owners",
+    ),
+    (
+        400,
+        "Request_BadRequest",
+        "The group must have at least one owner, hence this owner cannot be removed.",
+        "another",
+    ),
+    (400, "Request_UnsupportedQuery", "Unsupported: Education_ObjectType.", "education subscription"),
+    (400, "Request_BadRequest", "DisplayName contains a blocked word.", "Naming policy"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message", "remedy"), CAUSES)
+async def test_a_refusal_has_the_remedy_of_its_cause(
+    subject: Subject, status: int, code: str, message: str, remedy: str
+) -> None:
+    subject.server.responses = [(status, {}, error(code, message))]
+    with pytest.raises(GraphRefused) as caught:
+        await subject.tenant.add_owner(ID, AccountId(ID))
+    assert (caught.value.code, caught.value.detail) == (code, message)
+    assert remedy in caught.value.remedy
+    assert not isinstance(caught.value, GraphDenied)
+
+
+async def test_members_that_graph_refuses_to_show_are_hidden(subject: Subject) -> None:
+    subject.server.responses = [(403, {}, error("Authorization_RequestDenied", "Insufficient privileges."))]
+    with pytest.raises(MembersHidden, match=r"Member\.Read\.Hidden"):
+        await subject.tenant.members(ID)
+
+
+EXPIRED = [
+    (410, "syncStateNotFound"),
+    (410, "whatever"),
+    (400, "SyncStateNotFound"),
+    (404, "resyncChangesApplyDifferences"),
+    (400, "ResyncRequired"),
+    (400, "Directory_ExpiredPageToken"),
+]
+
+
+@pytest.mark.parametrize("middle", [False, True], ids=["link", "page"])
+@pytest.mark.parametrize(("status", "code"), EXPIRED)
+async def test_an_expired_delta_starts_a_full_read(subject: Subject, status: int, code: str, middle: bool) -> None:
+    """Also where a page in the middle expires: what came before it is read again."""
+    last = {"@odata.deltaLink": "https://elsewhere/v1.0/users/delta()?$deltatoken=new", "value": []}
+    page = {"@odata.nextLink": "/users/delta()?$skiptoken=next", "value": [{"id": ID, "userPrincipalName": "a@b"}]}
+    before = [(200, dict[str, str](), page)] if middle else []
+    subject.server.responses = [*before, (status, {}, error(code, "gone")), (200, {}, last)]
     changes = await subject.tenant.account_changes(
         "id,accountEnabled,userPrincipalName|/users/delta()?$deltatoken=old", {AccountProperty.UPN}
     )
     assert changes.full
+    assert not changes.accounts
+    assert len(subject.server.seen) == 2 + middle
+
+
+async def test_a_delta_that_ends_as_it_begins_is_tried_again_later(subject: Subject) -> None:
+    subject.server.responses = [(410, {}, error("syncStateNotFound", "gone"))]
+    with pytest.raises(Transient, match="redelivers"):
+        await subject.tenant.group_changes("/groups/delta()?$deltatoken=old")
     assert len(subject.server.seen) == 2
+
+
+async def test_of_one_person_on_two_pages_of_a_delta_the_later_page_counts(subject: Subject) -> None:
+    gone = {"@removed": {"reason": "deleted"}}
+    first = [{"id": ID, "members@delta": [{"id": "joined"}, {"id": "back", **gone}, {"id": "left", **gone}]}]
+    second = [{"id": ID, "members@delta": [{"id": "joined", **gone}, {"id": "back"}]}]
+    subject.server.responses = [
+        (200, {}, {"value": first, "@odata.nextLink": "/groups/delta()?$skiptoken=next"}),
+        (200, {}, {"value": second, "@odata.deltaLink": "/groups/delta()?$deltatoken=new"}),
+    ]
+    (change,) = (await subject.tenant.group_changes(None)).groups
+    assert (set(change.members_added), set(change.members_removed)) == ({"back"}, {"joined", "left"})
+
+
+async def test_a_change_that_met_another_one_is_repeated_after_a_pause(subject: Subject) -> None:
+    conflict = error("Directory_ConcurrencyViolation", "Concurrency violation has occurred.")
+    subject.server.responses = [(409, {}, conflict), (409, {}, conflict), (201, {}, {"id": ID})]
+    assert await subject.tenant.create_class(NewClass(ClassName("n", "n"), "S|n", GROUP)) == ID
+    assert subject.clock.slept == [2, 4]
+    inner = {"id": "1", "status": 409, "body": conflict}
+    subject.server.responses = [
+        (200, {}, {"responses": [{"id": "0", "status": 204}, inner]}),
+        (200, {}, {"responses": [{"id": "1", "status": 204}]}),
+    ]
+    assert await subject.another().remove_members(ID, PEOPLE[:2]) == Removals(frozenset(PEOPLE[:2]))
 
 
 async def test_a_path_is_built_only_from_valid_ids(subject: Subject) -> None:
@@ -265,6 +363,82 @@ async def test_a_failed_or_incomplete_batch_is_sent_again(subject: Subject) -> N
         ["0", "1"],
         ["1"],
     ]
+
+
+async def test_the_answers_inside_a_failed_batch_count(subject: Subject) -> None:
+    """Graph may answer 424 to the whole of a batch where a request of it failed."""
+    _, headers, body = batch_response(204, 404)
+    subject.server.responses = [(424, headers, body)]
+    assert await subject.tenant.remove_members(ID, PEOPLE[:2]) == Removals(
+        frozenset(PEOPLE[:1]), frozenset([PEOPLE[1]])
+    )
+    assert len(subject.server.seen) == 1
+
+
+async def test_a_removal_of_somebody_who_is_no_member_may_be_400(subject: Subject) -> None:
+    words = "One or more removed object references do not exist for the following modified properties: 'members'."
+    inner = {"id": "0", "status": 400, "body": error("Request_BadRequest", words)}
+    subject.server.responses = [(200, {}, {"responses": [inner]})]
+    assert await subject.tenant.remove_members(ID, PEOPLE[:1]) == Removals(frozenset(), frozenset(PEOPLE[:1]))
+
+
+GUEST = "Guests users are not allowed to join this Unified Group due to policy setting"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
+        (403, "Authorization_RequestDenied", GUEST),
+        (400, "Request_BadRequest", "Invalid object identifier"),
+    ],
+)
+async def test_a_refused_write_of_twenty_becomes_one_request_a_person(
+    subject: Subject, status: int, code: str, message: str
+) -> None:
+    """One bad person costs only their own place."""
+    already = "One or more added object references already exist for the following modified properties: 'members'."
+    inner = [
+        {"id": "0", "status": 204},
+        {"id": "1", "status": 403, "body": error("Authorization_RequestDenied", GUEST)},
+        {"id": "2", "status": 404, "body": error("Request_ResourceNotFound", "Resource does not exist")},
+        {"id": "3", "status": 400, "body": error("Request_BadRequest", already)},
+    ]
+    subject.server.responses = [(status, {}, error(code, message)), (424, {}, {"responses": inner})]
+    additions = await subject.tenant.add_members(ID, PEOPLE)
+    found = [*map(list, (additions.added, additions.already, additions.not_there))]
+    assert found == [[PEOPLE[0]], [PEOPLE[3]], [PEOPLE[2]]]
+    assert [(person, refusal.detail) for person, refusal in additions.refused.items()] == [(PEOPLE[1], GUEST)]
+    assert additions.failure is None
+    assert subject.server.seen == [f"PATCH /v1.0/groups/{ID}", "POST /v1.0/$batch"]
+    assert subject.server.bodies[1]["requests"][0] == {
+        "id": "0",
+        "method": "POST",
+        "url": f"/groups/{ID}/members/$ref",
+        "headers": {"Content-Type": "application/json"},
+        "body": {"@odata.id": f"https://graph.microsoft.com/v1.0/directoryObjects/{PEOPLE[0]}"},
+    }
+
+
+async def test_an_app_without_the_permission_refuses_nobody(subject: Subject) -> None:
+    denied = error("Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+    inner = [{"id": str(place), "status": 403, "body": denied} for place in range(2)]
+    subject.server.responses = [(403, {}, denied), (200, {}, {"responses": inner})]
+    additions = await subject.tenant.add_members(ID, PEOPLE[:2])
+    assert not additions.refused
+    assert isinstance(additions.failure, GraphDenied)
+    assert "24 hours" in additions.failure.remedy
+
+
+async def test_of_several_groups_with_one_nickname_each_is_found(subject: Subject) -> None:
+    group = {"displayName": "n", "mailNickname": "n", "createdDateTime": "2026-09-01T00:00:00Z"}
+    subject.server.responses = [
+        (200, {}, {"value": [{"id": PEOPLE[0], **group}, {"id": PEOPLE[1], **group}]}),
+        (404, {}, error("Request_ResourceNotFound", "no class")),
+        (200, {}, {"id": PEOPLE[1], "externalId": "S|n"}),
+    ]
+    found = await subject.tenant.find_groups("n")
+    assert [(str(group.id), group.external_id) for group in found] == [(PEOPLE[0], None), (PEOPLE[1], "S|n")]
 
 
 async def test_known_people_are_requested_fifteen_at_a_time(subject: Subject) -> None:

@@ -121,9 +121,9 @@ async def test_the_grants_are_the_roles_of_the_token(subject: Subject) -> None:
 
 async def test_a_class_is_created_once_and_found_by_its_nickname(subject: Subject) -> None:
     new = make_class()
-    assert await subject.tenant.find_class(new.name.mail_nickname) is None
+    assert await subject.tenant.find_groups(new.name.mail_nickname) == ()
     class_id = await subject.tenant.create_class(new)
-    found = await subject.tenant.find_class(new.name.mail_nickname.upper())
+    (found,) = await subject.tenant.find_groups(new.name.mail_nickname.upper())
     assert found is not None
     assert found == FoundGroup(class_id, new.name, found.created_at, new.external_id)
     assert found.created_at.tzinfo is not None
@@ -137,7 +137,7 @@ async def test_a_class_is_created_once_and_found_by_its_nickname(subject: Subjec
 async def test_a_foreign_group_has_no_external_id(subject: Subject) -> None:
     new = make_class("foreign")
     subject.add_foreign_group(new.name.mail_nickname)
-    group = await subject.tenant.find_class(new.name.mail_nickname)
+    (group,) = await subject.tenant.find_groups(new.name.mail_nickname)
     assert group is not None
     assert group.external_id is None
     with pytest.raises(NicknameTaken):
@@ -270,14 +270,13 @@ async def test_a_deleted_class_is_found_and_restored(subject: Subject) -> None:
     new = make_class()
     class_id = await subject.tenant.create_class(new)
     await subject.tenant.add_members(class_id, [person])
-    assert await subject.tenant.find_deleted(new.name.mail_nickname) is None
+    assert await subject.tenant.find_deleted(new.name.mail_nickname) == ()
     with pytest.raises(NotThere):
         await subject.tenant.restore_class(class_id)
     await subject.tenant.delete_class(class_id)
     assert not await subject.tenant.class_exists(class_id)
-    assert await subject.tenant.find_class(new.name.mail_nickname) is None
-    deleted = await subject.tenant.find_deleted(new.name.mail_nickname)
-    assert deleted is not None
+    assert await subject.tenant.find_groups(new.name.mail_nickname) == ()
+    (deleted,) = await subject.tenant.find_deleted(new.name.mail_nickname)
     assert (deleted.id, deleted.name) == (class_id, new.name)
     assert deleted.created_at.tzinfo is not None
     with pytest.raises(NotThere):
@@ -286,7 +285,7 @@ async def test_a_deleted_class_is_found_and_restored(subject: Subject) -> None:
         await subject.tenant.create_class(new)
     await subject.tenant.restore_class(class_id)
     assert await subject.tenant.members(class_id) == {person}
-    assert await subject.tenant.find_deleted(new.name.mail_nickname) is None
+    assert await subject.tenant.find_deleted(new.name.mail_nickname) == ()
 
 
 async def test_the_groups_delta_lists_edits_by_hand_and_echoes(subject: Subject) -> None:
@@ -320,7 +319,7 @@ async def test_the_groups_delta_lists_a_deletion_and_a_restoration(subject: Subj
     deleted = await subject.tenant.group_changes(before.token)
     assert [(change.id, change.gone) for change in deleted.groups] == [(class_id, True)]
     assert not await subject.tenant.class_exists(class_id)
-    assert await subject.tenant.find_class(new.name.mail_nickname) is None
+    assert await subject.tenant.find_groups(new.name.mail_nickname) == ()
     with pytest.raises(NicknameTaken):
         await subject.tenant.create_class(new)
     subject.edit("restore", new.name.mail_nickname, "")
