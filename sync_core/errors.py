@@ -90,9 +90,9 @@ class MembersHidden(GraphRefused):
         super().__init__(
             "MembersHidden",
             "Graph does not show the app who is in the class",
-            "grant the app's identity Member.Read.Hidden and GroupMember.Read.All, with admin consent (a token that it has "
-            "already carries a new grant up to 24 hours late); if it has both, somebody changed the class a moment ago; "
-            "the next sync tries again",
+            "grant the app's identity Member.Read.Hidden and GroupMember.Read.All, with admin consent (a token that it "
+            "has already carries a new grant up to 24 hours late); if it has both, somebody changed the class a moment "
+            "ago; the next sync tries again",
         )
 
 

@@ -15,7 +15,7 @@ from annotated_types import MaxLen
 from sync_core.admin.groups import read_groups
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
 from sync_core.domain.classes import ClassRecord, ClassRequest, ClassState, Drift
-from sync_core.domain.constraints import FORM, PRINTABLE, Meaning
+from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning
 from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -29,7 +29,9 @@ class ClassOptions:
     """What a requester may choose for a new class."""
 
     __pydantic_config__ = FORM
-    display_name: Annotated[str, PRINTABLE, MaxLen(256), Meaning("By default the name that the naming rule gives")] = ""
+    display_name: Annotated[str, CLASS_NAME, MaxLen(256), Meaning("By default the name that the naming rule gives")] = (
+        ""
+    )
     description: Annotated[str, PRINTABLE, MaxLen(1024)] = ""
     required_until: Annotated[
         date | None, Meaning("Until when the class is needed: after that, runs report it and nothing is deleted")

@@ -25,6 +25,8 @@ class Text:
 
 
 PRINTABLE = Text(r"^[^\x00-\x1f\x7f]*$")
+CLASS_NAME = Text(r"^[^\x00-\x1f\x7f&*?|{}+]*$")
+"""The display name of a class: with an & in it, Microsoft 365 was reported to make no mailbox (domain/nicknames)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,16 @@ _LONGEST_IDENTIFIER = 30
 
 # What Graph refuses in a mailNickname besides the space, which becomes a hyphen ("group resource type").
 _FORBIDDEN = re.compile(r"""[@()\\/\[\]"';:<>,\x00-\x1f\x7f]""")
+# Graph takes them in a displayName, but a class with an & was reported to get no mailbox; the others are as doubtful.
+_DOUBTFUL = re.compile(r"[&*?|{}+]")
 _SPACES = re.compile(r"\s+")
 _HYPHENS = re.compile(r"[\s-]+")
 _DOTS = re.compile(r"\.{2,}")
+
+
+def without_doubtful(text: str) -> str:
+    """The text without the characters that display names are kept free of: `A&B` → `AB`."""
+    return _DOUBTFUL.sub("", text)
 
 
 def without_forbidden(text: str) -> str:

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import ClassKey
-from sync_core.domain.nicknames import hyphenated, identifier_in_nickname, in_nickname, undotted, without_forbidden
+from sync_core.domain.nicknames import (
+    hyphenated,
+    identifier_in_nickname,
+    in_nickname,
+    undotted,
+    without_doubtful,
+    without_forbidden,
+)
 from sync_core.domain.roster import MisGroup
 
 LONGEST_NICKNAME = 64
@@ -17,8 +24,8 @@ _NUMBERED = re.compile(r"(?P<stem>.*?)(?:-(?P<number>[0-9]{1,4}))?(?P<tail>\.cla
 
 
 def clean_group_name(name: str) -> str:
-    """The group's name without the characters that a nickname may not hold: `2S/DT1` → `2SDT1`, `Mon Ch` → `Mon Ch`."""
-    return without_forbidden(name).strip()
+    """The group's name without the characters that a class's names may not hold: `2S/DT1` → `2SDT1`, `A&B` → `AB`."""
+    return without_forbidden(without_doubtful(name)).strip()
 
 
 def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
@@ -33,7 +40,7 @@ def class_name(group: MisGroup, identifier: str, number: int = 1) -> ClassName:
     tail = f".class.{identifier_in_nickname(identifier)}.{group.academic_year}"
     stem = (in_nickname(base) or group.type.value)[: LONGEST_NICKNAME - len(tail) - len(suffix)]
     return ClassName(
-        display_name=f"{base[:_LONGEST_DISPLAY]}{suffix}_Class [{identifier}][{group.academic_year}]",
+        display_name=f"{base[:_LONGEST_DISPLAY]}{suffix}_Class [{without_doubtful(identifier)}][{group.academic_year}]",
         mail_nickname=undotted(f"{stem.rstrip('.')}{suffix}{tail}"),
     )
 

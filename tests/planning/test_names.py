@@ -40,6 +40,8 @@ UNUSUAL = [
     ("//", "teaching", "teaching"),
     ("  7x \t 1 ", "7x-1", "7x-1"),
     ("...", "...", "teaching"),
+    ("R&D + {Ma|1}*?", "RD-Ma1", "RD-Ma1"),
+    ("&", "teaching", "teaching"),
 ]
 
 

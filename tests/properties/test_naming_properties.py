@@ -16,6 +16,8 @@ from tests.builders import by_class_key
 
 FORBIDDEN = set("@()\\/[]\"';:<>, ")
 
+DOUBTFUL = set("&*?|{}+")
+
 similar_names = st.text(alphabet="2SDTsdt1/ -.'é", max_size=8)
 names = st.one_of(similar_names, st.text(max_size=90))
 identifiers = st.one_of(st.just("1234567"), st.text(max_size=40))
@@ -45,6 +47,7 @@ def test_every_name_is_valid_for_graph_and_distinct(listed: list[MisGroup], iden
     for name in assigned.values():
         assert_valid_nickname(name.mail_nickname)
         assert 1 <= len(name.display_name) <= 256
+        assert not DOUBTFUL & set(name.display_name)
     nicknames = [name.mail_nickname.lower() for name in assigned.values()]
     assert len(set(nicknames)) == len(nicknames)
 
