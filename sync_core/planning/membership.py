@@ -14,6 +14,12 @@ from sync_core.planning.class_keys import class_keys
 from sync_core.planning.matching import Matched, accounts_by_upn, match_people
 from sync_core.planning.names import assign_names
 
+_OWNERS = 100
+"""The most owners of a Microsoft 365 group (Graph: "Microsoft 365 groups service limits")."""
+
+_TEAMS = 1_000
+"""The most teams that one person can be in ("Limits and specifications for Microsoft Teams")."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuledSchool:
@@ -78,7 +84,11 @@ def desired_classes(
         people_without_account=tuple(sorted(involved & (rules.students.missing | rules.staff.missing))),
         people_disabled=tuple(sorted(involved & (rules.students.disabled | rules.staff.disabled))),
         people_ambiguous=tuple(sorted(involved & (rules.students.candidates.keys() | rules.staff.candidates.keys()))),
-        notes=(*_notes(snapshot, settings, groups.values()), *rules.admin_notes),
+        notes=(
+            *_notes(snapshot, settings, groups.values()),
+            *rules.admin_notes,
+            *_limits_of_graph(classes, records, rules.admins),
+        ),
     )
 
 
@@ -114,7 +124,7 @@ class _Rules:
         self.by_upn = accounts_by_upn(accounts)
         self._known_ids = frozenset(account.id for account in accounts)
         admins = [self.by_upn.get(upn.lower()) for upn in dict.fromkeys(settings.admin_owners)]
-        self._admins = frozenset(filter(None, admins))
+        self.admins = {account: number for number, account in enumerate(admins, start=1) if account}
         self.admin_notes = tuple(
             f"admin owner number {number} of the settings has no account — correct admin_owners in the settings"
             for number, account in enumerate(admins, start=1)
@@ -131,7 +141,7 @@ class _Rules:
         self, key: ClassKey, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None
     ) -> DesiredClass:
         before = record.desired if record else None
-        owners = {account: Reason(Rule.ADMIN_OWNER) for account in self._admins}
+        owners = {account: Reason(Rule.ADMIN_OWNER) for account in self.admins}
         if request and request.creator in self._known_ids:
             owners[request.creator] = Reason(Rule.CREATOR)
         earlier_owners, earlier = (before.owners, before.members) if before else (frozenset(), frozenset())
@@ -165,6 +175,27 @@ class _Rules:
         certain = not self.admin_notes and all(person in self.staff.ids for person in owning)
         has_owner = bool(owning) or group.type is not GroupType.TEACHING
         return self._settings.departed_owners is DepartedOwners.REVOKE and certain and has_owner
+
+
+def _limits_of_graph(
+    classes: Iterable[DesiredClass], records: Records, admins: Mapping[AccountId, int]
+) -> Iterable[str]:
+    """What Microsoft 365 will refuse, said before it does: owners of one class, and classes of one admin owner."""
+    for desired in classes:
+        if len(desired.owners) > _OWNERS:
+            yield (
+                f"class {desired.key} would have {len(desired.owners)} owners, and Microsoft 365 allows {_OWNERS}: it "
+                "will refuse the others — choose fewer admin owners or, in the school's settings, the main teacher alone"
+            )
+    kept = [record.desired for key, record in records.items() if record.actual and not record.gone]
+    all_classes = {desired.key: desired for desired in (*kept, *classes)}.values()
+    for admin, number in sorted(admins.items(), key=lambda item: item[1]):
+        owned = sum(admin in desired.owners for desired in all_classes)
+        if owned > _TEAMS:
+            yield (
+                f"admin owner number {number} of the settings would own {owned} classes, and a person can be in "
+                f"{_TEAMS:,} teams — choose another admin owner for classes from now on"
+            )
 
 
 def _certain(

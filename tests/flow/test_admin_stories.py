@@ -164,6 +164,7 @@ def test_08_a_request_for_an_existing_class_or_an_unknown_group_is_rejected(trus
     assert said == conflict(f"group {FORM} has a class already", "resync its members instead")
     trust.call("POST", "schools/OAK/groups/2026.year.99/class", "colleague", 404)
     trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 422, {"colour": "red"})
+    trust.call("POST", f"schools/OAK/groups/{FORM}/class", "colleague", 422, {"display_name": "Arts & Crafts"})
 
 
 def test_09_the_night_syncs_a_requested_class_whose_type_is_not_chosen(trust: Trust) -> None:

@@ -129,6 +129,29 @@ def test_an_admin_owner_without_an_account_is_reported_without_the_address() -> 
     )
 
 
+@pytest.mark.parametrize(("count", "reported"), [(100, 0), (101, 1)])
+def test_more_owners_than_microsoft_allows_are_reported_before_it_refuses_them(count: int, reported: int) -> None:
+    admins = [f"admin{number}" for number in range(50)]
+    teachers = [f"teacher{number}" for number in range(count - 50)]
+    upns = tuple(f"{admin}@school.onmicrosoft.com" for admin in admins)
+    group, people = teaching("T1", "10A/Ma1", ["amy"], teachers), accounts([*admins, *teachers, "amy"])
+    ruled = apply_rules([group], people=people, admin_owners=upns, teaching_owners="all")
+    assert len(get_only(ruled).owners) == count
+    assert len(ruled.notes) == reported
+    assert all("101 owners" in note and "choose fewer admin owners" in note for note in ruled.notes)
+
+
+@pytest.mark.parametrize(("count", "reported"), [(1000, 0), (1001, 1)])
+def test_an_admin_owner_of_more_classes_than_teams_are_allowed_is_reported(count: int, reported: int) -> None:
+    """Classes of earlier years count: 400 of them are in the tables alone."""
+    earlier = [teaching(f"T{number}", f"Set {number}", ["amy"]) for number in range(400)]
+    now = [teaching(f"U{number}", f"New {number}", ["amy"]) for number in range(count - 400)]
+    known = {wanted.key: synced(wanted) for wanted in apply_rules(earlier, admin_owners=(ADMIN,)).classes}
+    notes = apply_rules(now, known, admin_owners=(ADMIN,)).notes
+    assert len(notes) == reported
+    assert all(note.startswith("admin owner number 1 of the settings would own 1001 classes") for note in notes)
+
+
 def test_a_school_without_a_code_is_asked_for_an_identifier() -> None:
     nameless = Snapshot(replace(SCHOOL, dfe_code=""), (FORM,), snapshot([FORM]).people, NOON)
     (note,) = desired_classes(nameless, settings(), EVERYBODY, {}, {}).notes
