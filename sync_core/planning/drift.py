@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
+from zlib import crc32
 
 from sync_core.domain.classes import ClassRecord, Drift, GroupChange, GroupChanges
 from sync_core.domain.ids import ClassKey
 from sync_core.messaging.messages import Change, ChangeMembers
 from sync_core.planning.diff import Origin
 
+SAMPLES = 7
+"""In as many nights every class is read once, where the delta does not tell members."""
 
-def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[Drift, ...]:
+
+def delta_tells_members(records: Iterable[ClassRecord], changes: GroupChanges) -> bool | None:
+    """Whether a full delta shows a member of any class that has some; None where that cannot be seen."""
+    known = {record.actual.class_id for record in records if record.actual and record.actual.members}
+    listed = [change for change in changes.groups if change.id in known and not change.gone]
+    return any(change.members_added for change in listed) if changes.full and listed else None
+
+
+def sample(records: Iterable[ClassRecord], day: int) -> Sequence[ClassRecord]:
+    """The classes to read on `day`, a count of days: each has its place in a round of SAMPLES days."""
+    return [record for record in records if crc32(record.key.encode()) % SAMPLES == day % SAMPLES]
+
+
+def with_stale(drifts: Iterable[Drift], untold: Iterable[ClassRecord]) -> tuple[Drift, ...]:
+    """The drifts, and one for each class of `untold` that none of them is about: a read shows how it is."""
+    found = {drift.key: drift for drift in drifts}
+    there = (record.key for record in untold if record.actual and not record.gone)
+    return tuple({**{key: Drift(key, stale=True) for key in there}, **found}.values())
+
+
+def find_drift(records: Iterable[ClassRecord], changes: GroupChanges, *, tells_members: bool) -> tuple[Drift, ...]:
     """Return one Drift for each row that the groups delta contradicts.
+
+    Where the delta does not tell members, a class without any in it is not empty.
 
     A group belongs to a row by its id or, until the row has the id, by the nickname of the create under way. Echoes of
     our own writes agree with `actual` and are not drift. Only a deletion in the delta marks a class gone. A class
@@ -37,7 +62,7 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges) -> tuple[D
                 drifts.append(Drift(record.key, gone=True))
         elif record.gone:
             drifts.append(Drift(record.key, stale=True, gone=False))
-        elif _contradicts(record, change, changes.full):
+        elif _contradicts(record, change, owners_listed=changes.full, members_listed=changes.full and tells_members):
             drifts.append(Drift(record.key, stale=True))
     return tuple(drifts)
 
@@ -54,7 +79,7 @@ def drift_changes(drifts: Iterable[Drift], left_alone: Set[ClassKey], origin: Or
     )
 
 
-def _contradicts(record: ClassRecord, change: GroupChange, full: bool) -> bool:
+def _contradicts(record: ClassRecord, change: GroupChange, *, owners_listed: bool, members_listed: bool) -> bool:
     """Whether the change is not an echo, which agrees with `actual` and `desired`, as apply may be between the two.
 
     No removal of an owner is an echo. If the owner was added by hand, their membership, tolerated so far, is a stray.
@@ -66,5 +91,6 @@ def _contradicts(record: ClassRecord, change: GroupChange, full: bool) -> bool:
         change.members_added - (members & record.desired.members)
         or change.members_removed & (members | record.desired.members)
         or change.owners_removed
-        or (full and (members - change.members_added or owners - change.owners_added))
+        or (members_listed and members - change.members_added)
+        or (owners_listed and owners - change.owners_added)
     )

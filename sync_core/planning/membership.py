@@ -185,7 +185,7 @@ def _limits_of_graph(
         if len(desired.owners) > _OWNERS:
             yield (
                 f"class {desired.key} would have {len(desired.owners)} owners, and Microsoft 365 allows {_OWNERS}: it "
-                "will refuse the others — choose fewer admin owners or, in the school's settings, the main teacher alone"
+                "refuses the others — choose fewer admin owners or, in the school's settings, the main teacher alone"
             )
     kept = [record.desired for key, record in records.items() if record.actual and not record.gone]
     all_classes = {desired.key: desired for desired in (*kept, *classes)}.values()

@@ -18,6 +18,7 @@ from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
+from sync_core.domain.tenants import TenantFacts
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.messaging.port import MessageFault
 
@@ -119,15 +120,15 @@ class SchoolStore(SettingsReader, Protocol):
 
 
 class TenantStore(AccountReader, Protocol):
-    """A tenant's accounts, how far its two deltas were followed, and when all its classes were last compared."""
+    """A tenant's accounts, how far its two deltas were followed, and what was learnt of it."""
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         """Idempotent. With `changes.full`, accounts that it does not name are deleted."""
 
     async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None: ...
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None: ...
-    async def last_full_resync(self, tenant: str) -> datetime | None: ...
-    async def write_full_resync(self, tenant: str, at: datetime) -> None: ...
+    async def facts(self, tenant: str) -> TenantFacts: ...
+    async def write_facts(self, tenant: str, facts: TenantFacts) -> None: ...
 
 
 class RunStore(RunReader, Protocol):

@@ -18,6 +18,7 @@ from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
+from sync_core.domain.tenants import TenantFacts
 from sync_core.errors import RowTooLarge
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.messaging.port import MessageFault
@@ -39,7 +40,7 @@ _FEW_ACCOUNTS = 50
 """Up to this many are read one by one, because all of the tenant's may be thousands."""
 # The partitions of the table of schools.
 _SETTINGS, _STATISTICS, _DROPS = "school", "accepted statistics", "file drop"
-_FULL_RESYNC = "full resync"
+_FACTS = "facts"
 
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
@@ -226,12 +227,12 @@ class TableState:
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
         await self._tenants.put(entity(tenant, _token_key(kind), chunked("token", token)))
 
-    async def last_full_resync(self, tenant: str) -> datetime | None:
-        row = await self._tenants.get(tenant, _FULL_RESYNC)
-        return datetime.fromisoformat(row["resynced_at"]) if row else None
+    async def facts(self, tenant: str) -> TenantFacts:
+        row = await self._tenants.get(tenant, _FACTS)
+        return school_rows.FACTS_COLUMNS.read(row) if row else TenantFacts()
 
-    async def write_full_resync(self, tenant: str, at: datetime) -> None:
-        await self._tenants.put(entity(tenant, _FULL_RESYNC, {"resynced_at": encode_time(at)}))
+    async def write_facts(self, tenant: str, facts: TenantFacts) -> None:
+        await self._tenants.put(entity(tenant, _FACTS, school_rows.FACTS_COLUMNS.columns(facts)))
 
     async def synced_set(self, drop: FileDrop) -> str | None:
         row = await self._schools.get(_DROPS, school_rows.file_drop_key(drop))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 
-from sync_core.domain.classes import GroupChanges
+from sync_core.domain.classes import ClassRecord, Drift
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
@@ -20,7 +22,7 @@ from sync_core.errors import Permanent
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.planning.diff import Origin
-from sync_core.planning.drift import drift_changes, find_drift
+from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, with_stale
 from sync_core.services import Services
 from sync_core.state.port import DeltaKind
 
@@ -79,7 +81,8 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
 
     The groups delta shows drift. It starts from the beginning, as a full resync of every class of the tenant, if the
     request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a paused school is recorded, and
-    corrected once the school is enabled. History older than `history` is deleted.
+    corrected once the school is enabled. Where the delta does not tell the members of classes, a part of the classes is
+    read each night instead. History older than `history` is deleted.
 
     Each delta token is written last, after the rows that the delta changes. After a crash before that, the next refresh
     reads the same delta and repeats harmless work. A token written first would lose a manual change.
@@ -91,15 +94,24 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     tenant = services.graph.of(request.tenant, Priority.BULK)
     await _follow_accounts(request.tenant, schools, tenant, services)
     began = services.clock.now()
-    last = await services.tenants.last_full_resync(request.tenant)
+    facts = await services.tenants.facts(request.tenant)
+    last = facts.resynced_at
     full = request.full_resync or last is None or began - last >= FULL_RESYNC_EVERY
     token = None if full else await services.tenants.delta_token(request.tenant, DeltaKind.GROUPS)
     groups = await tenant.group_changes(token)
+    records = {school.school: await services.classes.class_records(school.school) for school in schools}
+    told = delta_tells_members(chain(*records.values()), groups)
+    facts = facts if told is None else replace(facts, delta_tells_members=told)
     for school in schools:
-        await _follow_drift(request, school, groups, services)
+        of_school = records[school.school]
+        drifts = find_drift(of_school, groups, tells_members=facts.delta_tells_members)
+        if not facts.delta_tells_members:
+            untold = of_school if request.full_resync else sample(of_school, began.toordinal())
+            drifts = with_stale(drifts, untold)
+        await _follow_drift(request, school, of_school, drifts, services)
     await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
     if groups.full:
-        await services.tenants.write_full_resync(request.tenant, began)
+        await services.tenants.write_facts(request.tenant, replace(facts, resynced_at=began))
 
     enabled = [school.school for school in schools if school.enabled]
     now = services.clock.now()
@@ -142,10 +154,12 @@ async def _follow_accounts(
 
 
 async def _follow_drift(
-    request: RefreshTenant, school: SchoolSettings, groups: GroupChanges, services: Services
+    request: RefreshTenant,
+    school: SchoolSettings,
+    records: Sequence[ClassRecord],
+    drifts: Sequence[Drift],
+    services: Services,
 ) -> None:
-    records = await services.classes.class_records(school.school)
-    drifts = find_drift(records, groups)
     await services.classes.write_drift(school.school, drifts)
     if school.enabled:
         left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}

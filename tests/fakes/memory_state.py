@@ -13,6 +13,7 @@ from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
+from sync_core.domain.tenants import TenantFacts
 from sync_core.errors import EtagConflict
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind
@@ -35,7 +36,7 @@ class MemoryState:
         self._history: dict[tuple[SchoolId, ClassKey], list[AppliedDelta]] = {}
         self._accounts: dict[str, dict[AccountId, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
-        self._full_resyncs: dict[str, datetime] = {}
+        self._facts: dict[str, TenantFacts] = {}
         self._synced_sets: dict[FileDrop, str] = {}
         self._runs: dict[tuple[SchoolId, RunId], RunRecord] = {}
         self._faults: dict[tuple[str, str], MessageFault] = {}
@@ -184,13 +185,13 @@ class MemoryState:
         await self._step("delta_token")
         return self._tokens.get((tenant, kind))
 
-    async def last_full_resync(self, tenant: str) -> datetime | None:
-        return self._full_resyncs.get(tenant)
+    async def facts(self, tenant: str) -> TenantFacts:
+        return self._facts.get(tenant, TenantFacts())
 
-    async def write_full_resync(self, tenant: str, at: datetime) -> None:
-        await self._step("write_full_resync")
-        self._full_resyncs[tenant] = at
-        await self._step("write_full_resync answered")
+    async def write_facts(self, tenant: str, facts: TenantFacts) -> None:
+        await self._step("write_facts")
+        self._facts[tenant] = facts
+        await self._step("write_facts answered")
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
         await self._step("write_delta_token")

@@ -52,6 +52,7 @@ class MemoryTenant:
         self._account_log: list[AccountId] = []
         self.accounts: dict[AccountId, Account] = {}
         self.hides_members = False
+        self.delta_tells_members = True
         self.shows_deleted = True
         self.guests: set[AccountId] = set()
         self.groups: dict[ClassId, MemoryGroup] = {}
@@ -286,10 +287,11 @@ class MemoryTenant:
             return GroupChange(
                 id=class_id,
                 nickname=group.name.mail_nickname,
-                members_added=frozenset(group.members),
+                members_added=frozenset(group.members) if self.delta_tells_members else frozenset(),
                 owners_added=frozenset(group.owners),
             )
-        last = {(kind, person): sign for id, kind, sign, person in self._log[since:] if id == class_id and kind}
+        told = ("members", "owners") if self.delta_tells_members else ("owners",)
+        last = {(kind, person): sign for id, kind, sign, person in self._log[since:] if id == class_id and kind in told}
 
         def people(kind: str, sign: str) -> frozenset[AccountId]:
             return frozenset(

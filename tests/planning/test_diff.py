@@ -19,7 +19,7 @@ from sync_core.messaging.messages import (
     RevokeOwners,
 )
 from sync_core.planning.diff import Origin, make_plan, priority_of
-from sync_core.planning.drift import drift_changes, find_drift
+from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, with_stale
 from tests.builders import class_id, desired, entra_id, entra_ids, synced
 
 S1 = SchoolId("S1")
@@ -124,8 +124,10 @@ def test_a_message_lists_a_limited_number_of_people() -> None:
 CLASS = class_id("K1")
 
 
-def find_drift_in(record: ClassRecord, *changes: GroupChange, full: bool = False) -> tuple[Drift, ...]:
-    return find_drift([record], GroupChanges(full, changes, "token"))
+def find_drift_in(
+    record: ClassRecord, *changes: GroupChange, full: bool = False, tells_members: bool = True
+) -> tuple[Drift, ...]:
+    return find_drift([record], GroupChanges(full, changes, "token"), tells_members=tells_members)
 
 
 @pytest.mark.parametrize(
@@ -245,3 +247,45 @@ def test_a_small_requested_change_is_urgent_and_a_large_one_is_bulk(
     cause: Cause, messages: int, priority: Priority
 ) -> None:
     assert priority_of(cause, messages) is priority
+
+
+def test_members_that_the_delta_does_not_tell_are_not_missing() -> None:
+    """Of the owners, which it tells, a missing one is."""
+    silent = GroupChange(id=CLASS, nickname="K1", owners_added=entra_ids(["main"]))
+    record = synced(desired("K1", ["amy"], ["main"]))
+    assert find_drift_in(record, silent, full=True) == (Drift(KEY, stale=True),)
+    assert find_drift_in(record, silent, full=True, tells_members=False) == ()
+    ownerless = GroupChange(id=CLASS, nickname="K1")
+    assert find_drift_in(record, ownerless, full=True, tells_members=False) == (Drift(KEY, stale=True),)
+
+
+@pytest.mark.parametrize(
+    ("members", "shown", "full", "told"),
+    [
+        (["amy"], ["amy"], True, True),
+        (["amy"], ["ben"], True, True),
+        (["amy"], [], True, False),
+        ([], [], True, None),
+        (["amy"], [], False, None),
+    ],
+)
+def test_only_a_full_delta_shows_whether_it_tells_members(
+    members: list[str], shown: list[str], full: bool, told: bool | None
+) -> None:
+    change = GroupChange(id=CLASS, nickname="K1", members_added=entra_ids(shown))
+    assert delta_tells_members([synced(desired("K1", members))], GroupChanges(full, (change,), "")) is told
+
+
+def test_a_sample_has_every_class_once_in_seven_days() -> None:
+    records = [synced(desired(f"K{number}")) for number in range(300)]
+    rounds = [sample(records, day) for day in range(20, 27)]
+    assert sorted(record.key for found in rounds for record in found) == sorted(record.key for record in records)
+    assert max(map(len, rounds)) < 2 * 300 / 7
+    assert sample(records, 20) == sample(records, 27)
+
+
+def test_a_sampled_class_keeps_the_drift_that_the_delta_tells() -> None:
+    gone, known = Drift(KEY, gone=True), Drift(ClassKey("K2"), stale=True)
+    records = [synced(K1), synced(desired("K2"))]
+    assert with_stale([gone], records) == (gone, known)
+    assert with_stale([], [replace(synced(K1), gone=True)]) == ()

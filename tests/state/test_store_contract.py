@@ -22,6 +22,7 @@ from sync_core.domain.school import (
     SchoolSettings,
     WondeApi,
 )
+from sync_core.domain.tenants import TenantFacts
 from sync_core.errors import EtagConflict
 from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.messaging.port import MessageFault
@@ -280,11 +281,12 @@ async def test_each_kind_of_source_is_stored(state: Store, school: SchoolId) -> 
         assert await state.school(school) == saved
 
 
-async def test_the_time_of_the_last_full_resync_is_stored(state: Store) -> None:
+async def test_what_was_learnt_of_a_tenant_is_stored(state: Store) -> None:
     tenant = uuid4().hex
-    assert await state.last_full_resync(tenant) is None
-    await state.write_full_resync(tenant, NOON)
-    assert (await state.last_full_resync(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (NOON, None)
+    assert await state.facts(tenant) == TenantFacts()
+    learnt = TenantFacts(resynced_at=NOON, delta_tells_members=False)
+    await state.write_facts(tenant, learnt)
+    assert (await state.facts(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (learnt, None)
 
 
 async def test_runs_are_overwritten_and_listed_by_time(state: Store, school: SchoolId) -> None:

@@ -63,9 +63,9 @@ async def test_a_full_resync_runs_when_requested_and_once_a_week() -> None:
 
     async def run_night(full_resync: bool = False) -> None:
         request = RefreshTenant(TENANT, RUN, Cause.NIGHTLY, full_resync=full_resync)
-        before = await state.last_full_resync(TENANT)
+        before = await state.facts(TENANT)
         await refresh_tenant(request, services(state, tenant=tenant, clock=clock), timedelta(days=400))
-        full_resyncs.append(await state.last_full_resync(TENANT) != before)
+        full_resyncs.append(await state.facts(TENANT) != before)
         clock.advance(timedelta(days=1))
 
     for full_resync in (False, False, True, False, False, False, False, False, False, False, False):
@@ -97,6 +97,38 @@ async def test_a_full_resync_finds_a_removal_that_the_delta_omits() -> None:
     assert outbox.changes == []
     await refresh_tenant(replace(request, full_resync=True), fakes, timedelta(days=400))
     assert [change.key for change in outbox.changes if isinstance(change, ChangeMembers)] == ["K1"]
+
+
+async def test_without_members_in_the_delta_every_class_is_read_once_a_week() -> None:
+    """Some are read each night, all within seven, and none of them is called empty."""
+    state, tenant, clock, outbox = MemoryState(), MemoryTenant(), FixedClock(), MemoryOutbox()
+    tenant.delta_tells_members = False
+    await state.save_school(settings())
+    keys = [f"K{number}" for number in range(40)]
+    tenant.add_account(entra_id("amy"), "amy@school.onmicrosoft.com")
+    for key in keys:
+        record = synced(desired(key, members=["amy"]))
+        assert record.actual
+        class_id = await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))
+        await tenant.add_members(class_id, [entra_id("amy")])
+        await state.write_desired(S1, [record.desired])
+        row = await state.class_record(S1, ClassKey(key))
+        assert row
+        await state.write_actual(replace(record, actual=replace(record.actual, class_id=class_id), etag=row.etag))
+    fakes = services(state, tenant=tenant, outbox=outbox, clock=clock)
+    nights: list[set[str]] = []
+    for night in range(8):
+        outbox.changes.clear()
+        await refresh_tenant(RefreshTenant(TENANT, RunId(f"night {night}"), Cause.NIGHTLY), fakes, timedelta(days=400))
+        nights.append({change.key for change in outbox.changes})
+        clock.advance(timedelta(days=1))
+    assert not (await state.facts(TENANT)).delta_tells_members
+    assert set().union(*nights[:7]) == set(keys)
+    assert sum(map(len, nights[:7])) == len(keys)
+    assert nights[7] == nights[0]
+    outbox.changes.clear()
+    await refresh_tenant(RefreshTenant(TENANT, RUN, Cause.ADMIN, full_resync=True), fakes, timedelta(days=400))
+    assert {change.key for change in outbox.changes} == set(keys)
 
 
 # --- a tenant that lacks a permission
