@@ -45,9 +45,13 @@ class AccountChange:
 
 @dataclass(frozen=True, slots=True)
 class AccountChanges:
-    """New or changed accounts, and the ids of removed ones. `full` means that `accounts` are all that exist."""
+    """New or changed accounts, and the ids of removed ones.
+
+    `full` means that `accounts` are all that exist, and `more` that the read goes on after them.
+    """
 
     full: bool
     accounts: tuple[AccountChange, ...]
     removed: frozenset[AccountId]
     token: str
+    more: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -83,6 +83,13 @@ class Tenant(Protocol):
         """The users delta of `properties` since `token`.
 
         Returns all accounts without a token, with an expired one, or with one for other properties.
+        """
+
+    def first_accounts(self, token: str | None, properties: Set[AccountProperty]) -> AsyncIterator[AccountChanges]:
+        """All accounts in parts, for a tenant whose accounts nobody has read yet.
+
+        The token of the last part is for `account_changes`; that of another one makes a later call go on after it.
+        Raises DeltaExpired for a token that is too old.
         """
 
     async def group_changes(self, token: str | None) -> GroupChanges:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -34,6 +34,8 @@ _ACCOUNTS = "/users/delta()"
 _GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
 # Graph's limit for one `in` of a filter.
 _IDS_PER_FILTER = 15
+_PART = 5_000
+"""The accounts after which a first read may be interrupted and go on."""
 # A page of members costs three units, less one for $select ("Identity and access service limits").
 _MEMBERS_COST = Cost(units=2)
 
@@ -49,15 +51,24 @@ class GraphTenant:
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
         """The token includes its properties: Graph's link keeps those of the first request, whatever is asked later."""
-        select = ",".join(["id", "accountEnabled", *sorted(properties)])
+        select = _selected(properties)
         selected, _, link = (token or "").partition("|")
         items, link, full = await self._delta(f"{_ACCOUNTS}?$select={select}", link if selected == select else None)
-        changes: dict[AccountId, AccountChange | None] = {}
-        for item in items:
-            changes[item["id"]] = None if "@removed" in item else _account(item, changes.get(item["id"]))
-        accounts = tuple(change for change in changes.values() if change)
-        removed = frozenset(account for account, change in changes.items() if change is None)
-        return AccountChanges(full, accounts, removed, f"{select}|{link}")
+        return _account_changes(items, f"{select}|{link}", full=full)
+
+    async def first_accounts(
+        self, token: str | None, properties: Set[AccountProperty]
+    ) -> AsyncIterator[AccountChanges]:
+        select = _selected(properties)
+        selected, _, link = (token or "").partition("|")
+        items: list[dict[str, Any]] = []
+        async for page in self._pages(link if selected == select else f"{_ACCOUNTS}?$select={select}", Cost()):
+            items += page["value"]
+            following = page.get("@odata.nextLink")
+            if not following or len(items) >= _PART:
+                after = self._client.relative(following or page["@odata.deltaLink"])
+                yield _account_changes(items, f"{select}|{after}", more=bool(following))
+                items = []
 
     async def group_changes(self, token: str | None) -> GroupChanges:
         items, link, full = await self._delta(_GROUPS, token)
@@ -193,6 +204,21 @@ class GraphTenant:
             page = await self._client.get(link, cost)
             yield page
             link = page.get("@odata.nextLink")
+
+
+def _selected(properties: Set[AccountProperty]) -> str:
+    return ",".join(["id", "accountEnabled", *sorted(properties)])
+
+
+def _account_changes(
+    items: Iterable[dict[str, Any]], token: str, *, full: bool = False, more: bool = False
+) -> AccountChanges:
+    changes: dict[AccountId, AccountChange | None] = {}
+    for item in items:
+        changes[item["id"]] = None if "@removed" in item else _account(item, changes.get(item["id"]))
+    accounts = tuple(change for change in changes.values() if change)
+    removed = frozenset(account for account, change in changes.items() if change is None)
+    return AccountChanges(full, accounts, removed, token, more)
 
 
 def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChange:

@@ -24,9 +24,10 @@ from sync_core.messaging.port import MessageFault
 
 
 class DeltaKind(StrEnum):
-    """The two deltas by which a tenant is followed."""
+    """The two deltas by which a tenant is followed, and a first read of its accounts that is not finished."""
 
     ACCOUNTS = "accounts"
+    FIRST_ACCOUNTS = "first accounts"
     GROUPS = "groups"
 
 

@@ -8,17 +8,18 @@ rejects some of the requests. While the schools of one tenant follow each other,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
+from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassRecord, Drift
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Permanent
+from sync_core.errors import DeltaExpired, Permanent
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.planning.diff import Origin
@@ -148,9 +149,29 @@ async def _follow_accounts(
 ) -> None:
     properties = frozenset(used for school in schools for used in school.account_properties)
     token = await services.tenants.delta_token(tenant_id, DeltaKind.ACCOUNTS)
+    if token is None and await _read_first_accounts(tenant_id, properties, tenant, services):
+        return
     accounts = await tenant.account_changes(token, properties)
     await services.tenants.write_accounts(tenant_id, accounts)
     await services.tenants.write_delta_token(tenant_id, DeltaKind.ACCOUNTS, accounts.token)
+
+
+async def _read_first_accounts(
+    tenant_id: str, properties: Set[AccountProperty], tenant: Tenant, services: Services
+) -> bool:
+    """Read all accounts in parts, going on where an interrupted read stopped.
+
+    False if that was too long ago: accounts that it read may be gone by now, and only a read of all at once shows that.
+    """
+    token = await services.tenants.delta_token(tenant_id, DeltaKind.FIRST_ACCOUNTS)
+    try:
+        async for part in tenant.first_accounts(token, properties):
+            await services.tenants.write_accounts(tenant_id, part)
+            kind = DeltaKind.FIRST_ACCOUNTS if part.more else DeltaKind.ACCOUNTS
+            await services.tenants.write_delta_token(tenant_id, kind, part.token)
+    except DeltaExpired:
+        return False
+    return True
 
 
 async def _follow_drift(

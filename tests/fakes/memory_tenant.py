@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -13,7 +13,7 @@ from sync_core.domain.accounts import Account, AccountChange, AccountChanges, Ac
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import PERMISSIONS, Grants
-from sync_core.errors import AlreadyThere, GraphDenied, GraphRefused, NicknameTaken, NotThere
+from sync_core.errors import AlreadyThere, DeltaExpired, GraphDenied, GraphRefused, NicknameTaken, NotThere
 from sync_core.graph.port import MEMBERS_PER_WRITE, Additions, FoundGroup, NewClass, Removals
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
@@ -80,6 +80,19 @@ class MemoryTenant:
         )
         await self._step("account_changes answered")
         return changes
+
+    async def first_accounts(
+        self, token: str | None, properties: Set[AccountProperty]
+    ) -> AsyncIterator[AccountChanges]:
+        """Two accounts in each part. A part's token is the place after it, or expired."""
+        if token == "expired":
+            raise DeltaExpired
+        whole = await self.account_changes(None, properties)
+        for at in range(int(token or 0), max(len(whole.accounts), 1), 2):
+            more = at + 2 < len(whole.accounts)
+            part = whole.accounts[at : at + 2]
+            yield AccountChanges(False, part, frozenset(), str(at + 2) if more else whole.token, more)
+            await self._step("first_accounts answered")
 
     async def group_changes(self, token: str | None) -> GroupChanges:
         await self._step("group_changes")

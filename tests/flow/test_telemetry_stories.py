@@ -148,8 +148,7 @@ def set_mis(trust: Trust, art: str, drama: str) -> None:
 
 def sync_tenant_without_a_permission(trust: Trust) -> None:
     tenant = "d0000000-0000-4000-8000-000000000002"
-    consent = {"tenant": tenant, "without": ["Member.Read.Hidden"]}
-    loopback.post(f"{trust.addresses.tenant}/_sim/consent", json=consent).raise_for_status()
+    trust.consent(tenant, "Member.Read.Hidden")
     trust.add_school(replace(OAK, id="FIR", dfe_code="1112223"), tenant=tenant)
     before = count(trust.addresses)
     trust.call("POST", f"tenants/{tenant}/full-resync", expected=202)

@@ -19,6 +19,7 @@ from local.processes import Spawn
 from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 from local.school.oneroster_csv import write
 from local.tenant.__main__ import TENANT_ID
+from local.tenant.options import TenantOptions
 from local.world import USERS, Addresses, World
 from tests.forked import Forked
 
@@ -79,6 +80,13 @@ class Trust:
         self.add_accounts(("head.user", "colleague.user"), [user["id"] for user in _MORE_USERS.values()])
 
     # --- the schools
+
+    def consent(self, tenant: str, *without: str) -> None:
+        """An admin of the tenant consents to all permissions except those `without`."""
+        loopback.post(f"{self.addresses.tenant}/_sim/consent", json={"tenant": tenant}).raise_for_status()
+        granted = sorted(TenantOptions(without).granted)
+        address = f"{self.addresses.tenant}/_sim/permissions"
+        loopback.post(address, params={"tenant": tenant}, json={"granted": granted}).raise_for_status()
 
     def add_school(self, school: SchoolData, **settings: Any) -> None:
         """Create accounts for the school's people, write its feed, and save its settings over the API."""

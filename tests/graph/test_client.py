@@ -18,6 +18,7 @@ from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.errors import (
     AlreadyThere,
+    DeltaExpired,
     GraphDenied,
     GraphRefused,
     MembersHidden,
@@ -296,6 +297,26 @@ async def test_a_change_that_met_another_one_is_repeated_after_a_pause(subject: 
         (200, {}, {"responses": [{"id": "1", "status": 204}]}),
     ]
     assert await subject.another().remove_members(ID, PEOPLE[:2]) == Removals(frozenset(PEOPLE[:2]))
+
+
+async def test_a_first_read_of_accounts_goes_on_after_any_part(subject: Subject) -> None:
+    users = [{"id": f"u{number}", "userPrincipalName": f"u{number}@b"} for number in range(6000)]
+    base = "/users/delta()?$skiptoken="
+    subject.server.responses = [
+        (200, {}, {"value": users[:3000], "@odata.nextLink": f"{base}1"}),
+        (200, {}, {"value": users[3000:5500], "@odata.nextLink": f"{base}2"}),
+        (200, {}, {"value": users[5500:], "@odata.deltaLink": "/users/delta()?$deltatoken=new"}),
+    ]
+    parts = [part async for part in subject.tenant.first_accounts(None, {AccountProperty.UPN})]
+    assert [(len(part.accounts), part.more, part.full) for part in parts] == [(5500, True, False), (500, False, False)]
+    select = "id,accountEnabled,userPrincipalName"
+    assert [part.token for part in parts] == [f"{select}|{base}2", f"{select}|/users/delta()?$deltatoken=new"]
+    (last,) = [part async for part in subject.tenant.first_accounts(parts[0].token, {AccountProperty.UPN})]
+    assert last == parts[1]
+    assert subject.server.seen[3] == "GET /v1.0/users/delta()?$skiptoken=2"
+    subject.server.responses = [(410, {}, error("syncStateNotFound", "gone"))]
+    with pytest.raises(DeltaExpired):
+        [part async for part in subject.tenant.first_accounts(parts[0].token, {AccountProperty.UPN})]
 
 
 async def test_a_path_is_built_only_from_valid_ids(subject: Subject) -> None:

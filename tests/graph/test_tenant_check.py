@@ -12,7 +12,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
 from bench.simulated import FixedToken
-from local.tenant import entra
+from local.tenant.permissions import GRANTED
 from sync_core.domain.permissions import PERMISSIONS, CheckedPermission, Grants, TenantCheck, check_grants
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.tenant_check import check_tenant, read_grants
@@ -54,7 +54,7 @@ def test_the_app_needs_exactly_these_permissions() -> None:
 
 
 def test_the_simulated_tenant_grants_the_same_permissions() -> None:
-    assert set(entra.PERMISSIONS) == {permission.name for permission in PERMISSIONS}
+    assert set(GRANTED) == {permission.name for permission in PERMISSIONS}
 
 
 # --- the check

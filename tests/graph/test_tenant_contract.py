@@ -327,3 +327,14 @@ async def test_the_groups_delta_lists_a_deletion_and_a_restoration(subject: Subj
     assert [(change.id, change.gone) for change in restored.groups] == [(class_id, False)]
     assert class_id not in {change.id for change in deleted.groups if not change.gone}
     assert class_id in {change.id for change in (await subject.tenant.group_changes(None)).groups}
+
+
+async def test_a_first_read_lists_all_accounts_and_ends_with_the_token_of_the_delta(subject: Subject) -> None:
+    ids = subject.add_accounts(make_upns(3))
+    parts = [part async for part in subject.tenant.first_accounts(None, UPN)]
+    assert set(ids) <= {account.id for part in parts for account in part.accounts}
+    assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
+    assert not any(part.full for part in parts)
+    (late,) = subject.add_accounts(make_upns(1))
+    after = await subject.tenant.account_changes(parts[-1].token, UPN)
+    assert [account.id for account in after.accounts] == [late]

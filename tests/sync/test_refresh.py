@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import pytest
 
+from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes import AppliedDelta
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
+from sync_core.errors import Transient
 from sync_core.graph.port import NewClass
 from sync_core.messaging.messages import ChangeMembers, RefreshTenant, SyncSchool
+from sync_core.state.port import DeltaKind
 from sync_core.sync.nightly import TenantBlocked, refresh_tenant
 from tests.builders import NOON, TENANT, desired, entra_id, entra_ids, settings, synced
 from tests.fakes.fixed_clock import FixedClock
@@ -129,6 +132,41 @@ async def test_without_members_in_the_delta_every_class_is_read_once_a_week() ->
     outbox.changes.clear()
     await refresh_tenant(RefreshTenant(TENANT, RUN, Cause.ADMIN, full_resync=True), fakes, timedelta(days=400))
     assert {change.key for change in outbox.changes} == set(keys)
+
+
+async def test_an_interrupted_first_read_of_accounts_goes_on_where_it_stopped() -> None:
+    """No school is planned with a part of the accounts."""
+    state, clock, parts = MemoryState(), FixedClock(), 0
+
+    async def crash_after_two_parts(step: str) -> None:
+        nonlocal parts
+        parts += step == "first_accounts answered"
+        if parts == 2 and step == "first_accounts answered":
+            raise Transient("the process ends", "start it again")
+
+    tenant = MemoryTenant(step=crash_after_two_parts)
+    await state.save_school(settings())
+    for number in range(7):
+        tenant.add_account(entra_id(f"p{number}"), f"p{number}@school.onmicrosoft.com")
+    fakes = services(state, tenant=tenant, clock=clock)
+    with pytest.raises(Transient):
+        await refresh_tenant(NIGHT, fakes, timedelta(days=400))
+    assert await state.accounts(TENANT) is None
+    assert await state.delta_token(TENANT, DeltaKind.FIRST_ACCOUNTS) == "4"
+    await refresh_tenant(NIGHT, fakes, timedelta(days=400))
+    assert len(await state.accounts(TENANT) or ()) == 7
+    assert parts == 4
+
+
+async def test_a_first_read_that_stopped_too_long_ago_starts_over_and_keeps_nobody_who_left() -> None:
+    state, tenant = MemoryState(), MemoryTenant()
+    await state.save_school(settings())
+    gone = AccountChange(entra_id("gone"), {AccountProperty.UPN: "gone@school.onmicrosoft.com"})
+    await state.write_accounts(TENANT, AccountChanges(False, (gone,), frozenset(), ""))
+    await state.write_delta_token(TENANT, DeltaKind.FIRST_ACCOUNTS, "expired")
+    tenant.add_account(entra_id("amy"), "amy@school.onmicrosoft.com")
+    await refresh_tenant(NIGHT, services(state, tenant=tenant), timedelta(days=400))
+    assert [account.id for account in await state.accounts(TENANT) or ()] == [entra_id("amy")]
 
 
 # --- a tenant that lacks a permission
