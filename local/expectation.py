@@ -12,7 +12,7 @@ from typing import Any
 
 from anyascii import anyascii
 
-_REMOVED = str.maketrans("", "", "@()\\/[]\"';:<>,")
+_REMOVED = str.maketrans("", "", "@()\\/[]\"';:<>,&*?|{}+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Answers:
         Literal["one", "third"], "Resource units and writes of a PATCH of n members: 1, or n/3 rounded up."
     ] = "one"
     owners_price: Annotated[Literal["two", "one"], "Resource units of a list of owners."] = "two"
-    delta_price: Annotated[Literal["one", "five"], "Resource units of a page of a delta."] = "one"
+    delta_price: Annotated[Literal["five", "one"], "Resource units of a page of a delta."] = "five"
     nickname_of_deleted: Annotated[
         Literal["kept", "free"], "The mail nickname of a deleted group during its 30 days."
     ] = "kept"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -38,6 +39,7 @@ _PART = 5_000
 """The accounts after which a first read may be interrupted and go on."""
 # A page of members costs three units, less one for $select ("Identity and access service limits").
 _MEMBERS_COST = Cost(units=2)
+_DELTA_COST = Cost(units=5)
 
 
 class GraphTenant:
@@ -62,7 +64,7 @@ class GraphTenant:
         select = _selected(properties)
         selected, _, link = (token or "").partition("|")
         items: list[dict[str, Any]] = []
-        async for page in self._pages(link if selected == select else f"{_ACCOUNTS}?$select={select}", Cost()):
+        async for page in self._pages(link if selected == select else f"{_ACCOUNTS}?$select={select}", _DELTA_COST):
             items += page["value"]
             following = page.get("@odata.nextLink")
             if not following or len(items) >= _PART:
@@ -165,6 +167,21 @@ class GraphTenant:
         return frozenset(known)
 
     async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
+        """How Graph refuses a person who is a teacher already, or who is no member yet, is not documented."""
+        try:
+            await self._add_teacher(class_id, person)
+        except GraphDenied:
+            raise
+        except GraphRefused:
+            if person in await self.owners(class_id):
+                raise AlreadyThere from None
+            if person in await self.members(class_id):
+                raise
+            with suppress(AlreadyThere):
+                await self.add_members(class_id, [person])
+            await self._add_teacher(class_id, person)
+
+    async def _add_teacher(self, class_id: ClassId, person: AccountId) -> None:
         reference = {"@odata.id": f"{_GRAPH}/education/users/{_id(person)}"}
         await self._client.repeatable_post(f"/education/classes/{_id(class_id)}/teachers/$ref", reference)
 
@@ -178,8 +195,13 @@ class GraphTenant:
         await self._client.repeatable_post(f"/directory/deletedItems/{_id(class_id)}/restore")
 
     async def _people_at(self, path: str, cost: Cost) -> frozenset[AccountId]:
-        pages = self._pages(f"{path}?$select=id&$top=999", cost)
-        return frozenset([person["id"] async for page in pages for person in page["value"]])
+        """Raises MembersHidden for an answer without a list, as an app was reported to get that may not see one."""
+        people: set[AccountId] = set()
+        async for page in self._pages(f"{path}?$select=id&$top=999", cost):
+            if "value" not in page:
+                raise MembersHidden
+            people.update(person["id"] for person in page["value"])
+        return frozenset(people)
 
     async def _delta(self, start: str, token: str | None) -> tuple[list[dict[str, Any]], str, bool]:
         """The items of all pages, the link for the next delta, and whether the items are complete.
@@ -195,7 +217,7 @@ class GraphTenant:
         raise Transient("Graph ended a delta that had just begun", "the queue redelivers the message")
 
     async def _delta_pages(self, link: str) -> tuple[list[dict[str, Any]], str]:
-        pages = [page async for page in self._pages(link, Cost())]
+        pages = [page async for page in self._pages(link, _DELTA_COST)]
         items = [item for page in pages for item in page["value"]]
         return items, self._client.relative(pages[-1]["@odata.deltaLink"])
 
