@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from local.servicebus.clock import Clock
 from local.servicebus.config import ConfigError, read_config
-from local.servicebus.server import Server
+from local.servicebus.server import Clock, Server
 
 
 async def _serve(config: Path, port: int, status_port: int) -> None:

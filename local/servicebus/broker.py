@@ -6,18 +6,19 @@ An owner is the receiving link that holds a lock. Callers pass the time as `now`
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count, islice
 from uuid import UUID, uuid4
 
-from local.servicebus.codec import Symbol, long, timestamp
+from local.servicebus.codec import Int, Long, Symbol, Timestamp
 from local.servicebus.config import QueueProperties
 from local.servicebus.message import BareMessage
 
 LARGEST_MESSAGE = 256 * 1024
 DEAD_LETTER_QUEUE = "$deadletterqueue"
+_UNCHANGED: Mapping[str, object] = {}
 
 
 class BrokerError(Exception):
@@ -50,23 +51,25 @@ class Letter:
     deliveries: int = 0
     lock: UUID | None = None
     locked_until: float = 0.0
+    changed: dict[str, object] = field(default_factory=dict)
+    """The application properties that a receiver changed when it gave the message back."""
     reason: dict[str, str] = field(default_factory=dict)
     source: str | None = None
 
     def encoded(self) -> bytes:
         annotations: dict[Symbol, object] = {
-            Symbol("x-opt-sequence-number"): long(self.sequence),
-            Symbol("x-opt-enqueue-sequence-number"): long(self.sequence),
-            Symbol("x-opt-enqueued-time"): timestamp(int(self.enqueued_at * 1000)),
-            Symbol("x-opt-message-state"): self.state.value,
+            Symbol("x-opt-sequence-number"): Long(self.sequence),
+            Symbol("x-opt-enqueue-sequence-number"): Long(self.sequence),
+            Symbol("x-opt-enqueued-time"): Timestamp(int(self.enqueued_at * 1000)),
+            Symbol("x-opt-message-state"): Int(self.state.value),
         }
         if self.lock:
-            annotations[Symbol("x-opt-locked-until")] = timestamp(int(self.locked_until * 1000))
+            annotations[Symbol("x-opt-locked-until")] = Timestamp(int(self.locked_until * 1000))
         if self.state is State.SCHEDULED:
-            annotations[Symbol("x-opt-scheduled-enqueue-time")] = timestamp(int(self.due_at * 1000))
+            annotations[Symbol("x-opt-scheduled-enqueue-time")] = Timestamp(int(self.due_at * 1000))
         if self.source:
             annotations[Symbol("x-opt-deadletter-source")] = self.source
-        return self.message.encoded(self.deliveries, annotations, self.reason)
+        return self.message.encoded(self.deliveries, annotations, self.changed | self.reason)
 
 
 @dataclass(slots=True)
@@ -212,16 +215,24 @@ class Queue:
         del self._letters[letter.sequence]
         self.counts["completed"] += 1
 
-    def abandon(self, lock: UUID, *, counts: bool = True) -> None:
+    def abandon(self, lock: UUID, changed: Mapping[str, object] = _UNCHANGED, *, counts: bool = True) -> None:
+        """Give the message back. This, `defer` and `dead_letter` change these application properties."""
         letter = self._unlock(lock)
+        letter.changed.update(changed)
         self.counts["abandoned"] += 1
         self._requeue(letter, counts=counts)
 
-    def defer(self, lock: UUID) -> None:
-        self._unlock(lock).state = State.DEFERRED
+    def defer(self, lock: UUID, changed: Mapping[str, object] = _UNCHANGED) -> None:
+        letter = self._unlock(lock)
+        letter.changed.update(changed)
+        letter.state = State.DEFERRED
 
-    def dead_letter(self, lock: UUID, reason: str, description: str) -> None:
-        self._move_to_dead_letters(self._unlock(lock), reason, description)
+    def dead_letter(
+        self, lock: UUID, reason: str, description: str, changed: Mapping[str, object] = _UNCHANGED
+    ) -> None:
+        letter = self._unlock(lock)
+        letter.changed.update(changed)
+        self._move_to_dead_letters(letter, reason, description)
 
     def peek(self, start: int, most: int, session: str | None = None) -> list[Letter]:
         """Messages from sequence number `start` on, whatever their state; nothing is locked."""

@@ -3,53 +3,73 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from local.servicebus.broker import DEAD_LETTER_QUEUE, BrokerError, Queue
 from local.servicebus.codec import Described, Symbol
+from local.servicebus.performatives import (
+    ACCEPTED,
+    COORDINATOR,
+    ERROR,
+    MODIFIED,
+    REJECTED,
+    RELEASED,
+    AttachFields,
+    Transfer,
+    code_of,
+    list_of,
+)
 
-ACCEPTED, REJECTED, RELEASED, MODIFIED = 0x24, 0x25, 0x26, 0x27
 SESSION_FILTER = Symbol("com.microsoft:session-filter")
 MANAGEMENT = "/$management"
 CBS = "$cbs"
 _SETTLED_BY_SENDER = 1
+_REASON, _DESCRIPTION = "DeadLetterReason", "DeadLetterErrorDescription"
 
 
 @dataclass(eq=False, slots=True)
 class Attach:
-    """An attach as the client sent it, with the fields that matter by name."""
+    """An attach as the client sent it."""
 
-    fields: list[Any]
+    fields: AttachFields
 
     @property
     def name(self) -> str:
-        return str(self.fields[0])
+        return self.fields.name
 
     @property
     def handle(self) -> int:
-        return int(self.fields[1])
+        return self.fields.handle
 
     @property
     def client_receives(self) -> bool:
-        return bool(self.fields[2])
+        return self.fields.is_receiver
 
     @property
     def address(self) -> str:
-        """The entity's path: clients send `amqps://host/queue` or `queue`."""
-        end = self.fields[5] if self.client_receives else self.fields[6]
-        path = str(end.value[0] or "") if isinstance(end, Described) and end.value else ""
-        return path.split("://", 1)[-1].split("/", 1)[-1] if "://" in path else path
+        """The entity's path: clients send `amqps://host/queue`, `/queue` or `queue`. Raises BrokerError."""
+        end = self.fields.source if self.client_receives else self.fields.target
+        if code_of(end) == COORDINATOR:
+            raise BrokerError("amqp:not-implemented", "Transactions are not supported here.")
+        path = address_of(end)
+        return (path.split("://", 1)[-1].partition("/")[2] if "://" in path else path).lstrip("/")
+
+    @property
+    def reply_address(self) -> str:
+        """Where a client that sends requests expects their answers."""
+        return address_of(self.fields.target)
 
     @property
     def receive_and_delete(self) -> bool:
-        return bool(self.fields[3] == _SETTLED_BY_SENDER)
+        return self.fields.snd_settle_mode == _SETTLED_BY_SENDER
 
     @property
     def session_filter(self) -> tuple[bool, str | None]:
         """Whether a session is requested, and its id; None for the next available one."""
-        source = self.fields[5].value
+        source = self.fields.source.value if self.fields.source else []
         filters = source[7] if len(source) > 7 and isinstance(source[7], dict) else {}
         for key, value in filters.items():
             if str(key) == SESSION_FILTER:
@@ -58,9 +78,10 @@ class Attach:
 
     @property
     def timeout(self) -> float | None:
-        properties = self.fields[13] if len(self.fields) > 13 and self.fields[13] else {}
+        """Seconds for which an attach may wait for the next session."""
+        properties = self.fields.properties or {}
         milliseconds = next((value for key, value in properties.items() if str(key) == "com.microsoft:timeout"), None)
-        return None if milliseconds is None else milliseconds / 1000
+        return milliseconds / 1000 if isinstance(milliseconds, int) else None
 
 
 @dataclass(eq=False, slots=True)
@@ -68,12 +89,16 @@ class SendingClient:
     """A link on which the client sends, into a queue or to `$cbs` or a `$management`."""
 
     attach: Attach
-    handle: int
     address: str
     queue: Queue | None
     payload: bytearray = field(default_factory=bytearray)
-    first: list[Any] = field(default_factory=list)
+    first: Transfer | None = None
+    """The first transfer of the delivery that is under way."""
     received: int = 0
+
+    @property
+    def handle(self) -> int:
+        return self.attach.handle
 
 
 @dataclass(eq=False, slots=True)
@@ -81,7 +106,6 @@ class ReceivingClient:
     """A link on which the client receives: messages of a queue, or answers. It is the owner of its locks."""
 
     attach: Attach
-    handle: int
     address: str
     queue: Queue | None
     session: str | None = None
@@ -93,6 +117,16 @@ class ReceivingClient:
     @property
     def name(self) -> str:
         return self.attach.name
+
+    @property
+    def handle(self) -> int:
+        return self.attach.handle
+
+
+def address_of(end: Described | None) -> str:
+    """The address of a source or target, or an empty text."""
+    fields = end.value if end else None
+    return str(fields[0] or "") if isinstance(fields, list) and fields else ""
 
 
 def find_queue(queues: dict[str, Queue], address: str) -> Queue:
@@ -109,20 +143,24 @@ def find_queue(queues: dict[str, Queue], address: str) -> Queue:
 
 
 def settle(queue: Queue, lock: UUID, state: Described | None) -> None:
-    """Settle the locked message with the outcome that the client sent. Raises BrokerError."""
-    code = state.code if state else ACCEPTED
-    fields = state.value if state else []
+    """Settle the locked message with the outcome that the client sent. Raises BrokerError or ProtocolError."""
+    code = code_of(state) if state else ACCEPTED
     if code == ACCEPTED:
         queue.complete(lock)
     elif code == REJECTED:
-        error = fields[0].value if fields and fields[0] else []
-        info = {str(key): str(value) for key, value in (error[2] if len(error) > 2 and error[2] else {}).items()}
-        queue.dead_letter(lock, info.get("DeadLetterReason", ""), info.get("DeadLetterErrorDescription", ""))
+        (error,) = list_of(state, REJECTED, 1)
+        info = _properties(list_of(error, ERROR, 3)[2]) if error else {}
+        # Microsoft's clients send the properties to change together with the reason.
+        reason, description = (str(info.pop(name, None) or "") for name in (_REASON, _DESCRIPTION))
+        queue.dead_letter(lock, reason, description, info)
     elif code == RELEASED:
         queue.abandon(lock, counts=False)
-    elif code == MODIFIED and len(fields) > 1 and fields[1]:
-        queue.defer(lock)
     elif code == MODIFIED:
-        queue.abandon(lock)
+        _, undeliverable_here, changed = list_of(state, MODIFIED, 3)
+        (queue.defer if undeliverable_here else queue.abandon)(lock, _properties(changed))
     else:
         raise BrokerError("amqp:not-implemented", f"Outcome {code} is not supported here.")
+
+
+def _properties(values: Any) -> dict[str, Any]:
+    return {str(key): value for key, value in values.items()} if isinstance(values, Mapping) else {}

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from local.servicebus.broker import BrokerError, Letter, Queue
-from local.servicebus.codec import Described, Symbol, encode, long, timestamp
-from local.servicebus.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE, BareMessage, parse_messages
+from local.servicebus.codec import Array, Described, Long, ProtocolError, Symbol, Timestamp, encode
+from local.servicebus.message import (
+    APPLICATION_PROPERTIES,
+    PROPERTIES,
+    VALUE,
+    BareMessage,
+    Request,
+    parse_messages,
+)
 
 _Answer = dict[str, Any] | None
 
 
-def answer_cbs(request_properties: list[Any]) -> bytes:
+def answer_cbs(request: Request) -> bytes:
     """Accepts every token: the client always sends one, and on one machine there is nothing to check."""
-    return _reply(request_properties, {"status-code": 202, "status-description": "Accepted"}, None)
+    return _reply(request, {"status-code": 202, "status-description": "Accepted"}, None)
 
 
 class Management:
@@ -26,10 +33,10 @@ class Management:
         self._owner_of_link = owner_of_link
         self._now = now
 
-    def answer(self, properties: list[Any], application: dict[str, Any], body: Any) -> bytes:
-        """The encoded reply to one request."""
-        operation = str(application.get("operation", "")).removeprefix("com.microsoft:")
-        operations: dict[str, Callable[[dict[str, Any], dict[str, Any]], _Answer]] = {
+    def answer(self, request: Request) -> bytes:
+        """The encoded reply to one request. One that cannot be read is answered with an error too."""
+        operation = str(request.application.get("operation", "")).removeprefix("com.microsoft:")
+        operations: dict[str, Callable[[dict[str, Any], Mapping[str, Any]], _Answer]] = {
             "renew-lock": self._renew_lock,
             "renew-session-lock": self._renew_session_lock,
             "peek-message": self._peek,
@@ -44,75 +51,73 @@ class Management:
         try:
             if operation not in operations:
                 raise BrokerError("amqp:not-implemented", f"Operation {operation or '(none)'} is not supported here.")
-            request = {str(key): value for key, value in (body or {}).items()}
-            answer = operations[operation](request, application)
+            body = {str(key): value for key, value in (request.body or {}).items()}
+            answer = operations[operation](body, request.application)
         except BrokerError as error:
-            status = 410 if error.condition.endswith("lock-lost") else 404 if "not-found" in error.condition else 400
-            error_properties = {
-                "statusCode": status,
-                "statusDescription": error.description,
-                "errorCondition": Symbol(error.condition),
-            }
-            return _reply(properties, error_properties, None)
+            return _refusal(request, error)
+        except (LookupError, TypeError, ValueError, AttributeError, ProtocolError) as error:
+            text = f"The request {operation} cannot be read ({type(error).__name__})."
+            return _refusal(request, BrokerError("com.microsoft:argument-error", text))
         if answer is None:
-            return _reply(properties, {"statusCode": 204, "statusDescription": "No content"}, None)
-        return _reply(properties, {"statusCode": 200, "statusDescription": "OK"}, answer)
+            return _reply(request, {"statusCode": 204, "statusDescription": "No content"}, None)
+        return _reply(request, {"statusCode": 200, "statusDescription": "OK"}, answer)
 
-    def _renew_lock(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
-        return {
-            "expirations": [
-                timestamp(int(self._queue.renew(token, self._now) * 1000)) for token in _uuids(request["lock-tokens"])
-            ]
-        }
+    def _renew_lock(self, request: dict[str, Any], _: Mapping[str, Any]) -> _Answer:
+        tokens = _uuids(request["lock-tokens"])
+        return {"expirations": Array(Timestamp(int(self._queue.renew(token, self._now) * 1000)) for token in tokens)}
 
-    def _renew_session_lock(self, request: dict[str, Any], application: dict[str, Any]) -> _Answer:
+    def _renew_session_lock(self, request: dict[str, Any], application: Mapping[str, Any]) -> _Answer:
         session = request["session-id"]
         until = self._queue.renew_session(session, self._holder(session, application), self._now)
-        return {"expiration": timestamp(int(until * 1000))}
+        return {"expiration": Timestamp(int(until * 1000))}
 
-    def _peek(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+    def _peek(self, request: dict[str, Any], _: Mapping[str, Any]) -> _Answer:
         letters = self._queue.peek(request["from-sequence-number"], request["message-count"], request.get("session-id"))
         return {"messages": [{"message": letter.encoded()} for letter in letters]} if letters else None
 
-    def _schedule(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+    def _schedule(self, request: dict[str, Any], _: Mapping[str, Any]) -> _Answer:
         messages: list[BareMessage] = [
             message for entry in request["messages"] for message in parse_messages(entry["message"], 0)
         ]
-        return {"sequence-numbers": [long(self._queue.send(message, self._now)) for message in messages]}
+        return {"sequence-numbers": Array(Long(self._queue.send(message, self._now)) for message in messages)}
 
-    def _cancel(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+    def _cancel(self, request: dict[str, Any], _: Mapping[str, Any]) -> _Answer:
         for sequence in request["sequence-numbers"]:
             self._queue.cancel(sequence)
         return {}
 
-    def _receive_deferred(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+    def _receive_deferred(self, request: dict[str, Any], _: Mapping[str, Any]) -> _Answer:
         letters: list[Letter] = [
             self._queue.receive_deferred(sequence, self._now) for sequence in request["sequence-numbers"]
         ]
         return {"messages": [{"lock-token": letter.lock, "message": letter.encoded()} for letter in letters]}
 
-    def _update_disposition(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+    def _update_disposition(self, request: dict[str, Any], _: Mapping[str, Any]) -> _Answer:
+        changed = {str(key): value for key, value in (request.get("properties-to-modify") or {}).items()}
         for token in _uuids(request["lock-tokens"]):
             match request["disposition-status"]:
                 case "completed":
                     self._queue.complete(token)
                 case "abandoned":
-                    self._queue.abandon(token)
+                    self._queue.abandon(token, changed)
                 case "defered":
-                    self._queue.defer(token)
+                    self._queue.defer(token, changed)
                 case "suspended":
                     self._queue.dead_letter(
-                        token, request.get("deadletter-reason", ""), request.get("deadletter-description", "")
+                        token,
+                        request.get("deadletter-reason") or "",
+                        request.get("deadletter-description") or "",
+                        changed,
                     )
                 case other:
                     raise BrokerError("com.microsoft:argument-error", f"Unknown disposition {other}.")
         return {}
 
-    def _get_session_state(self, request: dict[str, Any], application: dict[str, Any]) -> _Answer:
+    def _get_session_state(self, request: dict[str, Any], application: Mapping[str, Any]) -> _Answer:
         self._holder(request["session-id"], application)
         return {"session-state": self._queue.session_states.get(request["session-id"])}
 
-    def _set_session_state(self, request: dict[str, Any], application: dict[str, Any]) -> _Answer:
+    def _set_session_state(self, request: dict[str, Any], application: Mapping[str, Any]) -> _Answer:
         session, state = request["session-id"], request["session-state"]
         self._holder(session, application)
         if state is None:
@@ -121,12 +126,12 @@ class Management:
             self._queue.session_states[session] = state
         return {}
 
-    def _list_sessions(self, request: dict[str, Any], _: dict[str, Any]) -> _Answer:
+    def _list_sessions(self, request: dict[str, Any], _: Mapping[str, Any]) -> _Answer:
         skip, top = request.get("skip") or 0, request.get("top") or 100
         sessions = self._queue.sessions()[skip : skip + top]
-        return {"sessions-ids": sessions, "skip": skip + len(sessions)} if sessions else None
+        return {"sessions-ids": Array(sessions), "skip": skip + len(sessions)} if sessions else None
 
-    def _holder(self, session: str, application: dict[str, Any]) -> Any:
+    def _holder(self, session: str, application: Mapping[str, Any]) -> Any:
         """The requesting link, which must hold the session: a worker that lost it must not renew another's lock."""
         name = application.get("associated-link-name")
         owner = self._owner_of_link(name) if name else self._queue.session_owner(session)
@@ -134,13 +139,18 @@ class Management:
         return owner
 
 
-def _uuids(tokens: list[Any]) -> list[UUID]:
+def _uuids(tokens: Iterable[Any]) -> list[UUID]:
     return [token if isinstance(token, UUID) else UUID(str(token)) for token in tokens]
 
 
-def _reply(request_properties: list[Any], application: dict[str, Any], value: Any) -> bytes:
-    correlation_id = request_properties[0] if request_properties else None
-    properties = [None, None, None, None, None, correlation_id, None, None, None, None, None, None, None]
+def _refusal(request: Request, error: BrokerError) -> bytes:
+    status = 410 if error.condition.endswith("lock-lost") else 404 if "not-found" in error.condition else 400
+    answer = {"statusCode": status, "statusDescription": error.description, "errorCondition": Symbol(error.condition)}
+    return _reply(request, answer, None)
+
+
+def _reply(request: Request, application: dict[str, Any], value: Any) -> bytes:
+    properties = [None, None, None, None, None, request.message_id, None, None, None, None, None, None, None]
     return b"".join(
         (
             encode(Described(PROPERTIES, properties)),

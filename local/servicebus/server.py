@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from local.servicebus.broker import Queue
-from local.servicebus.clock import Clock
 from local.servicebus.config import QueueProperties
 from local.servicebus.connection import Connection
 from local.servicebus.links import ReceivingClient
+from local.servicebus.session import Shared
 
-_LOG = logging.getLogger(__name__)
 _TICK = 0.05
+
+
+@dataclass(slots=True)
+class Clock:
+    """The broker's time in seconds since 1970. It can be moved ahead, so that locks expire without waiting."""
+
+    ahead: float = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += seconds
 
 
 class Server:
@@ -27,6 +40,7 @@ class Server:
         self.clock = clock
         self._connections: set[Connection] = set()
         self._awake = asyncio.Event()
+        self._shared = Shared(self.queues, clock.now, self._awake.set, self._link_named)
 
     async def run(self, port: int, status_port: int, ready: asyncio.Future[tuple[int, int]]) -> None:
         """Serve until cancelled; `ready` gets both ports."""
@@ -43,12 +57,10 @@ class Server:
             await runner.cleanup()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection((reader, writer), self.queues, self.clock, self._awake.set, self._link_named)
+        connection = Connection((reader, writer), self._shared)
         self._connections.add(connection)
         try:
             await connection.serve()
-        except Exception:
-            _LOG.exception("a connection failed")
         finally:
             self._connections.discard(connection)
 

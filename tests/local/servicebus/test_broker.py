@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from local.servicebus.broker import BrokerError, Letter, Queue
-from local.servicebus.codec import Described, Symbol, encode, timestamp
+from local.servicebus.codec import Described, Symbol, Timestamp, encode
 from local.servicebus.config import QueueProperties
 from local.servicebus.message import ANNOTATIONS, DATA, HEADER, PROPERTIES, BareMessage, parse_messages
 
@@ -24,7 +24,7 @@ def make_message(
     properties = [text, None, None, None, None, None, None, None, None, None, session, None, None]
     parts = [Described(PROPERTIES, properties), Described(DATA, text.encode())]
     if due is not None:
-        annotations = {Symbol("x-opt-scheduled-enqueue-time"): timestamp(int(due * 1000))}
+        annotations = {Symbol("x-opt-scheduled-enqueue-time"): Timestamp(int(due * 1000))}
         parts.insert(0, Described(ANNOTATIONS, annotations))
     if ttl is not None:
         parts.insert(0, Described(HEADER, [True, None, int(ttl * 1000), None, None]))

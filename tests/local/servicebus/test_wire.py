@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.servicebus.codec import Described, ProtocolError, Symbol, decode, encode, long, uint
+from local.servicebus.codec import Described, Long, ProtocolError, Symbol, UInt, decode, encode
 from local.servicebus.config import ConfigError, read_config
 
 scalars = st.one_of(
@@ -43,13 +43,13 @@ def test_any_bytes_are_decoded_or_rejected(raw: bytes) -> None:
 
 
 def test_typed_numbers_and_descriptors_are_encoded_as_the_client_expects() -> None:
-    assert encode(uint(5)) == b"\x70\x00\x00\x00\x05"
-    assert encode(long(-1)) == b"\x81" + b"\xff" * 8
+    assert encode(UInt(5)) == b"\x70\x00\x00\x00\x05"
+    assert encode(Long(-1)) == b"\x81" + b"\xff" * 8
     assert encode(Described(0x24, [])).startswith(b"\x00\x53\x24")
     assert encode(Symbol("a")) == b"\xa3\x01a"
     assert (
         decode(bytes.fromhex("e0 22 02 98") + bytes(range(16)) + bytes(range(16)))[0]
-        == [UUID(bytes=bytes(range(16)))] * 2
+        == (UUID(bytes=bytes(range(16))),) * 2
     )
 
 
