@@ -151,6 +151,8 @@ def _split(value: Any) -> tuple[bytes, bytes]:
         case Char():
             return b"\x73", struct.pack(">I", ord(value))
         case Symbol():
+            if not value.isascii():
+                raise ProtocolError("a symbol holds ASCII only")
             return b"\xb3", _counted(value.encode("ascii"))
         case str():
             return b"\xb1", _counted(value.encode())
