@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from typing import Annotated, Any, Self, get_type_hints
 
 from local.servicebus.codec import Described, ProtocolError, Symbol, UByte, UInt, ULong, UShort
@@ -57,7 +56,7 @@ class _Performative:
         if not isinstance(values, list):
             raise ProtocolError(f"{cls.__name__} is not a list")
         named: dict[str, Any] = {}
-        wire_types = _wire_types(cls)
+        wire_types = _WIRE_TYPES[cls.__name__]
         for place, one in enumerate(fields(cls)):
             value = values[place] if place < len(values) else None
             if value is None:
@@ -68,16 +67,6 @@ class _Performative:
                 raise ProtocolError(f"{one.name} of {cls.__name__} has a wrong type", "amqp:invalid-field")
             named[one.name] = value
         return cls(**named)
-
-
-@cache
-def _wire_types(performative: type[_Performative]) -> dict[str, type]:
-    """The class of each field when it is decoded: what its annotation names, or the annotated type itself."""
-    hints = get_type_hints(performative, include_extras=True)
-    return {
-        name: hint.__metadata__[0] if hasattr(hint, "__metadata__") else object if hint is Any else hint
-        for name, hint in hints.items()
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,3 +156,18 @@ class SaslInit(_Performative):
 
 def error(condition: str, text: str) -> Described:
     return Described(ERROR, [Symbol(condition), text, None])
+
+
+def _wire_types(performative: type[Any]) -> dict[str, type]:
+    """The class of each field when it is decoded: what its annotation names, or the annotated type itself."""
+    hints = get_type_hints(performative, include_extras=True)
+    return {
+        name: hint.__metadata__[0] if hasattr(hint, "__metadata__") else object if hint is Any else hint
+        for name, hint in hints.items()
+    }
+
+
+_WIRE_TYPES = {
+    performative.__name__: _wire_types(performative)
+    for performative in (Open, Begin, AttachFields, Flow, Transfer, Disposition, Detach, SaslInit)
+}
