@@ -1,4 +1,6 @@
-"""The npm packages of this checkout: Azurite for the local world, and Kusto's language service for the queries."""
+"""The npm packages of this checkout: Azurite for the local world; for the tests, Kusto's language service and the
+JavaScript client of Service Bus.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def install() -> None:
     _INSTALLED.mkdir(parents=True, exist_ok=True)
     for name in _MANIFESTS:
         shutil.copy(_HERE / name, _INSTALLED / name)
-    sys.stdout.write("Installing Azurite and Kusto (once)…\n")
+    sys.stdout.write("Installing Azurite and the packages of the tests (once)…\n")
     sys.stdout.flush()
     program = node()
     environment = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}

@@ -48,7 +48,7 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 def seconds_before_redelivery(deliveries: int) -> float:
     """How long to keep a failed message after `deliveries`, because the queue redelivers it without a pause.
 
-    Ten deliveries outlast an outage of five minutes. Each pause is much shorter than the five minutes for which a
-    message's lock is renewed (host.json, maxAutoLockRenewalDuration).
+    Ten deliveries outlast an outage of five minutes. The host renews the lock of the
+    session meanwhile, and ends a function after 30 minutes (host.json).
     """
     return min(2.0**deliveries, 60.0)

@@ -42,7 +42,7 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
   }
 }
 
-// The host renews the lock while it handles a message (host.json, maxAutoLockRenewalDuration).
+// The host renews the lock for as long as it holds the session, a day at most (host.json, maxAutoLockRenewalDuration).
 resource queues 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = [
   for queue in queueNames: {
     parent: namespace

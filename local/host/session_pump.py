@@ -6,7 +6,6 @@ It knows Service Bus only through the protocols below; servicebus_leases.py hold
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -87,32 +86,44 @@ class WorkerState:
 async def serve_lease(lease: Lease, run: Run, options: ServiceBusOptions, worker: WorkerState) -> None:
     """Handle one message after another, until the session is idle for sessionIdleTimeout or the worker is closing.
 
-    Raises LeaseLost or BrokerDown when the lock or the connection is lost.
+    As in Azure, the lock of a session is renewed until maxAutoLockRenewalDuration after the session was accepted,
+    whatever the number of its messages; the lock of a message without a session, until that time after its receipt
+    (Azure.Messaging.ServiceBus, SessionReceiverManager and ReceiverManager). Raises LeaseLost or BrokerDown when the
+    lock or the connection is lost.
     """
+    now = asyncio.get_running_loop().time
     full_lock = lease.lock_left(None)
-    idle_until = time.monotonic() + options.session_idle_timeout
+    renew_until = now() + options.max_auto_lock_renewal
+    idle_until = now() + options.session_idle_timeout
     while not worker.closing:
-        if lease.sessionful and lease.lock_left(None) < full_lock / 2:
+        if lease.sessionful and now() < renew_until and lease.lock_left(None) <= _reserve(full_lock):
             await lease.renew(None)
-        wait = idle_until - time.monotonic()
+        wait = idle_until - now()
         if wait <= 0:
             if lease.sessionful:
                 return
-            idle_until = time.monotonic() + options.session_idle_timeout
+            idle_until = now() + options.session_idle_timeout
             continue
-        delivery = await lease.receive(min(wait, max(lease.lock_left(None) - full_lock / 2, 0.1)))
+        delivery = await lease.receive(min(wait, max(lease.lock_left(None) - _reserve(full_lock), 0.1)))
         if delivery is None:
             continue
         worker.busy = True
         try:
-            await _handle(lease, delivery, run, options.max_auto_lock_renewal)
+            await _handle(
+                lease, delivery, run, renew_until if lease.sessionful else now() + options.max_auto_lock_renewal
+            )
         finally:
             worker.busy = False
-        idle_until = time.monotonic() + options.session_idle_timeout
+        idle_until = now() + options.session_idle_timeout
 
 
-async def _handle(lease: Lease, delivery: Delivery, run: Run, longest_renewal: float) -> None:
-    async with _lock_kept(lease, delivery, longest_renewal):
+def _reserve(full_lock: float) -> float:
+    """How long before its end a lock is renewed: half of it, but ten seconds at most."""
+    return min(full_lock / 2, 10.0)
+
+
+async def _handle(lease: Lease, delivery: Delivery, run: Run, renew_until: float) -> None:
+    async with _lock_kept(lease, delivery, renew_until):
         ok = await run(delivery)
     if ok:
         await lease.complete(delivery)
@@ -121,9 +132,9 @@ async def _handle(lease: Lease, delivery: Delivery, run: Run, longest_renewal: f
 
 
 @contextlib.asynccontextmanager
-async def _lock_kept(lease: Lease, delivery: Delivery, longest: float) -> AsyncIterator[None]:
+async def _lock_kept(lease: Lease, delivery: Delivery, renew_until: float) -> AsyncIterator[None]:
     done = asyncio.Event()
-    renewing = asyncio.create_task(_renew_until(done, lease, delivery, longest))
+    renewing = asyncio.create_task(_renew(done, lease, delivery, renew_until))
     try:
         yield
     finally:
@@ -132,15 +143,15 @@ async def _lock_kept(lease: Lease, delivery: Delivery, longest: float) -> AsyncI
         await renewing
 
 
-async def _renew_until(done: asyncio.Event, lease: Lease, delivery: Delivery, longest: float) -> None:
-    end = time.monotonic() + longest
+async def _renew(done: asyncio.Event, lease: Lease, delivery: Delivery, until: float) -> None:
+    now = asyncio.get_running_loop().time
     full_lock = lease.lock_left(delivery)
     while True:
         full_lock = max(full_lock, lease.lock_left(delivery))
-        delay = max(lease.lock_left(delivery) - full_lock / 2, 0.05)
+        delay = max(lease.lock_left(delivery) - _reserve(full_lock), 0.05)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(done.wait(), min(delay, max(end - time.monotonic(), 0.0)))
-        if done.is_set() or time.monotonic() >= end:
+            await asyncio.wait_for(done.wait(), min(delay, max(until - now(), 0.0)))
+        if done.is_set() or now() >= until:
             return
         try:
             await lease.renew(delivery)
@@ -173,16 +184,17 @@ class Pump:
 
     async def drain(self, grace: float) -> None:
         """Take no new messages, let running functions end within `grace` seconds, and stop; the rest is redelivered."""
-        end = time.monotonic() + grace
+        now = asyncio.get_running_loop().time
+        end = now() + grace
         for worker in self._workers.values():
             worker.closing = True
         waiting = set(self._workers)
-        while waiting and time.monotonic() < end:
+        while waiting and now() < end:
             for task in waiting:
                 if not self._workers[task].busy:
                     task.cancel()
             # Repeated, because on Python 3.11 a wait_for inside the client can swallow a cancellation.
-            timeout = min(_CANCEL_AGAIN_SECONDS, max(end - time.monotonic(), 0.0))
+            timeout = min(_CANCEL_AGAIN_SECONDS, max(end - now(), 0.0))
             _, waiting = await asyncio.wait(waiting, timeout=timeout)
         for task in self._workers:
             task.cancel()

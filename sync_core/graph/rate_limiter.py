@@ -21,8 +21,8 @@ from sync_core.graph.quota import Quota
 from sync_core.messaging.messages import Priority
 
 WAITING_BUDGET = timedelta(seconds=120)
-"""The wait budget of one piece of work. With the waits for replication and the pause before a redelivery, the total
-stays under the five minutes for which the queue's lock is renewed."""
+"""The wait budget of one piece of work. With the waits for replication and the pause before a redelivery, a
+delivery waits for less than five minutes; the host ends a function after 30 (host.json, functionTimeout)."""
 
 # Graph's limits for one app in one tenant ("Identity and access service limits"). Resource units grow with the tenant;
 # these are the smallest.

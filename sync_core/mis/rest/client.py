@@ -21,7 +21,7 @@ from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCa
 
 _TIMEOUT = httpx.Timeout(60.0, connect=20.0)
 _BUDGET = timedelta(seconds=120)
-"""The wait budget of one read. Together with the work of a plan it stays under the five minutes of a message lock."""
+"""The wait budget of one read. Together with the work of a plan it stays far below the 30 minutes of a function."""
 _READS = 3
 """How many times a school is read if it changes during each read."""
 _MAX_RESPONSE = 64_000_000
