@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.servicebus.codec import Array, Described, Long, Symbol, UInt, decode
-from local.servicebus.message import APPLICATION_PROPERTIES, DATA, PROPERTIES, parse_messages
+from local.servicebus.codec import Array, Described, Long, Symbol, Timestamp, UInt, decode
+from local.servicebus.message import APPLICATION_PROPERTIES, DATA, PROPERTIES, VALUE, parse_messages
 from local.servicebus.performatives import (
     ACCEPTED,
     ATTACH,
@@ -279,9 +279,10 @@ async def test_a_range_of_deliveries_is_settled_at_once(settled: bool) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
         peer.connection.pump()
-    whole = [True, UInt(0), UInt(2**32 - 1), settled, Described(ACCEPTED, [])]
+    whole = [UInt(0), UInt(2**32 - 1), settled]
     # A disposition of the sender is about the client's own deliveries.
-    peer.reader.feed_data(performative(DISPOSITION, False, *whole[1:]) + performative(DISPOSITION, *whole))
+    peer.reader.feed_data(performative(DISPOSITION, False, *whole, Described(REJECTED, [])))
+    peer.reader.feed_data(performative(DISPOSITION, True, *whole, Described(ACCEPTED, [])))
     peer.reader.feed_eof()
     await serving
     assert bus.queues["plain"].status()["completed"] == 3
@@ -303,13 +304,29 @@ async def test_values_of_a_clients_own_types_come_back_as_they_were() -> None:
     assert transfer.payload.endswith(payload)
 
 
-async def test_a_management_request_that_cannot_be_read_is_answered() -> None:
+async def _requested(bus: Bus, operation: str, body: object) -> tuple[int, Any]:
+    """The status and the body of a management request's answer."""
     request = message(
-        (PROPERTIES, ["id", None, None, None, "me"]), (APPLICATION_PROPERTIES, {"operation": "renew-lock"})
+        (PROPERTIES, ["id", None, None, None, "me"]), (APPLICATION_PROPERTIES, {"operation": operation}), (VALUE, body)
     )
     links = attach("plain/$management") + attach("plain/$management", 1, receives=True) + credit(1, 1)
-    frames = await Bus().connect().talk(opening(), links, _transfer(request))
-    (answer,) = _of(frames, TRANSFER)
+    (answer,) = _of(await bus.connect().talk(opening(), links, _transfer(request)), TRANSFER)
     _, at = decode(answer.payload)
-    application, _ = decode(answer.payload, at)
-    assert application.value["statusCode"] == 400
+    application, at = decode(answer.payload, at)
+    return application.value["statusCode"], decode(answer.payload, at)[0].value
+
+
+async def test_sequence_numbers_and_expirations_are_arrays() -> None:
+    bus = _filled(Bus(), _TEXT)
+    letter = bus.queues["plain"].receive(None, NOW)
+    assert letter is not None
+    status, renewed = await _requested(bus, "com.microsoft:renew-lock", {"lock-tokens": Array((letter.lock,))})
+    assert (status, renewed) == (200, {"expirations": Array((Timestamp((NOW + 60) * 1000),))})
+    assert isinstance(renewed["expirations"], Array)
+    status, sent = await _requested(bus, "com.microsoft:schedule-message", {"messages": [{"message": _TEXT}] * 2})
+    assert (status, sent) == (200, {"sequence-numbers": Array((2, 3))})
+    assert isinstance(sent["sequence-numbers"], Array)
+
+
+async def test_a_management_request_that_cannot_be_read_is_answered() -> None:
+    assert (await _requested(Bus(), "com.microsoft:renew-lock", None))[0] == 400
