@@ -133,7 +133,7 @@ def _first_change() -> tuple[float, int]:
         asyncio.run(_write_rows(tables, school.settings.school, wanted))
         environment = {
             "TENANT_ID": tenant.id,
-            "GRAPH_BASE_URL": tenant.graph_url,
+            "GRAPH_SIMULATOR": tenant.graph_url,
             "STATE_TABLES_CONNECTION": tables,
             "ServiceBusConnection": connection_string(1),
             **tenant.identity,

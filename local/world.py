@@ -111,7 +111,7 @@ class World:
                 "FILE_DROP_SCHEDULE": "0 0 0 1 1 *",
                 "FILE_DROP_SETTLE_SECONDS": "0",
                 "FILE_DROP_CONNECTION": self._storage,
-                "GRAPH_BASE_URL": f"{tenant}/v1.0",
+                "GRAPH_SIMULATOR": f"{tenant}/v1.0",
                 "STATE_TABLES_CONNECTION": self._storage,
                 "ServiceBusConnection": connection_string(bus["port"]),
                 "GRAPH_CLIENT_ID": CLIENT_ID,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,11 +13,14 @@ GRAPH = "https://graph.microsoft.com/v1.0"
 TABLES = ("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
 """The settings with the endpoint or the connection string of the tables."""
 _CENTURY = 36_500
+_ON_LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one deployment. Connection strings are for the local world; Azure uses identities instead.
+    """The settings of one deployment.
+
+    Connection strings and a simulator of Graph are for the local world; Azure uses identities, and Graph's one address.
 
     `everywhere` are the Entra ids of users and groups whose app role applies to every school. `mis_secrets` maps names
     of settings to secrets.
@@ -65,12 +69,14 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
     settle = text("FILE_DROP_SETTLE_SECONDS") or "60"
     if not settle.isdecimal():
         faults.append("FILE_DROP_SETTLE_SECONDS is not a whole number of seconds")
+    if text("GRAPH_SIMULATOR") and not _ON_LOOPBACK.match(text("GRAPH_SIMULATOR")):
+        faults.append("GRAPH_SIMULATOR is not at http://127.0.0.1: education classes are in the global cloud alone")
     if faults:
         raise UnknownSetting("; ".join(faults), "correct the application settings (docs/operations.md lists them)")
     tables_endpoint, tables_connection = map(text, TABLES)
     return Settings(
         tenant=text("TENANT_ID"),
-        graph_base_url=text("GRAPH_BASE_URL") or GRAPH,
+        graph_base_url=text("GRAPH_SIMULATOR") or GRAPH,
         graph_client=text("GRAPH_CLIENT_ID"),
         everywhere=frozenset(text("ALL_SCHOOLS_ACCESS").lower().replace(",", " ").split()),
         signed_in_by_app_service=text("WEBSITE_AUTH_ENABLED").lower() == "true",

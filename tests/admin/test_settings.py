@@ -56,6 +56,7 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
         "FILE_DROP_CONTAINER_URL": "c",
         "FILE_DROP_CONNECTION": "d",
         "FILE_DROP_SETTLE_SECONDS": "soon",
+        "GRAPH_SIMULATOR": "https://graph.microsoft.us/v1.0",
     }
     with pytest.raises(UnknownSetting) as caught:
         parse_settings(environment)
@@ -66,7 +67,8 @@ def test_every_fault_of_the_environment_is_named_at_once() -> None:
         "SYNC_WINDOW_MINUTES is not a whole number of minutes; "
         "HISTORY_DAYS is not a whole number of days from 1 to 36500; "
         "set one of FILE_DROP_CONTAINER_URL and FILE_DROP_CONNECTION, or neither; "
-        "FILE_DROP_SETTLE_SECONDS is not a whole number of seconds"
+        "FILE_DROP_SETTLE_SECONDS is not a whole number of seconds; "
+        "GRAPH_SIMULATOR is not at http://127.0.0.1: education classes are in the global cloud alone"
     )
     assert "docs/operations.md" in caught.value.remedy
 

@@ -179,7 +179,7 @@ def start_faulty_world(folder: Path) -> Iterator[FaultyWorld]:
         assert world.host
         world.host.stop()
         world.start_host(
-            GRAPH_BASE_URL=f"{graph}/v1.0",
+            GRAPH_SIMULATOR=f"{graph}/v1.0",
             STATE_TABLES_CONNECTION=addresses.tables.replace(azurite[1], tables),
             ServiceBusConnection=connection_string(bus),
         )

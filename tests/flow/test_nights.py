@@ -82,10 +82,7 @@ def test_05_a_new_group_becomes_a_class(story: Story) -> None:
     story.school = replace(story.school, groups=(*story.school.groups, fresh))
     report = story.run_night()
     assert report.schools[0].classes.created == 1
-    assert (
-        story.classes_by_nickname()["New-fine.class.9164023.2026"]["displayName"]
-        == "New-fine_Class [9164023][2026]"
-    )
+    assert story.classes_by_nickname()["New-fine.class.9164023.2026"]["displayName"] == "New-fine_Class [9164023][2026]"
     assert story.find_differences() == []
 
 

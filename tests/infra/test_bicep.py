@@ -29,12 +29,12 @@ _PLATFORM = {
     "SYNC_SCHEDULE",
     "FILE_DROP_SCHEDULE",
 }
-# For the local world, another cloud, or set by the platform itself.
+# For the local world, or set by the platform itself.
 _NOT_DEPLOYED = {
     "STATE_TABLES_CONNECTION",
     "ServiceBusConnection",
     "FILE_DROP_CONNECTION",
-    "GRAPH_BASE_URL",
+    "GRAPH_SIMULATOR",
     "WEBSITE_AUTH_ENABLED",
 }
 
