@@ -103,8 +103,9 @@ class GraphClient:
         """GET `path`, which is below the base URL or a whole URL, as in links from Graph."""
         return await self._send(Method.GET, path, None, cost)
 
-    async def patch(self, path: str, body: Mapping[str, object]) -> None:
-        await self._send(Method.PATCH, path, body, _WRITE)
+    async def patch_people(self, path: str, body: Mapping[str, object], people: int) -> None:
+        """PATCH with `body`, which adds this many people."""
+        await self._send(Method.PATCH, path, body, Cost(writes=1, people=people))
 
     async def repeatable_post(self, path: str, body: Mapping[str, object] | None = None) -> None:
         """POST that may be sent again if it is unknown whether Graph did the work."""
@@ -138,12 +139,12 @@ class GraphClient:
     ) -> dict[str, Any]:
         failures = 0
         while True:
-            await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
+            reserved = await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
             answer = _Answer()
             try:
                 answer = await self._request(method, path, body)
             finally:
-                self._rate_limiter.answered(cost, answer.status, answer.headers)
+                self._rate_limiter.answered(reserved, answer.status, answer.headers)
             if answer.done:
                 content: dict[str, Any] = answer.body
                 return content

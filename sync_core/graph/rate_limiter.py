@@ -38,10 +38,14 @@ _PLACES = {Priority.BULK: 16, Priority.URGENT: 8}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The expected cost of a request, in Graph's resource units and writes."""
+    """The expected cost of a request, in Graph's resource units and writes; `people` are those whom it adds.
+
+    A write of several people costs one, or about one for three people: no source agrees with the others.
+    """
 
     units: int = 1
     writes: int = 0
+    people: int = 0
 
 
 class RateLimiter:
@@ -59,12 +63,15 @@ class RateLimiter:
         self._reading, self._writing = ({priority: asyncio.Lock() for priority in Priority} for _ in range(2))
         self._open_at: datetime | None = None
         self._unspecified = 0
+        self._each_person = 0.0
 
-    async def admit(self, priority: Priority, cost: Cost, wait_budget: WaitBudget) -> None:
-        """Wait until `cost` may be spent, and reserve it: a call of `answered` must follow.
+    async def admit(self, priority: Priority, cost: Cost, wait_budget: WaitBudget) -> Cost:
+        """Wait until `cost`, as Graph was seen to price it, may be spent, and reserve that: a call of `answered` with
+        what is returned must follow.
 
         Raises Transient past the wait budget.
         """
+        cost = self._priced(cost)
         start = self._clock.now()
         wait_budget.need(self._closed_for(start), waited_too_long())
         async with (self._writing if cost.writes else self._reading)[priority]:
@@ -73,15 +80,19 @@ class RateLimiter:
                 await wait_budget.sleep(pause, waited_too_long())
         for quota, amount in self._amounts(cost):
             quota.promise(priority, amount, now)
+        return cost
 
     def answered(self, cost: Cost, status: int, headers: Mapping[str, str]) -> None:
         """Record Graph's answer to an admitted request; status 0 means no answer, and the work may have been done."""
         now = self._clock.now()
         throttled = status == 429
-        spent = _number(headers.get("x-ms-resource-unit")) or cost.units
-        self._units.spend(cost.units, 0 if throttled else int(spent), now)
+        told = _number(headers.get("x-ms-resource-unit"))
+        if told and cost.people:
+            self._each_person = told / cost.people
+        self._units.spend(cost.units, 0 if throttled else int(told or cost.units), now)
         if cost.writes:
-            self._writes.spend(cost.writes, 0 if throttled else cost.writes, now)
+            writes = int(told) if told and cost.people else cost.writes
+            self._writes.spend(cost.writes, 0 if throttled else writes, now)
         busiest = max((self._writes, self._units), key=lambda quota: quota.share(now))
         if throttled:
             concerned = busiest if cost.writes else self._units
@@ -110,6 +121,14 @@ class RateLimiter:
     def _pause(self, priority: Priority, cost: Cost, now: datetime) -> timedelta:
         waits = (quota.wait(priority, amount, now) for quota, amount in self._amounts(cost))
         return max(self._closed_for(now), *waits)
+
+    def _priced(self, cost: Cost) -> Cost:
+        """A write of people at the price that Graph last told for one."""
+        if not cost.people:
+            return cost
+        # Of 20 people for 7: 0.35 each. Rounded, so that the 20 are 7 again in spite of the fraction.
+        price = max(1, math.ceil(round(self._each_person * cost.people, 6)))
+        return Cost(price, price, cost.people)
 
     def _amounts(self, cost: Cost) -> list[tuple[Quota, int]]:
         """The quotas that a request of this cost spends, each with the amount."""

@@ -145,7 +145,7 @@ class GraphTenant:
         references = [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
         path = f"/groups/{_id(class_id)}"
         try:
-            await self._client.patch(path, {"members@odata.bind": references})
+            await self._client.patch_people(path, {"members@odata.bind": references}, len(people))
         except GraphRefused as refusal:
             sent = await self._client.add_references(f"{path}/members", references)
             if isinstance(sent.failure, Permanent):
