@@ -17,7 +17,7 @@ from local.tenant.permissions import GRANTED, needs
 from tests.local.tenant.simulated import Graph, error_of
 
 DENIED = (403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
-ID = str(uuid4())
+ID = "11111111-2222-4333-8444-555555555555"
 
 
 def claims_of(token: str) -> dict[str, object]:
