@@ -43,18 +43,22 @@ class Spent:
 
 
 class SimulatedTenant:
-    """An empty tenant whose time runs at `rate`; `latency` is the time of each answer, in seconds of the tenant."""
+    """An empty tenant whose time runs at `rate`; `latency` is the time of each answer, in seconds of the tenant.
+
+    `answers` are those of its options (--tenant-answers), each NAME=VALUE.
+    """
 
     id = TENANT_ID
 
-    def __init__(self, rate: float = 1.0, latency: float = 0.0, size: str = "L") -> None:
+    def __init__(self, rate: float = 1.0, latency: float = 0.0, size: str = "L", answers: Sequence[str] = ()) -> None:
         self._rate, self._latency, self._size = rate, latency, size
+        self._options = [option for answer in answers for option in ("--tenant-answers", answer)]
         self._exits = ExitStack()
         self.upns: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         folder = self._exits.enter_context(tempfile.TemporaryDirectory(prefix="bench-tenant-"))
-        child = spawn_interpreter("local.tenant", ("--port", "0"), Path(folder) / "tenant.log", {})
+        child = spawn_interpreter("local.tenant", ("--port", "0", *self._options), Path(folder) / "tenant.log", {})
         self._exits.callback(child.stop)
         self._url = f"http://127.0.0.1:{child.ready_line()['port']}"
         self._http = self._exits.enter_context(httpx.Client(base_url=self._url, timeout=_TIMEOUT))

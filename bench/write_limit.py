@@ -1,6 +1,7 @@
 """Just under Graph's write limit: the share that a long run uses, and how often it is refused, with one process or two.
 
-Every writer always has something to write: it adds people to a class, one in each write.
+Every writer always has something to write: it adds people to a class, one in each write, or twenty where the simulated
+tenant prices a write of n people at n/3.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _SECONDS = 2 * WRITES_WINDOW
 
 _LEAST_USED, _MOST_REFUSED = {1: 0.95, 2: 0.90}, {1: 0.01, 2: 0.02}
 
-Work = Callable[[ClassId, AccountId], Awaitable[None]]
-"""Adds a person to a class: the ids of both."""
+Work = Callable[[ClassId, Sequence[AccountId]], Awaitable[None]]
+"""Adds people to a class, in one write: the ids of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Kept:
 @dataclass(frozen=True, slots=True)
 class Result:
     alone: Kept
+    priced: Kept
     two: Kept
     plain: Kept
 
@@ -53,8 +55,9 @@ class Result:
 def run() -> Result:
     """Raises RuntimeError if too little of the limit is used, or too much is refused."""
     alone, two = _ours("one process of ours", 1), _ours("two processes of ours", 2)
-    result = Result(alone, two, _plain("a plain script, with the SDK's own retries"))
-    for hosts, kept in ((1, alone), (2, two)):
+    priced = _ours("one process of ours, with 20 people a write, priced at 7 writes", 1, ["patch-price=third"], 20)
+    result = Result(alone, priced, two, _plain("a plain script, with the SDK's own retries"))
+    for hosts, kept in ((1, alone), (1, priced), (2, two)):
         if kept.used < _LEAST_USED[hosts] or kept.refused >= _MOST_REFUSED[hosts]:
             raise RuntimeError(f"{hosts} processes used too little or were refused too often: {kept}")
     return result
@@ -64,7 +67,7 @@ def section(result: Result) -> str:
     """The results as Markdown."""
     rows = [
         f"| {kept.name} | {kept.used:.1%} | {kept.refused:.2%} | {kept.requests:,} |"
-        for kept in (result.alone, result.two, result.plain)
+        for kept in (result.alone, result.priced, result.two, result.plain)
     ]
     return "\n".join(
         [
@@ -79,9 +82,9 @@ def section(result: Result) -> str:
     )
 
 
-def _ours(name: str, hosts: int) -> Kept:
-    with SimulatedTenant(_RATE, _LATENCY) as tenant:
-        return run_fast(_write_ours(tenant, name, hosts), _RATE)
+def _ours(name: str, hosts: int, answers: Sequence[str] = (), people: int = 1) -> Kept:
+    with SimulatedTenant(_RATE, _LATENCY, answers=answers) as tenant:
+        return run_fast(_write_ours(tenant, name, hosts, people), _RATE)
 
 
 def _plain(name: str) -> Kept:
@@ -89,28 +92,33 @@ def _plain(name: str) -> Kept:
         return run_fast(_write_plain(tenant, name), _RATE)
 
 
-async def _write_ours(tenant: SimulatedTenant, name: str, hosts: int) -> Kept:
+async def _write_ours(tenant: SimulatedTenant, name: str, hosts: int, people: int) -> Kept:
     credential = tenant.credential()
 
     def host() -> Work:
         graph = GraphTenants(lambda _: credential, tenant.graph_url, FastClock())
 
-        async def add(class_id: ClassId, person: AccountId) -> None:
+        async def add(class_id: ClassId, chunk: Sequence[AccountId]) -> None:
             with suppress(Transient):  # as for a message that waited too long, which would be redelivered
-                await graph.of(tenant.id, Priority.BULK).add_members(class_id, [person])
+                await graph.of(tenant.id, Priority.BULK).add_members(class_id, chunk)
 
         return add
 
-    return await _write(tenant, name, [host() for _ in range(hosts)])
+    return await _write(tenant, name, [host() for _ in range(hosts)], people)
 
 
 async def _write_plain(tenant: SimulatedTenant, name: str) -> Kept:
     script: PlainScript = plain_script(tenant.credential(), tenant.graph_url)
-    return await _write(tenant, name, [script.add_member])
+
+    async def add(class_id: ClassId, chunk: Sequence[AccountId]) -> None:
+        for person in chunk:
+            await script.add_member(class_id, person)
+
+    return await _write(tenant, name, [add], 1)
 
 
-async def _write(tenant: SimulatedTenant, name: str, hosts: Sequence[Work]) -> Kept:
-    """Every writer of every host adds one person after another, until the time is over."""
+async def _write(tenant: SimulatedTenant, name: str, hosts: Sequence[Work], each: int) -> Kept:
+    """Every writer of every host adds `each` people after another, until the time is over."""
     school = make_school(1, _WRITERS * len(hosts), tenant.id)
     ids = tenant.add_users(school.upns)
     nobody: frozenset[AccountId] = frozenset()
@@ -118,8 +126,8 @@ async def _write(tenant: SimulatedTenant, name: str, hosts: Sequence[Work]) -> K
     people = sorted(ids.values())
 
     async def write(add: Work, class_id: ClassId) -> None:
-        for person in people:
-            await add(class_id, person)
+        for start in range(0, len(people), each):
+            await add(class_id, people[start : start + each])
 
     class_ids = tenant.seed(school.settings.school, empty)
     before = tenant.spent()

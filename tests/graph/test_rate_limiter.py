@@ -1,0 +1,55 @@
+"""The rate limiter believes what Graph tells of its prices."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sync_core.backoff import WaitBudget
+from sync_core.graph.rate_limiter import Cost, RateLimiter
+from sync_core.messaging.messages import Priority
+from tests.fakes.fixed_clock import FixedClock
+
+TWENTY = Cost(writes=1, people=20)
+
+
+async def admit(limiter: RateLimiter, clock: FixedClock, cost: Cost) -> Cost:
+    return await limiter.admit(Priority.BULK, cost, WaitBudget(clock, timedelta(minutes=5)))
+
+
+async def test_a_write_of_people_costs_what_graph_last_told_for_one() -> None:
+    clock = FixedClock()
+    limiter = RateLimiter(clock)
+    reserved = await admit(limiter, clock, TWENTY)
+    assert (reserved.units, reserved.writes) == (1, 1)
+    limiter.answered(reserved, 204, {"x-ms-resource-unit": "7"})
+    prices = [(await admit(limiter, clock, Cost(writes=1, people=people))).writes for people in (20, 19, 4, 1)]
+    assert prices == [7, 7, 2, 1]
+    limiter.answered(Cost(7, 7, 20), 204, {"x-ms-resource-unit": "1"})
+    assert (await admit(limiter, clock, TWENTY)).writes == 1
+    limiter.answered(Cost(7, 7, 20), 204, {})
+    assert (await admit(limiter, clock, TWENTY)).writes == 1
+
+
+@pytest.mark.parametrize(("told", "most"), [("1", 2_970), ("7", 424)])
+async def test_the_limit_holds_at_either_price(told: str, most: int) -> None:
+    """An urgent change waits only when the whole limit is spent: 99 % of 3,000 writes."""
+    clock, written = FixedClock(), 0
+    limiter = RateLimiter(clock)
+    while not clock.slept:
+        reserved = await limiter.admit(Priority.URGENT, TWENTY, WaitBudget(clock, timedelta(minutes=5)))
+        limiter.answered(reserved, 204, {"x-ms-resource-unit": told})
+        clock.advance(timedelta(seconds=0.05))
+        written += 1
+    assert written - 1 == most
+
+
+async def test_other_requests_keep_their_price() -> None:
+    """A read that costs more units than expected is no more writes."""
+    clock = FixedClock()
+    limiter = RateLimiter(clock)
+    for cost in (Cost(), Cost(writes=1)):
+        reserved = await admit(limiter, clock, cost)
+        limiter.answered(reserved, 200, {"x-ms-resource-unit": "9"})
+        assert await admit(limiter, clock, cost) == cost
