@@ -15,10 +15,19 @@ SAMPLES = 7
 
 
 def delta_tells_members(records: Iterable[ClassRecord], changes: GroupChanges) -> bool | None:
-    """Whether a full delta shows a member of any class that has some; None where that cannot be seen."""
-    known = {record.actual.class_id for record in records if record.actual and record.actual.members}
-    listed = [change for change in changes.groups if change.id in known and not change.gone]
-    return any(change.members_added for change in listed) if changes.full and listed else None
+    """Whether the delta shows members of our classes; None where that cannot be seen.
+
+    It should show some of each class that has any: if it is full, and if it has the owners whom the sync granted, who
+    become members too.
+    """
+    by_id = {change.id: change for change in changes.groups if not change.gone}
+    silent = False
+    for record in records:
+        actual, change = record.actual, by_id.get(record.actual.class_id) if record.actual else None
+        if actual and change and (change.members_added or change.members_removed):
+            return True
+        silent |= bool(actual and change and actual.members and (changes.full or change.owners_added & actual.owners))
+    return False if silent else None
 
 
 def sample(records: Iterable[ClassRecord], day: int) -> Sequence[ClassRecord]:

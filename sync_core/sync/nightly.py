@@ -102,7 +102,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     groups = await tenant.group_changes(token)
     records = {school.school: await services.classes.class_records(school.school) for school in schools}
     told = delta_tells_members(chain(*records.values()), groups)
-    facts = facts if told is None else replace(facts, delta_tells_members=told)
+    before, facts = facts, facts if told is None else replace(facts, delta_tells_members=told)
     for school in schools:
         of_school = records[school.school]
         drifts = find_drift(of_school, groups, tells_members=facts.delta_tells_members)
@@ -111,8 +111,9 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
             drifts = with_stale(drifts, untold)
         await _follow_drift(request, school, of_school, drifts, services)
     await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
-    if groups.full:
-        await services.tenants.write_facts(request.tenant, replace(facts, resynced_at=began))
+    facts = replace(facts, resynced_at=began) if groups.full else facts
+    if facts != before:
+        await services.tenants.write_facts(request.tenant, facts)
 
     enabled = [school.school for school in schools if school.enabled]
     now = services.clock.now()

@@ -260,20 +260,26 @@ def test_members_that_the_delta_does_not_tell_are_not_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "shown", "full", "told"),
+    ("members", "shown", "owners", "full", "told"),
     [
-        (["amy"], ["amy"], True, True),
-        (["amy"], ["ben"], True, True),
-        (["amy"], [], True, False),
-        ([], [], True, None),
-        (["amy"], [], False, None),
+        (["amy"], ["amy"], [], True, True),
+        (["amy"], ["ben"], [], True, True),
+        (["amy"], ["amy"], [], False, True),
+        (["amy"], [], [], True, False),
+        (["amy"], [], ["main"], False, False),
+        (["amy"], [], ["hand"], False, None),
+        (["amy"], [], [], False, None),
+        ([], [], [], True, None),
     ],
 )
-def test_only_a_full_delta_shows_whether_it_tells_members(
-    members: list[str], shown: list[str], full: bool, told: bool | None
+def test_a_delta_that_should_have_members_shows_whether_it_tells_them(
+    members: list[str], shown: list[str], owners: list[str], full: bool, told: bool | None
 ) -> None:
-    change = GroupChange(id=CLASS, nickname="K1", members_added=entra_ids(shown))
-    assert delta_tells_members([synced(desired("K1", members))], GroupChanges(full, (change,), "")) is told
+    change = GroupChange(id=CLASS, nickname="K1", members_added=entra_ids(shown), owners_added=entra_ids(owners))
+    record = synced(desired("K1", members))
+    assert record.actual
+    known = replace(record, actual=replace(record.actual, owners=entra_ids(["main"])))
+    assert delta_tells_members([known], GroupChanges(full, (change,), "")) is told
 
 
 def test_a_sample_has_every_class_once_in_seven_days() -> None:
