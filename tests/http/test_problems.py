@@ -13,7 +13,18 @@ from sync_core.admin.holds import PlanDiffers
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import AlreadyThere, EtagConflict, GraphRefused, NicknameTaken, NotThere, SyncError, Transient
+from sync_core.errors import (
+    AlreadyThere,
+    DeltaExpired,
+    EtagConflict,
+    GraphDenied,
+    GraphRefused,
+    MembersHidden,
+    NicknameTaken,
+    NotThere,
+    SyncError,
+    Transient,
+)
 from sync_core.http.health import report_health, with_app
 from sync_core.http.problems import problem_of, problem_response
 from sync_core.http.webhooks.function import LARGEST_BODY, receive_changes, receive_wonde_event
@@ -65,6 +76,9 @@ STATUS = {
     "AccessDenied": 503,
     "RowTooLarge": 503,
     "GraphRefused": 503,
+    "GraphDenied": 503,
+    "MembersHidden": 503,
+    "DeltaExpired": 503,
     "NicknameTaken": 503,
     "AlreadyThere": 503,
     "NotThere": 503,
@@ -77,8 +91,11 @@ def test_every_class_of_error_has_a_status() -> None:
         name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, SyncError)
     }
     special: dict[type[SyncError], SyncError] = {
-        GraphRefused: GraphRefused("Code", "detail", "r"),
-        **{type(error): error for error in (EtagConflict(), NicknameTaken(), AlreadyThere(), NotThere())},
+        type(error): error
+        for error in (
+            *(GraphRefused("Code", "detail", "r"), GraphDenied("Code", "detail", "r"), MembersHidden()),
+            *(EtagConflict(), NicknameTaken(), AlreadyThere(), NotThere(), DeltaExpired()),
+        )
     }
     examples = {name: special.get(kind) or kind("m", "r") for name, kind in kinds.items()}
     assert {name: problem_of(error).status for name, error in examples.items()} == STATUS
