@@ -22,7 +22,8 @@ from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
 from sync_core.messaging.messages import Priority
 
-_RATE = 8.0
+_RATE = 5.0
+"""Faster, the simulated tenant is what limits the writers."""
 _LATENCY = 0.1
 _WRITERS = 64
 _SECONDS = 2 * WRITES_WINDOW
