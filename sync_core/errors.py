@@ -25,6 +25,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+LATER_GRANT = "a managed identity's token may take up to 24 hours to carry a later grant"
+"""Azure caches the token of a managed identity for each resource ("Managed identity limitations")."""
+
 
 class SyncError(Exception):
     """The base of our own errors: every text ends with the remedy."""
@@ -90,9 +93,8 @@ class MembersHidden(GraphRefused):
         super().__init__(
             "MembersHidden",
             "Graph does not show the app who is in the class",
-            "grant the app's identity Member.Read.Hidden and GroupMember.Read.All, with admin consent (a token that it "
-            "has already carries a new grant up to 24 hours late); if it has both, somebody changed the class a moment "
-            "ago; the next sync tries again",
+            "grant the app's identity Member.Read.Hidden and GroupMember.Read.All, with admin consent "
+            f"({LATER_GRANT}); if it has both, somebody changed the class a moment ago; the next sync tries again",
         )
 
 

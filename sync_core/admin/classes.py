@@ -29,9 +29,12 @@ class ClassOptions:
     """What a requester may choose for a new class."""
 
     __pydantic_config__ = FORM
-    display_name: Annotated[str, CLASS_NAME, MaxLen(256), Meaning("By default the name that the naming rule gives")] = (
-        ""
-    )
+    display_name: Annotated[
+        str,
+        CLASS_NAME,
+        MaxLen(256),
+        Meaning("By default the name that the naming rule gives"),
+    ] = ""
     description: Annotated[str, PRINTABLE, MaxLen(1024)] = ""
     required_until: Annotated[
         date | None, Meaning("Until when the class is needed: after that, runs report it and nothing is deleted")

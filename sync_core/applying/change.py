@@ -125,7 +125,8 @@ class _Apply:
             )
         elif record.actual is not None:
             return record
-        fresh = ours_alone = record.intent is None
+        earlier = record.intent
+        fresh = earlier is None
         if fresh:
             record = await self._write_next_intent(record)
         for _ in range(_TRIES):
@@ -140,17 +141,17 @@ class _Apply:
                 # replica may not have its externalId yet.
                 foreign = all(group.external_id is not None or not _since(record, group.created_at) for group in found)
                 if foreign or not await self._attempt.wait_for_replication():
-                    record, fresh, ours_alone = await self._write_next_intent(record), True, True
+                    record, fresh = await self._write_next_intent(record), True
                 continue
             name = ClassName(record.desired.name.display_name, intent)
             new = NewClass(name, record.external_id, record.desired.group_id, record.desired.description)
             try:
                 class_id = await self._tenant.create_class(new)
             except NicknameTaken:
-                if not fresh and (after := await self._after_taken(record, name, ours_alone)):
+                if not fresh and (after := await self._after_taken(record, name, intent != earlier)):
                     if after.gone:
                         return after
-                    record, fresh, ours_alone = after, True, True
+                    record, fresh = after, True
                 else:
                     fresh = False
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sync_core.errors import SyncError
+from sync_core.errors import LATER_GRANT, SyncError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,6 @@ PERMISSIONS = (
         required=False,
     ),
 )
-
-LATER_GRANT = "a managed identity's token may take up to 24 hours to carry a later grant"
-"""Azure caches the token of a managed identity for each resource ("Managed identity limitations")."""
 
 
 @dataclass(frozen=True, slots=True)

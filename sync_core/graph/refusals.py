@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sync_core.errors import (
+    LATER_GRANT,
     AlreadyThere,
     DeltaExpired,
     GraphDenied,
@@ -31,8 +32,7 @@ NO_TOKEN = (
     "and that a tenant other than its home tenant has consented to the app"
 )
 _GRANT = (
-    "grant the app's identity the Graph permissions that docs/operations.md lists, with admin consent; "
-    "a token that the identity already has carries a new grant up to 24 hours late"
+    f"grant the app's identity the Graph permissions that docs/operations.md lists, with admin consent; {LATER_GRANT}"
 )
 _CORRECT = "correct what Graph names, then resync the class"
 

@@ -53,18 +53,16 @@ class GraphTenant:
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
         """The token includes its properties: Graph's link keeps those of the first request, whatever is asked later."""
-        select = _selected(properties)
-        selected, _, link = (token or "").partition("|")
-        items, link, full = await self._delta(f"{_ACCOUNTS}?$select={select}", link if selected == select else None)
+        select, link = _continued(token, properties)
+        items, link, full = await self._delta(f"{_ACCOUNTS}?$select={select}", link)
         return _account_changes(items, f"{select}|{link}", full=full)
 
     async def first_accounts(
         self, token: str | None, properties: Set[AccountProperty]
     ) -> AsyncIterator[AccountChanges]:
-        select = _selected(properties)
-        selected, _, link = (token or "").partition("|")
+        select, link = _continued(token, properties)
         items: list[dict[str, Any]] = []
-        async for page in self._pages(link if selected == select else f"{_ACCOUNTS}?$select={select}", _DELTA_COST):
+        async for page in self._pages(link or f"{_ACCOUNTS}?$select={select}", _DELTA_COST):
             items += page["value"]
             following = page.get("@odata.nextLink")
             if not following or len(items) >= _PART:
@@ -228,8 +226,11 @@ class GraphTenant:
             link = page.get("@odata.nextLink")
 
 
-def _selected(properties: Set[AccountProperty]) -> str:
-    return ",".join(["id", "accountEnabled", *sorted(properties)])
+def _continued(token: str | None, properties: Set[AccountProperty]) -> tuple[str, str | None]:
+    """The $select of these properties, and the link to go on with, if the token has it for the same ones."""
+    select = ",".join(["id", "accountEnabled", *sorted(properties)])
+    selected, _, link = (token or "").partition("|")
+    return select, link if selected == select else None
 
 
 def _account_changes(

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sync_core.domain.permissions import LATER_GRANT, PERMISSIONS, Permission
+from sync_core.domain.permissions import PERMISSIONS, Permission
+from sync_core.errors import LATER_GRANT
 from tests.infra.bicep import ROOT
 
 SCRIPTS = sorted((ROOT / "infra" / "scripts").iterdir())
