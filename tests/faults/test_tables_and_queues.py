@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count as numbers
 from uuid import uuid4
@@ -37,6 +37,7 @@ from tests.builders import mis_ids
 from tests.faults.conftest import KNOWN_FAULTS, SCHOOL, FaultyWorld, fail_first_attempt
 from tests.faults.gates import Call, Fault, Rule
 from tests.flow.trust import teaching, upn
+from tests.waiting import wait_until
 
 AN_OLD_RUN = RunId("an-old-run")
 
@@ -224,13 +225,6 @@ def fail_first_write_to_graph(fault: Fault, method: str = "") -> Rule:
         return fault if is_chosen and next(matches) == 0 else None
 
     return rule
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.05)
 
 
 def _reads_a_row(call: Call) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from local.school.data import SchoolGroup, Staffing
 from local.school.oneroster_csv import write
 from sync_core.errors import SnapshotRejected, UnknownSetting
 from tests.flow.conftest import ADMIN, DOMAIN, Story
+from tests.waiting import wait_until
 
 CLASSES = 38
 """Seven year groups, seven forms and twenty-four sets."""
@@ -106,10 +108,12 @@ def test_07_a_feed_that_the_timer_finds_truncated_is_rejected_and_reported(story
     orgs.write_text("", encoding="utf-8")
     key = {"x-functions-key": "local"}
     loopback.post(f"{story.addresses.host}/admin/functions/nightly_sync", json={}, headers=key).raise_for_status()
-    while not (rejections := [event for event in story.read_events() if event["name"] == "school.rejected"]):
-        assert story.world.host is not None
-        assert story.world.host.alive()
-    assert "orgs.csv is empty" in rejections[0]["notes"]
+
+    def rejections() -> list[dict[str, Any]]:
+        return [event for event in story.read_events() if event["name"] == "school.rejected"]
+
+    wait_until(rejections)
+    assert "orgs.csv is empty" in rejections()[0]["notes"]
     assert story.read_stats()["writes"] == before
     orgs.write_text(complete, encoding="utf-8")
 

@@ -26,6 +26,7 @@ from tests.flow.trust import Trust, staff, start_trust, teaching
 from tests.forked import Forked
 from tests.infra.bicep import app_settings
 from tests.infra.kusto import QUERIES, TABLES
+from tests.waiting import wait_until
 
 # Names that occur nowhere else, unlike the ids.
 PUPILS = tuple(
@@ -129,8 +130,7 @@ def run_day(trust: Trust) -> None:
     trust.send(
         CLASS_CHANGES, ServiceBusMessage(b"{", session_id="torn", message_id="torn", application_properties=torn)
     )
-    while not trust.call("GET", "dead-letters").json():
-        pass
+    wait_until(lambda: trust.call("GET", "dead-letters").json())
 
 
 def inject_graph_fault(trust: Trust, method: str, path: str, status: int, times: int = 1, **details: object) -> None:
