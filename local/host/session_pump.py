@@ -14,8 +14,8 @@ from local.host.host_json import ServiceBusOptions
 
 _log = logging.getLogger("host.servicebus")
 _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
-# Each pending accept is a connection that the client polls, so an idle queue keeps few of them.
-_FEWEST_ACCEPTS = 2
+# Each pending accept is a connection that the client polls, so an idle queue keeps one.
+_FEWEST_ACCEPTS = 1
 _CANCEL_AGAIN_SECONDS = 2.0
 
 

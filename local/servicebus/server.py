@@ -16,7 +16,7 @@ from local.servicebus.connection import Connection
 from local.servicebus.links import ReceivingClient
 from local.servicebus.session import Shared
 
-_TICK = 0.05
+_TICK = 0.2
 
 
 @dataclass(slots=True)
