@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sync_core import telemetry
 from sync_core.admin.classes import act_on_class
 from sync_core.admin.holds import decide_hold
+from sync_core.admin.tenant_probe import end_interrupted_probes
 from sync_core.admin.undo import undo_run
 from sync_core.applying.change import apply_change
 from sync_core.config import Settings
@@ -59,6 +60,7 @@ class App:
 
     async def _refresh_tenant(self, request: messages.RefreshTenant) -> None:
         """A blocked tenant is no failure of the message: only a grant changes it, and no further delivery."""
+        await end_interrupted_probes(request.tenant, self.services)
         try:
             schools = await refresh_tenant(request, self.services, self.settings.history)
         except TenantBlocked as blocked:

@@ -102,6 +102,7 @@ async def build(settings: Settings, clock: Clock) -> App:
     from azure.servicebus.aio import ServiceBusClient
 
     from sync_core.app import App
+    from sync_core.domain.tenants import known_price
     from sync_core.graph.connections import GraphTenants, tenant_credential
     from sync_core.graph.tenant_check import check_tenant
     from sync_core.messaging.dead_letters import ServiceBusDeadLetters
@@ -120,7 +121,11 @@ async def build(settings: Settings, clock: Clock) -> App:
     )
     credential_of = partial(tenant_credential, settings.tenant, settings.graph_client, credential)
     drops = FileDropReader(partial(open_store, _container(settings, credential)), settings.file_drop_settle, clock)
-    graph = GraphTenants(credential_of, settings.graph_base_url, clock)
+
+    async def unit_price(tenant: str) -> float | None:
+        return known_price(await store.probes(tenant))
+
+    graph = GraphTenants(credential_of, settings.graph_base_url, clock, unit_price)
     mis = MisSources(drops, settings.mis_secrets, clock)
     services = Services(
         classes=store,

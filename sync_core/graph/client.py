@@ -19,7 +19,8 @@ from msgraph.graph_request_adapter import GraphRequestAdapter
 from sync_core import tracing
 from sync_core.backoff import WaitBudget, retry_after
 from sync_core.errors import GraphDenied, SyncError, Transient
-from sync_core.graph.rate_limiter import Cost, RateLimiter, waited_too_long
+from sync_core.graph.port import Told
+from sync_core.graph.rate_limiter import Cost, RateLimiter, told_by, waited_too_long
 from sync_core.graph.refusals import CONCURRENCY, NO_TOKEN, code_of, refusal_of
 from sync_core.messaging.messages import Priority
 
@@ -101,11 +102,11 @@ class GraphClient:
 
     async def get(self, path: str, cost: Cost = _READ) -> dict[str, Any]:
         """GET `path`, which is below the base URL or a whole URL, as in links from Graph."""
-        return await self._send(Method.GET, path, None, cost)
+        return _content(await self._send(Method.GET, path, None, cost))
 
-    async def patch_people(self, path: str, body: Mapping[str, object], people: int) -> None:
+    async def patch_people(self, path: str, body: Mapping[str, object], people: int) -> Told:
         """PATCH with `body`, which adds this many people."""
-        await self._send(Method.PATCH, path, body, Cost(writes=1, people=people))
+        return told_by((await self._send(Method.PATCH, path, body, Cost(writes=1, people=people))).headers)
 
     async def repeatable_post(self, path: str, body: Mapping[str, object] | None = None) -> None:
         """POST that may be sent again if it is unknown whether Graph did the work."""
@@ -113,7 +114,7 @@ class GraphClient:
 
     async def create(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """POST `body`. Raises Transient if it is unknown whether Graph did the work: the caller must find out."""
-        return await self._send(Method.POST, path, body, _WRITE, repeatable=False)
+        return _content(await self._send(Method.POST, path, body, _WRITE, repeatable=False))
 
     async def remove_reference(self, path: str) -> None:
         """DELETE `path` with `/$ref` added: without `/$ref`, Graph would delete the person."""
@@ -136,7 +137,7 @@ class GraphClient:
 
     async def _send(
         self, method: Method, path: str, body: Mapping[str, object] | None, cost: Cost, *, repeatable: bool = True
-    ) -> dict[str, Any]:
+    ) -> _Answer:
         failures = 0
         while True:
             reserved = await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
@@ -146,8 +147,7 @@ class GraphClient:
             finally:
                 self._rate_limiter.answered(reserved, answer.status, answer.headers)
             if answer.done:
-                content: dict[str, Any] = answer.body
-                return content
+                return answer
             if not answer.temporary:
                 raise refusal_of(answer.status, answer.body)
             if answer.status == 429:
@@ -239,6 +239,11 @@ class GraphClient:
 
 def _no_token() -> GraphDenied:
     return GraphDenied("NoToken", "the app's identity got no token for Graph", NO_TOKEN)
+
+
+def _content(answer: _Answer) -> dict[str, Any]:
+    content: dict[str, Any] = answer.body
+    return content
 
 
 def _inner(response: Mapping[str, Any]) -> _Answer:

@@ -6,7 +6,8 @@ middleware and costs neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,8 +25,8 @@ from sync_core.backoff import WaitBudget
 from sync_core.clock import Clock
 from sync_core.errors import UnknownSetting
 from sync_core.graph.client import GraphClient
-from sync_core.graph.port import Tenant
-from sync_core.graph.rate_limiter import WAITING_BUDGET, RateLimiter
+from sync_core.graph.port import ProbedTenant, Tenant
+from sync_core.graph.rate_limiter import WAITING_BUDGET, RateLimiter, never_probed
 from sync_core.graph.tenant import GraphTenant
 from sync_core.messaging.messages import Priority
 
@@ -85,17 +86,33 @@ class _Federated(ClientAssertionCredential):
 
 
 class GraphTenants:
-    """Implements the port Tenants. `credential` returns the identity for a tenant or raises UnknownSetting."""
+    """Implements the port Tenants. `credential` returns the identity for a tenant or raises UnknownSetting.
 
-    def __init__(self, credential: Callable[[str], AsyncTokenCredential], base_url: str, clock: Clock) -> None:
+    `unit_price` is what a probe of the tenant saw that adding one person costs, if there was one.
+    """
+
+    def __init__(
+        self,
+        credential: Callable[[str], AsyncTokenCredential],
+        base_url: str,
+        clock: Clock,
+        unit_price: Callable[[str], Awaitable[float | None]] = never_probed,
+    ) -> None:
         self._credential = credential
+        self._unit_price = unit_price
         self._base_url = base_url
         self._clock = clock
         self._known: dict[str, tuple[GraphRequestAdapter, RateLimiter]] = {}
 
     def of(self, tenant: str, priority: Priority) -> Tenant:
+        return self._of(tenant, priority)
+
+    def probed(self, tenant: str) -> ProbedTenant:
+        return self._of(tenant, Priority.URGENT)
+
+    def _of(self, tenant: str, priority: Priority) -> GraphTenant:
         if tenant not in self._known:
             adapter = graph_request_adapter(self._credential(tenant), self._base_url)
-            self._known[tenant] = (adapter, RateLimiter(self._clock))
+            self._known[tenant] = (adapter, RateLimiter(self._clock, probed_price=partial(self._unit_price, tenant)))
         adapter, rate_limiter = self._known[tenant]
         return GraphTenant(GraphClient(adapter, rate_limiter, priority, WaitBudget(self._clock, WAITING_BUDGET)))

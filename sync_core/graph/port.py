@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sync_core.domain.accounts import AccountChanges, AccountProperty
-from sync_core.domain.classes import ClassName, GroupChanges
+from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.permissions import Grants
 from sync_core.errors import GraphRefused, SyncError
@@ -137,11 +137,35 @@ class Tenant(Protocol):
         """Restore a deleted class. Raises NotThere where it can no longer be restored."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What Graph tells of a request: its resource units, and the used share of a limit. None where it does not say."""
+
+    units: float | None = None
+    share: float | None = None
+
+
+class ProbedTenant(Tenant, Protocol):
+    """A tenant whose answers themselves are of interest: a probe asks what the sync takes either way."""
+
+    async def visibility(self, class_id: ClassId) -> str:
+        """Graph's word for who sees the members of a class. Raises NotThere."""
+
+    async def add_at_once(self, class_id: ClassId, people: Sequence[AccountId]) -> Told:
+        """Add at most MEMBERS_PER_WRITE people in one write, and in no other way. Raises as `add_members` does."""
+
+    async def add_teacher(self, class_id: ClassId, person: AccountId) -> None:
+        """Add a teacher, and raise whatever Graph answers."""
+
+    async def changes_of(self, class_id: ClassId) -> GroupChange | None:
+        """The class as a first delta of it alone reports it; None while the delta has no such class."""
+
+
 class Tenants(Protocol):
-    """The tenants that this deployment may write to."""
+    """The tenants that this deployment may write to. Raises UnknownSetting for one that the app has no identity for."""
 
     def of(self, tenant: str, priority: Priority) -> Tenant:
-        """A tenant by id, for one piece of work with its own wait budget. Urgent work does not wait for bulk work.
+        """A tenant by id, for one piece of work with its own wait budget. Urgent work does not wait for bulk work."""
 
-        Raises UnknownSetting for a tenant that the app has no identity for.
-        """
+    def probed(self, tenant: str) -> ProbedTenant:
+        """A tenant by id, for a probe."""

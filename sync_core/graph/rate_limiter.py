@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync_core.backoff import WaitBudget, growing_wait, retry_after
 from sync_core.clock import Clock
 from sync_core.errors import Transient
+from sync_core.graph.port import Told
 from sync_core.graph.quota import Quota
 from sync_core.messaging.messages import Priority
 
@@ -48,13 +49,23 @@ class Cost:
     people: int = 0
 
 
+async def never_probed(*_: str) -> None:
+    """The price in a tenant that was never probed: not known."""
+
+
 class RateLimiter:
     """Tracks what is spent and how long Graph wants no requests. `jitter` gives numbers from 0 to 1.
 
-    `places` bounds the requests of each priority under way; each admitted request takes one.
+    `probed_price` is what adding one person cost when the tenant was last probed, and is read once, before the first
+    such request. `places` bounds the requests of each priority under way; each admitted request takes one.
     """
 
-    def __init__(self, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+        probed_price: Callable[[], Awaitable[float | None]] = never_probed,
+    ) -> None:
         self._clock = clock
         self._jitter = jitter
         self.places = {priority: asyncio.Semaphore(count) for priority, count in _PLACES.items()}
@@ -63,7 +74,8 @@ class RateLimiter:
         self._reading, self._writing = ({priority: asyncio.Lock() for priority in Priority} for _ in range(2))
         self._open_at: datetime | None = None
         self._unspecified = 0
-        self._each_person = 0.0
+        self._each_person: float | None = None
+        self._probed_price = probed_price
 
     async def admit(self, priority: Priority, cost: Cost, wait_budget: WaitBudget) -> Cost:
         """Wait until `cost`, as Graph was seen to price it, may be spent, and reserve that: a call of `answered` with
@@ -71,7 +83,7 @@ class RateLimiter:
 
         Raises Transient past the wait budget.
         """
-        cost = self._priced(cost)
+        cost = await self._priced(cost)
         start = self._clock.now()
         wait_budget.need(self._closed_for(start), waited_too_long())
         async with (self._writing if cost.writes else self._reading)[priority]:
@@ -86,12 +98,12 @@ class RateLimiter:
         """Record Graph's answer to an admitted request; status 0 means no answer, and the work may have been done."""
         now = self._clock.now()
         throttled = status == 429
-        told = _number(headers.get("x-ms-resource-unit"))
-        if told and cost.people:
-            self._each_person = told / cost.people
-        self._units.spend(cost.units, 0 if throttled else int(told or cost.units), now)
+        told = told_by(headers)
+        if told.units and cost.people:
+            self._each_person = told.units / cost.people
+        self._units.spend(cost.units, 0 if throttled else int(told.units or cost.units), now)
         if cost.writes:
-            writes = int(told) if told and cost.people else cost.writes
+            writes = int(told.units) if told.units and cost.people else cost.writes
             self._writes.spend(cost.writes, 0 if throttled else writes, now)
         busiest = max((self._writes, self._units), key=lambda quota: quota.share(now))
         if throttled:
@@ -101,9 +113,8 @@ class RateLimiter:
             self._close(retry_after(headers), now)
         elif status:
             self._unspecified = 0
-            share = _number(headers.get("x-ms-throttle-limit-percentage"))
-            if share and busiest.share(now) >= _CONCERNED:
-                busiest.see_share(share, now)
+            if told.share and busiest.share(now) >= _CONCERNED:
+                busiest.see_share(told.share, now)
 
     def backoff(self, failures: int) -> timedelta:
         """The wait after `failures` in a row, with jitter so that failed calls do not all return at once."""
@@ -122,10 +133,12 @@ class RateLimiter:
         waits = (quota.wait(priority, amount, now) for quota, amount in self._amounts(cost))
         return max(self._closed_for(now), *waits)
 
-    def _priced(self, cost: Cost) -> Cost:
-        """A write of people at the price that Graph last told for one."""
+    async def _priced(self, cost: Cost) -> Cost:
+        """A write of people at the price that Graph last told for one, or told when the tenant was last probed."""
         if not cost.people:
             return cost
+        if self._each_person is None:
+            self._each_person = await self._probed_price() or 0.0
         # Of 20 people for 7: 0.35 each. Rounded, so that the 20 are 7 again in spite of the fraction.
         price = max(1, math.ceil(round(self._each_person * cost.people, 6)))
         return Cost(price, price, cost.people)
@@ -141,6 +154,12 @@ def waited_too_long() -> Transient:
         "Graph was throttled or unavailable for longer than this change may wait",
         "the queue redelivers the message; if it keeps failing, check the Microsoft 365 service health",
     )
+
+
+def told_by(headers: Mapping[str, str]) -> Told:
+    """What the headers of an answer tell."""
+    units, share = (headers.get(name) for name in ("x-ms-resource-unit", "x-ms-throttle-limit-percentage"))
+    return Told(_number(units), _number(share))
 
 
 def _number(text: str | None) -> float | None:

@@ -26,7 +26,7 @@ from sync_core.errors import (
     Transient,
 )
 from sync_core.graph.client import GraphClient
-from sync_core.graph.port import Additions, FoundGroup, NewClass, Removals
+from sync_core.graph.port import Additions, FoundGroup, NewClass, Removals, Told
 from sync_core.graph.rate_limiter import Cost
 from sync_core.graph.tenant_check import read_grants
 
@@ -43,7 +43,7 @@ _DELTA_COST = Cost(units=5)
 
 
 class GraphTenant:
-    """Implements the port Tenant. Delta tokens are Graph's own links below the base URL."""
+    """Implements the ports Tenant and ProbedTenant. Delta tokens are Graph's own links below the base URL."""
 
     def __init__(self, client: GraphClient) -> None:
         self._client = client
@@ -77,6 +77,14 @@ class GraphTenant:
             before = groups.get(item["id"]) or GroupChange(id=item["id"], nickname=None)
             groups[before.id] = _merged(before, item)
         return GroupChanges(full, tuple(groups.values()), link)
+
+    async def changes_of(self, class_id: ClassId) -> GroupChange | None:
+        only = quote(f"id eq '{_id(class_id)}'")
+        items, _, _ = await self._delta(f"{_GROUPS}&$filter={only}", None)
+        change = GroupChange(id=class_id, nickname=None)
+        for item in items:
+            change = _merged(change, item)
+        return change if items else None
 
     async def find_groups(self, nickname: str) -> tuple[FoundGroup, ...]:
         groups = await self._find_groups("/groups", nickname)
@@ -126,6 +134,10 @@ class GraphTenant:
             return False
         return True
 
+    async def visibility(self, class_id: ClassId) -> str:
+        group = await self._client.get(f"/groups/{_id(class_id)}?$select=id,visibility")
+        return group.get("visibility") or ""
+
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         try:
             return await self._people_at(f"/groups/{_id(class_id)}/members", _MEMBERS_COST)
@@ -140,16 +152,18 @@ class GraphTenant:
 
         Sources disagree on the permissions for this PATCH; for the other request they do not.
         """
-        references = [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
-        path = f"/groups/{_id(class_id)}"
         try:
-            await self._client.patch_people(path, {"members@odata.bind": references}, len(people))
+            await self.add_at_once(class_id, people)
         except GraphRefused as refusal:
-            sent = await self._client.add_references(f"{path}/members", references)
+            sent = await self._client.add_references(f"/groups/{_id(class_id)}/members", _references(people))
             if isinstance(sent.failure, Permanent):
                 raise refusal from None
             return _additions({people[index]: error for index, error in sent.outcomes.items()}, sent.failure)
         return Additions(frozenset(people))
+
+    async def add_at_once(self, class_id: ClassId, people: Sequence[AccountId]) -> Told:
+        body = {"members@odata.bind": _references(people)}
+        return await self._client.patch_people(f"/groups/{_id(class_id)}", body, len(people))
 
     async def remove_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
         path = f"/groups/{_id(class_id)}/members"
@@ -167,7 +181,7 @@ class GraphTenant:
     async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
         """How Graph refuses a person who is a teacher already, or who is no member yet, is not documented."""
         try:
-            await self._add_teacher(class_id, person)
+            await self.add_teacher(class_id, person)
         except GraphDenied:
             raise
         except GraphRefused:
@@ -177,9 +191,9 @@ class GraphTenant:
                 raise
             with suppress(AlreadyThere):
                 await self.add_members(class_id, [person])
-            await self._add_teacher(class_id, person)
+            await self.add_teacher(class_id, person)
 
-    async def _add_teacher(self, class_id: ClassId, person: AccountId) -> None:
+    async def add_teacher(self, class_id: ClassId, person: AccountId) -> None:
         reference = {"@odata.id": f"{_GRAPH}/education/users/{_id(person)}"}
         await self._client.repeatable_post(f"/education/classes/{_id(class_id)}/teachers/$ref", reference)
 
@@ -300,6 +314,10 @@ def _people_with(kind: type[SyncError] | None, outcomes: Mapping[AccountId, Sync
     return frozenset(
         person for person, error in outcomes.items() if (isinstance(error, kind) if kind else error is None)
     )
+
+
+def _references(people: Iterable[AccountId]) -> list[str]:
+    return [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
 
 
 def _id(text: str) -> str:

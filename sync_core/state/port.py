@@ -18,7 +18,7 @@ from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
-from sync_core.domain.tenants import TenantFacts
+from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.messaging.port import MessageFault
 
@@ -121,7 +121,7 @@ class SchoolStore(SettingsReader, Protocol):
 
 
 class TenantStore(AccountReader, Protocol):
-    """A tenant's accounts, how far its two deltas were followed, and what was learnt of it."""
+    """A tenant's accounts, how far its two deltas were followed, what was learnt of it, and its probes."""
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         """Idempotent. With `changes.full`, accounts that it does not name are deleted."""
@@ -130,6 +130,10 @@ class TenantStore(AccountReader, Protocol):
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None: ...
     async def facts(self, tenant: str) -> TenantFacts: ...
     async def write_facts(self, tenant: str, facts: TenantFacts) -> None: ...
+    async def write_probe(self, probe: Probe) -> None: ...
+
+    async def probes(self, tenant: str) -> tuple[Probe, ...]:
+        """All probes of the tenant, in the order in which they began."""
 
 
 class RunStore(RunReader, Protocol):

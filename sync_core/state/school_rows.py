@@ -1,4 +1,4 @@
-"""The rows of schools (settings, statistics, holds, runs), tenants (facts, accounts) and messages that failed."""
+"""The rows of schools (settings, statistics, holds, runs), tenants (facts, probes, accounts) and failed messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sync_core.domain.accounts import Account
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FeedFolder, FileDrop, SchoolSettings
-from sync_core.domain.tenants import TenantFacts
+from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import UnknownSetting
 from sync_core.messaging.port import MessageFault
 from sync_core.state.row_codec import Row, RowCodec, UnknownKind, cut, sentences
@@ -17,6 +17,7 @@ HOLD_COLUMNS = RowCodec(Hold, what=cut, remedy=cut)
 RUN_COLUMNS = RowCodec(RunRecord, notes=sentences)
 FAULT_COLUMNS = RowCodec(MessageFault, message=cut, remedy=cut)
 FACTS_COLUMNS = RowCodec(TenantFacts)
+PROBE_COLUMNS = RowCodec(Probe, note=cut)
 ACCOUNT_COLUMNS = RowCodec(Account, elsewhere=("id",))
 """There are thousands of account rows, so the id is their row key only, and not a column too."""
 

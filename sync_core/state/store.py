@@ -18,7 +18,7 @@ from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
-from sync_core.domain.tenants import TenantFacts
+from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import RowTooLarge
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.messaging.port import MessageFault
@@ -44,7 +44,7 @@ _FEW_ACCOUNTS = 50
 """Up to this many are read one by one, because all of the tenant's may be thousands."""
 # The partitions of the table of schools.
 _SETTINGS, _STATISTICS, _DROPS = "school", "accepted statistics", "file drop"
-_FACTS = "facts"
+_FACTS, _PROBE = "facts", "probe "
 
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
@@ -237,6 +237,13 @@ class TableState:
 
     async def write_facts(self, tenant: str, facts: TenantFacts) -> None:
         await self._tenants.put(entity(tenant, _FACTS, school_rows.FACTS_COLUMNS.columns(facts)))
+
+    async def write_probe(self, probe: Probe) -> None:
+        await self._tenants.put(entity(probe.tenant, _PROBE + probe.id, school_rows.PROBE_COLUMNS.columns(probe)))
+
+    async def probes(self, tenant: str) -> tuple[Probe, ...]:
+        found = [school_rows.PROBE_COLUMNS.read(row) async for row in self._tenants.query(tenant, _PROBE)]
+        return tuple(sorted(found, key=lambda probe: probe.began_at))
 
     async def synced_set(self, drop: FileDrop) -> str | None:
         row = await self._schools.get(_DROPS, school_rows.file_drop_key(drop))

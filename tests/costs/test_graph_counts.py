@@ -16,7 +16,7 @@ from sync_core.domain.classes import Applied, ClassRecord, DesiredClass, Outcome
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants
-from sync_core.graph.port import Tenant
+from sync_core.graph.port import ProbedTenant
 from sync_core.messaging.messages import Change, ChangeMembers, Priority, RefreshTenant, SyncSchool, encode
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.services import Services
@@ -57,11 +57,9 @@ class Scene:
         self.clock = SharedClock(self.simulated)
 
     @property
-    def graph(self) -> Tenant:
+    def graph(self) -> ProbedTenant:
         credential = self.simulated.credential()
-        return GraphTenants(lambda _: credential, self.simulated.graph_url, self.clock).of(
-            self.simulated.id, Priority.BULK
-        )
+        return GraphTenants(lambda _: credential, self.simulated.graph_url, self.clock).probed(self.simulated.id)
 
     def services(self, school: BenchSchool | None = None) -> Services:
         return fake_services(self.state, tenant=self.graph, mis=school, outbox=self.outbox, clock=self.clock)

@@ -8,6 +8,7 @@ from bench.cost_model import ACCOUNTS_A_PAGE, CHANGED, CREATED, PLAN, REFRESH, W
 from bench.ours import CollectedOutbox, TableRequests, azurite, seed_school, table_state
 from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
+from sync_core.admin.tenant_probe import end_interrupted_probes
 from sync_core.applying.change import apply_change
 from sync_core.clock import SystemClock
 from sync_core.domain.ids import RunId
@@ -34,9 +35,10 @@ class CountedNights:
     async def run_night(self, *schools: BenchSchool) -> tuple[Work, Work]:
         """The work of the refresh and the plans, and the work of their changes. Seconds are not counted."""
         outbox, clock, credential = CollectedOutbox(), SystemClock(), self.tenant.credential()
-        graph = GraphTenants(lambda _: credential, self.tenant.graph_url, clock).of(self.tenant.id, Priority.BULK)
+        graph = GraphTenants(lambda _: credential, self.tenant.graph_url, clock).probed(self.tenant.id)
         before = self._count_work()
         refresh = RefreshTenant(self.tenant.id, RUN, Cause.NIGHTLY)
+        await end_interrupted_probes(self.tenant.id, services(self.state, tenant=graph, clock=clock))
         await refresh_tenant(refresh, services(self.state, tenant=graph, outbox=outbox, clock=clock), HISTORY)
         for school in schools:
             plan = SyncSchool(school.settings.school, RUN, Cause.NIGHTLY)

@@ -13,7 +13,7 @@ from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
-from sync_core.domain.tenants import TenantFacts
+from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind
@@ -37,6 +37,7 @@ class MemoryState:
         self._accounts: dict[str, dict[AccountId, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
         self._facts: dict[str, TenantFacts] = {}
+        self._probes: dict[tuple[str, RunId], Probe] = {}
         self._synced_sets: dict[FileDrop, str] = {}
         self._runs: dict[tuple[SchoolId, RunId], RunRecord] = {}
         self._faults: dict[tuple[str, str], MessageFault] = {}
@@ -192,6 +193,15 @@ class MemoryState:
         await self._step("write_facts")
         self._facts[tenant] = facts
         await self._step("write_facts answered")
+
+    async def write_probe(self, probe: Probe) -> None:
+        await self._step("write_probe")
+        self._probes[probe.tenant, probe.id] = probe
+        await self._step("write_probe answered")
+
+    async def probes(self, tenant: str) -> tuple[Probe, ...]:
+        found = [probe for (of, _), probe in self._probes.items() if of == tenant]
+        return tuple(sorted(found, key=lambda probe: probe.began_at))
 
     async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
         await self._step("write_delta_token")

@@ -14,7 +14,7 @@ from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.errors import AlreadyThere, DeltaExpired, GraphDenied, GraphRefused, NicknameTaken, NotThere
-from sync_core.graph.port import MEMBERS_PER_WRITE, Additions, FoundGroup, NewClass, Removals
+from sync_core.graph.port import MEMBERS_PER_WRITE, Additions, FoundGroup, NewClass, Removals, Told
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
@@ -106,6 +106,11 @@ class MemoryTenant:
         await self._step("group_changes answered")
         return changes
 
+    async def changes_of(self, class_id: ClassId) -> GroupChange | None:
+        await self._step("changes_of")
+        group = self.groups.get(class_id)
+        return None if group is None or group.deleted else self._delta(class_id, None)
+
     async def find_groups(self, nickname: str) -> tuple[FoundGroup, ...]:
         await self._step("find_groups")
         found = tuple(
@@ -140,6 +145,11 @@ class MemoryTenant:
         group = self.groups.get(class_id)
         return group is not None and not group.deleted
 
+    async def visibility(self, class_id: ClassId) -> str:
+        await self._step("visibility")
+        self._group(class_id)
+        return "HiddenMembership"
+
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         await self._step("members")
         members = frozenset() if self.hides_members else frozenset(self._group(class_id).members)
@@ -152,13 +162,22 @@ class MemoryTenant:
         await self._step("owners answered")
         return owners
 
+    async def add_at_once(self, class_id: ClassId, people: Sequence[AccountId]) -> Told:
+        await self._step("add_at_once")
+        if self.guests.intersection(people):
+            raise GUEST_REFUSED
+        group = self._group_for(class_id, people)
+        if group.members & set(people):
+            raise AlreadyThere
+        self.writes += 1
+        for person in sorted(people):
+            self._change(group, "members", "+", person)
+        await self._step("add_at_once answered")
+        return Told(units=1.0)
+
     async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Additions:
         await self._step("add_members")
-        if len(people) > MEMBERS_PER_WRITE:
-            raise GraphRefused("Request_BadRequest", "too many references", "send at most 20")
-        group = self._group(class_id)
-        if any(person not in self.accounts for person in people):
-            raise NotThere
+        group = self._group_for(class_id, people)
         if self.guests.isdisjoint(people):
             if group.members & set(people):
                 raise AlreadyThere
@@ -188,6 +207,9 @@ class MemoryTenant:
     async def known_people(self, people: Sequence[AccountId]) -> frozenset[AccountId]:
         await self._step("known_people")
         return frozenset(people) & self.accounts.keys()
+
+    async def add_teacher(self, class_id: ClassId, person: AccountId) -> None:
+        await self.add_owner(class_id, person)
 
     async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
         await self._step("add_owner")
@@ -281,6 +303,15 @@ class MemoryTenant:
     def _group(self, class_id: ClassId) -> MemoryGroup:
         group = self.groups.get(class_id)
         if group is None or group.deleted:
+            raise NotThere
+        return group
+
+    def _group_for(self, class_id: ClassId, people: Sequence[AccountId]) -> MemoryGroup:
+        """The group, for an addition of these people."""
+        if len(people) > MEMBERS_PER_WRITE:
+            raise GraphRefused("Request_BadRequest", "too many references", "send at most 20")
+        group = self._group(class_id)
+        if any(person not in self.accounts for person in people):
             raise NotThere
         return group
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import cast
 
 from sync_core.clock import Clock
-from sync_core.graph.port import Tenant
+from sync_core.graph.port import ProbedTenant, Tenant
 from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Priority
 from sync_core.messaging.port import Outbox
@@ -32,17 +32,20 @@ class _Missing:
 class OneTenant:
     """Implements Tenants with the same tenant for every id."""
 
-    def __init__(self, tenant: Tenant) -> None:
+    def __init__(self, tenant: ProbedTenant) -> None:
         self._tenant = tenant
 
     def of(self, tenant: str, priority: Priority) -> Tenant:
+        return self._tenant
+
+    def probed(self, tenant: str) -> ProbedTenant:
         return self._tenant
 
 
 def services(
     state: MemoryState | TableState,
     *,
-    tenant: Tenant | None = None,
+    tenant: ProbedTenant | None = None,
     mis: MisSource | None = None,
     outbox: Outbox | None = None,
     clock: Clock | None = None,

@@ -16,6 +16,7 @@ from local.school.data import SchoolData
 from local.tenant.__main__ import TENANT_ID
 from local.world import USERS
 from sync_core.domain.ids import ClassKey, SchoolId
+from sync_core.domain.tenants import ProbeQuestion
 from sync_core.messaging.messages import SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import (
     HEAD,
@@ -276,7 +277,28 @@ def test_18_a_full_resync_finds_a_change_that_graphs_delta_omits(trust: Trust) -
     assert trust.read_class(MATHS_MAIL)["members"] == before
 
 
-def test_19_each_request_is_recorded_with_its_requesters_id_and_no_name(trust: Trust) -> None:
+def test_19_a_probe_asks_the_tenant_and_leaves_no_class(trust: Trust) -> None:
+    trust.call("GET", f"tenants/{TENANT_ID}/probe", expected=404)
+    trust.call("POST", f"tenants/{TENANT_ID}/probe", "head", 403)
+    nobody = trust.call("POST", f"tenants/{TENANT_ID}/probe", expected=409).json()
+    assert "disabled" in nobody["what"]
+    trust.add_accounts([f"leaver{number}" for number in range(20)])
+    for number in range(20):
+        trust.update_account(f"leaver{number}", accountEnabled=False)
+    before = trust.list_classes()
+    trust.run_night()
+    probe = trust.call("POST", f"tenants/{TENANT_ID}/probe").json()
+    assert [answer["question"] for answer in probe["answers"]] == list(ProbeQuestion)
+    answers = {answer["question"]: answer["answer"] for answer in probe["answers"]}
+    assert answers[ProbeQuestion.PRICE] == "1 resource units for 20 members"
+    assert answers[ProbeQuestion.EXTERNAL_ID] == "yes"
+    assert trust.call("GET", f"tenants/{TENANT_ID}/probe").json() == probe
+    left = {class_["mailNickname"]: class_["deleted"] for class_ in trust.list_classes()[len(before) :]}
+    assert left == {f"mis-class-sync-probe-{probe['id']}": True}
+    assert "@" not in json.dumps(probe)
+
+
+def test_20_each_request_is_recorded_with_its_requesters_id_and_no_name(trust: Trust) -> None:
     lines = (trust.world.folder / "host.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line).get("event", {}) for line in lines]
     requests = {(event["caller"], event["action"]) for event in events if event.get("name") == "admin.requested"}
@@ -285,7 +307,7 @@ def test_19_each_request_is_recorded_with_its_requesters_id_and_no_name(trust: T
     assert not any("user" in caller for caller, _ in requests)
 
 
-def test_20_the_records_of_a_removed_school_are_erased_and_its_classes_stay(trust: Trust) -> None:
+def test_21_the_records_of_a_removed_school_are_erased_and_its_classes_stay(trust: Trust) -> None:
     classes = trust.list_nicknames()
     trust.call("DELETE", "schools/OAK/records", expected=409)
     trust.call("DELETE", "schools/OAK", expected=204)

@@ -53,3 +53,19 @@ async def test_other_requests_keep_their_price() -> None:
         reserved = await admit(limiter, clock, cost)
         limiter.answered(reserved, 200, {"x-ms-resource-unit": "9"})
         assert await admit(limiter, clock, cost) == cost
+
+
+async def test_the_price_that_a_probe_saw_is_read_once_and_counts_until_graph_tells_another() -> None:
+    clock, read = FixedClock(), []
+
+    async def probed_price() -> float:
+        read.append(clock.now())
+        return 0.35
+
+    limiter = RateLimiter(clock, probed_price=probed_price)
+    assert (await admit(limiter, clock, Cost(writes=1))).writes == 1
+    assert read == []
+    assert [(await admit(limiter, clock, TWENTY)).writes for _ in range(2)] == [7, 7]
+    limiter.answered(Cost(7, 7, 20), 204, {"x-ms-resource-unit": "1"})
+    assert (await admit(limiter, clock, TWENTY)).writes == 1
+    assert len(read) == 1

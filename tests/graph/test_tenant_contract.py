@@ -1,4 +1,4 @@
-"""The contract of the port Tenant, for the tenant in memory and for Graph through the real SDK."""
+"""The contract of the ports Tenant and ProbedTenant, for the tenant in memory and for Graph through the real SDK."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.permissions import PERMISSIONS
-from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere
+from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Permanent
 from sync_core.graph.connections import GraphTenants
-from sync_core.graph.port import FoundGroup, NewClass, Removals, Tenant
-from sync_core.messaging.messages import Priority
+from sync_core.graph.port import FoundGroup, NewClass, ProbedTenant, Removals
 from tests.builders import TENANT
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_tenant import MemoryTenant
@@ -31,7 +30,7 @@ NOWHERE = ClassId(NOBODY)
 class Subject:
     """A tenant with functions that change it from outside. `add_accounts` maps UPNs to ids; `edit` edits by hand."""
 
-    tenant: Tenant
+    tenant: ProbedTenant
     add_accounts: Callable[[Sequence[str]], list[AccountId]]
     remove_account: Callable[[AccountId, str], None]
     edit: Callable[[str, str, str], None]
@@ -47,7 +46,7 @@ async def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "local")
     async with ManagedIdentityCredential() as credential:
-        yield _simulated(url, GraphTenants(lambda _: credential, f"{url}/v1.0", FixedClock()).of(TENANT, Priority.BULK))
+        yield _simulated(url, GraphTenants(lambda _: credential, f"{url}/v1.0", FixedClock()).probed(TENANT))
 
 
 def _memory() -> Subject:
@@ -82,7 +81,7 @@ def _memory() -> Subject:
     )
 
 
-def _simulated(url: str, tenant: Tenant) -> Subject:
+def _simulated(url: str, tenant: ProbedTenant) -> Subject:
     def add(upns: Sequence[str]) -> list[AccountId]:
         users = [{"userPrincipalName": upn, "displayName": "x"} for upn in upns]
         ids: list[AccountId] = loopback.post(f"{url}/_sim/users", json=users).raise_for_status().json()
@@ -154,6 +153,27 @@ async def test_members_are_added_all_or_none(subject: Subject) -> None:
     with pytest.raises(NotThere):
         await subject.tenant.add_members(class_id, [people[19], NOBODY])
     assert await subject.tenant.members(class_id) == frozenset(people[:19])
+
+
+async def test_what_a_probe_asks_beside_the_sync(subject: Subject) -> None:
+    """In one write, whoever is no member is added, or nobody; and the class's own delta has whom it has."""
+    assert await subject.tenant.changes_of(NOWHERE) is None
+    class_id = await subject.tenant.create_class(make_class())
+    assert await subject.tenant.visibility(class_id) == "HiddenMembership"
+    people = subject.add_accounts(make_upns(3))
+    told = await subject.tenant.add_at_once(class_id, people[:2])
+    assert told.units == 1
+    with pytest.raises(AlreadyThere):
+        await subject.tenant.add_at_once(class_id, people[1:])
+    await subject.tenant.add_teacher(class_id, people[0])
+    with pytest.raises(Permanent):
+        await subject.tenant.add_teacher(class_id, people[0])
+    change = await subject.tenant.changes_of(class_id)
+    assert change is not None
+    assert (change.members_added, change.owners_added) == (frozenset(people[:2]), frozenset(people[:1]))
+    await subject.tenant.delete_class(class_id)
+    with pytest.raises(NotThere):
+        await subject.tenant.visibility(class_id)
 
 
 async def test_more_than_twenty_in_one_write_are_refused(subject: Subject) -> None:

@@ -38,6 +38,7 @@ PREFIX = "/api/admin"
 OF_SCHOOL = f"{PREFIX}/schools/{{school}}"
 READ_ONLY = {("post", f"{OF_SCHOOL}/plan"), ("post", f"{OF_SCHOOL}/classes/{{key}}/explain")}
 SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "access": [BOUND]}
+PROBED = {"people": [entra_id("main")]}
 
 ENVIRONMENT = {
     "TENANT_ID": TENANT,
@@ -107,6 +108,9 @@ ACTIONS = [
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 404, "undo {}", name="none"),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 202, "full resync tenant {}", school="", name=TENANT),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 404, "full resync tenant {}", school="", name="NONE"),
+    Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 200, "probe tenant {}", school="", name=TENANT, body=PROBED),
+    Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 409, "probe tenant {}", school="", name=TENANT),
+    Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 404, "probe tenant {}", school="", name="NONE"),
     Action("post", f"{PREFIX}/dead-letters/replay", 202, "replay all dead letters", school=""),
     Action(
         "post",
@@ -260,6 +264,8 @@ async def test_a_forbidden_request_emits_no_event(
         ("delete", "schools/S1", None),
         ("delete", "schools/S1/records", None),
         ("post", f"tenants/{TENANT}/full-resync", None),
+        ("post", f"tenants/{TENANT}/probe", None),
+        ("get", f"tenants/{TENANT}/probe", None),
         ("put", "schools/S1", SETTINGS | {"access": []}),
         ("get", "health", None),
     ],
@@ -282,6 +288,7 @@ async def test_a_schools_own_admin_may_not_do_tenant_level_actions(
         ("post", "schools/S1/holds/HOLD/approve", None),
         ("post", "schools/S1/runs/a_run/undo", None),
         ("post", "dead-letters/sync-requests/x/replay", None),
+        ("post", f"tenants/{TENANT}/probe", {"people": ["amy@school.org"]}),
     ],
 )
 async def test_an_invalid_request_emits_no_event(

@@ -22,7 +22,7 @@ from sync_core.domain.school import (
     SchoolSettings,
     WondeApi,
 )
-from sync_core.domain.tenants import TenantFacts
+from sync_core.domain.tenants import Probe, ProbeAnswer, TenantFacts
 from sync_core.errors import EtagConflict
 from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.messaging.port import MessageFault
@@ -287,6 +287,22 @@ async def test_what_was_learnt_of_a_tenant_is_stored(state: Store) -> None:
     learnt = TenantFacts(resynced_at=NOON, delta_tells_members=False)
     await state.write_facts(tenant, learnt)
     assert (await state.facts(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (learnt, None)
+
+
+async def test_probes_are_overwritten_and_listed_by_time(state: Store) -> None:
+    tenant = uuid4().hex
+    second = Probe(tenant=tenant, id=RUN, requested_by=AccountId("a"), began_at=NOON + timedelta(minutes=1))
+    first = replace(second, id=RUN2, began_at=NOON)
+    for probe in (second, first):
+        await state.write_probe(probe)
+    answers = {"PRICE": ProbeAnswer("7 units: 3 % of it", "é — \n"), "DELTA": ProbeAnswer("no", "")}
+    learnt = replace(first, unit_price=0.35, delta_tells_members=False)
+    ended = replace(learnt, ended_at=NOON, answers=answers, note="n" * 40_000)
+    await state.write_probe(ended)
+    await state.write_facts(tenant, TenantFacts(resynced_at=NOON))
+    stored = await state.probes(tenant)
+    assert [replace(probe, note="") for probe in stored] == [replace(ended, note=""), second]
+    assert await state.probes("another") == ()
 
 
 async def test_runs_are_overwritten_and_listed_by_time(state: Store, school: SchoolId) -> None:

@@ -8,9 +8,12 @@ from fastapi import Path as PathParameter
 from sync_core.admin.dead_letters import ListedDeadLetter, Visible, list_dead_letters, replay_all, replay_one
 from sync_core.admin.requests import Accepted
 from sync_core.admin.schools import check_tenants, erase_school, request_full_resync
+from sync_core.admin.tenant_probe import last_probe, probe_tenant
+from sync_core.domain.ids import AccountId
 from sync_core.domain.permissions import TenantCheck
+from sync_core.domain.tenants import Probe
 from sync_core.http.admin.dependencies import PATH_ID, Admin, SchoolInPath
-from sync_core.http.admin.schemas import ABSENT, CONFLICT, Replayed
+from sync_core.http.admin.schemas import ABSENT, CONFLICT, ProbeBody, Replayed, TenantProbe, probe_body
 
 router = APIRouter()
 
@@ -20,6 +23,27 @@ _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
 
 # --- tenants, and schools that left
+
+
+@router.post("/tenants/{tenant}/probe", responses=ABSENT | CONFLICT, summary="Probe a tenant")
+async def probe(tenant: _Tenant, call: Admin, body: ProbeBody | None = None) -> TenantProbe:
+    """Makes one class named "MIS Class Sync probe (removes itself)", asks what no documentation tells, and deletes it.
+
+    The named accounts, or else up to 20 disabled ones, are members of it for some minutes at most. The answer takes
+    some seconds in a tenant whose replicas are quick, and up to four minutes in one whose replicas are slow.
+    """
+    call.caller.need_all_schools("probe a tenant", "ask an admin of all schools to probe it")
+    call.record(f"probe tenant {tenant}")
+    people = [AccountId(str(person)) for person in body.people] if body else []
+    begun = Probe(tenant=tenant, id=call.app.new_run(), requested_by=call.caller.id, began_at=call.services.clock.now())
+    return probe_body(await probe_tenant(begun, call.app.settings.tenant, people, call.services))
+
+
+@router.get("/tenants/{tenant}/probe", responses=ABSENT, summary="Read the last probe of a tenant")
+async def read_probe(tenant: _Tenant, call: Admin) -> TenantProbe:
+    """Its answers, even if the caller who started it did not wait for them."""
+    call.caller.need_all_schools("read the probe of a tenant", "ask an admin of all schools to read it")
+    return probe_body(await last_probe(tenant, call.services))
 
 
 @router.get("/health", summary="Check which Graph permissions each tenant has granted the app")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, get_type_hints
+from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
@@ -15,6 +16,8 @@ from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Cl
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunRecord
 from sync_core.domain.school import SchoolSettings
+from sync_core.domain.tenants import Probe, ProbeQuestion
+from sync_core.graph.port import MEMBERS_PER_WRITE
 from sync_core.http.problems import Problem
 from sync_core.planning.preview import OF_REAL_RUNS, Preview
 
@@ -46,6 +49,40 @@ class Replayed(BaseModel):
     """The number of messages that were put back on their queues."""
 
     messages: int
+
+
+class ProbeBody(BaseModel, extra="forbid"):
+    """Whom to probe a tenant with."""
+
+    people: list[UUID] = Field(
+        default_factory=list,
+        max_length=MEMBERS_PER_WRITE,
+        description="The Entra object ids of accounts, the first of which is the teacher; without any, disabled "
+        "accounts are taken. With 20, the price of a request shows.",
+    )
+
+
+class Answered(BaseModel):
+    """A question, what the tenant answered, and what the sync does about it."""
+
+    question: str
+    answer: str
+    effect: str
+
+
+class TenantProbe(BaseModel):
+    """A probe of a tenant.
+
+    `ended_at` is null while it runs, and as long as its class is not removed: `note` says why.
+    """
+
+    tenant: str
+    id: str
+    requested_by: str
+    began_at: datetime
+    ended_at: datetime | None
+    answers: list[Answered]
+    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +145,24 @@ class Group(BaseModel):
     staff: int
     can_become_class: bool
     class_: Class | None = Field(serialization_alias="class")
+
+
+def probe_body(probe: Probe) -> TenantProbe:
+    """The answers are in the order of the questions."""
+    answers = [
+        Answered(question=question.value, answer=answer.answer, effect=answer.effect)
+        for question in ProbeQuestion
+        if (answer := probe.answers.get(question.name))
+    ]
+    return TenantProbe(
+        tenant=probe.tenant,
+        id=probe.id,
+        requested_by=probe.requested_by,
+        began_at=probe.began_at,
+        ended_at=probe.ended_at,
+        answers=answers,
+        note=probe.note,
+    )
 
 
 def school_body(settings: SchoolSettings) -> School:
