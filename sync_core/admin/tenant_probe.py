@@ -24,6 +24,7 @@ from sync_core.domain.tenants import (
     delta_answer,
     external_id_answer,
     members_answer,
+    name_answer,
     nickname_answer,
     not_created,
     patch_answer,
@@ -164,6 +165,7 @@ class _Walk:
         self._probe = replace(self._probe, class_id=class_id)
         await self._services.tenants.write_probe(self._probe)
         for question, ask in (
+            (ProbeQuestion.NAME, self._ask_name),
             (ProbeQuestion.VISIBILITY, self._ask_visibility),
             (ProbeQuestion.PATCH, self._ask_patch),
             (ProbeQuestion.MEMBERS, self._ask_members),
@@ -178,13 +180,19 @@ class _Walk:
                 self._answers[question] = unanswered(error)
 
     async def _create(self) -> ClassId:
-        nickname = self._probe.nickname
-        return await self._graph.create_class(
-            NewClass(ClassName(_DISPLAY_NAME, nickname), nickname, MisId("probe"), "It has no use of its own.")
-        )
+        new = NewClass(self._name, self._probe.nickname, MisId("probe"), "It has no use of its own.")
+        return await self._graph.create_class(new)
+
+    @property
+    def _name(self) -> ClassName:
+        return ClassName(_DISPLAY_NAME, self._probe.nickname)
+
+    async def _ask_name(self, class_id: ClassId) -> ProbeAnswer:
+        described = await self._once_there(lambda: self._graph.described(class_id))
+        return name_answer(kept=described.name == self._name)
 
     async def _ask_visibility(self, class_id: ClassId) -> ProbeAnswer:
-        return visibility_answer(await self._once_there(lambda: self._graph.visibility(class_id)))
+        return visibility_answer((await self._once_there(lambda: self._graph.described(class_id))).visibility)
 
     async def _ask_patch(self, class_id: ClassId) -> ProbeAnswer:
         people = self._people
@@ -235,9 +243,8 @@ class _Walk:
 
     async def _ask_external_id(self, class_id: ClassId) -> ProbeAnswer:
         await self._graph.restore_class(class_id)
-        restored = await self._until(lambda: self._graph.find_groups(self._probe.nickname), bool)
-        kept = self._probe.nickname in {group.external_id for group in restored if group.id == class_id}
-        return external_id_answer(kept=kept)
+        restored = await self._once_there(lambda: self._graph.described(class_id))
+        return external_id_answer(kept=restored.external_id == self._probe.nickname)
 
     async def _once_there(self, request: Callable[[], Awaitable[_Read]]) -> _Read:
         """The answer once Graph's replicas know the class, for at most a minute."""

@@ -30,6 +30,7 @@ class ProbeQuestion(StrEnum):
     """In the order in which they are asked."""
 
     CREATE = "Can the app create a class?"
+    NAME = "Does a naming policy change the names of classes?"
     VISIBILITY = "Who may see the members of a class?"
     PATCH = "Does one request add several members with the permissions that the app has?"
     PRICE = "What does a request that adds several members cost?"
@@ -87,6 +88,16 @@ def not_created(error: SyncError) -> ProbeAnswer:
 
 
 CREATED = ProbeAnswer("yes", "each group becomes a class")
+
+
+def name_answer(*, kept: bool) -> ProbeAnswer:
+    if kept:
+        return ProbeAnswer("no", "a class has the name and the mail nickname that the sync gives it")
+    return ProbeAnswer(
+        "yes",
+        "classes have the names that the policy makes of them, which the sync leaves as they are; if you want other "
+        "names, change the policy before there are classes (Entra admin center, Groups, Naming policy)",
+    )
 
 
 def visibility_answer(visibility: str) -> ProbeAnswer:

@@ -145,11 +145,20 @@ class Told:
     share: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """`visibility` is Graph's word for who sees the members. A naming policy may have changed the name."""
+
+    name: ClassName
+    visibility: str
+    external_id: str | None
+
+
 class ProbedTenant(Tenant, Protocol):
     """A tenant whose answers themselves are of interest: a probe asks what the sync takes either way."""
 
-    async def visibility(self, class_id: ClassId) -> str:
-        """Graph's word for who sees the members of a class. Raises NotThere."""
+    async def described(self, class_id: ClassId) -> Described:
+        """A class as Graph made it. Raises NotThere."""
 
     async def add_at_once(self, class_id: ClassId, people: Sequence[AccountId]) -> Told:
         """Add at most MEMBERS_PER_WRITE people in one write, and in no other way. Raises as `add_members` does."""

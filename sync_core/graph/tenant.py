@@ -26,7 +26,7 @@ from sync_core.errors import (
     Transient,
 )
 from sync_core.graph.client import GraphClient
-from sync_core.graph.port import Additions, FoundGroup, NewClass, Removals, Told
+from sync_core.graph.port import Additions, Described, FoundGroup, NewClass, Removals, Told
 from sync_core.graph.rate_limiter import Cost
 from sync_core.graph.tenant_check import read_grants
 
@@ -134,9 +134,10 @@ class GraphTenant:
             return False
         return True
 
-    async def visibility(self, class_id: ClassId) -> str:
-        group = await self._client.get(f"/groups/{_id(class_id)}?$select=id,visibility")
-        return group.get("visibility") or ""
+    async def described(self, class_id: ClassId) -> Described:
+        group = await self._client.get(f"/groups/{_id(class_id)}?$select=id,displayName,mailNickname,visibility")
+        name = ClassName(group["displayName"], group["mailNickname"])
+        return Described(name, group.get("visibility") or "", await self._external_id(class_id))
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         try:

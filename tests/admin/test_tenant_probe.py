@@ -76,6 +76,7 @@ async def ask_simulated(simulated: SimulatedTenant, *people: AccountId) -> dict[
 
 USUAL = {
     "CREATE": "yes",
+    "NAME": "no",
     "VISIBILITY": "its members only (HiddenMembership)",
     "PATCH": "yes",
     "PRICE": "1 resource units for 20 members",
@@ -92,6 +93,7 @@ PATCH_REFUSED = "no: Graph refused: Authorization_RequestDenied: Insufficient pr
     ("switches", "other"),
     [
         ({}, {}),
+        ({"naming-policy": "changes"}, {"NAME": "yes"}),
         ({"class-visibility": "public"}, {"VISIBILITY": "not its members alone (Public)"}),
         ({"delta-members": "omitted"}, {"DELTA": "no"}),
         ({"patch-price": "third"}, {"PRICE": "7 resource units for 20 members"}),
@@ -252,7 +254,7 @@ async def test_a_probe_of_slow_replicas_ends_before_the_request_is_cut_off() -> 
     clock = FixedClock()
 
     async def step(name: str) -> None:
-        if name in ("visibility", "members", "changes_of", "find_groups"):
+        if name in ("described", "members", "changes_of"):
             raise NotThere
 
     tenant = memory(step, clock)

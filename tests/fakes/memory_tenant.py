@@ -14,7 +14,7 @@ from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.errors import AlreadyThere, DeltaExpired, GraphDenied, GraphRefused, NicknameTaken, NotThere
-from sync_core.graph.port import MEMBERS_PER_WRITE, Additions, FoundGroup, NewClass, Removals, Told
+from sync_core.graph.port import MEMBERS_PER_WRITE, Additions, Described, FoundGroup, NewClass, Removals, Told
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
@@ -145,10 +145,10 @@ class MemoryTenant:
         group = self.groups.get(class_id)
         return group is not None and not group.deleted
 
-    async def visibility(self, class_id: ClassId) -> str:
-        await self._step("visibility")
-        self._group(class_id)
-        return "HiddenMembership"
+    async def described(self, class_id: ClassId) -> Described:
+        await self._step("described")
+        group = self._group(class_id)
+        return Described(group.name, "HiddenMembership", group.external_id)
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         await self._step("members")

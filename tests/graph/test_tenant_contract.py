@@ -16,7 +16,7 @@ from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.permissions import PERMISSIONS
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Permanent
 from sync_core.graph.connections import GraphTenants
-from sync_core.graph.port import FoundGroup, NewClass, ProbedTenant, Removals
+from sync_core.graph.port import Described, FoundGroup, NewClass, ProbedTenant, Removals
 from tests.builders import TENANT
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_tenant import MemoryTenant
@@ -158,8 +158,9 @@ async def test_members_are_added_all_or_none(subject: Subject) -> None:
 async def test_what_a_probe_asks_beside_the_sync(subject: Subject) -> None:
     """In one write, whoever is no member is added, or nobody; and the class's own delta has whom it has."""
     assert await subject.tenant.changes_of(NOWHERE) is None
-    class_id = await subject.tenant.create_class(make_class())
-    assert await subject.tenant.visibility(class_id) == "HiddenMembership"
+    new = make_class()
+    class_id = await subject.tenant.create_class(new)
+    assert await subject.tenant.described(class_id) == Described(new.name, "HiddenMembership", new.external_id)
     people = subject.add_accounts(make_upns(3))
     told = await subject.tenant.add_at_once(class_id, people[:2])
     assert told.units == 1
@@ -173,7 +174,7 @@ async def test_what_a_probe_asks_beside_the_sync(subject: Subject) -> None:
     assert (change.members_added, change.owners_added) == (frozenset(people[:2]), frozenset(people[:1]))
     await subject.tenant.delete_class(class_id)
     with pytest.raises(NotThere):
-        await subject.tenant.visibility(class_id)
+        await subject.tenant.described(class_id)
 
 
 async def test_more_than_twenty_in_one_write_are_refused(subject: Subject) -> None:
