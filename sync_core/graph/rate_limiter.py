@@ -99,7 +99,7 @@ class RateLimiter:
         now = self._clock.now()
         throttled = status == 429
         told = told_by(headers)
-        if told.units and cost.people:
+        if told.units and cost.people and 0 < status < 400:
             self._each_person = told.units / cost.people
         self._units.spend(cost.units, 0 if throttled else int(told.units or cost.units), now)
         if cost.writes:

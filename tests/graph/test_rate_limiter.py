@@ -32,6 +32,15 @@ async def test_a_write_of_people_costs_what_graph_last_told_for_one() -> None:
     assert (await admit(limiter, clock, TWENTY)).writes == 1
 
 
+async def test_a_refused_write_tells_no_price() -> None:
+    """It added nobody, so its cost is not that of an addition."""
+    clock = FixedClock()
+    limiter = RateLimiter(clock)
+    limiter.answered(await admit(limiter, clock, TWENTY), 204, {"x-ms-resource-unit": "7"})
+    limiter.answered(await admit(limiter, clock, TWENTY), 400, {"x-ms-resource-unit": "1"})
+    assert (await admit(limiter, clock, TWENTY)).writes == 7
+
+
 @pytest.mark.parametrize(("told", "most"), [("1", 2_970), ("7", 424)])
 async def test_the_limit_holds_at_either_price(told: str, most: int) -> None:
     """An urgent change waits only when the whole limit is spent: 99 % of 3,000 writes."""
