@@ -62,9 +62,9 @@ class Control:
         return web.json_response(sorted(classes, key=lambda one: (one["mailNickname"], one["id"])))
 
     async def _seed_classes(self, request: web.Request) -> web.Response:
-        """[{"displayName", "mailNickname", "externalId", "owners", "members", "is_class"}], people by id.
+        """[{"displayName", "mailNickname", "externalId", "externalSource", "owners", "members", "is_class"}].
 
-        Nicknames need not be unique, and a group need not be a class. Returns the ids.
+        People are ids. Nicknames need not be unique, and a group need not be a class. Returns the ids.
         """
         directory, now = self._server(request).directory, self._server(request).clock.now()
         ids = []
@@ -204,6 +204,7 @@ def _class(directory: Directory, group: Group) -> dict[str, Any]:
         "displayName": group.displayName,
         "mailNickname": group.mailNickname,
         "externalId": group.externalId,
+        "externalSource": group.externalSource,
         "owners": sorted(directory.users[person].userPrincipalName for person in group.owners),
         "members": sorted(directory.users[person].userPrincipalName for person in group.members),
         "deleted": group.deleted_at is not None,

@@ -232,6 +232,19 @@ class GroupChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantClass:
+    """A class in the list of all classes of a tenant; a text is empty where Graph has none.
+
+    `external_source` says who made it: `sis` for a product that reads an MIS, also for this app, or `manual`.
+    """
+
+    id: ClassId
+    display_name: str
+    external_id: str = ""
+    external_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """What a refresh changes on one class row; None leaves the column as it is."""
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sync_core.domain.accounts import AccountChanges, AccountProperty
-from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
+from sync_core.domain.classes import ClassName, GroupChange, GroupChanges, TenantClass
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.permissions import Grants
 from sync_core.errors import GraphRefused, SyncError
@@ -69,7 +69,14 @@ class Additions:
     failure: SyncError | None = None
 
 
-class Tenant(Protocol):
+class TenantReader(Protocol):
+    """What planning a school reads of a tenant. A preview is given nothing else, so it cannot write."""
+
+    async def classes(self) -> tuple[TenantClass, ...]:
+        """All classes, with those of other products. A class created in the last minutes may be missing."""
+
+
+class Tenant(TenantReader, Protocol):
     """One Microsoft 365 tenant.
 
     Every method retries through throttling and temporary faults. All methods share one wait budget, shorter than the
@@ -168,6 +175,13 @@ class ProbedTenant(Tenant, Protocol):
 
     async def changes_of(self, class_id: ClassId) -> GroupChange | None:
         """The class as a first delta of it alone reports it; None while the delta has no such class."""
+
+
+class TenantReaders(Protocol):
+    """The tenants that this deployment may read."""
+
+    def of(self, tenant: str, priority: Priority) -> TenantReader:
+        """As in Tenants."""
 
 
 class Tenants(Protocol):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
-from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
+from sync_core.domain.classes import ClassName, GroupChange, GroupChanges, TenantClass
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import Grants
 from sync_core.errors import (
@@ -33,6 +33,8 @@ from sync_core.graph.tenant_check import read_grants
 _GRAPH = "https://graph.microsoft.com/v1.0"
 _ACCOUNTS = "/users/delta()"
 _GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
+# No source says that Graph filters classes by externalSource.
+_CLASSES = "/education/classes?$select=id,displayName,externalId,externalSource"
 # Graph's limit for one `in` of a filter.
 _IDS_PER_FILTER = 15
 _PART = 5_000
@@ -113,6 +115,9 @@ class GraphTenant:
             )
             for group in answer["value"]
         )
+
+    async def classes(self) -> tuple[TenantClass, ...]:
+        return tuple([_listed(item) async for page in self._pages(_CLASSES, Cost()) for item in page["value"]])
 
     async def create_class(self, new: NewClass) -> ClassId:
         body = {
@@ -267,6 +272,11 @@ def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChan
         values = {**earlier.values, **values}
         enabled = earlier.enabled if enabled is None else enabled
     return AccountChange(item["id"], values, enabled)
+
+
+def _listed(item: dict[str, Any]) -> TenantClass:
+    names = ("displayName", "externalId", "externalSource")
+    return TenantClass(item["id"], *(item.get(name) or "" for name in names))
 
 
 def _merged(before: GroupChange, item: dict[str, Any]) -> GroupChange:

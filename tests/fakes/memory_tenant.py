@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
-from sync_core.domain.classes import ClassName, GroupChange, GroupChanges
+from sync_core.domain.classes import ClassName, GroupChange, GroupChanges, TenantClass
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.errors import AlreadyThere, DeltaExpired, GraphDenied, GraphRefused, NicknameTaken, NotThere
@@ -36,6 +36,7 @@ class MemoryGroup:
     owners: set[AccountId] = field(default_factory=set)
     deleted: bool = False
     description: str = ""
+    external_source: str = ""
 
 
 class MemoryTenant:
@@ -129,11 +130,19 @@ class MemoryTenant:
             FoundGroup(group.id, group.name, group.created_at) for group in self._named(nickname) if group.deleted
         )
 
+    async def classes(self) -> tuple[TenantClass, ...]:
+        await self._step("classes")
+        return tuple(
+            TenantClass(group.id, group.name.display_name, group.external_id, group.external_source)
+            for group in self.groups.values()
+            if group.external_id is not None and not group.deleted and not (self._lags() and self._young(group))
+        )
+
     async def create_class(self, new: NewClass) -> ClassId:
         await self._step("create_class")
         if self._named(new.name.mail_nickname):
             raise NicknameTaken
-        group = self._add_group(new.name, new.external_id)
+        group = self._add_group(new.name, new.external_id, "sis")
         group.description = new.description
         self.creates += 1
         self.writes += 1
@@ -268,6 +277,9 @@ class MemoryTenant:
     def add_foreign_group(self, nickname: str, external_id: str | None = None) -> ClassId:
         return self._add_group(ClassName(nickname, nickname), external_id).id
 
+    def add_foreign_class(self, display_name: str, nickname: str, external_id: str, source: str) -> ClassId:
+        return self._add_group(ClassName(display_name, nickname), external_id, source).id
+
     def hand_member(self, class_id: ClassId, person: AccountId, present: bool) -> None:
         self._hand(class_id, "members", person, present)
 
@@ -294,8 +306,9 @@ class MemoryTenant:
         (people.add if sign == "+" else people.discard)(person)
         self._log.append((group.id, collection, sign, person))
 
-    def _add_group(self, name: ClassName, external_id: str | None) -> MemoryGroup:
-        group = MemoryGroup(ClassId(str(UUID(int=next(self._ids)))), name, external_id, self._clock.now())
+    def _add_group(self, name: ClassName, external_id: str | None, external_source: str = "") -> MemoryGroup:
+        id_ = ClassId(str(UUID(int=next(self._ids))))
+        group = MemoryGroup(id_, name, external_id, self._clock.now(), external_source=external_source)
         self.groups[group.id] = group
         self._log.append((group.id, "", "", ""))
         return group

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import pytest
@@ -11,7 +11,7 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from local import loopback
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes import ClassName, TenantClass
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.permissions import PERMISSIONS
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Permanent
@@ -28,13 +28,17 @@ NOWHERE = ClassId(NOBODY)
 
 @dataclass(slots=True)
 class Subject:
-    """A tenant with functions that change it from outside. `add_accounts` maps UPNs to ids; `edit` edits by hand."""
+    """A tenant with functions that change it from outside. `add_accounts` maps UPNs to ids; `edit` edits by hand.
+
+    `add_foreign_classes` makes classes as another product does, whatever ids are given, and returns their ids.
+    """
 
     tenant: ProbedTenant
     add_accounts: Callable[[Sequence[str]], list[AccountId]]
     remove_account: Callable[[AccountId, str], None]
     edit: Callable[[str, str, str], None]
     add_foreign_group: Callable[[str], None]
+    add_foreign_classes: Callable[[Sequence[TenantClass]], list[ClassId]]
 
 
 @pytest.fixture(params=["memory", "graph"])
@@ -78,6 +82,10 @@ def _memory() -> Subject:
         lambda id_, _: tenant.remove_account(id_),
         edit,
         lambda name: (tenant.add_foreign_group(name), None)[1],
+        lambda classes: [
+            tenant.add_foreign_class(one.display_name, uuid4().hex, one.external_id, one.external_source)
+            for one in classes
+        ],
     )
 
 
@@ -100,7 +108,20 @@ def _simulated(url: str, tenant: ProbedTenant) -> Subject:
         bearer = {"Authorization": f"Bearer {token}"}
         loopback.post(f"{url}/v1.0/groups", json=group, headers=bearer).raise_for_status()
 
-    return Subject(tenant, add, remove, edit, foreign)
+    def foreign_classes(classes: Sequence[TenantClass]) -> list[ClassId]:
+        entries = [
+            {
+                "displayName": one.display_name,
+                "mailNickname": uuid4().hex,
+                **({"externalId": one.external_id} if one.external_id else {}),
+                **({"externalSource": one.external_source} if one.external_source else {}),
+            }
+            for one in classes
+        ]
+        ids: list[ClassId] = loopback.post(f"{url}/_sim/classes", json=entries).raise_for_status().json()
+        return ids
+
+    return Subject(tenant, add, remove, edit, foreign, foreign_classes)
 
 
 def make_class(stem: str = "class") -> NewClass:
@@ -141,6 +162,22 @@ async def test_a_foreign_group_has_no_external_id(subject: Subject) -> None:
     assert group.external_id is None
     with pytest.raises(NicknameTaken):
         await subject.tenant.create_class(new)
+
+
+async def test_all_classes_of_the_tenant_are_listed_with_their_source(subject: Subject) -> None:
+    """More than the hundred that Graph puts on a page; groups and deleted classes are not listed."""
+    group, new, deleted = make_class("foreign"), make_class(), make_class()
+    subject.add_foreign_group(group.name.mail_nickname)
+    own, gone = await subject.tenant.create_class(new), await subject.tenant.create_class(deleted)
+    await subject.tenant.delete_class(gone)
+    foreign = [TenantClass(NOWHERE, f"7A {number}", f"G{number}", "sis") for number in range(120)]
+    foreign += [TenantClass(NOWHERE, "by hand", "", "manual"), TenantClass(NOWHERE, "of nobody")]
+    ids = subject.add_foreign_classes(foreign)
+    listed = {one.id: one for one in await subject.tenant.classes()}
+    assert listed[own] == TenantClass(own, new.name.display_name, new.external_id, "sis")
+    assert [listed[id_] for id_ in ids] == [replace(one, id=id_) for id_, one in zip(ids, foreign, strict=True)]
+    assert gone not in listed
+    assert group.name.mail_nickname not in {one.display_name for one in listed.values()}
 
 
 async def test_members_are_added_all_or_none(subject: Subject) -> None:
