@@ -137,7 +137,7 @@ def services_of(
         tenants=state,
         runs=state,
         inbox=state.inbox,
-        reading=Reading(state, mis or cast("MisSource", unused), clock, partial(check_tenant, graph)),
+        reading=Reading(state, mis or cast("MisSource", unused), clock, partial(check_tenant, graph), graph),
         graph=graph,
         file_drops=cast("FileDrops", unused),
         outbox=outbox or CollectedOutbox(),

@@ -105,7 +105,7 @@ def plan(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
             previews = asyncio.run(preview_real_tenant(options.tenant, options.graph, options.mis, values))
         else:
             with world_at(options.world, spawn) as addresses:
-                previews = asyncio.run(preview_world(addresses.tables, options.mis, values, accounts))
+                previews = asyncio.run(preview_world(addresses, options.mis, values, accounts))
     except (SyncError, BadFile, ClientAuthenticationError) as refusal:
         sys.stderr.write(f"refused: {refusal}\n")
         return _REFUSED

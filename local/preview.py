@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from azure.identity.aio import AzureCliCredential
 
+from local import loopback
 from local.feed import read_feed
 from local.known_school import KnownSchool, not_checked
 from local.nightly import open_state, schools_of, users_of
 from local.tenant_preview import preview_tenant
+from local.world import Addresses
 from sync_core.admin.holds import preview_school
 from sync_core.clock import Clock, SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.domain.classes import TenantClass
 from sync_core.domain.ids import AccountId
 from sync_core.graph.connections import GraphTenants
+from sync_core.graph.port import TenantReader
 from sync_core.messaging.messages import Priority
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.sources import MisSources
@@ -25,14 +30,32 @@ from sync_core.planning.preview import Preview
 from sync_core.services import Reading
 
 
+@dataclass(frozen=True, slots=True)
+class SimulatedTenants:
+    """Implements TenantReaders and TenantReader for the simulated tenant at `address`, without a sign-in."""
+
+    address: str
+
+    def of(self, tenant: str, priority: Priority) -> TenantReader:
+        return self
+
+    async def classes(self) -> tuple[TenantClass, ...]:
+        listed = loopback.get(f"{self.address}/_sim/classes", timeout=60).raise_for_status().json()
+        return tuple(
+            TenantClass(one["id"], one["displayName"], one["externalId"] or "", one["externalSource"] or "")
+            for one in listed
+            if not one["deleted"]
+        )
+
+
 async def preview_world(
-    tables: str, feed_path: Path, values: Mapping[str, object], accounts: Sequence[tuple[str, str]] | None
+    addresses: Addresses, feed_path: Path, values: Mapping[str, object], accounts: Sequence[tuple[str, str]] | None
 ) -> list[Preview]:
     """What `sync` of the same feed would do in the local world, with the accounts that `sync` would create first."""
     feed = read_feed(feed_path)
     schools = schools_of(feed, feed_path, values)
     clock, previews = SystemClock(), []
-    async with open_state(tables) as state:
+    async with open_state(addresses.tables) as state:
         await state.ensure_tables()
         users = users_of(feed, schools, accounts)
         for settings in schools:
@@ -47,7 +70,8 @@ async def preview_world(
                 accepted=await state.accepted_statistics(settings.school),
                 past=await state.runs(settings.school),
             )
-            previews.append(await preview_school(settings, Reading(known, _sources(clock), clock, not_checked)))
+            reading = Reading(known, _sources(clock), clock, not_checked, SimulatedTenants(addresses.tenant))
+            previews.append(await preview_school(settings, reading))
     return previews
 
 

@@ -1,20 +1,39 @@
-"""The plan of a first night in a tenant for which no tables exist; only its two deltas are read, nothing is written."""
+"""The plan of a first night in a tenant for which no tables exist: its deltas and classes are read, nothing written."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from local.known_school import KnownSchool, not_checked
 from sync_core.clock import Clock
-from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, GroupChange
+from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, GroupChange, TenantClass
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
-from sync_core.graph.port import Tenant
+from sync_core.errors import GraphDenied, Permanent
+from sync_core.graph.port import Tenant, TenantReader
+from sync_core.messaging.messages import Priority
 from sync_core.mis.port import MisSource
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.preview import Preview, preview_of
-from sync_core.planning.school_plan import plan_to_show
+from sync_core.planning.school_plan import note_shared_names, plan_to_show
 from sync_core.services import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedInUser:
+    """Implements TenantReaders and TenantReader for a user, to whom Graph may refuse the classes, or show their own."""
+
+    tenant: Tenant
+
+    def of(self, tenant: str, priority: Priority) -> TenantReader:
+        return self
+
+    async def classes(self) -> tuple[TenantClass, ...]:
+        try:
+            return await self.tenant.classes()
+        except GraphDenied as denied:
+            remedy = "preview the school in the deployed app, which may list them: POST …/schools/S/plan"
+            raise Permanent(f"Graph refused the signed-in user: {denied.code}", remedy) from None
 
 
 async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenant, clock: Clock) -> Preview:
@@ -33,16 +52,16 @@ async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenan
         for desired in wanted
         if (group := by_nickname.get(desired.name.mail_nickname.lower()))
     )
-    reading = Reading(replace(known, records=records), mis, clock, not_checked)
-    preview = preview_of(await plan_to_show(settings.school, reading))
+    reading = Reading(replace(known, records=records), mis, clock, not_checked, _SignedInUser(tenant))
+    planned = await plan_to_show(settings.school, reading)
+    planned = await note_shared_names(planned, reading, lambda shared: shared.names)
     if not records:
-        return preview
+        return preview_of(planned)
     note = (
         f"{len(records)} groups with the addresses of classes are taken for them in this plan; a sync uses only those "
         "that it created itself, and creates new classes next to the others — the externalId of a group tells which"
     )
-    run = replace(preview.run, notes=(*preview.run.notes, note))
-    return replace(preview, run=run, lines=(*preview.lines, f"! {note}"))
+    return preview_of(planned.with_notes(note))
 
 
 def _record(school: SchoolId, desired: DesiredClass, group: GroupChange, clock: Clock) -> ClassRecord:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sync_core.clock import Clock
 from sync_core.domain.permissions import TenantCheck
-from sync_core.graph.port import Tenants
+from sync_core.graph.port import TenantReaders, Tenants
 from sync_core.messaging.port import DeadLetters, Outbox
 from sync_core.mis.port import FileDrops, MisSource
 from sync_core.state.port import ClassStore, RunStore, SchoolReader, SchoolStore, TenantStore, WebhookInbox
@@ -24,6 +24,7 @@ class Reading:
     mis: MisSource
     clock: Clock
     check_tenant: Callable[[str], Awaitable[TenantCheck]]
+    tenants: TenantReaders
 
 
 @dataclass(frozen=True, slots=True)

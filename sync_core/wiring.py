@@ -133,7 +133,7 @@ async def build(settings: Settings, clock: Clock) -> App:
         tenants=store,
         runs=store,
         inbox=store.inbox,
-        reading=Reading(store, mis, clock, partial(check_tenant, graph)),
+        reading=Reading(store, mis, clock, partial(check_tenant, graph), graph),
         graph=graph,
         file_drops=drops,
         outbox=ServiceBusOutbox(bus, clock),

@@ -10,7 +10,7 @@ from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.messaging.messages import DecideHold, Decision, SyncSchool
 from sync_core.planning.preview import Preview, preview_of
-from sync_core.planning.school_plan import plan_to_show
+from sync_core.planning.school_plan import note_shared_names, plan_to_show
 from sync_core.services import Reading, Services
 from sync_core.sync.school import add_holds, sync_school
 
@@ -28,7 +28,8 @@ class PlanDiffers(Conflict):
 
 async def preview_school(settings: SchoolSettings, reading: Reading) -> Preview:
     """What a sync of the whole school would do now. Writes nothing."""
-    return preview_of(await plan_to_show(settings.school, reading))
+    planned = await plan_to_show(settings.school, reading)
+    return preview_of(await note_shared_names(planned, reading, lambda shared: shared.names))
 
 
 async def request_decision(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, Pin
@@ -52,8 +51,7 @@ async def undo_run(request: UndoRun, services: Services) -> RunRecord:
     planned = plan_within_limits(pinned, (), records, settings, request, past, now, whole=False)
     remedy = "release the pin of a class when it should follow the MIS again"
     note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {remedy}"
-    notes = (*planned.run.notes, note, *left_out)
-    return await carry_out(replace(planned, run=replace(planned.run, notes=notes)), services)
+    return await carry_out(planned.with_notes(note, *left_out), services)
 
 
 async def request_release(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from urllib.parse import quote
 
 from sync_core.domain.classes import ClassRecord, ClassState, Records
 from sync_core.domain.ids import ClassKey
-from sync_core.domain.roster import MisGroup
+from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.school import Rollover
 
 _LONGEST_KEY = 80
+_EXTERNAL_ID = re.compile(rf".+\|[0-9]+\.({'|'.join(GroupType)})\..+")
 
 
 def class_key(group: MisGroup) -> ClassKey:
@@ -24,6 +26,11 @@ def class_key(group: MisGroup) -> ClassKey:
     if len(key) > _LONGEST_KEY:
         key = f"{key[: _LONGEST_KEY - 17]}!{sha256(key.encode()).hexdigest()[:16]}"
     return ClassKey(key)
+
+
+def is_own_external_id(external_id: str) -> bool:
+    """Whether a class has the externalId that this app gives to the classes of any school: `school|class key`."""
+    return _EXTERNAL_ID.fullmatch(external_id) is not None
 
 
 def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover) -> dict[ClassKey, MisGroup]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -11,11 +11,12 @@ from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Permanent, SnapshotRejected
-from sync_core.messaging.messages import SyncSchool, UndoRun
+from sync_core.errors import Permanent, SnapshotRejected, SyncError
+from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan
 from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
+from sync_core.planning.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.services import Reading
 from sync_core.state.port import SchoolReader
 
@@ -24,13 +25,15 @@ from sync_core.state.port import SchoolReader
 class SchoolPlan:
     """The changes that a sync would make now, and the holds. Nothing is written yet.
 
-    `wanted` are the classes by key before the limits. `standing` are the holds that existed before the plan. `ruled` is
-    the result of the rules, if the MIS was read. `statistics` describe the snapshot of a whole school.
+    `records` are the rows of the school. `wanted` are the classes by key before the limits. `standing` are the
+    holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `statistics` describe
+    the snapshot of a whole school.
     """
 
     run: RunRecord
     tenant: str = ""
     plan: Plan = field(default_factory=Plan)
+    records: Records = field(default_factory=dict)
     wanted: Mapping[ClassKey, DesiredClass] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
     standing: tuple[Hold, ...] = ()
@@ -41,6 +44,9 @@ class SchoolPlan:
     def open_holds(self) -> list[Hold]:
         """The holds that no admin approved."""
         return [hold for hold in self.holds if not hold.approved]
+
+    def with_notes(self, *notes: str) -> SchoolPlan:
+        return replace(self, run=replace(self.run, notes=(*self.run.notes, *notes)))
 
 
 class PlanNotMade(Permanent):
@@ -117,6 +123,26 @@ async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:
         return error.planned
 
 
+async def note_shared_names(
+    planned: SchoolPlan, reading: Reading, examples: Callable[[SharedNames], Sequence[str]]
+) -> SchoolPlan:
+    """Return the plan with a note if classes to create have the names of classes of another product.
+
+    Lists the tenant's classes, but only for a plan of the whole school that creates classes. If they cannot be listed,
+    the note says so. `examples` chooses what the note lists: it goes into tables and events, unless it is only shown.
+    """
+    if not planned.plan.created or planned.statistics is None:
+        return planned
+    priority = Priority.BULK if planned.run.cause is Cause.NIGHTLY else Priority.URGENT
+    try:
+        existing = await reading.tenants.of(planned.tenant, priority).classes()
+    except SyncError as error:
+        return planned.with_notes(note_on_unknown(error))
+    created = [planned.wanted[key] for key in planned.plan.created]
+    shared = find_shared_names(created, existing, planned.records)
+    return planned.with_notes(note_on_shared(shared, examples(shared))) if shared.keys else planned
+
+
 async def read_past(
     request: SyncSchool | UndoRun, reader: SchoolReader, now: datetime, accepted: FeedStatistics | None
 ) -> Past:
@@ -162,6 +188,7 @@ def plan_within_limits(
         run=run,
         tenant=settings.tenant,
         plan=plan,
+        records=records,
         wanted={desired.key: desired for desired in wanted},
         holds=allowed.holds,
         standing=past.holds,

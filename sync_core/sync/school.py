@@ -9,7 +9,7 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.diff import Origin, priority_of
-from sync_core.planning.school_plan import PlanNotMade, SchoolPlan, plan_school
+from sync_core.planning.school_plan import PlanNotMade, SchoolPlan, note_shared_names, plan_school
 from sync_core.services import Services
 
 _TOO_LARGE = "class {} is too large for a row of Table storage and stays as it is — split its group in the MIS"
@@ -30,6 +30,7 @@ async def sync_school(
         run = _as_requested(reason.planned.run, before)
         await services.runs.write_run(run)
         return run
+    planned = await note_shared_names(planned, services.reading, lambda shared: shared.keys)
     return await carry_out(planned, services)
 
 

@@ -11,6 +11,7 @@ import pytest
 from bench.ours import CollectedOutbox, seed_school
 from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
+from sync_core.admin.holds import preview_school
 from sync_core.applying.change import apply_change
 from sync_core.domain.classes import Applied, ClassRecord, DesiredClass, Outcome, Refused
 from sync_core.domain.ids import RunId, SchoolId
@@ -106,7 +107,11 @@ async def test_a_new_class_of_28_pupils_and_2_owners_takes_five_writes(scene: Sc
     school = make_school(1, 20, scene.simulated.id)
     scene.simulated.add_users(school.upns)
     await scene.run_night(school)
-    assert scene.count_requests() == {"GET /users/delta()": -(-len(school.upns) // 100), "GET /groups/delta()": 1}
+    assert scene.count_requests() == {
+        "GET /users/delta()": -(-len(school.upns) // 100),
+        "GET /groups/delta()": 1,
+        "GET /education/classes": 1,
+    }
     changes = scene.take_changes()
     assert len(changes) == 20 * 3
     await scene.apply(changes)
@@ -129,6 +134,20 @@ async def test_an_unchanged_night_takes_two_requests_for_any_number_of_classes(s
     await scene.run_night(school)
     assert scene.count_requests() == {"GET /users/delta()": 1, "GET /groups/delta()": 1}
     assert (scene.take_changes(), scene.simulated.spent().writes) == ([], 0)
+
+
+async def test_a_night_that_creates_a_class_lists_all_classes_of_the_tenant_once_100_to_a_request(scene: Scene) -> None:
+    school, one_more = make_school(1, 240, scene.simulated.id), make_school(1, 241, scene.simulated.id)
+    ids = scene.simulated.add_users(one_more.upns)
+    await seed_school(school, school.classes(ids), scene.simulated, scene.services())
+    await scene.run_night(school)
+    scene.take_changes()
+    scene.count_requests()
+    await scene.run_night(one_more)
+    assert len(scene.take_changes()) == 3
+    assert scene.count_requests() == {"GET /users/delta()": 1, "GET /groups/delta()": 1, "GET /education/classes": 3}
+    await preview_school(one_more.settings, scene.services(one_more).reading)
+    assert scene.count_requests() == {"GET /education/classes": 3}
 
 
 async def test_echoes_of_own_writes_cause_no_reads(scene: Scene) -> None:

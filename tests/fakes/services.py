@@ -60,7 +60,7 @@ def services(
         tenants=state,
         runs=state,
         inbox=inbox or MemoryWebhookInbox(),
-        reading=Reading(state, mis or cast("MisSource", _Missing()), clock, partial(check_tenant, graph)),
+        reading=Reading(state, mis or cast("MisSource", _Missing()), clock, partial(check_tenant, graph), graph),
         graph=graph,
         file_drops=file_drops or cast("FileDrops", _Missing()),
         outbox=outbox or MemoryOutbox(),

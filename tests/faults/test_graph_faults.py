@@ -15,6 +15,7 @@ FAULTS = {name: fault.for_server("Graph") for name, fault in KNOWN_FAULTS.items(
 CALLS = {
     "graph GET /v1.0/users/delta()",
     "graph GET /v1.0/groups/delta()",
+    "graph GET /v1.0/education/classes",
     "graph POST /v1.0/education/classes",
     "graph POST /v1.0/education/classes/{id}/teachers/$ref",
     "graph DELETE /v1.0/education/classes/{id}/teachers/{id}/$ref",

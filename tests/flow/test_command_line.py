@@ -106,7 +106,8 @@ def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path, call: C
         "10A.class.1234567.2026",
         "10AMa1.class.1234567.2026",
     ]
-    assert set(listed[0]) == {"id", "displayName", "mailNickname", "externalId", "owners", "members", "deleted"}
+    names = {"id", "displayName", "mailNickname", "externalId", "externalSource"}
+    assert set(listed[0]) == names | {"owners", "members", "deleted"}
     assert listed[2]["owners"] == ["first@school.onmicrosoft.com", "second@school.onmicrosoft.com"]
 
     edited = call("edit", *world, "add-member", "10A.class.1234567.2026", "apupil@school.onmicrosoft.com")
@@ -198,6 +199,23 @@ def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, cal
         )
         after = loopback.get(f"{address}/_sim/stats").json()
         assert (after["writes"], after["requests"] - before["requests"]) == (before["writes"], 4)
+        for action in ("delete", "purge"):
+            edit = {"action": action, "class": "10A.class.1234567.2026"}
+            loopback.post(f"{address}/_sim/edit", json=edit).raise_for_status()
+        section = {"displayName": "10a", "mailNickname": "Section_R1", "externalId": "R1", "externalSource": "sis"}
+        loopback.post(f"{address}/_sim/classes", json=[section]).raise_for_status()
+        shared = call("plan", *options, PATH=path).stdout
+        assert "! 1 of the 1 classes to create share a name with 1 classes that are not of this app" in shared
+        assert "School Data Sync do: 10a; those stay as they are" in shared
+        granted = sorted(TenantOptions(("EduRoster.ReadWrite.All",)).granted)
+        loopback.post(f"{address}/_sim/permissions", json={"granted": granted}).raise_for_status()
+        unknown = call("plan", *options, PATH=path)
+        assert unknown.returncode == 0, unknown.stderr
+        assert (
+            "! the tenant's classes could not be listed (Graph refused the signed-in user: Authorization_RequestDenied)"
+            in unknown.stdout
+        )
+        assert "POST …/schools/S/plan" in unknown.stdout
         cli.write_text("#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n", encoding="utf-8")
         refused = call("plan", *options, PATH=path)
         assert refused.returncode == 2

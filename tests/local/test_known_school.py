@@ -1,13 +1,17 @@
-"""A school that is kept in memory returns its past runs as the tables would."""
+"""What a preview of the command line reads in place of tables and of Graph."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from local import loopback
 from local.known_school import KnownSchool
+from local.preview import SimulatedTenants
+from sync_core.domain.classes import TenantClass
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from tests.builders import NOON, SCHOOL, settings
+from sync_core.messaging.messages import Priority
+from tests.builders import NOON, SCHOOL, TENANT, settings
 
 
 async def test_runs_can_be_listed_since_a_time() -> None:
@@ -26,3 +30,19 @@ async def test_runs_can_be_listed_since_a_time() -> None:
     school = KnownSchool(settings(), (), past=(early, late))
     assert await school.runs(SCHOOL.id) == (early, late)
     assert await school.runs(SCHOOL.id, NOON) == (late,)
+
+
+async def test_the_classes_of_the_simulated_tenant_are_those_that_exist(tenant_url: str) -> None:
+    entries = [
+        {"displayName": name, "mailNickname": f"Section_{name}", "externalId": "G1", "externalSource": "sis"}
+        for name in ("kept", "deleted")
+    ]
+    by_hand = {"displayName": "by hand", "mailNickname": "by-hand"}
+    ids = loopback.post(f"{tenant_url}/_sim/classes", json=[*entries, by_hand]).raise_for_status().json()
+    delete = {"action": "delete", "class": "Section_deleted"}
+    loopback.post(f"{tenant_url}/_sim/edit", json=delete).raise_for_status()
+    classes = await SimulatedTenants(tenant_url).of(TENANT, Priority.URGENT).classes()
+    assert {one for one in classes if one.id in ids} == {
+        TenantClass(ids[0], "kept", "G1", "sis"),
+        TenantClass(ids[2], "by hand"),
+    }
