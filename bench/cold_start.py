@@ -23,6 +23,7 @@ from local.nightly import run_night
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.servicebus import connection_string
+from local.tenant.__main__ import DOMAIN
 from local.world import REPOSITORY, World
 from sync_core.domain.classes import DesiredClass
 from sync_core.domain.ids import RunId, SchoolId
@@ -39,7 +40,6 @@ _FIRST_MODEL = (
 _TRIES = 3
 _MOST_TIMES = 1.5
 _MOST_MIB = 200
-_DOMAIN = "school.onmicrosoft.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,13 @@ def _first_night(pupils: int) -> tuple[int, float, float]:
             assert world.host
             idle = _mib(world.host.pid, "VmRSS")
             write(school, folder / "feed")
-            report = run_night(addresses, world.folder / "host.jsonl", folder / "feed", {}, accounts(school, _DOMAIN))
+            report = run_night(
+                addresses,
+                world.folder / "host.jsonl",
+                folder / "feed",
+                {"account_domain": DOMAIN},
+                accounts(school, DOMAIN),
+            )
             if not report.good:
                 raise RuntimeError(f"the night was not good: {json.dumps(report.as_json())}")
             return report.schools[0].classes.created, idle, _mib(world.host.pid, "VmHWM")

@@ -13,12 +13,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 from bench.school import actual_as_desired
 from local.school_settings import parse_school_settings
+from local.tenant.__main__ import DOMAIN
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ClassRecord, DesiredClass, Records
 from sync_core.domain.ids import AccountId, ClassId, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
+from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes
@@ -92,7 +93,9 @@ def section(result: Result) -> str:
 
 def _plan_school(classes: int) -> Planned:
     snapshot, accounts = make_large_school(classes)
-    settings = parse_school_settings({}, school=_SCHOOL, tenant=_TENANT, source=FeedFolder("memory"))
+    settings = parse_school_settings(
+        {"account_domain": DOMAIN}, school=_SCHOOL, tenant=_TENANT, source=FeedFolder("memory")
+    )
     wanted, first = _timed(snapshot, settings, accounts, {})
     known = {desired.key: _synced(desired) for desired in wanted}
     _, quiet = _timed(snapshot, settings, accounts, known)
@@ -133,7 +136,8 @@ def _plan(
     check_snapshot(statistics_of(snapshot), None, settings.limits)
     ruled = desired_classes(snapshot, settings, accounts, known, {})
     past = Past(0, len(snapshot.groups), ())
-    restrained = Restraint(known, settings.limits, past, _RUN, snapshot.taken_at).apply(ruled.classes, whole=True)
+    restraint = Restraint(known, settings.limits, past, _RUN, snapshot.taken_at, ruled.matching)
+    restrained = restraint.apply(ruled.classes, whole=True)
     plan = make_plan(restrained.classes, ruled.ended, known)
     changes = plan.changes(Origin(_TENANT, _SCHOOL, _RUN, Cause.NIGHTLY))
     if bool(changes) is bool(known):
@@ -158,7 +162,7 @@ def make_large_school(classes: int) -> tuple[Snapshot, list[Account]]:
     )
     people = {name: Person(name, username=name) for name in (*pupils, *staff)}
     accounts = [
-        Account(AccountId(str(uuid5(NAMESPACE_URL, name))), {AccountProperty.UPN: f"{name}@{DEFAULT_ACCOUNT_DOMAIN}"})
+        Account(AccountId(str(uuid5(NAMESPACE_URL, name))), {AccountProperty.UPN: f"{name}@{DOMAIN}"})
         for name in people
     ]
     return Snapshot(School(_SCHOOL, "School", "1234567"), groups, people, datetime.now(UTC)), accounts

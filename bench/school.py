@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from local.school_settings import parse_school_settings
+from local.tenant.__main__ import DOMAIN
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ActualClass, DesiredClass
 from sync_core.domain.ids import AccountId, ClassId, MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
-from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
+from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.planning.membership import desired_classes
 
 PUPILS_A_CLASS, OWNERS_A_CLASS = 28, 2
@@ -32,7 +33,7 @@ class BenchSchool:
     @property
     def upns(self) -> list[str]:
         """The user names of its people's accounts."""
-        return [f"{person.username}@{DEFAULT_ACCOUNT_DOMAIN}" for person in self.data.people.values()]
+        return [f"{person.username}@{DOMAIN}" for person in self.data.people.values()]
 
     def classes(self, ids: Mapping[str, AccountId]) -> tuple[DesiredClass, ...]:
         """The classes by the product's own rules, given the ids of accounts by UPN."""
@@ -49,7 +50,7 @@ def make_school(number: int, groups: int, tenant: str) -> BenchSchool:
         School(SchoolId(id_), f"School {number}", f"{1_000_000 + number}"), taught, people, datetime.now(UTC)
     )
     settings = parse_school_settings(
-        {"teaching_owners": "all"}, school=id_, tenant=tenant, source=FeedFolder("in memory")
+        {"teaching_owners": "all", "account_domain": DOMAIN}, school=id_, tenant=tenant, source=FeedFolder("in memory")
     )
     return BenchSchool(settings, snapshot)
 

@@ -141,13 +141,14 @@ def _add_feed(command: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.json",
         help="settings for every school of the feed; by default all three group types, no admin owners, the DfE code "
-        "as name identifier, the main teacher as owner, accounts in school.onmicrosoft.com",
+        "as name identifier, the main teacher as owner, and no domain appended to user names",
     )
     command.add_argument(
         "--accounts",
         type=Path,
         metavar="FILE.csv",
-        help="the tenant's accounts (columns userPrincipalName, displayName); by default one per person in the feed",
+        help="the tenant's accounts (columns userPrincipalName, displayName); by default one per person in the feed, "
+        "in school.onmicrosoft.com, which is then the default of account_domain too",
     )
 
 

@@ -21,12 +21,12 @@ from local.school.data import SchoolData
 from local.school.day import next_day
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
+from local.tenant.__main__ import DOMAIN
 from local.tenant.options import TenantOptions
 from local.world import Addresses, World
 
-_DOMAIN = "school.onmicrosoft.com"
-_ADMIN = f"network.manager@{_DOMAIN}"
-_SETTINGS = {"admin_owners": [_ADMIN]}
+_ADMIN = f"network.manager@{DOMAIN}"
+_SETTINGS = {"admin_owners": [_ADMIN], "account_domain": DOMAIN}
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class _Demonstration:
     def night(self, name: str, school: SchoolData, by_hand: ByHand) -> NightReport:
         feed = self.world.folder / "feed"
         write(school, feed)
-        people = [*accounts(school, _DOMAIN), (_ADMIN, "Network Manager")]
+        people = [*accounts(school, DOMAIN), (_ADMIN, "Network Manager")]
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -60,7 +60,7 @@ class _Demonstration:
             )
         classes = loopback.get(f"{self.addresses.tenant}/_sim/classes").raise_for_status().json()
         self.nights.append(Night(name, report, classes, len(people)))
-        mismatches = differences(expected_classes(feed, [_ADMIN], _DOMAIN), classes, by_hand)
+        mismatches = differences(expected_classes(feed, [_ADMIN], DOMAIN), classes, by_hand)
         self.failures += [f"{name}: {mismatch}" for mismatch in mismatches]
         self.failures += [f"{name}: {note}" for note in report.notes] if not report.good else []
         self.console.print(
@@ -111,7 +111,7 @@ def _three_nights(demonstration: _Demonstration) -> None:
 
     later, story = next_day(school)
     strayed, owned, renamed = (_nickname(title) for title in ("7A", "8A", "9A"))
-    stray, helper = accounts(school, _DOMAIN)[-1][0], accounts(school, _DOMAIN)[3][0]
+    stray, helper = accounts(school, DOMAIN)[-1][0], accounts(school, DOMAIN)[3][0]
     demonstration.by_hand("add-member", strayed, upn=stray)
     demonstration.by_hand("add-owner", owned, upn=helper)
     demonstration.by_hand("rename", renamed, name="Our lovely form")

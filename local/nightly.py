@@ -14,15 +14,15 @@ from typing import Any
 from local import loopback
 from local.feed import read_feed
 from local.school_settings import parse_school_settings
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.__main__ import DOMAIN, TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import RunOutcome, RunRecord
-from sync_core.domain.school import DEFAULT_ACCOUNT_DOMAIN, FeedFolder, SchoolSettings
+from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
-from sync_core.planning.matching import mis_value
+from sync_core.planning.matching import takes_domain, tries_of
 from sync_core.state.store import TableState
 
 STUCK_AFTER = 120.0
@@ -139,7 +139,7 @@ def run_night(
     """
     began = time.monotonic()
     feed = read_feed(feed_path)
-    schools = schools_of(feed, feed_path, school_values)
+    schools = schools_of(feed, feed_path, values_in_world(school_values, accounts))
     asyncio.run(_save(addresses, schools))
     users = users_of(feed, schools, accounts)
     loopback.post(f"{addresses.tenant}/_sim/users", json=users, timeout=60).raise_for_status()
@@ -162,12 +162,18 @@ def schools_of(
     return [parse_school_settings(values, school=id_, tenant=tenant, source=source) for id_ in feed]
 
 
+def values_in_world(values: Mapping[str, object], accounts: Sequence[tuple[str, str]] | None) -> Mapping[str, object]:
+    """The settings for the simulated tenant: if its accounts are made for the feed, their domain is known."""
+    return {"account_domain": DOMAIN, **values} if accounts is None else values
+
+
 def users_of(
     feed: Mapping[SchoolId, Snapshot], schools: Sequence[SchoolSettings], accounts: Sequence[tuple[str, str]] | None
 ) -> list[dict[str, str]]:
     """The users to create in the tenant: `accounts`, (UPN, display name), or else one for each person of the feed.
 
-    A user for a person has the property that the person's school matches accounts by.
+    A user for a person has the first value of the person that the school's rule tries, in the property that it is
+    compared with, or as user principal name if there are several.
     """
     if accounts is not None:
         return [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts]
@@ -178,13 +184,20 @@ def users_of(
         roles += [(settings.staff, group.teachers) for group in snapshot.groups]
         for rule, people in roles:
             for person in people:
-                if value := mis_value(snapshot.people[person], rule):
-                    upn = value if "@" in value else f"{value}@{DEFAULT_ACCOUNT_DOMAIN}"
+                tries = [(each.accounts[0], each.value) for each in tries_of(snapshot.people[person], rule)]
+                if tried := next(filter(_usable, tries), None):
+                    property_, value = tried
+                    upn = value if "@" in value else f"{value}@{DOMAIN}"
                     user = {"userPrincipalName": upn, "displayName": upn.partition("@")[0]}
-                    users[rule.account, value] = user | {rule.account.value: value}
+                    users[tried] = user | {property_.value: value}
         for upn in settings.admin_owners:
             users.setdefault((AccountProperty.UPN, upn.lower()), {"userPrincipalName": upn, "displayName": "admin"})
     return list(users.values())
+
+
+def _usable(tried: tuple[AccountProperty, str]) -> bool:
+    property_, value = tried
+    return "@" in value or (bool(value) and not takes_domain(property_))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from azure.identity.aio import AzureCliCredential
 from local import loopback
 from local.feed import read_feed
 from local.known_school import KnownSchool, not_checked
-from local.nightly import open_state, schools_of, users_of
+from local.nightly import open_state, schools_of, users_of, values_in_world
 from local.tenant_preview import preview_tenant
 from local.world import Addresses
 from sync_core.admin.holds import preview_school
@@ -53,7 +53,7 @@ async def preview_world(
 ) -> list[Preview]:
     """What `sync` of the same feed would do in the local world, with the accounts that `sync` would create first."""
     feed = read_feed(feed_path)
-    schools = schools_of(feed, feed_path, values)
+    schools = schools_of(feed, feed_path, values_in_world(values, accounts))
     clock, previews = SystemClock(), []
     async with open_state(addresses.tables) as state:
         await state.ensure_tables()

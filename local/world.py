@@ -18,7 +18,7 @@ from local import loopback
 from local.azurite import Azurite
 from local.processes import Process, Spawn, StartFailed, spawn_interpreter
 from local.servicebus import connection_string
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.__main__ import DOMAIN, TENANT_ID
 from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
 from local.tenant.options import TenantOptions
 
@@ -27,7 +27,6 @@ MASTER_KEY = "local"
 WEBHOOK_SETTING = "MIS_SECRET_WORLD"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the local world").decode()
 """Signs the webhooks of the world. It is public, like the key of the storage emulator, and not a secret."""
-_DOMAIN = "school.onmicrosoft.com"
 
 USERS: dict[str, dict[str, Any]] = {
     "admin": {"id": "a0000000-0000-4000-8000-000000000001", "tenant": TENANT_ID, "roles": ["GroupSync.Admin"]},
@@ -196,7 +195,7 @@ class World:
         users = self.folder / "users.json"
         if not users.exists():
             users.write_text(json.dumps(USERS, indent=2), encoding="utf-8")
-        accounts = [{"id": user["id"], "userPrincipalName": f"{name}.user@{_DOMAIN}"} for name, user in USERS.items()]
+        accounts = [{"id": user["id"], "userPrincipalName": f"{name}.user@{DOMAIN}"} for name, user in USERS.items()]
         loopback.post(f"{tenant}/_sim/users", json=accounts, timeout=60).raise_for_status()
         return users
 

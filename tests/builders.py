@@ -8,6 +8,7 @@ from functools import cache, partial
 from uuid import UUID, uuid5
 
 from local.school_settings import parse_school_settings
+from local.tenant.__main__ import DOMAIN
 from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ActualClass, ClassName, ClassRecord, DesiredClass
@@ -70,8 +71,10 @@ def by_class_key(groups: Iterable[MisGroup]) -> dict[ClassKey, MisGroup]:
 
 
 def settings(**values: object) -> SchoolSettings:
-    """The test school's settings: the defaults, overridden by `values` as an admin sends them."""
-    return parse_school_settings(values, school=SCHOOL.id, tenant=TENANT, source=FeedFolder("feed"))
+    """The test school's settings: the defaults, and its accounts' domain, overridden by `values` as an admin sends."""
+    return parse_school_settings(
+        {"account_domain": DOMAIN, **values}, school=SCHOOL.id, tenant=TENANT, source=FeedFolder("feed")
+    )
 
 
 def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
@@ -81,7 +84,7 @@ def snapshot(groups: Iterable[MisGroup]) -> Snapshot:
     return Snapshot(SCHOOL, listed, by_id(*(Person(id_, username=id_) for id_ in people)), NOON)
 
 
-def accounts(people: Iterable[str], domain: str = "school.onmicrosoft.com", enabled: bool = True) -> list[Account]:
+def accounts(people: Iterable[str], domain: str = DOMAIN, enabled: bool = True) -> list[Account]:
     """An account for each person."""
     upns = {person: f"{person}@{domain}".lower() for person in people}
     return [Account(entra_id(person), {AccountProperty.UPN: upn}, enabled) for person, upn in upns.items()]

@@ -64,5 +64,5 @@ def check_identifier(settings: SchoolSettings, others: Iterable[SchoolSettings])
 
 
 def _matching(choice: MatchingChoice, account_domain: str) -> Matching:
-    usual = account_domain if takes_domain(choice.account) else ""
+    usual = account_domain if all(map(takes_domain, choice.account_properties)) else ""
     return Matching(choice.mis, choice.account, usual if choice.domain is None else choice.domain)

@@ -29,11 +29,15 @@ class School:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person in the MIS, reduced to the feed's values (stripped) for matching: never a name, never a birth date."""
+    """A person in the MIS, reduced to the feed's values (stripped) for matching: never a name, never a birth date.
+
+    `enabled` is false only if the feed says that the user is no longer active in the MIS.
+    """
 
     id: MisId
     username: str = field(default="", repr=False)
     email: str = field(default="", repr=False)
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +66,25 @@ class Snapshot:
     taken_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class MatchRate:
+    """How many of the people of one role, in groups that have or get a class, find no account of their own."""
+
+    people: int = 0
+    unmatched: int = 0
+
+    @property
+    def matched(self) -> float:
+        """The share of people with an account, of 1."""
+        return 1 - self.unmatched / self.people if self.people else 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatistics:
-    """Counts that the next snapshot is compared with. `domain` is the most common one of people's addresses."""
+    """Counts that the next snapshot is compared with. `domain` is the most common one of people's addresses.
+
+    The match rates are those of the last plan that was not held because of them; None before the first.
+    """
 
     dfe_code: str
     academic_year: int
@@ -74,3 +94,5 @@ class FeedStatistics:
     enrolments: int
     domain: str
     taken_at: datetime
+    students_matched: MatchRate | None = None
+    staff_matched: MatchRate | None = None

@@ -21,7 +21,11 @@ class Cause(StrEnum):
 
 
 class HoldKind(StrEnum):
-    """The limit that was exceeded, by one class or by the whole school."""
+    """The limit that was exceeded, by one class or by the whole school.
+
+    ACCOUNT_MATCHING: too many people find no account, and the whole plan is held. LOST_MATCHING: people who had an
+    account find none now.
+    """
 
     CLASS_EMPTIED = "class_emptied"
     CLASS_LOSS = "class_loss"
@@ -29,6 +33,8 @@ class HoldKind(StrEnum):
     SCHOOL_LOSS = "school_loss"
     SLOW_LEAK = "slow_leak"
     NEW_CLASSES = "new_classes"
+    ACCOUNT_MATCHING = "account_matching"
+    LOST_MATCHING = "lost_matching"
 
 
 class HoldStatus(StrEnum):
@@ -41,7 +47,10 @@ class HoldStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A part of a plan that is not carried out. `digest` identifies exactly what would change in which classes."""
+    """A part of a plan that is not carried out. `digest` identifies exactly what would change in which classes.
+
+    `people` are the MIS person ids of a hold that is about people.
+    """
 
     digest: str
     kind: HoldKind
@@ -51,6 +60,7 @@ class Hold:
     run: RunId
     at: datetime
     status: HoldStatus = HoldStatus.OPEN
+    people: tuple[MisId, ...] = ()
 
     @property
     def approved(self) -> bool:

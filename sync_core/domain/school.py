@@ -18,8 +18,6 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
 
-DEFAULT_ACCOUNT_DOMAIN = "school.onmicrosoft.com"
-
 
 class TeachingOwners(StrEnum):
     """Which of a teaching group's staff own its class."""
@@ -61,7 +59,7 @@ class Mis(StrEnum):
 
 
 class MisProperty(StrEnum):
-    """The MIS property of a person that is compared with accounts."""
+    """The MIS property of a person that is compared with accounts. USERNAME_OR_EMAIL tries each of the two."""
 
     USERNAME_OR_EMAIL = "username_or_email"
     USERNAME = "username"
@@ -74,6 +72,15 @@ class OneRosterVersion(StrEnum):
 
     V1_1 = "1.1"
     V1_2 = "1.2"
+
+
+class WondeEmail(StrEnum):
+    """The e-mail addresses of a person's contact details in Wonde, under Wonde's names. EMAIL is the general one."""
+
+    WORK = "work"
+    PRIMARY = "primary"
+    EMAIL = "email"
+    HOME = "home"
 
 
 class AfterSync(StrEnum):
@@ -116,6 +123,8 @@ _AfterSync = Annotated[AfterSync, Meaning("What becomes of a set that was taken"
 _Share = Annotated[float, Ge(0), Le(1)]
 _Times = Annotated[float, Ge(0), Le(1_000_000)]
 _People = Annotated[int, Ge(1), Le(1_000_000)]
+_Emails = Annotated[tuple[WondeEmail, ...], MinLen(1), MaxLen(len(WondeEmail))]
+_SCHOOL_EMAILS = (WondeEmail.WORK, WondeEmail.PRIMARY, WondeEmail.EMAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +182,16 @@ class WondeApi:
     ] = "https://api.wonde.com"
     school: Annotated[str, _WONDE_ID, Meaning("Wonde's id of the school, such as A1930499544")]
     secret: Annotated[_Secret, Meaning("The application setting with the bearer token")]
+    staff_email: Annotated[
+        _Emails, Meaning("Which e-mail address of a member of staff is used: the first of these that Wonde has")
+    ] = _SCHOOL_EMAILS
+    student_email: Annotated[
+        _Emails,
+        Meaning(
+            "The same for a student. An MIS often keeps a parent's address there: name the address that the school "
+            "gives its students"
+        ),
+    ] = _SCHOOL_EMAILS
     kind: Literal["wonde"] = "wonde"
 
 
@@ -182,15 +201,24 @@ MisLocation = FeedFolder | FeedContainer | OneRosterApi | WondeApi
 
 @dataclass(frozen=True, slots=True)
 class MatchingChoice:
-    """How people of one role find their accounts: a MIS property, and the Entra property it is compared with."""
+    """How people of one role find their accounts: a MIS property, and the account property it is compared with."""
 
     __pydantic_config__ = FORM
-    mis: MisProperty = MisProperty.USERNAME_OR_EMAIL
-    account: AccountProperty = AccountProperty.UPN
+    mis: Annotated[
+        MisProperty, Meaning("By default the user name and the e-mail address are both tried, as the MIS gives them")
+    ] = MisProperty.USERNAME_OR_EMAIL
+    account: Annotated[AccountProperty | None, Meaning("By default userPrincipalName and mail are both compared")] = (
+        None
+    )
     domain: Annotated[
         _Domain | None,
         Meaning("Appended to a MIS value without one; by default account_domain, if `account` is an address"),
     ] = None
+
+    @property
+    def account_properties(self) -> tuple[AccountProperty, ...]:
+        """The account properties that MIS values are compared with."""
+        return (self.account,) if self.account else (AccountProperty.UPN, AccountProperty.MAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +243,10 @@ class Limits:
     school_loss_people: _People = 5
     week_loss: Annotated[_Share, Meaning("Memberships lost in seven days, if at least school_loss_people")] = 0.2
     new_classes: Annotated[_Times, Meaning("Classes made in one plan, per group of the last accepted feed")] = 3.0
+    unmatched: Annotated[
+        _Share, Meaning("Students, or staff, who find no account of their own, if at least unmatched_people")
+    ] = 0.2
+    unmatched_people: _People = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +270,9 @@ class SchoolChoices:
     ] = None
     departed_owners: DepartedOwners = DepartedOwners.KEEP
     rollover: Rollover = Rollover.NEW
-    account_domain: _Domain = DEFAULT_ACCOUNT_DOMAIN
+    account_domain: Annotated[
+        _Domain, Meaning("Appended to user names without a domain; by default nothing is appended")
+    ] = ""
     students: MatchingChoice = MatchingChoice()
     staff: MatchingChoice = MatchingChoice()
     access: Annotated[
@@ -269,4 +303,4 @@ class SchoolSettings(SchoolChoices):
     @property
     def account_properties(self) -> frozenset[AccountProperty]:
         """What matching needs to know of the tenant's accounts; admin owners are named by UPN."""
-        return frozenset({AccountProperty.UPN, self.students.account, self.staff.account})
+        return frozenset({AccountProperty.UPN, *self.students.account_properties, *self.staff.account_properties})

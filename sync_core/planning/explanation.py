@@ -316,7 +316,7 @@ def _mis_line(subject: Subject, key: ClassKey, wanted: Reason | None, planned: S
     listed = f"the rules do not want them in it, though the MIS lists person {subject.person} in group {group.id}"
     if subject.person in planned.run.people_ambiguous:
         return f"{listed}: several accounts match, or several people match one account — make the property unique"
-    if not subject.account:
+    if subject.person in planned.run.people_without_account:
         return f"{listed}: no account matches — correct the account, the MIS, or the school's matching settings"
     if as_teacher and not as_student:
         owners = "only the main teacher owns" if group.type is GroupType.TEACHING else "no teacher owns"

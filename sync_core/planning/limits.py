@@ -10,11 +10,12 @@ from datetime import datetime
 from hashlib import sha256
 
 from sync_core.domain.classes import DesiredClass, Records
-from sync_core.domain.ids import AccountId, ClassKey, RunId
+from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Hold, HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
+from sync_core.planning.matching_guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching, matching_failure
 
 # --- the snapshot
 
@@ -80,49 +81,113 @@ class Past:
 
     `removed` counts the memberships that plans of the last seven days removed without an approval. `groups` counts the
     groups of the last run (None before the first). `holds` are the existing holds. `decided` are the decisions, by the
-    digest of the hold, that this plan carries out.
+    digest of the hold, that this plan carries out. `rates` are the match rates that were accepted last.
     """
 
     removed: int
     groups: int | None
     holds: tuple[Hold, ...]
     decided: Mapping[str, HoldStatus] = field(default_factory=dict)
+    rates: MatchRates = NO_RATES
 
 
 @dataclass(frozen=True, slots=True)
 class WithinLimits:
-    """The classes to plan, and the holds. `removals` counts the memberships that go, except approved losses."""
+    """The classes to plan, those to mark as ended, and the holds.
+
+    `removals` counts the memberships that go, except approved losses. `matching_failed`: nothing of the MIS is planned.
+    """
 
     classes: tuple[DesiredClass, ...]
+    ended: tuple[DesiredClass, ...]
     holds: tuple[Hold, ...]
     removals: int
+    matching_failed: bool = False
+
+
+_REMEDY = "approve this hold if the MIS is right; otherwise correct the MIS before the next sync"
+_MATCHING_REMEDY = (
+    "compare students, staff and account_domain in the school's settings with the accounts: POST …/plan shows for each "
+    "person what was tried, and the nearest accounts; the next sync after the correction goes ahead"
+)
+_LOST_REMEDY = (
+    "POST …/plan shows for each of them what was tried, and the nearest accounts; correct students, staff or "
+    "account_domain in the school's settings, the MIS, or the account: a person who is found again needs no decision"
+)
 
 
 @dataclass(slots=True)
 class Restraint:
-    """The limits for one plan. `holds` are those so far, and `allowed` the classes of approved ones."""
+    """The limits for one plan. `holds` are those so far, and `allowed` the classes of approved ones.
+
+    `agreed` are the accounts, by class, whose loss by matching an admin agreed to: no other limit counts them.
+    """
 
     records: Records
     limits: Limits
     past: Past
     run: RunId
     at: datetime
+    matching: SchoolMatching = NOT_MATCHED
     holds: list[Hold] = field(default_factory=list)
     allowed: set[ClassKey] = field(default_factory=set)
+    agreed: Mapping[ClassKey, Mapping[AccountId, MisId]] = field(default_factory=dict)
 
-    def apply(self, wanted: Iterable[DesiredClass], *, whole: bool) -> WithinLimits:
+    def apply(self, wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass] = (), *, whole: bool) -> WithinLimits:
         """Hold what exceeds a limit, unless an admin approved exactly that. `whole`: the plan covers every class.
 
         A plan of some classes also respects the existing holds: no webhook and no resync removes what a night was not
         allowed to remove. A class that is reused in a new academic year is expected to get other people, and is held
-        only if it got none.
+        only if it got none. If too many people find no account, every class stays as it is.
         """
+        failed = not self._matching_passes()
+        if failed:
+            wanted, ended = self._unchanged(wanted), ()
+        else:
+            wanted = self._of_lost_matching(wanted)
         classes = [self._of_class(desired) for desired in wanted]
         if not whole:
             held = {key for hold in self.past.holds if not hold.approved for key in hold.classes}
             classes = [self._kept(desired) if desired.key in held else desired for desired in classes]
         classes = self._of_creations(self._of_school(classes))
-        return WithinLimits(tuple(classes), tuple(self.holds), self._removals(classes))
+        return WithinLimits(tuple(classes), tuple(ended), tuple(self.holds), self._removals(classes), failed)
+
+    def _matching_passes(self) -> bool:
+        what = matching_failure(self.matching, self.past.rates, self.limits)
+        if not what:
+            return True
+        unmatched = [sorted(role.unmatched) for role in (self.matching.students, self.matching.staff)]
+        classes = sorted(self.matching.classes)
+        return self._decided(HoldKind.ACCOUNT_MATCHING, what, classes, [unmatched, classes], _MATCHING_REMEDY)
+
+    def _unchanged(self, wanted: Iterable[DesiredClass]) -> list[DesiredClass]:
+        """The classes that exist as they are wanted now; pinned ones do not depend on matching."""
+        return [
+            desired if desired.pinned else self.records[desired.key].desired
+            for desired in wanted
+            if desired.key in self.records
+        ]
+
+    def _of_lost_matching(self, wanted: Iterable[DesiredClass]) -> Iterable[DesiredClass]:
+        """Keep the people who are in a class because of a match that is lost, until an admin agrees that they leave."""
+        lost = self.matching.lost
+        if not lost:
+            return wanted
+        people = sorted({person for accounts in lost.values() for person in accounts.values()})
+        shown = [[key, sorted(accounts)] for key, accounts in sorted(lost.items())]
+        what = (
+            f"{len(people)} people of {len(lost)} classes had an account, and find none now: they stay in these classes"
+        )
+        if self._decided(HoldKind.LOST_MATCHING, what, sorted(lost), shown, _LOST_REMEDY, people):
+            self.agreed = lost
+            return wanted
+        return [self._with_lost(desired, lost[desired.key]) if desired.key in lost else desired for desired in wanted]
+
+    def _with_lost(self, desired: DesiredClass, lost: Mapping[AccountId, MisId]) -> DesiredClass:
+        before = self.records[desired.key].desired
+        reasons = {account: before.reasons[account] for account in lost} | dict(desired.reasons)
+        owners = desired.owners | (before.owners & lost.keys())
+        return replace(desired, members=desired.members | lost.keys(), owners=owners, reasons=reasons)
 
     def _of_class(self, desired: DesiredClass) -> DesiredClass:
         record = self.records.get(desired.key)
@@ -199,35 +264,48 @@ class Restraint:
 
     def _lost(self, desired: DesiredClass) -> frozenset[AccountId]:
         record = self.records.get(desired.key)
-        return _students(record.desired) - desired.members if record else frozenset()
+        if record is None:
+            return frozenset()
+        return _students(record.desired) - desired.members - self.agreed.get(desired.key, {}).keys()
 
     def _approved(self, kind: HoldKind, what: str, classes: Sequence[DesiredClass]) -> bool:
         """Record a hold on what `classes` lose or on their creation; True if an admin approved exactly that."""
-        digest = self._digest(kind, classes)
-        standing = {hold.digest: hold.status for hold in self.past.holds}
-        hold = Hold(
-            digest=digest,
-            kind=kind,
-            classes=tuple(desired.key for desired in classes),
-            what=what,
-            remedy="approve this hold if the MIS is right; otherwise correct the MIS before the next sync",
-            run=self.run,
-            at=self.at,
-            status=self.past.decided.get(digest) or standing.get(digest, HoldStatus.OPEN),
-        )
-        self.holds.append(hold)
-        if hold.approved:
-            self.allowed.update(hold.classes)
-        return hold.approved
-
-    def _digest(self, kind: HoldKind, classes: Sequence[DesiredClass]) -> str:
-        """A digest of exactly what is shown, so that an approval can never allow anything else."""
         shown = [
             [desired.key, sorted(self._lost(desired))]
             + ([sorted(desired.members)] if kind in (HoldKind.TURNOVER, HoldKind.NEW_CLASSES) else [])
             for desired in sorted(classes, key=lambda desired: desired.key)
         ]
-        return sha256(json.dumps([kind, shown]).encode()).hexdigest()[:24]
+        keys = [desired.key for desired in classes]
+        approved = self._decided(kind, what, keys, shown, _REMEDY)
+        if approved:
+            self.allowed.update(keys)
+        return approved
+
+    def _decided(
+        self,
+        kind: HoldKind,
+        what: str,
+        classes: Iterable[ClassKey],
+        shown: object,
+        remedy: str,
+        people: Iterable[MisId] = (),
+    ) -> bool:
+        """Record a hold; True if an admin approved exactly what is `shown`, of which the hold has a digest."""
+        digest = sha256(json.dumps([kind, shown]).encode()).hexdigest()[:24]
+        standing = {hold.digest: hold.status for hold in self.past.holds}
+        hold = Hold(
+            digest=digest,
+            kind=kind,
+            classes=tuple(classes),
+            what=what,
+            remedy=remedy,
+            run=self.run,
+            at=self.at,
+            status=self.past.decided.get(digest) or standing.get(digest, HoldStatus.OPEN),
+            people=tuple(people),
+        )
+        self.holds.append(hold)
+        return hold.approved
 
 
 def _students(desired: DesiredClass) -> frozenset[AccountId]:

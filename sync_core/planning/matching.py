@@ -1,29 +1,44 @@
-"""Matches MIS people to accounts by one property on each side; ambiguous matches are reported, never guessed."""
+"""Matches MIS people to accounts by the properties that a school chose; doubtful matches are reported, never guessed.
+
+Source: School Data Sync, identity matching.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from string import ascii_lowercase, digits
 
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import AccountId, MisId
 from sync_core.domain.roster import Person
 from sync_core.domain.school import Matching, MisProperty
 
+_TRIED = {MisProperty.USERNAME_OR_EMAIL: (MisProperty.USERNAME, MisProperty.EMAIL)}
+
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Entra ids by MIS person id, and the people without a match.
+    """Entra ids by MIS person id, and the people without a match, all of one role.
 
-    `disabled` people have a match, whose account is disabled. `candidates` are the accounts of ambiguous people:
-    several accounts with the person's value, or one account that other people of the same role match too.
+    `disabled` people have a match, whose account is disabled. `candidates` are the accounts of people in doubt: their
+    values belong to several accounts, or to an account that other people claim too.
     """
 
     ids: Mapping[MisId, AccountId]
     missing: frozenset[MisId]
     disabled: frozenset[MisId]
     candidates: Mapping[MisId, frozenset[AccountId]]
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One value of a person that accounts are searched for. It is in lower case, and empty if the MIS has none."""
+
+    mis: MisProperty
+    value: str = field(repr=False)
+    accounts: tuple[AccountProperty, ...]
 
 
 def accounts_by_upn(accounts: Iterable[Account]) -> dict[str, AccountId]:
@@ -36,38 +51,185 @@ def takes_domain(account_property: AccountProperty) -> bool:
     return account_property in (AccountProperty.UPN, AccountProperty.MAIL)
 
 
-def mis_value(person: Person, rule: Matching) -> str:
-    """The expected value of the account property for this person, in lower case; empty if the MIS has none."""
-    values = {
-        MisProperty.USERNAME_OR_EMAIL: person.username or person.email,
-        MisProperty.USERNAME: person.username,
-        MisProperty.EMAIL: person.email,
-        MisProperty.ID: person.id,
-    }
-    value = values[rule.mis].strip().lower()
-    return f"{value}@{rule.domain.lower()}" if value and rule.domain and "@" not in value else value
+def tries_of(person: Person, rule: Matching) -> list[Try]:
+    """What is tried to find the person's account: values as the MIS gives them, completed only by the rule's domain."""
+    return [Try(name, value, rule.account_properties) for name, value in _values(person, rule).items()]
 
 
-def match_people(people: Iterable[Person], rule: Matching, accounts: Iterable[Account]) -> Matched:
-    """Match people of one role, ignoring case. The order of people and accounts does not matter."""
-    by_value: dict[str, list[Account]] = {}
+def match_people(roles: Sequence[tuple[Iterable[Person], Matching]], accounts: Iterable[Account]) -> list[Matched]:
+    """Match the people of each role by its rule, ignoring case. The order of people and accounts does not matter.
+
+    An account belongs to the one person whose values lead to it. If several people claim it, in whatever role, it
+    belongs to the only one whose record is enabled in the MIS, or else to nobody. If the values of one person lead to
+    several accounts, none of them is theirs.
+    """
+    index = _by_value(accounts, {name for _, rule in roles for name in rule.account_properties})
+    found: list[dict[MisId, dict[AccountId, Account]]] = []
+    claims: defaultdict[AccountId, dict[MisId, bool]] = defaultdict(dict)
+    for people, rule in roles:
+        by_person = {person.id: (_find(person, rule, index), person.enabled) for person in people}
+        for id_, (candidates, enabled) in by_person.items():
+            for account in candidates:
+                claims[account][id_] = enabled
+        found.append({id_: candidates for id_, (candidates, _) in by_person.items()})
+    owners = {account: _owner(claimants) for account, claimants in claims.items()}
+    return [_matched(by_person, owners) for by_person in found]
+
+
+_Index = Mapping[AccountProperty, Mapping[str, Sequence[Account]]]
+"""The accounts with each value of each property."""
+
+
+def _by_value(accounts: Iterable[Account], names: Set[AccountProperty]) -> _Index:
+    index: dict[AccountProperty, dict[str, list[Account]]] = {name: {} for name in names}
     for account in accounts:
-        if value := account.values.get(rule.account):
-            by_value.setdefault(value, []).append(account)
-    by_person = {person.id: by_value.get(mis_value(person, rule), []) for person in people}
-    claims = Counter(account.id for candidates in by_person.values() for account in candidates)
-    matched = {
-        person: candidates[0]
-        for person, candidates in by_person.items()
-        if len(candidates) == 1 and claims[candidates[0].id] == 1
-    }
+        for name in names:
+            if value := account.values.get(name):
+                index[name].setdefault(value, []).append(account)
+    return index
+
+
+def _values(person: Person, rule: Matching) -> dict[MisProperty, str]:
+    """The values to look for by MIS property, in lower case, and empty if the MIS has none."""
+    values = {MisProperty.USERNAME: person.username, MisProperty.EMAIL: person.email, MisProperty.ID: person.id}
+    completed: dict[MisProperty, str] = {}
+    for name in _TRIED.get(rule.mis, (rule.mis,)):
+        value = values[name].strip().lower()
+        completed[name] = f"{value}@{rule.domain.lower()}" if value and rule.domain and "@" not in value else value
+    return completed
+
+
+def _find(person: Person, rule: Matching, index: _Index) -> dict[AccountId, Account]:
+    """The accounts that any of the person's values leads to."""
+    found: dict[AccountId, Account] = {}
+    for value in _values(person, rule).values():
+        for name in rule.account_properties if value else ():
+            for account in index[name].get(value, ()):
+                found[account.id] = account
+    return found
+
+
+def _owner(claimants: Mapping[MisId, bool]) -> MisId | None:
+    """The only person who claims an account, or the only one of several whose record is enabled."""
+    if len(claimants) == 1:
+        return next(iter(claimants))
+    enabled = [person for person, is_enabled in claimants.items() if is_enabled]
+    return enabled[0] if len(enabled) == 1 else None
+
+
+def _matched(found: Mapping[MisId, Mapping[AccountId, Account]], owners: Mapping[AccountId, MisId | None]) -> Matched:
+    matched: dict[MisId, Account] = {}
+    for person, candidates in found.items():
+        if len(candidates) == 1:
+            (account,) = candidates.values()
+            if owners[account.id] == person:
+                matched[person] = account
     return Matched(
         ids={person: account.id for person, account in matched.items()},
-        missing=frozenset(person for person, candidates in by_person.items() if not candidates),
+        missing=frozenset(person for person, candidates in found.items() if not candidates),
         disabled=frozenset(person for person, account in matched.items() if not account.enabled),
         candidates={
-            person: frozenset(account.id for account in candidates)
-            for person, candidates in by_person.items()
+            person: frozenset(candidates)
+            for person, candidates in found.items()
             if candidates and person not in matched
         },
     )
+
+
+# --- people who were not found
+
+
+@dataclass(frozen=True, slots=True)
+class NearAccount:
+    """An account whose value is like one that was looked for. It is a hint for an admin, never a match."""
+
+    id: AccountId
+    account: AccountProperty
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A person without an account: what was tried, and at most three accounts with the nearest values.
+
+    The values are for the answers to admins. No log, event or table contains them.
+    """
+
+    person: MisId
+    tries: tuple[Try, ...]
+    nearest: tuple[NearAccount, ...]
+
+
+def report_unmatched(tried: Mapping[MisId, Iterable[Try]], accounts: Iterable[Account]) -> tuple[Unmatched, ...]:
+    """Each person with their tries and the nearest accounts, in the order of their MIS ids."""
+    if not tried:
+        return ()
+    names = _Names(accounts)
+    return tuple(
+        Unmatched(person, tuple(tries), names.nearest([each.value for each in tries if each.value]))
+        for person, tries in sorted(tried.items())
+    )
+
+
+_NEAREST = 3
+_LONGEST_NAME = 64
+"""Characters before the @ of a user principal name (Entra)."""
+_CHARACTERS = f"{ascii_lowercase}{digits}.-_'"
+
+
+class _Names:
+    """All accounts by name, which is the part before the @ of any of their values."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        self._by_name: dict[str, list[NearAccount]] = {}
+        self._by_letters: dict[str, set[str]] = {}
+        for account in accounts:
+            for property_, value in account.values.items():
+                name = value.partition("@")[0]
+                self._by_name.setdefault(name, []).append(NearAccount(account.id, property_, value))
+                self._by_letters.setdefault(_letters(name), set()).add(name)
+
+    def nearest(self, values: Iterable[str]) -> tuple[NearAccount, ...]:
+        """Accounts of the same name; if there are none, of the same letters and digits; or else of one edit."""
+        parts = [value.partition("@") for value in values]
+        names, domains = {name for name, _, _ in parts}, {domain for _, _, domain in parts}
+        close: Iterable[NearAccount] = ()
+        for alike in (self._same, self._same_letters, self._one_edit):
+            if close := [near for name in names for near in alike(name)]:
+                break
+
+        def order(near: NearAccount) -> tuple[bool, bool, str, str]:
+            other_domain = near.value.partition("@")[2] not in domains
+            return other_domain, near.account is not AccountProperty.UPN, near.value, near.id
+
+        by_account: dict[AccountId, NearAccount] = {}
+        for near in sorted(close, key=order):
+            by_account.setdefault(near.id, near)
+        return tuple(by_account.values())[:_NEAREST]
+
+    def _same(self, name: str) -> Iterable[NearAccount]:
+        return self._by_name.get(name, ())
+
+    def _same_letters(self, name: str) -> Iterable[NearAccount]:
+        alike = self._by_letters.get(_letters(name), ()) if _letters(name) else ()
+        return [near for known in alike for near in self._by_name[known]]
+
+    def _one_edit(self, name: str) -> Iterable[NearAccount]:
+        return [near for edited in _edits(name) for near in self._by_name.get(edited, ())]
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name))
+
+
+def _edits(name: str) -> set[str]:
+    """The names that one character left out, added or changed, or two swapped, make of this one."""
+    if not 2 < len(name) <= _LONGEST_NAME:
+        return set()
+    halves = [(name[:at], name[at:]) for at in range(len(name) + 1)]
+    return {
+        *(left + right[1:] for left, right in halves if right),
+        *(left + right[1] + right[0] + right[2:] for left, right in halves if len(right) > 1),
+        *(left + new + right[1:] for left, right in halves if right for new in _CHARACTERS),
+        *(left + new + right for left, right in halves for new in _CHARACTERS),
+    }

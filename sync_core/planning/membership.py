@@ -6,12 +6,22 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Reason, Records, Rule
+from sync_core.domain.classes import (
+    ClassName,
+    ClassRecord,
+    ClassRequest,
+    ClassState,
+    DesiredClass,
+    Reason,
+    Records,
+    Rule,
+)
 from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.class_keys import class_keys
-from sync_core.planning.matching import Matched, accounts_by_upn, match_people
+from sync_core.planning.matching import Matched, accounts_by_upn, match_people, tries_of
+from sync_core.planning.matching_guard import RoleMatching, SchoolMatching
 from sync_core.planning.names import assign_names
 
 _OWNERS = 100
@@ -26,7 +36,8 @@ class RuledSchool:
     """The classes that a school should have, and the people whom the rules could not place: MIS person ids, no names.
 
     `ended` are the classes whose group is no longer in the MIS, unchanged but marked. `groups` are all groups that can
-    have a class. `matched` has certain matches only. `by_upn` has all accounts, by user principal name.
+    have a class. `matched` has certain matches only. `by_upn` has all accounts, by user principal name. `matching` is
+    how the people of the whole school were matched.
     """
 
     groups: Mapping[ClassKey, MisGroup]
@@ -38,6 +49,7 @@ class RuledSchool:
     people_disabled: tuple[MisId, ...]
     people_ambiguous: tuple[MisId, ...]
     notes: tuple[str, ...]
+    matching: SchoolMatching
 
 
 def desired_classes(
@@ -55,12 +67,13 @@ def desired_classes(
     class. Classes in `pinned` are left out.
     """
     all_groups = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
-    groups = {
+    with_class = {
         key: group
         for key, group in all_groups.items()
-        if (group.type in settings.types or key in records or key in requests)
-        and (scope is None or group.id in scope)
-        and key not in pinned
+        if group.type in settings.types or key in records or key in requests
+    }
+    groups = {
+        key: group for key, group in with_class.items() if (scope is None or group.id in scope) and key not in pinned
     }
     rules = _Rules(snapshot, settings, tuple(accounts))
     known = {key: record.desired.name for key, record in records.items()}
@@ -89,6 +102,7 @@ def desired_classes(
             *rules.admin_notes,
             *_limits_of_graph(classes, records, rules.admins),
         ),
+        matching=rules.matching(with_class, records, pinned),
     )
 
 
@@ -109,6 +123,10 @@ def extracted_groups(snapshot: Snapshot, settings: SchoolSettings) -> list[MisGr
     return [group for group in snapshot.groups if group.type is not left_out]
 
 
+_WITHOUT_PEOPLE = frozenset({ClassState.GONE, ClassState.DELETED, ClassState.DELETING, ClassState.ENDED})
+_FOUND_BY_MATCHING = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
+
+
 class _Rules:
     """The rules of one school, whose people and admin owners are matched to accounts by their role in a group."""
 
@@ -116,8 +134,10 @@ class _Rules:
         students = {person for group in snapshot.groups for person in group.students}
         teachers = {person for group in snapshot.groups for person in group.teachers}
         self._settings = settings
-        self.students = match_people([snapshot.people[id_] for id_ in students], settings.students, accounts)
-        self.staff = match_people([snapshot.people[id_] for id_ in teachers], settings.staff, accounts)
+        roles = ((students, settings.students), (teachers, settings.staff))
+        by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
+        self.students, self.staff = match_people(by_role, accounts)
+        self._people, self._accounts = snapshot.people, accounts
         # One reason for each person, not for each membership: a large school has a million memberships.
         self._student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
         self._teacher_reasons = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
@@ -136,6 +156,44 @@ class _Rules:
         if group.type is not GroupType.TEACHING:
             return ()
         return group.teachers if self._settings.teaching_owners is TeachingOwners.ALL else group.teachers[:1]
+
+    def matching(self, groups: Mapping[ClassKey, MisGroup], records: Records, pinned: Set[ClassKey]) -> SchoolMatching:
+        """How the people of these groups found their accounts. Pinned classes lose nobody."""
+        students = frozenset(person for group in groups.values() for person in group.students)
+        staff = frozenset(person for group in groups.values() for person in self.owning(group))
+        lost = {key: self._lost(group, records[key]) for key, group in groups.items() if key in records.keys() - pinned}
+        tried = {
+            person: dict.fromkeys(tries_of(self._people[person], rule))
+            for people, matched, rule in (
+                (students, self.students, self._settings.students),
+                (staff, self.staff, self._settings.staff),
+            )
+            for person in people & matched.missing
+        }
+        return SchoolMatching(
+            students=RoleMatching(students, students & (self.students.missing | self.students.candidates.keys())),
+            staff=RoleMatching(staff, staff & (self.staff.missing | self.staff.candidates.keys())),
+            classes=frozenset(groups),
+            tried={person: tuple(tries) for person, tries in tried.items()},
+            lost={key: people for key, people in lost.items() if people},
+            accounts=self._accounts,
+        )
+
+    def _lost(self, group: MisGroup, record: ClassRecord) -> dict[AccountId, MisId]:
+        """The accounts that people of the group had in its class, where these people find no account now."""
+        missing = self.students.missing.intersection(group.students) | self.staff.missing.intersection(
+            self.owning(group)
+        )
+        if not missing or record.state in _WITHOUT_PEOPLE:
+            return {}
+        return {
+            account: MisId(reason.record)
+            for account, reason in record.desired.reasons.items()
+            if reason.record in missing
+            and reason.rule in _FOUND_BY_MATCHING
+            and account in self._known_ids
+            and account not in self.admins
+        }
 
     def desired(
         self, key: ClassKey, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None

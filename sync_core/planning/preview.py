@@ -1,4 +1,7 @@
-"""A preview of a sync, as text and as data. It has Entra and MIS person ids only, never a person's name."""
+"""A preview of a sync, as text and as data. It has Entra and MIS person ids only, never a person's name.
+
+Only the list of people without an account has the values that were looked for, for the admins who read the data.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass, fields
 
 from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.planning.diff import ClassDiff
+from sync_core.planning.matching import Unmatched, report_unmatched
+from sync_core.planning.matching_guard import NOT_MATCHED
 from sync_core.planning.school_plan import SchoolPlan
 
 OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by"})
@@ -15,23 +20,30 @@ OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by"})
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The whole plan of a school at one moment. `run` is the result of the plan; `lines` are the plan as text."""
+    """The whole plan of a school at one moment. `run` is the result of the plan; `lines` are the plan as text.
+
+    `unmatched` says of each person without an account what was looked for, and which accounts are nearest.
+    """
 
     run: RunRecord
     classes: tuple[ClassDiff, ...]
     holds: tuple[Hold, ...]
+    unmatched: tuple[Unmatched, ...]
     lines: tuple[str, ...]
 
     def as_data(self) -> dict[str, object]:
-        """The preview as one flat mapping: the fields of the run, then the classes, holds and lines."""
+        """The preview as one flat mapping: the fields of the run, then its own other fields."""
         run = {field.name: getattr(self.run, field.name) for field in fields(RunRecord)}
         shown = {name: value for name, value in run.items() if name not in OF_REAL_RUNS}
-        return {**shown, "classes": self.classes, "holds": self.holds, "lines": self.lines}
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "run"}
+        return {**shown, **own}
 
 
 def preview_of(planned: SchoolPlan) -> Preview:
     classes = planned.plan.diffs
-    return Preview(planned.run, classes, planned.holds, tuple(_lines(planned.run, classes)))
+    matching = planned.ruled.matching if planned.ruled else NOT_MATCHED
+    unmatched = report_unmatched(matching.tried, matching.accounts)
+    return Preview(planned.run, classes, planned.holds, unmatched, tuple(_lines(planned.run, classes)))
 
 
 def _lines(run: RunRecord, classes: tuple[ClassDiff, ...]) -> Iterable[str]:

@@ -15,6 +15,7 @@ from sync_core.errors import Permanent, SnapshotRejected, SyncError
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan
 from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
+from sync_core.planning.matching_guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.planning.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.services import Reading
@@ -27,7 +28,8 @@ class SchoolPlan:
 
     `records` are the rows of the school. `wanted` are the classes by key before the limits. `standing` are the
     holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `statistics` describe
-    the snapshot of a whole school.
+    the snapshot of a whole school. `matching_failed`: too many people found no account, so that nothing of the MIS is
+    planned.
     """
 
     run: RunRecord
@@ -39,6 +41,7 @@ class SchoolPlan:
     standing: tuple[Hold, ...] = ()
     ruled: RuledSchool | None = None
     statistics: FeedStatistics | None = None
+    matching_failed: bool = False
 
     @property
     def open_holds(self) -> list[Hold]:
@@ -103,7 +106,11 @@ async def plan_school(
     ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
     pinned = pinned_classes(pins.values(), records) if scope is None else ()
     wanted = (*ruled.classes, *pinned)
-    planned = plan_within_limits(wanted, ruled.ended, records, settings, request, past, now, whole=scope is None)
+    planned = plan_within_limits(
+        wanted, ruled.ended, records, settings, request, past, now, ruled.matching, whole=scope is None
+    )
+    rates = past.rates if planned.matching_failed else ruled.matching.rates
+    statistics = replace(statistics, students_matched=rates.students, staff_matched=rates.staff)
     run = replace(
         planned.run,
         expired=_expired(records, requests, now.date()),
@@ -150,7 +157,8 @@ async def read_past(
     week = await reader.runs(request.school, now - timedelta(days=7))
     removed = sum(record.removals for record in week if record.id != request.run)
     groups = accepted.groups if accepted else None
-    return Past(removed=removed, groups=groups, holds=await reader.holds(request.school))
+    rates = MatchRates(accepted.students_matched, accepted.staff_matched) if accepted else NO_RATES
+    return Past(removed=removed, groups=groups, holds=await reader.holds(request.school), rates=rates)
 
 
 def plan_within_limits(
@@ -161,12 +169,17 @@ def plan_within_limits(
     request: SyncSchool | UndoRun,
     past: Past,
     now: datetime,
+    matching: SchoolMatching = NOT_MATCHED,
     *,
     whole: bool,
 ) -> SchoolPlan:
-    """Plan the `wanted` classes within the school's limits. `whole`: these are all its classes."""
-    allowed = Restraint(records, settings.limits, past, request.run, now).apply(wanted, whole=whole)
-    plan = make_plan(allowed.classes, ended, records)
+    """Plan the `wanted` classes within the school's limits. `whole`: these are all its classes.
+
+    `matching` is how the people of the MIS found their accounts, if the plan follows the MIS.
+    """
+    restraint = Restraint(records, settings.limits, past, request.run, now, matching)
+    allowed = restraint.apply(wanted, ended, whole=whole)
+    plan = make_plan(allowed.classes, allowed.ended, records)
     held = [hold for hold in allowed.holds if not hold.approved]
     run = RunRecord(
         school=request.school,
@@ -192,6 +205,7 @@ def plan_within_limits(
         wanted={desired.key: desired for desired in wanted},
         holds=allowed.holds,
         standing=past.holds,
+        matching_failed=allowed.matching_failed,
     )
 
 

@@ -79,7 +79,7 @@ def parse(**values: object) -> SchoolSettings:
 
 def test_a_school_has_defaults() -> None:
     settings = parse()
-    by_name = Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.UPN, "school.onmicrosoft.com")
+    by_either = Matching(MisProperty.USERNAME_OR_EMAIL, None, "")
     assert settings == SchoolSettings(
         school=SCHOOL.id,
         tenant="T",
@@ -92,12 +92,13 @@ def test_a_school_has_defaults() -> None:
         teaching_owners=TeachingOwners.MAIN,
         departed_owners=DepartedOwners.KEEP,
         rollover=Rollover.NEW,
-        students=by_name,
-        staff=by_name,
+        students=by_either,
+        staff=by_either,
         access=(),
         webhook_secrets=(),
         limits=Limits(),
     )
+    assert settings.account_properties == {AccountProperty.UPN, AccountProperty.MAIL}
 
 
 def test_chosen_settings_replace_the_defaults() -> None:
@@ -122,6 +123,7 @@ def test_matching_is_set_by_role_and_only_addresses_are_completed() -> None:
     assert settings.students == Matching(MisProperty.ID, AccountProperty.EMPLOYEE_ID, "")
     assert settings.staff == Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.MAIL, "staff.x.org")
     assert settings.account_properties == {AccountProperty.UPN, AccountProperty.MAIL, AccountProperty.EMPLOYEE_ID}
+    assert parse(account_domain="x.org").students == Matching(domain="x.org")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +200,7 @@ SOURCES = [
     {"kind": "wonde", "school": "A1930499544", "secret": "MIS_SECRET_OAK"},
     {"kind": "wonde", "url": "https://api-ap-southeast-2.wonde.com/", "school": "A1", "secret": "MIS_SECRET_OAK"},
     {"kind": "wonde", "url": HERE, "school": "A1", "secret": "MIS_SECRET_OAK"},
+    {"kind": "wonde", "school": "A1", "secret": "MIS_SECRET_OAK", "staff_email": ["home"], "student_email": ["email"]},
 ]
 
 
@@ -225,6 +228,8 @@ def test_a_source_survives_a_round_trip_through_the_api(source: dict[str, object
         {"kind": "wonde", "school": "A" * 41, "secret": "MIS_SECRET_OAK"},
         {"kind": "wonde", "school": "", "secret": "MIS_SECRET_OAK"},
         {"kind": "wonde", "school": "A1", "secret": "a token"},
+        {"kind": "wonde", "school": "A1", "secret": "MIS_SECRET_OAK", "staff_email": ["private"]},
+        {"kind": "wonde", "school": "A1", "secret": "MIS_SECRET_OAK", "student_email": []},
         {"kind": "wonde", "school": "A1"},
         {"kind": "ftp", "path": "/feed"},
         {"kind": "folder", "path": "/feed.ZIP", "after_sync": "archive"},

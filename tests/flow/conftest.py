@@ -16,10 +16,10 @@ from local.nightly import NightReport, run_night
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
+from local.tenant.__main__ import DOMAIN
 from local.world import Addresses, World
 from tests.forked import Forked
 
-DOMAIN = "school.onmicrosoft.com"
 ADMIN = f"network.manager@{DOMAIN}"
 
 
@@ -29,7 +29,7 @@ class Story:
 
     world: World
     school: SchoolData
-    settings: dict[str, object] = field(default_factory=lambda: {"admin_owners": [ADMIN]})
+    settings: dict[str, object] = field(default_factory=lambda: {"admin_owners": [ADMIN], "account_domain": DOMAIN})
 
     @property
     def addresses(self) -> Addresses:

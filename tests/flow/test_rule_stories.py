@@ -10,7 +10,8 @@ import pytest
 
 from local import loopback
 from local.school.data import SchoolData
-from tests.flow.trust import DOMAIN, Trust, pupils, registration, staff, start_trust, teaching, upn
+from local.tenant.__main__ import DOMAIN
+from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 
 OAK = SchoolData(
     "OAK",

@@ -18,12 +18,11 @@ from local.nightly import count, drain, fire_timer
 from local.processes import Spawn
 from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 from local.school.oneroster_csv import write
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.__main__ import DOMAIN, TENANT_ID
 from local.tenant.options import TenantOptions
 from local.world import USERS, Addresses, World
 from tests.forked import Forked
 
-DOMAIN = "school.onmicrosoft.com"
 STAFF_ROOM = "b0000000-0000-4000-8000-000000000001"
 """The Entra group of a school's staff, which the school's `access` setting names."""
 
@@ -97,7 +96,8 @@ class Trust:
     def save_settings(self, school: str, user: str = "admin", expected: int = 200, **settings: Any) -> httpx.Response:
         feed = str(self.world.folder / f"feed {school}")
         write(self.schools[school], self.world.folder / f"feed {school}")
-        body = {"tenant": TENANT_ID, "source": {"kind": "folder", "path": feed}} | settings
+        source = {"kind": "folder", "path": feed}
+        body = {"tenant": TENANT_ID, "source": source, "account_domain": DOMAIN} | settings
         return self.call("PUT", f"schools/{school}", user, expected, body)
 
     def add_accounts(self, names: Iterable[str], ids: Iterable[object] = ()) -> None:

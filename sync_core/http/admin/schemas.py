@@ -30,7 +30,8 @@ def _fields(record: type, without: Collection[str] = ()) -> dict[str, Any]:
 Run = create_model("Run", __doc__=RunRecord.__doc__, **_fields(RunRecord))
 Plan = create_model(
     "Plan",
-    __doc__="What a sync would do now. People are Entra ids in `classes`, and MIS person ids in the `people_…` fields.",
+    __doc__="What a sync would do now. People are Entra ids in `classes`, and MIS person ids in the `people_…` fields. "
+    "`unmatched` has the values that were looked for, so do not keep it.",
     **_fields(RunRecord, OF_REAL_RUNS),
     **_fields(Preview, {"run"}),
 )

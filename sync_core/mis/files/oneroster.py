@@ -125,12 +125,14 @@ def read_roster(read: ReadTable, taken_at: datetime) -> Snapshots:
             classes[id_] = RosterClass(id=id_, school=school, name=row["title"], academic_year=year, type=type_)
 
     columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
-    user_rows = by_id(read("users.csv", columns, ["grades"]), "sourcedId", faults)
+    user_rows = by_id(read("users.csv", columns, ["grades", "enabledUser"]), "sourcedId", faults)
     people: dict[str, Person] = {}
     years = YearGroups(dict)
     for id_, row in user_rows.items():
         if _active(row, faults):
-            user = people[id_] = Person(MisId(id_), row["username"], row["email"])
+            user = people[id_] = Person(
+                MisId(id_), row["username"], row["email"], row["enabledUser"].lower() != "false"
+            )
             _read_year(user.id, row, orgs, years, faults)
 
     for row in read("enrollments.csv", ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"], ["primary"]):

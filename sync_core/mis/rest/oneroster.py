@@ -32,7 +32,7 @@ _FIELDS = {
     "org": "sourcedId,status,name,type,identifier",
     "academicSessions": "sourcedId,status,dateLastModified,type,startDate,endDate,parent",
     "classes": "sourcedId,status,dateLastModified,title,classType,school,terms",
-    "users": "sourcedId,status,dateLastModified,role,roles,username,email,grades",
+    "users": "sourcedId,status,dateLastModified,enabledUser,role,roles,username,email,grades",
     "enrollments": "sourcedId,status,dateLastModified,class,user,role,primary",
 }
 

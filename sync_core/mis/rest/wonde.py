@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from sync_core.clock import Clock
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Person, School
-from sync_core.domain.school import WondeApi
+from sync_core.domain.school import WondeApi, WondeEmail
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.strict_csv import Faults, Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
@@ -47,6 +47,7 @@ class _Server(MisApi):
     def __init__(self, api: WondeApi, clock: Clock) -> None:
         self._host = urlsplit(api.url).hostname or ""
         self._root = f"/v1.0/schools/{quote(api.school, safe='')}"
+        self._emails = {"students": api.student_email, "employees": api.staff_email}
         super().__init__(f"the Wonde server {self._host}", api.url, clock)
 
     async def read(self, cached: CachedSchool | None) -> Collections:
@@ -89,7 +90,7 @@ class _Server(MisApi):
         return {name: int(count) if count.isdecimal() else None for name, count in counts.items()}
 
     async def _read_people(self, name: str, cached: CachedSchool | None) -> Mapping[str, Record]:
-        """The `mis_id` and email of each person. Wonde returns more, names among them, and cannot be asked for less."""
+        """The `mis_id` and one address of each person. Wonde returns more, even names, and cannot be asked for less."""
         since: dict[str, str] = {}
         unchanged: dict[str, Record] = {}
         if cached:
@@ -100,7 +101,7 @@ class _Server(MisApi):
         return unchanged | {
             id_: {
                 "mis_id": text(person.get("mis_id")),
-                "email": text(_at(person, "contact_details", "data", "emails").get("email")),
+                "email": _email(person, self._emails[name]),
             }
             for id_, person in people.items()
         }
@@ -185,6 +186,12 @@ def _members(
         id_ = text(person.get("id"))
         if faults.require(row, role, id_ in known, f"id {id_} is not among the school's {role}"):
             yield known[id_], _at(person, "meta").get("is_main_teacher") is True
+
+
+def _email(person: Record, wanted: Iterable[WondeEmail]) -> str:
+    """The first of the wanted addresses that the person's contact details have; empty if they have none of them."""
+    emails = _at(person, "contact_details", "data", "emails")
+    return next(filter(None, (text(emails.get(name)) for name in wanted)), "")
 
 
 def _dfe_code(school: Record) -> str:
