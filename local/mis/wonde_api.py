@@ -224,5 +224,10 @@ def _person(person: SchoolPerson, with_details: bool) -> _Record:
     """A person, with the personal data that Wonde really sends and the app must not keep."""
     email = person.email or f"{person.username}@school.onmicrosoft.com"
     record = {**_named(person.id), "forename": person.given, "surname": person.family, "date_of_birth": "2012-02-29"}
-    details = {"emails": {"email": email, "primary": email}, "phones": {"phone": "01632 960000"}}
+    private = f"{person.family.lower()}@home.example"
+    if person.year:
+        emails = {"email": email, "primary": email, "work": None, "home": private}
+    else:
+        emails = {"email": private, "primary": private, "work": email, "home": private}
+    details = {"emails": emails, "phones": {"phone": "01632 960000"}}
     return record | ({"contact_details": {"data": details}} if with_details else {})

@@ -175,9 +175,7 @@ class Restraint:
             return wanted
         people = sorted({person for accounts in lost.values() for person in accounts.values()})
         shown = [[key, sorted(accounts)] for key, accounts in sorted(lost.items())]
-        what = (
-            f"{len(people)} people of {len(lost)} classes had an account, and find none now: they stay in these classes"
-        )
+        what = f"{len(people)} people had an account and find none now: they stay in their classes ({len(lost)})"
         if self._decided(HoldKind.LOST_MATCHING, what, sorted(lost), shown, _LOST_REMEDY, people):
             self.agreed = lost
             return wanted

@@ -185,7 +185,9 @@ def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, cal
         cli = tmp_path / "az"
         cli.write_text(AZURE_CLI.format(python=sys.executable, token=f"{address}/msi/token"), encoding="utf-8")
         cli.chmod(0o755)
-        options = ("--mis", str(feed), "--tenant", TENANT_ID, "--graph", f"{address}/v1.0")
+        chosen = tmp_path / "school.json"
+        chosen.write_text('{"account_domain": "school.onmicrosoft.com"}', encoding="utf-8")
+        options = ("--mis", str(feed), "--school", str(chosen), "--tenant", TENANT_ID, "--graph", f"{address}/v1.0")
         path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
         before = loopback.get(f"{address}/_sim/stats").json()
         same = call("plan", *options, PATH=path)

@@ -11,10 +11,11 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
+from local.tenant.__main__ import DOMAIN
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome
 from sync_core.messaging.messages import SYNC_REQUESTS, DecideHold, Decision, encode
-from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching
+from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 
 EVERYBODY = "amy ben cleo dan eve fay gus hal ida jon kit lea"
 HALF = "amy ben cleo dan eve fay"
@@ -179,3 +180,84 @@ def test_10_only_admins_preview_plans_and_decide_holds(trust: Trust) -> None:
     ):
         trust.call(method, f"schools/OAK/{path}", "teacher", expected=403)
     trust.call("POST", "schools/OAK/holds/abc/approve", expected=409)
+
+
+# --- a new school, whose export has the exact e-mail addresses of its accounts
+
+ASH_PUPILS = tuple(replace(pupil, username=f"ash.{pupil.id}", email=upn(pupil.id)) for pupil in pupils(EVERYBODY))
+ASH = SchoolData(
+    "ASH",
+    "Ash School",
+    "7654321",
+    2026,
+    ASH_PUPILS,
+    tuple(replace(teacher, username="ash.main", email=upn("main").upper()) for teacher in staff("main")),
+    (teaching("T1", "Art", EVERYBODY, "main"),),
+)
+ASH_ART = "Art.class.7654321.2026"
+WRONG_DOMAIN = {"account_domain": "ash.example", "students": {"mis": "username"}, "staff": {"mis": "username"}}
+
+
+def ash_night(trust: Trust, **settings: Any) -> dict[str, Any]:
+    """The last run of Ash School, after a night with these settings. Its holds and its event are `holds`, `event`."""
+    trust.save_settings("ASH", **{"account_domain": "", **settings})
+    trust.run_night()
+    holds = trust.call("GET", "schools/ASH/holds").json()
+    (*_, event) = (one for one in trust.read_events("school.planned") if one["school"] == "ASH")
+    return {**trust.read_last_run("ASH"), "holds": holds, "event": event}
+
+
+def test_11_a_wrong_domain_on_night_one_is_one_hold_and_makes_no_class(trust: Trust) -> None:
+    trust.schools["ASH"] = ASH
+    run = ash_night(trust, **WRONG_DOMAIN)
+    (hold,) = run["holds"]
+    assert (hold["kind"], hold["people"]) == (HoldKind.ACCOUNT_MATCHING, [])
+    assert "12 of 12 students find no account (0% find one)" in hold["what"]
+    assert "user name at ash.example in userPrincipalName and mail (13)" in hold["what"]
+    assert f"the tenant's accounts are in {DOMAIN} (" in hold["what"]
+    assert "settings" in hold["remedy"] and "approve" not in hold["remedy"]
+    assert (run["created"], run["changed"], len(run["held"])) == ([], [], 2)
+    assert ASH_ART not in trust.list_nicknames()
+    # The workbook calls a school "in step" only if its event has nothing held.
+    assert run["event"]["held"] == 2
+
+    plan = trust.call("POST", "schools/ASH/plan").json()
+    amy = next(one for one in plan["unmatched"] if one["person"] == "amy")
+    assert amy["tries"] == [
+        {"mis": "username", "value": "ash.amy@ash.example", "accounts": ["userPrincipalName", "mail"]}
+    ]
+    assert amy["nearest"] == []
+    trust.call("POST", "schools/ASH/plan", "teacher", expected=403)
+
+
+def test_12_with_the_default_settings_everybody_is_found_by_the_exact_address(trust: Trust) -> None:
+    run = ash_night(trust)
+    assert (run["holds"], run["people_without_account"], run["people_ambiguous"]) == ([], [], [])
+    assert trust.read_class(ASH_ART)["members"] == f"{EVERYBODY} main"
+    assert run["event"]["held"] == 0
+
+
+def test_13_a_wrong_domain_on_night_two_is_one_hold_and_nobody_leaves(trust: Trust) -> None:
+    before, writes = trust.read_class(ASH_ART), trust.count_writes()
+    run = ash_night(trust, **WRONG_DOMAIN)
+    (hold,) = run["holds"]
+    assert hold["kind"] == HoldKind.ACCOUNT_MATCHING
+    assert "12 of 12 students find no account (0% find one, and 100% found one before)" in hold["what"]
+    assert (run["changed"], run["removals"], run["event"]["held"]) == ([], 0, 2)
+    assert (trust.read_class(ASH_ART), trust.count_writes()) == (before, writes)
+    assert ash_night(trust)["holds"] == []
+
+
+def test_14_a_person_who_is_not_found_any_more_stays_until_an_admin_agrees(trust: Trust) -> None:
+    moved = replace(ASH_PUPILS[0], email=f"amy@old.{DOMAIN}")
+    trust.schools["ASH"] = replace(ASH, pupils=(moved, *ASH_PUPILS[1:]))
+    run = ash_night(trust)
+    (hold,) = run["holds"]
+    assert (hold["kind"], hold["people"]) == (HoldKind.LOST_MATCHING, ["amy"])
+    assert trust.read_class(ASH_ART)["members"] == f"{EVERYBODY} main"
+    (amy,) = trust.call("POST", "schools/ASH/plan").json()["unmatched"]
+    assert [near["value"] for near in amy["nearest"]] == [upn("amy")]
+    trust.run_action("POST", f"schools/ASH/holds/{hold['digest']}/approve")
+    assert "amy" not in trust.read_class(ASH_ART)["members"]
+    logs = "".join((trust.world.folder / name).read_text(encoding="utf-8") for name in ("host.log", "host.jsonl"))
+    assert f"@{DOMAIN}" not in logs and "ash.amy" not in logs

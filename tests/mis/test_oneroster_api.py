@@ -120,6 +120,15 @@ async def test_inconsistent_records_are_rejected(
         assert person.family not in str(caught.value)
 
 
+@pytest.mark.parametrize("switched_off", ["false", False])
+async def test_a_user_whom_the_mis_switched_off_is_read_as_disabled(scene: Scene, switched_off: object) -> None:
+    first = scene.school.pupils[0].id
+    scene.server.change = lambda name, records: [
+        {**one, "enabledUser": switched_off} if one["sourcedId"] == first else one for one in records
+    ]
+    assert [id_ for id_, one in (await scene.read()).people.items() if not one.enabled] == [first]
+
+
 async def test_a_link_to_another_server_is_not_followed(scene: Scene) -> None:
     """Only the query of a link is used."""
     scene.server.page, scene.server.links_to = 20, "https://evil.example"

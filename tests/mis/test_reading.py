@@ -76,6 +76,13 @@ def test_oneroster_1_2_gives_the_same_school(tmp_path: Path) -> None:
     assert read(feeds.oneroster_1_2(), tmp_path / "new") == read(feeds.oneroster(), tmp_path / "old")
 
 
+def test_a_user_whom_the_mis_switched_off_is_read_as_disabled(tmp_path: Path) -> None:
+    feed = feeds.oneroster()
+    feed["users.csv"] = feed["users.csv"].replace("p1,,,true", "p1,,,False").replace("p2,,,true", "p2,,,")
+    people = read(feed, tmp_path)["S1"].people
+    assert {id_ for id_, one in people.items() if not one.enabled} == {"p1"}
+
+
 def test_a_student_with_another_role_elsewhere_is_a_student(tmp_path: Path) -> None:
     feed = feeds.oneroster_1_2()
     feed["roles.csv"] += "r6,,,p1,secondary,proctor,,,D1\nr7,tobedeleted,,p2,primary,teacher,,,S1\n"

@@ -14,6 +14,7 @@ from aiohttp import web
 from local.mis.wonde_api import SCHOOL, wonde_id
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School
+from sync_core.domain.school import WondeEmail
 from sync_core.errors import SnapshotRejected, SyncError, Transient
 from tests.builders import NOON
 from tests.fakes.fixed_clock import FixedClock
@@ -49,6 +50,40 @@ async def test_a_person_has_only_the_id_and_the_address(scene: Scene) -> None:
     pupil = scene.school.pupils[0]
     email = pupil.email or f"{pupil.username}@school.onmicrosoft.com"
     assert (await scene.read()).people[MisId(pupil.id)] == Person(MisId(pupil.id), "", email)
+
+
+ALL = {"work": "w@x.org", "primary": "p@x.org", "email": "e@x.org", "home": "h@x.org"}
+
+
+@pytest.mark.parametrize(
+    ("emails", "chosen", "used"),
+    [
+        (ALL, None, "w@x.org"),
+        ({**ALL, "work": None}, None, "p@x.org"),
+        ({"email": "e@x.org", "home": "h@x.org", "primary": ""}, None, "e@x.org"),
+        ({"home": "h@x.org"}, None, ""),
+        (ALL, ("home", "work"), "h@x.org"),
+        ({**ALL, "home": None}, ("home",), ""),
+    ],
+)
+@pytest.mark.parametrize(("collection", "setting"), [("students", "student_email"), ("employees", "staff_email")])
+async def test_the_address_of_a_person_is_the_first_that_the_source_names(
+    scene: Scene,
+    collection: str,
+    setting: str,
+    emails: dict[str, str | None],
+    chosen: tuple[str, ...] | None,
+    used: str,
+) -> None:
+    def change(name: str, records: list[Record]) -> list[Record]:
+        details = {"contact_details": {"data": {"emails": emails}}}
+        return [record | details for record in records] if name == collection else records
+
+    scene.server.change = change
+    options: dict[str, Any] = {setting: tuple(map(WondeEmail, chosen))} if chosen else {}
+    read = await scene.read(replace(scene.api, **options))
+    listed = scene.school.pupils if collection == "students" else scene.school.staff
+    assert {read.people[MisId(one.id)].email for one in listed if one.id in read.people} == {used}
 
 
 @pytest.mark.parametrize("whole_links", [True, False])
