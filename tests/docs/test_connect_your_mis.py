@@ -34,6 +34,15 @@ def test_every_settings_block_is_valid(block: str) -> None:
     assert body.tenant == json.loads(block)["tenant"]
 
 
+def test_the_settings_to_add_for_matching_are_valid() -> None:
+    (table,) = re.findall(r"\| what the MIS has \|.*?\n\n", PAGE, re.DOTALL)
+    fragments = [fragment for fragment in re.findall(r"`([^`]+)`", table) if fragment.startswith('"')]
+    assert len(fragments) == 4
+    for fragment in fragments:
+        body = {**json.loads(BLOCKS[0]), **json.loads(f"{{{fragment}}}")}
+        TypeAdapter(SchoolBody).validate_python(body)
+
+
 def test_every_mis_has_a_row_and_every_kind_of_source_a_block() -> None:
     rows = re.findall(r"^\| [^|]+ \| `(\w+)` \|", PAGE, re.MULTILINE)
     assert rows[0] == "mis", "the head of the table"

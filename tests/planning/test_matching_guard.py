@@ -1,4 +1,4 @@
-"""When so many people find no account that nothing is planned, and who stays in a class although their match is lost."""
+"""When too many people find no account, nothing is planned; and who stays in a class although their match is lost."""
 
 from __future__ import annotations
 
