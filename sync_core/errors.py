@@ -170,7 +170,19 @@ def _fault(fault: Mapping[str, Any]) -> str:
             return f"{place}: Extra inputs are not permitted"
         case "union_tag_invalid":
             return f"{place}: {fault['ctx']['discriminator']} should be one of {fault['ctx']['expected_tags']}"
-        case "value_error" if not fault["loc"]:
-            return str(fault["ctx"]["error"])
+        case "value_error":
+            return f"{place}: {fault['ctx']['error']}" if fault["loc"] else str(fault["ctx"]["error"])
+        case "date_from_datetime_parsing" | "date_parsing" | "date_from_datetime_inexact" | "date_type":
+            return f"{place}: should be a date, such as 31/07/2027 or 2027-07-31"
+        case "union_tag_not_found":
+            return f"{place}: {fault['ctx']['discriminator']} is missing"
+        case "dataclass_type":
+            return f"{place}: should be an object"
+        case "too_long" if fault["ctx"]["field_type"] == "Value":
+            return f"{place}: should have at most {fault['ctx']['max_length']} characters"
+        case "too_short" if fault["ctx"]["field_type"] == "Value":
+            return f"{place}: should have at least {fault['ctx']['min_length']} characters"
+        case "string_pattern_mismatch":
+            return f"{place}: has characters that are not allowed here"
         case _:
             return f"{place}: {fault['msg']}"

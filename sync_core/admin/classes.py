@@ -15,7 +15,7 @@ from annotated_types import MaxLen
 from sync_core.admin.groups import read_groups
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
 from sync_core.domain.classes import ClassRecord, ClassRequest, ClassState, Drift
-from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning
+from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning, UkDate
 from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -37,7 +37,9 @@ class ClassOptions:
     ] = ""
     description: Annotated[str, PRINTABLE, MaxLen(1024)] = ""
     required_until: Annotated[
-        date | None, Meaning("Until when the class is needed: after that, runs report it and nothing is deleted")
+        date | None,
+        UkDate(),
+        Meaning("Until when the class is needed, as 31/07/2027 or 2027-07-31: then runs report it, and delete nothing"),
     ] = None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 FORM = {"extra": "forbid"}
@@ -14,18 +16,28 @@ _Handler = Callable[[Any], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of this pattern, once it is stripped and lowered."""
+    """A text of this pattern, once it is stripped and lowered. `form` says in words what it should be."""
 
     pattern: str
+    form: str
     strip: bool = True
     lower: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
-        return handler(source) | {"pattern": self.pattern, "strip_whitespace": self.strip, "to_lower": self.lower}
+        text = handler(source) | {"strip_whitespace": self.strip, "to_lower": self.lower}
+        return {"type": "function-after", "function": {"type": "no-info", "function": self._checked}, "schema": text}
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: _Handler) -> dict[str, Any]:
+        return handler(schema) | {"pattern": self.pattern}
+
+    def _checked(self, text: str) -> str:
+        if not re.match(self.pattern.removesuffix("$") + r"\Z", text):
+            raise ValueError(f"should be {self.form}")
+        return text
 
 
-PRINTABLE = Text(r"^[^\x00-\x1f\x7f]*$")
-CLASS_NAME = Text(r"^[^\x00-\x1f\x7f&*?|{}+]*$")
+PRINTABLE = Text(r"^[^\x00-\x1f\x7f]*$", "text on one line, without control characters")
+CLASS_NAME = Text(r"^[^\x00-\x1f\x7f&*?|{}+]*$", "text on one line, without any of & * ? | { } +")
 """The display name of a class: with an & in it, Microsoft 365 was reported to make no mailbox (domain/nicknames)."""
 
 
@@ -38,6 +50,29 @@ class Checked:
     def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
         function = {"type": "no-info", "function": self.check}
         return {"type": "function-after", "function": function, "schema": handler(source)}
+
+
+_UK_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+
+
+def _day(value: Any) -> Any:
+    """A date for text like 31/07/2027 (day, month, year, as in the UK). Everything else is left to the next check."""
+    if not isinstance(value, str) or not (written := _UK_DATE.fullmatch(value.strip())):
+        return value
+    day, month, year = map(int, written.groups())
+    try:
+        return date(year, month, day)
+    except ValueError:
+        raise ValueError("there is no such day; write the day, the month and the year, such as 31/07/2027") from None
+
+
+@dataclass(frozen=True, slots=True)
+class UkDate:
+    """A date in the form 31/07/2027 as well as 2027-07-31."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
+        function = {"type": "no-info", "function": _day}
+        return {"type": "function-before", "function": function, "schema": handler(source)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,22 +103,43 @@ def _usable_identifier(identifier: str) -> str:
 
 
 # Segments of plain characters, none of which is only dots.
-_FOLDER = Text(r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", strip=False)
+_FOLDER = Text(
+    r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$",
+    "a folder such as trust/oak, of letters, digits, dots, hyphens and underscores, without a slash at either end",
+    strip=False,
+)
 # A secret is sent there: over TLS, or not over a network at all.
-_ENCRYPTED_OR_LOCAL = Text(r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?(/[!-~]*)?$")
+_ENCRYPTED_OR_LOCAL = Text(
+    r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?(/[!-~]*)?$",
+    "an address that begins with https:// (http:// only on this machine), without a user name in it",
+)
 # It is one segment of a URL's path.
-_WONDE_ID = Text(r"^[!-\-0-~][!-.0-~]{0,39}$")
+_WONDE_ID = Text(r"^[!-\-0-~][!-.0-~]{0,39}$", "Wonde's id of the school, such as A1930499544")
 
-_Upn = Annotated[str, Text(r"^[^@\s]+@[^@\s]+$"), MaxLen(113)]
+_UPN = Text(r"^[^@\s]+@[^@\s]+$", "a user principal name, such as head@school.org")
+_ENTRA_ID = Text(
+    r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+    "an Entra id, such as 7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90",
+    lower=True,
+)
+_DOMAIN = Text(r"^[A-Za-z0-9.-]*$", "a domain, such as school.org, without @")
+_SECRET = Text(
+    r"^MIS_SECRET_[A-Z0-9_]{1,100}$",
+    "the name of an application setting, such as MIS_SECRET_OAK, and never the secret itself",
+    strip=False,
+)
+
+_Upn = Annotated[str, _UPN, MaxLen(113)]
 _Identifier = Annotated[str, PRINTABLE, MaxLen(30), Checked(_usable_identifier)]
 _Upns = Annotated[tuple[_Upn, ...], MaxLen(50)]
-_Domain = Annotated[str, Text(r"^[A-Za-z0-9.-]*$"), MaxLen(253)]
-EntraId = Annotated[str, Text(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", lower=True)]
+_Domain = Annotated[str, _DOMAIN, MaxLen(253)]
+EntraId = Annotated[str, _ENTRA_ID]
 _EntraIds = Annotated[tuple[EntraId, ...], MaxLen(100)]
-_Secret = Annotated[str, Text(r"^MIS_SECRET_[A-Z0-9_]{1,100}$", strip=False)]
+_Secret = Annotated[str, _SECRET]
 _Secrets = Annotated[tuple[_Secret, ...], MaxLen(2)]
 _Url = Annotated[str, _ENCRYPTED_OR_LOCAL, MaxLen(500), Checked(_existing_port)]
 _BaseUrl = Annotated[_Url, Checked(lambda url: url.rstrip("/"))]
+PauseReason = Annotated[str, PRINTABLE, MaxLen(200)]
 _AfterSync = Annotated[AfterSync, Meaning("What becomes of a set that was taken")]
 _Share = Annotated[float, Ge(0), Le(1)]
 _Times = Annotated[float, Ge(0), Le(1_000_000)]
@@ -254,6 +275,7 @@ class SchoolChoices:
     """What an admin chooses for a school. None is the default that depends on the MIS."""
 
     __pydantic_config__ = FORM
+    name: Annotated[str, PRINTABLE, MaxLen(100), Meaning("What people call the school")] = ""
     enabled: Annotated[bool, Meaning("false: the school is paused, and its classes stay as they are")] = True
     mis: Mis = Mis.OTHER
     types: Annotated[
@@ -282,6 +304,7 @@ class SchoolChoices:
         _Secrets, Meaning("The application settings with the secrets of the school's webhooks; two while rotating")
     ] = ()
     limits: Limits = Limits()
+    pause_reason: Annotated[PauseReason, Meaning("Why the school is paused, without anybody's name")] = ""
 
     def __post_init__(self) -> None:
         if self.mis is Mis.SCHOLARPACK and self.types and GroupType.TEACHING in self.types:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from local.school_settings import parse_school_settings
+from sync_core.admin.classes import ClassOptions
 from sync_core.admin.school_settings import SchoolBody, check_identifier, settings_of, values_of
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountProperty
@@ -31,6 +33,7 @@ from sync_core.errors import UnknownSetting, faults_of
 from tests.builders import SCHOOL, TENANT
 
 BODY = TypeAdapter(SchoolBody)
+OPTIONS = TypeAdapter(ClassOptions)
 CLOUD = {
     "TENANT_ID": "T",
     "STATE_TABLES_ENDPOINT": "https://x.table.core.windows.net",
@@ -151,7 +154,7 @@ def test_settings_survive_a_round_trip_through_the_api(values: dict[str, object]
         ({"account_domain": "a b"}, "account_domain"),
         ({"name_identifier": "x" * 31}, "name_identifier"),
         ({"name_identifier": "a\nb"}, "name_identifier"),
-        ({"name_identifier": "[.]"}, "name_identifier: Value error, nothing of it can stand in a mail address"),
+        ({"name_identifier": "[.]"}, "name_identifier: nothing of it can stand in a mail address"),
         ({"mis": "capita"}, "mis"),
         ({"rollover": "keep"}, "rollover"),
         ({"departed_owners": "delete"}, "departed_owners"),
@@ -188,6 +191,64 @@ def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
     check_identifier(second, [replace(first, tenant="U")])
     check_identifier(second, [second])
     check_identifier(replace(second, name_identifier=""), [replace(first, name_identifier="")])
+
+
+EVERYTHING_WRONG = {
+    "tenant": "T",
+    "source": {"kind": "oneroster", "url": "http://mis.example", "secret": "hush", "version": "2", "client": "a\nb"},
+    "name": "a\nb",
+    "enabled": "perhaps",
+    "mis": "capita",
+    "types": ["house"],
+    "name_identifier": "[.]",
+    "admin_owners": ["nobody"],
+    "teaching_owners": "some",
+    "departed_owners": "delete",
+    "rollover": "keep",
+    "account_domain": "a b",
+    "students": {"mis": "birthday", "account": "displayName", "domain": "a b"},
+    "staff": [],
+    "access": ["a\nb"],
+    "webhook_secrets": ["hush"],
+    "limits": {"class_loss": 40, "class_loss_people": 0},
+    "pause_reason": "x" * 201,
+}
+
+
+def test_if_every_setting_is_wrong_every_fault_is_named_in_words() -> None:
+    with pytest.raises(ValidationError) as caught:
+        BODY.validate_python(EVERYTHING_WRONG)
+    faults = faults_of(caught.value.errors())
+    places = {"source.oneroster." + name for name in ("url", "secret", "version", "client")}
+    places |= {"students.mis", "students.account", "students.domain", "limits.class_loss", "limits.class_loss_people"}
+    places |= {"types.0", "admin_owners.0", "access.0", "webhook_secrets.0"}
+    nested = {"source", "students", "limits", "types", "admin_owners", "access", "webhook_secrets"}
+    places |= EVERYTHING_WRONG.keys() - nested
+    assert set(re.findall(r"(?:^|; )([a-z_.0-9]+): ", faults)) == places
+    for mark in ("^", "[A-Z", "\\", "pattern", "hush", "nobody"):
+        assert mark not in faults, mark
+    assert "admin_owners.0: should be a user principal name, such as head@school.org" in faults
+    assert "pause_reason: should have at most 200 characters" in faults
+
+
+@pytest.mark.parametrize("written", ["31/07/2027", " 31/7/2027 ", "2027-07-31"])
+def test_a_date_may_be_written_as_in_the_uk(written: str) -> None:
+    assert OPTIONS.validate_python({"required_until": written}).required_until == date(2027, 7, 31)
+
+
+@pytest.mark.parametrize(
+    ("written", "fault"),
+    [
+        ("31/02/2027", "there is no such day; write the day, the month and the year, such as 31/07/2027"),
+        ("07/31/2027", "there is no such day; write the day, the month and the year, such as 31/07/2027"),
+        ("next July", "should be a date, such as 31/07/2027 or 2027-07-31"),
+        ("31.07.2027", "should be a date, such as 31/07/2027 or 2027-07-31"),
+    ],
+)
+def test_a_day_that_does_not_exist_is_named_with_the_form_of_a_date(written: str, fault: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        OPTIONS.validate_python({"required_until": written})
+    assert faults_of(caught.value.errors()) == f"required_until: {fault}"
 
 
 HERE = "http://127.0.0.1:8080"
