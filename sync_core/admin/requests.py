@@ -87,7 +87,7 @@ async def existing_class(school: SchoolId, key: ClassKey, services: Services) ->
 def require_enabled(settings: SchoolSettings) -> None:
     """Raises Conflict for a paused school."""
     if not settings.enabled:
-        raise Conflict(f"school {settings.school} is paused", "save its settings with enabled true")
+        raise Conflict(f"school {settings.school} is {settings.paused}", "resume the school, then request it again")
 
 
 def _new_run(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
+from annotated_types import MaxLen
 from pydantic import Field
 
+from sync_core.domain.constraints import Meaning
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
 from sync_core.domain.school import (
+    AccessName,
     EntraId,
     Matching,
     MatchingChoice,
@@ -27,8 +30,20 @@ from sync_core.planning.matching import takes_domain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolBody(SchoolChoices):
-    """A school's settings, with the source that its MIS is read from and the tenant that has its classes."""
+    """A school's settings, with the source that its MIS is read from and the tenant that has its classes.
 
+    `access` may have names, of which `resolve_access` makes ids.
+    """
+
+    id: Annotated[str, Meaning("As in the path; it may be left out")] = ""
+    access: Annotated[
+        tuple[AccessName, ...],
+        MaxLen(100),
+        Meaning(
+            "The users and groups whose app role counts for this school: Entra ids, user principal names or names of "
+            "groups. Ids are stored and returned"
+        ),
+    ] = ()
     tenant: EntraId
     source: Annotated[MisLocation, Field(discriminator="kind")]
 
@@ -42,6 +57,7 @@ def settings_of(choices: SchoolChoices, *, school: SchoolId, tenant: str, source
         "teaching_owners": choices.teaching_owners or usual_owners,
         "students": _matching(choices.students, choices.account_domain),
         "staff": _matching(choices.staff, choices.account_domain),
+        "pause_reason": "" if choices.enabled else choices.pause_reason,
     }
     return SchoolSettings(school=school, tenant=tenant, source=source, **values_of(choices, SchoolChoices) | filled_in)
 
@@ -49,6 +65,15 @@ def settings_of(choices: SchoolChoices, *, school: SchoolId, tenant: str, source
 def values_of(choices: SchoolChoices, form: type[SchoolChoices]) -> dict[str, Any]:
     """The fields that `form` has, as arguments for it: a SchoolBody made from SchoolSettings can be saved again."""
     return {field.name: getattr(choices, field.name) for field in fields(form)}
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """JSON Merge Patch (RFC 7396): null removes a member, and what the patch leaves out stays."""
+    if not isinstance(patch, Mapping):
+        return patch
+    members = dict(target) if isinstance(target, Mapping) else {}
+    merged = {name: merge_patch(members.get(name), value) for name, value in patch.items() if value is not None}
+    return {name: value for name, value in members.items() if name not in patch} | merged
 
 
 def check_identifier(settings: SchoolSettings, others: Iterable[SchoolSettings]) -> None:

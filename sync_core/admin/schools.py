@@ -9,7 +9,7 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict, NotFound
+from sync_core.errors import Conflict, EtagConflict, NotFound, PreconditionFailed
 from sync_core.messaging.messages import RefreshTenant
 from sync_core.services import Services
 
@@ -17,13 +17,23 @@ from sync_core.services import Services
 async def save_school(settings: SchoolSettings, before: SchoolSettings | None, services: Services) -> None:
     """Save settings in place of `before`. Raises UnknownSetting if class names would collide with another school's.
 
+    Raises PreconditionFailed if somebody else saved other settings since `before` was read.
+
     The classes of a school that left and joins again may have changed meanwhile, so each is marked to be read first.
     """
     check_identifier(settings, await services.schools.schools(settings.tenant))
     if before is None:
         records = await services.classes.class_records(settings.school)
         await services.classes.write_drift(settings.school, [Drift(record.key, stale=True) for record in records])
-    await services.schools.save_school(settings)
+    try:
+        await services.schools.replace_school(before, settings)
+    except EtagConflict:
+        now = await services.schools.school(settings.school)
+        if now != settings:  # another answer than that to a lost answer, after which the client repeats the write
+            raise PreconditionFailed(
+                f"somebody changed the settings of school {settings.school} at the same moment, so nothing was saved",
+                "read the settings again, and repeat your change",
+            ) from None
 
 
 async def erase_school(school: SchoolId, services: Services) -> None:

@@ -117,7 +117,7 @@ _ENCRYPTED_OR_LOCAL = Text(
 _WONDE_ID = Text(r"^[!-\-0-~][!-.0-~]{0,39}$", "Wonde's id of the school, such as A1930499544")
 
 _UPN = Text(r"^[^@\s]+@[^@\s]+$", "a user principal name, such as head@school.org")
-_ENTRA_ID = Text(
+ENTRA_ID = Text(
     r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
     "an Entra id, such as 7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90",
     lower=True,
@@ -133,12 +133,14 @@ _Upn = Annotated[str, _UPN, MaxLen(113)]
 _Identifier = Annotated[str, PRINTABLE, MaxLen(30), Checked(_usable_identifier)]
 _Upns = Annotated[tuple[_Upn, ...], MaxLen(50)]
 _Domain = Annotated[str, _DOMAIN, MaxLen(253)]
-EntraId = Annotated[str, _ENTRA_ID]
+EntraId = Annotated[str, ENTRA_ID]
 _EntraIds = Annotated[tuple[EntraId, ...], MaxLen(100)]
 _Secret = Annotated[str, _SECRET]
 _Secrets = Annotated[tuple[_Secret, ...], MaxLen(2)]
 _Url = Annotated[str, _ENCRYPTED_OR_LOCAL, MaxLen(500), Checked(_existing_port)]
 _BaseUrl = Annotated[_Url, Checked(lambda url: url.rstrip("/"))]
+AccessName = Annotated[str, PRINTABLE, MinLen(1), MaxLen(256)]
+"""A user or a group: an Entra id, a user principal name, or the display name of a group."""
 PauseReason = Annotated[str, PRINTABLE, MaxLen(200)]
 _AfterSync = Annotated[AfterSync, Meaning("What becomes of a set that was taken")]
 _Share = Annotated[float, Ge(0), Le(1)]
@@ -322,6 +324,11 @@ class SchoolSettings(SchoolChoices):
     teaching_owners: TeachingOwners
     students: Matching
     staff: Matching
+
+    @property
+    def paused(self) -> str:
+        """What a paused school is, with the reason that an admin gave."""
+        return f"paused ({self.pause_reason})" if self.pause_reason else "paused"
 
     @property
     def account_properties(self) -> frozenset[AccountProperty]:

@@ -131,6 +131,9 @@ class Tenant(TenantReader, Protocol):
     async def known_people(self, people: Sequence[AccountId]) -> frozenset[AccountId]:
         """The people, out of at most MEMBERS_PER_WRITE, who have an account."""
 
+    async def find_principals(self, name: str) -> tuple[AccountId | ClassId, ...]:
+        """The ids of the users with this user principal name and of the groups with this display name."""
+
     async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
         """Raises AlreadyThere, and NotThere for the class or the person."""
 

@@ -184,6 +184,18 @@ class GraphTenant:
             known.update(user["id"] for user in answer["value"])
         return frozenset(known)
 
+    async def find_principals(self, name: str) -> tuple[AccountId | ClassId, ...]:
+        literal = name.replace("'", "''")
+        found: list[AccountId | ClassId] = []
+        for path, condition in (("/users", "userPrincipalName"), ("/groups", "displayName")):
+            query = quote(f"{condition} eq '{literal}'")
+            found += [
+                item["id"]
+                async for page in self._pages(f"{path}?$filter={query}&$select=id", Cost())
+                for item in page["value"]
+            ]
+        return tuple(found)
+
     async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
         """How Graph refuses a person who is a teacher already, or who is no member yet, is not documented."""
         try:

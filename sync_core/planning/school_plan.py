@@ -75,8 +75,8 @@ async def plan_school(
     reader, school = reading.school, request.school
     settings = await reader.school(school)
     if settings is None or not settings.enabled:
-        reason = "the school is paused" if settings else "the school has no settings"
-        remedy = "to sync it, save its settings with enabled true"
+        reason = f"the school is {settings.paused}" if settings else "the school has no settings"
+        remedy = "to sync it, resume the school" if settings else "to sync it, save its settings"
         raise PlanNotMade(request, reading.clock.now(), RunOutcome.PAUSED, f"{reason}: nothing was planned", remedy)
     check = await reading.check_tenant(settings.tenant)
     if check.blocked:

@@ -39,6 +39,18 @@ class ClassReader(Protocol):
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]: ...
 
 
+class HistoryReader(Protocol):
+    """Single classes, and what was applied to them."""
+
+    async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None: ...
+
+    async def history(self, school: SchoolId, key: ClassKey) -> tuple[AppliedDelta, ...]:
+        """What was applied to the class, oldest first."""
+
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> tuple[ClassKey, ...]:
+        """The keys of the classes to which `run` applied something, in order."""
+
+
 class SettingsReader(Protocol):
     """A school's settings, its current holds in order of digest, and the statistics of the last accepted feed."""
 
@@ -64,10 +76,9 @@ class SchoolReader(ClassReader, SettingsReader, AccountReader, RunReader, Protoc
     """What planning a school reads. A preview is given nothing else, so it cannot write."""
 
 
-class ClassStore(ClassReader, Protocol):
+class ClassStore(ClassReader, HistoryReader, Protocol):
     """Class rows with their history, the requests for classes, and pins."""
 
-    async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None: ...
     async def write_class_request(self, school: SchoolId, request: ClassRequest) -> None: ...
     async def write_pins(self, school: SchoolId, pins: Sequence[Pin]) -> None: ...
     async def forget_pin(self, school: SchoolId, key: ClassKey) -> None: ...
@@ -88,17 +99,18 @@ class ClassStore(ClassReader, Protocol):
         record with its new etag. Raises EtagConflict.
         """
 
-    async def history(self, school: SchoolId, key: ClassKey) -> tuple[AppliedDelta, ...]:
-        """What was applied to the class, oldest first."""
-
-    async def classes_of_run(self, school: SchoolId, run: RunId) -> tuple[ClassKey, ...]:
-        """The keys of the classes to which `run` applied something, in order."""
-
 
 class SchoolStore(SettingsReader, Protocol):
     """Schools' settings, the holds of their plans, and what is known of their feeds."""
 
     async def save_school(self, settings: SchoolSettings) -> None: ...
+
+    async def replace_school(self, before: SchoolSettings | None, settings: SchoolSettings) -> None:
+        """Write the settings if the school's are exactly `before` now; None is a school without settings.
+
+        Raises EtagConflict.
+        """
+
     async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None: ...
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:

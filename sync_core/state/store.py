@@ -19,7 +19,7 @@ from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
-from sync_core.errors import RowTooLarge
+from sync_core.errors import EtagConflict, RowTooLarge
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.messaging.port import MessageFault
 from sync_core.state import class_rows, school_rows
@@ -28,7 +28,18 @@ from sync_core.state.class_rows import CLASS, HISTORY, PIN, REQUEST
 from sync_core.state.overflow_rows import split
 from sync_core.state.port import DeltaKind
 from sync_core.state.row_codec import Entity, chunked, encode_key, encode_time, joined
-from sync_core.state.table import MERGE, REPEATED, Operation, Table, deletes, entity, etag, upserts, wire_faults
+from sync_core.state.table import (
+    MERGE,
+    REPEATED,
+    REPLACE,
+    Operation,
+    Table,
+    deletes,
+    entity,
+    etag,
+    upserts,
+    wire_faults,
+)
 from sync_core.state.webhook_inbox import TableWebhookInbox
 
 CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS = "classes", "schools", "accounts", "tenants", "runs"
@@ -93,6 +104,17 @@ class TableState:
 
     async def save_school(self, settings: SchoolSettings) -> None:
         await self._schools.put(entity(_SETTINGS, settings.school, school_rows.SETTINGS_COLUMNS.columns(settings)))
+
+    async def replace_school(self, before: SchoolSettings | None, settings: SchoolSettings) -> None:
+        wanted = entity(_SETTINGS, settings.school, school_rows.SETTINGS_COLUMNS.columns(settings))
+        row = await self._schools.get(_SETTINGS, settings.school)
+        if (school_rows.read_school(row) if row else None) != before:
+            raise EtagConflict
+        if row is not None:
+            unchanged = {**REPLACE, "etag": etag(row), "match_condition": MatchConditions.IfNotModified}
+            await self._schools.transact([[("update", wanted, unchanged)]])
+        elif not await self._schools.create(wanted):
+            raise EtagConflict
 
     async def forget_school(self, school: SchoolId) -> None:
         await self._schools.delete(_SETTINGS, school)

@@ -22,13 +22,17 @@ class AccessEvent(StrEnum):
 _PAUSES = {
     AccessEvent.REVOKED: (
         "Wonde says that the school revoked its access: the school was paused, and its classes stay as they are — "
-        "have the school approve access again at Wonde, then save its settings with enabled true"
+        "have the school approve access again at Wonde, then resume it"
     ),
     AccessEvent.MIGRATION: (
         "Wonde says that the school moves to another MIS, where groups and people have other ids: the school was "
-        "paused, and its classes stay as they are — when the move is done, look at the plan, and save the school's "
-        "settings with enabled true"
+        "paused, and its classes stay as they are — when the move is done, look at the plan with enabled true "
+        "(dry_run), and then resume it"
     ),
+}
+_REASONS = {
+    AccessEvent.REVOKED: "the school revoked Wonde's access",
+    AccessEvent.MIGRATION: "Wonde says that the school moves to another MIS",
 }
 
 
@@ -53,5 +57,6 @@ async def follow_access(event: AccessEvent, wonde_school: str, run: RunId, servi
                 notes=(_PAUSES[event],),
             )
             await services.runs.write_run(record)
-            await services.schools.save_school(replace(settings, enabled=False))
+            paused_settings = replace(settings, enabled=False, pause_reason=_REASONS[event])
+            await services.schools.replace_school(settings, paused_settings)
     return paused

@@ -55,6 +55,13 @@ class MemoryState:
         self._schools[settings.school] = settings
         await self._step("save_school answered")
 
+    async def replace_school(self, before: SchoolSettings | None, settings: SchoolSettings) -> None:
+        await self._step("replace_school")
+        if self._schools.get(settings.school) != before:
+            raise EtagConflict
+        self._schools[settings.school] = settings
+        await self._step("replace_school answered")
+
     async def forget_school(self, school: SchoolId) -> None:
         await self._step("forget_school")
         self._schools.pop(school, None)

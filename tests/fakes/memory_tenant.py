@@ -220,6 +220,12 @@ class MemoryTenant:
     async def add_teacher(self, class_id: ClassId, person: AccountId) -> None:
         await self.add_owner(class_id, person)
 
+    async def find_principals(self, name: str) -> tuple[AccountId | ClassId, ...]:
+        await self._step("find_principals")
+        users = [id for id, account in self.accounts.items() if account.values[AccountProperty.UPN] == name.lower()]
+        named = [group for group in self.groups.values() if group.name.display_name.lower() == name.lower()]
+        return (*users, *(group.id for group in named if not group.deleted))
+
     async def add_owner(self, class_id: ClassId, person: AccountId) -> None:
         await self._step("add_owner")
         group = self._group(class_id)

@@ -139,6 +139,16 @@ async def test_the_grants_are_the_roles_of_the_token(subject: Subject) -> None:
     assert grants.roles == {permission.name for permission in PERMISSIONS}
 
 
+async def test_users_are_found_by_their_upn_and_groups_by_their_name(subject: Subject) -> None:
+    (name,) = make_upns(1)
+    (head,) = subject.add_accounts([name])
+    assert await subject.tenant.find_principals(name.upper()) == (head,)
+    group = f"O'Neill & Co {uuid4().hex}"
+    assert await subject.tenant.find_principals(group) == ()
+    ids = [await subject.tenant.create_class(NewClass(ClassName(group, uuid4().hex), "S1|K", MisId("G"))) for _ in "ab"]
+    assert sorted(await subject.tenant.find_principals(group)) == sorted(ids)
+
+
 async def test_a_class_is_created_once_and_found_by_its_nickname(subject: Subject) -> None:
     new = make_class()
     assert await subject.tenant.find_groups(new.name.mail_nickname) == ()

@@ -84,6 +84,10 @@ def _class_actions(path: str, action: str, accepted: str, conflicting: str) -> l
 ACTIONS = [
     Action("put", OF_SCHOOL, 200, "save settings", body=SETTINGS),
     Action("put", OF_SCHOOL, 422, "save settings", school="S9", body=SETTINGS | {"name_identifier": "ELM"}),
+    Action("patch", OF_SCHOOL, 200, "save settings", body={"name": "Oak"}),
+    Action("patch", OF_SCHOOL, 422, "save settings", body={"name_identifier": "ELM"}),
+    Action("post", f"{OF_SCHOOL}/pause", 200, "pause", body={"reason": "new MIS"}),
+    Action("post", f"{OF_SCHOOL}/resume", 200, "resume", school="PAUSED"),
     Action("delete", OF_SCHOOL, 204, "forget school"),
     Action("delete", f"{OF_SCHOOL}/records", 204, "erase records", school="LEFT"),
     Action("delete", f"{OF_SCHOOL}/records", 409, "erase records"),
@@ -283,6 +287,9 @@ async def test_a_schools_own_admin_may_not_do_tenant_level_actions(
     ("method", "path", "body"),
     [
         ("put", "schools/S1", {"colour": "red"}),
+        ("patch", "schools/S1", {"colour": "red"}),
+        ("patch", "schools/S1", {"access": ["nobody@oak.org"]}),
+        ("post", "schools/S1/pause", {}),
         ("post", f"schools/S1/groups/{NEW}/class", {"colour": "red"}),
         ("post", f"schools/S1/classes/{'k' * 81}/resync", None),
         ("post", "schools/S1/holds/HOLD/approve", None),

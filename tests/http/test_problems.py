@@ -65,6 +65,7 @@ STATUS = {
     "Conflict": 409,
     "SnapshotRejected": 409,
     "Replayed": 409,
+    "PreconditionFailed": 412,
     "TooLarge": 413,
     "UnknownSetting": 422,
     "Unreadable": 422,

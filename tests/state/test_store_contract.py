@@ -56,6 +56,22 @@ async def test_a_school_is_stored_as_saved(state: Store, school: SchoolId) -> No
     assert await state.schools("another") == ()
 
 
+async def test_settings_are_replaced_only_if_nobody_changed_them(state: Store, school: SchoolId) -> None:
+    first = replace(settings(), school=school)
+    second, third = replace(first, name="Oak"), replace(first, name="Elm")
+    await state.replace_school(None, first)
+    with pytest.raises(EtagConflict):
+        await state.replace_school(None, second)
+    await state.replace_school(first, second)
+    with pytest.raises(EtagConflict):
+        await state.replace_school(first, third)
+    assert await state.school(school) == second
+    await state.forget_school(school)
+    with pytest.raises(EtagConflict):
+        await state.replace_school(second, third)
+    assert await state.school(school) is None
+
+
 async def test_a_row_starts_with_desired(state: Store, school: SchoolId) -> None:
     assert await state.class_record(school, K1) is None
     wanted = desired("K1", ["amy", "ben"], ["main"])

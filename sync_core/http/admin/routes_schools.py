@@ -1,20 +1,39 @@
 """The routes of schools and their settings, and the sync of a whole school."""
 
 from dataclasses import replace
+from functools import cache
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body, Query, Response
+from pydantic import TypeAdapter, ValidationError
 
+from sync_core.admin.access import access_taken_away, resolve_access
 from sync_core.admin.classes import request_sync
 from sync_core.admin.requests import Accepted
-from sync_core.admin.school_settings import SchoolBody, settings_of
+from sync_core.admin.school_settings import SchoolBody, check_identifier, merge_patch, settings_of
 from sync_core.admin.schools import save_school
+from sync_core.admin.supposed import preview_settings
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Forbidden
-from sync_core.http.admin.dependencies import Admin, Administered, SchoolInPath, SignedIn
-from sync_core.http.admin.schemas import ABSENT, CONFLICT, School, school_body
+from sync_core.errors import Forbidden, Unreadable, faults_of
+from sync_core.http.admin.dependencies import Admin, Administered, Call, SchoolInPath, SignedIn
+from sync_core.http.admin.etags import IfMatch, etag_of, require_match
+from sync_core.http.admin.schemas import (
+    ABSENT,
+    CONFLICT,
+    OUTDATED,
+    WITH_ETAG,
+    PauseRequest,
+    Plan,
+    School,
+    school_body,
+)
 from sync_core.messaging.messages import Priority
 
 router = APIRouter(prefix="/schools")
+
+_DryRun = Annotated[bool, Query(description="Save nothing, and answer with the plan that the settings would lead to")]
+_Patch = Annotated[dict[str, Any], Body(media_type="application/merge-patch+json")]
 
 
 @router.get("", summary="List the schools that you administer")
@@ -23,22 +42,63 @@ async def list_schools(call: Admin) -> list[School]:
     return [school_body(settings) for settings in schools if call.caller.has_access(settings)]
 
 
-@router.get("/{school}", responses=ABSENT, summary="Read a school's settings")
-async def read_school(settings: Administered) -> School:
-    return school_body(settings)
+@router.get("/{school}", responses=ABSENT | WITH_ETAG, summary="Read a school's settings")
+async def read_school(settings: Administered, response: Response) -> School:
+    return _answer(settings, response)
 
 
-@router.put("/{school}", summary="Save a school's settings, or add a new school")
-async def put_school(school: SchoolInPath, body: SchoolBody, call: Admin) -> School:
+@router.put("/{school}", responses=OUTDATED | WITH_ETAG, summary="Save a school's settings, or add a new school")
+async def put_school(
+    school: SchoolInPath,
+    body: SchoolBody,
+    call: Admin,
+    response: Response,
+    if_match: IfMatch = None,
+    dry_run: _DryRun = False,
+) -> School | Plan:
+    """Takes what GET gives. A setting that is left out gets its default; to keep the others, use PATCH."""
     before = await call.services.schools.school(school)
     call.caller.need_school(before)
-    wanted = settings_of(body, school=school, tenant=body.tenant, source=body.source)
-    if not call.caller.all_schools:
-        _need_same_place(before, wanted)
-    call.record("save settings", school)
-    call.services.graph.of(wanted.tenant, Priority.URGENT)  # raises UnknownSetting for a tenant out of reach
-    await save_school(wanted, before, call.services)
-    return school_body(wanted)
+    require_match(if_match, before, school)
+    wanted = await _wanted(school, body, before, call)
+    return await (_preview(wanted, call) if dry_run else _save(wanted, before, call, response))
+
+
+@router.patch(
+    "/{school}",
+    responses=ABSENT | OUTDATED | WITH_ETAG,
+    summary="Change some of a school's settings, and keep the others",
+)
+async def patch_school(
+    settings: Administered,
+    patch: _Patch,
+    call: SignedIn,
+    response: Response,
+    if_match: IfMatch = None,
+    dry_run: _DryRun = False,
+) -> School | Plan:
+    """A JSON Merge Patch (RFC 7396) of what GET gives: null sets a setting back to its default."""
+    require_match(if_match, settings, settings.school)
+    wanted = await _wanted(settings.school, _patched(settings, patch), settings, call)
+    return await (_preview(wanted, call) if dry_run else _save(wanted, settings, call, response))
+
+
+@router.post("/{school}/pause", responses=ABSENT | OUTDATED | WITH_ETAG, summary="Pause a school, and say why")
+async def pause(settings: Administered, body: PauseRequest, call: SignedIn, response: Response) -> School:
+    """Its classes stay as they are until it is resumed. Runs and refused requests repeat the reason."""
+    call.record("pause", settings.school)
+    paused = replace(settings, enabled=False, pause_reason=body.reason)
+    await save_school(paused, settings, call.services)
+    return _answer(paused, response)
+
+
+@router.post("/{school}/resume", responses=ABSENT | OUTDATED | WITH_ETAG, summary="Sync a paused school again")
+async def resume(settings: Administered, call: SignedIn, response: Response) -> School:
+    """From the next night on, or from the next request, webhook event or file drop."""
+    call.record("resume", settings.school)
+    resumed = replace(settings, enabled=True, pause_reason="")
+    await save_school(resumed, settings, call.services)
+    return _answer(resumed, response)
 
 
 @router.delete("/{school}", status_code=204, responses=ABSENT, summary="Remove a school that leaves")
@@ -54,11 +114,64 @@ async def sync(settings: Administered, call: SignedIn) -> Accepted:
     return await request_sync(settings, call.requester("sync", settings.school), call.services)
 
 
+# --- what saving has in common
+
+
+async def _wanted(school: SchoolId, body: SchoolBody, before: SchoolSettings | None, call: Call) -> SchoolSettings:
+    """The settings that a body asks for, which the caller may save. Callers sign in to the app's own tenant."""
+    if body.id not in ("", school):
+        raise Unreadable("id: is that of another school", f"send {school}, or leave it out; an id cannot be changed")
+    access = await resolve_access(body.access, call.services.graph.of(call.app.settings.tenant, Priority.URGENT))
+    wanted = settings_of(replace(body, access=access), school=school, tenant=body.tenant, source=body.source)
+    if not call.caller.all_schools:
+        _need_same_place(before, wanted)
+    return wanted
+
+
+async def _preview(wanted: SchoolSettings, call: Call) -> Plan:
+    call.services.graph.of(wanted.tenant, Priority.URGENT)  # raises UnknownSetting for a tenant out of reach
+    check_identifier(wanted, await call.services.schools.schools(wanted.tenant))
+    return Plan.model_validate((await preview_settings(wanted, call.services)).as_data(), from_attributes=True)
+
+
+async def _save(wanted: SchoolSettings, before: SchoolSettings | None, call: Call, response: Response) -> School:
+    call.record("save settings", wanted.school)
+    call.services.graph.of(wanted.tenant, Priority.URGENT)  # raises UnknownSetting for a tenant out of reach
+    await save_school(wanted, before, call.services)
+    return _answer(wanted, response)
+
+
+def _answer(settings: SchoolSettings, response: Response) -> School:
+    response.headers["ETag"] = etag_of(settings)
+    return school_body(settings)
+
+
+def _patched(settings: SchoolSettings, patch: dict[str, Any]) -> SchoolBody:
+    now = TypeAdapter(School).dump_python(school_body(settings), mode="json")
+    try:
+        return _body().validate_python(merge_patch(now, patch))
+    except ValidationError as error:
+        raise Unreadable(
+            faults_of(error.errors()),
+            "correct the settings named here; null removes one, for example of another kind of source",
+        ) from None
+
+
+@cache
+def _body() -> TypeAdapter[SchoolBody]:
+    return TypeAdapter(SchoolBody)
+
+
 def _need_same_place(before: SchoolSettings | None, wanted: SchoolSettings) -> None:
-    """A school's own admin may change how it is synced, but not from where, to where, or who has access."""
-    kept = {name: getattr(before, name) for name in ("tenant", "source", "access", "webhook_secrets")} if before else {}
+    """A school's own admin may change how it is synced, and add admins, but not from where, to where, or lock out."""
+    kept = {name: getattr(before, name) for name in ("tenant", "source", "webhook_secrets")} if before else {}
     if not before or replace(wanted, **kept) != wanted:
         raise Forbidden(
-            "only an admin of all schools may change tenant, source, access and webhook_secrets",
-            "leave these four as they are",
+            "only an admin of all schools may change tenant, source and webhook_secrets",
+            "leave these three as they are",
+        )
+    if lost := access_taken_away(before, wanted):
+        raise Forbidden(
+            f"only an admin of all schools may take access away from {', '.join(sorted(lost))}",
+            "keep those ids in access, and add others to them",
         )

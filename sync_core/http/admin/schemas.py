@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, get_type_hints
 from uuid import UUID
 
+from annotated_types import MinLen
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
 from sync_core.admin.groups import GroupState
@@ -15,7 +16,7 @@ from sync_core.admin.school_settings import SchoolBody, values_of
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school import PauseReason, SchoolChoices, SchoolSettings
 from sync_core.domain.tenants import Probe, ProbeQuestion
 from sync_core.graph.port import MEMBERS_PER_WRITE
 from sync_core.http.problems import Problem
@@ -40,7 +41,12 @@ PlanProblem = create_model(
 )
 
 ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
+OUTDATED: dict[int | str, dict[str, Any]] = {412: {"model": Problem}}
 CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": Problem}}
+# Of routes that answer with a school's settings.
+WITH_ETAG: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"ETag": {"description": "For If-Match of a later change", "schema": {"type": "string"}}}}
+}
 # Of routes that answer 202 once their run is on the queue, or 409 if the request is impossible now.
 STARTS_RUN: dict[str, Any] = {"status_code": 202, "responses": CONFLICT}
 DECIDES_HOLD: dict[str, Any] = {"status_code": 202, "responses": {409: {"model": PlanProblem | Problem}}}
@@ -91,6 +97,12 @@ class School(SchoolBody):
     """A school's settings with its id."""
 
     id: str
+
+
+class PauseRequest(BaseModel, extra="forbid"):
+    """Why a school is paused."""
+
+    reason: Annotated[PauseReason, MinLen(1)] = Field(description="Without anybody's name: runs and logs repeat it")
 
 
 class Question(BaseModel, extra="forbid"):
@@ -167,7 +179,9 @@ def probe_body(probe: Probe) -> TenantProbe:
 
 
 def school_body(settings: SchoolSettings) -> School:
-    return School(id=settings.school, **values_of(settings, SchoolBody))
+    return School(
+        id=settings.school, tenant=settings.tenant, source=settings.source, **values_of(settings, SchoolChoices)
+    )
 
 
 def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple[AppliedDelta, ...] = ()) -> Class:

@@ -1,0 +1,89 @@
+"""The tables as they would be with other settings or without pins, for previews: nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sync_core.domain.accounts import Account
+from sync_core.domain.classes import ClassRecord, ClassRequest, Pin
+from sync_core.domain.ids import ClassKey, SchoolId
+from sync_core.domain.roster import FeedStatistics
+from sync_core.domain.runs import Hold, RunRecord
+from sync_core.domain.school import SchoolSettings
+from sync_core.messaging.messages import Priority
+from sync_core.planning.preview import Preview, preview_of
+from sync_core.planning.school_plan import SchoolPlan, plan_to_show
+from sync_core.services import Reading, Services
+from sync_core.state.port import SchoolReader
+
+
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """Implements SchoolReader: a reader with these settings, accounts or pins in place of its own."""
+
+    reader: SchoolReader
+    settings: SchoolSettings | None = None
+    accounts_now: tuple[Account, ...] | None = None
+    pins_kept: Mapping[ClassKey, Pin] | None = None
+
+    async def school(self, school: SchoolId) -> SchoolSettings | None:
+        return self.settings or await self.reader.school(school)
+
+    async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
+        return await self.reader.accounts(tenant) if self.accounts_now is None else self.accounts_now
+
+    async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:
+        return await self.reader.pins(school) if self.pins_kept is None else self.pins_kept
+
+    async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]:
+        return await self.reader.class_records(school)
+
+    async def class_requests(self, school: SchoolId) -> Mapping[ClassKey, ClassRequest]:
+        return await self.reader.class_requests(school)
+
+    async def holds(self, school: SchoolId) -> tuple[Hold, ...]:
+        return await self.reader.holds(school)
+
+    async def accepted_statistics(self, school: SchoolId) -> FeedStatistics | None:
+        return await self.reader.accepted_statistics(school)
+
+    async def runs(self, school: SchoolId, since: datetime | None = None) -> tuple[RunRecord, ...]:
+        return await self.reader.runs(school, since)
+
+
+async def preview_settings(settings: SchoolSettings, services: Services) -> Preview:
+    """What a sync would do with these settings, which are not saved. Writes nothing. Raises UnknownSetting.
+
+    The table has the account properties that the tenant's schools use. Accounts are read from Microsoft 365 if the
+    settings use another one, as they would be before the first sync with these settings.
+    """
+    accounts = None if await _accounts_are_known(settings, services) else await _read_accounts(settings, services)
+    return preview_of(
+        await _plan_as_if(Supposed(services.reading.school, settings, accounts), settings, services.reading)
+    )
+
+
+async def plan_without_pins(settings: SchoolSettings, reading: Reading) -> SchoolPlan:
+    """What a sync would do if every pin was released. Writes nothing."""
+    return await _plan_as_if(Supposed(reading.school, pins_kept={}), settings, reading)
+
+
+async def _plan_as_if(supposed: Supposed, settings: SchoolSettings, reading: Reading) -> SchoolPlan:
+    return await plan_to_show(settings.school, replace(reading, school=supposed))
+
+
+async def _accounts_are_known(settings: SchoolSettings, services: Services) -> bool:
+    schools = await services.schools.schools(settings.tenant)
+    known = {used for school in schools for used in school.account_properties}
+    return settings.account_properties <= known and await services.tenants.accounts(settings.tenant) is not None
+
+
+async def _read_accounts(settings: SchoolSettings, services: Services) -> tuple[Account, ...]:
+    tenant = services.graph.of(settings.tenant, Priority.URGENT)
+    found: dict[str, Account] = {}
+    async for part in tenant.first_accounts(None, settings.account_properties):
+        found |= {change.id: change.on(None) for change in part.accounts}
+        found = {id_: account for id_, account in found.items() if id_ not in part.removed}
+    return tuple(found.values())

@@ -1,0 +1,331 @@
+"""A school's settings over the admin API: round trips, patches, ETags, pauses, dry runs and who has access."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from sync_core.app import App
+from sync_core.config import parse_settings
+from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
+from sync_core.domain.classes import ClassName
+from sync_core.domain.ids import MisId, RunId, SchoolId
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.runs import Cause
+from sync_core.domain.school import SchoolSettings
+from sync_core.graph.port import NewClass
+from sync_core.http.admin.app import build_api
+from sync_core.messaging.messages import SyncSchool
+from sync_core.state.port import DeltaKind
+from sync_core.sync.school import sync_school
+from tests.admin.test_settings import SOURCES
+from tests.builders import SCHOOL, TENANT, accounts, entra_id, settings, snapshot, teaching
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
+from tests.fakes.services import services
+
+ALL_SCHOOLS, HEAD, DEPUTY = (entra_id(name) for name in ("all schools", "head", "deputy"))
+PUPILS = ["amy", "ben", "cleo", "dora", "eve"]
+ENVIRONMENT = {
+    "TENANT_ID": TENANT,
+    "STATE_TABLES_ENDPOINT": "https://tables.example",
+    "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
+    "ALL_SCHOOLS_ACCESS": ALL_SCHOOLS,
+    "WEBSITE_AUTH_ENABLED": "True",
+}
+S1 = f"schools/{SCHOOL.id}"
+
+
+class _Mis:
+    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+        return snapshot([teaching("G1", "Maths", PUPILS, ["main"])])
+
+
+@dataclass
+class Api:
+    """The API over tables and a tenant in memory, which have the school S1 with its accounts."""
+
+    app: App
+    state: MemoryState
+    tenant: MemoryTenant
+    api: FastAPI
+
+    async def call(
+        self, method: str, path: str, body: object = None, caller: str = ALL_SCHOOLS, **headers: str
+    ) -> httpx.Response:
+        principal = {"claims": [{"typ": "oid", "val": caller}, {"typ": "roles", "val": "GroupSync.Admin"}]}
+        header = {"x-ms-client-principal": base64.b64encode(json.dumps(principal).encode()).decode()}
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.api), base_url="http://api") as client:
+            return await client.request(method, f"/api/admin/{path}", json=body, headers=header | headers)
+
+    async def answer(self, method: str, path: str, body: object = None, **more: str) -> Any:
+        response = await self.call(method, path, body, **more)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def refusal(self, status: int, method: str, path: str, body: object = None, **more: str) -> str:
+        """What a refused call answers, after which the settings are as before."""
+        before = await self.state.school(SCHOOL.id)
+        response = await self.call(method, path, body, **more)
+        assert response.status_code == status, response.text
+        assert await self.state.school(SCHOOL.id) == before
+        detail: str = response.json()["detail"]
+        return detail
+
+
+@pytest.fixture(scope="module")
+def built() -> FastAPI:
+    return build_api(App(parse_settings(ENVIRONMENT), services(MemoryState())))
+
+
+@pytest.fixture
+async def api(built: FastAPI) -> AsyncIterator[Api]:
+    state, tenant = MemoryState(), MemoryTenant()
+    await state.save_school(settings(access=[HEAD]))
+    people = accounts([*PUPILS, "main"])
+    for account in people:
+        tenant.accounts[account.id] = account
+    changes = tuple(AccountChange(account.id, account.values) for account in people)
+    await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
+    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
+    app = App(parse_settings(ENVIRONMENT), services(state, tenant=tenant, mis=_Mis()))
+    built.state.app = app
+    yield Api(app, state, tenant, built)
+
+
+# --- GET and PUT
+
+
+@pytest.mark.parametrize("source", SOURCES)
+async def test_put_takes_back_what_get_gives(api: Api, source: dict[str, object]) -> None:
+    chosen = {"name": "Oak", "mis": "seemis", "students": {"mis": "id", "account": "employeeId"}, "types": ["year"]}
+    await api.answer("PUT", S1, {"tenant": TENANT, "source": source, "access": [HEAD], **chosen})
+    first = await api.call("GET", S1)
+    saved = await api.state.school(SCHOOL.id)
+    again = await api.call("PUT", S1, first.json(), if_match=first.headers["etag"])
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert again.headers["etag"] == first.headers["etag"]
+    assert await api.state.school(SCHOOL.id) == saved
+
+
+async def test_the_id_in_a_body_is_that_of_the_path(api: Api) -> None:
+    body = await api.answer("GET", S1)
+    assert "id: is that of another school" in await api.refusal(422, "PUT", S1, body | {"id": "S2"})
+
+
+# --- PATCH
+
+
+async def test_a_patch_keeps_what_it_leaves_out(api: Api) -> None:
+    await api.answer("PATCH", S1, {"name": "Oak", "limits": {"class_loss": 0.5}, "students": {"domain": "pupils.org"}})
+    before = await api.answer("GET", S1)
+    after = await api.answer("PATCH", S1, {"limits": {"turnover": 0.9}, "rollover": "reuse"})
+    assert after == before | {"rollover": "reuse", "limits": before["limits"] | {"turnover": 0.9}}
+    assert (after["name"], after["limits"]["class_loss"]) == ("Oak", 0.5)
+    assert after == await api.answer("GET", S1)
+
+
+async def test_null_in_a_patch_is_the_default(api: Api) -> None:
+    await api.answer("PATCH", S1, {"name": "Oak", "limits": {"class_loss": 0.5, "turnover": 0.9}})
+    after = await api.answer("PATCH", S1, {"name": None, "limits": {"class_loss": None}})
+    assert (after["name"], after["limits"]["class_loss"], after["limits"]["turnover"]) == ("", 0.4, 0.9)
+
+
+async def test_a_patch_may_give_the_school_another_kind_of_source(api: Api) -> None:
+    source = {"kind": "container", "folder": "oak", "path": None}
+    after = await api.answer("PATCH", S1, {"source": source}, content_type="application/merge-patch+json")
+    assert after["source"] == {"kind": "container", "folder": "oak", "after_sync": "keep"}
+    detail = await api.refusal(422, "PATCH", S1, {"source": {"kind": "folder", "path": "feed"}})
+    assert "source.folder.folder: Extra inputs are not permitted" in detail
+    assert "null removes one, for example of another kind of source" in detail
+
+
+async def test_every_fault_of_a_patch_is_named(api: Api) -> None:
+    detail = await api.refusal(422, "PATCH", S1, {"mis": "capita", "limits": {"turnover": 2}, "colour": "red"})
+    assert all(place in detail for place in ("mis: ", "limits.turnover: ", "colour: ")), detail
+
+
+async def test_an_unknown_school_is_not_patched(api: Api) -> None:
+    assert (await api.call("PATCH", "schools/S9", {"name": "Oak"})).status_code == 404
+
+
+# --- ETags
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_an_old_etag_is_refused_with_the_settings_that_changed(api: Api, method: str) -> None:
+    read = await api.call("GET", S1)
+    await api.answer("PATCH", S1, {"name": "Oak", "limits": {"turnover": 0.9}})
+    old = read.headers["etag"]
+    detail = await api.refusal(412, method, S1, read.json(), if_match=old)
+    assert detail == (
+        "settings of school S1 have changed since you read them (name, limits), so nothing was saved — "
+        "read the settings again, and repeat your change with the new ETag"
+    )
+    assert "(name, limits)" in await api.refusal(412, method, S1 + "?dry_run=true", read.json(), if_match=old)
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [("{}", 200), ('"abc", {}', 200), ("*", 200), ('"abc"', 412), ("W/{}", 412), ("nonsense", 412), ("", 412)],
+)
+async def test_if_match_may_be_a_list_or_any_and_is_never_weak(api: Api, condition: str, status: int) -> None:
+    etag = (await api.call("GET", S1)).headers["etag"]
+    response = await api.call("PATCH", S1, {"name": "Oak"}, if_match=condition.format(etag))
+    assert response.status_code == status, response.text
+    saved = await api.state.school(SCHOOL.id)
+    assert saved
+    assert saved.name == ("Oak" if status == 200 else "")
+
+
+async def test_a_school_without_settings_matches_no_etag(api: Api) -> None:
+    body = await api.answer("GET", S1)
+    response = await api.call("PUT", "schools/S2", body | {"id": "S2"}, if_match="*")
+    assert response.status_code == 412
+    assert "school S2 has no settings" in response.json()["what"]
+    assert await api.state.school(SchoolId("S2")) is None
+
+
+async def test_a_change_at_the_same_moment_is_not_lost(built: FastAPI, api: Api) -> None:
+    """Somebody else's save comes between the read and the write."""
+    other = replace(settings(access=[HEAD]), name="Elm")
+
+    async def step(name: str) -> None:
+        if name == "replace_school":
+            racing._schools[SCHOOL.id] = other
+
+    racing = MemoryState(step)
+    await racing.save_school(settings(access=[HEAD]))
+    built.state.app = App(parse_settings(ENVIRONMENT), services(racing))
+    response = await api.call("PATCH", S1, {"name": "Oak"})
+    assert (response.status_code, await racing.school(SCHOOL.id)) == (412, other)
+    assert "somebody changed the settings of school S1 at the same moment" in response.json()["what"]
+
+
+# --- pause and resume
+
+
+async def test_a_pause_has_a_reason_that_every_answer_repeats(api: Api) -> None:
+    paused = await api.answer("POST", f"{S1}/pause", {"reason": "new MIS in May"}, caller=HEAD)
+    assert (paused["enabled"], paused["pause_reason"]) == (False, "new MIS in May")
+    assert paused == await api.answer("GET", S1)
+    conflict = await api.call("POST", f"{S1}/sync")
+    assert conflict.status_code == 409
+    assert conflict.json()["detail"] == (
+        "school S1 is paused (new MIS in May) — resume the school, then request it again"
+    )
+    run = await sync_school(SyncSchool(SCHOOL.id, RunId("R"), Cause.ADMIN), api.app.services)
+    assert run.notes == ("the school is paused (new MIS in May): nothing was planned — to sync it, resume the school",)
+    resumed = await api.answer("POST", f"{S1}/resume", caller=HEAD)
+    assert (resumed["enabled"], resumed["pause_reason"]) == (True, "")
+    assert (await api.call("POST", f"{S1}/sync")).status_code == 202
+
+
+async def test_a_pause_needs_a_reason_and_an_enabled_school_has_none(api: Api) -> None:
+    for body in ({}, {"reason": " "}, {"reason": "a\nb"}):
+        await api.refusal(422, "POST", f"{S1}/pause", body)
+    await api.answer("PATCH", S1, {"enabled": False, "pause_reason": "the holidays"})
+    assert (await api.answer("PATCH", S1, {"enabled": True}))["pause_reason"] == ""
+
+
+# --- dry runs
+
+
+async def test_a_dry_run_answers_with_the_plan_and_saves_nothing(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    before = await api.state.school(SCHOOL.id)
+    caplog.set_level(logging.INFO)
+    body = await api.answer("GET", S1)
+    plan = await api.answer("POST", f"{S1}/plan")
+    assert plan["created"] == ["2026.teaching.G1"]
+    for method, change in (("PATCH", {"types": ["year"]}), ("PUT", body | {"types": ["year"]})):
+        assert (await api.answer(method, f"{S1}?dry_run=true", change))["created"] == []
+    assert await api.answer("PATCH", f"{S1}?dry_run=true", {"name": "Oak"}) == plan
+    assert await api.state.school(SCHOOL.id) == before
+    assert await api.state.class_records(SCHOOL.id) == ()
+    assert not [record for record in caplog.records if record.getMessage() == "admin.requested"]
+
+
+async def test_a_dry_run_of_another_matching_reads_the_accounts_as_the_first_sync_would(api: Api) -> None:
+    for person in PUPILS:
+        values = {**api.tenant.accounts[entra_id(person)].values, AccountProperty.EMPLOYEE_ID: person}
+        api.tenant.accounts[entra_id(person)] = Account(entra_id(person), values)
+    change = {"students": {"mis": "id", "account": "employeeId", "domain": ""}}
+    plan = await api.answer("PATCH", f"{S1}?dry_run=true", change)
+    assert plan["people_without_account"] == []
+    assert {*plan["classes"][0]["members_added"]} >= {entra_id(person) for person in PUPILS}
+    wrong = await api.answer("PATCH", f"{S1}?dry_run=true", {"students": {"domain": "wrong.org"}})
+    assert sorted(wrong["people_without_account"]) == PUPILS
+
+
+async def test_a_dry_run_shows_what_a_paused_school_would_do_once_it_is_resumed(api: Api) -> None:
+    await api.answer("POST", f"{S1}/pause", {"reason": "new MIS"})
+    assert (await api.answer("PATCH", f"{S1}?dry_run=true", {"enabled": True}))["created"] == ["2026.teaching.G1"]
+
+
+async def test_a_dry_run_of_invalid_settings_is_refused_like_a_save(api: Api) -> None:
+    await api.state.save_school(replace(settings(), school=SchoolId("ELM"), name_identifier="ELM"))
+    change = {"name_identifier": "ELM"}
+    dry, saved = [await api.refusal(422, "PATCH", S1 + query, change) for query in ("?dry_run=true", "")]
+    assert dry == saved
+
+
+# --- access
+
+
+async def test_access_takes_names_and_stores_ids(api: Api) -> None:
+    api.tenant.add_account(DEPUTY, "deputy@oak.org")
+    group = await api.tenant.create_class(NewClass(ClassName("Oak admins", "oak-admins"), "", MisId("")))
+    after = await api.answer("PATCH", S1, {"access": [HEAD.upper(), "Deputy@Oak.org", "oak admins", DEPUTY]})
+    assert after["access"] == [HEAD, DEPUTY, group]
+
+
+async def test_names_that_are_unknown_or_ambiguous_are_each_named(api: Api) -> None:
+    groups = [
+        await api.tenant.create_class(NewClass(ClassName("Admins", nickname), "", MisId(""))) for nickname in "ab"
+    ]
+    detail = await api.refusal(422, "PATCH", S1, {"access": [HEAD, "Admins", "nobody@oak.org", "Oak office"]})
+    assert detail == (
+        f"access.1: 2 users and groups in Microsoft 365 have the name Admins: {', '.join(sorted(groups))}; "
+        "access.2: no user or group in Microsoft 365 has this user principal name; "
+        "access.3: no user or group in Microsoft 365 has the name Oak office — "
+        "correct the name, or give the Entra id of the user or group; nothing was saved"
+    )
+
+
+async def test_a_schools_own_admin_may_add_a_deputy(api: Api) -> None:
+    api.tenant.add_account(DEPUTY, "deputy@oak.org")
+    after = await api.answer("PATCH", S1, {"access": ["deputy@oak.org", HEAD]}, caller=HEAD)
+    assert after["access"] == [DEPUTY, HEAD]
+    assert (await api.call("GET", S1, caller=DEPUTY)).status_code == 200
+
+
+@pytest.mark.parametrize("access", [[], [DEPUTY], None])
+async def test_a_schools_own_admin_may_lock_nobody_out(api: Api, access: list[str] | None) -> None:
+    detail = await api.refusal(403, "PATCH", S1, {"access": access}, caller=HEAD)
+    assert detail == (
+        f"only an admin of all schools may take access away from {HEAD} — "
+        "keep those ids in access, and add others to them"
+    )
+    body = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}}
+    assert "take access away" in await api.refusal(403, "PUT", S1, body, caller=HEAD)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tenant": entra_id("another tenant")},
+        {"source": {"path": "elsewhere"}},
+        {"webhook_secrets": ["MIS_SECRET_OAK"]},
+    ],
+)
+async def test_a_schools_own_admin_may_not_give_the_school_away(api: Api, change: dict[str, object]) -> None:
+    assert "tenant, source and webhook_secrets" in await api.refusal(403, "PATCH", S1, change, caller=HEAD)
