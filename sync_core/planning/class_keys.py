@@ -1,9 +1,9 @@
-"""The class of each group: its own, or last year's where the school reuses classes in a new academic year."""
+"""The class of each group: its own, or last year's where the school reuses classes; and the other names of a class."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -11,26 +11,66 @@ from sync_core.domain.classes import ClassRecord, ClassState, Records
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.school import Rollover
+from sync_core.planning.names import clean_group_name
 
 _LONGEST_KEY = 80
-_EXTERNAL_ID = re.compile(rf".+\|[0-9]+\.({'|'.join(GroupType)})\..+")
+_KEY = re.compile(rf"[0-9]{{1,4}}\.({'|'.join(GroupType)})\.[A-Za-z0-9._~-]+")
 
 
 def class_key(group: MisGroup) -> ClassKey:
     """The key of a class within its school: academic year, type and MIS id, so that a new year creates a new class.
 
-    It is a table row key and part of a Service Bus session id (at most 128 characters). So it has only URL-safe
-    characters, and a digest replaces the end of a long id.
+    It is a table row key, part of a Service Bus session id (at most 128 characters), and typed in a shell. So it has
+    only letters, digits and `.`, `-`, `_`, `~`, and a digest replaces the end of a long id.
     """
-    key = f"{group.academic_year}.{group.type}.{quote(group.id, safe='')}".replace("%", "!")
+    id_ = quote(group.id, safe="").replace("~", "%7E")
+    return _shortened(f"{group.academic_year}.{group.type}.{id_}".replace("%", "~"), "~")
+
+
+def is_key(text: str) -> bool:
+    """Whether the text has the form of a key, whether there is such a class or not."""
+    return _KEY.fullmatch(text) is not None
+
+
+def names_of_group(group: MisGroup) -> tuple[str, ...]:
+    """What people call the class of a group: its name in the MIS, also cleaned, and the key of earlier versions."""
+    earlier = f"{group.academic_year}.{group.type}.{quote(group.id, safe='')}".replace("%", "!")
+    return (_shortened(earlier, "!"), group.name, clean_group_name(group.name))
+
+
+def names_of_class(record: ClassRecord) -> tuple[str, ...]:
+    """What people call a class: as its group, by its display name, and by its mail nickname."""
+    wanted = record.desired
+    group = MisGroup(
+        id=wanted.group_id,
+        type=wanted.group_type,
+        name=wanted.group_name,
+        academic_year=wanted.academic_year,
+    )
+    names = (wanted.name, record.actual.name) if record.actual else (wanted.name,)
+    return (*names_of_group(group), *(text for name in names for text in (name.display_name, name.mail_nickname)))
+
+
+def keys_called(name: str, named: Mapping[ClassKey, Iterable[str]]) -> tuple[ClassKey, ...]:
+    """The keys of all classes with this name, in order. Case and spaces do not matter."""
+    wanted = _folded(name)
+    return tuple(sorted(key for key, names in named.items() if wanted and wanted in map(_folded, names)))
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _shortened(key: str, mark: str) -> ClassKey:
     if len(key) > _LONGEST_KEY:
-        key = f"{key[: _LONGEST_KEY - 17]}!{sha256(key.encode()).hexdigest()[:16]}"
+        key = f"{key[: _LONGEST_KEY - 17]}{mark}{sha256(key.encode()).hexdigest()[:16]}"
     return ClassKey(key)
 
 
 def is_own_external_id(external_id: str) -> bool:
     """Whether a class has the externalId that this app gives to the classes of any school: `school|class key`."""
-    return _EXTERNAL_ID.fullmatch(external_id) is not None
+    _, bar, key = external_id.rpartition("|")
+    return bool(bar and _KEY.fullmatch(key))
 
 
 def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover) -> dict[ClassKey, MisGroup]:

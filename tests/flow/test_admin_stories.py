@@ -117,7 +117,7 @@ def test_06_teachers_may_only_list_groups_and_create_classes(trust: Trust) -> No
     } == {
         MATHS: ("teaching", "10A/Ma1", 2, 2),
         FORM: ("registration", "5L", 2, 1),
-        "2026.year.grade!3A7": ("year", "7", 3, 0),
+        "2026.year.grade~3A7": ("year", "7", 3, 0),
     }
     assert listed[FORM]["class"] is None
     for method, path in (
@@ -174,14 +174,14 @@ def test_09_the_night_syncs_a_requested_class_whose_type_is_not_chosen(trust: Tr
     trust.schools["OAK"] = replace(oak, groups=(oak.groups[0], form))
     trust.run_night()
     assert trust.read_class(FORM_MAIL)["members"] == "amy ben colleague.user"
-    assert "2026.year.grade!3A7" not in {class_["key"] for class_ in trust.call("GET", "schools/OAK/classes").json()}
+    assert "2026.year.grade~3A7" not in {class_["key"] for class_ in trust.call("GET", "schools/OAK/classes").json()}
 
 
 def test_10_an_expired_class_is_reported_and_not_deleted(trust: Trust) -> None:
     options = {"required_until": "2020-07-20"}
-    trust.run_action("POST", "schools/OAK/groups/2026.year.grade!3A7/class", body=options)
+    trust.run_action("POST", "schools/OAK/groups/2026.year.grade~3A7/class", body=options)
     trust.run_night()
-    assert "2026.year.grade!3A7" in trust.read_last_run("OAK")["expired"]
+    assert "2026.year.grade~3A7" in trust.read_last_run("OAK")["expired"]
     assert not trust.read_class("7.class.1234567.2026")["deleted"]
 
 

@@ -135,12 +135,12 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, cal
     first = call_as_user("plan", *options, "--out", str(out))
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("school S1: 3 groups; classes: 3 to create, 0 to change, 0 as they are, 0 held")
-    assert "+ 2026.year.grade!3A10 (10_Class [1234567][2026]): members +2\n" in first.stdout
+    assert "+ 2026.year.grade~3A10 (10_Class [1234567][2026]): members +2\n" in first.stdout
     (plan,) = json.loads(out.read_text(encoding="utf-8"))
     assert {diff["key"]: len(diff["members_added"]) for diff in plan["classes"]} == {
         "2026.registration.R1": 1,
         "2026.teaching.C1": 2,
-        "2026.year.grade!3A10": 2,
+        "2026.year.grade~3A10": 2,
     }
     with world_at(tmp_path / "w", Forked):
         assert call("plan", *options).stdout == first.stdout

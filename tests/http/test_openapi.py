@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("main"), (teaching("T1", "Art", "amy", "main"),)
 )
-KNOWN = {"school": ["OAK"], "key": ["2026.teaching.T1", "2026.year.grade!3A7"]}
+KNOWN = {"school": ["OAK"], "key": ["2026.teaching.T1", "2026.year.grade~3A7"]}
 EXAMPLES = 25
 DEAD_LETTER_EXAMPLES = 5
 """For operations that read the dead letters: the client takes a second to open and close a link."""

@@ -2,104 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-import httpx
 import pytest
 from fastapi import FastAPI
 
 from sync_core.app import App
 from sync_core.config import parse_settings
-from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
+from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import MisId, RunId, SchoolId
-from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
 from sync_core.graph.port import NewClass
-from sync_core.http.admin.app import build_api
 from sync_core.messaging.messages import SyncSchool
-from sync_core.state.port import DeltaKind
 from sync_core.sync.school import sync_school
 from tests.admin.test_settings import SOURCES
-from tests.builders import SCHOOL, TENANT, accounts, entra_id, settings, snapshot, teaching
+from tests.builders import SCHOOL, TENANT, entra_id, settings
 from tests.fakes.memory_state import MemoryState
-from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
+from tests.http.memory_api import DEPUTY, ENVIRONMENT, HEAD, PUPILS, Api
 
-ALL_SCHOOLS, HEAD, DEPUTY = (entra_id(name) for name in ("all schools", "head", "deputy"))
-PUPILS = ["amy", "ben", "cleo", "dora", "eve"]
-ENVIRONMENT = {
-    "TENANT_ID": TENANT,
-    "STATE_TABLES_ENDPOINT": "https://tables.example",
-    "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
-    "ALL_SCHOOLS_ACCESS": ALL_SCHOOLS,
-    "WEBSITE_AUTH_ENABLED": "True",
-}
 S1 = f"schools/{SCHOOL.id}"
-
-
-class _Mis:
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
-        return snapshot([teaching("G1", "Maths", PUPILS, ["main"])])
-
-
-@dataclass
-class Api:
-    """The API over tables and a tenant in memory, which have the school S1 with its accounts."""
-
-    app: App
-    state: MemoryState
-    tenant: MemoryTenant
-    api: FastAPI
-
-    async def call(
-        self, method: str, path: str, body: object = None, caller: str = ALL_SCHOOLS, **headers: str
-    ) -> httpx.Response:
-        principal = {"claims": [{"typ": "oid", "val": caller}, {"typ": "roles", "val": "GroupSync.Admin"}]}
-        header = {"x-ms-client-principal": base64.b64encode(json.dumps(principal).encode()).decode()}
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.api), base_url="http://api") as client:
-            return await client.request(method, f"/api/admin/{path}", json=body, headers=header | headers)
-
-    async def answer(self, method: str, path: str, body: object = None, **more: str) -> Any:
-        response = await self.call(method, path, body, **more)
-        assert response.status_code == 200, response.text
-        return response.json()
-
-    async def refusal(self, status: int, method: str, path: str, body: object = None, **more: str) -> str:
-        """What a refused call answers, after which the settings are as before."""
-        before = await self.state.school(SCHOOL.id)
-        response = await self.call(method, path, body, **more)
-        assert response.status_code == status, response.text
-        assert await self.state.school(SCHOOL.id) == before
-        detail: str = response.json()["detail"]
-        return detail
-
-
-@pytest.fixture(scope="module")
-def built() -> FastAPI:
-    return build_api(App(parse_settings(ENVIRONMENT), services(MemoryState())))
-
-
-@pytest.fixture
-async def api(built: FastAPI) -> AsyncIterator[Api]:
-    state, tenant = MemoryState(), MemoryTenant()
-    await state.save_school(settings(access=[HEAD]))
-    people = accounts([*PUPILS, "main"])
-    for account in people:
-        tenant.accounts[account.id] = account
-    changes = tuple(AccountChange(account.id, account.values) for account in people)
-    await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
-    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
-    app = App(parse_settings(ENVIRONMENT), services(state, tenant=tenant, mis=_Mis()))
-    built.state.app = app
-    yield Api(app, state, tenant, built)
 
 
 # --- GET and PUT

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import MisId
 from sync_core.domain.roster import GroupType, MisGroup
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.class_keys import class_key, is_key
 from sync_core.planning.names import assign_names, class_name, clean_group_name, following_nickname
 from tests.builders import by_class_key, teaching
 
@@ -90,8 +94,17 @@ def test_the_following_nickname_has_the_next_number(nickname: str, following: st
     assert following_nickname(nickname) == following
 
 
+@given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100))
+def test_class_keys_are_distinct_and_have_only_characters_that_a_shell_leaves_alone(one: str, other: str) -> None:
+    keys = [class_key(teaching(id_, "x")) for id_ in (one, other)]
+    assert (keys[0] == keys[1]) is (one == other)
+    for key in keys:
+        assert re.fullmatch(r"[A-Za-z0-9._~-]{1,80}", key)
+        assert is_key(key)
+
+
 def test_class_keys_are_safe_for_tables_and_sessions() -> None:
-    assert class_key(teaching("a/b#c?d\\e|f", "x")) == "2026.teaching.a!2Fb!23c!3Fd!5Ce!7Cf"
+    assert class_key(teaching("a/b#c?d\\e|f", "x")) == "2026.teaching.a~2Fb~23c~3Fd~5Ce~7Cf"
     long_one, other = class_key(teaching("x" * 200, "x")), class_key(teaching("x" * 200 + "y", "x"))
     assert len(long_one) == 80
     assert long_one != other

@@ -1,6 +1,6 @@
 """What the routes depend on: ids in the path, the call with its caller, and a school that the caller has access to."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,18 +8,30 @@ from fastapi import Depends, Request
 from fastapi import Path as PathParameter
 
 from sync_core import telemetry
+from sync_core.admin.groups import read_groups
 from sync_core.admin.requests import Requester
 from sync_core.app import App
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import NotFound
+from sync_core.errors import Conflict, NotFound
 from sync_core.http.admin.auth import PRINCIPAL_HEADER, Caller, Role, read_caller
+from sync_core.planning.class_keys import is_key, keys_called, names_of_class, names_of_group
 from sync_core.services import Services
 
-# Ids become table keys and session ids unchanged, so one that is too long or not printable is rejected.
-PATH_ID = r"^[!-.0-~]+$"
+# Ids become table keys and session ids unchanged, and people type them in a shell, to which each of these is plain.
+PATH_ID = r"^[A-Za-z0-9._~:@+={}-]+$"
 SchoolInPath = Annotated[SchoolId, PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
-Key = Annotated[ClassKey, PathParameter(min_length=1, max_length=80, pattern=PATH_ID)]
+_NameInPath = Annotated[
+    str,
+    PathParameter(
+        alias="key",
+        min_length=1,
+        max_length=80,
+        pattern=r"^[^\x00-\x1f\x7f/]+$",
+        description="A class's key, or another name that only it has: its group's name in the MIS (without a slash), "
+        "its display name, or its mail nickname",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +93,41 @@ def _school_for(*roles: Role) -> Callable[..., Awaitable[SchoolSettings]]:
 
 Administered = Annotated[SchoolSettings, Depends(_school_for(Role.ADMIN))]
 Taught = Annotated[SchoolSettings, Depends(_school_for(Role.ADMIN, Role.TEACHER))]
+
+
+async def _class_key(settings: Administered, name: _NameInPath, call: SignedIn) -> ClassKey:
+    """The key of the class with that key or name. A key that no class has is returned for the use case to refuse."""
+    if await call.services.classes.class_record(settings.school, ClassKey(name)):
+        return ClassKey(name)
+    records = await call.services.classes.class_records(settings.school)
+    return _only_key(settings.school, name, {record.key: names_of_class(record) for record in records})
+
+
+async def _group_key(settings: Taught, name: _NameInPath, call: SignedIn) -> ClassKey:
+    """The key for the class of the group with that key or name. The use case looks a key up."""
+    if is_key(name):
+        return ClassKey(name)
+    groups = await read_groups(settings, call.services)
+    named = {
+        found.key: (found.key, *names_of_group(found.group), *(names_of_class(found.record) if found.record else ()))
+        for found in groups
+    }
+    return _only_key(settings.school, name, named)
+
+
+def _only_key(school: SchoolId, name: str, named: Mapping[ClassKey, Iterable[str]]) -> ClassKey:
+    keys = keys_called(name, named)
+    if len(keys) > 1:
+        raise Conflict(
+            f"school {school} has {len(keys)} classes with this name: {', '.join(keys)}", "give one of these keys"
+        )
+    if not keys and not is_key(name):
+        raise NotFound(
+            f"school {school} has no class or group with this name",
+            "list the school's classes or groups to see their names and keys",
+        )
+    return keys[0] if keys else ClassKey(name)
+
+
+Key = Annotated[ClassKey, Depends(_class_key)]
+GroupKey = Annotated[ClassKey, Depends(_group_key)]

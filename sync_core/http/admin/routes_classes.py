@@ -6,7 +6,7 @@ from sync_core.admin.classes import ClassOptions, request_action, request_class,
 from sync_core.admin.explain import explain_person
 from sync_core.admin.groups import read_groups
 from sync_core.admin.requests import Accepted, existing_class
-from sync_core.http.admin.dependencies import Administered, Key, SignedIn, Taught
+from sync_core.http.admin.dependencies import Administered, GroupKey, Key, SignedIn, Taught
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN, Class, Group, Question, class_body, group_body
 from sync_core.messaging.messages import Action
 from sync_core.planning.explanation import Explanation
@@ -22,7 +22,7 @@ async def list_groups(settings: Taught, call: SignedIn) -> list[Group]:
 
 
 @router.post("/groups/{key}/class", **STARTS_RUN, summary="Create a group's class, again if an earlier one is gone")
-async def create_class(settings: Taught, key: Key, call: SignedIn, body: ClassOptions | None = None) -> Accepted:
+async def create_class(settings: Taught, key: GroupKey, call: SignedIn, body: ClassOptions | None = None) -> Accepted:
     requester = call.requester("create", settings.school, key)
     return await request_class(settings, key, body or ClassOptions(), requester, call.services)
 
@@ -34,7 +34,9 @@ async def list_classes(settings: Administered, call: SignedIn) -> list[Class]:
     return [class_body(record, requests.get(record.key)) for record in records]
 
 
-@router.get("/classes/{key}", summary="Read the state of a class, its last change and its last error")
+@router.get(
+    "/classes/{key}", responses=CONFLICT, summary="Read the state of a class, its last change and its last error"
+)
 async def read_class(settings: Administered, key: Key, call: SignedIn) -> Class:
     classes = call.services.classes
     record = await existing_class(settings.school, key, call.services)
