@@ -1,35 +1,100 @@
-"""Undo a run: its classes get back, within the limits, the people they had before, until an admin releases them."""
+"""What a run changed, and its undo: within the limits, its classes get back the people that they had before.
+
+Each is pinned so until an admin releases it. The list of pins says where they differ from the MIS now.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
+from sync_core.admin.supposed import plan_without_pins
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, Pin
-from sync_core.domain.ids import ClassKey, RunId
-from sync_core.domain.runs import Cause, RunRecord
+from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun
-from sync_core.planning.school_plan import pinned_classes, plan_within_limits, read_past
-from sync_core.services import Services
+from sync_core.planning.preview import Preview, preview_of
+from sync_core.planning.school_plan import SchoolPlan, pinned_classes, plan_within_limits, read_past
+from sync_core.services import Reading, Services
+from sync_core.state.port import HistoryReader
 from sync_core.sync.school import carry_out
 
 _NOT_IN_MICROSOFT_365 = {ClassState.MAKING, ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedChange:
+    """What a run changed in one class, by one change: Entra ids, with the reasons of the people who were added."""
+
+    key: ClassKey
+    change: AppliedDelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPin:
+    """A pin beside what the MIS wants for its class now; people are Entra ids, and every owner is a member too.
+
+    `differs` is None if the MIS wants nothing that is known, and `what` says why.
+    """
+
+    key: ClassKey
+    name: str
+    undone: RunId
+    run: RunId
+    differs: bool | None
+    what: str = ""
+    members_only_pinned: frozenset[AccountId] = frozenset()
+    members_only_in_mis: frozenset[AccountId] = frozenset()
+    owners_only_pinned: frozenset[AccountId] = frozenset()
+    owners_only_in_mis: frozenset[AccountId] = frozenset()
+
+
+async def existing_run(school: SchoolId, run: RunId, services: Services) -> RunRecord:
+    """Raises NotFound."""
+    record = await services.runs.run(school, run)
+    if record is None:
+        raise NotFound(f"school {school} has no run {run}", "list the school's runs to see their ids")
+    return record
+
+
+async def changes_of_run(school: SchoolId, run: RunId, services: Services) -> list[AppliedChange]:
+    """What was applied for a run so far, by class and in order, as far as it is on record. Raises NotFound."""
+    await existing_run(school, run, services)
+    return [
+        AppliedChange(key=key, change=delta)
+        for key in await services.classes.classes_of_run(school, run)
+        for delta in await services.classes.history(school, key)
+        if delta.run == run
+    ]
+
+
 async def request_undo(settings: SchoolSettings, undone: RunId, requester: Requester, services: Services) -> Accepted:
     """Undo what a run changed, as far as it is on record. Raises NotFound, Conflict."""
+    await _require_undoable(settings, undone, services)
+    return await submit(UndoRun(settings.school, undone, requester.run), f"undo {undone}", requester, services)
+
+
+async def preview_undo(settings: SchoolSettings, undone: RunId, services: Services) -> Preview:
+    """What the undo of a run would do now. Writes nothing. Raises NotFound, Conflict."""
+    await _require_undoable(settings, undone, services)
+    request = UndoRun(settings.school, undone, RunId("preview"))
+    planned, pins, left_out = await _plan_undo(request, settings, services.classes, services.reading)
+    note = f"{len(pins)} classes would be pinned as they were before run {undone}"
+    return preview_of(planned.with_notes(note, *left_out))
+
+
+async def _require_undoable(settings: SchoolSettings, undone: RunId, services: Services) -> None:
     require_enabled(settings)
-    school = settings.school
-    if await services.runs.run(school, undone) is None:
-        raise NotFound(f"school {school} has no run {undone}", "list the school's runs to see their ids")
-    if not await services.classes.classes_of_run(school, undone):
+    await existing_run(settings.school, undone, services)
+    if not await services.classes.classes_of_run(settings.school, undone):
         raise Conflict(
             f"nothing that run {undone} did is on record",
             "there is nothing to undo: the run changed no class, or its history has expired",
         )
-    return await submit(UndoRun(school, undone, requester.run), f"undo {undone}", requester, services)
 
 
 async def undo_run(request: UndoRun, services: Services) -> RunRecord:
@@ -41,17 +106,34 @@ async def undo_run(request: UndoRun, services: Services) -> RunRecord:
     run, settings = await begin(request, f"undo {request.undone}", services)
     if settings is None:
         return run
-    school, now = request.school, services.clock.now()
-    pins, left_out = await _pins(request, services)
-    await services.classes.write_pins(school, pins)
-    records = {record.key: record for record in await services.classes.class_records(school)}
-    accepted = await services.schools.accepted_statistics(school)
-    past = await read_past(request, services.reading.school, now, accepted)
-    pinned = pinned_classes(pins, records)
-    planned = plan_within_limits(pinned, (), records, settings, request, past, now, whole=False)
+    planned, pins, left_out = await _plan_undo(request, settings, services.classes, services.reading)
+    await services.classes.write_pins(request.school, pins)
     remedy = "release the pin of a class when it should follow the MIS again"
     note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {remedy}"
     return await carry_out(planned.with_notes(note, *left_out), services)
+
+
+async def _plan_undo(
+    request: UndoRun, settings: SchoolSettings, classes: HistoryReader, reading: Reading
+) -> tuple[SchoolPlan, list[Pin], list[str]]:
+    """The plan that follows the pins of the undo, these pins, and notes on classes that stay. Writes nothing."""
+    school, reader, now = request.school, reading.school, reading.clock.now()
+    pins, left_out = await _pins(request, await reader.pins(school), classes)
+    records = {record.key: record for record in await reader.class_records(school)}
+    past = await read_past(request, reader, now, await reader.accepted_statistics(school))
+    pinned = pinned_classes(pins, records)
+    planned = plan_within_limits(pinned, (), records, settings, request, past, now, whole=False)
+    return planned, pins, left_out
+
+
+async def list_pins(settings: SchoolSettings, reading: Reading) -> list[ListedPin]:
+    """The pins of a school, in order of class key, each compared with a plan without pins. Writes nothing."""
+    pins = await reading.school.pins(settings.school)
+    if not pins:
+        return []
+    records = {record.key: record for record in await reading.school.class_records(settings.school)}
+    planned = await plan_without_pins(settings, reading)
+    return [_listed(pin, records.get(key), planned) for key, pin in sorted(pins.items())]
 
 
 async def request_release(
@@ -73,16 +155,36 @@ async def request_release(
     return await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "release", requester, services)
 
 
-async def _pins(request: UndoRun, services: Services) -> tuple[list[Pin], list[str]]:
+def _listed(pin: Pin, record: ClassRecord | None, planned: SchoolPlan) -> ListedPin:
+    name = (record.actual or record.desired).name.display_name if record else ""
+    where: dict[str, Any] = {"key": pin.key, "name": name, "undone": pin.undone, "run": pin.run}
+    if planned.run.outcome is not RunOutcome.PLANNED:
+        return ListedPin(**where, differs=None, what=" — ".join(planned.run.notes))
+    wanted = planned.wanted.get(pin.key)
+    if wanted is None:
+        return ListedPin(**where, differs=None, what="its group left the MIS, or is not one that becomes a class")
+    members = pin.members | pin.owners
+    return ListedPin(
+        **where,
+        differs=(members, pin.owners) != (wanted.members, wanted.owners),
+        members_only_pinned=members - wanted.members,
+        members_only_in_mis=wanted.members - members,
+        owners_only_pinned=pin.owners - wanted.owners,
+        owners_only_in_mis=wanted.owners - pin.owners,
+    )
+
+
+async def _pins(
+    request: UndoRun, existing: Mapping[ClassKey, Pin], classes: HistoryReader
+) -> tuple[list[Pin], list[str]]:
     """The pins that undo the run, and a note on each class that cannot be undone."""
-    existing = await services.classes.pins(request.school)
     pins: list[Pin] = []
     left_out: list[str] = []
-    for key in await services.classes.classes_of_run(request.school, request.undone):
+    for key in await classes.classes_of_run(request.school, request.undone):
         if key in existing and existing[key].run == request.run:
             pins.append(existing[key])
             continue
-        record, since = await _since(key, request, services)
+        record, since = await _since(key, request, classes)
         if any(delta.created and delta.run == request.undone for delta in since):
             left_out.append(f"class {key} was made by that run and stays as it is — delete it if it is not wanted")
         elif record.state in _NOT_IN_MICROSOFT_365:
@@ -92,12 +194,12 @@ async def _pins(request: UndoRun, services: Services) -> tuple[list[Pin], list[s
     return pins, left_out
 
 
-async def _since(key: ClassKey, request: UndoRun, services: Services) -> tuple[ClassRecord, Sequence[AppliedDelta]]:
+async def _since(key: ClassKey, request: UndoRun, classes: HistoryReader) -> tuple[ClassRecord, Sequence[AppliedDelta]]:
     """The class, and the changes applied to it in the run and since, as of one moment despite changes under way."""
     while True:
-        record = await services.classes.class_record(request.school, key)
-        deltas = await services.classes.history(request.school, key)
-        again = await services.classes.class_record(request.school, key)
+        record = await classes.class_record(request.school, key)
+        deltas = await classes.history(request.school, key)
+        again = await classes.class_record(request.school, key)
         assert record is not None, "a class that has a history has a row"
         if again == record:
             first = next((place for place, delta in enumerate(deltas) if delta.run == request.undone), len(deltas))

@@ -70,7 +70,7 @@ def _shortened(key: str, mark: str) -> ClassKey:
 def is_own_external_id(external_id: str) -> bool:
     """Whether a class has the externalId that this app gives to the classes of any school: `school|class key`."""
     _, bar, key = external_id.rpartition("|")
-    return bool(bar and _KEY.fullmatch(key))
+    return bool(bar) and is_key(key)
 
 
 def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover) -> dict[ClassKey, MisGroup]:

@@ -36,7 +36,7 @@ PUPILS = ["amy", "ben", "cleo", "dora", "eve", "fay", "gus", "hal"]
 LIVE, NEW, DELETED, PINNED = (f"2026.teaching.{group}" for group in ("G1", "G2", "G3", "G4"))
 PREFIX = "/api/admin"
 OF_SCHOOL = f"{PREFIX}/schools/{{school}}"
-READ_ONLY = {("post", f"{OF_SCHOOL}/plan"), ("post", f"{OF_SCHOOL}/classes/{{key}}/explain")}
+READ_ONLY = {("post", f"{OF_SCHOOL}/{path}") for path in ("plan", "runs/{run}/undo/plan", "classes/{key}/explain")}
 SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "access": [BOUND]}
 PROBED = {"people": [entra_id("main")]}
 
@@ -307,7 +307,9 @@ async def test_an_invalid_request_emits_no_event(
 
 
 @pytest.mark.parametrize(
-    ("path", "body"), [("plan", None), (f"classes/{LIVE}/explain", {"person": "amy"})], ids=["plan", "explain"]
+    ("path", "body"),
+    [("plan", None), ("runs/night/undo/plan", None), (f"classes/{LIVE}/explain", {"person": "amy"})],
+    ids=["plan", "undo", "explain"],
 )
 async def test_a_read_only_request_emits_no_event(
     api: FastAPI, path: str, body: object, caplog: pytest.LogCaptureFixture

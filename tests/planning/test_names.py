@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sync_core.domain.classes import ClassName
@@ -94,6 +94,7 @@ def test_the_following_nickname_has_the_next_number(nickname: str, following: st
     assert following_nickname(nickname) == following
 
 
+@example("a/b", "a~2Fb")
 @given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100))
 def test_class_keys_are_distinct_and_have_only_characters_that_a_shell_leaves_alone(one: str, other: str) -> None:
     keys = [class_key(teaching(id_, "x")) for id_ in (one, other)]

@@ -7,7 +7,16 @@ from fastapi import Path as PathParameter
 
 from sync_core.admin.holds import preview_school, request_decision
 from sync_core.admin.requests import Accepted
-from sync_core.admin.undo import request_release, request_undo
+from sync_core.admin.undo import (
+    AppliedChange,
+    ListedPin,
+    changes_of_run,
+    existing_run,
+    list_pins,
+    preview_undo,
+    request_release,
+    request_undo,
+)
 from sync_core.domain.ids import RunId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
@@ -81,10 +90,18 @@ async def list_runs(settings: Administered, call: SignedIn) -> tuple[RunRecord, 
 
 @router.get("/runs/{run}", response_model=Run, summary="Read the result of a run")
 async def read_run(settings: Administered, run: _RunId, call: SignedIn) -> RunRecord:
-    record = await call.services.runs.run(settings.school, run)
-    if record is None:
-        raise NotFound(f"school {settings.school} has no run {run}", "list the school's runs to see their ids")
-    return record
+    return await existing_run(settings.school, run, call.services)
+
+
+@router.get("/runs/{run}/changes", summary="List who joined and left which class because of a run, so far")
+async def read_changes(settings: Administered, run: _RunId, call: SignedIn) -> list[AppliedChange]:
+    return await changes_of_run(settings.school, run, call.services)
+
+
+@router.post("/runs/{run}/undo/plan", response_model=Plan, responses=CONFLICT, summary="Preview the undo of a run")
+async def plan_undo(settings: Administered, run: _RunId, call: SignedIn) -> Any:
+    """Changes nothing."""
+    return (await preview_undo(settings, run, call.services)).as_data()
 
 
 @router.post("/runs/{run}/undo", **STARTS_RUN, summary="Give a run's classes the people they had before, and pin them")
@@ -93,6 +110,11 @@ async def undo(settings: Administered, run: _RunId, call: SignedIn) -> Accepted:
 
 
 # --- pins
+
+
+@router.get("/pins", summary="List the pinned classes, each with what differs from the MIS now")
+async def pins(settings: Administered, call: SignedIn) -> list[ListedPin]:
+    return await list_pins(settings, call.services.reading)
 
 
 @router.delete("/classes/{key}/pin", **STARTS_RUN, summary="Let a pinned class follow the MIS again")
