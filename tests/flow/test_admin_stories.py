@@ -43,6 +43,7 @@ OAK = SchoolData(
 MATHS, FORM = "2026.teaching.T1", "2026.registration.R1"
 MATHS_MAIL, FORM_MAIL = "10AMa1.class.1234567.2026", "5L.class.1234567.2026"
 ACCESS = [HEAD, STAFF_ROOM]
+DEPUTY = "d5c0ffee-0000-4000-8000-000000000001"
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +74,7 @@ def test_01_an_admin_saves_settings_and_sees_every_invalid_one_at_once(trust: Tr
 
 def test_02_settings_that_are_read_can_be_saved_unchanged(trust: Trust) -> None:
     settings = trust.call("GET", "schools/OAK").json()
-    body = {name: value for name, value in settings.items() if name != "id"}
-    assert trust.call("PUT", "schools/OAK", body=body).json() == settings
+    assert trust.call("PUT", "schools/OAK", body=settings).json() == settings
 
 
 # --- permissions
@@ -98,12 +98,16 @@ def test_04_a_caller_sees_nothing_without_a_role_and_access_to_the_school(trust:
     trust.call("GET", "schools/NONE", "admin", 404)
 
 
-def test_05_a_schools_own_admin_changes_its_rules_but_not_its_source_tenant_or_access(trust: Trust) -> None:
+def test_05_a_schools_own_admin_changes_its_rules_and_adds_admins_but_not_its_source_or_tenant(trust: Trust) -> None:
     assert (
         trust.save_settings("OAK", "head", types=["teaching"], access=ACCESS, rollover="reuse").json()["rollover"]
         == "reuse"
     )
-    trust.save_settings("OAK", "head", 403, access=[*ACCESS, USERS["visitor"]["id"]])
+    trust.add_accounts(["deputy"], [DEPUTY])
+    patched = trust.call("PATCH", "schools/OAK", "head", body={"access": [*ACCESS, upn("deputy")]}).json()
+    assert (patched["access"], patched["rollover"]) == ([*ACCESS, DEPUTY], "reuse")
+    trust.save_settings("OAK", "head", 403, types=["teaching"], access=ACCESS)
+    trust.save_settings("OAK", types=["teaching"], access=ACCESS)
     trust.save_settings("OAK", "head", 403, access=ACCESS, source={"kind": "folder", "path": "/etc"})
     trust.call("DELETE", "schools/OAK", "head", 403)
     trust.save_settings("OAK", "head", types=["teaching"], access=ACCESS)
