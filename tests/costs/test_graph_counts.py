@@ -46,21 +46,29 @@ class SharedClock(FixedClock):
 
 @dataclass(slots=True)
 class Scene:
-    """A simulated tenant, tables and queues in memory, and the log of requests to Graph."""
+    """A simulated tenant, tables and queues in memory, and the log of requests to Graph. `run` is that of a night."""
 
     simulated: SimulatedTenant
     state: MemoryState = field(default_factory=MemoryState)
     outbox: CollectedOutbox = field(default_factory=CollectedOutbox)
     clock: FixedClock = field(init=False)
+    run: RunId = RUN
+    _tenants: GraphTenants = field(init=False)
     _seen: int = 0
 
     def __post_init__(self) -> None:
         self.clock = SharedClock(self.simulated)
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect to the tenant with a new token, as a new process does."""
+        credential = self.simulated.credential()
+        self._tenants = GraphTenants(lambda _: credential, self.simulated.graph_url, self.clock)
 
     @property
     def graph(self) -> ProbedTenant:
-        credential = self.simulated.credential()
-        return GraphTenants(lambda _: credential, self.simulated.graph_url, self.clock).probed(self.simulated.id)
+        """The tenant for one piece of work, with a wait budget of its own."""
+        return self._tenants.probed(self.simulated.id)
 
     def services(self, school: BenchSchool | None = None) -> Services:
         return fake_services(self.state, tenant=self.graph, mis=school, outbox=self.outbox, clock=self.clock)
@@ -72,13 +80,13 @@ class Scene:
         """Refresh the tenant and sync each school. The changes stay in the outbox."""
         for school in schools:
             await self.state.save_school(school.settings)
-        request = RefreshTenant(self.simulated.id, RUN, Cause.NIGHTLY)
+        request = RefreshTenant(self.simulated.id, self.run, Cause.NIGHTLY)
         await refresh_tenant(request, self.services(), HISTORY)
         for school in schools:
             await self.sync(school)
 
     async def sync(self, school: BenchSchool) -> None:
-        request = SyncSchool(school.settings.school, RUN, Cause.NIGHTLY)
+        request = SyncSchool(school.settings.school, self.run, Cause.NIGHTLY)
         await sync_school(request, self.services(school))
 
     def take_changes(self) -> list[Change]:

@@ -1,32 +1,26 @@
-"""Nights and changes by hand in tenants that answer in each way that no source confirms (docs/simulated-tenant.md)."""
+"""Nights, changes by hand and undo in tenants that answer as no source confirms (docs/simulated-tenant.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from bench.school import BenchSchool, make_school
-from bench.simulated import SimulatedTenant
+from bench.school import BenchSchool
 from local.tenant.answers import CHOICES
-from local.tenant.options import TenantOptions
-from sync_core.domain.classes import Outcome, Refused
-from sync_core.domain.ids import AccountId
+from sync_core.admin.classes import act_on_class, request_action
+from sync_core.admin.holds import decide_hold, request_decision
+from sync_core.admin.undo import request_undo, undo_run
+from sync_core.domain.classes import Applied, ClassState
+from sync_core.domain.ids import RunId
+from sync_core.domain.runs import HoldKind, RunRecord
+from sync_core.messaging.messages import Action, ActOnClass, DecideHold, Decision, UndoRun
 from sync_core.planning.drift import SAMPLES
-from tests.costs.test_graph_counts import Scene
 from tests.costs.test_unit_costs import with_other_pupils
+from tests.sync.tenant_story import Story, grant, refusals
 
-DAY = timedelta(days=1)
-ELSEWHERE = {
-    "education-tenant": "there are no classes in the other kind of tenant",
-    "hidden-members": "only to an app without Member.Read.Hidden",
-    "naming-policy": "a name may be refused",
-    "unlicensed-teacher": "only for accounts without a licence",
-}
-"""The answers that tests/graph/test_client.py has, and why the story below cannot be told of them."""
+ELSEWHERE = {"education-tenant", "hidden-members", "naming-policy", "unlicensed-teacher"}
+"""The answers of test_refusing_tenants.py: with them, a night cannot do all of its work."""
 CASES = [("delta-events", "each"), ("patch-price", "one")] + [
     (choice.name, value)
     for choice in CHOICES
@@ -34,65 +28,18 @@ CASES = [("delta-events", "each"), ("patch-price", "one")] + [
     for value in choice.values[1:]
 ]
 """With a page for each event, a delta takes a minute in a tenant that has had many schools: that case comes first."""
+NEWCOMERS = 12
 
 
-@dataclass(slots=True)
-class Story:
-    """One school of four classes in a tenant of its own accounts, and its ids of accounts by UPN."""
-
-    simulated: SimulatedTenant
-    scene: Scene
-    school: BenchSchool
-    ids: dict[str, AccountId]
-    nicknames: list[str] = field(default_factory=list)
-
-    async def run_night(self) -> list[Outcome]:
-        await self.scene.run_night(self.school)
-        outcomes = await self.scene.apply(self.scene.take_changes())
-        self.scene.clock.advance(DAY)
-        self.simulated.simulation("POST", "clock", {"advance_seconds": DAY.total_seconds()})
-        return outcomes
-
-    def edit(self, action: str, place: int, **more: str) -> None:
-        self.simulated.simulation("POST", "edit", {"action": action, "class": self.nicknames[place], **more})
-
-    def list_classes(self) -> list[dict[str, Any]]:
-        """Its classes in the order of its groups, once their nicknames are known."""
-        listed = {one["mailNickname"]: one for one in self.simulated.simulation("GET", "classes")}
-        return [listed[nickname] for nickname in self.nicknames]
-
-    def check_members(self, manual_owner: str = "") -> None:
-        """Every class has the members of the rules; an owner by hand of the second may be a member of it."""
-        for place, (wanted, class_) in enumerate(zip(self.school.classes(self.ids), self.list_classes(), strict=True)):
-            by_hand = {manual_owner} if place == 1 else set()
-            expected = {self.simulated.upns[person] for person in wanted.members}
-            assert set(class_["members"]) - by_hand == expected - by_hand, class_["mailNickname"]
-            assert set(class_["owners"]) - by_hand == {self.simulated.upns[person] for person in wanted.owners}
-
-
-@pytest.fixture(scope="module")
-def simulated() -> Iterator[SimulatedTenant]:
-    """A tenant that granted no optional permission."""
-    with SimulatedTenant() as tenant:
-        tenant.simulation("POST", "permissions", {"granted": sorted(TenantOptions(("Group.ReadWrite.All",)).granted)})
-        yield tenant
-
-
-@pytest.fixture
-def story(simulated: SimulatedTenant, request: pytest.FixtureRequest) -> Iterator[Story]:
-    """With the answer of the case; the others are the defaults."""
+@pytest.fixture(scope="module", params=CASES, ids="=".join)
+def answer(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The stories of one answer follow each other."""
     name, value = request.param
-    school = make_school(CASES.index(request.param) + 1, 4, simulated.id)
-    simulated.simulation("POST", "switches", {name: value})
-    yield Story(simulated, Scene(simulated), school, simulated.add_users(school.upns))
-    simulated.simulation("POST", "switches", {choice.name: choice.values[0] for choice in CHOICES})
+    return name, value
 
 
-@pytest.mark.parametrize("story", CASES, indirect=True, ids=[f"{name}={value}" for name, value in CASES])
-async def test_nights_and_changes_by_hand(story: Story, request: pytest.FixtureRequest) -> None:
-    outcomes = await story.run_night()
-    assert not [outcome for outcome in outcomes if isinstance(outcome, Refused)]
-    story.nicknames = [one.name.mail_nickname for one in story.school.classes(story.ids)]
+async def test_nights_and_changes_by_hand(story: Story, answer: tuple[str, str]) -> None:
+    await story.run_nights(1)
     story.check_members()
 
     pupils = [class_["members"] for class_ in story.list_classes()]
@@ -102,9 +49,8 @@ async def test_nights_and_changes_by_hand(story: Story, request: pytest.FixtureR
     story.edit("rename", 2, name="Our own name")
     story.edit("remove-member", 3, upn=next(upn for upn in pupils[3] if upn not in story.list_classes()[3]["owners"]))
     story.school = with_other_pupils(story.school, 1)
-    untold = "delta-members=omitted" in request.node.name
-    for _ in range(SAMPLES if untold else 1):
-        assert not [outcome for outcome in await story.run_night() if isinstance(outcome, Refused)]
+    untold = answer == ("delta-members", "omitted")
+    await story.run_nights(SAMPLES if untold else 1)
     story.check_members(hand)
     assert hand in story.list_classes()[1]["owners"]
     assert story.list_classes()[2]["displayName"] == "Our own name"
@@ -113,13 +59,77 @@ async def test_nights_and_changes_by_hand(story: Story, request: pytest.FixtureR
     await story.run_night()
     story.edit("restore", 0)
     story.edit("add-member", 0, upn=next(upn for upn in pupils[3] if upn not in story.list_classes()[0]["members"]))
-    for _ in range(SAMPLES if untold else 1):
-        assert not [outcome for outcome in await story.run_night() if isinstance(outcome, Refused)]
+    await story.run_nights(SAMPLES if untold else 1)
     story.check_members(hand)
     before = story.simulated.spent()
     await story.run_night()
     assert (story.simulated.spent() - before).writes == 0
 
 
+def with_newcomers(school: BenchSchool) -> BenchSchool:
+    """The school after pupils of its third class joined the first one as well."""
+    first, *others = school.data.groups
+    grown = replace(first, students=(*first.students, *others[1].students[:NEWCOMERS]))
+    return replace(school, data=replace(school.data, groups=(grown, *others)))
+
+
+async def undo(story: Story, undone: RunId) -> RunRecord:
+    """Request an undo, and carry it out in the school's turn. Its changes are in the outbox."""
+    requester, settings = story.requester(), story.school.settings
+    await request_undo(settings, undone, requester, story.services)
+    return await undo_run(UndoRun(settings.school, undone, requester.run), story.services)
+
+
+async def approve(story: Story, digest: str) -> RunRecord:
+    requester, settings = story.requester(), story.school.settings
+    await request_decision(settings, digest, Decision.APPROVE, requester, story.services)
+    return await decide_hold(DecideHold(settings.school, digest, Decision.APPROVE, requester.run), story.services)
+
+
+async def restore(story: Story, place: int) -> None:
+    requester, settings, key = story.requester(), story.school.settings, (await story.records())[place].key
+    await request_action(settings, key, Action.RESTORE, requester, story.services)
+    await act_on_class(ActOnClass(settings.school, key, Action.RESTORE, requester.run), story.services)
+
+
+async def test_an_undone_night_its_approval_and_a_restored_class(story: Story) -> None:
+    """The undo takes more people out of classes than the limits allow, and cannot reach a class that is deleted."""
+    before = story.school
+    await story.run_nights(1)
+    story.school = with_newcomers(with_other_pupils(before, 3))
+    await story.run_nights(1)
+    story.check_members()
+    undone = story.scene.run
+    hand = next(upn for upn in story.list_classes()[3]["members"] if upn not in story.list_classes()[1]["members"])
+    story.edit("add-owner", 1, upn=hand)
+    story.edit("delete", 2)
+    await story.run_nights(1)
+
+    held = await undo(story, undone)
+    keys = [record.key for record in await story.records()]
+    assert (await story.records())[2].state == ClassState.GONE
+    assert held.held == (keys[0], keys[1])
+    assert f"class {keys[2]} is not in Microsoft 365, so it stays as it is — restore it first" in held.notes
+    assert await story.apply() == [Applied(members_added=1)] * 2
+    (hold,) = await story.scene.state.holds(story.school.settings.school)
+    assert (hold.kind, hold.classes) == (HoldKind.SCHOOL_LOSS, (keys[0], keys[1]))
+    approved = await approve(story, hold.digest)
+    assert approved.changed == (keys[0], keys[1])
+    assert not refusals(await story.apply())
+
+    grant(story.simulated)
+    story.scene.connect()
+    await restore(story, 2)
+    assert not refusals(await story.apply())
+    again = await undo(story, undone)
+    assert (again.changed, again.held) == ((keys[2],), ())
+    assert not refusals(await story.apply())
+    story.check_members(hand, school=before)
+    assert hand in story.list_classes()[1]["owners"]
+    spent = story.simulated.spent()
+    await story.run_nights(1)
+    assert (story.simulated.spent() - spent).writes == 0
+
+
 def test_every_answer_has_a_case() -> None:
-    assert {name for name, _ in CASES} | ELSEWHERE.keys() == {choice.name for choice in CHOICES}
+    assert {name for name, _ in CASES} | ELSEWHERE == {choice.name for choice in CHOICES}
