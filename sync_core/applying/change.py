@@ -146,7 +146,7 @@ class _Apply:
             name = ClassName(record.desired.name.display_name, intent)
             new = NewClass(name, record.external_id, record.desired.group_id, record.desired.description)
             try:
-                class_id = await self._tenant.create_class(new)
+                created = await self._tenant.create_class(new)
             except NicknameTaken:
                 if not fresh and (after := await self._after_taken(record, name, intent != earlier)):
                     if after.gone:
@@ -156,7 +156,7 @@ class _Apply:
                     fresh = False
                 continue
             self._attempt.note("created")
-            return await self._write_class(record, class_id, name, stale=record.stale)
+            return await self._write_class(record, created.id, created.name, stale=record.stale)
         raise GraphRefused(
             "NoFreeNickname",
             f"other groups have the {_NICKNAMES} nicknames for this class; it was not created",

@@ -61,22 +61,39 @@ class People:
         granted = actual.granted if seen is None else actual.granted & seen
         for person in sorted(record.desired.owners - owners):
             try:
-                await self._tenant.add_owner(actual.class_id, person)
-            except NotThere:
-                await self._note_unknown([person])
-                continue
-            except AlreadyThere:
-                pass
+                if await self._add_owner(record, person):
+                    granted |= {person}
+                    self._attempt.note("owners_granted", [person])
             except GraphDenied:
                 raise
             except GraphRefused as refusal:
                 self._refused[person] = refusal
-                continue
-            else:
-                granted |= {person}
-                self._attempt.note("owners_granted", [person])
-            owners |= {person}
+            if person not in self._left_out:
+                owners |= {person}
         return replace(actual, owners=owners, granted=granted)
+
+    async def _add_owner(self, record: ClassRecord, person: AccountId) -> bool:
+        """Whether the person became an owner now: not who is one already, nor who has no account, which is noted.
+
+        Raises NotThere for a class that Graph does not show, and GraphRefused for a person whom it does not find as a
+        teacher, although it shows the class and the account. Of a young class, a replica may not know the class yet.
+        """
+        class_id = actual_of(record).class_id
+        while True:
+            try:
+                await self._tenant.add_owner(class_id, person)
+            except AlreadyThere:
+                return False
+            except NotThere:
+                if not await self._tenant.known_people([person]):
+                    self._unknown |= {person}
+                    return False
+                if self._attempt.young(record) and await self._attempt.wait_for_replication():
+                    continue
+                if not await self._tenant.class_exists(class_id):
+                    raise
+                raise _no_teacher() from None
+            return True
 
     async def revoke_owners(self, record: ClassRecord) -> None:
         """Revoke only owners whom the sync granted, only if the row says so, and never the last owner.
@@ -114,7 +131,9 @@ class People:
             actual = await self._with_owners(record, owners)
         await self._remove_strays(record, owners)
         actual = replace(actual, members=desired - self._left_out)
-        await self._attempt.write(replace(record, actual=actual, stale=False, error=self.error()))
+        owners_missing = record.desired.owners - actual.owners
+        error = self.error() or (record.error if owners_missing else None)
+        await self._attempt.write(replace(record, actual=actual, stale=False, error=error))
 
     async def _add_missing(self, record: ClassRecord) -> None:
         """Add the missing people in the largest writes; if Graph rejects a whole write, one read shows why."""
@@ -170,3 +189,12 @@ class People:
         if not unknown:
             raise NotThere
         self._unknown |= unknown
+
+
+def _no_teacher() -> GraphRefused:
+    return GraphRefused(
+        "TeacherNotFound",
+        "Microsoft 365 has the account, and does not find it as a teacher",
+        "check that the person has an education licence, which Microsoft 365 may require of a teacher; the next sync "
+        "tries again",
+    )

@@ -32,6 +32,14 @@ class NewClass:
 
 
 @dataclass(frozen=True, slots=True)
+class CreatedClass:
+    """A new class. Its name is not the requested one if the tenant's group naming policy changed that."""
+
+    id: ClassId
+    name: ClassName
+
+
+@dataclass(frozen=True, slots=True)
 class FoundGroup:
     """A group that has a nickname: of several, one may be ours.
 
@@ -108,8 +116,8 @@ class Tenant(TenantReader, Protocol):
     async def find_deleted(self, nickname: str) -> tuple[FoundGroup, ...]:
         """The deleted groups that have `nickname` and can be restored. Raises GraphDenied."""
 
-    async def create_class(self, new: NewClass) -> ClassId:
-        """Create a class; returns its id. Not idempotent. Raises NicknameTaken; Transient if the result is unknown."""
+    async def create_class(self, new: NewClass) -> CreatedClass:
+        """Create a class. Not idempotent. Raises NicknameTaken; Transient if the result is unknown."""
 
     async def class_exists(self, class_id: ClassId) -> bool: ...
 

@@ -79,7 +79,11 @@ _CAUSES = (
         ),
     ),
     _Cause(
-        ("naming policy", "blocked word", "missing prefix", "missing suffix"),
+        ("licence", "license"),
+        _with_remedy("give the person an education licence, or correct the MIS; the next sync tries again"),
+    ),
+    _Cause(
+        ("naming policy", "naming requirements", "blocked word", "missing prefix", "missing suffix"),
         _with_remedy(
             "the tenant's group naming policy refuses the name: allow what class names hold (Entra admin center, "
             "Groups, Naming policy), or choose another name identifier for the school; the next sync tries again"

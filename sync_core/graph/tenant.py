@@ -26,7 +26,7 @@ from sync_core.errors import (
     Transient,
 )
 from sync_core.graph.client import GraphClient
-from sync_core.graph.port import Additions, Described, FoundGroup, NewClass, Removals, Told
+from sync_core.graph.port import Additions, CreatedClass, Described, FoundGroup, NewClass, Removals, Told
 from sync_core.graph.rate_limiter import Cost
 from sync_core.graph.tenant_check import read_grants
 
@@ -119,7 +119,7 @@ class GraphTenant:
     async def classes(self) -> tuple[TenantClass, ...]:
         return tuple([_listed(item) async for page in self._pages(_CLASSES, Cost()) for item in page["value"]])
 
-    async def create_class(self, new: NewClass) -> ClassId:
+    async def create_class(self, new: NewClass) -> CreatedClass:
         body = {
             "displayName": new.name.display_name,
             "mailNickname": new.name.mail_nickname,
@@ -130,7 +130,9 @@ class GraphTenant:
         if new.description:
             body["description"] = new.description
         created = await self._client.create("/education/classes", body)
-        return ClassId(created["id"])
+        display_name = created.get("displayName") or new.name.display_name
+        nickname = created.get("mailNickname") or new.name.mail_nickname
+        return CreatedClass(created["id"], ClassName(display_name, nickname))
 
     async def class_exists(self, class_id: ClassId) -> bool:
         try:

@@ -14,7 +14,16 @@ from sync_core.domain.classes import ClassName, GroupChange, GroupChanges, Tenan
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.errors import AlreadyThere, DeltaExpired, GraphDenied, GraphRefused, NicknameTaken, NotThere
-from sync_core.graph.port import MEMBERS_PER_WRITE, Additions, Described, FoundGroup, NewClass, Removals, Told
+from sync_core.graph.port import (
+    MEMBERS_PER_WRITE,
+    Additions,
+    CreatedClass,
+    Described,
+    FoundGroup,
+    NewClass,
+    Removals,
+    Told,
+)
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
@@ -138,7 +147,7 @@ class MemoryTenant:
             if group.external_id is not None and not group.deleted and not (self._lags() and self._young(group))
         )
 
-    async def create_class(self, new: NewClass) -> ClassId:
+    async def create_class(self, new: NewClass) -> CreatedClass:
         await self._step("create_class")
         if self._named(new.name.mail_nickname):
             raise NicknameTaken
@@ -147,7 +156,7 @@ class MemoryTenant:
         self.creates += 1
         self.writes += 1
         await self._step("create_class answered")
-        return group.id
+        return CreatedClass(group.id, group.name)
 
     async def class_exists(self, class_id: ClassId) -> bool:
         await self._step("class_exists")

@@ -167,7 +167,7 @@ async def test_a_create_is_never_repeated_blindly(subject: Subject, status: int)
 
 async def test_a_create_that_was_throttled_is_repeated(subject: Subject) -> None:
     subject.server.responses = [(429, {"Retry-After": "1"}, {}), (201, {}, {"id": ID})]
-    assert await subject.tenant.create_class(NewClass(ClassName("c", "c"), "e", GROUP)) == ID
+    assert (await subject.tenant.create_class(NewClass(ClassName("c", "c"), "e", GROUP))).id == ID
 
 
 REFUSALS = [
@@ -220,6 +220,8 @@ CAUSES = [
     ),
     (400, "Request_UnsupportedQuery", "Unsupported: Education_ObjectType.", "education subscription"),
     (400, "Request_BadRequest", "DisplayName contains a blocked word.", "Naming policy"),
+    (400, "Request_BadRequest", "Missing per your organization's Group naming requirements.", "Naming policy"),
+    (400, "Request_BadRequest", "The user has no licence for education.", "education licence"),
 ]
 
 
@@ -289,7 +291,7 @@ async def test_of_one_person_on_two_pages_of_a_delta_the_later_page_counts(subje
 async def test_a_change_that_met_another_one_is_repeated_after_a_pause(subject: Subject) -> None:
     conflict = error("Directory_ConcurrencyViolation", "Concurrency violation has occurred.")
     subject.server.responses = [(409, {}, conflict), (409, {}, conflict), (201, {}, {"id": ID})]
-    assert await subject.tenant.create_class(NewClass(ClassName("n", "n"), "S|n", GROUP)) == ID
+    assert (await subject.tenant.create_class(NewClass(ClassName("n", "n"), "S|n", GROUP))).id == ID
     assert subject.clock.slept == [2, 4]
     inner = {"id": "1", "status": 409, "body": conflict}
     subject.server.responses = [

@@ -152,7 +152,7 @@ async def test_users_are_found_by_their_upn_and_groups_by_their_name(subject: Su
 async def test_a_class_is_created_once_and_found_by_its_nickname(subject: Subject) -> None:
     new = make_class()
     assert await subject.tenant.find_groups(new.name.mail_nickname) == ()
-    class_id = await subject.tenant.create_class(new)
+    class_id = (await subject.tenant.create_class(new)).id
     (found,) = await subject.tenant.find_groups(new.name.mail_nickname.upper())
     assert found is not None
     assert found == FoundGroup(class_id, new.name, found.created_at, new.external_id)
@@ -191,7 +191,7 @@ async def test_all_classes_of_the_tenant_are_listed_with_their_source(subject: S
 
 
 async def test_members_are_added_all_or_none(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(make_class())
+    class_id = (await subject.tenant.create_class(make_class())).id
     people = subject.add_accounts(make_upns(20))
     await subject.tenant.add_members(class_id, people[:19])
     with pytest.raises(AlreadyThere):
@@ -225,13 +225,13 @@ async def test_what_a_probe_asks_beside_the_sync(subject: Subject) -> None:
 
 
 async def test_more_than_twenty_in_one_write_are_refused(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(make_class())
+    class_id = (await subject.tenant.create_class(make_class())).id
     with pytest.raises(GraphRefused):
         await subject.tenant.add_members(class_id, subject.add_accounts(make_upns(21)))
 
 
 async def test_a_large_class_is_read_completely(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(make_class())
+    class_id = (await subject.tenant.create_class(make_class())).id
     people = subject.add_accounts(make_upns(130))
     for at in range(0, 130, 20):
         await subject.tenant.add_members(class_id, people[at : at + 20])
@@ -239,7 +239,7 @@ async def test_a_large_class_is_read_completely(subject: Subject) -> None:
 
 
 async def test_removing_a_member_keeps_the_account(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(make_class())
+    class_id = (await subject.tenant.create_class(make_class())).id
     (person,) = subject.add_accounts(make_upns(1))
     await subject.tenant.add_members(class_id, [person])
     assert await subject.tenant.remove_members(class_id, [person]) == Removals(frozenset([person]))
@@ -249,7 +249,7 @@ async def test_removing_a_member_keeps_the_account(subject: Subject) -> None:
 
 
 async def test_each_of_twenty_removals_has_its_own_result(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(make_class())
+    class_id = (await subject.tenant.create_class(make_class())).id
     people = subject.add_accounts(make_upns(20))
     await subject.tenant.add_members(class_id, people[:18])
     removals = await subject.tenant.remove_members(class_id, people)
@@ -267,7 +267,7 @@ async def test_twenty_people_are_looked_up_at_once(subject: Subject) -> None:
 
 
 async def test_an_owner_is_granted_once(subject: Subject) -> None:
-    class_id = await subject.tenant.create_class(make_class())
+    class_id = (await subject.tenant.create_class(make_class())).id
     (person,) = subject.add_accounts(make_upns(1))
     await subject.tenant.add_owner(class_id, person)
     assert await subject.tenant.owners(class_id) == {person}
@@ -321,7 +321,7 @@ async def test_another_account_property_starts_a_full_read(subject: Subject) -> 
 
 async def test_an_owner_is_removed_but_never_the_last(subject: Subject) -> None:
     first, second = subject.add_accounts(make_upns(2))
-    class_id = await subject.tenant.create_class(make_class())
+    class_id = (await subject.tenant.create_class(make_class())).id
     for person in (first, second):
         await subject.tenant.add_owner(class_id, person)
     await subject.tenant.remove_owner(class_id, first)
@@ -336,7 +336,7 @@ async def test_an_owner_is_removed_but_never_the_last(subject: Subject) -> None:
 async def test_a_deleted_class_is_found_and_restored(subject: Subject) -> None:
     (person,) = subject.add_accounts(make_upns(1))
     new = make_class()
-    class_id = await subject.tenant.create_class(new)
+    class_id = (await subject.tenant.create_class(new)).id
     await subject.tenant.add_members(class_id, [person])
     assert await subject.tenant.find_deleted(new.name.mail_nickname) == ()
     with pytest.raises(NotThere):
@@ -362,7 +362,7 @@ async def test_the_groups_delta_lists_edits_by_hand_and_echoes(subject: Subject)
     ours, by_hand, owner = subject.add_accounts(names)
     before = await subject.tenant.group_changes(None)
     assert before.full
-    class_id = await subject.tenant.create_class(new)
+    class_id = (await subject.tenant.create_class(new)).id
     await subject.tenant.add_members(class_id, [ours])
     subject.edit("add-member", new.name.mail_nickname, names[1])
     subject.edit("add-owner", new.name.mail_nickname, names[2])
@@ -381,7 +381,7 @@ async def test_the_groups_delta_lists_edits_by_hand_and_echoes(subject: Subject)
 
 async def test_the_groups_delta_lists_a_deletion_and_a_restoration(subject: Subject) -> None:
     new = make_class()
-    class_id = await subject.tenant.create_class(new)
+    class_id = (await subject.tenant.create_class(new)).id
     before = await subject.tenant.group_changes(None)
     subject.edit("delete", new.name.mail_nickname, "")
     deleted = await subject.tenant.group_changes(before.token)

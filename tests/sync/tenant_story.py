@@ -86,19 +86,28 @@ class Story:
     def edit(self, action: str, place: int, **more: str) -> None:
         self.simulated.simulation("POST", "edit", {"action": action, "class": self.nicknames[place], **more})
 
-    def list_classes(self) -> list[dict[str, Any]]:
-        """Its classes in the order of its groups."""
-        listed = {one["mailNickname"]: one for one in self.simulated.simulation("GET", "classes")}
-        return [listed[nickname] for nickname in self.nicknames]
+    def choose(self, name: str, value: str) -> None:
+        self.simulated.simulation("POST", "switches", {name: value})
 
-    def check_members(self, manual_owner: str = "", school: BenchSchool | None = None) -> None:
-        """Every class has the members of the rules; an owner by hand of the second may be a member of it."""
+    def license(self, upn: str, licensed: bool) -> None:
+        self.simulated.simulation("PATCH", f"users/{upn}", {"licensed": licensed})
+
+    def list_classes(self) -> list[dict[str, Any]]:
+        """Its classes that exist, in the order of its groups."""
+        listed = {one["mailNickname"]: one for one in self.simulated.simulation("GET", "classes")}
+        return [listed[nickname] for nickname in self.nicknames if nickname in listed]
+
+    def check_members(self, manual_owner: str = "", school: BenchSchool | None = None, refused_owner: str = "") -> None:
+        """Every class has the people of the rules, but for an owner who is refused.
+
+        An owner by hand of the second class may be a member of it."""
         wanted = (school or self.school).classes(self.ids)
         for place, (one, class_) in enumerate(zip(wanted, self.list_classes(), strict=True)):
             by_hand = {manual_owner} if place == 1 else set()
             expected = {self.simulated.upns[person] for person in one.members}
             assert set(class_["members"]) - by_hand == expected - by_hand, class_["mailNickname"]
-            assert set(class_["owners"]) - by_hand == {self.simulated.upns[person] for person in one.owners}
+            owners = {self.simulated.upns[person] for person in one.owners} - {refused_owner}
+            assert set(class_["owners"]) - by_hand == owners
 
     async def records(self) -> list[ClassRecord]:
         """Its rows in the order of its groups."""

@@ -84,7 +84,7 @@ async def test_a_full_resync_finds_a_removal_that_the_delta_omits() -> None:
         tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
     record = synced(desired("K1", members=["amy", "ben"]))
     assert record.actual
-    class_id = await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))
+    class_id = (await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))).id
     await tenant.add_members(class_id, [entra_id("amy"), entra_id("ben")])
     await state.write_desired(S1, [record.desired])
     row = await state.class_record(S1, K1)
@@ -112,7 +112,7 @@ async def test_without_members_in_the_delta_every_class_is_read_once_a_week() ->
     for key in keys:
         record = synced(desired(key, members=["amy"]))
         assert record.actual
-        class_id = await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))
+        class_id = (await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))).id
         await tenant.add_members(class_id, [entra_id("amy")])
         await state.write_desired(S1, [record.desired])
         row = await state.class_record(S1, ClassKey(key))
