@@ -7,7 +7,7 @@ SyncError                  a message, and the remedy that fits it
     ├── Malformed          a queue message that is not readable: it is dead-lettered at once
     ├── SnapshotRejected   the MIS feed cannot be trusted: nothing is planned (409)
     ├── PlanNotMade        a paused school, a rejected feed, unread accounts; it has the run (planning/school_plan)
-    ├── TenantBlocked      the app lacks a permission in the tenant; it has the runs (sync/nightly)
+    ├── TenantBlocked      the app gets no token, or lacks a permission, in the tenant; it has the runs (sync/nightly)
     ├── UnknownSetting     a setting that is missing, unknown or out of range (422)
     ├── AccessDenied       the app's identity lacks a role in Azure
     ├── RowTooLarge        a class that does not fit into Table storage

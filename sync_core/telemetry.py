@@ -35,10 +35,10 @@ def tenant_refreshed(request: RefreshTenant, schools: int) -> None:
 
 
 def tenant_blocked(request: RefreshTenant, check: TenantCheck) -> None:
-    """`permissions` are the names of those that are required and missing."""
+    """`permissions` are the names of those that are required and missing; none if the app gets no token."""
     names = ", ".join(permission.name for permission in check.permissions if permission.missing)
-    facts = {"tenant": request.tenant, "run": request.run, "permissions": names, "remedy": check.remedy}
-    _emit(logging.ERROR, "tenant.blocked", **facts)
+    facts = {"tenant": request.tenant, "run": request.run, "permissions": names}
+    _emit(logging.ERROR, "tenant.blocked", **facts, message=check.what, remedy=check.remedy)
 
 
 def school_synced(run: RunRecord) -> None:

@@ -43,7 +43,7 @@ class Grants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedPermission:
-    """A permission in one tenant. `granted` is null if the app's token cannot be read.
+    """A permission in one tenant. `granted` is null if the app has no token that can be read.
 
     `command` grants the permission if it is missing, and is empty otherwise.
     """
@@ -62,7 +62,7 @@ class CheckedPermission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantCheck:
-    """What the app may do in one tenant. A `blocked` tenant lacks a required permission, and is not synced.
+    """What the app may do in one tenant. A `blocked` one gives no token or lacks a required permission: no sync.
 
     `what` and `remedy` say why it is blocked, or why its permissions are not known. Both are empty otherwise.
     """
@@ -103,16 +103,20 @@ def check_grants(tenant: str, grants: Grants) -> TenantCheck:
 def unchecked(tenant: str, reason: SyncError) -> TenantCheck:
     """The check of a tenant whose token cannot be read: nothing is known, so nothing is blocked."""
     return TenantCheck(
-        tenant=tenant,
-        blocked=False,
-        what=reason.message,
-        remedy=reason.remedy,
-        permissions=tuple(
-            CheckedPermission(
-                name=permission.name, purpose=permission.purpose, required=permission.required, granted=None
-            )
-            for permission in PERMISSIONS
-        ),
+        tenant=tenant, blocked=False, what=reason.message, remedy=reason.remedy, permissions=_not_known()
+    )
+
+
+def without_token(tenant: str, what: str, remedy: str) -> TenantCheck:
+    """The check of a tenant that the app gets no token for, as one that never consented. Only a person changes that."""
+    remedy = f"{remedy}; the next night after that syncs the tenant"
+    return TenantCheck(tenant=tenant, blocked=True, what=what, remedy=remedy, permissions=_not_known())
+
+
+def _not_known() -> tuple[CheckedPermission, ...]:
+    return tuple(
+        CheckedPermission(name=permission.name, purpose=permission.purpose, required=permission.required, granted=None)
+        for permission in PERMISSIONS
     )
 
 

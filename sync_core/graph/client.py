@@ -86,17 +86,20 @@ class GraphClient:
         return link.removeprefix(self._adapter.base_url)
 
     async def access_token(self) -> str:
-        """The token that requests carry. Raises GraphRefused if the identity gets none, Transient if unknown."""
+        """The token that requests carry. Raises GraphDenied if the identity is refused one, Transient if unknown."""
         request = RequestInformation()
         request.http_method = Method.GET
         request.url = self._adapter.base_url
         try:
             with tracing.unrecorded():
                 native = await self._adapter.convert_to_native_async(request)
-        except ClientAuthenticationError:
-            raise _no_token() from None
-        except (httpx.HTTPError, AzureError):
-            raise Transient("no token for Graph could be fetched", "it is retried") from None
+        except (httpx.HTTPError, AzureError) as failure:
+            if _refused_token(failure):
+                raise _no_token() from None
+            raise Transient(
+                "no token for Graph could be fetched",
+                "it is retried; if that does not help, check that the app's managed identity is enabled",
+            ) from None
         authorization: str = native.headers.get("Authorization", "")
         return authorization.removeprefix("Bearer ")
 
@@ -225,9 +228,9 @@ class GraphClient:
     async def _answer(self, request: RequestInformation) -> _Answer:
         try:
             response = await self._adapter.send_primitive_async(request, "bytes", {})
-        except ClientAuthenticationError:
-            raise _no_token() from None
-        except (httpx.HTTPError, AzureError):
+        except (httpx.HTTPError, AzureError) as failure:
+            if _refused_token(failure):
+                raise _no_token() from None
             return _Answer()
         assert isinstance(response, httpx.Response)
         try:
@@ -235,6 +238,16 @@ class GraphClient:
         except ValueError:
             body = None
         return _Answer(response.status_code, response.headers, body)
+
+
+def _refused_token(failure: Exception) -> bool:
+    """Whether the token endpoint answered that the identity gets no token.
+
+    False for an endpoint that is busy or out of reach: a chain of credentials raises the same error for that, without
+    the answer.
+    """
+    status = failure.status_code if isinstance(failure, ClientAuthenticationError) else None
+    return status is not None and 400 <= status < 500 and status not in (408, 429)
 
 
 def _no_token() -> GraphDenied:

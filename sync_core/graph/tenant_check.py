@@ -6,16 +6,23 @@ import base64
 import binascii
 import json
 
-from sync_core.domain.permissions import Grants, TenantCheck, check_grants, unchecked
-from sync_core.errors import Permanent, SyncError
+from sync_core.domain.permissions import Grants, TenantCheck, check_grants, unchecked, without_token
+from sync_core.errors import GraphDenied, Permanent, SyncError, UnknownSetting
 from sync_core.graph.port import Tenants
 from sync_core.messaging.messages import Priority
 
 
 async def check_tenant(tenants: Tenants, tenant: str) -> TenantCheck:
-    """Whether the token of `tenant` carries every required permission. A token that cannot be read blocks nothing."""
+    """Whether the token of `tenant` carries every required permission.
+
+    A tenant that gives the app no token is blocked too. A token that cannot be read, or fetched now, blocks nothing.
+    """
     try:
         grants = await tenants.of(tenant, Priority.URGENT).grants()
+    except GraphDenied as denied:
+        return without_token(tenant, f"the app's identity got no token for tenant {tenant}", denied.remedy)
+    except UnknownSetting as error:
+        return without_token(tenant, error.message, error.remedy)
     except SyncError as error:
         return unchecked(tenant, error)
     if grants is None:

@@ -32,7 +32,7 @@ FULL_RESYNC_EVERY = timedelta(days=7)
 
 
 class TenantBlocked(Permanent):
-    """The app lacks a permission that it needs in a tenant, so nothing of the tenant was read or planned.
+    """The app gets no token for a tenant, or lacks a permission in it: nothing of the tenant was read or planned.
 
     `runs`, one for each enabled school, say so and are in the tables.
     """

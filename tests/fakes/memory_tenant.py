@@ -13,7 +13,7 @@ from sync_core.domain.accounts import Account, AccountChange, AccountChanges, Ac
 from sync_core.domain.classes import ClassName, GroupChange, GroupChanges, TenantClass
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import PERMISSIONS, Grants
-from sync_core.errors import AlreadyThere, DeltaExpired, GraphDenied, GraphRefused, NicknameTaken, NotThere
+from sync_core.errors import AlreadyThere, DeltaExpired, GraphDenied, GraphRefused, NicknameTaken, NotThere, SyncError
 from sync_core.graph.port import (
     MEMBERS_PER_WRITE,
     Additions,
@@ -67,12 +67,15 @@ class MemoryTenant:
         self.guests: set[AccountId] = set()
         self.groups: dict[ClassId, MemoryGroup] = {}
         self.granted: Grants | None = Grants(frozenset(permission.name for permission in PERMISSIONS))
+        self.no_token: SyncError | None = None
         self.creates = 0
         self.writes = 0
 
     # --- the port
 
     async def grants(self) -> Grants | None:
+        if self.no_token:
+            raise self.no_token
         return self.granted
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:

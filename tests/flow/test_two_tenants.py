@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from local import loopback
 from local.mis.webhooks import send_webhook
-from local.nightly import count, drain, increase
+from local.nightly import Counts, count, drain, increase
 from local.school.data import SchoolData
 from local.world import WEBHOOK_SETTING
 from sync_core.messaging.messages import SYNC_REQUESTS
-from sync_core.state.store import TableState
 from tests.flow.trust import Trust, pupils, staff, start_trust, teaching, upn
 
 ELSEWHERE, NOWHERE = "d0000000-0000-4000-8000-000000000002", "d0000000-0000-4000-8000-000000000003"
@@ -28,7 +26,7 @@ def school(id_: str, dfe_code: str, pupil: str) -> SchoolData:
 
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Trust]:
-    with start_trust(tmp_path_factory.mktemp("trust"), storage, deliveries=2) as trust:
+    with start_trust(tmp_path_factory.mktemp("trust"), storage) as trust:
         yield trust
 
 
@@ -49,6 +47,12 @@ def read_missing(trust: Trust, tenant: str) -> dict[str, list[str]]:
         listed: [permission["name"] for permission in check["permissions"] if permission["granted"] is False]
         for listed, check in health.items()
     }
+
+
+def count_requests(before: Counts, trust: Trust) -> list[int]:
+    """The requests that were sent, completed and dead-lettered since `before`."""
+    after = count(trust.addresses)
+    return [increase(before, after, kind, SYNC_REQUESTS) for kind in ("sent", "completed", "dead_lettered")]
 
 
 def test_01_each_school_has_its_classes_in_its_own_tenant(trust: Trust) -> None:
@@ -78,18 +82,22 @@ def test_03_a_tenant_without_consent_is_reported_and_delays_no_other(trust: Trus
     trust.add_school(school("YEW", "1112223", "amy"), tenant=NOWHERE)
     trust.schools["OAK"] = school("OAK", "1234567", "amy ben")
     trust.add_accounts(["ben"])
+    failures, requests = len(trust.read_events("message.failed")), count(trust.addresses)
     trust.run_night()
     assert trust.read_class("Art.class.1234567.2026")["members"] == "amy ben main"
 
-    async def faults() -> list[str]:
-        state = TableState.from_connection_string(trust.addresses.tables)
-        try:
-            return [fault.remedy for fault in await state.message_faults(SYNC_REQUESTS) if fault.session == NOWHERE]
-        finally:
-            await state.close()
-
-    (remedy,) = asyncio.run(faults())
-    assert "has consented to the app" in remedy
+    run = trust.read_last_run("YEW")
+    assert (run["outcome"], run["cause"]) == ("blocked", "nightly")
+    assert run["notes"][0] == f"the app's identity got no token for tenant {NOWHERE}: nothing was planned"
+    assert "has consented to the app" in run["notes"][1]
+    (event,) = trust.read_events("tenant.blocked")
+    assert (event["tenant"], event["permissions"], event["run"]) == (NOWHERE, "", run["id"])
+    assert event["message"] == f"the app's identity got no token for tenant {NOWHERE}"
+    # Each message was delivered once: the night's three refreshes, and the plans of the two other schools.
+    assert len(trust.read_events("message.failed")) == failures
+    assert count_requests(requests, trust) == [5, 5, 0]
+    (check,) = [check for check in trust.call("GET", "health").json() if check["tenant"] == NOWHERE]
+    assert (check["blocked"], {permission["granted"] for permission in check["permissions"]}) == (True, {None})
 
 
 def test_04_a_tenant_that_lacks_a_permission_is_not_planned_and_delays_no_other(trust: Trust) -> None:
@@ -108,17 +116,12 @@ def test_04_a_tenant_that_lacks_a_permission_is_not_planned_and_delays_no_other(
     assert run["notes"][0].startswith(f"the app's token for tenant {LACKING} lacks {HIDDEN} (to see who is in a class")
     assert "infra/scripts/grant-graph.sh" in run["notes"][1]
     assert "24 hours" in run["notes"][1]
-    (event,) = trust.read_events("tenant.blocked")
+    _, event = trust.read_events("tenant.blocked")
     assert (event["tenant"], event["permissions"], event["run"]) == (LACKING, HIDDEN, run["id"])
-    assert [event["school"] for event in trust.read_events("school.blocked")] == ["ASH"]
+    assert [event["school"] for event in trust.read_events("school.blocked")] == ["YEW", "ASH"]
     # Each message was delivered once: the night's three refreshes, and the plans of the two other schools.
     assert len(trust.read_events("message.failed")) == failures
-    after = count(trust.addresses)
-    assert [increase(requests, after, kind, SYNC_REQUESTS) for kind in ("sent", "completed", "dead_lettered")] == [
-        5,
-        5,
-        0,
-    ]
+    assert count_requests(requests, trust) == [5, 5, 0]
     assert loopback.get(f"{trust.addresses.tenant}/_sim/log", params={"tenant": LACKING}).json() == []
     assert read_missing(trust, LACKING)[LACKING] == [HIDDEN]
     assert read_missing(trust, ELSEWHERE)[ELSEWHERE] == []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,9 +16,12 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
 from bench.simulated import FixedToken
 from local.tenant.permissions import GRANTED
+from sync_core.domain.ids import ClassId
 from sync_core.domain.permissions import PERMISSIONS, CheckedPermission, Grants, TenantCheck, check_grants
-from sync_core.graph.connections import GraphTenants
+from sync_core.errors import GraphDenied, Transient
+from sync_core.graph.connections import GraphTenants, tenant_credential
 from sync_core.graph.tenant_check import check_tenant, read_grants
+from sync_core.messaging.messages import Priority
 from tests.builders import TENANT
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_tenant import MemoryTenant
@@ -148,21 +154,55 @@ class _NoToken:
         raise self._failure
 
 
-@pytest.mark.parametrize(
-    ("failure", "what", "remedy"),
-    [
-        (ClientAuthenticationError("refused"), "got no token for Graph", "has consented to the app"),
-        (ServiceRequestError("lost"), "no token for Graph could be fetched", "it is retried"),
-    ],
-)
-async def test_a_token_that_cannot_be_fetched_blocks_nothing_and_says_why(
-    failure: Exception, what: str, remedy: str
-) -> None:
-    tenants = GraphTenants(
-        lambda _: cast(AsyncTokenCredential, _NoToken(failure)), "http://127.0.0.1:1/v1.0", FixedClock()
+def make_refusal(status: int) -> ClientAuthenticationError:
+    """How azure-identity reports that the token endpoint answered with this status."""
+    return ClientAuthenticationError("refused", response=SimpleNamespace(status_code=status, reason=""))
+
+
+async def check_with(credential: Callable[[str], AsyncTokenCredential]) -> TenantCheck:
+    return await check_tenant(GraphTenants(credential, "http://127.0.0.1:1/v1.0", FixedClock()), TENANT)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_tenant_whose_token_is_refused_is_blocked(status: int) -> None:
+    check = await check_with(lambda _: cast(AsyncTokenCredential, _NoToken(make_refusal(status))))
+    assert (check.blocked, check.what) == (True, f"the app's identity got no token for tenant {TENANT}")
+    assert check.remedy == (
+        "check that the app's managed identity is enabled, and that a tenant other than its home tenant has consented "
+        "to the app; the next night after that syncs the tenant"
     )
-    check = await check_tenant(tenants, TENANT)
-    assert (check.blocked, what in check.what, remedy in check.remedy) == (False, True, True)
+    assert {permission.granted for permission in check.permissions} == {None}
+    assert {permission.command for permission in check.permissions} == {""}
+
+
+async def test_a_tenant_that_no_identity_is_set_for_is_blocked() -> None:
+    home = cast(AsyncTokenCredential, FixedToken(jwt({"roles": REQUIRED})))
+    check = await check_with(partial(tenant_credential, "home", "", home))
+    assert (check.blocked, check.what) == (True, f"tenant {TENANT} is not the home tenant of the app's identity")
+    assert "set GRAPH_CLIENT_ID" in check.remedy
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        *map(make_refusal, (408, 429, 500, 503)),
+        ClientAuthenticationError("a chain of credentials failed, for which it gives no answer"),
+        ServiceRequestError("lost"),
+    ],
+    ids=["408", "429", "500", "503", "chain", "lost"],
+)
+async def test_a_token_that_cannot_be_fetched_now_blocks_nothing_and_says_why(failure: Exception) -> None:
+    check = await check_with(lambda _: cast(AsyncTokenCredential, _NoToken(failure)))
+    assert (check.blocked, check.what) == (False, "no token for Graph could be fetched")
+    assert check.remedy == "it is retried; if that does not help, check that the app's managed identity is enabled"
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, GraphDenied), (429, Transient), (503, Transient)])
+async def test_a_request_is_denied_only_where_its_token_is_refused(status: int, kind: type[Exception]) -> None:
+    credential = cast(AsyncTokenCredential, _NoToken(make_refusal(status)))
+    tenants = GraphTenants(lambda _: credential, "http://127.0.0.1:1/v1.0", FixedClock())
+    with pytest.raises(kind):
+        await tenants.of(TENANT, Priority.BULK).class_exists(ClassId(PRINCIPAL))
 
 
 async def test_the_token_that_requests_carry_is_read_without_a_request() -> None:

@@ -12,7 +12,7 @@ from sync_core.domain.classes import AppliedDelta
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.errors import Transient
+from sync_core.errors import GraphDenied, Transient
 from sync_core.graph.port import NewClass
 from sync_core.messaging.messages import ChangeMembers, RefreshTenant, SyncSchool
 from sync_core.state.port import DeltaKind
@@ -221,3 +221,23 @@ async def test_an_unreadable_token_or_a_missing_optional_permission_blocks_nothi
     await state.save_school(settings())
     assert await refresh_tenant(NIGHT, services(state, tenant=tenant, outbox=outbox), timedelta(days=400)) == 1
     assert [request for request, _ in outbox.requests] == [SyncSchool(S1, RUN, Cause.NIGHTLY)]
+
+
+async def test_a_tenant_that_gives_no_token_is_blocked_and_one_that_gives_none_now_is_not() -> None:
+    state, outbox, (tenant, calls) = MemoryState(), MemoryOutbox(), make_tenant(Grants(ROLES))
+    await state.save_school(settings())
+    tenant.no_token = GraphDenied("NoToken", "the app's identity got no token for Graph", "have the tenant consent")
+    with pytest.raises(TenantBlocked) as blocked:
+        await refresh_tenant(NIGHT, services(state, tenant=tenant, outbox=outbox), timedelta(days=400))
+    assert (calls, outbox.requests) == ([], [])
+    (run,) = await state.runs(S1)
+    assert blocked.value.runs == (run,)
+    assert (run.outcome, run.notes) == (
+        RunOutcome.BLOCKED,
+        (
+            f"the app's identity got no token for tenant {TENANT}: nothing was planned",
+            "have the tenant consent; the next night after that syncs the tenant",
+        ),
+    )
+    tenant.no_token = Transient("no token for Graph could be fetched", "it is retried")
+    assert await refresh_tenant(NIGHT, services(state, tenant=tenant, outbox=outbox), timedelta(days=400)) == 1
