@@ -22,7 +22,7 @@ from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
-from sync_core.planning.matching import takes_domain, tries_of
+from sync_core.planning.matching.accounts import takes_domain, tries_of
 from sync_core.state.store import TableState
 
 STUCK_AFTER = 120.0

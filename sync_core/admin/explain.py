@@ -12,7 +12,7 @@ from sync_core.errors import NotFound, NotThere
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority
 from sync_core.planning.explanation import Explanation, People, explain, find_subject
-from sync_core.planning.matching import accounts_by_upn
+from sync_core.planning.matching.accounts import accounts_by_upn
 from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
 

@@ -34,7 +34,7 @@ from sync_core.domain.tenants import (
     visibility_answer,
 )
 from sync_core.errors import Conflict, NicknameTaken, NotFound, NotThere, Permanent, SyncError
-from sync_core.graph.port import MEMBERS_PER_WRITE, NewClass, ProbedTenant, Tenant
+from sync_core.graph.port import MEMBERS_PER_WRITE, CreatedClass, NewClass, ProbedTenant, Tenant
 from sync_core.messaging.messages import Priority
 from sync_core.services import Services
 
@@ -156,16 +156,17 @@ class _Walk:
 
     async def _ask(self) -> None:
         try:
-            class_id = await self._create()
+            created = await self._create()
         except SyncError as error:
             refused = isinstance(error, Permanent)
             self._answers[ProbeQuestion.CREATE] = not_created(error) if refused else unanswered(error)
             return
+        class_id = created.id
         self._answers[ProbeQuestion.CREATE] = CREATED
+        self._answers[ProbeQuestion.NAME] = name_answer(kept=created.name == self._name)
         self._probe = replace(self._probe, class_id=class_id)
         await self._services.tenants.write_probe(self._probe)
         for question, ask in (
-            (ProbeQuestion.NAME, self._ask_name),
             (ProbeQuestion.VISIBILITY, self._ask_visibility),
             (ProbeQuestion.PATCH, self._ask_patch),
             (ProbeQuestion.MEMBERS, self._ask_members),
@@ -179,17 +180,13 @@ class _Walk:
             except SyncError as error:
                 self._answers[question] = unanswered(error)
 
-    async def _create(self) -> ClassId:
+    async def _create(self) -> CreatedClass:
         new = NewClass(self._name, self._probe.nickname, MisId("probe"), "It has no use of its own.")
         return await self._graph.create_class(new)
 
     @property
     def _name(self) -> ClassName:
         return ClassName(_DISPLAY_NAME, self._probe.nickname)
-
-    async def _ask_name(self, class_id: ClassId) -> ProbeAnswer:
-        described = await self._once_there(lambda: self._graph.described(class_id))
-        return name_answer(kept=described.name == self._name)
 
     async def _ask_visibility(self, class_id: ClassId) -> ProbeAnswer:
         return visibility_answer((await self._once_there(lambda: self._graph.described(class_id))).visibility)
@@ -238,7 +235,7 @@ class _Walk:
             second = await self._create()
         except NicknameTaken:
             return nickname_answer(free=False)
-        await self._graph.delete_class(second)
+        await self._graph.delete_class(second.id)
         return nickname_answer(free=True)
 
     async def _ask_external_id(self, class_id: ClassId) -> ProbeAnswer:

@@ -165,9 +165,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """`visibility` is Graph's word for who sees the members. A naming policy may have changed the name."""
+    """`visibility` is Graph's word for who sees the members."""
 
-    name: ClassName
     visibility: str
     external_id: str | None
 

@@ -142,9 +142,8 @@ class GraphTenant:
         return True
 
     async def described(self, class_id: ClassId) -> Described:
-        group = await self._client.get(f"/groups/{_id(class_id)}?$select=id,displayName,mailNickname,visibility")
-        name = ClassName(group["displayName"], group["mailNickname"])
-        return Described(name, group.get("visibility") or "", await self._external_id(class_id))
+        group = await self._client.get(f"/groups/{_id(class_id)}?$select=id,visibility")
+        return Described(group.get("visibility") or "", await self._external_id(class_id))
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         try:

@@ -15,7 +15,7 @@ from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Hold, HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
-from sync_core.planning.matching_guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching, matching_failure
+from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching, matching_failure
 
 # --- the snapshot
 

@@ -20,8 +20,8 @@ from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.class_keys import class_keys
-from sync_core.planning.matching import Matched, accounts_by_upn, match_people, tries_of
-from sync_core.planning.matching_guard import RoleMatching, SchoolMatching
+from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
+from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.names import assign_names
 
 _OWNERS = 100

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 
 from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.planning.diff import ClassDiff
-from sync_core.planning.matching import Unmatched, report_unmatched
-from sync_core.planning.matching_guard import NOT_MATCHED
+from sync_core.planning.matching.guard import NOT_MATCHED
+from sync_core.planning.matching.unmatched import Unmatched, report_unmatched
 from sync_core.planning.school_plan import SchoolPlan
 
 OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by"})

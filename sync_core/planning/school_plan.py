@@ -15,7 +15,7 @@ from sync_core.errors import Permanent, SnapshotRejected, SyncError
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan
 from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
-from sync_core.planning.matching_guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching
+from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.planning.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.services import Reading

@@ -169,7 +169,7 @@ class MemoryTenant:
     async def described(self, class_id: ClassId) -> Described:
         await self._step("described")
         group = self._group(class_id)
-        return Described(group.name, "HiddenMembership", group.external_id)
+        return Described("HiddenMembership", group.external_id)
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         await self._step("members")

@@ -207,15 +207,14 @@ async def test_a_dry_run_of_invalid_settings_is_refused_like_a_save(api: Api) ->
 
 async def test_access_takes_names_and_stores_ids(api: Api) -> None:
     api.tenant.add_account(DEPUTY, "deputy@oak.org")
-    group = await api.tenant.create_class(NewClass(ClassName("Oak admins", "oak-admins"), "", MisId("")))
+    group = (await api.tenant.create_class(NewClass(ClassName("Oak admins", "oak-admins"), "", MisId("")))).id
     after = await api.answer("PATCH", S1, {"access": [HEAD.upper(), "Deputy@Oak.org", "oak admins", DEPUTY]})
     assert after["access"] == [HEAD, DEPUTY, group]
 
 
 async def test_names_that_are_unknown_or_ambiguous_are_each_named(api: Api) -> None:
-    groups = [
-        await api.tenant.create_class(NewClass(ClassName("Admins", nickname), "", MisId(""))) for nickname in "ab"
-    ]
+    named = [NewClass(ClassName("Admins", nickname), "", MisId("")) for nickname in "ab"]
+    groups = [(await api.tenant.create_class(new)).id for new in named]
     detail = await api.refusal(422, "PATCH", S1, {"access": [HEAD, "Admins", "nobody@oak.org", "Oak office"]})
     assert detail == (
         f"access.1: 2 users and groups in Microsoft 365 have the name Admins: {', '.join(sorted(groups))}; "

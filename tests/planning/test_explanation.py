@@ -9,7 +9,7 @@ from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason, Rule
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.planning.explanation import By, Explanation, Next, People, explain, find_subject
-from sync_core.planning.matching import accounts_by_upn
+from sync_core.planning.matching.accounts import accounts_by_upn
 from sync_core.planning.school_plan import SchoolPlan
 from tests.builders import NOON, SCHOOL, accounts, desired, entra_id, entra_ids, synced
 

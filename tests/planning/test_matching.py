@@ -13,7 +13,8 @@ from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import AccountId, MisId
 from sync_core.domain.roster import Person
 from sync_core.domain.school import Matching, MisProperty
-from sync_core.planning.matching import Matched, Try, match_people, report_unmatched, tries_of
+from sync_core.planning.matching.accounts import Matched, Try, match_people, tries_of
+from sync_core.planning.matching.unmatched import report_unmatched
 from tests.builders import person
 
 USUAL = Matching()

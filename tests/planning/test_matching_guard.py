@@ -14,7 +14,7 @@ from sync_core.domain.roster import GroupType, MatchRate, MisGroup
 from sync_core.domain.runs import HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.planning.limits import Past, Restraint, WithinLimits
-from sync_core.planning.matching_guard import MatchRates
+from sync_core.planning.matching.guard import MatchRates
 from sync_core.planning.membership import desired_classes
 from tests.builders import NOON, accounts, entra_id, entra_ids, mis_ids, settings, snapshot, synced, teaching
 

@@ -7,10 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
-from sync_core.admin.access import access_taken_away, resolve_access
 from sync_core.admin.classes import request_sync
 from sync_core.admin.requests import Accepted
-from sync_core.admin.school_settings import SchoolBody, check_identifier, merge_patch, settings_of
+from sync_core.admin.school_settings import (
+    SchoolBody,
+    access_taken_away,
+    check_identifier,
+    merge_patch,
+    resolve_access,
+    settings_of,
+)
 from sync_core.admin.schools import save_school
 from sync_core.admin.supposed import preview_settings
 from sync_core.domain.ids import SchoolId

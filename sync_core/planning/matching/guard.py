@@ -10,7 +10,7 @@ from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import MatchRate
 from sync_core.domain.school import Limits, MisProperty
-from sync_core.planning.matching import Try
+from sync_core.planning.matching.accounts import Try
 
 _SHOWN_DOMAINS = 3
 _FEW = 5
