@@ -210,7 +210,7 @@ class _Apply:
         if record is None or record.actual is None:
             return False
         if not self._attempt.young(record) and not await self._tenant.class_exists(record.actual.class_id):
-            await self._attempt.classes.write_drift(record.school, [Drift(record.key, gone=True)])
+            await self._attempt.classes.write_drift(record.school, [Drift(record.key, stale=True, gone=True)])
             return True
         await self._attempt.wait_for_replication()
         return False

@@ -48,8 +48,9 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges, *, tells_m
     Where the delta does not tell members, a class without any in it is not empty.
 
     A group belongs to a row by its id or, until the row has the id, by the nickname of the create under way. Echoes of
-    our own writes agree with `actual` and are not drift. Only a deletion in the delta marks a class gone. A class
-    missing from a full delta may be gone or too new to be listed: it is marked stale, and apply finds out.
+    our own writes agree with `actual` and are not drift. Only a deletion in the delta marks a class gone, and stale
+    until it was looked up. A class missing from a full delta may be gone or too new to be listed: it is marked stale,
+    and apply finds out.
     """
     by_id = {change.id: change for change in changes.groups}
     by_nickname = {change.nickname.lower(): change for change in changes.groups if change.nickname and not change.gone}
@@ -68,12 +69,23 @@ def find_drift(records: Iterable[ClassRecord], changes: GroupChanges, *, tells_m
                 drifts.append(Drift(record.key, stale=True))
         elif change.gone:
             if not record.gone:
-                drifts.append(Drift(record.key, gone=True))
+                drifts.append(Drift(record.key, stale=True, gone=True))
         elif record.gone:
             drifts.append(Drift(record.key, stale=True, gone=False))
         elif _contradicts(record, change, owners_listed=changes.full, members_listed=changes.full and tells_members):
             drifts.append(Drift(record.key, stale=True))
     return tuple(drifts)
+
+
+def to_look_up(records: Iterable[ClassRecord], drifts: Iterable[Drift]) -> tuple[ClassKey, ...]:
+    """The classes that are marked gone and were not looked up since, once the `drifts` are written.
+
+    A refresh that lost its lock may mark a class after a newer one has seen it restored, and die then.
+    """
+    marks = {drift.key: drift.gone for drift in drifts if drift.gone is not None}
+    return tuple(
+        record.key for record in records if record.actual and marks.get(record.key, record.gone and record.stale)
+    )
 
 
 def drift_changes(drifts: Iterable[Drift], left_alone: Set[ClassKey], origin: Origin) -> tuple[Change, ...]:
@@ -84,7 +96,7 @@ def drift_changes(drifts: Iterable[Drift], left_alone: Set[ClassKey], origin: Or
     return tuple(
         ChangeMembers(tenant=origin.tenant, school=origin.school, key=drift.key, run=origin.run, cause=origin.cause)
         for drift in drifts
-        if drift.stale and drift.key not in left_alone
+        if drift.stale and not drift.gone and drift.key not in left_alone
     )
 
 

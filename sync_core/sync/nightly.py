@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassRecord, Drift
-from sync_core.domain.ids import RunId, SchoolId
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import DeltaExpired, Permanent
+from sync_core.errors import DeltaExpired, EtagConflict, Permanent
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.planning.diff import Origin
-from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, with_stale
+from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, to_look_up, with_stale
 from sync_core.services import Services
 from sync_core.state.port import DeltaKind
 
@@ -109,7 +110,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
         if not facts.delta_tells_members:
             untold = of_school if request.full_resync else sample(of_school, began.toordinal())
             drifts = with_stale(drifts, untold)
-        await _follow_drift(request, school, of_school, drifts, services)
+        await _follow_drift(request, school, of_school, drifts, tenant, services)
     await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
     facts = replace(facts, resynced_at=began) if groups.full else facts
     if facts != before:
@@ -180,10 +181,35 @@ async def _follow_drift(
     school: SchoolSettings,
     records: Sequence[ClassRecord],
     drifts: Sequence[Drift],
+    tenant: Tenant,
     services: Services,
 ) -> None:
     await services.classes.write_drift(school.school, drifts)
+    restored = await _look_up_gone(school.school, to_look_up(records, drifts), tenant, services)
+    await services.classes.write_drift(school.school, restored)
     if school.enabled:
         left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
         origin = Origin(request.tenant, school.school, request.run, request.cause)
-        await services.outbox.send_changes(drift_changes(drifts, left_alone, origin), Priority.BULK)
+        changes = drift_changes((*drifts, *restored), left_alone, origin)
+        await services.outbox.send_changes(changes, Priority.BULK)
+
+
+async def _look_up_gone(
+    school: SchoolId, keys: Sequence[ClassKey], tenant: Tenant, services: Services
+) -> Sequence[Drift]:
+    """Look classes up after they were marked gone, and return the drift of those that exist.
+
+    A restore that is later than the look-up is in a delta whose refresh sees the mark. A class that does not exist is
+    not looked up again: its row is no longer stale, unless somebody wrote it meanwhile.
+    """
+    restored: list[Drift] = []
+    for key in keys:
+        record = await services.classes.class_record(school, key)
+        if record is None or record.actual is None or not record.gone:
+            continue
+        if await tenant.class_exists(record.actual.class_id):
+            restored.append(Drift(key, stale=True, gone=False))
+        else:
+            with suppress(EtagConflict):
+                await services.classes.write_actual(replace(record, stale=False))
+    return restored

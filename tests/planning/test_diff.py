@@ -174,7 +174,7 @@ def test_a_delta_that_equals_actual_but_not_desired_is_drift() -> None:
 
 def test_a_deleted_class_is_gone_and_a_restored_one_is_stale() -> None:
     gone = GroupChange(id=CLASS, nickname=None, gone=True)
-    assert find_drift_in(synced(K1), gone) == (Drift(KEY, gone=True),)
+    assert find_drift_in(synced(K1), gone) == (Drift(KEY, stale=True, gone=True),)
     assert find_drift_in(replace(synced(K1), gone=True), gone) == ()
     assert find_drift_in(replace(synced(K1), gone=True), GroupChange(id=CLASS, nickname="x")) == (
         Drift(KEY, stale=True, gone=False),
@@ -190,7 +190,7 @@ def test_a_class_being_created_is_recognised_by_its_nickname() -> None:
 
 
 def test_a_stale_class_is_sent_a_change_at_once() -> None:
-    drifts = [Drift(KEY, stale=True), Drift(ClassKey("K2"), gone=True)]
+    drifts = [Drift(KEY, stale=True), Drift(ClassKey("K2"), stale=True, gone=True)]
     assert drift_changes(drifts, frozenset(), ORIGIN) == (ChangeMembers(*WHERE),)
 
 

@@ -198,6 +198,12 @@ class World:
             self._settle(task, done=False)
         self._collect_messages()
 
+    def run_steps(self, task: Task, steps: int) -> None:
+        """Run as many steps of a worker, or those that are left."""
+        for _ in range(steps):
+            if task in self.tasks:
+                self.run_step(task)
+
     def kill(self, task: Task) -> None:
         task.coroutine.close()
         self._settle(task, done=False)

@@ -8,13 +8,15 @@ from datetime import timedelta
 from functools import lru_cache
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.builders import entra_id
+from sync_core.domain.classes import ClassState
+from sync_core.planning.class_keys import class_key
+from tests.builders import SCHOOL, entra_id
 from tests.fakes.memory_tenant import MemoryGroup
-from tests.properties.protocol_world import GROUPS, STRANGERS, STUDENTS, TEACHERS, World
+from tests.properties.protocol_world import GROUPS, STRANGERS, STUDENTS, TEACHERS, World, run_through
 
 ADMIN_REQUESTS = ("create", "resync", "delete", "restore", "undo", "release")
 PEOPLE = (*STUDENTS, *STRANGERS, *TEACHERS)
@@ -90,6 +92,41 @@ def test_the_tenant_equals_the_rules_after_random_events(first: int) -> None:
             run_random_events(seed).check()
         except AssertionError as failure:
             raise AssertionError(f"seed {seed}: {failure}") from failure
+
+
+some_steps = st.integers(0, 30)
+
+
+@given(read=some_steps, newer_steps=some_steps, wrote=some_steps, dies=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_a_class_restored_between_two_refreshes_is_not_left_gone(
+    read: int, newer_steps: int, wrote: int, dies: bool
+) -> None:
+    """The older refresh lost its lock after `read` steps, and dies after `wrote` more or goes on."""
+    world = World()
+    world.set_group(GROUPS[0], frozenset(STUDENTS[:2]), TEACHERS[0])
+    world.start_night()
+    world.settle()
+    (class_,) = world.classes
+    world.tenant.hand_delete(class_.id)
+    world.start_night()
+    world.deliver()
+    (older,) = world.tasks
+    world.run_steps(older, read)
+    if older in world.tasks:
+        world.lose_lock(older.session)
+    world.tenant.hand_delete(class_.id, deleted=False)
+    world.deliver()
+    newer = next((task for task in world.tasks if task is not older), older)
+    world.run_steps(newer, newer_steps)
+    world.run_steps(older, wrote)
+    if dies and older in world.tasks:
+        world.kill(older)
+    world.quiet_night()
+    world.check()
+    record = run_through(world.state.class_record(SCHOOL.id, class_key(world.mis[GROUPS[0]])))
+    assert record
+    assert record.state is ClassState.LIVE
 
 
 class Protocol(RuleBasedStateMachine):

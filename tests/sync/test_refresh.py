@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Generator
 from dataclasses import replace
 from datetime import timedelta
+from types import coroutine
+from typing import Any
 
 import pytest
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
-from sync_core.domain.classes import AppliedDelta
-from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
+from sync_core.domain.classes import AppliedDelta, ClassState
+from sync_core.domain.ids import ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.errors import GraphDenied, Transient
@@ -23,6 +26,7 @@ from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
+from tests.properties.protocol_world import run_through
 
 RUN = RunId("run")
 K1 = ClassKey("K1")
@@ -167,6 +171,79 @@ async def test_a_first_read_that_stopped_too_long_ago_starts_over_and_keeps_nobo
     tenant.add_account(entra_id("amy"), "amy@school.onmicrosoft.com")
     await refresh_tenant(NIGHT, services(state, tenant=tenant), timedelta(days=400))
     assert [account.id for account in await state.accounts(TENANT) or ()] == [entra_id("amy")]
+
+
+# --- two refreshes at once, after one lost its lock
+
+
+@coroutine
+def _pause(step: str) -> Generator[str, None, None]:
+    yield step
+
+
+def run_until(step: str, refresh: Coroutine[Any, Any, int]) -> None:
+    """Run a refresh until it is about to take this step."""
+    while refresh.send(None) != step:
+        pass
+
+
+async def make_class(state: MemoryState, tenant: MemoryTenant) -> ClassId:
+    """A class in step with the MIS, whose tenant was refreshed once."""
+    await state.save_school(settings())
+    tenant.add_account(entra_id("amy"), "amy@school.onmicrosoft.com")
+    record = synced(desired("K1", members=["amy"]))
+    assert record.actual
+    class_id = (await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))).id
+    await tenant.add_members(class_id, [entra_id("amy")])
+    await state.write_desired(S1, [record.desired])
+    row = await state.class_record(S1, K1)
+    assert row
+    await state.write_actual(replace(record, actual=replace(record.actual, class_id=class_id), etag=row.etag))
+    await refresh_tenant(NIGHT, services(state, tenant=tenant), timedelta(days=400))
+    return class_id
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["goes on", "dies"])
+def test_a_refresh_that_lost_its_lock_leaves_no_restored_class_gone(dies: bool) -> None:
+    """It read the deletion, and marks the class gone after a newer refresh read the restore. Its token comes first."""
+    state, tenant, outbox = MemoryState(_pause), MemoryTenant(), MemoryOutbox()
+    fakes = services(state, tenant=tenant, outbox=outbox)
+    class_id = run_through(make_class(state, tenant))
+    tenant.hand_delete(class_id)
+    older = refresh_tenant(NIGHT, fakes, timedelta(days=400))
+    run_until("write_drift", older)
+    tenant.hand_delete(class_id, deleted=False)
+    newer = refresh_tenant(NIGHT, fakes, timedelta(days=400))
+    run_until("write_delta_token", newer)
+    run_until("write_delta_token", newer)
+    if dies:
+        run_until("write_drift answered", older)
+        older.close()
+    else:
+        run_through(older)
+    run_through(newer)
+    if dies:
+        run_through(refresh_tenant(NIGHT, fakes, timedelta(days=400)))
+    record = run_through(state.class_record(S1, K1))
+    assert record
+    assert (record.gone, record.state) == (False, ClassState.CHANGED_BY_HAND)
+    assert [change.key for change in outbox.changes if isinstance(change, ChangeMembers)] == [K1]
+
+
+async def test_a_deleted_class_is_looked_up_once() -> None:
+    calls: list[str] = []
+
+    async def note(call: str) -> None:
+        calls.append(call)
+
+    state, tenant, outbox = MemoryState(), MemoryTenant(note), MemoryOutbox()
+    tenant.hand_delete(await make_class(state, tenant))
+    for _ in range(3):
+        await refresh_tenant(NIGHT, services(state, tenant=tenant, outbox=outbox), timedelta(days=400))
+    record = await state.class_record(S1, K1)
+    assert record
+    assert (record.state, record.stale) == (ClassState.GONE, False)
+    assert (calls.count("class_exists"), outbox.changes) == (1, [])
 
 
 # --- a tenant that lacks a permission
