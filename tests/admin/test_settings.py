@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from local.school_settings import parse_school_settings
 from sync_core.admin.classes import ClassOptions
-from sync_core.admin.school_settings import SchoolBody, check_identifier, settings_of, values_of
+from sync_core.admin.school_settings import SchoolBody, check_identifier, merge_patch, settings_of, values_of
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.ids import SchoolId
@@ -319,6 +319,29 @@ def test_an_unknown_kind_of_source_is_rejected_without_repeating_the_value() -> 
         faults_of(caught.value.errors())
         == "source: 'kind' should be one of 'folder', 'container', 'oneroster', 'wonde'"
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "merged"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_a_patch_is_merged_as_in_the_examples_of_rfc_7396(target: object, patch: object, merged: object) -> None:
+    assert merge_patch(target, patch) == merged
 
 
 def test_the_api_schema_takes_constraints_and_descriptions_from_the_domain() -> None:
