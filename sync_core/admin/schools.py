@@ -1,6 +1,9 @@
-"""Schools and their tenants: saving settings, erasing records, checking tenants, and resyncing one on request."""
+"""Schools and their tenants: settings and who may change them, erasing records, checking and resyncing a tenant."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 from sync_core.admin.requests import Accepted, Requester
 from sync_core.admin.school_settings import check_identifier
@@ -8,8 +11,9 @@ from sync_core.domain.classes import Drift
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict, EtagConflict, NotFound, PreconditionFailed
+from sync_core.domain.school import ENTRA_ID, SchoolSettings
+from sync_core.errors import Conflict, EtagConflict, NotFound, PreconditionFailed, UnknownSetting
+from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import RefreshTenant
 from sync_core.services import Services
 
@@ -29,11 +33,33 @@ async def save_school(settings: SchoolSettings, before: SchoolSettings | None, s
         await services.schools.replace_school(before, settings)
     except EtagConflict:
         now = await services.schools.school(settings.school)
-        if now != settings:  # another answer than that to a lost answer, after which the client repeats the write
+        if now != settings:  # otherwise our own write was done, and only its answer was lost
             raise PreconditionFailed(
                 f"somebody changed the settings of school {settings.school} at the same moment, so nothing was saved",
                 "read the settings again, and repeat your change",
             ) from None
+
+
+async def resolve_access(names: Iterable[str], tenant: Tenant) -> tuple[str, ...]:
+    """The Entra ids of `names`, each once. An id is taken as it is. Raises UnknownSetting naming every fault."""
+    ids: list[str] = []
+    faults: list[str] = []
+    for place, name in enumerate(names):
+        found = (name.lower(),) if re.match(ENTRA_ID.pattern, name) else await tenant.find_principals(name)
+        if len(found) == 1:
+            ids += found
+        else:
+            faults.append(f"access.{place}: {_fault(name, found)}")
+    if faults:
+        raise UnknownSetting(
+            "; ".join(faults), "correct the name, or give the Entra id of the user or group; nothing was saved"
+        )
+    return tuple(dict.fromkeys(ids))
+
+
+def access_taken_away(before: SchoolSettings, wanted: SchoolSettings) -> frozenset[str]:
+    """The Entra ids that lose access."""
+    return frozenset(before.access) - frozenset(wanted.access)
 
 
 async def erase_school(school: SchoolId, services: Services) -> None:
@@ -60,3 +86,11 @@ async def request_full_resync(tenant: str, requester: Requester, services: Servi
         raise NotFound(f"tenant {tenant} has no school", "list the schools to see their tenants")
     await services.outbox.send_requests([RefreshTenant(tenant, requester.run, Cause.ADMIN, full_resync=True)])
     return Accepted(requester.run)
+
+
+def _fault(name: str, found: tuple[str, ...]) -> str:
+    """A group is named. A user principal name is not repeated, because it names a person."""
+    who = "this user principal name" if "@" in name else f"the name {name}"
+    if found:
+        return f"{len(found)} users and groups in Microsoft 365 have {who}: {', '.join(sorted(found))}"
+    return f"no user or group in Microsoft 365 has {who}"

@@ -9,15 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from sync_core.admin.classes import request_sync
 from sync_core.admin.requests import Accepted
-from sync_core.admin.school_settings import (
-    SchoolBody,
-    access_taken_away,
-    check_identifier,
-    merge_patch,
-    resolve_access,
-    settings_of,
-)
-from sync_core.admin.schools import save_school
+from sync_core.admin.school_settings import SchoolBody, check_identifier, merge_patch, settings_of
+from sync_core.admin.schools import access_taken_away, resolve_access, save_school
 from sync_core.admin.supposed import preview_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
