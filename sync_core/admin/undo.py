@@ -186,7 +186,7 @@ async def _pins(
             continue
         record, since = await _since(key, request, classes)
         if any(delta.created and delta.run == request.undone for delta in since):
-            left_out.append(f"class {key} was made by that run and stays as it is — delete it if it is not wanted")
+            left_out.append(f"class {key} was made by that run and stays as it is — it follows the MIS as before")
         elif record.state in _NOT_IN_MICROSOFT_365:
             left_out.append(f"class {key} is not in Microsoft 365, so it stays as it is — restore it first")
         else:

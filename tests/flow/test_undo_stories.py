@@ -119,7 +119,7 @@ def test_07_undo_leaves_a_class_that_the_run_created(trust: Trust) -> None:
     run = undo_run(trust, last_nightly_run(trust))
     assert run["changed"] == [ART]
     assert run["notes"][-1] == (
-        "class 2026.teaching.T2 was made by that run and stays as it is — delete it if it is not wanted"
+        "class 2026.teaching.T2 was made by that run and stays as it is — it follows the MIS as before"
     )
     assert art_members(trust) == AFTER
     assert trust.read_class("Music.class.1234567.2026")["members"] == f"{OTHERS} second"
