@@ -149,7 +149,7 @@ class _Apply:
                 created = await self._tenant.create_class(new)
             except NicknameTaken:
                 if not fresh and (after := await self._after_taken(record, name, intent != earlier)):
-                    if after.gone:
+                    if after.gone or after.actual:
                         return after
                     record, fresh = after, True
                 else:
@@ -164,7 +164,7 @@ class _Apply:
         )
 
     async def _after_taken(self, record: ClassRecord, name: ClassName, ours_alone: bool) -> ClassRecord | None:
-        """The row after Graph refused a nickname that no look-up shows: gone, or with the next nickname.
+        """The row after Graph refused a nickname that no look-up shows: gone, with its class, or with another nickname.
 
         None if a look-up may show the group soon. `ours_alone`: this delivery wrote the intent, so that no other one
         can have created the class under it.
@@ -174,8 +174,10 @@ class _Apply:
             deleted = await self._tenant.find_deleted(record.intent)
         except GraphDenied:
             # Graph does not tell a deleted group from one that is not visible yet. Only the second can be ours.
-            if ours_alone or self._attempt.clock.now() - record.intent_at >= REPLICATION:
+            if ours_alone:
                 return await self._write_next_intent(record)
+            if self._attempt.clock.now() - record.intent_at >= REPLICATION:
+                return await self._with_listed(record) or await self._write_next_intent(record)
             deleted = ()
         for group in deleted:
             if _made_for(record, group):
@@ -185,7 +187,20 @@ class _Apply:
             return await self._write_next_intent(record)
         if await self._attempt.wait_for_replication():
             return None
+        if listed := await self._with_listed(record):
+            return listed
         raise Transient("Graph does not show the group with this nickname yet", "it is retried")
+
+    async def _with_listed(self, record: ClassRecord) -> ClassRecord | None:
+        """The row with the class that an earlier delivery created, if the list of all classes has it.
+
+        A naming policy may have changed its nickname, by which it is looked up otherwise.
+        """
+        for one in await self._tenant.classes():
+            if one.external_id == record.external_id and one.id not in record.previous_ids:
+                name = ClassName(one.display_name, one.mail_nickname)
+                return await self._write_class(record, one.id, name, stale=True)
+        return None
 
     async def _write_next_intent(self, record: ClassRecord) -> ClassRecord:
         """Write the nickname to create the class with: that of its name, or the one after the intent so far."""

@@ -242,6 +242,7 @@ class TenantClass:
     display_name: str
     external_id: str = ""
     external_source: str = ""
+    mail_nickname: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ _GRAPH = "https://graph.microsoft.com/v1.0"
 _ACCOUNTS = "/users/delta()"
 _GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
 # No source says that Graph filters classes by externalSource.
-_CLASSES = "/education/classes?$select=id,displayName,externalId,externalSource"
+_CLASSES = "/education/classes?$select=id,displayName,externalId,externalSource,mailNickname"
 # Graph's limit for one `in` of a filter.
 _IDS_PER_FILTER = 15
 _PART = 5_000
@@ -288,7 +288,7 @@ def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChan
 
 
 def _listed(item: dict[str, Any]) -> TenantClass:
-    names = ("displayName", "externalId", "externalSource")
+    names = ("displayName", "externalId", "externalSource", "mailNickname")
     return TenantClass(item["id"], *(item.get(name) or "" for name in names))
 
 

@@ -145,7 +145,13 @@ class MemoryTenant:
     async def classes(self) -> tuple[TenantClass, ...]:
         await self._step("classes")
         return tuple(
-            TenantClass(group.id, group.name.display_name, group.external_id, group.external_source)
+            TenantClass(
+                group.id,
+                group.name.display_name,
+                group.external_id,
+                group.external_source,
+                group.name.mail_nickname,
+            )
             for group in self.groups.values()
             if group.external_id is not None and not group.deleted and not (self._lags() and self._young(group))
         )

@@ -8,6 +8,7 @@ import pytest
 
 from bench.school import BenchSchool
 from sync_core.domain.runs import RunOutcome
+from sync_core.errors import Transient
 from sync_core.sync.nightly import TenantBlocked
 from tests.costs.test_unit_costs import with_other_pupils
 from tests.sync.tenant_story import RESTORE, Story, grant, refusals
@@ -90,6 +91,24 @@ async def test_a_class_has_the_name_that_a_naming_policy_gives_it(story: Story) 
     assert [name.display_name for name in names] == [f"School {one.name.display_name}" for one in wanted]
     story.school = with_other_pupils(story.school, 4)
     await story.run_nights(1)
+    await check_recovered(story)
+
+
+@pytest.mark.parametrize("answer", [(POLICY, "changes")], ids="=".join)
+async def test_a_class_whose_name_was_changed_is_found_after_a_lost_answer(story: Story) -> None:
+    """Graph creates the class, and its answer is lost: no look-up by the nickname that was asked for shows it."""
+    await story.plan_night()
+    changes = story.scene.take_changes()
+    lost = {"method": "POST", "path": "/education/classes$", "times": 1, "status": 503, "after_work": True}
+    story.simulated.simulation("POST", "faults", lost)
+    with pytest.raises(Transient, match="may have carried it out"):
+        await story.scene.apply(changes[:1])
+    assert not refusals(await story.scene.apply(changes))
+    story.pass_day()
+    story.nicknames = [f"school-{one.name.mail_nickname}" for one in story.school.classes(story.ids)]
+    assert [record.actual.name.mail_nickname for record in await story.records() if record.actual] == story.nicknames
+    ids = [one["externalId"] for one in story.simulated.simulation("GET", "classes")]
+    assert [ids.count(record.external_id) for record in await story.records()] == [1] * 4
     await check_recovered(story)
 
 
