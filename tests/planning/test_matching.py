@@ -208,6 +208,7 @@ NEAR = [
         ("asmith@wrong.example", ["asmith@ash.example", "asmith@elm.example", "asmith@fir.example"]),
         ("amy.smith@wrong.example", ["amy.smith@oak.example"]),
         ("amy-smith", ["amysmith@ash.example", "amy.smith@oak.example"]),
+        ("a-m-y-smith", ["amysmith@ash.example", "amy.smith@oak.example"]),
         ("bsmit@oak.example", ["bsmith@oak.example"]),
         ("bmsith", ["bsmith@oak.example"]),
         ("bsmiths", ["bsmith@oak.example"]),
@@ -223,6 +224,21 @@ def test_the_nearest_accounts_of_a_value(tried: str, nearest: list[str]) -> None
         (report,) = report_unmatched({MisId("p"): tries}, accounts)
         assert (report.person, report.tries) == ("p", tries)
         assert [near.value for near in report.nearest] == nearest
+
+
+@given(st.text("ab.", min_size=3, max_size=6), st.text("ab.", min_size=3, max_size=6))
+def test_names_of_one_edit_are_near_whatever_the_edit(name: str, other: str) -> None:
+    """Against the definition: all that one edit makes of a name."""
+    halves = [(name[:at], name[at:]) for at in range(len(name) + 1)]
+    edited = {left + right[1:] for left, right in halves if right}
+    edited |= {left + right[1] + right[0] + right[2:] for left, right in halves if len(right) > 1}
+    edited |= {left + new + right[at:] for left, right in halves for new in "ab." for at in (0, 1) if len(right) >= at}
+    (report,) = report_unmatched(
+        {MisId("p"): (Try(USERNAME, name, (UPN,)),)}, [account("A", userPrincipalName=f"{other}@x.org")]
+    )
+    letters = name.replace(".", "")
+    alike = other == name or (letters and letters == other.replace(".", "")) or other in edited
+    assert bool(report.nearest) is bool(alike)
 
 
 def test_an_account_is_shown_once_however_many_of_its_values_are_near() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -226,6 +227,32 @@ def test_an_admin_owner_loses_nothing_by_matching() -> None:
     admin = {"admin_owners": ["main@other.example"]}
     ruled = desired_classes(snapshot([ART]), settings(**admin), renamed("main"), night([ART], EVERYBODY), {})
     assert ruled.matching.lost == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"gone": True}, {"desired": {"ended": True}}, {"desired": {"deleted": True}}],
+    ids=["gone", "ended", "deleted"],
+)
+def test_a_class_that_no_sync_changes_loses_nothing(change: dict[str, Any]) -> None:
+    (record,) = night([ART], EVERYBODY).values()
+    desired = replace(record.desired, **change.get("desired", {}))
+    record = replace(record, desired=desired, gone=change.get("gone", False))
+    ruled = desired_classes(snapshot([ART]), settings(), renamed("p3"), {record.key: record}, {})
+    assert ruled.matching.lost == {}
+
+
+def test_a_pinned_class_loses_nothing_and_follows_its_pin_while_the_plan_is_held() -> None:
+    records = night([ART], EVERYBODY)
+    ruled = desired_classes(snapshot([ART]), settings(), renamed("p3"), records, {}, pinned={ART_KEY})
+    assert ruled.matching.lost == {}
+
+    pinned = replace(records[ART_KEY].desired, pinned=True, members=entra_ids(["main", *people(9)]))
+    failed = desired_classes(snapshot([ART]), settings(), renamed(*people(10)), records, {}, pinned={ART_KEY})
+    restraint = Restraint(records, Limits(), NO_PAST, RunId("run"), NOON, failed.matching)
+    planned = restraint.apply([pinned], whole=True)
+    assert planned.matching_failed
+    assert planned.classes == (pinned,)
 
 
 def test_an_approved_loss_counts_against_no_other_limit() -> None:
