@@ -28,7 +28,7 @@ def read_school(row: Row) -> SchoolSettings:
     except UnknownKind as kind:
         raise UnknownSetting(
             f"school {row['school']} is read from {kind}, which this version of the app does not know",
-            "finish the deployment, or save the school's settings again",
+            "deploy the version of the app that saved these settings, or a later one",
         ) from None
 
 

@@ -226,7 +226,7 @@ def test_long_messages_of_a_hold_and_a_fault_are_cut() -> None:
 
 def test_a_source_of_a_newer_version_is_rejected_with_a_remedy() -> None:
     row = school_rows.SETTINGS_COLUMNS.columns(builders.settings()) | {"source_kind": "Abacus"}
-    with pytest.raises(SyncError, match=r"school S1 is read from Abacus.*save the school's settings again"):
+    with pytest.raises(SyncError, match=r"school S1 is read from Abacus.*deploy the version of the app that saved"):
         school_rows.read_school(row)
 
 
