@@ -62,8 +62,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="run one nightly sync of a feed and wait until the queues are empty",
         description="Runs one nightly sync of the feed, in the running world or in one started for this call. State is "
         "kept in the world's folder, so a second call after an edit of the CSV syncs only the difference. Exit status: "
-        "0 success, 1 a message was dead-lettered or a school was not planned, 2 the feed, settings, accounts or "
-        "options were refused, 3 the queues did not drain.",
+        "0 every school is in step with its MIS, 1 a message was dead-lettered or a school was not planned, 2 the "
+        "feed, settings, accounts or options were refused, 3 the queues did not drain, 4 done, but a decision or a "
+        "person waits: a hold, a refused change, a person without an account or with several, a class without an "
+        "owner, a pin that differs from the MIS.",
     )
     _add_feed(command)
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the counts of this run as JSON")
@@ -76,7 +78,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Prints the whole plan of each school of the feed: classes to create and change, people by id, and "
         "what would be held and why. The plan is made against the local world or, with --tenant, against a real "
         "Microsoft 365 tenant, which is only read, with the account that signed in with 'az login'. Exit status: "
-        "0 planned, 1 a school would not be planned, 2 the feed, settings, accounts or sign-in were refused.",
+        "0 every school would be in step with its MIS, 1 a school would not be planned, 2 the feed, settings, "
+        "accounts or sign-in were refused, 4 planned, but a decision or a person waits.",
     )
     _add_feed(command)
     command.add_argument("--out", type=Path, metavar="FILE.json", help="write the plan as JSON")

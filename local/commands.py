@@ -33,7 +33,7 @@ from local.world import World, tenant_at, world_at
 from sync_core.domain.runs import RunOutcome
 from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
 
-_REFUSED, _STUCK = 2, 3
+_NOT_DONE, _REFUSED, _STUCK, _WAITS = 1, 2, 3, 4
 
 
 class BadFile(Exception):
@@ -73,7 +73,9 @@ def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
     if options.out:
         options.out.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
     console.print(summary(report), soft_wrap=True, highlight=False)
-    return 0 if report.good else 1
+    if not report.good:
+        return _NOT_DONE
+    return _WAITS if report.waits else 0
 
 
 def announce(
@@ -115,7 +117,9 @@ def plan(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
         )
     for preview in previews:
         console.print("\n".join(preview.lines), soft_wrap=True, highlight=False, markup=False)
-    return 0 if all(preview.run.outcome is RunOutcome.PLANNED for preview in previews) else 1
+    if any(preview.run.outcome is not RunOutcome.PLANNED for preview in previews):
+        return _NOT_DONE
+    return _WAITS if any(preview.run.waiting for preview in previews) else 0
 
 
 def show_tenant(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:

@@ -76,7 +76,10 @@ class MessageReport:
 
 @dataclass(frozen=True, slots=True)
 class NightReport:
-    """The JSON of --out, and `notes` for the terminal only: sentences of the runs, and remedies of refused changes."""
+    """The JSON of --out, and `notes` for the terminal only: sentences of the runs, and remedies of refused changes.
+
+    `waits`: something of a school waits for a decision or a person, so that it is not in step with its MIS.
+    """
 
     schools: tuple[SchoolReport, ...]
     graph: GraphReport
@@ -84,6 +87,7 @@ class NightReport:
     seconds: float
     notes: tuple[str, ...]
     not_planned: bool
+    waits: bool
 
     @property
     def good(self) -> bool:
@@ -308,6 +312,7 @@ def _report(
         ),
         seconds=round(seconds, 1),
         notes=_notes(runs, events),
+        waits="change.refused" in names or any(run.waiting for _, run in runs if run),
         not_planned=any(run is None or run.outcome in _NOT_PLANNED for _, run in runs),
     )
 
@@ -344,15 +349,13 @@ def _notes(runs: Sequence[tuple[str, RunRecord | None]], events: Sequence[Mappin
         if run is None:
             notes.append(f"school {school} was not planned: see the host's log")
             continue
+        if run.waiting:
+            notes.append(f"school {school} is not in step ({'; '.join(run.waiting)})")
         notes += [f"school {school}: {note}" for note in run.notes]
         notes += [f"school {school}: class {key} is gone from Microsoft 365" for key in run.gone]
-        notes += [
-            f"school {school}: the group of class {key} left the MIS; the class stays as it is" for key in run.ended
-        ]
         notes += [f"school {school}: class {key} is kept beyond the requested date" for key in run.expired]
         notes += [f"school {school}: person {person} has no account" for person in run.people_without_account]
         notes += [f"school {school}: the account of person {person} is disabled" for person in run.people_disabled]
-        notes += [f"school {school}: the account of person {person} is ambiguous" for person in run.people_ambiguous]
     for event in events:
         if event["name"] == "change.refused":
             notes.append(f"school {event['school']}: class {event['class']}: {event['code']} — {event['remedy']}")

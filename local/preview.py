@@ -16,7 +16,6 @@ from local.known_school import KnownSchool, not_checked
 from local.nightly import open_state, schools_of, users_of, values_in_world
 from local.tenant_preview import preview_tenant
 from local.world import Addresses
-from sync_core.admin.holds import preview_school
 from sync_core.clock import Clock, SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import TenantClass
@@ -26,7 +25,8 @@ from sync_core.graph.port import TenantReader
 from sync_core.messaging.messages import Priority
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.sources import MisSources
-from sync_core.planning.preview import Preview
+from sync_core.planning.preview.preview import Preview, preview_of
+from sync_core.planning.school_plan import note_shared_names, plan_to_show
 from sync_core.services import Reading
 
 
@@ -71,7 +71,10 @@ async def preview_world(
                 past=await state.runs(settings.school),
             )
             reading = Reading(known, _sources(clock), clock, not_checked, SimulatedTenants(addresses.tenant))
-            previews.append(await preview_school(settings, reading))
+            planned = await note_shared_names(
+                await plan_to_show(settings.school, reading), reading, lambda shared: shared.names
+            )
+            previews.append(preview_of(planned, settings))
     return previews
 
 

@@ -14,7 +14,7 @@ from sync_core.graph.port import Tenant, TenantReader
 from sync_core.messaging.messages import Priority
 from sync_core.mis.port import MisSource
 from sync_core.planning.membership import desired_classes
-from sync_core.planning.preview import Preview, preview_of
+from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import note_shared_names, plan_to_show
 from sync_core.services import Reading
 
@@ -56,12 +56,12 @@ async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenan
     planned = await plan_to_show(settings.school, reading)
     planned = await note_shared_names(planned, reading, lambda shared: shared.names)
     if not records:
-        return preview_of(planned)
+        return preview_of(planned, settings)
     note = (
         f"{len(records)} groups with the addresses of classes are taken for them in this plan; a sync uses only those "
         "that it created itself, and creates new classes next to the others — the externalId of a group tells which"
     )
-    return preview_of(planned.with_notes(note))
+    return preview_of(planned.with_notes(note), settings)
 
 
 def _record(school: SchoolId, desired: DesiredClass, group: GroupChange, clock: Clock) -> ClassRecord:

@@ -8,37 +8,54 @@ from sync_core.admin.requests import existing_class
 from sync_core.domain.classes import ClassRecord
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import NotFound, NotThere
+from sync_core.errors import GraphDenied, NotFound, NotThere
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority
-from sync_core.planning.explanation import Explanation, People, explain, find_subject
-from sync_core.planning.matching.accounts import accounts_by_upn
+from sync_core.planning.explain.explanation import explain
+from sync_core.planning.explain.model import Evidence, Explanation, People
+from sync_core.planning.explain.subject import find_subject
 from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
 
 
 async def explain_person(settings: SchoolSettings, key: ClassKey, person: str, services: Services) -> Explanation:
-    """`person` is an Entra id, a MIS person id or a user principal name. Writes nothing. Raises NotFound."""
+    """`person` is an Entra id, a MIS person id, a user principal name, an e-mail address or a user name.
+
+    Writes nothing. Raises NotFound, and Conflict if several people have the value.
+    """
     school = settings.school
     record = await existing_class(school, key, services)
     history = await services.classes.history(school, key)
     planned = await plan_to_show(school, services.reading)
-    if planned.ruled:
-        by_upn = planned.ruled.by_upn
-    else:
-        by_upn = accounts_by_upn(await services.tenants.accounts(settings.tenant) or ())
-    subject = find_subject(person, by_upn, record, history, planned)
+    accounts = planned.ruled.accounts if planned.ruled else await services.tenants.accounts(settings.tenant)
+    subject = find_subject(person, accounts or (), record, history, planned, settings)
     if subject is None:
         raise NotFound(
             "neither the MIS nor Microsoft 365 has this person, and the history of the class does not have them either",
-            "ask by Entra id, MIS person id or user principal name",
+            "ask by MIS person id, Entra id, user principal name, e-mail address or user name",
         )
-    there = await _people(record, services.graph.of(settings.tenant, Priority.URGENT))
-    return explain(subject, record, history, there, planned, services.clock.now())
+    tenant = services.graph.of(settings.tenant, Priority.URGENT)
+    evidence = Evidence(
+        record=record,
+        history=history,
+        there=await read_people(record, tenant),
+        planned=planned,
+        settings=settings,
+        has_account=subject.account in await tenant.known_people([subject.account] if subject.account else []),
+        at=services.clock.now(),
+    )
+    return explain(subject, evidence)
 
 
-async def _people(record: ClassRecord, tenant: Tenant) -> People:
-    if record.actual and not record.gone:
+async def read_people(record: ClassRecord, tenant: Tenant) -> People:
+    """The people of the class in Microsoft 365, who may be hidden if it shows nobody in a class that a sync filled."""
+    actual = record.actual
+    if actual:
         with suppress(NotThere):
-            return People(await tenant.members(record.actual.class_id), await tenant.owners(record.actual.class_id))
-    return People()
+            owners = await tenant.owners(actual.class_id)
+            try:
+                members = await tenant.members(actual.class_id)
+            except GraphDenied:
+                return People(None, owners)
+            return People(None if actual.members and not members else members, owners)
+    return People(found=False)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
+from sync_core.admin.explain import read_people
 from sync_core.admin.requests import Accepted, Requester, recorded_run, require_enabled, submit
 from sync_core.domain.runs import HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict
-from sync_core.messaging.messages import DecideHold, Decision, SyncSchool
-from sync_core.planning.preview import Preview, preview_of
+from sync_core.errors import Conflict, SyncError
+from sync_core.messaging.messages import DecideHold, Decision, Priority, SyncSchool
+from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import note_shared_names, plan_to_show
-from sync_core.services import Reading, Services
+from sync_core.services import Services
 from sync_core.sync.school import add_holds, sync_school
+
+_CLASSES_TO_READ = 20
+"""A preview reads the people of so many classes: two requests each, within a second or two."""
 
 
 class PlanDiffers(Conflict):
@@ -26,10 +31,21 @@ class PlanDiffers(Conflict):
         self.plan = plan
 
 
-async def preview_school(settings: SchoolSettings, reading: Reading) -> Preview:
-    """What a sync of the whole school would do now. Writes nothing."""
-    planned = await plan_to_show(settings.school, reading)
-    return preview_of(await note_shared_names(planned, reading, lambda shared: shared.names))
+async def preview_school(settings: SchoolSettings, services: Services) -> Preview:
+    """What a sync of the whole school would do now. Writes nothing.
+
+    The people of the first classes that change are read from Microsoft 365. Those of the others are as last known, and
+    so are all from the first class on that cannot be read.
+    """
+    planned = await plan_to_show(settings.school, services.reading)
+    planned = await note_shared_names(planned, services.reading, lambda shared: shared.names)
+    tenant = services.graph.of(settings.tenant, Priority.URGENT)
+    changing = [planned.records[diff.key] for diff in planned.plan.diffs if not diff.create]
+    seen = {}
+    with suppress(SyncError):
+        for record in changing[:_CLASSES_TO_READ]:
+            seen[record.key] = await read_people(record, tenant)
+    return preview_of(planned, settings, seen)
 
 
 async def request_decision(
@@ -37,9 +53,9 @@ async def request_decision(
 ) -> Accepted:
     """Approve or reject a hold, if a sync would hold exactly that now. Raises Conflict, PlanDiffers."""
     require_enabled(settings)
-    plan = await preview_school(settings, services.reading)
-    if digest not in {hold.digest for hold in plan.holds}:
-        raise PlanDiffers(digest, plan)
+    planned = await plan_to_show(settings.school, services.reading)
+    if digest not in {hold.digest for hold in planned.holds}:
+        raise PlanDiffers(digest, preview_of(planned, settings))
     return await submit(DecideHold(settings.school, digest, decision, requester.run), decision, requester, services)
 
 

@@ -13,7 +13,7 @@ from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.messaging.messages import Priority
-from sync_core.planning.preview import Preview, preview_of
+from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import SchoolPlan, plan_to_show
 from sync_core.services import Reading, Services
 from sync_core.state.port import SchoolReader
@@ -60,9 +60,8 @@ async def preview_settings(settings: SchoolSettings, services: Services) -> Prev
     settings use another one, as they would be before the first sync with these settings.
     """
     accounts = None if await _accounts_are_known(settings, services) else await _read_accounts(settings, services)
-    return preview_of(
-        await _plan_as_if(Supposed(services.reading.school, settings, accounts), settings, services.reading)
-    )
+    supposed = Supposed(services.reading.school, settings, accounts)
+    return preview_of(await _plan_as_if(supposed, settings, services.reading), settings)
 
 
 async def plan_without_pins(settings: SchoolSettings, reading: Reading) -> SchoolPlan:

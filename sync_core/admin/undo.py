@@ -6,7 +6,7 @@ Each is pinned so until an admin releases it. The list of pins says where they d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
@@ -17,7 +17,7 @@ from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun
-from sync_core.planning.preview import Preview, preview_of
+from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import SchoolPlan, pinned_classes, plan_within_limits, read_past
 from sync_core.services import Reading, Services
 from sync_core.state.port import HistoryReader
@@ -84,7 +84,7 @@ async def preview_undo(settings: SchoolSettings, undone: RunId, services: Servic
     request = UndoRun(settings.school, undone, RunId("preview"))
     planned, pins, left_out = await _plan_undo(request, settings, services.classes, services.reading)
     note = f"{len(pins)} classes would be pinned as they were before run {undone}"
-    return preview_of(planned.with_notes(note, *left_out))
+    return preview_of(planned.with_notes(note, *left_out), settings)
 
 
 async def _require_undoable(settings: SchoolSettings, undone: RunId, services: Services) -> None:
@@ -123,7 +123,7 @@ async def _plan_undo(
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
     pinned = pinned_classes(pins, records)
     planned = plan_within_limits(pinned, (), records, settings, request, past, now, whole=False)
-    return planned, pins, left_out
+    return replace(planned, pins={pin.key: pin for pin in pins}), pins, left_out
 
 
 async def list_pins(settings: SchoolSettings, reading: Reading) -> list[ListedPin]:

@@ -87,13 +87,14 @@ class RunOutcome(StrEnum):
 class RunRecord:
     """The result of one run for one school, as planned; `notes` are sentences for an admin, with ids only.
 
-    `action` is the request of an admin for one class, empty for a sync. `requested_by` is the Entra id of the
-    requester, empty where nobody requested the run. `removals` counts the memberships that the plan takes away, except
-    losses that an admin approved.
+    `whole`: the plan covers every class of the school. `action` is the request of an admin for one class, empty for a
+    sync. `requested_by` is the Entra id of the requester, empty where nobody requested the run. `removals` counts the
+    memberships that the plan takes away, except losses that an admin approved.
 
     The `people_…` fields are MIS person ids: people without an account, with a disabled account, and with more than one
-    candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run) and
-    `expired` (kept beyond the requested date).
+    candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run),
+    `expired` (kept beyond the requested date), `ownerless` (nobody is to own it), `numbered` (its address has a number,
+    because another group has the plain one) and `pins_differ` (pinned, and the MIS wants other people now).
     """
 
     school: SchoolId
@@ -101,6 +102,7 @@ class RunRecord:
     cause: Cause
     at: datetime
     outcome: RunOutcome
+    whole: bool = False
     action: str = ""
     requested_by: AccountId = AccountId("")
     groups: int = 0
@@ -112,10 +114,31 @@ class RunRecord:
     gone: tuple[ClassKey, ...] = ()
     ended: tuple[ClassKey, ...] = ()
     expired: tuple[ClassKey, ...] = ()
+    ownerless: tuple[ClassKey, ...] = ()
+    numbered: tuple[ClassKey, ...] = ()
+    pins_differ: tuple[ClassKey, ...] = ()
     people_without_account: tuple[MisId, ...] = ()
     people_disabled: tuple[MisId, ...] = ()
     people_ambiguous: tuple[MisId, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """What waits for a person, with its number; empty if the school was planned and is in step with its MIS."""
+        if self.outcome is not RunOutcome.PLANNED:
+            return (f"the outcome is {self.outcome}",)
+        counts = ((len(getattr(self, name)), what) for name, what in WAITING.items())
+        return tuple(f"{what}: {count}" for count, what in counts if count)
+
+
+WAITING = {
+    "held": "classes held until an admin decides",
+    "people_without_account": "people without an account",
+    "people_ambiguous": "people with an account in doubt",
+    "ownerless": "classes without an owner",
+    "pins_differ": "pins that differ from the MIS",
+}
+"""The fields of a run that are empty if its school is in step, each with what it lists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class Plan:
 
     writes: tuple[DesiredClass, ...] = ()
     diffs: tuple[ClassDiff, ...] = ()
-    unchanged: int = 0
+    unchanged: frozenset[ClassKey] = frozenset()
     gone: tuple[ClassKey, ...] = ()
     ended: tuple[ClassKey, ...] = ()
 
@@ -118,7 +118,7 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
     writes: list[DesiredClass] = list(ended)
     diffs: list[ClassDiff] = []
     gone: list[ClassKey] = []
-    unchanged = 0
+    unchanged: set[ClassKey] = set()
     for desired in wanted:
         record = known.get(desired.key)
         state = replace(record, desired=desired).state if record else ClassState.MAKING
@@ -130,13 +130,13 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
             writes.append(desired)
         diff = _diff(desired, record)
         if diff.empty:
-            unchanged += 1
+            unchanged.add(desired.key)
         else:
             diffs.append(diff)
     return Plan(
         writes=tuple(writes),
         diffs=tuple(diffs),
-        unchanged=unchanged,
+        unchanged=frozenset(unchanged),
         gone=tuple(gone),
         ended=tuple(desired.key for desired in ended),
     )

@@ -81,7 +81,8 @@ class Past:
 
     `removed` counts the memberships that plans of the last seven days removed without an approval. `groups` counts the
     groups of the last run (None before the first). `holds` are the existing holds. `decided` are the decisions, by the
-    digest of the hold, that this plan carries out. `rates` are the match rates that were accepted last.
+    digest of the hold, that this plan carries out. `rates` are the match rates that were accepted last. `night` is the
+    time of the last nightly plan of these days.
     """
 
     removed: int
@@ -89,6 +90,7 @@ class Past:
     holds: tuple[Hold, ...]
     decided: Mapping[str, HoldStatus] = field(default_factory=dict)
     rates: MatchRates = NO_RATES
+    night: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sync_core.domain.classes import (
     Rule,
 )
 from sync_core.domain.ids import AccountId, ClassKey, MisId
-from sync_core.domain.roster import GroupType, MisGroup, Snapshot
+from sync_core.domain.roster import GroupType, MisGroup, Person, Snapshot
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.class_keys import class_keys
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
@@ -35,15 +35,19 @@ _TEAMS = 1_000
 class RuledSchool:
     """The classes that a school should have, and the people whom the rules could not place: MIS person ids, no names.
 
+    `classes` are without the pinned ones, and `overruled` are these as the rules would have them.
     `ended` are the classes whose group is no longer in the MIS, unchanged but marked. `groups` are all groups that can
-    have a class. `matched` has certain matches only. `by_upn` has all accounts, by user principal name. `matching` is
-    how the people of the whole school were matched.
+    have a class. `people` are those of the MIS, and `students` and `staff` their accounts in each role. `accounts` are
+    all of the tenant. `matching` is how the people of the whole school were matched.
     """
 
     groups: Mapping[ClassKey, MisGroup]
-    matched: Mapping[MisId, AccountId]
-    by_upn: Mapping[str, AccountId]
+    people: Mapping[MisId, Person]
+    students: Matched
+    staff: Matched
+    accounts: tuple[Account, ...]
     classes: tuple[DesiredClass, ...]
+    overruled: tuple[DesiredClass, ...]
     ended: tuple[DesiredClass, ...]
     people_without_account: tuple[MisId, ...]
     people_disabled: tuple[MisId, ...]
@@ -64,7 +68,7 @@ def desired_classes(
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
     `scope` are the MIS ids of the groups to plan, and None means all groups; only then can a missing group end its
-    class. Classes in `pinned` are left out.
+    class. Classes in `pinned` do not follow the rules.
     """
     all_groups = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
     with_class = {
@@ -87,12 +91,19 @@ def desired_classes(
         for key, record in sorted(records.items())
         if scope is None and key not in all_groups and key not in pinned and not record.desired.ended
     ]
+    overruled = [
+        rules.desired(key, all_groups[key], known[key], records[key], requests.get(key))
+        for key in sorted(pinned & all_groups.keys() & records.keys())
+    ]
     involved = {person for group in groups.values() for person in (*group.students, *rules.owning(group))}
     return RuledSchool(
         groups=all_groups,
-        matched={**rules.staff.ids, **rules.students.ids},
-        by_upn=rules.by_upn,
+        people=snapshot.people,
+        students=rules.students,
+        staff=rules.staff,
+        accounts=rules.accounts,
         classes=classes,
+        overruled=tuple(overruled),
         ended=tuple(ended),
         people_without_account=tuple(sorted(involved & (rules.students.missing | rules.staff.missing))),
         people_disabled=tuple(sorted(involved & (rules.students.disabled | rules.staff.disabled))),
@@ -137,13 +148,13 @@ class _Rules:
         roles = ((students, settings.students), (teachers, settings.staff))
         by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
         self.students, self.staff = match_people(by_role, accounts)
-        self._people, self._accounts = snapshot.people, accounts
+        self._people, self.accounts = snapshot.people, accounts
         # One reason for each person, not for each membership: a large school has a million memberships.
         self._student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
         self._teacher_reasons = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
-        self.by_upn = accounts_by_upn(accounts)
+        by_upn = accounts_by_upn(accounts)
         self._known_ids = frozenset(account.id for account in accounts)
-        admins = [self.by_upn.get(upn.lower()) for upn in dict.fromkeys(settings.admin_owners)]
+        admins = [by_upn.get(upn.lower()) for upn in dict.fromkeys(settings.admin_owners)]
         self.admins = {account: number for number, account in enumerate(admins, start=1) if account}
         self.admin_notes = tuple(
             f"admin owner number {number} of the settings has no account — correct admin_owners in the settings"
@@ -176,7 +187,7 @@ class _Rules:
             classes=frozenset(groups),
             tried={person: tuple(tries) for person, tries in tried.items()},
             lost={key: people for key, people in lost.items() if people},
-            accounts=self._accounts,
+            accounts=self.accounts,
         )
 
     def _lost(self, group: MisGroup, record: ClassRecord) -> dict[AccountId, MisId]:

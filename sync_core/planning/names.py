@@ -15,7 +15,7 @@ from sync_core.domain.nicknames import (
     without_doubtful,
     without_forbidden,
 )
-from sync_core.domain.roster import MisGroup
+from sync_core.domain.roster import GroupType, MisGroup
 
 LONGEST_NICKNAME = 64
 _LONGEST_DISPLAY = 200
@@ -53,6 +53,16 @@ def following_nickname(nickname: str) -> str:
     suffix = f"-{int(match['number'] or 1) + 1}"
     stem = match["stem"][: LONGEST_NICKNAME - len(match["tail"]) - len(suffix)]
     return f"{stem.rstrip('.')}{suffix}{match['tail']}"
+
+
+def is_numbered(nickname: str, group_name: str, group_type: GroupType) -> bool:
+    """Whether `nickname` has a number because another group has the plain one: `5L-2.class.…` for the group `5L`."""
+    plain = in_nickname(hyphenated(clean_group_name(group_name))) or group_type.value
+    match = _NUMBERED.fullmatch(nickname)
+    if match is None or match["number"] is None:
+        return False
+    stem, longest = match["stem"], f"{match['stem']}-{match['number']}"
+    return plain.startswith(stem) and not plain.startswith(longest)
 
 
 def assign_names(

@@ -17,6 +17,7 @@ from sync_core.planning.diff import Plan, make_plan
 from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
 from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
+from sync_core.planning.run_notes import notes_of, observe
 from sync_core.planning.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.services import Reading
 from sync_core.state.port import SchoolReader
@@ -27,9 +28,9 @@ class SchoolPlan:
     """The changes that a sync would make now, and the holds. Nothing is written yet.
 
     `records` are the rows of the school. `wanted` are the classes by key before the limits. `standing` are the
-    holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `statistics` describe
-    the snapshot of a whole school. `matching_failed`: too many people found no account, so that nothing of the MIS is
-    planned.
+    holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `pins` are the pins of
+    classes. `known_at` is when the last night of the week looked at Microsoft 365. `statistics` describe the snapshot
+    of a whole school. `matching_failed`: too many people found no account, so that nothing of the MIS is planned.
     """
 
     run: RunRecord
@@ -40,8 +41,15 @@ class SchoolPlan:
     holds: tuple[Hold, ...] = ()
     standing: tuple[Hold, ...] = ()
     ruled: RuledSchool | None = None
+    pins: Mapping[ClassKey, Pin] = field(default_factory=dict)
+    known_at: datetime | None = None
     statistics: FeedStatistics | None = None
     matching_failed: bool = False
+
+    def final(self, key: ClassKey) -> DesiredClass:
+        """The class as the plan leaves its row, within the limits. It has a diff, or a row."""
+        written = {desired.key: desired for desired in self.plan.writes}
+        return written.get(key) or self.records[key].desired
 
     @property
     def open_holds(self) -> list[Hold]:
@@ -61,7 +69,15 @@ class PlanNotMade(Permanent):
     def __init__(self, request: SyncSchool, at: datetime, outcome: RunOutcome, message: str, remedy: str) -> None:
         super().__init__(message, remedy)
         notes = (f"{message} — {remedy}",) if outcome is RunOutcome.PAUSED else (message, remedy)
-        run = RunRecord(school=request.school, id=request.run, cause=request.cause, at=at, outcome=outcome, notes=notes)
+        run = RunRecord(
+            school=request.school,
+            id=request.run,
+            cause=request.cause,
+            at=at,
+            outcome=outcome,
+            whole=request.scope is None,
+            notes=notes,
+        )
         self.planned = SchoolPlan(run=run)
 
 
@@ -111,15 +127,20 @@ async def plan_school(
     )
     rates = past.rates if planned.matching_failed else ruled.matching.rates
     statistics = replace(statistics, students_matched=rates.students, staff_matched=rates.staff)
+    observed = observe(wanted, ruled.overruled, pins, records)
     run = replace(
         planned.run,
         expired=_expired(records, requests, now.date()),
+        ownerless=observed.ownerless,
+        numbered=observed.numbered,
+        pins_differ=observed.pins_differ,
         people_without_account=ruled.people_without_account,
         people_disabled=ruled.people_disabled,
         people_ambiguous=ruled.people_ambiguous,
         notes=(*ruled.notes, *planned.run.notes),
     )
-    return replace(planned, run=run, ruled=ruled, statistics=statistics if scope is None else None)
+    run = replace(run, notes=(*run.notes, *notes_of(run)))
+    return replace(planned, run=run, ruled=ruled, pins=pins, statistics=statistics if scope is None else None)
 
 
 async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:
@@ -158,7 +179,9 @@ async def read_past(
     removed = sum(record.removals for record in week if record.id != request.run)
     groups = accepted.groups if accepted else None
     rates = MatchRates(accepted.students_matched, accepted.staff_matched) if accepted else NO_RATES
-    return Past(removed=removed, groups=groups, holds=await reader.holds(request.school), rates=rates)
+    nights = [run.at for run in week if run.cause is Cause.NIGHTLY and run.outcome is RunOutcome.PLANNED]
+    holds = await reader.holds(request.school)
+    return Past(removed=removed, groups=groups, holds=holds, rates=rates, night=max(nights, default=None))
 
 
 def plan_within_limits(
@@ -181,17 +204,19 @@ def plan_within_limits(
     allowed = restraint.apply(wanted, ended, whole=whole)
     plan = make_plan(allowed.classes, allowed.ended, records)
     held = [hold for hold in allowed.holds if not hold.approved]
+    held_keys = {key for hold in held for key in hold.classes}
     run = RunRecord(
         school=request.school,
         id=request.run,
         cause=request.cause,
         at=now,
         outcome=RunOutcome.PLANNED,
+        whole=whole,
         groups=len(wanted),
         created=plan.created,
         changed=plan.changed,
-        unchanged=plan.unchanged,
-        held=tuple(sorted({key for hold in held for key in hold.classes})),
+        unchanged=len(plan.unchanged - held_keys),
+        held=tuple(sorted(held_keys)),
         removals=allowed.removals,
         gone=plan.gone,
         ended=plan.ended,
@@ -206,6 +231,7 @@ def plan_within_limits(
         holds=allowed.holds,
         standing=past.holds,
         matching_failed=allowed.matching_failed,
+        known_at=past.night,
     )
 
 

@@ -136,6 +136,7 @@ async def _write_blocked_runs(
             cause=request.cause,
             at=services.clock.now(),
             outcome=RunOutcome.BLOCKED,
+            whole=True,
             notes=(f"{check.what}: nothing was planned", check.remedy),
         )
         for school in schools

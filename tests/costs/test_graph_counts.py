@@ -154,7 +154,7 @@ async def test_a_night_that_creates_a_class_lists_all_classes_of_the_tenant_once
     await scene.run_night(one_more)
     assert len(scene.take_changes()) == 3
     assert scene.count_requests() == {"GET /users/delta()": 1, "GET /groups/delta()": 1, "GET /education/classes": 3}
-    await preview_school(one_more.settings, scene.services(one_more).reading)
+    await preview_school(one_more.settings, scene.services(one_more))
     assert scene.count_requests() == {"GET /education/classes": 3}
 
 

@@ -83,7 +83,9 @@ def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path, call: C
     settings = tmp_path / "school.json"
     settings.write_text('{"teaching_owners": "all"}', encoding="utf-8")
     first = call("sync", "--mis", feed, "--school", str(settings), *world, "--out", str(out))
-    assert first.returncode == 0, first.stderr
+    assert first.returncode == 4, first.stderr
+    assert "school S1 is not in step (classes without an owner: 2)\n" in first.stdout
+    assert "classes that are to have no owner: 2 (2026.registration.R1, 2026.year.grade~3A10) — " in first.stdout
     report = json.loads(out.read_text(encoding="utf-8"))
     assert report["schools"] == [
         {
@@ -113,7 +115,7 @@ def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path, call: C
     edited = call("edit", *world, "add-member", "10A.class.1234567.2026", "apupil@school.onmicrosoft.com")
     assert edited.returncode == 0, edited.stderr
     again = call("sync", "--mis", feed, "--school", str(settings), *world, "--out", str(out))
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == 4, again.stderr
     report = json.loads(out.read_text(encoding="utf-8"))
     assert report["schools"][0]["members_removed"] == 1
     assert json.loads(call("tenant", *world, "--json").stdout) == listed
@@ -131,16 +133,22 @@ def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path, call: C
 def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, call: Call) -> None:
     world, out = ("--world", str(tmp_path / "w")), tmp_path / "out.json"
     feed = feeds.oneroster()
-    options = ("--mis", str(feeds.write(feed, tmp_path / "feed")), *world)
+    settings = tmp_path / "school.json"
+    settings.write_text('{"admin_owners": ["boss@school.onmicrosoft.com"]}', encoding="utf-8")
+    given = ("--mis", str(feeds.write(feed, tmp_path / "feed")), *world)
+    without_owners = call("plan", *given)
+    assert without_owners.returncode == 4, without_owners.stderr
+    assert "! not in step after the sync (classes without an owner: 2)\n" in without_owners.stdout
+    options = (*given, "--school", str(settings))
     first = call_as_user("plan", *options, "--out", str(out))
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("school S1: 3 groups; classes: 3 to create, 0 to change, 0 as they are, 0 held")
-    assert "+ 2026.year.grade~3A10 (10_Class [1234567][2026]): members +2\n" in first.stdout
+    assert "+ 10, 10_Class [1234567][2026] (2026.year.grade~3A10): owners +1, members +3\n" in first.stdout
     (plan,) = json.loads(out.read_text(encoding="utf-8"))
     assert {diff["key"]: len(diff["members_added"]) for diff in plan["classes"]} == {
-        "2026.registration.R1": 1,
-        "2026.teaching.C1": 2,
-        "2026.year.grade~3A10": 2,
+        "2026.registration.R1": 2,
+        "2026.teaching.C1": 3,
+        "2026.year.grade~3A10": 3,
     }
     with world_at(tmp_path / "w", Forked):
         assert call("plan", *options).stdout == first.stdout
@@ -180,7 +188,7 @@ def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(t
 
 def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, call: Call) -> None:
     feed = feeds.write(feeds.oneroster(), tmp_path / "feed")
-    assert call("sync", "--mis", str(feed), "--world", str(tmp_path / "w")).returncode == 0
+    assert call("sync", "--mis", str(feed), "--world", str(tmp_path / "w")).returncode == 4
     with tenant_at(tmp_path / "w", Forked) as address:
         cli = tmp_path / "az"
         cli.write_text(AZURE_CLI.format(python=sys.executable, token=f"{address}/msi/token"), encoding="utf-8")
@@ -191,14 +199,14 @@ def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, cal
         path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
         before = loopback.get(f"{address}/_sim/stats").json()
         same = call("plan", *options, PATH=path)
-        assert same.returncode == 0, same.stderr
+        assert same.returncode == 4, same.stderr
         assert "3 as they are" in same.stdout
         assert "3 groups with the addresses of classes are taken for them" in same.stdout
         edit = {"action": "add-member", "class": "10A.class.1234567.2026", "upn": "apupil@school.onmicrosoft.com"}
         loopback.post(f"{address}/_sim/edit", json=edit).raise_for_status()
-        assert (
-            "~ 2026.registration.R1 (10A_Class [1234567][2026]): members -1" in call("plan", *options, PATH=path).stdout
-        )
+        changed = call("plan", *options, PATH=path).stdout
+        assert "~ 10A, 10A_Class [1234567][2026] (2026.registration.R1): members -1\n" in changed
+        assert "    as recorded members: 2, owners: 0; wanted members: 1, owners: 0\n" in changed
         after = loopback.get(f"{address}/_sim/stats").json()
         assert (after["writes"], after["requests"] - before["requests"]) == (before["writes"], 4)
         for action in ("delete", "purge"):
@@ -212,7 +220,7 @@ def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, cal
         granted = sorted(TenantOptions(("EduRoster.ReadWrite.All",)).granted)
         loopback.post(f"{address}/_sim/permissions", json={"granted": granted}).raise_for_status()
         unknown = call("plan", *options, PATH=path)
-        assert unknown.returncode == 0, unknown.stderr
+        assert unknown.returncode == 4, unknown.stderr
         assert (
             "! the tenant's classes could not be listed (Graph refused the signed-in user: Authorization_RequestDenied)"
             in unknown.stdout

@@ -10,7 +10,7 @@ import pytest
 
 from local.school.data import SchoolData
 from sync_core.domain.classes import Rule
-from sync_core.planning.explanation import By, Next
+from sync_core.planning.explain.model import By, Next
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 
 CLASS = "amy ben cleo dan eve fay gus hal ida jon"
@@ -98,8 +98,9 @@ def test_05_a_missing_account_explains_why_a_pupil_is_not_in_the_class(trust: Tr
     answer = explained(trust, "nil", FORM)
     assert (answer["account"], answer["person"], answer["member"]["there"]) == ("", "nil", False)
     assert answer["lines"][1] == (
-        "the rules do not want them in it, though the MIS lists person nil in group R1: no account matches — "
-        "correct the account, the MIS, or the school's matching settings"
+        "the rules do not want them in it, though the MIS lists person nil in group R1: no account matches; looked for "
+        f"{upn('nil')} as userPrincipalName or mail — correct the account, the MIS, or students in the school's "
+        "settings"
     )
 
 
@@ -173,7 +174,7 @@ def test_11_a_departed_owner_stays_or_is_revoked_as_the_settings_say(trust: Trus
     trust.save_settings("FIR", **SETTINGS)
     staying = explained(trust, "main")
     assert (staying["owner"]["next"], staying["member"]["next"]) == (Next.STAYS, Next.STAYS)
-    assert "departed_owners keeps them" in staying["lines"][-1]
+    assert "departed_owners is keep in the school's settings" in staying["lines"][-1]
     trust.save_settings("FIR", departed_owners="revoke", **SETTINGS)
     leaving = explained(trust, "main")
     assert leaving["lines"][-1] == "the next sync removes them and revokes their ownership"

@@ -255,6 +255,7 @@ def test_t07_each_query_uses_names_that_were_exported(query: str, telemetry: Tel
 _READABLE_BY: dict[str, Callable[[str | None], bool]] = {
     "toint": lambda value: value is None or value.isdecimal(),
     "tostring": lambda value: value is None or not value.isdecimal(),
+    "tobool": lambda value: value in (None, "True", "False"),
     "isnotempty": lambda value: value is None or bool(value),
 }
 """Whether a Kusto function suits an event's value. As a string, a number would be sorted wrongly."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.node_packages import PACKAGES
+from sync_core.domain.runs import WAITING
 from sync_core.graph.rate_limiter import waited_too_long
 from tests.infra.bicep import ROOT, text
 from tests.infra.kusto import QUERIES, ParsedQuery, read_queries
@@ -57,12 +58,20 @@ def test_a_tile_uses_columns_of_its_query_and_choices_of_earlier_tiles(
 def test_every_state_of_a_school_is_marked_in_the_workbook_and_explained_on_the_page() -> None:
     matches = re.findall(r', "([\w ]+)",?$|^    "([\w ]+)"\)', QUERIES["schools-in-step"], re.MULTILINE)
     states = {first or last for first, last in matches}
-    assert len(states) == 7
+    assert len(states) == 10
     (formatter,) = TILES[0]["formatters"]
     marked = {row["thresholdValue"] for row in formatter["formatOptions"]["thresholdsGrid"]} - {None}
     assert marked <= states
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert [state for state in states if f"`{state}`" not in operations] == []
+
+
+def test_a_school_is_in_step_in_the_workbook_if_nothing_of_its_run_waits() -> None:
+    """Each field of a run that has to be empty is a column, and a condition before `in step`."""
+    columns, conditions = QUERIES["schools-in-step"].split("| extend state = case(")
+    for field in WAITING:
+        (column,) = re.findall(rf'(\w+) = (?:max\()?toint\(Properties\["sync\.{field}"\]\)', columns)
+        assert re.search(rf"\b{column}\b[^,]*> 0,", conditions), field
 
 
 def test_the_alert_on_throttling_matches_the_error_message() -> None:

@@ -38,13 +38,13 @@ def test_a_new_class_is_written_created_owned_and_filled_in_this_order() -> None
         GrantOwners(*WHERE, owners=(entra_id("main"),)),
         ChangeMembers(*WHERE, added=tuple(sorted(K1.members))),
     )
-    assert (plan.created, plan.changed, plan.unchanged) == (("K1",), (), 0)
+    assert (plan.created, plan.changed, plan.unchanged) == (("K1",), (), frozenset())
 
 
 def test_an_unchanged_class_is_not_written_or_sent() -> None:
     plan = make_plan([K1], [], {KEY: synced(K1)})
     assert (plan.writes, plan.changes(ORIGIN)) == ((), ())
-    assert (plan.created, plan.changed, plan.unchanged) == ((), (), 1)
+    assert (plan.created, plan.changed, plan.unchanged) == ((), (), frozenset({KEY}))
 
 
 def test_an_empty_class_is_only_created_and_then_left_alone() -> None:
@@ -109,7 +109,7 @@ def test_a_class_gone_from_microsoft_365_is_left_alone_and_reported() -> None:
 
 def test_a_class_whose_group_disappeared_is_not_changed() -> None:
     plan = make_plan([], [], {KEY: synced(K1)})
-    assert (plan.writes, plan.changes(ORIGIN), plan.unchanged) == ((), (), 0)
+    assert (plan.writes, plan.changes(ORIGIN), plan.unchanged) == ((), (), frozenset())
 
 
 def test_a_message_lists_a_limited_number_of_people() -> None:

@@ -5,13 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason, Rule
-from sync_core.domain.ids import MisId, RunId
+from sync_core.domain.ids import AccountId, MisId, RunId
+from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.planning.explanation import By, Explanation, Next, People, explain, find_subject
-from sync_core.planning.matching.accounts import accounts_by_upn
+from sync_core.errors import Conflict
+from sync_core.planning.explain.explanation import explain
+from sync_core.planning.explain.model import By, Evidence, Explanation, Next, People, Subject
+from sync_core.planning.explain.subject import find_subject
+from sync_core.planning.membership import desired_classes
 from sync_core.planning.school_plan import SchoolPlan
-from tests.builders import NOON, SCHOOL, accounts, desired, entra_id, entra_ids, synced
+from tests.builders import (
+    NOON,
+    SCHOOL,
+    accounts,
+    by_id,
+    desired,
+    entra_id,
+    entra_ids,
+    person,
+    settings,
+    synced,
+    teaching,
+)
 
 AMY = entra_id("amy")
 RECORD = synced(desired("K1", ["amy"]))
@@ -36,10 +54,22 @@ REJECTED = SchoolPlan(
 
 
 def explain_amy(*history: AppliedDelta, there: bool, record: ClassRecord = RECORD) -> Explanation:
-    subject = find_subject(AMY, accounts_by_upn(accounts(["amy"])), record, history, REJECTED)
+    subject = find_when_rejected(AMY, record, *history)
     assert subject
-    people = People(members=entra_ids(["amy"]) if there else frozenset())
-    return explain(subject, record, history, people, REJECTED, NOON)
+    evidence = Evidence(
+        record=record,
+        history=history,
+        there=People(members=entra_ids(["amy"]) if there else frozenset()),
+        planned=REJECTED,
+        settings=settings(),
+        has_account=True,
+        at=NOON,
+    )
+    return explain(subject, evidence)
+
+
+def find_when_rejected(query: str, record: ClassRecord, *history: AppliedDelta) -> Subject | None:
+    return find_subject(query, accounts(["amy"]), record, history, REJECTED, settings())
 
 
 def test_a_membership_is_explained_by_the_last_event_of_its_generation() -> None:
@@ -83,7 +113,44 @@ def test_a_rejected_feed_is_explained_from_the_row() -> None:
 def test_a_person_is_found_by_a_recorded_reason_when_the_mis_is_unavailable() -> None:
     reasons = {AMY: Reason(Rule.IN_DOUBT, MisId("p1")), entra_id("ben"): Reason(Rule.UNDONE, RUN1)}
     record = replace(RECORD, desired=replace(RECORD.desired, reasons=reasons))
-    subject = find_subject("p1", accounts_by_upn(accounts(["amy"])), record, (), REJECTED)
+    subject = find_when_rejected("p1", record)
     assert subject and (subject.account, subject.person) == (AMY, "p1")
-    assert find_subject("run1", accounts_by_upn(accounts(["amy"])), record, (), REJECTED) is None
-    assert find_subject("", accounts_by_upn(accounts(["amy"])), record, (), REJECTED) is None
+    assert find_when_rejected("run1", record) is None
+    assert find_when_rejected("", record) is None
+
+
+PEOPLE = by_id(
+    person("p1", "amy", "amy@else.org"), person("p2", "ben", "shared@else.org"), person("p3", "", "shared@else.org")
+)
+ART = teaching("T1", "Art", ["p1", "p2", "p3"])
+PLANNED = SchoolPlan(
+    run=replace(REJECTED.run, outcome=RunOutcome.PLANNED),
+    ruled=desired_classes(Snapshot(SCHOOL, (ART,), PEOPLE, NOON), settings(), accounts(["amy", "ben", "cleo"]), {}, {}),
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "subject"),
+    [
+        ("p1", Subject(AMY, MisId("p1"))),
+        (AMY, Subject(AMY, MisId("p1"))),
+        (AMY.upper(), Subject(AMY, MisId("p1"))),
+        ("Amy@School.onmicrosoft.com", Subject(AMY, MisId("p1"))),
+        ("AMY@else.org", Subject(AMY, MisId("p1"))),
+        ("Amy", Subject(AMY, MisId("p1"))),
+        ("p3", Subject(AccountId(""), MisId("p3"))),
+        ("cleo", Subject(entra_id("cleo"), MisId(""))),
+        ("dan", None),
+    ],
+)
+def test_a_person_is_found_by_any_of_their_ids_names_and_addresses(query: str, subject: Subject | None) -> None:
+    assert find_subject(query, accounts(["amy", "ben", "cleo"]), RECORD, (), PLANNED, settings()) == subject
+
+
+def test_a_value_of_several_people_is_refused_with_their_ids() -> None:
+    with pytest.raises(Conflict, match="2 people in the MIS have this value: p2, p3 — ask by MIS person id"):
+        find_subject("shared@else.org", accounts(["amy", "ben"]), RECORD, (), PLANNED, settings())
+    twins = [*accounts(["amy"]), *accounts(["amy"], "else.org")]
+    twins[1] = replace(twins[1], id=entra_id("twin"))
+    with pytest.raises(Conflict, match=r"2 accounts have this value: .* — ask by Entra id"):
+        find_subject("amy", twins, synced(desired("K1")), (), REJECTED, settings())

@@ -17,7 +17,7 @@ from sync_core.domain.roster import FeedStatistics, MatchRate, Person, Snapshot
 from sync_core.domain.runs import Cause, HoldKind, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.messaging.messages import DecideHold, Decision, Priority, RefreshTenant, SyncSchool
-from sync_core.planning.preview import Preview
+from sync_core.planning.preview.preview import Preview
 from sync_core.services import Services
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
@@ -80,7 +80,7 @@ class Night:
         self.outbox.changes.clear()
 
     async def preview(self, **chosen: Any) -> Preview:
-        return await preview_school(await self.choose(**chosen), self.fakes.reading)
+        return await preview_school(await self.choose(**chosen), self.fakes)
 
     async def kinds(self) -> list[HoldKind]:
         return [hold.kind for hold in await self.state.holds(SCHOOL.id)]

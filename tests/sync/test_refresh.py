@@ -281,6 +281,7 @@ async def test_a_tenant_that_lacks_a_permission_is_neither_read_nor_planned() ->
             cause=Cause.NIGHTLY,
             at=NOON,
             outcome=RunOutcome.BLOCKED,
+            whole=True,
             notes=(f"{what}: nothing was planned", remedy),
         )
         for number in (0, 2)

@@ -15,7 +15,7 @@ from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import GraphDenied, SyncError, Transient
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
-from sync_core.planning.preview import Preview
+from sync_core.planning.preview.preview import Preview
 from sync_core.services import Services
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
@@ -64,7 +64,7 @@ class Scene:
         await refresh_tenant(RefreshTenant(TENANT, RUN, Cause.NIGHTLY), self.services, timedelta(days=1))
 
     async def preview(self) -> Preview:
-        return await preview_school(settings(), self.services.reading)
+        return await preview_school(settings(), self.services)
 
     async def sync(self, *scope: str) -> RunRecord:
         groups = tuple(map(MisId, scope)) or None

@@ -9,7 +9,7 @@ from sync_core.admin.requests import Accepted, existing_class
 from sync_core.http.admin.dependencies import Administered, GroupKey, Key, SignedIn, Taught
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN, Class, Group, Question, class_body, group_body
 from sync_core.messaging.messages import Action
-from sync_core.planning.explanation import Explanation
+from sync_core.planning.explain.model import Explanation
 
 router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
 

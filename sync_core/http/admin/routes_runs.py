@@ -37,7 +37,7 @@ _RunId = Annotated[RunId, PathParameter(min_length=1, max_length=40, pattern=r"^
 @router.post("/plan", response_model=Plan, responses=CONFLICT, summary="Preview what a sync would do now")
 async def plan(settings: Administered, call: SignedIn) -> Any:
     """Changes nothing."""
-    return (await preview_school(settings, call.services.reading)).as_data()
+    return (await preview_school(settings, call.services)).as_data()
 
 
 @router.get("/holds", summary="List what the last plan held back")

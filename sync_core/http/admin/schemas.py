@@ -20,7 +20,7 @@ from sync_core.domain.school import PauseReason, SchoolChoices, SchoolSettings
 from sync_core.domain.tenants import Probe, ProbeQuestion
 from sync_core.graph.port import MEMBERS_PER_WRITE
 from sync_core.http.problems import Problem
-from sync_core.planning.preview import OF_REAL_RUNS, Preview
+from sync_core.planning.preview.preview import OF_REAL_RUNS, Preview
 
 
 def _fields(record: type, without: Collection[str] = ()) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Question(BaseModel, extra="forbid"):
     """The person that a question is about."""
 
     person: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)] = Field(
-        description="Entra id, MIS person id or user principal name"
+        description="MIS person id, Entra id, user principal name, e-mail address or user name"
     )
 
 

@@ -55,6 +55,11 @@ def tries_of(person: Person, rule: Matching) -> list[Try]:
     return [Try(name, value, rule.account_properties) for name, value in _values(person, rule).items()]
 
 
+def looked_for(person: Person, rule: Matching) -> tuple[tuple[str, AccountProperty], ...]:
+    """The values that an account is looked for by, each with its account property; none if the MIS has no value."""
+    return tuple((each.value, name) for each in tries_of(person, rule) if each.value for name in each.accounts)
+
+
 def match_people(roles: Sequence[tuple[Iterable[Person], Matching]], accounts: Iterable[Account]) -> list[Matched]:
     """Match the people of each role by its rule, ignoring case. The order of people and accounts does not matter.
 

@@ -1,0 +1,114 @@
+"""What the next sync does to a person's roles in a class, and why it leaves one as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sync_core.domain.classes import ClassState
+from sync_core.domain.ids import AccountId
+from sync_core.domain.roster import GroupType
+from sync_core.domain.runs import RunOutcome
+from sync_core.domain.school import DepartedOwners
+from sync_core.planning.explain.causes import Finding, Why
+from sync_core.planning.explain.model import Evidence, Next
+from sync_core.planning.school_plan import hold_text
+
+Effect = tuple[Next, Finding | None]
+"""The next sync's effect on a role, and the cause if it is not the rules."""
+
+_OF_PEOPLE = frozenset({"PersonRefused", "PersonNotFound"})
+"""Refusals of some people of a class, who are those that the sync wants in it and did not get there."""
+
+
+class Outlook:
+    """The class after the next sync: `rules` before the limits hold anything, `_final` after that."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._record = evidence.record
+        self._planned = evidence.planned
+        self.rules = self._planned.wanted.get(self._record.key)
+        written = {desired.key: desired for desired in self._planned.plan.writes}
+        self._final = written.get(self._record.key, self._record.desired)
+        self._owners = evidence.there.owners
+        # Where Microsoft 365 does not show the members, the row has those that a sync left there.
+        shown, actual = evidence.there.members, self._record.actual
+        self._members = shown if shown is not None else (actual.members if actual else None) or frozenset()
+
+    def membership(self, person: AccountId) -> Effect:
+        if untouched := self._untouched():
+            return Next.STAYS, untouched
+        there, wanted = person in self._members, person in self._final.members
+        if there and not wanted and person in self._owners:
+            ownership, why = self.ownership(person)
+            if ownership is not Next.GOES:
+                return ownership, why
+        held = self.rules is not None and (person in self.rules.members) is not there
+        return self._effect(person, there, wanted, held)
+
+    def ownership(self, person: AccountId) -> Effect:
+        if untouched := self._untouched():
+            return Next.STAYS, untouched
+        there, wanted = person in self._owners, person in self._final.owners
+        if there and not wanted:
+            if self._record.actual is None or person not in self._record.actual.granted:
+                return Next.STAYS, Finding(Why.OWNER_NOT_OURS)
+            if not self._final.revoke:
+                return (Next.HELD, self._holds()) if self.rules and self.rules.revoke else (Next.STAYS, self._kept())
+            if person == self._last_owner():
+                return Next.STAYS, Finding(Why.LAST_OWNER)
+        held = self.rules is not None and not there and person in self.rules.owners
+        return self._effect(person, there, wanted, held)
+
+    def _effect(self, person: AccountId, there: bool, wanted: bool, held: bool) -> Effect:
+        if wanted and not there and not self._evidence.has_account:
+            return Next.STAYS, Finding(Why.ACCOUNT_MISSING)
+        if there is not wanted:
+            return Next.COMES if wanted else Next.GOES, self._refusal(person)
+        return (Next.HELD, self._holds()) if held else (Next.STAYS, None)
+
+    def _untouched(self) -> Finding | None:
+        """Why no sync changes the class; None if a sync does."""
+        final, actual, run = self._final, self._record.actual, self._planned.run
+        found = self._evidence.there.found
+        match replace(self._record, desired=final).state:
+            case ClassState.DELETING | ClassState.DELETED:
+                return Finding(Why.DELETED)
+            case ClassState.GONE:
+                return Finding(Why.GONE)
+            case ClassState.ENDED:
+                return Finding(Why.ENDED)
+            case ClassState.LIVE | ClassState.CHANGED_BY_HAND | ClassState.PINNED if not found:
+                return Finding(Why.GONE)
+            case ClassState.PINNED if actual and (actual.members, actual.owners) == (final.members, final.owners):
+                return Finding(Why.PINNED)
+        stopped = run.outcome in (RunOutcome.PAUSED, RunOutcome.BLOCKED)
+        return Finding(Why.NOT_PLANNED, {"notes": "; ".join(run.notes)}) if stopped else None
+
+    def _kept(self) -> Finding:
+        """Why an owner whom the sync granted, and whom the rules no longer want, is not revoked."""
+        if self._evidence.settings.departed_owners is DepartedOwners.KEEP:
+            return Finding(Why.OWNERS_KEPT)
+        group = self._planned.ruled.groups.get(self._record.key) if self._planned.ruled else None
+        if group and group.type is GroupType.TEACHING and not group.teachers:
+            return Finding(Why.NO_TEACHER_LISTED)
+        return Finding(Why.OWNERS_UNCERTAIN)
+
+    def _last_owner(self) -> AccountId | None:
+        """The owner whom a revocation leaves because nobody else would be one; it goes in the order of ids."""
+        granted = self._record.actual.granted if self._record.actual else frozenset()
+        leaving = (granted - self._final.owners) & self._owners
+        return None if self._final.owners | self._owners - leaving else max(leaving, default=None)
+
+    def _refusal(self, person: AccountId) -> Finding | None:
+        error, actual = self._record.error, self._record.actual
+        if error is None:
+            return None
+        reached = (actual.members or frozenset()) | actual.owners if actual else frozenset()
+        if error.code in _OF_PEOPLE and (person not in self._record.desired.members or person in reached):
+            return None
+        return Finding(Why.REFUSED, {"message": error.message, "remedy": error.remedy})
+
+    def _holds(self) -> Finding:
+        holds = [hold_text(hold) for hold in self._planned.open_holds if self._record.key in hold.classes]
+        return Finding(Why.HELD, {"holds": "; ".join(holds)})

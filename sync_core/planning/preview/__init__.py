@@ -1,0 +1,1 @@
+"""What a sync would do, before it does it."""

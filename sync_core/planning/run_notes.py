@@ -1,0 +1,96 @@
+"""What the notes of a run say about its classes and people, and which classes wait for somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sync_core.domain.classes import DesiredClass, Pin, Records
+from sync_core.domain.ids import ClassKey
+from sync_core.domain.runs import RunRecord
+from sync_core.planning.names import is_numbered
+
+_LISTED = 10
+"""The most ids that one note names."""
+
+_NOTES = {
+    "ownerless": (
+        "classes that are to have no owner: {count} ({ids}) — name an admin in admin_owners in the school's settings, "
+        "or give the groups a teacher in the MIS"
+    ),
+    "numbered": (
+        "classes with a number in their address, because another group has the plain one: {count} ({ids}) — see in "
+        "Microsoft 365 whether that group is a class of the same people"
+    ),
+    "pins_differ": (
+        "pinned classes that differ from the MIS: {count} ({ids}) — release a pin when its class should follow the MIS "
+        "again"
+    ),
+    "ended": (
+        "classes whose group has left the MIS: {count} ({ids}) — they keep their people and are not synced; if a group "
+        "should still exist, correct the MIS"
+    ),
+    "people_ambiguous": (
+        "people in doubt, because several accounts match them or an account matches several of them: {count} (by MIS "
+        "id: {ids}) — correct the accounts or the MIS; until then they stay in their classes and join no other"
+    ),
+}
+"""The sentence of each field of a run that has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Fields of a run: class keys."""
+
+    ownerless: tuple[ClassKey, ...]
+    numbered: tuple[ClassKey, ...]
+    pins_differ: tuple[ClassKey, ...]
+
+
+def observe(
+    wanted: Sequence[DesiredClass],
+    overruled: Iterable[DesiredClass],
+    pins: Mapping[ClassKey, Pin],
+    records: Records,
+) -> Observed:
+    """Look at the `wanted` classes, of which those in `pins` are as the pins keep them, not as `overruled` has them."""
+    existing = [desired for desired in wanted if not desired.deleted and not _gone(desired, records)]
+    return Observed(
+        ownerless=tuple(desired.key for desired in existing if not desired.owners and not _granted(desired, records)),
+        numbered=tuple(desired.key for desired in existing if _numbered(desired, records)),
+        pins_differ=tuple(
+            ruled.key
+            for ruled in overruled
+            if not _gone(ruled, records)
+            and (pins[ruled.key].members | pins[ruled.key].owners, pins[ruled.key].owners)
+            != (ruled.members, ruled.owners)
+        ),
+    )
+
+
+def notes_of(run: RunRecord) -> tuple[str, ...]:
+    """A note on each kind of class or person in the run that an admin should look at."""
+    listed = {name: getattr(run, name) for name in _NOTES}
+    return tuple(_NOTES[name].format(count=len(ids), ids=_some(ids)) for name, ids in listed.items() if ids)
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = len(ids) - _LISTED
+    return ", ".join(ids[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _gone(desired: DesiredClass, records: Records) -> bool:
+    record = records.get(desired.key)
+    return record is not None and record.gone and desired.generation <= record.generation
+
+
+def _granted(desired: DesiredClass, records: Records) -> bool:
+    """Whether the sync made somebody an owner of the class, who stays one."""
+    record = records.get(desired.key)
+    return record is not None and record.actual is not None and not desired.revoke and bool(record.actual.granted)
+
+
+def _numbered(desired: DesiredClass, records: Records) -> bool:
+    record = records.get(desired.key)
+    name = record.actual.name if record and record.actual else desired.name
+    return is_numbered(name.mail_nickname, desired.group_name, desired.group_type)

@@ -1,0 +1,182 @@
+"""The table of an explanation: a state of the class, and the sentence that names its cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sync_core.admin.explain import explain_person
+from sync_core.domain.ids import RunId
+from sync_core.planning.explain.causes import SENTENCES, Why
+from sync_core.planning.explain.model import Explanation
+from tests.builders import entra_id
+from tests.properties.decisions_world import World, upn
+
+Event = tuple[Any, ...]
+REVOKE: Event = ("choose", "departed_owners", "revoke")
+# G1 is taught by t and has a, b, c and d; R1 is the form of a to f, whose tutor is t.
+CASES: list[tuple[Why, list[Event], str, str, str]] = [
+    (
+        Why.ADDED_BY_SYNC,
+        [],
+        "G1",
+        "a",
+        "in the class since 07 Sep 2026 13:00 UTC, by nightly run night 1: the MIS lists",
+    ),
+    (Why.REMOVED_BY_SYNC, [("set_pupils", "G1", frozenset("abc")), ("night",)], "G1", "d", "not in the class since"),
+    (Why.ADDED_BY_HAND, [("hand_member", "G1", "x", True)], "G1", "x", "in the class, added by hand in Microsoft 365"),
+    (Why.REMOVED_BY_HAND, [("hand_member", "G1", "a", False)], "G1", "a", "not in the class, removed by hand"),
+    (Why.NEVER_ADDED, [], "G1", "x", "not in the class, and no sync on record added them"),
+    (Why.NOT_SHOWN, [("hide", True)], "G1", "a", "a sync recorded 5 people in it, and them among these: whether"),
+    (Why.ACCOUNT_DELETED, [("delete_account", "a")], "G1", "a", "does not have their account any more; added by"),
+    (Why.CLASS_DELETED, [("delete", "G1")], "G1", "a", "not in the class: the class was deleted at an admin's request"),
+    (
+        Why.CLASS_GONE,
+        [("hand_delete", "G1", True), ("night",)],
+        "G1",
+        "a",
+        "not in the class: the class was deleted in Microsoft",
+    ),
+    (Why.CLASS_NOT_FOUND, [("hand_delete", "G1", True), ("grant", False)], "G1", "a", "no night has noticed yet"),
+    (Why.RULES_UNKNOWN, [("tear", True)], "G1", "a", "the rules could not be applied: classes.csv is torn"),
+    (Why.WANTED, [], "G1", "t", "the rules want them in it: the MIS lists person t as a teacher of its group"),
+    (
+        Why.PINNED_OUT,
+        [("set_pupils", "G1", frozenset("abcde")), ("night",), ("undo",)],
+        "G1",
+        "e",
+        "before run night 2",
+    ),
+    (Why.GROUP_ENDED, [("end", "G1")], "G1", "a", "teaching group G1 of academic year 2026 is not in the MIS"),
+    (
+        Why.NOT_EXTRACTED,
+        [("choose", "mis", "scholarpack")],
+        "G1",
+        "a",
+        "teaching groups are not extracted from Scholar",
+    ),
+    (Why.NO_PERSON, [("rename", "x", "elsewhere")], "G1", "x", "no person in the MIS finds this account"),
+    (Why.NOT_LISTED, [], "G1", "e", "the MIS does not list them in teaching group G1"),
+    (
+        Why.NOT_LISTED_SINCE,
+        [("set_pupils", "G1", frozenset("abc"))],
+        "G1",
+        "d",
+        "it did when nightly run night 1 added",
+    ),
+    (Why.NOT_MAIN_TEACHER, [("set_teachers", "G1", ("t", "u"))], "G1", "u", "teaching_owners is main in the school's"),
+    (Why.NO_TEACHER_OWNS, [], "R1", "t", "it is a registration group, and no teacher owns a class of such a group"),
+    (Why.NO_VALUE, [("rename", "a", "")], "G1", "a", "the MIS has no value by which students find their accounts"),
+    (
+        Why.NO_ACCOUNT,
+        [("rename", "a", "q")],
+        "G1",
+        "a",
+        f"no account matches; looked for {upn('q')} as userPrincipalName",
+    ),
+    (Why.SEVERAL_ACCOUNTS, [("move_account", "x", "e")], "G2", "x", f"looked for {upn('e')} as userPrincipalName"),
+    (Why.SHARED_ACCOUNT, [("rename", "b", "e")], "R1", "b", "matches, and it also matches MIS person e"),
+    (
+        Why.OTHER_ACCOUNT,
+        [("rename", "a", "x")],
+        "G1",
+        "a",
+        f"their account is {entra_id('x')} now, and this is another",
+    ),
+    (Why.DELETED, [("delete", "G1")], "G1", "a", "the next sync leaves it as it is; an admin deleted the class"),
+    (
+        Why.GONE,
+        [("hand_delete", "G1", True)],
+        "G1",
+        "a",
+        "the class is gone from Microsoft 365 until an admin restores",
+    ),
+    (Why.ENDED, [("end", "G1")], "G1", "a", "its group is no longer in the MIS, so the class stays as it is"),
+    (
+        Why.PINNED,
+        [("set_pupils", "G1", frozenset("abcde")), ("night",), ("undo",)],
+        "G1",
+        "a",
+        "until an admin releases it",
+    ),
+    (Why.NOT_PLANNED, [("choose", "enabled", False)], "G1", "a", "leaves it as it is; the school is paused"),
+    (
+        Why.ACCOUNT_MISSING,
+        [("set_pupils", "G1", frozenset()), ("delete_account", "a")],
+        "G1",
+        "a",
+        "does not have their",
+    ),
+    (Why.HELD, [("set_pupils", "G1", frozenset("a"))], "G1", "b", "would lose 3 of 4 students"),
+    (
+        Why.REFUSED,
+        [("invite", "e"), ("set_pupils", "G1", frozenset("abcde")), ("night",)],
+        "G1",
+        "e",
+        "the next sync adds them; the last sync was refused: Microsoft 365 refused 1 of the people to add",
+    ),
+    (Why.OWNER_NOT_OURS, [("hand_owner", "G1", "x", True)], "G1", "x", "an owner stays if they were added by hand or"),
+    (Why.OWNERS_KEPT, [("set_teachers", "G1", ("u",))], "G1", "t", "departed_owners is keep in the school's settings"),
+    (
+        Why.OWNERS_UNCERTAIN,
+        [REVOKE, ("set_teachers", "G1", ("u",)), ("delete_account", "u")],
+        "G1",
+        "t",
+        "an owner is revoked only if the accounts of all intended owners are known",
+    ),
+    (Why.NO_TEACHER_LISTED, [REVOKE, ("set_teachers", "G1", ())], "G1", "t", "only if the group has a teacher"),
+    (
+        Why.LAST_OWNER,
+        [REVOKE, ("choose", "admin_owners", [upn("x")]), ("night",), ("choose", "admin_owners", [])],
+        "R1",
+        "x",
+        "the last owner of a class stays",
+    ),
+    (
+        Why.ADDED_UNRECORDED,
+        [("set_pupils", "G1", frozenset("abcde")), ("lost_night",), ("hand_member", "G1", "e", True)],
+        "G1",
+        "e",
+        "by a sync that is under way or was interrupted, or before the history begins",
+    ),
+    (
+        Why.REMOVED_UNRECORDED,
+        [("set_pupils", "G1", frozenset("abc")), ("lost_night",), ("hand_member", "G1", "d", False)],
+        "G1",
+        "d",
+        "no sync recorded that it removed them",
+    ),
+]
+
+
+async def explained(events: list[Event], group: str, person: str) -> Explanation:
+    world = World()
+    await world.happen(events)
+    await world.start_night(RunId("refresh"))
+    record = await world.record(group)
+    assert record
+    return await explain_person(world.settings, record.key, entra_id(person), world.services)
+
+
+@pytest.mark.parametrize(("why", "events", "group", "person", "sentence"), CASES, ids=[str(case[0]) for case in CASES])
+async def test_a_state_has_its_own_sentence(
+    why: Why, events: list[Event], group: str, person: str, sentence: str
+) -> None:
+    answer = await explained([("night",), *events], group, person)
+    assert sentence in "\n".join(answer.lines), answer.lines
+    assert why in answer.causes
+
+
+async def test_a_class_that_is_not_made_yet_has_its_own_sentence() -> None:
+    answer = await explained([("lost_night",)], "G1", "a")
+    assert answer.lines == (
+        "not in the class: the class is not made yet",
+        "the rules want them in it: the MIS lists person a as a student of its group",
+        "the next sync adds them",
+    )
+    assert Why.CLASS_NOT_MADE in answer.causes
+
+
+def test_the_table_has_every_cause() -> None:
+    assert {case[0] for case in CASES} | {Why.CLASS_NOT_MADE} == set(Why) == SENTENCES.keys()
