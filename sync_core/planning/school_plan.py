@@ -46,10 +46,11 @@ class SchoolPlan:
     statistics: FeedStatistics | None = None
     matching_failed: bool = False
 
-    def final(self, key: ClassKey) -> DesiredClass:
-        """The class as the plan leaves its row, within the limits. It has a diff, or a row."""
-        written = {desired.key: desired for desired in self.plan.writes}
-        return written.get(key) or self.records[key].desired
+    @property
+    def final(self) -> Mapping[ClassKey, DesiredClass]:
+        """Every class as the plan leaves its row, within the limits."""
+        kept = {key: record.desired for key, record in self.records.items()}
+        return kept | {desired.key: desired for desired in self.plan.writes}
 
     @property
     def open_holds(self) -> list[Hold]:

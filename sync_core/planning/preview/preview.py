@@ -89,6 +89,7 @@ def preview_of(planned: SchoolPlan, settings: SchoolSettings, seen: Mapping[Clas
     """`seen` are the people of classes as read from Microsoft 365; of other classes, those that the rows know count."""
     context = _Context(
         planned=planned,
+        final=planned.final,
         settings=settings,
         accounts=frozenset(account.id for account in planned.ruled.accounts) if planned.ruled else None,
         matched=matched_people(planned),
@@ -104,10 +105,12 @@ def preview_of(planned: SchoolPlan, settings: SchoolSettings, seen: Mapping[Clas
 class _Context:
     """What all classes of a preview share: `accounts` are those that exist, None if they were not read.
 
-    `matched` are the MIS people of accounts, and `seekers` people who look for an account, matched or not.
+    `final` are the classes as the plan leaves them, `matched` the MIS people of accounts, and `seekers` people who look
+    for an account, matched or not.
     """
 
     planned: SchoolPlan
+    final: Mapping[ClassKey, DesiredClass]
     settings: SchoolSettings
     accounts: frozenset[AccountId] | None
     matched: Mapping[AccountId, MisId]
@@ -117,7 +120,7 @@ class _Context:
 def _class_change(diff: ClassDiff, seen: People | None, context: _Context) -> ClassChange:
     planned = context.planned
     record = planned.records.get(diff.key)
-    wanted = planned.final(diff.key)
+    wanted = context.final[diff.key]
     people = seen or known_people(diff, record)
     effects = Effects() if diff.delete else foresee(diff, record, wanted, people, context.accounts)
     moved = effects.owners_granted | effects.owners_revoked | effects.members_added | effects.members_removed
