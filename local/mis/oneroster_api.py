@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any
 from aiohttp import web
 
 from local.mis.changes import Changes
+from local.mis.token_server import TOKEN, TokenServer
 
-TOKEN, CLIENT, SECRET = "a static bearer", "client", "a client's secret"
 _ROOTS = {"/ims/oneroster/v1p1": "1.1", "/ims/oneroster/rostering/v1p2": "1.2"}
 _Record = dict[str, Any]
 
@@ -36,13 +35,23 @@ class OneRosterServer:
 
     The other fields are its behaviour and its faults:
 
-    - `links_to` replaces its own address in links to the next page.
-    - `tears` is how often it inserts a record after a first page.
+    - `page` is its largest page, and `whole` makes it return all records whatever `limit` says.
+    - `offsets` is what it takes an offset for: "records", "pages", "aligned" (the page that has the record; it needs
+      offsets that are multiples of the limit) or "ignored".
+    - `links` to the next page are on each page but the last; `endless_links` are on all pages.
+    - `links_to` replaces its own address in these links, which repeat the query unless `bare_links`.
+    - `total` gets the number of records and of those on the page, and returns X-Total-Count; None is without.
+    - `total_field` puts the total into the body, under this name.
+    - `tears` is how often it inserts a pupil after a first page.
     - `busy` is how many requests it answers with 429, with Retry-After if `retry_after`.
     - `broken` is the status of all other answers, if not 0.
     - `lag` is the delay after which a change of the files is served.
     - `dated` records have the time of their last change, by the clock `now`.
-    - `filters` is its treatment of a filter: "serve", "ignore" or "refuse".
+    - `filters` and `fields` are its treatment of these parameters: "serve", "ignore" or "refuse".
+    - `largest_limit` is the largest one that it does not refuse.
+    - `missing` are the collections that it has for all schools only, `unlisted` the users who are in `/users` alone.
+    - `wrappers` are other names of the lists in its responses.
+    - `tokens` is its token server.
     - `changes.hard` makes it forget deleted records.
     - `requests` are the paths and queries of all requests so far.
     """
@@ -50,9 +59,14 @@ class OneRosterServer:
     folder: Path
     port: int = 0
     page: int = 100
+    whole: bool = False
+    offsets: str = "records"
     links: bool = True
+    endless_links: bool = False
     links_to: str = ""
-    totals: bool = True
+    bare_links: bool = False
+    total: Callable[[int, int], int | None] = lambda records, page: records
+    total_field: str = ""
     tears: int = 0
     busy: int = 0
     retry_after: bool = True
@@ -60,6 +74,12 @@ class OneRosterServer:
     lag: timedelta = timedelta(0)
     dated: bool = False
     filters: str = "serve"
+    fields: str = "serve"
+    largest_limit: int = 100_000
+    missing: Collection[str] = ()
+    unlisted: Collection[str] = ()
+    wrappers: Mapping[str, str] = field(default_factory=dict)
+    tokens: TokenServer = field(default_factory=TokenServer)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     change: Callable[[str, list[_Record]], list[_Record]] = field(default=lambda _, records: records)
     requests: list[str] = field(default_factory=list)
@@ -71,49 +91,68 @@ class OneRosterServer:
 
     def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_post("/token", self._token)
+        app.router.add_post("/token", self.tokens.token)
         for root in _ROOTS:
             app.router.add_get(root + "/schools/{school}", self._school)
-            app.router.add_get(root + "/academicSessions", self._collection)
+            app.router.add_get(root + "/orgs", self._orgs)
+            app.router.add_get(root + "/users/{user}", self._user)
+            app.router.add_get(root + "/{collection}", self._collection)
             app.router.add_get(root + "/schools/{school}/{collection}", self._collection)
         return app
-
-    async def _token(self, request: web.Request) -> web.Response:
-        self.requests.append(request.path)
-        basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        form = await request.post()
-        if request.headers.get("Authorization") != f"Basic {basic}" or form.get("grant_type") != "client_credentials":
-            return web.json_response({"error": "invalid_client"}, status=401)
-        return web.json_response({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})
 
     async def _school(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
             return refused
         schools = [org for org in self._rows("orgs") if org["sourcedId"] == request.match_info["school"]]
-        return web.json_response({"org": schools[0]}) if schools else web.json_response({}, status=404)
+        if not schools or "schools" in self.missing:
+            return web.json_response({}, status=404)
+        return web.json_response({self.wrappers.get("org", "org"): schools[0]})
+
+    async def _orgs(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        return self._page(request, "orgs", [dict(row) for row in self._rows("orgs")])
+
+    async def _user(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        users = [user for user in self._records(request, "users") if user["sourcedId"] == request.match_info["user"]]
+        return web.json_response({"user": users[0]} if users else {}, status=200 if users else 404)
 
     async def _collection(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
             return refused
-        name = request.match_info.get("collection", "academicSessions")
-        body = {"students": "users", "teachers": "users"}.get(name, name)
-        offset = int(request.query.get("offset", "0"))
+        name = request.match_info["collection"]
         filter_ = request.query.get("filter", "")
         if filter_ and self.filters == "refuse":
             return web.json_response({"imsx_codeMinor": "invalid_filter_field"}, status=400)
-        records = self.change(name, self._dated(request, name, "" if self.filters == "ignore" else filter_))
-        if self.tears and offset:
+        if "school" in request.match_info and name in self.missing:
+            return web.json_response({}, status=404)
+        return self._page(request, name, self._dated(request, name, "" if self.filters == "ignore" else filter_))
+
+    def _page(self, request: web.Request, name: str, records: list[_Record]) -> web.Response:
+        asked = int(request.query.get("limit", "100"))
+        fields = request.query.get("fields", "")
+        if (fields and self.fields == "refuse") or asked > self.largest_limit:
+            return web.json_response({"imsx_codeMinor": "invalid_selection_field"}, status=400)
+        records, offset = self.change(name, records), int(request.query.get("offset", "0"))
+        if self.tears and offset and name == "students":
             self.tears -= 1
             records = [{**records[0], "sourcedId": "torn"}, *records]
-        limit = min(int(request.query.get("limit", "100")), self.page)
-        fields = request.query.get("fields", "")
-        shown = [_only(one, fields) if isinstance(one, dict) else one for one in records[offset : offset + limit]]
-        headers = {"X-Total-Count": str(len(records))} if self.totals else {}
-        if self.links and offset + limit < len(records):
-            following = request.url.update_query(offset=str(offset + limit), limit=str(limit))
-            host = self.links_to or str(request.url.origin())
-            headers["Link"] = f'<{host}{following.raw_path_qs}>; rel="next"'
-        return web.json_response({body: shown}, headers=headers)
+        limit = len(records) if self.whole else min(asked, self.page)
+        first = {"pages": offset * limit, "aligned": offset // max(limit, 1) * limit, "ignored": 0}
+        start = first.get(self.offsets, offset)
+        page = records[start : start + limit]
+        shown = [_only(one, fields) if isinstance(one, dict) and self.fields == "serve" else one for one in page]
+        total = self.total(len(records), len(page))
+        headers = {} if total is None or self.total_field else {"X-Total-Count": str(total)}
+        if self.endless_links or (self.links and start + limit < len(records)):
+            query = {"offset": str(offset + limit), "limit": str(limit)}
+            following = request.url.with_query(query) if self.bare_links else request.url.update_query(query)
+            headers["Link"] = f'<{self.links_to or request.url.origin()}{following.raw_path_qs}>; rel="next"'
+        body = {"students": "users", "teachers": "users"}.get(name, name)
+        counted = {self.total_field: total} if self.total_field else {}
+        return web.json_response({self.wrappers.get(name, body): shown, **counted}, headers=headers)
 
     def _refused(self, request: web.Request) -> web.Response | None:
         self.requests.append(str(request.rel_url))
@@ -155,26 +194,35 @@ class OneRosterServer:
                 return [{**row, "parent": _to(row["parentSourcedId"])} for row in self._rows(name)]
             case "classes":
                 return [
-                    {**row, "school": _to(school), "terms": [_to(term) for term in row["termSourcedIds"].split(",")]}
+                    {
+                        **row,
+                        "school": _to(row["schoolSourcedId"]),
+                        "terms": [_to(term) for term in row["termSourcedIds"].split(",")],
+                    }
                     for row in self._rows(name)
-                    if row["schoolSourcedId"] == school
+                    if school in ("", row["schoolSourcedId"])
                 ]
+            case "users":
+                return [_user(row, version) for row in self._rows("users")]
             case "students" | "teachers":
                 return [
                     _user(row, version)
                     for row in self._rows("users")
-                    if school in row["orgSourcedIds"].split(",") and (row["role"] == "student") is (name == "students")
+                    if school in row["orgSourcedIds"].split(",")
+                    and (row["role"] == "student") is (name == "students")
+                    and row["sourcedId"] not in self.unlisted
                 ]
             case "enrollments":
                 return [
                     {
                         **row,
+                        "school": _to(row["schoolSourcedId"]),
                         "class": _to(row["classSourcedId"]),
                         "user": _to(row["userSourcedId"]),
                         "primary": row["primary"] == "true",
                     }
                     for row in self._rows(name)
-                    if row["schoolSourcedId"] == school
+                    if school in ("", row["schoolSourcedId"])
                 ]
         raise web.HTTPNotFound
 

@@ -58,12 +58,16 @@ class MisGroup:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One school in the MIS at one moment, always complete: otherwise the source raises SnapshotRejected."""
+    """One school in the MIS at one moment, always complete: otherwise the source raises SnapshotRejected.
+
+    `notes` are sentences about its source for an admin, with ids only.
+    """
 
     school: School
     groups: tuple[MisGroup, ...]
     people: Mapping[MisId, Person]
     taken_at: datetime
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ async def plan_school(
         people_without_account=ruled.people_without_account,
         people_disabled=ruled.people_disabled,
         people_ambiguous=ruled.people_ambiguous,
-        notes=(*ruled.notes, *planned.run.notes),
+        notes=(*snapshot.notes, *ruled.notes, *planned.run.notes),
     )
     run = replace(run, notes=(*run.notes, *notes_of(run)))
     return replace(planned, run=run, ruled=ruled, pins=pins, statistics=statistics if scope is None else None)

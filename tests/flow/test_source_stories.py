@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from local.mis.oneroster_api import CLIENT, SECRET, OneRosterServer
+from local.mis.oneroster_api import OneRosterServer
+from local.mis.token_server import CLIENT, SECRET
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
 from tests.flow.trust import Trust, pupils, staff, start_trust, teaching

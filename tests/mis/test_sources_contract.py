@@ -13,7 +13,8 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from local.azurite import Azurite
-from local.mis.oneroster_api import CLIENT, OneRosterServer
+from local.mis.oneroster_api import OneRosterServer
+from local.mis.token_server import CLIENT
 from local.mis.wonde_api import SCHOOL, WondeServer
 from local.school.data import SchoolData
 from local.school.generate import generate

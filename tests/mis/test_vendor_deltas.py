@@ -20,7 +20,7 @@ from sync_core.mis.rest.cache import FULL_EVERY, CachedSchool, SchoolCache
 from sync_core.mis.sources import MisSources
 from tests.builders import NOON, mis_sources, settings
 from tests.mis.days import comparable, next_day
-from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, oneroster_scene, wonde_scene
+from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, no_total, oneroster_scene, wonde_scene
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ async def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     async with oneroster_scene(tmp_path) as scene:
         scene.server.now, scene.server.dated, scene.server.page = scene.clock.now, True, 20
         api = replace(scene.api(signed_in=False), version=OneRosterVersion(request.param.split()[1]))
-        yield Vendor(scene, api, 24, 11, scene.school)
+        yield Vendor(scene, api, 29, 16, scene.school)
 
 
 async def test_only_changes_are_requested_for_twenty_days(vendor: Vendor) -> None:
@@ -137,12 +137,12 @@ async def test_a_lagging_server_gives_an_old_but_complete_school(vendor: Vendor)
 
 
 @pytest.mark.parametrize(
-    "switches", [{"filters": "refuse"}, {"filters": "ignore"}, {"dated": False}, {"totals": False}]
+    "switches", [{"filters": "refuse"}, {"filters": "ignore"}, {"dated": False}, {"total": no_total}]
 )
 async def test_an_unreliable_server_is_read_fully(switches: dict[str, object], tmp_path: Path) -> None:
     async with oneroster_scene(tmp_path) as scene:
         scene.server.now, scene.server.dated, scene.server.page = scene.clock.now, True, 20
-        vendor = Vendor(scene, scene.api(signed_in=False), 24, 11, scene.school)
+        vendor = Vendor(scene, scene.api(signed_in=False), 29, 16, scene.school)
         await vendor.count_requests()
         vendor.change(next_day(vendor.school, 1))
         for name, value in switches.items():

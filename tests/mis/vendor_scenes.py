@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 
 from local.feed import read_feed
-from local.mis.oneroster_api import CLIENT, SECRET, OneRosterServer
-from local.mis.oneroster_api import TOKEN as ONEROSTER_TOKEN
+from local.mis.oneroster_api import OneRosterServer
+from local.mis.token_server import CLIENT, SECRET
+from local.mis.token_server import TOKEN as ONEROSTER_TOKEN
 from local.mis.wonde_api import SCHOOL, WondeServer
 from local.mis.wonde_api import TOKEN as WONDE_TOKEN
 from local.school.data import SchoolData
@@ -41,6 +42,10 @@ async def serve(app: web.Application) -> AsyncIterator[str]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+def no_total(_records: int, _page: int) -> None:
+    """The total of a server that sends none."""
 
 
 @dataclass(slots=True)

@@ -1,8 +1,10 @@
-"""Reads a school over OneRoster 1.1 or 1.2 REST (1EdTech), page by page, and repeats a read during which it changed."""
+"""Reads a school over OneRoster 1.1 or 1.2 REST (1EdTech), as its server serves it, and all of it or nothing."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from urllib.parse import quote, urlsplit
@@ -10,23 +12,48 @@ from urllib.parse import quote, urlsplit
 from sync_core.clock import Clock
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import OneRosterApi, OneRosterVersion
+from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.oneroster import read_roster
-from sync_core.mis.files.strict_csv import Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import MisApi, Page, Torn, link_query
+from sync_core.mis.rest.client import MisApi, Page, RequestRefused, Torn
+from sync_core.mis.rest.oneroster_records import (
+    find_list,
+    find_record,
+    id_of,
+    is_active,
+    is_at_school,
+    is_class_role,
+    read_table,
+)
+from sync_core.mis.rest.paging import Fetch, ListPage, NotPaged, WholeList, read_list
+from sync_core.mis.rest.quirks import Quirks, Totals
+from sync_core.mis.rest.sign_in import TokenServer
 from sync_core.mis.roster import Snapshots
 
 _ROOT = {OneRosterVersion.V1_1: "/ims/oneroster/v1p1", OneRosterVersion.V1_2: "/ims/oneroster/rostering/v1p2"}
-_SPEC = "https://purl.imsglobal.org/spec/or"
-_SCOPE = {
-    OneRosterVersion.V1_1: f"{_SPEC}/v1p1/scope/roster-core.readonly",
-    OneRosterVersion.V1_2: f"{_SPEC}/v1p2/scope/roster-core.readonly {_SPEC}/v1p2/scope/roster.readonly",
+_V1_1 = "https://purl.imsglobal.org/spec/or/v1p1/scope"
+_V1_2 = "https://purl.imsglobal.org/spec/or/v1p2/scope"
+_SCOPES = {
+    OneRosterVersion.V1_1: (f"{_V1_1}/roster-core.readonly", f"{_V1_1}/roster.readonly", ""),
+    OneRosterVersion.V1_2: (
+        f"{_V1_2}/roster-core.readonly {_V1_2}/roster.readonly",
+        f"{_V1_2}/roster-core.readonly",
+        f"{_V1_2}/roster.readonly",
+        "",
+    ),
 }
-_PAGE = 1000
+"""The choices of scopes, from the one that the standard recommends to none, which is the token server's default."""
 _OVERLAP = timedelta(minutes=10)
 """A server may show a change some time after the time stamp of the change."""
 _COLLECTIONS = ("academicSessions", "classes", "students", "teachers", "enrollments")
-_CLASS_ROLES = ("student", "teacher")
+_USERS = {"students": "users", "teachers": "users"}
+_SINGLE_READS = 20
+"""Users beyond this number are found in the list of all users instead of one by one."""
+_SHOWN_ORGS = 10
+_CHECK_ID = "check the id under which the school is saved: it is the sourcedId of its org"
+_CUT_OFF = "have the vendor obey limit and offset, or send X-Total-Count: a list that may be cut off is not used"
+_SMALLEST_PAGE = 10
+"""A server whose page size is fixed has no smaller pages."""
 # No name, birth date, address or phone number is requested.
 _FIELDS = {
     "org": "sourcedId,status,name,type,identifier",
@@ -35,111 +62,234 @@ _FIELDS = {
     "users": "sourcedId,status,dateLastModified,enabledUser,role,roles,username,email,grades",
     "enrollments": "sourcedId,status,dateLastModified,class,user,role,primary",
 }
+_FIELDS_OF_ALL_SCHOOLS = {"users": ",orgs", "enrollments": ",school"}
+"""The fields that tell the records of one school in a list of all schools."""
 
 
 async def read_oneroster_api(
     api: OneRosterApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock
 ) -> Snapshots:
-    """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient."""
-    async with _Server(api, school, clock) as server:
+    """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient.
+
+    Its notes tell the server's quirks. They are kept for the next read, unless they led to a rejection.
+    """
+    quirks = cache.quirks(api)
+    try:
         if api.token_url:
-            secret = await server.token(api.token_url, api.client, secret, _SCOPE[api.version])
-        server.sign_in(secret)
-        records = await server.read_school(api, school, cache)
-        return read_roster(partial(_read_table, records, school), clock.now())
+            async with TokenServer(api.token_url, api.client, secret, _SCOPES[api.version], clock) as tokens:
+                secret, quirks = await tokens.token(quirks)
+        async with _Server(api, school, quirks, clock) as server:
+            server.sign_in(secret)
+            records = await server.read_school(api, school, cache)
+    except SnapshotRejected:
+        cache.put_quirks(api, Quirks())
+        raise
+    cache.put_quirks(api, server.quirks)
+    snapshots = read_roster(partial(read_table, records, school), clock.now())
+    return {id_: replace(snapshot, notes=server.quirks.notes()) for id_, snapshot in snapshots.items()}
 
 
 class _Server(MisApi):
-    """A OneRoster server, for one school."""
+    """A OneRoster server, for one school. `quirks` are those known, and then also those found."""
 
     contact = "the vendor"
-    id_field = "sourcedId"
-    no_list_remedy = "check the version in the school's source"
     cached = _COLLECTIONS
 
-    def __init__(self, api: OneRosterApi, school: SchoolId, clock: Clock) -> None:
+    def __init__(self, api: OneRosterApi, school: SchoolId, quirks: Quirks, clock: Clock) -> None:
         super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", api.url, clock)
-        root = _ROOT[api.version]
-        self._school = school
-        self._school_path = f"{root}/schools/{quote(school, safe='')}"
-        self._paths = {name: f"{self._school_path}/{name}" for name in _COLLECTIONS}
-        self._paths["academicSessions"] = f"{root}/academicSessions"
+        self.quirks = quirks
+        self._root, self._school = _ROOT[api.version], school
 
     async def read(self, cached: CachedSchool | None) -> Collections:
         """Raises Torn if a count differs: it shows records that were deleted outright, because they are in no delta."""
-        org = (await self.get(self._school_path, {"fields": _FIELDS["org"]})).body.get("org")
-        if not isinstance(org, dict):
-            raise self.rejection(f"returned no school {self._school}", "check the school's id")
-        records: dict[str, Mapping[str, Record]] = {"orgs": {self._school: org}}
+        if cached and not self.quirks.counted:
+            raise Torn("without totals of the school, changes cannot be checked")
+        records: dict[str, Mapping[str, Record]] = {"orgs": {self._school: await self._read_org()}}
+        if cached:
+            for name in _COLLECTIONS:
+                records[name] = await self._read_changes(name, cached.collections[name])
+        else:
+            records |= await self._read_all()
+        return {**records, "others": await self._read_enrolled(records)}
+
+    async def _read_all(self) -> Collections:
+        """All lists of the school, which decide again what the server's totals count."""
+        lists: dict[str, WholeList] = {}
         for name in _COLLECTIONS:
-            records[name] = await self._update(name, cached.collections[name] if cached else {})
-            if cached and await self._read_count(name) != len(records[name]):
-                raise Torn(f"the count of {name} differs")
+            lists[name] = await self._read_list(name, lists)
+        sizes = Counter(whole.unpaged for whole in lists.values() if whole.unpaged >= _SMALLEST_PAGE)
+        if alike := [size for size, times in sizes.items() if times > 1]:
+            raise self.rejection(
+                f"returned exactly {alike[0]} records of several lists, whatever page was requested, and no total",
+                _CUT_OFF,
+            )
+        seen = {whole.totals for whole in lists.values()}
+        totals = next(kind for kind in (Totals.NONE, Totals.PAGE, Totals.LIST) if kind in seen)
+        self.quirks = replace(self.quirks, totals=totals)
+        return {name: whole.records for name, whole in lists.items()}
+
+    async def _read_org(self) -> Record:
+        """The school, by its id, as a school or as an org, or else from the list of all orgs."""
+        refusals: list[RequestRefused] = []
+        for kind in ("schools", "orgs"):
+            try:
+                page = await self._request(f"{self._root}/{kind}/{self._quoted(self._school)}", {}, _FIELDS["org"])
+            except RequestRefused as refused:
+                refusals.append(refused)
+                if refused.status != 404:
+                    raise
+            else:
+                org = find_record(page.body)
+                if org is None:
+                    raise self.rejection(f"returned no school {self._school}", _CHECK_ID)
+                return org
+        try:
+            orgs = (await self._whole("orgs", f"{self._root}/orgs", _FIELDS["org"])).records
+        except RequestRefused:
+            raise refusals[0] from None
+        if self._school not in orgs:
+            shown = ", ".join([*orgs][:_SHOWN_ORGS]) + (" and others" if len(orgs) > _SHOWN_ORGS else "")
+            raise self.rejection(f"lists no school {self._school}, but {shown or 'no org at all'}", _CHECK_ID)
+        return orgs[self._school]
+
+    async def _read_list(self, name: str, lists: Mapping[str, WholeList]) -> WholeList:
+        """The school's list, or the school's part of the list of all schools, if the server has no other."""
+        collection = _USERS.get(name, name)
+        if name not in self.quirks.missing:
+            try:
+                return await self._whole(name, self._path(name), _FIELDS[collection])
+            except RequestRefused as refused:
+                if refused.status != 404 or name == "academicSessions":
+                    raise
+                self.quirks = replace(self.quirks, missing=self.quirks.missing | {name})
+        if name == "teachers" and "students" in self.quirks.missing:
+            return WholeList({})  # the list of all users has them already
+        fields = _FIELDS[collection] + _FIELDS_OF_ALL_SCHOOLS.get(collection, "")
+        whole = await self._whole(collection, f"{self._root}/{collection}", fields)
+        classes = lists["classes"].records if name == "enrollments" else {}
+        mine = {
+            id_: record
+            for id_, record in whole.records.items()
+            if is_at_school(record, self._school) or id_of(record.get("class")) in classes
+        }
+        if whole.records and not mine:
+            message = f"lists {len(whole.records)} {collection}, but none of school {self._school}"
+            raise self.rejection(
+                message, "check the school's id, and ask the vendor whether the records name the school"
+            )
+        return replace(whole, records=mine)
+
+    async def _read_changes(self, name: str, known: Mapping[str, Record]) -> Mapping[str, Record]:
+        """`known` with the changes since, or all records if that time is unknown. Raises Torn if the count differs."""
+        since = _changes_from(known.values())
+        path, fields = self._path(name), _FIELDS[_USERS.get(name, name)]
+        filters = {"filter": f"dateLastModified>'{since}'"} if since else {}
+        changes = (await self._whole(name, path, fields, filters)).records
+        records = {**(known if since else {}), **changes}
+        query = {"limit": "1", "offset": "0", "filter": "status='active'"}
+        if (await self._request(path, query, "sourcedId")).total != sum(map(is_active, records.values())):
+            raise Torn(f"the count of {name} differs")
         return records
 
-    async def _update(self, name: str, known: Mapping[str, Record]) -> Mapping[str, Record]:
-        """The active records: `known` with the changes since, or all records if that time is not known."""
-        since = _changes_from(known.values())
-        changes = await self._read_pages(name, {"filter": f"dateLastModified>'{since}'"} if since else {})
-        unchanged = {id_: record for id_, record in known.items() if since and id_ not in changes}
-        return unchanged | {id_: record for id_, record in changes.items() if record.get("status") != "tobedeleted"}
+    async def _read_enrolled(self, records: Collections) -> Mapping[str, Record]:
+        """The people of the school's classes who are in none of its lists, such as a head who teaches.
 
-    async def _read_count(self, name: str) -> int | None:
-        """The server's number of active records; None if it does not report one."""
-        query = {"limit": "1", "offset": "0", "fields": "sourcedId", "filter": "status='active'"}
-        return (await self.get(self._paths[name], query)).total
+        Only users of this school have grades, because a year group is of one school.
+        """
+        known, classes = {**records["students"], **records["teachers"]}, records["classes"]
+        enrolled = dict.fromkeys(
+            id_of(row.get("user"))
+            for row in records["enrollments"].values()
+            if is_active(row) and is_class_role(row) and id_of(row.get("class")) in classes
+        )
+        wanted = [id_ for id_ in enrolled if id_ and id_ not in known]
+        found = await (self._read_users(wanted) if len(wanted) <= _SINGLE_READS else self._find_users(wanted))
+        return {
+            user: record if is_at_school(record, self._school) else {**record, "grades": []}
+            for user, record in found.items()
+        }
 
-    async def _read_pages(self, name: str, filters: Mapping[str, str]) -> dict[str, Record]:
-        """The records of all pages by sourcedId. Raises Torn, also if the server's links and totals disagree."""
-        collection = {"students": "users", "teachers": "users"}.get(name, name)
-        query = {**filters, "limit": str(_PAGE), "offset": "0", "fields": _FIELDS[collection]}
-        total: int | None = None
+    async def _read_users(self, ids: Iterable[str]) -> Mapping[str, Record]:
+        """The users with these ids that the server has. Each is requested."""
+        users: dict[str, Record] = {}
+        fields = _FIELDS["users"] + _FIELDS_OF_ALL_SCHOOLS["users"]
+        for id_ in ids:
+            try:
+                page = await self._request(f"{self._root}/users/{self._quoted(id_)}", {}, fields)
+            except RequestRefused:
+                continue
+            user = find_record(page.body)
+            if user and id_of(user) == id_:
+                users[id_] = _only(user, fields)
+        return users
 
-        def next_query(page: Page, count: int) -> Mapping[str, str] | None:
-            nonlocal total
-            if total is not None and page.total != total:
-                raise Torn(f"the total of {collection} changed during the read")
-            total = page.total
-            if page.next is not None:
-                return {**filters, **link_query(page.next)}
-            if total is not None and count < total:
-                return {**query, "offset": str(count)}
-            if total is not None and count > total:
-                raise Torn(f"{count} {collection} were read, but the total is {total}")
-            return None
+    async def _find_users(self, ids: Iterable[str]) -> Mapping[str, Record]:
+        """The users with these ids in the list of all users."""
+        try:
+            fields = _FIELDS["users"] + _FIELDS_OF_ALL_SCHOOLS["users"]
+            users = (await self._whole("users", f"{self._root}/users", fields)).records
+        except RequestRefused:
+            return {}
+        return {id_: users[id_] for id_ in ids if id_ in users}
 
-        return await self.read_pages(self._paths[name], query, collection, next_query)
+    async def _whole(self, name: str, path: str, fields: str, filters: Mapping[str, str] | None = None) -> WholeList:
+        """The whole list at this path, of records with these fields. Raises Torn, RequestRefused, SnapshotRejected."""
+        try:
+            return await read_list(self._fetcher(name, path, fields, filters or {}), name, self.quirks.page)
+        except NotPaged:
+            raise self.rejection(
+                f"returned the same {name} for every offset, and no total",
+                _CUT_OFF,
+            ) from None
+
+    def _fetcher(self, name: str, path: str, fields: str, filters: Mapping[str, str]) -> Fetch:
+        collection = _USERS.get(name, name)
+
+        async def fetch(query: Mapping[str, str]) -> ListPage:
+            try:
+                page = await self._request(path, {**query, **filters}, fields)
+            except RequestRefused as refused:
+                if refused.status == 404 and query.get("offset") != "0":
+                    return ListPage(())
+                raise
+            listed = find_list(page.body, (collection, name))
+            if listed is None:
+                raise self.rejection(
+                    f"returned a page without a list of {collection}", "check the version in the school's source"
+                )
+            if collection not in page.body:
+                self.quirks = replace(self.quirks, wrapped=True)
+            return ListPage([_only(record, fields) for record in listed], page.total, page.next)
+
+        return fetch
+
+    async def _request(self, path: str, query: Mapping[str, str], fields: str) -> Page:
+        """The response, without the parameter `fields` or with smaller pages if the server refuses these."""
+        refusals: list[RequestRefused] = []
+        for quirks in self.quirks.alternatives():
+            try:
+                page = await self.get(path, quirks.parameters(query, fields))
+            except RequestRefused as refused:
+                refusals.append(refused)
+                if refused.status != 400:
+                    break
+            else:
+                self.quirks = quirks
+                return page
+        raise refusals[0]
+
+    def _path(self, name: str) -> str:
+        school = "" if name == "academicSessions" else f"/schools/{self._quoted(self._school)}"
+        return f"{self._root}{school}/{name}"
+
+    @staticmethod
+    def _quoted(id_: str) -> str:
+        return quote(id_, safe="")
 
 
-def _read_table(
-    records: Collections, school: str, name: str, columns: Iterable[str], optional: Iterable[str]
-) -> list[Row]:
-    """The records as a table of a CSV set, so that both have the same reader."""
-    table, names = name.removesuffix(".csv"), (*columns, *optional)
-    match table:
-        case "users":
-            users = {**records["teachers"], **records["students"]}
-            rows = [_cells(user) | _role(user, school) for user in users.values()]
-        case "enrollments":
-            rows = [_cells(row) for row in records[table].values() if row.get("role") in _CLASS_ROLES]
-        case _:
-            rows = [_cells(record) for record in records[table].values()]
-    source, places = f"{table}, number", {column: place for place, column in enumerate(names)}
-    return [
-        Row(source, number, places, [cells.get(column, "") for column in names])
-        for number, cells in enumerate(rows, start=1)
-    ]
-
-
-def _role(user: Record, school: str) -> dict[str, str]:
-    """In 1.2 a user has a list of roles, each at an org, instead of one role."""
-    roles_here = [
-        role.get("role", "")
-        for role in user.get("roles") or ()
-        if isinstance(role, dict) and _reference(role.get("org")) == school
-    ]
-    role = "student" if "student" in roles_here else next(iter(roles_here), str(user.get("role") or ""))
-    return {"role": role, "orgSourcedIds": school}
+def _only(record: Record, fields: str) -> Record:
+    """The record with the requested fields only, because a server may send more."""
+    return {name: record[name] for name in fields.split(",") if name in record}
 
 
 def _changes_from(records: Iterable[Record]) -> str | None:
@@ -149,24 +299,3 @@ def _changes_from(records: Iterable[Record]) -> str | None:
     except ValueError:
         return None
     return (latest - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _cells(record: Record) -> dict[str, str]:
-    """The record as a row of a CSV set: `school` as schoolSourcedId, `terms` as termSourcedIds, lists with commas."""
-    cells: dict[str, str] = {}
-    for name, value in record.items():
-        match value:
-            case bool():
-                cells[name] = str(value).lower()
-            case str() | int() | float():
-                cells[name] = str(value).strip()
-            case dict():
-                cells[f"{name}SourcedId"] = _reference(value)
-            case list():
-                cells[name] = ",".join(map(str, value))
-                cells[f"{name[:-1]}SourcedIds"] = ",".join(filter(None, map(_reference, value)))
-    return cells
-
-
-def _reference(value: object) -> str:
-    return str(value.get("sourcedId") or "") if isinstance(value, dict) else ""

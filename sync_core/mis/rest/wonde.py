@@ -15,7 +15,7 @@ from sync_core.domain.school import WondeApi, WondeEmail
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.strict_csv import Faults, Row
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import CHECK_URL, MisApi, Page, Torn, link_query, text
+from sync_core.mis.rest.client import CHECK_URL, MisApi, Torn, at, link_query, text
 from sync_core.mis.roster import RosterClass, Snapshots, build_snapshots
 
 _PAGE = 200
@@ -39,9 +39,6 @@ class _Server(MisApi):
     """Wonde, for one school."""
 
     contact = "Wonde"
-    id_field = "id"
-    list_field = "data"
-    no_list_remedy = _SCOPES
     cached = _PEOPLE
 
     def __init__(self, api: WondeApi, clock: Clock) -> None:
@@ -56,7 +53,7 @@ class _Server(MisApi):
         Classes and their members are always read in full, because Wonde does not say that a change of members changes
         the class.
         """
-        school = _at((await self.get(self._root, {})).body, "data")
+        school = at((await self.get(self._root, {})).body, "data")
         if not school:
             raise self._no_data("not even its name")
         before = await self._read_counts()
@@ -86,7 +83,7 @@ class _Server(MisApi):
 
     async def _read_counts(self) -> dict[str, int | None]:
         page = await self.get(f"{self._root}/counts", {"include": ",".join(_COUNTED)})
-        counts = {name: text(_at(page.body, "data", name, "data").get("count")) for name in _COUNTED}
+        counts = {name: text(at(page.body, "data", name, "data").get("count")) for name in _COUNTED}
         return {name: int(count) if count.isdecimal() else None for name, count in counts.items()}
 
     async def _read_people(self, name: str, cached: CachedSchool | None) -> Mapping[str, Record]:
@@ -108,19 +105,33 @@ class _Server(MisApi):
 
     async def _read_pages(self, collection: str, parameters: Mapping[str, str]) -> dict[str, Record]:
         """The records of all pages by Wonde's id. Raises Torn."""
-        query = {**parameters, "per_page": str(_PAGE)}
-
-        def next_query(page: Page, _: int) -> Mapping[str, str] | None:
-            pagination = _at(page.body, "meta", "pagination")
-            more, link = pagination.get("more"), pagination.get("next")
-            if not isinstance(more, bool) or (more and not isinstance(link, str)):
-                raise self.rejection(f"returned a page of {collection} without valid paging details", CHECK_URL)
-            return {**query, **link_query(str(link))} if more else None
-
-        records = await self.read_pages(f"{self._root}/{collection}", query, collection, next_query)
-        if "" in records:
-            raise self.rejection(f"returned {collection} without an id", "ask Wonde about it")
+        query: Mapping[str, str] | None = {**parameters, "per_page": str(_PAGE)}
+        records: dict[str, Record] = {}
+        while query is not None:
+            body = (await self.get(f"{self._root}/{collection}", query)).body
+            listed = body.get("data")
+            if not isinstance(listed, list) or not all(isinstance(record, dict) for record in listed):
+                raise self.rejection(f"returned a page without a list of {collection}", _SCOPES)
+            for record in listed:
+                id_ = text(record.get("id"))
+                if not id_:
+                    raise self.rejection(f"returned {collection} without an id", "ask Wonde about it")
+                if id_ in records:
+                    raise Torn(f"a record of {collection} was returned twice")
+                records[id_] = record
+            query = self._next_query(collection, body, query)
+            if query is not None and not listed:
+                raise Torn(f"a page of {collection} is empty, but more pages follow")
         return records
+
+    def _next_query(self, collection: str, body: Mapping[str, Any], query: Mapping[str, str]) -> dict[str, str] | None:
+        """The query of the next page; None after the last one. `more` may be missing, but not contradict the link."""
+        pagination = at(body, "meta", "pagination")
+        more, link = pagination.get("more", bool(pagination.get("next"))), pagination.get("next")
+        known = isinstance(more, bool) and "next" in pagination and more is isinstance(link, str)
+        if not known:
+            raise self.rejection(f"returned a page of {collection} without valid paging details", CHECK_URL)
+        return {**query, **link_query(str(link))} if more else None
 
 
 def _snapshot(records: Collections, school: SchoolId, now: datetime) -> Snapshots:
@@ -178,19 +189,19 @@ def _members(
     row: Row, group: Record, role: str, known: Mapping[str, MisId], faults: Faults
 ) -> Iterator[tuple[MisId, bool]]:
     """Person ids, each with whether the person is the main teacher. A missing list is a fault, not an empty list."""
-    listed = _at(group, role).get("data")
+    listed = at(group, role).get("data")
     if not isinstance(listed, list) or not all(isinstance(person, dict) for person in listed):
         faults.add(row, role, "is not a list (the token may lack the scope for it)")
         return
     for person in listed:
         id_ = text(person.get("id"))
         if faults.require(row, role, id_ in known, f"id {id_} is not among the school's {role}"):
-            yield known[id_], _at(person, "meta").get("is_main_teacher") is True
+            yield known[id_], at(person, "meta").get("is_main_teacher") is True
 
 
 def _email(person: Record, wanted: Iterable[WondeEmail]) -> str:
     """The first of the wanted addresses that the person's contact details have; empty if they have none of them."""
-    emails = _at(person, "contact_details", "data", "emails")
+    emails = at(person, "contact_details", "data", "emails")
     return next(filter(None, (text(emails.get(name)) for name in wanted)), "")
 
 
@@ -198,10 +209,3 @@ def _dfe_code(school: Record) -> str:
     """The local authority's three-digit code and the establishment's four-digit number; empty if one is missing."""
     authority, number = text(school.get("la_code")), text(school.get("establishment_number"))
     return f"{authority.zfill(3)}{number.zfill(4)}" if authority and number else ""
-
-
-def _at(record: object, *path: str) -> Mapping[str, Any]:
-    """The object at a path of fields within a record; empty if there is none."""
-    for name in path:
-        record = record.get(name) if isinstance(record, dict) else None
-    return record if isinstance(record, dict) else {}
