@@ -27,6 +27,7 @@ class WondeServer:
     The other fields are its behaviour and its faults:
 
     - `links_to` is the address in links to the next page; `whole_links` repeat the whole query of the request.
+    - `says_more` is whether a page says `more`; its link to the next page says it, too.
     - `tears` is how often it inserts a record after a first page.
     - `miscounts` is how many of its counts have one student too many.
     - `left_out` is the number of a page that its links skip.
@@ -44,6 +45,7 @@ class WondeServer:
     page: int = _LARGEST_PAGE
     links_to: str = "https://api.wonde.com"
     whole_links: bool = True
+    says_more: bool = True
     tears: int = 0
     miscounts: int = 0
     left_out: int = 0
@@ -107,7 +109,8 @@ class WondeServer:
         more = number * limit < len(records)
         query = {**(request.query if self.whole_links else {}), "page": str(number + 1 + (number + 1 == self.left_out))}
         link = f"{self.links_to}{request.path}?{request.url.with_query(query).raw_query_string}"
-        pagination = {"next": link if more else None, "more": more, "per_page": limit, "current_page": number}
+        pagination: _Record = {"next": link if more else None, "per_page": limit, "current_page": number}
+        pagination |= {"more": more} if self.says_more else {}
         page = records[(number - 1) * limit : number * limit]
         return web.json_response({"data": page, "meta": {"pagination": pagination}})
 

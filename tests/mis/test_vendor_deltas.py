@@ -73,7 +73,7 @@ async def vendor(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     if request.param == "wonde":
         async with wonde_scene(tmp_path) as scene:
             scene.server.now, scene.server.page = scene.clock.now, 5
-            yield Vendor(scene, scene.api, 25, 15, scene.school)
+            yield Vendor(scene, scene.api, 28, 18, scene.school)
         return
     async with oneroster_scene(tmp_path) as scene:
         scene.server.now, scene.server.dated, scene.server.page = scene.clock.now, True, 20
@@ -153,7 +153,7 @@ async def test_an_unreliable_server_is_read_fully(switches: dict[str, object], t
 async def test_wonde_without_the_updated_filter_takes_more_requests_for_the_same_school(tmp_path: Path) -> None:
     async with wonde_scene(tmp_path) as scene:
         scene.server.now, scene.server.page, scene.server.updates = scene.clock.now, 5, False
-        vendor = Vendor(scene, scene.api, 25, 15, scene.school)
+        vendor = Vendor(scene, scene.api, 28, 18, scene.school)
         await vendor.count_requests()
         vendor.change(next_day(vendor.school, 1))
         assert await vendor.count_requests() > vendor.last_full

@@ -86,6 +86,11 @@ async def test_the_address_of_a_person_is_the_first_that_the_source_names(
     assert {read.people[MisId(one.id)].email for one in listed if one.id in read.people} == {used}
 
 
+async def test_pages_that_only_have_a_link_to_the_next_are_read(scene: Scene) -> None:
+    scene.server.page, scene.server.says_more = 20, False
+    assert groups_in_order(await scene.read()) == groups_in_order(scene.exported())
+
+
 @pytest.mark.parametrize("whole_links", [True, False])
 @pytest.mark.parametrize("page", [7, 50, 200])
 async def test_every_page_is_read_and_links_to_another_server_are_not_followed(
@@ -235,6 +240,96 @@ def with_member(role: str) -> Change:
     return first(**{role: {"data": [{"id": "A9", "forename": "Nobody"}]}})
 
 
+NO_NAME = first(name=None, code=" ", description=None)
+LEFT_OUT: list[tuple[str, str, Change, str]] = [
+    (
+        "a student who left",
+        "classes",
+        with_member("students"),
+        'memberships of students: classes, number 1, column "students": id A9 is not among the school\'s students',
+    ),
+    (
+        "an employee who left",
+        "groups",
+        with_member("employees"),
+        'memberships of employees: groups, number 1, column "employees": id A9 is not among the school\'s employees',
+    ),
+    (
+        "a class without any name",
+        "classes",
+        NO_NAME,
+        f'classes: classes, number 1, column "name": {wonde_id("C001")} has neither a name nor a code or description',
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("collection", "change", "message"), [row[1:] for row in LEFT_OUT], ids=[row[0] for row in LEFT_OUT]
+)
+async def test_a_record_that_cannot_be_understood_is_left_out_and_noted(
+    scene: Scene, collection: str, change: Change, message: str
+) -> None:
+    before = {group.id: group for group in (await scene.read()).groups}
+    change_records(scene, collection, change)
+    read = await scene.read()
+    (note,) = read.notes
+    assert note.startswith("left out 1 of ")
+    assert message in note
+    assert "Nobody" not in note
+    changed = before.keys() - {group.id for group in read.groups if before[group.id] == group}
+    assert len(changed) == 1
+
+
+async def test_more_than_a_few_unknown_members_are_rejected(scene: Scene) -> None:
+    """21 pupils whom the school does not have are more than two of a hundred memberships."""
+    nobody = [{"id": f"A9{number}"} for number in range(21)]
+    change_records(scene, "classes", lambda records: [{**records[0], "students": {"data": nobody}}, *records[1:]])
+    assert "21 of " in await scene.refusal()
+    change_records(scene, "classes", lambda records: [{**records[0], "students": {"data": nobody[1:]}}, *records[1:]])
+    assert "left out 20 of " in (await scene.read()).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"name": None, "code": "10A/Ma1"}, "10A/Ma1"),
+        ({"name": " ", "code": None, "description": "Maths, set 1"}, "Maths, set 1"),
+        ({"name": 7}, "7"),
+    ],
+)
+async def test_a_class_without_a_name_has_its_code_or_its_description(
+    scene: Scene, values: dict[str, object], name: str
+) -> None:
+    change_records(scene, "classes", first(**values))
+    assert {group.id: group.name for group in (await scene.read()).groups}[MisId(wonde_id("C001"))] == name
+
+
+async def test_a_school_whose_groups_are_of_other_types_is_told_which(scene: Scene) -> None:
+    def other(records: list[Record]) -> list[Record]:
+        return [{**one, "type": kind} for one, kind in zip(records, ("OTHER", None, *["HOUSE"] * 99), strict=False)]
+
+    scene.server.change = lambda name, records: {"classes": [], "groups": other(records)}.get(name, records)
+    houses = sum(group.type is not GroupType.TEACHING for group in scene.exported().groups) + 1 - 2
+    assert (
+        "the school has no class at Wonde, and no group of the types REGISTRATION and YEAR; its groups: "
+        f"{houses} of the type HOUSE, 1 of the type NONE, 1 of the type OTHER" in await scene.refusal()
+    )
+
+
+async def test_a_group_that_disappears_between_two_reads_of_the_list_is_noticed(scene: Scene) -> None:
+    """Wonde does not count groups."""
+    requests = 0
+
+    def remove_first(records: list[Record]) -> list[Record]:
+        nonlocal requests
+        requests += 1
+        return records if requests == 1 else records[1:]
+
+    change_records(scene, "groups", remove_first)
+    assert len((await scene.read()).groups) == len(scene.exported().groups) - 1
+    assert scene.count_reads() == 2
+
+
 BAD_RECORDS: list[tuple[str, str, Change, str]] = [
     (
         "twice the same student",
@@ -250,12 +345,21 @@ BAD_RECORDS: list[tuple[str, str, Change, str]] = [
     ),
     ("a group with a class's id", "groups", first(id=wonde_id("C001")), 'groups, number 1, column "id": id A'),
     ("no id", "employees", first(id=None), "returned employees without an id"),
-    ("no name", "classes", first(name=" "), 'classes, number 1, column "name": is empty'),
     ("no list", "classes", lambda records: [1], "returned a page without a list of classes"),
     ("no members", "groups", first(students=None), 'groups, number 1, column "students": is not a list'),
     ("no staff", "classes", first(employees={"data": None}), 'classes, number 1, column "employees": is not a list'),
-    ("an unknown student", "classes", with_member("students"), "id A9 is not among the school's students"),
-    ("an unknown employee", "groups", with_member("employees"), "id A9 is not among the school's employees"),
+    (
+        "no class",
+        "classes",
+        lambda records: [{**one, "name": None, "code": "", "description": None} for one in records],
+        'classes cannot be understood: classes, number 1, column "name": A',
+    ),
+    (
+        "no known student",
+        "students",
+        lambda records: [{**one, "id": f"X{one['id']}"} for one in records],
+        ' memberships of students cannot be understood: classes, number 1, column "students": id A',
+    ),
     ("no count", "counts", first(classes=None), "returned no count of classes"),
     ("a count that is none", "counts", first(students={"data": {"count": "-1"}}), "returned no count of students"),
 ]

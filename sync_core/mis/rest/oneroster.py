@@ -86,7 +86,9 @@ async def read_oneroster_api(
         raise
     cache.put_quirks(api, server.quirks)
     snapshots = read_roster(partial(read_table, records, school), clock.now())
-    return {id_: replace(snapshot, notes=server.quirks.notes()) for id_, snapshot in snapshots.items()}
+    return {
+        id_: replace(snapshot, notes=(*snapshot.notes, *server.quirks.notes())) for id_, snapshot in snapshots.items()
+    }
 
 
 class _Server(MisApi):

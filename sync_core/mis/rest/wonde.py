@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,9 +14,10 @@ from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Person, School
 from sync_core.domain.school import WondeApi, WondeEmail
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.files.strict_csv import Faults, Row
+from sync_core.mis.files.strict_csv import Faults, Row, rejection
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import CHECK_URL, MisApi, Torn, at, link_query, text
+from sync_core.mis.rest.left_out import LeftOut
 from sync_core.mis.roster import RosterClass, Snapshots, build_snapshots
 
 _PAGE = 200
@@ -60,6 +62,8 @@ class _Server(MisApi):
         records: dict[str, Mapping[str, Record]] = {"school": {"": school}}
         for name in ("classes", "groups"):
             records[name] = await self._read_pages(name, {"include": "students,employees"})
+        if (await self._read_pages("groups", {})).keys() != records["groups"].keys():
+            raise Torn("the list of groups, which has no count, changed during the read")
         for name in _PEOPLE:
             records[name] = await self._read_people(name, cached)
         after = await self._read_counts()
@@ -139,30 +143,55 @@ def _snapshot(records: Collections, school: SchoolId, now: datetime) -> Snapshot
 
     Classes are teaching groups. Of the groups, only the types REGISTRATION and YEAR count. Raises SnapshotRejected.
     """
-    faults = Faults()
+    faults, left_out = Faults(), LeftOut()
     ids, people = _people(records, faults)
     year = now.year if now.month >= _FIRST_MONTH else now.year - 1
     classes: dict[str, RosterClass] = {}
     for collection in ("classes", "groups"):
         for number, (id_, record) in enumerate(records[collection].items(), start=1):
-            type_ = GroupType.TEACHING if collection == "classes" else _TYPES.get(text(record.get("type")).upper())
+            type_ = _type(collection, record)
             if type_ is None:
                 continue
             row = Row(f"{collection}, number", number, {}, ())
             faults.require(row, "id", id_ not in classes, f"id {id_} already belongs to a class or to another group")
-            name = text(record.get("name"))
-            faults.require(row, "name", name)
-            group = classes[id_] = RosterClass(id=id_, school=school, name=name, academic_year=year, type=type_)
-            for person, _ in _members(row, record, "students", ids["students"], faults):
+            group = RosterClass(id=id_, school=school, name=_name(record), academic_year=year, type=type_)
+            for person, _ in _members(row, record, "students", ids["students"], faults, left_out):
                 group.students[person] = None
-            for person, main in _members(row, record, "employees", ids["employees"], faults):
+            for person, main in _members(row, record, "employees", ids["employees"], faults, left_out):
                 group.teachers[person] = None
                 if main:
                     group.main = group.main or person
+            left_out.count(collection)
+            if group.name:
+                classes[id_] = group
+            else:
+                left_out.add(collection, row, "name", f"{id_} has neither a name nor a code or description")
     faults.raise_any()
+    left_out.raise_if_many()
+    if not classes:
+        raise _no_group(records)
     details = records["school"][""]
     mis_school = School(school, text(details.get("name")), _dfe_code(details))
-    return build_snapshots([mis_school], classes.values(), {}, people, year, now)
+    snapshots = build_snapshots([mis_school], classes.values(), {}, people, year, now)
+    return {id_: replace(snapshot, notes=left_out.notes()) for id_, snapshot in snapshots.items()}
+
+
+def _type(collection: str, record: Record) -> GroupType | None:
+    return GroupType.TEACHING if collection == "classes" else _TYPES.get(text(record.get("type")).upper())
+
+
+def _name(record: Record) -> str:
+    """Wonde has `null` for the name of some classes, and then a code or a description."""
+    return next(filter(None, (text(record.get(name)) for name in ("name", "code", "description"))), "")
+
+
+def _no_group(records: Collections) -> SnapshotRejected:
+    types = Counter(text(record.get("type")).upper() or "none" for record in records["groups"].values())
+    named = ", ".join(f"{number} of the type {type_}" for type_, number in sorted(types.items())) or "none"
+    return rejection(
+        f"the school has no class at Wonde, and no group of the types {' and '.join(_TYPES)}; its groups: {named}",
+        "ask the school how its MIS names year and registration groups, and Wonde how it exports them",
+    )
 
 
 def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, MisId]], dict[str, Person]]:
@@ -186,17 +215,24 @@ def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, M
 
 
 def _members(
-    row: Row, group: Record, role: str, known: Mapping[str, MisId], faults: Faults
+    row: Row, group: Record, role: str, known: Mapping[str, MisId], faults: Faults, left_out: LeftOut
 ) -> Iterator[tuple[MisId, bool]]:
-    """Person ids, each with whether the person is the main teacher. A missing list is a fault, not an empty list."""
+    """Person ids, each with whether the person is the main teacher. A missing list is a fault, not an empty list.
+
+    A member who is not among the school's people is left out: some MIS keep those who left the school in its classes.
+    """
     listed = at(group, role).get("data")
     if not isinstance(listed, list) or not all(isinstance(person, dict) for person in listed):
         faults.add(row, role, "is not a list (the token may lack the scope for it)")
         return
+    name = f"memberships of {role}"
+    left_out.count(name, len(listed))
     for person in listed:
         id_ = text(person.get("id"))
-        if faults.require(row, role, id_ in known, f"id {id_} is not among the school's {role}"):
+        if id_ in known:
             yield known[id_], at(person, "meta").get("is_main_teacher") is True
+        else:
+            left_out.add(name, row, role, f"id {id_} is not among the school's {role}")
 
 
 def _email(person: Record, wanted: Iterable[WondeEmail]) -> str:
