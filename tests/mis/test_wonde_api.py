@@ -312,7 +312,7 @@ async def test_a_school_whose_groups_are_of_other_types_is_told_which(scene: Sce
     houses = sum(group.type is not GroupType.TEACHING for group in scene.exported().groups) + 1 - 2
     assert (
         "the school has no class at Wonde, and no group of the types REGISTRATION and YEAR; its groups: "
-        f"{houses} of the type HOUSE, 1 of the type NONE, 1 of the type OTHER" in await scene.refusal()
+        f"1 of no type, {houses} of the type HOUSE, 1 of the type OTHER" in await scene.refusal()
     )
 
 

@@ -25,7 +25,7 @@ from sync_core.mis.rest.oneroster_records import (
     is_class_role,
     read_table,
 )
-from sync_core.mis.rest.paging import Fetch, ListPage, NotPaged, WholeList, read_list
+from sync_core.mis.rest.paging import CUT_OFF, Fetch, ListPage, WholeList, read_list
 from sync_core.mis.rest.quirks import Quirks, Totals
 from sync_core.mis.rest.sign_in import TokenServer
 from sync_core.mis.roster import Snapshots
@@ -51,7 +51,6 @@ _SINGLE_READS = 20
 """Users beyond this number are found in the list of all users instead of one by one."""
 _SHOWN_ORGS = 10
 _CHECK_ID = "check the id under which the school is saved: it is the sourcedId of its org"
-_CUT_OFF = "have the vendor obey limit and offset, or send X-Total-Count: a list that may be cut off is not used"
 _SMALLEST_PAGE = 10
 """A server whose page size is fixed has no smaller pages."""
 # No name, birth date, address or phone number is requested.
@@ -123,7 +122,7 @@ class _Server(MisApi):
         if alike := [size for size, times in sizes.items() if times > 1]:
             raise self.rejection(
                 f"returned exactly {alike[0]} records of several lists, whatever page was requested, and no total",
-                _CUT_OFF,
+                CUT_OFF,
             )
         seen = {whole.totals for whole in lists.values()}
         totals = next(kind for kind in (Totals.NONE, Totals.PAGE, Totals.LIST) if kind in seen)
@@ -236,13 +235,7 @@ class _Server(MisApi):
 
     async def _whole(self, name: str, path: str, fields: str, filters: Mapping[str, str] | None = None) -> WholeList:
         """The whole list at this path, of records with these fields. Raises Torn, RequestRefused, SnapshotRejected."""
-        try:
-            return await read_list(self._fetcher(name, path, fields, filters or {}), name, self.quirks.page)
-        except NotPaged:
-            raise self.rejection(
-                f"returned the same {name} for every offset, and no total",
-                _CUT_OFF,
-            ) from None
+        return await read_list(self._fetcher(name, path, fields, filters or {}), name, self.quirks.page)
 
     def _fetcher(self, name: str, path: str, fields: str, filters: Mapping[str, str]) -> Fetch:
         collection = _USERS.get(name, name)

@@ -13,6 +13,7 @@ from sync_core.mis.rest.client import Torn, text
 from sync_core.mis.rest.quirks import Totals
 
 _ID = "sourcedId"
+CUT_OFF = "have the vendor obey limit and offset, because a list that may be cut off is not used"
 _TAIL = 2
 """The page size of the request at the last record: another than before, and with room for a record after it."""
 
@@ -34,15 +35,12 @@ Fetch = Callable[[Mapping[str, str]], Awaitable[ListPage]]
 """Requests the page of a query with `limit` and `offset`, or of a link. A page that is not there is empty."""
 
 
-class NotPaged(Exception):
-    """The server returns the same records for every offset and says nowhere how many there are."""
-
-
 @dataclass(frozen=True, slots=True)
 class WholeList:
     """A complete list. Records without an id are kept too, each under a key of its own that is no id.
 
-    `unpaged` is the number of records if the server returns all of them whatever page is requested, otherwise 0.
+    `unpaged` is the number of records if the server returns all of them whatever page is requested, and has no total
+    of them; otherwise 0.
     """
 
     records: Mapping[str, Record]
@@ -52,13 +50,17 @@ class WholeList:
 
 @dataclass(slots=True)
 class _Pages:
-    """The pages read so far. `by_links` says that links led from one page to the next, up to the last."""
+    """The pages read so far. `linked` is the number of those that a link led to.
+
+    `tail` is the page that begins with the last record; None until it is requested.
+    """
 
     name: str
     pages: list[ListPage] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     links: list[Mapping[str, str]] = field(default_factory=list)
-    by_links: bool = False
+    linked: int = 0
+    tail: ListPage | None = None
 
     @property
     def count(self) -> int:
@@ -75,53 +77,70 @@ class _Pages:
             raise Torn(f"a record of {self.name} was returned twice")
         return bool(known) and not any(known)
 
+    def has_new(self, page: ListPage) -> bool:
+        return any(id_ and id_ not in self.records for id_ in page.ids)
+
     def add(self, page: ListPage) -> None:
         ids = [id_ or f"\0{self.count + number}" for number, id_ in enumerate(page.ids)]
         if len(set(ids)) != len(ids):
             raise Torn(f"a record of {self.name} was returned twice")
         self.pages.append(page)
+        self.tail = None
         self.records |= zip(ids, page.records, strict=True)
 
 
 async def read_list(fetch: Fetch, name: str, limit: int) -> WholeList:
-    """The whole list. Raises Torn if it changed or its total differs, NotPaged, and what `fetch` raises.
+    """The whole list. Raises Torn if it changed, differs from its total or may be cut off, and what `fetch` raises.
 
-    The totals of one page, and missing totals, prove nothing. Such a list is requested beyond its end and at its last
-    record, to see that the server obeys the offset, and is read twice if it has several pages.
+    A total proves that a list of several pages is whole. One that is missing, or may count one page, proves nothing:
+    the list is then requested at its last record and beyond its end, to see that the server obeys the offset, and is
+    read twice if it has several pages.
     """
-    pages, tail = await _read(fetch, name, limit)
-    if not pages.count:
+    pages = await _read(fetch, name, limit)
+    tail = pages.tail
+    if tail is None:
         if total := pages.pages[0].total:
             raise _disagreement(name, total, 0)
         return WholeList({})
     totals = _totals(pages, tail)
-    if totals is Totals.LIST:
+    several, first = len(pages.pages) > 1, pages.pages[0].ids
+    if several and totals is Totals.LIST:
         return WholeList(pages.records)
-    unpaged = tail.ids == pages.pages[0].ids and pages.count > 2
-    if not (unpaged or pages.by_links or tail.ids[-1:] == pages.pages[-1].ids[-1:]):
-        raise NotPaged
-    if len(pages.pages) > 1:
-        again, _ = await _read(fetch, name, limit)
-        if again.records.keys() != pages.records.keys():
-            raise Torn(f"the list of {name} changed during the read")
-    return WholeList(pages.records, totals, pages.count if unpaged else 0)
+    if several:  # a server that takes an offset for a page number skips pages, and has another record in this place
+        tail = await fetch(_at(pages.count - 1, 1))
+    unpaged = not several and tail.ids == first and pages.count > _TAIL
+    in_links = several and pages.linked == len(pages.pages) - 1 and tail.ids and not pages.has_new(tail)
+    if not (unpaged or in_links or tail.ids[-1:] == pages.pages[-1].ids[-1:]):
+        raise Torn(f"it does not obey the offset of {name}, so it may have more of them", CUT_OFF)
+    if several and (await _read(fetch, name, limit)).records.keys() != pages.records.keys():
+        raise Torn(f"the list of {name} changed during the read")
+    return WholeList(pages.records, totals, pages.count if unpaged and totals is not Totals.LIST else 0)
 
 
-async def _read(fetch: Fetch, name: str, limit: int) -> tuple[_Pages, ListPage]:
-    """All pages, and the one that begins with the last record; both are empty if the list is."""
-    pages, tail = _Pages(name), ListPage(())
+async def _read(fetch: Fetch, name: str, limit: int) -> _Pages:
+    """All pages, and the tail unless the list is empty."""
+    pages = _Pages(name)
     page: ListPage | None = await fetch(_at(0, limit))
     while page is not None:
         pages.add(page)
-        if not pages.count:
-            break
-        page = await _linked(fetch, pages)
-        if page is None:
-            tail = await fetch(_at(pages.count - 1, _TAIL))
-            if not _ends(pages, tail):
-                following = await fetch(_at(pages.count, pages.size))
-                page = following if pages.brings_new(following) else None
-    return pages, tail
+        page = await _next_page(fetch, pages) if pages.count else None
+    return pages
+
+
+async def _next_page(fetch: Fetch, pages: _Pages) -> ListPage | None:
+    """The next page that brings something new; None after the last, whose tail is then requested."""
+    if page := await _linked(fetch, pages):
+        return page
+    tail_query = _at(pages.count - 1, _TAIL)
+    if pages.pages[-1].total == pages.count:
+        pages.tail = await fetch(tail_query)
+        if _ends(pages, pages.tail):
+            return None
+    following = await fetch(_at(pages.count, pages.size))
+    if pages.brings_new(following):
+        return following
+    pages.tail = pages.tail or await fetch(tail_query)
+    return None
 
 
 async def _linked(fetch: Fetch, pages: _Pages) -> ListPage | None:
@@ -133,13 +152,13 @@ async def _linked(fetch: Fetch, pages: _Pages) -> ListPage | None:
     page = await fetch(link)
     if not pages.brings_new(page):
         return None
-    pages.by_links = True
+    pages.linked += 1
     return page
 
 
 def _ends(pages: _Pages, tail: ListPage) -> bool:
     """Whether the list ends with the last record read, as the offset of that record and the total both show."""
-    return tail.ids[-1:] == pages.pages[-1].ids[-1:] and pages.pages[-1].total == tail.total == pages.count
+    return tail.ids == pages.pages[-1].ids[-1:] and pages.pages[-1].total == tail.total == pages.count
 
 
 def _totals(pages: _Pages, tail: ListPage) -> Totals:
@@ -152,6 +171,7 @@ def _totals(pages: _Pages, tail: ListPage) -> Totals:
         return Totals.PAGE
     if not several and tail.total in (len(tail.records), _TAIL) and tail.total != totals[0]:
         return Totals.PAGE
+    totals += [tail.total] if tail.total is not None else []
     if len(set(totals)) > 1:
         raise Torn(f"the total of {pages.name} changed during the read, from {totals[0]} to {totals[-1]}")
     if totals[0] != pages.count:
