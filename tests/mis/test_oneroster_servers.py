@@ -265,7 +265,7 @@ async def test_more_than_the_requested_fields_is_not_kept(scene: OneRosterScene)
     cached = cache.of(api, scene.school.id, scene.clock.now())
     assert cached
     assert {name for user in cached.collections["students"].values() for name in user} == {
-        *("sourcedId", "status", "dateLastModified", "roles", "username", "email", "grades")
+        *("sourcedId", "status", "dateLastModified", "enabledUser", "roles", "username", "email", "grades")
     }
 
 
