@@ -35,7 +35,7 @@ class OneRosterServer:
 
     The other fields are its behaviour and its faults:
 
-    - `page` is its largest page, and `whole` makes it return all records whatever `limit` says.
+    - `page` is its largest page, and that of every response unless it `obeys_limit`.
     - `offsets` is what it takes an offset for: "records", "pages", "aligned" (the page that has the record; it needs
       offsets that are multiples of the limit) or "ignored".
     - `links` to the next page are on each page but the last; `endless_links` are on all pages.
@@ -59,7 +59,7 @@ class OneRosterServer:
     folder: Path
     port: int = 0
     page: int = 100
-    whole: bool = False
+    obeys_limit: bool = True
     offsets: str = "records"
     links: bool = True
     endless_links: bool = False
@@ -139,7 +139,7 @@ class OneRosterServer:
         if self.tears and offset and name == "students":
             self.tears -= 1
             records = [{**records[0], "sourcedId": "torn"}, *records]
-        limit = len(records) if self.whole else min(asked, self.page)
+        limit = min(asked, self.page) if self.obeys_limit else self.page
         first = {"pages": offset * limit, "aligned": offset // max(limit, 1) * limit, "ignored": 0}
         start = first.get(self.offsets, offset)
         page = records[start : start + limit]

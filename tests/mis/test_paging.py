@@ -84,6 +84,10 @@ servers = st.builds(
 
 
 @given(servers)
+@example(Server(4, 3, offsets="pages", totals="size"))
+@example(Server(5, 4, offsets="aligned", totals="size"))
+@example(Server(12, 3, offsets="pages", totals="page"))
+@example(Server(28, 3, offsets="pages", totals="page", links="next"))
 def test_a_list_is_whole_or_refused(server: Server) -> None:
     """Whatever a server does with offsets, totals and links."""
     try:
