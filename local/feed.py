@@ -7,15 +7,23 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from sync_core.clock import SystemClock
+from sync_core.domain.school import SchoolChoices
+from sync_core.mis.academic_years import Calendar, calendar_of
 from sync_core.mis.files.archive import FeedFiles, is_csv, open_file, open_zip
 from sync_core.mis.files.formats import read_sets
 from sync_core.mis.files.strict_csv import CsvFile, rejection
 from sync_core.mis.roster import Snapshots
 
 
-def read_feed(path: Path) -> Snapshots:
-    """The schools of a feed by school id. Raises SnapshotRejected with file, line, column and remedy."""
-    return read_sets([open_feed(path)])
+def read_feed(path: Path, calendar: Calendar) -> Snapshots:
+    """The schools of a feed as they are today, by id. Raises SnapshotRejected with file, line, column and remedy."""
+    return read_sets([open_feed(path)], calendar)
+
+
+def uk_today() -> Calendar:
+    """Today in a school in the UK."""
+    return calendar_of(SchoolChoices(), SystemClock().now())
 
 
 def open_feed(path: Path) -> FeedFiles:

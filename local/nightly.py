@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local import loopback
-from local.feed import read_feed
+from local.feed import read_feed, uk_today
 from local.school_settings import parse_school_settings
 from local.tenant.__main__ import DOMAIN, TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
@@ -142,7 +142,7 @@ def run_night(
     Raises SnapshotRejected or UnknownSetting before anything is written, and Stuck if the queues do not drain.
     """
     began = time.monotonic()
-    feed = read_feed(feed_path)
+    feed = read_feed(feed_path, uk_today())
     schools = schools_of(feed, feed_path, values_in_world(school_values, accounts))
     asyncio.run(_save(addresses, schools))
     users = users_of(feed, schools, accounts)

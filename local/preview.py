@@ -11,7 +11,7 @@ from pathlib import Path
 from azure.identity.aio import AzureCliCredential
 
 from local import loopback
-from local.feed import read_feed
+from local.feed import read_feed, uk_today
 from local.known_school import KnownSchool, not_checked
 from local.nightly import open_state, schools_of, users_of, values_in_world
 from local.tenant_preview import preview_tenant
@@ -52,7 +52,7 @@ async def preview_world(
     addresses: Addresses, feed_path: Path, values: Mapping[str, object], accounts: Sequence[tuple[str, str]] | None
 ) -> list[Preview]:
     """What `sync` of the same feed would do in the local world, with the accounts that `sync` would create first."""
-    feed = read_feed(feed_path)
+    feed = read_feed(feed_path, uk_today())
     schools = schools_of(feed, feed_path, values_in_world(values, accounts))
     clock, previews = SystemClock(), []
     async with open_state(addresses.tables) as state:
@@ -86,7 +86,7 @@ async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: 
     clock = SystemClock()
     async with AzureCliCredential(tenant_id=tenant) as credential:
         graph_tenant = GraphTenants(lambda _: credential, graph, clock).of(tenant, Priority.BULK)
-        schools = schools_of(read_feed(feed_path), feed_path, values, tenant)
+        schools = schools_of(read_feed(feed_path, uk_today()), feed_path, values, tenant)
         return [await preview_tenant(settings, _sources(clock), graph_tenant, clock) for settings in schools]
 
 

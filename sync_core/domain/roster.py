@@ -57,16 +57,69 @@ class MisGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One school in the MIS at one moment, always complete: otherwise the source raises SnapshotRejected.
+class LeftOut:
+    """A record of a feed that was left out, for the people who keep the MIS.
 
-    `notes` are sentences about its source for an admin, with ids only.
+    `source` is the file or collection, `place` the line or number in it. `shape` describes the value of `field` and
+    never gives it; both are empty if the whole record is at fault. `school` is empty where no school can be told.
+    """
+
+    source: str
+    place: str
+    field: str
+    shape: str
+    reason: str
+    remedy: str
+    school: SchoolId
+
+    def __str__(self) -> str:
+        where = f'{self.source} {self.place}, column "{self.field}"' if self.field else f"{self.source} {self.place}"
+        return f"{where}: {self.reason}" + (f" ({self.shape})" if self.shape not in ("", "empty") else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCount:
+    """How many records of one file or collection were left out, of how many.
+
+    They count for the school unless they name a school that the feed does not have.
+    """
+
+    source: str
+    left_out: int
+    rows: int
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What a feed may have but was not understood: groups, people, and memberships as group and person.
+
+    An id is empty where the record names none: any group, person or membership that the snapshot lacks may be the one.
+    """
+
+    groups: frozenset[MisId] = frozenset()
+    people: frozenset[MisId] = frozenset()
+    memberships: frozenset[tuple[MisId, MisId]] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.groups or self.people or self.memberships)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One school in the MIS at one moment: complete, but for what is in `doubt`.
+
+    `left_out` are examples of the records that were left out, and `counts` their numbers. `notes` are
+    sentences about its source for an admin, with ids only.
     """
 
     school: School
     groups: tuple[MisGroup, ...]
     people: Mapping[MisId, Person]
     taken_at: datetime
+    left_out: tuple[LeftOut, ...] = ()
+    counts: tuple[SourceCount, ...] = ()
+    doubt: Doubt = Doubt()
     notes: tuple[str, ...] = ()
 
 

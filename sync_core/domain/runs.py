@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
+from sync_core.domain.roster import LeftOut, Snapshot
 from sync_core.domain.school import FileDrop
 from sync_core.errors import SyncError
+
+_LISTED = 500
+"""The most rows that are listed one by one: one row of a table holds no more."""
 
 
 class Cause(StrEnum):
@@ -89,7 +94,8 @@ class RunRecord:
 
     `whole`: the plan covers every class of the school. `action` is the request of an admin for one class, empty for a
     sync. `requested_by` is the Entra id of the requester, empty where nobody requested the run. `removals` counts the
-    memberships that the plan takes away, except losses that an admin approved.
+    memberships that the plan takes away, except losses that an admin approved. `left_out` counts the rows of
+    the feed that could not be read.
 
     The `people_…` fields are MIS person ids: people without an account, with a disabled account, and with more than one
     candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run),
@@ -111,6 +117,7 @@ class RunRecord:
     unchanged: int = 0
     held: tuple[ClassKey, ...] = ()
     removals: int = 0
+    left_out: int = 0
     gone: tuple[ClassKey, ...] = ()
     ended: tuple[ClassKey, ...] = ()
     expired: tuple[ClassKey, ...] = ()
@@ -139,6 +146,25 @@ WAITING = {
     "pins_differ": "pins that differ from the MIS",
 }
 """The fields of a run that are empty if its school is in step, each with what it lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOutRows:
+    """The rows of a school's feed that the last plan left out, for the people who keep the MIS.
+
+    `count` is their number, and `rows` are the first of them by their place in the list.
+    """
+
+    run: RunId
+    at: datetime
+    count: int
+    rows: Mapping[str, LeftOut]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, run: RunId, at: datetime) -> LeftOutRows:
+        count = sum(each.left_out for each in snapshot.counts)
+        rows = {f"{number:04}": row for number, row in enumerate(snapshot.left_out[:_LISTED], start=1)}
+        return cls(run=run, at=at, count=count, rows=rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
@@ -102,6 +103,14 @@ def _usable_identifier(identifier: str) -> str:
     return identifier
 
 
+def _known_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("no such time zone; use a name such as Europe/London") from None
+    return name
+
+
 # Segments of plain characters, none of which is only dots.
 _FOLDER = Text(
     r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$",
@@ -143,6 +152,9 @@ AccessName = Annotated[str, PRINTABLE, MinLen(1), MaxLen(256)]
 """A user or a group: an Entra id, a user principal name, or the display name of a group."""
 PauseReason = Annotated[str, PRINTABLE, MaxLen(200)]
 _AfterSync = Annotated[AfterSync, Meaning("What becomes of a set that was taken")]
+_TimeZone = Annotated[
+    str, Text(r"^[A-Za-z0-9_+/-]+$", "a time zone, such as Europe/London"), MaxLen(60), Checked(_known_time_zone)
+]
 _Share = Annotated[float, Ge(0), Le(1)]
 _Times = Annotated[float, Ge(0), Le(1_000_000)]
 _People = Annotated[int, Ge(1), Le(1_000_000)]
@@ -152,7 +164,7 @@ _SCHOOL_EMAILS = (WondeEmail.WORK, WondeEmail.PRIMARY, WondeEmail.EMAIL)
 
 @dataclass(frozen=True, slots=True)
 class FeedFolder:
-    """Files that the MIS exports: OneRoster CSV, or SDS CSV v2.1 or v1 in its UK form."""
+    """Files that the MIS exports: OneRoster CSV, or School Data Sync CSV v2 or v1."""
 
     __pydantic_config__ = FORM
     path: Annotated[str, PRINTABLE, MinLen(1), MaxLen(500), Meaning("A folder, or a zip file")]
@@ -270,6 +282,11 @@ class Limits:
         _Share, Meaning("Students, or staff, who find no account of their own, if at least unmatched_people")
     ] = 0.2
     unmatched_people: _People = 10
+    left_out: Annotated[
+        _Share,
+        Meaning("Rows of one file that cannot be read, if more than left_out_rows; above it the feed is rejected"),
+    ] = 0.02
+    left_out_rows: _People = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +311,10 @@ class SchoolChoices:
     ] = None
     departed_owners: DepartedOwners = DepartedOwners.KEEP
     rollover: Rollover = Rollover.NEW
+    time_zone: Annotated[_TimeZone, Meaning("Whose date decides which enrolments count today")] = "Europe/London"
+    year_starts_in: Annotated[
+        int, Ge(1), Le(12), Meaning("The month in which the academic year starts: 9 is September, 8 August (Scotland)")
+    ] = 9
     account_domain: Annotated[
         _Domain, Meaning("Appended to user names without a domain; by default nothing is appended")
     ] = ""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
-from sync_core.mis.files.strict_csv import Faults, Row, rejection
+from sync_core.mis.academic_years import Calendar
+from sync_core.mis.files.strict_csv import rejection
+from sync_core.mis.files.words import Role, year_group
+from sync_core.mis.quarantine import Findings, Quarantine
 
 
 @dataclass(slots=True)
 class RosterClass:
-    """A group that a feed calls a class, while the feed is read. `main` is the first teacher marked as primary."""
+    """A group that a feed calls a class, while the feed is read.
+
+    `teachers` holds the part that each has. `main` is the first teacher marked as primary.
+    """
 
     id: str
     school: str
@@ -22,67 +28,109 @@ class RosterClass:
     academic_year: int
     type: GroupType = GroupType.TEACHING
     students: dict[MisId, None] = field(default_factory=dict)
-    teachers: dict[MisId, None] = field(default_factory=dict)
+    teachers: dict[MisId, Role] = field(default_factory=dict)
     main: str = ""
 
+    def add_staff(self, person: MisId, role: Role, primary: bool = False) -> None:
+        """Add a teacher or an assistant; a person who is both is a teacher."""
+        self.teachers[person] = min(role, self.teachers.get(person, role))
+        if primary:
+            self.main = self.main or person
+
     def to_group(self) -> MisGroup:
-        """The main teacher leads the others, who keep the order of the file."""
+        """The main teacher leads. Teachers follow, and then assistants, by id: the order of a feed changes nightly."""
+        staff = sorted(self.teachers, key=lambda person: (person != self.main, self.teachers[person], person))
         return MisGroup(
             id=MisId(self.id),
             type=self.type,
             name=self.name,
             academic_year=self.academic_year,
             students=tuple(self.students),
-            teachers=tuple(sorted(self.teachers, key=lambda teacher: teacher != self.main)),
+            teachers=tuple(staff),
         )
 
 
-YearGroups = defaultdict[tuple[str, str], dict[MisId, None]]
-"""Pupils by school and year, in file order."""
+class YearGroups:
+    """Pupils by school and year group, in file order. A year group has the name that most of its pupils' rows have."""
+
+    def __init__(self) -> None:
+        self._pupils: dict[str, dict[str, dict[MisId, None]]] = defaultdict(lambda: defaultdict(dict))
+        self._names: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+
+    def add(self, school: str, grade: str, pupil: MisId) -> None:
+        id_ = year_group(grade)
+        self._pupils[school][id_][pupil] = None
+        self._names[school, id_][grade] += 1
+
+    def groups(self, school: str, year: int) -> list[MisGroup]:
+        return [
+            MisGroup(
+                id=MisId(f"grade:{id_}"),
+                type=GroupType.YEAR,
+                name=min(names := self._names[school, id_], key=lambda name: (-names[name], name)),
+                academic_year=year,
+                students=tuple(pupils),
+            )
+            for id_, pupils in self._pupils.get(school, {}).items()
+        ]
+
+
 Snapshots = dict[SchoolId, Snapshot]
 """The snapshot of each school that has a group."""
-
-
-def read_school_year(row: Row, column: str, session_years: Mapping[str, int | None], faults: Faults) -> int | None:
-    """The school year that all sessions listed in the column share. None if there is none, which is a fault."""
-    sessions = row.ids(column)
-    unknown = next((session for session in sessions if session not in session_years), None)
-    years = {session_years.get(session) for session in sessions}
-    agreed = (
-        faults.require(row, column, sessions)
-        and faults.require(row, column, unknown is None, f"session {unknown} is not in academicSessions.csv")
-        and faults.require(row, column, len(years) == 1, "the sessions belong to different school years")
-    )
-    return years.pop() if agreed else None
 
 
 def build_snapshots(
     schools: Iterable[School],
     classes: Collection[RosterClass],
-    years: Mapping[tuple[str, str], Iterable[MisId]],
+    years: YearGroups,
     people: Mapping[str, Person],
-    current_year: int | None,
+    calendar: Calendar,
     taken_at: datetime,
+    quarantine: Quarantine,
 ) -> Snapshots:
     """A snapshot for each school that has a group, by school id. Raises SnapshotRejected if no school has one.
 
-    Year groups belong to the latest academic year of the school's classes, or to `current_year` if it has no class.
+    Classes of the next academic year wait until it starts, unless the school has no others. Year groups belong to the
+    year of the classes that do not wait, or of today.
     """
+    by_school: dict[str, list[RosterClass]] = defaultdict(list)
+    for roster_class in classes:
+        by_school[roster_class.school].append(roster_class)
     snapshots: Snapshots = {}
-    for school in schools:
-        groups = [roster_class.to_group() for roster_class in classes if roster_class.school == school.id]
-        year = max((group.academic_year for group in groups), default=current_year)
-        grades = {grade: tuple(pupils) for (school_id, grade), pupils in years.items() if school_id == school.id}
-        if grades:
-            if year is None:
-                raise rejection(f"school {school.id} has pupils by year, but its feed names no academic year")
-            groups += [
-                MisGroup(id=MisId(f"grade:{name}"), type=GroupType.YEAR, name=name, academic_year=year, students=pupils)
-                for name, pupils in grades.items()
-            ]
-        if groups:
-            ids = {person for group in groups for person in (*group.students, *group.teachers)}
-            snapshots[school.id] = Snapshot(school, tuple(groups), {id_: people[id_] for id_ in sorted(ids)}, taken_at)
-    if not snapshots:
-        raise rejection("the feed has no school with a group in it")
+    by_id = {school.id: school for school in schools}
+    for school in by_id.values():
+        current = _classes_of_today(by_school[school.id], school, calendar, quarantine)
+        year = max((each.academic_year for each in current), default=calendar.current_year)
+        groups = [each.to_group() for each in current] + years.groups(school.id, year)
+        if groups or quarantine.has_left_out(school.id):
+            snapshots[school.id] = _snapshot(school, groups, people, taken_at, quarantine.findings(school.id, by_id))
+    if not any(snapshot.groups for snapshot in snapshots.values()):
+        examples = [str(row) for snapshot in snapshots.values() for row in snapshot.left_out][:3]
+        raise rejection("; ".join(["the feed has no school with a group in it", *examples]))
     return snapshots
+
+
+def _snapshot(
+    school: School,
+    groups: list[MisGroup],
+    people: Mapping[str, Person],
+    taken_at: datetime,
+    found: Findings,
+) -> Snapshot:
+    ids = {person for group in groups for person in (*group.students, *group.teachers)}
+    snapshot = Snapshot(school, tuple(groups), {id_: people[id_] for id_ in sorted(ids)}, taken_at)
+    return replace(snapshot, left_out=found.left_out, counts=found.counts, doubt=found.doubt, notes=found.notes)
+
+
+def _classes_of_today(
+    classes: Collection[RosterClass], school: School, calendar: Calendar, quarantine: Quarantine
+) -> list[RosterClass]:
+    """The classes that do not wait for their academic year. Those that wait are in doubt, so that nothing ends them."""
+    earliest = min((each.academic_year for each in classes), default=0)
+    newest = max(calendar.current_year, earliest)
+    for each in classes:
+        if each.academic_year > newest:
+            starts = calendar.starts(each.academic_year)
+            quarantine.doubt_group(each.id, school.id)
+            quarantine.note(f"{{n}} classes of the next academic year wait until {starts:%-d %B %Y}", school.id)
+    return [each for each in classes if each.academic_year <= newest]

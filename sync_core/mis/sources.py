@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sync_core.clock import Clock
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
+from sync_core.mis.academic_years import calendar_of
 from sync_core.mis.drop.reader import FileDropReader
 from sync_core.mis.files.strict_csv import rejection
 from sync_core.mis.rest.cache import SchoolCache
@@ -25,13 +26,16 @@ class MisSources:
 
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
         school, source = settings.school, settings.source
+        calendar = calendar_of(settings, self._clock.now())
         match source:
             case FeedFolder() | FeedContainer():
-                snapshots = await self._drops.snapshots(source)
+                snapshots = await self._drops.snapshots(source, calendar)
             case OneRosterApi():
-                snapshots = await read_oneroster_api(source, self._secret(source), school, self._cache, self._clock)
+                snapshots = await read_oneroster_api(
+                    source, self._secret(source), school, self._cache, self._clock, calendar
+                )
             case WondeApi():
-                snapshots = await read_wonde(source, self._secret(source), school, self._cache, self._clock)
+                snapshots = await read_wonde(source, self._secret(source), school, self._cache, self._clock, calendar)
         if school not in snapshots:
             message = f"the feed has no school {school}, but {', '.join(sorted(snapshots))}"
             raise rejection(message, "correct the school's source, or have the MIS export this school")

@@ -17,6 +17,8 @@ from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
 from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching, matching_failure
 
+_EXAMPLES = 10
+
 # --- the snapshot
 
 
@@ -69,6 +71,24 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
             "nothing was changed",
             "correct the export; if the MIS is right, set limits.smallest_snapshot lower, or forget the accepted "
             "statistics",
+        )
+
+
+def check_left_out(snapshot: Snapshot, limits: Limits) -> None:
+    """Raises SnapshotRejected if too many rows of one file were left out, with the first of them as examples."""
+    faults: list[str] = []
+    for count in snapshot.counts:
+        if count.counts and count.left_out > max(limits.left_out_rows, limits.left_out * count.rows):
+            examples = [str(row) for row in snapshot.left_out if row.source == count.source][:_EXAMPLES]
+            more = count.left_out - len(examples)
+            faults.append(
+                f"{count.left_out} of {count.rows} rows of {count.source} cannot be read, over {limits.left_out:.0%} "
+                f"and over {limits.left_out_rows}: {'; '.join(examples)}{f'; and {more} more' if more else ''}"
+            )
+    if faults:
+        raise SnapshotRejected(
+            f"{'; '.join(faults)}; nothing was changed",
+            "correct the export; to sync without these rows, set limits.left_out or limits.left_out_rows higher",
         )
 
 

@@ -20,6 +20,7 @@ from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Person, Snapshot
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.class_keys import class_keys
+from sync_core.planning.doubt import Benefit
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.names import assign_names
@@ -82,14 +83,16 @@ def desired_classes(
     rules = _Rules(snapshot, settings, tuple(accounts))
     known = {key: record.desired.name for key, record in records.items()}
     names = assign_names(groups, settings.name_identifier or snapshot.school.dfe_code, known)
+    benefit = Benefit(snapshot.doubt, snapshot.people.keys())
     classes = tuple(
-        rules.desired(key, group, names[key], records.get(key), requests.get(key))
+        rules.desired(key, group, names[key], records.get(key), requests.get(key), benefit)
         for key, group in sorted(groups.items())
     )
     ended = [
         replace(record.desired, ended=True, pinned=False)
         for key, record in sorted(records.items())
         if scope is None and key not in all_groups and key not in pinned and not record.desired.ended
+        if not benefit.keeps(record.desired)
     ]
     overruled = [
         rules.desired(key, all_groups[key], known[key], records[key], requests.get(key))
@@ -207,7 +210,13 @@ class _Rules:
         }
 
     def desired(
-        self, key: ClassKey, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None
+        self,
+        key: ClassKey,
+        group: MisGroup,
+        name: ClassName,
+        record: ClassRecord | None,
+        request: ClassRequest | None,
+        benefit: Benefit,
     ) -> DesiredClass:
         before = record.desired if record else None
         owners = {account: Reason(Rule.ADMIN_OWNER) for account in self.admins}
@@ -222,7 +231,7 @@ class _Rules:
             name = replace(name, display_name=request.display_name)
         # An admin deleted it, yet the row is stale and not gone: somebody restored it in Microsoft 365.
         restored = record is not None and record.stale and not record.gone
-        return DesiredClass(
+        desired = DesiredClass(
             key=key,
             group_id=group.id,
             group_type=group.type,
@@ -237,6 +246,7 @@ class _Rules:
             deleted=before is not None and before.deleted and not requested_again and not restored,
             generation=generation,
         )
+        return benefit.applied(desired, before) if before else desired
 
     def _revokes(self, group: MisGroup) -> bool:
         """Only if there are intended owners and all have accounts: a missing one may be a matching fault."""
@@ -282,7 +292,8 @@ def _certain(
 
 
 def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGroup]) -> list[str]:
-    notes = [
+    notes = _note_of_left_out(snapshot)
+    notes += [
         f"{group.type} group {group.id} is empty, so its class has no students — "
         "put people into the group in the MIS, or end the group there"
         for group in groups
@@ -299,3 +310,12 @@ def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGro
             "correct mis in the school's settings if the school has another MIS"
         )
     return notes
+
+
+def _note_of_left_out(snapshot: Snapshot) -> list[str]:
+    if not (left_out := sum(count.left_out for count in snapshot.counts)):
+        return []
+    return [
+        f"{left_out} rows of the feed were left out, and nobody left a class because of them — "
+        f"GET /api/admin/schools/{snapshot.school.id}/left-out lists them; correct them in the MIS"
+    ]

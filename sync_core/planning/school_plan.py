@@ -9,12 +9,12 @@ from datetime import date, datetime, timedelta
 from sync_core.domain.classes import ClassRequest, DesiredClass, Pin, Reason, Records, Rule
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, Hold, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Permanent, SnapshotRejected, SyncError
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan
-from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
+from sync_core.planning.limits import Past, Restraint, check_left_out, check_snapshot, statistics_of
 from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.planning.run_notes import notes_of, observe
@@ -31,6 +31,7 @@ class SchoolPlan:
     holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `pins` are the pins of
     classes. `known_at` is when the last night of the week looked at Microsoft 365. `statistics` describe the snapshot
     of a whole school. `matching_failed`: too many people found no account, so that nothing of the MIS is planned.
+    `left_out` are the rows of the feed that were left out, if it was read.
     """
 
     run: RunRecord
@@ -45,6 +46,7 @@ class SchoolPlan:
     known_at: datetime | None = None
     statistics: FeedStatistics | None = None
     matching_failed: bool = False
+    left_out: LeftOutRows | None = None
 
     @property
     def final(self) -> Mapping[ClassKey, DesiredClass]:
@@ -67,7 +69,15 @@ class PlanNotMade(Permanent):
     `planned` is an empty plan, and its run says why.
     """
 
-    def __init__(self, request: SyncSchool, at: datetime, outcome: RunOutcome, message: str, remedy: str) -> None:
+    def __init__(
+        self,
+        request: SyncSchool,
+        at: datetime,
+        outcome: RunOutcome,
+        message: str,
+        remedy: str,
+        left_out: LeftOutRows | None = None,
+    ) -> None:
         super().__init__(message, remedy)
         notes = (f"{message} — {remedy}",) if outcome is RunOutcome.PAUSED else (message, remedy)
         run = RunRecord(
@@ -77,9 +87,10 @@ class PlanNotMade(Permanent):
             at=at,
             outcome=outcome,
             whole=request.scope is None,
+            left_out=left_out.count if left_out else 0,
             notes=notes,
         )
-        self.planned = SchoolPlan(run=run)
+        self.planned = SchoolPlan(run=run, left_out=left_out)
 
 
 async def plan_school(
@@ -100,13 +111,16 @@ async def plan_school(
         message = f"{check.what}: nothing was planned"
         raise PlanNotMade(request, reading.clock.now(), RunOutcome.BLOCKED, message, check.remedy)
     accepted = await reader.accepted_statistics(school)
+    left_out: LeftOutRows | None = None
     try:
         snapshot = await reading.mis.snapshot(settings)
         statistics = statistics_of(snapshot)
+        left_out = LeftOutRows.of(snapshot, request.run, reading.clock.now())
+        check_left_out(snapshot, settings.limits)
         check_snapshot(statistics, accepted, settings.limits)
     except SnapshotRejected as rejected:
         now = reading.clock.now()
-        raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy) from None
+        raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
 
     records = {record.key: record for record in await reader.class_records(school)}
     requests, pins = await reader.class_requests(school), await reader.pins(school)
@@ -131,6 +145,7 @@ async def plan_school(
     observed = observe(wanted, ruled.overruled, pins, records)
     run = replace(
         planned.run,
+        left_out=left_out.count,
         expired=_expired(records, requests, now.date()),
         ownerless=observed.ownerless,
         numbered=observed.numbered,
@@ -141,7 +156,9 @@ async def plan_school(
         notes=(*snapshot.notes, *ruled.notes, *planned.run.notes),
     )
     run = replace(run, notes=(*run.notes, *notes_of(run)))
-    return replace(planned, run=run, ruled=ruled, pins=pins, statistics=statistics if scope is None else None)
+    return replace(
+        planned, run=run, ruled=ruled, pins=pins, statistics=statistics if scope is None else None, left_out=left_out
+    )
 
 
 async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:

@@ -16,7 +16,7 @@ from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, RunRecord
+from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.domain.webhooks import WebhookEvent
@@ -127,6 +127,11 @@ class SchoolStore(SettingsReader, Protocol):
 
     async def write_accepted_statistics(self, school: SchoolId, statistics: FeedStatistics | None) -> None:
         """None deletes the statistics, and the next feed is accepted without a comparison."""
+
+    async def left_out(self, school: SchoolId) -> LeftOutRows | None:
+        """The rows that the last plan left out of the school's feed. None if no plan ever left any out."""
+
+    async def write_left_out(self, school: SchoolId, left_out: LeftOutRows) -> None: ...
 
     async def synced_set(self, drop: FileDrop) -> str | None:
         """The fingerprint of the export set for which the schools of the drop were last synced."""

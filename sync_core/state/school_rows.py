@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sync_core.domain.accounts import Account
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, RunRecord
+from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import FeedFolder, FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import UnknownSetting
@@ -13,6 +13,7 @@ from sync_core.state.row_codec import Row, RowCodec, UnknownKind, cut, sentences
 
 SETTINGS_COLUMNS = RowCodec(SchoolSettings)
 STATISTICS_COLUMNS = RowCodec(FeedStatistics)
+LEFT_OUT_COLUMNS = RowCodec(LeftOutRows)
 HOLD_COLUMNS = RowCodec(Hold, what=cut, remedy=cut)
 RUN_COLUMNS = RowCodec(RunRecord, notes=sentences)
 FAULT_COLUMNS = RowCodec(MessageFault, message=cut, remedy=cut)

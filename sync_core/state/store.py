@@ -16,7 +16,7 @@ from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, RunRecord
+from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, RowTooLarge
@@ -54,7 +54,7 @@ _CLIENT: dict[str, Any] = {
 _FEW_ACCOUNTS = 50
 """Up to this many are read one by one, because all of the tenant's may be thousands."""
 # The partitions of the table of schools.
-_SETTINGS, _STATISTICS, _DROPS = "school", "accepted statistics", "file drop"
+_SETTINGS, _STATISTICS, _DROPS, _LEFT_OUT = "school", "accepted statistics", "file drop", "left out"
 _FACTS, _PROBE = "facts", "probe "
 
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
@@ -123,6 +123,7 @@ class TableState:
         for name in (CLASSES, RUNS, HOLDS, WEBHOOK_EVENTS):
             await self._tables[name].delete_where(school)
         await self.write_accepted_statistics(school, None)
+        await self._schools.delete(_LEFT_OUT, school)
 
     async def accepted_statistics(self, school: SchoolId) -> FeedStatistics | None:
         row = await self._schools.get(_STATISTICS, school)
@@ -133,6 +134,13 @@ class TableState:
             await self._schools.put(entity(_STATISTICS, school, school_rows.STATISTICS_COLUMNS.columns(statistics)))
         else:
             await self._schools.delete(_STATISTICS, school)
+
+    async def left_out(self, school: SchoolId) -> LeftOutRows | None:
+        row = await self._schools.get(_LEFT_OUT, school)
+        return school_rows.LEFT_OUT_COLUMNS.read(row) if row else None
+
+    async def write_left_out(self, school: SchoolId, left_out: LeftOutRows) -> None:
+        await self._schools.put(entity(_LEFT_OUT, school, school_rows.LEFT_OUT_COLUMNS.columns(left_out)))
 
     async def holds(self, school: SchoolId) -> tuple[Hold, ...]:
         found = [school_rows.HOLD_COLUMNS.read(row) async for row in self._holds.query(school)]

@@ -28,6 +28,7 @@ async def sync_school(
     except PlanNotMade as reason:
         before = await services.runs.run(request.school, request.run)
         run = _as_requested(reason.planned.run, before)
+        await _write_left_out(reason.planned, services)
         await services.runs.write_run(run)
         return run
     planned = await note_shared_names(planned, services.reading, lambda shared: shared.keys)
@@ -56,10 +57,21 @@ async def carry_out(planned: SchoolPlan, services: Services) -> RunRecord:
     else:
         await services.schools.replace_holds(school, planned.standing, planned.open_holds)
         await services.schools.write_accepted_statistics(school, planned.statistics)
+    await _write_left_out(planned, services)
     notes = (*run.notes, *map(_TOO_LARGE.format, too_large))
     run = replace(run, created=plan.created, changed=plan.changed, notes=notes)
     await services.runs.write_run(run)
     return run
+
+
+async def _write_left_out(planned: SchoolPlan, services: Services) -> None:
+    """Replace the list of rows that were left out, if the feed was read."""
+    if planned.left_out is None:
+        return
+    school = planned.run.school
+    known = await services.schools.left_out(school)
+    if planned.left_out.rows or known:
+        await services.schools.write_left_out(school, planned.left_out)
 
 
 async def add_holds(school: SchoolId, standing: Sequence[Hold], found: Iterable[Hold], services: Services) -> None:

@@ -11,7 +11,7 @@ from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, RunRecord
+from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict
@@ -31,6 +31,7 @@ class MemoryState:
         self._rows: dict[tuple[SchoolId, ClassKey], ClassRecord] = {}
         self._holds: dict[SchoolId, tuple[Hold, ...]] = {}
         self._accepted: dict[SchoolId, FeedStatistics | None] = {}
+        self._left_out: dict[SchoolId, LeftOutRows] = {}
         self._requests: dict[tuple[SchoolId, ClassKey], ClassRequest] = {}
         self._pins: dict[tuple[SchoolId, ClassKey], Pin] = {}
         self._history: dict[tuple[SchoolId, ClassKey], list[AppliedDelta]] = {}
@@ -76,7 +77,17 @@ class MemoryState:
         self._runs = {key: run for key, run in self._runs.items() if key[0] != school}
         self._holds.pop(school, None)
         self._accepted.pop(school, None)
+        self._left_out.pop(school, None)
         await self._step("erase_school answered")
+
+    async def left_out(self, school: SchoolId) -> LeftOutRows | None:
+        await self._step("left_out")
+        return self._left_out.get(school)
+
+    async def write_left_out(self, school: SchoolId, left_out: LeftOutRows) -> None:
+        await self._step("write_left_out")
+        self._left_out[school] = left_out
+        await self._step("write_left_out answered")
 
     async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None:
         await self._step("class_record")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import date
 from pathlib import Path
 
+from sync_core.mis.academic_years import Calendar
+
 Feed = dict[str, str]
+TODAY = Calendar(date(2026, 11, 27))
+"""A day within the academic year of the feeds."""
 
 
 def oneroster() -> Feed:
@@ -84,8 +89,8 @@ def sds_v1() -> Feed:
     return {
         "School.csv": "DfE Number,Name\n1234567,A School\n",
         "Section.csv": (
-            "ID,School DfE Number,Section Name,Term StartDate,Status\n"
-            "C1,1234567,10A/Ma1,9/1/2026,Active\nC2,1234567,Old,9/1/2026,Inactive\n"
+            "ID,School DfE Number,Section Name,Term StartDate,Term EndDate,Status\n"
+            "C1,1234567,10A/Ma1,9/1/2026,7/21/2027,Active\nC2,1234567,Old,9/1/2026,7/21/2027,Inactive\n"
         ),
         "Student.csv": (
             "ID,School DfE Number,Username,Password,Secondary Email,Grade,Status\n"

@@ -59,7 +59,7 @@ def test_a_suspicious_archive_is_rejected(what: str, spoil: Spoil, message: str,
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         spoil(archive)
     with pytest.raises(SnapshotRejected) as caught:
-        read_feed(path)
+        read_feed(path, feeds.TODAY)
     assert message in caught.value.message
     assert caught.value.remedy.startswith("nothing was changed")
     assert [file.name for file in tmp_path.iterdir()] == ["feed.zip"]
@@ -69,7 +69,7 @@ def test_an_archive_that_declares_too_large_a_size_is_rejected(tmp_path: Path) -
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
     _declare_size(path, 2_000_000_001)
     with pytest.raises(SnapshotRejected, match="unpacks to more than 2000000000 bytes"):
-        read_feed(path)
+        read_feed(path, feeds.TODAY)
 
 
 def test_an_archive_that_declares_too_small_a_size_is_rejected(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_an_archive_that_declares_too_small_a_size_is_rejected(tmp_path: Path) -
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
     _declare_size(path, 20)
     with pytest.raises(SnapshotRejected):
-        read_feed(path)
+        read_feed(path, feeds.TODAY)
 
 
 def test_an_encrypted_archive_is_rejected(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_an_encrypted_archive_is_rejected(tmp_path: Path) -> None:
     damaged[damaged.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(bytes(damaged))
     with pytest.raises(SnapshotRejected, match="is encrypted"):
-        read_feed(path)
+        read_feed(path, feeds.TODAY)
 
 
 def _declare_size(path: Path, size: int) -> None:
@@ -103,12 +103,12 @@ def test_a_truncated_zip_is_rejected(tmp_path: Path) -> None:
         truncated = tmp_path / f"torn{cut}.zip"
         truncated.write_bytes(complete[:cut])
         with pytest.raises(SnapshotRejected, match="is not a complete zip file"):
-            read_feed(truncated)
+            read_feed(truncated, feeds.TODAY)
     damaged = bytearray(complete)
     damaged[60] ^= 0xFF
     (tmp_path / "damaged.zip").write_bytes(bytes(damaged))
     with pytest.raises(SnapshotRejected):
-        read_feed(tmp_path / "damaged.zip")
+        read_feed(tmp_path / "damaged.zip", feeds.TODAY)
 
 
 def test_a_zip_with_any_one_byte_damaged_is_rejected_or_read(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_zip_with_any_one_byte_damaged_is_rejected_or_read(tmp_path: Path) -> 
         damaged[at] ^= 0xFF
         path.write_bytes(bytes(damaged))
         try:
-            read_feed(path)
+            read_feed(path, feeds.TODAY)
         except SnapshotRejected:
             rejected += 1
     assert rejected > len(complete) / 2

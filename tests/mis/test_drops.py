@@ -96,7 +96,7 @@ class Scene:
         os.utime(file, (moment, moment))
 
     async def read(self) -> Snapshot:
-        return (await self.drops.snapshots(self.drop))[S1]
+        return (await self.drops.snapshots(self.drop, feeds.TODAY))[S1]
 
     async def rejection(self) -> str:
         with pytest.raises(SnapshotRejected) as caught:
@@ -226,7 +226,10 @@ async def test_twenty_days_of_deltas_equal_the_bulk_export(tmp_path: Path) -> No
         for file in (scene.folder / f"{day:03}").iterdir():
             scene.touch(file)
         scene.clock.advance(SETTLE)
-        combined, bulk = (await scene.drops.snapshots(scene.drop))[SCH1], read_feed(days[-1])[SCH1]
+        combined, bulk = (
+            (await scene.drops.snapshots(scene.drop, feeds.TODAY))[SCH1],
+            read_feed(days[-1], feeds.TODAY)[SCH1],
+        )
         assert comparable(combined) == comparable(bulk), f"day {day}"
         school = next_day(school, day)
 
@@ -243,7 +246,6 @@ BAD: list[tuple[str, Spoil, str]] = [
     ("an empty folder", lambda scene: scene.folder.mkdir(), "the file drop has no set of CSV files"),
     ("pictures", lambda scene: scene.export({"logo.png": ""}), "the file drop has no set of CSV files"),
     ("one file missing", without("users.csv"), "incomplete: users.csv is missing"),
-    ("no manifest", without("manifest.csv"), "incomplete: manifest.csv is missing"),
     ("a format that is not known", lambda scene: scene.export({"pupils.csv": "a\n"}), "incomplete: unknown format"),
     ("a delta and nothing before", lambda scene: scene.export(JOINS, "1"), 'orgs.csv is "absent", and no earlier set'),
     ("a delta that is overwritten", lambda scene: scene.export(JOINS), "the next export will overwrite it"),
@@ -271,9 +273,15 @@ async def test_a_bad_file_drop_is_rejected(scene: Scene, what: str, spoil: Spoil
     assert message in await scene.rejection()
 
 
+async def test_a_set_without_a_manifest_is_read_in_full_with_a_note(scene: Scene) -> None:
+    without("manifest.csv")(scene)
+    (note,) = (await scene.read()).notes
+    assert note.startswith("the set has no manifest.csv and was read as a full set")
+
+
 async def test_a_container_that_is_not_configured_names_the_setting(scene: Scene) -> None:
     with pytest.raises(SnapshotRejected, match="set FILE_DROP_CONTAINER_URL"):
-        await scene.drops.snapshots(FeedContainer("oak"))
+        await scene.drops.snapshots(FeedContainer("oak"), feeds.TODAY)
 
 
 async def check(scene: Scene, state: MemoryState, outbox: MemoryOutbox) -> FileDropCheck:

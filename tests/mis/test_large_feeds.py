@@ -21,10 +21,11 @@ _READ = """
 import resource, sys
 from pathlib import Path
 from local.feed import read_feed
+from tests.mis import feeds
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
-snapshot = read_feed(Path(sys.argv[1]))["S1"]
+snapshot = read_feed(Path(sys.argv[1]), feeds.TODAY)["S1"]
 assert sum(len(group.students) for group in snapshot.groups) == 4, snapshot
 print(peak() - before)
 """

@@ -25,6 +25,7 @@ from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion,
 from sync_core.errors import SnapshotRejected
 from tests.builders import NOON, mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
+from tests.mis import feeds
 
 SECRETS = {
     "MIS_SECRET_BEARER": ONEROSTER_TOKEN,
@@ -73,7 +74,7 @@ class OneRosterScene:
         return await mis_sources(self.clock, SECRETS).snapshot(chosen)
 
     def exported(self) -> Snapshot:
-        return replace(read_feed(self.server.folder)[SchoolId(self.school.id)], taken_at=NOON)
+        return replace(read_feed(self.server.folder, feeds.TODAY)[SchoolId(self.school.id)], taken_at=NOON)
 
     def is_the_school(self, read: Snapshot) -> bool:
         return read.groups == self.exported().groups
@@ -111,7 +112,7 @@ class WondeScene:
         return message
 
     def exported(self) -> Snapshot:
-        return read_feed(self.feed)[SchoolId(self.school.id)]
+        return read_feed(self.feed, feeds.TODAY)[SchoolId(self.school.id)]
 
     def is_the_school(self, read: Snapshot) -> bool:
         return groups_in_order(read) == groups_in_order(self.exported())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from sync_core.clock import Clock
 from sync_core.domain.school import AfterSync, FeedContainer, FileDrop
 from sync_core.errors import SnapshotRejected
+from sync_core.mis.academic_years import Calendar
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
@@ -79,8 +80,8 @@ class FileDropReader:
             await store.delete(file)
         return len(complete)
 
-    async def snapshots(self, drop: FileDrop) -> Snapshots:
-        """A snapshot for each school of the drop, by school id. Raises SnapshotRejected, Transient.
+    async def snapshots(self, drop: FileDrop, calendar: Calendar) -> Snapshots:
+        """A snapshot for each school of the drop as it is today, by school id. Raises SnapshotRejected, Transient.
 
         An export may arrive, or a set be archived, during the read. The read is repeated if one of its files changed.
         """
@@ -89,7 +90,8 @@ class FileDropReader:
             used: list[DropFile] = []
             with tempfile.TemporaryDirectory(prefix="drop-") as folder:
                 try:
-                    snapshots = await self._read(drop, store, used, Path(folder))
+                    sets = await self._open_sets(drop, store, used, Path(folder))
+                    snapshots = await asyncio.to_thread(read_sets, sets, calendar)
                 except SnapshotRejected:
                     if set(used) <= set(await store.list_files()):
                         raise
@@ -101,8 +103,10 @@ class FileDropReader:
             "have the MIS export at a different time from the sync",
         )
 
-    async def _read(self, drop: FileDrop, store: FileDropStore, used: list[DropFile], folder: Path) -> Snapshots:
-        """Reads from the newest full set onwards. Older sets are not fetched. Adds each file it reads to `used`."""
+    async def _open_sets(
+        self, drop: FileDrop, store: FileDropStore, used: list[DropFile], folder: Path
+    ) -> list[FeedFiles]:
+        """The newest full set and those after it. Older sets are not fetched. Adds each file of theirs to `used`."""
         sets: list[FeedFiles] = []
         async for export in self._complete_sets(store, export_sets_of(await store.list_files())):
             used += export.files
@@ -117,7 +121,7 @@ class FileDropReader:
                     "the set in the file drop has changes only, and the next export will overwrite it",
                     "set after_sync to archive, have the MIS export each set to its own folder, or all files as bulk",
                 )
-        return await asyncio.to_thread(read_sets, sets)
+        return sets
 
     async def _complete_sets(self, store: FileDropStore, sets: Sequence[ExportSet]) -> AsyncIterator[ExportSet]:
         """The complete sets, newest first. Raises SnapshotRejected with the newest set's fault if there is none."""

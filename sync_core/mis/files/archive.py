@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,11 +35,17 @@ class FeedFiles:
     def has(self, *names: str) -> bool:
         return all(name.lower() in self.files for name in names)
 
-    def read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
-        """The rows of the file `name`, read one by one. Raises SnapshotRejected."""
+    def read(
+        self,
+        name: str,
+        columns: Iterable[str],
+        optional: Iterable[str] = (),
+        note: Callable[[str], None] | None = None,
+    ) -> Iterator[Row]:
+        """The rows of the file `name`, read one by one. `note` gets what is unusual. Raises SnapshotRejected."""
         if name.lower() not in self.files:
             raise rejection(f"{name} is missing (files found: {self.names})")
-        yield from self.files[name.lower()].rows(columns, optional)
+        yield from self.files[name.lower()].rows(columns, optional, note)
 
 
 def open_zip(path: Path, taken_at: datetime) -> FeedFiles:
@@ -57,8 +63,13 @@ def is_csv(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
 
 
+def _path(member: zipfile.ZipInfo) -> PurePosixPath:
+    """The path in the zip file. Older programs for Windows write it with backslashes."""
+    return PurePosixPath(member.filename.replace("\\", "/"))
+
+
 def _name(member: zipfile.ZipInfo) -> str:
-    return PurePosixPath(member.filename).name
+    return _path(member).name
 
 
 @contextmanager
@@ -97,7 +108,7 @@ def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
         raise rejection(f"{path.name} contains more than {_MAX_MEMBERS} files")
     if any(_is_unsafe(member) for member in members):
         raise rejection(f"{path.name} contains a path that leads outside it, or a link")
-    csvs = [member for member in members if is_csv(_name(member)) and not member.filename.startswith("__MACOSX/")]
+    csvs = [member for member in members if is_csv(_name(member)) and "__MACOSX" not in _path(member).parts]
     if any(member.flag_bits & 1 for member in csvs):
         raise rejection(f"{path.name} is encrypted", "deliver the feed without a password")
     unpacked = sum(member.file_size for member in csvs)
@@ -105,12 +116,12 @@ def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
         raise rejection(f"{path.name} unpacks to more than {_MAX_BYTES} bytes")
     if unpacked > _SUSPECT_BYTES and unpacked > _SUSPECT_RATIO * path.stat().st_size:
         raise rejection(f"{path.name} unpacks to more than {_SUSPECT_RATIO} times its size")
-    if len({PurePosixPath(member.filename).parent for member in csvs}) > 1:
+    if len({_path(member).parent for member in csvs}) > 1:
         raise rejection(f"{path.name} has CSV files in more than one folder")
     return csvs
 
 
 def _is_unsafe(member: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(member.filename)
-    absolute = path.is_absolute() or "\\" in member.filename or member.filename[1:2] == ":"
+    path = _path(member)
+    absolute = path.is_absolute() or member.filename[1:2] == ":"
     return absolute or ".." in path.parts or stat.S_ISLNK(member.external_attr >> 16)

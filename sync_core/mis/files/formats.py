@@ -4,37 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.oneroster import ABSENT, BULK, read_modes, read_oneroster
-from sync_core.mis.files.sds_v1 import read_sds_v1
+from sync_core.mis.files.oneroster_sets import ABSENT, is_full_set, read_modes, read_oneroster
+from sync_core.mis.files.sds_v1 import is_sds_v1, read_sds_v1
 from sync_core.mis.files.sds_v2 import read_sds_v2
 from sync_core.mis.files.strict_csv import rejection
 from sync_core.mis.roster import Snapshots
 
 ONEROSTER = "OneRoster 1.1 or 1.2 CSV"
-SDS_V2 = "SDS v2.1 CSV"
-SDS_V1 = "SDS v1 CSV in its UK form"
+SDS_V2 = "School Data Sync v2 CSV"
+SDS_V1 = "School Data Sync v1 CSV"
 
+# Those that the format demands: a set may have more.
 _SDS_FILES = {
-    SDS_V2: ("orgs", "academicSessions", "classes", "users", "roles", "enrollments"),
+    SDS_V2: ("orgs", "classes", "users", "enrollments"),
     SDS_V1: ("School", "Section", "Student", "Teacher", "StudentEnrollment", "TeacherRoster"),
 }
 
 
-def read_sets(sets: Sequence[FeedFiles]) -> Snapshots:
-    """The schools, by id, of a full set and the sets exported after it, in that order.
+def read_sets(sets: Sequence[FeedFiles], calendar: Calendar) -> Snapshots:
+    """The schools, by id, of a full set and the sets exported after it, in that order, as they are today.
 
     Raises SnapshotRejected with file, line, column and remedy.
     """
     format_ = recognise(sets[-1])
     if format_ == ONEROSTER:
-        return read_oneroster(sets)
-    return {SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_](sets[-1])
+        return read_oneroster(sets, calendar)
+    return {SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_](sets[-1], calendar)
 
 
 def is_full(files: FeedFiles) -> bool:
     """Whether the set has everything, and not only changes. Raises SnapshotRejected for an unknown format."""
-    return recognise(files) != ONEROSTER or set(read_modes(files).values()) == {BULK}
+    return recognise(files) != ONEROSTER or is_full_set(files)
 
 
 def missing_files(files: FeedFiles) -> list[str]:
@@ -49,15 +51,14 @@ def missing_files(files: FeedFiles) -> list[str]:
 
 def recognise(files: FeedFiles) -> str:
     """The format of a set. Raises SnapshotRejected for an unknown one."""
-    if files.has("manifest.csv") or (files.has("orgs.csv") and "dateLastModified" in files.files["orgs.csv"].header()):
+    if files.has("manifest.csv") or (files.has("orgs.csv") and "datelastmodified" in files.files["orgs.csv"].header()):
         return ONEROSTER
     if files.has("orgs.csv"):
         return SDS_V2
     if files.has("School.csv", "Section.csv"):
-        if "DfE Number" in files.files["school.csv"].header():
+        if is_sds_v1(files.files["school.csv"].header()):
             return SDS_V1
         raise rejection(
-            'School.csv line 1: no column "DfE Number", so this SDS v1 set is not in its UK form',
-            "have the MIS export the UK form, or OneRoster CSV",
+            'School.csv has neither a column "DfE Number" nor "SIS ID"', "have the MIS export one of them as the id"
         )
     raise rejection(f"unknown format (CSV files found: {files.names})", f"deliver {ONEROSTER}, {SDS_V2}, or {SDS_V1}")

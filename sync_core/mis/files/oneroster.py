@@ -1,232 +1,277 @@
-"""Reads OneRoster 1.1 and 1.2 CSV (1EdTech). Homerooms are registration groups, scheduled classes teaching groups."""
+"""Reads the tables of OneRoster (1EdTech). Homerooms are registration groups, scheduled classes teaching groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Person, School
-from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.strict_csv import Faults, Row, by_id, find_cycles, read_date, rejection
-from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, read_school_year
+from sync_core.mis.academic_years import Calendar, Session, session_years, year_of_class
+from sync_core.mis.files.strict_csv import LeaveOut, Row, by_id, same_word
+from sync_core.mis.files.words import Dates, DayFirst, Role, is_present, read_boolean, read_role
+from sync_core.mis.quarantine import KnownIds, Quarantine
+from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
 
-_FILES = ("orgs.csv", "academicSessions.csv", "classes.csv", "users.csv", "enrollments.csv")
-BULK, DELTA, ABSENT = "bulk", "delta", "absent"
-_NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
-_TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING}
-_SCHOOL_YEAR = "schoolYear"
-_DATE = "%Y-%m-%d"
+_TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING, "": GroupType.TEACHING}
+_STATUS = "is neither active nor tobedeleted"
+ROLE_DATES = ("beginDate", "endDate")
 
 ReadTable = Callable[[str, Iterable[str], Iterable[str]], Iterable[Row]]
-"""Reads a CSV file of the roster by name: its rows, to be iterated once, with some columns and optional columns.
+"""Reads a table of the roster by the name of its CSV file: its rows, to be iterated once, with some columns and
+optional columns. It can be read again.
 
 A missing optional column reads as empty. Raises SnapshotRejected, also during the iteration.
 """
 
 
-def read_oneroster(sets: Sequence[FeedFiles]) -> Snapshots:
-    """The schools in a full CSV set and the sets exported after it. Raises SnapshotRejected."""
-    sets_with_modes = [(files, read_modes(files)) for files in sets]
-    read: ReadTable = partial(_read_merged, sets_with_modes)
-    if "roles.csv" in sets_with_modes[-1][1]:
-        read = partial(_read_as_1_1, read)
-    return read_roster(read, sets[-1].taken_at)
+def read_roster(read: ReadTable, taken_at: datetime, calendar: Calendar, quarantine: Quarantine) -> Snapshots:
+    """The schools of the roster, as they are today. Raises SnapshotRejected.
 
-
-def _read_merged(
-    sets: Sequence[tuple[FeedFiles, Mapping[str, str]]], name: str, columns: Iterable[str], optional: Iterable[str]
-) -> Iterable[Row]:
-    """The rows of the last bulk table, changed by the delta tables after it. `sets` are in the order of export."""
-    deltas: list[FeedFiles] = []
-    for files, modes in reversed(sets):
-        mode = modes.get(name, ABSENT)
-        if mode == BULK:
-            return _patched(files, deltas, name, columns, optional) if deltas else files.read(name, columns, optional)
-        if mode == DELTA:
-            deltas.insert(0, files)
-    raise rejection(
-        f'manifest.csv says that {name} is "{sets[-1][1].get(name, ABSENT)}", and no earlier set has all of it',
-        "have the MIS export all files as bulk once, because changes alone do not show who left",
+    Rows marked `tobedeleted` do not count, nor do enrolments of such users or classes, or those that ended or have not
+    begun. Rows that cannot be understood are left out.
+    """
+    roster = _Roster(read, calendar, quarantine)
+    roster.read_orgs()
+    roster.read_classes()
+    roster.read_users()
+    roster.read_enrolments()
+    roster.count()
+    classes = roster.classes.values()
+    return build_snapshots(
+        roster.schools.values(), classes, roster.years, roster.people, calendar, taken_at, quarantine
     )
 
 
-def _patched(
-    bulk: FeedFiles, deltas: Iterable[FeedFiles], name: str, columns: Iterable[str], optional: Iterable[str]
-) -> Iterator[Row]:
-    columns = dict.fromkeys(("sourcedId", *columns))
-    patch: dict[str, list[Row]] = {}
-    for files in deltas:
-        changes: dict[str, list[Row]] = {}
-        for row in files.read(name, columns, optional):
-            changes.setdefault(row["sourcedId"], []).append(row)
-        patch |= changes
-    # A changed row keeps its position: the first teacher is the main one if none is marked. All rows of a repeated id
-    # are passed on, because the reader reports the repetition as a fault.
-    for row in bulk.read(name, columns, optional):
-        yield from patch.pop(row["sourcedId"], [row])
-    for new_rows in patch.values():
-        yield from new_rows
+def dates_of(read: ReadTable, name: str, columns: Iterable[str], quarantine: Quarantine) -> Dates:
+    """The dates of begin and end in a table that has `columns`."""
+
+    def texts() -> Iterable[str]:
+        return (row[column] for row in read(name, columns, ROLE_DATES) for column in ROLE_DATES if row[column])
+
+    return Dates(texts, DayFirst.YES, lambda text: quarantine.note(f"{name} {text}"))
 
 
-def _read_as_1_1(read: ReadTable, name: str, columns: Iterable[str], optional: Iterable[str]) -> Iterable[Row]:
-    """Version 1.2 read as 1.1: users get their active roles, each at an org, from a separate file."""
-    if name != "users.csv":
-        return read(name, columns, optional)
-    user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
-    users = list(read(name, user_columns, optional))
-    ids = {user["sourcedId"] for user in users}
-    faults, roles_by_user = Faults(), dict[str, list[Row]]()
-    for row in read("roles.csv", ["status", "userSourcedId", "roleType", "role", "orgSourcedId"], []):
-        if faults.require_known(row, "userSourcedId", ids, "user", "users.csv") and _active(row, faults):
-            roles_by_user.setdefault(row["userSourcedId"], []).append(row)
-    faults.raise_any()
-    places = {column: place for place, column in enumerate((*user_columns, *optional, "role", "orgSourcedIds"))}
-    rows: list[Row] = []
-    for user in users:
-        roles = sorted(roles_by_user.get(user["sourcedId"], []), key=lambda role: role["roleType"] != "primary")
-        # A user who is a student at any org is a student, at those orgs. For others, the primary role counts.
-        chosen = [role for role in roles if role["role"] == "student"] or roles
-        role = chosen[0]["role"] if chosen else ""
-        orgs = ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen))
-        cells = (*(user[column] for column in (*user_columns, *optional)), role, orgs)
-        rows.append(Row(user.source, user.number, places, cells))
-    return rows
+def role_in_force(row: Row, dates: Dates, calendar: Calendar, leave_out: LeaveOut, quarantine: Quarantine) -> bool:
+    """Whether an enrolment or a role counts today. One whose dates cannot be read is left out."""
+    begin, end = row["beginDate"], row["endDate"]
+    if not (begin or end):
+        return True
+    begins, ends = dates.read(begin), dates.read(end)
+    for column, text, day in (("beginDate", begin, begins), ("endDate", end, ends)):
+        if text and day is None:
+            leave_out(row, column, "is not a date")
+            return False
+    if calendar.in_force(begins, ends):
+        return True
+    quarantine.note("{n} enrolments or roles ended before today or begin later, and do not count today")
+    return False
 
 
-def read_roster(read: ReadTable, taken_at: datetime) -> Snapshots:
-    """The schools of the roster. Rows marked `tobedeleted` are left out, as are enrolments of such users or classes.
+def nearest_schools(orgs: Mapping[str, Row], types: Callable[[str], bool]) -> dict[str, str]:
+    """The school that each org is, or is within, by their ids."""
+    schools: dict[str, str] = {}
+    for start in orgs:
+        id_, seen = start, set[str]()
+        while id_ in orgs and id_ not in seen:
+            if types(same_word(orgs[id_]["type"])):
+                schools[start] = id_
+                break
+            seen.add(id_)
+            id_ = orgs[id_]["parentSourcedId"]
+    return schools
 
-    The dates of enrolments are ignored, because the MIS exports who is in a class now. Raises SnapshotRejected.
-    """
-    faults = Faults()
-    columns = ["sourcedId", "status", "name", "type", "identifier"]
-    orgs = by_id(read("orgs.csv", columns, ["parentSourcedId"]), "sourcedId", faults)
-    find_cycles(orgs, "parentSourcedId", faults)
-    schools = {
-        id_: School(SchoolId(id_), row["name"], row["identifier"])
-        for id_, row in orgs.items()
-        if row["type"] == "school" and _active(row, faults)
-    }
-    session_years, latest_year = _read_sessions(read, faults)
-    columns = ["sourcedId", "status", "title", "classType", "schoolSourcedId", "termSourcedIds"]
-    class_rows = by_id(read("classes.csv", columns, []), "sourcedId", faults)
-    classes: dict[str, RosterClass] = {}
-    for id_, row in class_rows.items():
-        if (
-            _active(row, faults)
-            and faults.require(row, "title", row["title"])
-            and faults.require(row, "classType", row["classType"] in _TYPES, "is neither homeroom nor scheduled")
-            and faults.require_known(row, "schoolSourcedId", schools, "school", "orgs.csv")
-            and (year := read_school_year(row, "termSourcedIds", session_years, faults)) is not None
-        ):
-            school, type_ = row["schoolSourcedId"], _TYPES[row["classType"]]
-            classes[id_] = RosterClass(id=id_, school=school, name=row["title"], academic_year=year, type=type_)
 
-    columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
-    user_rows = by_id(read("users.csv", columns, ["grades", "enabledUser"]), "sourcedId", faults)
-    people: dict[str, Person] = {}
-    years = YearGroups(dict)
-    for id_, row in user_rows.items():
-        if _active(row, faults):
-            user = people[id_] = Person(
-                MisId(id_), row["username"], row["email"], row["enabledUser"].lower() != "false"
+@dataclass(slots=True)
+class _Roster:
+    """The tables of a roster while they are read, each of which refers to those before it."""
+
+    read: ReadTable
+    calendar: Calendar
+    quarantine: Quarantine
+    schools: dict[str, School] = field(default_factory=dict)
+    school_of_org: dict[str, str] = field(default_factory=dict)
+    class_rows: dict[str, Row] = field(default_factory=dict)
+    classes: dict[str, RosterClass] = field(default_factory=dict)
+    user_rows: dict[str, Row] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    years: YearGroups = field(default_factory=YearGroups)
+
+    def read_orgs(self) -> None:
+        columns = ["sourcedId", "status", "name", "type", "identifier"]
+        leave_out = self.quarantine.leaving_out(lambda row: row["sourcedId"])
+        orgs = by_id(self.read("orgs.csv", columns, ["parentSourcedId"]), "sourcedId", leave_out)
+        present = {id_: row for id_, row in orgs.items() if is_present(row["status"]) is not False}
+        self.school_of_org = nearest_schools(present, lambda type_: type_ == "school")
+        self.schools = {
+            id_: School(SchoolId(id_), present[id_]["name"], present[id_]["identifier"])
+            for id_ in dict.fromkeys(self.school_of_org.values())
+        }
+
+    def read_classes(self) -> None:
+        years = self._session_years()
+
+        def doubt(row: Row, school: str) -> None:
+            self.quarantine.doubt_group(row["sourcedId"], school)
+            if row.fault:
+                self.quarantine.doubt_group("", school)
+
+        leave_out = self.quarantine.leaving_out(lambda row: self._school_of(row["schoolSourcedId"]), doubt)
+        columns = ["sourcedId", "status", "title", "schoolSourcedId"]
+        rows = self.read("classes.csv", columns, ["classType", "termSourcedIds"])
+        self.class_rows = by_id(rows, "sourcedId", leave_out)
+        for id_, row in self.class_rows.items():
+            present, school = is_present(row["status"]), self._school(row["schoolSourcedId"])
+            terms, type_ = row.ids("termSourcedIds"), _TYPES.get(same_word(row["classType"]))
+            year = year_of_class(terms, years) if terms and years else self.calendar.current_year
+            if present is False:
+                continue
+            if present is None:
+                leave_out(row, "status", _STATUS)
+            elif not row["title"]:
+                leave_out(row, "title", "is empty")
+            elif type_ is None:
+                leave_out(row, "classType", "is neither homeroom nor scheduled")
+            elif not school:
+                leave_out(row, "schoolSourcedId", "names no school in orgs.csv, nor a part of one")
+            elif years and not terms:
+                leave_out(row, "termSourcedIds", "is empty")
+            elif isinstance(year, str):
+                leave_out(row, "termSourcedIds", f"{year} in academicSessions.csv")
+            else:
+                self.classes[id_] = RosterClass(id_, school, row["title"], year, type_)
+                self._note_class(row, school, guessed=not years)
+
+    def _note_class(self, row: Row, school: str, guessed: bool) -> None:
+        if guessed:
+            year = self.calendar.current_year
+            self.quarantine.note(
+                f"{{n}} classes have no academic session in the feed: today's date gives them the year {year} — have "
+                "the MIS export the sessions of each class",
+                school,
             )
-            _read_year(user.id, row, orgs, years, faults)
+        if not row["classType"]:
+            self.quarantine.note("{n} classes have no classType and count as teaching groups", school)
 
-    for row in read("enrollments.csv", ["sourcedId", "status", "classSourcedId", "userSourcedId", "role"], ["primary"]):
-        if (
-            _active(row, faults)
-            and faults.require_known(row, "classSourcedId", class_rows, "class", "classes.csv")
-            and faults.require_known(row, "userSourcedId", user_rows, "user", "users.csv")
-            and (enrolled_in := classes.get(row["classSourcedId"]))
-            and (person := people.get(row["userSourcedId"]))
-        ):
-            # The string of the users table: millions of enrolments keep each person's id in memory once.
-            _enrol(row, enrolled_in, person.id, faults)
-    faults.raise_any()
-    return build_snapshots(schools.values(), classes.values(), years, people, latest_year, taken_at)
+    def _session_years(self) -> Mapping[str, int | None]:
+        """Faults of sessions are those of the classes that use them."""
+        columns = ["sourcedId", "status", "type", "startDate", "endDate"]
+        found = self.read("academicSessions.csv", columns, ["parentSourcedId", "schoolYear"])
+        rows = by_id(found, "sourcedId", lambda row, column, reason: None)
+        texts = [row[column] for row in rows.values() for column in ("startDate", "endDate")]
+        note = self.quarantine.note
+        dates = Dates(lambda: texts, DayFirst.YES, lambda text: note(f"academicSessions.csv {text}"))
+        sessions = {
+            id_: Session(
+                row["type"],
+                row["parentSourcedId"],
+                row["schoolYear"],
+                dates.read(row["startDate"]),
+                dates.read(row["endDate"]),
+            )
+            for id_, row in rows.items()
+            if not row.fault and is_present(row["status"])
+        }
+        return session_years(sessions, self.calendar)
+
+    def read_users(self) -> None:
+        def doubt(row: Row, school: str) -> None:
+            self.quarantine.doubt_person(row["sourcedId"], school)
+            if row.fault:
+                self.quarantine.doubt_person("", school)
+
+        leave_out = self.quarantine.leaving_out(self._first_school, doubt)
+        columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
+        self.user_rows = by_id(self.read("users.csv", columns, ["grades", "enabledUser"]), "sourcedId", leave_out)
+        for id_, row in self.user_rows.items():
+            if (present := is_present(row["status"])) is None:
+                leave_out(row, "status", _STATUS)
+            elif present:
+                enabled = read_boolean(row["enabledUser"] or "true") is not False
+                self.people[id_] = Person(MisId(id_), row["username"], row["email"], enabled)
+                self._add_to_year(row, MisId(id_), leave_out)
+
+    def _add_to_year(self, row: Row, person: MisId, leave_out: LeaveOut) -> None:
+        """A pupil is in the year group of their first grade, at each of their schools."""
+        grade, role = row["grades"].split(",")[0].strip("[]\"' "), read_role(row["role"])
+        if grade and role is None:
+            leave_out(row, "role", "is not a role of OneRoster")
+        elif grade and role is Role.STUDENT:
+            schools = dict.fromkeys(filter(None, map(self._school, row.ids("orgSourcedIds"))))
+            for school in schools:
+                self.years.add(school, grade, person)
+            if not schools and not any(org in self.school_of_org for org in row.ids("orgSourcedIds")):
+                leave_out(row, "orgSourcedIds", "names no school in orgs.csv, nor a part of one")
+
+    def read_enrolments(self) -> None:
+        classes, people, class_rows, user_rows = self.classes, self.people, self.class_rows, self.user_rows
+        known = KnownIds(class_rows, "classes.csv"), KnownIds(user_rows, "users.csv")
+
+        def leave_out(row: Row, column: str, reason: str) -> None:
+            self._leave_out_enrolment(row, column, reason, *known)
+
+        names = ("classSourcedId", "userSourcedId")
+        dates = dates_of(self.read, "enrollments.csv", names, self.quarantine)
+        columns = ["sourcedId", "status", *names, "role"]
+        for row in self.read("enrollments.csv", columns, ["primary", "schoolSourcedId", *ROLE_DATES]):
+            status, class_id, user_id = row["status"], row["classSourcedId"], row["userSourcedId"]
+            if row.fault:
+                leave_out(row, "", row.fault)
+            elif status and not (present := is_present(status)):
+                if present is None:
+                    leave_out(row, "status", _STATUS)
+            elif class_id not in class_rows:
+                if not self.quarantine.is_unread(class_id):
+                    leave_out(row, "classSourcedId", known[0].why_unknown(class_id))
+            elif user_id not in user_rows:
+                if not self.quarantine.is_unread(user_id):
+                    leave_out(row, "userSourcedId", known[1].why_unknown(user_id))
+            elif (
+                (enrolled_in := classes.get(class_id))
+                and (person := people.get(user_id))
+                and role_in_force(row, dates, self.calendar, leave_out, self.quarantine)
+            ):
+                # The string of the users table: millions of enrolments keep each person's id in memory once.
+                _enrol(row, enrolled_in, person.id, leave_out)
+
+    def _leave_out_enrolment(self, row: Row, column: str, reason: str, classes: KnownIds, users: KnownIds) -> None:
+        """It removes nobody: neither the people whom it names, nor those whom a spreadsheet may have changed."""
+        class_id, user_id = row["classSourcedId"], row["userSourcedId"]
+        enrolled_in = self.classes.get(class_id)
+        school = enrolled_in.school if enrolled_in else self._school_of(row["schoolSourcedId"])
+        if not school and user_id in self.user_rows:
+            school = self._first_school(self.user_rows[user_id])
+        self.quarantine.leave_out(row, column, reason, school)
+        self.quarantine.doubt_enrolment(row, (class_id, classes), (user_id, users), school)
+
+    def count(self) -> None:
+        """The rows of each school, against which those left out are counted."""
+        for each in self.classes.values():
+            self.quarantine.count("classes.csv", each.school, 1)
+            self.quarantine.count("enrollments.csv", each.school, len(each.students) + len(each.teachers))
+        for id_ in self.people:
+            self.quarantine.count("users.csv", self._first_school(self.user_rows[id_]), 1)
+
+    def _school(self, org: str) -> str:
+        return self.school_of_org.get(org, "")
+
+    def _school_of(self, org: str) -> str:
+        """The school, or the org itself: a school that the feed does not have is still not another one."""
+        return self.school_of_org.get(org, org)
+
+    def _first_school(self, user: Row) -> str:
+        orgs = user.ids("orgSourcedIds")
+        return next(filter(None, map(self._school, orgs)), orgs[0] if orgs else "")
 
 
-def read_modes(files: FeedFiles) -> dict[str, str]:
-    """The mode of each file of the set's version, by its manifest. Raises SnapshotRejected if one is unknown."""
-    properties = {row["propertyName"]: row["value"] for row in files.read("manifest.csv", ["propertyName", "value"])}
-    version = properties.get("oneroster.version", "1.1")
-    if version not in _NEEDED:
-        raise rejection(
-            f"manifest.csv says OneRoster {version}, which is not supported",
-            f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
-        )
-    modes = {name: properties.get(f"file.{name.removesuffix('.csv')}", ABSENT) for name in _NEEDED[version]}
-    for name, mode in modes.items():
-        if mode not in (BULK, DELTA, ABSENT):
-            raise rejection(f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent')
-    return modes
-
-
-def _read_sessions(read: ReadTable, faults: Faults) -> tuple[dict[str, int | None], int | None]:
-    """The school year of each session, and the latest one. A school year is the calendar year in which it starts."""
-    columns = ["sourcedId", "status", "type", "startDate", "endDate", "parentSourcedId"]
-    all_rows = by_id(read("academicSessions.csv", columns, []), "sourcedId", faults)
-    rows = {id_: row for id_, row in all_rows.items() if _active(row, faults)}
-    starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in rows.items()}
-    ends = {id_: read_date(row, "endDate", _DATE, faults) for id_, row in rows.items()}
-    find_cycles(rows, "parentSourcedId", faults)
-    for row in rows.values():
-        if row["parentSourcedId"]:
-            faults.require_known(row, "parentSourcedId", rows, "session", "academicSessions.csv")
-    years = {id_: start.year if (start := _year_start(id_, rows, starts, ends)) else None for id_ in rows}
-    latest = max((year for id_, year in years.items() if year and rows[id_]["type"] == _SCHOOL_YEAR), default=None)
-    return years, latest
-
-
-def _year_start(
-    session: str, rows: Mapping[str, Row], starts: Mapping[str, date | None], ends: Mapping[str, date | None]
-) -> date | None:
-    """The start of the school year above the session, or of the one that contains its start, or its own start."""
-    ancestor, seen = session, set[str]()
-    while ancestor in rows and ancestor not in seen:
-        if rows[ancestor]["type"] == _SCHOOL_YEAR:
-            return starts[ancestor]
-        seen.add(ancestor)
-        ancestor = rows[ancestor]["parentSourcedId"]
-    start = starts[session]
-    for id_, row in rows.items():
-        first, last = starts[id_], ends[id_]
-        if row["type"] == _SCHOOL_YEAR and start and first and last and first <= start <= last:
-            return first
-    return start
-
-
-def _active(row: Row, faults: Faults) -> bool:
-    """Bulk files leave the status empty, but may have a delta's `tobedeleted` as well."""
-    if (status := row["status"]) not in ("", "active", "tobedeleted"):
-        faults.add(row, "status", "is neither active nor tobedeleted")
-    return status != "tobedeleted"
-
-
-def _read_year(person: MisId, row: Row, orgs: Mapping[str, Row], years: YearGroups, faults: Faults) -> None:
-    """A pupil is in the year group of their first grade at their first org."""
-    pupil_orgs = row.ids("orgSourcedIds")
-    unknown = next((org for org in pupil_orgs if org not in orgs), None)
-    known = faults.require(row, "orgSourcedIds", unknown is None, f"org {unknown} is not in orgs.csv")
-    grade = row["grades"].split(",")[0].strip()
-    if known and row["role"] == "student" and grade and pupil_orgs:
-        years[pupil_orgs[0], grade][person] = None
-
-
-def _enrol(row: Row, roster_class: RosterClass, person: MisId, faults: Faults) -> None:
-    primary = row["primary"].lower()
-    faults.require(row, "primary", primary in ("", "true", "false"), "is neither true nor false")
-    match row["role"]:
-        case "student":
-            roster_class.students[person] = None
-        case "teacher":
-            roster_class.teachers[person] = None
-            if primary == "true":
-                roster_class.main = roster_class.main or person
-        case "administrator" | "proctor":
-            pass
-        case _:
-            faults.add(row, "role", "is not student, teacher, administrator or proctor")
+def _enrol(row: Row, roster_class: RosterClass, person: MisId, leave_out: LeaveOut) -> None:
+    role, primary = read_role(row["role"]), read_boolean(row["primary"])
+    if role is None:
+        leave_out(row, "role", "is not a role of OneRoster" if row["role"] else "is empty")
+    elif role is Role.STUDENT:
+        roster_class.students[person] = None
+    elif primary is None:
+        leave_out(row, "primary", "is neither true nor false")
+    elif role is Role.TEACHER:
+        roster_class.add_staff(person, role, primary)

@@ -1,66 +1,224 @@
-"""Reads School Data Sync v2.1 CSV (Microsoft): case-sensitive headers, a separate roles file, absence is deletion."""
+"""Reads School Data Sync v2 and v2.1 CSV (Microsoft). Absence is deletion. v2 has the roles in users.csv."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Person, School
+from sync_core.mis.academic_years import Calendar, Session, session_years, year_of_class
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.strict_csv import Faults, by_id, find_cycles, read_date
-from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, read_school_year
+from sync_core.mis.files.oneroster import nearest_schools
+from sync_core.mis.files.strict_csv import Row, by_id, rejection
+from sync_core.mis.files.words import Dates, DayFirst, Role, read_role
+from sync_core.mis.quarantine import KnownIds, Quarantine, meant
+from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
 
-_DATE = "%Y-%m-%d"
-_STUDENT = "student"
-
-
-def read_sds_v2(files: FeedFiles) -> Snapshots:
-    """The schools of the feed: every org that a class or a student's role names. Raises SnapshotRejected."""
-    faults = Faults()
-    orgs = by_id(files.read("orgs.csv", ["sourcedId", "name", "type"], ["parentSourcedId"]), "sourcedId", faults)
-    find_cycles(orgs, "parentSourcedId", faults)
-    session_years = _academic_years(files, faults)
-    user_rows = by_id(files.read("users.csv", ["sourcedId", "username"], optional=["email"]), "sourcedId", faults)
-    people = {id_: Person(MisId(id_), row["username"], row["email"]) for id_, row in user_rows.items()}
-
-    classes: dict[str, RosterClass] = {}
-    columns = ["sourcedId", "orgSourcedId", "title", "sessionSourcedIds"]
-    for id_, row in by_id(files.read("classes.csv", columns), "sourcedId", faults).items():
-        if (
-            faults.require(row, "title", row["title"])
-            and faults.require_known(row, "orgSourcedId", orgs, "org", "orgs.csv")
-            and (year := read_school_year(row, "sessionSourcedIds", session_years, faults)) is not None
-        ):
-            classes[id_] = RosterClass(id=id_, school=row["orgSourcedId"], name=row["title"], academic_year=year)
-
-    pupils = YearGroups(dict)
-    for row in files.read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], optional=["grade"]):
-        if (
-            faults.require_known(row, "userSourcedId", people, "user", "users.csv")
-            and faults.require_known(row, "orgSourcedId", orgs, "org", "orgs.csv")
-            and row["role"].lower() == _STUDENT
-            and row["grade"]
-        ):
-            pupils[row["orgSourcedId"], row["grade"]][people[row["userSourcedId"]].id] = None
-
-    for row in files.read("enrollments.csv", ["classSourcedId", "userSourcedId", "role"]):
-        if (
-            faults.require_known(row, "classSourcedId", classes, "class", "classes.csv")
-            and faults.require_known(row, "userSourcedId", people, "user", "users.csv")
-            and faults.require(row, "role", row["role"])
-        ):
-            roster_class = classes[row["classSourcedId"]]
-            members = roster_class.students if row["role"].lower() == _STUDENT else roster_class.teachers
-            members[people[row["userSourcedId"]].id] = None
-    faults.raise_any()
-    schools = [School(SchoolId(id_), row["name"], id_) for id_, row in orgs.items()]
-    latest_year = max(session_years.values(), default=None)
-    return build_snapshots(schools, classes.values(), pupils, people, latest_year, files.taken_at)
+_SESSIONS = "academicSessions.csv"
+_DATES = ("roleStartDate", "roleEndDate")
+_NO_ROLE = "is not a role of School Data Sync"
 
 
-def _academic_years(files: FeedFiles, faults: Faults) -> dict[str, int]:
-    """The year of each session: of the schoolYear session with the same school year, or else of its own start."""
-    columns = ["sourcedId", "type", "schoolYear", "startDate"]
-    rows = by_id(files.read("academicSessions.csv", columns), "sourcedId", faults)
-    starts = {id_: read_date(row, "startDate", _DATE, faults) for id_, row in rows.items()}
-    year_starts = {row["schoolYear"]: starts[id_] for id_, row in rows.items() if row["type"] == "schoolYear"}
-    chosen = {id_: year_starts.get(row["schoolYear"]) or starts[id_] for id_, row in rows.items()}
-    return {id_: start.year for id_, start in chosen.items() if start}
+def read_sds_v2(files: FeedFiles, calendar: Calendar) -> Snapshots:
+    """The schools of the feed: every org that a class or a student's role names, or the school that it is part of.
+
+    Rows that cannot be understood are left out. Raises SnapshotRejected.
+    """
+    feed = _Feed(files, calendar, Quarantine())
+    feed.read_orgs()
+    feed.read_users()
+    feed.read_classes()
+    feed.read_roles()
+    feed.read_enrolments()
+    feed.count()
+    schools = [School(SchoolId(id_), feed.orgs[id_]["name"], id_) for id_ in dict.fromkeys(feed.school_of_org.values())]
+    return build_snapshots(
+        schools, feed.classes.values(), feed.years, feed.people, calendar, files.taken_at, feed.quarantine
+    )
+
+
+@dataclass(slots=True)
+class _Feed:
+    """The tables of a feed while they are read, each of which refers to those before it."""
+
+    files: FeedFiles
+    calendar: Calendar
+    quarantine: Quarantine
+    orgs: dict[str, Row] = field(default_factory=dict)
+    school_of_org: dict[str, str] = field(default_factory=dict)
+    school_of_person: dict[str, str] = field(default_factory=dict)
+    user_rows: dict[str, Row] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    class_rows: dict[str, Row] = field(default_factory=dict)
+    classes: dict[str, RosterClass] = field(default_factory=dict)
+    years: YearGroups = field(default_factory=YearGroups)
+
+    def read_orgs(self) -> None:
+        leave_out = self.quarantine.leaving_out(lambda row: row["sourcedId"])
+        self.orgs = by_id(
+            self._read("orgs.csv", ["sourcedId", "name", "type"], ["parentSourcedId"]), "sourcedId", leave_out
+        )
+        within = nearest_schools(self.orgs, lambda type_: type_ == "school")
+        self.school_of_org = {org: within.get(org, org) for org in self.orgs}
+
+    def read_users(self) -> None:
+        def doubt(row: Row, school: str) -> None:
+            self.quarantine.doubt_person(row["sourcedId"], school)
+            if row.fault:
+                self.quarantine.doubt_person("", school)
+
+        leave_out = self.quarantine.leaving_out(lambda row: self._first_school(row), doubt)
+        columns = ["email", "orgSourcedIds", "role", "grade"]
+        self.user_rows = by_id(self._read("users.csv", ["sourcedId", "username"], columns), "sourcedId", leave_out)
+        self.people = {id_: Person(MisId(id_), row["username"], row["email"]) for id_, row in self.user_rows.items()}
+
+    def read_classes(self) -> None:
+        years = self._session_years()
+
+        def doubt(row: Row, school: str) -> None:
+            self.quarantine.doubt_group(row["sourcedId"], school)
+            if row.fault:
+                self.quarantine.doubt_group("", school)
+
+        leave_out = self.quarantine.leaving_out(lambda row: self._school_of(row["orgSourcedId"]), doubt)
+        columns = ["sourcedId", "orgSourcedId", "title"]
+        self.class_rows = by_id(self._read("classes.csv", columns, ["sessionSourcedIds"]), "sourcedId", leave_out)
+        for id_, row in self.class_rows.items():
+            school, terms = self.school_of_org.get(row["orgSourcedId"], ""), row.ids("sessionSourcedIds")
+            if terms and not self.files.has(_SESSIONS):
+                raise rejection(f"{_SESSIONS} is missing, and {row.location} names a session")
+            year = year_of_class(terms, years) if terms and years else self.calendar.current_year
+            if not row["title"]:
+                leave_out(row, "title", "is empty")
+            elif not school:
+                leave_out(row, "orgSourcedId", "is not in orgs.csv")
+            elif isinstance(year, str):
+                leave_out(row, "sessionSourcedIds", f"{year} in {_SESSIONS}")
+            else:
+                self.classes[id_] = RosterClass(id_, school, row["title"], year)
+                if not (terms and years):
+                    self.quarantine.note(
+                        "{n} classes have no academic session in the feed: today's date gives them the year "
+                        f"{year} — have the MIS export the sessions of each class",
+                        school,
+                    )
+
+    def _session_years(self) -> dict[str, int | None]:
+        if not self.files.has(_SESSIONS):
+            return {}
+        found = self._read(_SESSIONS, ["sourcedId", "startDate"], ["type", "schoolYear", "endDate"])
+        rows = by_id(found, "sourcedId", lambda row, column, reason: None)
+        texts = [row[column] for row in rows.values() for column in ("startDate", "endDate")]
+        dates = Dates(lambda: texts, DayFirst.YES, lambda text: self.quarantine.note(f"{_SESSIONS} {text}"))
+        sessions = {
+            id_: Session(row["type"], "", row["schoolYear"], dates.read(row["startDate"]), dates.read(row["endDate"]))
+            for id_, row in rows.items()
+            if not row.fault
+        }
+        return session_years(sessions, self.calendar)
+
+    def read_roles(self) -> None:
+        """A pupil is in the year group of their grade, at each school where they are a pupil today."""
+        if not self.files.has("roles.csv"):
+            self._read_roles_of_users()
+            return
+        known = KnownIds(self.people, "users.csv")
+
+        def doubt(row: Row, school: str) -> None:
+            for person in meant(row, row["userSourcedId"], known):
+                self.quarantine.doubt_person(person, school)
+
+        leave_out = self.quarantine.leaving_out(lambda row: self._school_of(row["orgSourcedId"]), doubt)
+        dates = self._role_dates()
+        for row in self._read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], ["grade", *_DATES]):
+            user, role = row["userSourcedId"], read_role(row["role"])
+            begins, ends = dates.read(row[_DATES[0]]), dates.read(row[_DATES[1]])
+            if row.fault:
+                leave_out(row, "", row.fault)
+            elif user not in self.people:
+                if not self.quarantine.is_unread(user):
+                    leave_out(row, "userSourcedId", known.why_unknown(user))
+            elif role is None:
+                if row["grade"]:
+                    leave_out(row, "role", _NO_ROLE if row["role"] else "is empty")
+            elif unread := next((of for of in _DATES if row[of] and dates.read(row[of]) is None), ""):
+                leave_out(row, unread, "is not a date")
+            elif not self.calendar.in_force(begins, ends):
+                self.quarantine.note("{n} roles ended before today or begin later, and do not count today")
+            elif school := self.school_of_org.get(row["orgSourcedId"], ""):
+                self.school_of_person.setdefault(user, school)
+                if role is Role.STUDENT and row["grade"]:
+                    self.years.add(school, row["grade"], self.people[user].id)
+            elif role is Role.STUDENT and row["grade"]:
+                leave_out(row, "orgSourcedId", "is not in orgs.csv")
+
+    def _role_dates(self) -> Dates:
+        def texts() -> Iterable[str]:
+            rows = self.files.read("roles.csv", ["userSourcedId"], _DATES)
+            return (row[column] for row in rows for column in _DATES)
+
+        return Dates(texts, DayFirst.YES, lambda text: self.quarantine.note(f"roles.csv {text}"))
+
+    def _read_roles_of_users(self) -> None:
+        if "role" not in self.files.files["users.csv"].header():
+            raise rejection("roles.csv is missing, and users.csv has no column role")
+        for id_, row in self.user_rows.items():
+            schools = dict.fromkeys(filter(None, (self.school_of_org.get(org) for org in row.ids("orgSourcedIds"))))
+            role = read_role(row["role"])
+            if row["grade"] and (role is None or (role is Role.STUDENT and not schools)):
+                field_ = "role" if role is None else "orgSourcedIds"
+                self.quarantine.leave_out(
+                    row, field_, _NO_ROLE if role is None else "is not in orgs.csv", self._first_school(row)
+                )
+                self.quarantine.doubt_person(id_, self._first_school(row))
+            for school in schools:
+                self.school_of_person.setdefault(id_, school)
+                if role is Role.STUDENT and row["grade"]:
+                    self.years.add(school, row["grade"], self.people[id_].id)
+
+    def read_enrolments(self) -> None:
+        classes, users = KnownIds(self.class_rows, "classes.csv"), KnownIds(self.people, "users.csv")
+
+        def leave_out(row: Row, column: str, reason: str) -> None:
+            class_id, user_id = row["classSourcedId"], row["userSourcedId"]
+            found = self.classes.get(class_id)
+            school = found.school if found else self.school_of_person.get(user_id, "")
+            self.quarantine.leave_out(row, column, reason, school)
+            self.quarantine.doubt_enrolment(row, (class_id, classes), (user_id, users), school)
+
+        for row in self._read("enrollments.csv", ["classSourcedId", "userSourcedId", "role"]):
+            class_id, user_id, role = row["classSourcedId"], row["userSourcedId"], read_role(row["role"])
+            if row.fault:
+                leave_out(row, "", row.fault)
+            elif self.quarantine.is_unread(class_id) or self.quarantine.is_unread(user_id):
+                continue
+            elif class_id not in self.class_rows:
+                leave_out(row, "classSourcedId", classes.why_unknown(class_id))
+            elif user_id not in self.people:
+                leave_out(row, "userSourcedId", users.why_unknown(user_id))
+            elif role is None:
+                leave_out(row, "role", _NO_ROLE if row["role"] else "is empty")
+            elif (found := self.classes.get(class_id)) and role is not Role.NONE:
+                person = self.people[user_id].id
+                if role is Role.STUDENT:
+                    found.students[person] = None
+                else:
+                    found.add_staff(person, role)
+
+    def count(self) -> None:
+        for each in self.classes.values():
+            self.quarantine.count("classes.csv", each.school, 1)
+            self.quarantine.count("enrollments.csv", each.school, len(each.students) + len(each.teachers))
+        for school in self.school_of_person.values():
+            self.quarantine.count("users.csv", school, 1)
+            self.quarantine.count("roles.csv", school, 1)
+
+    def _read(self, name: str, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
+        return self.files.read(name, columns, optional, self.quarantine.note)
+
+    def _school_of(self, org: str) -> str:
+        return self.school_of_org.get(org, org)
+
+    def _first_school(self, user: Row) -> str:
+        return next(map(self._school_of, user.ids("orgSourcedIds")), "")

@@ -1,26 +1,23 @@
-"""Reads CSV strictly: row by row, with only the requested columns. A bad file is rejected with line and column."""
+"""Reads CSV row by row, with only the requested columns. A row that cannot be read is marked and does not stop others.
+
+A file whose end is missing, or that is no CSV, is rejected with its line.
+"""
 
 from __future__ import annotations
 
 import csv
-import io
-import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
-from itertools import islice
 from typing import IO
 
-from sync_core.errors import SnapshotRejected
+from sync_core.mis.files.text import read_lines, rejection, visible
 
-_USE_UTF_8 = "export the feed as UTF-8"
+__all__ = ["CsvFile", "Faults", "LeaveOut", "Row", "by_id", "rejection", "same_word"]
+
 _MAX_SHOWN_FAULTS = 10
-_MAX_LINE = 1_000_000
-"""In characters. Limits the memory that a file without line ends can take."""
-_NOT_DECODED = re.compile("[\udc80-\udcff]")
-"""A byte that is not UTF-8, as Python reads it with `surrogateescape`."""
-_UTF_16_BOMS = ("\udcff\udcfe", "\udcfe\udcff")
+_SEPARATORS = (",", ";", "\t")
+_LINE_ENDS = ("\n", "\r")
 
 
 class Faults:
@@ -41,13 +38,6 @@ class Faults:
             self.add(row, column, detail)
         return bool(condition)
 
-    def require_known(self, row: Row, column: str, known: Container[str], kind: str, file: str) -> bool:
-        """Whether the id in this column is `known`. It is a fault if not."""
-        # The detail is only worked out for a fault, because a feed has millions of references.
-        if row[column] not in known:
-            self.add(row, column, f"{kind} {row[column]} is not in {file}")
-        return row[column] in known
-
     def raise_any(self) -> None:
         """Raises SnapshotRejected with the first faults and the number of the others."""
         if self._count:
@@ -57,12 +47,16 @@ class Faults:
 
 @dataclass(slots=True)
 class Row:
-    """One record: its location, and its stripped cells, at the places of `columns`. Not frozen: a feed has millions."""
+    """One record: its location, and its stripped cells, at the places of `columns`. Not frozen: a feed has millions.
+
+    `fault` says why the row could not be read. Its cells are then a guess.
+    """
 
     source: str
     number: int
     columns: Mapping[str, int]
     cells: Sequence[str]
+    fault: str = ""
 
     def __getitem__(self, column: str) -> str:
         return self.cells[self.columns[column]]
@@ -72,8 +66,13 @@ class Row:
         return f"{self.source} {self.number}"
 
     def ids(self, column: str) -> list[str]:
-        """The ids in a column that lists them with commas."""
-        return [id_.strip() for id_ in self[column].split(",") if id_.strip()]
+        """The ids in a column that lists them with commas, or with the separator of the file."""
+        text = self[column].replace(";", ",").replace("\t", ",")
+        return [id_.strip() for id_ in text.split(",") if id_.strip()]
+
+
+LeaveOut = Callable[[Row, str, str], None]
+"""Leaves a row out of its table: the row, the column and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,95 +82,146 @@ class CsvFile:
     name: str
     open: Callable[[], AbstractContextManager[IO[bytes]]]
 
-    def header(self) -> list[str]:
-        """The column names; empty if there is no header to read."""
+    def header(self) -> frozenset[str]:
+        """The names of the columns in lower case; empty if there is no header. Raises SnapshotRejected."""
         with self.open() as raw:
-            return next(csv.reader(io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="")), [])
+            return frozenset(map(same_word, _Table(self.name, raw, _unnoted).header))
 
-    def rows(self, columns: Iterable[str], optional: Iterable[str] = ()) -> Iterator[Row]:
-        """The rows, read one by one. A missing `optional` column reads as empty. Raises SnapshotRejected."""
+    def rows(
+        self, columns: Iterable[str], optional: Iterable[str] = (), note: Callable[[str], None] | None = None
+    ) -> Iterator[Row]:
+        """The rows, read one by one. A missing `optional` column reads as empty. Raises SnapshotRejected.
+
+        `note` gets what is unusual about the file.
+        """
         with self.open() as raw:
-            records = self._records(raw)
-            header = [cell.strip() for _, record in islice(records, 1) for cell in record]
-            if not header:
+            table = _Table(self.name, raw, note or _unnoted)
+            if not any(table.header):
                 raise rejection(f"{self.name} is empty and has no header")
-            indexes = _indexes(self.name, header, tuple(columns), tuple(optional))
+            indexes = _indexes(self.name, table.header, tuple(columns), tuple(optional))
             source, places = f"{self.name} line", {column: place for place, column in enumerate(indexes)}
-            for line, record in records:
-                if len(record) != len(header):
-                    raise rejection(f"{self.name} line {line}: {len(record)} columns instead of {len(header)}")
+            wanted, width = tuple(indexes.values()), len(table.header)
+            for line, record in table.records():
+                fault = ""
+                if len(record) != width:
+                    fault = f"has {len(record)} cells instead of {width}, or a quotation mark too many or too few"
+                    record += [""] * (width - len(record))
+                    del record[width:]
                 record.append("")  # of a missing optional column
-                yield Row(source, line, places, [record[index].strip() for index in indexes.values()])
-
-    def _records(self, raw: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
-        """Each record with its first line. Blank lines are skipped."""
-        reader = csv.reader(self._lines(raw), strict=True)
-        line = 1
-        try:
-            for record in reader:
-                if record:
-                    yield line, record
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise rejection(f"{self.name} line {line}: cut off or badly quoted ({error})") from None
-
-    def _lines(self, raw: IO[bytes]) -> Iterator[str]:
-        decoded = io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="")
-        number = 0
-        while line := decoded.readline(_MAX_LINE):
-            number += 1
-            # Every other byte of English text in UTF-16 is NUL.
-            if number == 1 and (line.startswith(_UTF_16_BOMS) or 2 * line.count("\0") >= len(line) - 1 > 0):
-                raise rejection(f"{self.name}: is UTF-16", _USE_UTF_8)
-            if "\0" in line:
-                raise rejection(f"{self.name} line {number}: has a NUL character")
-            if not line.isascii() and (wrong := _NOT_DECODED.search(line)):
-                byte = len(line[: wrong.start()].encode()) + 1
-                raise rejection(f"{self.name} line {number}, byte {byte}: not UTF-8", _USE_UTF_8)
-            if len(line) == _MAX_LINE:
-                raise rejection(f"{self.name} line {number}: is longer than {_MAX_LINE} characters")
-            yield line
+                yield Row(source, line, places, [record[index].strip() for index in wanted], fault)
 
 
-def rejection(message: str, remedy: str = "correct the export and deliver it again") -> SnapshotRejected:
-    """The rejection of a feed. It says that nothing was changed, which holds because a feed is read before any plan."""
-    return SnapshotRejected(message, f"nothing was changed; {remedy}")
+def same_word(text: str) -> str:
+    """The text in the one form that words of a format are compared in: capitals and blanks do not count."""
+    return " ".join(visible(text).casefold().split())
 
 
-def by_id(rows: Iterable[Row], column: str, faults: Faults) -> dict[str, Row]:
-    """The rows by id. An empty or repeated id is a fault."""
+def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut) -> dict[str, Row]:
+    """The rows by id. A row without an id, or with the id of an earlier row that says something else, is left out."""
     rows_by_id: dict[str, Row] = {}
     for row in rows:
-        if faults.require(row, column, row[column]) and (first := rows_by_id.setdefault(row[column], row)) is not row:
-            faults.add(row, column, f"id {row[column]} already appears in {first.location}")
+        id_ = row[column]
+        if row.fault:
+            leave_out(row, "", row.fault)
+        elif not id_:
+            leave_out(row, column, "is empty")
+        elif (first := rows_by_id.setdefault(id_, row)) is not row and first.cells != row.cells:
+            leave_out(row, column, f"repeats the id of {first.location}, with other values")
     return rows_by_id
 
 
-def find_cycles(rows: Mapping[str, Row], column: str, faults: Faults) -> None:
-    """A row that is its own ancestor is a fault, reported once for each cycle. `column` holds the parent's id."""
-    checked: set[str] = set()
-    for start in rows:
-        id_, path = start, dict[str, None]()
-        while id_ in rows and id_ not in checked and id_ not in path:
-            path[id_] = None
-            id_ = rows[id_][column]
-        if id_ in path:
-            faults.add(rows[id_], column, f"{id_} is its own ancestor (cycle length {len(path) - [*path].index(id_)})")
-        checked |= path.keys()
+class _Table:
+    """A CSV file that is open: its header without unnamed columns at the end, and its records."""
+
+    def __init__(self, name: str, raw: IO[bytes], note: Callable[[str], None]) -> None:
+        self._name = name
+        self._taken: list[str] = []
+        self._lines = self._tapped(read_lines(name, raw, note))
+        self._separator = ","
+        self.header: list[str] = []
+        for line in self._lines:
+            text = visible(line)
+            if text[:4].lower() == "sep=" or text.startswith("#TYPE") or not text.strip(",;\t"):
+                continue
+            self._separator = max(_SEPARATORS, key=text.count)
+            self.header = self._parse_header(line)
+            break
+        while self.header and not self.header[-1]:
+            self.header.pop()
+        if self.header and self._separator != ",":
+            separator = "tabs" if self._separator == "\t" else "semicolons"
+            note(f"{name} separates its cells with {separator}, and was read so")
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Each record with its first line. A record of empty cells is skipped, and surplus empty cells are cut off.
+
+        A record that has another number of cells than the header was not read right.
+        """
+        reader = csv.reader(self._lines, delimiter=self._separator, strict=True)
+        width, taken, number = len(self.header), self._taken, 1
+        while True:
+            number += len(taken)
+            taken.clear()
+            try:
+                record = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                yield from self._line_by_line(number)
+                continue
+            if len(record) == width:
+                if record[0] or any(record):
+                    yield number, record
+            elif any(map(visible, record)):
+                if len(record) > width and not any(map(visible, record[width:])):
+                    yield number, record[:width]
+                elif len(taken) > 1:
+                    yield from self._line_by_line(number)
+                else:
+                    yield number, self._not_cut_off(number, taken[0], record)
+
+    def _parse_header(self, line: str) -> list[str]:
+        try:
+            return list(map(visible, next(csv.reader([line], delimiter=self._separator, strict=True), [])))
+        except csv.Error as error:
+            raise rejection(f"{self._name} line {len(self._taken)}: badly quoted header ({error})") from None
+
+    def _line_by_line(self, first: int) -> Iterator[tuple[int, list[str]]]:
+        """The records of lines that a wrong quotation mark made one. The line with the mark was not read right."""
+        width = len(self.header)
+        for number, line in enumerate(list(self._taken), start=first):
+            try:
+                record = next(csv.reader([line], delimiter=self._separator, strict=True), [])
+            except csv.Error:
+                record = [cell.strip('"') for cell in line.strip().split(self._separator)]
+                record += [""] * (width + 1 - len(record))
+            if len(record) > width and not any(map(visible, record[width:])) and '"' not in line:
+                record = record[:width]
+            if any(map(visible, record)):
+                yield number, record if len(record) == width else self._not_cut_off(number, line, record)
+
+    def _not_cut_off(self, number: int, line: str, record: list[str]) -> list[str]:
+        """Raises SnapshotRejected if the record is the end of a file that goes on: nobody knows what is missing."""
+        if not line.endswith(_LINE_ENDS):
+            raise rejection(f"{self._name} line {number}: the file is cut off", "export the feed again")
+        return record
+
+    def _tapped(self, lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            self._taken.append(line)
+            yield line
 
 
-def read_date(row: Row, column: str, pattern: str, faults: Faults) -> date | None:
-    try:
-        return datetime.strptime(row[column], pattern).date()
-    except ValueError:
-        faults.add(row, column, "is not a date" if row[column] else "is empty")
-        return None
+def _unnoted(_: str) -> None:
+    """Nobody asks for notes."""
 
 
 def _indexes(file: str, header: list[str], columns: Sequence[str], optional: Sequence[str]) -> dict[str, int]:
-    if repeated := sorted({column for column in (*columns, *optional) if header.count(column) > 1}):
+    words = list(map(same_word, header))
+    wanted = {column: same_word(column) for column in (*columns, *optional)}
+    if repeated := sorted(column for column, word in wanted.items() if words.count(word) > 1):
         raise rejection(f'{file} line 1: column "{repeated[0]}" appears twice')
-    if missing := [column for column in columns if column not in header]:
+    if missing := [column for column in columns if wanted[column] not in words]:
         names = ", ".join(f'"{column}"' for column in missing)
-        raise rejection(f"{file} line 1: no column {names} (names are case-sensitive)")
-    return {column: header.index(column) if column in header else len(header) for column in (*columns, *optional)}
+        raise rejection(f"{file} line 1: no column {names}")
+    return {column: words.index(word) if word in words else len(header) for column, word in wanted.items()}

@@ -13,7 +13,9 @@ from sync_core.clock import Clock
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected
+from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.oneroster import read_roster
+from sync_core.mis.quarantine import Quarantine
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import MisApi, Page, RequestRefused, Torn
 from sync_core.mis.rest.oneroster_records import (
@@ -66,7 +68,7 @@ _FIELDS_OF_ALL_SCHOOLS = {"users": ",orgs", "enrollments": ",school"}
 
 
 async def read_oneroster_api(
-    api: OneRosterApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock
+    api: OneRosterApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock, calendar: Calendar
 ) -> Snapshots:
     """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient.
 
@@ -84,7 +86,7 @@ async def read_oneroster_api(
         cache.put_quirks(api, Quirks())
         raise
     cache.put_quirks(api, server.quirks)
-    snapshots = read_roster(partial(read_table, records, school), clock.now())
+    snapshots = read_roster(partial(read_table, records, school), clock.now(), calendar, Quarantine())
     return {
         id_: replace(snapshot, notes=(*snapshot.notes, *server.quirks.notes())) for id_, snapshot in snapshots.items()
     }

@@ -14,14 +14,16 @@ from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Person, School
 from sync_core.domain.school import WondeApi, WondeEmail
 from sync_core.errors import SnapshotRejected
+from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.strict_csv import Faults, Row, rejection
+from sync_core.mis.files.words import Role
+from sync_core.mis.quarantine import Quarantine
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import CHECK_URL, MisApi, Torn, at, link_query, text
 from sync_core.mis.rest.left_out import LeftOut
-from sync_core.mis.roster import RosterClass, Snapshots, build_snapshots
+from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
 
 _PAGE = 200
-_FIRST_MONTH = 9
 _COUNTED = ("students", "classes", "employees")
 _PEOPLE = ("students", "employees")
 _OVERLAP = timedelta(hours=2)
@@ -30,11 +32,13 @@ _TYPES = {"REGISTRATION": GroupType.REGISTRATION, "YEAR": GroupType.YEAR}
 _SCOPES = "have Wonde give the token the scopes for this school's classes, groups, students, employees and emails"
 
 
-async def read_wonde(api: WondeApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock) -> Snapshots:
+async def read_wonde(
+    api: WondeApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock, calendar: Calendar
+) -> Snapshots:
     """A snapshot of the school that the source names, by our id `school`. Raises SnapshotRejected, Transient."""
     async with _Server(api, clock) as server:
         server.sign_in(secret)
-        return _snapshot(await server.read_school(api, school, cache), school, clock.now())
+        return _snapshot(await server.read_school(api, school, cache), school, clock.now(), calendar)
 
 
 class _Server(MisApi):
@@ -138,14 +142,14 @@ class _Server(MisApi):
         return {**query, **link_query(str(link))} if more else None
 
 
-def _snapshot(records: Collections, school: SchoolId, now: datetime) -> Snapshots:
-    """The snapshot by school id, in the academic year of `now` (September to August), because Wonde names no year.
+def _snapshot(records: Collections, school: SchoolId, now: datetime, calendar: Calendar) -> Snapshots:
+    """The snapshot by school id, in the academic year of today, because Wonde names no year.
 
     Classes are teaching groups. Of the groups, only the types REGISTRATION and YEAR count. Raises SnapshotRejected.
     """
     faults, left_out = Faults(), LeftOut()
     ids, people = _people(records, faults)
-    year = now.year if now.month >= _FIRST_MONTH else now.year - 1
+    year = calendar.current_year
     classes: dict[str, RosterClass] = {}
     for collection in ("classes", "groups"):
         for number, (id_, record) in enumerate(records[collection].items(), start=1):
@@ -158,7 +162,7 @@ def _snapshot(records: Collections, school: SchoolId, now: datetime) -> Snapshot
             for person, _ in _members(row, record, "students", ids["students"], faults, left_out):
                 group.students[person] = None
             for person, main in _members(row, record, "employees", ids["employees"], faults, left_out):
-                group.teachers[person] = None
+                group.add_staff(person, Role.TEACHER)
                 if main:
                     group.main = group.main or person
             left_out.count(collection)
@@ -172,8 +176,8 @@ def _snapshot(records: Collections, school: SchoolId, now: datetime) -> Snapshot
         raise _no_group(records)
     details = records["school"][""]
     mis_school = School(school, text(details.get("name")), _dfe_code(details))
-    snapshots = build_snapshots([mis_school], classes.values(), {}, people, year, now)
-    return {id_: replace(snapshot, notes=left_out.notes()) for id_, snapshot in snapshots.items()}
+    snapshots = build_snapshots([mis_school], classes.values(), YearGroups(), people, calendar, now, Quarantine())
+    return {id_: replace(snapshot, notes=(*snapshot.notes, *left_out.notes())) for id_, snapshot in snapshots.items()}
 
 
 def _type(collection: str, record: Record) -> GroupType | None:

@@ -12,6 +12,7 @@ from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from sync_core.domain.ids import MisId
 from sync_core.domain.roster import GroupType
+from tests.mis import feeds
 
 
 def test_the_same_seed_gives_the_same_school() -> None:
@@ -33,7 +34,7 @@ def test_the_default_is_a_secondary_school_of_a_thousand() -> None:
 def test_a_generated_school_survives_a_round_trip(tmp_path: Path) -> None:
     for school in (generate(), next_day(generate())[0], generate(pupils=60)):
         write(school, tmp_path / "feed")
-        (snapshot,) = read_feed(tmp_path / "feed").values()
+        (snapshot,) = read_feed(tmp_path / "feed", feeds.TODAY).values()
         read = {group.id: group for group in snapshot.groups}
         for group in school.groups:
             assert read[MisId(group.id)].students == group.pupils

@@ -1,0 +1,157 @@
+"""The CSV sets of OneRoster 1.1 and 1.2 (1EdTech): manifests, changes after a full set, and the roles of 1.2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+from sync_core.mis.academic_years import Calendar
+from sync_core.mis.files.archive import FeedFiles
+from sync_core.mis.files.oneroster import ROLE_DATES, ReadTable, dates_of, read_roster, role_in_force
+from sync_core.mis.files.strict_csv import Row, rejection, same_word
+from sync_core.mis.files.words import is_present
+from sync_core.mis.quarantine import KnownIds, Quarantine, meant
+from sync_core.mis.roster import Snapshots
+
+_SESSIONS = "academicSessions.csv"
+_FILES = ("orgs.csv", _SESSIONS, "classes.csv", "users.csv", "enrollments.csv")
+BULK, DELTA, ABSENT = "bulk", "delta", "absent"
+_NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
+_STUDENT, _NO_ROLE = "student", "other"
+
+
+def read_oneroster(sets: Sequence[FeedFiles], calendar: Calendar) -> Snapshots:
+    """The schools in a full CSV set and the sets exported after it. Raises SnapshotRejected."""
+    quarantine = Quarantine()
+    sets_with_modes = [(files, read_modes(files)) for files in sets]
+    if not sets[-1].has("manifest.csv"):
+        quarantine.note("the set has no manifest.csv and was read as a full set (bulk) — have the MIS export it, too")
+    read: ReadTable = partial(_read_merged, sets_with_modes, quarantine)
+    if "roles.csv" in sets_with_modes[-1][1]:
+        read = partial(_read_as_1_1, read, calendar, quarantine)
+    return read_roster(read, sets[-1].taken_at, calendar, quarantine)
+
+
+def is_full_set(files: FeedFiles) -> bool:
+    """Whether the set has everything, and not only changes. Sessions may be absent. Raises SnapshotRejected."""
+    modes = read_modes(files)
+    return all(mode == BULK or (mode == ABSENT and name == _SESSIONS) for name, mode in modes.items())
+
+
+def read_modes(files: FeedFiles) -> dict[str, str]:
+    """The mode of each file of the set's version, by its manifest. Raises SnapshotRejected if one is unknown.
+
+    A set without a manifest has all files in full; with roles.csv it is version 1.2.
+    """
+    if not files.has("manifest.csv"):
+        return dict.fromkeys(_NEEDED["1.2" if files.has("roles.csv") else "1.1"], BULK)
+    rows = files.read("manifest.csv", ["propertyName", "value"])
+    properties = {same_word(row["propertyName"]): same_word(row["value"]) for row in rows}
+    version = properties.get("oneroster.version", "1.1").removeprefix("v")
+    if version not in _NEEDED:
+        raise rejection(
+            f"manifest.csv says OneRoster {version}, which is not supported",
+            f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
+        )
+    modes = {name: properties.get(f"file.{same_word(name[:-4])}", ABSENT) for name in _NEEDED[version]}
+    for name, mode in modes.items():
+        if mode not in (BULK, DELTA, ABSENT):
+            raise rejection(f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent')
+    return modes
+
+
+def _read_merged(
+    sets: Sequence[tuple[FeedFiles, Mapping[str, str]]],
+    quarantine: Quarantine,
+    name: str,
+    columns: Iterable[str],
+    optional: Iterable[str],
+) -> Iterable[Row]:
+    """The rows of the last bulk table, changed by the delta tables after it. `sets` are in the order of export."""
+    deltas: list[FeedFiles] = []
+    for files, modes in reversed(sets):
+        mode = modes.get(name, ABSENT)
+        if mode == BULK:
+            if not deltas:
+                return files.read(name, columns, optional, quarantine.note)
+            columns = tuple(dict.fromkeys(("sourcedId", *columns)))
+            tables = [each.read(name, columns, optional, quarantine.note) for each in (files, *deltas)]
+            return _patched(*tables)
+        if mode == DELTA:
+            deltas.insert(0, files)
+    if name == _SESSIONS and not deltas:
+        return []
+    raise rejection(
+        f'manifest.csv says that {name} is "{sets[-1][1].get(name, ABSENT)}", and no earlier set has all of it',
+        "have the MIS export all files as bulk once, because changes alone do not show who left",
+    )
+
+
+def _patched(bulk: Iterable[Row], *deltas: Iterable[Row]) -> Iterator[Row]:
+    patch: dict[str, list[Row]] = {}
+    for delta in deltas:
+        changes: dict[str, list[Row]] = {}
+        for row in delta:
+            changes.setdefault(row["sourcedId"], []).append(row)
+        patch |= changes
+    # All rows of a repeated id are passed on, because the reader leaves the repetition out.
+    for row in bulk:
+        yield from patch.pop(row["sourcedId"], [row])
+    for new_rows in patch.values():
+        yield from new_rows
+
+
+def _read_as_1_1(
+    read: ReadTable,
+    calendar: Calendar,
+    quarantine: Quarantine,
+    name: str,
+    columns: Iterable[str],
+    optional: Iterable[str],
+) -> Iterable[Row]:
+    """Version 1.2 read as 1.1: users get their roles of today, each at an org, from a separate file."""
+    if name != "users.csv":
+        return read(name, columns, optional)
+    user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
+    users = list(read(name, user_columns, optional))
+    roles_by_user = _roles_of_today(read, calendar, quarantine, users)
+    places = {column: place for place, column in enumerate((*user_columns, *optional, "role", "orgSourcedIds"))}
+    rows: list[Row] = []
+    for user in users:
+        roles = sorted(roles_by_user.get(user["sourcedId"], []), key=lambda role: role["roleType"] != "primary")
+        # A user who is a student at any org is a student, at those orgs. For others, the primary role counts.
+        chosen = [role for role in roles if same_word(role["role"]) == _STUDENT] or roles
+        role = chosen[0]["role"] if chosen else _NO_ROLE
+        orgs = ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen))
+        cells = (*(user[column] for column in (*user_columns, *optional)), role, orgs)
+        rows.append(Row(user.source, user.number, places, cells, user.fault))
+    return rows
+
+
+def _roles_of_today(
+    read: ReadTable, calendar: Calendar, quarantine: Quarantine, users: Iterable[Row]
+) -> dict[str, list[Row]]:
+    ids = {user["sourcedId"]: user["sourcedId"] for user in users}
+    known = KnownIds(ids, "users.csv")
+
+    def leave_out(row: Row, column: str, reason: str) -> None:
+        quarantine.leave_out(row, column, reason)
+        for person in meant(row, row["userSourcedId"], known):
+            quarantine.doubt_person(person)
+
+    dates = dates_of(read, "roles.csv", ("userSourcedId",), quarantine)
+    roles_by_user: dict[str, list[Row]] = {}
+    read_rows = 0
+    for row in read("roles.csv", ["status", "userSourcedId", "roleType", "role", "orgSourcedId"], ROLE_DATES):
+        read_rows += 1
+        present = is_present(row["status"])
+        if row.fault:
+            leave_out(row, "", row.fault)
+        elif present is None:
+            leave_out(row, "status", "is neither active nor tobedeleted")
+        elif row["userSourcedId"] not in ids:
+            leave_out(row, "userSourcedId", known.why_unknown(row["userSourcedId"]))
+        elif present and role_in_force(row, dates, calendar, leave_out, quarantine):
+            roles_by_user.setdefault(ids[row["userSourcedId"]], []).append(row)
+    quarantine.count("roles.csv", "", read_rows - quarantine.left_out_of("roles.csv"))
+    return roles_by_user

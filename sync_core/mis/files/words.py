@@ -1,0 +1,125 @@
+"""The words and dates of the formats, as exporters write them: in any capitals, with either order of day and month."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import date
+from enum import IntEnum, StrEnum
+from functools import lru_cache
+
+from sync_core.mis.files.strict_csv import same_word
+
+
+class Role(IntEnum):
+    """The part that a person has in a class. The number is the order in which staff are asked to own it."""
+
+    STUDENT = 0
+    TEACHER = 1
+    ASSISTANT = 2
+    NONE = 3
+
+
+# The roles of OneRoster 1.1 and 1.2 (1EdTech), and those of School Data Sync (Microsoft: "Default list of values").
+_ROLES = {
+    Role.STUDENT: "student pupil learner",
+    Role.TEACHER: "teacher professor faculty lecturer instructor adjunct substitute",
+    Role.ASSISTANT: "teacherassistant assistant aide paraprofessional staff coach chair",
+    Role.NONE: "administrator systemadministrator siteadministrator districtadministrator principal proctor guardian "
+    "parent relative counselor researcher affiliate occupationaltherapist physicaltherapist speechtherapist "
+    "visiontherapist specialservices advisor nurse officestaff itadmin alumni other",
+}
+_ROLE_OF = {word: role for role, words in _ROLES.items() for word in words.split()}
+_PRESENT = {"": True, "active": True, "tobedeleted": False, "deleted": False, "inactive": False}
+_BOOLEANS = {"": False, "true": True, "false": False, "1": True, "0": False, "yes": True, "no": False} | {
+    "y": True,
+    "n": False,
+    "t": True,
+    "f": False,
+}
+_ISO = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?")
+_PARTS = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[T ].*)?")
+_YEAR_GROUP = re.compile(r"(?:year|yr|y)?\s*0*(\d{1,2})")
+
+
+@lru_cache(maxsize=1_000)
+def read_role(text: str) -> Role | None:
+    """None if the role is not known."""
+    return _ROLE_OF.get(same_word(text).replace(" ", "").replace("_", ""))
+
+
+@lru_cache(maxsize=1_000)
+def is_present(status: str) -> bool | None:
+    """Whether a record with this status counts. None if the status is not known."""
+    return _PRESENT.get(same_word(status).replace(" ", ""))
+
+
+@lru_cache(maxsize=1_000)
+def read_boolean(text: str) -> bool | None:
+    """None if the text is neither true nor false. An empty text is false."""
+    return _BOOLEANS.get(same_word(text))
+
+
+def year_group(text: str) -> str:
+    """One form for all ways to write a year group: `07`, `7`, `Year 7` and `Y7` are one."""
+    word = same_word(text.strip("[]\"' "))
+    number = _YEAR_GROUP.fullmatch(word)
+    return number[1].lstrip("0") or "0" if number else word
+
+
+class DayFirst(StrEnum):
+    """The order of day and month where a file does not show it."""
+
+    YES = "day before month, as in the UK"
+    NO = "month before day, as in the format's documentation"
+
+
+class Dates:
+    """The dates of one file. `texts` returns all of them: they show whether the day or the month is first."""
+
+    def __init__(self, texts: Callable[[], Iterable[str]], usual: DayFirst, note: Callable[[str], None]) -> None:
+        self._texts = texts
+        self._usual = usual
+        self._note = note
+        self._order: DayFirst | None = None
+        self._known: dict[str, date | None] = {}
+
+    def read(self, text: str) -> date | None:
+        """None if the text is not a date, or empty."""
+        if text not in self._known:
+            self._known[text] = self._parse(text)
+        return self._known[text]
+
+    def _parse(self, text: str) -> date | None:
+        try:
+            if iso := _ISO.fullmatch(text):
+                return date(int(iso[1]), int(iso[2]), int(iso[3]))
+            if parts := _PARTS.fullmatch(text):
+                first, second = int(parts[1]), int(parts[2])
+                day, month = (first, second) if self._day_first() is DayFirst.YES else (second, first)
+                return date(int(parts[3]), month, day)
+        except ValueError:
+            pass
+        return None
+
+    def _day_first(self) -> DayFirst:
+        if self._order is None:
+            orders = {_order_of(text) for text in self._texts()} - {None}
+            if len(orders) == 1:
+                self._order = orders.pop()
+            else:
+                why = "in both orders" if orders else "that can be read in both orders"
+                self._note(
+                    f"has dates {why}: they were read with the {self._usual} — have the MIS write them as 2026-09-01"
+                )
+        self._order = self._order or self._usual
+        return self._order
+
+
+def _order_of(text: str) -> DayFirst | None:
+    parts = _PARTS.fullmatch(text)
+    if parts and int(parts[1]) > 12:
+        return DayFirst.YES
+    if parts and int(parts[2]) > 12:
+        return DayFirst.NO
+    return None

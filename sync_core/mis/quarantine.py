@@ -1,0 +1,199 @@
+"""What of a feed is left out, and what is therefore in doubt: by school, so that no school's faults stop another's."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from sync_core.domain.ids import MisId, SchoolId
+from sync_core.domain.roster import Doubt, LeftOut, SourceCount
+from sync_core.mis.files.strict_csv import LeaveOut, Row, rejection
+
+_LISTED = 200
+"""The most rows of one file and school that are listed one by one."""
+_MAX_LEFT_OUT = 200_000
+"""What is in doubt is kept in memory."""
+_EVERY = SchoolId("")
+"""In place of a school where it cannot be told: the row may be any school's."""
+_CORRECT = "correct the record in the MIS, or have the MIS leave it out of the export"
+_KINDS: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    ("letters", str.isalpha),
+    ("digits", str.isdecimal),
+    ("blanks", str.isspace),
+    ("signs", lambda character: not (character.isalpha() or character.isdecimal() or character.isspace())),
+)
+
+
+@dataclass(slots=True)
+class _InDoubt:
+    groups: set[MisId] = field(default_factory=set)
+    people: set[MisId] = field(default_factory=set)
+    memberships: set[tuple[MisId, MisId]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a snapshot tells about its feed, in the fields of the same names."""
+
+    left_out: tuple[LeftOut, ...]
+    counts: tuple[SourceCount, ...]
+    doubt: Doubt
+    notes: tuple[str, ...]
+
+
+class Quarantine:
+    """Collects the rows that are left out while a feed is read. It keeps no value of a cell, but for ids in doubt."""
+
+    def __init__(self) -> None:
+        self._left_out: dict[tuple[SchoolId, str], list[LeftOut]] = defaultdict(list)
+        self._counts: Counter[tuple[SchoolId, str]] = Counter()
+        self._rows: Counter[tuple[SchoolId, str]] = Counter()
+        self._in_doubt: dict[SchoolId, _InDoubt] = defaultdict(_InDoubt)
+        self._notes: dict[SchoolId, Counter[str]] = defaultdict(Counter)
+        self._unread: set[str] = set()
+
+    def leave_out(self, row: Row, column: str, reason: str, school: str = _EVERY, remedy: str = _CORRECT) -> None:
+        """Record a row that is left out. Raises SnapshotRejected if the feed has hardly any other."""
+        source, _, place = row.location.partition(" ")
+        key = SchoolId(school), source.rstrip(",")
+        self._counts[key] += 1
+        if len(self._left_out[key]) < _LISTED:
+            value = shape(row[column]) if column in row.columns else ""
+            self._left_out[key].append(LeftOut(key[1], place, column, value, reason, remedy, key[0]))
+        if self._counts.total() > _MAX_LEFT_OUT:
+            raise rejection(f"more than {_MAX_LEFT_OUT:,} rows of the feed cannot be read, the last in {row.location}")
+
+    def leaving_out(self, school_of: Callable[[Row], str], doubt: Callable[[Row, str], None] | None = None) -> LeaveOut:
+        """Leaves out rows of one table. `doubt` gets each of them, with its school."""
+
+        def leave_out(row: Row, column: str, reason: str) -> None:
+            school = school_of(row)
+            self.leave_out(row, column, reason, school)
+            if doubt:
+                doubt(row, school)
+
+        return leave_out
+
+    def count(self, source: str, school: str, rows: int) -> None:
+        """Count rows of a file that were read."""
+        self._rows[SchoolId(school), source] += rows
+
+    def note(self, text: str, school: str = _EVERY) -> None:
+        """Note something for admins. `{n}` in the text becomes the number of times that it was noted."""
+        self._notes[SchoolId(school)][text] += 1
+
+    def doubt_group(self, group: str, school: str = _EVERY) -> None:
+        """The group's record was not understood; an empty id if it names no group."""
+        self._unread.add(group)
+        self._in_doubt[SchoolId(school)].groups.add(MisId(group))
+
+    def doubt_person(self, person: str, school: str = _EVERY) -> None:
+        """The person's record was not understood; an empty id if it names no person."""
+        self._unread.add(person)
+        self._in_doubt[SchoolId(school)].people.add(MisId(person))
+
+    def doubt_membership(self, group: str, person: str, school: str = _EVERY) -> None:
+        """A record of a membership was not understood; an empty id for whichever it does not name."""
+        self._in_doubt[SchoolId(school)].memberships.add((MisId(group), MisId(person)))
+
+    def doubt_enrolment(
+        self, row: Row, group: tuple[str, KnownIds], person: tuple[str, KnownIds], school: str, prefix: str = ""
+    ) -> None:
+        """A row that says who is in which group was not understood. `prefix` is put before ids of people.
+
+        It may mean the ids that it names, and those that a spreadsheet may have changed. In a row that could not be
+        read, only ids that are known say something.
+        """
+        for group_id in meant(row, *group):
+            for person_id in meant(row, *person):
+                self.doubt_membership(group_id, f"{prefix}{person_id}" if person_id else "", school)
+
+    def is_unread(self, id_: str) -> bool:
+        """Whether the group or person has a record that was not understood: rows that name it are not at fault."""
+        return bool(id_) and id_ in self._unread
+
+    def left_out_of(self, source: str) -> int:
+        return sum(count for (_, of), count in self._counts.items() if of == source)
+
+    def has_left_out(self, school: SchoolId) -> bool:
+        return any(key[0] == school for key in self._counts)
+
+    def findings(self, school: SchoolId, schools: Collection[str]) -> Findings:
+        """What concerns this one of the feed's `schools`: its own, and what may be any school's.
+
+        A row that names a school that the feed does not have is listed for each school, and counts for none.
+        """
+        foreign = {of for of, _ in self._counts} | self._in_doubt.keys() | self._notes.keys()
+        of_all = sorted(foreign.difference(schools) | {_EVERY})
+        concerned = [*of_all, school]
+        totals: Counter[str] = Counter()
+        for counter in (self._rows, self._counts):
+            for (_, source), rows in counter.items():
+                totals[source] += rows
+        keys = sorted(key for key in self._counts if key[0] in concerned)
+        counts = [
+            SourceCount(
+                source=source,
+                left_out=self._counts[of, source],
+                rows=self._rows[of, source] + self._counts[of, source] if of == school else totals[source],
+                counts=of in (school, _EVERY),
+            )
+            for of, source in keys
+        ]
+        doubts = [self._in_doubt[of] for of in concerned if of in self._in_doubt]
+        notes = (self._notes[of] for of in concerned if of in self._notes)
+        return Findings(
+            left_out=tuple(row for key in keys for row in self._left_out[key]),
+            counts=tuple(counts),
+            doubt=Doubt(
+                frozenset[MisId]().union(*(doubt.groups for doubt in doubts)),
+                frozenset[MisId]().union(*(doubt.people for doubt in doubts)),
+                frozenset[tuple[MisId, MisId]]().union(*(doubt.memberships for doubt in doubts)),
+            ),
+            notes=tuple(text.replace("{n}", str(number)) for of in notes for text, number in of.items()),
+        )
+
+
+def shape(value: str) -> str:
+    """What a value looks like, without the value: `empty`, `1 letter`, `8 letters and digits`."""
+    if not value:
+        return "empty"
+    kinds = [name for name, test in _KINDS if any(map(test, value))]
+    named = f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else kinds[0]
+    return f"{len(value)} {named if len(value) > 1 else named.removesuffix('s')}"
+
+
+class KnownIds:
+    """The ids of one table, to say of an unknown id whether a spreadsheet may have changed it."""
+
+    def __init__(self, ids: Collection[str], file: str) -> None:
+        self._ids = ids
+        self._file = file
+        self._loose: dict[str, str] | None = None
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._ids
+
+    def alike(self, id_: str) -> str:
+        """The id that differs only in capitals or leading zeros; empty if there is none."""
+        if self._loose is None:
+            self._loose = {_loosely(each): each for each in self._ids}
+        return self._loose.get(_loosely(id_), "") if id_ else ""
+
+    def why_unknown(self, id_: str) -> str:
+        if not id_:
+            return "is empty"
+        hint = ", which has it with other capitals or leading zeros" if self.alike(id_) else ""
+        return f"is not in {self._file}{hint}"
+
+
+def meant(row: Row, id_: str, known: KnownIds) -> list[str]:
+    """The ids that a row may mean that was not understood; an empty one if nothing tells."""
+    if not id_ or (row.fault and id_ not in known):
+        return [""]
+    return list(filter(None, dict.fromkeys((id_, known.alike(id_)))))
+
+
+def _loosely(id_: str) -> str:
+    return id_.casefold().lstrip("0")
