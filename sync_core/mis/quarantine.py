@@ -105,9 +105,17 @@ class Quarantine:
         It may mean the ids that it names, and those that a spreadsheet may have changed. In a row that could not be
         read, only ids that are known say something.
         """
-        for group_id in meant(row, *group):
-            for person_id in meant(row, *person):
+        for group_id in _meant(row, *group):
+            for person_id in _meant(row, *person):
                 self.doubt_membership(group_id, f"{prefix}{person_id}" if person_id else "", school)
+
+    def doubt_role(self, row: Row, person: str, known: KnownIds, school: str = _EVERY) -> None:
+        """A row that gives a person a role was not understood. One that names nobody may be about anybody."""
+        for id_ in _meant(row, person, known):
+            if id_:
+                self.doubt_person(id_, school)
+            else:
+                self.doubt_membership("", "", school)
 
     def is_unread(self, id_: str) -> bool:
         """Whether the group or person has a record that was not understood: rows that name it are not at fault."""
@@ -188,7 +196,7 @@ class KnownIds:
         return f"is not in {self._file}{hint}"
 
 
-def meant(row: Row, id_: str, known: KnownIds) -> list[str]:
+def _meant(row: Row, id_: str, known: KnownIds) -> list[str]:
     """The ids that a row may mean that was not understood; an empty one if nothing tells."""
     if not id_ or (row.fault and id_ not in known):
         return [""]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from sync_core.domain.classes import DesiredClass, Reason
 from sync_core.domain.ids import MisId
-from sync_core.domain.roster import Doubt
+from sync_core.domain.roster import Doubt, GroupType
 
 _UNNAMED = MisId("")
 
@@ -31,6 +31,8 @@ class Benefit:
         groups = self.doubt.groups
         if _UNNAMED in groups or before.group_id in groups or not self._groups.isdisjoint((before.group_id, _UNNAMED)):
             return True
+        if self.doubt.people and before.group_type is GroupType.YEAR:
+            return True  # A year group is in a feed only as its pupils' year.
         return any(self._in_doubt(before.group_id, reason) for reason in before.reasons.values())
 
     def applied(self, desired: DesiredClass, before: DesiredClass) -> DesiredClass:

@@ -10,7 +10,7 @@ from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.oneroster import ROLE_DATES, ReadTable, dates_of, read_roster, role_in_force
 from sync_core.mis.files.strict_csv import Row, rejection, same_word
 from sync_core.mis.files.words import is_present
-from sync_core.mis.quarantine import KnownIds, Quarantine, meant
+from sync_core.mis.quarantine import KnownIds, Quarantine
 from sync_core.mis.roster import Snapshots
 
 _SESSIONS = "academicSessions.csv"
@@ -136,8 +136,7 @@ def _roles_of_today(
 
     def leave_out(row: Row, column: str, reason: str) -> None:
         quarantine.leave_out(row, column, reason)
-        for person in meant(row, row["userSourcedId"], known):
-            quarantine.doubt_person(person)
+        quarantine.doubt_role(row, row["userSourcedId"], known)
 
     dates = dates_of(read, "roles.csv", ("userSourcedId",), quarantine)
     roles_by_user: dict[str, list[Row]] = {}

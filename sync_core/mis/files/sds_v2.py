@@ -12,7 +12,7 @@ from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.oneroster import nearest_schools
 from sync_core.mis.files.strict_csv import Row, by_id, rejection
 from sync_core.mis.files.words import Dates, DayFirst, Role, read_role
-from sync_core.mis.quarantine import KnownIds, Quarantine, meant
+from sync_core.mis.quarantine import KnownIds, Quarantine
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
 
 _SESSIONS = "academicSessions.csv"
@@ -126,8 +126,7 @@ class _Feed:
         known = KnownIds(self.people, "users.csv")
 
         def doubt(row: Row, school: str) -> None:
-            for person in meant(row, row["userSourcedId"], known):
-                self.quarantine.doubt_person(person, school)
+            self.quarantine.doubt_role(row, row["userSourcedId"], known, school)
 
         leave_out = self.quarantine.leaving_out(lambda row: self._school_of(row["orgSourcedId"]), doubt)
         dates = self._role_dates()
