@@ -95,7 +95,7 @@ def desired_classes(
         if not benefit.keeps(record.desired)
     ]
     overruled = [
-        rules.desired(key, all_groups[key], known[key], records[key], requests.get(key))
+        rules.desired(key, all_groups[key], known[key], records[key], requests.get(key), benefit)
         for key in sorted(pinned & all_groups.keys() & records.keys())
     ]
     involved = {person for group in groups.values() for person in (*group.students, *rules.owning(group))}

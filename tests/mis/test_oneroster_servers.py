@@ -19,6 +19,7 @@ from sync_core.mis.rest.oneroster import read_oneroster_api
 from sync_core.mis.rest.oneroster_records import find_list
 from sync_core.mis.sources import MisSources
 from tests.builders import mis_sources, settings
+from tests.mis import feeds
 from tests.mis.vendor_scenes import SECRETS, OneRosterScene, no_total, oneroster_scene
 
 Record = dict[str, Any]
@@ -268,7 +269,7 @@ async def test_deleted_records_whose_enrolments_are_active_are_left_out_as_in_a_
 async def test_more_than_the_requested_fields_is_not_kept(scene: OneRosterScene) -> None:
     scene.server.fields, scene.server.page = "ignore", 10
     cache, api = SchoolCache(), scene.api(signed_in=False)
-    await read_oneroster_api(api, TOKEN, SchoolId(scene.school.id), cache, scene.clock)
+    await read_oneroster_api(api, TOKEN, SchoolId(scene.school.id), cache, scene.clock, feeds.TODAY)
     cached = cache.of(api, scene.school.id, scene.clock.now())
     assert cached
     assert {name for user in cached.collections["students"].values() for name in user} == {

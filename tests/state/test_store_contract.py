@@ -11,8 +11,8 @@ import pytest
 from local.azurite import Azurite
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
-from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus, RunOutcome, RunRecord
+from sync_core.domain.roster import FeedStatistics, LeftOut
+from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school import (
     AfterSync,
     FeedContainer,
@@ -492,6 +492,20 @@ async def test_accepted_statistics_are_stored_and_forgotten(state: Store, school
     for expected in (replace(statistics, groups=1), statistics, None, None):
         await state.write_accepted_statistics(school, expected)
         assert await state.accepted_statistics(school) == expected
+
+
+async def test_rows_that_were_left_out_are_stored_replaced_and_erased(state: Store, school: SchoolId) -> None:
+    assert await state.left_out(school) is None
+    row = LeftOut(
+        "users.csv", "line 3", "orgSourcedIds", "2 letters", "is not in orgs.csv — \u2019", "correct it", school
+    )
+    many = {f"{number:04}": replace(row, place=f"line {number}") for number in range(1, 501)}
+    for rows in ({}, many, {"0001": replace(row, field="", shape="", school=SchoolId(""))}, {}):
+        expected = LeftOutRows(run=RUN, at=NOON, count=3 * len(rows), rows=rows)
+        await state.write_left_out(school, expected)
+        assert await state.left_out(school) == expected
+    await state.erase_school(school)
+    assert await state.left_out(school) is None
 
 
 async def test_runs_can_be_listed_since_a_time(state: Store, school: SchoolId) -> None:

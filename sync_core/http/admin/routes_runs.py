@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header, Response
 from fastapi import Path as PathParameter
 
 from sync_core.admin.holds import preview_school, request_decision
@@ -22,12 +22,14 @@ from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.errors import NotFound
 from sync_core.http.admin.dependencies import Administered, Key, SignedIn
+from sync_core.http.admin.left_out import LEFT_OUT_AS_CSV, LeftOutList, left_out_body, left_out_csv
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, DECIDES_HOLD, STARTS_RUN, Plan, Run
 from sync_core.messaging.messages import Decision
 
 router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
 
 _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
+_Accept = Annotated[str, Header(description="`text/csv` for a file that a spreadsheet opens")]
 _RunId = Annotated[RunId, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
 
@@ -78,6 +80,21 @@ async def delete_accepted_statistics(settings: Administered, call: SignedIn) -> 
     """For a feed that is correct but was rejected. Only the holds of its plan then protect the classes."""
     call.record("forget accepted statistics", settings.school)
     await call.services.schools.write_accepted_statistics(settings.school, None)
+
+
+# --- rows of the feed that were left out
+
+
+@router.get(
+    "/left-out", response_model=LeftOutList, responses=LEFT_OUT_AS_CSV, summary="List what the last plan left out"
+)
+async def list_left_out(settings: Administered, call: SignedIn, accept: _Accept = "") -> Any:
+    """The rows of the feed that could not be read, for the people who keep the MIS; as CSV if the request accepts it.
+
+    Nobody leaves a class because of such a row. There is no value of any pupil in the list.
+    """
+    found = left_out_body(await call.services.schools.left_out(settings.school))
+    return Response(left_out_csv(found), media_type="text/csv") if "text/csv" in accept.lower() else found
 
 
 # --- runs

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from sync_core.domain.classes import ClassRecord, DesiredClass
 from sync_core.domain.ids import AccountId, ClassKey, MisId
+from sync_core.domain.roster import LeftOut
 from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.planning.diff import ClassDiff
@@ -69,12 +70,14 @@ class Preview:
     """The whole plan of a school at one moment. `run` is the result of the plan; `lines` are the plan as text.
 
     `unmatched` says of each person without an account what was looked for, and which accounts are nearest.
+    `left_out_rows` are the first rows of the feed that could not be read.
     """
 
     run: RunRecord
     classes: tuple[ClassChange, ...]
     holds: tuple[Hold, ...]
     unmatched: tuple[Unmatched, ...]
+    left_out_rows: tuple[LeftOut, ...]
     lines: tuple[str, ...]
 
     def as_data(self) -> dict[str, object]:
@@ -98,7 +101,9 @@ def preview_of(planned: SchoolPlan, settings: SchoolSettings, seen: Mapping[Clas
     classes = tuple(_class_change(diff, (seen or {}).get(diff.key), context) for diff in planned.plan.diffs)
     matching = planned.ruled.matching if planned.ruled else NOT_MATCHED
     unmatched = report_unmatched(matching.tried, matching.accounts)
-    return Preview(planned.run, classes, planned.holds, unmatched, tuple(_lines(planned.run, classes)))
+    rows = tuple(row for _, row in sorted(planned.left_out.rows.items())) if planned.left_out else ()
+    lines = (*_lines(planned.run, classes), *(f"! left out: {row} — {row.remedy}" for row in rows))
+    return Preview(planned.run, classes, planned.holds, unmatched, rows, lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
