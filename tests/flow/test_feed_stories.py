@@ -171,12 +171,35 @@ def test_07_last_weeks_feed_is_rejected(trust: Trust) -> None:
     assert "before the last accepted one" in rejected(sync_feed(trust, change_groups(lambda group: group), spoil))
 
 
-def test_08_a_feed_with_duplicate_rows_is_rejected(trust: Trust) -> None:
+def test_08_rows_that_say_nothing_new_or_nothing_at_all_are_left_out(trust: Trust) -> None:
+    """Every row stands twice, and the enrolments have two of a pupil who left."""
+    leaver = {"userSourcedId": "leaver", "sourcedId": "E0"}
+
     def spoil(folder: Path) -> None:
         for name in ("classes.csv", "users.csv", "enrollments.csv"):
             rewrite_rows(folder, name, lambda row: [row, row])
+        first = FORMS[0].id
+        rows = iter([1, 2])
+        rewrite_rows(
+            folder,
+            "enrollments.csv",
+            lambda row: [row, row | leaver] if row["classSourcedId"] == first and next(rows, 0) else [row],
+        )
 
-    assert "already appears in" in rejected(sync_feed(trust, SCHOOL, spoil))
+    run = sync_feed(trust, SCHOOL, spoil)
+    assert (run["outcome"], run["changed"], run["ended"], run["left_out"]) == (RunOutcome.PLANNED, [], [], 2)
+    assert any(note.startswith("2 rows of the feed were left out, and nobody left a class") for note in run["notes"])
+    listed = trust.call("GET", f"schools/{ID}/left-out").json()
+    assert (listed["run"], listed["count"], len(listed["rows"])) == (run["id"], 2, 2)
+    row = listed["rows"][0]
+    assert (row["source"], row["field"], row["shape"]) == ("enrollments.csv", "userSourcedId", "6 letters")
+    assert (row["reason"], row["school"]) == ("is not in users.csv", ID)
+    file = trust.call("GET", f"schools/{ID}/left-out", accept="text/csv")
+    assert file.headers["content-type"].startswith("text/csv")
+    assert list(csv.DictReader(file.text.splitlines())) == listed["rows"]
+    assert "leaver" not in file.text
+    assert sync_feed(trust, SCHOOL)["left_out"] == 0
+    assert trust.call("GET", f"schools/{ID}/left-out").json()["rows"] == []
 
 
 def test_09_a_feed_with_another_tenants_domain_is_rejected(trust: Trust) -> None:

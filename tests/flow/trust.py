@@ -127,11 +127,12 @@ class Trust:
         user: str = "admin",
         expected: int = 200,
         body: Mapping[str, object] | None = None,
+        accept: str = "application/json",
     ) -> httpx.Response:
         response = loopback.request(
             method,
             f"{self.addresses.host}/api/admin/{path}",
-            headers={"Authorization": f"Bearer {user}"},
+            headers={"Authorization": f"Bearer {user}", "Accept": accept},
             json=body,
             timeout=60,
         )
