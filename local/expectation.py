@@ -52,7 +52,7 @@ def expected_classes(feed: Path, admins: Sequence[str], domain: str) -> list[Exp
         enrolled = [row for row in _rows(feed, "enrollments") if row["classSourcedId"] == class_["sourcedId"]]
         pupils = frozenset(upns[row["userSourcedId"]] for row in enrolled if row["role"] == "student")
         staff = [row for row in enrolled if row["role"] == "teacher"]
-        main = [row for row in staff if row["primary"] == "true"] or staff
+        main = [row for row in staff if row["primary"] == "true"] or sorted(staff, key=lambda row: row["userSourcedId"])
         teachers = {upns[main[0]["userSourcedId"]]} if main and class_["classType"] == "scheduled" else set()
         groups.append((class_["title"], year, admin_owners | teachers, pupils))
     latest = max(year for _, year, _, _ in groups)
