@@ -129,7 +129,7 @@ def expected_groups(data: SchoolData, capabilities: Capabilities) -> set[tuple[o
         if group.homeroom and not capabilities.registration:
             continue
         type_ = GroupType.REGISTRATION if group.homeroom else GroupType.TEACHING
-        staff = [teacher(one.teacher) for one in sorted(group.staff, key=lambda one: not one.primary)]
+        staff = [teacher(one.teacher) for one in sorted(group.staff, key=lambda one: (not one.primary, one.teacher))]
         pupils = frozenset(map(student, group.pupils))
         groups.add((type_, group.title, data.starts, pupils, staff[0], frozenset(staff)))
     for year in {pupil.year for pupil in data.pupils}:
