@@ -103,6 +103,7 @@ class Past:
     groups of the last run (None before the first). `holds` are the existing holds. `decided` are the decisions, by the
     digest of the hold, that this plan carries out. `rates` are the match rates that were accepted last. `night` is the
     time of the last nightly plan of these days.
+    `left_out` counts the rows of feeds that runs of these days left out.
     """
 
     removed: int
@@ -111,6 +112,7 @@ class Past:
     decided: Mapping[str, HoldStatus] = field(default_factory=dict)
     rates: MatchRates = NO_RATES
     night: datetime | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

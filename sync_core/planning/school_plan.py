@@ -31,7 +31,7 @@ class SchoolPlan:
     holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `pins` are the pins of
     classes. `known_at` is when the last night of the week looked at Microsoft 365. `statistics` describe the snapshot
     of a whole school. `matching_failed`: too many people found no account, so that nothing of the MIS is planned.
-    `left_out` are the rows of the feed that were left out, if it was read.
+    `left_out` are the rows of the feed that were left out, None where the list of the school stays empty.
     """
 
     run: RunRecord
@@ -157,7 +157,12 @@ async def plan_school(
     )
     run = replace(run, notes=(*run.notes, *notes_of(run)))
     return replace(
-        planned, run=run, ruled=ruled, pins=pins, statistics=statistics if scope is None else None, left_out=left_out
+        planned,
+        run=run,
+        ruled=ruled,
+        pins=pins,
+        statistics=statistics if scope is None else None,
+        left_out=left_out if left_out.count or past.left_out else None,
     )
 
 
@@ -198,8 +203,11 @@ async def read_past(
     groups = accepted.groups if accepted else None
     rates = MatchRates(accepted.students_matched, accepted.staff_matched) if accepted else NO_RATES
     nights = [run.at for run in week if run.cause is Cause.NIGHTLY and run.outcome is RunOutcome.PLANNED]
+    left_out = sum(record.left_out for record in week)
     holds = await reader.holds(request.school)
-    return Past(removed=removed, groups=groups, holds=holds, rates=rates, night=max(nights, default=None))
+    return Past(
+        removed=removed, groups=groups, holds=holds, rates=rates, night=max(nights, default=None), left_out=left_out
+    )
 
 
 def plan_within_limits(

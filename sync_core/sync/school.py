@@ -65,13 +65,9 @@ async def carry_out(planned: SchoolPlan, services: Services) -> RunRecord:
 
 
 async def _write_left_out(planned: SchoolPlan, services: Services) -> None:
-    """Replace the list of rows that were left out, if the feed was read."""
-    if planned.left_out is None:
-        return
-    school = planned.run.school
-    known = await services.schools.left_out(school)
-    if planned.left_out.rows or known:
-        await services.schools.write_left_out(school, planned.left_out)
+    """Replace the list of rows that were left out, if it has any or had any."""
+    if planned.left_out:
+        await services.schools.write_left_out(planned.run.school, planned.left_out)
 
 
 async def add_holds(school: SchoolId, standing: Sequence[Hold], found: Iterable[Hold], services: Services) -> None:
