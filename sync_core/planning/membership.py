@@ -83,19 +83,18 @@ def desired_classes(
     rules = _Rules(snapshot, settings, tuple(accounts))
     known = {key: record.desired.name for key, record in records.items()}
     names = assign_names(groups, settings.name_identifier or snapshot.school.dfe_code, known)
-    benefit = Benefit(snapshot.doubt, snapshot.people.keys())
     classes = tuple(
-        rules.desired(key, group, names[key], records.get(key), requests.get(key), benefit)
+        rules.desired(key, group, names[key], records.get(key), requests.get(key))
         for key, group in sorted(groups.items())
     )
+    absent = sorted(records.keys() - all_groups.keys() - pinned) if scope is None else ()
     ended = [
-        replace(record.desired, ended=True, pinned=False)
-        for key, record in sorted(records.items())
-        if scope is None and key not in all_groups and key not in pinned and not record.desired.ended
-        if not benefit.keeps(record.desired)
+        replace(wanted, ended=True, pinned=False)
+        for wanted in (records[key].desired for key in absent)
+        if not wanted.ended and not rules.benefit.keeps(wanted)
     ]
     overruled = [
-        rules.desired(key, all_groups[key], known[key], records[key], requests.get(key), benefit)
+        rules.desired(key, all_groups[key], known[key], records[key], requests.get(key))
         for key in sorted(pinned & all_groups.keys() & records.keys())
     ]
     involved = {person for group in groups.values() for person in (*group.students, *rules.owning(group))}
@@ -148,6 +147,7 @@ class _Rules:
         students = {person for group in snapshot.groups for person in group.students}
         teachers = {person for group in snapshot.groups for person in group.teachers}
         self._settings = settings
+        self.benefit = Benefit(snapshot.doubt, snapshot.people.keys())
         roles = ((students, settings.students), (teachers, settings.staff))
         by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
         self.students, self.staff = match_people(by_role, accounts)
@@ -216,7 +216,6 @@ class _Rules:
         name: ClassName,
         record: ClassRecord | None,
         request: ClassRequest | None,
-        benefit: Benefit,
     ) -> DesiredClass:
         before = record.desired if record else None
         owners = {account: Reason(Rule.ADMIN_OWNER) for account in self.admins}
@@ -246,7 +245,7 @@ class _Rules:
             deleted=before is not None and before.deleted and not requested_again and not restored,
             generation=generation,
         )
-        return benefit.applied(desired, before) if before else desired
+        return self.benefit.applied(desired, before) if before else desired
 
     def _revokes(self, group: MisGroup) -> bool:
         """Only if there are intended owners and all have accounts: a missing one may be a matching fault."""

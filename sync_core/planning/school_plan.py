@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from sync_core.domain.classes import ClassRequest, DesiredClass, Pin, Reason, Records, Rule
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
-from sync_core.domain.roster import FeedStatistics
+from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Cause, Hold, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Permanent, SnapshotRejected, SyncError
@@ -111,16 +111,7 @@ async def plan_school(
         message = f"{check.what}: nothing was planned"
         raise PlanNotMade(request, reading.clock.now(), RunOutcome.BLOCKED, message, check.remedy)
     accepted = await reader.accepted_statistics(school)
-    left_out: LeftOutRows | None = None
-    try:
-        snapshot = await reading.mis.snapshot(settings)
-        statistics = statistics_of(snapshot)
-        left_out = LeftOutRows.of(snapshot, request.run, reading.clock.now())
-        check_left_out(snapshot, settings.limits)
-        check_snapshot(statistics, accepted, settings.limits)
-    except SnapshotRejected as rejected:
-        now = reading.clock.now()
-        raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
+    snapshot, statistics, left_out = await _read_feed(request, settings, accepted, reading)
 
     records = {record.key: record for record in await reader.class_records(school)}
     requests, pins = await reader.class_requests(school), await reader.pins(school)
@@ -156,14 +147,26 @@ async def plan_school(
         notes=(*snapshot.notes, *ruled.notes, *planned.run.notes),
     )
     run = replace(run, notes=(*run.notes, *notes_of(run)))
-    return replace(
-        planned,
-        run=run,
-        ruled=ruled,
-        pins=pins,
-        statistics=statistics if scope is None else None,
-        left_out=left_out if left_out.count or past.left_out else None,
-    )
+    of_whole = statistics if scope is None else None
+    listed = left_out if left_out.count or past.left_out else None
+    return replace(planned, run=run, ruled=ruled, pins=pins, statistics=of_whole, left_out=listed)
+
+
+async def _read_feed(
+    request: SyncSchool, settings: SchoolSettings, accepted: FeedStatistics | None, reading: Reading
+) -> tuple[Snapshot, FeedStatistics, LeftOutRows]:
+    """Return the snapshot, its statistics and the rows that were left out. Raises PlanNotMade if it is rejected."""
+    left_out: LeftOutRows | None = None
+    try:
+        snapshot = await reading.mis.snapshot(settings)
+        statistics = statistics_of(snapshot)
+        left_out = LeftOutRows.of(snapshot, request.run, reading.clock.now())
+        check_left_out(snapshot, settings.limits)
+        check_snapshot(statistics, accepted, settings.limits)
+    except SnapshotRejected as rejected:
+        now = reading.clock.now()
+        raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
+    return snapshot, statistics, left_out
 
 
 async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:
