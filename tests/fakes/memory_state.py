@@ -111,8 +111,9 @@ class MemoryState:
 
     async def replace_holds(self, school: SchoolId, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         await self._step("replace_holds")
-        assert set(before) == set(self._holds.get(school, ())), "the holds that the caller read"
-        self._holds[school] = tuple(after)
+        gone = {hold.digest for hold in before} - {hold.digest for hold in after}
+        kept = {hold.digest: hold for hold in self._holds.get(school, ()) if hold.digest not in gone}
+        self._holds[school] = tuple({**kept, **{hold.digest: hold for hold in after if hold not in before}}.values())
         await self._step("replace_holds answered")
 
     async def accepted_statistics(self, school: SchoolId) -> FeedStatistics | None:

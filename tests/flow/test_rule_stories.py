@@ -64,6 +64,7 @@ def test_02_admins_are_owners_pupils_are_members_and_every_owner_is_a_member(tru
     assert trust.read_class(FORM) | {"id": "", "externalId": ""} == {
         "id": "",
         "externalId": "",
+        "externalSource": "sis",
         "displayName": "5L_Class [1234567][2026]",
         "mailNickname": FORM,
         "owners": "boss",

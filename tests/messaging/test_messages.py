@@ -63,7 +63,7 @@ BAD = [
     (b"", "body: Invalid JSON"),
     (b"\xff\xfe", "body: Invalid JSON"),
     (b"[]", "body"),
-    (b"{}", "body: Unable to extract tag using discriminator 'kind'"),
+    (b"{}", "body: 'kind' is missing"),
     (b'{"kind": "change-shoes"}', "body: 'kind' should be one of 'create-class', "),
     (
         b'{"kind": "create-class", "tenant": "T", "school": "S", "key": "K", "run": "r"}',
