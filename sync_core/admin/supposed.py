@@ -12,6 +12,7 @@ from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import SchoolSettings
+from sync_core.errors import GraphDenied, UnknownSetting
 from sync_core.messaging.messages import Priority
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import SchoolPlan, plan_to_show
@@ -80,9 +81,13 @@ async def _accounts_are_known(settings: SchoolSettings, services: Services) -> b
 
 
 async def _read_accounts(settings: SchoolSettings, services: Services) -> tuple[Account, ...]:
+    """Raises UnknownSetting for a tenant that denies the app its accounts."""
     tenant = services.graph.of(settings.tenant, Priority.URGENT)
     found: dict[str, Account] = {}
-    async for part in tenant.first_accounts(None, settings.account_properties):
-        found |= {change.id: change.on(None) for change in part.accounts}
-        found = {id_: account for id_, account in found.items() if id_ not in part.removed}
+    try:
+        async for part in tenant.first_accounts(None, settings.account_properties):
+            found |= {change.id: change.on(None) for change in part.accounts}
+            found = {id_: account for id_, account in found.items() if id_ not in part.removed}
+    except GraphDenied as denied:
+        raise UnknownSetting(f"tenant {settings.tenant}: {denied.message}", denied.remedy) from None
     return tuple(found.values())

@@ -92,7 +92,7 @@ def test_02_unreadable_messages_are_dead_lettered_with_their_reason_and_the_rest
 def test_03_every_school_of_a_feed_is_synced(story: Story, tmp_path: Path) -> None:
     feed = feeds.sds_v1()
     feed["School.csv"] += "7654321,Another School\n"
-    feed["Section.csv"] += "C9,7654321,10A/Ma1,9/1/2026,Active\n"
+    feed["Section.csv"] += "C9,7654321,10A/Ma1,9/1/2026,7/21/2027,Active\n"
     feed["Student.csv"] += "9,7654321,Elsewhere,secret,,10,Active\n"
     feed["StudentEnrollment.csv"] += "C9,9\n"
     people = [f"{name}@school.onmicrosoft.com" for name in ("apupil", "second", "elsewhere")]

@@ -143,5 +143,7 @@ def test_07_a_complete_but_invalid_set_is_rejected_once_and_removes_nobody(trust
     check_drops(trust)
     run = trust.read_last_run("OAK")
     assert run["outcome"] == "rejected"
-    assert 'column "classSourcedId": class T9 is not in classes.csv' in run["notes"][0]
+    assert "the feed differs too much from the last accepted one" in run["notes"][0]
+    listed = trust.call("GET", "schools/OAK/left-out").json()
+    assert {(row["field"], row["reason"]) for row in listed["rows"]} == {("classSourcedId", "is not in classes.csv")}
     assert trust.read_class(ART)["members"] == "amy ben main"
