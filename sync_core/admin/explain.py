@@ -27,7 +27,7 @@ async def explain_person(settings: SchoolSettings, key: ClassKey, person: str, s
     record = await existing_class(school, key, services)
     history = await services.classes.history(school, key)
     planned = await plan_to_show(school, services.reading)
-    accounts = planned.ruled.accounts if planned.ruled else await services.tenants.accounts(settings.tenant)
+    accounts = planned.ruled.matching.accounts if planned.ruled else await services.tenants.accounts(settings.tenant)
     subject = find_subject(person, accounts or (), record, history, planned, settings)
     if subject is None:
         raise NotFound(

@@ -1,4 +1,4 @@
-"""The tables as they would be with other settings or without pins, for previews: nothing is written."""
+"""The tables as they would be with other settings, for previews: nothing is written."""
 
 from __future__ import annotations
 
@@ -15,28 +15,27 @@ from sync_core.domain.school import SchoolSettings
 from sync_core.errors import GraphDenied, UnknownSetting
 from sync_core.messaging.messages import Priority
 from sync_core.planning.preview.preview import Preview, preview_of
-from sync_core.planning.school_plan import SchoolPlan, plan_to_show
-from sync_core.services import Reading, Services
+from sync_core.planning.school_plan import plan_to_show
+from sync_core.services import Services
 from sync_core.state.port import SchoolReader
 
 
 @dataclass(frozen=True, slots=True)
 class Supposed:
-    """Implements SchoolReader: a reader with these settings, accounts or pins in place of its own."""
+    """Implements SchoolReader: a reader with these settings, and accounts if they are given, in place of its own."""
 
     reader: SchoolReader
-    settings: SchoolSettings | None = None
+    settings: SchoolSettings
     accounts_now: tuple[Account, ...] | None = None
-    pins_kept: Mapping[ClassKey, Pin] | None = None
 
     async def school(self, school: SchoolId) -> SchoolSettings | None:
-        return self.settings or await self.reader.school(school)
+        return self.settings
 
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         return await self.reader.accounts(tenant) if self.accounts_now is None else self.accounts_now
 
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:
-        return await self.reader.pins(school) if self.pins_kept is None else self.pins_kept
+        return await self.reader.pins(school)
 
     async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]:
         return await self.reader.class_records(school)
@@ -62,16 +61,7 @@ async def preview_settings(settings: SchoolSettings, services: Services) -> Prev
     """
     accounts = None if await _accounts_are_known(settings, services) else await _read_accounts(settings, services)
     supposed = Supposed(services.reading.school, settings, accounts)
-    return preview_of(await _plan_as_if(supposed, settings, services.reading), settings)
-
-
-async def plan_without_pins(settings: SchoolSettings, reading: Reading) -> SchoolPlan:
-    """What a sync would do if every pin was released. Writes nothing."""
-    return await _plan_as_if(Supposed(reading.school, pins_kept={}), settings, reading)
-
-
-async def _plan_as_if(supposed: Supposed, settings: SchoolSettings, reading: Reading) -> SchoolPlan:
-    return await plan_to_show(settings.school, replace(reading, school=supposed))
+    return preview_of(await plan_to_show(settings.school, replace(services.reading, school=supposed)), settings)
 
 
 async def _accounts_are_known(settings: SchoolSettings, services: Services) -> bool:

@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
-from sync_core.admin.supposed import plan_without_pins
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, Pin
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun
 from sync_core.planning.preview.preview import Preview, preview_of
-from sync_core.planning.school_plan import SchoolPlan, pinned_classes, plan_within_limits, read_past
+from sync_core.planning.school_plan import SchoolPlan, pinned_classes, plan_to_show, plan_within_limits, read_past
 from sync_core.services import Reading, Services
 from sync_core.state.port import HistoryReader
 from sync_core.sync.school import carry_out
@@ -127,13 +126,14 @@ async def _plan_undo(
 
 
 async def list_pins(settings: SchoolSettings, reading: Reading) -> list[ListedPin]:
-    """The pins of a school, in order of class key, each compared with a plan without pins. Writes nothing."""
+    """The pins of a school, in order of class key, each compared with what a plan overrules. Writes nothing."""
     pins = await reading.school.pins(settings.school)
     if not pins:
         return []
     records = {record.key: record for record in await reading.school.class_records(settings.school)}
-    planned = await plan_without_pins(settings, reading)
-    return [_listed(pin, records.get(key), planned) for key, pin in sorted(pins.items())]
+    planned = await plan_to_show(settings.school, reading)
+    wanted = {desired.key: desired for desired in planned.ruled.overruled} if planned.ruled else {}
+    return [_listed(pin, records.get(key), planned.run, wanted.get(key)) for key, pin in sorted(pins.items())]
 
 
 async def request_release(
@@ -155,12 +155,11 @@ async def request_release(
     return await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "release", requester, services)
 
 
-def _listed(pin: Pin, record: ClassRecord | None, planned: SchoolPlan) -> ListedPin:
+def _listed(pin: Pin, record: ClassRecord | None, run: RunRecord, wanted: DesiredClass | None) -> ListedPin:
     name = (record.actual or record.desired).name.display_name if record else ""
     where: dict[str, Any] = {"key": pin.key, "name": name, "undone": pin.undone, "run": pin.run}
-    if planned.run.outcome is not RunOutcome.PLANNED:
-        return ListedPin(**where, differs=None, what=" — ".join(planned.run.notes))
-    wanted = planned.wanted.get(pin.key)
+    if run.outcome is not RunOutcome.PLANNED:
+        return ListedPin(**where, differs=None, what=" — ".join(run.notes))
     if wanted is None:
         return ListedPin(**where, differs=None, what="its group left the MIS, or is not one that becomes a class")
     members = pin.members | pin.owners

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Doubt, LeftOut, SourceCount
@@ -92,6 +93,14 @@ class Quarantine:
         """The person's record was not understood; an empty id if it names no person."""
         self._unread.add(person)
         self._in_doubt[SchoolId(school)].people.add(MisId(person))
+
+    def doubt_groups_by(self, column: str) -> Callable[[Row, str], None]:
+        """For `leaving_out`: doubts the group with the id in `column`. An unread row may be any group's."""
+        return partial(_doubt_record, self.doubt_group, column)
+
+    def doubt_people_by(self, column: str) -> Callable[[Row, str], None]:
+        """The same for the person whose id is in `column`."""
+        return partial(_doubt_record, self.doubt_person, column)
 
     def doubt_membership(self, group: str, person: str, school: str = _EVERY) -> None:
         """A record of a membership was not understood; an empty id for whichever it does not name."""
@@ -194,6 +203,12 @@ class KnownIds:
             return "is empty"
         hint = ", which has it with other capitals or leading zeros" if self.alike(id_) else ""
         return f"is not in {self._file}{hint}"
+
+
+def _doubt_record(doubt: Callable[[str, str], None], column: str, row: Row, school: str) -> None:
+    doubt(row[column], school)
+    if row.fault:
+        doubt("", school)
 
 
 def _meant(row: Row, id_: str, known: KnownIds) -> list[str]:

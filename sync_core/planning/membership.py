@@ -38,15 +38,14 @@ class RuledSchool:
 
     `classes` are without the pinned ones, and `overruled` are these as the rules would have them.
     `ended` are the classes whose group is no longer in the MIS, unchanged but marked. `groups` are all groups that can
-    have a class. `people` are those of the MIS, and `students` and `staff` their accounts in each role. `accounts` are
-    all of the tenant. `matching` is how the people of the whole school were matched.
+    have a class. `people` are those of the MIS, and `students` and `staff` their accounts in each role. `matching` is
+    how the people of the whole school were matched.
     """
 
     groups: Mapping[ClassKey, MisGroup]
     people: Mapping[MisId, Person]
     students: Matched
     staff: Matched
-    accounts: tuple[Account, ...]
     classes: tuple[DesiredClass, ...]
     overruled: tuple[DesiredClass, ...]
     ended: tuple[DesiredClass, ...]
@@ -103,7 +102,6 @@ def desired_classes(
         people=snapshot.people,
         students=rules.students,
         staff=rules.staff,
-        accounts=rules.accounts,
         classes=classes,
         overruled=tuple(overruled),
         ended=tuple(ended),
@@ -151,7 +149,7 @@ class _Rules:
         roles = ((students, settings.students), (teachers, settings.staff))
         by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
         self.students, self.staff = match_people(by_role, accounts)
-        self._people, self.accounts = snapshot.people, accounts
+        self._people, self._accounts = snapshot.people, accounts
         # One reason for each person, not for each membership: a large school has a million memberships.
         self._student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
         self._teacher_reasons = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
@@ -175,7 +173,8 @@ class _Rules:
         """How the people of these groups found their accounts. Pinned classes lose nobody."""
         students = frozenset(person for group in groups.values() for person in group.students)
         staff = frozenset(person for group in groups.values() for person in self.owning(group))
-        lost = {key: self._lost(group, records[key]) for key, group in groups.items() if key in records.keys() - pinned}
+        followed = groups.keys() & records.keys() - pinned
+        lost = {key: self._lost(groups[key], records[key]) for key in sorted(followed)}
         tried = {
             person: dict.fromkeys(tries_of(self._people[person], rule))
             for people, matched, rule in (
@@ -190,7 +189,7 @@ class _Rules:
             classes=frozenset(groups),
             tried={person: tuple(tries) for person, tries in tried.items()},
             lost={key: people for key, people in lost.items() if people},
-            accounts=self.accounts,
+            accounts=self._accounts,
         )
 
     def _lost(self, group: MisGroup, record: ClassRecord) -> dict[AccountId, MisId]:
@@ -210,12 +209,7 @@ class _Rules:
         }
 
     def desired(
-        self,
-        key: ClassKey,
-        group: MisGroup,
-        name: ClassName,
-        record: ClassRecord | None,
-        request: ClassRequest | None,
+        self, key: ClassKey, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None
     ) -> DesiredClass:
         before = record.desired if record else None
         owners = {account: Reason(Rule.ADMIN_OWNER) for account in self.admins}

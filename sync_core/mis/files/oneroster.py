@@ -112,12 +112,9 @@ class _Roster:
     def read_classes(self) -> None:
         years = self._session_years()
 
-        def doubt(row: Row, school: str) -> None:
-            self.quarantine.doubt_group(row["sourcedId"], school)
-            if row.fault:
-                self.quarantine.doubt_group("", school)
-
-        leave_out = self.quarantine.leaving_out(lambda row: self._school_of(row["schoolSourcedId"]), doubt)
+        leave_out = self.quarantine.leaving_out(
+            lambda row: self._school_of(row["schoolSourcedId"]), self.quarantine.doubt_groups_by("sourcedId")
+        )
         columns = ["sourcedId", "status", "title", "schoolSourcedId"]
         rows = self.read("classes.csv", columns, ["classType", "termSourcedIds"])
         self.class_rows = by_id(rows, "sourcedId", leave_out)
@@ -176,11 +173,7 @@ class _Roster:
         return session_years(sessions, self.calendar)
 
     def read_users(self) -> None:
-        def doubt(row: Row, school: str) -> None:
-            self.quarantine.doubt_person(row["sourcedId"], school)
-            if row.fault:
-                self.quarantine.doubt_person("", school)
-
+        doubt = self.quarantine.doubt_people_by("sourcedId")
         leave_out = self.quarantine.leaving_out(self._first_school, doubt)
         columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
         self.user_rows = by_id(self.read("users.csv", columns, ["grades", "enabledUser"]), "sourcedId", leave_out)

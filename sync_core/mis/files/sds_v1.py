@@ -87,12 +87,9 @@ class _Feed:
         self.schools = {id_: School(SchoolId(id_), row["Name"], id_) for id_, row in rows.items()}
 
     def read_sections(self) -> None:
-        def doubt(row: Row, school: str) -> None:
-            self.quarantine.doubt_group(row[self.names.id], school)
-            if row.fault:
-                self.quarantine.doubt_group("", school)
-
-        leave_out = self.quarantine.leaving_out(lambda row: row[self.names.at_school], doubt)
+        leave_out = self.quarantine.leaving_out(
+            lambda row: row[self.names.at_school], self.quarantine.doubt_groups_by(self.names.id)
+        )
         columns = [self.names.id, self.names.at_school, "Section Name"]
         found = self._read("Section.csv", columns, ["Status", *_TERM])
         self.section_rows = by_id(found, self.names.id, leave_out)

@@ -63,12 +63,9 @@ class _Feed:
         self.school_of_org = {org: within.get(org, org) for org in self.orgs}
 
     def read_users(self) -> None:
-        def doubt(row: Row, school: str) -> None:
-            self.quarantine.doubt_person(row["sourcedId"], school)
-            if row.fault:
-                self.quarantine.doubt_person("", school)
-
-        leave_out = self.quarantine.leaving_out(lambda row: self._first_school(row), doubt)
+        leave_out = self.quarantine.leaving_out(
+            lambda row: self._first_school(row), self.quarantine.doubt_people_by("sourcedId")
+        )
         columns = ["email", "orgSourcedIds", "role", "grade"]
         self.user_rows = by_id(self._read("users.csv", ["sourcedId", "username"], columns), "sourcedId", leave_out)
         self.people = {id_: Person(MisId(id_), row["username"], row["email"]) for id_, row in self.user_rows.items()}
@@ -76,12 +73,9 @@ class _Feed:
     def read_classes(self) -> None:
         years = self._session_years()
 
-        def doubt(row: Row, school: str) -> None:
-            self.quarantine.doubt_group(row["sourcedId"], school)
-            if row.fault:
-                self.quarantine.doubt_group("", school)
-
-        leave_out = self.quarantine.leaving_out(lambda row: self._school_of(row["orgSourcedId"]), doubt)
+        leave_out = self.quarantine.leaving_out(
+            lambda row: self._school_of(row["orgSourcedId"]), self.quarantine.doubt_groups_by("sourcedId")
+        )
         columns = ["sourcedId", "orgSourcedId", "title"]
         self.class_rows = by_id(self._read("classes.csv", columns, ["sessionSourcedIds"]), "sourcedId", leave_out)
         for id_, row in self.class_rows.items():

@@ -61,7 +61,7 @@ def matched_people(planned: SchoolPlan) -> dict[AccountId, MisId]:
 def seeking_people(planned: SchoolPlan, settings: SchoolSettings) -> dict[AccountId, MisId]:
     """One MIS person who looks for each account, in a group or not."""
     holders: dict[tuple[str, AccountProperty], list[AccountId]] = {}
-    for account in planned.ruled.accounts if planned.ruled else ():
+    for account in planned.ruled.matching.accounts if planned.ruled else ():
         for name, value in account.values.items():
             holders.setdefault((value, name), []).append(account.id)
     seekers = sorted(_sought(planned, settings), reverse=True)

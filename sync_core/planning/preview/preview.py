@@ -94,7 +94,7 @@ def preview_of(planned: SchoolPlan, settings: SchoolSettings, seen: Mapping[Clas
         planned=planned,
         final=planned.final,
         settings=settings,
-        accounts=frozenset(account.id for account in planned.ruled.accounts) if planned.ruled else None,
+        accounts=frozenset(account.id for account in planned.ruled.matching.accounts) if planned.ruled else None,
         matched=matched_people(planned),
         seekers=seeking_people(planned, settings),
     )
