@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from sync_core.state.row_codec import Entity, joined
+from sync_core.state.row_codec import CHUNK, Entity, chunks_of
 
 _Row = TypeVar("_Row", bound=Entity)
 
@@ -33,15 +33,17 @@ def split(entity: Entity, *carried: str) -> list[Entity]:
     """
     row = dict(entity)
     overflow: list[Entity] = []
-    for name, parts in _lists(entity):
-        if parts <= PARTS_IN_ROW and not entity[f"{name}_0"].startswith(_POINTER):
+    for name in _lists(entity):
+        chunks = chunks_of(entity, name)
+        text = "".join(chunks)
+        if len(text) <= PARTS_IN_ROW * CHUNK and not text.startswith(_POINTER):
             continue
-        for number, columns in enumerate(_columns_by_row(name, parts), start=1):
+        for number, columns in enumerate(_columns_by_row(name, len(chunks)), start=1):
             key = {"PartitionKey": entity["PartitionKey"], "RowKey": _overflow_key(entity["RowKey"], name, number)}
             taken = {column: row.pop(column) for column in columns}
             overflow.append(key | {column: entity[column] for column in carried} | taken)
         where = _overflow_key(entity["RowKey"], name, "…")
-        row |= {f"{name}_0": f"{_POINTER}{where} sha256 {_digest(joined(entity, name))}", f"{name}_1": ""}
+        row |= {f"{name}_0": f"{_POINTER}{where} parts {len(chunks)} sha256 {_digest(text)}", f"{name}_1": ""}
     return [row, *overflow]
 
 
@@ -61,7 +63,8 @@ def whole(rows: Iterable[_Row]) -> list[_Row]:
     Overflow rows that no pointer names are left from a longer list, and are ignored.
     """
     by_key = {row["RowKey"]: row for row in rows}
-    for key, row in by_key.items():
+    complete = {key: row for key, row in by_key.items() if _SIGN not in key}
+    for key, row in complete.items():
         for name, parts, digest in list(_long_lists(row)):
             chunks: Entity = {}
             for number, columns in enumerate(_columns_by_row(name, parts), start=1):
@@ -70,7 +73,7 @@ def whole(rows: Iterable[_Row]) -> list[_Row]:
             if _digest("".join(chunks.values())) != digest:
                 raise Torn
             row.update(chunks)
-    return [row for key, row in by_key.items() if _SIGN not in key]
+    return list(complete.values())
 
 
 def grouped_by_row(keys: Iterable[str]) -> list[list[str]]:
@@ -81,16 +84,15 @@ def grouped_by_row(keys: Iterable[str]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _lists(row: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    for column, value in row.items():
-        if column.endswith("_parts") and value:
-            yield column.removesuffix("_parts"), value
+def _lists(row: Mapping[str, Any]) -> Iterator[str]:
+    return (column.removesuffix("_0") for column in row if column.endswith("_0"))
 
 
 def _long_lists(row: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
-    for name, parts in _lists(row):
+    for name in _lists(row):
         if row[f"{name}_0"].startswith(_POINTER):
-            yield name, parts, row[f"{name}_0"].rpartition(" ")[2]
+            *_, parts, _, digest = row[f"{name}_0"].split(" ")
+            yield name, int(parts), digest
 
 
 def _columns_by_row(name: str, parts: int) -> list[list[str]]:

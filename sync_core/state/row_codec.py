@@ -3,7 +3,7 @@
 The field gives its columns their name, and its type decides what they are:
 
 - a text, number, time or choice (StrEnum): `name`
-- a tuple or frozenset of texts: `name_count`, `name_parts` and `name_0`, `name_1` and so on, as many as it needs
+- a tuple or frozenset of texts: `name_count`, and `name_0`, `name_1` and so on, as many as it needs
 - a mapping of texts to a dataclass: the same, of words `key:field:field`
 - a mapping of choices to texts: `name_choice` for each choice
 - a dataclass: `name_field` for each of its fields
@@ -13,6 +13,7 @@ The field gives its columns their name, and its type decides what they are:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import UTC, date, datetime
@@ -76,7 +77,7 @@ class RowCodec(Generic[Record]):
 
     def read(self, row: Row, **elsewhere: Any) -> Record:
         """The record in that row. A field that the row does not have has its default."""
-        there = {name for name, column in self._columns.items() if any(sign in row for sign in column.signs)}
+        there = {name for name, column in self._columns.items() if not row.keys().isdisjoint(column.signs)}
         stored = {name: self._columns[name].read(row) for name in there | self._required}
         return self._record(**stored, **elsewhere)
 
@@ -99,27 +100,39 @@ def encode_time(moment: datetime) -> str:
 
 
 def chunked(name: str, text: str) -> Entity:
-    """`text` in as many properties as it needs, and their number, because a merge keeps the tail of a longer text."""
-    chunks = [text[at : at + CHUNK] for at in range(0, len(text), CHUNK)]
-    return {f"{name}_parts": len(chunks), **{f"{name}_{at}": chunk for at, chunk in enumerate(chunks)}}
+    """`text` in as many properties as it needs. The last one is not full: a merge keeps the tail of a longer text."""
+    return {f"{name}_{at}": text[at * CHUNK : (at + 1) * CHUNK] for at in range(len(text) // CHUNK + 1)}
+
+
+def chunks_of(row: Row, name: str) -> list[str]:
+    """The properties of a text; none if the row does not have it."""
+    chunks = [row[f"{name}_0"]] if f"{name}_0" in row else []
+    while chunks and len(chunks[-1]) == CHUNK:
+        chunks.append(row[f"{name}_{len(chunks)}"])
+    return chunks
 
 
 def joined(row: Row, name: str) -> str:
-    return "".join(row[f"{name}_{at}"] for at in range(row.get(f"{name}_parts", 0)))
+    return "".join(chunks_of(row, name))
 
 
 _EMPTY_WORD = "%"
 """The word for an empty text: no other text is encoded so."""
 _PLAIN = punctuation.replace("%", "").replace(":", "")
+_QUOTED = re.compile(f"[^A-Za-z0-9{re.escape(_PLAIN)}]")
 
 
 def _encode_word(*texts: str) -> str:
     """The texts without spaces, with `:` between them."""
-    return ":".join(quote(text, safe=_PLAIN) for text in texts) or _EMPTY_WORD
+    # Nearly every text is an id that needs no quoting, and a night writes and reads each id of a school.
+    return ":".join(quote(text, safe=_PLAIN) if _QUOTED.search(text) else text for text in texts) or _EMPTY_WORD
 
 
 def _decode_word(word: str) -> list[str]:
-    return [unquote(text) for text in word.split(":")] if word != _EMPTY_WORD else [""]
+    texts = word.split(":")
+    if "%" not in word:
+        return texts
+    return [unquote(text) for text in texts] if word != _EMPTY_WORD else [""]
 
 
 # --- columns that a type does not decide
@@ -135,7 +148,7 @@ def sentences(name: str) -> Column:
     return Column(
         lambda lines: chunked(name, "\n".join(lines or ())),
         lambda row: tuple(filter(None, joined(row, name).split("\n"))),
-        (f"{name}_parts",),
+        (f"{name}_0",),
     )
 
 
@@ -202,7 +215,11 @@ def _one_of(name: str, types: Iterable[type]) -> Column:
 
 
 def _listed(name: str, words: Collection[str]) -> Entity:
-    return {f"{name}_count": len(words), **chunked(name, " ".join(words))}
+    """The count is a text, because the client calls `eval` for each number that it reads.
+
+    (azure-data-tables 12.7.0, Deserializer.deserialize_basic: the numbers of a class took longer than all its texts.)
+    """
+    return {f"{name}_count": str(len(words)), **chunked(name, " ".join(words))}
 
 
 def _collection(name: str, collection: type, item: type) -> Column:
@@ -210,7 +227,7 @@ def _collection(name: str, collection: type, item: type) -> Column:
     return Column(
         lambda items: _listed(name, order(map(_encode_word, items or ()))),
         lambda row: collection(item(*_decode_word(word)) for word in joined(row, name).split()),
-        (f"{name}_parts",),
+        (f"{name}_0",),
     )
 
 
@@ -227,7 +244,7 @@ def _records_by_text(name: str, record: Any) -> Column:
         texts = (_decode_word(word) for word in joined(row, name).split())
         return {key: record(*(type_(text) for type_, text in zip(read_as, of, strict=False))) for key, *of in texts}
 
-    return Column(write, read, (f"{name}_parts",))
+    return Column(write, read, (f"{name}_0",))
 
 
 def _texts_by_choice(name: str, choice: type[StrEnum]) -> Column:

@@ -136,8 +136,8 @@ def test_a_record_merged_into_a_row_replaces_the_one_before(stored: Stored, data
     before, record = data.draw(records(stored.record)), data.draw(records(stored.record))
     assert stored.read(stored.codec.columns(before) | stored.codec.columns(record), record) == record
     empty = stored.codec.columns(None)
-    unlisted = {name for name in stored.codec.columns(record) if not name[-1].isdigit()}
-    assert stored.record is SchoolSettings or unlisted == empty.keys()
+    first = {name for name in stored.codec.columns(record) if not name[-1].isdigit() or name.endswith("_0")}
+    assert stored.record is SchoolSettings or first == empty.keys()
 
 
 @each_stored
@@ -190,7 +190,7 @@ def test_an_admin_can_read_a_row() -> None:
     )
     row = class_rows.DESIRED_COLUMNS.columns(wanted)
     assert (row["desired_key"], row["desired_group_type"]) == (wanted.key, "teaching")
-    assert (row["desired_members_count"], row["desired_members_0"]) == (1, entra_id("amy"))
+    assert (row["desired_members_count"], row["desired_members_0"]) == ("1", entra_id("amy"))
     assert row["desired_reasons_0"] == f"{entra_id('amy')}:student:p%201"
     run = RunRecord(
         school=SchoolId("S1"),

@@ -44,7 +44,7 @@ texts = st.builds(
     st.text(printable, min_size=1, max_size=50),
     st.sampled_from([0, 1, CHUNK, CHUNK + 1, IN_ROW, IN_ROW + 1, 15 * CHUNK, 15 * CHUNK + 1, 800_000]),
 )
-imitations = st.just("in overflow rows: c:K,members,… sha256 0123456789abcdef")
+imitations = st.just("in overflow rows: c:K,members,… parts 1 sha256 0123456789abcdef")
 lists = st.dictionaries(st.sampled_from(LISTS), texts | imitations)
 scalars = st.dictionaries(
     st.sampled_from(["class_key", "at", "stale", "actual_members_count"]), st.text(printable) | st.booleans()
@@ -146,7 +146,7 @@ def test_the_largest_possible_row_of_a_class_fits() -> None:
     row: Entity = {"PartitionKey": "S" * 400, "RowKey": "c:K"}
     row |= DESIRED_COLUMNS.columns(wanted) | ACTUAL_COLUMNS.columns(record)
     assert split(row) == [row]
-    assert sum(1 for column in row if column.endswith("_parts")) == len(LISTS)
+    assert sum(1 for column in row if column.endswith("_count")) == len(LISTS)
     full_lists = {name: "x" * CHUNK for name in row if name.endswith(("_0", "_1"))}
     assert len(full_lists) == PARTS_IN_ROW * len(LISTS)
     assert entity_size(row | full_lists) < MIB
