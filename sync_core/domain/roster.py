@@ -106,11 +106,19 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class Feed:
+    """What snapshots were read from: its format, with what shows it, and every school that it has."""
+
+    format: str = ""
+    schools: tuple[School, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One school in the MIS at one moment: complete, but for what is in `doubt`.
 
-    `left_out` are examples of the records that were left out, and `counts` their numbers. `notes` are
-    sentences about its source for an admin, with ids only.
+    `feed` is what it was read from: the same school in another format is equal. `left_out` are examples of the records
+    that were left out, and `counts` their numbers. `notes` are sentences about its source for an admin, with ids only.
     """
 
     school: School
@@ -121,6 +129,7 @@ class Snapshot:
     counts: tuple[SourceCount, ...] = ()
     doubt: Doubt = Doubt()
     notes: tuple[str, ...] = ()
+    feed: Feed = field(default=Feed(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sync_core.domain.ids import MisId, SchoolId
-from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
+from sync_core.domain.roster import Feed, GroupType, MisGroup, Person, School, Snapshot
+from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.strict_csv import rejection
 from sync_core.mis.files.words import Role, year_group
@@ -108,6 +109,23 @@ def build_snapshots(
         examples = [str(row) for snapshot in snapshots.values() for row in snapshot.left_out][:3]
         raise rejection("; ".join(["the feed has no school with a group in it", *examples]))
     return snapshots
+
+
+def with_format(snapshots: Snapshots, format_: str) -> Snapshots:
+    """The snapshots of one feed, which is of this format."""
+    feed = Feed(format_, tuple(snapshot.school for snapshot in snapshots.values()))
+    return {id_: replace(snapshot, feed=feed) for id_, snapshot in snapshots.items()}
+
+
+def no_school(school: str, snapshots: Mapping[SchoolId, Snapshot]) -> SnapshotRejected:
+    """The rejection of a feed, of which these are all snapshots, that does not have the school."""
+    some = next(iter(snapshots.values()), None)
+    listed = sorted((each.id, each.name) for each in some.feed.schools) if some else []
+    named = ", ".join(f"{id_} ({name})" if name else id_ for id_, name in listed)
+    return rejection(
+        f"the feed has no school {school}, but {named or 'none at all'}",
+        "correct the school's source, save the school under one of these ids, or have the MIS export this school",
+    )
 
 
 def _snapshot(

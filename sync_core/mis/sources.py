@@ -13,6 +13,7 @@ from sync_core.mis.files.strict_csv import rejection
 from sync_core.mis.rest.cache import SchoolCache
 from sync_core.mis.rest.oneroster import read_oneroster_api
 from sync_core.mis.rest.wonde import read_wonde
+from sync_core.mis.roster import no_school
 
 
 class MisSources:
@@ -37,8 +38,7 @@ class MisSources:
             case WondeApi():
                 snapshots = await read_wonde(source, self._secret(source), school, self._cache, self._clock, calendar)
         if school not in snapshots:
-            message = f"the feed has no school {school}, but {', '.join(sorted(snapshots))}"
-            raise rejection(message, "correct the school's source, or have the MIS export this school")
+            raise no_school(school, snapshots)
         return snapshots[school]
 
     def _secret(self, source: OneRosterApi | WondeApi) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.oneroster_sets import ABSENT, is_full_set, read_modes, read_oneroster
-from sync_core.mis.files.sds_v1 import is_sds_v1, read_sds_v1
-from sync_core.mis.files.sds_v2 import read_sds_v2
+from sync_core.mis.files.oneroster_sets import ABSENT, describe_oneroster, is_full_set, read_modes, read_oneroster
+from sync_core.mis.files.sds_v1 import describe_sds_v1, is_sds_v1, read_sds_v1
+from sync_core.mis.files.sds_v2 import describe_sds_v2, read_sds_v2
 from sync_core.mis.files.strict_csv import rejection
-from sync_core.mis.roster import Snapshots
+from sync_core.mis.roster import Snapshots, with_format
 
 ONEROSTER = "OneRoster 1.1 or 1.2 CSV"
 SDS_V2 = "School Data Sync v2 CSV"
@@ -30,8 +30,11 @@ def read_sets(sets: Sequence[FeedFiles], calendar: Calendar) -> Snapshots:
     """
     format_ = recognise(sets[-1])
     if format_ == ONEROSTER:
-        return read_oneroster(sets, calendar)
-    return {SDS_V2: read_sds_v2, SDS_V1: read_sds_v1}[format_](sets[-1], calendar)
+        changes = f", with {len(sets) - 1} later sets of changes" if len(sets) > 1 else ""
+        return with_format(read_oneroster(sets, calendar), describe_oneroster(sets[-1]) + changes)
+    if format_ == SDS_V2:
+        return with_format(read_sds_v2(sets[-1], calendar), describe_sds_v2(sets[-1]))
+    return with_format(read_sds_v1(sets[-1], calendar), describe_sds_v1(sets[-1]))
 
 
 def is_full(files: FeedFiles) -> bool:

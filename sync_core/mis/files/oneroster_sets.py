@@ -17,6 +17,7 @@ _SESSIONS = "academicSessions.csv"
 _FILES = ("orgs.csv", _SESSIONS, "classes.csv", "users.csv", "enrollments.csv")
 BULK, DELTA, ABSENT = "bulk", "delta", "absent"
 _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
+_VERSION = "oneroster.version"
 _STUDENT, _NO_ROLE = "student", "other"
 
 
@@ -44,10 +45,9 @@ def read_modes(files: FeedFiles) -> dict[str, str]:
     A set without a manifest has all files in full; with roles.csv it is version 1.2.
     """
     if not files.has("manifest.csv"):
-        return dict.fromkeys(_NEEDED["1.2" if files.has("roles.csv") else "1.1"], BULK)
-    rows = files.read("manifest.csv", ["propertyName", "value"])
-    properties = {same_word(row["propertyName"]): same_word(row["value"]) for row in rows}
-    version = properties.get("oneroster.version", "1.1").removeprefix("v")
+        return dict.fromkeys(_NEEDED[_version_by_files(files)], BULK)
+    properties = _properties(files)
+    version = properties.get(_VERSION, "1.1").removeprefix("v")
     if version not in _NEEDED:
         raise rejection(
             f"manifest.csv says OneRoster {version}, which is not supported",
@@ -58,6 +58,26 @@ def read_modes(files: FeedFiles) -> dict[str, str]:
         if mode not in (BULK, DELTA, ABSENT):
             raise rejection(f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent')
     return modes
+
+
+def describe_oneroster(files: FeedFiles) -> str:
+    """The format of a set whose modes could be read, and what shows its version."""
+    if not files.has("manifest.csv"):
+        shown = "but roles.csv" if files.has("roles.csv") else "and no roles.csv"
+        return f"OneRoster {_version_by_files(files)} CSV (it has no manifest.csv, {shown})"
+    if version := _properties(files).get(_VERSION):
+        return f"OneRoster {version.removeprefix('v')} CSV (manifest.csv says so)"
+    return "OneRoster CSV, read as 1.1 (manifest.csv names no version)"
+
+
+def _version_by_files(files: FeedFiles) -> str:
+    return "1.2" if files.has("roles.csv") else "1.1"
+
+
+def _properties(files: FeedFiles) -> dict[str, str]:
+    """The properties of the manifest."""
+    rows = files.read("manifest.csv", ["propertyName", "value"])
+    return {same_word(row["propertyName"]): same_word(row["value"]) for row in rows}
 
 
 def _read_merged(

@@ -37,6 +37,13 @@ def is_sds_v1(header: Iterable[str]) -> bool:
     return any(same_word(names.school) in header for names in (_UK, _GENERAL))
 
 
+def describe_sds_v1(files: FeedFiles) -> str:
+    """The form of the format, and what shows it."""
+    names = _names(files)
+    form = "UK form" if names is _UK else "general form"
+    return f'School Data Sync v1 CSV in its {form} (School.csv has the column "{names.school}")'
+
+
 def read_sds_v1(files: FeedFiles, calendar: Calendar) -> Snapshots:
     """The schools of the feed by DfE number, or by SIS ID in the general form. Raises SnapshotRejected.
 
@@ -44,7 +51,7 @@ def read_sds_v1(files: FeedFiles, calendar: Calendar) -> Snapshots:
     Status is Inactive does not count. A person with a row for each of several schools is one person at all of them.
     Rows that cannot be understood are left out.
     """
-    names = _UK if same_word(_UK.school) in files.files["school.csv"].header() else _GENERAL
+    names = _names(files)
     feed = _Feed(files, calendar, Quarantine(), names)
     feed.read_schools()
     feed.read_sections()
@@ -64,6 +71,10 @@ def read_sds_v1(files: FeedFiles, calendar: Calendar) -> Snapshots:
         files.taken_at,
         feed.quarantine,
     )
+
+
+def _names(files: FeedFiles) -> _Names:
+    return _UK if same_word(_UK.school) in files.files["school.csv"].header() else _GENERAL
 
 
 @dataclass(slots=True)

@@ -38,6 +38,13 @@ def read_sds_v2(files: FeedFiles, calendar: Calendar) -> Snapshots:
     )
 
 
+def describe_sds_v2(files: FeedFiles) -> str:
+    """The version of the format, and what shows it."""
+    if files.has("roles.csv"):
+        return "School Data Sync v2.1 CSV (it has roles.csv)"
+    return "School Data Sync v2 CSV (users.csv has the roles)"
+
+
 @dataclass(slots=True)
 class _Feed:
     """The tables of a feed while they are read, each of which refers to those before it."""

@@ -30,7 +30,7 @@ from sync_core.mis.rest.oneroster_records import (
 from sync_core.mis.rest.paging import CUT_OFF, Fetch, ListPage, WholeList, read_list
 from sync_core.mis.rest.quirks import Quirks, Totals
 from sync_core.mis.rest.sign_in import TokenServer
-from sync_core.mis.roster import Snapshots
+from sync_core.mis.roster import Snapshots, with_format
 
 _ROOT = {OneRosterVersion.V1_1: "/ims/oneroster/v1p1", OneRosterVersion.V1_2: "/ims/oneroster/rostering/v1p2"}
 _V1_1 = "https://purl.imsglobal.org/spec/or/v1p1/scope"
@@ -86,7 +86,10 @@ async def read_oneroster_api(
         cache.put_quirks(api, Quirks())
         raise
     cache.put_quirks(api, server.quirks)
-    snapshots = read_roster(partial(read_table, records, school), clock.now(), calendar, Quarantine())
+    snapshots = with_format(
+        read_roster(partial(read_table, records, school), clock.now(), calendar, Quarantine()),
+        f"OneRoster {api.version} REST (the school's source says so)",
+    )
     return {
         id_: replace(snapshot, notes=(*snapshot.notes, *server.quirks.notes())) for id_, snapshot in snapshots.items()
     }

@@ -21,7 +21,7 @@ from sync_core.mis.quarantine import Quarantine
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import CHECK_URL, MisApi, Torn, at, link_query, text
 from sync_core.mis.rest.left_out import LeftOut
-from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
+from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, with_format
 
 _PAGE = 200
 _COUNTED = ("students", "classes", "employees")
@@ -38,7 +38,8 @@ async def read_wonde(
     """A snapshot of the school that the source names, by our id `school`. Raises SnapshotRejected, Transient."""
     async with _Server(api, clock) as server:
         server.sign_in(secret)
-        return _snapshot(await server.read_school(api, school, cache), school, clock.now(), calendar)
+        records = await server.read_school(api, school, cache)
+    return with_format(_snapshot(records, school, clock.now(), calendar), "Wonde")
 
 
 class _Server(MisApi):

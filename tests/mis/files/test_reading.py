@@ -155,6 +155,44 @@ def test_the_format_is_recognised_in_folders_and_zips(feed: feeds.Feed, format_:
         }
 
 
+def without_roles(feed: feeds.Feed) -> feeds.Feed:
+    users = "sourcedId,username,orgSourcedIds,role,grade\np1,pupil,O1,student,10\nt1,teacher,O1,teacher,\n"
+    rows = "classSourcedId,userSourcedId,role\nC1,p1,student\nC1,t1,teacher\n"
+    return {name: text for name, text in feed.items() if name != "roles.csv"} | {
+        "users.csv": users,
+        "enrollments.csv": rows,
+    }
+
+
+@pytest.mark.parametrize(
+    ("feed", "told"),
+    [
+        (feeds.oneroster(), "OneRoster 1.1 CSV (manifest.csv says so)"),
+        (feeds.oneroster_1_2(), "OneRoster 1.2 CSV (manifest.csv says so)"),
+        (
+            {name: text.replace("oneroster.version,1.1\n", "") for name, text in feeds.oneroster().items()},
+            "OneRoster CSV, read as 1.1 (manifest.csv names no version)",
+        ),
+        (
+            {name: text for name, text in feeds.oneroster().items() if name != "manifest.csv"},
+            "OneRoster 1.1 CSV (it has no manifest.csv, and no roles.csv)",
+        ),
+        (
+            {name: text for name, text in feeds.oneroster_1_2().items() if name != "manifest.csv"},
+            "OneRoster 1.2 CSV (it has no manifest.csv, but roles.csv)",
+        ),
+        (feeds.sds_v2(), "School Data Sync v2.1 CSV (it has roles.csv)"),
+        (without_roles(feeds.sds_v2()), "School Data Sync v2 CSV (users.csv has the roles)"),
+        (feeds.sds_v1(), 'School Data Sync v1 CSV in its UK form (School.csv has the column "DfE Number")'),
+    ],
+)
+def test_a_snapshot_tells_the_format_with_its_version_and_the_schools_of_the_feed(
+    feed: feeds.Feed, told: str, tmp_path: Path
+) -> None:
+    (snapshot,) = read_feed(feeds.write(feed, tmp_path), feeds.TODAY).values()
+    assert (snapshot.feed.format, snapshot.feed.schools) == (told, (snapshot.school,))
+
+
 def test_a_byte_order_mark_and_other_line_ends_are_accepted(tmp_path: Path) -> None:
     feed = {name: "\ufeff" + text.replace("\n", "\r\n") for name, text in feeds.sds_v1().items()}
     assert read(feed, tmp_path / "marked") == read(feeds.sds_v1(), tmp_path / "plain")
