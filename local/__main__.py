@@ -32,6 +32,7 @@ _TENANT_RUNS = (
     "world first, choose another --world, or leave out --without and --tenant-answers"
 )
 _EXAMPLES = """examples:
+  python -m local check path/to/oneroster.zip
   python -m local demo
   python -m local sync --mis path/to/oneroster.zip
   python -m local edit add-member 7A.class.9164023.2026 a.pupil@school.onmicrosoft.com
@@ -117,12 +118,21 @@ def _add_announce(commands: _Commands) -> None:
 def _add_check(commands: _Commands) -> None:
     command = commands.add_parser(
         "check",
-        help="show which Graph permissions the app has, and how to grant those that are missing",
-        description="Shows what each permission is for and whether the app's token carries it, as an admin of all "
-        "schools reads it at /api/admin/health. Exit status: 0 all required permissions are granted, or the token does "
-        "not say, 1 a required permission is missing.",
+        help="show what a feed has; without a feed, which Graph permissions the app has",
+        description="With a feed: reads it, plans nothing, and shows its format, schools, groups and numbers of "
+        "people, what cannot be read and why, and whether a sync would accept it. Exit status: 0 it is readable, 2 it "
+        "or a school of it is rejected, with the cause and the remedy, 4 it is readable, but rows are left out. "
+        "Without a feed: shows what each Graph permission is for and whether the app's token carries it, as an admin "
+        "of all schools reads it at /api/admin/health. Exit status: 0 all required permissions are granted, or the "
+        "token does not say, 1 a required permission is missing.",
     )
-    command.add_argument("--json", action="store_true", help="print the answer of the admin API")
+    command.add_argument("feed", type=Path, nargs="?", metavar="PATH", help="the feed: a folder or a zip file")
+    command.add_argument("--only", default="", metavar="SCHOOL", help="the only school of the feed to check, by its id")
+    command.add_argument(
+        "--against", type=Path, metavar="PATH", help="an earlier feed, to compare as a sync compares with the last one"
+    )
+    command.add_argument("--school", type=Path, metavar="FILE.json", help="settings for every school, as for sync")
+    command.add_argument("--json", action="store_true", help="print JSON: the reports, or the answer of the admin API")
     _add_world(command)
 
 
@@ -181,7 +191,7 @@ def main(spawn: Spawn = spawn_interpreter) -> int:
             case "tenant":
                 return show_tenant(options.world, options.json, console, spawn)
             case "check":
-                return check(options.world, options.json, console, spawn)
+                return check(options, console, spawn)
             case "edit":
                 operand = getattr(options, "operand", "")
                 return edit(options.world, options.action, options.nickname, operand, EDITS[options.action], spawn)

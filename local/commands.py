@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local import loopback
+from local.feed_check import FeedCheck, check_feed, describe
 from local.mis import webhooks
 from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_real_tenant, preview_world
@@ -138,7 +139,31 @@ def show_tenant(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> 
     return 0
 
 
-def check(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
+def check(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
+    """Check a feed, or else the permissions of the world's tenants."""
+    if options.feed:
+        return _check_feed(options, console)
+    return _check_permissions(options.world, options.json, console, spawn)
+
+
+def _check_feed(options: argparse.Namespace, console: Console) -> int:
+    """Read a feed and show what it has; nothing else is read, started or written."""
+    try:
+        values = _read_settings(options.school) if options.school else {}
+        checked = check_feed(options.feed, values, options.only, options.against)
+    except (SnapshotRejected, UnknownSetting, BadFile) as refusal:
+        sys.stderr.write(f"refused: {refusal}\n")
+        return _REFUSED
+    if options.json:
+        sys.stdout.write(TypeAdapter(FeedCheck).dump_json(checked, indent=2).decode() + "\n")
+    else:
+        console.print(describe(checked))
+    if checked.rejected:
+        return _REFUSED
+    return _WAITS if checked.left_out else 0
+
+
+def _check_permissions(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
     """Show what the admin API answers about the Graph permissions of the world's tenants."""
     with world_at(folder, spawn) as addresses:
         signed_in = {"Authorization": "Bearer admin"}

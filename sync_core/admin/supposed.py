@@ -1,4 +1,4 @@
-"""The tables as they would be with other settings, for previews: nothing is written."""
+"""What other settings would lead to: a preview of the plan, and a check of the feed. Nothing is written."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import GraphDenied, UnknownSetting
 from sync_core.messaging.messages import Priority
+from sync_core.planning.feed_report import FeedReport, report_on
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
@@ -62,6 +63,16 @@ async def preview_settings(settings: SchoolSettings, services: Services) -> Prev
     accounts = None if await _accounts_are_known(settings, services) else await _read_accounts(settings, services)
     supposed = Supposed(services.reading.school, settings, accounts)
     return preview_of(await plan_to_show(settings.school, replace(services.reading, school=supposed)), settings)
+
+
+async def check_feed(settings: SchoolSettings, services: Services) -> FeedReport:
+    """The feed that these settings name, compared with the last one of the school that was accepted.
+
+    They may be saved or not. Nothing is planned. Raises SnapshotRejected, Transient.
+    """
+    snapshot = await services.mis.snapshot(settings)
+    accepted = await services.schools.accepted_statistics(settings.school)
+    return report_on(snapshot, settings.limits, accepted)
 
 
 async def _accounts_are_known(settings: SchoolSettings, services: Services) -> bool:

@@ -186,6 +186,76 @@ def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(t
     assert call("check", *folder).returncode == 0
 
 
+def test_check_reads_a_feed_and_starts_and_plans_nothing(tmp_path: Path, call: Call) -> None:
+    feed, folder = feeds.oneroster(), tmp_path / "feed"
+    path, world = str(feeds.write(feed, folder)), ("--world", str(tmp_path / "w"))
+    good = call("check", path, *world, COLUMNS="100")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert max(map(len, good.stdout.splitlines())) <= 100
+    lines = [" ".join(line.split()) for line in good.stdout.splitlines()]
+    assert lines == [
+        "format OneRoster 1.1 CSV (manifest.csv says so)",
+        "schools S1 A School",
+        "",
+        "School S1, A School, DfE code 1234567",
+        "academic year 2026/27 (3 groups)",
+        "year groups 1 group, 2 pupils (10: 2)",
+        "registration groups 1 group, 1 pupil, 1 enrolment, 1 teacher",
+        "teaching groups 1 group, 1 pupil, 1 enrolment, 2 teachers",
+        "pupils 2 in groups; with a user name: 1 (an address: 0), with an e-mail address: 1,",
+        "with neither: 0",
+        "teachers 2 in groups; with a user name: 2 (an address: 0), with an e-mail address: 0,",
+        "with neither: 0",
+        "addresses most end in else.org",
+        "a sync would accept this feed",
+    ]
+    assert not (tmp_path / "w").exists()
+
+    spoilt = feed | {"enrollments.csv": feed["enrollments.csv"] + "E6,,,C1,S1,nobody,student,\n"}
+    left_out = call("check", str(feeds.write(spoilt, tmp_path / "spoilt")), COLUMNS="200")
+    assert left_out.returncode == 4, left_out.stderr
+    assert 'enrollments.csv, column "userSourcedId": is not in users.csv (line 7) — ' in left_out.stdout
+    assert "nobody," not in left_out.stdout
+
+    blank = feed | {"enrollments.csv": feed["enrollments.csv"].replace("E3,,,C1,S1,p1,student,false\n", "")}
+    worse = call("check", str(feeds.write(blank, tmp_path / "blank")), "--against", path, COLUMNS="200")
+    assert worse.returncode == 2, worse.stderr
+    assert "groups 3 → 3, pupils 2 → 2, teachers 2 → 2, enrolments 4 → 3" in worse.stdout
+    assert "it has 3 enrolments and the last accepted one had 4: under 80%" in worse.stdout
+    assert "would reject this feed, and change nothing" in worse.stdout
+    chosen = tmp_path / "school.json"
+    chosen.write_text('{"limits": {"smallest_snapshot": 0.5}}', encoding="utf-8")
+    options = (str(tmp_path / "blank"), "--against", path, "--school", str(chosen), "--json")
+    allowed = call("check", *options)
+    assert allowed.returncode == 0, allowed.stderr
+    (report,) = json.loads(allowed.stdout)["reports"]
+    assert (report["school"], report["rejections"], report["accepted"]["enrolments"]) == ("S1", [], 4)
+
+
+def test_check_of_a_trust_says_once_what_all_schools_have_and_names_a_school_that_is_gone(
+    tmp_path: Path, call: Call
+) -> None:
+    feed = {name: text.replace(",", ";") for name, text in feeds.oneroster().items() if name != "classes.csv"}
+    feed["classes.csv"] = feeds.oneroster()["classes.csv"]
+    feed["orgs.csv"] += "S2;;;Elm School;school;7654321;D1\n"
+    feed["users.csv"] += "q1;;;true;S2;student;q;;Q;Pupil;;7;secret\n"
+    both = str(feeds.write(feed, tmp_path / "both"))
+    shown = call("check", both, COLUMNS="200")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("users.csv separates its cells with semicolons") == 1
+    assert "schools  S1 A School, S2 Elm School" in shown.stdout
+    one = call("check", both, "--only", "S2", COLUMNS="200").stdout
+    assert "\nSchool S2, Elm School, DfE code 7654321\n" in one
+    assert "\nSchool S1" not in one
+    unknown = call("check", both, "--only", "S9")
+    assert unknown.returncode == 2
+    assert "the feed has no school S9, but S1 (A School), S2 (Elm School) — " in unknown.stderr
+    alone = str(feeds.write(feeds.oneroster(), tmp_path / "alone"))
+    gone = call("check", alone, "--against", both, COLUMNS="200")
+    assert gone.returncode == 2, gone.stderr
+    assert "missing  S2: in the earlier feed, and not in this one; a sync would reject it for them" in gone.stdout
+
+
 def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, call: Call) -> None:
     feed = feeds.write(feeds.oneroster(), tmp_path / "feed")
     assert call("sync", "--mis", str(feed), "--world", str(tmp_path / "w")).returncode == 4
@@ -239,6 +309,11 @@ BAD = [
     (["sync", "--mis", "{feed}", "--school", "{tmp}/list.json"], "a JSON object with the school's settings is wanted"),
     (["sync", "--mis", "{feed}", "--accounts", "{tmp}/header.csv"], "header.csv line 1: no column displayName"),
     (["sync", "--mis", "{feed}", "--accounts", "{tmp}/upn.csv"], 'upn.csv line 2, column "userPrincipalName"'),
+    (["check", "{tmp}/nowhere"], "there is no feed at"),
+    (["check", "{tmp}"], "unknown format (CSV files found: header.csv, upn.csv)"),
+    (["check", "{feed}", "--against", "{tmp}/nowhere"], "there is no feed at"),
+    (["check", "{feed}", "--school", "{tmp}/bad.json"], "bad.json is no JSON"),
+    (["check", "{feed}", "--only", "S9"], "the feed has no school S9, but S1 (A School)"),
     (["announce", "S9"], "no webhook is set up for this school"),
     (["edit", "rename", "nobody", "x"], "there is no class with the mail nickname nobody"),
 ]

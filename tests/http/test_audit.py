@@ -36,7 +36,9 @@ PUPILS = ["amy", "ben", "cleo", "dora", "eve", "fay", "gus", "hal"]
 LIVE, NEW, DELETED, PINNED = (f"2026.teaching.{group}" for group in ("G1", "G2", "G3", "G4"))
 PREFIX = "/api/admin"
 OF_SCHOOL = f"{PREFIX}/schools/{{school}}"
-READ_ONLY = {("post", f"{OF_SCHOOL}/{path}") for path in ("plan", "runs/{run}/undo/plan", "classes/{key}/explain")}
+READ_ONLY = {
+    ("post", f"{OF_SCHOOL}/{path}") for path in ("plan", "feed-check", "runs/{run}/undo/plan", "classes/{key}/explain")
+}
 SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "access": [BOUND]}
 PROBED = {"people": [entra_id("main")]}
 

@@ -28,7 +28,7 @@ from tests.mis import feeds
 
 PATH = f"schools/{SCHOOL.id}/feed-check"
 STRANGER, TEACHER = entra_id("stranger"), entra_id("teacher")
-ROLES = {TEACHER: "GroupSync.Teacher"}
+ROLES: dict[str, str] = {TEACHER: "GroupSync.Teacher"}
 
 
 @dataclass

@@ -11,10 +11,10 @@ from sync_core.admin.classes import request_sync
 from sync_core.admin.requests import Accepted
 from sync_core.admin.school_settings import SchoolBody, check_identifier, merge_patch, settings_of
 from sync_core.admin.schools import access_taken_away, resolve_access, save_school
-from sync_core.admin.supposed import preview_settings
+from sync_core.admin.supposed import check_feed, preview_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Forbidden, Unreadable, faults_of
+from sync_core.errors import Forbidden, NotFound, Unreadable, faults_of
 from sync_core.http.admin.dependencies import Admin, Administered, Call, SchoolInPath, SignedIn
 from sync_core.http.admin.etags import IfMatch, etag_of, require_match
 from sync_core.http.admin.schemas import (
@@ -28,6 +28,7 @@ from sync_core.http.admin.schemas import (
     school_body,
 )
 from sync_core.messaging.messages import Priority
+from sync_core.planning.feed_report import FeedReport
 
 router = APIRouter(prefix="/schools")
 
@@ -111,6 +112,24 @@ async def delete_school(settings: Administered, call: SignedIn) -> None:
 @router.post("/{school}/sync", status_code=202, responses=ABSENT | CONFLICT, summary="Sync a school now")
 async def sync(settings: Administered, call: SignedIn) -> Accepted:
     return await request_sync(settings, call.requester("sync", settings.school), call.services)
+
+
+@router.post("/{school}/feed-check", responses=ABSENT | CONFLICT, summary="Read a school's feed, and plan nothing")
+async def feed_check(school: SchoolInPath, call: Admin, body: SchoolBody | None = None) -> FeedReport:
+    """What the feed of the saved settings has, or that of settings in the body as PUT takes them, which are not saved.
+
+    A feed that cannot be read is refused (409) with the cause and the remedy.
+    """
+    saved = await call.services.schools.school(school)
+    call.caller.need_school(saved)
+    settings = await _wanted(school, body, saved, call) if body else saved
+    if settings is None:
+        raise NotFound(
+            f"there is no school {school}, so nothing was read",
+            "list the schools to see their ids, or send the settings of a new school as the body",
+        )
+    report = await check_feed(settings, call.services)
+    return report if call.caller.all_schools else report.of_one_school()
 
 
 # --- what saving has in common
