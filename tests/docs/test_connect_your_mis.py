@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from threading import Thread
 import pytest
 from pydantic import TypeAdapter
 
+from local.__main__ import build_parser
 from sync_core.admin.school_settings import SchoolBody
 from sync_core.domain.school import Mis
 from sync_core.http.webhooks.schemas import read_event
@@ -49,6 +51,22 @@ def test_every_mis_has_a_row_and_every_kind_of_source_a_block() -> None:
     assert set(rows[1:]) == {mis.value for mis in Mis} - {"other"}
     kinds = {json.loads(block)["source"]["kind"] for block in BLOCKS}
     assert kinds == {"wonde", "oneroster", "container", "folder"}
+
+
+def test_every_mis_has_a_row_that_says_how_to_get_its_data_out_and_where_that_was_seen() -> None:
+    ways = re.findall(r"^\| ([^|]+) \| `\w+` \|", PAGE, re.MULTILINE)[1:]
+    (table,) = re.findall(r"\| MIS \| in the MIS \| seen on \|\n.*?\n\n", PAGE, re.DOTALL)
+    rows = dict(re.findall(r"^\| ([^|]+) \|.*\| ([^|]+) \|$", table, re.MULTILINE))
+    assert set(ways) <= rows.keys()
+    assert all("](https://" in seen for mis, seen in rows.items() if mis in ways)
+
+
+def test_every_command_is_one_of_the_command_line() -> None:
+    commands = re.findall(r"^\.venv/bin/python -m local (.*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        parsed = build_parser().parse_args(shlex.split(command, comments=True))
+        assert (parsed.command, parsed.feed) == ("check", Path("export.zip"))
 
 
 class _Receiver(HTTPServer):
