@@ -178,6 +178,14 @@ async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, a
         assert describe_groups(read) == expected_groups(data, capabilities)
         assert len(read.groups) == len(expected_groups(data, capabilities))
         assert (read.school.id, read.school.name) == (capabilities.school(data), data.name)
+        assert read.feed.schools == (read.school,)
+        match location:
+            case OneRosterApi():
+                assert read.feed.format == f"OneRoster {location.version} REST (the school's source says so)"
+            case WondeApi():
+                assert read.feed.format == "Wonde"
+            case _:
+                assert " CSV " in read.feed.format
         assert {
             id_: one for id_, one in expected_people(data, capabilities).items() if id_ in read.people
         } == read.people
