@@ -65,9 +65,9 @@ class FeedReport:
     """The feed of one school as a sync would read it now. Ids, counts and names of groups; never a person's name.
 
     `schools` are the names of the feed's schools by id. `academic_years` has the number of groups by the calendar year
-    in which their academic year starts. `statistics` are compared with
-    those `accepted` last, if there are any, and `rejections` are the rules that the feed breaks. `left_out` are the
-    first of the `left_out_rows` that could not be read, and `left_out_of` says how many of which file or collection.
+    in which their academic year starts. `statistics` are compared with those `accepted` last, if there are any, and
+    `rejections` are the rules that the feed breaks. `left_out` are the first of the `left_out_rows` that could not be
+    read, and `left_out_of` says how many of which file or collection.
     """
 
     school: SchoolId
