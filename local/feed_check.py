@@ -78,11 +78,10 @@ def describe(check: FeedCheck) -> Group:
 
 
 def _rows(report: FeedReport, common: Sequence[str]) -> Iterator[tuple[str, str]]:
-    years = [
-        f"{year}/{(year + 1) % 100:02} ({_count(groups, 'group', 'groups')})"
-        for year, groups in report.academic_years.items()
-    ]
-    yield "academic year", ", ".join(years) or "none"
+    years = [f"{_year(year)} ({_count(groups, 'group', 'groups')})" for year, groups in report.academic_years.items()]
+    differs = years and report.current_year not in report.academic_years
+    today = f"; today is in {_year(report.current_year)}: is this an old export?" if differs else ""
+    yield "academic year", (", ".join(years) or "none") + today
     by_year = "; ".join(f"{year.name}: {year.students}" for year in report.year_groups)
     for groups in report.groups:
         shown = f" ({by_year})" if by_year and groups.type is GroupType.YEAR else ""
@@ -149,6 +148,10 @@ def _identities(people: Identities) -> str:
 def _compared(before: FeedStatistics, now: FeedStatistics) -> str:
     counts = [f"{word} {getattr(before, name):,} → {getattr(now, name):,}" for name, word in _COMPARED.items()]
     return f"of {before.taken_at:%d %b %Y %H:%M} UTC: {', '.join(counts)}"
+
+
+def _year(start: int) -> str:
+    return f"{start}/{(start + 1) % 100:02}"
 
 
 def _count(number: int, one: str, many: str) -> str:

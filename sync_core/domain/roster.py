@@ -107,10 +107,14 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What snapshots were read from: its format, with what shows it, and every school that it has."""
+    """What snapshots were read from: its format, with what shows it, and every school that it has.
+
+    `current_year` is the calendar year in which the academic year of the day it was read starts.
+    """
 
     format: str = ""
     schools: tuple[School, ...] = ()
+    current_year: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,9 +111,9 @@ def build_snapshots(
     return snapshots
 
 
-def with_format(snapshots: Snapshots, format_: str) -> Snapshots:
-    """The snapshots of one feed, which is of this format."""
-    feed = Feed(format_, tuple(snapshot.school for snapshot in snapshots.values()))
+def with_format(snapshots: Snapshots, format_: str, calendar: Calendar) -> Snapshots:
+    """The snapshots of one feed, which is of this format and was read today."""
+    feed = Feed(format_, tuple(snapshot.school for snapshot in snapshots.values()), calendar.current_year)
     return {id_: replace(snapshot, feed=feed) for id_, snapshot in snapshots.items()}
 
 

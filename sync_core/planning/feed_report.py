@@ -65,9 +65,9 @@ class FeedReport:
     """The feed of one school as a sync would read it now. Ids, counts and names of groups; never a person's name.
 
     `schools` are the names of the feed's schools by id. `academic_years` has the number of groups by the calendar year
-    in which their academic year starts. `statistics` are compared with those `accepted` last, if there are any, and
-    `rejections` are the rules that the feed breaks. `left_out` are the first of the `left_out_rows` that could not be
-    read, and `left_out_of` says how many of which file or collection.
+    in which their academic year starts, and `current_year` is today's. `statistics` are compared with those `accepted`
+    last, if there are any, and `rejections` are the rules that the feed breaks. `left_out` are the first of the
+    `left_out_rows` that could not be read, and `left_out_of` says how many of which file or collection.
     """
 
     school: SchoolId
@@ -78,6 +78,7 @@ class FeedReport:
     groups: tuple[GroupsOfType, ...]
     year_groups: tuple[YearGroup, ...]
     academic_years: Mapping[int, int]
+    current_year: int
     students: Identities
     teachers: Identities
     statistics: FeedStatistics
@@ -110,6 +111,7 @@ def report_on(snapshot: Snapshot, limits: Limits, accepted: FeedStatistics | Non
             if group.type is GroupType.YEAR
         ),
         academic_years={year: years.count(year) for year in sorted(set(years))},
+        current_year=snapshot.feed.current_year,
         students=_identities(snapshot, (group.students for group in groups)),
         teachers=_identities(snapshot, (group.teachers for group in groups)),
         statistics=statistics,

@@ -192,7 +192,9 @@ def test_check_reads_a_feed_and_starts_and_plans_nothing(tmp_path: Path, call: C
     good = call("check", path, *world, COLUMNS="100")
     assert (good.returncode, good.stderr) == (0, "")
     assert max(map(len, good.stdout.splitlines())) <= 100
-    lines = [" ".join(line.split()) for line in good.stdout.splitlines()]
+    # Of an export of another year, the check says so: this one is of 2026/27.
+    shown = re.sub(r"; today is in [^?]*\?", "", good.stdout)
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert lines == [
         "format OneRoster 1.1 CSV (manifest.csv says so)",
         "schools S1 A School",
@@ -210,6 +212,10 @@ def test_check_reads_a_feed_and_starts_and_plans_nothing(tmp_path: Path, call: C
         "a sync would accept this feed",
     ]
     assert not (tmp_path / "w").exists()
+
+    last_century = {name: re.sub(r"\b202([67])", r"199\1", text) for name, text in feed.items()}
+    old = call("check", str(feeds.write(last_century, tmp_path / "old")), COLUMNS="200")
+    assert re.search(r"academic year +1996/97 \(3 groups\); today is in 20../..: is this an old export\?", old.stdout)
 
     spoilt = feed | {"enrollments.csv": feed["enrollments.csv"] + "E6,,,C1,S1,nobody,student,\n"}
     left_out = call("check", str(feeds.write(spoilt, tmp_path / "spoilt")), COLUMNS="200")

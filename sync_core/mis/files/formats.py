@@ -31,10 +31,10 @@ def read_sets(sets: Sequence[FeedFiles], calendar: Calendar) -> Snapshots:
     format_ = recognise(sets[-1])
     if format_ == ONEROSTER:
         changes = f", with {len(sets) - 1} later sets of changes" if len(sets) > 1 else ""
-        return with_format(read_oneroster(sets, calendar), describe_oneroster(sets[-1]) + changes)
+        return with_format(read_oneroster(sets, calendar), describe_oneroster(sets[-1]) + changes, calendar)
     if format_ == SDS_V2:
-        return with_format(read_sds_v2(sets[-1], calendar), describe_sds_v2(sets[-1]))
-    return with_format(read_sds_v1(sets[-1], calendar), describe_sds_v1(sets[-1]))
+        return with_format(read_sds_v2(sets[-1], calendar), describe_sds_v2(sets[-1]), calendar)
+    return with_format(read_sds_v1(sets[-1], calendar), describe_sds_v1(sets[-1]), calendar)
 
 
 def is_full(files: FeedFiles) -> bool:

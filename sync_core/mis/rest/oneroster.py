@@ -89,6 +89,7 @@ async def read_oneroster_api(
     snapshots = with_format(
         read_roster(partial(read_table, records, school), clock.now(), calendar, Quarantine()),
         f"OneRoster {api.version} REST (the school's source says so)",
+        calendar,
     )
     return {
         id_: replace(snapshot, notes=(*snapshot.notes, *server.quirks.notes())) for id_, snapshot in snapshots.items()

@@ -39,7 +39,7 @@ async def read_wonde(
     async with _Server(api, clock) as server:
         server.sign_in(secret)
         records = await server.read_school(api, school, cache)
-    return with_format(_snapshot(records, school, clock.now(), calendar), "Wonde")
+    return with_format(_snapshot(records, school, clock.now(), calendar), "Wonde", calendar)
 
 
 class _Server(MisApi):
