@@ -111,7 +111,7 @@ def _plan_school(classes: int) -> Planned:
 def calls_of_first_plan(snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account]) -> int:
     """The number of functions called by the first plan of a school."""
     profile = cProfile.Profile()
-    profile.runcall(_plan, snapshot, settings, accounts, {})
+    profile.runcall(plan_snapshot, snapshot, settings, accounts, {})
     return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]  # typeshed does not know it
 
 
@@ -124,12 +124,12 @@ def _timed(
     for _ in range(_REPEATS if len(snapshot.groups) < _REPEATED_BELOW else 1):
         gc.collect()
         began = time.process_time()
-        classes = _plan(snapshot, settings, accounts, known)
+        classes = plan_snapshot(snapshot, settings, accounts, known)
         best = min(best, time.process_time() - began)
     return classes, best
 
 
-def _plan(
+def plan_snapshot(
     snapshot: Snapshot, settings: SchoolSettings, accounts: Sequence[Account], known: Records
 ) -> tuple[DesiredClass, ...]:
     """Plan as sync_core.sync does, from the snapshot to the messages."""

@@ -21,5 +21,6 @@ SECTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("Replication lag", partial(_measured, "replication_lag")),
     ("Cold start", partial(_measured, "cold_start")),
     ("Planning", partial(_measured, "planning")),
+    ("A trust in one set", partial(_measured, "trust")),
     ("A nation in one night", partial(_measured, "cost_model")),
 )

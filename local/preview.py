@@ -24,6 +24,7 @@ from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import TenantReader
 from sync_core.messaging.messages import Priority
 from sync_core.mis.drop.reader import FileDropReader, open_store
+from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.sources import MisSources
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import note_shared_names, plan_to_show
@@ -92,7 +93,7 @@ async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: 
 
 def _sources(clock: Clock) -> MisSources:
     """Sources that read a feed in a folder as it is now."""
-    return MisSources(FileDropReader(partial(open_store, None), timedelta(0), clock), {}, clock)
+    return MisSources(FileDropReader(partial(open_store, None), timedelta(0), clock, SharedReadings(clock)), {}, clock)
 
 
 def _new_accounts(users: Sequence[Mapping[str, str]], existing: Sequence[Account]) -> list[Account]:

@@ -108,6 +108,7 @@ async def build(settings: Settings, clock: Clock) -> App:
     from sync_core.messaging.dead_letters import ServiceBusDeadLetters
     from sync_core.messaging.service_bus import ServiceBusOutbox
     from sync_core.mis.drop.reader import FileDropReader, open_store
+    from sync_core.mis.drop.readings import SharedReadings
     from sync_core.mis.sources import MisSources
     from sync_core.services import Reading, Services
 
@@ -120,7 +121,8 @@ async def build(settings: Settings, clock: Clock) -> App:
         else ServiceBusClient(settings.service_bus_namespace, credential, ssl_context=tls)
     )
     credential_of = partial(tenant_credential, settings.tenant, settings.graph_client, credential)
-    drops = FileDropReader(partial(open_store, _container(settings, credential)), settings.file_drop_settle, clock)
+    stores = partial(open_store, _container(settings, credential))
+    drops = FileDropReader(stores, settings.file_drop_settle, clock, SharedReadings(clock))
 
     async def unit_price(tenant: str) -> float | None:
         return known_price(await store.probes(tenant))

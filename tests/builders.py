@@ -16,6 +16,7 @@ from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.mis.drop.reader import FileDropReader, open_store
+from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.sources import MisSources
 from sync_core.planning.class_keys import class_key
 
@@ -92,7 +93,9 @@ def accounts(people: Iterable[str], domain: str = DOMAIN, enabled: bool = True) 
 
 def mis_sources(clock: Clock, secrets: Mapping[str, str]) -> MisSources:
     """The sources of a deployment without a container, whose file drops need no settling time."""
-    return MisSources(FileDropReader(partial(open_store, None), timedelta(0), clock), secrets, clock)
+    return MisSources(
+        FileDropReader(partial(open_store, None), timedelta(0), clock, SharedReadings(clock)), secrets, clock
+    )
 
 
 def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -> DesiredClass:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sync_core.clock import Clock
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
 from sync_core.mis.academic_years import calendar_of
@@ -28,6 +29,7 @@ class MisSources:
     async def snapshot(self, settings: SchoolSettings) -> Snapshot:
         school, source = settings.school, settings.source
         calendar = calendar_of(settings, self._clock.now())
+        snapshots: Mapping[SchoolId, Snapshot]
         match source:
             case FeedFolder() | FeedContainer():
                 snapshots = await self._drops.snapshots(source, calendar)

@@ -21,6 +21,7 @@ from sync_core.errors import SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.drop.export_sets import DropFile, export_sets_of
 from sync_core.mis.drop.reader import FileDropReader, FileDropStore, open_store
+from sync_core.mis.drop.readings import SharedReadings
 from sync_core.sync.file_drops import check_file_drops
 from tests.builders import NOON, settings
 from tests.fakes.fixed_clock import FixedClock
@@ -74,7 +75,7 @@ class Scene:
 
     @property
     def drops(self) -> FileDropReader:
-        return FileDropReader(self.store, SETTLE, self.clock)
+        return FileDropReader(self.store, SETTLE, self.clock, SharedReadings(self.clock))
 
     def store(self, drop: FileDrop) -> FileDropStore:
         return SteppedStore(open_store(None, drop), self.step)
@@ -371,7 +372,8 @@ async def test_a_failing_file_drop_does_not_affect_others(scene: Scene, tmp_path
 async def test_a_kept_zip_file_is_fetched_once_to_check_it(tmp_path: Path) -> None:
     feeds.write_zip(feeds.oneroster(), tmp_path / "monday.zip")
     store = SteppedStore(open_store(None, FeedFolder(str(tmp_path))), no_step)
-    drops = FileDropReader(lambda _: store, timedelta(0), FixedClock())
+    clock = FixedClock()
+    drops = FileDropReader(lambda _: store, timedelta(0), clock, SharedReadings(clock))
     first, second = [await drops.newest(FeedFolder(str(tmp_path))) for _ in range(2)]
     assert (first, store.fetched) == (second, ["monday.zip"])
 

@@ -25,6 +25,7 @@ from sync_core.domain.roster import GroupType, Person, Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.reader import FileDropReader, open_store
+from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.sources import MisSources
 from tests.builders import settings
 from tests.fakes.fixed_clock import FixedClock
@@ -171,7 +172,7 @@ async def test_every_source_gives_the_same_school(source: str, tmp_path: Path, a
     connect, capabilities = SOURCES[source]
     async with connect(data, tmp_path, azurite) as (location, container):
         clock = FixedClock()
-        drops = FileDropReader(partial(open_store, container), timedelta(0), clock)
+        drops = FileDropReader(partial(open_store, container), timedelta(0), clock, SharedReadings(clock))
         sources = MisSources(drops, SECRETS, clock)
         chosen = replace(settings(), school=SchoolId(capabilities.school(data)), source=location)
         read = await sources.snapshot(chosen)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sync_core.clock import Clock
+from sync_core.domain.ids import SchoolId
+from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import AfterSync, FeedContainer, FileDrop
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
+from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.files.archive import FeedFiles, open_file, open_zip
 from sync_core.mis.files.formats import is_full, missing_files, read_sets
 from sync_core.mis.files.strict_csv import CsvFile, rejection
@@ -51,10 +54,17 @@ class FileDropStore(Protocol):
 class FileDropReader:
     """Implements the port FileDrops. `store` opens a drop, or raises SnapshotRejected."""
 
-    def __init__(self, store: Callable[[FileDrop], FileDropStore], settle: timedelta, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Callable[[FileDrop], FileDropStore],
+        settle: timedelta,
+        clock: Clock,
+        readings: SharedReadings,
+    ) -> None:
         self._store = store
         self._settle = settle
         self._clock = clock
+        self._readings = readings
         self._missing: dict[str, str] = {}
 
     async def newest(self, drop: FileDrop) -> NewestExportSet:
@@ -80,36 +90,58 @@ class FileDropReader:
             await store.delete(file)
         return len(complete)
 
-    async def snapshots(self, drop: FileDrop, calendar: Calendar) -> Snapshots:
+    async def snapshots(self, drop: FileDrop, calendar: Calendar) -> Mapping[SchoolId, Snapshot]:
         """A snapshot for each school of the drop as it is today, by school id. Raises SnapshotRejected, Transient.
+
+        The sets in use are read once for all schools, and again when one of their files, or the day, has changed.
+        """
+        async with self._readings.turn(drop):
+            store = self._store(drop)
+            last = self._readings.last(drop, calendar)
+            if last and await self._newest_sets(store, len(last.sets)) == last.sets:
+                return last.snapshots
+            used, snapshots = await self._read(drop, store, calendar)
+            return await self._readings.keep(drop, calendar, used, snapshots)
+
+    async def _newest_sets(self, store: FileDropStore, count: int) -> list[ExportSet]:
+        newest: list[ExportSet] = []
+        async for export in self._complete_sets(store, export_sets_of(await store.list_files())):
+            newest.append(export)
+            if len(newest) == count:
+                break
+        return newest
+
+    async def _read(
+        self, drop: FileDrop, store: FileDropStore, calendar: Calendar
+    ) -> tuple[list[ExportSet], Snapshots]:
+        """The sets in use, newest first, and the snapshots of their schools.
 
         An export may arrive, or a set be archived, during the read. The read is repeated if one of its files changed.
         """
-        store = self._store(drop)
         for _ in range(_READS):
-            used: list[DropFile] = []
+            used: list[ExportSet] = []
             with tempfile.TemporaryDirectory(prefix="drop-") as folder:
                 try:
                     sets = await self._open_sets(drop, store, used, Path(folder))
                     snapshots = await asyncio.to_thread(read_sets, sets, calendar)
                 except SnapshotRejected:
-                    if set(used) <= set(await store.list_files()):
+                    if await _are_unchanged(used, store):
                         raise
                     continue
-            if set(used) <= set(await store.list_files()):
-                return snapshots
+            if await _are_unchanged(used, store):
+                return used, snapshots
         raise rejection(
             f"the files in the file drop changed during each of {_READS} reads",
             "have the MIS export at a different time from the sync",
         )
 
     async def _open_sets(
-        self, drop: FileDrop, store: FileDropStore, used: list[DropFile], folder: Path
+        self, drop: FileDrop, store: FileDropStore, used: list[ExportSet], folder: Path
     ) -> list[FeedFiles]:
-        """The newest full set and those after it. Older sets are not fetched. Adds each file of theirs to `used`."""
+        """The newest full set and those after it. Older sets are not fetched. Adds each of them to `used`."""
         sets: list[FeedFiles] = []
         async for export in self._complete_sets(store, export_sets_of(await store.list_files())):
-            used += export.files
+            used.append(export)
             subfolder = folder / str(len(sets))
             subfolder.mkdir()
             files = _open_set(export, await store.fetch(export.files, subfolder))
@@ -152,6 +184,10 @@ class FileDropReader:
             self._missing[export.fingerprint] = await _find_missing(store, export)
         settled = export.settled(self._clock.now(), self._settle)
         return self._missing[export.fingerprint] or ("" if settled else "files are still being written")
+
+
+async def _are_unchanged(sets: Iterable[ExportSet], store: FileDropStore) -> bool:
+    return {file for export in sets for file in export.files} <= set(await store.list_files())
 
 
 async def _find_missing(store: FileDropStore, export: ExportSet) -> str:

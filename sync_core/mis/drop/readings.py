@@ -1,0 +1,115 @@
+"""What was read of file drops, on disk while their export sets stay the same: a set of many schools is read once."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from weakref import WeakValueDictionary, finalize
+
+from pydantic import TypeAdapter
+
+from sync_core.clock import Clock
+from sync_core.domain.ids import SchoolId
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.school import FileDrop
+from sync_core.mis.academic_years import Calendar
+from sync_core.mis.drop.export_sets import ExportSet
+
+_JSON = TypeAdapter(Snapshot)
+_KEPT_FOR = timedelta(hours=12)
+"""As long as schools that are read from servers are cached."""
+_MAX_BYTES = 100_000_000
+"""A thousand pupils take 0.4 MB. Flex Consumption gives an instance 0.8 GB for temporary files (published)."""
+
+
+class StoredSnapshots(Mapping[SchoolId, Snapshot]):
+    """The snapshots of one reading, on disk. Each access reads one school's part of the file and no other.
+
+    The file has the mode 0600 and no name in any folder. It is gone when this object is, and when the process is,
+    however that ends.
+    """
+
+    def __init__(self, snapshots: Mapping[SchoolId, Snapshot], max_bytes: int) -> None:
+        """Raises OSError if they cannot be written, or take more than `max_bytes`."""
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it is open while this object exists
+        finalize(self, self._file.close)
+        self._places: dict[SchoolId, tuple[int, int]] = {}
+        self.size = 0
+        for school, snapshot in snapshots.items():
+            text = _JSON.dump_json(snapshot)
+            self._places[school] = self.size, len(text)
+            self.size += len(text)
+            if self.size > max_bytes:
+                raise OSError(errno.EFBIG, "more than the readings may take")
+            if self._file.write(text) < len(text):
+                raise OSError(errno.ENOSPC, "written in part")
+
+    def __getitem__(self, school: SchoolId) -> Snapshot:
+        start, length = self._places[school]
+        self._file.seek(start)
+        return _JSON.validate_json(self._file.read(length))
+
+    def __contains__(self, school: object) -> bool:
+        return school in self._places
+
+    def __iter__(self) -> Iterator[SchoolId]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read at `read_at` of `sets`: the export sets that were in use then, newest first."""
+
+    sets: Sequence[ExportSet]
+    read_at: datetime
+    snapshots: StoredSnapshots
+
+
+@dataclass(slots=True)
+class SharedReadings:
+    """The last readings of this process, which the schools of a file drop share: at most `max_bytes` on disk.
+
+    A reading is of one day and one start of the academic year: on another day, other people of the same set count.
+    """
+
+    clock: Clock
+    max_bytes: int = _MAX_BYTES
+    _readings: dict[tuple[FileDrop, Calendar], Reading] = field(default_factory=dict)
+    _turns: WeakValueDictionary[FileDrop, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def turn(self, drop: FileDrop) -> asyncio.Lock:
+        """What a school holds while it looks at the drop and reads it. The drop's other schools wait."""
+        return self._turns.setdefault(drop, asyncio.Lock())
+
+    def last(self, drop: FileDrop, calendar: Calendar) -> Reading | None:
+        """The last reading. It is up to date if its sets are still those in use."""
+        oldest = self.clock.now() - _KEPT_FOR
+        self._readings = {key: reading for key, reading in self._readings.items() if reading.read_at > oldest}
+        return self._readings.get((drop, calendar))
+
+    async def keep(
+        self, drop: FileDrop, calendar: Calendar, sets: Sequence[ExportSet], snapshots: Mapping[SchoolId, Snapshot]
+    ) -> Mapping[SchoolId, Snapshot]:
+        """The same snapshots, from disk. They replace those of the drop's earlier sets, and the oldest others.
+
+        What the disk has no room for is not kept: the next school then reads the set again.
+        """
+        read_at = self.clock.now()
+        try:
+            stored = await asyncio.to_thread(StoredSnapshots, snapshots, self.max_bytes)
+        except OSError:
+            return snapshots
+        for key, reading in list(self._readings.items()):
+            if key == (drop, calendar) or (key[0] == drop and reading.sets != sets):
+                del self._readings[key]
+        self._readings[drop, calendar] = Reading(sets, read_at, stored)
+        while sum(reading.snapshots.size for reading in self._readings.values()) > self.max_bytes:
+            del self._readings[next(iter(self._readings))]
+        return stored
