@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,122 +13,27 @@ from local.feed import read_feed
 from local.school.generate import generate
 from local.school.oneroster_csv import write
 from sync_core.domain.ids import RunId, SchoolId
-from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, FileDropCheck
-from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder, FileDrop, SchoolSettings
+from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder, SchoolSettings
 from sync_core.errors import SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.drop.export_sets import DropFile, export_sets_of
-from sync_core.mis.drop.reader import FileDropReader, FileDropStore, open_store
+from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.sync.file_drops import check_file_drops
 from tests.builders import NOON, settings
+from tests.fakes.counting_drop import CountingDrop
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
-from tests.fakes.steps import Step, no_step
 from tests.mis import feeds
 from tests.mis.days import comparable, next_day
+from tests.mis.drop.scenes import JOINS, LEAVES, S1, SETTLE, Scene, make_delta, pupils
 
-S1, SCH1 = SchoolId("S1"), SchoolId("SCH1")
+SCH1 = SchoolId("SCH1")
 RUN = RunId("run")
-SETTLE = timedelta(seconds=60)
 DELTA = {"manifest.csv": feeds.oneroster()["manifest.csv"].replace("bulk", "delta")}
-
-
-@dataclass(slots=True)
-class SteppedStore:
-    """A file drop whose archiving may crash before and after each file."""
-
-    store: FileDropStore
-    step: Step
-    fetched: list[str] = field(default_factory=list)
-
-    async def list_files(self) -> list[DropFile]:
-        return await self.store.list_files()
-
-    async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
-        self.fetched += [file.name for file in files]
-        return await self.store.fetch(files, folder)
-
-    async def copy(self, file: DropFile, name: str) -> None:
-        await self.step("copy")
-        await self.store.copy(file, name)
-        await self.step("copied")
-
-    async def delete(self, file: DropFile) -> None:
-        await self.step("delete")
-        await self.store.delete(file)
-        await self.step("deleted")
-
-
-@dataclass(slots=True)
-class Scene:
-    """A file drop in a folder. `export` writes a set at the clock's time, and then advances the clock by SETTLE."""
-
-    folder: Path
-    after_sync: AfterSync = AfterSync.KEEP
-    clock: FixedClock = field(default_factory=FixedClock)
-    step: Step = no_step
-
-    @property
-    def drops(self) -> FileDropReader:
-        return FileDropReader(self.store, SETTLE, self.clock, SharedReadings(self.clock))
-
-    def store(self, drop: FileDrop) -> FileDropStore:
-        return SteppedStore(open_store(None, drop), self.step)
-
-    @property
-    def drop(self) -> FeedFolder:
-        return FeedFolder(str(self.folder), self.after_sync)
-
-    def export(self, feed: feeds.Feed, place: str = "", settled: bool = True) -> None:
-        folder = self.folder / place
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in feed.items():
-            (folder / name).write_text(text, encoding="utf-8")
-            self.touch(folder / name)
-        self.clock.advance(SETTLE if settled else timedelta(0))
-
-    def touch(self, file: Path) -> None:
-        moment = self.clock.now().timestamp()
-        os.utime(file, (moment, moment))
-
-    async def read(self) -> Snapshot:
-        return (await self.drops.snapshots(self.drop, feeds.TODAY))[S1]
-
-    async def rejection(self) -> str:
-        with pytest.raises(SnapshotRejected) as caught:
-            await self.read()
-        assert caught.value.remedy.startswith("nothing was changed")
-        return caught.value.message
-
-    def list_files(self) -> list[str]:
-        return sorted(file.relative_to(self.folder).as_posix() for file in self.folder.rglob("*") if file.is_file())
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path / "drop")
-
-
-def pupils(snapshot: Snapshot, group: str) -> tuple[str, ...]:
-    return next(one.students for one in snapshot.groups if one.id == group)
-
-
-def make_delta(**files: str) -> feeds.Feed:
-    """A delta set of these files. Its manifest says that the others are absent."""
-    manifest = "propertyName,value\noneroster.version,1.1\n"
-    bulk = feeds.oneroster()
-    for name in ("orgs", "academicSessions", "classes", "users", "enrollments"):
-        manifest += f"file.{name},{'delta' if name in files else 'absent'}\n"
-    headers = {name: bulk[f"{name}.csv"].splitlines()[0] + "\n" for name in files}
-    return {"manifest.csv": manifest} | {f"{name}.csv": headers[name] + rows for name, rows in files.items()}
-
-
-JOINS = make_delta(enrollments="E9,active,2026-09-08,C1,S1,p2,student,\n")
-LEAVES = make_delta(enrollments="E3,tobedeleted,2026-09-09,C1,S1,p1,student,false\n")
 
 
 @pytest.mark.parametrize("place", ["", "2026-09-07"])
@@ -371,11 +275,11 @@ async def test_a_failing_file_drop_does_not_affect_others(scene: Scene, tmp_path
 
 async def test_a_kept_zip_file_is_fetched_once_to_check_it(tmp_path: Path) -> None:
     feeds.write_zip(feeds.oneroster(), tmp_path / "monday.zip")
-    store = SteppedStore(open_store(None, FeedFolder(str(tmp_path))), no_step)
+    store = CountingDrop(open_store(None, FeedFolder(str(tmp_path))))
     clock = FixedClock()
     drops = FileDropReader(lambda _: store, timedelta(0), clock, SharedReadings(clock))
     first, second = [await drops.newest(FeedFolder(str(tmp_path))) for _ in range(2)]
-    assert (first, store.fetched) == (second, ["monday.zip"])
+    assert (first, store.fetched) == (second, {"monday.zip": 1})
 
 
 def test_archived_sets_of_the_same_second_keep_their_order() -> None:

@@ -1,0 +1,1 @@
+"""How MIS feeds are read, and how bad ones are rejected."""
