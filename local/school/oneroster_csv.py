@@ -11,6 +11,7 @@ from local.school.data import SchoolData, SchoolPerson
 
 _LEADING = ("sourcedId", "status", "dateLastModified")
 _DISTRICT = "TRUST1"
+_OF_THE_WHOLE_SET = ("manifest.csv", "academicSessions.csv")
 
 
 def write(data: SchoolData, folder: Path) -> None:
@@ -21,6 +22,21 @@ def write(data: SchoolData, folder: Path) -> None:
     _write_files(data, fresh)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+
+
+def write_trust(schools: Iterable[SchoolData], folder: Path) -> None:
+    """As `write`, but one set of several schools of the same year, whose people and groups all have different ids."""
+    parts, whole = folder.with_name(f"{folder.name}.part"), folder.with_name(f"{folder.name}.fresh")
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.mkdir(parents=True)
+    for place, school in enumerate(schools):
+        write(school, parts)
+        for file in parts.iterdir():
+            if place == 0 or file.name not in _OF_THE_WHOLE_SET:
+                with file.open("rb") as rows, (whole / file.name).open("ab") as table:
+                    table.writelines(list(rows)[min(place, 1) :])
+    shutil.rmtree(folder, ignore_errors=True)
+    whole.rename(folder)
 
 
 def write_1_2(data: SchoolData, folder: Path) -> None:

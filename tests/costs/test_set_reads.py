@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from bench.trust import school_id, write_trust
+from bench.trust import make_trust_school, school_id
+from local.school.oneroster_csv import write_trust
 from sync_core.domain.school import FeedFolder
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings
@@ -18,9 +19,12 @@ from tests.fakes.fixed_clock import FixedClock
 
 
 async def test_fifty_schools_of_one_set_read_each_file_once(tmp_path: Path) -> None:
-    """The manifest and the orgs once more, to know whether the set is complete. One listing a school, and one after the reading."""
+    """The manifest and the orgs once more, to know whether the set is complete.
+
+    It is listed once for each school, and once when it was read.
+    """
     schools, drop, clock = 50, FeedFolder(str(tmp_path / "set")), FixedClock()
-    write_trust(tmp_path / "set", schools, pupils=10)
+    write_trust((make_trust_school(number, pupils=10) for number in range(schools)), tmp_path / "set")
     counted = CountingDrop(open_store(None, drop))
     drops = FileDropReader(lambda _: counted, timedelta(0), clock, SharedReadings(clock))
     sources = MisSources(drops, {}, clock)

@@ -11,7 +11,7 @@ from azure.storage.blob import ContainerClient
 
 from local.nightly import count, drain, run_timer
 from local.school.data import SchoolData
-from local.school.oneroster_csv import write
+from local.school.oneroster_csv import write, write_trust
 from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 OAK = SchoolData(
@@ -24,6 +24,16 @@ OAK = SchoolData(
     (teaching("T1", "Art", "amy ben", "main"),),
 )
 ART = "Art.class.1234567.2026"
+ELM = SchoolData(
+    "ELM",
+    "Elm School",
+    "7654321",
+    2026,
+    pupils("dan eve"),
+    staff("head"),
+    (teaching("T2", "Art", "dan eve", "head"),),
+)
+ART_AT_ELM = "Art.class.7654321.2026"
 CONTAINER = {"kind": "container", "folder": "trust/oak"}
 
 
@@ -147,3 +157,24 @@ def test_07_a_complete_but_invalid_set_is_rejected_once_and_removes_nobody(trust
     listed = trust.call("GET", "schools/OAK/left-out").json()
     assert {(row["field"], row["reason"]) for row in listed["rows"]} == {("classSourcedId", "is not in classes.csv")}
     assert trust.read_class(ART)["members"] == "amy ben main"
+
+
+def test_08_two_schools_of_one_set_each_get_their_own_people_and_faults(trust: Trust) -> None:
+    drop = trust.world.folder / "both"
+    source = {"kind": "folder", "path": str(drop)}
+    export(trust, "amy ben cleo")
+    trust.save_settings("OAK", source=source)
+    trust.add_school(ELM, source=source)
+    trust.run_night()
+    write_trust((trust.schools["OAK"], ELM), drop)
+    with (drop / "enrollments.csv").open("a", encoding="utf-8") as table:
+        cells = dict.fromkeys((drop / "enrollments.csv").read_text(encoding="utf-8").splitlines()[0].split(","), "")
+        cells |= {"sourcedId": "E-bad", "classSourcedId": "T2", "schoolSourcedId": "ELM", "userSourcedId": "fay"}
+        table.write(",".join((cells | {"role": "student"}).values()) + "\r\n")
+    check_drops(trust)
+    for school in ("OAK", "ELM"):
+        assert trust.read_last_run(school)["outcome"] == "planned", school
+    assert trust.read_class(ART)["members"] == "amy ben cleo main"
+    assert trust.read_class(ART_AT_ELM)["members"] == "dan eve head"
+    left_out = {school: trust.call("GET", f"schools/{school}/left-out").json()["rows"] for school in ("OAK", "ELM")}
+    assert [len(rows) for rows in left_out.values()] == [0, 1]
