@@ -28,12 +28,11 @@ from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FeedFolder, SchoolChoices, SchoolSettings
 from sync_core.mis.academic_years import calendar_of
 from sync_core.mis.drop.reader import FileDropReader, open_store
-from sync_core.mis.drop.readings import SharedReadings
+from sync_core.mis.drop.readings import MAX_BYTES, SharedReadings
 from sync_core.mis.sources import MisSources
 
 _MOST_RATIO = 1.3
 _MOST_MIB = 300
-_READINGS = 100_000_000
 _REPEATS = 3
 
 
@@ -76,7 +75,7 @@ def run(schools: int = 50, pupils: int = 1_000) -> Result:
         nights = [
             (
                 _in_a_process(_read_once, feed, ids),
-                _in_a_process(partial(_read_shared, _READINGS), feed, ids),
+                _in_a_process(partial(_read_shared, MAX_BYTES), feed, ids),
                 _in_a_process(partial(_read_shared, 0), feed, ids[:1]),
             )
             for _ in range(_REPEATS)
