@@ -129,7 +129,7 @@ def price_answer(units: float | None, share: float | None, people: int) -> Probe
             "one write is assumed for each request, and Graph's refusals slow the app down if it is more",
         )
     used = f"; {share:.0%} of the limit was used then" if share is not None else ""
-    answer = f"{units:g} resource units for {people} members{used}"
+    answer = f"{units:g} resource {'unit' if units == 1 else 'units'} for {people} members{used}"
     if people < ENOUGH_TO_PRICE:
         return ProbeAnswer(answer, f"nothing: fewer than {ENOUGH_TO_PRICE} members do not show what each of them costs")
     return ProbeAnswer(answer, "the app stays within the write limit at this price, until Graph tells another one")

@@ -79,7 +79,7 @@ USUAL = {
     "NAME": "no",
     "VISIBILITY": "its members only (HiddenMembership)",
     "PATCH": "yes",
-    "PRICE": "1 resource units for 20 members",
+    "PRICE": "1 resource unit for 20 members",
     "MEMBERS": "yes",
     "DELTA": "yes",
     "TEACHER_TWICE": "a refusal: one of the people is in the class already",
@@ -146,7 +146,7 @@ async def test_a_tenant_without_education_refuses_the_class(
 
 async def test_disabled_accounts_are_taken_unless_others_are_named(simulated: SimulatedTenant) -> None:
     ids = simulated.simulation("POST", "users", [{"userPrincipalName": f"named{number}@x.org"} for number in range(2)])
-    assert (await ask_simulated(simulated, *ids))["PRICE"] == "1 resource units for 2 members"
+    assert (await ask_simulated(simulated, *ids))["PRICE"] == "1 resource unit for 2 members"
 
 
 async def test_what_is_learnt_is_kept(

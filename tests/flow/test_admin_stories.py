@@ -300,7 +300,7 @@ def test_19_a_probe_asks_the_tenant_and_leaves_no_class(trust: Trust) -> None:
     probe = trust.call("POST", f"tenants/{TENANT_ID}/probe").json()
     assert [answer["question"] for answer in probe["answers"]] == list(ProbeQuestion)
     answers = {answer["question"]: answer["answer"] for answer in probe["answers"]}
-    assert answers[ProbeQuestion.PRICE] == "1 resource units for 20 members"
+    assert answers[ProbeQuestion.PRICE] == "1 resource unit for 20 members"
     assert answers[ProbeQuestion.EXTERNAL_ID] == "yes"
     assert trust.call("GET", f"tenants/{TENANT_ID}/probe").json() == probe
     left = {class_["mailNickname"]: class_["deleted"] for class_ in trust.list_classes()[len(before) :]}
