@@ -12,7 +12,7 @@ from typing import Annotated
 
 from annotated_types import MaxLen
 
-from sync_core.admin.groups import read_groups
+from sync_core.admin.groups import existing_group, read_groups
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
 from sync_core.domain.classes import ClassRecord, ClassRequest, ClassState, Drift
 from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning, UkDate
@@ -55,10 +55,7 @@ async def request_class(
     """Create the class of a group that has none now. Raises NotFound, Conflict, SnapshotRejected."""
     require_enabled(settings)
     school = settings.school
-    groups = await read_groups(settings, services)
-    found = next((group for group in groups if group.key == key), None)
-    if found is None:
-        raise NotFound(f"school {school} has no group {key} in the MIS", "list the school's groups to see their keys")
+    found = existing_group(school, key, await read_groups(settings, services))
     if found.not_extracted:
         raise Conflict(
             "teaching groups are not extracted from ScholarPack",

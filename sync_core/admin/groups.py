@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sync_core.domain.classes import ClassRecord
-from sync_core.domain.ids import ClassKey
+from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.roster import MisGroup
 from sync_core.domain.school import SchoolSettings
+from sync_core.errors import NotFound
 from sync_core.planning.class_keys import class_key, class_keys
 from sync_core.planning.membership import extracted_groups
 from sync_core.services import Services
@@ -34,3 +36,11 @@ async def read_groups(settings: SchoolSettings, services: Services) -> tuple[Gro
         GroupState(class_key(group), group, None, True) for group in snapshot.groups if group.id not in extracted
     ]
     return tuple(sorted(states, key=lambda state: (state.group.type, state.group.name, state.key)))
+
+
+def existing_group(school: SchoolId, key: ClassKey, groups: Iterable[GroupState]) -> GroupState:
+    """The group whose class has that key. Raises NotFound."""
+    found = next((group for group in groups if group.key == key), None)
+    if found is None:
+        raise NotFound(f"school {school} has no group {key} in the MIS", "list the school's groups to see their keys")
+    return found

@@ -24,7 +24,10 @@ def class_key(group: MisGroup) -> ClassKey:
     only letters, digits and `.`, `-`, `_`, `~`, and a digest replaces the end of a long id.
     """
     id_ = quote(group.id, safe="").replace("~", "%7E")
-    return _shortened(f"{group.academic_year}.{group.type}.{id_}".replace("%", "~"), "~")
+    key = f"{group.academic_year}.{group.type}.{id_}".replace("%", "~")
+    if len(key) > _LONGEST_KEY:
+        key = f"{key[: _LONGEST_KEY - 17]}~{sha256(key.encode()).hexdigest()[:16]}"
+    return ClassKey(key)
 
 
 def is_key(text: str) -> bool:
@@ -33,9 +36,8 @@ def is_key(text: str) -> bool:
 
 
 def names_of_group(group: MisGroup) -> tuple[str, ...]:
-    """What people call the class of a group: its name in the MIS, also cleaned, and the key of earlier versions."""
-    earlier = f"{group.academic_year}.{group.type}.{quote(group.id, safe='')}".replace("%", "!")
-    return (_shortened(earlier, "!"), group.name, clean_group_name(group.name))
+    """What people call the class of a group: its name in the MIS, also cleaned."""
+    return (group.name, clean_group_name(group.name))
 
 
 def names_of_class(record: ClassRecord) -> tuple[str, ...]:
@@ -59,12 +61,6 @@ def keys_called(name: str, named: Mapping[ClassKey, Iterable[str]]) -> tuple[Cla
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
-
-
-def _shortened(key: str, mark: str) -> ClassKey:
-    if len(key) > _LONGEST_KEY:
-        key = f"{key[: _LONGEST_KEY - 17]}{mark}{sha256(key.encode()).hexdigest()[:16]}"
-    return ClassKey(key)
 
 
 def is_own_external_id(external_id: str) -> bool:

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi import Path as PathParameter
 
 from sync_core import telemetry
-from sync_core.admin.groups import read_groups
-from sync_core.admin.requests import Requester
+from sync_core.admin.groups import GroupState, existing_group, read_groups
+from sync_core.admin.requests import Requester, existing_class
 from sync_core.app import App
+from sync_core.domain.classes import ClassRecord
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
@@ -28,8 +29,18 @@ _NameInPath = Annotated[
         min_length=1,
         max_length=80,
         pattern=r"^[^\x00-\x1f\x7f/]+$",
-        description="A class's key, or another name that only it has: its group's name in the MIS (without a slash), "
-        "its display name, or its mail nickname",
+        description="A class's key, or another name that only it has: its group's name in the MIS, its display name, "
+        "or its mail nickname. A path cannot hold a slash: the query `name` of the list finds the key for such a name",
+    ),
+]
+_NameInQuery = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="Lists only the one with this key or name, also one with a slash (`2S/DT1`); 404 if there is none, "
+        "409 with the keys if there are several",
     ),
 ]
 
@@ -97,22 +108,43 @@ Taught = Annotated[SchoolSettings, Depends(_school_for(Role.ADMIN, Role.TEACHER)
 
 async def _class_key(settings: Administered, name: _NameInPath, call: SignedIn) -> ClassKey:
     """The key of the class with that key or name. A key that no class has is returned for the use case to refuse."""
-    if await call.services.classes.class_record(settings.school, ClassKey(name)):
-        return ClassKey(name)
-    records = await call.services.classes.class_records(settings.school)
-    return _only_key(settings.school, name, {record.key: names_of_class(record) for record in records})
+    return await _key_of_class(settings.school, name, call.services)
 
 
 async def _group_key(settings: Taught, name: _NameInPath, call: SignedIn) -> ClassKey:
     """The key for the class of the group with that key or name. The use case looks a key up."""
     if is_key(name):
         return ClassKey(name)
+    return _key_of_group(settings.school, name, await read_groups(settings, call.services))
+
+
+async def _listed_classes(settings: Administered, call: SignedIn, name: _NameInQuery = None) -> tuple[ClassRecord, ...]:
+    if name is None:
+        return await call.services.classes.class_records(settings.school)
+    key = await _key_of_class(settings.school, name, call.services)
+    return (await existing_class(settings.school, key, call.services),)
+
+
+async def _listed_groups(settings: Taught, call: SignedIn, name: _NameInQuery = None) -> tuple[GroupState, ...]:
     groups = await read_groups(settings, call.services)
+    if name is None:
+        return groups
+    return (existing_group(settings.school, _key_of_group(settings.school, name, groups), groups),)
+
+
+async def _key_of_class(school: SchoolId, name: str, services: Services) -> ClassKey:
+    if await services.classes.class_record(school, ClassKey(name)):
+        return ClassKey(name)
+    records = await services.classes.class_records(school)
+    return _only_key(school, name, {record.key: names_of_class(record) for record in records})
+
+
+def _key_of_group(school: SchoolId, name: str, groups: Iterable[GroupState]) -> ClassKey:
     named = {
         found.key: (found.key, *names_of_group(found.group), *(names_of_class(found.record) if found.record else ()))
         for found in groups
     }
-    return _only_key(settings.school, name, named)
+    return _only_key(school, name, named)
 
 
 def _only_key(school: SchoolId, name: str, named: Mapping[ClassKey, Iterable[str]]) -> ClassKey:
@@ -131,3 +163,6 @@ def _only_key(school: SchoolId, name: str, named: Mapping[ClassKey, Iterable[str
 
 Key = Annotated[ClassKey, Depends(_class_key)]
 GroupKey = Annotated[ClassKey, Depends(_group_key)]
+ListedClasses = Annotated[tuple[ClassRecord, ...], Depends(_listed_classes)]
+ListedGroups = Annotated[tuple[GroupState, ...], Depends(_listed_groups)]
+"""All of the school, or the one that the query names."""

@@ -4,9 +4,8 @@ from fastapi import APIRouter
 
 from sync_core.admin.classes import ClassOptions, request_action, request_class, request_resync
 from sync_core.admin.explain import explain_person
-from sync_core.admin.groups import read_groups
 from sync_core.admin.requests import Accepted, existing_class
-from sync_core.http.admin.dependencies import Administered, GroupKey, Key, SignedIn, Taught
+from sync_core.http.admin.dependencies import Administered, GroupKey, Key, ListedClasses, ListedGroups, SignedIn, Taught
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN, Class, Group, Question, class_body, group_body
 from sync_core.messaging.messages import Action
 from sync_core.planning.explain.model import Explanation
@@ -15,9 +14,8 @@ router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
 
 
 @router.get("/groups", responses=CONFLICT, summary="List the groups as the MIS has them now")
-async def list_groups(settings: Taught, call: SignedIn) -> list[Group]:
+async def list_groups(settings: Taught, groups: ListedGroups, call: SignedIn) -> list[Group]:
     requests = await call.services.classes.class_requests(settings.school)
-    groups = await read_groups(settings, call.services)
     return [group_body(group, requests.get(group.key)) for group in groups]
 
 
@@ -27,10 +25,9 @@ async def create_class(settings: Taught, key: GroupKey, call: SignedIn, body: Cl
     return await request_class(settings, key, body or ClassOptions(), requester, call.services)
 
 
-@router.get("/classes", summary="List the school's classes")
-async def list_classes(settings: Administered, call: SignedIn) -> list[Class]:
+@router.get("/classes", responses=CONFLICT, summary="List the school's classes")
+async def list_classes(settings: Administered, records: ListedClasses, call: SignedIn) -> list[Class]:
     requests = await call.services.classes.class_requests(settings.school)
-    records = await call.services.classes.class_records(settings.school)
     return [class_body(record, requests.get(record.key)) for record in records]
 
 
