@@ -77,9 +77,12 @@ def file_drop_checked(checked: FileDropCheck) -> None:
         _emit(level, name, file_drop=folder, message=failure.message, remedy=failure.remedy)
 
 
-def admin_requested(caller: AccountId, school: SchoolId, action: str, key: ClassKey, run: RunId) -> None:
-    """`caller` is an Entra id, kept to show who requested what."""
-    _emit(logging.INFO, "admin.requested", caller=caller, school=school, action=action, run=run, **{"class": key})
+def admin_requested(
+    caller: AccountId, school: SchoolId, action: str, key: ClassKey, run: RunId, reason: str = ""
+) -> None:
+    """`caller` is an Entra id, kept to show who requested what. `reason` is what the caller gave as theirs."""
+    facts = {"caller": caller, "school": school, "action": action, "class": key, "run": run, "reason": reason}
+    _emit(logging.INFO, "admin.requested", **facts)
 
 
 def change_settled(change: Change, outcome: Outcome) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin
-from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
+from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
@@ -46,10 +46,10 @@ class ListedPin:
     run: RunId
     differs: bool | None
     what: str = ""
-    members_only_pinned: frozenset[AccountId] = frozenset()
-    members_only_in_mis: frozenset[AccountId] = frozenset()
-    owners_only_pinned: frozenset[AccountId] = frozenset()
-    owners_only_in_mis: frozenset[AccountId] = frozenset()
+    members_only_pinned: AccountIds = frozenset()
+    members_only_in_mis: AccountIds = frozenset()
+    owners_only_pinned: AccountIds = frozenset()
+    owners_only_in_mis: AccountIds = frozenset()
 
 
 async def existing_run(school: SchoolId, run: RunId, services: Services) -> RunRecord:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
-from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
+from sync_core.domain.ids import AccountId, AccountIds, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause
 
@@ -195,10 +195,10 @@ class AppliedDelta:
     cause: Cause
     at: datetime
     created: bool = False
-    members_added: frozenset[AccountId] = frozenset()
-    members_removed: frozenset[AccountId] = frozenset()
-    owners_granted: frozenset[AccountId] = frozenset()
-    owners_revoked: frozenset[AccountId] = frozenset()
+    members_added: AccountIds = frozenset()
+    members_removed: AccountIds = frozenset()
+    owners_granted: AccountIds = frozenset()
+    owners_revoked: AccountIds = frozenset()
     deleted: bool = False
     restored: bool = False
     reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)

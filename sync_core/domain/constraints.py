@@ -76,6 +76,17 @@ class UkDate:
 
 
 @dataclass(frozen=True, slots=True)
+class InOrder:
+    """A set that JSON lists in the order of its values: the same set is always the same text."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
+        schema = handler(source)
+        listed = {"type": "list", "items_schema": schema["items_schema"]}
+        ordered = {"type": "function-plain", "function": sorted, "return_schema": listed, "when_used": "json"}
+        return schema | {"serialization": ordered}
+
+
+@dataclass(frozen=True, slots=True)
 class Meaning:
     """A field's description in the API's OpenAPI document."""
 

@@ -1,6 +1,8 @@
 """The kinds of id. At run time each is its text; mypy refuses one kind where another is meant."""
 
-from typing import NewType
+from typing import Annotated, NewType
+
+from sync_core.domain.constraints import InOrder
 
 SchoolId = NewType("SchoolId", str)
 """A school, in settings, tables, messages and its feed."""
@@ -10,6 +12,7 @@ ClassId = NewType("ClassId", str)
 """The Entra id of the group behind a class."""
 AccountId = NewType("AccountId", str)
 """The Entra id of a user."""
+AccountIds = Annotated[frozenset[AccountId], InOrder()]
 MisId = NewType("MisId", str)
 """A person or a group in the MIS."""
 RunId = NewType("RunId", str)

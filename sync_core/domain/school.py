@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.constraints import FORM, PRINTABLE, Checked, Meaning, Text
+from sync_core.domain.constraints import FORM, PRINTABLE, Checked, InOrder, Meaning, Text
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
@@ -159,6 +159,7 @@ _Share = Annotated[float, Ge(0), Le(1)]
 _Times = Annotated[float, Ge(0), Le(1_000_000)]
 _People = Annotated[int, Ge(1), Le(1_000_000)]
 _Emails = Annotated[tuple[WondeEmail, ...], MinLen(1), MaxLen(len(WondeEmail))]
+_Types = Annotated[frozenset[GroupType], InOrder()]
 _SCHOOL_EMAILS = (WondeEmail.WORK, WondeEmail.PRIMARY, WondeEmail.EMAIL)
 
 
@@ -298,7 +299,7 @@ class SchoolChoices:
     enabled: Annotated[bool, Meaning("false: the school is paused, and its classes stay as they are")] = True
     mis: Mis = Mis.OTHER
     types: Annotated[
-        frozenset[GroupType] | None,
+        _Types | None,
         Meaning("Group types whose groups all become classes; by default all that the MIS has"),
     ] = None
     name_identifier: Annotated[
@@ -341,7 +342,7 @@ class SchoolSettings(SchoolChoices):
     school: SchoolId
     tenant: str
     source: MisLocation
-    types: frozenset[GroupType]
+    types: _Types
     teaching_owners: TeachingOwners
     students: Matching
     staff: Matching

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.webhooks import WebhookEvent
 from tests.fakes.steps import Step, no_step
 
@@ -15,11 +16,11 @@ class MemoryWebhookInbox:
 
     def __init__(self, step: Step = no_step) -> None:
         self._step = step
-        self._waiting: dict[tuple[str, str], WebhookEvent] = {}
-        self._planned: dict[tuple[str, str], datetime] = {}
-        self._plan_times: dict[str, tuple[datetime, ...]] = {}
+        self._waiting: dict[tuple[SchoolId, str], WebhookEvent] = {}
+        self._planned: dict[tuple[SchoolId, str], datetime] = {}
+        self._plan_times: dict[SchoolId, tuple[datetime, ...]] = {}
 
-    async def add(self, school: str, event: WebhookEvent) -> bool:
+    async def add(self, school: SchoolId, event: WebhookEvent) -> bool:
         await self._step("add")
         key = (school, event.id)
         if key in self._planned:
@@ -28,31 +29,31 @@ class MemoryWebhookInbox:
         await self._step("add answered")
         return new
 
-    async def mark_sent(self, school: str, id: str) -> None:
+    async def mark_sent(self, school: SchoolId, id: str) -> None:
         await self._step("mark_sent")
         if event := self._waiting.get((school, id)):
             self._waiting[school, id] = replace(event, sent=True)
         await self._step("mark_sent answered")
 
-    async def waiting(self, school: str) -> tuple[WebhookEvent, ...]:
+    async def waiting(self, school: SchoolId) -> tuple[WebhookEvent, ...]:
         await self._step("waiting")
         return tuple(event for (of, _), event in sorted(self._waiting.items()) if of == school)
 
-    async def mark_planned(self, school: str, ids: Sequence[str], at: datetime) -> None:
+    async def mark_planned(self, school: SchoolId, ids: Sequence[str], at: datetime) -> None:
         for id_ in ids:
             await self._step("mark_planned")
             self._waiting.pop((school, id_), None)
             self._planned[school, id_] = at
         await self._step("mark_planned answered")
 
-    async def plan_times(self, school: str) -> tuple[datetime, ...]:
+    async def plan_times(self, school: SchoolId) -> tuple[datetime, ...]:
         await self._step("plan_times")
         return self._plan_times.get(school, ())
 
-    async def write_plan_times(self, school: str, moments: Sequence[datetime]) -> None:
+    async def write_plan_times(self, school: SchoolId, moments: Sequence[datetime]) -> None:
         await self._step("write_plan_times")
         self._plan_times[school] = tuple(moments)
 
-    async def forget(self, school: str, before: datetime) -> None:
+    async def forget(self, school: SchoolId, before: datetime) -> None:
         await self._step("forget")
         self._planned = {key: at for key, at in self._planned.items() if key[0] != school or at >= before}

@@ -270,7 +270,7 @@ async def test_more_than_the_requested_fields_is_not_kept(scene: OneRosterScene)
     scene.server.fields, scene.server.page = "ignore", 10
     cache, api = SchoolCache(), scene.api(signed_in=False)
     await read_oneroster_api(api, TOKEN, SchoolId(scene.school.id), cache, scene.clock, feeds.TODAY)
-    cached = cache.of(api, scene.school.id, scene.clock.now())
+    cached = cache.of(api, SchoolId(scene.school.id), scene.clock.now())
     assert cached
     assert {name for user in cached.collections["students"].values() for name in user} == {
         *("sourcedId", "status", "dateLastModified", "enabledUser", "roles", "username", "email", "grades")

@@ -163,12 +163,12 @@ def test_the_cache_keeps_the_latest_schools() -> None:
     def make_source(number: int) -> WondeApi:
         return WondeApi(url="https://w", school=str(number), secret="S")
 
-    cache = SchoolCache()
+    cache, first = SchoolCache(), SchoolId("S1")
     for number in range(21):
-        cache.put(make_source(number), "S1", CachedSchool({}, NOON, NOON))
-    is_cached = [cache.of(make_source(number), "S1", NOON) is not None for number in range(21)]
+        cache.put(make_source(number), first, CachedSchool({}, NOON, NOON))
+    is_cached = [cache.of(make_source(number), first, NOON) is not None for number in range(21)]
     assert is_cached == [False, *[True] * 20]
-    assert cache.of(make_source(5), "S2", NOON) is None
+    assert cache.of(make_source(5), SchoolId("S2"), NOON) is None
 
 
 def test_the_simulated_vendors_record_additions_changes_and_deletions() -> None:

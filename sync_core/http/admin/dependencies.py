@@ -60,9 +60,9 @@ class Call:
     def services(self) -> Services:
         return self.app.services
 
-    def record(self, action: str, school: SchoolId = SchoolId("")) -> None:
+    def record(self, action: str, school: SchoolId = SchoolId(""), reason: str = "") -> None:
         """Emit the event of an action that is done at once: it has no run."""
-        telemetry.admin_requested(self.caller.id, school, action, ClassKey(""), RunId(""))
+        telemetry.admin_requested(self.caller.id, school, action, ClassKey(""), RunId(""), reason)
 
     def requester(self, action: str, school: SchoolId = SchoolId(""), key: ClassKey = ClassKey("")) -> Requester:
         """The caller as the requester of a new run, once the event of the action is emitted."""

@@ -6,11 +6,12 @@ import json
 import re
 from functools import cache
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header
 from pydantic import TypeAdapter
 
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import PreconditionFailed
 from sync_core.http.admin.schemas import School, school_body
@@ -31,7 +32,7 @@ def etag_of(settings: SchoolSettings) -> str:
     return '"' + "".join(_digests(settings).values()) + '"'
 
 
-def require_match(if_match: str | None, settings: SchoolSettings | None, school: str) -> None:
+def require_match(if_match: str | None, settings: SchoolSettings | None, school: SchoolId) -> None:
     """Check the header If-Match of a change to these settings. Raises PreconditionFailed naming what has changed."""
     if if_match is None or (if_match.strip() == _ANY and settings):
         return
@@ -58,12 +59,9 @@ def require_match(if_match: str | None, settings: SchoolSettings | None, school:
 
 
 def _digests(settings: SchoolSettings) -> dict[str, str]:
-    values = _adapter().dump_python(school_body(settings))
-    return {name: sha256(_text(value).encode()).hexdigest()[:_DIGEST] for name, value in values.items()}
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=sorted)  # only a set is not JSON, and has no order
+    values = _adapter().dump_python(school_body(settings), mode="json")
+    texts = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
+    return {name: sha256(text.encode()).hexdigest()[:_DIGEST] for name, text in texts.items()}
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from sync_core.domain.ids import RunId
 from sync_core.domain.roster import LeftOut
 from sync_core.domain.runs import LeftOutRows
 
@@ -20,7 +21,7 @@ _FORMULA = ("=", "+", "-", "@")
 class LeftOutList(BaseModel):
     """The rows that a run left out of the feed: their number, and the first of them. Null if no run left any out."""
 
-    run: str | None
+    run: RunId | None
     at: datetime | None
     count: int
     rows: list[LeftOut]

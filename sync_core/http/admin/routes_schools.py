@@ -22,8 +22,8 @@ from sync_core.http.admin.schemas import (
     CONFLICT,
     OUTDATED,
     WITH_ETAG,
-    PauseRequest,
     Plan,
+    ReasonBody,
     School,
     school_body,
 )
@@ -84,18 +84,18 @@ async def patch_school(
 
 
 @router.post("/{school}/pause", responses=ABSENT | OUTDATED | WITH_ETAG, summary="Pause a school, and say why")
-async def pause(settings: Administered, body: PauseRequest, call: SignedIn, response: Response) -> School:
+async def pause(settings: Administered, body: ReasonBody, call: SignedIn, response: Response) -> School:
     """Its classes stay as they are until it is resumed. Runs and refused requests repeat the reason."""
-    call.record("pause", settings.school)
+    call.record("pause", settings.school, body.reason)
     paused = replace(settings, enabled=False, pause_reason=body.reason)
     await save_school(paused, settings, call.services)
     return _answer(paused, response)
 
 
 @router.post("/{school}/resume", responses=ABSENT | OUTDATED | WITH_ETAG, summary="Sync a paused school again")
-async def resume(settings: Administered, call: SignedIn, response: Response) -> School:
-    """From the next night on, or from the next request, webhook event or file drop."""
-    call.record("resume", settings.school)
+async def resume(settings: Administered, call: SignedIn, response: Response, body: ReasonBody | None = None) -> School:
+    """From the next night on, or from the next request, webhook event or file drop. A reason is kept in the log."""
+    call.record("resume", settings.school, body.reason if body else "")
     resumed = replace(settings, enabled=True, pause_reason="")
     await save_school(resumed, settings, call.services)
     return _answer(resumed, response)

@@ -14,8 +14,9 @@ from pydantic import BaseModel, Field, StringConstraints, create_model
 from sync_core.admin.groups import GroupState
 from sync_core.admin.school_settings import SchoolBody, values_of
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
-from sync_core.domain.runs import RunRecord
+from sync_core.domain.runs import Cause, RunRecord
 from sync_core.domain.school import PauseReason, SchoolChoices, SchoolSettings
 from sync_core.domain.tenants import Probe, ProbeQuestion
 from sync_core.graph.port import MEMBERS_PER_WRITE
@@ -84,8 +85,8 @@ class TenantProbe(BaseModel):
     """
 
     tenant: str
-    id: str
-    requested_by: str
+    id: RunId
+    requested_by: AccountId
     began_at: datetime
     ended_at: datetime | None
     answers: list[Answered]
@@ -96,11 +97,11 @@ class TenantProbe(BaseModel):
 class School(SchoolBody):
     """A school's settings with its id."""
 
-    id: str
+    id: SchoolId
 
 
-class PauseRequest(BaseModel, extra="forbid"):
-    """Why a school is paused."""
+class ReasonBody(BaseModel, extra="forbid"):
+    """Why a school is paused or resumed."""
 
     reason: Annotated[PauseReason, MinLen(1)] = Field(description="Without anybody's name: runs and logs repeat it")
 
@@ -125,20 +126,20 @@ class LastChange(BaseModel, from_attributes=True):
     """The last change that was applied to the class in Microsoft 365."""
 
     at: datetime
-    run: str
-    cause: str
+    run: RunId
+    cause: Cause
 
 
 class Class(BaseModel):
     """A class as it is recorded. A `gone` class was deleted in Microsoft 365, a `deleted` one at an admin's request."""
 
-    key: str
+    key: ClassKey
     state: ClassState
-    group: str = Field(description="The MIS id of its group")
+    group: MisId = Field(description="The MIS id of its group")
     type: GroupType
     name: str
     mail_nickname: str
-    class_id: str | None = Field(description="Its id in Microsoft 365, once it is created")
+    class_id: ClassId | None = Field(description="Its id in Microsoft 365, once it is created")
     owners: int
     members: int
     required_until: date | None
@@ -149,8 +150,8 @@ class Class(BaseModel):
 class Group(BaseModel):
     """A group as the MIS has it now, with its class if it has one."""
 
-    key: str = Field(description="The key of its class, created or not")
-    id: str
+    key: ClassKey = Field(description="The key of its class, created or not")
+    id: MisId
     type: GroupType
     name: str
     academic_year: int

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import OneRosterApi, WondeApi
 from sync_core.mis.rest.quirks import Quirks
 
@@ -35,15 +36,15 @@ class SchoolCache:
     """The schools that this process read last, and the quirks of their servers. In memory only and never stored."""
 
     def __init__(self) -> None:
-        self._schools: dict[tuple[OneRosterApi | WondeApi, str], CachedSchool] = {}
+        self._schools: dict[tuple[OneRosterApi | WondeApi, SchoolId], CachedSchool] = {}
         self._quirks: dict[OneRosterApi | WondeApi, Quirks] = {}
 
-    def of(self, source: OneRosterApi | WondeApi, school: str, now: datetime) -> CachedSchool | None:
+    def of(self, source: OneRosterApi | WondeApi, school: SchoolId, now: datetime) -> CachedSchool | None:
         """None if a full read is due. The key is the whole source, so a changed setting leads to a full read."""
         cached = self._schools.get((source, school))
         return cached if cached and now - cached.full_read_at < FULL_EVERY else None
 
-    def put(self, source: OneRosterApi | WondeApi, school: str, cached: CachedSchool) -> None:
+    def put(self, source: OneRosterApi | WondeApi, school: SchoolId, cached: CachedSchool) -> None:
         _put_last(self._schools, (source, school), cached)
 
     def quirks(self, source: OneRosterApi | WondeApi) -> Quirks:

@@ -14,6 +14,7 @@ import httpx
 
 from sync_core.backoff import WaitBudget, growing_wait, retry_after
 from sync_core.clock import Clock
+from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import OneRosterApi, WondeApi
 from sync_core.errors import SnapshotRejected, Transient
 from sync_core.mis.files.strict_csv import rejection
@@ -119,7 +120,7 @@ class MisApi(Server, ABC):
     async def read(self, cached: CachedSchool | None) -> Collections:
         """The complete school: `cached` with the changes since, or all of it. Raises Torn, SnapshotRejected."""
 
-    async def read_school(self, source: OneRosterApi | WondeApi, school: str, cache: SchoolCache) -> Collections:
+    async def read_school(self, source: OneRosterApi | WondeApi, school: SchoolId, cache: SchoolCache) -> Collections:
         """The complete school. Requests only what changed since the cached read, and all of it if that is in doubt.
 
         Repeats a full read while it raises Torn. Raises SnapshotRejected after _READS attempts, Transient.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sync_core.domain.classes import ClassRecord, DesiredClass
-from sync_core.domain.ids import AccountId, ClassKey, MisId
+from sync_core.domain.ids import AccountId, AccountIds, ClassKey, MisId
 from sync_core.domain.roster import LeftOut
 from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -47,10 +47,10 @@ class ClassChange:
     delete: bool
     by_hand: bool
     recalled: bool
-    owners_granted: frozenset[AccountId] = frozenset()
-    owners_revoked: frozenset[AccountId] = frozenset()
-    members_added: frozenset[AccountId] = frozenset()
-    members_removed: frozenset[AccountId] = frozenset()
+    owners_granted: AccountIds = frozenset()
+    owners_revoked: AccountIds = frozenset()
+    members_added: AccountIds = frozenset()
+    members_removed: AccountIds = frozenset()
     why: Mapping[AccountId, str]
     now: Headcount | None
     wanted: Headcount
