@@ -186,6 +186,12 @@ def _fault(fault: Mapping[str, Any]) -> str:
             return f"{place}: should have at most {fault['ctx']['max_length']} characters"
         case "too_short" if fault["ctx"]["field_type"] == "Value":
             return f"{place}: should have at least {fault['ctx']['min_length']} characters"
+        case "too_long":
+            return f"{place}: should have at most {fault['ctx']['max_length']} items"
+        case "too_short":
+            return f"{place}: should have {fault['ctx']['min_length']} or more items"
+        case "tuple_type" | "frozen_set_type" | "list_type":
+            return f"{place}: should be a list"
         case "string_pattern_mismatch":
             return f"{place}: has characters that are not allowed here"
         case _:

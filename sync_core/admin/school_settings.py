@@ -1,13 +1,15 @@
-"""An admin's settings of one school: the body of the API, the defaults that depend on the MIS, and a check."""
+"""An admin's settings of one school: the body of the API, its faults, and the defaults that depend on the MIS."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Annotated, Any
 
 from annotated_types import MaxLen
-from pydantic import Field
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError, WrapValidator
+from pydantic_core import CoreSchema, core_schema
 
 from sync_core.domain.constraints import Meaning
 from sync_core.domain.ids import SchoolId
@@ -16,6 +18,7 @@ from sync_core.domain.roster import GroupType
 from sync_core.domain.school import (
     AccessName,
     EntraId,
+    Identifier,
     Matching,
     MatchingChoice,
     Mis,
@@ -24,21 +27,24 @@ from sync_core.domain.school import (
     SchoolSettings,
     TeachingOwners,
 )
-from sync_core.errors import UnknownSetting
+from sync_core.errors import UnknownSetting, faults_of
 from sync_core.planning.matching.accounts import takes_domain
+
+_MOST_ACCESS = 100
+_CORRECT = "correct the settings named here; in a PATCH, null removes one, for example of another kind of source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolBody(SchoolChoices):
     """A school's settings, with the source that its MIS is read from and the tenant that has its classes.
 
-    `access` may have names, of which `resolve_access` makes ids.
+    `access` may have names, of which `find_access` makes ids.
     """
 
     id: Annotated[str, Meaning("As in the path; it may be left out")] = ""
     access: Annotated[
         tuple[AccessName, ...],
-        MaxLen(100),
+        MaxLen(_MOST_ACCESS),
         Meaning(
             "The users and groups whose app role counts for this school: Entra ids, user principal names or names of "
             "groups. Ids are stored and returned"
@@ -46,6 +52,78 @@ class SchoolBody(SchoolChoices):
     ] = ()
     tenant: EntraId
     source: Annotated[MisLocation, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a body of settings, by its place and without its value, and what to do."""
+
+    message: str
+    remedy: str
+
+
+def refusal(faults: Sequence[Fault]) -> UnknownSetting:
+    """The error that names every one of these faults, with the remedy of each."""
+    remedies = dict.fromkeys(fault.remedy for fault in faults)
+    return UnknownSetting("; ".join(fault.message for fault in faults), "; ".join(remedies))
+
+
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raises UnknownSetting if there is any fault."""
+    if faults:
+        raise refusal(faults)
+
+
+def _or_none(value: Any, read: Callable[[Any], Any]) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+_IF_VALID = WrapValidator(_or_none)
+_NamesIfValid = tuple[Annotated[AccessName | None, _IF_VALID], ...]
+
+
+class Outward(BaseModel):
+    """The settings of a body that its school, other schools or Microsoft 365 may not agree with; None if not valid."""
+
+    id: Annotated[str | None, _IF_VALID] = ""
+    tenant: Annotated[EntraId | None, _IF_VALID] = None
+    name_identifier: Annotated[Identifier | None, _IF_VALID] = ""
+    access: Annotated[Annotated[_NamesIfValid, MaxLen(_MOST_ACCESS)] | None, _IF_VALID] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A body of settings as it was sent: read, or None with its faults. `outward` is there in both cases.
+
+    So a caller learns in one answer what is wrong with a body, and what is wrong with it for this school and tenant.
+    """
+
+    body: SchoolBody | None
+    faults: tuple[Fault, ...]
+    outward: Outward
+
+    @classmethod
+    def of(cls, sent: Any) -> Draft:
+        outward = Outward.model_validate(sent if isinstance(sent, Mapping) else {})
+        try:
+            return cls(_adapter().validate_python(sent), (), outward)
+        except ValidationError as error:
+            return cls(None, (Fault(faults_of(error.errors()), _CORRECT),), outward)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """A route declares the schema of the body that it takes, and gets the draft."""
+        return core_schema.no_info_wrap_validator_function(
+            lambda sent, _: cls.of(sent), handler.generate_schema(SchoolBody)
+        )
+
+
+@cache
+def _adapter() -> TypeAdapter[SchoolBody]:
+    return TypeAdapter(SchoolBody)
 
 
 def settings_of(choices: SchoolChoices, *, school: SchoolId, tenant: str, source: MisLocation) -> SchoolSettings:
@@ -76,16 +154,21 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return {name: value for name, value in members.items() if name not in patch} | merged
 
 
-def check_identifier(settings: SchoolSettings, others: Iterable[SchoolSettings]) -> None:
-    """Raises UnknownSetting if another school of the tenant has the same identifier: class names would collide."""
-    wanted = identifier_in_nickname(settings.name_identifier).lower()
-    for other in others:
-        same = settings.name_identifier and wanted == identifier_in_nickname(other.name_identifier).lower()
-        if same and other.school != settings.school and other.tenant == settings.tenant:
-            raise UnknownSetting(
-                f"name_identifier: school {other.school} of the same tenant has it already",
-                "choose another, or leave it out to use the DfE code",
-            )
+def identifier_faults(
+    identifier: str, school: SchoolId, tenant: str, others: Iterable[SchoolSettings]
+) -> tuple[Fault, ...]:
+    """A fault if another school of the tenant has the same identifier: class names would collide."""
+    wanted = identifier_in_nickname(identifier).lower()
+    return tuple(
+        Fault(
+            f"name_identifier: school {other.school} of the same tenant has it already",
+            "choose another name_identifier, or leave it out to use the DfE code",
+        )
+        for other in others
+        if identifier
+        and wanted == identifier_in_nickname(other.name_identifier).lower()
+        and (other.school != school and other.tenant == tenant)
+    )
 
 
 def _matching(choice: MatchingChoice, account_domain: str) -> Matching:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from sync_core.admin.requests import Accepted, Requester
-from sync_core.admin.school_settings import check_identifier
+from sync_core.admin.school_settings import Fault, identifier_faults
 from sync_core.domain.classes import Drift
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.permissions import TenantCheck
@@ -14,18 +14,19 @@ from sync_core.domain.runs import Cause
 from sync_core.domain.school import ENTRA_ID, SchoolSettings
 from sync_core.errors import Conflict, EtagConflict, NotFound, PreconditionFailed, UnknownSetting
 from sync_core.graph.port import Tenant
-from sync_core.messaging.messages import RefreshTenant
+from sync_core.messaging.messages import Priority, RefreshTenant
 from sync_core.services import Services
+
+_CORRECT_NAME = "correct the name, or give the Entra id of the user or group; nothing was saved"
 
 
 async def save_school(settings: SchoolSettings, before: SchoolSettings | None, services: Services) -> None:
-    """Save settings in place of `before`. Raises UnknownSetting if class names would collide with another school's.
+    """Save settings in place of `before`, which `outward_faults` and `refuse` have checked.
 
     Raises PreconditionFailed if somebody else saved other settings since `before` was read.
 
     The classes of a school that left and joins again may have changed meanwhile, so each is marked to be read first.
     """
-    check_identifier(settings, await services.schools.schools(settings.tenant))
     if before is None:
         records = await services.classes.class_records(settings.school)
         await services.classes.write_drift(settings.school, [Drift(record.key, stale=True) for record in records])
@@ -40,21 +41,37 @@ async def save_school(settings: SchoolSettings, before: SchoolSettings | None, s
             ) from None
 
 
-async def resolve_access(names: Iterable[str], tenant: Tenant) -> tuple[str, ...]:
-    """The Entra ids of `names`, each once. An id is taken as it is. Raises UnknownSetting naming every fault."""
+async def outward_faults(
+    school: SchoolId, tenant: str | None, identifier: str | None, services: Services
+) -> tuple[Fault, ...]:
+    """Why a school may not have this tenant or this identifier. None is neither checked nor compared."""
+    faults: list[Fault] = []
+    if tenant is not None:
+        try:
+            services.graph.of(tenant, Priority.URGENT)
+        except UnknownSetting as unknown:
+            faults.append(Fault(unknown.message, unknown.remedy))
+        others = await services.schools.schools(tenant)
+        faults += identifier_faults(identifier or "", school, tenant, others)
+    return tuple(faults)
+
+
+async def find_access(names: Iterable[str | None], tenant: Tenant) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
+    """The Entra ids of `names`, each once, and a fault for each name that has none. An id is taken as it is.
+
+    None stands for a name that is no name: it has neither, and keeps the places of the others.
+    """
     ids: list[str] = []
-    faults: list[str] = []
+    faults: list[Fault] = []
     for place, name in enumerate(names):
+        if name is None:
+            continue
         found = (name.lower(),) if re.match(ENTRA_ID.pattern, name) else await tenant.find_principals(name)
         if len(found) == 1:
             ids += found
         else:
-            faults.append(f"access.{place}: {_fault(name, found)}")
-    if faults:
-        raise UnknownSetting(
-            "; ".join(faults), "correct the name, or give the Entra id of the user or group; nothing was saved"
-        )
-    return tuple(dict.fromkeys(ids))
+            faults.append(Fault(f"access.{place}: {_fault(name, found)}", _CORRECT_NAME))
+    return tuple(dict.fromkeys(ids)), tuple(faults)
 
 
 def access_taken_away(before: SchoolSettings, wanted: SchoolSettings) -> frozenset[str]:

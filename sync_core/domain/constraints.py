@@ -52,6 +52,27 @@ class Checked:
         return {"type": "function-after", "function": function, "schema": handler(source)}
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedWith:
+    """A value that `check` compares with that of the field `other`, which the form has before it.
+
+    `check` raises ValueError with a message that quotes no value. While `other` has a fault of its own, this one is not
+    known to have any.
+    """
+
+    other: str
+    check: Callable[[Any, Any], None]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
+        function = {"type": "with-info", "function": self._checked}
+        return {"type": "function-after", "function": function, "schema": handler(source)}
+
+    def _checked(self, value: Any, info: Any) -> Any:
+        if self.other in info.data:
+            self.check(value, info.data[self.other])
+        return value
+
+
 _UK_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
 

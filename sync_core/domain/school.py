@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.constraints import FORM, PRINTABLE, Checked, InOrder, Meaning, Text
+from sync_core.domain.constraints import FORM, PRINTABLE, Checked, CheckedWith, InOrder, Meaning, Text
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
@@ -111,6 +111,21 @@ def _known_time_zone(name: str) -> str:
     return name
 
 
+def _folder_to_archive(after_sync: AfterSync, path: str) -> None:
+    if after_sync is AfterSync.ARCHIVE and path.lower().endswith(".zip"):
+        raise ValueError("a single zip file stays where it is; name its folder to have sets moved")
+
+
+def _client_with_token_url(client: str, token_url: str | None) -> None:
+    if bool(token_url) is not bool(client):
+        raise ValueError("token_url and client go together; leave both out for a bearer token")
+
+
+def _extracted_types(types: frozenset[GroupType] | None, mis: Mis) -> None:
+    if mis is Mis.SCHOLARPACK and types and GroupType.TEACHING in types:
+        raise ValueError("teaching groups are not extracted from ScholarPack; leave teaching out")
+
+
 # Segments of plain characters, none of which is only dots.
 _FOLDER = Text(
     r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$",
@@ -139,7 +154,8 @@ _SECRET = Text(
 )
 
 _Upn = Annotated[str, _UPN, MaxLen(113)]
-_Identifier = Annotated[str, PRINTABLE, MaxLen(30), Checked(_usable_identifier)]
+Identifier = Annotated[str, PRINTABLE, MaxLen(30), Checked(_usable_identifier)]
+"""What distinguishes a school's classes from those of others in the tenant."""
 _Upns = Annotated[tuple[_Upn, ...], MaxLen(50)]
 _Domain = Annotated[str, _DOMAIN, MaxLen(253)]
 EntraId = Annotated[str, ENTRA_ID]
@@ -169,12 +185,8 @@ class FeedFolder:
 
     __pydantic_config__ = FORM
     path: Annotated[str, PRINTABLE, MinLen(1), MaxLen(500), Meaning("A folder, or a zip file")]
-    after_sync: _AfterSync = AfterSync.KEEP
+    after_sync: Annotated[_AfterSync, CheckedWith("path", _folder_to_archive)] = AfterSync.KEEP
     kind: Literal["folder"] = "folder"
-
-    def __post_init__(self) -> None:
-        if self.after_sync is AfterSync.ARCHIVE and self.path.lower().endswith(".zip"):
-            raise ValueError("a single zip file stays where it is; name its folder to have sets moved")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,17 +207,13 @@ FileDrop = FeedFolder | FeedContainer
 class OneRosterApi:
     """A OneRoster REST server."""
 
-    __pydantic_config__ = FORM
+    __pydantic_config__ = FORM | {"validate_default": True}
     url: Annotated[_BaseUrl, Meaning("Before /ims/oneroster, with https")]
     version: OneRosterVersion = OneRosterVersion.V1_2
     token_url: Annotated[_Url | None, Meaning("Of OAuth 2 client credentials; without it, a bearer token")] = None
-    client: Annotated[str, PRINTABLE, MaxLen(200)] = ""
+    client: Annotated[str, PRINTABLE, MaxLen(200), CheckedWith("token_url", _client_with_token_url)] = ""
     secret: Annotated[_Secret, Meaning("The application setting with the client's secret, or with the bearer token")]
     kind: Literal["oneroster"] = "oneroster"
-
-    def __post_init__(self) -> None:
-        if bool(self.token_url) is not bool(self.client):
-            raise ValueError("token_url and client go together; leave both out for a bearer token")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,10 +308,11 @@ class SchoolChoices:
     mis: Mis = Mis.OTHER
     types: Annotated[
         _Types | None,
+        CheckedWith("mis", _extracted_types),
         Meaning("Group types whose groups all become classes; by default all that the MIS has"),
     ] = None
     name_identifier: Annotated[
-        _Identifier, Meaning("Stands in names and addresses of new classes; by default the DfE code")
+        Identifier, Meaning("Stands in names and addresses of new classes; by default the DfE code")
     ] = ""
     admin_owners: Annotated[_Upns, Meaning("User principal names of the admins who own every class")] = ()
     teaching_owners: Annotated[
@@ -329,10 +338,6 @@ class SchoolChoices:
     ] = ()
     limits: Limits = Limits()
     pause_reason: Annotated[PauseReason, Meaning("Why the school is paused, without anybody's name")] = ""
-
-    def __post_init__(self) -> None:
-        if self.mis is Mis.SCHOLARPACK and self.types and GroupType.TEACHING in self.types:
-            raise ValueError("types: teaching groups are not extracted from ScholarPack; leave teaching out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

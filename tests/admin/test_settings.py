@@ -5,15 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from local.school_settings import parse_school_settings
 from sync_core.admin.classes import ClassOptions
-from sync_core.admin.school_settings import SchoolBody, check_identifier, merge_patch, settings_of, values_of
+from sync_core.admin.school_settings import (
+    SchoolBody,
+    identifier_faults,
+    merge_patch,
+    refuse,
+    settings_of,
+    values_of,
+)
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.ids import SchoolId
@@ -188,14 +196,22 @@ def test_two_schools_of_a_tenant_may_not_share_an_identifier() -> None:
         parse_school_settings({"name_identifier": name}, school=name, tenant="T", source=FeedFolder("/f"))
         for name in ("ABC", "a/bc")
     )
-    with pytest.raises(UnknownSetting, match="school ABC of the same tenant has it already"):
-        check_identifier(second, [first])
-    check_identifier(second, [replace(first, tenant="U")])
-    check_identifier(second, [second])
-    check_identifier(replace(second, name_identifier=""), [replace(first, name_identifier="")])
+
+    def faults(settings: SchoolSettings, others: list[SchoolSettings]) -> list[str]:
+        found = identifier_faults(settings.name_identifier, settings.school, settings.tenant, others)
+        return [fault.message for fault in found]
+
+    taken = ["name_identifier: school ABC of the same tenant has it already"]
+    assert faults(second, [first]) == taken
+    assert faults(second, [replace(first, tenant="U")]) == []
+    assert faults(second, [second]) == []
+    assert faults(replace(second, name_identifier=""), [replace(first, name_identifier="")]) == []
+    with pytest.raises(UnknownSetting, match=taken[0]):
+        refuse(identifier_faults(second.name_identifier, second.school, second.tenant, [first]))
 
 
-EVERYTHING_WRONG = {
+EVERYTHING_WRONG: dict[str, Any] = {
+    "id": 7,
     "tenant": "T",
     "source": {"kind": "oneroster", "url": "http://mis.example", "secret": "hush", "version": "2", "client": "a\nb"},
     "name": "a\nb",
@@ -207,12 +223,14 @@ EVERYTHING_WRONG = {
     "teaching_owners": "some",
     "departed_owners": "delete",
     "rollover": "keep",
+    "time_zone": "Mars/Olympus",
+    "year_starts_in": 13,
     "account_domain": "a b",
     "students": {"mis": "birthday", "account": "displayName", "domain": "a b"},
     "staff": [],
     "access": ["a\nb"],
     "webhook_secrets": ["hush"],
-    "limits": {"class_loss": 40, "class_loss_people": 0},
+    "limits": {field.name: -1 for field in fields(Limits)},
     "pause_reason": "x" * 201,
 }
 
@@ -222,15 +240,69 @@ def test_if_every_setting_is_wrong_every_fault_is_named_in_words() -> None:
         BODY.validate_python(EVERYTHING_WRONG)
     faults = faults_of(caught.value.errors())
     places = {"source.oneroster." + name for name in ("url", "secret", "version", "client")}
-    places |= {"students.mis", "students.account", "students.domain", "limits.class_loss", "limits.class_loss_people"}
+    places |= {
+        "students.mis",
+        "students.account",
+        "students.domain",
+        *(f"limits.{field.name}" for field in fields(Limits)),
+    }
     places |= {"types.0", "admin_owners.0", "access.0", "webhook_secrets.0"}
     nested = {"source", "students", "limits", "types", "admin_owners", "access", "webhook_secrets"}
     places |= EVERYTHING_WRONG.keys() - nested
-    assert set(re.findall(r"(?:^|; )([a-z_.0-9]+): ", faults)) == places
+    assert EVERYTHING_WRONG.keys() == {field.name for field in fields(SchoolBody)}
+    assert sorted(places_in(faults)) == sorted(places)
     for mark in ("^", "[A-Z", "\\", "pattern", "hush", "nobody"):
         assert mark not in faults, mark
     assert "admin_owners.0: should be a user principal name, such as head@school.org" in faults
     assert "pause_reason: should have at most 200 characters" in faults
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        (
+            {"mis": "scholarpack", "types": ["teaching"]},
+            "types: teaching groups are not extracted from ScholarPack; leave teaching out",
+        ),
+        (
+            {"source": {"kind": "folder", "path": "f.ZIP", "after_sync": "archive", "colour": "red"}},
+            "source.folder.after_sync: a single zip file stays where it is; name its folder to have sets moved",
+        ),
+        *(
+            (
+                {"source": {"kind": "oneroster", "url": "ftp://a", "secret": "hush", **alone}},
+                "source.oneroster.client: token_url and client go together; leave both out for a bearer token",
+            )
+            for alone in ({"client": "c"}, {"token_url": "https://a/token"})
+        ),
+        ({"types": "year"}, "types: should be a list"),
+        ({"access": "somebody"}, "access: should be a list"),
+        ({"admin_owners": ["a@b.c"] * 51}, "admin_owners: should have at most 50 items"),
+        (
+            {"source": {"kind": "wonde", "school": "A1", "secret": "MIS_SECRET_A", "staff_email": []}},
+            "source.wonde.staff_email: should have 1 or more items",
+        ),
+    ],
+)
+def test_a_fault_is_named_beside_those_of_other_settings(values: dict[str, object], fault: str) -> None:
+    """Also a setting that is wrong only beside another one."""
+    with pytest.raises(ValidationError) as caught:
+        BODY.validate_python({"tenant": "T", "source": {}, "colour": "red", **values})
+    faults = faults_of(caught.value.errors())
+    assert fault in faults
+    assert {"tenant", "colour"} <= {*places_in(faults)}
+
+
+def test_a_setting_beside_one_that_is_wrong_is_not_blamed() -> None:
+    source = {"kind": "oneroster", "url": "https://a", "secret": "MIS_SECRET_A", "token_url": "ftp://a", "client": ""}
+    with pytest.raises(ValidationError) as caught:
+        BODY.validate_python({"tenant": TENANT, "source": source, "mis": "scholar pack", "types": ["teaching"]})
+    assert sorted(places_in(faults_of(caught.value.errors()))) == ["mis", "source.oneroster.token_url"]
+
+
+def places_in(faults: str) -> list[str]:
+    """The place of each fault in a text that names several."""
+    return re.findall(r"(?:^|; )([a-z_.0-9]+): ", faults)
 
 
 @pytest.mark.parametrize("written", ["31/07/2027", " 31/7/2027 ", "2027-07-31"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -19,13 +19,16 @@ from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import AppliedDelta, ClassName
 from sync_core.domain.ids import MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
-from sync_core.graph.port import NewClass
+from sync_core.domain.school import Limits
+from sync_core.errors import UnknownSetting
+from sync_core.graph.port import NewClass, ProbedTenant, Tenant
 from sync_core.http.admin import routes_classes, routes_operations, routes_runs, routes_schools
-from sync_core.messaging.messages import SyncSchool
+from sync_core.messaging.messages import Priority, SyncSchool
 from sync_core.sync.school import sync_school
-from tests.admin.test_settings import SOURCES
+from tests.admin.test_settings import EVERYTHING_WRONG, SOURCES, places_in
 from tests.builders import NOON, SCHOOL, TENANT, entra_id, settings
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
 from tests.http.memory_api import DEPUTY, ENVIRONMENT, HEAD, PUPILS, Api
 
@@ -117,6 +120,76 @@ async def test_a_patch_may_give_the_school_another_kind_of_source(api: Api) -> N
 async def test_every_fault_of_a_patch_is_named(api: Api) -> None:
     detail = await api.refusal(422, "PATCH", S1, {"mis": "capita", "limits": {"turnover": 2}, "colour": "red"})
     assert all(place in detail for place in ("mis: ", "limits.turnover: ", "colour: ")), detail
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+async def test_if_every_setting_is_wrong_one_answer_names_every_fault_once(api: Api, method: str, query: str) -> None:
+    access = ["a\nb", "nobody@oak.org", HEAD, "Oak office", 7]
+    body = {**EVERYTHING_WRONG, "id": "S2", "access": access, "colour": "red"}
+    source = dict.fromkeys(("path", "after_sync")) if method == "PATCH" else {}
+    detail = await api.refusal(422, method, S1 + query, {**body, "source": body["source"] | source})
+    what, _, remedy = detail.partition(" — ")
+    places = {"source.oneroster." + name for name in ("url", "secret", "version", "client")}
+    places |= {
+        "students.mis",
+        "students.account",
+        "students.domain",
+        *(f"limits.{field.name}" for field in fields(Limits)),
+    }
+    places |= {"types.0", "admin_owners.0", "webhook_secrets.0", *(f"access.{place}" for place in (0, 1, 3, 4))}
+    nested = {"source", "students", "limits", "types", "admin_owners", "access", "webhook_secrets"}
+    assert sorted(places_in(what)) == sorted(places | (body.keys() - nested))
+    for mark in ("^", "[A-Z", "\\", "pattern", "hush", "nobody@", "mis.example"):
+        assert mark not in detail, mark
+    assert "access.1: no user or group in Microsoft 365 has this user principal name" in what
+    assert "access.3: no user or group in Microsoft 365 has the name Oak office" in what
+    assert remedy == (
+        "correct the settings named here; in a PATCH, null removes one, for example of another kind of source; "
+        "send S1 as id, or leave it out; an id cannot be changed; "
+        "correct the name, or give the Entra id of the user or group; nothing was saved"
+    )
+
+
+@dataclass(frozen=True)
+class HomeAlone:
+    """Tenants of which the app reaches only its own."""
+
+    home: MemoryTenant
+
+    def of(self, tenant: str, priority: Priority) -> Tenant:
+        if tenant == TENANT:
+            return self.home
+        raise UnknownSetting(f"tenant {tenant} is not the home tenant of the app's identity", "set GRAPH_CLIENT_ID")
+
+    def probed(self, tenant: str) -> ProbedTenant:
+        return self.home
+
+
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+@pytest.mark.parametrize("wrong", [{}, {"mis": "capita", "access": ["Oak office"]}])
+async def test_a_tenant_out_of_reach_and_an_identifier_that_is_taken_are_named_with_the_rest(
+    built: FastAPI, api: Api, wrong: dict[str, Any], query: str
+) -> None:
+    other = entra_id("another tenant")
+    elm = replace(settings(), school=SchoolId("ELM"), name_identifier="ELM", tenant=other)
+    await api.state.save_school(elm)
+    built.state.app = App(parse_settings(ENVIRONMENT), replace(api.app.services, graph=HomeAlone(api.tenant)))
+    change = {"tenant": other, "name_identifier": "elm"}
+    detail = await api.refusal(422, "PATCH", S1 + query, change | wrong)
+    assert f"tenant {other} is not the home tenant" in detail
+    assert "name_identifier: school ELM of the same tenant has it already" in detail
+    assert all(f"{place}: " in detail for place in {"mis": 0, "access.0": 0} if wrong), detail
+    # A school's own admin may not move it, and does not learn which identifiers another tenant has.
+    hidden = await api.call("PATCH", S1 + query, change | wrong, caller=HEAD)
+    assert hidden.status_code == (422 if wrong else 403)
+    assert "ELM" not in hidden.text
+
+
+async def test_a_school_whose_tenant_is_out_of_reach_can_still_be_paused(built: FastAPI, api: Api) -> None:
+    await api.state.save_school(replace(settings(access=[HEAD]), tenant=entra_id("another tenant")))
+    built.state.app = App(parse_settings(ENVIRONMENT), replace(api.app.services, graph=HomeAlone(api.tenant)))
+    assert (await api.answer("POST", f"{S1}/pause", {"reason": "consent is missing"}))["enabled"] is False
 
 
 async def test_an_unknown_school_is_not_patched(api: Api) -> None:

@@ -1,20 +1,19 @@
 """The routes of schools and their settings, and the sync of a whole school."""
 
 from dataclasses import replace
-from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from sync_core.admin.classes import request_sync
 from sync_core.admin.requests import Accepted
-from sync_core.admin.school_settings import SchoolBody, check_identifier, merge_patch, settings_of
-from sync_core.admin.schools import access_taken_away, resolve_access, save_school
+from sync_core.admin.school_settings import Draft, Fault, merge_patch, refusal, refuse, settings_of
+from sync_core.admin.schools import access_taken_away, find_access, outward_faults, save_school
 from sync_core.admin.supposed import check_feed, preview_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Forbidden, NotFound, Unreadable, faults_of
+from sync_core.errors import Forbidden, NotFound
 from sync_core.http.admin.dependencies import Admin, Administered, Call, SchoolInPath, SignedIn
 from sync_core.http.admin.etags import IfMatch, etag_of, require_match
 from sync_core.http.admin.schemas import (
@@ -50,7 +49,7 @@ async def read_school(settings: Administered, response: Response) -> School:
 @router.put("/{school}", responses=OUTDATED | WITH_ETAG, summary="Save a school's settings, or add a new school")
 async def put_school(
     school: SchoolInPath,
-    body: SchoolBody,
+    draft: Annotated[Draft, Body()],
     call: Admin,
     response: Response,
     if_match: IfMatch = None,
@@ -60,7 +59,7 @@ async def put_school(
     before = await call.services.schools.school(school)
     call.caller.need_school(before)
     require_match(if_match, before, school)
-    wanted = await _wanted(school, body, before, call)
+    wanted = await _wanted(school, draft, before, call)
     return await (_preview(wanted, call) if dry_run else _save(wanted, before, call, response))
 
 
@@ -115,14 +114,14 @@ async def sync(settings: Administered, call: SignedIn) -> Accepted:
 
 
 @router.post("/{school}/feed-check", responses=ABSENT | CONFLICT, summary="Read a school's feed, and plan nothing")
-async def feed_check(school: SchoolInPath, call: Admin, body: SchoolBody | None = None) -> FeedReport:
+async def feed_check(school: SchoolInPath, call: Admin, draft: Annotated[Draft | None, Body()] = None) -> FeedReport:
     """What the feed of the saved settings has, or that of settings in the body as PUT takes them, which are not saved.
 
     A feed that cannot be read is refused (409) with the cause and the remedy.
     """
     saved = await call.services.schools.school(school)
     call.caller.need_school(saved)
-    settings = await _wanted(school, body, saved, call) if body else saved
+    settings = await _wanted(school, draft, saved, call) if draft else saved
     if settings is None:
         raise NotFound(
             f"there is no school {school}, so nothing was read",
@@ -135,26 +134,40 @@ async def feed_check(school: SchoolInPath, call: Admin, body: SchoolBody | None 
 # --- what saving has in common
 
 
-async def _wanted(school: SchoolId, body: SchoolBody, before: SchoolSettings | None, call: Call) -> SchoolSettings:
-    """The settings that a body asks for, which the caller may save. Callers sign in to the app's own tenant."""
-    if body.id not in ("", school):
-        raise Unreadable("id: is that of another school", f"send {school}, or leave it out; an id cannot be changed")
-    access = await resolve_access(body.access, call.services.graph.of(call.app.settings.tenant, Priority.URGENT))
+async def _wanted(school: SchoolId, draft: Draft, before: SchoolSettings | None, call: Call) -> SchoolSettings:
+    """The settings that a draft asks for, which the caller may save. Callers sign in to the app's own tenant.
+
+    Raises UnknownSetting naming every fault of the draft at once, also those for which valid settings are not saved.
+    """
+    sent, home = draft.outward, call.services.graph.of(call.app.settings.tenant, Priority.URGENT)
+    access, unknown = await find_access(sent.access or (), home)
+    faults = (*draft.faults, *_id_faults(sent.id, school), *unknown)
+    if draft.body is None or faults:
+        # The identifiers of another tenant are nobody's business who may not move the school there.
+        tenant = sent.tenant if call.caller.all_schools or before is None else before.tenant
+        raise refusal((*faults, *await outward_faults(school, tenant, sent.name_identifier, call.services)))
+    body = draft.body
     wanted = settings_of(replace(body, access=access), school=school, tenant=body.tenant, source=body.source)
     if not call.caller.all_schools:
         _need_same_place(before, wanted)
     return wanted
 
 
+def _id_faults(sent: str | None, school: SchoolId) -> tuple[Fault, ...]:
+    if sent is None or sent in ("", school):
+        return ()
+    remedy = f"send {school} as id, or leave it out; an id cannot be changed"
+    return (Fault("id: is that of another school", remedy),)
+
+
 async def _preview(wanted: SchoolSettings, call: Call) -> Plan:
-    call.services.graph.of(wanted.tenant, Priority.URGENT)  # raises UnknownSetting for a tenant out of reach
-    check_identifier(wanted, await call.services.schools.schools(wanted.tenant))
+    refuse(await outward_faults(wanted.school, wanted.tenant, wanted.name_identifier, call.services))
     return Plan.model_validate((await preview_settings(wanted, call.services)).as_data(), from_attributes=True)
 
 
 async def _save(wanted: SchoolSettings, before: SchoolSettings | None, call: Call, response: Response) -> School:
     call.record("save settings", wanted.school)
-    call.services.graph.of(wanted.tenant, Priority.URGENT)  # raises UnknownSetting for a tenant out of reach
+    refuse(await outward_faults(wanted.school, wanted.tenant, wanted.name_identifier, call.services))
     await save_school(wanted, before, call.services)
     return _answer(wanted, response)
 
@@ -164,20 +177,8 @@ def _answer(settings: SchoolSettings, response: Response) -> School:
     return school_body(settings)
 
 
-def _patched(settings: SchoolSettings, patch: dict[str, Any]) -> SchoolBody:
-    now = TypeAdapter(School).dump_python(school_body(settings), mode="json")
-    try:
-        return _body().validate_python(merge_patch(now, patch))
-    except ValidationError as error:
-        raise Unreadable(
-            faults_of(error.errors()),
-            "correct the settings named here; null removes one, for example of another kind of source",
-        ) from None
-
-
-@cache
-def _body() -> TypeAdapter[SchoolBody]:
-    return TypeAdapter(SchoolBody)
+def _patched(settings: SchoolSettings, patch: dict[str, Any]) -> Draft:
+    return Draft.of(merge_patch(TypeAdapter(School).dump_python(school_body(settings), mode="json"), patch))
 
 
 def _need_same_place(before: SchoolSettings | None, wanted: SchoolSettings) -> None:
