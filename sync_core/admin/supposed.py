@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes import ClassRecord, ClassRequest, Pin
@@ -12,13 +12,16 @@ from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import GraphDenied, UnknownSetting
+from sync_core.errors import Conflict, GraphDenied, UnknownSetting
 from sync_core.messaging.messages import Priority
 from sync_core.planning.feed_report import FeedReport, report_on
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
 from sync_core.state.port import SchoolReader
+
+_READS_FOR = timedelta(seconds=60)
+"""How long accounts are read while the caller waits. Azure's load balancer ends a request after 230 seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,14 @@ class Supposed:
 
 
 async def preview_settings(settings: SchoolSettings, services: Services) -> Preview:
-    """What a sync would do with these settings, which are not saved. Writes nothing. Raises UnknownSetting.
+    """What a sync would do with these settings, which are not saved. Writes nothing. Raises UnknownSetting, Conflict.
 
     The table has the account properties that the tenant's schools use. Accounts are read from Microsoft 365 if the
-    settings use another one, as they would be before the first sync with these settings.
+    settings use another one, as they would be before the first sync with these settings. A large tenant has more of
+    them than a caller can wait for: then no plan is told, because one with a part of the accounts would be wrong.
     """
-    accounts = None if await _accounts_are_known(settings, services) else await _read_accounts(settings, services)
+    unknown = await _unknown_accounts(settings, services)
+    accounts = await _read_accounts(settings, unknown, services) if unknown else None
     supposed = Supposed(services.reading.school, settings, accounts)
     return preview_of(await plan_to_show(settings.school, replace(services.reading, school=supposed)), settings)
 
@@ -75,20 +80,32 @@ async def check_feed(settings: SchoolSettings, services: Services) -> FeedReport
     return report_on(snapshot, settings.limits, accepted)
 
 
-async def _accounts_are_known(settings: SchoolSettings, services: Services) -> bool:
+async def _unknown_accounts(settings: SchoolSettings, services: Services) -> str:
+    """What the table does not have of the tenant's accounts; empty if a plan with these settings needs nothing more."""
+    if await services.tenants.accounts(settings.tenant) is None:
+        return f"the accounts of tenant {settings.tenant} have not been read yet"
     schools = await services.schools.schools(settings.tenant)
-    known = {used for school in schools for used in school.account_properties}
-    return settings.account_properties <= known and await services.tenants.accounts(settings.tenant) is not None
+    missing = settings.account_properties - {used for school in schools for used in school.account_properties}
+    return f"no school of tenant {settings.tenant} uses {', '.join(sorted(missing))} yet" if missing else ""
 
 
-async def _read_accounts(settings: SchoolSettings, services: Services) -> tuple[Account, ...]:
-    """Raises UnknownSetting for a tenant that denies the app its accounts."""
+async def _read_accounts(settings: SchoolSettings, unknown: str, services: Services) -> tuple[Account, ...]:
+    """Raises Conflict if there are too many, and UnknownSetting for a tenant that denies the app its accounts."""
     tenant = services.graph.of(settings.tenant, Priority.URGENT)
+    began = services.clock.now()
     found: dict[str, Account] = {}
     try:
         async for part in tenant.first_accounts(None, settings.account_properties):
             found |= {change.id: change.on(None) for change in part.accounts}
-            found = {id_: account for id_, account in found.items() if id_ not in part.removed}
+            for id_ in part.removed:
+                found.pop(id_, None)
+            if part.more and services.clock.now() - began >= _READS_FOR:
+                raise Conflict(
+                    f"the plan with these settings is not known: {unknown}, and only {len(found)} accounts could be "
+                    f"read within {_READS_FOR.seconds} seconds; nothing was saved",
+                    'save the settings with "enabled": false, and wait for the night or request a full resync of the '
+                    'tenant, which reads the accounts; a dry run with {"enabled": true} then shows the plan',
+                )
     except GraphDenied as denied:
         raise UnknownSetting(f"tenant {settings.tenant}: {denied.message}", denied.remedy) from None
     return tuple(found.values())

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from sync_core.messaging.messages import Priority, SyncSchool
 from sync_core.sync.school import sync_school
 from tests.admin.test_settings import EVERYTHING_WRONG, SOURCES, places_in
 from tests.builders import NOON, SCHOOL, TENANT, entra_id, settings
+from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
@@ -210,6 +212,8 @@ async def test_an_old_etag_is_refused_with_the_settings_that_changed(api: Api, m
         "read the settings again, and repeat your change with the new ETag"
     )
     assert "(name, limits)" in await api.refusal(412, method, S1 + "?dry_run=true", read.json(), if_match=old)
+    # What would be refused anyway is refused for that (RFC 9110, 13.2.1).
+    assert "mis: " in await api.refusal(422, method, S1, read.json() | {"mis": "capita"}, if_match=old)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +321,34 @@ async def test_a_dry_run_of_another_matching_reads_the_accounts_as_the_first_syn
     assert {*plan["classes"][0]["members_added"]} >= {entra_id(person) for person in PUPILS}
     wrong = await api.answer("PATCH", f"{S1}?dry_run=true", {"students": {"domain": "wrong.org"}})
     assert sorted(wrong["people_without_account"]) == PUPILS
+
+
+@pytest.mark.parametrize("seconds_for_a_part", [29, 30])
+async def test_a_dry_run_waits_a_minute_for_accounts_and_then_says_what_is_not_known(
+    built: FastAPI, api: Api, seconds_for_a_part: int
+) -> None:
+    """Eight accounts, two in a part: the third of four parts is read in time, or it is not."""
+    clock = FixedClock()
+
+    async def step(name: str) -> None:
+        if name == "first_accounts answered":
+            clock.advance(timedelta(seconds=seconds_for_a_part))
+
+    slow = MemoryTenant(step)
+    slow.accounts |= api.tenant.accounts
+    slow.add_account(entra_id("guy"), "guy@oak.org")
+    slow.add_account(entra_id("may"), "may@oak.org")
+    built.state.app = App(parse_settings(ENVIRONMENT), services(api.state, tenant=slow, mis=api.mis, clock=clock))
+    change = {"students": {"account": "mailNickname"}, "staff": {"account": "employeeId"}}
+    if seconds_for_a_part * 2 < 60:
+        assert (await api.answer("PATCH", f"{S1}?dry_run=true", change))["outcome"] == "planned"
+        return
+    assert await api.refusal(409, "PATCH", f"{S1}?dry_run=true", change) == (
+        f"the plan with these settings is not known: no school of tenant {TENANT} uses employeeId, mailNickname yet, "
+        "and only 6 accounts could be read within 60 seconds; nothing was saved — "
+        'save the settings with "enabled": false, and wait for the night or request a full resync of the tenant, '
+        'which reads the accounts; a dry run with {"enabled": true} then shows the plan'
+    )
 
 
 async def test_a_dry_run_shows_what_a_paused_school_would_do_once_it_is_resumed(api: Api) -> None:

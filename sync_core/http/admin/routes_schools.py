@@ -46,7 +46,9 @@ async def read_school(settings: Administered, response: Response) -> School:
     return _answer(settings, response)
 
 
-@router.put("/{school}", responses=OUTDATED | WITH_ETAG, summary="Save a school's settings, or add a new school")
+@router.put(
+    "/{school}", responses=CONFLICT | OUTDATED | WITH_ETAG, summary="Save a school's settings, or add a new school"
+)
 async def put_school(
     school: SchoolInPath,
     draft: Annotated[Draft, Body()],
@@ -58,14 +60,14 @@ async def put_school(
     """Takes what GET gives. A setting that is left out gets its default; to keep the others, use PATCH."""
     before = await call.services.schools.school(school)
     call.caller.need_school(before)
-    require_match(if_match, before, school)
     wanted = await _wanted(school, draft, before, call)
+    require_match(if_match, before, school)
     return await (_preview(wanted, call) if dry_run else _save(wanted, before, call, response))
 
 
 @router.patch(
     "/{school}",
-    responses=ABSENT | OUTDATED | WITH_ETAG,
+    responses=ABSENT | CONFLICT | OUTDATED | WITH_ETAG,
     summary="Change some of a school's settings, and keep the others",
 )
 async def patch_school(
@@ -77,8 +79,8 @@ async def patch_school(
     dry_run: _DryRun = False,
 ) -> School | Plan:
     """A JSON Merge Patch (RFC 7396) of what GET gives: null sets a setting back to its default."""
-    require_match(if_match, settings, settings.school)
     wanted = await _wanted(settings.school, _patched(settings, patch), settings, call)
+    require_match(if_match, settings, settings.school)
     return await (_preview(wanted, call) if dry_run else _save(wanted, settings, call, response))
 
 
