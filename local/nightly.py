@@ -13,13 +13,14 @@ from typing import Any
 
 from local import loopback
 from local.feed import read_feed, uk_today
+from local.left_out import left_out_lines
 from local.school_settings import parse_school_settings
 from local.tenant.__main__ import DOMAIN, TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.runs import LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.planning.matching.accounts import takes_domain, tries_of
@@ -221,16 +222,24 @@ async def _save(addresses: Addresses, schools: Sequence[SchoolSettings]) -> None
             await state.save_school(settings)
 
 
-async def _runs(
-    addresses: Addresses, schools: set[str], events: Sequence[Mapping[str, Any]]
-) -> list[tuple[str, RunRecord | None]]:
-    """The record of this night's run for each school, None for a school that was not planned."""
+@dataclass(frozen=True, slots=True)
+class _SchoolNight:
+    """The record of this night's run, None if the school was not planned, and what it left out of the feed."""
+
+    school: str
+    run: RunRecord | None
+    left_out: LeftOutRows | None
+
+
+async def _runs(addresses: Addresses, schools: set[str], events: Sequence[Mapping[str, Any]]) -> list[_SchoolNight]:
     ids = {event["run"] for event in events if event["name"] in ("tenant.refreshed", "tenant.blocked")}
     records = []
     async with open_state(addresses.tables) as state:
         for school in sorted(schools):
             runs = [run for run in await state.runs(SchoolId(school)) if run.id in ids]
-            records.append((school, runs[-1] if runs else None))
+            run = runs[-1] if runs else None
+            left_out = await state.left_out(SchoolId(school)) if run and run.left_out else None
+            records.append(_SchoolNight(school, run, left_out))
     return records
 
 
@@ -293,7 +302,7 @@ def _events(host_log: Path, start: int) -> list[dict[str, Any]]:
 
 
 def _report(
-    runs: Sequence[tuple[str, RunRecord | None]],
+    nights: Sequence[_SchoolNight],
     events: Sequence[Mapping[str, Any]],
     before: Counts,
     after: Counts,
@@ -302,7 +311,7 @@ def _report(
     spent = {name: after.graph[name] - before.graph[name] for name in GraphReport.__dataclass_fields__}
     names = [event["name"] for event in events]
     return NightReport(
-        schools=tuple(_school(school, run, events) for school, run in runs),
+        schools=tuple(_school(night.school, night.run, events) for night in nights),
         graph=GraphReport(**spent),
         messages=MessageReport(
             sent=increase(before, after, "sent", *Priority),
@@ -311,9 +320,9 @@ def _report(
             dead_lettered=increase(before, after, "dead_lettered", SYNC_REQUESTS, *Priority),
         ),
         seconds=round(seconds, 1),
-        notes=_notes(runs, events),
-        waits="change.refused" in names or any(run.waiting for _, run in runs if run),
-        not_planned=any(run is None or run.outcome in _NOT_PLANNED for _, run in runs),
+        notes=_notes(nights, events),
+        waits="change.refused" in names or any(night.run.waiting for night in nights if night.run),
+        not_planned=any(night.run is None or night.run.outcome in _NOT_PLANNED for night in nights),
     )
 
 
@@ -343,19 +352,25 @@ def _school(school: str, run: RunRecord | None, events: Sequence[Mapping[str, An
     )
 
 
-def _notes(runs: Sequence[tuple[str, RunRecord | None]], events: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _notes(nights: Sequence[_SchoolNight], events: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     notes = []
-    for school, run in runs:
+    for night in nights:
+        school, run = night.school, night.run
         if run is None:
             notes.append(f"school {school} was not planned: see the host's log")
             continue
         if run.waiting:
             notes.append(f"school {school} is not in step ({'; '.join(run.waiting)})")
-        notes += [f"school {school}: {note}" for note in run.notes]
+        left_out = left_out_lines(night.left_out) if night.left_out else []
+        notes += [f"school {school}: {note}" for note in (*run.notes, *left_out)]
         notes += [f"school {school}: class {key} is gone from Microsoft 365" for key in run.gone]
         notes += [f"school {school}: class {key} is kept beyond the requested date" for key in run.expired]
-        notes += [f"school {school}: person {person} has no account" for person in run.people_without_account]
-        notes += [f"school {school}: the account of person {person} is disabled" for person in run.people_disabled]
+        for people, who in (
+            (run.people_without_account, "people who find no account"),
+            (run.people_disabled, "people whose account is disabled"),
+        ):
+            if people:
+                notes.append(f"school {school}: {who} ({len(people)}), by MIS id: {' '.join(people)}")
     for event in events:
         if event["name"] == "change.refused":
             notes.append(f"school {event['school']}: class {event['class']}: {event['code']} — {event['remedy']}")

@@ -149,7 +149,7 @@ def test_09_a_person_without_an_account_is_reported_and_the_rest_is_synced(story
     (school,) = report.schools
     assert school.people_without_account == 1
     assert school.members_removed == 1
-    assert any("person P9999 has no account" in note for note in report.notes)
+    assert any("people who find no account (1), by MIS id: P9999" in note for note in report.notes)
     assert not any("Nobody" in note for note in report.notes)
     story.school = complete
     story.run_night()
