@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from sync_core.admin.requests import existing_class
 from sync_core.domain.classes import ClassRecord
-from sync_core.domain.ids import ClassKey
+from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import GraphDenied, NotFound, NotThere
 from sync_core.graph.port import Tenant
@@ -14,7 +15,7 @@ from sync_core.messaging.messages import Priority
 from sync_core.planning.explain.explanation import explain
 from sync_core.planning.explain.model import Evidence, Explanation, People
 from sync_core.planning.explain.subject import find_subject
-from sync_core.planning.school_plan import plan_to_show
+from sync_core.planning.school_plan import SchoolPlan, plan_to_show
 from sync_core.services import Services
 
 
@@ -24,9 +25,9 @@ async def explain_person(settings: SchoolSettings, key: ClassKey, person: str, s
     Writes nothing. Raises NotFound, and Conflict if several people have the value.
     """
     school = settings.school
-    record = await existing_class(school, key, services)
-    history = await services.classes.history(school, key)
     planned = await plan_to_show(school, services.reading)
+    record = await _record(school, key, planned, services)
+    history = await services.classes.history(school, key)
     accounts = planned.ruled.matching.accounts if planned.ruled else await services.tenants.accounts(settings.tenant)
     subject = find_subject(person, accounts or (), record, history, planned, settings)
     if subject is None:
@@ -45,6 +46,14 @@ async def explain_person(settings: SchoolSettings, key: ClassKey, person: str, s
         at=services.clock.now(),
     )
     return explain(subject, evidence)
+
+
+async def _record(school: SchoolId, key: ClassKey, planned: SchoolPlan, services: Services) -> ClassRecord:
+    """The row of a class, or an empty one for a class that the plan wants and no sync has made. Raises NotFound."""
+    wanted = planned.wanted.get(key)
+    if wanted is None or key in planned.records:
+        return await existing_class(school, key, services)
+    return ClassRecord(school=school, desired=replace(wanted, members=frozenset(), owners=frozenset(), reasons={}))
 
 
 async def read_people(record: ClassRecord, tenant: Tenant) -> People:

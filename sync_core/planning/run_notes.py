@@ -20,7 +20,8 @@ _NOTES = {
     ),
     "numbered": (
         "classes with a number in their address, because another group has the plain one: {count} ({ids}) — see in "
-        "Microsoft 365 whether that group is a class of the same people"
+        "Microsoft 365 whether that group is a class of the same people; it is not if it belongs to another MIS group "
+        "with a similar name"
     ),
     "pins_differ": (
         "pinned classes that differ from the MIS: {count} ({ids}) — release a pin when its class should follow the MIS "

@@ -133,7 +133,9 @@ async def plan_school(
     )
     rates = past.rates if planned.matching_failed else ruled.matching.rates
     statistics = replace(statistics, students_matched=rates.students, staff_matched=rates.staff)
-    observed = observe(wanted, ruled.overruled, pins, records)
+    # Without accounts, the rules want nobody: that says nothing about the classes, which stay as they are.
+    left = [planned.final[each.key] for each in wanted if each.key in records] if planned.matching_failed else wanted
+    observed = observe(left, ruled.overruled, pins, records)
     run = replace(
         planned.run,
         left_out=left_out.count,

@@ -98,9 +98,9 @@ def test_05_a_missing_account_explains_why_a_pupil_is_not_in_the_class(trust: Tr
     answer = explained(trust, "nil", FORM)
     assert (answer["account"], answer["person"], answer["member"]["there"]) == ("", "nil", False)
     assert answer["lines"][1] == (
-        "the rules do not want them in it, though the MIS lists person nil in group R1: no account matches; looked for "
-        f"{upn('nil')} as userPrincipalName or mail — correct the account, the MIS, or students in the school's "
-        "settings"
+        "the MIS lists person nil in group R1, and no account matches; looked for "
+        f"{upn('nil')} as userPrincipalName or mail — correct the account, the MIS, or students and account_domain in "
+        "the school's settings"
     )
 
 

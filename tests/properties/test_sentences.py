@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from sync_core.admin.explain import explain_person
-from sync_core.domain.ids import RunId
+from sync_core.domain.ids import ClassKey, RunId
+from sync_core.errors import NotFound
+from sync_core.planning.class_keys import class_key
 from sync_core.planning.explain.causes import SENTENCES, Why
 from sync_core.planning.explain.model import Explanation
 from tests.builders import entra_id
@@ -166,6 +168,36 @@ async def test_a_state_has_its_own_sentence(
     answer = await explained([("night",), *events], group, person)
     assert sentence in "\n".join(answer.lines), answer.lines
     assert why in answer.causes
+
+
+NOBODY_MATCHES = [
+    ("choose", "limits", {"unmatched_people": 2}),
+    *(("rename", person, f"unknown {person}") for person in (*"bcdef", "t", "u")),
+]
+
+
+async def test_a_class_that_a_hold_keeps_from_being_made_is_explained_like_others() -> None:
+    """On a first night with a wrong rule for finding accounts, no class has a row."""
+    world = World()
+    await world.happen([*NOBODY_MATCHES, ("night",)])
+    assert await world.state.class_records(world.settings.school) == ()
+    key = class_key(world.groups["G1"])
+    unmatched, matched = [await explain_person(world.settings, key, who, world.services) for who in ("b", "a")]
+    assert unmatched.lines[:-1] == (
+        "not in the class: the class is not made yet",
+        "the MIS lists person b in group G1, and no account matches; looked for unknown b@school.onmicrosoft.com as "
+        "userPrincipalName or mail — correct the account, the MIS, or students and account_domain in the school's "
+        "settings",
+    )
+    assert unmatched.causes == (Why.CLASS_NOT_MADE, Why.NO_ACCOUNT, Why.HELD)
+    assert matched.lines[-1] == unmatched.lines[-1]
+    assert matched.lines[0] == "not in the class: the class is not made yet"
+    assert "5 of 6 students" in matched.lines[-1]
+    assert matched.causes == (Why.CLASS_NOT_MADE, Why.WANTED, Why.HELD)
+    run = (await world.state.runs(world.settings.school))[-1]
+    assert (run.ownerless, run.numbered, len(run.held)) == ((), (), 3)
+    with pytest.raises(NotFound, match=r"has no class 2026\.teaching\.NONE"):
+        await explain_person(world.settings, ClassKey("2026.teaching.NONE"), "b", world.services)
 
 
 async def test_a_class_that_is_not_made_yet_has_its_own_sentence() -> None:

@@ -59,6 +59,7 @@ class Why(StrEnum):
 
 
 _LISTED = "the rules do not want them in it, though the MIS lists person {person} in group {group}"
+_SOUGHT = "the MIS lists person {person} in group {group}, "
 _UNWANTED = "the rules do not want them in it"
 
 SENTENCES: Mapping[Why, str] = {
@@ -109,19 +110,20 @@ SENTENCES: Mapping[Why, str] = {
     ),
     Why.NO_TEACHER_OWNS: f"{_LISTED}: it is a {{type}} group, and no teacher owns a class of such a group",
     Why.NO_VALUE: (
-        f"{_LISTED}: the MIS has no value by which {{role}} find their accounts — enter it in the MIS, or correct "
+        f"{_SOUGHT}and the MIS has no value by which {{role}} find their accounts — enter it in the MIS, or correct "
         "{role} in the school's settings"
     ),
     Why.NO_ACCOUNT: (
-        f"{_LISTED}: no account matches; looked for {{sought}} — correct the account, the MIS, or {{role}} in the "
-        "school's settings"
+        f"{_SOUGHT}and no account matches; looked for {{sought}} — correct the account, the MIS, or {{role}} and "
+        "account_domain in the school's settings"
     ),
     Why.SEVERAL_ACCOUNTS: (
-        f"{_LISTED}: several accounts match, {{accounts}}; looked for {{sought}} — give the value to one account alone"
+        f"{_SOUGHT}and several accounts match, {{accounts}}; looked for {{sought}} — give the value to one account "
+        "alone"
     ),
     Why.SHARED_ACCOUNT: (
-        f"{_LISTED}: account {{accounts}} matches, and it also matches MIS person {{others}}; looked for {{sought}} — "
-        "give each person a value of their own in the MIS"
+        f"{_SOUGHT}and account {{accounts}} matches, and it also matches MIS person {{others}}; looked for {{sought}} "
+        "— give each person a value of their own in the MIS"
     ),
     Why.OTHER_ACCOUNT: f"{_LISTED}: their account is {{accounts}} now, and this is another; looked for {{sought}}",
     # the next sync

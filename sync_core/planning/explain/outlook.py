@@ -43,7 +43,8 @@ class Outlook:
             ownership, why = self.ownership(person)
             if ownership is not Next.GOES:
                 return ownership, why
-        held = self.rules is not None and (person in self.rules.members) is not there
+        differs = self.rules is not None and (person in self.rules.members) is not there
+        held = differs or (not there and self._kept_from_being_made())
         return self._effect(person, there, wanted, held)
 
     def ownership(self, person: AccountId) -> Effect:
@@ -66,6 +67,11 @@ class Outlook:
         if there is not wanted:
             return Next.COMES if wanted else Next.GOES, self._refusal(person)
         return (Next.HELD, self._holds()) if held else (Next.STAYS, None)
+
+    def _kept_from_being_made(self) -> bool:
+        """Whether the class is not made because of a hold, whoever the rules want in it."""
+        made = self._record.actual is not None or any(self._final.members)
+        return not made and self._record.key in self._planned.run.held
 
     def _untouched(self) -> Finding | None:
         """Why no sync changes the class; None if a sync does."""
