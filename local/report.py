@@ -97,7 +97,7 @@ def summary(report: NightReport) -> str:
             f"school {school.id}: {school.groups} groups; classes {classes.created} created, "
             f"{classes.changed} changed, {classes.unchanged} unchanged, {classes.held} held, "
             f"{classes.refused} refused; {school.owners_granted} owners granted, {school.members_added} members added, "
-            f"{school.members_removed} removed; {school.people_without_account} people without an account"
+            f"{school.members_removed} removed; people who find no account: {school.people_without_account}"
         )
     graph, messages = report.graph, report.messages
     lines.append(

@@ -140,7 +140,7 @@ class RunRecord:
 
 WAITING = {
     "held": "classes held until an admin decides",
-    "people_without_account": "people without an account",
+    "people_without_account": "people who find no account",
     "people_ambiguous": "people with an account in doubt",
     "ownerless": "classes without an owner",
     "pins_differ": "pins that differ from the MIS",

@@ -176,12 +176,12 @@ def _lines(run: RunRecord, classes: tuple[ClassChange, ...]) -> Iterable[str]:
         yield f"! not in step after the sync ({'; '.join(run.waiting)})"
     for note in run.notes:
         yield f"! {note}"
-    for ids, problem in (
-        (run.people_without_account, "without an account"),
-        (run.people_disabled, "whose account is disabled"),
+    for ids, who in (
+        (run.people_without_account, "people who find no account"),
+        (run.people_disabled, "people whose account is disabled"),
     ):
         if ids:
-            yield f"! {len(ids)} people {problem}, by MIS id: {' '.join(ids)}"
+            yield f"! {who} ({len(ids)}), by MIS id: {' '.join(ids)}"
 
 
 def _class_lines(change: ClassChange) -> Iterable[str]:
