@@ -144,25 +144,25 @@ def _folder(path: Path) -> dict[str, str]:
 WONDE = {"kind": "wonde", "school": "A1", "secret": "MIS_SECRET_UNSET"}
 BAD: list[tuple[str, int, object, str, str, str]] = [
     ("not an object", 422, ["S1"], PATH, ALL_SCHOOLS, "body: should be an object"),
-    ("no source", 422, {"tenant": TENANT}, PATH, ALL_SCHOOLS, "body.source: "),
-    ("no tenant", 422, {"source": WONDE}, PATH, ALL_SCHOOLS, "body.tenant: "),
-    ("a tenant that is no id", 422, {"tenant": "oak", "source": WONDE}, PATH, ALL_SCHOOLS, "body.tenant: "),
+    ("no source", 422, {"tenant": TENANT}, PATH, ALL_SCHOOLS, "source: "),
+    ("no tenant", 422, {"source": WONDE}, PATH, ALL_SCHOOLS, "tenant: "),
+    ("a tenant that is no id", 422, {"tenant": "oak", "source": WONDE}, PATH, ALL_SCHOOLS, "tenant: "),
     (
         "an unknown kind",
         422,
         {"tenant": TENANT, "source": {"kind": "ftp"}},
         PATH,
         ALL_SCHOOLS,
-        "body.source: 'kind' should be one of",
+        "source: 'kind' should be one of",
     ),
-    ("no kind", 422, {"tenant": TENANT, "source": {}}, PATH, ALL_SCHOOLS, "body.source: 'kind' is missing"),
+    ("no kind", 422, {"tenant": TENANT, "source": {}}, PATH, ALL_SCHOOLS, "source: 'kind' is missing"),
     (
         "a secret in place of its name",
         422,
         {"tenant": TENANT, "source": {**WONDE, "secret": "hunter2"}},
         PATH,
         ALL_SCHOOLS,
-        "body.source.wonde.secret: ",
+        "source.wonde.secret: ",
     ),
     (
         "an address that is none",
@@ -170,7 +170,7 @@ BAD: list[tuple[str, int, object, str, str, str]] = [
         {"tenant": TENANT, "source": {**WONDE, "url": "wonde"}},
         PATH,
         ALL_SCHOOLS,
-        "body.source.wonde.url: ",
+        "source.wonde.url: ",
     ),
     (
         "an unknown setting",
@@ -178,7 +178,7 @@ BAD: list[tuple[str, int, object, str, str, str]] = [
         {"tenant": TENANT, "source": WONDE, "colour": "red"},
         PATH,
         ALL_SCHOOLS,
-        "body.colour: Extra inputs are not permitted",
+        "colour: Extra inputs are not permitted",
     ),
     (
         "another school's id",
