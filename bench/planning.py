@@ -21,7 +21,8 @@ from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapsho
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.planning.diff import Origin, make_plan
-from sync_core.planning.limits import Past, Restraint, check_snapshot, statistics_of
+from sync_core.planning.limits.restraint import Past, Restraint
+from sync_core.planning.limits.snapshot import check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes
 
 _PUPILS_A_CLASS = 30
@@ -136,7 +137,7 @@ def plan_snapshot(
     check_snapshot(statistics_of(snapshot), None, settings.limits)
     ruled = desired_classes(snapshot, settings, accounts, known, {})
     past = Past(0, len(snapshot.groups), ())
-    restraint = Restraint(known, settings.limits, past, _RUN, snapshot.taken_at, ruled.matching)
+    restraint = Restraint(known, settings.limits, past, _RUN, snapshot.taken_at, ruled)
     restrained = restraint.apply(ruled.classes, whole=True)
     plan = make_plan(restrained.classes, ruled.ended, known)
     changes = plan.changes(Origin(_TENANT, _SCHOOL, _RUN, Cause.NIGHTLY))

@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import MaxLen, MinLen
 
 from sync_core.admin.explain import read_people
 from sync_core.admin.requests import Accepted, Requester, recorded_run, require_enabled, submit
-from sync_core.domain.runs import HoldStatus, RunOutcome, RunRecord
+from sync_core.domain.constraints import FORM, PRINTABLE, Meaning
+from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict, SyncError
-from sync_core.messaging.messages import DecideHold, Decision, Priority, SyncSchool
+from sync_core.errors import Conflict, SyncError, Unreadable
+from sync_core.messaging.messages import MOST_DECIDED, DecideHold, Decision, Priority, SyncSchool
+from sync_core.planning.class_keys import keys_called, names_of_class, names_of_group
+from sync_core.planning.limits.holds import holds_of, parts_of, people_of
 from sync_core.planning.preview.preview import Preview, preview_of
-from sync_core.planning.school_plan import note_shared_names, plan_to_show
+from sync_core.planning.school_plan import SchoolPlan, note_shared_names, plan_to_show
 from sync_core.services import Services
-from sync_core.sync.school import add_holds, sync_school
+from sync_core.sync.school import sync_school
 
 _CLASSES_TO_READ = 20
 """A preview reads the people of so many classes: two requests each, within a second or two."""
+
+
+_Name = Annotated[str, PRINTABLE, MinLen(1), MaxLen(256)]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a decision on a hold is about."""
+
+    __pydantic_config__ = FORM
+    classes: Annotated[
+        tuple[_Name, ...] | None,
+        Meaning("Keys, or other names, of the classes of the hold that are decided; without it, all of them"),
+    ] = None
+    confirm: Annotated[
+        int | None,
+        Meaning("How many people find no account: to approve a hold whose `approval` is `two_steps`"),
+    ] = None
+
+
+WHOLE_HOLD = Choice()
+
+
+class NotConfirmed(Conflict):
+    """The approval of a hold about matching that does not say how many people find no account."""
 
 
 class PlanDiffers(Conflict):
@@ -49,31 +81,90 @@ async def preview_school(settings: SchoolSettings, services: Services) -> Previe
 
 
 async def request_decision(
-    settings: SchoolSettings, digest: str, decision: Decision, requester: Requester, services: Services
+    settings: SchoolSettings,
+    digest: str,
+    decision: Decision,
+    requester: Requester,
+    services: Services,
+    choice: Choice = WHOLE_HOLD,
 ) -> Accepted:
-    """Approve or reject a hold, if a sync would hold exactly that now. Raises Conflict, PlanDiffers."""
+    """Approve or reject a hold or some of its classes, if a sync would hold exactly that now.
+
+    Raises Conflict, PlanDiffers, NotConfirmed, and Unreadable for a class that the hold does not have.
+    """
     require_enabled(settings)
     planned = await plan_to_show(settings.school, services.reading)
-    if digest not in {hold.digest for hold in planned.holds}:
+    hold = next((hold for hold in planned.holds if hold.digest == digest), None)
+    if hold is None:
         raise PlanDiffers(digest, preview_of(planned, settings))
-    return await submit(DecideHold(settings.school, digest, decision, requester.run), decision, requester, services)
+    parts = hold.classes if choice.classes is None else _chosen(hold, choice.classes, planned)
+    if len(parts) > MOST_DECIDED:
+        raise Conflict(
+            f"hold {digest} has {len(parts)} classes, and one decision is about {MOST_DECIDED} at most",
+            "name some of its classes in the request, then the others in another one",
+        )
+    if decision is Decision.APPROVE and hold.approval is Approval.TWO_STEPS:
+        _require_confirmed(hold, parts, choice.confirm)
+    held = tuple(part.digest for part in parts)
+    return await submit(DecideHold(settings.school, held, decision, requester.run), decision, requester, services)
 
 
 async def decide_hold(request: DecideHold, services: Services) -> RunRecord:
-    """Carry out a decision in the school's turn: one sync that recognises the decided hold by its digest.
+    """Carry out a decision in the school's turn: one sync that recognises the decided classes by their digests.
 
-    If the MIS has changed since the decision, the plan has another digest and is held again. A duplicate message that
+    If the MIS has changed since the decision, a class has another digest and is held again. A duplicate message that
     arrives after its run is done decides nothing, because an admin may have decided otherwise since.
     """
     run = await recorded_run(request, request.decision, services)
     if run.outcome is RunOutcome.REFUSED:
         return run
     status = HoldStatus.APPROVED if request.decision is Decision.APPROVE else HoldStatus.REJECTED
-    decided = {request.digest: status} if run.outcome is RunOutcome.REQUESTED else {}
+    decided = dict.fromkeys(request.held, status) if run.outcome is RunOutcome.REQUESTED else {}
     synced = await sync_school(SyncSchool(request.school, request.run, request.cause), services, decided)
     if decided and synced.outcome is not RunOutcome.PLANNED:
         # No plan could be made, so the decision has to outlive this run.
         standing = await services.schools.holds(request.school)
-        known = [replace(hold, status=status) for hold in standing if hold.digest == request.digest]
-        await add_holds(request.school, standing, known, services)
+        await services.schools.replace_holds(request.school, standing, holds_of(parts_of(standing, decided)))
     return synced
+
+
+def _chosen(hold: Hold, names: Iterable[str], planned: SchoolPlan) -> tuple[HeldClass, ...]:
+    """The classes of the hold with these keys or names. Raises Unreadable with every name at fault."""
+    named = {part.key: _names(part, planned) for part in hold.classes}
+    found = {name: keys_called(name, named) for name in names}
+    faults = [f"it has no class {name}" for name, keys in found.items() if not keys]
+    faults += [f"{name} is the name of {', '.join(keys)}" for name, keys in found.items() if len(keys) > 1]
+    if faults:
+        raise Unreadable(
+            f"hold {hold.digest} is not decided: {'; '.join(faults)}", "name each class by a key that the hold lists"
+        )
+    chosen = {key for keys in found.values() for key in keys}
+    return tuple(part for part in hold.classes if part.key in chosen)
+
+
+def _names(part: HeldClass, planned: SchoolPlan) -> Iterable[str]:
+    yield from (part.key, part.group_name, part.name)
+    if record := planned.records.get(part.key):
+        yield from names_of_class(record)
+    if planned.ruled and (group := planned.ruled.groups.get(part.key)):
+        yield from names_of_group(group)
+
+
+_EFFECTS = {
+    HoldKind.ACCOUNT_MATCHING: "{classes} classes would be made or changed without {people} people who find no account",
+    HoldKind.LOST_MATCHING: "{people} people who find no account now would leave their classes ({classes})",
+}
+
+
+def _require_confirmed(hold: Hold, parts: Sequence[HeldClass], confirmed: int | None) -> None:
+    people = len(people_of(parts))
+    if confirmed == people:
+        return
+    effect = _EFFECTS[hold.kind].format(classes=len(parts), people=people)
+    wrong = "" if confirmed is None else f"confirm is {confirmed}, and {people} people find no account; "
+    raise NotConfirmed(
+        f"hold {hold.digest} is not approved yet: {wrong}{effect}",
+        "POST …/plan lists them with what was tried and the nearest accounts; correct students, staff or "
+        "account_domain in the school's settings, or the accounts; to approve it anyway, send "
+        f'{{"confirm": {people}}} with the request',
+    )

@@ -121,7 +121,7 @@ async def _plan_undo(
     records = {record.key: record for record in await reader.class_records(school)}
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
     pinned = pinned_classes(pins, records)
-    planned = plan_within_limits(pinned, (), records, settings, request, past, now, whole=False)
+    planned = plan_within_limits(pinned, records, settings, request, past, now, whole=False)
     return replace(planned, pins={pin.key: pin for pin in pins}), pins, left_out
 
 

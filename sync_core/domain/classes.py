@@ -47,6 +47,9 @@ class Rule(StrEnum):
     UNDONE = "undone"
 
 
+_RULES_OF_THE_MIS = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a person belongs in a class. `record` is their MIS person id where the reason comes from the MIS.
@@ -57,6 +60,11 @@ class Reason:
 
     rule: Rule
     record: MisId | RunId = MisId("")
+
+    @property
+    def person(self) -> MisId:
+        """The MIS person whom the reason names; empty if it names none."""
+        return MisId(self.record) if self.rule in _RULES_OF_THE_MIS else MisId("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

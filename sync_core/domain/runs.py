@@ -26,20 +26,28 @@ class Cause(StrEnum):
 
 
 class HoldKind(StrEnum):
-    """The limit that was exceeded, by one class or by the whole school.
+    """Why something of a plan is held: the cause of a loss, or the limit of the school that was exceeded.
 
-    ACCOUNT_MATCHING: too many people find no account, and the whole plan is held. LOST_MATCHING: people who had an
-    account find none now.
+    People would leave a class because they LEFT_GROUP (they are in other groups of the MIS), LEFT_MIS (they are in no
+    group there), or their GROUP_EMPTIED (it has no pupils). ACCOUNT_DELETED: the tenant no longer has their account.
+    UNCLAIMED_ACCOUNT: nobody in the group finds the account now. PINNED: the pin of an undo does not have them.
+    TURNOVER: nearly everybody in a class would be replaced. LOST_MATCHING: people who had an account find none now.
+    ACCOUNT_MATCHING: too many people find no account, and the whole plan is held. SCHOOL_LOSS, SLOW_LEAK: the school
+    would lose too many memberships, at once or in seven days. NEW_CLASSES: too many classes would be made.
     """
 
-    CLASS_EMPTIED = "class_emptied"
-    CLASS_LOSS = "class_loss"
+    LEFT_GROUP = "left_group"
+    LEFT_MIS = "left_mis"
+    GROUP_EMPTIED = "group_emptied"
+    ACCOUNT_DELETED = "account_deleted"
+    UNCLAIMED_ACCOUNT = "unclaimed_account"
+    PINNED = "pinned"
     TURNOVER = "turnover"
+    LOST_MATCHING = "lost_matching"
+    ACCOUNT_MATCHING = "account_matching"
     SCHOOL_LOSS = "school_loss"
     SLOW_LEAK = "slow_leak"
     NEW_CLASSES = "new_classes"
-    ACCOUNT_MATCHING = "account_matching"
-    LOST_MATCHING = "lost_matching"
 
 
 class HoldStatus(StrEnum):
@@ -50,26 +58,63 @@ class HoldStatus(StrEnum):
     REJECTED = "rejected"
 
 
+class Approval(StrEnum):
+    """How a hold is approved. TWO_STEPS: the first answer says what would happen, and how to confirm it."""
+
+    ONE_STEP = "one_step"
+    TWO_STEPS = "two_steps"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldClass:
+    """The part of a hold in one class. `digest` identifies exactly who would come and go.
+
+    `group_name` is the name of the group in the MIS, and `name` that of the class; empty if it is not made yet.
+    `leaving` and `joining` are Entra ids, and `people` MIS person ids: of those who would leave, or who find no
+    account. At most 2,000 of each are listed. `lost` counts who would leave, of the `students` in the class.
+    """
+
+    group_name: str
+    name: str
+    key: ClassKey
+    what: str
+    lost: int = 0
+    students: int = 0
+    leaving: tuple[AccountId, ...] = ()
+    joining: tuple[AccountId, ...] = ()
+    people: tuple[MisId, ...] = ()
+    digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A part of a plan that is not carried out. `digest` identifies exactly what would change in which classes.
+    """What a plan does not carry out for one cause, class by class. `digest` binds the kind and each class's digest.
 
-    `people` are the MIS person ids of a hold that is about people.
+    `why` is the limit in words. `value` is what exceeds the `limit`: shares of 1, but counts for `lost_matching` and
+    `new_classes`. For the causes of a loss, the limit is that of each class, and the value that of the class with the
+    largest loss.
     """
 
     digest: str
     kind: HoldKind
-    classes: tuple[ClassKey, ...]
+    status: HoldStatus = HoldStatus.OPEN
     what: str
     remedy: str
+    approval: Approval = Approval.ONE_STEP
+    why: str = ""
+    limit: float = 0.0
+    value: float = 0.0
+    classes: tuple[HeldClass, ...]
     run: RunId
     at: datetime
-    status: HoldStatus = HoldStatus.OPEN
-    people: tuple[MisId, ...] = ()
 
     @property
     def approved(self) -> bool:
         return self.status is HoldStatus.APPROVED
+
+    @property
+    def keys(self) -> tuple[ClassKey, ...]:
+        return tuple(held.key for held in self.classes)
 
 
 class RunOutcome(StrEnum):

@@ -9,6 +9,8 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
+from annotated_types import MaxLen
+
 from sync_core.domain.constraints import FORM
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
@@ -23,6 +25,8 @@ URGENT_CHANGES = "urgent-changes"
 
 LISTED_PEOPLE = 1000
 """The most people that a message lists. They are for information only, and a message holds 256 KB."""
+MOST_DECIDED = 8000
+"""The most classes that one decision is about: their digests take 27 bytes each of the 256 KB of a message."""
 _LONGEST_SESSION = 128
 
 
@@ -120,9 +124,12 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DecideHold(_SchoolRequest):
-    """An admin's decision on a hold, by the digest of what was shown. The school is synced with it."""
+    """An admin's decision on classes of a hold. The school is synced with it.
 
-    digest: str
+    `held` are the digests of what was shown of each class: at most MOST_DECIDED.
+    """
+
+    held: Annotated[tuple[str, ...], MaxLen(MOST_DECIDED)]
     decision: Decision
     run: RunId
     cause: Cause = Cause.ADMIN

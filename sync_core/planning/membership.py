@@ -135,7 +135,6 @@ def extracted_groups(snapshot: Snapshot, settings: SchoolSettings) -> list[MisGr
 
 
 _WITHOUT_PEOPLE = frozenset({ClassState.GONE, ClassState.DELETED, ClassState.DELETING, ClassState.ENDED})
-_FOUND_BY_MATCHING = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
 
 
 class _Rules:
@@ -183,10 +182,15 @@ class _Rules:
             )
             for person in people & matched.missing
         }
+        unmatched = students & (self.students.missing | self.students.candidates.keys())
+        unmatched_staff = staff & (self.staff.missing | self.staff.candidates.keys())
         return SchoolMatching(
-            students=RoleMatching(students, students & (self.students.missing | self.students.candidates.keys())),
-            staff=RoleMatching(staff, staff & (self.staff.missing | self.staff.candidates.keys())),
-            classes=frozenset(groups),
+            students=RoleMatching(students, unmatched),
+            staff=RoleMatching(staff, unmatched_staff),
+            classes={
+                key: unmatched.intersection(group.students) | unmatched_staff.intersection(self.owning(group))
+                for key, group in groups.items()
+            },
             tried={person: tuple(tries) for person, tries in tried.items()},
             lost={key: people for key, people in lost.items() if people},
             accounts=self._accounts,
@@ -200,12 +204,9 @@ class _Rules:
         if not missing or record.state in _WITHOUT_PEOPLE:
             return {}
         return {
-            account: MisId(reason.record)
+            account: reason.person
             for account, reason in record.desired.reasons.items()
-            if reason.record in missing
-            and reason.rule in _FOUND_BY_MATCHING
-            and account in self._known_ids
-            and account not in self.admins
+            if reason.person in missing and account in self._known_ids and account not in self.admins
         }
 
     def desired(

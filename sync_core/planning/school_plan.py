@@ -14,8 +14,10 @@ from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Permanent, SnapshotRejected, SyncError
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan
-from sync_core.planning.limits import Past, Restraint, check_left_out, check_snapshot, statistics_of
-from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching
+from sync_core.planning.limits.holds import hold_text
+from sync_core.planning.limits.restraint import Past, Restraint
+from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
+from sync_core.planning.matching.guard import NO_RATES, MatchRates
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.planning.run_notes import notes_of, observe
 from sync_core.planning.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
@@ -98,7 +100,7 @@ async def plan_school(
 ) -> SchoolPlan:
     """Return the plan for a school without writing anything. Raises PlanNotMade.
 
-    `decided` are decisions on holds, by digest, that are not yet written on the holds.
+    `decided` are decisions on holds, by the digest of a held class, that are not yet written on the holds.
     """
     reader, school = reading.school, request.school
     settings = await reader.school(school)
@@ -128,9 +130,7 @@ async def plan_school(
     ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
     pinned = pinned_classes(pins.values(), records) if scope is None else ()
     wanted = (*ruled.classes, *pinned)
-    planned = plan_within_limits(
-        wanted, ruled.ended, records, settings, request, past, now, ruled.matching, whole=scope is None
-    )
+    planned = plan_within_limits(wanted, records, settings, request, past, now, ruled, whole=scope is None)
     rates = past.rates if planned.matching_failed else ruled.matching.rates
     statistics = replace(statistics, students_matched=rates.students, staff_matched=rates.staff)
     # Without accounts, the rules want nobody: that says nothing about the classes, which stay as they are.
@@ -151,7 +151,7 @@ async def plan_school(
     run = replace(run, notes=(*run.notes, *notes_of(run)))
     of_whole = statistics if scope is None else None
     listed = left_out if left_out.count or past.left_out else None
-    return replace(planned, run=run, ruled=ruled, pins=pins, statistics=of_whole, left_out=listed)
+    return replace(planned, run=run, pins=pins, statistics=of_whole, left_out=listed)
 
 
 async def _read_feed(
@@ -217,25 +217,25 @@ async def read_past(
 
 def plan_within_limits(
     wanted: tuple[DesiredClass, ...],
-    ended: tuple[DesiredClass, ...],
     records: Records,
     settings: SchoolSettings,
     request: SyncSchool | UndoRun,
     past: Past,
     now: datetime,
-    matching: SchoolMatching = NOT_MATCHED,
+    ruled: RuledSchool | None = None,
     *,
     whole: bool,
 ) -> SchoolPlan:
     """Plan the `wanted` classes within the school's limits. `whole`: these are all its classes.
 
-    `matching` is how the people of the MIS found their accounts, if the plan follows the MIS.
+    `ruled` is the result of the rules, if the plan follows the MIS.
     """
-    restraint = Restraint(records, settings.limits, past, request.run, now, matching)
+    ended = ruled.ended if ruled else ()
+    restraint = Restraint(records, settings.limits, past, request.run, now, ruled)
     allowed = restraint.apply(wanted, ended, whole=whole)
     plan = make_plan(allowed.classes, allowed.ended, records)
     held = [hold for hold in allowed.holds if not hold.approved]
-    held_keys = {key for hold in held for key in hold.classes}
+    held_keys = {key for hold in held for key in hold.keys}
     run = RunRecord(
         school=request.school,
         id=request.run,
@@ -261,6 +261,7 @@ def plan_within_limits(
         wanted={desired.key: desired for desired in wanted},
         holds=allowed.holds,
         standing=past.holds,
+        ruled=ruled,
         matching_failed=allowed.matching_failed,
         known_at=past.night,
     )
@@ -281,10 +282,6 @@ def pinned_classes(pins: Iterable[Pin], records: Records) -> tuple[DesiredClass,
         )
         classes.append(kept)
     return tuple(classes)
-
-
-def hold_text(hold: Hold) -> str:
-    return f"hold {hold.digest}: {hold.what} — {hold.remedy}"
 
 
 def _expired(records: Records, requests: Mapping[ClassKey, ClassRequest], today: date) -> tuple[ClassKey, ...]:

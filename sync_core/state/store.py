@@ -143,14 +143,15 @@ class TableState:
         await self._schools.put(entity(_LEFT_OUT, school, school_rows.LEFT_OUT_COLUMNS.columns(left_out)))
 
     async def holds(self, school: SchoolId) -> tuple[Hold, ...]:
-        found = [school_rows.HOLD_COLUMNS.read(row) async for row in self._holds.query(school)]
-        return tuple(sorted(found, key=lambda hold: hold.digest))
+        rows = [row async for row in self._holds.query(school)]
+        return tuple(sorted(school_rows.read_holds(rows), key=lambda hold: hold.digest))
 
     async def replace_holds(self, school: SchoolId, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         wanted = {hold.digest: hold for hold in after}
         changed = [hold for hold in wanted.values() if hold not in before]
-        fresh = [entity(school, hold.digest, school_rows.HOLD_COLUMNS.columns(hold)) for hold in changed]
-        gone = [entity(school, digest) for digest in sorted({hold.digest for hold in before} - wanted.keys())]
+        fresh = [entity(school, key, columns) for hold in changed for key, columns in school_rows.rows_of_hold(hold)]
+        outdated = [hold for hold in before if hold.digest not in wanted]
+        gone = [entity(school, key) for hold in outdated for key in school_rows.keys_of_hold(hold)]
         await self._holds.transact([operation] for operation in (*upserts(fresh), *deletes(gone)))
 
     # --- classes

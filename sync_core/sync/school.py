@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from sync_core.domain.ids import SchoolId
-from sync_core.domain.runs import Hold, HoldStatus, RunOutcome, RunRecord
+from sync_core.domain.runs import HoldStatus, RunOutcome, RunRecord
 from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.diff import Origin, priority_of
+from sync_core.planning.limits.holds import with_newer
 from sync_core.planning.school_plan import PlanNotMade, SchoolPlan, note_shared_names, plan_school
 from sync_core.services import Services
 
@@ -21,7 +21,7 @@ async def sync_school(
     """Plan one school and start its changes. Returns the run, which is in the tables by then.
 
     A rejected snapshot, or a school that is paused or has left, changes nothing except the run's record. `decided` are
-    decisions on holds, by digest, that take effect with this plan.
+    decisions on holds, by the digest of a held class, that take effect with this plan.
     """
     try:
         planned = await plan_school(request, services.reading, decided)
@@ -53,7 +53,8 @@ async def carry_out(planned: SchoolPlan, services: Services) -> RunRecord:
     changes = plan.changes(Origin(planned.tenant, school, run.id, run.cause))
     await services.outbox.send_changes(changes, priority_of(run.cause, len(changes)))
     if planned.statistics is None:
-        await add_holds(school, planned.standing, planned.open_holds, services)
+        holds = with_newer(planned.standing, planned.open_holds)
+        await services.schools.replace_holds(school, planned.standing, holds)
     else:
         await services.schools.replace_holds(school, planned.standing, planned.open_holds)
         await services.schools.write_accepted_statistics(school, planned.statistics)
@@ -68,12 +69,6 @@ async def _write_left_out(planned: SchoolPlan, services: Services) -> None:
     """Replace the list of rows that were left out, if it has any or had any."""
     if planned.left_out:
         await services.schools.write_left_out(planned.run.school, planned.left_out)
-
-
-async def add_holds(school: SchoolId, standing: Sequence[Hold], found: Iterable[Hold], services: Services) -> None:
-    """Add holds to the `standing` ones of a school. A hold with the same digest is replaced."""
-    by_digest = {hold.digest: hold for hold in standing} | {hold.digest: hold for hold in found}
-    await services.schools.replace_holds(school, standing, list(by_digest.values()))
 
 
 def _as_requested(run: RunRecord, before: RunRecord | None) -> RunRecord:

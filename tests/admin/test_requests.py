@@ -27,7 +27,7 @@ KEY = ClassKey("2026.teaching.G1")
 FORGED = [
     ActOnClass(SCHOOL.id, KEY, Action.DELETE, RUN),
     ActOnClass(SCHOOL.id, KEY, Action.RESTORE, RUN),
-    DecideHold(SCHOOL.id, "0123456789ab", Decision.APPROVE, RUN),
+    DecideHold(SCHOOL.id, ("0123456789ab",), Decision.APPROVE, RUN),
     UndoRun(SCHOOL.id, RunId("night"), RUN),
 ]
 

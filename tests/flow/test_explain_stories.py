@@ -189,7 +189,9 @@ def test_12_a_held_change_names_its_hold(trust: Trust) -> None:
     answer = explained(trust, "cleo")
     (hold,) = trust.call("GET", "schools/FIR/holds").json()
     assert (answer["member"]["there"], answer["member"]["next"]) == (True, Next.HELD)
-    assert answer["lines"][-1].startswith(f"the next sync leaves it as it is; hold {hold['digest']}: class {ART} (")
+    assert answer["lines"][-1].startswith(
+        f"the next sync leaves it as it is; hold {hold['digest']} (left_group): class {ART} ("
+    )
     assert "the MIS does not list them in teaching group T1" in answer["lines"][1]
 
 

@@ -15,7 +15,7 @@ from local.tenant.__main__ import DOMAIN
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome
 from sync_core.messaging.messages import SYNC_REQUESTS, DecideHold, Decision, encode
-from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
+from tests.flow.trust import Trust, keys_of, pupils, registration, staff, start_trust, teaching, upn
 
 EVERYBODY = "amy ben cleo dan eve fay gus hal ida jon kit lea"
 HALF = "amy ben cleo dan eve fay"
@@ -68,8 +68,9 @@ def test_01_a_plan_is_shown_and_nothing_is_written(trust: Trust) -> None:
     (form,) = plan["classes"]
     assert (form["key"], len(form["members_added"]), len(form["members_removed"])) == ("2026.registration.R1", 1, 1)
     (hold,) = plan["holds"]
-    assert (hold["kind"], hold["classes"]) == (HoldKind.CLASS_LOSS, [ART])
-    assert "class 2026.teaching.T1 (Art_Class [1234567][2026]) would lose 6 of 12 students: over 40%" in hold["what"]
+    assert (hold["kind"], keys_of(hold)) == (HoldKind.LEFT_GROUP, [ART])
+    loss = "would lose 6 of 12 students: 50%, over 40%"
+    assert f"class 2026.teaching.T1 (Art_Class [1234567][2026]) {loss}" in hold["what"]
     assert any(hold["what"] in line for line in plan["lines"])
     assert (trust.count_writes(), trust.call("GET", "schools/OAK/runs").json(), list_holds(trust)) == (writes, runs, [])
 
@@ -112,7 +113,7 @@ def test_05_an_approved_hold_runs_once(trust: Trust) -> None:
     assert art_members(trust) == f"{EVERYBODY} main"
     set_mis(trust, art=f"{HALF} main")
     before = count(trust.addresses)
-    late = DecideHold(SchoolId("OAK"), hold["digest"], Decision.APPROVE, run["id"])
+    late = DecideHold(SchoolId("OAK"), (hold["classes"][0]["digest"],), Decision.APPROVE, run["id"])
     trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(late), session_id="OAK"))
     drain(trust.addresses, before)
     assert art_members(trust) == f"{EVERYBODY} main"
@@ -154,7 +155,7 @@ def test_08_a_school_may_set_its_own_limits(trust: Trust) -> None:
     set_mis(trust, art=f"amy {NEXT}")
     assert preview(trust)["holds"] == []
     trust.save_settings("OAK", limits={"class_loss": 0.1, "class_loss_people": 1})
-    assert [hold["kind"] for hold in preview(trust)["holds"]] == [HoldKind.CLASS_LOSS]
+    assert [hold["kind"] for hold in preview(trust)["holds"]] == [HoldKind.LEFT_GROUP]
 
 
 def test_09_a_rejected_feed_is_accepted_after_the_statistics_are_forgotten(trust: Trust) -> None:
@@ -211,7 +212,9 @@ def test_11_a_wrong_domain_on_night_one_is_one_hold_and_makes_no_class(trust: Tr
     trust.schools["ASH"] = ASH
     run = ash_night(trust, **WRONG_DOMAIN)
     (hold,) = run["holds"]
-    assert (hold["kind"], hold["people"]) == (HoldKind.ACCOUNT_MATCHING, [])
+    assert hold["kind"] == HoldKind.ACCOUNT_MATCHING
+    people = {part["group_name"]: part["people"] for part in hold["classes"]}
+    assert people == {"Art": sorted([*EVERYBODY.split(), "main"]), "7": EVERYBODY.split()}
     assert "12 of 12 students find no account (0% find one)" in hold["what"]
     assert "user name at ash.example in userPrincipalName and mail (13)" in hold["what"]
     assert f"the tenant's accounts are in {DOMAIN} (" in hold["what"]
@@ -253,11 +256,94 @@ def test_14_a_person_who_is_not_found_any_more_stays_until_an_admin_agrees(trust
     trust.schools["ASH"] = replace(ASH, pupils=(moved, *ASH_PUPILS[1:]))
     run = ash_night(trust)
     (hold,) = run["holds"]
-    assert (hold["kind"], hold["people"]) == (HoldKind.LOST_MATCHING, ["amy"])
+    assert hold["kind"] == HoldKind.LOST_MATCHING
+    assert [part["people"] for part in hold["classes"]] == [["amy"], ["amy"]]
     assert trust.read_class(ASH_ART)["members"] == f"{EVERYBODY} main"
     (amy,) = trust.call("POST", "schools/ASH/plan").json()["unmatched"]
     assert [near["value"] for near in amy["nearest"]] == [upn("amy")]
-    trust.run_action("POST", f"schools/ASH/holds/{hold['digest']}/approve")
+    approve = f"schools/ASH/holds/{hold['digest']}/approve"
+    for body, what in ((None, "not approved yet: 1 people"), ({"confirm": 2}, "confirm is 2, and 1 people")):
+        problem = trust.call("POST", approve, expected=409, body=body).json()
+        assert what in problem["what"]
+        assert "POST …/plan" in problem["remedy"] and '{"confirm": 1}' in problem["remedy"]
+    assert hold["approval"] == "two_steps"
+    trust.run_night()
+    assert trust.read_class(ASH_ART)["members"] == f"{EVERYBODY} main"
+    trust.run_action("POST", approve, body={"confirm": 1})
     assert "amy" not in trust.read_class(ASH_ART)["members"]
     logs = "".join((trust.world.folder / name).read_text(encoding="utf-8") for name in ("host.log", "host.jsonl"))
     assert f"@{DOMAIN}" not in logs and "ash.amy" not in logs
+
+
+# --- one cause in several classes, and several causes in one class
+
+ELM_PUPILS = "una vic wil xan yves zoe"
+ELM_GROUPS = {"T1": "Art", "T2": "Drama", "T3": "Music"}
+ELM_KEYS = {title: f"2026.teaching.{id_}" for id_, title in ELM_GROUPS.items()}
+
+
+def elm(**people: str) -> SchoolData:
+    """Elm School with these pupils in its groups, or else with everybody in each."""
+    groups = tuple(teaching(id_, title, people.get(title, ELM_PUPILS), "main") for id_, title in ELM_GROUPS.items())
+    return SchoolData("ELM", "Elm School", "2345678", 2026, pupils(ELM_PUPILS), staff("main"), groups)
+
+
+def elm_members(trust: Trust) -> dict[str, str]:
+    return {title: trust.read_class(f"{title}.class.2345678.2026")["members"] for title in ELM_GROUPS.values()}
+
+
+def elm_holds(trust: Trust) -> dict[str, list[str]]:
+    """The keys of the classes of each hold, by its kind and its status."""
+    return {f"{hold['status']} {hold['kind']}": keys_of(hold) for hold in trust.call("GET", "schools/ELM/holds").json()}
+
+
+def test_15_one_cause_in_three_classes_is_approved_for_one_of_them(trust: Trust) -> None:
+    trust.add_school(elm(), limits={"smallest_snapshot": 0, "school_loss": 1, "week_loss": 1})
+    trust.run_night()
+    before = elm_members(trust)
+    assert set(before.values()) == {f"main {ELM_PUPILS}"}
+    trust.schools["ELM"] = elm(Art="una", Drama="una", Music="una")
+    trust.run_night()
+    (hold,) = trust.call("GET", "schools/ELM/holds").json()
+    assert (hold["kind"], keys_of(hold)) == (HoldKind.LEFT_GROUP, list(ELM_KEYS.values()))
+    assert "people who left the MIS group of their class: 5;" in hold["what"]
+    part = hold["classes"][0]
+    assert (part["group_name"], part["name"]) == ("Art", "Art_Class [2345678][2026]")
+    assert part["what"] == "would lose 5 of 6 students: 83%, over 40%"
+    assert part["people"] == ELM_PUPILS.split()[1:]
+
+    decide = f"schools/ELM/holds/{hold['digest']}"
+    problem = trust.call("POST", f"{decide}/approve", expected=422, body={"classes": ["Art", "Latin"]}).json()
+    assert "it has no class Latin" in problem["what"]
+    assert trust.run_action("POST", f"{decide}/approve", body={"classes": ["art"]})["changed"] == [ELM_KEYS["Art"]]
+    assert elm_members(trust) == before | {"Art": "main una"}
+    rest = [ELM_KEYS["Drama"], ELM_KEYS["Music"]]
+    assert elm_holds(trust) == {"open left_group": rest}
+
+    (hold,) = trust.call("GET", "schools/ELM/holds").json()
+    trust.run_action("POST", f"schools/ELM/holds/{hold['digest']}/reject", body={"classes": [ELM_KEYS["Music"]]})
+    decided = {"open left_group": [ELM_KEYS["Drama"]], "rejected left_group": [ELM_KEYS["Music"]]}
+    assert elm_holds(trust) == decided
+    trust.run_night()
+    assert (elm_holds(trust), elm_members(trust)) == (decided, before | {"Art": "main una"})
+
+
+def test_16_a_class_with_two_causes_is_in_two_holds(trust: Trust) -> None:
+    trust.schools["ELM"] = elm(Art="una")
+    trust.run_night()
+    trust.delete_account("vic")
+    trust.delete_account("wil")
+    trust.schools["ELM"] = elm(Art="una", Music="una vic wil")
+    trust.run_night()
+    assert elm_holds(trust) == {
+        "open account_deleted": [ELM_KEYS["Music"]],
+        "open left_group": [ELM_KEYS["Music"]],
+    }
+    left = next(hold for hold in trust.call("GET", "schools/ELM/holds").json() if hold["kind"] == HoldKind.LEFT_GROUP)
+    assert left["classes"][0]["what"] == "would lose 3 of 6 students, and 5 for all causes: 83%, over 40%"
+    trust.run_action("POST", f"schools/ELM/holds/{left['digest']}/approve")
+    assert elm_holds(trust) == {"open account_deleted": [ELM_KEYS["Music"]]}
+    run = trust.read_last_run("ELM")
+    assert run["held"] == [ELM_KEYS["Music"]]
+    assert any("(account_deleted): people in classes whose account is no longer" in note for note in run["notes"])
+    assert elm_members(trust)["Music"] == "main una"

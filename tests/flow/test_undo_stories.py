@@ -140,7 +140,7 @@ def test_09_an_undo_over_the_limits_is_held_until_it_is_approved(trust: Trust) -
     run = undo_run(trust, last_nightly_run(trust))
     assert (run["held"], run["changed"]) == ([ART], [])
     (hold,) = trust.call("GET", "schools/ELM/holds").json()
-    assert hold["kind"] == HoldKind.CLASS_LOSS
+    assert hold["kind"] == HoldKind.PINNED
     assert len(art_members(trust).split()) == 17
 
     trust.run_night()

@@ -109,6 +109,9 @@ class Trust:
     def update_account(self, name: str, **properties: object) -> None:
         loopback.request("PATCH", f"{self.addresses.tenant}/_sim/users/{upn(name)}", json=properties).raise_for_status()
 
+    def delete_account(self, name: str) -> None:
+        loopback.request("DELETE", f"{self.addresses.tenant}/_sim/users/{upn(name)}").raise_for_status()
+
     # --- nights, actions and edits
 
     def run_night(self, spoil: Callable[[], None] = lambda: None) -> None:
@@ -191,6 +194,11 @@ class Trust:
 
     def count_writes(self) -> int:
         return int(loopback.get(f"{self.addresses.tenant}/_sim/stats").json()["writes"])
+
+
+def keys_of(hold: Mapping[str, Any]) -> list[str]:
+    """The keys of the classes of a hold, as the API returns it."""
+    return [part["key"] for part in hold["classes"]]
 
 
 def conflict(what: str, remedy: str) -> dict[str, object]:

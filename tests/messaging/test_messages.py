@@ -34,7 +34,7 @@ REQUESTS: list[Request] = [
     SyncSchool(SCHOOL_ID, RUN, Cause.ADMIN),
     SyncSchool(SCHOOL_ID, RUN, Cause.WEBHOOK, mis_ids("G1", "G2")),
     ActOnClass(SCHOOL_ID, KEY, Action.DELETE, RUN),
-    DecideHold(SCHOOL_ID, "abc", Decision.APPROVE, RUN),
+    DecideHold(SCHOOL_ID, ("abc", "def"), Decision.APPROVE, RUN),
     UndoRun(SCHOOL_ID, RunId("run 0"), RUN),
 ]
 CHANGES: list[Change] = [

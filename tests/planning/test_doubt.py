@@ -19,7 +19,7 @@ from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import Doubt, GroupType, Snapshot
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
-from sync_core.planning.limits import check_left_out
+from sync_core.planning.limits.snapshot import check_left_out
 from sync_core.planning.membership import RuledSchool, desired_classes
 from tests.builders import accounts, entra_id, entra_ids, mis_ids, snapshot, synced, teaching
 from tests.builders import settings as school_settings

@@ -16,7 +16,8 @@ from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import HoldKind, HoldStatus
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
-from sync_core.planning.limits import Past, Restraint, WithinLimits, check_snapshot, statistics_of
+from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
+from sync_core.planning.limits.snapshot import check_snapshot, statistics_of
 from tests.builders import NOON, SCHOOL, by_id, desired, entra_ids, person, synced, teaching
 
 LAST = FeedStatistics(
@@ -125,32 +126,36 @@ def apply_default_limits(
 
 BIG = [desired(f"B{number}", people(30, f"B{number}."), ["boss"]) for number in range(10)]
 K30 = desired("K", people(30), ["main"])
+TURNOVER = "would lose {} of {} students and get {} others: a turnover of over 80%"
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kind"),
+    ("before", "after", "why"),
     [
-        (["amy", "ben"], [], HoldKind.CLASS_EMPTIED),
-        (["amy"], [], HoldKind.CLASS_EMPTIED),
-        (people(30), people(17), HoldKind.CLASS_LOSS),
+        (["amy", "ben"], [], "would lose 2 of 2 students, which is everybody"),
+        (["amy"], [], "would lose 1 of 1 students, which is everybody"),
+        (people(30), people(17), "would lose 13 of 30 students: 43%, over 40%"),
         (people(30), people(18), None),
         (people(9), people(5), None),
-        (people(10), people(5), HoldKind.CLASS_LOSS),
-        (people(10), ["p0", *people(9, "q")], HoldKind.TURNOVER),
-        (people(10), ["p0", "p1", *people(9, "q")], HoldKind.CLASS_LOSS),
-        (["amy"], ["ben"], HoldKind.TURNOVER),
+        (people(10), people(5), "would lose 5 of 10 students: 50%, over 40%"),
+        (people(10), ["p0", *people(9, "q")], TURNOVER.format(9, 10, 9)),
+        (people(10), ["p0", "p1", *people(9, "q")], "would lose 8 of 10 students: 80%, over 40%"),
+        (["amy"], ["ben"], TURNOVER.format(1, 1, 1)),
         ([], ["amy"], None),
         (["amy", "ben"], ["amy", "ben", "cleo"], None),
     ],
 )
-def test_a_class_that_would_lose_too_much_is_held(before: list[str], after: list[str], kind: HoldKind | None) -> None:
+def test_a_class_that_would_lose_too_much_is_held(before: list[str], after: list[str], why: str | None) -> None:
     records = record_all(desired("K", before, ["main"]), *BIG)
     result = apply_default_limits([desired("K", after, ["main", "new"]), *BIG], records)
     planned = next(class_ for class_ in result.classes if class_.key == "K")
-    assert [hold.kind for hold in result.holds] == ([kind] if kind else [])
-    if kind is HoldKind.TURNOVER:
+    turnover = why is not None and why.endswith("a turnover of over 80%")
+    kind = HoldKind.TURNOVER if turnover else HoldKind.UNCLAIMED_ACCOUNT
+    held = [(hold.kind, part.what) for hold in result.holds for part in hold.classes]
+    assert held == ([(kind, why)] if why else [])
+    if turnover:
         assert planned == records[ClassKey("K")].desired
-    elif kind:
+    elif why:
         assert planned.members == entra_ids({*before, *after, "main", "new"})
         assert planned.owners == entra_ids(["main", "new"])
     else:
@@ -159,7 +164,8 @@ def test_a_class_that_would_lose_too_much_is_held(before: list[str], after: list
 
 def test_a_class_with_only_its_teacher_left_counts_as_emptied() -> None:
     result = apply_default_limits([desired("K", [], ["main"]), *BIG], record_all(desired("K", ["amy"], ["main"]), *BIG))
-    assert result.holds[0].what == "class K (K_Class [1234567][2026]) would lose 1 of 1 students, which is everybody"
+    text = "class K (K_Class [1234567][2026]) would lose 1 of 1 students, which is everybody"
+    assert result.holds[0].what == f"accounts in classes that nobody in the MIS group finds any more: 1; {text}"
     assert "approve this hold" in result.holds[0].remedy
 
 
@@ -168,7 +174,7 @@ def test_a_class_reused_in_a_new_year_is_no_turnover() -> None:
     after = replace(desired("K", people(30, "q"), ["main"]), academic_year=2027)
     assert apply_default_limits([after], record_all(before)).holds == ()
     (hold,) = apply_default_limits([replace(desired("K", [], ["main"]), academic_year=2027)], record_all(before)).holds
-    assert hold.kind is HoldKind.CLASS_EMPTIED
+    assert [part.what for part in hold.classes] == ["would lose 30 of 30 students, which is everybody"]
 
 
 def remove_students(class_: DesiredClass, count: int) -> DesiredClass:
@@ -233,7 +239,9 @@ def test_an_approved_loss_of_a_class_does_not_count_against_the_school() -> None
     records = record_all(K30, *BIG)
     wanted = [remove_students(K30, 30), *(remove_students(class_, 2) for class_ in BIG)]
     shown = apply_default_limits(wanted, records)
-    assert [hold.kind for hold in shown.holds] == [HoldKind.CLASS_EMPTIED]
+    assert [part.what for hold in shown.holds for part in hold.classes] == [
+        "would lose 30 of 30 students, which is everybody"
+    ]
     run = apply_default_limits(wanted, records, Past(0, None, (replace(shown.holds[0], status=HoldStatus.APPROVED),)))
     assert [hold.status for hold in run.holds] == [HoldStatus.APPROVED]
     assert (run.removals, list(run.classes)) == (20, wanted)

@@ -12,9 +12,9 @@ from sync_core.domain.accounts import Account
 from sync_core.domain.classes import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.roster import GroupType, MatchRate, MisGroup
-from sync_core.domain.runs import HoldKind, HoldStatus
+from sync_core.domain.runs import Approval, HoldKind, HoldStatus
 from sync_core.domain.school import Limits
-from sync_core.planning.limits import Past, Restraint, WithinLimits
+from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
 from sync_core.planning.matching.guard import MatchRates
 from sync_core.planning.membership import desired_classes
 from tests.builders import NOON, accounts, entra_id, entra_ids, mis_ids, settings, snapshot, synced, teaching
@@ -43,7 +43,7 @@ def plan(
     within = None if scope is None else frozenset(mis_ids(*scope))
     ruled = desired_classes(snapshot(groups), settings(), known_accounts, records or {}, {}, within)
     chosen = replace(Limits(), **limits)  # type: ignore[arg-type]  # limits by name
-    restraint = Restraint(records or {}, chosen, past, RunId("run"), NOON, ruled.matching)
+    restraint = Restraint(records or {}, chosen, past, RunId("run"), NOON, ruled)
     return restraint.apply(ruled.classes, ruled.ended, whole=scope is None)
 
 
@@ -113,7 +113,12 @@ def test_a_hold_has_the_rates_and_the_kinds_of_value_but_no_value_and_no_person(
     )
     assert hold.remedy.startswith("compare students, staff and account_domain in the school's settings")
     assert "approve" not in hold.remedy
-    assert hold.people == ()
+    assert {part.key: part.people for part in hold.classes} == {
+        ClassKey("2026.year.Y7"): mis_ids(*sorted(people(100))),
+        **{ClassKey(f"2026.teaching.T{number}"): mis_ids("p0", f"t{number}") for number in range(20)},
+    }
+    assert not [part for part in hold.classes if part.leaving or part.joining]
+    assert (hold.approval, hold.limit, hold.value) == (Approval.TWO_STEPS, 0.2, 1.0)
 
 
 def test_existing_classes_stay_as_they_are_and_no_group_ends() -> None:
@@ -181,8 +186,13 @@ def test_a_person_whose_match_is_lost_stays_until_an_admin_agrees() -> None:
     planned = plan([ART], renamed("p3", "p4", "main"), records)
     assert planned.classes == (records[ART_KEY].desired,)
     (hold,) = planned.holds
-    assert (hold.kind, hold.people) == (HoldKind.LOST_MATCHING, ("main", "p3", "p4"))
-    assert hold.classes == (ART_KEY,)
+    (part,) = hold.classes
+    assert (hold.kind, part.people, part.leaving) == (
+        HoldKind.LOST_MATCHING,
+        ("main", "p3", "p4"),
+        tuple(sorted(entra_ids(["main", "p3", "p4"]))),
+    )
+    assert (part.key, hold.approval, hold.value) == (ART_KEY, Approval.TWO_STEPS, 3)
     assert hold.what == "3 people had an account and find none now: they stay in their classes (1)"
     assert "settings" in hold.remedy and "approve" not in hold.remedy
 
@@ -249,7 +259,7 @@ def test_a_pinned_class_loses_nothing_and_follows_its_pin_while_the_plan_is_held
 
     pinned = replace(records[ART_KEY].desired, pinned=True, members=entra_ids(["main", *people(9)]))
     failed = desired_classes(snapshot([ART]), settings(), renamed(*people(10)), records, {}, pinned={ART_KEY})
-    restraint = Restraint(records, Limits(), NO_PAST, RunId("run"), NOON, failed.matching)
+    restraint = Restraint(records, Limits(), NO_PAST, RunId("run"), NOON, failed)
     planned = restraint.apply([pinned], whole=True)
     assert planned.matching_failed
     assert planned.classes == (pinned,)

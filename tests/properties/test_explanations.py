@@ -152,7 +152,7 @@ RESPONSIBLE: dict[Why, Callable[[Case], bool]] = {
     Why.DELETED: lambda case: case.record.desired.deleted,
     Why.GONE: lambda case: case.record.gone or case.class_ is None,
     Why.NOT_PLANNED: lambda case: case.stopped,
-    Why.HELD: lambda case: any(case.record.key in hold.classes for hold in case.holds),
+    Why.HELD: lambda case: any(case.record.key in hold.keys for hold in case.holds),
     Why.REFUSED: lambda case: case.record.error is not None,
     Why.OWNER_NOT_OURS: lambda case: entra_id(case.owner) not in case.granted,
     Why.OWNERS_KEPT: lambda case: case.world.chosen.get("departed_owners", "keep") == "keep",

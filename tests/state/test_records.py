@@ -17,7 +17,7 @@ from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Pin, Reason, Rule
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Cause, Hold, HoldKind, RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import SyncError
@@ -55,7 +55,8 @@ STORED = [
     Stored(class_rows.PIN_COLUMNS, Pin),
     Stored(school_rows.SETTINGS_COLUMNS, SchoolSettings),
     Stored(school_rows.STATISTICS_COLUMNS, FeedStatistics),
-    Stored(school_rows.HOLD_COLUMNS, Hold),
+    Stored(school_rows.HOLD_COLUMNS, Hold, ("classes",)),
+    Stored(school_rows.HELD_CLASS_COLUMNS, HeldClass),
     Stored(school_rows.RUN_COLUMNS, RunRecord),
     Stored(school_rows.FAULT_COLUMNS, MessageFault),
     Stored(school_rows.ACCOUNT_COLUMNS, Account, ("id",)),

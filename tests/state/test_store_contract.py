@@ -12,7 +12,7 @@ from local.azurite import Azurite
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics, LeftOut
-from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus, LeftOutRows, RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school import (
     AfterSync,
     FeedContainer,
@@ -453,11 +453,25 @@ async def test_a_class_too_large_for_a_transaction_is_not_written(azurite: Azuri
         await tables.close()
 
 
+def held_class(key: str, people: int = 2) -> HeldClass:
+    return HeldClass(
+        group_name="Art",
+        name="Art (7A)",
+        key=ClassKey(key),
+        what="would lose them",
+        lost=people,
+        students=2 * people,
+        leaving=tuple(sorted(entra_ids(f"{key}.{number}" for number in range(people)))),
+        people=tuple(MisId(f"{key}.{number}") for number in range(people)),
+        digest=f"digest {key}",
+    )
+
+
 def hold(digest: str, *classes: str) -> Hold:
     return Hold(
         digest=digest,
-        kind=HoldKind.CLASS_LOSS,
-        classes=tuple(map(ClassKey, classes)),
+        kind=HoldKind.LEFT_GROUP,
+        classes=tuple(held_class(key) for key in classes),
         what="too much",
         remedy="approve it",
         run=RunId("run 1"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sync_core.admin.holds import decide_hold, preview_school, request_decision
+from sync_core.admin.holds import Choice, NotConfirmed, decide_hold, preview_school, request_decision
 from sync_core.admin.requests import Requester
 from sync_core.applying.change import apply_change
 from sync_core.domain.accounts import AccountProperty
@@ -67,10 +67,15 @@ class Night:
         await self.apply()
         return run
 
-    async def decide(self, decision: Decision, **chosen: Any) -> RunRecord:
+    async def decide(self, decision: Decision, people: int, **chosen: Any) -> RunRecord:
         (hold,) = await self.state.holds(SCHOOL.id)
-        await request_decision(await self.choose(**chosen), hold.digest, decision, ADMIN, self.fakes)
-        run = await decide_hold(DecideHold(SCHOOL.id, hold.digest, decision, ADMIN.run), self.fakes)
+        saved = await self.choose(**chosen)
+        with pytest.raises(NotConfirmed, match=f"{people} people who find no account"):
+            await request_decision(saved, hold.digest, decision, ADMIN, self.fakes)
+        await request_decision(saved, hold.digest, decision, ADMIN, self.fakes, Choice(confirm=people))
+        *_, (request, _) = self.outbox.requests
+        assert isinstance(request, DecideHold)
+        run = await decide_hold(request, self.fakes)
         await self.apply()
         return run
 
@@ -134,7 +139,7 @@ async def test_a_wrong_domain_on_night_two_is_one_hold_and_nobody_leaves(night: 
 async def test_an_approved_matching_still_takes_nobody_out_and_is_not_held_again(night: Night) -> None:
     await night.run()
     await night.run(**WRONG)
-    run = await night.decide(Decision.APPROVE, **WRONG)
+    run = await night.decide(Decision.APPROVE, 21, **WRONG)
     assert run.removals == 0
     assert await night.kinds() == [HoldKind.LOST_MATCHING]
     assert night.members() == entra_ids([*PUPILS, "main"])
@@ -142,7 +147,7 @@ async def test_an_approved_matching_still_takes_nobody_out_and_is_not_held_again
     await night.run(**WRONG)
     assert await night.kinds() == [HoldKind.LOST_MATCHING]
 
-    run = await night.decide(Decision.APPROVE, **WRONG)
+    run = await night.decide(Decision.APPROVE, 21, **WRONG)
     assert (run.removals, await night.kinds()) == (0, [])
     assert night.members() == entra_ids(["main"]), "an owner stays an owner, and so a member"
 
@@ -152,7 +157,8 @@ async def test_a_match_that_is_lost_is_held_with_the_person_and_found_again_with
     night.emails["pupil3"] = "typo@oak.example"
     await night.run()
     (hold,) = await night.state.holds(SCHOOL.id)
-    assert (hold.kind, hold.people) == (HoldKind.LOST_MATCHING, mis_ids("pupil3"))
+    (part,) = hold.classes
+    assert (hold.kind, part.people) == (HoldKind.LOST_MATCHING, mis_ids("pupil3"))
     assert entra_id("pupil3") in night.members()
     night.emails["pupil3"] = "pupil3@oak.example"
     await night.run()

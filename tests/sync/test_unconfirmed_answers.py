@@ -83,7 +83,9 @@ async def undo(story: Story, undone: RunId) -> RunRecord:
 async def approve(story: Story, digest: str) -> RunRecord:
     requester, settings = story.requester(), story.school.settings
     await request_decision(settings, digest, Decision.APPROVE, requester, story.services)
-    return await decide_hold(DecideHold(settings.school, digest, Decision.APPROVE, requester.run), story.services)
+    *_, request = story.scene.outbox.requests
+    assert isinstance(request, DecideHold)
+    return await decide_hold(request, story.services)
 
 
 async def restore(story: Story, place: int) -> None:
@@ -112,7 +114,7 @@ async def test_an_undone_night_its_approval_and_a_restored_class(story: Story) -
     assert f"class {keys[2]} is not in Microsoft 365, so it stays as it is — restore it first" in held.notes
     assert await story.apply() == [Applied(members_added=1)] * 2
     (hold,) = await story.scene.state.holds(story.school.settings.school)
-    assert (hold.kind, hold.classes) == (HoldKind.SCHOOL_LOSS, (keys[0], keys[1]))
+    assert (hold.kind, hold.keys) == (HoldKind.SCHOOL_LOSS, (keys[0], keys[1]))
     approved = await approve(story, hold.digest)
     assert approved.changed == (keys[0], keys[1])
     assert not refusals(await story.apply())

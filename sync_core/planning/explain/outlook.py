@@ -11,7 +11,7 @@ from sync_core.domain.runs import RunOutcome
 from sync_core.domain.school import DepartedOwners
 from sync_core.planning.explain.causes import Finding, Why
 from sync_core.planning.explain.model import Evidence, Next
-from sync_core.planning.school_plan import hold_text
+from sync_core.planning.limits.holds import part_text, parts_of
 
 Effect = tuple[Next, Finding | None]
 """The next sync's effect on a role, and the cause if it is not the rules."""
@@ -55,7 +55,8 @@ class Outlook:
             if self._record.actual is None or person not in self._record.actual.granted:
                 return Next.STAYS, Finding(Why.OWNER_NOT_OURS)
             if not self._final.revoke:
-                return (Next.HELD, self._holds()) if self.rules and self.rules.revoke else (Next.STAYS, self._kept())
+                revoked = self.rules is not None and self.rules.revoke
+                return (Next.HELD, self._holds(person)) if revoked else (Next.STAYS, self._kept())
             if person == self._last_owner():
                 return Next.STAYS, Finding(Why.LAST_OWNER)
         held = self.rules is not None and not there and person in self.rules.owners
@@ -66,7 +67,7 @@ class Outlook:
             return Next.STAYS, Finding(Why.ACCOUNT_MISSING)
         if there is not wanted:
             return Next.COMES if wanted else Next.GOES, self._refusal(person)
-        return (Next.HELD, self._holds()) if held else (Next.STAYS, None)
+        return (Next.HELD, self._holds(person)) if held else (Next.STAYS, None)
 
     def _kept_from_being_made(self) -> bool:
         """Whether the class is not made because of a hold, whoever the rules want in it."""
@@ -115,6 +116,8 @@ class Outlook:
             return None
         return Finding(Why.REFUSED, {"message": error.message, "remedy": error.remedy})
 
-    def _holds(self) -> Finding:
-        holds = [hold_text(hold) for hold in self._planned.open_holds if self._record.key in hold.classes]
-        return Finding(Why.HELD, {"holds": "; ".join(holds)})
+    def _holds(self, person: AccountId) -> Finding:
+        """The holds that name the person in this class, or else all those that keep the class as it is."""
+        held = [(hold, part) for hold, part, _ in parts_of(self._planned.open_holds) if part.key == self._record.key]
+        named = [(hold, part) for hold, part in held if person in (*part.leaving, *part.joining)]
+        return Finding(Why.HELD, {"holds": "; ".join(part_text(*each) for each in named or held)})

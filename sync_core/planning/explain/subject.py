@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason, Rule
+from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason
 from sync_core.domain.ids import AccountId, MisId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.planning.explain.model import Subject
 from sync_core.planning.matching.accounts import looked_for
 from sync_core.planning.school_plan import SchoolPlan
-
-MIS_RULES = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
-"""The rules whose reasons name a MIS person."""
 
 
 def find_subject(
@@ -30,7 +27,7 @@ def find_subject(
     None if nothing is known of them. Raises Conflict if several people have the value.
     """
     known = _recorded(record, history)
-    persons = {id_: MisId(why.record) for id_, why in known.items() if why and why.rule in MIS_RULES}
+    persons = {id_: why.person for id_, why in known.items() if why and why.person}
     ruled = planned.ruled
     persons |= matched_people(planned)
     if query in persons.values() or (ruled and query in ruled.people):

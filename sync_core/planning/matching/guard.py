@@ -41,14 +41,14 @@ class RoleMatching:
 class SchoolMatching:
     """How the people of a whole school found their accounts, even if only some of its classes are planned.
 
-    `classes` are the keys of all classes that the rules want. `tried` has the tries of everybody who found no account.
-    `lost` are the accounts that are in a class because of a person who is still in its group and finds no account now.
-    `accounts` are those of the tenant.
+    `classes` are all classes that the rules want, each with its people who find no account of their own. `tried` has
+    the tries of everybody who found no account. `lost` are the accounts that are in a class because of a person who is
+    still in its group and finds no account now. `accounts` are those of the tenant.
     """
 
     students: RoleMatching = RoleMatching()
     staff: RoleMatching = RoleMatching()
-    classes: frozenset[ClassKey] = frozenset()
+    classes: Mapping[ClassKey, frozenset[MisId]] = field(default_factory=dict)
     tried: Mapping[MisId, tuple[Try, ...]] = field(default_factory=dict, repr=False)
     lost: Mapping[ClassKey, Mapping[AccountId, MisId]] = field(default_factory=dict)
     accounts: tuple[Account, ...] = field(default=(), repr=False)

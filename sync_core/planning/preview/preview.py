@@ -18,7 +18,7 @@ from sync_core.domain.school import SchoolSettings
 from sync_core.planning.diff import ClassDiff
 from sync_core.planning.explain.model import People, Subject
 from sync_core.planning.explain.rules import rules_now
-from sync_core.planning.explain.subject import MIS_RULES, matched_people, seeking_people
+from sync_core.planning.explain.subject import matched_people, seeking_people
 from sync_core.planning.matching.guard import NOT_MATCHED
 from sync_core.planning.matching.unmatched import Unmatched, report_unmatched
 from sync_core.planning.preview.foresight import Effects, Headcount, foresee, known_people
@@ -152,7 +152,7 @@ def _class_change(diff: ClassDiff, seen: People | None, context: _Context) -> Cl
 def _why(account: AccountId, wanted: DesiredClass, record: ClassRecord | None, context: _Context) -> str:
     """What the rules say about the person of an account: the one who is matched, was on record, or looks for it."""
     reason = wanted.reasons.get(account) or (record.desired.reasons.get(account) if record else None)
-    recorded = MisId(reason.record) if reason and reason.rule in MIS_RULES else None
+    recorded = reason.person if reason else None
     person = context.matched.get(account) or recorded or context.seekers.get(account, MisId(""))
     return rules_now(Subject(account, person), wanted, context.planned, context.settings).text
 

@@ -1,0 +1,182 @@
+"""Holds from their parts in single classes: one for each cause and decision, with the text that an admin reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from sync_core.domain.ids import AccountId, ClassKey, MisId
+from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind, HoldStatus
+
+_LISTED_PEOPLE = 2000
+"""The most people of each list of a part: a row of a table holds no more."""
+_LISTED_CLASSES = 3
+"""The most classes in the text of a hold."""
+
+Part = tuple[Hold, HeldClass, HoldStatus]
+"""A class that is held, with the decision on it. The hold has the kind and the limit, and maybe other classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """`what` sums up the parts of a hold."""
+
+    what: str
+    remedy: str
+    approval: Approval = Approval.ONE_STEP
+
+
+_IF_RIGHT = "approve this hold if the MIS is right, or only the classes for which it is"
+_TRIED = "POST …/plan shows for each of them what was tried, and the nearest accounts"
+
+TEXTS: Mapping[HoldKind, _Texts] = {
+    HoldKind.GROUP_EMPTIED: _Texts(
+        "classes whose group has no pupils in the MIS any more: {classes}; {listed}",
+        "put the pupils back into the groups in the MIS; end a group that is over there, because its class then keeps "
+        "its people; approve this hold if the MIS is right and nobody is to stay in these classes",
+    ),
+    HoldKind.LEFT_GROUP: _Texts(
+        "people who left the MIS group of their class: {people}; {listed}",
+        f"{_IF_RIGHT}; otherwise put these people back into their groups in the MIS before the next sync",
+    ),
+    HoldKind.LEFT_MIS: _Texts(
+        "people in classes who are in no group of the MIS any more: {people}; {listed}",
+        f"{_IF_RIGHT}; otherwise correct these people, or the dates of their enrolments, in the MIS or its export",
+    ),
+    HoldKind.ACCOUNT_DELETED: _Texts(
+        "people in classes whose account is no longer in the tenant: {people}; {listed}",
+        "restore the accounts in the Microsoft Entra admin center, which keeps deleted users for 30 days; approve this "
+        "hold if they were deleted on purpose",
+    ),
+    HoldKind.UNCLAIMED_ACCOUNT: _Texts(
+        "accounts in classes that nobody in the MIS group finds any more: {people}; {listed}",
+        "compare students, staff and account_domain in the school's settings with the accounts; approve this hold if "
+        "these people have other accounts now, or only the classes where they do",
+    ),
+    HoldKind.PINNED: _Texts(
+        "people in classes who are not in the pin of the class: {people}; {listed}",
+        "approve this hold if the classes should be as they are pinned; otherwise release the pins of the others",
+    ),
+    HoldKind.TURNOVER: _Texts(
+        "classes in which nearly everybody would be replaced: {classes}; {listed}",
+        f"{_IF_RIGHT}; otherwise correct the MIS: groups of a new academic year need that year",
+    ),
+    HoldKind.LOST_MATCHING: _Texts(
+        "{persons} people had an account and find none now: they stay in their classes ({classes})",
+        f"{_TRIED}; correct students, staff or account_domain in the school's settings, the MIS, or the account: a "
+        "person who is found again needs no decision",
+        Approval.TWO_STEPS,
+    ),
+    HoldKind.ACCOUNT_MATCHING: _Texts(
+        "{why}",
+        "compare students, staff and account_domain in the school's settings with the accounts: POST …/plan shows for "
+        "each person what was tried, and the nearest accounts; the next sync after the correction goes ahead",
+        Approval.TWO_STEPS,
+    ),
+    HoldKind.SCHOOL_LOSS: _Texts(
+        "{why}; {memberships} of them now, in {classes} classes",
+        f"{_IF_RIGHT}; otherwise correct the MIS before the next sync",
+    ),
+    HoldKind.SLOW_LEAK: _Texts(
+        "{why}; {memberships} of them now, in {classes} classes",
+        f"{_IF_RIGHT}; otherwise correct the MIS before the next sync",
+    ),
+    HoldKind.NEW_CLASSES: _Texts(
+        "new classes: {classes}, {why}",
+        "approve this hold, or only some of its classes, if these groups should have classes; otherwise choose fewer "
+        "types in the school's settings, or correct the MIS",
+    ),
+}
+
+
+def held_class(
+    kind: HoldKind,
+    key: ClassKey,
+    names: tuple[str, str],
+    what: str,
+    *,
+    students: int = 0,
+    leaving: Collection[AccountId] = (),
+    joining: Collection[AccountId] = (),
+    people: Collection[MisId] = (),
+) -> HeldClass:
+    """A part of a hold. `names` are those of the group in the MIS and of the class."""
+    shown = [kind, key, sorted(leaving), sorted(joining), [] if leaving or joining else sorted(people)]
+    return HeldClass(
+        group_name=names[0],
+        name=names[1],
+        key=key,
+        what=what,
+        lost=len(leaving),
+        students=students,
+        leaving=tuple(sorted(leaving)[:_LISTED_PEOPLE]),
+        joining=tuple(sorted(joining)[:_LISTED_PEOPLE]),
+        people=tuple(sorted(people)[:_LISTED_PEOPLE]),
+        digest=_digest(shown),
+    )
+
+
+def parts_of(holds: Iterable[Hold], decided: Mapping[str, HoldStatus] | None = None) -> list[Part]:
+    """The parts of the holds. `decided` are new decisions by the digest of a part."""
+    decisions = decided or {}
+    return [(hold, part, decisions.get(part.digest, hold.status)) for hold in holds for part in hold.classes]
+
+
+def holds_of(parts: Iterable[Part]) -> tuple[Hold, ...]:
+    """The parts of one kind and one decision as one hold, in the order in which these first occur."""
+    groups: dict[tuple[HoldKind, HoldStatus], list[Part]] = {}
+    for part in parts:
+        groups.setdefault((part[0].kind, part[2]), []).append(part)
+    return tuple(_hold(parts) for parts in groups.values())
+
+
+def with_newer(standing: Iterable[Hold], newer: Iterable[Hold]) -> tuple[Hold, ...]:
+    """The `standing` holds with `newer` ones in place of their parts of the same kind and class."""
+    found = parts_of(newer)
+    replaced = {(hold.kind, part.key) for hold, part, _ in found}
+    kept = [each for each in parts_of(standing) if (each[0].kind, each[1].key) not in replaced]
+    return holds_of([*found, *kept])
+
+
+def people_of(parts: Iterable[HeldClass]) -> frozenset[MisId]:
+    """The MIS person ids of all these classes."""
+    return frozenset(person for part in parts for person in part.people)
+
+
+def hold_text(hold: Hold) -> str:
+    return f"hold {hold.digest} ({hold.kind}): {hold.what} — {hold.remedy}"
+
+
+def part_text(hold: Hold, part: HeldClass) -> str:
+    """The hold as it concerns one class."""
+    return f"hold {hold.digest} ({hold.kind}): {_class_text(part)} — {hold.remedy}"
+
+
+def _hold(parts: Sequence[Part]) -> Hold:
+    """One hold of these parts, which have the same kind and decision."""
+    first, _, status = parts[0]
+    classes = tuple(sorted((part for _, part, _ in parts), key=lambda part: part.key))
+    largest = sorted(classes, key=lambda part: (-part.lost / (part.students or 1), part.key))
+    more = len(classes) - _LISTED_CLASSES
+    listed = "; ".join(map(_class_text, largest[:_LISTED_CLASSES])) + (f"; and {more} more" if more > 0 else "")
+    what = TEXTS[first.kind].what.format(
+        why=first.why,
+        listed=listed,
+        classes=len(classes),
+        people=len({account for part in classes for account in part.leaving}),
+        persons=len(people_of(classes)),
+        memberships=sum(part.lost for part in classes),
+    )
+    digest, value = _digest([first.kind, [part.digest for part in classes]]), max(hold.value for hold, _, _ in parts)
+    return replace(first, digest=digest, status=status, what=what, value=value, classes=classes)
+
+
+def _class_text(part: HeldClass) -> str:
+    name = f" ({part.name or part.group_name})" if part.name or part.group_name else ""
+    return f"class {part.key}{name} {part.what}"
+
+
+def _digest(shown: object) -> str:
+    return sha256(json.dumps(shown).encode()).hexdigest()[:24]
