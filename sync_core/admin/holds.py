@@ -31,7 +31,7 @@ _Name = Annotated[str, PRINTABLE, MinLen(1), MaxLen(256)]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class HoldChoice:
     """What a decision on a hold is about."""
 
     __pydantic_config__ = FORM
@@ -45,7 +45,7 @@ class Choice:
     ] = None
 
 
-WHOLE_HOLD = Choice()
+WHOLE_HOLD = HoldChoice()
 
 
 class NotConfirmed(Conflict):
@@ -86,7 +86,7 @@ async def request_decision(
     decision: Decision,
     requester: Requester,
     services: Services,
-    choice: Choice = WHOLE_HOLD,
+    choice: HoldChoice = WHOLE_HOLD,
 ) -> Accepted:
     """Approve or reject a hold or some of its classes, if a sync would hold exactly that now.
 
@@ -142,12 +142,11 @@ def _chosen(hold: Hold, names: Iterable[str], planned: SchoolPlan) -> tuple[Held
     return tuple(part for part in hold.classes if part.key in chosen)
 
 
-def _names(part: HeldClass, planned: SchoolPlan) -> Iterable[str]:
-    yield from (part.key, part.group_name, part.name)
-    if record := planned.records.get(part.key):
-        yield from names_of_class(record)
-    if planned.ruled and (group := planned.ruled.groups.get(part.key)):
-        yield from names_of_group(group)
+def _names(part: HeldClass, planned: SchoolPlan) -> tuple[str, ...]:
+    record = planned.records.get(part.key)
+    group = planned.ruled.groups.get(part.key) if planned.ruled else None
+    of_class, of_group = names_of_class(record) if record else (), names_of_group(group) if group else ()
+    return (part.key, part.group_name, part.name, *of_class, *of_group)
 
 
 _EFFECTS = {

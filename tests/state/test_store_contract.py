@@ -491,6 +491,17 @@ async def test_holds_are_replaced_together(state: Store, school: SchoolId) -> No
     assert await state.holds(school) == ()
 
 
+async def test_a_hold_of_a_large_school_keeps_every_class_with_its_people(state: Store, school: SchoolId) -> None:
+    """No row and no transaction of Table storage could have it as a whole."""
+    large = hold("l", *(f"K{number:04}" for number in range(1_800)))
+    large = replace(large, classes=tuple(held_class(part.key, 30) for part in large.classes))
+    other = replace(hold("o", "K1"), classes=(held_class("K1", 2_000),))
+    await state.replace_holds(school, [], [large, other])
+    assert await state.holds(school) == (large, other)
+    await state.replace_holds(school, [large, other], [other])
+    assert await state.holds(school) == (other,)
+
+
 async def test_accepted_statistics_are_stored_and_forgotten(state: Store, school: SchoolId) -> None:
     assert await state.accepted_statistics(school) is None
     statistics = FeedStatistics(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sync_core.admin.holds import Choice, NotConfirmed, decide_hold, preview_school, request_decision
+from sync_core.admin.holds import HoldChoice, NotConfirmed, decide_hold, preview_school, request_decision
 from sync_core.admin.requests import Requester
 from sync_core.applying.change import apply_change
 from sync_core.domain.accounts import AccountProperty
@@ -72,7 +72,7 @@ class Night:
         saved = await self.choose(**chosen)
         with pytest.raises(NotConfirmed, match=f"{people} people who find no account"):
             await request_decision(saved, hold.digest, decision, ADMIN, self.fakes)
-        await request_decision(saved, hold.digest, decision, ADMIN, self.fakes, Choice(confirm=people))
+        await request_decision(saved, hold.digest, decision, ADMIN, self.fakes, HoldChoice(confirm=people))
         *_, (request, _) = self.outbox.requests
         assert isinstance(request, DecideHold)
         run = await decide_hold(request, self.fakes)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 from fastapi import Path as PathParameter
 
-from sync_core.admin.holds import WHOLE_HOLD, Choice, preview_school, request_decision
+from sync_core.admin.holds import WHOLE_HOLD, HoldChoice, preview_school, request_decision
 from sync_core.admin.requests import Accepted
 from sync_core.admin.undo import (
     AppliedChange,
@@ -49,7 +49,7 @@ async def list_holds(settings: Administered, call: SignedIn) -> list[Hold]:
 
 @router.post("/holds/{digest}/approve", **DECIDES_HOLD, summary="Apply what is held, if a sync would hold the same now")
 async def approve_hold(
-    settings: Administered, digest: _Digest, call: SignedIn, choice: Choice = WHOLE_HOLD
+    settings: Administered, digest: _Digest, call: SignedIn, choice: HoldChoice = WHOLE_HOLD
 ) -> Accepted:
     """The whole hold, or some of its classes.
 
@@ -62,7 +62,9 @@ async def approve_hold(
 @router.post(
     "/holds/{digest}/reject", **DECIDES_HOLD, summary="Leave the classes unchanged until the MIS changes again"
 )
-async def reject_hold(settings: Administered, digest: _Digest, call: SignedIn, choice: Choice = WHOLE_HOLD) -> Accepted:
+async def reject_hold(
+    settings: Administered, digest: _Digest, call: SignedIn, choice: HoldChoice = WHOLE_HOLD
+) -> Accepted:
     """The whole hold, or some of its classes."""
     requester = call.requester(f"reject hold {digest}", settings.school)
     return await request_decision(settings, digest, Decision.REJECT, requester, call.services, choice)
