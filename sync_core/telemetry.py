@@ -42,10 +42,11 @@ def tenant_blocked(request: RefreshTenant, check: TenantCheck) -> None:
 
 
 def school_synced(run: RunRecord) -> None:
-    """Emits school.planned, .rejected, .paused, .blocked or .refused, with counts in place of lists."""
+    """Emits school.planned, .rejected, .paused, .blocked or .refused, with counts in place of lists of ids."""
     facts = {name: len(value) if isinstance(value, tuple) else value for name, value in asdict(run).items()}
     for name in ("id", "at", "outcome", "requested_by", "notes"):
         del facts[name]
+    facts["held_because"] = ", ".join(run.held_because)
     failed = run.outcome in (RunOutcome.REJECTED, RunOutcome.BLOCKED)
     level = logging.ERROR if failed or run.held else logging.INFO
     _emit(level, f"school.{run.outcome}", **facts, run=run.id, notes="; ".join(run.notes))

@@ -138,9 +138,10 @@ class RunRecord:
     """The result of one run for one school, as planned; `notes` are sentences for an admin, with ids only.
 
     `whole`: the plan covers every class of the school. `action` is the request of an admin for one class, empty for a
-    sync. `requested_by` is the Entra id of the requester, empty where nobody requested the run. `removals` counts the
-    memberships that the plan takes away, except losses that an admin approved. `left_out` counts the rows of
-    the feed that could not be read.
+    sync. `requested_by` is the Entra id of the requester, empty where nobody requested the run. `held` are the keys of
+    the classes that are held, and `held_because` the kinds of their holds. `removals` counts the memberships that the
+    plan takes away, except losses that an admin approved. `left_out` counts the rows of the feed that could not be
+    read.
 
     The `people_…` fields are MIS person ids: people without an account, with a disabled account, and with more than one
     candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run),
@@ -161,6 +162,7 @@ class RunRecord:
     changed: tuple[ClassKey, ...] = ()
     unchanged: int = 0
     held: tuple[ClassKey, ...] = ()
+    held_because: tuple[HoldKind, ...] = ()
     removals: int = 0
     left_out: int = 0
     gone: tuple[ClassKey, ...] = ()

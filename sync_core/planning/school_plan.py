@@ -248,6 +248,7 @@ def plan_within_limits(
         changed=plan.changed,
         unchanged=len(plan.unchanged - held_keys),
         held=tuple(sorted(held_keys)),
+        held_because=tuple(dict.fromkeys(hold.kind for hold in held)),
         removals=allowed.removals,
         gone=plan.gone,
         ended=plan.ended,

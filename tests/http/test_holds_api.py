@@ -20,6 +20,13 @@ from tests.http.memory_api import HEAD, PUPILS, Api
 S1 = f"schools/{SCHOOL.id}"
 GROUPS = [teaching("G1", "Maths", PUPILS, ["main"]), teaching("G2", "2S/Art", PUPILS, ["main"])]
 MATHS, ART = map(class_key, GROUPS)
+UNREADABLE: list[dict[str, object]] = [
+    {"class": [ART]},
+    {"classes": "2S/Art"},
+    {"classes": [""]},
+    {"classes": ["a\nb"]},
+    {"confirm": "x"},
+]
 
 
 async def add_classes(api: Api, without: int = 5) -> None:
@@ -102,22 +109,16 @@ async def test_every_class_that_a_hold_does_not_have_is_named(api: Api) -> None:
     await add_classes(api, without=2)
     api.mis.groups[0] = replace(api.mis.groups[0], name="2S/Art")
     hold = await the_hold(api)
-    for body, faults in (
-        ({"classes": ["Latin", ART, "All"]}, "it has no class Latin; it has no class All"),
-        ({"classes": ["2S/Art"]}, f"2S/Art is the name of {MATHS}, {ART}"),
+    for names, faults in (
+        (["Latin", ART, "All"], "it has no class Latin; it has no class All"),
+        (["2S/Art"], f"2S/Art is the name of {MATHS}, {ART}"),
     ):
-        detail = await api.refusal(422, "POST", f"{S1}/holds/{hold['digest']}/approve", body)
+        detail = await api.refusal(422, "POST", f"{S1}/holds/{hold['digest']}/approve", {"classes": names})
         assert detail == (
             f"hold {hold['digest']} is not decided: {faults} — name each class by a key that the hold lists"
         )
-    for unreadable in (
-        {"class": [ART]},
-        {"classes": "2S/Art"},
-        {"classes": [""]},
-        {"classes": ["a\nb"]},
-        {"confirm": "x"},
-    ):
-        await api.refusal(422, "POST", f"{S1}/holds/{hold['digest']}/reject", unreadable)
+    for body in UNREADABLE:
+        await api.refusal(422, "POST", f"{S1}/holds/{hold['digest']}/reject", body)
     assert await members(api) == dict.fromkeys((MATHS, ART), entra_ids([*PUPILS, "main"]))
 
 
