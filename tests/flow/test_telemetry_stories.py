@@ -97,7 +97,7 @@ def deployed_settings() -> dict[str, str]:
 
 def run_day(trust: Trust) -> None:
     """Nights with all kinds of failures, then webhooks, file drops and admin requests."""
-    trust.add_school(OAK, webhook_secrets=[WEBHOOK_SETTING])
+    trust.add_school(OAK, webhook_secrets=[WEBHOOK_SETTING], limits={"smallest_snapshot": 0})
     inject_graph_fault(trust, "POST", "/education/classes$", 400)
     inject_graph_fault(trust, "POST", "/education/classes$", 429, retry_after=0)
     inject_graph_fault(trust, "POST", "/education/classes$", 503, times=3)
