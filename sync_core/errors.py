@@ -17,7 +17,7 @@ SyncError                  a message, and the remedy that fits it
     ├── NicknameTaken, AlreadyThere, NotThere, DeltaExpired   answers of Graph that the caller handles
     └── RequestError       an HTTP request that is not carried out
         ├── NotSignedIn (401), Forbidden (403), NotFound (404), TooLarge (413), Unreadable (422)
-        └── Conflict (409; PlanDiffers in admin/holds), Replayed (409), PreconditionFailed (412)
+        └── Conflict (409; PlanDiffers, NotConfirmed in admin/holds), Replayed (409), PreconditionFailed (412)
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def preview_of(planned: SchoolPlan, settings: SchoolSettings, seen: Mapping[Clas
     matching = planned.ruled.matching if planned.ruled else NOT_MATCHED
     unmatched = report_unmatched(matching.tried, matching.accounts)
     rows = tuple(row for _, row in sorted(planned.left_out.rows.items())) if planned.left_out else ()
-    lines = (*_lines(planned.run, classes), *(f"! left out: {row} — {row.remedy}" for row in rows))
+    lines = (*_lines(planned.run, classes, planned.open_holds), *(f"! left out: {row} — {row.remedy}" for row in rows))
     return Preview(planned.run, classes, planned.holds, unmatched, rows, lines)
 
 
@@ -160,7 +160,7 @@ def _why(account: AccountId, wanted: DesiredClass, record: ClassRecord | None, c
 # --- text
 
 
-def _lines(run: RunRecord, classes: tuple[ClassChange, ...]) -> Iterable[str]:
+def _lines(run: RunRecord, classes: tuple[ClassChange, ...], holds: Iterable[Hold]) -> Iterable[str]:
     if run.outcome is not RunOutcome.PLANNED:
         yield f"school {run.school}: {run.outcome}, nothing would be done"
     else:
@@ -176,6 +176,8 @@ def _lines(run: RunRecord, classes: tuple[ClassChange, ...]) -> Iterable[str]:
         yield f"! not in step after the sync ({'; '.join(run.waiting)})"
     for note in run.notes:
         yield f"! {note}"
+    for hold in holds:
+        yield from _hold_lines(hold)
     for ids, who in (
         (run.people_without_account, "people who find no account"),
         (run.people_disabled, "people whose account is disabled"),
@@ -184,8 +186,19 @@ def _lines(run: RunRecord, classes: tuple[ClassChange, ...]) -> Iterable[str]:
             yield f"! {who} ({len(ids)}), by MIS id: {' '.join(ids)}"
 
 
+def _hold_lines(hold: Hold) -> Iterable[str]:
+    yield f"! hold {hold.digest} ({hold.kind}), class by class:"
+    for part in hold.classes:
+        people = f"; by MIS id: {' '.join(part.people)}" if part.people else ""
+        yield f"    {_title(part.group_name, part.name, part.key)}: {part.what}{people}"
+
+
+def _title(group_name: str, name: str, key: ClassKey) -> str:
+    return f"{', '.join(filter(None, (group_name, name)))} ({key})"
+
+
 def _class_lines(change: ClassChange) -> Iterable[str]:
-    title = f"{', '.join(filter(None, (change.group_name, change.name)))} ({change.key})"
+    title = _title(change.group_name, change.name, change.key)
     if change.delete:
         yield f"- {title}: deleted, as an admin requested"
         return
