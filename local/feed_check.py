@@ -21,7 +21,7 @@ from sync_core.domain.school import FeedFolder
 from sync_core.mis.academic_years import calendar_of
 from sync_core.mis.roster import no_school
 from sync_core.planning.feed_report import FeedReport, GroupsOfType, Identities, report_on
-from sync_core.planning.limits import statistics_of
+from sync_core.planning.limits.snapshot import statistics_of
 
 _SHOWN_ROWS = 10
 """Of one reason."""

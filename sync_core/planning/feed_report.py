@@ -11,7 +11,7 @@ from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import FeedStatistics, GroupType, LeftOut, MisGroup, Person, Snapshot, SourceCount
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
-from sync_core.planning.limits import check_left_out, check_snapshot, statistics_of
+from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
