@@ -11,8 +11,9 @@ from sync_core.clock import SystemClock
 from sync_core.domain.school import SchoolChoices
 from sync_core.mis.academic_years import Calendar, calendar_of
 from sync_core.mis.files.archive import FeedFiles, is_csv, open_file, open_zip
+from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.files.formats import read_sets
-from sync_core.mis.files.strict_csv import CsvFile, rejection
+from sync_core.mis.rejection import rejection
 from sync_core.mis.roster import Snapshots
 
 

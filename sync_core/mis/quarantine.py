@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Doubt, LeftOut, SourceCount
-from sync_core.mis.files.strict_csv import LeaveOut, Row, rejection
+from sync_core.mis.rejection import rejection
+from sync_core.mis.rows import LeaveOut, Row
 
 _LISTED = 200
 """The most rows of one file and school that are listed one by one."""
@@ -17,7 +18,7 @@ _MAX_LEFT_OUT = 200_000
 """What is in doubt is kept in memory."""
 _EVERY = SchoolId("")
 """In place of a school where it cannot be told: the row may be any school's."""
-_CORRECT = "correct the record in the MIS, or have the MIS leave it out of the export"
+CORRECT = "correct the record in the MIS, or have the MIS leave it out of the export"
 _KINDS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("letters", str.isalpha),
     ("digits", str.isdecimal),
@@ -44,9 +45,13 @@ class Findings:
 
 
 class Quarantine:
-    """Collects the rows that are left out while a feed is read. It keeps no value of a cell, but for ids in doubt."""
+    """Collects the rows that are left out while a feed is read. It keeps no value of a cell, but for ids in doubt.
 
-    def __init__(self) -> None:
+    `names` are those that the source has for columns, where they are others than the columns of rows.
+    """
+
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        self._names = names or {}
         self._left_out: dict[tuple[SchoolId, str], list[LeftOut]] = defaultdict(list)
         self._counts: Counter[tuple[SchoolId, str]] = Counter()
         self._rows: Counter[tuple[SchoolId, str]] = Counter()
@@ -54,14 +59,13 @@ class Quarantine:
         self._notes: dict[SchoolId, Counter[str]] = defaultdict(Counter)
         self._unread: set[str] = set()
 
-    def leave_out(self, row: Row, column: str, reason: str, school: str = _EVERY, remedy: str = _CORRECT) -> None:
+    def leave_out(self, row: Row, column: str, reason: str, school: str = _EVERY, remedy: str = CORRECT) -> None:
         """Record a row that is left out. Raises SnapshotRejected if the feed has hardly any other."""
-        source, _, place = row.location.partition(" ")
-        key = SchoolId(school), source.rstrip(",")
+        key = SchoolId(school), row.source
         self._counts[key] += 1
         if len(self._left_out[key]) < _LISTED:
-            value = shape(row[column]) if column in row.columns else ""
-            self._left_out[key].append(LeftOut(key[1], place, column, value, reason, remedy, key[0]))
+            value, name = shape(row[column]) if column in row.columns else "", self._names.get(column, column)
+            self._left_out[key].append(LeftOut(row.source, row.place, name, value, reason, remedy, key[0]))
         if self._counts.total() > _MAX_LEFT_OUT:
             raise rejection(f"more than {_MAX_LEFT_OUT:,} rows of the feed cannot be read, the last in {row.location}")
 

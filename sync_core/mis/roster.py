@@ -11,9 +11,9 @@ from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Feed, GroupType, MisGroup, Person, School, Snapshot
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
-from sync_core.mis.files.strict_csv import rejection
 from sync_core.mis.files.words import Role, year_group
 from sync_core.mis.quarantine import Findings, Quarantine
+from sync_core.mis.rejection import rejection
 
 
 @dataclass(slots=True)

@@ -122,35 +122,6 @@ async def test_a_user_whom_the_mis_switched_off_is_read_as_disabled(scene: Scene
     assert [id_ for id_, one in (await scene.read()).people.items() if not one.enabled] == [first]
 
 
-LEFT_OUT = [
-    ("no classes", "classes", lambda records: [], "is not in classes.csv"),
-    ("unknown class", "enrollments", lambda r: [{**r[0], "class": {"sourcedId": "X"}}], "is not in classes.csv"),
-    ("unknown user", "enrollments", lambda r: [{**r[0], "user": {"sourcedId": "X"}}], "is not in users.csv"),
-    ("no id at all", "students", lambda r: [{"status": ""}, *r], "is empty"),
-    ("no id", "classes", lambda records: [{**records[0], "sourcedId": ""}], "is empty"),
-    (
-        "a session without a date",
-        "academicSessions",
-        lambda r: [{**one, "startDate": "soon", "schoolYear": ""} for one in r],
-        "names no session whose academic year is known",
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("collection", "change", "reason"), [row[1:] for row in LEFT_OUT], ids=[row[0] for row in LEFT_OUT]
-)
-async def test_records_that_are_not_understood_are_left_out(
-    scene: Scene, collection: str, change: object, reason: str
-) -> None:
-    """As in a CSV set, without people's names."""
-    scene.server.change = lambda name, records: change(records) if name == collection else records  # type: ignore[operator]
-    left_out = (await scene.read()).left_out
-    assert reason in str(left_out[0])
-    for person in (*scene.school.pupils, *scene.school.staff):
-        assert person.family not in repr(left_out)
-
-
 async def test_a_link_to_another_server_is_not_followed(scene: Scene) -> None:
     """Only the query of a link is used."""
     scene.server.page, scene.server.links_to = 20, "https://evil.example"

@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifie
 
 from sync_core.errors import SnapshotRejected, Transient
 from sync_core.mis.drop.export_sets import DropFile
-from sync_core.mis.files.strict_csv import rejection
+from sync_core.mis.rejection import rejection
 
 if TYPE_CHECKING:
     # This import takes a tenth of a second, which a deployment without a file drop need not spend.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sync_core.errors import Transient
 from sync_core.mis.drop.export_sets import DropFile
-from sync_core.mis.files.strict_csv import rejection
+from sync_core.mis.rejection import rejection
 
 
 class FolderDrop:

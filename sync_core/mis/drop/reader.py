@@ -21,9 +21,10 @@ from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export
 from sync_core.mis.drop.folder import FolderDrop
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.files.archive import FeedFiles, open_file, open_zip
+from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.files.formats import is_full, missing_files, read_sets
-from sync_core.mis.files.strict_csv import CsvFile, rejection
 from sync_core.mis.port import NewestExportSet
+from sync_core.mis.rejection import rejection
 from sync_core.mis.roster import Snapshots
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from sync_core.mis.files.strict_csv import CsvFile, Row, rejection
+from sync_core.mis.files.csv_file import CsvFile
+from sync_core.mis.rejection import rejection
+from sync_core.mis.rows import Row
 
 _MAX_BYTES = 2_000_000_000
 _MAX_MEMBERS = 1_000

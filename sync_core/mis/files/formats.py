@@ -9,7 +9,7 @@ from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.oneroster_sets import ABSENT, describe_oneroster, is_full_set, read_modes, read_oneroster
 from sync_core.mis.files.sds_v1 import describe_sds_v1, is_sds_v1, read_sds_v1
 from sync_core.mis.files.sds_v2 import describe_sds_v2, read_sds_v2
-from sync_core.mis.files.strict_csv import rejection
+from sync_core.mis.rejection import rejection
 from sync_core.mis.roster import Snapshots, with_format
 
 ONEROSTER = "OneRoster 1.1 or 1.2 CSV"

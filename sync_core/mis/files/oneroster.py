@@ -9,30 +9,43 @@ from datetime import datetime
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Person, School
 from sync_core.mis.academic_years import Calendar, Session, session_years, year_of_class
-from sync_core.mis.files.strict_csv import LeaveOut, Row, by_id, same_word
+from sync_core.mis.files.text import same_word
 from sync_core.mis.files.words import Dates, DayFirst, Role, is_present, read_boolean, read_role
 from sync_core.mis.quarantine import KnownIds, Quarantine
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
+from sync_core.mis.rows import LeaveOut, Row, by_id
 
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING, "": GroupType.TEACHING}
 _STATUS = "is neither active nor tobedeleted"
 ROLE_DATES = ("beginDate", "endDate")
 
 ReadTable = Callable[[str, Iterable[str], Iterable[str]], Iterable[Row]]
-"""Reads a table of the roster by the name of its CSV file: its rows, to be iterated once, with some columns and
-optional columns. It can be read again.
+"""Reads a table of a roster by its name in OneRoster: its rows, to be iterated once, with some columns and optional
+columns. It can be read again.
 
 A missing optional column reads as empty. Raises SnapshotRejected, also during the iteration.
 """
 
 
-def read_roster(read: ReadTable, taken_at: datetime, calendar: Calendar, quarantine: Quarantine) -> Snapshots:
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of a roster. `extension` is that of their files; empty for the collections of a server."""
+
+    read: ReadTable
+    extension: str = ""
+
+    def source(self, name: str) -> str:
+        """The name of the file or the collection, for messages."""
+        return f"{name}{self.extension}"
+
+
+def read_roster(tables: Tables, taken_at: datetime, calendar: Calendar, quarantine: Quarantine) -> Snapshots:
     """The schools of the roster, as they are today. Raises SnapshotRejected.
 
     Rows marked `tobedeleted` do not count, nor do enrolments of such users or classes, or those that ended or have not
     begun. Rows that cannot be understood are left out.
     """
-    roster = _Roster(read, calendar, quarantine)
+    roster = _Roster(tables, calendar, quarantine)
     roster.read_orgs()
     roster.read_classes()
     roster.read_users()
@@ -44,13 +57,13 @@ def read_roster(read: ReadTable, taken_at: datetime, calendar: Calendar, quarant
     )
 
 
-def dates_of(read: ReadTable, name: str, columns: Iterable[str], quarantine: Quarantine) -> Dates:
+def dates_of(tables: Tables, name: str, columns: Iterable[str], quarantine: Quarantine) -> Dates:
     """The dates of begin and end in a table that has `columns`."""
 
     def texts() -> Iterable[str]:
-        return (row[column] for row in read(name, columns, ROLE_DATES) for column in ROLE_DATES if row[column])
+        return (row[column] for row in tables.read(name, columns, ROLE_DATES) for column in ROLE_DATES if row[column])
 
-    return Dates(texts, DayFirst.YES, lambda text: quarantine.note(f"{name} {text}"))
+    return Dates(texts, DayFirst.YES, lambda text: quarantine.note(f"{tables.source(name)} {text}"))
 
 
 def role_in_force(row: Row, dates: Dates, calendar: Calendar, leave_out: LeaveOut, quarantine: Quarantine) -> bool:
@@ -67,6 +80,11 @@ def role_in_force(row: Row, dates: Dates, calendar: Calendar, leave_out: LeaveOu
         return True
     quarantine.note("{n} enrolments or roles ended before today or begin later, and do not count today")
     return False
+
+
+def may_be_in_class(role: str) -> bool:
+    """Whether an enrolment with this role may say who is in a class. That of an aide or a parent says nothing."""
+    return read_role(role) in (Role.STUDENT, Role.TEACHER, None)
 
 
 def nearest_schools(orgs: Mapping[str, Row], types: Callable[[str], bool]) -> dict[str, str]:
@@ -87,7 +105,7 @@ def nearest_schools(orgs: Mapping[str, Row], types: Callable[[str], bool]) -> di
 class _Roster:
     """The tables of a roster while they are read, each of which refers to those before it."""
 
-    read: ReadTable
+    tables: Tables
     calendar: Calendar
     quarantine: Quarantine
     schools: dict[str, School] = field(default_factory=dict)
@@ -101,7 +119,7 @@ class _Roster:
     def read_orgs(self) -> None:
         columns = ["sourcedId", "status", "name", "type", "identifier"]
         leave_out = self.quarantine.leaving_out(lambda row: row["sourcedId"])
-        orgs = by_id(self.read("orgs.csv", columns, ["parentSourcedId"]), "sourcedId", leave_out)
+        orgs = by_id(self.tables.read("orgs", columns, ["parentSourcedId"]), "sourcedId", leave_out)
         present = {id_: row for id_, row in orgs.items() if is_present(row["status"]) is not False}
         self.school_of_org = nearest_schools(present, lambda type_: type_ == "school")
         self.schools = {
@@ -116,7 +134,7 @@ class _Roster:
             lambda row: self._school_of(row["schoolSourcedId"]), self.quarantine.doubt_groups_by("sourcedId")
         )
         columns = ["sourcedId", "status", "title", "schoolSourcedId"]
-        rows = self.read("classes.csv", columns, ["classType", "termSourcedIds"])
+        rows = self.tables.read("classes", columns, ["classType", "termSourcedIds"])
         self.class_rows = by_id(rows, "sourcedId", leave_out)
         for id_, row in self.class_rows.items():
             present, school = is_present(row["status"]), self._school(row["schoolSourcedId"])
@@ -131,11 +149,11 @@ class _Roster:
             elif type_ is None:
                 leave_out(row, "classType", "is neither homeroom nor scheduled")
             elif not school:
-                leave_out(row, "schoolSourcedId", "names no school in orgs.csv, nor a part of one")
+                leave_out(row, "schoolSourcedId", f"names no school in {self._source('orgs')}, nor a part of one")
             elif years and not terms:
                 leave_out(row, "termSourcedIds", "is empty")
             elif isinstance(year, str):
-                leave_out(row, "termSourcedIds", f"{year} in academicSessions.csv")
+                leave_out(row, "termSourcedIds", f"{year} in {self._source('academicSessions')}")
             else:
                 self.classes[id_] = RosterClass(id_, school, row["title"], year, type_)
                 self._note_class(row, school, guessed=not years)
@@ -154,11 +172,11 @@ class _Roster:
     def _session_years(self) -> Mapping[str, int | None]:
         """Faults of sessions are those of the classes that use them."""
         columns = ["sourcedId", "status", "type", "startDate", "endDate"]
-        found = self.read("academicSessions.csv", columns, ["parentSourcedId", "schoolYear"])
+        found = self.tables.read("academicSessions", columns, ["parentSourcedId", "schoolYear"])
         rows = by_id(found, "sourcedId", lambda row, column, reason: None)
         texts = [row[column] for row in rows.values() for column in ("startDate", "endDate")]
         note = self.quarantine.note
-        dates = Dates(lambda: texts, DayFirst.YES, lambda text: note(f"academicSessions.csv {text}"))
+        dates = Dates(lambda: texts, DayFirst.YES, lambda text: note(f"{self._source('academicSessions')} {text}"))
         sessions = {
             id_: Session(
                 row["type"],
@@ -176,7 +194,7 @@ class _Roster:
         doubt = self.quarantine.doubt_people_by("sourcedId")
         leave_out = self.quarantine.leaving_out(self._first_school, doubt)
         columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
-        self.user_rows = by_id(self.read("users.csv", columns, ["grades", "enabledUser"]), "sourcedId", leave_out)
+        self.user_rows = by_id(self.tables.read("users", columns, ["grades", "enabledUser"]), "sourcedId", leave_out)
         for id_, row in self.user_rows.items():
             if (present := is_present(row["status"])) is None:
                 leave_out(row, "status", _STATUS)
@@ -189,31 +207,33 @@ class _Roster:
         """A pupil is in the year group of their first grade, at each of their schools."""
         grade, role = row["grades"].split(",")[0].strip("[]\"' "), read_role(row["role"])
         if grade and role is None:
-            leave_out(row, "role", "is not a role of OneRoster")
+            leave_out(row, "role", _why_no_role(row))
         elif grade and role is Role.STUDENT:
             schools = dict.fromkeys(filter(None, map(self._school, row.ids("orgSourcedIds"))))
             for school in schools:
                 self.years.add(school, grade, person)
             if not schools and not any(org in self.school_of_org for org in row.ids("orgSourcedIds")):
-                leave_out(row, "orgSourcedIds", "names no school in orgs.csv, nor a part of one")
+                leave_out(row, "orgSourcedIds", f"names no school in {self._source('orgs')}, nor a part of one")
 
     def read_enrolments(self) -> None:
         classes, people, class_rows, user_rows = self.classes, self.people, self.class_rows, self.user_rows
-        known = KnownIds(class_rows, "classes.csv"), KnownIds(user_rows, "users.csv")
+        known = KnownIds(class_rows, self._source("classes")), KnownIds(user_rows, self._source("users"))
 
         def leave_out(row: Row, column: str, reason: str) -> None:
             self._leave_out_enrolment(row, column, reason, *known)
 
         names = ("classSourcedId", "userSourcedId")
-        dates = dates_of(self.read, "enrollments.csv", names, self.quarantine)
+        dates = dates_of(self.tables, "enrollments", names, self.quarantine)
         columns = ["sourcedId", "status", *names, "role"]
-        for row in self.read("enrollments.csv", columns, ["primary", "schoolSourcedId", *ROLE_DATES]):
+        for row in self.tables.read("enrollments", columns, ["primary", "schoolSourcedId", *ROLE_DATES]):
             status, class_id, user_id = row["status"], row["classSourcedId"], row["userSourcedId"]
             if row.fault:
                 leave_out(row, "", row.fault)
             elif status and not (present := is_present(status)):
                 if present is None:
                     leave_out(row, "status", _STATUS)
+            elif not may_be_in_class(row["role"]):
+                continue
             elif class_id not in class_rows:
                 if not self.quarantine.is_unread(class_id):
                     leave_out(row, "classSourcedId", known[0].why_unknown(class_id))
@@ -241,10 +261,13 @@ class _Roster:
     def count(self) -> None:
         """The rows of each school, against which those left out are counted."""
         for each in self.classes.values():
-            self.quarantine.count("classes.csv", each.school, 1)
-            self.quarantine.count("enrollments.csv", each.school, len(each.students) + len(each.teachers))
+            self.quarantine.count(self._source("classes"), each.school, 1)
+            self.quarantine.count(self._source("enrollments"), each.school, len(each.students) + len(each.teachers))
         for id_ in self.people:
-            self.quarantine.count("users.csv", self._first_school(self.user_rows[id_]), 1)
+            self.quarantine.count(self._source("users"), self._first_school(self.user_rows[id_]), 1)
+
+    def _source(self, name: str) -> str:
+        return self.tables.source(name)
 
     def _school(self, org: str) -> str:
         return self.school_of_org.get(org, "")
@@ -261,10 +284,14 @@ class _Roster:
 def _enrol(row: Row, roster_class: RosterClass, person: MisId, leave_out: LeaveOut) -> None:
     role, primary = read_role(row["role"]), read_boolean(row["primary"])
     if role is None:
-        leave_out(row, "role", "is not a role of OneRoster" if row["role"] else "is empty")
+        leave_out(row, "role", _why_no_role(row))
     elif role is Role.STUDENT:
         roster_class.students[person] = None
     elif primary is None:
         leave_out(row, "primary", "is neither true nor false")
-    elif role is Role.TEACHER:
+    else:
         roster_class.add_staff(person, role, primary)
+
+
+def _why_no_role(row: Row) -> str:
+    return "is not a role of OneRoster" if row["role"] else "is empty"

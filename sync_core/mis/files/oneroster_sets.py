@@ -7,18 +7,20 @@ from functools import partial
 
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.oneroster import ROLE_DATES, ReadTable, dates_of, read_roster, role_in_force
-from sync_core.mis.files.strict_csv import Row, rejection, same_word
-from sync_core.mis.files.words import is_present
-from sync_core.mis.quarantine import KnownIds, Quarantine
+from sync_core.mis.files.oneroster import Tables, read_roster
+from sync_core.mis.files.oneroster_roles import with_roles
+from sync_core.mis.files.text import same_word
+from sync_core.mis.quarantine import Quarantine
+from sync_core.mis.rejection import rejection
 from sync_core.mis.roster import Snapshots
+from sync_core.mis.rows import Row
 
 _SESSIONS = "academicSessions.csv"
 _FILES = ("orgs.csv", _SESSIONS, "classes.csv", "users.csv", "enrollments.csv")
 BULK, DELTA, ABSENT = "bulk", "delta", "absent"
 _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
 _VERSION = "oneroster.version"
-_STUDENT, _NO_ROLE = "student", "other"
+_CSV = ".csv"
 
 
 def read_oneroster(sets: Sequence[FeedFiles], calendar: Calendar) -> Snapshots:
@@ -27,10 +29,10 @@ def read_oneroster(sets: Sequence[FeedFiles], calendar: Calendar) -> Snapshots:
     sets_with_modes = [(files, read_modes(files)) for files in sets]
     if not sets[-1].has("manifest.csv"):
         quarantine.note("the set has no manifest.csv and was read as a full set (bulk) — have the MIS export it, too")
-    read: ReadTable = partial(_read_merged, sets_with_modes, quarantine)
+    tables = Tables(partial(_read_merged, sets_with_modes, quarantine), _CSV)
     if "roles.csv" in sets_with_modes[-1][1]:
-        read = partial(_read_as_1_1, read, calendar, quarantine)
-    return read_roster(read, sets[-1].taken_at, calendar, quarantine)
+        tables = with_roles(tables, calendar, quarantine)
+    return read_roster(tables, sets[-1].taken_at, calendar, quarantine)
 
 
 def is_full_set(files: FeedFiles) -> bool:
@@ -83,11 +85,12 @@ def _properties(files: FeedFiles) -> dict[str, str]:
 def _read_merged(
     sets: Sequence[tuple[FeedFiles, Mapping[str, str]]],
     quarantine: Quarantine,
-    name: str,
+    table: str,
     columns: Iterable[str],
     optional: Iterable[str],
 ) -> Iterable[Row]:
     """The rows of the last bulk table, changed by the delta tables after it. `sets` are in the order of export."""
+    name = f"{table}{_CSV}"
     deltas: list[FeedFiles] = []
     for files, modes in reversed(sets):
         mode = modes.get(name, ABSENT)
@@ -119,58 +122,3 @@ def _patched(bulk: Iterable[Row], *deltas: Iterable[Row]) -> Iterator[Row]:
         yield from patch.pop(row["sourcedId"], [row])
     for new_rows in patch.values():
         yield from new_rows
-
-
-def _read_as_1_1(
-    read: ReadTable,
-    calendar: Calendar,
-    quarantine: Quarantine,
-    name: str,
-    columns: Iterable[str],
-    optional: Iterable[str],
-) -> Iterable[Row]:
-    """Version 1.2 read as 1.1: users get their roles of today, each at an org, from a separate file."""
-    if name != "users.csv":
-        return read(name, columns, optional)
-    user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
-    users = list(read(name, user_columns, optional))
-    roles_by_user = _roles_of_today(read, calendar, quarantine, users)
-    places = {column: place for place, column in enumerate((*user_columns, *optional, "role", "orgSourcedIds"))}
-    rows: list[Row] = []
-    for user in users:
-        roles = sorted(roles_by_user.get(user["sourcedId"], []), key=lambda role: role["roleType"] != "primary")
-        # A user who is a student at any org is a student, at those orgs. For others, the primary role counts.
-        chosen = [role for role in roles if same_word(role["role"]) == _STUDENT] or roles
-        role = chosen[0]["role"] if chosen else _NO_ROLE
-        orgs = ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen))
-        cells = (*(user[column] for column in (*user_columns, *optional)), role, orgs)
-        rows.append(Row(user.source, user.number, places, cells, user.fault))
-    return rows
-
-
-def _roles_of_today(
-    read: ReadTable, calendar: Calendar, quarantine: Quarantine, users: Iterable[Row]
-) -> dict[str, list[Row]]:
-    ids = {user["sourcedId"]: user["sourcedId"] for user in users}
-    known = KnownIds(ids, "users.csv")
-
-    def leave_out(row: Row, column: str, reason: str) -> None:
-        quarantine.leave_out(row, column, reason)
-        quarantine.doubt_role(row, row["userSourcedId"], known)
-
-    dates = dates_of(read, "roles.csv", ("userSourcedId",), quarantine)
-    roles_by_user: dict[str, list[Row]] = {}
-    read_rows = 0
-    for row in read("roles.csv", ["status", "userSourcedId", "roleType", "role", "orgSourcedId"], ROLE_DATES):
-        read_rows += 1
-        present = is_present(row["status"])
-        if row.fault:
-            leave_out(row, "", row.fault)
-        elif present is None:
-            leave_out(row, "status", "is neither active nor tobedeleted")
-        elif row["userSourcedId"] not in ids:
-            leave_out(row, "userSourcedId", known.why_unknown(row["userSourcedId"]))
-        elif present and role_in_force(row, dates, calendar, leave_out, quarantine):
-            roles_by_user.setdefault(ids[row["userSourcedId"]], []).append(row)
-    quarantine.count("roles.csv", "", read_rows - quarantine.left_out_of("roles.csv"))
-    return roles_by_user

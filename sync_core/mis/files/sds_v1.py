@@ -9,10 +9,11 @@ from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Person, School
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.strict_csv import Row, by_id, same_word
+from sync_core.mis.files.text import same_word
 from sync_core.mis.files.words import Dates, DayFirst, Role, is_present
 from sync_core.mis.quarantine import KnownIds, Quarantine
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
+from sync_core.mis.rows import Row, by_id
 
 _TERM = ("Term StartDate", "Term EndDate")
 _STATUS = "is neither Active nor Inactive"

@@ -10,10 +10,11 @@ from sync_core.domain.roster import Person, School
 from sync_core.mis.academic_years import Calendar, Session, session_years, year_of_class
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.oneroster import nearest_schools
-from sync_core.mis.files.strict_csv import Row, by_id, rejection
 from sync_core.mis.files.words import Dates, DayFirst, Role, read_role
 from sync_core.mis.quarantine import KnownIds, Quarantine
+from sync_core.mis.rejection import rejection
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
+from sync_core.mis.rows import Row, by_id
 
 _SESSIONS = "academicSessions.csv"
 _DATES = ("roleStartDate", "roleEndDate")

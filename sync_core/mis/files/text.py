@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import IO, cast
 
-from sync_core.errors import SnapshotRejected
+from sync_core.mis.rejection import rejection
 
 USE_UTF_8 = "export the feed as UTF-8"
 _MAX_LINE = 1_000_000
@@ -18,11 +18,6 @@ _NOT_DECODED = re.compile("[\udc80-\udcff]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 """Characters of no width: spreadsheets and web pages leave them in ids, where nobody sees them."""
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-
-
-def rejection(message: str, remedy: str = "correct the export and deliver it again") -> SnapshotRejected:
-    """The rejection of a feed. It says that nothing was changed, which holds because a feed is read before any plan."""
-    return SnapshotRejected(message, f"nothing was changed; {remedy}")
 
 
 def read_lines(name: str, raw: IO[bytes], note: Callable[[str], None]) -> Iterator[str]:
@@ -56,6 +51,11 @@ def read_lines(name: str, raw: IO[bytes], note: Callable[[str], None]) -> Iterat
 def visible(text: str) -> str:
     """The text without characters of no width, and without blanks around it."""
     return _INVISIBLE.sub("", text).strip()
+
+
+def same_word(text: str) -> str:
+    """The text in the one form that words of a format are compared in: capitals and blanks do not count."""
+    return " ".join(visible(text).casefold().split())
 
 
 def _checked(name: str, decoded: io.TextIOWrapper) -> Iterator[str]:

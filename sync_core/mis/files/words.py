@@ -8,7 +8,7 @@ from datetime import date
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 
-from sync_core.mis.files.strict_csv import same_word
+from sync_core.mis.files.text import same_word
 
 
 class Role(IntEnum):

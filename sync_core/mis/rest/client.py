@@ -17,7 +17,7 @@ from sync_core.clock import Clock
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import OneRosterApi, WondeApi
 from sync_core.errors import SnapshotRejected, Transient
-from sync_core.mis.files.strict_csv import rejection
+from sync_core.mis.rejection import rejection
 from sync_core.mis.rest.cache import CachedSchool, Collections, SchoolCache
 
 _TIMEOUT = httpx.Timeout(60.0, connect=20.0)

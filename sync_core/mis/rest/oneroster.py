@@ -14,17 +14,18 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
-from sync_core.mis.files.oneroster import read_roster
+from sync_core.mis.files.oneroster import Tables, may_be_in_class, read_roster
+from sync_core.mis.files.oneroster_roles import with_roles
 from sync_core.mis.quarantine import Quarantine
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import MisApi, Page, RequestRefused, Torn
+from sync_core.mis.rest.client import MisApi, Page, RequestRefused, Torn, text
 from sync_core.mis.rest.oneroster_records import (
+    NAMES,
     find_list,
     find_record,
     id_of,
     is_active,
     is_at_school,
-    is_class_role,
     read_table,
 )
 from sync_core.mis.rest.paging import CUT_OFF, Fetch, ListPage, WholeList, read_list
@@ -58,10 +59,10 @@ _SMALLEST_PAGE = 10
 # No name, birth date, address or phone number is requested.
 _FIELDS = {
     "org": "sourcedId,status,name,type,identifier",
-    "academicSessions": "sourcedId,status,dateLastModified,type,startDate,endDate,parent",
+    "academicSessions": "sourcedId,status,dateLastModified,type,startDate,endDate,parent,schoolYear",
     "classes": "sourcedId,status,dateLastModified,title,classType,school,terms",
     "users": "sourcedId,status,dateLastModified,enabledUser,role,roles,username,email,grades",
-    "enrollments": "sourcedId,status,dateLastModified,class,user,role,primary",
+    "enrollments": "sourcedId,status,dateLastModified,class,user,role,primary,beginDate,endDate",
 }
 _FIELDS_OF_ALL_SCHOOLS = {"users": ",orgs", "enrollments": ",school"}
 """The fields that tell the records of one school in a list of all schools."""
@@ -86,14 +87,12 @@ async def read_oneroster_api(
         cache.put_quirks(api, Quirks())
         raise
     cache.put_quirks(api, server.quirks)
-    snapshots = with_format(
-        read_roster(partial(read_table, records, school), clock.now(), calendar, Quarantine()),
-        f"OneRoster {api.version} REST (the school's source says so)",
-        calendar,
-    )
-    return {
-        id_: replace(snapshot, notes=(*snapshot.notes, *server.quirks.notes())) for id_, snapshot in snapshots.items()
-    }
+    quarantine = Quarantine(NAMES)
+    for note in server.quirks.notes():
+        quarantine.note(note)
+    tables = with_roles(Tables(partial(read_table, records, school)), calendar, quarantine)
+    snapshots = read_roster(tables, clock.now(), calendar, quarantine)
+    return with_format(snapshots, f"OneRoster {api.version} REST (the school's source says so)", calendar)
 
 
 class _Server(MisApi):
@@ -207,7 +206,7 @@ class _Server(MisApi):
         enrolled = dict.fromkeys(
             id_of(row.get("user"))
             for row in records["enrollments"].values()
-            if is_active(row) and is_class_role(row) and id_of(row.get("class")) in classes
+            if is_active(row) and may_be_in_class(text(row.get("role"))) and id_of(row.get("class")) in classes
         )
         wanted = [id_ for id_ in enrolled if id_ and id_ not in known]
         found = await (self._read_users(wanted) if len(wanted) <= _SINGLE_READS else self._find_users(wanted))

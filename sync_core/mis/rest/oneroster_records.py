@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sync_core.mis.files.strict_csv import Row
 from sync_core.mis.rest.cache import Collections, Record
 from sync_core.mis.rest.client import text
+from sync_core.mis.rows import Row
 
-_CLASS_ROLES = ("student", "teacher")
+NAMES = {
+    "classSourcedId": "class",
+    "userSourcedId": "user",
+    "schoolSourcedId": "school",
+    "termSourcedIds": "terms",
+    "orgSourcedId": "org",
+    "orgSourcedIds": "orgs",
+}
+"""The fields of records by the names of the columns that they become."""
 
 
 def find_list(body: Mapping[str, Any], names: Iterable[str]) -> list[Record] | None:
@@ -40,11 +48,6 @@ def is_active(record: Record) -> bool:
     return text(record.get("status")).casefold() != "tobedeleted"
 
 
-def is_class_role(enrolment: Record) -> bool:
-    """Whether an enrolment is that of a student or a teacher. Others, such as an aide's, say nothing about a class."""
-    return text(enrolment.get("role")).casefold() in _CLASS_ROLES
-
-
 def is_at_school(record: Record, school: str) -> bool:
     """Whether a class, an enrolment or a user names the school: a user has orgs, and in 1.2 a role at each org."""
     roles = record.get("roles")
@@ -56,32 +59,29 @@ def is_at_school(record: Record, school: str) -> bool:
 def read_table(
     records: Collections, school: str, name: str, columns: Iterable[str], optional: Iterable[str]
 ) -> list[Row]:
-    """The records as a table of a CSV set, so that both have the same reader."""
-    table, names = name.removesuffix(".csv"), (*columns, *optional)
-    match table:
+    """The records as a table of a CSV set, so that both have the same reader. `roles` are those of users."""
+    names = (*columns, *optional)
+    places = {column: place for place, column in enumerate(names)}
+    users = {**records["others"], **records["teachers"], **records["students"]}
+    match name:
         case "users":
-            users = {**records["others"], **records["teachers"], **records["students"]}
-            rows = [_cells(user) | _role(user, school) for user in users.values()]
-        case "enrollments":
-            rows = [_cells(row) for row in records[table].values() if is_class_role(row)]
+            listed = [(id_of(user), _cells(user)) for user in users.values()]
+        case "roles":
+            listed = [(id_of(user), role) for user in users.values() if id_of(user) for role in _roles(user, school)]
         case _:
-            rows = [_cells(record) for record in records[table].values()]
-    source, places = f"{table}, number", {column: place for place, column in enumerate(names)}
+            listed = [(id_of(record), _cells(record)) for record in records[name].values()]
     return [
-        Row(source, number, places, [cells.get(column, "") for column in names])
-        for number, cells in enumerate(rows, start=1)
+        Row(name, id_ or f"number {number}", places, [cells.get(column, "") for column in names])
+        for number, (id_, cells) in enumerate(listed, start=1)
     ]
 
 
-def _role(user: Record, school: str) -> dict[str, str]:
-    """In 1.2 a user has a list of roles, each at an org, instead of one role."""
-    roles_here = [
-        role.get("role", "")
-        for role in _listed(user.get("roles"))
-        if isinstance(role, dict) and id_of(role.get("org")) == school
-    ]
-    role = "student" if "student" in roles_here else next(iter(roles_here), str(user.get("role") or ""))
-    return {"role": role, "orgSourcedIds": school}
+def _roles(user: Record, school: str) -> list[dict[str, str]]:
+    """The roles of a user at the school. In 1.1 a user has one role, and in 1.2 a list of them, each at an org."""
+    here = [
+        role for role in _listed(user.get("roles")) if isinstance(role, dict) and id_of(role.get("org")) == school
+    ] or [{"role": user.get("role")}]
+    return [{**_cells(role), "userSourcedId": id_of(user), "orgSourcedId": school} for role in here]
 
 
 def _cells(record: Record) -> dict[str, str]:

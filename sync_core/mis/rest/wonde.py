@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,13 +15,13 @@ from sync_core.domain.roster import GroupType, Person, School
 from sync_core.domain.school import WondeApi, WondeEmail
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
-from sync_core.mis.files.strict_csv import Faults, Row, rejection
 from sync_core.mis.files.words import Role
-from sync_core.mis.quarantine import Quarantine
+from sync_core.mis.quarantine import CORRECT, Quarantine
+from sync_core.mis.rejection import rejection
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import CHECK_URL, MisApi, Torn, at, link_query, text
-from sync_core.mis.rest.left_out import LeftOut
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, with_format
+from sync_core.mis.rows import Row
 
 _PAGE = 200
 _COUNTED = ("students", "classes", "employees")
@@ -29,6 +29,8 @@ _PEOPLE = ("students", "employees")
 _OVERLAP = timedelta(hours=2)
 """Wonde does not say in which time zone it reads `updated_after`, and clocks differ."""
 _TYPES = {"REGISTRATION": GroupType.REGISTRATION, "YEAR": GroupType.YEAR}
+_NO_ID = "\0"
+"""Begins the key of a record without an id."""
 _SCOPES = "have Wonde give the token the scopes for this school's classes, groups, students, employees and emails"
 
 
@@ -113,7 +115,7 @@ class _Server(MisApi):
         }
 
     async def _read_pages(self, collection: str, parameters: Mapping[str, str]) -> dict[str, Record]:
-        """The records of all pages by Wonde's id. Raises Torn."""
+        """The records of all pages by Wonde's id, or by a key that is no id where they have none. Raises Torn."""
         query: Mapping[str, str] | None = {**parameters, "per_page": str(_PAGE)}
         records: dict[str, Record] = {}
         while query is not None:
@@ -122,9 +124,7 @@ class _Server(MisApi):
             if not isinstance(listed, list) or not all(isinstance(record, dict) for record in listed):
                 raise self.rejection(f"returned a page without a list of {collection}", _SCOPES)
             for record in listed:
-                id_ = text(record.get("id"))
-                if not id_:
-                    raise self.rejection(f"returned {collection} without an id", "ask Wonde about it")
+                id_ = text(record.get("id")) or f"{_NO_ID}{len(records) + 1}"
                 if id_ in records:
                     raise Torn(f"a record of {collection} was returned twice")
                 records[id_] = record
@@ -146,39 +146,123 @@ class _Server(MisApi):
 def _snapshot(records: Collections, school: SchoolId, now: datetime, calendar: Calendar) -> Snapshots:
     """The snapshot by school id, in the academic year of today, because Wonde names no year.
 
-    Classes are teaching groups. Of the groups, only the types REGISTRATION and YEAR count. Raises SnapshotRejected.
+    Classes are teaching groups. Of the groups, only the types REGISTRATION and YEAR count. Records that cannot be
+    understood are left out. Raises SnapshotRejected.
     """
-    faults, left_out = Faults(), LeftOut()
-    ids, people = _people(records, faults)
-    year = calendar.current_year
-    classes: dict[str, RosterClass] = {}
+    quarantine = Quarantine()
+    roster = _Roster(records, school, calendar.current_year, quarantine)
+    roster.read_people()
     for collection in ("classes", "groups"):
-        for number, (id_, record) in enumerate(records[collection].items(), start=1):
-            type_ = _type(collection, record)
-            if type_ is None:
-                continue
-            row = Row(f"{collection}, number", number, {}, ())
-            faults.require(row, "id", id_ not in classes, f"id {id_} already belongs to a class or to another group")
-            group = RosterClass(id=id_, school=school, name=_name(record), academic_year=year, type=type_)
-            for person, _ in _members(row, record, "students", ids["students"], faults, left_out):
-                group.students[person] = None
-            for person, main in _members(row, record, "employees", ids["employees"], faults, left_out):
-                group.add_staff(person, Role.TEACHER)
-                if main:
-                    group.main = group.main or person
-            left_out.count(collection)
-            if group.name:
-                classes[id_] = group
-            else:
-                left_out.add(collection, row, "name", f"{id_} has neither a name nor a code or description")
-    faults.raise_any()
-    left_out.raise_if_many()
-    if not classes:
-        raise _no_group(records)
+        roster.read_groups(collection)
     details = records["school"][""]
-    mis_school = School(school, text(details.get("name")), _dfe_code(details))
-    snapshots = build_snapshots([mis_school], classes.values(), YearGroups(), people, calendar, now, Quarantine())
-    return {id_: replace(snapshot, notes=(*snapshot.notes, *left_out.notes())) for id_, snapshot in snapshots.items()}
+    schools = [School(school, text(details.get("name")), _dfe_code(details))]
+    if not roster.classes and not quarantine.has_left_out(school):
+        raise _no_group(records)
+    return build_snapshots(schools, roster.classes.values(), YearGroups(), roster.people, calendar, now, quarantine)
+
+
+@dataclass(slots=True)
+class _Roster:
+    """The school's people and groups while its records are read.
+
+    `ids` are the person ids of students and of employees by Wonde's id.
+    """
+
+    records: Collections
+    school: SchoolId
+    year: int
+    quarantine: Quarantine
+    ids: dict[str, dict[str, MisId]] = field(default_factory=lambda: {name: {} for name in _PEOPLE})
+    people: dict[str, Person] = field(default_factory=dict)
+    classes: dict[str, RosterClass] = field(default_factory=dict)
+
+    def read_people(self) -> None:
+        """A person's id is the `mis_id`. Wonde gives no usernames, and only the email is kept.
+
+        It is Wonde's id if there is no `mis_id`, or if a student and an employee have the same one, because some MIS
+        number them separately.
+        """
+        uses = Counter(person["mis_id"] for name in _PEOPLE for person in self.records[name].values())
+        for name in _PEOPLE:
+            for key, record in self.records[name].items():
+                wonde_id, mis_id = _real_id(key), record["mis_id"]
+                person = MisId(mis_id if mis_id and uses[mis_id] == 1 else wonde_id)
+                if not wonde_id or person in self.people:
+                    reason = f"{person} is already another person's" if wonde_id else "is empty"
+                    self.quarantine.leave_out(_row(name, key), "id", reason, self.school)
+                    for id_ in {wonde_id, mis_id, person} - {""} or {""}:
+                        self.quarantine.doubt_person(id_, self.school)
+                else:
+                    self.people[person] = Person(person, "", record["email"])
+                    self.ids[name][wonde_id] = person
+            self.quarantine.count(name, self.school, len(self.ids[name]))
+
+    def read_groups(self, collection: str) -> None:
+        """Read the groups of a collection. Raises SnapshotRejected if none of several has the list of its people."""
+        groups = {key: record for key, record in self.records[collection].items() if _type(collection, record)}
+        for role in _PEOPLE:
+            if len(groups) > 1 and all(_listed(record, role) is None for record in groups.values()):
+                raise rejection(f"no record of {collection} has a list of {role}", _SCOPES)
+        for key, record in groups.items():
+            self._read_group(collection, key, record)
+
+    def _read_group(self, collection: str, key: str, record: Record) -> None:
+        type_, id_, row = _type(collection, record), _real_id(key), _row(collection, key)
+        missing = next((role for role in _PEOPLE if _listed(record, role) is None), "")
+        if not id_:
+            self._leave_out(row, "id", "is empty", id_)
+        elif id_ in self.classes:
+            self._leave_out(row, "id", "is already that of a class or of another group", id_)
+            self.quarantine.doubt_group("", self.school)
+        elif not _name(record):
+            self._leave_out(row, "name", "is empty, as are its code and description", id_)
+        elif missing:
+            self._leave_out(row, missing, "is not a list", id_, _SCOPES)
+        elif type_:
+            group = RosterClass(id=id_, school=self.school, name=_name(record), academic_year=self.year, type=type_)
+            self.classes[id_] = group
+            for person, _ in self._members(collection, group.id, record, "students"):
+                group.students[person] = None
+            for person, main in self._members(collection, group.id, record, "employees"):
+                group.add_staff(person, Role.TEACHER, primary=main)
+            self.quarantine.count(collection, self.school, 1)
+
+    def _leave_out(self, row: Row, field_: str, reason: str, group: str, remedy: str = CORRECT) -> None:
+        self.quarantine.leave_out(row, field_, reason, self.school, remedy)
+        self.quarantine.doubt_group(group, self.school)
+
+    def _members(self, collection: str, group: str, record: Record, role: str) -> Iterator[tuple[MisId, bool]]:
+        """Person ids, each with whether the person is the main teacher.
+
+        A member who is not among the school's people is left out: some MIS keep those who left the school in its
+        classes.
+        """
+        source, known = f"{collection}.{role}", self.ids[role]
+        for person in _listed(record, role) or ():
+            id_, mis_id = text(person.get("id")), text(person.get("mis_id"))
+            if id_ in known:
+                self.quarantine.count(source, self.school, 1)
+                yield known[id_], at(person, "meta").get("is_main_teacher") is True
+            elif not (self.quarantine.is_unread(id_) or self.quarantine.is_unread(mis_id)):
+                reason = f"{id_} is not among the school's {role}" if id_ else "is empty"
+                self.quarantine.leave_out(Row(source, group), "id", reason, self.school)
+                for possible in {id_, mis_id} - {""} or {""}:
+                    self.quarantine.doubt_membership(group, possible, self.school)
+
+
+def _row(collection: str, key: str) -> Row:
+    return Row(collection, _real_id(key) or key.replace(_NO_ID, "number "))
+
+
+def _real_id(key: str) -> str:
+    """The id of the record under this key; empty if it has none."""
+    return "" if key.startswith(_NO_ID) else key
+
+
+def _listed(group: Record, role: str) -> list[Record] | None:
+    """The people of a group in one role; None if it has no list of them."""
+    listed = at(group, role).get("data")
+    return listed if isinstance(listed, list) and all(isinstance(person, dict) for person in listed) else None
 
 
 def _type(collection: str, record: Record) -> GroupType | None:
@@ -198,47 +282,6 @@ def _no_group(records: Collections) -> SnapshotRejected:
         f"the school has no class at Wonde, and no group of the types {' and '.join(_TYPES)}; its groups: {named}",
         "ask the school how its MIS names year and registration groups, and Wonde how it exports them",
     )
-
-
-def _people(records: Collections, faults: Faults) -> tuple[dict[str, dict[str, MisId]], dict[str, Person]]:
-    """The person ids of students and of employees by Wonde's id, and all people by person id.
-
-    A person's id is the `mis_id`. It is Wonde's id if there is no `mis_id`, or if a student and an employee have the
-    same one, because some MIS number them separately. Wonde gives no usernames. Only the email is kept.
-    """
-    uses = Counter(person["mis_id"] for name in _PEOPLE for person in records[name].values())
-    people: dict[str, Person] = {}
-    ids: dict[str, dict[str, MisId]] = {name: {} for name in _PEOPLE}
-    for name in _PEOPLE:
-        for number, (wonde_id, record) in enumerate(records[name].items(), start=1):
-            mis_id = record["mis_id"]
-            person = MisId(mis_id if mis_id and uses[mis_id] == 1 else wonde_id)
-            if person in people:
-                faults.add(Row(f"{name}, number", number, {}, ()), "id", f"id {person} is already another person's")
-            people[person] = Person(person, "", record["email"])
-            ids[name][wonde_id] = person
-    return ids, people
-
-
-def _members(
-    row: Row, group: Record, role: str, known: Mapping[str, MisId], faults: Faults, left_out: LeftOut
-) -> Iterator[tuple[MisId, bool]]:
-    """Person ids, each with whether the person is the main teacher. A missing list is a fault, not an empty list.
-
-    A member who is not among the school's people is left out: some MIS keep those who left the school in its classes.
-    """
-    listed = at(group, role).get("data")
-    if not isinstance(listed, list) or not all(isinstance(person, dict) for person in listed):
-        faults.add(row, role, "is not a list (the token may lack the scope for it)")
-        return
-    name = f"memberships of {role}"
-    left_out.count(name, len(listed))
-    for person in listed:
-        id_ = text(person.get("id"))
-        if id_ in known:
-            yield known[id_], at(person, "meta").get("is_main_teacher") is True
-        else:
-            left_out.add(name, row, role, f"id {id_} is not among the school's {role}")
 
 
 def _email(person: Record, wanted: Iterable[WondeEmail]) -> str:

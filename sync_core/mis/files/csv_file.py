@@ -6,73 +6,17 @@ A file whose end is missing, or that is no CSV, is rejected with its line.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO
 
-from sync_core.mis.files.text import read_lines, rejection, visible
+from sync_core.mis.files.text import read_lines, same_word, visible
+from sync_core.mis.rejection import rejection
+from sync_core.mis.rows import Row
 
-__all__ = ["CsvFile", "Faults", "LeaveOut", "Row", "by_id", "rejection", "same_word"]
-
-_MAX_SHOWN_FAULTS = 10
 _SEPARATORS = (",", ";", "\t")
 _LINE_ENDS = ("\n", "\r")
-
-
-class Faults:
-    """Collects all faults of a feed, to report them together. Never holds a cell that could be a name or address."""
-
-    def __init__(self) -> None:
-        self._shown: list[str] = []
-        self._count = 0
-
-    def add(self, row: Row, column: str, detail: str) -> None:
-        self._count += 1
-        if self._count <= _MAX_SHOWN_FAULTS:
-            self._shown.append(f'{row.location}, column "{column}": {detail}')
-
-    def require(self, row: Row, column: str, condition: object, detail: str = "is empty") -> bool:
-        """Whether the condition is true. It is a fault if not."""
-        if not condition:
-            self.add(row, column, detail)
-        return bool(condition)
-
-    def raise_any(self) -> None:
-        """Raises SnapshotRejected with the first faults and the number of the others."""
-        if self._count:
-            more = self._count - _MAX_SHOWN_FAULTS
-            raise rejection("; ".join(self._shown) + (f"; and {more} more" if more > 0 else ""))
-
-
-@dataclass(slots=True)
-class Row:
-    """One record: its location, and its stripped cells, at the places of `columns`. Not frozen: a feed has millions.
-
-    `fault` says why the row could not be read. Its cells are then a guess.
-    """
-
-    source: str
-    number: int
-    columns: Mapping[str, int]
-    cells: Sequence[str]
-    fault: str = ""
-
-    def __getitem__(self, column: str) -> str:
-        return self.cells[self.columns[column]]
-
-    @property
-    def location(self) -> str:
-        return f"{self.source} {self.number}"
-
-    def ids(self, column: str) -> list[str]:
-        """The ids in a column that lists them with commas, or with the separator of the file."""
-        text = self[column].replace(";", ",").replace("\t", ",")
-        return [id_.strip() for id_ in text.split(",") if id_.strip()]
-
-
-LeaveOut = Callable[[Row, str, str], None]
-"""Leaves a row out of its table: the row, the column and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +43,7 @@ class CsvFile:
             if not any(table.header):
                 raise rejection(f"{self.name} is empty and has no header")
             indexes = _indexes(self.name, table.header, tuple(columns), tuple(optional))
-            source, places = f"{self.name} line", {column: place for place, column in enumerate(indexes)}
+            places = {column: place for place, column in enumerate(indexes)}
             wanted, width = tuple(indexes.values()), len(table.header)
             for line, record in table.records():
                 fault = ""
@@ -108,26 +52,7 @@ class CsvFile:
                     record += [""] * (width - len(record))
                     del record[width:]
                 record.append("")  # of a missing optional column
-                yield Row(source, line, places, [record[index].strip() for index in wanted], fault)
-
-
-def same_word(text: str) -> str:
-    """The text in the one form that words of a format are compared in: capitals and blanks do not count."""
-    return " ".join(visible(text).casefold().split())
-
-
-def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut) -> dict[str, Row]:
-    """The rows by id. A row without an id, or with the id of an earlier row that says something else, is left out."""
-    rows_by_id: dict[str, Row] = {}
-    for row in rows:
-        id_ = row[column]
-        if row.fault:
-            leave_out(row, "", row.fault)
-        elif not id_:
-            leave_out(row, column, "is empty")
-        elif (first := rows_by_id.setdefault(id_, row)) is not row and first.cells != row.cells:
-            leave_out(row, column, f"repeats the id of {first.location}, with other values")
-    return rows_by_id
+                yield Row(self.name, line, places, [record[index].strip() for index in wanted], fault)
 
 
 class _Table:
