@@ -312,7 +312,8 @@ class SchoolChoices:
         Meaning("Group types whose groups all become classes; by default all that the MIS has"),
     ] = None
     name_identifier: Annotated[
-        Identifier, Meaning("Stands in names and addresses of new classes; by default the DfE code")
+        Identifier,
+        Meaning("Stands in names and addresses of new classes; by default the DfE code, or the school's name"),
     ] = ""
     admin_owners: Annotated[_Upns, Meaning("User principal names of the admins who own every class")] = ()
     teaching_owners: Annotated[

@@ -28,6 +28,7 @@ LISTED_PEOPLE = 1000
 MOST_DECIDED = 8000
 """The most classes that one decision is about: their digests take 27 bytes each of the 256 KB of a message."""
 _LONGEST_SESSION = 128
+"""Of Service Bus, in characters."""
 
 
 class Priority(StrEnum):
@@ -62,6 +63,10 @@ class RefreshTenant(_Message):
         return self.tenant
 
 
+def _session(of: str) -> str:
+    return of if len(of) <= _LONGEST_SESSION else sha256(of.encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class _SchoolRequest(_Message):
     """A request that is handled in its school's turn: one session is one school."""
@@ -70,7 +75,7 @@ class _SchoolRequest(_Message):
 
     @property
     def session(self) -> str:
-        return self.school
+        return _session(self.school)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +163,7 @@ class _ClassChange(_Message):
 
     @property
     def session(self) -> str:
-        session = f"{self.school}|{self.key}"
-        return session if len(session) <= _LONGEST_SESSION else sha256(session.encode()).hexdigest()
+        return _session(f"{self.school}|{self.key}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from sync_core.domain.classes import (
     Rule,
 )
 from sync_core.domain.ids import AccountId, ClassKey, MisId
-from sync_core.domain.roster import GroupType, MisGroup, Person, Snapshot
+from sync_core.domain.nicknames import without_doubtful
+from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.class_keys import class_keys
 from sync_core.planning.doubt import Benefit
@@ -81,7 +82,7 @@ def desired_classes(
     }
     rules = _Rules(snapshot, settings, tuple(accounts))
     known = {key: record.desired.name for key, record in records.items()}
-    names = assign_names(groups, settings.name_identifier or snapshot.school.dfe_code, known)
+    names = assign_names(groups, identifier_of(snapshot.school, settings), known)
     classes = tuple(
         rules.desired(key, group, names[key], records.get(key), requests.get(key))
         for key, group in sorted(groups.items())
@@ -147,7 +148,7 @@ class _Rules:
         self.benefit = Benefit(snapshot.doubt, snapshot.people.keys())
         roles = ((students, settings.students), (teachers, settings.staff))
         by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
-        self.students, self.staff = match_people(by_role, accounts)
+        self.students, self.staff = match_people(by_role, accounts, _enrolled(snapshot))
         self._people, self._accounts = snapshot.people, accounts
         # One reason for each person, not for each membership: a large school has a million memberships.
         self._student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
@@ -250,6 +251,17 @@ class _Rules:
         return self._settings.departed_owners is DepartedOwners.REVOKE and certain and has_owner
 
 
+def identifier_of(school: School, settings: SchoolSettings) -> str:
+    """What tells the school's class names from those of other schools: chosen, the DfE code, or the school's name."""
+    return settings.name_identifier or school.dfe_code or " ".join(without_doubtful(school.name).split())
+
+
+def _enrolled(snapshot: Snapshot) -> frozenset[MisId]:
+    """The people of teaching and registration groups. A year group also has pupils who left or are yet to come."""
+    groups = (group for group in snapshot.groups if group.type is not GroupType.YEAR)
+    return frozenset(person for group in groups for person in (*group.students, *group.teachers))
+
+
 def _limits_of_graph(
     classes: Iterable[DesiredClass], records: Records, admins: Mapping[AccountId, int]
 ) -> Iterable[str]:
@@ -294,9 +306,10 @@ def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGro
         if not group.students and not group.teachers
     ]
     if not settings.name_identifier and not snapshot.school.dfe_code:
+        instead = "the school's name" if snapshot.school.name else "none"
         notes.append(
-            "the feed has no DfE code for the school, so its class names have none — "
-            "set name_identifier, or have the MIS export the code"
+            f"the feed has no DfE code for the school, so its class names have {instead} — "
+            "set name_identifier, or have the MIS export the code; names of classes never change later"
         )
     if left_out := len(snapshot.groups) - len(extracted_groups(snapshot, settings)):
         notes.append(

@@ -24,6 +24,9 @@ from sync_core.planning.shared_names import SharedNames, find_shared_names, note
 from sync_core.services import Reading
 from sync_core.state.port import SchoolReader
 
+_CLOCK_SKEW = timedelta(days=1)
+"""Files may be dated later than now by so much without a note."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolPlan:
@@ -160,7 +163,7 @@ async def _read_feed(
     """Return the snapshot, its statistics and the rows that were left out. Raises PlanNotMade if it is rejected."""
     left_out: LeftOutRows | None = None
     try:
-        snapshot = await reading.mis.snapshot(settings)
+        snapshot = _dated_by_now(await reading.mis.snapshot(settings), reading.clock.now())
         statistics = statistics_of(snapshot)
         left_out = LeftOutRows.of(snapshot, request.run, reading.clock.now())
         check_left_out(snapshot, settings.limits)
@@ -169,6 +172,18 @@ async def _read_feed(
         now = reading.clock.now()
         raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
     return snapshot, statistics, left_out
+
+
+def _dated_by_now(snapshot: Snapshot, now: datetime) -> Snapshot:
+    """The snapshot as of now if its files are dated later: a clock that is ahead must not make later feeds look old."""
+    if snapshot.taken_at <= now:
+        return snapshot
+    note = (
+        f"the files of the feed are dated {snapshot.taken_at:%d %b %Y %H:%M} UTC, which is in the future, and count as "
+        "of now — correct the clock of the machine that exports them"
+    )
+    notes = snapshot.notes if snapshot.taken_at - now <= _CLOCK_SKEW else (*snapshot.notes, note)
+    return replace(snapshot, taken_at=now, notes=notes)
 
 
 async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:

@@ -87,3 +87,12 @@ def test_an_unreadable_message_is_malformed_with_the_place_and_no_value(body: by
 def test_a_change_is_not_a_request() -> None:
     with pytest.raises(Malformed):
         decode_request(encode(CHANGES[0]))
+
+
+def test_a_session_has_at_most_128_characters_whatever_the_id_of_the_school() -> None:
+    """Service Bus takes no more."""
+    longest, longer, longest_of_all = (SchoolId("S" * length) for length in (128, 129, 200))
+    assert SyncSchool(longest, RunId("r"), Cause.ADMIN).session == longest
+    sessions = {SyncSchool(school, RunId("r"), Cause.ADMIN).session for school in (longer, longest_of_all)}
+    assert {len(session) for session in sessions} == {64}
+    assert len(sessions) == 2

@@ -15,7 +15,7 @@ from sync_core.domain.roster import Person
 from sync_core.domain.school import Matching, MisProperty
 from sync_core.planning.matching.accounts import Matched, Try, match_people, tries_of
 from sync_core.planning.matching.unmatched import report_unmatched
-from tests.builders import person
+from tests.builders import mis_ids, person
 
 USUAL = Matching()
 WITH_DOMAIN = Matching(domain="X.org")
@@ -118,6 +118,18 @@ def test_of_two_records_with_one_account_the_only_enabled_one_counts() -> None:
     assert matched.candidates == {"before": {"A"}}
     assert match([before, replace(before, id=MisId("older"))], USUAL, accounts).ids == {}
     assert match([before], USUAL, accounts).ids == {"before": "A"}
+
+
+def test_of_two_enabled_records_with_one_account_the_only_enrolled_one_counts() -> None:
+    """A pupil came back, and the MIS kept their old record. Siblings with one address are both enrolled."""
+    accounts = [account("A", userPrincipalName="amy@x.org")]
+    people = [person("now", "amy@x.org"), person("before", "amy@x.org")]
+    for enrolled, matched in (("now", {"now": "A"}), ("now before", {}), ("", {})):
+        assert match_people([(people, USUAL)], accounts, frozenset(mis_ids(*enrolled.split())))[0].ids == matched
+    switched_off = replace(people[0], enabled=False)
+    assert match_people([([switched_off, people[1]], USUAL)], accounts, frozenset(mis_ids("now")))[0].ids == {
+        "before": "A"
+    }
 
 
 def test_a_person_without_a_value_matches_no_account() -> None:

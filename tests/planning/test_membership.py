@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass, Records
+from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Records
 from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.planning.class_keys import class_key
@@ -31,6 +31,7 @@ from tests.builders import (
 MATHS = teaching("T1", "10A/Ma1", ["amy", "ben"], ["main", "second"])
 FORM = replace(teaching("R1", "10A", ["amy"], ["tutor"]), type=GroupType.REGISTRATION)
 YEAR = replace(teaching("Y1", "10", ["amy", "ben"]), type=GroupType.YEAR)
+PEOPLE = snapshot([FORM]).people
 EVERYBODY = accounts(["amy", "ben", "main", "second", "tutor", "admin"])
 ADMIN = "Admin@School.onmicrosoft.com"
 
@@ -153,10 +154,23 @@ def test_an_admin_owner_of_more_classes_than_teams_are_allowed_is_reported(count
 
 
 def test_a_school_without_a_code_is_asked_for_an_identifier() -> None:
-    nameless = Snapshot(replace(SCHOOL, dfe_code=""), (FORM,), snapshot([FORM]).people, NOON)
+    nameless = Snapshot(replace(SCHOOL, dfe_code=""), (FORM,), PEOPLE, NOON)
     (note,) = desired_classes(nameless, settings(), EVERYBODY, {}, {}).notes
-    assert "set name_identifier" in note
+    assert "its class names have the school's name — set name_identifier" in note
     assert desired_classes(nameless, settings(name_identifier="Oak"), EVERYBODY, {}, {}).notes == ()
+
+
+def test_schools_without_a_code_have_their_own_names_in_the_names_of_classes() -> None:
+    """So that two of them in one tenant do not both have a class 10A."""
+    one, other = (replace(SCHOOL, name=name, dfe_code="") for name in ("Oak School", "Elm School, Infants & Juniors"))
+    names = {
+        get_only(desired_classes(Snapshot(school, (FORM,), PEOPLE, NOON), settings(), EVERYBODY, {}, {})).name
+        for school in (one, other)
+    }
+    assert names == {
+        ClassName("10A_Class [Oak School][2026]", "10A.class.Oak-School.2026"),
+        ClassName("10A_Class [Elm School, Infants Juniors][2026]", "10A.class.Elm-School-Infants-Juniors.2026"),
+    }
 
 
 # --- people and accounts

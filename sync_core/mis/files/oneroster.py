@@ -50,6 +50,7 @@ def read_roster(tables: Tables, taken_at: datetime, calendar: Calendar, quaranti
     roster.read_classes()
     roster.read_users()
     roster.read_enrolments()
+    roster.add_years()
     roster.count()
     classes = roster.classes.values()
     return build_snapshots(
@@ -114,6 +115,7 @@ class _Roster:
     classes: dict[str, RosterClass] = field(default_factory=dict)
     user_rows: dict[str, Row] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
+    pupils: list[tuple[str, str, Person]] = field(default_factory=list)
     years: YearGroups = field(default_factory=YearGroups)
 
     def read_orgs(self) -> None:
@@ -201,9 +203,9 @@ class _Roster:
             elif present:
                 enabled = read_boolean(row["enabledUser"] or "true") is not False
                 self.people[id_] = Person(MisId(id_), row["username"], row["email"], enabled)
-                self._add_to_year(row, MisId(id_), leave_out)
+                self._find_year(row, self.people[id_], leave_out)
 
-    def _add_to_year(self, row: Row, person: MisId, leave_out: LeaveOut) -> None:
+    def _find_year(self, row: Row, person: Person, leave_out: LeaveOut) -> None:
         """A pupil is in the year group of their first grade, at each of their schools."""
         grade, role = row["grades"].split(",")[0].strip("[]\"' "), read_role(row["role"])
         if grade and role is None:
@@ -211,7 +213,7 @@ class _Roster:
         elif grade and role is Role.STUDENT:
             schools = dict.fromkeys(filter(None, map(self._school, row.ids("orgSourcedIds"))))
             for school in schools:
-                self.years.add(school, grade, person)
+                self.pupils.append((school, grade, person))
             if not schools and not any(org in self.school_of_org for org in row.ids("orgSourcedIds")):
                 leave_out(row, "orgSourcedIds", f"names no school in {self._source('orgs')}, nor a part of one")
 
@@ -247,6 +249,24 @@ class _Roster:
             ):
                 # The string of the users table: millions of enrolments keep each person's id in memory once.
                 _enrol(row, enrolled_in, person.id, leave_out)
+
+    def add_years(self) -> None:
+        """A pupil who is switched off in the MIS and in no class has left or is yet to come: they are in no year group.
+
+        This says nothing where hardly any pupil is switched on, or where a row that was left out may enrol them.
+        """
+        in_doubt = any(self.quarantine.left_out_of(self._source(name)) for name in ("classes", "enrollments"))
+        off = {person.id for _, _, person in self.pupils if not person.enabled}
+        in_class = {pupil for each in self.classes.values() for pupil in each.students}
+        not_here = set[MisId]() if in_doubt or 2 * len(off) >= len(self.pupils) else off - in_class
+        for school, grade, person in self.pupils:
+            if person.id in not_here:
+                self.quarantine.note(
+                    "{n} pupils are switched off in the MIS (enabledUser) and in no class, so no year group has them",
+                    school,
+                )
+            else:
+                self.years.add(school, grade, person.id)
 
     def _leave_out_enrolment(self, row: Row, column: str, reason: str, classes: KnownIds, users: KnownIds) -> None:
         """It removes nobody: neither the people whom it names, nor those whom a spreadsheet may have changed."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -198,11 +199,12 @@ class _Roster:
             self.quarantine.count(name, self.school, len(self.ids[name]))
 
     def read_groups(self, collection: str) -> None:
-        """Read the groups of a collection. Raises SnapshotRejected if none of several has the list of its people."""
+        """Read the groups of a collection. Raises SnapshotRejected if none of several of a type lists its people."""
         groups = {key: record for key, record in self.records[collection].items() if _type(collection, record)}
-        for role in _PEOPLE:
-            if len(groups) > 1 and all(_listed(record, role) is None for record in groups.values()):
-                raise rejection(f"no record of {collection} has a list of {role}", _SCOPES)
+        for type_, role in product(GroupType, _PEOPLE):
+            alike = [record for record in groups.values() if _type(collection, record) is type_]
+            if len(alike) > 1 and all(_listed(record, role) is None for record in alike):
+                raise rejection(f"none of the {collection} of the type {type_} has a list of {role}", _SCOPES)
         for key, record in groups.items():
             self._read_group(collection, key, record)
 

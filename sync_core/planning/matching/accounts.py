@@ -60,11 +60,16 @@ def looked_for(person: Person, rule: Matching) -> tuple[tuple[str, AccountProper
     return tuple((each.value, name) for each in tries_of(person, rule) if each.value for name in each.accounts)
 
 
-def match_people(roles: Sequence[tuple[Iterable[Person], Matching]], accounts: Iterable[Account]) -> list[Matched]:
+def match_people(
+    roles: Sequence[tuple[Iterable[Person], Matching]],
+    accounts: Iterable[Account],
+    enrolled: Set[MisId] = frozenset(),
+) -> list[Matched]:
     """Match the people of each role by its rule, ignoring case. The order of people and accounts does not matter.
 
     An account belongs to the one person whose values lead to it. If several people claim it, in whatever role, it
-    belongs to the only one whose record is enabled in the MIS, or else to nobody. If the values of one person lead to
+    belongs to the only one whose record is enabled in the MIS, or of several enabled ones to the only one who is
+    `enrolled` in a class, or else to nobody. If the values of one person lead to
     several accounts, none of them is theirs.
     """
     index = _by_value(accounts, {name for _, rule in roles for name in rule.account_properties})
@@ -76,7 +81,7 @@ def match_people(roles: Sequence[tuple[Iterable[Person], Matching]], accounts: I
             for account in candidates:
                 claims[account][id_] = enabled
         found.append({id_: candidates for id_, (candidates, _) in by_person.items()})
-    owners = {account: _owner(claimants) for account, claimants in claims.items()}
+    owners = {account: _owner(claimants, enrolled) for account, claimants in claims.items()}
     return [_matched(by_person, owners) for by_person in found]
 
 
@@ -113,12 +118,13 @@ def _find(person: Person, rule: Matching, index: _Index) -> dict[AccountId, Acco
     return found
 
 
-def _owner(claimants: Mapping[MisId, bool]) -> MisId | None:
-    """The only person who claims an account, or the only one of several whose record is enabled."""
-    if len(claimants) == 1:
-        return next(iter(claimants))
-    enabled = [person for person, is_enabled in claimants.items() if is_enabled]
-    return enabled[0] if len(enabled) == 1 else None
+def _owner(claimants: Mapping[MisId, bool], enrolled: Set[MisId]) -> MisId | None:
+    """The only person who claims an account, or whose record counts: of a pupil who came back, the old one does not."""
+    enabled = {person for person, is_enabled in claimants.items() if is_enabled}
+    for people in (claimants.keys(), enabled, enabled & enrolled):
+        if len(people) == 1:
+            return next(iter(people))
+    return None
 
 
 def _matched(found: Mapping[MisId, Mapping[AccountId, Account]], owners: Mapping[AccountId, MisId | None]) -> Matched:

@@ -156,6 +156,26 @@ def test_what_was_assumed_is_noted(
     assert [each for each in school(feeds.write(habit(feed()), tmp_path)).notes if each.startswith(note)]
 
 
+OFF = "p9,,,false,S1,student,p9,,A,P,,10,secret\n"
+
+
+def test_a_pupil_who_is_switched_off_and_in_no_class_is_in_no_year_group(tmp_path: Path) -> None:
+    """They applied, or they left. One who is in a class is in the year group, and so are all where most are off."""
+    feed = rows("users.csv", OFF)(feeds.oneroster())
+    read = school(feeds.write(feed, tmp_path))
+    assert read.groups == school(feeds.write(feeds.oneroster(), tmp_path / "plain")).groups
+    assert read.notes == (
+        "1 pupils are switched off in the MIS (enabledUser) and in no class, so no year group has them",
+    )
+    for change in (
+        rows("enrollments.csv", "E9,,,C1,S1,p9,student,false\n"),
+        rows("enrollments.csv", "E9,,,C1,S1,gone,student,false\n"),
+        words(("p1,,,true", "p1,,,false")),
+    ):
+        (year,) = (group for group in school(feeds.write(change(feed), tmp_path)).groups if group.id == "grade:10")
+        assert "p9" in year.students
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "cp1252"])
 def test_other_encodings_are_read_with_a_note(encoding: str, tmp_path: Path) -> None:
     feed = {name: text.replace("10A", "10é’") for name, text in feeds.sds_v1().items()}
