@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Doubt, LeftOut, SourceCount
@@ -133,6 +134,10 @@ class Quarantine:
     def is_unread(self, id_: str) -> bool:
         """Whether the group or person has a record that was not understood: rows that name it are not at fault."""
         return bool(id_) and id_ in self._unread
+
+    def first_left_out(self, most: int) -> list[LeftOut]:
+        """The first rows that were left out, of all schools."""
+        return list(islice((row for rows in self._left_out.values() for row in rows), most))
 
     def left_out_of(self, source: str) -> int:
         return sum(count for (_, of), count in self._counts.items() if of == source)

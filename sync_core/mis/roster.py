@@ -76,6 +76,7 @@ class YearGroups:
         ]
 
 
+_EXAMPLES = 3
 Snapshots = dict[SchoolId, Snapshot]
 """The snapshot of each school that has a group."""
 
@@ -106,7 +107,7 @@ def build_snapshots(
         if groups or quarantine.has_left_out(school.id):
             snapshots[school.id] = _snapshot(school, groups, people, taken_at, quarantine.findings(school.id, by_id))
     if not any(snapshot.groups for snapshot in snapshots.values()):
-        examples = [str(row) for snapshot in snapshots.values() for row in snapshot.left_out][:3]
+        examples = map(str, quarantine.first_left_out(_EXAMPLES))
         raise rejection("; ".join(["the feed has no school with a group in it", *examples]))
     return snapshots
 
