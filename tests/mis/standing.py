@@ -38,7 +38,7 @@ def doubt(text: str) -> Doubt:
     members: set[Pair] = set()
     for part in filter(None, text.split("; ")):
         kind, *named = part.split()
-        ids = [MisId(id_.strip("?")) for id_ in named]
+        ids = [MisId("" if id_ == "?" else id_) for id_ in named]
         match kind:
             case "group":
                 groups.update(ids)

@@ -183,12 +183,12 @@ class _Feed:
             section_id, id_ = row[self.names.section], row[self.names.id]
             if row.fault:
                 leave_out(row, "", row.fault)
-            elif self.quarantine.is_unread(section_id) or self.quarantine.is_unread(f"{kind}:{id_}"):
-                continue
             elif section_id not in self.section_rows:
-                leave_out(row, self.names.section, sections.why_unknown(section_id))
+                if not self.quarantine.is_unread(section_id):
+                    leave_out(row, self.names.section, sections.why_unknown(section_id))
             elif id_ not in counts:
-                leave_out(row, self.names.id, people.why_unknown(id_))
+                if not self.quarantine.is_unread(f"{kind}:{id_}"):
+                    leave_out(row, self.names.id, people.why_unknown(id_))
             elif counts[id_] and (section := self.sections.get(section_id)):
                 self.quarantine.count(name, section.school, 1)
                 person = self.people[f"{kind}:{id_}"].id

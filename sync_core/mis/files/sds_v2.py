@@ -192,12 +192,12 @@ class _Feed:
             class_id, user_id, role = row["classSourcedId"], row["userSourcedId"], read_role(row["role"])
             if row.fault:
                 leave_out(row, "", row.fault)
-            elif self.quarantine.is_unread(class_id) or self.quarantine.is_unread(user_id):
-                continue
             elif class_id not in self.class_rows:
-                leave_out(row, "classSourcedId", classes.why_unknown(class_id))
+                if not self.quarantine.is_unread(class_id):
+                    leave_out(row, "classSourcedId", classes.why_unknown(class_id))
             elif user_id not in self.people:
-                leave_out(row, "userSourcedId", users.why_unknown(user_id))
+                if not self.quarantine.is_unread(user_id):
+                    leave_out(row, "userSourcedId", users.why_unknown(user_id))
             elif role is None:
                 leave_out(row, "role", _NO_ROLE if row["role"] else "is empty")
             elif (found := self.classes.get(class_id)) and role is not Role.NONE:
