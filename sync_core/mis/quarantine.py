@@ -202,7 +202,7 @@ class KnownIds:
         return id_ in self._ids
 
     def alike(self, id_: str) -> str:
-        """The id that differs only in capitals or leading zeros; empty if there is none."""
+        """The id that differs only in capitals, leading zeros or `.0` at its end; empty if there is none."""
         if self._loose is None:
             self._loose = {_loosely(each): each for each in self._ids}
         return self._loose.get(_loosely(id_), "") if id_ else ""
@@ -210,7 +210,9 @@ class KnownIds:
     def why_unknown(self, id_: str) -> str:
         if not id_:
             return "is empty"
-        hint = ", which has it with other capitals or leading zeros" if self.alike(id_) else ""
+        hint = (
+            ", which has it with other capitals or leading zeros, or without .0 at its end" if self.alike(id_) else ""
+        )
         return f"is not in {self._file}{hint}"
 
 
@@ -228,4 +230,4 @@ def _meant(row: Row, id_: str, known: KnownIds) -> list[str]:
 
 
 def _loosely(id_: str) -> str:
-    return id_.casefold().lstrip("0")
+    return id_.casefold().removesuffix(".0").lstrip("0")

@@ -6,6 +6,7 @@ A file whose end is missing, or that is no CSV, is rejected with its line.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from sync_core.mis.rows import Row
 
 _SEPARATORS = (",", ";", "\t")
 _LINE_ENDS = ("\n", "\r")
+_NOTHING = frozenset(("NULL", "null", "(null)", "\\N", "#N/A", "0000-00-00", "0000-00-00 00:00:00"))
+"""What databases and spreadsheets write for a cell without a value."""
+_AROUND_ROWS = re.compile(r"[-,;\t\s]+|\(\d+ rows? affected\)")
+"""What a database's command line puts below the header and below the last row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,16 @@ class CsvFile:
                     record += [""] * (width - len(record))
                     del record[width:]
                 record.append("")  # of a missing optional column
-                yield Row(self.name, line, places, [record[index].strip() for index in wanted], fault)
+                yield Row(self.name, line, places, _cleaned([record[index].strip() for index in wanted]), fault)
+
+
+def _cleaned(cells: list[str]) -> list[str]:
+    """The cells as they are meant: databases write a word for nothing, and spreadsheets `="007"` to keep zeros."""
+    if not _NOTHING.isdisjoint(cells):
+        cells = ["" if cell in _NOTHING else cell for cell in cells]
+    if '="' in "".join(cells):
+        cells = [cell[2:-1].strip() if cell.startswith('="') and cell.endswith('"') else cell for cell in cells]
+    return cells
 
 
 class _Table:
@@ -93,6 +107,8 @@ class _Table:
                 return
             except csv.Error:
                 yield from self._line_by_line(number)
+                continue
+            if _is_around_rows(record):
                 continue
             if len(record) == width:
                 if record[0] or any(record):
@@ -135,6 +151,10 @@ class _Table:
         for line in lines:
             self._taken.append(line)
             yield line
+
+
+def _is_around_rows(record: list[str]) -> bool:
+    return len(record) > 0 and record[0][:1] in "-(" and all(map(_AROUND_ROWS.fullmatch, filter(None, record)))
 
 
 def _unnoted(_: str) -> None:

@@ -16,6 +16,8 @@ from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snaps
 from sync_core.mis.rows import LeaveOut, Row, by_id
 
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING, "": GroupType.TEACHING}
+_NOT_SCHOOLS = ("department", "district", "local", "state", "national")
+"""The other types of org. A type of an exporter's own, such as academy, is that of a school."""
 _STATUS = "is neither active nor tobedeleted"
 ROLE_DATES = ("beginDate", "endDate")
 
@@ -123,7 +125,7 @@ class _Roster:
         leave_out = self.quarantine.leaving_out(lambda row: row["sourcedId"])
         orgs = by_id(self.tables.read("orgs", columns, ["parentSourcedId"]), "sourcedId", leave_out)
         present = {id_: row for id_, row in orgs.items() if is_present(row["status"]) is not False}
-        self.school_of_org = nearest_schools(present, lambda type_: type_ == "school")
+        self.school_of_org = nearest_schools(present, lambda type_: type_ not in _NOT_SCHOOLS)
         self.schools = {
             id_: School(SchoolId(id_), present[id_]["name"], present[id_]["identifier"])
             for id_ in dict.fromkeys(self.school_of_org.values())

@@ -36,9 +36,15 @@ _BOOLEANS = {"": False, "true": True, "false": False, "1": True, "0": False, "ye
     "n": False,
     "t": True,
     "f": False,
+    "-1": True,  # of Microsoft Access
 }
-_ISO = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?")
-_PARTS = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[T ].*)?")
+_ISO = re.compile(r"(\d{4})[-/.]?(\d{2})[-/.]?(\d{2})(?:[T ].*)?")
+_PARTS = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?:[T ].*)?")
+_NAMED = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[ -]([a-z]{3,9})[ -,]+(\d{4}|\d{2})", re.IGNORECASE)
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 _YEAR_GROUP = re.compile(r"(?:year|yr|y)?\s*0*(\d{1,2})")
 
 
@@ -97,7 +103,9 @@ class Dates:
             if parts := _PARTS.fullmatch(text):
                 first, second = int(parts[1]), int(parts[2])
                 day, month = (first, second) if self._day_first() is DayFirst.YES else (second, first)
-                return date(int(parts[3]), month, day)
+                return date(_full_year(parts[3]), month, day)
+            if named := _NAMED.fullmatch(text):
+                return date(_full_year(named[3]), _month(named[2]), int(named[1]))
         except ValueError:
             pass
         return None
@@ -114,6 +122,15 @@ class Dates:
                 )
         self._order = self._order or self._usual
         return self._order
+
+
+def _full_year(text: str) -> int:
+    return int(text) if len(text) == 4 else 2000 + int(text)
+
+
+def _month(name: str) -> int:
+    """The month of a name or its beginning, in English; 0 if it is none."""
+    return next((number for number, month in enumerate(_MONTHS, start=1) if month.startswith(name.casefold())), 0)
 
 
 def _order_of(text: str) -> DayFirst | None:

@@ -127,6 +127,18 @@ SAME: list[tuple[str, Formats, Habit]] = [
     ("no manifest", (ROSTER, ROLES), without("manifest.csv")),
     ("semicolons", _ALL, separated(";")),
     ("tabs", _ALL, separated("\t")),
+    ("a word for nothing", (ROSTER,), words((",,,secret", ",NULL,NULL,secret"), ("p2,student,", "p2,student,null"))),
+    ("no status, as a database writes it", (ROSTER,), words(("p1,,", "p1,(null),"), ("C1,,", "C1,\\N,"))),
+    ("a zero date", (ROLES,), words(("p1,primary,student,,", "p1,primary,student,0000-00-00,0000-00-00 00:00:00"))),
+    ("zeros kept by a formula", (V1,), words((",1234567,", ',="1234567",'), ("C1,1\n", '="C1",="1"\n'))),
+    ("a rule below the header", _ALL, each(lambda text: text.replace("\n", "\n---,----,--\n", 1))),
+    ("the number of rows at the end", _ALL, each(lambda text: f"{text}\n(5 rows affected)\n")),
+    ("primary as in Access", (ROSTER,), words(("teacher,true", "teacher,-1"), ("teacher,false", "teacher,0"))),
+    ("a type of school of its own", (ROSTER,), words((",school,", ",Academy,"))),
+    ("an org without a type", (ROSTER,), words((",school,", ",,"))),
+    ("dates with slashes, year first", (V1,), words(("9/1/2026", "2026/09/01"), ("7/21/2027", "2027/07/21"))),
+    ("dates with a month's name", (V1,), words(("9/1/2026", "1-Sep-2026"), ("7/21/2027", "21st July 2027"))),
+    ("dates with a short year", (V1,), words(("9/1/2026", "01/09/26"), ("7/21/2027", "21/07/27"))),
     ("a pupil at two schools in one cell", (V1,), words(("1,1234567,AP", '1,"1234567,7654321",AP'))),
 ]  # fmt: skip
 
