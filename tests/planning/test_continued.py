@@ -1,0 +1,104 @@
+"""Which groups may continue last year's classes after all ids changed: by name and by pupils, and never guessed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.domain.classes import ClassRecord
+from sync_core.domain.roster import GroupType, MisGroup
+from sync_core.planning.class_keys import class_key
+from sync_core.planning.continued import Continuation, propose_continuations
+from sync_core.planning.membership import desired_classes
+from tests.builders import accounts, settings, snapshot, synced, teaching
+
+COHORT = ["amy", "ben", "cleo", "dan"]
+OTHERS = ["eve", "fay", "gus", "hal"]
+TEACHERS = ["tom"]
+
+
+def classes(*groups: MisGroup) -> list[ClassRecord]:
+    """The classes of last year, of these groups."""
+    people = {person for group in groups for person in (*group.students, *group.teachers)}
+    return [synced(one) for one in desired_classes(snapshot(groups), settings(), accounts(people), {}, {}).classes]
+
+
+def last(id_: str, name: str, pupils: list[str]) -> MisGroup:
+    return teaching(id_, name, pupils, TEACHERS)
+
+
+def now(id_: str, name: str, pupils: list[str], year: int = 2027) -> MisGroup:
+    return teaching(id_, name, pupils, TEACHERS, year=year)
+
+
+MATHS = last("A1", "10A/Ma1", COHORT)
+KEY = class_key(MATHS)
+TWIN = now("B2", "10A/Ma1", OTHERS)
+# what, the classes of last year, the groups of this year, and the proposed pairs of ids
+PAIRED: list[tuple[str, list[MisGroup], list[MisGroup], dict[str, str]]] = [
+    ("the same name, other pupils", [MATHS], [now("B1", "10A/Ma1", OTHERS)], {"A1": "B1"}),
+    ("the same name, in other letters", [MATHS], [now("B1", "10a/ma1", OTHERS)], {"A1": "B1"}),
+    ("another name, the same pupils", [MATHS], [now("B1", "11A/Ma1", COHORT)], {"A1": "B1"}),
+    ("most of the pupils", [MATHS], [now("B1", "11A/Ma1", [*COHORT[:3], "eve"])], {"A1": "B1"}),
+    ("half of the pupils", [MATHS], [now("B1", "11A/Ma1", [*COHORT[:2], *OTHERS[:2]])], {}),
+    ("all pupils, in a much larger group", [MATHS], [now("B1", "11", [*COHORT, *OTHERS])], {}),
+    ("two pupils are too few", [last("A1", "Oboe", COHORT[:2])], [now("B1", "Oboe 2", COHORT[:2])], {}),
+    ("neither", [MATHS], [now("B1", "11A/Ma1", OTHERS)], {}),
+    ("a name before pupils", [MATHS], [now("B1", "10A/Ma1", OTHERS), now("B2", "11A/Ma1", COHORT)], {"A1": "B1"}),
+    ("two groups of the name", [MATHS], [now("B1", "10A/Ma1", OTHERS), now("B2", "10A/MA1", ["ida"])], {}),
+    ("the pupils of one of two groups of the name", [MATHS], [now("B1", "10A/Ma1", COHORT), TWIN], {"A1": "B1"}),
+    ("two groups of the pupils", [MATHS], [now("B1", "11A/Ma1", COHORT), now("B2", "11A/Sc1", COHORT)], {}),
+    ("two classes of the pupils", [MATHS, last("A2", "10A/Sc1", COHORT)], [now("B1", "11A/Ma1", COHORT)], {}),
+    ("the year after the next", [MATHS], [now("B1", "10A/Ma1", COHORT, year=2028)], {}),
+    ("the same year", [MATHS], [now("B1", "10A/Ma1", COHORT, year=2026)], {}),
+    ("another type", [MATHS], [replace(now("B1", "10A/Ma1", COHORT), type=GroupType.REGISTRATION)], {}),
+    ("no group", [MATHS], [], {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "before", "after", "pairs"), PAIRED, ids=[row[0] for row in PAIRED])
+def test_only_what_is_the_only_choice_is_proposed(
+    what: str, before: list[MisGroup], after: list[MisGroup], pairs: dict[str, str]
+) -> None:
+    keys = {class_key(group): group.id for group in before}
+    assert {keys[one.key]: one.group for one in propose_continuations(classes(*before), after)} == pairs
+
+
+def test_a_proposal_says_why() -> None:
+    groups = [now("B1", "10A/Ma1", [*COHORT[:3], *OTHERS])]
+    assert propose_continuations(classes(MATHS), groups) == (
+        Continuation(key=KEY, group=groups[0].id, same_name=True, shared=3, before=4, now=7),
+    )
+
+
+@pytest.mark.parametrize("change", [{"gone": True}, {"deleted": True}], ids=str)
+def test_a_class_that_is_no_longer_there_continues_as_nothing(change: dict[str, bool]) -> None:
+    (record,) = classes(MATHS)
+    if "deleted" in change:
+        record = replace(record, desired=replace(record.desired, deleted=True))
+    else:
+        record = replace(record, gone=True)
+    assert propose_continuations([record], [now("B1", "10A/Ma1", COHORT)]) == ()
+
+
+groups_of_school = st.lists(
+    st.tuples(st.sampled_from(["10A/Ma1", "10a/Ma1", "11A", "12"]), st.sets(st.sampled_from([*COHORT, *OTHERS]))),
+    max_size=5,
+)
+
+
+@given(groups_of_school, groups_of_school, st.randoms(use_true_random=False))
+def test_no_class_and_no_group_is_in_two_proposals_and_the_order_does_not_matter(
+    before: list[tuple[str, set[str]]], after: list[tuple[str, set[str]]], shuffler: random.Random
+) -> None:
+    records = classes(*(last(f"A{place}", name, sorted(pupils)) for place, (name, pupils) in enumerate(before)))
+    groups = [now(f"B{place}", name, sorted(pupils)) for place, (name, pupils) in enumerate(after)]
+    proposed = propose_continuations(records, groups)
+    assert len({one.key for one in proposed}) == len({one.group for one in proposed}) == len(proposed)
+    shuffler.shuffle(records)
+    shuffler.shuffle(groups)
+    assert propose_continuations(records, groups) == proposed
