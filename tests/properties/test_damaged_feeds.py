@@ -27,7 +27,8 @@ from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.files.formats import read_sets
 from sync_core.mis.roster import Snapshots
-from sync_core.planning.limits import Past, check_left_out, check_snapshot, statistics_of
+from sync_core.planning.limits.restraint import Past
+from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.school_plan import SchoolPlan, plan_within_limits
 from tests.builders import NOON, entra_id, synced
@@ -79,9 +80,7 @@ def _plan(snapshot: Snapshot, records: Records) -> SchoolPlan:
     ruled = desired_classes(snapshot, _SETTINGS, _ACCOUNTS, records, {})
     request = SyncSchool(snapshot.school.id, RunId("run"), Cause.NIGHTLY)
     past = Past(removed=0, groups=len(snapshot.groups), holds=())
-    return plan_within_limits(
-        ruled.classes, ruled.ended, records, _SETTINGS, request, past, NOON, ruled.matching, whole=True
-    )
+    return plan_within_limits(ruled.classes, records, _SETTINGS, request, past, NOON, ruled, whole=True)
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 from local.mis.wonde_api import wonde_id
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
-from sync_core.planning.limits import check_left_out
+from sync_core.planning.limits.snapshot import check_left_out
 from tests.mis.standing import doubt, lost
 from tests.mis.vendor_scenes import WondeScene as Scene
 from tests.mis.vendor_scenes import wonde_scene
