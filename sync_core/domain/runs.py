@@ -181,7 +181,8 @@ class RunRecord:
         """What waits for a person, with its number; empty if the school was planned and is in step with its MIS."""
         if self.outcome is not RunOutcome.PLANNED:
             return (f"the outcome is {self.outcome}",)
-        counts = ((len(getattr(self, name)), what) for name, what in WAITING.items())
+        texts = WAITING | ({"held": _NOT_MATCHED} if HoldKind.ACCOUNT_MATCHING in self.held_because else {})
+        counts = ((len(getattr(self, name)), what) for name, what in texts.items())
         return tuple(f"{what}: {count}" for count, what in counts if count)
 
 
@@ -193,6 +194,8 @@ WAITING = {
     "pins_differ": "pins that differ from the MIS",
 }
 """The fields of a run that are empty if its school is in step, each with what it lists."""
+_NOT_MATCHED = "classes held because too many people find no account"
+"""In place of a decision of an admin, a setting has to be corrected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 
 from sync_core.domain.ids import ClassKey, MisId, RunId
 from sync_core.domain.roster import GroupType
-from sync_core.domain.runs import WAITING, Cause, RunOutcome, RunRecord
+from sync_core.domain.runs import WAITING, Cause, HoldKind, RunOutcome, RunRecord
 from sync_core.planning.names import is_numbered
 from sync_core.planning.school_plan import plan_to_show
 from tests.builders import NOON, SCHOOL
@@ -78,6 +78,11 @@ def test_each_kind_of_open_point_keeps_a_school_out_of_step(field: str) -> None:
     waits: dict[str, Any] = {field: (ClassKey("K1"), MisId("p2"))}
     assert IN_STEP.waiting == ()
     assert replace(IN_STEP, **waits).waiting == (f"{WAITING[field]}: 2",)
+
+
+def test_classes_that_wait_for_a_correction_of_matching_do_not_wait_for_a_decision() -> None:
+    held = replace(IN_STEP, held=(ClassKey("K1"),), held_because=(HoldKind.ACCOUNT_MATCHING,))
+    assert held.waiting == ("classes held because too many people find no account: 1",)
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in RunOutcome if outcome is not RunOutcome.PLANNED])
