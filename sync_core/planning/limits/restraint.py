@@ -27,8 +27,8 @@ class Past:
     `removed` counts the memberships that plans of the last seven days removed without an approval. `groups` counts the
     groups of the last run (None before the first). `holds` are the existing holds. `decided` are the decisions, by the
     digest of a held class, that this plan carries out. `rates` are the match rates that were accepted last. `night` is
-    the time of the last nightly plan of these days.
-    `left_out` counts the rows of feeds that runs of these days left out.
+    the time of the last nightly plan of these days. `left_out` counts the rows of feeds that runs of these days left
+    out.
     """
 
     removed: int
@@ -137,7 +137,7 @@ class Restraint:
         value = max(1 - rate.matched for rate in (rates.students, rates.staff) if rate)
         hold = self._hold(HoldKind.ACCOUNT_MATCHING, why, self._limits.unmatched, value)
         parts = [
-            held_class(hold.kind, key, self._names(key), f"has {len(people)} people without an account", people=people)
+            held_class(hold.kind, key, self._names(key), f"has {len(people)} people who find no account", people=people)
             for key, people in sorted(self._matching.classes.items())
         ]
         return frozenset(part.key for part in parts if not self._is_approved(hold, part))
