@@ -1,17 +1,24 @@
 # Two commands: `make demo` shows the main job on this machine, `make test` checks everything. Both set up what they need.
+# Part of the tests is `make templates`, which needs Microsoft's Bicep compiler and says how to get it.
 PYTHON ?= python3
 BIN := .venv/bin
 
 # Without compiled modules each process of the tests would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test bench setup lint scan package clean
+.PHONY: demo test templates bench setup lint scan package clean
 
 demo: setup
 	@$(BIN)/python -m local demo
 
 test: setup lint
-	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -rs -n 5 --dist loadfile --no-loadscope-reorder
+
+# The templates: compiled, linted, formatted, and the resources that they make compared with the kept snapshots.
+# `make templates WRITE=1` writes the snapshots first; `git diff` then shows what a change of a template does in Azure.
+templates: setup
+	$(if $(WRITE),$(BIN)/python -m tests.infra.templates.snapshots)
+	$(BIN)/python -m pytest -rs tests/infra/templates
 
 bench: setup
 	@$(BIN)/python -m bench

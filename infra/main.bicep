@@ -22,7 +22,7 @@ param allSchoolsAccess string = ''
 param graphClientId string = ''
 
 @description('Names of the application settings that hold secrets of MIS servers and webhooks, separated by commas. Each is MIS_SECRET_ followed by capitals, digits or _. The secret in Key Vault has the same name, with - in place of _.')
-param misSecrets string = ''
+param misSecretNames string = ''
 
 @description('When the night starts: six fields, UTC.')
 param syncSchedule string = '0 0 2 * * *'
@@ -52,10 +52,10 @@ param historyDays int = 400
 ])
 param instanceMemoryMB int = 2048
 
-@description('Maximum number of instances. Graph limits the app as a whole, so more instances do not make it faster.')
-@minValue(40)
+@description('Maximum number of instances of each group of functions: each queue, each timer, and the HTTP functions are one. Graph limits the app as a whole, and an instance that waits for Graph is billed, so more instances make it dearer and not faster.')
+@minValue(1)
 @maxValue(1000)
-param maximumInstanceCount int = 40
+param maximumInstanceCount int = 4
 
 @description('Instances that are always ready for webhooks. 0: the first webhook after a quiet hour waits for a cold start.')
 @minValue(0)
@@ -76,32 +76,52 @@ param operationsUrl string = 'docs/operations.md'
 @description('true: storage, Service Bus and Key Vault are reachable only from a virtual network. An MIS must then deliver its files from that network.')
 param privateNetworking bool = false
 
+@description('Address space of the virtual network, a /23 or larger. Choose another if you connect this network to one that uses these addresses.')
+param addressSpace string = '10.70.0.0/23'
+
+@description('true: the Key Vault of an environment that was removed is recovered with its secrets. Azure keeps its name for 90 days, and refuses a new vault of that name. Only for the first provision after the removal.')
+param recoverVault bool = false
+
 @description('Tags of all resources.')
 param tags object = {}
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
-// Names contain neither _ nor a dot, and the name of a vault no two hyphens in a row.
-var label = toLower(replace(replace(environmentName, '_', '-'), '.', '-'))
-var letters = replace(label, '-', '')
+// azd allows . _ ( and ) in the name of an environment. Azure refuses them in names of resources, as it does two hyphens
+// in a row (Service Bus, Key Vault) and two words that it reserves for itself.
+var words = split(
+  replace(replace(replace(replace(toLower(environmentName), '.', '-'), '_', '-'), '(', '-'), ')', '-'),
+  '-'
+)
+var letters = replace(replace(join(words, ''), 'microsoft', 'ms'), 'windows', 'win')
+var label = replace(replace(join(skip(union([''], words), 1), '-'), 'microsoft', 'ms'), 'windows', 'win')
 var suffix = take(uniqueString(subscription().id, environmentName, location), 8)
+var identityName = 'id-${label}-${suffix}'
+var workspaceName = 'log-${label}-${suffix}'
+var insightsName = 'appi-${label}-${suffix}'
+var storageName = 'st${suffix}${take(letters, 14)}'
+var busName = 'sb-${label}-${suffix}'
 var vaultName = 'kv-${take(letters, 11)}-${suffix}'
+var networkName = 'vnet-${label}-${suffix}'
+var appName = 'func-${label}-${suffix}'
+var planName = 'plan-${label}-${suffix}'
 // Without empty names, which an extra comma makes: a union has each name once and begins with the empty one.
-var secretNames = skip(union([''], split(replace(misSecrets, ' ', ''), ',')), 1)
+var secretNames = skip(union([''], split(replace(misSecretNames, ' ', ''), ',')), 1)
 var emails = skip(union([''], split(replace(alertEmails, ' ', ''), ',')), 1)
-var secretReferences = [
+var vaultReferences = [
   for name in secretNames: '"${name}": "@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${replace(name, '_', '-')})"'
 ]
 
-resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${environmentName}'
   location: location
   tags: allTags
 }
 
+// Modules find each other's resources by name. What-if cannot look into a module whose parameter is an output of another.
 module identity 'modules/identity.bicep' = {
   scope: group
   params: {
-    name: 'id-${label}-${suffix}'
+    name: identityName
     location: location
     tags: allTags
   }
@@ -109,24 +129,31 @@ module identity 'modules/identity.bicep' = {
 
 module monitoring 'modules/monitoring.bicep' = {
   scope: group
+  dependsOn: [
+    identity
+  ]
   params: {
-    workspaceName: 'log-${label}-${suffix}'
-    insightsName: 'appi-${label}-${suffix}'
+    workspaceName: workspaceName
+    insightsName: insightsName
     location: location
     tags: allTags
     retentionDays: logRetentionDays
-    principalId: identity.outputs.principalId
+    identityName: identityName
   }
 }
 
 module storage 'modules/storage.bicep' = {
   scope: group
+  dependsOn: [
+    identity
+    monitoring
+  ]
   params: {
-    name: 'st${suffix}${take(letters, 14)}'
+    name: storageName
     location: location
     tags: allTags
-    principalId: identity.outputs.principalId
-    workspaceId: monitoring.outputs.workspaceId
+    identityName: identityName
+    workspaceName: workspaceName
     publicAccess: !privateNetworking
     fileDropDays: fileDropDays
   }
@@ -134,59 +161,75 @@ module storage 'modules/storage.bicep' = {
 
 module bus 'modules/bus.bicep' = {
   scope: group
+  dependsOn: [
+    identity
+    monitoring
+  ]
   params: {
-    name: 'sb-${label}-${suffix}'
+    name: busName
     location: location
     tags: allTags
-    principalId: identity.outputs.principalId
-    workspaceId: monitoring.outputs.workspaceId
+    identityName: identityName
+    workspaceName: workspaceName
     privateNetworking: privateNetworking
   }
 }
 
 module vault 'modules/vault.bicep' = {
   scope: group
+  dependsOn: [
+    identity
+    monitoring
+  ]
   params: {
     name: vaultName
     location: location
     tags: allTags
-    principalId: identity.outputs.principalId
-    workspaceId: monitoring.outputs.workspaceId
+    identityName: identityName
+    workspaceName: workspaceName
     publicAccess: !privateNetworking
+    recoverVault: recoverVault
   }
 }
 
 module network 'modules/network.bicep' = if (privateNetworking) {
   scope: group
+  dependsOn: [
+    storage
+    bus
+    vault
+  ]
   params: {
-    name: 'vnet-${label}-${suffix}'
+    name: networkName
     location: location
     tags: allTags
-    storageId: storage.outputs.id
-    busId: bus.outputs.id
-    vaultId: vault.outputs.id
+    storageName: storageName
+    busName: busName
+    vaultName: vaultName
+    addressSpace: addressSpace
   }
 }
 
 module app 'modules/app.bicep' = {
   scope: group
   dependsOn: [
+    storage
+    bus
     vault
+    network
   ]
   params: {
-    name: 'func-${label}-${suffix}'
-    planName: 'plan-${label}-${suffix}'
+    name: appName
+    planName: planName
     location: location
     tags: allTags
-    identityId: identity.outputs.id
-    identityClientId: identity.outputs.clientId
-    storageName: storage.outputs.name
-    busHost: bus.outputs.host
+    identityName: identityName
+    storageName: storageName
+    busName: busName
     // An object made from names. The usual function, toObject, takes lambdas, which the scanner cannot read.
-    secretReferences: json('{${join(secretReferences, ', ')}}')
-    insightsConnectionString: monitoring.outputs.connectionString
-    workspaceId: monitoring.outputs.workspaceId
-    subnetId: network.?outputs.appSubnetId ?? ''
+    vaultReferences: json('{${join(vaultReferences, ', ')}}')
+    insightsName: insightsName
+    networkName: privateNetworking ? networkName : ''
     tenantId: tenantId
     adminClientId: adminClientId
     allSchoolsAccess: allSchoolsAccess
@@ -203,12 +246,16 @@ module app 'modules/app.bicep' = {
 
 module portal 'modules/portal.bicep' = {
   scope: group
+  dependsOn: [
+    monitoring
+    bus
+  ]
   params: {
     name: environmentName
     location: location
     tags: allTags
-    workspaceId: monitoring.outputs.workspaceId
-    busId: bus.outputs.id
+    workspaceName: workspaceName
+    busName: busName
     emails: emails
     operationsUrl: operationsUrl
   }
@@ -218,7 +265,10 @@ module portal 'modules/portal.bicep' = {
 output APP_URL string = app.outputs.url
 
 @description('Name of the function app, which azd deploy uses.')
-output APP_NAME string = app.outputs.name
+output APP_NAME string = appName
+
+@description('Entra id of the tenant of the app.')
+output AZURE_TENANT_ID string = tenantId
 
 @description('Object id of the identity, to which the consent script grants Graph permissions.')
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
@@ -230,7 +280,7 @@ output IDENTITY_CLIENT_ID string = identity.outputs.clientId
 output FILE_DROP_CONTAINER_URL string = storage.outputs.fileDropUrl
 
 @description('Key Vault for secrets of MIS servers and webhooks.')
-output VAULT_NAME string = vault.outputs.name
+output VAULT_NAME string = vaultName
 
 @description('The workbook: is every school in step?')
 output WORKBOOK_URL string = portal.outputs.workbookUrl

@@ -11,29 +11,23 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('Resource id of the identity.')
-param identityId string
+@description('Name of the identity.')
+param identityName string
 
-@description('Client id of the identity.')
-param identityClientId string
-
-@description('The storage account with the state, the packages and the file drop.')
+@description('Name of the storage account with the state, the packages and the file drop.')
 param storageName string
 
-@description('Host name of the Service Bus namespace.')
-param busHost string
+@description('Name of the Service Bus namespace.')
+param busName string
 
-@description('References to secrets in the Key Vault, by name of the setting.')
-param secretReferences object
+@description('References to the Key Vault, by name of the setting.')
+param vaultReferences object
 
-@description('Connection string of Application Insights. It names the component and contains no secret that gives access.')
-param insightsConnectionString string
+@description('Name of the Application Insights component.')
+param insightsName string
 
-@description('Log Analytics workspace for the logs of the platform.')
-param workspaceId string
-
-@description('Subnet of the app, or empty.')
-param subnetId string
+@description('Name of the virtual network with the subnet of the app, or empty.')
+param networkName string
 
 @description('See main.bicep.')
 param tenantId string
@@ -68,6 +62,8 @@ param maximumInstanceCount int
 @description('See main.bicep.')
 param alwaysReady int
 
+var subnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'app')
+
 var readyInstances = [
   {
     name: 'http'
@@ -75,11 +71,19 @@ var readyInstances = [
   }
 ]
 
-resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: insightsName
+}
+
+resource account 'Microsoft.Storage/storageAccounts@2026-06-01' existing = {
   name: storageName
 }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   // checkov:skip=CKV_AZURE_225:Instances are created as needed. State and queues survive the loss of a zone, and the next night catches up.
   name: planName
   location: location
@@ -94,9 +98,10 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   // checkov:skip=CKV_AZURE_17:An MIS signs its webhooks and has no certificate.
   // checkov:skip=CKV_AZURE_212:No instance is kept ready unless alwaysReady says so, and nothing is lost while one starts.
+  // checkov:skip=CKV_AZURE_78:Flex Consumption has no FTP, and refuses a site that sets ftpsState (error 51021).
   // checkov:skip=CKV_AZURE_213:Flex Consumption replaces instances automatically; api/health is for people.
   name: name
   location: location
@@ -105,18 +110,17 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: {
-      '${identityId}': {}
+      '${identity.id}': {}
     }
   }
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
     clientCertEnabled: false
-    keyVaultReferenceIdentity: identityId
-    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    keyVaultReferenceIdentity: identity.id
+    virtualNetworkSubnetId: empty(networkName) ? null : subnetId
     siteConfig: {
       minTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       http20Enabled: true
     }
     functionAppConfig: {
@@ -126,7 +130,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
           value: '${account.properties.primaryEndpoints.blob}deployments'
           authentication: {
             type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: identityId
+            userAssignedIdentityResourceId: identity.id
           }
         }
       }
@@ -143,31 +147,45 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-// Publishing with a user name and password is off. A package needs an Entra token.
-resource noPublishingPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [
-  for way in ['ftp', 'scm']: {
-    parent: app
-    name: way
-    properties: {
-      allow: false
-    }
+// Publishing with a user name and password is off. A package needs an Entra token. From here on one resource waits for
+// the other: Azure answers 409 if two of them change the site at the same time.
+resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'ftp'
+  properties: {
+    allow: false
   }
-]
+}
+
+resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'scm'
+  dependsOn: [
+    noFtpPassword
+  ]
+  properties: {
+    allow: false
+  }
+}
 
 // All connections use the identity. In a name with two underscores, the part before them is the name of the connection.
-resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(secretReferences, {
+  dependsOn: [
+    noScmPassword
+  ]
+  properties: union(vaultReferences, {
     AzureWebJobsStorage__accountName: account.name
     AzureWebJobsStorage__credential: 'managedidentity'
-    AzureWebJobsStorage__clientId: identityClientId
-    ServiceBusConnection__fullyQualifiedNamespace: busHost
+    AzureWebJobsStorage__clientId: identity.properties.clientId
+    ServiceBusConnection__fullyQualifiedNamespace: '${busName}.servicebus.windows.net'
     ServiceBusConnection__credential: 'managedidentity'
-    ServiceBusConnection__clientId: identityClientId
-    AZURE_CLIENT_ID: identityClientId
-    APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
-    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    ServiceBusConnection__clientId: identity.properties.clientId
+    AZURE_CLIENT_ID: identity.properties.clientId
+    // It names the component, and contains no secret that gives access.
+    APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
     PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
     // Only the app's own log records, not those of its libraries.
     PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME: 'mis_class_sync'
@@ -190,7 +208,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
 }
 
 // App Service signs admins in before a request reaches the app. Webhooks carry a signature, or the key of a function.
-resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(adminClientId)) {
+resource signIn 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(adminClientId)) {
   parent: app
   name: 'authsettingsV2'
   dependsOn: [
@@ -234,25 +252,4 @@ resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(adminClient
   }
 }
 
-resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
-  name: 'to-log-analytics'
-  scope: app
-  properties: {
-    workspaceId: workspaceId
-    logs: [
-      {
-        category: 'AppServiceAuthenticationLogs'
-        enabled: true
-      }
-    ]
-    metrics: [
-      {
-        category: 'AllMetrics'
-        enabled: true
-      }
-    ]
-  }
-}
-
-output name string = app.name
 output url string = 'https://${app.properties.defaultHostName}'

@@ -8,17 +8,16 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('Object id of the identity that sends and receives.')
-param principalId string
+@description('Name of the identity that sends and receives.')
+param identityName string
 
-@description('Log Analytics workspace.')
-param workspaceId string
+@description('Name of the Log Analytics workspace.')
+param workspaceName string
 
 @description('true: reachable over a private endpoint only, which needs the Premium tier.')
 param privateNetworking bool
 
-var sender = '69a216fc-b8fb-44d8-bc22-1f3c2cd27a39'
-var receiver = '4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0'
+var dataOwner = '090c5cfd-751d-490a-894a-3ce6f1109419'
 var queueNames = [
   'sync-requests'
   'class-changes'
@@ -26,7 +25,15 @@ var queueNames = [
 ]
 var tier = privateNetworking ? 'Premium' : 'Standard'
 
-resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' existing = {
+  name: workspaceName
+}
+
+resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
   name: name
   location: location
   tags: tags
@@ -43,7 +50,7 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
 }
 
 // The host renews the lock for as long as it holds the session, a day at most (host.json, maxAutoLockRenewalDuration).
-resource queues 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = [
+resource queues 'Microsoft.ServiceBus/namespaces/queues@2026-01-01' = [
   for queue in queueNames: {
     parent: namespace
     name: queue
@@ -59,35 +66,27 @@ resource queues 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = [
   }
 ]
 
-resource maySend 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+// Sending and receiving would do for the app. But the platform reads the length of a queue to decide how many instances
+// it needs, and Service Bus tells it only to an identity with the right Manage (docs/adr/0022).
+resource mayManage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (queue, place) in queueNames: {
-    name: guid(queues[place].id, principalId, sender)
+    name: guid(queues[place].id, identity.id, dataOwner)
     scope: queues[place]
     properties: {
-      principalId: principalId
+      principalId: identity.properties.principalId
       principalType: 'ServicePrincipal'
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', sender)
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', dataOwner)
     }
   }
 ]
 
-resource mayReceive 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (queue, place) in queueNames: {
-    name: guid(queues[place].id, principalId, receiver)
-    scope: queues[place]
-    properties: {
-      principalId: principalId
-      principalType: 'ServicePrincipal'
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', receiver)
-    }
-  }
-]
-
+// The older stable version has no metrics by category.
+#disable-next-line use-recent-api-versions
 resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-log-analytics'
   scope: namespace
   properties: {
-    workspaceId: workspaceId
+    workspaceId: workspace.id
     logs: [
       {
         category: 'OperationalLogs'
@@ -102,6 +101,3 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
     ]
   }
 }
-
-output id string = namespace.id
-output host string = '${namespace.name}.servicebus.windows.net'

@@ -14,12 +14,16 @@ param tags object
 @description('Days for which logs are kept.')
 param retentionDays int
 
-@description('Object id of the identity that may write telemetry.')
-param principalId string
+@description('Name of the identity that may write telemetry.')
+param identityName string
 
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: workspaceName
   location: location
   tags: tags
@@ -47,14 +51,11 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
 }
 
 resource mayPublish 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(insights.id, principalId, metricsPublisher)
+  name: guid(insights.id, identity.id, metricsPublisher)
   scope: insights
   properties: {
-    principalId: principalId
+    principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', metricsPublisher)
   }
 }
-
-output workspaceId string = workspace.id
-output connectionString string = insights.properties.ConnectionString

@@ -8,59 +8,76 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('The storage account.')
-param storageId string
+@description('Name of the storage account.')
+param storageName string
 
-@description('The Service Bus namespace.')
-param busId string
+@description('Name of the Service Bus namespace.')
+param busName string
 
-@description('The Key Vault.')
-param vaultId string
+@description('Name of the Key Vault.')
+param vaultName string
+
+@description('See main.bicep.')
+param addressSpace string
+
+resource account 'Microsoft.Storage/storageAccounts@2026-06-01' existing = {
+  name: storageName
+}
+
+resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' existing = {
+  name: busName
+}
+
+// The version that Microsoft's notice about the end of older ones names (27 February 2027).
+#disable-next-line use-recent-api-versions
+resource vault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
+  name: vaultName
+}
 
 var links = [
   {
     name: 'blob'
     zone: 'privatelink.blob.${environment().suffixes.storage}'
-    target: storageId
+    target: account.id
   }
   {
     name: 'table'
     zone: 'privatelink.table.${environment().suffixes.storage}'
-    target: storageId
+    target: account.id
   }
   {
     name: 'namespace'
     zone: 'privatelink.servicebus.windows.net'
-    target: busId
+    target: namespace.id
   }
   {
     name: 'vault'
     zone: 'privatelink.vaultcore.azure.net'
-    target: vaultId
+    target: vault.id
   }
 ]
 
-resource guard 'Microsoft.Network/networkSecurityGroups@2024-01-01' = {
+resource guard 'Microsoft.Network/networkSecurityGroups@2026-03-01' = {
   name: 'nsg-${name}'
   location: location
   tags: tags
 }
 
-resource network 'Microsoft.Network/virtualNetworks@2024-01-01' = {
+resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
   name: name
   location: location
   tags: tags
   properties: {
     addressSpace: {
       addressPrefixes: [
-        '10.70.0.0/23'
+        addressSpace
       ]
     }
     subnets: [
       {
         name: 'app'
         properties: {
-          addressPrefix: '10.70.0.0/24'
+          addressPrefix: cidrSubnet(addressSpace, 24, 0)
           networkSecurityGroup: {
             id: guard.id
           }
@@ -77,7 +94,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-01-01' = {
       {
         name: 'endpoints'
         properties: {
-          addressPrefix: '10.70.1.0/24'
+          addressPrefix: cidrSubnet(addressSpace, 24, 1)
           networkSecurityGroup: {
             id: guard.id
           }
@@ -110,7 +127,7 @@ resource zoneLinks 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-0
   }
 ]
 
-resource endpoints 'Microsoft.Network/privateEndpoints@2024-01-01' = [
+resource endpoints 'Microsoft.Network/privateEndpoints@2026-03-01' = [
   for link in links: {
     name: 'pe-${name}-${link.name}'
     location: location
@@ -123,6 +140,8 @@ resource endpoints 'Microsoft.Network/privateEndpoints@2024-01-01' = [
         {
           name: link.name
           properties: {
+            // It is the id of one of the resources above, which the rule does not see through the loop.
+            #disable-next-line use-resource-id-functions
             privateLinkServiceId: link.target
             groupIds: [
               link.name
@@ -134,7 +153,7 @@ resource endpoints 'Microsoft.Network/privateEndpoints@2024-01-01' = [
   }
 ]
 
-resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-01-01' = [
+resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2026-03-01' = [
   for (link, place) in links: {
     parent: endpoints[place]
     name: 'default'
@@ -150,5 +169,3 @@ resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@202
     }
   }
 ]
-
-output appSubnetId string = '${network.id}/subnets/app'

@@ -8,17 +8,25 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('The Log Analytics workspace with the events.')
-param workspaceId string
+@description('Name of the Log Analytics workspace with the events.')
+param workspaceName string
 
-@description('The Service Bus namespace.')
-param busId string
+@description('Name of the Service Bus namespace.')
+param busName string
 
 @description('E-mail addresses that alerts go to.')
-param emails array
+param emails string[]
 
 @description('The page that alerts link to: docs/operations.md of the deployed version.')
 param operationsUrl string
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' existing = {
+  name: workspaceName
+}
+
+resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' existing = {
+  name: busName
+}
 
 // An alert about an event is sent once. An alert about a state is sent when it begins and when it ends.
 // Rows arrive minutes late, so an alert finds events by the time their row arrived (ingestion_time in its query).
@@ -123,7 +131,7 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource rules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for alert in alerts: {
     name: '${name} - ${alert.name}'
     location: location
@@ -134,10 +142,12 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       severity: alert.severity
       enabled: true
       autoMitigate: alert.resolves
+      // The tables that the queries name are not in a new workspace yet.
+      skipQueryValidation: true
       evaluationFrequency: alert.every
       windowSize: alert.within
       scopes: [
-        workspaceId
+        workspace.id
       ]
       criteria: {
         allOf: [
@@ -162,7 +172,7 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   }
 ]
 
-resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+resource deadLetters 'Microsoft.Insights/metricAlerts@2026-01-01' = {
   name: '${name} - A message was dead-lettered'
   location: 'global'
   tags: tags
@@ -171,7 +181,7 @@ resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
     severity: 2
     enabled: true
     scopes: [
-      busId
+      namespace.id
     ]
     evaluationFrequency: 'PT5M'
     windowSize: 'PT5M'
@@ -231,7 +241,7 @@ var tables = [
       queryType: 0
       resourceType: 'microsoft.operationalinsights/workspaces'
       crossComponentResources: [
-        workspaceId
+        workspace.id
       ]
       visualization: 'table'
       exportFieldName: tile.exports
@@ -249,19 +259,19 @@ var workbookData = {
   version: 'Notebook/1.0'
   items: concat([heading], tables)
   fallbackResourceIds: [
-    workspaceId
+    workspace.id
   ]
 }
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
-  name: guid(workspaceId, 'mis-class-sync')
+  name: guid(workspace.id, 'mis-class-sync')
   location: location
   tags: tags
   kind: 'shared'
   properties: {
     displayName: 'MIS Class Sync: is every school in step?'
     category: 'workbook'
-    sourceId: workspaceId
+    sourceId: workspace.id
     serializedData: string(workbookData)
   }
 }

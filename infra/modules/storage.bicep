@@ -10,11 +10,11 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('Object id of the identity that reads and writes tables and blobs.')
-param principalId string
+@description('Name of the identity that reads and writes tables and blobs.')
+param identityName string
 
-@description('Log Analytics workspace for the audit logs of the account.')
-param workspaceId string
+@description('Name of the Log Analytics workspace for the audit logs of the account.')
+param workspaceName string
 
 @description('false: reachable over private endpoints only.')
 param publicAccess bool
@@ -25,7 +25,15 @@ param fileDropDays int
 var blobContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var tableContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 
-resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' existing = {
+  name: workspaceName
+}
+
+resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
   // checkov:skip=CKV_AZURE_35:Denied with privateNetworking; otherwise access needs a role, and keys are off.
   // checkov:skip=CKV_AZURE_206:Three zones of one region. A copy in another region might be under another law.
   name: name
@@ -49,7 +57,7 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2026-06-01' = {
   parent: account
   name: 'default'
   properties: {
@@ -64,12 +72,12 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
   }
 }
 
-resource deployments 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+resource deployments 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-06-01' = {
   parent: blobs
   name: 'deployments'
 }
 
-resource drop 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+resource drop 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-06-01' = {
   parent: blobs
   name: 'drop'
 }
@@ -77,7 +85,7 @@ resource drop 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01
 // The files are pupils' data and are not kept for ever. An MIS that exports deltas must export a bulk set within this
 // time. Otherwise the next delta has no set to build on: it is rejected, and nobody is removed. The same happens to a
 // school that exports nothing for longer. Sixty days are longer than a summer holiday.
-resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01-01' = {
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2026-06-01' = {
   parent: account
   name: 'default'
   dependsOn: [
@@ -115,21 +123,23 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01
 
 resource mayUse 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for role in [blobContributor, tableContributor]: {
-    name: guid(account.id, principalId, role)
+    name: guid(account.id, identity.id, role)
     scope: account
     properties: {
-      principalId: principalId
+      principalId: identity.properties.principalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
     }
   }
 ]
 
+// The older stable version has no groups of categories.
+#disable-next-line use-recent-api-versions
 resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-log-analytics'
   scope: blobs
   properties: {
-    workspaceId: workspaceId
+    workspaceId: workspace.id
     logs: [
       {
         categoryGroup: 'audit'
@@ -139,6 +149,4 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
   }
 }
 
-output id string = account.id
-output name string = account.name
 output fileDropUrl string = '${account.properties.primaryEndpoints.blob}${drop.name}'

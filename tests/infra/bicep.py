@@ -23,7 +23,7 @@ def parse(name: str) -> dict[str, Any]:
 def app_settings() -> dict[str, str]:
     """The application settings that the app module sets, as written, without references to secrets."""
     config = parse("modules/app.bicep")["resources"]["settings"]["config"]["properties"]
-    written = re.search(r"properties: union\(secretReferences, \{\n(.*?)\n  \}\)", text("modules/app.bicep"), re.DOTALL)
+    written = re.search(r"properties: union\(vaultReferences, \{\n(.*?)\n  \}\)", text("modules/app.bicep"), re.DOTALL)
     assert config
     assert written
     return dict(re.findall(r"^    (\w+): (.+)$", written[1], re.MULTILINE))

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sync_core.config import parse_settings
+from tests.infra.templates.compiler import VERSION
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -59,15 +60,19 @@ def test_every_action_has_a_supported_major_version(file: Path) -> None:
 def test_both_commands_run_on_every_supported_python() -> None:
     job = _read("workflows/test.yml")["jobs"]["test"]
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
-    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test", "make demo"]
+    install = f"az bicep install --version v{VERSION}"
+    assert [step["run"] for step in job["steps"] if "run" in step] == [install, "make test", "make demo"]
 
 
 def test_a_deployment_uses_its_environment_and_sets_all_parameters() -> None:
     job = _read("workflows/deploy.yml")["jobs"]["deploy"]
-    parameters = set(re.findall(r"\$\{(\w+)", (ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8")))
+    parameters = (ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8")
+    defaults: dict[str, str] = dict(re.findall(r"\$\{(\w+)=?([^}]*)\}", parameters))
     assert job["environment"] == "${{ inputs.environment }}"
-    assert parameters <= job["env"].keys()
-    assert all(re.fullmatch(rf"\${{{{ vars\.{name}( \|\| 'false')? }}}}", value) for name, value in job["env"].items())
+    assert defaults.keys() <= job["env"].keys()
+    for name, value in job["env"].items():
+        default = f" || '{defaults[name]}'" if defaults.get(name) else ""
+        assert value == f"${{{{ vars.{name}{default} }}}}"
     # The pipeline cuts the hooks, and nothing else, from the end of azure.yaml.
     assert list(yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8")))[-1] == "hooks"
 
@@ -81,6 +86,10 @@ def test_the_emulators_get_valid_settings_and_queues() -> None:
     assert parse_settings(values).tables_connection
     named = set(re.findall(r"%(\w+)%", (ROOT / "function_app.py").read_text(encoding="utf-8")))
     assert named <= values.keys()
+    # Packages in a folder of the app are found in Azure alone.
+    assert [step["run"] for step in steps if "pip install" in step.get("run", "")] == [
+        "pip install -r requirements.txt"
+    ]
     queues = (ROOT / "local" / "Config.json").read_text(encoding="utf-8")
     assert set(re.findall(r"P\d+D", queues)) == {"P14D"}, "the only duration that the workflow shortens"
 

@@ -1,0 +1,158 @@
+"""The templates as Microsoft's compiler sees them: no warning, and the resources that are kept beside this file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.bicep import FILES, ROOT
+from tests.infra.templates.compiler import Compiler, NoCompiler
+from tests.infra.templates.snapshots import ENVIRONMENTS, kept, render
+
+MAIN = ROOT / "infra" / "main.bicep"
+
+# Microsoft: "Naming rules and restrictions for Azure resources".
+_NAMES = {
+    "Microsoft.Resources/resourceGroups": r"[\w().-]{0,89}[\w()-]",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": r"[a-z0-9][a-z0-9-]{2,127}",
+    "Microsoft.OperationalInsights/workspaces": r"[a-z0-9][a-z0-9-]{2,61}[a-z0-9]",
+    "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
+    "Microsoft.ServiceBus/namespaces": r"(?!.*(--|-sb$|-mgmt$))[a-z][a-z0-9-]{4,48}[a-z0-9]",
+    "Microsoft.KeyVault/vaults": r"(?!.*--)[a-z][a-z0-9-]{1,22}[a-z0-9]",
+    "Microsoft.Web/serverfarms": r"[a-z0-9-]{1,60}",
+    "Microsoft.Web/sites": r"[a-z0-9][a-z0-9-]{0,58}[a-z0-9]",
+    "Microsoft.Insights/actionGroups": r"[^:<>+/&%\\?|]{1,259}[^:<>+/&%\\?| .]",
+    "Microsoft.Insights/scheduledQueryRules": r"[^*#&+:<>?@%{}\\/|]{1,259}[^*#&+:<>?@%{}\\/| .]",
+    "Microsoft.Insights/metricAlerts": r"[^*#&+:<>?@%{}\\/|]{1,259}[^*#&+:<>?@%{}\\/| .]",
+}
+# Microsoft: "Resolve errors for reserved resource names". These two are refused even as a part of such a name.
+_WITH_AN_ADDRESS = {
+    "Microsoft.Storage/storageAccounts",
+    "Microsoft.ServiceBus/namespaces",
+    "Microsoft.KeyVault/vaults",
+    "Microsoft.Web/sites",
+}
+_RESERVED = r"microsoft|windows"
+_ROLE = "/providers/Microsoft.Authorization/"
+
+
+@pytest.fixture(scope="module")
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiler]:
+    try:
+        running = Compiler(tmp_path_factory.mktemp("bicep"))
+    except NoCompiler as missing:
+        pytest.skip(str(missing))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def compiled(compiler: Compiler) -> dict[str, Any]:
+    return compiler.compile(MAIN)
+
+
+def _kept(environment: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(kept(environment).read_text(encoding="utf-8"))
+    return content
+
+
+def test_neither_the_compiler_nor_its_linter_has_a_remark(compiler: Compiler, compiled: dict[str, Any]) -> None:
+    """Of any level, in main.bicep and all modules."""
+    assert set(FILES) <= compiler.files_of(MAIN)
+    assert compiled["diagnostics"] == []
+    assert compiled["success"]
+
+
+@pytest.mark.parametrize("file", [*FILES, *ENVIRONMENTS], ids=lambda file: file.name)
+def test_a_file_is_formatted(file: Path, compiler: Compiler) -> None:
+    assert compiler.format(file) == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_the_resources_are_those_of_the_kept_snapshot(environment: Path, compiler: Compiler) -> None:
+    """`make templates WRITE=1` writes the snapshots, so that a change of a template shows as a change of resources."""
+    before, after = kept(environment).read_text(encoding="utf-8"), render(compiler.snapshot(environment))
+    assert not list(difflib.unified_diff(before.splitlines(), after.splitlines(), "kept", "templates", lineterm=""))
+
+
+def test_what_if_sees_every_resource(compiled: dict[str, Any]) -> None:
+    """What-if leaves a module out if a parameter of it refers to a resource, and a resource if its name does."""
+    resources = json.loads(compiled["contents"])["resources"]
+    modules = {name: one for name, one in resources.items() if one["type"] == "Microsoft.Resources/deployments"}
+    assert len(modules) == len(FILES) - 1
+    parameters = {name: json.dumps(module["properties"]["parameters"]) for name, module in modules.items()}
+    assert [name for name, text in parameters.items() if "reference(" in text] == []
+    for environment in ENVIRONMENTS:
+        snapshot = _kept(environment)
+        assert snapshot["diagnostics"] == []
+        assert [one["id"] for one in snapshot["predictedResources"] if "reference(" in one["id"]] == []
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_azure_accepts_the_names(environment: Path) -> None:
+    resources = _kept(environment)["predictedResources"]
+    assert {one["type"] for one in resources} >= _NAMES.keys()
+    named = [one for one in resources if one["type"] in _NAMES]
+    assert [one["name"] for one in named if not re.fullmatch(_NAMES[one["type"]], one["name"])] == []
+    addresses = [one["name"] for one in named if one["type"] in _WITH_AN_ADDRESS]
+    assert [name for name in addresses if re.search(_RESERVED, name)] == []
+
+
+def test_every_rule_of_the_linter_is_an_error_or_an_exception_with_a_reason() -> None:
+    lines = (ROOT / "infra" / "bicepconfig.json").read_text(encoding="utf-8").splitlines()
+    rules = [(before, line) for before, line in pairwise(lines) if '"level"' in line]
+    assert len(rules) == 43
+    assert [line for _, line in rules if not re.search(r'"level": "(error|off)"', line)] == []
+    assert [line for before, line in rules if '"off"' in line and not before.strip().startswith("// ")] == []
+
+
+def test_the_site_is_changed_by_one_resource_after_the_other(compiled: dict[str, Any]) -> None:
+    """Azure answers 409 if two of them change it at the same time."""
+    module = json.loads(compiled["contents"])["resources"]["app"]["properties"]["template"]["resources"]
+    changes = [one for one in module if one["type"].startswith("Microsoft.Web/sites/")]
+    names = [re.findall(r"'(\w+)'\)\]$", one["name"])[0] for one in changes]
+    assert names == ["ftp", "scm", "appsettings", "authsettingsV2"]
+    for before, change in zip(names, changes[1:], strict=False):
+        assert [one for one in change["dependsOn"] if one.endswith(f", '{before}')]")], change["name"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_nothing_is_set_that_azure_refuses(environment: Path) -> None:
+    """Flex Consumption has no FTP and no platform logs of sign-in. A new workspace lacks the tables of the queries."""
+    resources = _kept(environment)["predictedResources"]
+    (site,) = [one for one in resources if one["type"] == "Microsoft.Web/sites"]
+    assert site["properties"]["siteConfig"].keys() == {"minTlsVersion", "http20Enabled"}
+    logged = [one["id"] for one in resources if one["type"] == "Microsoft.Insights/diagnosticSettings"]
+    assert (len(logged), [name for name in logged if "Microsoft.Web" in name]) == (3, [])
+    rules = [one for one in resources if one["type"] == "Microsoft.Insights/scheduledQueryRules"]
+    assert rules
+    assert all(rule["properties"]["skipQueryValidation"] for rule in rules)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_the_identity_has_these_roles_and_no_other(environment: Path) -> None:
+    resources = _kept(environment)["predictedResources"]
+    roles = [one for one in resources if one["type"] == "Microsoft.Authorization/roleAssignments"]
+    assert all("userAssignedIdentities/id-" in one["properties"]["principalId"] for one in roles)
+    granted = Counter(
+        (
+            re.sub(r"^.*/providers/(Microsoft\.\w+/\w+)/[^/]+(/queues)?(/[^/]+)?$", r"\1\2", one["id"].split(_ROLE)[0]),
+            one["properties"]["roleDefinitionId"].rpartition("/")[2],
+        )
+        for one in roles
+    )
+    assert granted == {
+        ("Microsoft.Storage/storageAccounts", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"): 1,  # Blob Data Contributor
+        ("Microsoft.Storage/storageAccounts", "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"): 1,  # Table Data Contributor
+        ("Microsoft.ServiceBus/namespaces/queues", "090c5cfd-751d-490a-894a-3ce6f1109419"): 3,  # Service Bus Data Owner
+        ("Microsoft.KeyVault/vaults", "4633458b-17de-408a-b874-0445c86b69e6"): 1,  # Key Vault Secrets User
+        ("Microsoft.Insights/components", "3913510d-42f4-4e42-8a64-420c390055eb"): 1,  # Monitoring Metrics Publisher
+    }
