@@ -109,6 +109,7 @@ TABLE_CALLS_10_000, TABLE_GB, LOG_GB, LOG_GB_FREE = 0.00036, 0.045, 2.76, 5
 LISTS_10_000, READY_GB_SECOND, PREMIUM_HOUR, ENDPOINT_HOUR = 0.05, 0.000004, 0.93, 0.01
 SLOW_ALERT, FAST_ALERT, METRIC_ALERT = 0.50, 1.50, 0.10
 SLOW_ALERTS, FAST_ALERTS, ENDPOINTS = 8, 1, 4  # In infra/modules/portal.bicep and network.bicep.
+QUEUES, INSTANCES = 3, 4  # In infra/modules/bus.bicep; the template's maximum of instances for each queue.
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,7 @@ def extras_table() -> str:
     receiving = NIGHTS * webhooks * (GB_SECOND * INSTANCE_GB * CHANGE_SECONDS + RUN_MILLION / 1e6)
     alerts = SLOW_ALERT * SLOW_ALERTS + FAST_ALERT * FAST_ALERTS + METRIC_ALERT
     waiting = READY_GB_SECOND * INSTANCE_GB * HOURS * 3600
+    busy = GB_SECOND * INSTANCE_GB * 3600 * QUEUES * INSTANCES
     private = HOURS * (PREMIUM_HOUR + ENDPOINTS * ENDPOINT_HOUR)
     rows = (
         (f"a file drop, listed each minute at ${LISTS_10_000:.2f} for 10,000 lists", f"${listing:.2f}"),
@@ -222,6 +224,11 @@ def extras_table() -> str:
             f"alerts: {SLOW_ALERTS} on logs at ${SLOW_ALERT:.2f}, {FAST_ALERTS} on logs each 5 minutes at "
             f"${FAST_ALERT:.2f}, 1 on a metric at ${METRIC_ALERT:.2f}",
             f"${alerts:.2f}",
+        ),
+        (
+            f"an hour in which every instance waits for Graph: {QUEUES} queues, `maximumInstanceCount` {INSTANCES} "
+            "each",
+            f"${busy:.2f}",
         ),
         (f"`alwaysReady` 1, at ${READY_GB_SECOND:.6f} a GB-second of waiting", f"${waiting:.2f}"),
         (

@@ -230,7 +230,7 @@ module app 'modules/app.bicep' = {
     vaultReferences: json('{${join(vaultReferences, ', ')}}')
     insightsName: insightsName
     networkName: privateNetworking ? networkName : ''
-    tenantId: tenantId
+    tenantId: toLower(tenantId)
     adminClientId: adminClientId
     allSchoolsAccess: allSchoolsAccess
     graphClientId: graphClientId
@@ -268,7 +268,7 @@ output APP_URL string = app.outputs.url
 output APP_NAME string = appName
 
 @description('Entra id of the tenant of the app.')
-output AZURE_TENANT_ID string = tenantId
+output AZURE_TENANT_ID string = toLower(tenantId)
 
 @description('Object id of the identity, to which the consent script grants Graph permissions.')
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId

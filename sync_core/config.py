@@ -75,7 +75,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         raise UnknownSetting("; ".join(faults), "correct the application settings (docs/operations.md lists them)")
     tables_endpoint, tables_connection = map(text, TABLES)
     return Settings(
-        tenant=text("TENANT_ID"),
+        tenant=text("TENANT_ID").lower(),
         graph_base_url=text("GRAPH_SIMULATOR") or GRAPH,
         graph_client=text("GRAPH_CLIENT_ID"),
         everywhere=frozenset(text("ALL_SCHOOLS_ACCESS").lower().replace(",", " ").split()),

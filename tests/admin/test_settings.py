@@ -59,6 +59,13 @@ def test_a_cloud_environment_has_defaults() -> None:
     assert (settings.tables_connection, settings.service_bus_connection) == ("", "")
 
 
+def test_ids_of_the_environment_are_compared_without_case() -> None:
+    """Entra writes ids in lower case. People who copy one elsewhere may have capitals, and mean the same."""
+    named = "7C1F8E2A-4D3B-4F6A-9B0E-2D5C8A1E7F90"
+    settings = parse_settings(CLOUD | {"TENANT_ID": named, "ALL_SCHOOLS_ACCESS": named})
+    assert (settings.tenant, settings.everywhere) == (named.lower(), frozenset({named.lower()}))
+
+
 def test_every_fault_of_the_environment_is_named_at_once() -> None:
     environment = {
         "STATE_TABLES_ENDPOINT": "a",

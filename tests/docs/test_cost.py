@@ -81,6 +81,9 @@ def test_the_cost_model_counts_what_the_templates_deploy() -> None:
     assert (len(every) - every.count("PT5M"), every.count("PT5M")) == (model.SLOW_ALERTS, model.FAST_ALERTS)
     assert f"param instanceMemoryMB int = {model.INSTANCE_GB * 1024}" in text("main.bicep")
     assert "param fileDropSchedule string = '0 * * * * *'" in text("main.bicep")
+    assert f"param maximumInstanceCount int = {model.INSTANCES}\n" in text("main.bicep")
+    (queues,) = re.findall(r"^var queueNames = \[\n(.*?)\]", text("modules/bus.bicep"), re.MULTILINE | re.DOTALL)
+    assert len(queues.split()) == model.QUEUES
     assert len(re.findall(r"^    zone: '", text("modules/network.bicep"), re.MULTILINE)) == model.ENDPOINTS
 
 

@@ -66,9 +66,9 @@ class Action:
 
     @property
     def address(self) -> str:
-        """The path with its ids. `name` is the id of a hold, run, tenant or dead letter."""
+        """The path with its ids. `name` is the id of a hold, run, dead letter or tenant (sent in capitals here)."""
         queue, digest = "sync-requests", self.name
-        ids = {"school": self.school, "key": self.key, "digest": digest, "run": self.name, "tenant": self.name}
+        ids = {"school": self.school, "key": self.key, "digest": digest, "run": self.name, "tenant": self.name.upper()}
         return self.path.format(**ids, queue=queue, number=self.name)
 
 
@@ -113,10 +113,10 @@ ACTIONS = [
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 409, "undo {}", name="quiet"),
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 404, "undo {}", name="none"),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 202, "full resync tenant {}", school="", name=TENANT),
-    Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 404, "full resync tenant {}", school="", name="NONE"),
+    Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 404, "full resync tenant {}", school="", name="none"),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 200, "probe tenant {}", school="", name=TENANT, body=PROBED),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 409, "probe tenant {}", school="", name=TENANT),
-    Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 404, "probe tenant {}", school="", name="NONE"),
+    Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 404, "probe tenant {}", school="", name="none"),
     Action("post", f"{PREFIX}/dead-letters/replay", 202, "replay all dead letters", school=""),
     Action(
         "post",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi import Path as PathParameter
+from pydantic import StringConstraints
 
 from sync_core.admin.dead_letters import ListedDeadLetter, Visible, list_dead_letters, replay_all, replay_one
 from sync_core.admin.requests import Accepted
@@ -17,7 +18,7 @@ from sync_core.http.admin.schemas import ABSENT, CONFLICT, ProbeBody, Replayed, 
 
 router = APIRouter()
 
-_Tenant = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
+_Tenant = Annotated[str, StringConstraints(to_lower=True), PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
 _Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], PathParameter()]
 _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 

@@ -3,6 +3,7 @@ using '../../../infra/main.bicep'
 
 param environmentName = 'Microsoft_365.(oak)-'
 param location = 'uksouth'
+param tenantId = '0000000A-0000-0000-0000-000000000000'
 param adminClientId = '00000000-0000-0000-0000-000000000003'
 param allSchoolsAccess = '00000000-0000-0000-0000-000000000004'
 param graphClientId = '00000000-0000-0000-0000-000000000005'
