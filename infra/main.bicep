@@ -88,10 +88,8 @@ param tags object = {}
 var allTags = union(tags, { 'azd-env-name': environmentName })
 // azd allows . _ ( and ) in the name of an environment. Azure refuses them in names of resources, as it does two hyphens
 // in a row (Service Bus, Key Vault) and two words that it reserves for itself.
-var words = split(
-  replace(replace(replace(replace(toLower(environmentName), '.', '-'), '_', '-'), '(', '-'), ')', '-'),
-  '-'
-)
+var hyphened = replace(replace(replace(replace(environmentName, '.', '-'), '_', '-'), '(', '-'), ')', '-')
+var words = split(toLower(hyphened), '-')
 var letters = replace(replace(join(words, ''), 'microsoft', 'ms'), 'windows', 'win')
 var label = replace(replace(join(skip(union([''], words), 1), '-'), 'microsoft', 'ms'), 'windows', 'win')
 var suffix = take(uniqueString(subscription().id, environmentName, location), 8)

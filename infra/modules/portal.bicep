@@ -15,7 +15,7 @@ param workspaceName string
 param busName string
 
 @description('E-mail addresses that alerts go to.')
-param emails string[]
+param emails array
 
 @description('The page that alerts link to: docs/operations.md of the deployed version.')
 param operationsUrl string
