@@ -28,7 +28,7 @@ from sync_core.state.store import TableState
 
 STUCK_AFTER = 120.0
 _POLL = 0.1
-_NOT_PLANNED = {RunOutcome.REJECTED, RunOutcome.BLOCKED}
+_NOT_PLANNED = {RunOutcome.REJECTED, RunOutcome.BLOCKED, RunOutcome.REFUSED}
 
 
 class Stuck(Exception):

@@ -14,11 +14,13 @@ from sync_core.applying.change import apply_change
 from sync_core.config import Settings
 from sync_core.domain.classes import Outcome
 from sync_core.domain.ids import RunId
+from sync_core.domain.runs import RunRecord
+from sync_core.errors import RowRefused
 from sync_core.messaging import messages
 from sync_core.services import Services
 from sync_core.sync.file_drops import check_file_drops
 from sync_core.sync.nightly import TenantBlocked, refresh_tenant, start_night
-from sync_core.sync.school import sync_school
+from sync_core.sync.school import end_unwritten, sync_school
 from sync_core.sync.webhooks import sync_webhook_events
 
 
@@ -43,20 +45,29 @@ class App:
             telemetry.file_drop_checked(checked)
 
     async def handle_request(self, request: messages.Request) -> None:
+        """A record that the tables refuse is no failure of the message: its run says why, and waiting is no help."""
+        if isinstance(request, messages.RefreshTenant):
+            await self._refresh_tenant(request)
+            return
+        try:
+            run = await self._handle_in_turn(request)
+        except RowRefused as refusal:
+            run = await end_unwritten(request, refusal, self.services)
+        if run:
+            telemetry.school_synced(run)
+
+    async def _handle_in_turn(self, request: messages.SchoolRequest) -> RunRecord | None:
         match request:
-            case messages.RefreshTenant():
-                await self._refresh_tenant(request)
             case messages.SyncSchool():
-                telemetry.school_synced(await sync_school(request, self.services))
+                return await sync_school(request, self.services)
             case messages.SyncWebhookEvents():
-                if run := await sync_webhook_events(request, self.services):
-                    telemetry.school_synced(run)
+                return await sync_webhook_events(request, self.services)
             case messages.DecideHold():
-                telemetry.school_synced(await decide_hold(request, self.services))
+                return await decide_hold(request, self.services)
             case messages.UndoRun():
-                telemetry.school_synced(await undo_run(request, self.services))
+                return await undo_run(request, self.services)
             case messages.ActOnClass():
-                telemetry.school_synced(await act_on_class(request, self.services))
+                return await act_on_class(request, self.services)
 
     async def _refresh_tenant(self, request: messages.RefreshTenant) -> None:
         """A blocked tenant is no failure of the message: only a grant changes it, and no further delivery."""

@@ -4,13 +4,16 @@ SyncError                  a message, and the remedy that fits it
 ├── Transient              try again: the message goes back to its queue, after a growing pause (HTTP 503)
 │   └── EtagConflict       a row changed since it was read
 └── Permanent              trying again changes nothing until somebody acts
-    ├── Malformed          a queue message that is not readable: it is dead-lettered at once
+    ├── Undeliverable      a queue message that no delivery can handle: it is dead-lettered at once
+    │   ├── Malformed          it is not readable
+    │   └── NotOnRecord        its run is on record as another request
     ├── SnapshotRejected   the MIS feed cannot be trusted: nothing is planned (409)
     ├── PlanNotMade        a paused school, a rejected feed, unread accounts; it has the run (planning/school_plan)
     ├── TenantBlocked      the app gets no token, or lacks a permission, in the tenant; it has the runs (sync/nightly)
     ├── UnknownSetting     a setting that is missing, unknown or out of range (422)
     ├── AccessDenied       the app's identity lacks a role in Azure
-    ├── RowTooLarge        a class that does not fit into Table storage
+    ├── RowRefused         a record that Table storage does not store: its run ends with the remedy
+    │   └── RowTooLarge        a class that does not fit into Table storage
     ├── GraphRefused       a permanent refusal by Graph, recorded on the class
     │   ├── GraphDenied        the app has no token, or lacks a permission
     │   └── MembersHidden      Graph does not show the app who is in a class
@@ -29,13 +32,32 @@ LATER_GRANT = "a managed identity's token may take up to 24 hours to carry a lat
 """Azure caches the token of a managed identity for each resource ("Managed identity limitations")."""
 
 
+LONGEST_LINE = 4000
+"""The most characters of a message or a note: a table holds 32,000, and a property of Application Insights 8,192."""
+LONGEST_SHOWN = 100
+"""The most characters of an id within a message or a note."""
+
+
+def one_line(text: str, longest: int = LONGEST_LINE) -> str:
+    """The text on one line: control characters are escaped, and the end is cut, with the count of what is left out."""
+    line = text if text.isprintable() else "".join(map(_printable, text))
+    if len(line) <= longest:
+        return line
+    kept = line[: longest - len(f"… ({len(line):,} more characters)")]
+    return f"{kept}… ({len(line) - len(kept):,} more characters)"
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
 class SyncError(Exception):
-    """The base of our own errors: every text ends with the remedy."""
+    """The base of our own errors: every text ends with the remedy. Both parts are one line each."""
 
     def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(f"{message} — {remedy}")
-        self.message = message
-        self.remedy = remedy
+        self.message = one_line(message)
+        self.remedy = one_line(remedy)
+        super().__init__(f"{self.message} — {self.remedy}")
 
 
 class Transient(SyncError):
@@ -53,8 +75,16 @@ class Permanent(SyncError):
     """Trying again changes nothing until somebody acts on the remedy."""
 
 
-class Malformed(Permanent):
+class Undeliverable(Permanent):
+    """A queue message that no delivery can handle, however long it waits."""
+
+
+class Malformed(Undeliverable):
     """A queue message that cannot be read, or of an unknown version: never guess, dead-letter it."""
+
+
+class NotOnRecord(Undeliverable):
+    """A queue message whose run is on record as another request: a message alone is nobody's request."""
 
 
 class SnapshotRejected(Permanent):
@@ -69,7 +99,11 @@ class AccessDenied(Permanent):
     """The app's identity lacks a role in Azure."""
 
 
-class RowTooLarge(Permanent):
+class RowRefused(Permanent):
+    """A record that Table storage does not store as it is."""
+
+
+class RowTooLarge(RowRefused):
     """A class, or another record, that does not fit into a row or a transaction of Table storage."""
 
 

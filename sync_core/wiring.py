@@ -15,7 +15,7 @@ from sync_core import telemetry, tracing
 from sync_core.backoff import seconds_before_redelivery
 from sync_core.clock import Clock
 from sync_core.config import TABLES, Settings, parse_settings
-from sync_core.errors import Malformed, SyncError, Transient
+from sync_core.errors import SyncError, Transient, Undeliverable
 from sync_core.messaging.port import MessageFault
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class ProcessApp:
         """The app to handle a message with. A failure, also one to start, is recorded before the message goes back.
 
         The record keeps the reason, which a dead letter does not have. The pause keeps a botched deployment, or an
-        outage, from using up all deliveries of a night within seconds.
+        outage, from using up all deliveries of a night within seconds. A message that no delivery can handle has no
+        pause: a function written in Python can only complete or return a message, so the queue dead-letters it at once.
         """
         with tracing.message_handled(queue, message.application_properties or {}):
             try:
@@ -66,7 +67,7 @@ class ProcessApp:
                 )
                 telemetry.message_failed(fault, error)
                 await self._record(fault)
-                if not isinstance(error, Malformed):
+                if not isinstance(error, Undeliverable):
                     await self._clock.sleep(seconds_before_redelivery(fault.deliveries))
                 raise error from None
 

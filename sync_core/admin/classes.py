@@ -20,7 +20,16 @@ from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
-from sync_core.messaging.messages import Action, ActOnClass, Change, DeleteClass, Priority, RestoreClass, SyncSchool
+from sync_core.messaging.messages import (
+    Action,
+    ActOnClass,
+    Change,
+    DeleteClass,
+    Priority,
+    RestoreClass,
+    SyncSchool,
+    scope_of,
+)
 from sync_core.services import Services
 
 
@@ -72,7 +81,8 @@ async def request_class(
         **asdict(options),
     )
     await services.classes.write_class_request(school, request)
-    return await submit(SyncSchool(school, requester.run, Cause.ADMIN, (found.group.id,)), "", requester, services)
+    scope = scope_of([found.group.id])
+    return await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "", requester, services)
 
 
 async def request_resync(settings: SchoolSettings, key: ClassKey, requester: Requester, services: Services) -> Accepted:
@@ -90,7 +100,7 @@ async def request_resync(settings: SchoolSettings, key: ClassKey, requester: Req
         case ClassState.PINNED:
             raise Conflict(f"class {key} is pinned as it was before a run that was undone", "release it first")
     await services.classes.write_drift(settings.school, [Drift(key, stale=True)])
-    scope = (record.desired.group_id,)
+    scope = scope_of([record.desired.group_id])
     return await submit(SyncSchool(settings.school, requester.run, Cause.ADMIN, scope), "", requester, services)
 
 

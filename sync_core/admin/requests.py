@@ -8,7 +8,7 @@ from sync_core.domain.classes import ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict, NotFound
+from sync_core.errors import Conflict, NotFound, NotOnRecord
 from sync_core.messaging.messages import ActOnClass, DecideHold, SyncSchool, UndoRun
 from sync_core.services import Services
 
@@ -41,9 +41,16 @@ async def recorded_run(request: ActOnClass | DecideHold | UndoRun, action: str, 
     """The run of a request: REQUESTED, or with its result if the message was handled before.
 
     A message alone is not an admin's request. Without a recorded run it is refused, and the refusal is recorded.
+    Raises NotOnRecord if the run is on record as another request, which stays as it is.
     """
     run = await services.runs.run(request.school, request.run)
     if run is not None:
+        if (run.action, run.class_key) != (action, _class_key(request)):
+            raise NotOnRecord(
+                f"the message asks for an action that is not on record as that of run {request.run}, so nothing was "
+                "changed",
+                "do not replay it: request the action over the admin API, and find out what else may send to the queue",
+            )
         return run
     return await refuse(
         _new_run(request, action, AccountId(""), services),
@@ -100,5 +107,10 @@ def _new_run(
         at=services.clock.now(),
         outcome=RunOutcome.REQUESTED,
         action=action,
+        class_key=_class_key(request),
         requested_by=requested_by,
     )
+
+
+def _class_key(request: SyncSchool | ActOnClass | DecideHold | UndoRun) -> ClassKey:
+    return request.key if isinstance(request, ActOnClass) else ClassKey("")

@@ -15,7 +15,7 @@ from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
-from sync_core.messaging.messages import SyncSchool, UndoRun
+from sync_core.messaging.messages import SyncSchool, UndoRun, scope_of
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import SchoolPlan, pinned_classes, plan_to_show, plan_within_limits, read_past
 from sync_core.services import Reading, Services
@@ -151,7 +151,7 @@ async def request_release(
     released = [key] if key else sorted(pins)
     for pinned in released:
         await services.classes.forget_pin(school, pinned)
-    scope = tuple(records[pinned].desired.group_id for pinned in released if pinned in records)
+    scope = scope_of(records[pinned].desired.group_id for pinned in released if pinned in records)
     return await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "release", requester, services)
 
 

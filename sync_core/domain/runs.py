@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import accumulate
 
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import LeftOut, Snapshot
 from sync_core.domain.school import FileDrop
-from sync_core.errors import SyncError
+from sync_core.errors import LONGEST_SHOWN, SyncError, one_line
 
 _LISTED = 500
 """The most rows that are listed one by one: one row of a table holds no more."""
+_NOTES = 100_000
+"""The most characters of all notes of a run: a fifth of what one row of a table holds."""
 
 
 class Cause(StrEnum):
@@ -137,11 +141,12 @@ class RunOutcome(StrEnum):
 class RunRecord:
     """The result of one run for one school, as planned; `notes` are sentences for an admin, with ids only.
 
-    `whole`: the plan covers every class of the school. `action` is the request of an admin for one class, empty for a
-    sync. `requested_by` is the Entra id of the requester, empty where nobody requested the run. `held` are the keys of
-    the classes that are held, and `held_because` the kinds of their holds. `removals` counts the memberships that the
-    plan takes away, except losses that an admin approved. `left_out` counts the rows of the feed that could not be
-    read.
+    Each note is one line, and those that are too many are counted in the last one. `whole`: the plan covers every class
+    of the school. `action` is the request of an admin, empty for a sync, and `class_key` the class that it is for, if
+    it is for one. `requested_by` is the Entra id of the requester, empty where nobody requested the run. `held` are the
+    keys of the classes that are held, and `held_because` the kinds of their holds. `removals` counts the memberships
+    that the plan takes away, except losses that an admin approved. `left_out` counts the rows of the feed that could not
+    be read.
 
     The `people_…` fields are MIS person ids: people without an account, with a disabled account, and with more than one
     candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run),
@@ -156,6 +161,7 @@ class RunRecord:
     outcome: RunOutcome
     whole: bool = False
     action: str = ""
+    class_key: ClassKey = ClassKey("")
     requested_by: AccountId = AccountId("")
     groups: int = 0
     created: tuple[ClassKey, ...] = ()
@@ -176,6 +182,9 @@ class RunRecord:
     people_ambiguous: tuple[MisId, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", _that_fit(self.notes))
+
     @property
     def waiting(self) -> tuple[str, ...]:
         """What waits for a person, with its number; empty if the school was planned and is in step with its MIS."""
@@ -184,6 +193,15 @@ class RunRecord:
         texts = WAITING | ({"held": _NOT_MATCHED} if HoldKind.ACCOUNT_MATCHING in self.held_because else {})
         counts = ((len(getattr(self, name)), what) for name, what in texts.items())
         return tuple(f"{what}: {count}" for count, what in counts if count)
+
+
+def _that_fit(notes: tuple[str, ...]) -> tuple[str, ...]:
+    lines = tuple(map(one_line, notes))
+    ends = list(accumulate(map(len, lines)))
+    if not lines or ends[-1] <= _NOTES:
+        return lines
+    kept = bisect_right(ends, _NOTES - LONGEST_SHOWN)
+    return (*lines[:kept], f"{len(lines) - kept} more notes are left out")
 
 
 WAITING = {

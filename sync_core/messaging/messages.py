@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from annotated_types import MaxLen
 
-from sync_core.domain.constraints import FORM
+from sync_core.domain.constraints import FORM, Checked, Text
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Malformed, faults_of
@@ -27,8 +28,33 @@ LISTED_PEOPLE = 1000
 """The most people that a message lists. They are for information only, and a message holds 256 KB."""
 MOST_DECIDED = 8000
 """The most classes that one decision is about: their digests take 27 bytes each of the 256 KB of a message."""
+MOST_IDS, LONGEST_ID, _ALL_IDS = 1000, 200, 40_000
+"""Of the groups or people that a request names: their number, and the characters of each and of all."""
 _LONGEST_SESSION = 128
 """Of Service Bus, in characters."""
+
+
+def _has_zone(moment: datetime | None) -> datetime | None:
+    if moment and moment.tzinfo is None:
+        raise ValueError("should have a time zone")
+    return moment
+
+
+_LINE = Text(r"^[^\x00-\x1f\x7f]*$", "text on one line, without control characters", strip=False)
+_School = Annotated[SchoolId, _LINE, MaxLen(500)]
+_Tenant = Annotated[str, Text(r"^[A-Za-z0-9._-]+$", "the Entra id of a tenant", strip=False), MaxLen(100)]
+_Key = Annotated[ClassKey, _LINE, MaxLen(LONGEST_ID)]
+_Run = Annotated[RunId, _LINE, MaxLen(LONGEST_ID)]
+_MisIds = Annotated[tuple[Annotated[MisId, MaxLen(LONGEST_ID)], ...], MaxLen(MOST_IDS)]
+_Accounts = Annotated[tuple[Annotated[AccountId, _LINE, MaxLen(LONGEST_ID)], ...], MaxLen(LISTED_PEOPLE)]
+
+
+def scope_of(groups: Iterable[MisId]) -> tuple[MisId, ...] | None:
+    """The scope of a request for these groups: None, which is the whole school, if a message cannot name them."""
+    ids = tuple(groups)
+    lengths = [len(id_) for id_ in ids]
+    fits = len(ids) <= MOST_IDS and max(lengths, default=0) <= LONGEST_ID and sum(lengths) <= _ALL_IDS
+    return ids if fits else None
 
 
 class Priority(StrEnum):
@@ -51,10 +77,10 @@ class RefreshTenant(_Message):
     `full_resync`: every class is compared with Graph, and not only those that Graph's delta names.
     """
 
-    tenant: str
-    run: RunId
+    tenant: _Tenant
+    run: _Run
     cause: Cause
-    until: datetime | None = None
+    until: Annotated[datetime | None, Checked(_has_zone)] = None
     full_resync: bool = False
     kind: Literal["refresh-tenant"] = "refresh-tenant"
 
@@ -71,7 +97,7 @@ def _session(of: str) -> str:
 class _SchoolRequest(_Message):
     """A request that is handled in its school's turn: one session is one school."""
 
-    school: SchoolId
+    school: _School
 
     @property
     def session(self) -> str:
@@ -86,10 +112,10 @@ class SyncSchool(_SchoolRequest):
     when their classes were last planned.
     """
 
-    run: RunId
+    run: _Run
     cause: Cause
-    scope: tuple[MisId, ...] | None = None
-    people: tuple[MisId, ...] = ()
+    scope: _MisIds | None = None
+    people: _MisIds = ()
     kind: Literal["sync-school"] = "sync-school"
 
 
@@ -97,7 +123,7 @@ class SyncSchool(_SchoolRequest):
 class SyncWebhookEvents(_SchoolRequest):
     """Sync what the school's waiting webhook events name: one message and one plan, however many events."""
 
-    run: RunId
+    run: _Run
     cause: Cause = Cause.WEBHOOK
     kind: Literal["sync-webhook-events"] = "sync-webhook-events"
 
@@ -113,9 +139,9 @@ class Action(StrEnum):
 class ActOnClass(_SchoolRequest):
     """An admin's request about one class."""
 
-    key: ClassKey
+    key: _Key
     action: Action
-    run: RunId
+    run: _Run
     cause: Cause = Cause.ADMIN
     kind: Literal["act-on-class"] = "act-on-class"
 
@@ -136,7 +162,7 @@ class DecideHold(_SchoolRequest):
 
     held: Annotated[tuple[str, ...], MaxLen(MOST_DECIDED)]
     decision: Decision
-    run: RunId
+    run: _Run
     cause: Cause = Cause.ADMIN
     kind: Literal["decide-hold"] = "decide-hold"
 
@@ -145,8 +171,8 @@ class DecideHold(_SchoolRequest):
 class UndoRun(_SchoolRequest):
     """An admin's request to restore each class of the run `undone` to what it was before, and to keep it so."""
 
-    undone: RunId
-    run: RunId
+    undone: _Run
+    run: _Run
     cause: Cause = Cause.ADMIN
     kind: Literal["undo-run"] = "undo-run"
 
@@ -155,10 +181,10 @@ class UndoRun(_SchoolRequest):
 class _ClassChange(_Message):
     """Which class is out of step, and why this was noticed. The class row says what to do."""
 
-    tenant: str
-    school: SchoolId
-    key: ClassKey
-    run: RunId
+    tenant: _Tenant
+    school: _School
+    key: _Key
+    run: _Run
     cause: Cause
 
     @property
@@ -177,7 +203,7 @@ class CreateClass(_ClassChange):
 class GrantOwners(_ClassChange):
     """Make the wanted people owners. `owners` are those of the plan, for information: Entra ids."""
 
-    owners: tuple[AccountId, ...] = ()
+    owners: _Accounts = ()
     kind: Literal["grant-owners"] = "grant-owners"
 
 
@@ -185,8 +211,8 @@ class GrantOwners(_ClassChange):
 class ChangeMembers(_ClassChange):
     """Bring the members to what is wanted. `added` and `removed` are those of the plan: at most LISTED_PEOPLE ids."""
 
-    added: tuple[AccountId, ...] = ()
-    removed: tuple[AccountId, ...] = ()
+    added: _Accounts = ()
+    removed: _Accounts = ()
     kind: Literal["change-members"] = "change-members"
 
 
@@ -194,7 +220,7 @@ class ChangeMembers(_ClassChange):
 class RevokeOwners(_ClassChange):
     """Take the ownership from people whom the sync granted it and who should no longer have it."""
 
-    owners: tuple[AccountId, ...] = ()
+    owners: _Accounts = ()
     kind: Literal["revoke-owners"] = "revoke-owners"
 
 
@@ -212,7 +238,8 @@ class RestoreClass(_ClassChange):
     kind: Literal["restore-class"] = "restore-class"
 
 
-Request = RefreshTenant | SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | UndoRun
+SchoolRequest = SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | UndoRun
+Request = RefreshTenant | SchoolRequest
 Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
 
 _REMEDY = "see 'A message nobody can read' in docs/operations.md; if a newer version sent it, deploy that and replay it"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sync_core.domain.classes import DesiredClass, Pin, Records
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.runs import RunRecord
+from sync_core.errors import LONGEST_SHOWN, one_line
 from sync_core.planning.names import is_numbered
 
 _LISTED = 10
@@ -77,7 +78,7 @@ def notes_of(run: RunRecord) -> tuple[str, ...]:
 
 def _some(ids: Sequence[str]) -> str:
     more = len(ids) - _LISTED
-    return ", ".join(ids[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(one_line(id_, LONGEST_SHOWN) for id_ in ids[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _gone(desired: DesiredClass, records: Records) -> bool:

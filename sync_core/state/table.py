@@ -10,7 +10,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsE
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from sync_core.errors import AccessDenied, EtagConflict, RowTooLarge, Transient
+from sync_core.errors import LONGEST_SHOWN, AccessDenied, EtagConflict, RowRefused, RowTooLarge, Transient, one_line
 from sync_core.state.overflow_rows import Torn, grouped_by_row, has_overflow, overflow_prefix, whole
 from sync_core.state.row_codec import Entity, encode_key
 
@@ -28,6 +28,10 @@ _BYTES = 3_500_000
 _LARGEST_ENTITY = 1_000_000
 """Bytes in one entity. The limit is 1 MiB, some of which is kept for keys and names."""
 _COLUMNS = 252
+_LONGEST_TEXT = 65_536
+"""Bytes of one text, in UTF-16."""
+_LONGEST_KEY = 1_024
+"""Bytes of a key, in UTF-16."""
 # A read during a write is repeated at once: by the time it is noticed, the write is complete.
 _READS = 5
 
@@ -44,6 +48,8 @@ async def wire_faults() -> AsyncIterator[None]:
         if error.status_code in (401, 403):
             grant = "grant the app's identity the role Storage Table Data Contributor on the storage account"
             raise AccessDenied(answered, grant) from None
+        if error.status_code in (400, 413):
+            raise _refused(error) from None
         raise Transient(answered, "it is retried; if this continues, check the storage account") from None
     except AzureError as error:
         unreachable = f"Table storage cannot be reached ({type(error).__name__})"
@@ -163,6 +169,14 @@ class Table:
         )
 
 
+def _refused(error: HttpResponseError) -> RowRefused:
+    code = getattr(error, "error_code", None) or "no error code"
+    return RowRefused(
+        f"Table storage refused a record: {error.status_code} {getattr(code, 'value', code)}",
+        "an id or a list in it is too long or has characters that a table cannot hold: correct it in the MIS",
+    )
+
+
 def _torn_reads() -> Transient:
     return Transient("rows of Table storage changed during each of several reads", "it is retried")
 
@@ -184,16 +198,22 @@ def deletes(rows: Iterable[Entity]) -> list[Operation]:
 
 
 def entity_size(entity: Mapping[str, Any]) -> int:
-    """Bytes of `entity` in Tables, rounded up. Raises RowTooLarge past the limit of one entity.
+    """Bytes of `entity` in Tables, rounded up. Raises RowTooLarge past a limit of one entity.
 
-    The local emulator accepts larger entities than Azure does, so the limit is checked here.
+    The local emulator accepts larger entities, texts and keys than Azure does, so the limits are checked here.
     """
-    size = sum(
-        8 + 2 * len(name) + (2 * len(value) + 4 if isinstance(value, str) else 8) for name, value in entity.items()
-    )
+    texts = {name: _bytes_of(value) for name, value in entity.items() if isinstance(value, str)}
+    size = sum(8 + 2 * len(name) + (texts[name] + 4 if name in texts else 8) for name in entity)
     if size > _LARGEST_ENTITY or len(entity) > _COLUMNS:
         raise _too_large(entity, f"has {size} bytes and does not fit into Table storage")
+    for name, length in texts.items():
+        if length > (_LONGEST_KEY if name in ("PartitionKey", "RowKey") else _LONGEST_TEXT):
+            raise _too_large(entity, f"has {length} bytes in {name} and does not fit into Table storage")
     return size
+
+
+def _bytes_of(text: str) -> int:
+    return 2 * len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass"))
 
 
 def group_size(rows: Sequence[Entity], largest: int = _BYTES) -> int:
@@ -206,8 +226,11 @@ def group_size(rows: Sequence[Entity], largest: int = _BYTES) -> int:
 
 
 def _too_large(row: Mapping[str, Any], excess: str) -> RowTooLarge:
-    remedy = "the class stays as it is; split the group in the MIS, or leave its type out of the school's types"
-    return RowTooLarge(f"row {row['RowKey']} of {row['PartitionKey']} {excess}", remedy)
+    remedy = (
+        "shorten an id that is too long, or split the group in the MIS, or leave its type out of the school's types"
+    )
+    key, partition = (one_line(row[name], LONGEST_SHOWN) for name in ("RowKey", "PartitionKey"))
+    return RowTooLarge(f"row {key} of {partition} {excess}", remedy)
 
 
 def batches(groups: Iterable[Sequence[Operation]]) -> Iterator[list[Operation]]:

@@ -79,7 +79,8 @@ def evenly(count: int, start: datetime, end: datetime) -> Sequence[datetime]:
 async def refresh_tenant(request: RefreshTenant, services: Services, history: timedelta) -> int:
     """Read the accounts and the drift, then request a sync of each enabled school. Returns the number of syncs.
 
-    The syncs are spread over the time until the request's `until`. Raises TenantBlocked.
+    The syncs are spread over the time until the request's `until`. Nothing is read of a tenant that has no school.
+    Raises TenantBlocked.
 
     The groups delta shows drift. It starts from the beginning, as a full resync of every class of the tenant, if the
     request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a paused school is recorded, and
@@ -90,6 +91,8 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     reads the same delta and repeats harmless work. A token written first would lose a manual change.
     """
     schools = await services.schools.schools(request.tenant)
+    if not schools:
+        return 0
     check = await services.reading.check_tenant(request.tenant)
     if check.blocked:
         raise TenantBlocked(check, await _write_blocked_runs(request, schools, check, services))

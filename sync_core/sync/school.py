@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sync_core.domain.runs import HoldStatus, RunOutcome, RunRecord
-from sync_core.messaging.messages import SyncSchool
+from sync_core.errors import RowRefused
+from sync_core.messaging.messages import SchoolRequest, SyncSchool
 from sync_core.planning.diff import Origin, priority_of
 from sync_core.planning.limits.holds import with_newer
 from sync_core.planning.school_plan import PlanNotMade, SchoolPlan, note_shared_names, plan_school
@@ -72,5 +73,31 @@ async def _write_left_out(planned: SchoolPlan, services: Services) -> None:
 
 
 def _as_requested(run: RunRecord, before: RunRecord | None) -> RunRecord:
-    """With the action and the requester that are on record."""
-    return replace(run, action=before.action, requested_by=before.requested_by) if before else run
+    """With the request that is on record."""
+    if before is None:
+        return run
+    return replace(run, action=before.action, class_key=before.class_key, requested_by=before.requested_by)
+
+
+async def end_unwritten(request: SchoolRequest, refusal: RowRefused, services: Services) -> RunRecord:
+    """End the run of a request whose plan or result Table storage does not store. Returns the run, which is recorded.
+
+    Its lists are left out, because they may be what is too long.
+    """
+    notes = (
+        f"a record of this run cannot be stored: {refusal.message} — {refusal.remedy}",
+        "what the run wrote and sent before is applied; the next sync plans the rest",
+    )
+    before = await services.runs.run(request.school, request.run)
+    run = RunRecord(
+        school=request.school,
+        id=request.run,
+        cause=request.cause,
+        at=services.clock.now(),
+        outcome=RunOutcome.REFUSED,
+        removals=before.removals if before else 0,
+        notes=notes,
+    )
+    run = _as_requested(run, before)
+    await services.runs.write_run(run)
+    return run

@@ -79,7 +79,18 @@ async def test_an_action_in_a_tenant_that_lacks_a_permission_is_refused_with_the
     tenant.granted = Grants(frozenset())
     await state.save_school(settings())
     await state.write_desired(SCHOOL.id, [desired(KEY, ["amy"])])
-    await state.write_run(RunRecord(school=SCHOOL.id, id=RUN, cause=Cause.ADMIN, at=NOON, outcome=RunOutcome.REQUESTED))
+    action, key = (request_.action, KEY) if isinstance(request_, ActOnClass) else ("undo night", ClassKey(""))
+    await state.write_run(
+        RunRecord(
+            school=SCHOOL.id,
+            id=RUN,
+            cause=Cause.ADMIN,
+            at=NOON,
+            outcome=RunOutcome.REQUESTED,
+            action=action,
+            class_key=key,
+        )
+    )
     fakes = services(state, tenant=tenant, mis=_Mis(), outbox=outbox)
     run = await (act_on_class(request_, fakes) if isinstance(request_, ActOnClass) else undo_run(request_, fakes))
     assert (run.outcome, run) == (RunOutcome.REFUSED, await state.run(SCHOOL.id, RUN))

@@ -12,7 +12,8 @@ from azure.servicebus import ServiceBusMessage
 from local import loopback
 from local.nightly import count
 from local.school.data import SchoolData
-from sync_core.messaging.messages import CLASS_CHANGES
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
+from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import HEAD, STAFF_ROOM, Trust, pupils, registration, staff, start_trust
 from tests.waiting import wait_until
 
@@ -108,3 +109,18 @@ def test_05_only_a_schools_admins_see_its_dead_letters(trust: Trust) -> None:
     trust.call("POST", f"dead-letters/{CLASS_CHANGES}/{torn['number']}/replay", "head", 404)
     assert trust.call("POST", "dead-letters/replay", expected=202).json()["messages"] == 1
     wait_until(lambda: list_dead_letters(trust))
+
+
+def test_06_a_forged_deletion_under_the_run_of_another_class_is_dead_lettered_with_its_reason(trust: Trust) -> None:
+    trust.call("POST", "dead-letters/replay", expected=202)
+    run = RunId(trust.run_action("DELETE", "schools/OAK/classes/2026.registration.R2")["id"])
+    forged = ActOnClass(SchoolId("OAK"), ClassKey("2026.registration.R1"), Action.DELETE, run)
+    trust.send(SYNC_REQUESTS, ServiceBusMessage(encode(forged), session_id="OAK", message_id="forged"))
+    wait_until(lambda: list_of_class(trust, "2026.registration.R1"))
+    (letter,) = list_of_class(trust, "2026.registration.R1")
+    assert (letter["kind"], letter["run"], letter["deliveries"]) == ("act-on-class", run, DELIVERIES)
+    assert letter["reason"] == (
+        f"the message asks for an action that is not on record as that of run {run}, so nothing was changed"
+    )
+    assert "find out what else may send to the queue" in letter["remedy"]
+    assert not trust.read_class("5L.class.1234567.2026")["deleted"]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
@@ -23,12 +27,14 @@ from sync_core.messaging.messages import (
     decode_change,
     decode_request,
     encode,
+    scope_of,
 )
 from tests.builders import mis_ids
 
 RUN = RunId("run")
 SCHOOL_ID = SchoolId("S")
 KEY = ClassKey("K")
+MOST_CHARACTERS = 250
 REQUESTS: list[Request] = [
     RefreshTenant("T", RUN, Cause.NIGHTLY),
     SyncSchool(SCHOOL_ID, RUN, Cause.ADMIN),
@@ -82,6 +88,54 @@ def test_an_unreadable_message_is_malformed_with_the_place_and_no_value(body: by
     assert place in caught.value.message
     assert not any(value in str(caught.value) for value in ("Smith", "shoes"))
     assert "docs/operations.md" in caught.value.remedy
+
+
+REQUEST: dict[str, object] = {"school": "S", "run": "r", "cause": "admin", "kind": "sync-school"}
+OUT_OF_BOUNDS = [
+    ({"scope": ["g"] * 1001}, "sync-school.scope: Tuple should have at most 1000 items"),
+    ({"people": ["p"] * 1001}, "sync-school.people: Tuple should have at most 1000 items"),
+    ({"scope": ["Amy Smith" * 23, "G1"]}, "sync-school.scope.0: String should have at most 200 characters"),
+    ({"school": "S" * 501}, "sync-school.school: should have at most 500 characters"),
+    ({"run": "r" * 201}, "sync-school.run: should have at most 200 characters"),
+    ({"run": "r\n"}, "sync-school.run: should be text on one line, without control characters"),
+    ({"run": "\ud800"}, "body: Invalid JSON"),
+    ({"kind": "act-on-class", "action": "delete", "key": "k" * 201}, "act-on-class.key: should have at most 200 "),
+    ({"kind": "undo-run", "undone": "k" * 201}, "undo-run.undone: should have at most 200 characters"),
+]
+
+
+@pytest.mark.parametrize(("values", "place"), OUT_OF_BOUNDS, ids=lambda value: str(value)[:40])
+def test_what_a_message_names_is_bounded(values: dict[str, object], place: str) -> None:
+    wanted = {name: REQUEST[name] for name in ("school", "run", "cause", "kind")} | values
+    with pytest.raises(Malformed) as caught:
+        decode_request(json.dumps(wanted).encode())
+    assert place in caught.value.message
+    assert "Smith" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "until", "place"),
+    [
+        ("../T", None, "tenant: should be the Entra id of a tenant"),
+        ("T", "2026-09-07T02:00:00", "until: should have a time zone"),
+    ],
+)
+def test_a_refresh_names_a_tenant_and_a_moment(tenant: str, until: str | None, place: str) -> None:
+    body = json.dumps({"kind": "refresh-tenant", "tenant": tenant, "run": "r", "cause": "nightly", "until": until})
+    with pytest.raises(Malformed, match=place):
+        decode_request(body.encode())
+
+
+@given(st.lists(st.text(max_size=MOST_CHARACTERS), max_size=3), st.integers(0, 1100), st.integers(1, 250))
+def test_a_request_for_groups_is_readable_whatever_their_ids(ids: list[str], more: int, length: int) -> None:
+    """A scope that a message cannot name is the whole school."""
+    groups = mis_ids(*ids, *("é" * length for _ in range(more)))
+    body = encode(SyncSchool(SCHOOL_ID, RUN, Cause.ADMIN, scope_of(groups)))
+    assert len(body) < 256_000
+    read = decode_request(body)
+    assert isinstance(read, SyncSchool)
+    assert read.scope in (groups, None)
+    assert read.scope == groups or len(groups) > 1000 or max(map(len, groups)) > 200 or sum(map(len, groups)) > 40_000
 
 
 def test_a_change_is_not_a_request() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Reason, Rule
 from sync_core.domain.ids import ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
-from sync_core.errors import SyncError
+from sync_core.errors import RowTooLarge, SyncError
 from sync_core.state.class_rows import ACTUAL_COLUMNS, DESIRED_COLUMNS, desired_rows, history_rows
 from sync_core.state.overflow_rows import (
     PARTS_IN_ROW,
@@ -159,7 +159,10 @@ sizes = st.sampled_from([1, 30_000, 250_000, 480_000])
 @given(st.lists(st.lists(sizes, min_size=1, max_size=3), min_size=4, max_size=20))
 def test_rows_that_belong_together_share_a_transaction(lengths: list[list[int]]) -> None:
     groups = [
-        upserts({"PartitionKey": "S", "RowKey": f"{at}.{part}", "x": "x" * length} for part, length in enumerate(parts))
+        upserts(
+            {"PartitionKey": "S", "RowKey": f"{at}.{part}", **chunked("x", "x" * length)}
+            for part, length in enumerate(parts)
+        )
         for at, parts in enumerate(lengths)
     ]
     transactions = list(batches(groups))
@@ -167,6 +170,19 @@ def test_rows_that_belong_together_share_a_transaction(lengths: list[list[int]])
     assert all(sum(entity_size(row) for _, row, _ in batch) < 4 * MIB for batch in transactions)
     transaction_of = {row["RowKey"]: at for at, batch in enumerate(transactions) for _, row, _ in batch}
     assert all(len({transaction_of[row["RowKey"]] for _, row, _ in group}) == 1 for group in groups)
+
+
+AT_MOST = {"PartitionKey": "S" * 512, "RowKey": "😀" * 256, "x": "é" * 32_768, "y": "😀" * 16_384}
+
+
+def test_a_text_and_a_key_are_as_long_as_azure_takes_them() -> None:
+    assert entity_size(AT_MOST) > 2 * 64 * 1024
+
+
+@pytest.mark.parametrize("name", AT_MOST)
+def test_a_text_or_a_key_that_azure_refuses_is_too_large(name: str) -> None:
+    with pytest.raises(RowTooLarge, match=rf"has \d+ bytes in {name} and does not fit"):
+        entity_size(AT_MOST | {name: AT_MOST[name] + "é"})
 
 
 def test_a_transaction_has_at_most_a_hundred_rows() -> None:

@@ -1,0 +1,203 @@
+"""Messages that nobody sent for an admin: random ones, and forged ones under the run of a request that is on record.
+
+Whatever arrives, in whatever order: no class changes but the one that an admin requested, no error is a stranger's, and
+none is without a reason and a remedy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sync_core.admin.classes import request_action
+from sync_core.admin.requests import Requester
+from sync_core.app import App
+from sync_core.config import parse_settings
+from sync_core.domain.accounts import AccountChange, AccountChanges
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
+from sync_core.domain.roster import Snapshot
+from sync_core.domain.runs import Cause, RunOutcome
+from sync_core.domain.school import SchoolSettings
+from sync_core.errors import Malformed, NotOnRecord, SyncError
+from sync_core.messaging.messages import (
+    SYNC_REQUESTS,
+    Action,
+    ActOnClass,
+    ChangeMembers,
+    CreateClass,
+    DeleteClass,
+    GrantOwners,
+    Priority,
+    RefreshTenant,
+    RestoreClass,
+    RevokeOwners,
+    SyncSchool,
+    SyncWebhookEvents,
+    UndoRun,
+    decode_change,
+    decode_request,
+    encode,
+)
+from sync_core.state.port import DeltaKind
+from tests import builders
+from tests.builders import NOON, SCHOOL, accounts, by_class_key, desired, entra_id, snapshot, synced, teaching
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.services import services
+from tests.http.memory_api import ENVIRONMENT
+
+REQUESTED, PENDING = ClassKey("2026.teaching.G1"), RunId("pending")
+GROUPS = [teaching(f"G{number}", f"Set {number}", ["amy", "ben"]) for number in (1, 2, 3)]
+KEYS = sorted(by_class_key(GROUPS))
+
+
+class _Mis:
+    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+        return snapshot(GROUPS)
+
+
+@dataclass(slots=True)
+class World:
+    """A school with three classes, and an admin's request to delete the first, whose message has not arrived."""
+
+    state: MemoryState = field(default_factory=MemoryState)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    app: App = field(init=False)
+
+    async def begin(self) -> None:
+        self.app = App(parse_settings(ENVIRONMENT), services(self.state, mis=_Mis(), outbox=self.outbox))
+        school = builders.settings()
+        await self.state.save_school(school)
+        known = tuple(AccountChange(each.id, each.values, each.enabled) for each in accounts(["amy", "ben"]))
+        await self.state.write_accounts(school.tenant, AccountChanges(True, known, frozenset(), "token"))
+        await self.state.write_delta_token(school.tenant, DeltaKind.ACCOUNTS, "token")
+        for key in KEYS:
+            await self.state.write_desired(SCHOOL.id, [desired(key, ["amy", "ben"])])
+            record = await self.state.class_record(SCHOOL.id, key)
+            assert record
+            await self.state.write_actual(replace(record, actual=synced(record.desired).actual))
+        requester = Requester(entra_id("admin"), PENDING)
+        await request_action(school, REQUESTED, Action.DELETE, requester, self.app.services)
+
+    async def deleted(self) -> set[ClassKey]:
+        """The classes that are to be deleted, by their rows or by a message."""
+        rows = {record.key for record in await self.state.class_records(SCHOOL.id) if record.desired.deleted}
+        return rows | {change.key for change in self.outbox.changes if isinstance(change, DeleteClass)}
+
+    async def handle(self, body: bytes, queue: str) -> None:
+        """As the triggers do."""
+        if queue == SYNC_REQUESTS:
+            await self.app.handle_request(decode_request(body))
+        else:
+            await self.app.handle_change(decode_change(body), Priority(queue))
+
+
+REAL = ActOnClass(SCHOOL.id, REQUESTED, Action.DELETE, PENDING)
+FORGED = [
+    ActOnClass(SCHOOL.id, KEYS[1], Action.DELETE, PENDING),
+    ActOnClass(SCHOOL.id, REQUESTED, Action.RESTORE, PENDING),
+    UndoRun(SCHOOL.id, RunId("night"), PENDING),
+    UndoRun(SCHOOL.id, PENDING, PENDING),
+]
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=lambda forged: f"{forged.kind} {getattr(forged, 'key', '')}")
+async def test_a_message_under_the_run_of_another_request_changes_nothing_and_the_request_is_carried_out(
+    forged: ActOnClass | UndoRun,
+) -> None:
+    world = World()
+    await world.begin()
+    before = await world.state.run(SCHOOL.id, PENDING)
+
+    with pytest.raises(NotOnRecord) as refused:
+        await world.handle(encode(forged), SYNC_REQUESTS)
+
+    assert "an action that is not on record as that of run pending, so nothing was changed" in refused.value.message
+    assert "request the action over the admin API" in refused.value.remedy
+    assert (await world.deleted(), await world.state.run(SCHOOL.id, PENDING)) == (set(), before)
+    await world.handle(encode(REAL), SYNC_REQUESTS)
+    done = await world.state.run(SCHOOL.id, PENDING)
+    assert done
+    assert (await world.deleted(), done.outcome, done.class_key) == ({REQUESTED}, RunOutcome.PLANNED, REQUESTED)
+
+
+schools = st.sampled_from([SCHOOL.id, SchoolId("nowhere"), SchoolId("")])
+keys = st.sampled_from([*KEYS, ClassKey("2026.teaching.G9"), ClassKey("")])
+runs = st.sampled_from([PENDING, RunId("night"), RunId("")])
+causes = st.sampled_from(Cause)
+scopes = st.none() | st.lists(st.sampled_from([group.id for group in GROUPS]), max_size=3).map(tuple)
+REQUESTS = st.one_of(
+    st.just(REAL),
+    st.builds(ActOnClass, schools, keys, st.sampled_from(Action), runs, causes),
+    st.builds(UndoRun, schools, runs, runs, causes),
+    st.builds(SyncSchool, schools, runs, causes, scopes),
+    st.builds(SyncWebhookEvents, schools, runs, causes),
+    st.builds(RefreshTenant, st.sampled_from([builders.TENANT, "T"]), runs, causes, st.none() | st.just(NOON)),
+)
+KINDS = [CreateClass, GrantOwners, RevokeOwners, ChangeMembers, DeleteClass, RestoreClass]
+CHANGES = st.sampled_from(KINDS).flatmap(
+    lambda kind: st.builds(kind, st.sampled_from([builders.TENANT, "T"]), schools, keys, runs, causes)
+)
+MESSAGES = st.tuples(REQUESTS.map(encode), st.just(SYNC_REQUESTS)) | st.tuples(
+    CHANGES.map(encode), st.sampled_from(list(Priority))
+)
+
+
+def _is_real(body: bytes) -> bool:
+    """Whatever cause it names."""
+    request = decode_request(body)
+    return isinstance(request, ActOnClass) and replace(request, cause=REAL.cause) == REAL
+
+
+async def _deliver(messages: Sequence[tuple[bytes, str]]) -> None:
+    world = World()
+    await world.begin()
+    for body, queue in messages:
+        try:
+            await world.handle(body, queue)
+        except SyncError as error:
+            assert error.message
+            assert error.remedy
+    requested = any(_is_real(body) for body, queue in messages if queue == SYNC_REQUESTS)
+    assert await world.deleted() <= ({REQUESTED} if requested else set())
+    assert {record.key for record in await world.state.class_records(SCHOOL.id)} == set(KEYS)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(MESSAGES, max_size=6))
+def test_whatever_messages_arrive_only_what_an_admin_requested_is_deleted(messages: list[tuple[bytes, str]]) -> None:
+    asyncio.run(_deliver(messages))
+
+
+texts = st.text(max_size=5) | st.sampled_from(["act-on-class", "sync-school", "delete", "admin", "S1", "pending"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ["kind", "version", "school", "tenant", "run", "cause", "key", "action", "scope", "people", "until", "undone"]
+
+
+def _damaged(whole: bytes, name: str, value: Any) -> bytes:
+    return json.dumps({**json.loads(whole), name: value}).encode()
+
+
+BODIES = st.binary(max_size=40) | st.builds(
+    _damaged, REQUESTS.map(encode) | CHANGES.map(encode), st.sampled_from(FIELDS), values
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(BODIES)
+def test_a_damaged_message_is_read_or_malformed(body: bytes) -> None:
+    for decode in (decode_request, decode_change):
+        with suppress(Malformed):
+            decode(body)
