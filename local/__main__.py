@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TypeAlias
 
+import httpx
 from rich.console import Console
 
 from local.commands import announce, check, edit, plan, show_tenant, sync, up
 from local.demo import run_demo
-from local.processes import Spawn, StartFailed, spawn_interpreter
+from local.processes import Spawn, StartFailed, Stopped, spawn_interpreter, stop_on_signals
 from local.tenant.options import TenantOptions, add_options, options_of
 from local.world import running_world
 from sync_core.config import GRAPH
@@ -64,7 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Runs one nightly sync of the feed, in the running world or in one started for this call. State is "
         "kept in the world's folder, so a second call after an edit of the CSV syncs only the difference. Exit status: "
         "0 every school is in step with its MIS, 1 a message was dead-lettered or a school was not planned, 2 the "
-        "feed, settings, accounts or options were refused, 3 the queues did not drain, 4 done, but a decision or a "
+        "feed, settings, accounts or options were refused, 3 the queues did not drain, or a process or the disk of the "
+        "world failed, 4 done, but a decision or a "
         "person waits: a hold, a refused change, a person without an account or with several, a class without an "
         "owner, a pin that differs from the MIS.",
     )
@@ -107,7 +110,7 @@ def _add_announce(commands: _Commands) -> None:
         help="send a webhook event that says what changed in the MIS",
         description="Sends a signed webhook event to the running world, or to one started for this call, and waits "
         "until its changes are applied. Edit the CSV first. Exit status: 0 done, 2 refused, 3 the queues did not "
-        "drain.",
+        "drain, or a process or the disk of the world failed.",
     )
     command.add_argument("school", metavar="SCHOOL", help="the school's id in the feed")
     command.add_argument("--groups", nargs="+", default=[], metavar="ID", help="the groups that changed")
@@ -173,33 +176,55 @@ def _add_world(command: argparse.ArgumentParser, default: str | None = _WORLD) -
 def main(spawn: Spawn = spawn_interpreter) -> int:
     """`spawn` starts the processes of a world that does not run already."""
     options = build_parser().parse_args()
+    stop_on_signals()
+    try:
+        status = _run(options, spawn)
+        sys.stdout.flush()
+    except Stopped as stopped:
+        sys.stderr.write(f"stopped by {stopped}: what was not done yet is done when you run it again\n")
+        return 128 + stopped.number
+    except StartFailed as failure:
+        sys.stderr.write(f"{failure}\n")
+        return 3
+    except httpx.HTTPError as error:
+        where = f"its logs are in {options.world}" if options.world else "name a folder with --world to keep its logs"
+        sys.stderr.write(
+            f"a process of the world does not answer as it should ({type(error).__name__}); {where} — run it again\n"
+        )
+        return 3
+    except OSError as error:
+        # Else the interpreter tries to write the rest of the output again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        what = f"{error.filename or 'the output'} cannot be written: {error.strerror or type(error).__name__}"
+        sys.stderr.write(f"{what} — make room there, and run it again\n")
+        return 3
+    return status
+
+
+def _run(options: argparse.Namespace, spawn: Spawn) -> int:
     console = Console(soft_wrap=True)
     tenant = options_of(options) if options.command in _STARTS_TENANT else TenantOptions()
     if tenant.given and options.world and running_world(options.world):
         sys.stderr.write(f"refused: {_TENANT_RUNS.format(folder=options.world.resolve())}\n")
         return 2
-    try:
-        match options.command:
-            case "up":
-                return up(options.world, tenant, console, spawn)
-            case "sync":
-                return sync(options, console, spawn)
-            case "announce":
-                return announce(options.world, options.school, options.groups, options.people, console, spawn)
-            case "plan":
-                return plan(options, console, spawn)
-            case "tenant":
-                return show_tenant(options.world, options.json, console, spawn)
-            case "check":
-                return check(options, console, spawn)
-            case "edit":
-                operand = getattr(options, "operand", "")
-                return edit(options.world, options.action, options.nickname, operand, EDITS[options.action], spawn)
-            case _:
-                return run_demo(options.world, tenant, console, spawn)
-    except StartFailed as failure:
-        sys.stderr.write(f"{failure}\n")
-        return 3
+    match options.command:
+        case "up":
+            return up(options.world, tenant, console, spawn)
+        case "sync":
+            return sync(options, console, spawn)
+        case "announce":
+            return announce(options.world, options.school, options.groups, options.people, console, spawn)
+        case "plan":
+            return plan(options, console, spawn)
+        case "tenant":
+            return show_tenant(options.world, options.json, console, spawn)
+        case "check":
+            return check(options, console, spawn)
+        case "edit":
+            operand = getattr(options, "operand", "")
+            return edit(options.world, options.action, options.nickname, operand, EDITS[options.action], spawn)
+        case _:
+            return run_demo(options.world, tenant, console, spawn)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ import argparse
 import asyncio
 import csv
 import json
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -27,7 +25,7 @@ from local.feed_check import FeedCheck, check_feed, describe
 from local.mis import webhooks
 from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_real_tenant, preview_world
-from local.processes import Spawn
+from local.processes import Spawn, Stopped
 from local.report import permissions_table, summary
 from local.tenant.options import TenantOptions, options_of
 from local.world import World, tenant_at, world_at
@@ -42,21 +40,25 @@ class BadFile(Exception):
 
 
 def up(folder: Path, tenant: TenantOptions, console: Console, spawn: Spawn) -> int:
-    """Start the world and run until SIGINT or SIGTERM; a Functions host that dies is restarted, as in Azure."""
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    """Start the world and run until Stopped. A Functions host that dies is restarted, as in Azure."""
     world = World(folder, spawn=spawn, tenant=tenant)
     try:
         for name, address in asdict(world.start()).items():
             console.print(f"{name}: {address}", soft_wrap=True, highlight=False)
         console.print("ready; stop it with Ctrl+C")
-        while not stopped.wait(1.0):
+        while not (dead := world.find_dead()):
             if world.host and not world.host.alive():
                 console.print(f"the Functions host died and was restarted at {world.start_host()}", soft_wrap=True)
+            time.sleep(1.0)
+        sys.stderr.write(
+            f"{' and '.join(dead)} died, so the world stops; its logs are in {world.folder} — start it again\n"
+        )
+        return _STUCK
+    except Stopped as stopped:
+        sys.stderr.write(f"stopped by {stopped}\n")
+        return 0
     finally:
         world.stop()
-    return 0
 
 
 def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
@@ -72,7 +74,7 @@ def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
         sys.stderr.write(f"{stuck}; see {options.world.resolve() / 'host.log'}\n")
         return _STUCK
     if options.out:
-        options.out.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+        _write(options.out, json.dumps(report.as_json(), indent=2).encode())
     console.print(summary(report), soft_wrap=True, highlight=False)
     if not report.good:
         return _NOT_DONE
@@ -113,9 +115,8 @@ def plan(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
         sys.stderr.write(f"refused: {refusal}\n")
         return _REFUSED
     if options.out:
-        options.out.write_bytes(
-            TypeAdapter(list[dict[str, Any]]).dump_json([preview.as_data() for preview in previews], indent=2) + b"\n"
-        )
+        listed = [preview.as_data() for preview in previews]
+        _write(options.out, TypeAdapter(list[dict[str, Any]]).dump_json(listed, indent=2))
     for preview in previews:
         console.print("\n".join(preview.lines), soft_wrap=True, highlight=False, markup=False)
     if any(preview.run.outcome is not RunOutcome.PLANNED for preview in previews):
@@ -189,6 +190,14 @@ def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: s
         sys.stderr.write(f"refused: {response.json()['error']} (see: python -m local tenant)\n")
         return _REFUSED
     return 0
+
+
+def _write(path: Path, report: bytes) -> None:
+    """Raises OSError with the path, which a failed write does not name."""
+    try:
+        path.write_bytes(report + b"\n")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _read_files(options: argparse.Namespace) -> tuple[Mapping[str, object], list[tuple[str, str]] | None]:

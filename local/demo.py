@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,16 +79,16 @@ class _Demonstration:
 
 def run_demo(folder: Path | None, tenant: TenantOptions, console: Console, spawn: Spawn) -> int:
     """Returns the exit status: 0 if the tenant was as expected after every night and night three did nothing."""
-    home = folder or Path(tempfile.mkdtemp(prefix="class-sync-demo-"))
-    world = World(home, spawn=spawn, tenant=tenant)
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="class-sync-demo-", ignore_cleanup_errors=True) as home:
+            return run_demo(Path(home), tenant, console, spawn)
+    world = World(folder, spawn=spawn, tenant=tenant)
     try:
         console.print("Starting Azurite, the Service Bus stand-in, the simulated tenant and the Functions host…")
         demonstration = _Demonstration(world, world.start(), console)
         _three_nights(demonstration)
     finally:
         world.stop()
-        if folder is None:
-            shutil.rmtree(home, ignore_errors=True)
     console.print(nights_table(demonstration.nights))
     console.print(PLAIN_SCRIPT)
     for failure in demonstration.failures[:40]:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from local import loopback
 from local.feed import read_feed, uk_today
 from local.left_out import left_out_lines
@@ -32,7 +34,7 @@ _NOT_PLANNED = {RunOutcome.REJECTED, RunOutcome.BLOCKED, RunOutcome.REFUSED}
 
 
 class Stuck(Exception):
-    """The queues do not drain; the message says how many messages are left in each."""
+    """The queues do not drain, or cannot be read; the message says how many messages are not settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,14 @@ def drain(addresses: Addresses, before: Counts, progress: Progress = lambda sett
     """Wait until a request was sent since `before` and every message is settled. Raises Stuck."""
     last, changed_at = before, time.monotonic()
     while True:
-        now = replace(last, queues=count_messages(addresses))
+        try:
+            now = replace(last, queues=count_messages(addresses))
+        except httpx.TransportError as error:
+            sent, settled = (increase(before, last, counter, *Priority) for counter in ("sent", "completed"))
+            raise Stuck(
+                f"the queues cannot be read now ({type(error).__name__}); when they were last read, {settled} of {sent} "
+                "changes were settled, and the next sync does the rest — run it again"
+            ) from None
         progress(increase(before, now, "completed", *Priority), increase(before, now, "sent", *Priority))
         if now.drained_since(before):
             return count(addresses)

@@ -11,16 +11,46 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LAST_LINES = 12
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_WITHIN = 60.0
 
 
 class StartFailed(Exception):
     """A process that did not become ready; the message has the path of its log and the last lines of it."""
+
+
+class NoRoom(StartFailed):
+    """A disk that is full, before a world starts or after a call."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A person or the system stops this process with a signal."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
+
+
+def stop_on_signals() -> None:
+    """Have SIGINT, SIGTERM and SIGHUP raise Stopped, once: what is started is then stopped without interruption.
+
+    A signal that is ignored already, as SIGHUP is under nohup, stays ignored.
+    """
+    numbers = [each for each in _STOPPING if signal.getsignal(each) is not signal.SIG_IGN]
+
+    def stop(number: int, _: object) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(signal.Signals(number))
+
+    for each in numbers:
+        signal.signal(each, stop)
 
 
 class Process(Protocol):
@@ -69,7 +99,7 @@ class Child:
                 stderr=errors,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, os.getpid(), stop_with),
             )
 
     @property
@@ -132,7 +162,9 @@ def wait_until(ready: Callable[[], bool], child: Child, within: float = READY_WI
         time.sleep(0.05)
 
 
-def die_with_parent() -> None:
-    """Have Linux send SIGTERM to the child when its parent ends, however it ends."""
+def die_with_parent(parent: int, stop_with: signal.Signals = signal.SIGTERM) -> None:
+    """Have Linux send the signal to this process, a child of `parent`, when its parent ends, however it ends."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop_with)
+        if os.getppid() != parent:
+            signal.raise_signal(signal.SIGKILL)

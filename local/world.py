@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,13 +17,15 @@ from typing import IO, Any
 
 from local import loopback
 from local.azurite import Azurite
-from local.processes import Process, Spawn, StartFailed, spawn_interpreter
+from local.processes import NoRoom, Process, Spawn, StartFailed, spawn_interpreter
 from local.servicebus import connection_string
 from local.tenant.__main__ import DOMAIN, TENANT_ID
 from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
 from local.tenant.options import TenantOptions
 
 REPOSITORY = Path(__file__).parents[1]
+_ROOM = 16 * 1024 * 1024
+"""Bytes that a world needs on its disk: its processes go on when the disk is full, but cannot save what they did."""
 MASTER_KEY = "local"
 WEBHOOK_SETTING = "MIS_SECRET_WORLD"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the local world").decode()
@@ -76,7 +79,8 @@ class World:
         `settings` are the host's, in place of its own.
         """
         self.folder = folder.resolve()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with _usable(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         self._deliveries = deliveries
         self._tenant_options = tenant
         self._spawn_module = spawn
@@ -92,9 +96,14 @@ class World:
         self.addresses: Addresses | None = None
 
     def start(self) -> Addresses:
-        """Start its processes; returns when the host takes messages."""
-        self._take_lock()
+        """Start its processes; returns when the host takes messages. Raises StartFailed."""
+        with _usable(self.folder):
+            self._take_lock()
+            return self._start()
+
+    def _start(self) -> Addresses:
         try:
+            require_room(self.folder)
             self._bus = self._spawn_bus("0", "0")
             files = ("--state", str(self.folder / "tenant.jsonl"), "--certificate", str(self._certificate))
             self._tenant = self._spawn("tenant", "--port", "0", *files, *self._tenant_options.arguments())
@@ -132,10 +141,10 @@ class World:
                 tables=self._storage,
                 host=host,
             )
+            self._write_addresses()
         except BaseException:
             self.stop()
             raise
-        self._write_addresses()
         return self.addresses
 
     def start_host(self, **settings: str) -> str:
@@ -165,14 +174,21 @@ class World:
         self._bus = self._spawn_bus(*map(str, ports))
         self._bus.ready_line()
 
+    def find_dead(self) -> tuple[str, ...]:
+        """The names of its processes that have died, but for the host, which is started again as in Azure."""
+        azurite = self._azurite.child if self._azurite else None
+        named = {"the Service Bus stand-in": self._bus, "the simulated tenant": self._tenant, "Azurite": azurite}
+        return tuple(name for name, process in named.items() if process and not process.alive())
+
     def stop(self) -> None:
+        """Stop its processes. A world that this one found running in the folder stays as it is."""
         for child in (self.host, self._bus, self._tenant):
             if child:
                 child.stop()
         if self._azurite:
             self._azurite.stop()
-        (self.folder / "world.json").unlink(missing_ok=True)
         if self._lock:
+            (self.folder / "world.json").unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
@@ -206,41 +222,73 @@ class World:
         fresh.replace(self.folder / "world.json")
 
     def _take_lock(self) -> None:
-        self._lock = (self.folder / "lock").open("w", encoding="utf-8")
+        lock = (self.folder / "lock").open("w", encoding="utf-8")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            self._lock = None
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
             raise StartFailed(
                 f"a world is starting or running in {self.folder}: wait for it, or choose another --world"
             ) from None
+        self._lock = lock
 
 
 def running_world(folder: Path) -> Addresses | None:
-    """The world that runs in `folder`, if its supervisor is alive; the file that a crash left behind does not count."""
+    """The world that runs in `folder`, whose supervisor has the lock; the file that a crash left does not count."""
     try:
         addresses = Addresses(**json.loads((folder / "world.json").read_text(encoding="utf-8")))
         os.kill(addresses.supervisor, 0)
+        with (folder / "lock").open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return addresses
     except (OSError, ValueError, TypeError):
         return None
-    return addresses
+    # The supervisor has ended, and its id is another process's now.
+    return None
+
+
+def require_room(folder: Path) -> None:
+    """Raises NoRoom if the disk of a world's folder is full."""
+    free = shutil.disk_usage(folder).free
+    if free < _ROOM:
+        raise NoRoom(
+            f"the disk of {folder} has {free // 1024:,} KiB left of the {_ROOM // 1024:,} KiB that a world needs, so "
+            "what was done may not be saved — make room there, and run it again"
+        )
+
+
+@contextlib.contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Raises StartFailed where the world's folder, or a file in it, cannot be used."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.strerror or type(error).__name__} ({error.filename or folder})"
+        raise StartFailed(
+            f"the world in {folder} cannot start: {what} — name another folder with --world, or make room and see that "
+            "you may write there"
+        ) from None
 
 
 @contextlib.contextmanager
 def world_at(
     folder: Path, spawn: Spawn = spawn_interpreter, tenant: TenantOptions = _USUAL_TENANT
 ) -> Iterator[Addresses]:
-    """The running world in `folder`, or one that is started now, with these options, and stopped on exit."""
+    """The running world in `folder`, or one that is started now, with these options, and stopped on exit.
+
+    Raises NoRoom, also afterwards, if the disk is full.
+    """
     running = running_world(folder)
     if running:
         yield running
-        return
-    world = World(folder, spawn=spawn, tenant=tenant)
-    try:
-        yield world.start()
-    finally:
-        world.stop()
+    else:
+        world = World(folder, spawn=spawn, tenant=tenant)
+        try:
+            yield world.start()
+        finally:
+            world.stop()
+    require_room(folder)
 
 
 @contextlib.contextmanager
@@ -250,10 +298,11 @@ def tenant_at(folder: Path, spawn: Spawn = spawn_interpreter) -> Iterator[str]:
     if running:
         yield running.tenant
         return
-    folder.mkdir(parents=True, exist_ok=True)
     state = str(folder.resolve() / "tenant.jsonl")
     options = ("--port", "0", "--state", state)
-    child = spawn("local.tenant", options, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        child = spawn("local.tenant", options, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
     try:
         yield f"http://127.0.0.1:{child.ready_line()['port']}"
     finally:

@@ -126,7 +126,7 @@ def _run(
 ) -> None:
     """What `python -m module` does in a process of its own."""
     os.setsid()
-    die_with_parent()
+    die_with_parent(os.getppid())
     with log.open("ab") as errors:
         os.dup2(errors.fileno(), sys.stderr.fileno())
     os.dup2(output.fileno(), sys.stdout.fileno())
