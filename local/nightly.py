@@ -287,8 +287,8 @@ def drain(addresses: Addresses, before: Counts, progress: Progress = lambda sett
         except httpx.TransportError as error:
             sent, settled = (increase(before, last, counter, *Priority) for counter in ("sent", "completed"))
             raise Stuck(
-                f"the queues cannot be read now ({type(error).__name__}); when they were last read, {settled} of {sent} "
-                "changes were settled, and the next sync does the rest — run it again"
+                f"the queues cannot be read now ({type(error).__name__}); when they were last read, {settled} of "
+                f"{sent} changes were settled, and the next sync does the rest — run it again"
             ) from None
         progress(increase(before, now, "completed", *Priority), increase(before, now, "sent", *Priority))
         if now.drained_since(before):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -74,10 +75,10 @@ class Server:
             for connection in list(self._connections):
                 connection.pump()
             self._awake.clear()
-            try:
-                await asyncio.wait_for(self._awake.wait(), _TICK)
-            except TimeoutError:
-                continue
+            # Not wait_for, which on Python 3.11 swallows a cancellation that comes together with the event.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK):
+                    await self._awake.wait()
 
     # --- the status port
 
