@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from local.node_packages import PACKAGES, node
-from local.processes import Child, wait_until
+from local.processes import Child, signals_held, wait_until
 
 # The account and key that Microsoft publishes for its emulator: public, not a secret.
 _ACCOUNT = "devstoreaccount1"
@@ -35,7 +35,8 @@ class Azurite:
         command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
         command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]
         accounts = {"AZURITE_ACCOUNTS": ";".join(f"{name}:{_KEY}" for name in (_ACCOUNT, *self._accounts))}
-        self.child = Child("Azurite", command, self._log, accounts, stop_with=signal.SIGINT)
+        with signals_held():
+            self.child = Child("Azurite", command, self._log, accounts, stop_with=signal.SIGINT)
         wait_until(lambda: _listens(self._port) and _listens(self._blob_port), self.child)
 
     def stop(self) -> None:

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +52,16 @@ def stop_on_signals() -> None:
 
     for each in numbers:
         signal.signal(each, stop)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Holds back the signals that stop this process while it starts a child and notes it: else nobody would stop it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Process(Protocol):
@@ -163,7 +174,11 @@ def wait_until(ready: Callable[[], bool], child: Child, within: float = READY_WI
 
 
 def die_with_parent(parent: int, stop_with: signal.Signals = signal.SIGTERM) -> None:
-    """Have Linux send the signal to this process, a child of `parent`, when its parent ends, however it ends."""
+    """Have Linux send the signal to this process, a child of `parent`, when its parent ends, however it ends.
+
+    Signals that the parent held back while it started this process are let through.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop_with)
         if os.getppid() != parent:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from local import loopback
 from local.azurite import Azurite
-from local.processes import NoRoom, Process, Spawn, StartFailed, spawn_interpreter
+from local.processes import NoRoom, Process, Spawn, StartFailed, signals_held, spawn_interpreter
 from local.servicebus import connection_string
 from local.tenant.__main__ import DOMAIN, TENANT_ID
 from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
@@ -104,9 +104,10 @@ class World:
     def _start(self) -> Addresses:
         try:
             require_room(self.folder)
-            self._bus = self._spawn_bus("0", "0")
             files = ("--state", str(self.folder / "tenant.jsonl"), "--certificate", str(self._certificate))
-            self._tenant = self._spawn("tenant", "--port", "0", *files, *self._tenant_options.arguments())
+            with signals_held():
+                self._bus = self._spawn_bus("0", "0")
+                self._tenant = self._spawn("tenant", "--port", "0", *files, *self._tenant_options.arguments())
             if self._azurite:
                 self._azurite.start()
                 self._storage = self._azurite.connection_string
@@ -153,7 +154,8 @@ class World:
         file = self.folder / "local.settings.json"
         file.write_text(json.dumps({"IsEncrypted": False, "Values": self._settings}, indent=2), encoding="utf-8")
         log = ("--settings", str(file), "--log", str(self.folder / "host.jsonl"))
-        self.host = self._spawn("host", "--port", "0", "--app", str(REPOSITORY), *log)
+        with signals_held():
+            self.host = self._spawn("host", "--port", "0", "--app", str(REPOSITORY), *log)
         address = f"http://127.0.0.1:{self.host.ready_line()['port']}"
         if self.addresses:
             self.addresses = replace(self.addresses, host=address)
@@ -302,8 +304,11 @@ def tenant_at(folder: Path, spawn: Spawn = spawn_interpreter) -> Iterator[str]:
     options = ("--port", "0", "--state", state)
     with _usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        child = spawn("local.tenant", options, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
+    child = None
     try:
+        with _usable(folder), signals_held():
+            child = spawn("local.tenant", options, folder / "tenant.log", {"PYTHONPATH": str(REPOSITORY)})
         yield f"http://127.0.0.1:{child.ready_line()['port']}"
     finally:
-        child.stop()
+        if child:
+            child.stop()
