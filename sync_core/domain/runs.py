@@ -145,8 +145,8 @@ class RunRecord:
     of the school. `action` is the request of an admin, empty for a sync, and `class_key` the class that it is for, if
     it is for one. `requested_by` is the Entra id of the requester, empty where nobody requested the run. `held` are the
     keys of the classes that are held, and `held_because` the kinds of their holds. `removals` counts the memberships
-    that the plan takes away, except losses that an admin approved. `left_out` counts the rows of the feed that could not
-    be read.
+    that the plan takes away, except losses that an admin approved. `left_out` counts the rows of the feed that could
+    not be read.
 
     The `people_…` fields are MIS person ids: people without an account, with a disabled account, and with more than one
     candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run),
