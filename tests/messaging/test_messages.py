@@ -92,8 +92,8 @@ def test_an_unreadable_message_is_malformed_with_the_place_and_no_value(body: by
 
 REQUEST: dict[str, object] = {"school": "S", "run": "r", "cause": "admin", "kind": "sync-school"}
 OUT_OF_BOUNDS = [
-    ({"scope": ["g"] * 1001}, "sync-school.scope: Tuple should have at most 1000 items"),
-    ({"people": ["p"] * 1001}, "sync-school.people: Tuple should have at most 1000 items"),
+    ({"scope": ["g"] * 1001}, "sync-school.scope: should have at most 1000 items"),
+    ({"people": ["p"] * 1001}, "sync-school.people: should have at most 1000 items"),
     ({"scope": ["Amy Smith" * 23, "G1"]}, "sync-school.scope.0: String should have at most 200 characters"),
     ({"school": "S" * 501}, "sync-school.school: should have at most 500 characters"),
     ({"run": "r" * 201}, "sync-school.run: should have at most 200 characters"),
