@@ -9,7 +9,8 @@ import azure.functions as func
 
 from sync_core.clock import SystemClock
 from sync_core.http.admin.function import AdminApi
-from sync_core.http.health import report_health, with_app
+from sync_core.http.edge import serve
+from sync_core.http.health import report_health
 from sync_core.messaging.messages import (
     CLASS_CHANGES,
     SYNC_REQUESTS,
@@ -65,14 +66,14 @@ async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
-    return await with_app(_process, report_health)
+    return await serve(_process, request, report_health)
 
 
 # The route prefix is empty in host.json, because a route below it may not begin with "admin" (azure-functions-host
 # issue 1781). App Service authentication signs callers in, not a function key.
 @app.route(route="api/admin/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
 async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    return await with_app(_process, lambda sync: _admin_api.answer(sync, request, context))
+    return await serve(_process, request, lambda sync: _admin_api.answer(sync, request, context))
 
 
 # Each webhook is signed with a secret of its school.
@@ -82,7 +83,7 @@ async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpR
 async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
     from sync_core.http.webhooks.function import receive_changes
 
-    return await with_app(_process, lambda sync: receive_changes(sync, request))
+    return await serve(_process, request, lambda sync: receive_changes(sync, request))
 
 
 # Wonde signs nothing: the function key, which is part of the address that Wonde is given, identifies it.
@@ -92,4 +93,4 @@ async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
 async def wonde_access(request: func.HttpRequest) -> func.HttpResponse:
     from sync_core.http.webhooks.function import receive_wonde_event
 
-    return await with_app(_process, lambda sync: receive_wonde_event(sync, request))
+    return await serve(_process, request, lambda sync: receive_wonde_event(sync, request))

@@ -32,16 +32,23 @@ class ProcessApp:
 
     def __init__(self, environment: Mapping[str, str], clock: Clock) -> None:
         self._environment = environment
-        self._lock = asyncio.Lock()
+        self._start: asyncio.Task[App] | None = None
         self._app: App | None = None
         self._clock = clock
 
     async def get(self) -> App:
-        """Raises UnknownSetting, Transient."""
-        async with self._lock:
-            if self._app is None:
-                self._app = await build(parse_settings(self._environment), self._clock)
-            return self._app
+        """Calls that come during a start share it, and its failure. Raises UnknownSetting, AccessDenied, Transient."""
+        if self._app is None:
+            self._start = self._start or asyncio.create_task(self._build())
+            return await asyncio.shield(self._start)
+        return self._app
+
+    async def _build(self) -> App:
+        try:
+            self._app = await build(parse_settings(self._environment), self._clock)
+        finally:
+            self._start = None
+        return self._app
 
     @asynccontextmanager
     async def handling(self, queue: str, message: func.ServiceBusMessage) -> AsyncIterator[App]:

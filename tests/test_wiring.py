@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from aiohttp import web
 from azure.functions.servicebus import ServiceBusMessage
 
 from local.azurite import Azurite
-from sync_core.errors import SyncError, UnknownSetting
+from sync_core.errors import AccessDenied, SyncError, UnknownSetting
 from sync_core.messaging.messages import CLASS_CHANGES
 from sync_core.state.store import TableState
 from sync_core.wiring import ProcessApp
@@ -51,3 +54,33 @@ async def test_a_failed_start_is_recorded_if_the_tables_can_be_reached(azurite: 
     assert (fault.session, fault.deliveries) == ("S|K", 3)
     assert "TENANT_ID is not set" in fault.message
     assert fault.remedy == "correct the application settings (docs/operations.md lists them)"
+
+
+async def test_calls_that_come_during_a_start_share_it_and_its_failure() -> None:
+    requests: list[str] = []
+
+    async def deny(request: web.Request) -> web.Response:
+        requests.append(request.path)
+        return web.Response(status=403)
+
+    tables = web.Application()
+    tables.router.add_route("*", "/{rest:.*}", deny)
+    runner = web.AppRunner(tables)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}/account"
+    environment = {
+        "TENANT_ID": "T",
+        "STATE_TABLES_CONNECTION": f"AccountName=account;AccountKey=a2V5;TableEndpoint={address}",
+        "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
+    }
+    process = ProcessApp(environment, FixedClock())
+    try:
+        failures = await asyncio.gather(*(process.get() for _ in range(4)), return_exceptions=True)
+        assert [type(failure) for failure in failures] == [AccessDenied] * 4
+        assert len(requests) == 1
+        with pytest.raises(AccessDenied):
+            await process.get()
+        assert len(requests) == 2, "a start that failed is tried again"
+    finally:
+        await runner.cleanup()

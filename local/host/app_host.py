@@ -149,6 +149,7 @@ class AppHost:
 
     async def _listen(self) -> None:
         app = web.Application(client_max_size=100 * 1024 * 1024)
+        app.on_response_prepare.append(_without_banner)
         app.router.add_get("/admin/host/status", self._status)
         app.router.add_post("/admin/functions/{name}", self._run_now)
         triggers = HttpTriggers(self.plan.routes, self.plan.keys, self.plan.sign_in, self.invoker)
@@ -200,6 +201,11 @@ class _QueueRun:
         data = to_datum(delivery, str(self.function.trigger.get("dataType", "")))
         outcome = await self.invoker.invoke(self.function, data, metadata_datums(delivery))
         return outcome.ok
+
+
+async def _without_banner(_: web.Request, response: web.StreamResponse) -> None:
+    """The headers of an answer are those of the function: aiohttp would name itself in `Server`."""
+    response.headers.popall("Server", None)
 
 
 async def _input_of(request: web.Request) -> str:

@@ -118,7 +118,7 @@ def test_05_an_unsigned_old_replayed_oversized_or_unreadable_webhook_changes_not
         ("S5", valid, headers_of(valid, "msg_05_first"), 409, "accepted before"),
         ("S5", large, headers_of(large, "msg_05"), 413, "more than 131072 bytes"),
         ("S5", empty, headers_of(empty, "msg_05"), 422, "type: Field required"),
-        ("ELM", valid, signed, 401, "no webhook is set up"),
+        ("ELM", valid, signed, 401, "no matching signature"),
         ("S5/T1", valid, signed, 404, ""),
     ]
     before, writes, runs = count(trust.addresses), trust.count_writes(), trust.read_last_run("S5")

@@ -34,12 +34,20 @@ def test_roles_are_read_from_the_claim_type_that_the_principal_names() -> None:
     assert read_caller(said, True, frozenset()).roles == {"GroupSync.Teacher"}
 
 
+def test_a_claim_without_a_type_gives_no_role() -> None:
+    said = header((OID, ME), ("", "GroupSync.Admin"), role_typ="")
+    assert read_caller(said, True, frozenset()).roles == frozenset()
+
+
 @pytest.mark.parametrize(
     "said",
     [
         None,
         "",
         "no base64!",
+        "é",
+        "\ud800",
+        base64.b64encode(b'{"claims": 5}').decode(),
         base64.b64encode(b"no json").decode(),
         base64.b64encode(b"[]").decode(),
         base64.b64encode(b'{"claims": [{"typ": "oid"}]}').decode(),

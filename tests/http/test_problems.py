@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 
 import azure.functions as func
-import pytest
 
 from sync_core import errors
 from sync_core.admin.holds import PlanDiffers
@@ -25,15 +23,14 @@ from sync_core.errors import (
     SyncError,
     Transient,
 )
-from sync_core.http.health import report_health, with_app
+from sync_core.http.edge import serve
+from sync_core.http.health import report_health
 from sync_core.http.problems import problem_of, problem_response
-from sync_core.http.webhooks.function import LARGEST_BODY, receive_changes, receive_wonde_event
 from sync_core.wiring import ProcessApp
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
 
-Receive = Callable[[App, func.HttpRequest], Awaitable[func.HttpResponse]]
 ENVIRONMENT = {
     "TENANT_ID": "T",
     "STATE_TABLES_ENDPOINT": "https://tables.example",
@@ -107,7 +104,9 @@ def test_every_class_of_error_has_a_status() -> None:
 
 
 async def test_a_failed_start_is_503_and_names_every_missing_setting() -> None:
-    response = await with_app(ProcessApp({}, FixedClock()), report_health)
+    response = await serve(
+        ProcessApp({}, FixedClock()), func.HttpRequest("GET", "/api/health", body=b""), report_health
+    )
     problem = json.loads(response.get_body())
     assert (response.status_code, response.mimetype, problem["status"]) == (503, "application/problem+json", 503)
     assert "TENANT_ID is not set" in problem["what"]
@@ -123,15 +122,3 @@ async def test_an_app_without_its_tables_is_unhealthy() -> None:
     healthy, unhealthy = await report_health(make_app()), await report_health(make_app(Away()))
     assert (healthy.status_code, json.loads(healthy.get_body())) == (200, {"health": "healthy"})
     assert (unhealthy.status_code, json.loads(unhealthy.get_body())["what"]) == (503, "the tables do not answer")
-
-
-@pytest.mark.parametrize("receive", [receive_changes, receive_wonde_event])
-async def test_a_webhook_of_more_than_128_kb_is_rejected_unread(receive: Receive) -> None:
-    request = func.HttpRequest("POST", "/", route_params={"school": "S"}, body=b"x" * (LARGEST_BODY + 1))
-    response = await receive(make_app(), request)
-    problem = json.loads(response.get_body())
-    assert (response.status_code, problem["status"], problem["what"]) == (
-        413,
-        413,
-        "the body has more than 131072 bytes",
-    )

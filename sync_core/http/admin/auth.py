@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from sync_core.domain.ids import AccountId
 from sync_core.domain.school import SchoolSettings
@@ -89,7 +88,7 @@ def read_caller(header: str | None, signed_in_by_app_service: bool, everywhere: 
         )
     try:
         principal = _Principal.model_validate_json(base64.b64decode(header or "", validate=True))
-    except (ValidationError, binascii.Error):
+    except ValueError:  # of base64, of its text, or of pydantic
         raise NotSignedIn("you are not signed in", "sign in with your school account and try again") from None
     identity = _values(principal, _ID)
     if len(identity) != 1:
@@ -97,7 +96,7 @@ def read_caller(header: str | None, signed_in_by_app_service: bool, everywhere: 
     ids = frozenset(identity | _values(principal, _GROUPS))
     return Caller(
         id=AccountId(identity.pop()),
-        roles=frozenset(claim.val for claim in principal.claims if claim.typ in _ROLES | {principal.role_typ}),
+        roles=frozenset(claim.val for claim in principal.claims if claim.typ in _ROLES | ({principal.role_typ} - {""})),
         ids=ids,
         all_schools=not ids.isdisjoint(everywhere),
     )

@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from sync_core.errors import NotSignedIn
+from sync_core.errors import NotSignedIn, Unreadable
 
 _LONGEST_ID = 200
 _SHORTEST_SECRET = 24
 """Bytes: the least that the specification allows ("Standard Webhooks", Signature scheme)."""
+_NOBODYS_SECRET = base64.b64encode(secrets.token_bytes(_SHORTEST_SECRET)).decode()
+NOT_SET_UP = NotSignedIn(
+    "no webhook is set up for this school",
+    "store a secret (whsec_… of 24 bytes or more) in an application setting, and name it in webhook_secrets",
+)
+"""Why a webhook is refused for which there is no secret, for the people who may know which schools there are."""
 
 
-def signed_id(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> str:
-    """The id of a webhook that was signed with one of `secrets` within five minutes. Raises NotSignedIn.
+def usable_secrets(texts: Iterable[str]) -> list[str]:
+    """Those of the texts that are secrets of a webhook."""
+    return [text.strip() for text in texts if _usable(text)]
 
-    While a secret is rotated there are two, and the sender may use either.
+
+def signed_id(usable: Sequence[str], headers: Mapping[str, str], body: bytes) -> str:
+    """The id of a webhook that was signed with one of the secrets within five minutes. Raises NotSignedIn, Unreadable.
+
+    While a secret is rotated there are two, and the sender may use either. Without a secret, the signature is compared
+    with one that nobody can make, so that the refusal is the same.
     """
-    usable = [secret.strip() for secret in secrets if _usable(secret)]
-    if not usable:
-        raise NotSignedIn(
-            "no webhook is set up for this school",
-            "store a secret (whsec_… of 24 bytes or more) in an application setting, and name it in webhook_secrets",
-        )
     named = {name.lower(): value for name, value in headers.items()}
     id_ = named.get("webhook-id", "")
-    if not id_.isprintable() or len(id_) > _LONGEST_ID:
-        raise NotSignedIn("the webhook-id cannot be used", f"send an id of at most {_LONGEST_ID} printable characters")
+    if not (id_.isascii() and id_.isprintable()) or len(id_) > _LONGEST_ID:
+        raise Unreadable(
+            "the webhook-id cannot be used", f"send an id of at most {_LONGEST_ID} printable characters of ASCII"
+        )
     reason = ""
-    for secret in usable:
+    for secret in usable or [_NOBODYS_SECRET]:
         try:
             Webhook(secret).verify(body, named, json_parse=False)
         except WebhookVerificationError as refusal:
@@ -43,7 +52,7 @@ def signed_id(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -
     raise NotSignedIn(
         f"the webhook's signature was not accepted: {reason.lower()}",
         "sign body, id and time as the Standard Webhooks specification says, with a secret that the school's "
-        "webhook_secrets name, and send within five minutes",
+        "webhook_secrets name, and send within five minutes to the address with the school's id",
     )
 
 

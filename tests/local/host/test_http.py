@@ -66,6 +66,14 @@ async def test_a_function_gets_the_request_and_returns_a_response(client: httpx.
     assert response.cookies["a"] == "b"
 
 
+async def test_the_headers_of_an_answer_are_those_of_the_function(client: httpx.AsyncClient) -> None:
+    """HTTP itself needs Content-Length and Date. The host adds no banner, and hides nothing."""
+    response = await client.get("/api/pupils/7?code=fk", headers={"x-to": "you"})
+    assert set(response.headers) == {"content-type", "content-length", "date", "set-cookie", "x-from"}
+    for path in ("/api/nothing", "/api/nowhere", "/api/fails?code=mk", "/admin/host/status"):
+        assert "server" not in (await client.get(path)).headers
+
+
 async def test_binary_bodies_are_unchanged(client: httpx.AsyncClient) -> None:
     body = bytes(range(256)) * 5000
     response = await client.post("/api/bytes", content=body)

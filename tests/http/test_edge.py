@@ -1,0 +1,227 @@
+"""What every request passes: other sites, large bodies and other encodings are refused; each answer has its headers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
+
+import azure.functions as func
+import pytest
+
+from sync_core.app import App
+from sync_core.config import parse_settings
+from sync_core.domain.ids import SchoolId
+from sync_core.http.admin.function import AdminApi
+from sync_core.http.edge import HEADERS, LARGEST_BODY, serve
+from sync_core.http.health import report_health
+from sync_core.http.webhooks.function import receive_changes, receive_wonde_event
+from sync_core.wiring import ProcessApp
+from tests.builders import SCHOOL, settings
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_state import MemoryState
+from tests.fakes.services import services
+from tests.http.memory_api import ALL_SCHOOLS, ENVIRONMENT
+from tests.http.test_webhooks import BODY, NEW, sign
+
+Receive = Callable[[App, func.HttpRequest], Awaitable[func.HttpResponse]]
+ADMIN = {"claims": [{"typ": "oid", "val": ALL_SCHOOLS}, {"typ": "roles", "val": "GroupSync.Admin"}]}
+PRINCIPAL = {"x-ms-client-principal": base64.b64encode(json.dumps(ADMIN).encode()).decode()}
+HOST = "sync.school.example"
+SETTING = "MIS_SECRET_OAK"
+
+
+class Started(ProcessApp):
+    """A process whose app has started, over tables in memory."""
+
+    def __init__(self, state: MemoryState) -> None:
+        super().__init__({}, FixedClock())
+        self._started = App(parse_settings(ENVIRONMENT | {SETTING: NEW}), services(state))
+
+    async def get(self) -> App:
+        return self._started
+
+
+def make_request(method: str, path: str, body: bytes = b"", **headers: str) -> func.HttpRequest:
+    named = {"host": HOST, **PRINCIPAL, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    parameters = {"school": path.split("/")[3]} if path.startswith("/api/mis/") else {}
+    return func.HttpRequest(method, f"https://{HOST}{path}", headers=named, route_params=parameters, body=body)
+
+
+@dataclass
+class Site:
+    """The app as function_app.py serves it, over tables that have the school S1."""
+
+    state: MemoryState
+    process: ProcessApp
+    api: AdminApi
+
+    async def admin(self, method: str, path: str, body: bytes = b"", **headers: str) -> func.HttpResponse:
+        request = make_request(method, f"/api/admin/{path}", body, **headers)
+        return await serve(self.process, request, partial(self._manage, request))
+
+    async def _manage(self, request: func.HttpRequest, app: App) -> func.HttpResponse:
+        return await self.api.answer(app, request, cast("func.Context", None))
+
+    async def webhook(self, receive: Receive, school: str, body: bytes = b"", **headers: str) -> func.HttpResponse:
+        request = make_request("POST", f"/api/mis/{school}/changes", body, **headers)
+        return await serve(self.process, request, partial(_receive, receive, request))
+
+
+async def _receive(receive: Receive, request: func.HttpRequest, app: App) -> func.HttpResponse:
+    return await receive(app, request)
+
+
+@pytest.fixture(scope="module")
+def built() -> tuple[MemoryState, AdminApi]:
+    return MemoryState(), AdminApi()
+
+
+@pytest.fixture
+async def site(built: tuple[MemoryState, AdminApi]) -> Site:
+    state, api = built
+    await state.save_school(settings())
+    return Site(state, Started(state), api)
+
+
+def problem(response: func.HttpResponse) -> str:
+    what: str = json.loads(response.get_body())["what"]
+    return what
+
+
+# --- pages of other sites
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"sec_fetch_site": "same-origin"}, 200),
+        ({"sec_fetch_site": "none"}, 200),
+        ({"sec_fetch_site": "same-origin", "origin": "null"}, 200),
+        ({"sec_fetch_site": "same-site"}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "cross-site", "origin": f"https://{HOST}"}, 403),
+        ({"sec_fetch_site": ""}, 403),
+        ({"origin": f"https://{HOST}"}, 200),
+        ({"origin": f"https://{HOST.upper()}"}, 200),
+        ({"origin": f"https://{HOST}:8443"}, 403),
+        ({"origin": f"https://{HOST}.evil.example"}, 403),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "https://["}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+    ],
+)
+async def test_a_change_is_refused_from_a_page_of_another_site(
+    site: Site, headers: dict[str, str], status: int
+) -> None:
+    change = json.dumps({"name": "Oak"}).encode()
+    response = await site.admin("PATCH", f"schools/{SCHOOL.id}", change, content_type="application/json", **headers)
+    assert response.status_code == status, response.get_body()
+    if status == 403:
+        assert problem(response) == "a page of another site sent this request, so nothing was changed"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_every_method_that_changes_anything_is_refused(site: Site, method: str) -> None:
+    assert (await site.admin(method, f"schools/{SCHOOL.id}", sec_fetch_site="cross-site")).status_code == 403
+
+
+async def test_a_link_on_another_site_may_lead_here(site: Site) -> None:
+    assert (await site.admin("GET", "schools", sec_fetch_site="cross-site")).status_code == 200
+
+
+# --- bodies
+
+
+@pytest.mark.parametrize("receive", [receive_changes, receive_wonde_event])
+async def test_a_webhook_of_more_than_128_kb_is_rejected_unread(site: Site, receive: Receive) -> None:
+    response = await site.webhook(receive, "S", b"x" * (LARGEST_BODY + 1))
+    found = json.loads(response.get_body())
+    assert (response.status_code, found["status"]) == (413, 413)
+    assert found["what"] == "the body has more than 131072 bytes, so it was not read"
+
+
+async def test_the_admin_api_reads_128_kb_and_no_more(site: Site) -> None:
+    answers = [
+        await site.admin("PUT", f"schools/{SCHOOL.id}", b" " * size) for size in (LARGEST_BODY, LARGEST_BODY + 1)
+    ]
+    assert [answer.status_code for answer in answers] == [422, 413]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+async def test_json_is_in_utf_8(site: Site, encoding: str) -> None:
+    change = json.dumps({"name": "Eiche"})
+    path, form = f"schools/{SCHOOL.id}", "application/json"
+    assert (await site.admin("PATCH", path, change.encode(), content_type=form)).status_code == 200
+    response = await site.admin("PATCH", path, change.encode(encoding), content_type=form)
+    assert (response.status_code, problem(response)) == (422, "the body is not UTF-8")
+
+
+# --- answers
+
+
+async def served(site: Site) -> dict[str, func.HttpResponse]:
+    health = make_request("GET", "/api/health")
+    return {
+        "personal": await site.admin("GET", "schools"),
+        "not found": await site.admin("GET", "nothing"),
+        "refused": await site.admin("POST", "schools", origin="null"),
+        "webhook": await site.webhook(receive_changes, "S"),
+        "health": await serve(site.process, health, report_health),
+        "failed start": await serve(ProcessApp({}, FixedClock()), health, report_health),
+    }
+
+
+async def test_every_answer_has_the_security_headers_and_no_banner(site: Site) -> None:
+    answers = await served(site)
+    assert {name: answer.status_code for name, answer in answers.items()} == {
+        "personal": 200,
+        "not found": 404,
+        "refused": 403,
+        "webhook": 401,
+        "health": 200,
+        "failed start": 503,
+    }
+    for name, answer in answers.items():
+        assert {header: answer.headers.get(header) for header in HEADERS} == HEADERS, name
+        others = {header.lower() for header, _ in answer.headers} - {header.lower() for header in HEADERS}
+        assert others <= {"content-type", "content-length"}, name
+    assert HEADERS["Cache-Control"] == "no-store"
+
+
+async def test_no_redirect_leads_to_the_host_that_the_caller_names(site: Site) -> None:
+    for path in ("schools/", f"schools/{SCHOOL.id}/", "/schools"):
+        response = await site.admin("GET", path, host="evil.example")
+        assert (response.status_code, response.headers.get("location")) == (404, None), path
+        assert b"evil" not in response.get_body()
+
+
+# --- which schools exist
+
+
+async def test_a_webhook_is_refused_alike_whether_the_school_exists_or_not(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    await site.state.save_school(replace(settings(), webhook_secrets=(SETTING,)))
+    await site.state.save_school(replace(settings(), school=SchoolId("S2"), webhook_secrets=("MIS_SECRET_NONE",)))
+    forged = sign("whsec_" + base64.b64encode(b"x" * 24).decode())
+    requests = [{}, forged, sign(NEW, ago=400.0), {**forged, "Webhook-Id": "é"}, {**forged, "Webhook-Id": "m" * 201}]
+    for headers in requests:
+        answers = set()
+        for school in ("S1", "S2", "S9"):
+            response = await site.webhook(receive_changes, school, BODY, **headers)
+            answers.add((response.status_code, response.get_body()))
+        assert len(answers) == 1, headers
+    reasons = [vars(record)["sync.message"] for record in caplog.records if record.getMessage() == "webhook.refused"]
+    assert reasons[:3] == [
+        "the webhook's signature was not accepted: missing required headers",
+        "no webhook is set up for this school",
+        "no webhook is set up for this school",
+    ]
