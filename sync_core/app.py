@@ -38,7 +38,9 @@ class App:
     async def start_night(self) -> None:
         run = self.new_run()
         schools = await start_night(run, self.services, self.settings.sync_window, self.settings.history)
-        telemetry.night_began(run, schools)
+        unreadable = await self.services.schools.unreadable_schools()
+        telemetry.night_began(run, (*schools, *unreadable))
+        telemetry.schools_unreadable(unreadable)
 
     async def check_file_drops(self) -> None:
         for checked in await check_file_drops(self.new_run(), self.services):

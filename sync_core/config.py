@@ -42,6 +42,11 @@ class Settings:
     history: timedelta
     mis_secrets: Mapping[str, str] = field(repr=False)
 
+    @property
+    def on_one_machine(self) -> bool:
+        """Whether this is the local system, whose servers have addresses of this machine."""
+        return self.graph_base_url != GRAPH
+
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
     """Parse the settings that docs/operations.md lists. Raises UnknownSetting with every fault."""

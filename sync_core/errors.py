@@ -214,6 +214,8 @@ def _fault(fault: Mapping[str, Any]) -> str:
             return f"{place}: should be a date, such as 31/07/2027 or 2027-07-31"
         case "union_tag_not_found":
             return f"{place}: {fault['ctx']['discriminator']} is missing"
+        case "frozen_set_type" | "tuple_type" | "list_type":
+            return f"{place}: should be a list"
         case "dataclass_type":
             return f"{place}: should be an object"
         case "too_long" if fault["ctx"]["field_type"] == "Value":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import FileDropCheck, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder
 from sync_core.domain.webhooks import WebhookEvent
-from sync_core.errors import SnapshotRejected, SyncError
+from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
 from sync_core.messaging.messages import Change, RefreshTenant
 from sync_core.messaging.port import MessageFault
 from sync_core.tracing import NAMESPACE
@@ -28,6 +28,11 @@ def night_began(run: RunId, schools: Iterable[SchoolId]) -> None:
     """An event for each school to sync: a query finds those that never had a run."""
     for school in schools:
         _emit(logging.INFO, "school.due", school=school, run=run)
+
+
+def schools_unreadable(schools: Mapping[SchoolId, UnknownSetting]) -> None:
+    for school, reason in schools.items():
+        _emit(logging.ERROR, "school.unreadable", school=school, message=reason.message, remedy=reason.remedy)
 
 
 def tenant_refreshed(request: RefreshTenant, schools: int) -> None:

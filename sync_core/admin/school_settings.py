@@ -171,6 +171,19 @@ def identifier_faults(
     )
 
 
+def encryption_faults(source: MisLocation) -> tuple[Fault, ...]:
+    """A fault for each address without TLS. Only the local system has a server at one."""
+    addresses = {f"source.{name}": getattr(source, name, None) or "" for name in ("url", "token_url")}
+    return tuple(
+        Fault(
+            f"{name}: a deployed app takes no address that begins with http://",
+            "give the https:// address of the MIS server",
+        )
+        for name, address in addresses.items()
+        if address.startswith("http://")
+    )
+
+
 def _matching(choice: MatchingChoice, account_domain: str) -> Matching:
     usual = account_domain if all(map(takes_domain, choice.account_properties)) else ""
     return Matching(choice.mis, choice.account, usual if choice.domain is None else choice.domain)

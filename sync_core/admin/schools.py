@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from sync_core.admin.requests import Accepted, Requester
-from sync_core.admin.school_settings import Fault, identifier_faults
+from sync_core.admin.school_settings import Fault, identifier_faults, refuse
 from sync_core.domain.classes import Drift
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.permissions import TenantCheck
@@ -35,6 +35,7 @@ async def save_school(settings: SchoolSettings, before: SchoolSettings | None, s
     except EtagConflict:
         now = await services.schools.school(settings.school)
         if now != settings:  # otherwise our own write was done, and only its answer was lost
+            refuse(await outward_faults(settings.school, settings.tenant, settings.name_identifier, services))
             raise PreconditionFailed(
                 f"somebody changed the settings of school {settings.school} at the same moment, so nothing was saved",
                 "read the settings again, and repeat your change",

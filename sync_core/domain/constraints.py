@@ -36,9 +36,38 @@ class Text:
         return text
 
 
-PRINTABLE = Text(r"^[^\x00-\x1f\x7f]*$", "text on one line, without control characters")
-CLASS_NAME = Text(r"^[^\x00-\x1f\x7f&*?|{}+]*$", "text on one line, without any of & * ? | { } +")
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""For a class of characters in a pattern: what ends a line, is not shown, or turns the direction of a text."""
+PRINTABLE = Text(rf"^[^{CONTROLS}]*$", "text on one line, without control characters")
+CLASS_NAME = Text(rf"^[^{CONTROLS}&*?|{{}}+]*$", "text on one line, without any of & * ? | { } +")
 """The display name of a class: with an & in it, Microsoft 365 was reported to make no mailbox (domain/nicknames)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """A number or a truth value as JSON has it, and not a text, or another type, that could be read as one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
+        return handler(source) | {"strict": True}
+
+
+def _each_once(values: Any) -> Any:
+    texts = [value for value in values if isinstance(value, str)] if isinstance(values, list | tuple) else []
+    if len(set(texts)) < len(texts):
+        raise ValueError("has a value twice")
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class EachOnce:
+    """A list of texts, none of which is there twice."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: _Handler) -> dict[str, Any]:
+        function = {"type": "no-info", "function": _each_once}
+        return {"type": "function-before", "function": function, "schema": handler(source)}
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: _Handler) -> dict[str, Any]:
+        return handler(schema) | {"uniqueItems": True}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.constraints import FORM, PRINTABLE, Checked, CheckedWith, InOrder, Meaning, Text
+from sync_core.domain.constraints import (
+    CONTROLS,
+    FORM,
+    PRINTABLE,
+    Checked,
+    CheckedWith,
+    EachOnce,
+    Exact,
+    InOrder,
+    Meaning,
+    Text,
+)
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
@@ -132,21 +143,22 @@ _FOLDER = Text(
     "a folder such as trust/oak, of letters, digits, dots, hyphens and underscores, without a slash at either end",
     strip=False,
 )
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 # A secret is sent there: over TLS, or not over a network at all.
 _ENCRYPTED_OR_LOCAL = Text(
-    r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?(/[!-~]*)?$",
+    rf"^(https://{_LABEL}(\.{_LABEL})*|http://(127\.0\.0\.1|localhost))(:\d{{1,5}})?(/[!-~]*)?$",
     "an address that begins with https:// (http:// only on this machine), without a user name in it",
 )
 # It is one segment of a URL's path.
 _WONDE_ID = Text(r"^[!-\-0-~][!-.0-~]{0,39}$", "Wonde's id of the school, such as A1930499544")
 
-_UPN = Text(r"^[^@\s]+@[^@\s]+$", "a user principal name, such as head@school.org")
+_UPN = Text(rf"^[^@\s{CONTROLS}]+@[^@\s{CONTROLS}]+$", "a user principal name, such as head@school.org")
 ENTRA_ID = Text(
     r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
     "an Entra id, such as 7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90",
     lower=True,
 )
-_DOMAIN = Text(r"^[A-Za-z0-9.-]*$", "a domain, such as school.org, without @")
+_DOMAIN = Text(rf"^({_LABEL}(\.{_LABEL})+)?$", "a domain, such as school.org, without @")
 _SECRET = Text(
     r"^MIS_SECRET_[A-Z0-9_]{1,100}$",
     "the name of an application setting, such as MIS_SECRET_OAK, and never the secret itself",
@@ -156,12 +168,12 @@ _SECRET = Text(
 _Upn = Annotated[str, _UPN, MaxLen(113)]
 Identifier = Annotated[str, PRINTABLE, MaxLen(30), Checked(_usable_identifier)]
 """What distinguishes a school's classes from those of others in the tenant."""
-_Upns = Annotated[tuple[_Upn, ...], MaxLen(50)]
+_Upns = Annotated[tuple[_Upn, ...], MaxLen(50), EachOnce()]
 _Domain = Annotated[str, _DOMAIN, MaxLen(253)]
 EntraId = Annotated[str, ENTRA_ID]
 _EntraIds = Annotated[tuple[EntraId, ...], MaxLen(100)]
 _Secret = Annotated[str, _SECRET]
-_Secrets = Annotated[tuple[_Secret, ...], MaxLen(2)]
+_Secrets = Annotated[tuple[_Secret, ...], MaxLen(2), EachOnce()]
 _Url = Annotated[str, _ENCRYPTED_OR_LOCAL, MaxLen(500), Checked(_existing_port)]
 _BaseUrl = Annotated[_Url, Checked(lambda url: url.rstrip("/"))]
 AccessName = Annotated[str, PRINTABLE, MinLen(1), MaxLen(256)]
@@ -171,11 +183,11 @@ _AfterSync = Annotated[AfterSync, Meaning("What becomes of a set that was taken"
 _TimeZone = Annotated[
     str, Text(r"^[A-Za-z0-9_+/-]+$", "a time zone, such as Europe/London"), MaxLen(60), Checked(_known_time_zone)
 ]
-_Share = Annotated[float, Ge(0), Le(1)]
-_Times = Annotated[float, Ge(0), Le(1_000_000)]
-_People = Annotated[int, Ge(1), Le(1_000_000)]
-_Emails = Annotated[tuple[WondeEmail, ...], MinLen(1), MaxLen(len(WondeEmail))]
-_Types = Annotated[frozenset[GroupType], InOrder()]
+_Share = Annotated[float, Exact(), Ge(0), Le(1)]
+_Times = Annotated[float, Exact(), Ge(0), Le(1_000_000)]
+_People = Annotated[int, Exact(), Ge(1), Le(1_000_000)]
+_Emails = Annotated[tuple[WondeEmail, ...], MinLen(1), MaxLen(len(WondeEmail)), EachOnce()]
+_Types = Annotated[frozenset[GroupType], InOrder(), EachOnce()]
 _SCHOOL_EMAILS = (WondeEmail.WORK, WondeEmail.PRIMARY, WondeEmail.EMAIL)
 
 
@@ -304,7 +316,7 @@ class SchoolChoices:
 
     __pydantic_config__ = FORM
     name: Annotated[str, PRINTABLE, MaxLen(100), Meaning("What people call the school")] = ""
-    enabled: Annotated[bool, Meaning("false: the school is paused, and its classes stay as they are")] = True
+    enabled: Annotated[bool, Exact(), Meaning("false: the school is paused, and its classes stay as they are")] = True
     mis: Mis = Mis.OTHER
     types: Annotated[
         _Types | None,
@@ -324,7 +336,11 @@ class SchoolChoices:
     rollover: Rollover = Rollover.NEW
     time_zone: Annotated[_TimeZone, Meaning("Whose date decides which enrolments count today")] = "Europe/London"
     year_starts_in: Annotated[
-        int, Ge(1), Le(12), Meaning("The month in which the academic year starts: 9 is September, 8 August (Scotland)")
+        int,
+        Exact(),
+        Ge(1),
+        Le(12),
+        Meaning("The month in which the academic year starts: 9 is September, 8 August (Scotland)"),
     ] = 9
     account_domain: Annotated[
         _Domain, Meaning("Appended to user names without a domain; by default nothing is appended")

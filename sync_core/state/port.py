@@ -20,6 +20,7 @@ from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.domain.webhooks import WebhookEvent
+from sync_core.errors import UnknownSetting
 from sync_core.messaging.port import MessageFault
 
 
@@ -108,13 +109,16 @@ class SchoolStore(SettingsReader, Protocol):
     async def replace_school(self, before: SchoolSettings | None, settings: SchoolSettings) -> None:
         """Write the settings if the school's are exactly `before` now; None is a school without settings.
 
-        Raises EtagConflict.
+        Raises EtagConflict, also if another school of the tenant has the name identifier, even since a moment ago.
         """
 
     async def write_synced_set(self, drop: FileDrop, fingerprint: str, at: datetime) -> None: ...
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
-        """All schools, or those of one tenant, in order of id."""
+        """All schools, or those of one tenant, in order of id, without those whose settings cannot be read."""
+
+    async def unreadable_schools(self) -> Mapping[SchoolId, UnknownSetting]:
+        """The schools whose settings this version of the app cannot read, each with why."""
 
     async def forget_school(self, school: SchoolId) -> None:
         """Delete the settings, not the classes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sync_core.domain.accounts import Account
+from sync_core.domain.ids import SchoolId
+from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import HeldClass, Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import FeedFolder, FileDrop, SchoolSettings
@@ -22,18 +24,42 @@ RUN_COLUMNS = RowCodec(RunRecord, notes=sentences)
 FAULT_COLUMNS = RowCodec(MessageFault, message=cut, remedy=cut)
 FACTS_COLUMNS = RowCodec(TenantFacts)
 PROBE_COLUMNS = RowCodec(Probe, note=cut)
+_LATER_VERSION = "deploy the version of the app that saved these settings, or a later one"
 ACCOUNT_COLUMNS = RowCodec(Account, elsewhere=("id",))
 """There are thousands of account rows, so the id is their row key only, and not a column too."""
 
 
+def claim_of(tenant: str, name_identifier: str) -> str:
+    """The key of the row that says which school of a tenant has a name identifier; empty without one.
+
+    No id of a school begins so. Whoever saves a school with that identifier writes the row, so that of two schools
+    that are saved at once, one has it.
+    """
+    identifier = identifier_in_nickname(name_identifier).lower()
+    return f"|{tenant} {identifier}" if identifier else ""
+
+
+NO_CLAIM = "(RowKey lt '|' or RowKey ge '}')"
+"""The filter of rows that are not claims."""
+
+
 def read_school(row: Row) -> SchoolSettings:
+    """Raises UnknownSetting, also for what no version of the app writes."""
     try:
         return SETTINGS_COLUMNS.read(row)
     except UnknownKind as kind:
         raise UnknownSetting(
-            f"school {row['school']} is read from {kind}, which this version of the app does not know",
-            "deploy the version of the app that saved these settings, or a later one",
+            f"school {school_of(row)} is read from {kind}, which this version of the app does not know",
+            _LATER_VERSION,
         ) from None
+    except (ValueError, KeyError, TypeError) as fault:
+        raise UnknownSetting(
+            f"the settings of school {school_of(row)} cannot be read ({type(fault).__name__})", _LATER_VERSION
+        ) from None
+
+
+def school_of(row: Row) -> SchoolId:
+    return SchoolId(str(row.get("school") or row["RowKey"]))
 
 
 def read_account(row: Row) -> Account:

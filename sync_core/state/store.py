@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableServiceClient
 
 from sync_core.domain.accounts import Account, AccountChanges
@@ -19,7 +21,7 @@ from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
-from sync_core.errors import EtagConflict, RowTooLarge
+from sync_core.errors import EtagConflict, RowTooLarge, UnknownSetting
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.messaging.port import MessageFault
 from sync_core.state import class_rows, school_rows
@@ -98,26 +100,54 @@ class TableState:
         return school_rows.read_school(row) if row else None
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
-        also = "" if tenant is None else "tenant eq @tenant"
-        rows = self._schools.query(_SETTINGS, also=also, tenant=tenant or "")
-        return tuple(sorted([school_rows.read_school(row) async for row in rows], key=lambda found: found.school))
+        found: list[SchoolSettings] = []
+        for row in await self._settings_rows(tenant):
+            with suppress(UnknownSetting):
+                found.append(school_rows.read_school(row))
+        return tuple(sorted(found, key=lambda settings: settings.school))
+
+    async def unreadable_schools(self) -> Mapping[SchoolId, UnknownSetting]:
+        found: dict[SchoolId, UnknownSetting] = {}
+        for row in await self._settings_rows():
+            try:
+                school_rows.read_school(row)
+            except UnknownSetting as reason:
+                found[school_rows.school_of(row)] = reason
+        return found
+
+    async def _settings_rows(self, tenant: str | None = None) -> list[TableEntity]:
+        also = school_rows.NO_CLAIM if tenant is None else f"{school_rows.NO_CLAIM} and tenant eq @tenant"
+        return [row async for row in self._schools.query(_SETTINGS, also=also, tenant=tenant or "")]
 
     async def save_school(self, settings: SchoolSettings) -> None:
-        await self._schools.put(entity(_SETTINGS, settings.school, school_rows.SETTINGS_COLUMNS.columns(settings)))
+        await self.replace_school(await self.school(settings.school), settings)
 
     async def replace_school(self, before: SchoolSettings | None, settings: SchoolSettings) -> None:
         wanted = entity(_SETTINGS, settings.school, school_rows.SETTINGS_COLUMNS.columns(settings))
         row = await self._schools.get(_SETTINGS, settings.school)
         if (school_rows.read_school(row) if row else None) != before:
             raise EtagConflict
-        if row is not None:
-            unchanged = {**REPLACE, "etag": etag(row), "match_condition": MatchConditions.IfNotModified}
-            await self._schools.transact([[("update", wanted, unchanged)]])
-        elif not await self._schools.create(wanted):
-            raise EtagConflict
+        write = ("create", wanted) if row is None else ("update", wanted, _unchanged(row))
+        await self._schools.transact([[write, *await self._claims(before, settings)]])
+
+    async def _claims(self, before: SchoolSettings | None, settings: SchoolSettings) -> list[Operation]:
+        """What changes if the school has another name identifier. Raises EtagConflict if another school has that."""
+        old = school_rows.claim_of(before.tenant, before.name_identifier) if before else ""
+        new = school_rows.claim_of(settings.tenant, settings.name_identifier)
+        operations: list[Operation] = upserts([_claim(old, "")]) if old not in ("", new) else []
+        if new not in ("", old):
+            row, claim = await self._schools.get(_SETTINGS, new), _claim(new, settings.school)
+            if row and row["holder"] not in ("", settings.school):
+                raise EtagConflict
+            operations.append(("update", claim, _unchanged(row)) if row else ("create", claim))
+        return operations
 
     async def forget_school(self, school: SchoolId) -> None:
-        await self._schools.delete(_SETTINGS, school)
+        """The name identifier is free first: a school without a claim harms less than a claim without a school."""
+        if row := await self._schools.get(_SETTINGS, school):
+            if claim := school_rows.claim_of(str(row.get("tenant")), str(row.get("name_identifier", ""))):
+                await self._schools.put(_claim(claim, ""))
+            await self._schools.delete(_SETTINGS, school)
 
     async def erase_school(self, school: SchoolId) -> None:
         for name in (CLASSES, RUNS, HOLDS, WEBHOOK_EVENTS):
@@ -307,6 +337,14 @@ class TableState:
     async def forget_message_faults(self, before: datetime) -> None:
         for queue in (SYNC_REQUESTS, *Priority):
             await self._faults.delete_where(queue, also="at lt @before", before=encode_time(before))
+
+
+def _claim(key: str, holder: str) -> Entity:
+    return entity(_SETTINGS, key, {"holder": holder})
+
+
+def _unchanged(row: TableEntity) -> dict[str, Any]:
+    return {**REPLACE, "etag": etag(row), "match_condition": MatchConditions.IfNotModified}
 
 
 def _token_key(kind: DeltaKind) -> str:

@@ -140,11 +140,19 @@ class Table:
                         await self.merge_found(row)
 
     async def transact(self, groups: Iterable[Sequence[Operation]]) -> list[Mapping[str, Any]]:
-        """The result of each operation. Each group is atomic; some groups may be written when it raises."""
+        """The result of each operation. Each group is atomic; some groups may be written when it raises.
+
+        Raises EtagConflict if a row has changed, or one to create exists.
+        """
         results: list[Mapping[str, Any]] = []
         for batch in batches(groups):
             async with wire_faults():
-                results += await self._client.submit_transaction(batch, **REPEATED)
+                try:
+                    results += await self._client.submit_transaction(batch, **REPEATED)
+                except TableTransactionError as error:
+                    if error.status_code == 409:
+                        raise EtagConflict from None
+                    raise
         return results
 
     async def delete(self, partition: str, key: str) -> None:

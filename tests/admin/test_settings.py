@@ -16,6 +16,7 @@ from local.school_settings import parse_school_settings
 from sync_core.admin.classes import ClassOptions
 from sync_core.admin.school_settings import (
     SchoolBody,
+    encryption_faults,
     identifier_faults,
     merge_patch,
     refuse,
@@ -24,6 +25,7 @@ from sync_core.admin.school_settings import (
 )
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.constraints import CONTROLS as PATTERN
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.school import (
@@ -161,6 +163,10 @@ def test_settings_survive_a_round_trip_through_the_api(values: dict[str, object]
     assert settings_of(body, school=SchoolId("S"), tenant=body.tenant, source=body.source) == settings
 
 
+NO_DOMAINS = ["..", "-", ".", "x", "x.", ".x", "x..org", "-x.org", "x-.org", "x.org-", "x_y.org", "é.org", "x.org/"]
+CONTROLS = ["\0", "\t", "\n", "\x1f", "\x7f", "\x85", "\x9f", "\u2028", "\u2029", "\u202e", "\u2066"]
+
+
 @pytest.mark.parametrize(
     ("values", "place"),
     [
@@ -181,6 +187,28 @@ def test_settings_survive_a_round_trip_through_the_api(values: dict[str, object]
         ({"enabled": "perhaps"}, "enabled"),
         ({"limits": {"class_loss": 40}}, "limits.class_loss"),
         ({"limits": {"patience": 1}}, "limits.patience"),
+        ({"limits": {"class_loss": "0.5"}}, "limits.class_loss: Input should be a valid number"),
+        ({"limits": {"class_loss": True}}, "limits.class_loss: Input should be a valid number"),
+        ({"limits": {"class_loss": float("nan")}}, "limits.class_loss"),
+        ({"limits": {"class_loss_people": "5"}}, "limits.class_loss_people: Input should be a valid integer"),
+        ({"limits": {"new_classes": "3"}}, "limits.new_classes: Input should be a valid number"),
+        ({"year_starts_in": "9"}, "year_starts_in: Input should be a valid integer"),
+        ({"enabled": "yes"}, "enabled: Input should be a valid boolean"),
+        ({"enabled": 1}, "enabled: Input should be a valid boolean"),
+        ({"types": "year"}, "types: should be a list"),
+        ({"types": ["year", "year"]}, "types: has a value twice"),
+        ({"admin_owners": ["a@b.c", "a@b.c"]}, "admin_owners: has a value twice"),
+        ({"admin_owners": "a@b.c"}, "admin_owners: should be a list"),
+        ({"webhook_secrets": ["MIS_SECRET_A", "MIS_SECRET_A"]}, "webhook_secrets: has a value twice"),
+        *(({"account_domain": domain}, "account_domain: should be a domain") for domain in NO_DOMAINS),
+        *(({"students": {"domain": domain}}, "students.domain: should be a domain") for domain in NO_DOMAINS),
+        *(({"name": f"a{control}b"}, "name: should be text on one line") for control in CONTROLS),
+        *(({"name_identifier": f"a{control}b"}, "name_identifier: should be text") for control in CONTROLS),
+        *(
+            ({"admin_owners": [f"a{control}@b.c"]}, "admin_owners.0: should be a user principal")
+            for control in CONTROLS
+        ),
+        ({"name": "\ud800"}, "name: Input should be a valid string"),
     ],
 )
 def test_an_invalid_school_setting_is_named_with_the_valid_settings(values: dict[str, object], place: str) -> None:
@@ -189,6 +217,15 @@ def test_an_invalid_school_setting_is_named_with_the_valid_settings(values: dict
     assert place in caught.value.message
     assert "types_" in caught.value.message
     assert "enabled, mis, types, name_identifier, admin_owners, teaching_owners" in caught.value.remedy
+
+
+@pytest.mark.parametrize("domain", ["x.org", "a-b.x1.org", "1.2", "X.ORG", " x.org ", ""])
+def test_a_domain_is_labels_with_dots_between_them(domain: str) -> None:
+    assert parse(account_domain=domain).account_domain == domain.strip()
+
+
+def test_types_of_null_are_all_types() -> None:
+    assert parse(types=None).types == frozenset(GroupType)
 
 
 def test_teaching_groups_of_scholarpack_are_rejected() -> None:
@@ -333,7 +370,7 @@ def test_a_day_that_does_not_exist_is_named_with_the_form_of_a_date(written: str
 
 
 HERE = "http://127.0.0.1:8080"
-SOURCES = [
+SOURCES: list[dict[str, object]] = [
     {"kind": "folder", "path": "/feed"},
     {"kind": "folder", "path": "/feed", "after_sync": "archive"},
     {"kind": "container", "folder": "trust-1/oak.csv", "after_sync": "archive"},
@@ -357,6 +394,10 @@ def test_a_source_survives_a_round_trip_through_the_api(source: dict[str, object
     [
         {"kind": "oneroster", "url": "http://mis.example", "secret": "MIS_SECRET_OAK"},
         {"kind": "oneroster", "url": "https://", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://..", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://-", "secret": "MIS_SECRET_OAK"},
+        {"kind": "oneroster", "url": "https://mis..example", "secret": "MIS_SECRET_OAK"},
+        {"kind": "wonde", "school": "A1", "secret": "MIS_SECRET_OAK", "staff_email": ["work", "work"]},
         {"kind": "oneroster", "url": "https://mis.example:99999", "secret": "MIS_SECRET_OAK"},
         {"kind": "oneroster", "url": "https://mis.example:0", "secret": "MIS_SECRET_OAK"},
         {"kind": "oneroster", "url": "https://mis.example", "secret": "IDENTITY_HEADER"},
@@ -389,6 +430,17 @@ def test_an_unsafe_or_incomplete_source_is_rejected(
 ) -> None:
     with pytest.raises(ValidationError):
         BODY.validate_python({"tenant": TENANT, "source": source})
+
+
+def test_a_deployed_app_takes_no_address_without_tls() -> None:
+    for source in SOURCES:
+        parsed = BODY.validate_python({"tenant": TENANT, "source": source}).source
+        named = [f"source.{name}" for name in ("url", "token_url") if HERE in str(source.get(name, ""))]
+        faults = encryption_faults(parsed)
+        assert [fault.message for fault in faults] == [
+            f"{name}: a deployed app takes no address that begins with http://" for name in named
+        ]
+        assert {fault.remedy for fault in faults} <= {"give the https:// address of the MIS server"}
 
 
 def test_an_unknown_kind_of_source_is_rejected_without_repeating_the_value() -> None:
@@ -428,8 +480,9 @@ def test_the_api_schema_takes_constraints_and_descriptions_from_the_domain() -> 
         "title": "Admin Owners",
         "description": "User principal names of the admins who own every class",
         "type": "array",
-        "items": {"type": "string", "pattern": r"^[^@\s]+@[^@\s]+$", "maxLength": 113},
+        "items": {"type": "string", "pattern": rf"^[^@\s{PATTERN}]+@[^@\s{PATTERN}]+$", "maxLength": 113},
         "maxItems": 50,
+        "uniqueItems": True,
         "default": [],
     }
 

@@ -10,11 +10,12 @@ from itertools import count
 from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
+from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
-from sync_core.errors import EtagConflict
+from sync_core.errors import EtagConflict, UnknownSetting
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind
 from sync_core.state.store import TableState
@@ -58,10 +59,20 @@ class MemoryState:
 
     async def replace_school(self, before: SchoolSettings | None, settings: SchoolSettings) -> None:
         await self._step("replace_school")
-        if self._schools.get(settings.school) != before:
+        if self._schools.get(settings.school) != before or self._is_taken(settings):
             raise EtagConflict
         self._schools[settings.school] = settings
         await self._step("replace_school answered")
+
+    def _is_taken(self, settings: SchoolSettings) -> bool:
+        wanted = identifier_in_nickname(settings.name_identifier).lower()
+        of_others = [other for other in self._schools.values() if other.school != settings.school]
+        taken = {(other.tenant, identifier_in_nickname(other.name_identifier).lower()) for other in of_others}
+        return bool(wanted) and (settings.tenant, wanted) in taken
+
+    async def unreadable_schools(self) -> Mapping[SchoolId, UnknownSetting]:
+        await self._step("unreadable_schools")
+        return {}
 
     async def forget_school(self, school: SchoolId) -> None:
         await self._step("forget_school")

@@ -163,6 +163,13 @@ async def test_json_is_in_utf_8(site: Site, encoding: str) -> None:
     assert (response.status_code, problem(response)) == (422, "the body is not UTF-8")
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_a_lone_surrogate_is_refused_as_a_key_and_as_a_value(site: Site, method: str) -> None:
+    for change in (rb'{"\ud800": 1}', rb'{"name": "\ud800"}', rb'{"source": {"kind": "\ud800"}}'):
+        response = await site.admin(method, f"schools/{SCHOOL.id}", change, content_type="application/json")
+        assert response.status_code == 422, response.get_body()
+
+
 # --- answers
 
 

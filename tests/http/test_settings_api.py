@@ -26,7 +26,7 @@ from sync_core.graph.port import NewClass, ProbedTenant, Tenant
 from sync_core.http.admin import routes_classes, routes_operations, routes_runs, routes_schools
 from sync_core.messaging.messages import Priority, SyncSchool
 from sync_core.sync.school import sync_school
-from tests.admin.test_settings import EVERYTHING_WRONG, SOURCES, places_in
+from tests.admin.test_settings import EVERYTHING_WRONG, HERE, SOURCES, places_in
 from tests.builders import NOON, SCHOOL, TENANT, entra_id, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
@@ -41,7 +41,10 @@ S1 = f"schools/{SCHOOL.id}"
 
 
 @pytest.mark.parametrize("source", SOURCES)
-async def test_put_takes_back_what_get_gives(api: Api, source: dict[str, object]) -> None:
+async def test_put_takes_back_what_get_gives(built: FastAPI, api: Api, source: dict[str, object]) -> None:
+    if HERE in str(source):
+        here = parse_settings(ENVIRONMENT | {"GRAPH_SIMULATOR": f"{HERE}/v1.0"})
+        built.state.app = App(here, api.app.services)
     chosen = {"name": "Oak", "mis": "seemis", "students": {"mis": "id", "account": "employeeId"}, "types": ["year"]}
     await api.answer("PUT", S1, {"tenant": TENANT, "source": source, "access": [HEAD], **chosen})
     first = await api.call("GET", S1)
@@ -85,6 +88,28 @@ def _sets_in(schema: object) -> Iterator[dict[str, Any]]:
         case list() | tuple():
             for part in schema:
                 yield from _sets_in(part)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+@pytest.mark.parametrize("address", [HERE, "http://localhost:41234/msi/token"])
+async def test_a_deployed_app_sends_no_secret_to_its_own_machine(
+    api: Api, method: str, query: str, address: str
+) -> None:
+    source: dict[str, object] = {"kind": "oneroster", "url": address, "secret": "MIS_SECRET_OAK"}
+    source |= {"path": None, "after_sync": None} if method == "PATCH" else {}
+    detail = await api.refusal(422, method, S1 + query, {"tenant": TENANT, "source": source})
+    assert detail.startswith("source.url: a deployed app takes no address that begins with http://")
+
+
+async def test_what_is_saved_is_what_is_read_back(api: Api) -> None:
+    """What is normalised is so in the answer already."""
+    body = {"tenant": TENANT.upper(), "source": {"kind": "folder", "path": " feed "}, "types": None}
+    saved = await api.answer("PUT", S1, body | {"name": " Oak ", "account_domain": " x.org "})
+    read = await api.answer("GET", S1)
+    assert {**saved, "types": sorted(saved["types"])} == {**read, "types": sorted(read["types"])}
+    assert (read["name"], read["account_domain"], read["source"]["path"]) == ("Oak", "x.org", "feed")
+    assert (read["tenant"], sorted(read["types"])) == (TENANT, ["registration", "teaching", "year"])
 
 
 async def test_the_id_in_a_body_is_that_of_the_path(api: Api) -> None:

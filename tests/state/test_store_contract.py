@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import date, timedelta
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from local.azurite import Azurite
+from sync_core.admin.schools import save_school
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics, LeftOut
@@ -23,13 +25,14 @@ from sync_core.domain.school import (
     WondeApi,
 )
 from sync_core.domain.tenants import Probe, ProbeAnswer, TenantFacts
-from sync_core.errors import EtagConflict
+from sync_core.errors import EtagConflict, UnknownSetting
 from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind
 from sync_core.state.store import TableState
 from tests.builders import NOON, desired, entra_id, entra_ids, mis_ids, settings, synced
 from tests.fakes.memory_state import Store
+from tests.fakes.services import services
 
 K1 = ClassKey("K1")
 RUN = RunId("run")
@@ -70,6 +73,44 @@ async def test_settings_are_replaced_only_if_nobody_changed_them(state: Store, s
     with pytest.raises(EtagConflict):
         await state.replace_school(second, third)
     assert await state.school(school) is None
+
+
+async def test_a_name_identifier_belongs_to_one_school_of_a_tenant(state: Store, school: SchoolId) -> None:
+    tenant = uuid4().hex
+    first = replace(settings(name_identifier="ABC"), school=school, tenant=tenant)
+    second = replace(first, school=SchoolId(f"{school}-2"), name_identifier="a/bc")
+    await state.replace_school(None, first)
+    await state.replace_school(first, first)
+    with pytest.raises(EtagConflict):
+        await state.replace_school(None, second)
+    assert await state.schools(tenant) == (first,)
+    await state.replace_school(None, replace(second, tenant=uuid4().hex))
+    await state.forget_school(second.school)
+    renamed = replace(first, name_identifier="DEF")
+    await state.replace_school(first, renamed)
+    await state.replace_school(None, second)
+    with pytest.raises(EtagConflict):
+        await state.replace_school(renamed, first)
+    await state.forget_school(second.school)
+    await state.replace_school(renamed, first)
+    assert await state.schools(tenant) == (first,)
+
+
+async def test_of_two_schools_saved_at_once_with_one_identifier_one_is_refused(state: Store, school: SchoolId) -> None:
+    tenant = uuid4().hex
+    saved = [
+        replace(settings(name_identifier="ABC"), school=SchoolId(f"{school}-{number}"), tenant=tenant)
+        for number in range(4)
+    ]
+    results = await asyncio.gather(
+        *(save_school(each, None, services(state)) for each in saved), return_exceptions=True
+    )
+    (kept,) = await state.schools(tenant)
+    assert [str(result) for result in results if result] == [
+        f"name_identifier: school {kept.school} of the same tenant has it already — "
+        "choose another, or leave it out to use the DfE code"
+    ] * 3
+    assert {type(result) for result in results} == {type(None), UnknownSetting}
 
 
 async def test_a_row_starts_with_desired(state: Store, school: SchoolId) -> None:

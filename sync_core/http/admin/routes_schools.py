@@ -8,7 +8,15 @@ from pydantic import TypeAdapter
 
 from sync_core.admin.classes import request_sync
 from sync_core.admin.requests import Accepted
-from sync_core.admin.school_settings import Draft, Fault, merge_patch, refusal, refuse, settings_of
+from sync_core.admin.school_settings import (
+    Draft,
+    Fault,
+    encryption_faults,
+    merge_patch,
+    refusal,
+    refuse,
+    settings_of,
+)
 from sync_core.admin.schools import access_taken_away, find_access, outward_faults, save_school
 from sync_core.admin.supposed import check_feed, preview_settings
 from sync_core.domain.ids import SchoolId
@@ -144,6 +152,8 @@ async def _wanted(school: SchoolId, draft: Draft, before: SchoolSettings | None,
     sent, home = draft.outward, call.services.graph.of(call.app.settings.tenant, Priority.URGENT)
     access, unknown = await find_access(sent.access or (), home)
     faults = (*draft.faults, *_id_faults(sent.id, school), *unknown)
+    if draft.body and not call.app.settings.on_one_machine:
+        faults += encryption_faults(draft.body.source)
     if draft.body is None or faults:
         # The identifiers of another tenant are nobody's business who may not move the school there.
         tenant = sent.tenant if call.caller.all_schools or before is None else before.tenant
