@@ -108,7 +108,7 @@ RUN_MILLION, RUNS_FREE = 0.40, 250_000  # Executions.
 TABLE_CALLS_10_000, TABLE_GB, LOG_GB, LOG_GB_FREE = 0.00036, 0.045, 2.76, 5
 LISTS_10_000, READY_GB_SECOND, PREMIUM_HOUR, ENDPOINT_HOUR = 0.05, 0.000004, 0.93, 0.01
 SLOW_ALERT, FAST_ALERT, METRIC_ALERT = 0.50, 1.50, 0.10
-SLOW_ALERTS, FAST_ALERTS, ENDPOINTS = 8, 1, 4  # In infra/modules/portal.bicep and network.bicep.
+SLOW_ALERTS, FAST_ALERTS, ENDPOINTS = 9, 1, 4  # In infra/modules/portal.bicep and network.bicep.
 QUEUES, INSTANCES = 3, 4  # In infra/modules/bus.bicep; the template's maximum of instances for each queue.
 
 

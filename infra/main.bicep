@@ -67,6 +67,11 @@ param alwaysReady int = 0
 @maxValue(730)
 param logRetentionDays int = 90
 
+@description('GB of logs that Log Analytics takes in a day, so that a flood of requests has a highest price. Past it there are no events and no alerts until the next day. A trust of 300 schools needs 0.1. -1: no limit.')
+@minValue(-1)
+@maxValue(100)
+param logDailyCapGB int = 2
+
 @description('E-mail addresses for alerts, separated by commas. Empty: alerts appear in the portal only.')
 param alertEmails string = ''
 
@@ -94,6 +99,7 @@ var letters = replace(replace(join(words, ''), 'microsoft', 'ms'), 'windows', 'w
 var label = replace(replace(join(skip(union([''], words), 1), '-'), 'microsoft', 'ms'), 'windows', 'win')
 var suffix = take(uniqueString(subscription().id, environmentName, location), 8)
 var identityName = 'id-${label}-${suffix}'
+var packageIdentityName = 'id-${label}-package-${suffix}'
 var workspaceName = 'log-${label}-${suffix}'
 var insightsName = 'appi-${label}-${suffix}'
 var storageName = 'st${suffix}${take(letters, 14)}'
@@ -125,6 +131,15 @@ module identity 'modules/identity.bicep' = {
   }
 }
 
+module packageIdentity 'modules/identity.bicep' = {
+  scope: group
+  params: {
+    name: packageIdentityName
+    location: location
+    tags: allTags
+  }
+}
+
 module monitoring 'modules/monitoring.bicep' = {
   scope: group
   dependsOn: [
@@ -137,6 +152,7 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: allTags
     retentionDays: logRetentionDays
     identityName: identityName
+    dailyCapGB: logDailyCapGB
   }
 }
 
@@ -144,6 +160,7 @@ module storage 'modules/storage.bicep' = {
   scope: group
   dependsOn: [
     identity
+    packageIdentity
     monitoring
   ]
   params: {
@@ -151,6 +168,7 @@ module storage 'modules/storage.bicep' = {
     location: location
     tags: allTags
     identityName: identityName
+    packageIdentityName: packageIdentityName
     workspaceName: workspaceName
     publicAccess: !privateNetworking
     fileDropDays: fileDropDays
@@ -222,6 +240,7 @@ module app 'modules/app.bicep' = {
     location: location
     tags: allTags
     identityName: identityName
+    packageIdentityName: packageIdentityName
     storageName: storageName
     busName: busName
     // An object made from names. The usual function, toObject, takes lambdas, which the scanner cannot read.

@@ -14,6 +14,9 @@ param tags object
 @description('Name of the identity.')
 param identityName string
 
+@description('Name of the identity that reads and writes the package.')
+param packageIdentityName string
+
 @description('Name of the storage account with the state, the packages and the file drop.')
 param storageName string
 
@@ -75,6 +78,10 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
   name: identityName
 }
 
+resource packageIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: packageIdentityName
+}
+
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: insightsName
 }
@@ -111,6 +118,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     type: 'UserAssigned'
     userAssignedIdentities: {
       '${identity.id}': {}
+      '${packageIdentity.id}': {}
     }
   }
   properties: {
@@ -130,7 +138,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
           value: '${account.properties.primaryEndpoints.blob}deployments'
           authentication: {
             type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: identity.id
+            userAssignedIdentityResourceId: packageIdentity.id
           }
         }
       }

@@ -1,4 +1,4 @@
-// The one identity of the app. Every permission is granted to it, and nothing has a password.
+// An identity without a password: the one of the app, or the one that reads and writes its package.
 @description('Name of the identity.')
 param name string
 

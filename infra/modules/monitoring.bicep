@@ -14,6 +14,9 @@ param tags object
 @description('Days for which logs are kept.')
 param retentionDays int
 
+@description('See main.bicep.')
+param dailyCapGB int
+
 @description('Name of the identity that may write telemetry.')
 param identityName string
 
@@ -32,6 +35,9 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
       name: 'PerGB2018'
     }
     retentionInDays: retentionDays
+    workspaceCapping: {
+      dailyQuotaGb: dailyCapGB
+    }
     features: {
       disableLocalAuth: true
     }

@@ -104,6 +104,15 @@ var alerts = [
     resolves: true
   }
   {
+    name: 'A function failed'
+    query: loadTextContent('../queries/alert-function-failed.kql')
+    page: 'a-function-failed'
+    severity: 1
+    every: 'PT15M'
+    within: 'PT1H'
+    resolves: false
+  }
+  {
     name: 'Access to an MIS changed'
     query: loadTextContent('../queries/alert-access-changed.kql')
     page: 'access-was-revoked'

@@ -13,6 +13,9 @@ param tags object
 @description('Name of the identity that reads and writes tables and blobs.')
 param identityName string
 
+@description('Name of the identity with which the platform reads and writes the package.')
+param packageIdentityName string
+
 @description('Name of the Log Analytics workspace for the audit logs of the account.')
 param workspaceName string
 
@@ -23,10 +26,21 @@ param publicAccess bool
 param fileDropDays int
 
 var blobContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
+// Of the blobs in this account, the app reaches all but its own package: whoever takes over the app must not be able to
+// change what starts next. The five actions are all that the role has on blobs.
+var blobActions = ['read', 'write', 'delete', 'add/action', 'move/action']
+var actionMatches = [
+  for action in blobActions: '!(ActionMatches{\'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/${action}\'})'
+]
+var notThePackage = '((${join(actionMatches, ' AND ')}) OR (@Resource[Microsoft.Storage/storageAccounts/blobServices/containers:name] StringNotEquals \'${deployments.name}\'))'
 var tableContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: identityName
+}
+
+resource packageIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: packageIdentityName
 }
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' existing = {
@@ -121,17 +135,38 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2026-06
   }
 }
 
-resource mayUse 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for role in [blobContributor, tableContributor]: {
-    name: guid(account.id, identity.id, role)
-    scope: account
-    properties: {
-      principalId: identity.properties.principalId
-      principalType: 'ServicePrincipal'
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
-    }
+resource mayUseTables 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(account.id, identity.id, tableContributor)
+  scope: account
+  properties: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', tableContributor)
   }
-]
+}
+
+// The account and not a container, because the Functions host makes containers of its own.
+resource mayUseBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(account.id, identity.id, blobContributor)
+  scope: account
+  properties: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobContributor)
+    condition: notThePackage
+    conditionVersion: '2.0'
+  }
+}
+
+resource mayWritePackage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(deployments.id, packageIdentity.id, blobContributor)
+  scope: deployments
+  properties: {
+    principalId: packageIdentity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobContributor)
+  }
+}
 
 // The older stable version has no groups of categories.
 #disable-next-line use-recent-api-versions

@@ -70,7 +70,7 @@ def test_every_resource_name_is_valid_for_any_name_of_the_environment() -> None:
     """No underscore or dot; no two hyphens in a row for a vault; no hyphen for a storage account."""
     main = text("main.bicep")
     names = re.findall(r"ame(?::| =) '([^'\n]*\$\{suffix\}[^'\n]*)'", main)
-    assert len(names) == 9
+    assert len(names) == 10
     assert [name for name in names if "environmentName" in name] == []
     assert [name for name in names if name.startswith(("kv-", "st$")) and "take(letters, " not in name] == []
 
@@ -85,6 +85,34 @@ def test_no_application_setting_is_a_secret() -> None:
         r"basicPublishingCredentialsPolicies.*?name: '(\w+)'.*?allow: (\w+)", text("modules/app.bicep"), re.DOTALL
     )
     assert passwords == [("ftp", "false"), ("scm", "false")]
+
+
+def test_the_app_does_not_reach_its_own_package() -> None:
+    """Its role on blobs has a condition for each action of the role, and the package has another identity."""
+    storage, app, main = (text(name) for name in ("modules/storage.bicep", "modules/app.bicep", "main.bicep"))
+    assignments = re.findall(r"^resource (\w+) 'Microsoft.Authorization/roleAssignments@.*?^}", storage, re.M | re.S)
+    assert assignments == ["mayUseTables", "mayUseBlobs", "mayWritePackage"]
+    with_blobs = [block for block in storage.split("\nresource ") if "roleDefinitions', blobContributor)" in block]
+    of_app, of_package = with_blobs
+    assert "principalId: principalId" in of_app
+    assert "condition: notThePackage\n    conditionVersion: '2.0'" in of_app
+    assert ("scope: deployments\n" in of_package, "principalId: packagePrincipalId" in of_package) == (True, True)
+    # "Azure built-in roles for Storage": the data actions of Storage Blob Data Contributor.
+    assert re.findall(r"var blobActions = \[(.*)\]", storage) == [
+        "'read', 'write', 'delete', 'add/action', 'move/action'"
+    ]
+    assert "join(actionMatches, ' AND ')" in storage
+    assert "containers:name] StringNotEquals \\'${deployments.name}\\'" in storage
+    assert "userAssignedIdentityResourceId: packageIdentityId" in app
+    assert "packagePrincipalId: packageIdentity.outputs.principalId" in main
+    assert "keyVaultReferenceIdentity: identityId" in app
+
+
+def test_the_logs_of_a_day_have_a_limit_that_a_deployment_chooses() -> None:
+    assert re.search(r"@minValue\(-1\)\n@maxValue\(\d+\)\nparam logDailyCapGB int = 2\n", text("main.bicep"))
+    assert "dailyCapGB: logDailyCapGB" in text("main.bicep")
+    assert "workspaceCapping: {\n      dailyQuotaGb: dailyCapGB\n    }" in text("modules/monitoring.bicep")
+    assert "`logDailyCapGB`" in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
 
 def test_the_queues_equal_those_of_the_local_world() -> None:

@@ -79,13 +79,23 @@ def test_the_alert_on_throttling_matches_the_error_message() -> None:
     assert waited_too_long().message.startswith(message)
 
 
+def test_the_alert_on_functions_leaves_out_those_that_are_tried_again() -> None:
+    """Their messages are delivered again, and the app's own span of each is named after the queue."""
+    code = (ROOT / "function_app.py").read_text(encoding="utf-8")
+    of_messages = re.findall(r"service_bus_queue_trigger\(\n.*\n\)\nasync def (\w+)", code)
+    assert re.findall(r'"(\w+)"', QUERIES["alert-function-failed"]) == of_messages
+    assert len(of_messages) == 3
+    assert 'Name !startswith "process "' in QUERIES["alert-function-failed"]
+    assert 'f"process {queue}"' in (ROOT / "sync_core" / "tracing.py").read_text(encoding="utf-8")
+
+
 def test_every_alert_links_to_an_existing_section() -> None:
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.+)$", operations, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
     portal = text("modules/portal.bicep")
     pages = re.findall(r"page: '([\w-]+)'", portal) + re.findall(r"operationsUrl\}#([\w-]+)'", portal)
-    assert len(pages) == 10
+    assert len(pages) == 11
     assert set(pages) <= anchors
 
 
