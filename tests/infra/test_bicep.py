@@ -11,7 +11,7 @@ import pytest
 
 from tests.infra.bicep import FILES, ROOT, app_settings, parse, text
 
-# Read by the Functions host, its worker, a library or a trigger's schedule, but not by config.py.
+# Read by the build in Azure, the Functions host, its worker, a library or a trigger's schedule, but not by config.py.
 _PLATFORM = {
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
@@ -26,6 +26,7 @@ _PLATFORM = {
     "OTEL_TRACES_SAMPLER",
     "OTEL_METRICS_EXPORTER",
     "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+    "UV_REQUIRE_HASHES",
     "SYNC_SCHEDULE",
     "FILE_DROP_SCHEDULE",
 }

@@ -25,6 +25,12 @@ _RUNS_ON_NODE_24 = {
 }
 
 
+_OF_JOBS = {
+    "audit": {"codeql": {"contents": "read", "security-events": "write"}},
+    "release": {"release": {"contents": "write"}},
+}
+
+
 def _read(name: str) -> dict[Any, Any]:
     content: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / name).read_text(encoding="utf-8"))
     return content
@@ -35,7 +41,7 @@ def _steps(workflow: dict[Any, Any]) -> list[dict[str, Any]]:
 
 
 def test_there_is_one_workflow_for_each_purpose() -> None:
-    assert [file.stem for file in FILES] == ["audit", "deploy", "emulators", "test"]
+    assert [file.stem for file in FILES] == ["audit", "deploy", "emulators", "release", "test"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -46,6 +52,8 @@ def test_a_workflow_has_least_permissions_and_no_secrets(file: Path) -> None:
     assert workflow["permissions"]["contents"] == "read"
     wider = set(workflow["permissions"]) - {"contents"}
     assert wider == ({"id-token"} if file.stem == "deploy" else set())
+    of_jobs = {name: job["permissions"] for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert of_jobs == _OF_JOBS.get(file.stem, {})
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -77,6 +85,18 @@ def test_a_deployment_uses_its_environment_and_sets_all_parameters() -> None:
     assert list(yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8")))[-1] == "hooks"
 
 
+def test_a_release_has_the_package_and_the_list_of_what_is_deployed() -> None:
+    workflow = _read("workflows/release.yml")
+    assert workflow[True] == {"push": {"tags": ["v*"]}}
+    commands = "\n".join(step["run"] for step in _steps(workflow) if "run" in step)
+    assert "install --require-hashes --only-binary :all: --requirement requirements.txt" in commands
+    assert re.search(
+        r"^cyclonedx-py environment .*--output-file dist/mis-class-sync\.cdx\.json ", commands, re.MULTILINE
+    )
+    assert 'gh release create "$GITHUB_REF_NAME" dist/mis-class-sync.zip dist/mis-class-sync.cdx.json' in commands
+    assert "--output=dist/mis-class-sync.zip" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 def test_the_emulators_get_valid_settings_and_queues() -> None:
     steps = _steps(_read("workflows/emulators.yml"))
     (written,) = re.findall(
@@ -99,6 +119,6 @@ def test_dependabot_covers_every_file_with_pinned_versions() -> None:
     places = {
         (one["package-ecosystem"], at) for one in updates for at in one.get("directories", [one.get("directory")])
     }
-    pinned = {("pip", file) for file in ("/", "/local", "/tests")} | {("npm", "/local"), ("github-actions", "/")}
+    pinned = {("uv", "/"), ("pip", "/local"), ("pip", "/tests"), ("npm", "/local"), ("github-actions", "/")}
     assert places == pinned
-    assert all((ROOT / at.strip("/") / "requirements.txt").is_file() for kind, at in places if kind == "pip")
+    assert all((ROOT / at.strip("/") / "requirements.txt").is_file() for kind, at in places if kind in ("pip", "uv"))
