@@ -38,6 +38,7 @@ class HoldKind(StrEnum):
     TURNOVER: nearly everybody in a class would be replaced. LOST_MATCHING: people who had an account find none now.
     ACCOUNT_MATCHING: too many people find no account, and the whole plan is held. SCHOOL_LOSS, SLOW_LEAK: the school
     would lose too many memberships, at once or in seven days. NEW_CLASSES: too many classes would be made.
+    CONTINUATION: a group may continue last year's class, which had another MIS id.
     """
 
     LEFT_GROUP = "left_group"
@@ -52,6 +53,7 @@ class HoldKind(StrEnum):
     SCHOOL_LOSS = "school_loss"
     SLOW_LEAK = "slow_leak"
     NEW_CLASSES = "new_classes"
+    CONTINUATION = "continuation"
 
 
 class HoldStatus(StrEnum):
@@ -74,8 +76,9 @@ class HeldClass:
     """The part of a hold in one class. `digest` identifies exactly who would come and go.
 
     `group_name` is the name of the group in the MIS, and `name` that of the class; empty if it is not made yet.
-    `leaving` and `joining` are Entra ids, and `people` MIS person ids: of those who would leave, or who find no
-    account. At most 2,000 of each are listed. `lost` counts who would leave, of the `students` in the class.
+    `leaving` and `joining` are Entra ids, and `people` MIS person ids: of those who would leave, who find no account,
+    or who are in a group that may continue the class `continues` of last year. At most 2,000 of each are listed. `lost`
+    counts who would leave, of the `students` in the class.
     """
 
     group_name: str
@@ -87,6 +90,7 @@ class HeldClass:
     leaving: tuple[AccountId, ...] = ()
     joining: tuple[AccountId, ...] = ()
     people: tuple[MisId, ...] = ()
+    continues: ClassKey = ClassKey("")
     digest: str
 
 
@@ -94,9 +98,9 @@ class HeldClass:
 class Hold:
     """What a plan does not carry out for one cause, class by class. `digest` binds the kind and each class's digest.
 
-    `why` is the limit in words. `value` is what exceeds the `limit`: shares of 1, but counts for `lost_matching` and
-    `new_classes`. For the causes of a loss, the limit is that of each class, and the value that of the class with the
-    largest loss.
+    `why` is the limit in words. `value` is what exceeds the `limit`: shares of 1, but counts for `lost_matching`,
+    `continuation` and `new_classes`. For the causes of a loss, the limit is that of each class, and the value that of
+    the class with the largest loss.
     """
 
     digest: str

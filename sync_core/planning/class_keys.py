@@ -73,8 +73,8 @@ def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover)
     """Return the groups by the key of their class; the order of `groups` does not matter.
 
     A group keeps its existing class. Otherwise it gets a new class, unless the school reuses classes and an earlier
-    year has a class of the same type whose group is no longer in the MIS. A group with the same MIS id is preferred to
-    one with the same name, and a later year to an earlier one.
+    year has a class of the same type and MIS id whose group is no longer in the MIS. A later year is preferred to an
+    earlier one. A name identifies no class: MISs use the same names again each year.
     """
     ordered = sorted(groups, key=class_key)
     existing = {
@@ -89,21 +89,15 @@ def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover)
         for key, record in sorted(records.items(), key=lambda item: (-item[1].desired.academic_year, item[0]))
         if key not in keys and record.state not in (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
     ]
-    new = [group for key, group in keys.items() if key not in records]
-    reused: dict[ClassKey, MisGroup] = {}
-    for by_id in (True, False):
-        for group in new:
-            if group in reused.values():
-                continue
-            matches = (record.key for record in free if record.key not in reused and _continues(group, record, by_id))
-            if (key := next(matches, None)) is not None:
-                reused[key] = group
-    replaced = {class_key(group) for group in reused.values()}
-    return {key: group for key, group in keys.items() if key not in replaced} | reused
+    followed: dict[ClassKey, MisGroup] = {}
+    for key, group in keys.items():
+        earlier = (record.key for record in free if record.key not in followed and _continues(group, record))
+        followed[key if key in records else next(earlier, key)] = group
+    return followed
 
 
-def _continues(group: MisGroup, record: ClassRecord, by_id: bool) -> bool:
-    """Whether the group may be that of the earlier class, by its MIS id or by its name."""
+def _continues(group: MisGroup, record: ClassRecord) -> bool:
+    """Whether the group is that of the earlier class."""
     earlier = record.desired
-    same = earlier.group_id == group.id if by_id else earlier.group_name == group.name
-    return same and earlier.group_type is group.type and earlier.academic_year < group.academic_year
+    same = (earlier.group_type, earlier.group_id) == (group.type, group.id)
+    return same and earlier.academic_year < group.academic_year

@@ -19,12 +19,14 @@ from sync_core.domain.classes import (
 from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.nicknames import without_doubtful
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
+from sync_core.domain.runs import HoldStatus
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
-from sync_core.planning.class_keys import class_keys
+from sync_core.planning.continued import NO_DECISIONS, Proposal, follow_groups
 from sync_core.planning.doubt import Benefit
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.names import assign_names
+from sync_core.planning.run_notes import note_on_undecided
 
 _OWNERS = 100
 """The most owners of a Microsoft 365 group (Graph: "Microsoft 365 groups service limits")."""
@@ -40,7 +42,8 @@ class RuledSchool:
     `classes` are without the pinned ones, and `overruled` are these as the rules would have them.
     `ended` are the classes whose group is no longer in the MIS, unchanged but marked. `groups` are all groups that can
     have a class. `people` are those of the MIS, and `students` and `staff` their accounts in each role. `matching` is
-    how the people of the whole school were matched.
+    how the people of the whole school were matched. `proposals` are groups that may continue last year's classes, and
+    those of `classes` whose keys are in `waiting` are not to be made while that is not decided.
     """
 
     groups: Mapping[ClassKey, MisGroup]
@@ -55,6 +58,8 @@ class RuledSchool:
     people_ambiguous: tuple[MisId, ...]
     notes: tuple[str, ...]
     matching: SchoolMatching
+    proposals: tuple[Proposal, ...]
+    waiting: frozenset[ClassKey]
 
 
 def desired_classes(
@@ -65,17 +70,20 @@ def desired_classes(
     requests: Mapping[ClassKey, ClassRequest],
     scope: frozenset[MisId] | None = None,
     pinned: Set[ClassKey] = frozenset(),
+    decided: Mapping[str, HoldStatus] = NO_DECISIONS,
 ) -> RuledSchool:
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
     `scope` are the MIS ids of the groups to plan, and None means all groups; only then can a missing group end its
-    class. Classes in `pinned` do not follow the rules.
+    class. Classes in `pinned` do not follow the rules. `decided` are the decisions on proposals, by digest.
     """
-    all_groups = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
+    extracted = extracted_groups(snapshot, settings)
+    followed = follow_groups(extracted, records, settings, requests.keys(), pinned, decided)
+    all_groups = followed.groups
     with_class = {
         key: group
         for key, group in all_groups.items()
-        if group.type in settings.types or key in records or key in requests
+        if group.type in settings.types or key in records or key in requests or key in followed.waiting
     }
     groups = {
         key: group for key, group in with_class.items() if (scope is None or group.id in scope) and key not in pinned
@@ -87,12 +95,7 @@ def desired_classes(
         rules.desired(key, group, names[key], records.get(key), requests.get(key))
         for key, group in sorted(groups.items())
     )
-    absent = sorted(records.keys() - all_groups.keys() - pinned) if scope is None else ()
-    ended = [
-        replace(wanted, ended=True, pinned=False)
-        for wanted in (records[key].desired for key in absent)
-        if not wanted.ended and not rules.benefit.keeps(wanted)
-    ]
+    absent = records.keys() - all_groups.keys() - pinned - followed.proposed if scope is None else set()
     overruled = [
         rules.desired(key, all_groups[key], known[key], records[key], requests.get(key))
         for key in sorted(pinned & all_groups.keys() & records.keys())
@@ -105,17 +108,27 @@ def desired_classes(
         staff=rules.staff,
         classes=classes,
         overruled=tuple(overruled),
-        ended=tuple(ended),
+        ended=tuple(_ended([records[key].desired for key in sorted(absent)], rules.benefit)),
         people_without_account=tuple(sorted(involved & (rules.students.missing | rules.staff.missing))),
         people_disabled=tuple(sorted(involved & (rules.students.disabled | rules.staff.disabled))),
         people_ambiguous=tuple(sorted(involved & (rules.students.candidates.keys() | rules.staff.candidates.keys()))),
         notes=(
             *_notes(snapshot, settings, groups.values()),
+            *note_on_undecided(followed.undecided & groups.keys()),
             *rules.admin_notes,
             *_limits_of_graph(classes, records, rules.admins),
         ),
         matching=rules.matching(with_class, records, pinned),
+        proposals=tuple(each for each in followed.proposals if not each.keys.isdisjoint(groups)),
+        waiting=followed.waiting,
     )
+
+
+def _ended(absent: Iterable[DesiredClass], benefit: Benefit) -> Iterable[DesiredClass]:
+    """The classes whose groups are no longer in the MIS, beyond doubt, marked as ended if they are not yet."""
+    for wanted in absent:
+        if not wanted.ended and not benefit.keeps(wanted):
+            yield replace(wanted, ended=True, pinned=False)
 
 
 def groups_of_people(people: Set[MisId], snapshot: Snapshot, records: Records) -> frozenset[MisId]:

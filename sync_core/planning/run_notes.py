@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from sync_core.domain.classes import DesiredClass, Pin, Records
@@ -74,6 +74,17 @@ def notes_of(run: RunRecord) -> tuple[str, ...]:
     """A note on each kind of class or person in the run that an admin should look at."""
     listed = {name: getattr(run, name) for name in _NOTES}
     return tuple(_NOTES[name].format(count=len(ids), ids=_some(ids)) for name, ids in listed.items() if ids)
+
+
+def note_on_undecided(keys: Set[ClassKey]) -> tuple[str, ...]:
+    """A note on the new classes of groups that might continue last year's classes, but not as the only choice."""
+    if not keys:
+        return ()
+    return (
+        f"new classes of groups that might continue last year's classes, but are not the only choice: {len(keys)} "
+        f"({_some(sorted(keys))}) — none is taken for another, and last year's classes keep their people; what a group "
+        "still needs of its earlier class can be copied from there",
+    )
 
 
 def _some(ids: Sequence[str]) -> str:

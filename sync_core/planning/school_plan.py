@@ -130,7 +130,7 @@ async def plan_school(
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
-    ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys())
+    ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys(), past.decisions)
     pinned = pinned_classes(pins.values(), records) if scope is None else ()
     wanted = (*ruled.classes, *pinned)
     planned = plan_within_limits(wanted, records, settings, request, past, now, ruled, whole=scope is None)

@@ -11,6 +11,7 @@ import pytest
 from local import loopback
 from local.school.data import SchoolData
 from local.tenant.__main__ import DOMAIN
+from sync_core.domain.runs import HoldKind
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 
 OAK = SchoolData(
@@ -296,13 +297,26 @@ def test_22_a_new_year_creates_new_classes_and_leaves_last_years_unchanged(trust
 
 
 def test_23_a_school_may_reuse_last_years_classes(trust: Trust) -> None:
+    """The MIS gave the group another id, so an admin says whether it is last year's."""
     trust.save_settings("ELM", rollover="reuse")
     elm = trust.schools["ELM"]
     trust.schools["ELM"] = replace(
         elm, starts=2027, pupils=pupils("fay gus"), groups=(teaching("T7", "Art", "gus", "shared"),)
     )
     trust.add_accounts(["gus"])
+    before = trust.read_class("Art.class.7654321.2026")
     trust.run_night()
+    assert trust.read_class("Art.class.7654321.2026") == before
+    (hold,) = trust.call("GET", "schools/ELM/holds").json()
+    (part,) = hold["classes"]
+    assert (hold["kind"], part["key"], part["continues"]) == (
+        HoldKind.CONTINUATION,
+        "2027.teaching.T7",
+        "2026.teaching.T1",
+    )
+    assert trust.read_status("ELM", "2026.teaching.T1")["state"] == "live"
+    run = trust.run_action("POST", f"schools/ELM/holds/{hold['digest']}/approve")
+    assert (run["created"], run["changed"], run["held"]) == ([], ["2026.teaching.T1"], [])
     assert trust.read_class("Art.class.7654321.2026")["members"] == "gus shared"
     assert "Art.class.7654321.2027" not in trust.list_nicknames()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sync_core.domain.classes import ClassRecord
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.class_keys import class_key
-from sync_core.planning.continued import Continuation, propose_continuations
+from sync_core.planning.continued import Continuation, Continuations, propose_continuations
 from sync_core.planning.membership import desired_classes
 from tests.builders import accounts, settings, snapshot, synced, teaching
 
@@ -37,6 +37,7 @@ def now(id_: str, name: str, pupils: list[str], year: int = 2027) -> MisGroup:
 
 MATHS = last("A1", "10A/Ma1", COHORT)
 KEY = class_key(MATHS)
+FORM = replace(now("B1", "11A", COHORT), type=GroupType.REGISTRATION)
 TWIN = now("B2", "10A/Ma1", OTHERS)
 # what, the classes of last year, the groups of this year, and the proposed pairs of ids
 PAIRED: list[tuple[str, list[MisGroup], list[MisGroup], dict[str, str]]] = [
@@ -57,21 +58,34 @@ PAIRED: list[tuple[str, list[MisGroup], list[MisGroup], dict[str, str]]] = [
     ("the same year", [MATHS], [now("B1", "10A/Ma1", COHORT, year=2026)], {}),
     ("another type", [MATHS], [replace(now("B1", "10A/Ma1", COHORT), type=GroupType.REGISTRATION)], {}),
     ("no group", [MATHS], [], {}),
+    ("names of which nothing is left", [last("A1", "???", COHORT)], [now("B1", "?", OTHERS)], {}),
+    ("one id for groups of two types", [MATHS], [now("B1", "11A/Ma1", COHORT), FORM], {"A1": "B1"}),
 ]  # fmt: skip
+UNDECIDED = {
+    "two groups of the name": {"B1", "B2"},
+    "the pupils of one of two groups of the name": {"B2"},
+    "two groups of the pupils": {"B1", "B2"},
+    "two classes of the pupils": {"B1"},
+}
 
 
 @pytest.mark.parametrize(("what", "before", "after", "pairs"), PAIRED, ids=[row[0] for row in PAIRED])
 def test_only_what_is_the_only_choice_is_proposed(
     what: str, before: list[MisGroup], after: list[MisGroup], pairs: dict[str, str]
 ) -> None:
-    keys = {class_key(group): group.id for group in before}
-    assert {keys[one.key]: one.group for one in propose_continuations(classes(*before), after)} == pairs
+    keys = {class_key(group): group.id for group in (*before, *after)}
+    found = propose_continuations(classes(*before), after)
+    assert {keys[one.key]: keys[one.new_key] for one in found.proposed} == pairs
+    assert {keys[key] for key in found.undecided} == UNDECIDED.get(what, set())
 
 
 def test_a_proposal_says_why() -> None:
     groups = [now("B1", "10A/Ma1", [*COHORT[:3], *OTHERS])]
-    assert propose_continuations(classes(MATHS), groups) == (
-        Continuation(key=KEY, group=groups[0].id, same_name=True, shared=3, before=4, now=7),
+    (proposed,) = propose_continuations(classes(MATHS), groups).proposed
+    assert proposed == Continuation(key=KEY, new_key=class_key(groups[0]), same_name=True, shared=3, before=4, now=7)
+    assert proposed.text == (
+        "waits: it may continue class 2026.teaching.A1, whose group had the same name in the MIS: 3 of its 4 pupils "
+        "are in the new group, which has 7"
     )
 
 
@@ -82,7 +96,7 @@ def test_a_class_that_is_no_longer_there_continues_as_nothing(change: dict[str, 
         record = replace(record, desired=replace(record.desired, deleted=True))
     else:
         record = replace(record, gone=True)
-    assert propose_continuations([record], [now("B1", "10A/Ma1", COHORT)]) == ()
+    assert propose_continuations([record], [now("B1", "10A/Ma1", COHORT)]) == Continuations()
 
 
 groups_of_school = st.lists(
@@ -98,7 +112,9 @@ def test_no_class_and_no_group_is_in_two_proposals_and_the_order_does_not_matter
     records = classes(*(last(f"A{place}", name, sorted(pupils)) for place, (name, pupils) in enumerate(before)))
     groups = [now(f"B{place}", name, sorted(pupils)) for place, (name, pupils) in enumerate(after)]
     proposed = propose_continuations(records, groups)
-    assert len({one.key for one in proposed}) == len({one.group for one in proposed}) == len(proposed)
+    pairs = proposed.proposed
+    assert len({one.key for one in pairs}) == len({one.new_key for one in pairs}) == len(pairs)
+    assert proposed.undecided.isdisjoint(one.new_key for one in pairs)
     shuffler.shuffle(records)
     shuffler.shuffle(groups)
     assert propose_continuations(records, groups) == proposed

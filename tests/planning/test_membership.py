@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,7 +12,9 @@ from sync_core.domain.accounts import Account
 from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Records
 from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
+from sync_core.domain.runs import HoldStatus
 from sync_core.planning.class_keys import class_key
+from sync_core.planning.continued import NO_DECISIONS
 from sync_core.planning.membership import RuledSchool, desired_classes
 from tests.builders import (
     NOON,
@@ -42,10 +44,13 @@ def apply_rules(
     requests: Iterable[ClassRequest] = (),
     people: Iterable[Account] = EVERYBODY,
     scope: frozenset[MisId] | None = None,
+    decided: Mapping[str, HoldStatus] = NO_DECISIONS,
     **chosen: object,
 ) -> RuledSchool:
     requests_by_key = {request.key: request for request in requests}
-    return desired_classes(snapshot(groups), settings(**chosen), people, known or {}, requests_by_key, scope)
+    return desired_classes(
+        snapshot(groups), settings(**chosen), people, known or {}, requests_by_key, scope, decided=decided
+    )
 
 
 def sync_class(group: MisGroup, **chosen: object) -> dict[ClassKey, ClassRecord]:
@@ -274,9 +279,12 @@ def test_a_new_year_creates_new_classes() -> None:
     assert [ended.key for ended in result.ended] == [class_key(MATHS)]
 
 
-def test_a_school_that_reuses_classes_keeps_the_class_of_the_same_name() -> None:
+def test_a_school_that_reuses_classes_keeps_the_class_of_the_same_name_if_an_admin_agrees() -> None:
     known = sync_class(MATHS)
-    result = apply_rules([NEXT], known, rollover="reuse", people=[*EVERYBODY, *accounts(["cleo"])])
+    everybody = [*EVERYBODY, *accounts(["cleo"])]
+    (proposal,) = apply_rules([NEXT], known, rollover="reuse", people=everybody).proposals
+    approved = {proposal.part.digest: HoldStatus.APPROVED}
+    result = apply_rules([NEXT], known, rollover="reuse", people=everybody, decided=approved)
     wanted = get_only(result)
     assert wanted.key == class_key(MATHS)
     assert wanted.name == known[class_key(MATHS)].desired.name
@@ -294,6 +302,7 @@ def test_a_class_is_reused_once_and_by_mis_id_before_name() -> None:
     same_name = teaching("N2", "10A/Ma1", ["ben"], ["main"], year=2027)
     for order in ([renamed, same_name], [same_name, renamed]):
         result = apply_rules(order, sync_class(MATHS), rollover="reuse")
+        assert result.proposals == ()
         assert {wanted.key: wanted.group_id for wanted in result.classes} == {
             class_key(MATHS): "T1",
             class_key(same_name): "N2",

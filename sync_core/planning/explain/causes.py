@@ -47,6 +47,7 @@ class Why(StrEnum):
     GONE = "gone"
     ENDED = "ended"
     PINNED = "pinned"
+    MAY_BE_CONTINUED = "may_be_continued"
     NOT_PLANNED = "not_planned"
     ACCOUNT_MISSING = "account_missing"
     HELD = "held"
@@ -131,6 +132,9 @@ SENTENCES: Mapping[Why, str] = {
     Why.GONE: "the class is gone from Microsoft 365 until an admin restores it or requests it again",
     Why.ENDED: "its group is no longer in the MIS, so the class stays as it is",
     Why.PINNED: "the class is pinned as it was before an undone run until an admin releases it",
+    Why.MAY_BE_CONTINUED: (
+        "the class stays as it is until an admin decides whether a group of the new academic year continues it: {holds}"
+    ),
     Why.NOT_PLANNED: "{notes}",
     Why.ACCOUNT_MISSING: "Microsoft 365 does not have their account any more",
     Why.HELD: "{holds}",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sync_core.domain.classes import ClassState
 from sync_core.domain.ids import AccountId
 from sync_core.domain.roster import GroupType
-from sync_core.domain.runs import RunOutcome
+from sync_core.domain.runs import HoldStatus, RunOutcome
 from sync_core.domain.school import DepartedOwners
 from sync_core.planning.explain.causes import Finding, Why
 from sync_core.planning.explain.model import Evidence, Next
@@ -78,6 +78,8 @@ class Outlook:
         """Why no sync changes the class; None if a sync does."""
         final, actual, run = self._final, self._record.actual, self._planned.run
         found = self._evidence.there.found
+        if (found or actual is None) and (holds := self._continuing()):
+            return Finding(Why.MAY_BE_CONTINUED, {"holds": holds})
         match replace(self._record, desired=final).state:
             case ClassState.DELETING | ClassState.DELETED:
                 return Finding(Why.DELETED)
@@ -91,6 +93,11 @@ class Outlook:
                 return Finding(Why.PINNED)
         stopped = run.outcome in (RunOutcome.PAUSED, RunOutcome.BLOCKED)
         return Finding(Why.NOT_PLANNED, {"notes": "; ".join(run.notes)}) if stopped else None
+
+    def _continuing(self) -> str:
+        """The hold of the group that may continue the class; empty if there is none."""
+        open_ = ((hold, part) for hold, part, status in parts_of(self._planned.holds) if status is HoldStatus.OPEN)
+        return "; ".join(part_text(*each) for each in open_ if each[1].continues == self._record.key)
 
     def _kept(self) -> Finding:
         """Why an owner whom the sync granted, and whom the rules no longer want, is not revoked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -83,6 +83,12 @@ TEXTS: Mapping[HoldKind, _Texts] = {
         "{why}; {memberships} of them now, in {classes} classes",
         f"{_IF_RIGHT}; otherwise correct the MIS before the next sync",
     ),
+    HoldKind.CONTINUATION: _Texts(
+        "groups without a class that may continue last year's classes, whose MIS ids are gone: {classes}; {listed}",
+        "compare each group with the class; approve this hold, or only some of its classes, where they are the same: "
+        "the group's people then come into last year's class with its content, and pupils who are not in the group "
+        "leave it; reject the others, which then get new classes while last year's stay as they are",
+    ),
     HoldKind.NEW_CLASSES: _Texts(
         "new classes: {classes}, {why}",
         "approve this hold, or only some of its classes, if these groups should have classes; otherwise choose fewer "
@@ -115,6 +121,26 @@ def held_class(
         joining=tuple(sorted(joining)[:_LISTED_PEOPLE]),
         people=tuple(sorted(people)[:_LISTED_PEOPLE]),
         digest=_digest(shown),
+    )
+
+
+def continuing_class(
+    key: ClassKey, continues: ClassKey, group_name: str, what: str, *, students: int, lost: int, people: Set[MisId]
+) -> HeldClass:
+    """The part of a hold for a group that gets the class `key`, or else continues the class `continues`.
+
+    `people` are those of the group. Of the `students` of the earlier class, `lost` are not in the group.
+    """
+    return HeldClass(
+        group_name=group_name,
+        name="",
+        key=key,
+        continues=continues,
+        what=what,
+        lost=lost,
+        students=students,
+        people=tuple(sorted(people)[:_LISTED_PEOPLE]),
+        digest=_digest([HoldKind.CONTINUATION, key, continues, sorted(people)]),
     )
 
 

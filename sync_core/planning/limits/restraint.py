@@ -39,6 +39,11 @@ class Past:
     night: datetime | None = None
     left_out: int = 0
 
+    @property
+    def decisions(self) -> Mapping[str, HoldStatus]:
+        """The decisions on held classes, by digest; newer ones count."""
+        return {part.digest: status for _, part, status in parts_of(self.holds)} | dict(self.decided)
+
 
 @dataclass(frozen=True, slots=True)
 class WithinLimits:
@@ -67,9 +72,8 @@ class _Decisions:
 
     @classmethod
     def of(cls, past: Past) -> _Decisions:
-        standing = {part.digest: status for _, part, status in parts_of(past.holds)}
         open_ = ((hold.kind, part) for hold, part, status in parts_of(past.holds) if status is not HoldStatus.APPROVED)
-        return cls({**standing, **past.decided}, {(kind, part.key): frozenset(part.leaving) for kind, part in open_})
+        return cls(past.decisions, {(kind, part.key): frozenset(part.leaving) for kind, part in open_})
 
     def status(self, part: HeldClass) -> HoldStatus:
         return self.statuses.get(part.digest, HoldStatus.OPEN)
@@ -95,6 +99,7 @@ class Restraint:
         self._run, self._at = run, at
         self._ruled = ruled
         self._matching: SchoolMatching = ruled.matching if ruled else NOT_MATCHED
+        self._proposals, self._waiting = (ruled.proposals, ruled.waiting) if ruled else ((), frozenset[ClassKey]())
         self._causes = LossCauses(ruled)
         self._decisions = _Decisions.of(past)
         self._parts: list[Part] = []
@@ -106,7 +111,8 @@ class Restraint:
 
         A plan of some classes also respects the existing holds: no webhook and no resync removes what a night was not
         allowed to remove. A class that is reused in a new academic year is expected to get other people, and is held
-        only if it got none. If too many people find no account, every class stays as it is.
+        only if it got none. If too many people find no account, every class stays as it is. A class is not made while
+        its group may continue another one.
         """
         unmatched = self._of_matching()
         classes = [
@@ -119,7 +125,9 @@ class Restraint:
         if not whole:
             held = self._decisions.keys
             classes = [self._kept(each, self._lost(each)) if each.key in held else each for each in classes]
+        classes = [desired for desired in classes if desired.key not in self._waiting]
         classes = self._of_creations(self._of_school(classes))
+        self._hold_continuations(unmatched, {desired.key for desired in classes})
         return WithinLimits(
             tuple(classes),
             () if unmatched else tuple(ended),
@@ -279,6 +287,14 @@ class Restraint:
             if not self._is_approved(hold, part):
                 held.add(desired.key)
         return [desired for desired in classes if desired.key not in held]
+
+    def _hold_continuations(self, unmatched: Collection[ClassKey], made: Collection[ClassKey]) -> None:
+        """Hold the groups that may continue last year's classes; one that was rejected, until its class is `made`."""
+        why = "only an admin knows whether a group with another MIS id is that of last year"
+        hold = self._hold(HoldKind.CONTINUATION, why, 0, len(self._proposals))
+        for each in self._proposals:
+            if each.part.key not in unmatched and not (each.status is HoldStatus.REJECTED and each.part.key in made):
+                self._parts.append((hold, each.part, each.status))
 
     def _kept(self, desired: DesiredClass, held: frozenset[AccountId]) -> DesiredClass:
         """The class with these people, if there are any, in it as before; its additions go ahead."""

@@ -1,0 +1,234 @@
+"""Where all MIS ids changed, last year's classes and this year's groups wait until an admin says which are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.domain.classes import ClassRequest, DesiredClass, Records
+from sync_core.domain.ids import ClassKey, MisId, RunId
+from sync_core.domain.roster import GroupType, MisGroup
+from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus
+from sync_core.messaging.messages import SyncSchool
+from sync_core.planning.class_keys import class_key
+from sync_core.planning.limits.restraint import Past
+from sync_core.planning.membership import desired_classes
+from sync_core.planning.school_plan import SchoolPlan, plan_within_limits
+from tests.builders import (
+    NOON,
+    SCHOOL,
+    accounts,
+    by_class_key,
+    entra_id,
+    entra_ids,
+    settings,
+    snapshot,
+    synced,
+    teaching,
+)
+
+COHORT, OTHERS = ["amy", "ben", "cleo", "dan"], ["eve", "fay", "gus", "hal"]
+EVERYBODY = accounts([*COHORT, *OTHERS, "tom"])
+NO_LIMITS = {"school_loss": 1, "week_loss": 1, "class_loss": 1, "turnover": 1, "new_classes": 1000}
+
+last = partial(teaching, teachers=["tom"])
+now = partial(teaching, teachers=["tom"], year=2027)
+MATHS, ART = last("A1", "10A/Ma1", COHORT), last("A2", "10A/Ar1", OTHERS)
+NEXT_MATHS, NEXT_ART = now("B1", "10A/Ma1", OTHERS), now("B2", "11A/Ar1", [*OTHERS[:3], "amy"])
+MATHS_KEY, ART_KEY = map(class_key, (MATHS, ART))
+NEW_MATHS, NEW_ART = map(class_key, (NEXT_MATHS, NEXT_ART))
+
+
+def plan(
+    groups: Iterable[MisGroup],
+    records: Records,
+    decided: Mapping[str, HoldStatus] | None = None,
+    standing: Sequence[Hold] = (),
+    requests: Iterable[ClassRequest] = (),
+    scope: frozenset[MisId] | None = None,
+    pinned: frozenset[ClassKey] = frozenset(),
+    known: Sequence[Any] = EVERYBODY,
+    **chosen: object,
+) -> SchoolPlan:
+    chosen_settings = settings(**{"rollover": "reuse", "limits": NO_LIMITS, **chosen})
+    past = Past(0, None, tuple(standing), decided or {})
+    requested = {request.key: request for request in requests}
+    ruled = desired_classes(snapshot(groups), chosen_settings, known, records, requested, scope, pinned, past.decisions)
+    request = SyncSchool(SCHOOL.id, RunId("run"), Cause.NIGHTLY)
+    return plan_within_limits(ruled.classes, records, chosen_settings, request, past, NOON, ruled, whole=scope is None)
+
+
+def last_year(*groups: MisGroup) -> Records:
+    """The classes of the groups after a night."""
+    planned = plan(groups, {}, rollover="new")
+    return {key: synced(wanted) for key, wanted in planned.wanted.items()}
+
+
+def after(planned: SchoolPlan) -> Records:
+    """The rows when the changes of the plan are made."""
+    return dict(planned.records) | {wanted.key: synced(wanted) for wanted in planned.plan.writes}
+
+
+def decide(planned: SchoolPlan, status: HoldStatus, *keys: ClassKey) -> dict[str, HoldStatus]:
+    (hold,) = planned.holds
+    return {part.digest: status for part in hold.classes if part.key in keys}
+
+
+def written(planned: SchoolPlan) -> dict[ClassKey, DesiredClass]:
+    return {wanted.key: wanted for wanted in planned.plan.writes}
+
+
+CLASSES = last_year(MATHS, ART)
+GROUPS = [NEXT_MATHS, NEXT_ART]
+
+
+def test_until_an_admin_decides_nothing_is_made_and_nobody_leaves() -> None:
+    planned = plan(GROUPS, CLASSES)
+    assert (planned.plan.writes, planned.plan.diffs, planned.run.ended) == ((), (), ())
+    (hold,) = planned.open_holds
+    assert (hold.kind, hold.value, planned.run.held) == (HoldKind.CONTINUATION, 2, (NEW_MATHS, NEW_ART))
+    maths, art = hold.classes
+    assert [(part.key, part.continues) for part in hold.classes] == [(NEW_MATHS, MATHS_KEY), (NEW_ART, ART_KEY)]
+    assert (maths.group_name, maths.name, maths.lost, maths.students) == ("10A/Ma1", "", 4, 4)
+    assert (art.lost, art.students, art.people) == (1, 4, ("amy", "eve", "fay", "gus", "tom"))
+    assert art.what == (
+        "waits: it may continue class 2026.teaching.A2, whose group had another name in the MIS: 3 of its 4 pupils are "
+        "in the new group, which has 4"
+    )
+    assert plan(reversed(GROUPS), CLASSES).holds == planned.holds
+    assert plan(GROUPS, CLASSES, standing=planned.open_holds).holds == planned.holds
+
+
+def test_an_approved_group_continues_the_class_and_the_others_wait() -> None:
+    shown = plan(GROUPS, CLASSES)
+    planned = plan(GROUPS, CLASSES, decide(shown, HoldStatus.APPROVED, NEW_MATHS), shown.open_holds)
+    wanted = written(planned)
+    assert wanted.keys() == {MATHS_KEY}
+    assert wanted[MATHS_KEY].name == CLASSES[MATHS_KEY].desired.name
+    assert (wanted[MATHS_KEY].members, wanted[MATHS_KEY].group_id) == (entra_ids([*OTHERS, "tom"]), "B1")
+    assert (planned.run.changed, planned.run.created, planned.run.held) == ((MATHS_KEY,), (), (NEW_ART,))
+    assert [part.key for hold in planned.open_holds for part in hold.classes] == [NEW_ART]
+    then = plan(GROUPS, after(planned), standing=planned.open_holds)
+    assert (then.plan.writes, then.run.held, then.run.ended) == ((), (NEW_ART,), ())
+
+
+def test_a_rejected_group_gets_a_new_class_and_last_years_keeps_its_people() -> None:
+    shown = plan(GROUPS, CLASSES)
+    planned = plan(GROUPS, CLASSES, decide(shown, HoldStatus.REJECTED, NEW_MATHS), shown.open_holds)
+    assert (planned.run.created, planned.run.ended, planned.run.held) == ((NEW_MATHS,), (MATHS_KEY,), (NEW_ART,))
+    assert written(planned)[MATHS_KEY] == replace(CLASSES[MATHS_KEY].desired, ended=True)
+    then = plan(GROUPS, after(planned), standing=planned.open_holds)
+    assert (then.plan.writes, then.run.held) == ((), (NEW_ART,))
+
+
+def test_an_approval_does_not_fit_a_group_that_has_changed_since() -> None:
+    shown = plan(GROUPS, CLASSES)
+    decided = decide(shown, HoldStatus.APPROVED, NEW_MATHS, NEW_ART)
+    planned = plan([replace(NEXT_MATHS, students=NEXT_MATHS.students[1:]), NEXT_ART], CLASSES, decided)
+    assert (tuple(written(planned)), planned.run.held) == ((ART_KEY,), (NEW_MATHS,))
+
+
+def test_a_rejection_lasts_where_no_class_is_made_because_the_type_is_not_chosen() -> None:
+    shown = plan([NEXT_MATHS], CLASSES, types=["year"])
+    assert shown.run.held == (NEW_MATHS,)
+    decided = decide(shown, HoldStatus.REJECTED, NEW_MATHS)
+    planned = plan([NEXT_MATHS], CLASSES, decided, shown.open_holds, types=["year"])
+    assert (planned.run.created, planned.run.ended) == ((), (MATHS_KEY, ART_KEY))
+    then = plan([NEXT_MATHS], after(planned), standing=planned.open_holds, types=["year"])
+    assert (then.plan.writes, [hold.status for hold in then.holds]) == ((), [HoldStatus.REJECTED])
+
+
+def test_a_class_that_somebody_requested_is_new() -> None:
+    request = ClassRequest(key=NEW_MATHS, creator=entra_id("tom"), requested_at=NOON)
+    planned = plan([NEXT_MATHS], CLASSES, requests=[request])
+    assert (planned.run.created, planned.run.ended, planned.holds) == ((NEW_MATHS,), (MATHS_KEY, ART_KEY), ())
+
+
+def test_a_class_that_somebody_requested_last_year_may_be_continued() -> None:
+    request = ClassRequest(key=MATHS_KEY, creator=entra_id("tom"), requested_at=NOON)
+    assert plan([NEXT_MATHS], CLASSES, requests=[request]).run.held == (NEW_MATHS,)
+
+
+def test_a_pinned_class_is_not_proposed() -> None:
+    planned = plan([NEXT_MATHS], last_year(MATHS), pinned=frozenset({MATHS_KEY}))
+    assert (planned.run.created, planned.holds) == ((NEW_MATHS,), ())
+
+
+def test_a_group_that_is_not_the_only_choice_gets_a_new_class_and_a_note() -> None:
+    twin = now("B3", "10A/Ma1", ["amy"])
+    planned = plan([now("B1", "10A/Ma1", ["ben"]), twin], CLASSES)
+    assert planned.run.created == (NEW_MATHS, class_key(twin))
+    assert planned.ruled
+    assert planned.ruled.notes == (
+        "new classes of groups that might continue last year's classes, but are not the only choice: 2 "
+        "(2027.teaching.B1, 2027.teaching.B3) — none is taken for another, and last year's classes keep their people; "
+        "what a group still needs of its earlier class can be copied from there",
+    )
+
+
+def test_a_plan_of_other_groups_leaves_the_proposals_as_they_are() -> None:
+    planned = plan(GROUPS, CLASSES, scope=frozenset({NEXT_ART.id}))
+    assert (planned.plan.writes, planned.run.held) == ((), (NEW_ART,))
+
+
+def test_while_matching_fails_nothing_else_is_asked() -> None:
+    planned = plan(GROUPS, CLASSES, known=[], limits={**NO_LIMITS, "unmatched_people": 1})
+    assert [hold.kind for hold in planned.holds] == [HoldKind.ACCOUNT_MATCHING]
+    assert (planned.plan.writes, planned.run.ended) == ((), ())
+
+
+def test_a_school_that_makes_new_classes_is_asked_nothing() -> None:
+    planned = plan(GROUPS, CLASSES, rollover="new")
+    assert (planned.run.created, planned.run.ended) == ((NEW_MATHS, NEW_ART), (MATHS_KEY, ART_KEY))
+    assert planned.holds == ()
+
+
+_groups = st.lists(
+    st.tuples(
+        st.sampled_from(["A1", "A2", "B1", "B2"]),
+        st.sampled_from(list(GroupType)),
+        st.sampled_from(["10A", "10a", "11A", "?"]),
+        st.sets(st.sampled_from([*COHORT, *OTHERS])),
+    ),
+    max_size=5,
+    unique_by=lambda each: each[:2],
+)
+_statuses = st.sampled_from([None, *HoldStatus])
+
+
+@pytest.mark.parametrize("types", [["teaching"], list(GroupType)], ids=["one type", "all types"])
+@given(_groups, _groups, st.lists(_statuses, min_size=5, max_size=5))
+def test_whatever_the_ids_nobody_comes_into_last_years_class_without_an_approval(
+    types: list[str], before: list[tuple[Any, ...]], then: list[tuple[Any, ...]], statuses: list[HoldStatus | None]
+) -> None:
+    old, new = (
+        [replace(make(id_, name, sorted(pupils)), type=type_) for id_, type_, name, pupils in groups]
+        for make, groups in ((last, before), (now, then))
+    )
+    records = last_year(*old)
+    shown = plan(new, records, types=types)
+    parts = [part for hold in shown.holds if hold.kind is HoldKind.CONTINUATION for part in hold.classes]
+    decisions = {part.digest: status for part, status in zip(parts, statuses, strict=False) if status}
+    planned = plan(new, records, decisions, types=types)
+    approved = {part.continues: part.key for part in parts if decisions.get(part.digest) is HoldStatus.APPROVED}
+    by_key = by_class_key(new)
+    for key in records:
+        wanted, had = planned.final[key], records[key].desired
+        if wanted.members == had.members and wanted.group_id == had.group_id:
+            continue
+        group = by_key[approved[key]] if key in approved else None
+        same_id = (wanted.group_type, wanted.group_id) == (had.group_type, had.group_id)
+        assert same_id or (group and wanted.group_id == group.id), "an id or an admin says that it is the same group"
+    for part in parts:
+        if decisions.get(part.digest, HoldStatus.OPEN) is HoldStatus.OPEN:
+            assert part.key not in planned.final
+            assert planned.final[part.continues] == records[part.continues].desired
+    assert {*planned.run.created, *planned.run.changed, *planned.run.held} <= planned.wanted.keys()
+    counted = {*planned.run.created, *planned.run.changed, *planned.run.held, *planned.run.gone}
+    assert len(counted) + planned.run.unchanged == planned.run.groups
