@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sync_core.admin.classes import act_on_class, request_action
+from sync_core.admin.holds import HoldChoice, decide_hold, request_decision
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change
@@ -21,8 +22,18 @@ from sync_core.domain.roster import GroupType, MisGroup, Person, Snapshot
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound, SnapshotRejected, Transient
-from sync_core.messaging.messages import Action, ActOnClass, Priority, RefreshTenant, SyncSchool, UndoRun
+from sync_core.messaging.messages import (
+    Action,
+    ActOnClass,
+    DecideHold,
+    Decision,
+    Priority,
+    RefreshTenant,
+    SyncSchool,
+    UndoRun,
+)
 from sync_core.planning.class_keys import class_key
+from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
 from sync_core.sync.nightly import TenantBlocked, refresh_tenant
 from sync_core.sync.school import sync_school
@@ -74,6 +85,8 @@ THAT_STOP = (
     | st.tuples(st.just("invite"), _people)
 )
 A_NIGHT = st.just(("night",))
+A_NEW_YEAR = st.tuples(st.just("new_year"), st.sampled_from(["reuse", "new"]))
+A_DECISION = st.tuples(st.just("decide"), st.sampled_from(Decision))
 
 
 def upn(name: str) -> str:
@@ -107,9 +120,10 @@ class World:
         self.groups["G1"] = teaching("G1", "Art", "abcd", "t")
         self.groups["G2"] = teaching("G2", "Drama", "cdef", "u")
         self.groups["R1"] = replace(teaching("R1", "5L", "abcdef", "t"), type=GroupType.REGISTRATION)
-        self._groups_of_old = dict(self.groups)
+        self._groups_of_old, self._known_groups = dict(self.groups), dict(self.groups)
 
     _groups_of_old: dict[str, MisGroup] = field(init=False)
+    _known_groups: dict[str, MisGroup] = field(init=False)
 
     @property
     def settings(self) -> SchoolSettings:
@@ -134,7 +148,8 @@ class World:
         return class_ if class_ and not class_.deleted else None
 
     async def history(self) -> dict[ClassKey, tuple[AppliedDelta, ...]]:
-        return {self.key(group): await self.state.history(SCHOOL.id, self.key(group)) for group in GROUPS}
+        keys = {*map(self.key, GROUPS), *(record.key for record in await self.state.class_records(SCHOOL.id))}
+        return {key: await self.state.history(SCHOOL.id, key) for key in sorted(keys)}
 
     # --- what happens
 
@@ -167,6 +182,8 @@ class World:
                         await undo_run(request, self.services)
                     case ActOnClass():
                         await act_on_class(request, self.services)
+                    case DecideHold():
+                        await decide_hold(request, self.services)
             for change in changes:
                 with contextlib.suppress(Transient):
                     outcomes.append(await apply_change(change, Priority.BULK, self.services))
@@ -187,12 +204,30 @@ class World:
         self.outbox.requests.clear()
         self.outbox.changes.clear()
 
+    async def _new_year(self, rollover: str) -> None:
+        """The MIS gives every group another id."""
+        await self._choose("rollover", rollover)
+        for name, group in self._known_groups.items():
+            later = replace(group, id=MisId(f"{group.id}+"), academic_year=group.academic_year + 1)
+            self._known_groups[name] = later
+            if name in self.groups:
+                kept = self.groups[name]
+                self.groups[name] = replace(later, students=kept.students, teachers=kept.teachers)
+
+    async def _decide(self, decision: Decision) -> None:
+        """An admin decides on one class of each hold."""
+        with contextlib.suppress(Conflict):
+            for hold in (await plan_to_show(SCHOOL.id, self.services.reading)).open_holds:
+                choice = HoldChoice(classes=(hold.classes[0].key,))
+                await request_decision(self.settings, hold.digest, decision, self._requester(), self.services, choice)
+        await self.finish()
+
     async def _set_pupils(self, group: str, pupils: frozenset[str]) -> None:
-        known = self.groups.get(group, self._groups_of_old[group])
+        known = self.groups.get(group, self._known_groups[group])
         self.groups[group] = replace(known, students=tuple(map(MisId, sorted(pupils))))
 
     async def _set_teachers(self, group: str, teachers: tuple[str, ...]) -> None:
-        known = self.groups.get(group, self._groups_of_old[group])
+        known = self.groups.get(group, self._known_groups[group])
         self.groups[group] = replace(known, teachers=tuple(map(MisId, teachers)))
 
     async def _end(self, group: str) -> None:

@@ -25,6 +25,7 @@ from sync_core.planning.school_plan import plan_to_show
 from tests.builders import SCHOOL, entra_id
 from tests.fakes.memory_tenant import MemoryGroup
 from tests.properties.decisions_world import (
+    A_NEW_YEAR,
     A_NIGHT,
     BY_ADMINS,
     BY_HAND,
@@ -56,7 +57,9 @@ class Case:
 
     @property
     def group(self) -> MisGroup | None:
-        return self.world.groups.get(self.group_id)
+        """The group that the class follows: with another MIS id it is another group."""
+        group = self.world.groups.get(self.group_id)
+        return group if group and group.id == self.record.desired.group_id else None
 
     @property
     def account(self) -> bool:
@@ -131,6 +134,11 @@ RESPONSIBLE: dict[Why, Callable[[Case], bool]] = {
     Why.ENDED: lambda case: (
         case.record.desired.ended or case.group is None or case.world.chosen.get("mis") == "scholarpack"
     ),
+    Why.MAY_BE_CONTINUED: lambda case: (
+        case.group is None
+        and any(case.record.key == part.continues for hold in case.holds for part in hold.classes)
+        and case.world.chosen["rollover"] == "reuse"
+    ),
     Why.NOT_EXTRACTED: lambda case: case.world.chosen.get("mis") == "scholarpack",
     Why.NO_PERSON: lambda case: not case.seekers,
     Why.NOT_LISTED: lambda case: case.group is not None and not case.listed("students", "teachers"),
@@ -170,6 +178,7 @@ NAMED = {
     Why.OWNERS_KEPT: "departed_owners",
     Why.NOT_EXTRACTED: "mis in the school's settings",
     Why.HELD: "hold ",
+    Why.MAY_BE_CONTINUED: "it may continue class ",
     Why.PINNED: "pinned",
     Why.PINNED_OUT: "pin",
     Why.REFUSED: "refused",
@@ -231,6 +240,6 @@ async def run(events: list[tuple[Any, ...]]) -> None:
 
 
 @hypothesis_settings(deadline=None, max_examples=200)
-@given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | THAT_STOP | A_NIGHT, max_size=10))
+@given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | THAT_STOP | A_NIGHT | A_NEW_YEAR, max_size=10))
 def test_a_sentence_names_the_cause_that_is_responsible(events: list[tuple[Any, ...]]) -> None:
     asyncio.run(run(events))

@@ -23,7 +23,17 @@ from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import plan_to_show
 from sync_core.sync.school import sync_school
 from tests.builders import SCHOOL
-from tests.properties.decisions_world import A_NIGHT, BY_ADMINS, BY_HAND, IN_THE_MIS, OF_ACCOUNTS, World, upn
+from tests.properties.decisions_world import (
+    A_DECISION,
+    A_NEW_YEAR,
+    A_NIGHT,
+    BY_ADMINS,
+    BY_HAND,
+    IN_THE_MIS,
+    OF_ACCOUNTS,
+    World,
+    upn,
+)
 
 RUN = RunId("the announced one")
 SETS = ("owners_granted", "owners_revoked", "members_added", "members_removed")
@@ -83,13 +93,13 @@ async def check(events: list[tuple[Any, ...]], *, look: bool) -> Counter[str]:
 
 
 @hypothesis_settings(deadline=None, max_examples=150)
-@given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | A_NIGHT, max_size=12))
+@given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | A_NIGHT | A_NEW_YEAR | A_DECISION, max_size=12))
 def test_a_preview_that_reads_the_classes_announces_what_the_sync_does(events: list[tuple[Any, ...]]) -> None:
     asyncio.run(check(events, look=True))
 
 
 @hypothesis_settings(deadline=None, max_examples=150)
-@given(st.lists(IN_THE_MIS | BY_ADMINS | A_NIGHT, max_size=12))
+@given(st.lists(IN_THE_MIS | BY_ADMINS | A_NIGHT | A_NEW_YEAR | A_DECISION, max_size=12))
 def test_a_preview_from_the_rows_announces_what_the_sync_does(events: list[tuple[Any, ...]]) -> None:
     """Nobody changed a class by hand, and every account stays."""
     asyncio.run(check(events, look=False))

@@ -9,6 +9,7 @@ import pytest
 from sync_core.admin.explain import explain_person
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.errors import NotFound
+from sync_core.messaging.messages import Decision
 from sync_core.planning.class_keys import class_key
 from sync_core.planning.explain.causes import SENTENCES, Why
 from sync_core.planning.explain.model import Explanation
@@ -102,6 +103,13 @@ CASES: list[tuple[Why, list[Event], str, str, str]] = [
         "a",
         "until an admin releases it",
     ),
+    (
+        Why.MAY_BE_CONTINUED,
+        [("new_year", "reuse")],
+        "G1",
+        "a",
+        "the class stays as it is until an admin decides whether a group of the new academic year continues it: hold ",
+    ),
     (Why.NOT_PLANNED, [("choose", "enabled", False)], "G1", "a", "leaves it as it is; the school is paused"),
     (
         Why.ACCOUNT_MISSING,
@@ -168,6 +176,25 @@ async def test_a_state_has_its_own_sentence(
     answer = await explained([("night",), *events], group, person)
     assert sentence in "\n".join(answer.lines), answer.lines
     assert why in answer.causes
+
+
+async def test_the_class_of_a_group_that_may_continue_last_years_waits() -> None:
+    world = World()
+    await world.happen([("night",), ("new_year", "reuse"), ("night",)])
+    assert len(world.tenant.groups) == 3
+    group = world.groups["G1"]
+    answer = await explain_person(world.settings, class_key(group), "a", world.services)
+    assert answer.causes == (Why.CLASS_NOT_MADE, Why.WANTED, Why.HELD)
+    assert answer.lines[-1].startswith("the next sync leaves it as it is; hold ")
+    assert (
+        "(continuation): class 2027.teaching.G1~2B (Art) waits: it may continue class 2026.teaching.G1, whose group "
+        "had the same name in the MIS: 4 of its 4 pupils are in the new group, which has 4 — compare"
+    ) in answer.lines[-1]
+    await world.happen([("decide", Decision.APPROVE)] * 3)
+    continued = await world.record("G1")
+    assert continued
+    assert (continued.desired.group_id, continued.desired.academic_year) == (group.id, 2027)
+    assert len(world.tenant.groups) == 3
 
 
 NOBODY_MATCHES = [
