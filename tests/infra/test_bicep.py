@@ -95,18 +95,19 @@ def test_the_app_does_not_reach_its_own_package() -> None:
     assert assignments == ["mayUseTables", "mayUseBlobs", "mayWritePackage"]
     with_blobs = [block for block in storage.split("\nresource ") if "roleDefinitions', blobContributor)" in block]
     of_app, of_package = with_blobs
-    assert "principalId: principalId" in of_app
+    assert "principalId: identity.properties.principalId" in of_app
     assert "condition: notThePackage\n    conditionVersion: '2.0'" in of_app
-    assert ("scope: deployments\n" in of_package, "principalId: packagePrincipalId" in of_package) == (True, True)
+    assert "scope: deployments\n" in of_package
+    assert "principalId: packageIdentity.properties.principalId" in of_package
     # "Azure built-in roles for Storage": the data actions of Storage Blob Data Contributor.
     assert re.findall(r"var blobActions = \[(.*)\]", storage) == [
         "'read', 'write', 'delete', 'add/action', 'move/action'"
     ]
     assert "join(actionMatches, ' AND ')" in storage
     assert "containers:name] StringNotEquals \\'${deployments.name}\\'" in storage
-    assert "userAssignedIdentityResourceId: packageIdentityId" in app
-    assert "packagePrincipalId: packageIdentity.outputs.principalId" in main
-    assert "keyVaultReferenceIdentity: identityId" in app
+    assert "userAssignedIdentityResourceId: packageIdentity.id" in app
+    assert main.count("    packageIdentityName: packageIdentityName\n") == 2
+    assert "keyVaultReferenceIdentity: identity.id" in app
 
 
 def test_the_logs_of_a_day_have_a_limit_that_a_deployment_chooses() -> None:

@@ -176,7 +176,9 @@ def hold_text(hold: Hold) -> str:
 
 
 def part_text(hold: Hold, part: HeldClass) -> str:
-    """The hold as it concerns one class."""
+    """The hold as it concerns one class. That of account matching concerns all of them alike."""
+    if hold.kind is HoldKind.ACCOUNT_MATCHING:
+        return hold_text(hold)
     return f"hold {hold.digest} ({hold.kind}): {_class_text(part)} — {hold.remedy}"
 
 

@@ -16,7 +16,8 @@ from sync_core.planning.limits.holds import TEXTS, Part, held_class, holds_of, p
 from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching, matching_failure
 from sync_core.planning.membership import RuledSchool
 
-_OF_CLASS = frozenset({*LOSS_KINDS, HoldKind.TURNOVER})
+_OF_PIN = frozenset({HoldKind.PINNED})
+_OF_MIS = frozenset({*LOSS_KINDS, HoldKind.TURNOVER}) - _OF_PIN
 _OF_SCHOOL = (HoldKind.SCHOOL_LOSS, HoldKind.SLOW_LEAK)
 
 
@@ -220,7 +221,9 @@ class Restraint:
             why, held = f": {share:.0%}, over {limit:.0%}", lost
         else:
             why = ": fewer than the limits allow, but held since an earlier plan"
-            held = lost & self._decisions.held_before(_OF_CLASS, desired.key)
+            # What an undo was not allowed to remove says nothing of what the MIS removes once the pin is released.
+            kinds = _OF_PIN if desired.pinned else _OF_MIS
+            held = lost & self._decisions.held_before(kinds, desired.key)
         for kind, accounts in self._causes.by_cause(desired, self._records[desired.key].desired, held):
             hold = self._hold(kind, f"over {limit:.0%} of a class", limit, share)
             others = "" if accounts == held else f", and {len(held)} for all causes"
