@@ -144,4 +144,4 @@ async def test_records_without_an_id_are_kept_for_the_reader_to_leave_out() -> N
 
     whole = await read_list(fetch, "users", 1000)
     assert [record.get("sourcedId") for record in whole.records.values()] == ["1", "", None]
-    assert whole.totals is Totals.LIST
+    assert whole.facts.totals is Totals.LIST

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
-from weakref import WeakValueDictionary, finalize
 
 from pydantic import TypeAdapter
 
@@ -19,40 +16,30 @@ from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FileDrop
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.drop.export_sets import ExportSet
+from sync_core.mis.readings import LastReadings, UnnamedFile
 
-_KEPT_FOR = timedelta(hours=12)
-"""As long as schools that are read from servers are cached."""
 MAX_BYTES = 100_000_000
 """A thousand pupils take 0.2 MB (measured). Flex Consumption gives an instance 0.8 GB of temporary disk (published)."""
 
 
 class StoredSnapshots(Mapping[SchoolId, Snapshot]):
-    """The snapshots of one reading, on disk. Each access reads one school's part of the file and no other.
-
-    The file has the mode 0600 and no name in any folder. It is gone when this object is, and when the process is,
-    however that ends.
-    """
+    """The snapshots of one reading, on disk. Each access reads one school's part of the file and no other."""
 
     def __init__(self, snapshots: Mapping[SchoolId, Snapshot], max_bytes: int) -> None:
         """Raises OSError if they cannot be written, or take more than `max_bytes`."""
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it is open while this object exists
-        finalize(self, self._file.close)
+        self._file = UnnamedFile(max_bytes)
         self._places: dict[SchoolId, tuple[int, int]] = {}
-        self.size = 0
         adapter = _json()
         for school, snapshot in snapshots.items():
             text = adapter.dump_json(snapshot)
-            self._places[school] = self.size, len(text)
-            self.size += len(text)
-            if self.size > max_bytes:
-                raise OSError(errno.EFBIG, "more than the readings may take")
-            if self._file.write(text) < len(text):
-                raise OSError(errno.ENOSPC, "written in part")
+            self._places[school] = self._file.append(text), len(text)
+
+    @property
+    def size(self) -> int:
+        return self._file.size
 
     def __getitem__(self, school: SchoolId) -> Snapshot:
-        start, length = self._places[school]
-        self._file.seek(start)
-        return _json().validate_json(self._file.read(length))
+        return _json().validate_json(self._file.read(*self._places[school]))
 
     def __contains__(self, school: object) -> bool:
         return school in self._places
@@ -78,6 +65,10 @@ class Reading:
     read_at: datetime
     snapshots: StoredSnapshots
 
+    @property
+    def size(self) -> int:
+        return self.snapshots.size
+
 
 @dataclass(slots=True)
 class SharedReadings:
@@ -88,18 +79,18 @@ class SharedReadings:
 
     clock: Clock
     max_bytes: int = MAX_BYTES
-    _readings: dict[tuple[FileDrop, Calendar], Reading] = field(default_factory=dict)
-    _turns: WeakValueDictionary[FileDrop, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _readings: LastReadings[tuple[FileDrop, Calendar], Reading] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._readings = LastReadings(self.clock, self.max_bytes)
 
     def turn(self, drop: FileDrop) -> asyncio.Lock:
         """What a school holds while it looks at the drop and reads it. The drop's other schools wait."""
-        return self._turns.setdefault(drop, asyncio.Lock())
+        return self._readings.turn(drop)
 
     def last(self, drop: FileDrop, calendar: Calendar) -> Reading | None:
         """The last reading. It is up to date if its sets are still those in use."""
-        oldest = self.clock.now() - _KEPT_FOR
-        self._readings = {key: reading for key, reading in self._readings.items() if reading.read_at > oldest}
-        return self._readings.get((drop, calendar))
+        return self._readings.last((drop, calendar))
 
     async def keep(
         self, drop: FileDrop, calendar: Calendar, sets: Sequence[ExportSet], snapshots: Mapping[SchoolId, Snapshot]
@@ -113,10 +104,6 @@ class SharedReadings:
             stored = await asyncio.to_thread(StoredSnapshots, snapshots, self.max_bytes)
         except OSError:
             return snapshots
-        for key, reading in list(self._readings.items()):
-            if key == (drop, calendar) or (key[0] == drop and reading.sets != sets):
-                del self._readings[key]
-        self._readings[drop, calendar] = Reading(sets, read_at, stored)
-        while sum(reading.snapshots.size for reading in self._readings.values()) > self.max_bytes:
-            del self._readings[next(iter(self._readings))]
+        self._readings.forget(lambda key, reading: key[0] == drop and reading.sets != sets)
+        self._readings.keep((drop, calendar), Reading(sets, read_at, stored))
         return stored

@@ -33,93 +33,122 @@ class ListPage:
 
 Fetch = Callable[[Mapping[str, str]], Awaitable[ListPage]]
 """Requests the page of a query with `limit` and `offset`, or of a link. A page that is not there is empty."""
+Take = Callable[[Mapping[str, Record]], None]
+"""Takes the records of a page, by id. Records without an id are among them, each under a key of its own that is no id."""
 
 
 @dataclass(frozen=True, slots=True)
-class WholeList:
-    """A complete list. Records without an id are kept too, each under a key of its own that is no id.
+class ListFacts:
+    """What the reading of a complete list showed. `count` is the number of its records.
 
-    `unpaged` is the number of records if the server returns all of them whatever page is requested, and has no total
-    of them; otherwise 0.
+    `unpaged` is the same number if the server returns all of them whatever page is requested, and has no total of
+    them; otherwise 0.
     """
 
-    records: Mapping[str, Record]
+    count: int = 0
     totals: Totals = Totals.LIST
     unpaged: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class WholeList:
+    """A complete list, or one school's part of it. `facts` are those of the complete list."""
+
+    records: Mapping[str, Record]
+    facts: ListFacts = ListFacts()
+
+
 @dataclass(slots=True)
 class _Pages:
-    """The pages read so far. `linked` is the number of those that a link led to.
+    """The pages read so far, without their records, which `take` has. `linked` counts those that a link led to.
 
-    `tail` is the page that begins with the last record; None until it is requested.
+    `first` are the ids of the first page. `tail` is the page that begins with the last record; None until it is
+    requested.
     """
 
     name: str
-    pages: list[ListPage] = field(default_factory=list)
-    records: dict[str, Record] = field(default_factory=dict)
+    take: Take
+    number: int = 0
+    first: list[str] = field(default_factory=list)
+    last: ListPage = ListPage(())
+    totals: list[int] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
     links: list[Mapping[str, str]] = field(default_factory=list)
     linked: int = 0
     tail: ListPage | None = None
 
     @property
     def count(self) -> int:
-        return len(self.records)
+        return len(self.ids)
 
     @property
-    def size(self) -> int:
-        return len(self.pages[0].records)
+    def several(self) -> bool:
+        return self.number > 1
 
     def brings_new(self, page: ListPage) -> bool:
         """Raises Torn if only a part of the page is new: the list moved between two requests."""
-        known = [id_ in self.records for id_ in page.ids if id_]
+        known = [id_ in self.ids for id_ in page.ids if id_]
         if any(known) and not all(known):
             raise Torn(f"a record of {self.name} was returned twice")
         return bool(known) and not any(known)
 
     def has_new(self, page: ListPage) -> bool:
-        return any(id_ and id_ not in self.records for id_ in page.ids)
+        return any(id_ and id_ not in self.ids for id_ in page.ids)
 
     def add(self, page: ListPage) -> None:
         ids = [id_ or f"\0{self.count + number}" for number, id_ in enumerate(page.ids)]
         if len(set(ids)) != len(ids):
             raise Torn(f"a record of {self.name} was returned twice")
-        self.pages.append(page)
-        self.tail = None
-        self.records |= zip(ids, page.records, strict=True)
+        if not self.number:
+            self.first = page.ids
+        if page.total is not None:
+            self.totals.append(page.total)
+        self.number += 1
+        self.last, self.tail = page, None
+        self.ids.update(ids)
+        self.take(dict(zip(ids, page.records, strict=True)))
 
 
 async def read_list(fetch: Fetch, name: str, limit: int) -> WholeList:
-    """The whole list. Raises Torn if it changed, differs from its total or may be cut off, and what `fetch` raises.
+    """The whole list in memory. As `stream_list`."""
+    records: dict[str, Record] = {}
+    return WholeList(records, await stream_list(fetch, name, limit, records.update))
 
-    A total proves that a list of several pages is whole. One that is missing, or may count one page, proves nothing:
-    the list is then requested at its last record and beyond its end, to see that the server obeys the offset, and is
-    read twice if it has several pages.
+
+async def stream_list(fetch: Fetch, name: str, limit: int, take: Take) -> ListFacts:
+    """Read the whole list, and give each page to `take`. After an error, what was taken is void.
+
+    Raises Torn if the list changed, differs from its total or may be cut off, and what `fetch` raises. A total proves that a list of several
+    pages is whole. One that is missing, or may count one page, proves nothing: the list is then requested at its last
+    record and beyond its end, to see that the server obeys the offset, and is read twice if it has several pages.
     """
-    pages = await _read(fetch, name, limit)
+    pages = await _read(fetch, name, limit, take)
     tail = pages.tail
     if tail is None:
-        if total := pages.pages[0].total:
+        if total := pages.last.total:
             raise _disagreement(name, total, 0)
-        return WholeList({})
+        return ListFacts()
     totals = _totals(pages, tail)
-    several, first = len(pages.pages) > 1, pages.pages[0].ids
-    if several and totals is Totals.LIST:
-        return WholeList(pages.records)
-    if several:  # a server that takes an offset for a page number skips pages, and has another record in this place
+    if pages.several and totals is Totals.LIST:
+        return ListFacts(pages.count)
+    if pages.several:  # a server that takes an offset for a page number skips pages, and has another record here
         tail = await fetch(_at(pages.count - 1, 1))
-    unpaged = not several and tail.ids == first and pages.count > _TAIL
-    in_links = several and pages.linked == len(pages.pages) - 1 and tail.ids and not pages.has_new(tail)
-    if not (unpaged or in_links or tail.ids[-1:] == pages.pages[-1].ids[-1:]):
+    unpaged = not pages.several and tail.ids == pages.first and pages.count > _TAIL
+    in_links = pages.several and pages.linked == pages.number - 1 and tail.ids and not pages.has_new(tail)
+    if not (unpaged or in_links or tail.ids[-1:] == pages.last.ids[-1:]):
         raise Torn(f"it does not obey the offset of {name}, so it may have more of them", CUT_OFF)
-    if several and (await _read(fetch, name, limit)).records.keys() != pages.records.keys():
+    if pages.several and (await _read(fetch, name, limit, _ignore)).ids != pages.ids:
         raise Torn(f"the list of {name} changed during the read")
-    return WholeList(pages.records, totals, pages.count if unpaged and totals is not Totals.LIST else 0)
+    return ListFacts(pages.count, totals, pages.count if unpaged and totals is not Totals.LIST else 0)
 
 
-async def _read(fetch: Fetch, name: str, limit: int) -> _Pages:
+def _ignore(_records: Mapping[str, Record]) -> None:
+    """Takes the records of a second reading, which only shows that the list is the same."""
+
+
+async def _read(fetch: Fetch, name: str, limit: int, take: Take) -> _Pages:
     """All pages, and the tail unless the list is empty."""
-    pages = _Pages(name)
+    pages = _Pages(name, take)
     page: ListPage | None = await fetch(_at(0, limit))
     while page is not None:
         pages.add(page)
@@ -132,11 +161,11 @@ async def _next_page(fetch: Fetch, pages: _Pages) -> ListPage | None:
     if page := await _linked(fetch, pages):
         return page
     tail_query = _at(pages.count - 1, _TAIL)
-    if pages.pages[-1].total == pages.count:
+    if pages.last.total == pages.count:
         pages.tail = await fetch(tail_query)
         if _ends(pages, pages.tail):
             return None
-    following = await fetch(_at(pages.count, pages.size))
+    following = await fetch(_at(pages.count, len(pages.first)))
     if pages.brings_new(following):
         return following
     pages.tail = pages.tail or await fetch(tail_query)
@@ -145,7 +174,7 @@ async def _next_page(fetch: Fetch, pages: _Pages) -> ListPage | None:
 
 async def _linked(fetch: Fetch, pages: _Pages) -> ListPage | None:
     """The page that the last page's link leads to; None if it brings nothing new."""
-    link = pages.pages[-1].next
+    link = pages.last.next
     if link is None or link in pages.links:
         return None
     pages.links.append(link)
@@ -158,20 +187,19 @@ async def _linked(fetch: Fetch, pages: _Pages) -> ListPage | None:
 
 def _ends(pages: _Pages, tail: ListPage) -> bool:
     """Whether the list ends with the last record read, as the offset of that record and the total both show."""
-    return tail.ids == pages.pages[-1].ids[-1:] and pages.pages[-1].total == tail.total == pages.count
+    return tail.ids == pages.last.ids[-1:] and pages.last.total == tail.total == pages.count
 
 
 def _totals(pages: _Pages, tail: ListPage) -> Totals:
     """What the totals count. Raises Torn if they count the list, but changed or differ from the records read."""
-    totals = [page.total for page in pages.pages if page.total is not None]
+    totals = pages.totals
     if not totals:
         return Totals.NONE
-    several = len(pages.pages) > 1
-    if several and max(totals) <= pages.size:
+    if pages.several and max(totals) <= len(pages.first):
         return Totals.PAGE
-    if not several and tail.total in (len(tail.records), _TAIL) and tail.total != totals[0]:
+    if not pages.several and tail.total in (len(tail.records), _TAIL) and tail.total != totals[0]:
         return Totals.PAGE
-    totals += [tail.total] if tail.total is not None else []
+    totals = [*totals, tail.total] if tail.total is not None else totals
     if len(set(totals)) > 1:
         raise Torn(f"the total of {pages.name} changed during the read, from {totals[0]} to {totals[-1]}")
     if totals[0] != pages.count:
