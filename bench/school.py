@@ -27,7 +27,7 @@ class BenchSchool:
     settings: SchoolSettings
     data: Snapshot
 
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         return self.data
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from sync_core.domain.roster import Snapshot
@@ -12,8 +13,8 @@ from sync_core.domain.school import FileDrop, SchoolSettings
 class MisSource(Protocol):
     """Reads a school's groups and people from its MIS."""
 
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
-        """The complete school as it is now. Raises SnapshotRejected, Transient."""
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
+        """The complete school as it is now, or as it was at `since` or later. Raises SnapshotRejected, Transient."""
 
 
 @dataclass(frozen=True, slots=True)

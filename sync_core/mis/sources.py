@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from sync_core.clock import Clock
 from sync_core.domain.ids import SchoolId
@@ -13,6 +14,7 @@ from sync_core.mis.drop.reader import FileDropReader
 from sync_core.mis.rejection import rejection
 from sync_core.mis.rest.cache import SchoolCache
 from sync_core.mis.rest.oneroster import read_oneroster_api
+from sync_core.mis.rest.shared_lists import SharedLists
 from sync_core.mis.rest.wonde import read_wonde
 from sync_core.mis.roster import no_school
 
@@ -23,10 +25,11 @@ class MisSources:
     def __init__(self, drops: FileDropReader, secrets: Mapping[str, str], clock: Clock) -> None:
         self._drops = drops
         self._cache = SchoolCache()
+        self._lists = SharedLists(clock)
         self._secrets = secrets
         self._clock = clock
 
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         school, source = settings.school, settings.source
         calendar = calendar_of(settings, self._clock.now())
         snapshots: Mapping[SchoolId, Snapshot]
@@ -34,9 +37,8 @@ class MisSources:
             case FeedFolder() | FeedContainer():
                 snapshots = await self._drops.snapshots(source, calendar)
             case OneRosterApi():
-                snapshots = await read_oneroster_api(
-                    source, self._secret(source), school, self._cache, self._clock, calendar
-                )
+                secret, lists = self._secret(source), self._lists.of(source, since or self._clock.now())
+                snapshots = await read_oneroster_api(source, secret, school, self._cache, lists, self._clock, calendar)
             case WondeApi():
                 snapshots = await read_wonde(source, self._secret(source), school, self._cache, self._clock, calendar)
         if school not in snapshots:

@@ -26,6 +26,8 @@ from sync_core.state.port import SchoolReader
 
 _CLOCK_SKEW = timedelta(days=1)
 """Files may be dated later than now by so much without a note."""
+_SHARED_FOR = timedelta(hours=1)
+"""As long as a night is by default: its schools then share one reading of a server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,9 @@ async def plan_school(
         message = f"{check.what}: nothing was planned"
         raise PlanNotMade(request, reading.clock.now(), RunOutcome.BLOCKED, message, check.remedy)
     accepted = await reader.accepted_statistics(school)
-    snapshot, statistics, left_out = await _read_feed(request, settings, accepted, reading)
+    past = await read_past(request, reader, reading.clock.now(), accepted)
+    since = shared_since(request, past, reading.clock.now())
+    snapshot, statistics, left_out = await _read_feed(request, settings, accepted, since, reading)
 
     records = {record.key: record for record in await reader.class_records(school)}
     requests, pins = await reader.class_requests(school), await reader.pins(school)
@@ -126,7 +130,7 @@ async def plan_school(
         message = "the tenant's accounts were never read completely, so people would lose classes: nothing was planned"
         remedy = "request a full resync of the tenant, or wait for the nightly run"
         raise PlanNotMade(request, now, RunOutcome.REJECTED, message, remedy)
-    past = replace(await read_past(request, reader, now, accepted), decided=decided or {})
+    past = replace(past, decided=decided or {})
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
@@ -158,12 +162,16 @@ async def plan_school(
 
 
 async def _read_feed(
-    request: SyncSchool, settings: SchoolSettings, accepted: FeedStatistics | None, reading: Reading
+    request: SyncSchool,
+    settings: SchoolSettings,
+    accepted: FeedStatistics | None,
+    since: datetime | None,
+    reading: Reading,
 ) -> tuple[Snapshot, FeedStatistics, LeftOutRows]:
     """Return the snapshot, its statistics and the rows that were left out. Raises PlanNotMade if it is rejected."""
     left_out: LeftOutRows | None = None
     try:
-        snapshot = _dated_by_now(await reading.mis.snapshot(settings), reading.clock.now())
+        snapshot = _dated_by_now(await reading.mis.snapshot(settings, since), reading.clock.now())
         statistics = statistics_of(snapshot)
         left_out = LeftOutRows.of(snapshot, request.run, reading.clock.now())
         check_left_out(snapshot, settings.limits)
@@ -172,6 +180,18 @@ async def _read_feed(
         now = reading.clock.now()
         raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
     return snapshot, statistics, left_out
+
+
+def shared_since(request: SyncSchool, past: Past, now: datetime) -> datetime | None:
+    """Since when a reading that schools share may have begun; None if the MIS is read now.
+
+    A webhook event, an admin and a preview want the MIS as it is now. A night accepts the reading of an earlier school,
+    unless this school had a run since: that run may have read something newer, which the night must not take back.
+    """
+    if request.cause is not Cause.NIGHTLY:
+        return None
+    earliest = now - _SHARED_FOR
+    return max(earliest, past.last_run) if past.last_run else earliest
 
 
 def _dated_by_now(snapshot: Snapshot, now: datetime) -> Snapshot:
@@ -219,6 +239,7 @@ async def read_past(
 ) -> Past:
     """Read the history for the limits of a run; `accepted` are the statistics of the last accepted feed."""
     week = await reader.runs(request.school, now - timedelta(days=7))
+    last_run = max((run.at for run in week), default=None)
     removed = sum(record.removals for record in week if record.id != request.run)
     groups = accepted.groups if accepted else None
     rates = MatchRates(accepted.students_matched, accepted.staff_matched) if accepted else NO_RATES
@@ -226,7 +247,13 @@ async def read_past(
     left_out = sum(record.left_out for record in week)
     holds = await reader.holds(request.school)
     return Past(
-        removed=removed, groups=groups, holds=holds, rates=rates, night=max(nights, default=None), left_out=left_out
+        removed=removed,
+        groups=groups,
+        holds=holds,
+        rates=rates,
+        night=max(nights, default=None),
+        last_run=last_run,
+        left_out=left_out,
     )
 
 

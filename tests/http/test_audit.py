@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import httpx
 import pytest
@@ -141,7 +142,7 @@ ACCEPTED = [action for action in ACTIONS if action.status < 400]
 class _Mis:
     """A snapshot in which most pupils have left the live class, so that a plan holds it."""
 
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         return snapshot([teaching("G1", "Maths", PUPILS[:2], ["main"]), teaching("G2", "Art", PUPILS, ["main"])])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -129,7 +129,7 @@ class World:
     def settings(self) -> SchoolSettings:
         return settings(**self.chosen)
 
-    async def snapshot(self, school: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         if self.torn:
             raise SnapshotRejected("classes.csv is torn", "correct the export")
         people = {MisId(id_): Person(MisId(id_), username=name) for id_, name in self.names.items()}

@@ -12,7 +12,7 @@ import contextlib
 import random
 from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -125,8 +125,8 @@ class World:
             self.tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
         run_through(self.state.save_school(self.settings))
 
-    async def snapshot(self, school: SchoolSettings) -> Snapshot:
-        await _pause(school)
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
+        await _pause(settings)
         return snapshot(self.mis.values())
 
     # --- events

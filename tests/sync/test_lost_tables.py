@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sync_core.applying.change import apply_change
 from sync_core.domain.classes import AlreadySo, Outcome
@@ -24,7 +24,7 @@ RUN = RunId("run")
 
 
 class _Mis:
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         # Both names become the same nickname when cleaned, so that one class has the second choice.
         return snapshot(
             [teaching("G1", "2S/DT1", ["amy", "ben"], ["main"]), teaching("G2", "2SDT1", ["ben"], ["main"])]

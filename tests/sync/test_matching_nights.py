@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -47,7 +47,7 @@ class Night:
         for person, email in self.emails.items():
             self.tenant.add_account(entra_id(person), email.upper())
 
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         people = by_id(*(Person(MisId(name), name, email) for name, email in self.emails.items()))
         return Snapshot(SCHOOL, (teaching("G1", "Art", PUPILS, ["main"]),), people, NOON)
 

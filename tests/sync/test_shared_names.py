@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -52,7 +52,7 @@ class Scene:
             if self.failure:
                 raise self.failure
 
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         return snapshot(self.groups)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import RunOutcome
@@ -16,7 +16,7 @@ NOTE = "this server sends no totals, so each list was read until nothing new cam
 
 @dataclass(slots=True)
 class NotedScene(Scene):
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         return replace(snapshot(self.groups), notes=(NOTE,))
 
 
@@ -33,7 +33,7 @@ class EarlyScene(Scene):
 
     ahead: timedelta = timedelta(days=400)
 
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         return replace(snapshot(self.groups), taken_at=NOON + self.ahead)
 
 

@@ -116,6 +116,11 @@ class MisApi(Server, ABC):
         super().__init__(name, url, clock)
         self._headers = {"Accept": "application/json"}
 
+    @property
+    def counted(self) -> bool:
+        """Whether the server's counts show that a cached school with the changes since is complete."""
+        return True
+
     @abstractmethod
     async def read(self, cached: CachedSchool | None) -> Collections:
         """The complete school: `cached` with the changes since, or all of it. Raises Torn, SnapshotRejected."""
@@ -138,8 +143,9 @@ class MisApi(Server, ABC):
                     raise
             else:
                 full_read_at = previous.full_read_at if previous else began_at
-                kept = {name: records[name] for name in self.cached}
-                cache.put(source, school, CachedSchool(kept, began_at, full_read_at))
+                if self.counted:
+                    kept = {name: records[name] for name in self.cached}
+                    cache.put(source, school, CachedSchool(kept, began_at, full_read_at))
                 return records
         message = f"was inconsistent in {_READS} reads: {reason}"
         raise self.rejection(message, reason.remedy or f"sync at a quiet time, or ask {self.contact}")

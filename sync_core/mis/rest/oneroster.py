@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,15 +21,22 @@ from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCa
 from sync_core.mis.rest.client import MisApi, Page, RequestRefused, Torn, text
 from sync_core.mis.rest.oneroster_records import (
     NAMES,
+    WHOLE,
+    at_school,
     find_list,
     find_record,
     id_of,
+    in_class,
     is_active,
     is_at_school,
+    keys_of,
+    only,
     read_table,
+    with_id,
 )
-from sync_core.mis.rest.paging import CUT_OFF, Fetch, ListPage, WholeList, read_list
+from sync_core.mis.rest.paging import CUT_OFF, Fetch, ListFacts, ListPage, Take, WholeList, read_list, stream_list
 from sync_core.mis.rest.quirks import Quirks, Totals
+from sync_core.mis.rest.shared_lists import ListsOfServer
 from sync_core.mis.rest.sign_in import TokenServer
 from sync_core.mis.roster import Snapshots, with_format
 
@@ -58,7 +65,7 @@ _SMALLEST_PAGE = 10
 """A server whose page size is fixed has no smaller pages."""
 # No name, birth date, address or phone number is requested.
 _FIELDS = {
-    "org": "sourcedId,status,name,type,identifier",
+    "orgs": "sourcedId,status,name,type,identifier",
     "academicSessions": "sourcedId,status,dateLastModified,type,startDate,endDate,parent,schoolYear",
     "classes": "sourcedId,status,dateLastModified,title,classType,school,terms",
     "users": "sourcedId,status,dateLastModified,enabledUser,role,roles,username,email,grades",
@@ -69,18 +76,25 @@ _FIELDS_OF_ALL_SCHOOLS = {"users": ",orgs", "enrollments": ",school"}
 
 
 async def read_oneroster_api(
-    api: OneRosterApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock, calendar: Calendar
+    api: OneRosterApi,
+    secret: str,
+    school: SchoolId,
+    cache: SchoolCache,
+    lists: ListsOfServer,
+    clock: Clock,
+    calendar: Calendar,
 ) -> Snapshots:
     """A snapshot of the school with this sourcedId, by its id. Raises SnapshotRejected, Transient.
 
-    Its notes tell the server's quirks. They are kept for the next read, unless they led to a rejection.
+    `lists` are those of the server that all its schools share. The snapshot was taken when the oldest that was used
+    was read. Its notes tell the server's quirks. They are kept for the next read, unless they led to a rejection.
     """
     quirks = cache.quirks(api)
     try:
         if api.token_url:
             async with TokenServer(api.token_url, api.client, secret, _SCOPES[api.version], clock) as tokens:
                 secret, quirks = await tokens.token(quirks)
-        async with _Server(api, school, quirks, clock) as server:
+        async with _Server(api, school, quirks, lists, clock) as server:
             server.sign_in(secret)
             records = await server.read_school(api, school, cache)
     except SnapshotRejected:
@@ -91,7 +105,7 @@ async def read_oneroster_api(
     for note in server.quirks.notes():
         quarantine.note(note)
     tables = with_roles(Tables(partial(read_table, records, school)), calendar, quarantine)
-    snapshots = read_roster(tables, clock.now(), calendar, quarantine)
+    snapshots = read_roster(tables, lists.oldest or clock.now(), calendar, quarantine)
     return with_format(snapshots, f"OneRoster {api.version} REST (the school's source says so)", calendar)
 
 
@@ -101,14 +115,19 @@ class _Server(MisApi):
     contact = "the vendor"
     cached = _COLLECTIONS
 
-    def __init__(self, api: OneRosterApi, school: SchoolId, quirks: Quirks, clock: Clock) -> None:
+    def __init__(self, api: OneRosterApi, school: SchoolId, quirks: Quirks, lists: ListsOfServer, clock: Clock) -> None:
         super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", api.url, clock)
         self.quirks = quirks
+        self._lists = lists
         self._root, self._school = _ROOT[api.version], school
+
+    @property
+    def counted(self) -> bool:
+        return self.quirks.counted
 
     async def read(self, cached: CachedSchool | None) -> Collections:
         """Raises Torn if a count differs: it shows records that were deleted outright, because they are in no delta."""
-        if cached and not self.quirks.counted:
+        if cached and not self.counted:
             raise Torn("without totals of the school, changes cannot be checked")
         records: dict[str, Mapping[str, Record]] = {"orgs": {self._school: await self._read_org()}}
         if cached:
@@ -123,13 +142,14 @@ class _Server(MisApi):
         lists: dict[str, WholeList] = {}
         for name in _COLLECTIONS:
             lists[name] = await self._read_list(name, lists)
-        sizes = Counter(whole.unpaged for whole in lists.values() if whole.unpaged >= _SMALLEST_PAGE)
+        facts = [whole.facts for whole in lists.values()]
+        sizes = Counter(fact.unpaged for fact in facts if fact.unpaged >= _SMALLEST_PAGE)
         if alike := [size for size, times in sizes.items() if times > 1]:
             raise self.rejection(
                 f"returned exactly {alike[0]} records of several lists, whatever page was requested, and no total",
                 CUT_OFF,
             )
-        seen = {whole.totals for whole in lists.values()}
+        seen = {fact.totals for fact in facts}
         totals = next(kind for kind in (Totals.NONE, Totals.PAGE, Totals.LIST) if kind in seen)
         self.quirks = replace(self.quirks, totals=totals)
         return {name: whole.records for name, whole in lists.items()}
@@ -139,7 +159,7 @@ class _Server(MisApi):
         refusals: list[RequestRefused] = []
         for kind in ("schools", "orgs"):
             try:
-                page = await self._request(f"{self._root}/{kind}/{self._quoted(self._school)}", {}, _FIELDS["org"])
+                page = await self._request(f"{self._root}/{kind}/{self._quoted(self._school)}", {}, _FIELDS["orgs"])
             except RequestRefused as refused:
                 refusals.append(refused)
                 if refused.status != 404:
@@ -150,7 +170,7 @@ class _Server(MisApi):
                     raise self.rejection(f"returned no school {self._school}", _CHECK_ID)
                 return org
         try:
-            orgs = (await self._whole("orgs", f"{self._root}/orgs", _FIELDS["org"])).records
+            orgs = (await self._shared("orgs", WHOLE)).records
         except RequestRefused:
             raise refusals[0] from None
         if self._school not in orgs:
@@ -160,30 +180,36 @@ class _Server(MisApi):
 
     async def _read_list(self, name: str, lists: Mapping[str, WholeList]) -> WholeList:
         """The school's list, or the school's part of the list of all schools, if the server has no other."""
+        if name == "academicSessions":
+            return await self._shared(name, WHOLE)
         collection = _USERS.get(name, name)
         if name not in self.quirks.missing:
             try:
                 return await self._whole(name, self._path(name), _FIELDS[collection])
             except RequestRefused as refused:
-                if refused.status != 404 or name == "academicSessions":
+                if refused.status != 404:
                     raise
                 self.quirks = replace(self.quirks, missing=self.quirks.missing | {name})
         if name == "teachers" and "students" in self.quirks.missing:
             return WholeList({})  # the list of all users has them already
-        fields = _FIELDS[collection] + _FIELDS_OF_ALL_SCHOOLS.get(collection, "")
-        whole = await self._whole(collection, f"{self._root}/{collection}", fields)
         classes = lists["classes"].records if name == "enrollments" else {}
-        mine = {
-            id_: record
-            for id_, record in whole.records.items()
-            if is_at_school(record, self._school) or id_of(record.get("class")) in classes
-        }
-        if whole.records and not mine:
-            message = f"lists {len(whole.records)} {collection}, but none of school {self._school}"
+        mine = await self._shared(collection, {at_school(self._school), *map(in_class, classes)})
+        if mine.facts.count and not mine.records:
+            message = f"lists {mine.facts.count} {collection}, but none of school {self._school}"
             raise self.rejection(
                 message, "check the school's id, and ask the vendor whether the records name the school"
             )
-        return replace(whole, records=mine)
+        return mine
+
+    async def _shared(self, name: str, wanted: Set[str]) -> WholeList:
+        """The records with one of the `wanted` keys, of a list that all schools of the server share."""
+        path = f"{self._root}/{name}"
+        fields = _FIELDS[name] + _FIELDS_OF_ALL_SCHOOLS.get(name, "")
+
+        async def stream(take: Take) -> ListFacts:
+            return await stream_list(self._fetcher(name, path, fields, {}), name, self.quirks.page, take)
+
+        return await self._lists.part(name, partial(keys_of, name), wanted, stream)
 
     async def _read_changes(self, name: str, known: Mapping[str, Record]) -> Mapping[str, Record]:
         """`known` with the changes since, or all records if that time is unknown. Raises Torn if the count differs."""
@@ -209,7 +235,8 @@ class _Server(MisApi):
             if is_active(row) and may_be_in_class(text(row.get("role"))) and id_of(row.get("class")) in classes
         )
         wanted = [id_ for id_ in enrolled if id_ and id_ not in known]
-        found = await (self._read_users(wanted) if len(wanted) <= _SINGLE_READS else self._find_users(wanted))
+        listed = len(wanted) > _SINGLE_READS or self._lists.has("users")
+        found = await (self._find_users(wanted) if listed else self._read_users(wanted))
         return {
             user: record if is_at_school(record, self._school) else {**record, "grades": []}
             for user, record in found.items()
@@ -226,14 +253,13 @@ class _Server(MisApi):
                 continue
             user = find_record(page.body)
             if user and id_of(user) == id_:
-                users[id_] = _only(user, fields)
+                users[id_] = only(user, fields)
         return users
 
-    async def _find_users(self, ids: Iterable[str]) -> Mapping[str, Record]:
+    async def _find_users(self, ids: Sequence[str]) -> Mapping[str, Record]:
         """The users with these ids in the list of all users."""
         try:
-            fields = _FIELDS["users"] + _FIELDS_OF_ALL_SCHOOLS["users"]
-            users = (await self._whole("users", f"{self._root}/users", fields)).records
+            users = (await self._shared("users", set(map(with_id, ids)))).records
         except RequestRefused:
             return {}
         return {id_: users[id_] for id_ in ids if id_ in users}
@@ -259,7 +285,7 @@ class _Server(MisApi):
                 )
             if collection not in page.body:
                 self.quirks = replace(self.quirks, wrapped=True)
-            return ListPage([_only(record, fields) for record in listed], page.total, page.next)
+            return ListPage([only(record, fields) for record in listed], page.total, page.next)
 
         return fetch
 
@@ -285,11 +311,6 @@ class _Server(MisApi):
     @staticmethod
     def _quoted(id_: str) -> str:
         return quote(id_, safe="")
-
-
-def _only(record: Record, fields: str) -> Record:
-    """The record with the requested fields only, because a server may send more."""
-    return {name: record[name] for name in fields.split(",") if name in record}
 
 
 def _changes_from(records: Iterable[Record]) -> str | None:

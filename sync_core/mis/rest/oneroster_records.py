@@ -39,6 +39,20 @@ def find_record(body: Mapping[str, Any]) -> Record | None:
     return records[0] if len(records) == 1 else None
 
 
+def only(record: Record, fields: str) -> Record:
+    """The record with the requested fields only, and without links, because a server may send more."""
+    return {name: _without_links(record[name]) for name in fields.split(",") if name in record}
+
+
+def _without_links(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _without_links(part) for name, part in value.items() if name != "href"}
+        case list():
+            return [_without_links(part) for part in value]
+    return value
+
+
 def id_of(record: object) -> str:
     """The sourcedId of a record, or that of a reference; empty if there is none."""
     return text(record.get("sourcedId")) if isinstance(record, dict) else ""
@@ -49,11 +63,35 @@ def is_active(record: Record) -> bool:
 
 
 def is_at_school(record: Record, school: str) -> bool:
-    """Whether a class, an enrolment or a user names the school: a user has orgs, and in 1.2 a role at each org."""
-    roles = record.get("roles")
-    orgs = [record.get("school"), record.get("org"), *_listed(record.get("orgs"))]
-    orgs += [role.get("org") for role in _listed(roles) if isinstance(role, dict)]
-    return school in map(id_of, orgs)
+    return school in _schools_of(record)
+
+
+def at_school(school: str) -> str:
+    """The key of the records that name the school."""
+    return f"school {school}"
+
+
+def in_class(class_: str) -> str:
+    """The key of the enrolments in the class."""
+    return f"class {class_}"
+
+
+def with_id(user: str) -> str:
+    """The key of the user with this id."""
+    return f"user {user}"
+
+
+WHOLE = frozenset(["all"])
+"""The key of each record of a list that is the same for all schools."""
+
+
+def keys_of(collection: str, record: Record) -> frozenset[str]:
+    """The keys of a record in the list of all schools."""
+    if collection in ("orgs", "academicSessions"):
+        return WHOLE
+    class_ = id_of(record.get("class"))
+    others = [with_id(id_of(record))] if collection == "users" else [in_class(class_)] if class_ else []
+    return frozenset([*map(at_school, _schools_of(record)), *others])
 
 
 def read_table(
@@ -74,6 +112,13 @@ def read_table(
         Row(name, id_ or f"number {number}", places, [cells.get(column, "") for column in names])
         for number, (id_, cells) in enumerate(listed, start=1)
     ]
+
+
+def _schools_of(record: Record) -> set[str]:
+    """The ids of the orgs that a class, an enrolment or a user names: a user has orgs, and in 1.2 a role at each."""
+    orgs = [record.get("school"), record.get("org"), *_listed(record.get("orgs"))]
+    orgs += [role.get("org") for role in _listed(record.get("roles")) if isinstance(role, dict)]
+    return set(filter(None, map(id_of, orgs)))
 
 
 def _roles(user: Record, school: str) -> list[dict[str, str]]:

@@ -34,7 +34,7 @@ class ListPage:
 Fetch = Callable[[Mapping[str, str]], Awaitable[ListPage]]
 """Requests the page of a query with `limit` and `offset`, or of a link. A page that is not there is empty."""
 Take = Callable[[Mapping[str, Record]], None]
-"""Takes the records of a page, by id. Records without an id are among them, each under a key of its own that is no id."""
+"""Takes the records of a page, by id. Those without an id are among them, each under a key of its own that is no id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,10 @@ async def read_list(fetch: Fetch, name: str, limit: int) -> WholeList:
 async def stream_list(fetch: Fetch, name: str, limit: int, take: Take) -> ListFacts:
     """Read the whole list, and give each page to `take`. After an error, what was taken is void.
 
-    Raises Torn if the list changed, differs from its total or may be cut off, and what `fetch` raises. A total proves that a list of several
-    pages is whole. One that is missing, or may count one page, proves nothing: the list is then requested at its last
-    record and beyond its end, to see that the server obeys the offset, and is read twice if it has several pages.
+    Raises Torn if the list changed, differs from its total or may be cut off, and what `fetch` raises. A total proves
+    that a list of several pages is whole. One that is missing, or may count one page, proves nothing: the list is then
+    requested at its last record and beyond its end, to see that the server obeys the offset, and is read twice if it
+    has several pages.
     """
     pages = await _read(fetch, name, limit, take)
     tail = pages.tail

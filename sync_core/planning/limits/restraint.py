@@ -28,8 +28,8 @@ class Past:
     `removed` counts the memberships that plans of the last seven days removed without an approval. `groups` counts the
     groups of the last run (None before the first). `holds` are the existing holds. `decided` are the decisions, by the
     digest of a held class, that this plan carries out. `rates` are the match rates that were accepted last. `night` is
-    the time of the last nightly plan of these days. `left_out` counts the rows of feeds that runs of these days left
-    out.
+    the time of the last nightly plan of these days, and `last_run` that of the last run of any kind. `left_out` counts
+    the rows of feeds that runs of these days left out.
     """
 
     removed: int
@@ -38,6 +38,7 @@ class Past:
     decided: Mapping[str, HoldStatus] = field(default_factory=dict)
     rates: MatchRates = NO_RATES
     night: datetime | None = None
+    last_run: datetime | None = None
     left_out: int = 0
 
     @property
