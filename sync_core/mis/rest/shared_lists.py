@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,27 +21,29 @@ MAX_BYTES = 200_000_000
 
 Keys = Callable[[Record], Set[str]]
 """The keys under which a record is found, such as that of its school."""
+KeyedRecord = tuple[str, Record, Set[str]]
+"""A record's id, the record, and its keys."""
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class StoredRecords:
     """Records on disk. In memory are only their places in the file, by key."""
 
-    def __init__(self, keys: Keys, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         """Raises OSError if there is no place for the file."""
         self._file = UnnamedFile(max_bytes)
-        self._keys = keys
         self._places: dict[str, array[int]] = {}
 
     @property
     def size(self) -> int:
         return self._file.size
 
-    def add(self, records: Mapping[str, Record]) -> None:
+    def add(self, records: Sequence[KeyedRecord]) -> None:
         """Raises OSError if they cannot be written, or all take more than `max_bytes`."""
-        lines = [json.dumps([id_, record], separators=(",", ":")).encode() for id_, record in records.items()]
+        lines = [_ENCODER.encode((id_, record)).encode() for id_, record, _ in records]
         start = self._file.append(b"".join(lines))
-        for line, record in zip(lines, records.values(), strict=True):
-            for key in self._keys(record):
+        for line, (_, _, keys) in zip(lines, records, strict=True):
+            for key in keys:
                 self._places.setdefault(key, array("Q")).extend((start, len(line)))
             start += len(line)
 
@@ -103,11 +106,12 @@ class ListsOfServer:
                 return WholeList(last.records.of(wanted), last.facts)
             read_at = self._lists.clock.now()
             records: dict[str, Record] = {}
-            stored = _Storing(keys, self._lists.max_bytes)
+            stored = _Storing(self._lists.max_bytes)
 
             def take(page: Mapping[str, Record]) -> None:
-                records.update({id_: record for id_, record in page.items() if not wanted.isdisjoint(keys(record))})
-                stored.add(page)
+                keyed = [(id_, record, keys(record)) for id_, record in page.items()]
+                records.update({id_: record for id_, record, of_record in keyed if not wanted.isdisjoint(of_record)})
+                stored.add(keyed)
 
             facts = await stream(take)
             if stored.records:
@@ -126,17 +130,14 @@ class ListsOfServer:
 class _Storing:
     """Records that are stored while there is room; `records` is None once there is none."""
 
-    def __init__(self, keys: Keys, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.records: StoredRecords | None = None
-        try:
-            self.records = StoredRecords(keys, max_bytes)
-        except OSError:
-            return
+        with suppress(OSError):
+            self.records = StoredRecords(max_bytes)
 
-    def add(self, page: Mapping[str, Record]) -> None:
-        if self.records is None:
-            return
-        try:
-            self.records.add(page)
-        except OSError:
-            self.records = None
+    def add(self, records: Sequence[KeyedRecord]) -> None:
+        if self.records is not None:
+            try:
+                self.records.add(records)
+            except OSError:
+                self.records = None
