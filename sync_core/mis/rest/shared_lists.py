@@ -65,24 +65,25 @@ class _SharedList:
         return self.records.size
 
 
+_Readings = LastReadings[tuple[OneRosterApi, str], _SharedList]
+
+
 class SharedLists:
     """The lists of all schools that this process read last: at most `max_bytes` on disk."""
 
     def __init__(self, clock: Clock, max_bytes: int = MAX_BYTES) -> None:
-        self.clock = clock
-        self.max_bytes = max_bytes
-        self.readings: LastReadings[tuple[OneRosterApi, str], _SharedList] = LastReadings(clock, max_bytes)
+        self._readings: _Readings = LastReadings(clock, max_bytes)
 
     def of(self, source: OneRosterApi, since: datetime) -> ListsOfServer:
         """The lists of the server, as they were at `since` or later, as this client may read them."""
-        return ListsOfServer(self, source, since)
+        return ListsOfServer(self._readings, source, since)
 
 
 @dataclass(slots=True)
 class ListsOfServer:
     """The lists of one server for one read of a school. `oldest` is when the reading of the oldest used list began."""
 
-    _lists: SharedLists
+    _readings: _Readings
     _source: OneRosterApi
     _since: datetime
     oldest: datetime | None = field(default=None, init=False)
@@ -99,14 +100,13 @@ class ListsOfServer:
         `stream` reads the list if no other school did since then. What it raises is raised, and nothing is kept. What
         the disk has no room for is not kept either: the next school then reads the list again.
         """
-        readings = self._lists.readings
-        async with readings.turn((self._source, name)):
+        async with self._readings.turn((self._source, name)):
             if last := self._last(name):
                 self._use(last.read_at)
                 return WholeList(last.records.of(wanted), last.facts)
-            read_at = self._lists.clock.now()
+            read_at = self._readings.clock.now()
             records: dict[str, Record] = {}
-            stored = _Storing(self._lists.max_bytes)
+            stored = _Storing(self._readings.max_bytes)
 
             def take(page: Mapping[str, Record]) -> None:
                 keyed = [(id_, record, keys(record)) for id_, record in page.items()]
@@ -115,12 +115,12 @@ class ListsOfServer:
 
             facts = await stream(take)
             if stored.records:
-                readings.keep((self._source, name), _SharedList(stored.records, facts, read_at))
+                self._readings.keep((self._source, name), _SharedList(stored.records, facts, read_at))
             self._use(read_at)
             return WholeList(records, facts)
 
     def _last(self, name: str) -> _SharedList | None:
-        last = self._lists.readings.last((self._source, name))
+        last = self._readings.last((self._source, name))
         return last if last and last.read_at >= self._since else None
 
     def _use(self, read_at: datetime) -> None:
