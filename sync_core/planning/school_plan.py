@@ -118,8 +118,9 @@ async def plan_school(
         message = f"{check.what}: nothing was planned"
         raise PlanNotMade(request, reading.clock.now(), RunOutcome.BLOCKED, message, check.remedy)
     accepted = await reader.accepted_statistics(school)
-    past = await read_past(request, reader, reading.clock.now(), accepted)
-    since = shared_since(request, past, reading.clock.now())
+    now = reading.clock.now()
+    past = replace(await read_past(request, reader, now, accepted), decided=decided or {})
+    since = _shared_since(request, past, now)
     snapshot, statistics, left_out = await _read_feed(request, settings, accepted, since, reading)
 
     records = {record.key: record for record in await reader.class_records(school)}
@@ -130,7 +131,6 @@ async def plan_school(
         message = "the tenant's accounts were never read completely, so people would lose classes: nothing was planned"
         remedy = "request a full resync of the tenant, or wait for the nightly run"
         raise PlanNotMade(request, now, RunOutcome.REJECTED, message, remedy)
-    past = replace(past, decided=decided or {})
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
@@ -182,7 +182,7 @@ async def _read_feed(
     return snapshot, statistics, left_out
 
 
-def shared_since(request: SyncSchool, past: Past, now: datetime) -> datetime | None:
+def _shared_since(request: SyncSchool, past: Past, now: datetime) -> datetime | None:
     """Since when a reading that schools share may have begun; None if the MIS is read now.
 
     A webhook event, an admin and a preview want the MIS as it is now. A night accepts the reading of an earlier school,
