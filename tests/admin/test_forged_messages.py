@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ KEYS = sorted(by_class_key(GROUPS))
 
 
 class _Mis:
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         return snapshot(GROUPS)
 
 

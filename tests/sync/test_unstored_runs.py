@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import uuid4
 
 from local.azurite import Azurite
@@ -35,7 +36,7 @@ class _Mis:
     groups: Sequence[MisGroup] = ()
     refusal: str = ""
 
-    async def snapshot(self, settings: SchoolSettings) -> Snapshot:
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         if self.refusal:
             raise SnapshotRejected(self.refusal, "correct the feed")
         return snapshot(self.groups)
