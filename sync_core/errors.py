@@ -8,6 +8,7 @@ SyncError                  a message, and the remedy that fits it
     │   ├── Malformed          it is not readable
     │   └── NotOnRecord        its run is on record as another request
     ├── SnapshotRejected   the MIS feed cannot be trusted: nothing is planned (409)
+    │   └── ReadingFailed      reading the MIS ended in an error that nobody expected
     ├── PlanNotMade        a paused school, a rejected feed, unread accounts; it has the run (planning/school_plan)
     ├── TenantBlocked      the app gets no token, or lacks a permission, in the tenant; it has the runs (sync/nightly)
     ├── UnknownSetting     a setting that is missing, unknown or out of range (422)
@@ -25,7 +26,9 @@ SyncError                  a message, and the remedy that fits it
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 LATER_GRANT = "a managed identity's token may take up to 24 hours to carry a later grant"
@@ -89,6 +92,13 @@ class NotOnRecord(Undeliverable):
 
 class SnapshotRejected(Permanent):
     """The MIS feed is not to be trusted, so nothing is planned. `message` names file, line and column if it can."""
+
+
+class ReadingFailed(SnapshotRejected):
+    """Reading the MIS ended in an error that nobody expected, of a library or of this app: the feed is not trusted."""
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__(f"the feed cannot be read: {unexpected(failure)}", _remedy_of(failure))
 
 
 class UnknownSetting(Permanent):
@@ -194,6 +204,21 @@ class TooLarge(RequestError):
 
 class Replayed(RequestError):
     """A webhook that was accepted before came again."""
+
+
+def unexpected(failure: Exception) -> str:
+    """A foreign exception by its type and its place, without its text, which may hold a name or an address."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"unexpected {type(failure).__name__}{place}"
+
+
+def _remedy_of(failure: Exception) -> str:
+    match failure:
+        case OSError() | MemoryError():
+            return "nothing was changed; check the app's disk and memory, and have the MIS export less if they are full"
+        case _:
+            return "nothing was changed; have the MIS export again, and report this error if it stays"
 
 
 def faults_of(errors: Iterable[Mapping[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import FileDropCheck, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder
 from sync_core.domain.webhooks import WebhookEvent
-from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
+from sync_core.errors import ReadingFailed, SnapshotRejected, SyncError, UnknownSetting
 from sync_core.messaging.messages import Change, RefreshTenant
 from sync_core.messaging.port import MessageFault
 from sync_core.tracing import NAMESPACE
@@ -78,7 +78,7 @@ def file_drop_checked(checked: FileDropCheck) -> None:
     if checked.schools or checked.archived:
         _emit(logging.INFO, "file_drop.synced", file_drop=folder, schools=checked.schools, archived=checked.archived)
     if failure := checked.failure:
-        rejected = isinstance(failure, SnapshotRejected)
+        rejected = isinstance(failure, SnapshotRejected) and not isinstance(failure, ReadingFailed)
         level, name = (logging.INFO, "file_drop.rejected") if rejected else (logging.ERROR, "file_drop.failed")
         _emit(level, name, file_drop=folder, message=failure.message, remedy=failure.remedy)
 

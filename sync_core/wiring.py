@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sync_core import telemetry, tracing
 from sync_core.backoff import seconds_before_redelivery
 from sync_core.clock import Clock
 from sync_core.config import TABLES, Settings, parse_settings
-from sync_core.errors import SyncError, Transient, Undeliverable
+from sync_core.errors import SyncError, Transient, Undeliverable, unexpected
 from sync_core.messaging.port import MessageFault
 
 if TYPE_CHECKING:
@@ -94,10 +92,7 @@ class ProcessApp:
 
 
 def _unexpected(failure: Exception) -> SyncError:
-    """A foreign exception as our own, without its text, which may hold a name or an address."""
-    origin = traceback.extract_tb(failure.__traceback__)[-1]
-    place = f"{Path(origin.filename).name}:{origin.lineno}"
-    return Transient(f"unexpected {type(failure).__name__} at {place}", "it is retried; if it stays, report it")
+    return Transient(unexpected(failure), "it is retried; if it stays, report it")
 
 
 # The imports within the functions below cost half a second. A host that scales out indexes the functions before there

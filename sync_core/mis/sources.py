@@ -17,6 +17,7 @@ from sync_core.mis.rest.oneroster import read_oneroster_api
 from sync_core.mis.rest.shared_lists import SharedLists
 from sync_core.mis.rest.wonde import read_wonde
 from sync_core.mis.roster import no_school
+from sync_core.mis.shield import shielded
 
 
 class MisSources:
@@ -30,6 +31,10 @@ class MisSources:
         self._clock = clock
 
     async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
+        with shielded():
+            return await self._read(settings, since)
+
+    async def _read(self, settings: SchoolSettings, since: datetime | None) -> Snapshot:
         school, source = settings.school, settings.source
         calendar = calendar_of(settings, self._clock.now())
         snapshots: Mapping[SchoolId, Snapshot]
