@@ -40,7 +40,7 @@ def open_feed(path: Path) -> FeedFiles:
         if file.name.lower() in files:
             raise rejection(f"{file.name} appears twice, with different capitals")
         files[file.name.lower()] = CsvFile(file.name, partial(open_file, file, file.name))
-    return FeedFiles(files, _written_at(paths))
+    return FeedFiles(files, _written_at(paths), sum(file.stat().st_size for file in paths))
 
 
 def _written_at(paths: Iterable[Path]) -> datetime:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
 from sync_core.domain.school import SchoolChoices
+from sync_core.mis.budget import FIRST_YEAR, LAST_YEAR
+from sync_core.mis.rows import nearest
 
 _SCHOOL_YEAR = "schoolyear"
 _LEAD = timedelta(days=31)
@@ -28,10 +31,13 @@ class Calendar:
         return self._year_of(self.today)
 
     def year_of_period(self, start: date | None, end: date | None) -> int | None:
-        """The academic year of most of a period, or of its start if its end is not known. None without a start."""
-        if start is None:
+        """The academic year of most of a period, or of its start if its end is not known.
+
+        None without a start, and if no school has classes of that year.
+        """
+        if start is None or date.max - start < _LEAD:
             return None
-        return self._year_of(start + (end - start) / 2 if end and end > start else start + _LEAD)
+        return _plausible(self._year_of(start + (end - start) / 2 if end and end > start else start + _LEAD))
 
     def in_force(self, begin: date | None, end: date | None) -> bool:
         """Whether something counts today. The last day counts, too."""
@@ -67,9 +73,14 @@ def session_years(sessions: Mapping[str, Session], calendar: Calendar) -> dict[s
     of its own dates.
     """
     whole = {id_: session for id_, session in sessions.items() if session.type.casefold() == _SCHOOL_YEAR}
+    by_name = {year.school_year: year for year in reversed(whole.values()) if year.school_year and year.start}
+    around = _first_around({session.start for session in sessions.values() if session.start}, list(whole.values()))
+    tops = nearest({id_: session.parent for id_, session in sessions.items()}, whole.keys())
     years: dict[str, int | None] = {}
     for id_, session in sessions.items():
-        above = _above(id_, sessions, whole) or _alike(session, whole.values())
+        above = whole.get(tops.get(id_, "")) or by_name.get(session.school_year)
+        if above is None and session.start:
+            above = around.get(session.start)
         own = calendar.year_of_period(session.start, session.end)
         found = calendar.year_of_period(above.start, above.end) if above else None
         years[id_] = found if found is not None else _year_of_column(session.school_year, own)
@@ -84,23 +95,20 @@ def year_of_class(ids: Iterable[str], years: Mapping[str, int | None]) -> int | 
     return "names sessions of different academic years" if known else "names no session whose academic year is known"
 
 
-def _above(id_: str, sessions: Mapping[str, Session], whole: Mapping[str, Session]) -> Session | None:
-    seen: set[str] = set()
-    while id_ in sessions and id_ not in seen:
-        if id_ in whole:
-            return whole[id_]
-        seen.add(id_)
-        id_ = sessions[id_].parent
-    return None
-
-
-def _alike(session: Session, whole: Iterable[Session]) -> Session | None:
-    around = None
-    for year in whole:
-        if session.school_year and year.school_year == session.school_year and year.start:
-            return year
-        if session.start and year.start and year.end and year.start <= session.start <= year.end:
-            around = around or year
+def _first_around(days: Iterable[date], years: Sequence[Session]) -> dict[date, Session]:
+    """For each day the first of the school years that contains it."""
+    spans = sorted((year.start, place, year.end) for place, year in enumerate(years) if year.start and year.end)
+    begun: list[tuple[int, date]] = []
+    around: dict[date, Session] = {}
+    following = 0
+    for day in sorted(days):
+        while following < len(spans) and spans[following][0] <= day:
+            heappush(begun, spans[following][1:])
+            following += 1
+        while begun and begun[0][1] < day:
+            heappop(begun)
+        if begun:
+            around[day] = years[begun[0][0]]
     return around
 
 
@@ -110,4 +118,8 @@ def _year_of_column(text: str, by_dates: int | None) -> int | None:
     if years is None:
         return by_dates
     named = int(years[1])
-    return named if years[2] or named == by_dates else named - 1
+    return _plausible(named if years[2] or named == by_dates else named - 1)
+
+
+def _plausible(year: int) -> int | None:
+    return year if FIRST_YEAR <= year <= LAST_YEAR else None

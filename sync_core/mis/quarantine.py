@@ -10,13 +10,14 @@ from itertools import islice
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Doubt, LeftOut, SourceCount
+from sync_core.mis.budget import ENTRY, MAX_LEFT_OUT, Budget
 from sync_core.mis.rejection import rejection
 from sync_core.mis.rows import LeaveOut, Row
 
 _LISTED = 200
 """The most rows of one file and school that are listed one by one."""
-_MAX_LEFT_OUT = 200_000
-"""What is in doubt is kept in memory."""
+_REFERENCE = 8
+"""Bytes of one place in a tuple."""
 _EVERY = SchoolId("")
 """In place of a school where it cannot be told: the row may be any school's."""
 CORRECT = "correct the record in the MIS, or have the MIS leave it out of the export"
@@ -52,7 +53,10 @@ class Quarantine:
     """
 
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        self.budget = Budget()
         self._names = names or {}
+        self._all_left_out = 0
+        self._schools: set[SchoolId] = set()
         self._left_out: dict[tuple[SchoolId, str], list[LeftOut]] = defaultdict(list)
         self._counts: Counter[tuple[SchoolId, str]] = Counter()
         self._rows: Counter[tuple[SchoolId, str]] = Counter()
@@ -64,11 +68,14 @@ class Quarantine:
         """Record a row that is left out. Raises SnapshotRejected if the feed has hardly any other."""
         key = SchoolId(school), row.source
         self._counts[key] += 1
+        self._schools.add(key[0])
         if len(self._left_out[key]) < _LISTED:
+            self.budget.keep_row([row.source, school])
             value, name = shape(row[column]) if column in row.columns else "", self._names.get(column, column)
             self._left_out[key].append(LeftOut(row.source, row.place, name, value, reason, remedy, key[0]))
-        if self._counts.total() > _MAX_LEFT_OUT:
-            raise rejection(f"more than {_MAX_LEFT_OUT:,} rows of the feed cannot be read, the last in {row.location}")
+        self._all_left_out += 1
+        if self._all_left_out > MAX_LEFT_OUT:
+            raise rejection(f"more than {MAX_LEFT_OUT:,} rows of the feed cannot be read, the last in {row.location}")
 
     def leaving_out(self, school_of: Callable[[Row], str], doubt: Callable[[Row, str], None] | None = None) -> LeaveOut:
         """Leaves out rows of one table. `doubt` gets each of them, with its school."""
@@ -91,13 +98,17 @@ class Quarantine:
 
     def doubt_group(self, group: str, school: str = _EVERY) -> None:
         """The group's record was not understood; an empty id if it names no group."""
-        self._unread.add(group)
-        self._in_doubt[SchoolId(school)].groups.add(MisId(group))
+        self._doubt(self._in_doubt[SchoolId(school)].groups, group)
 
     def doubt_person(self, person: str, school: str = _EVERY) -> None:
         """The person's record was not understood; an empty id if it names no person."""
-        self._unread.add(person)
-        self._in_doubt[SchoolId(school)].people.add(MisId(person))
+        self._doubt(self._in_doubt[SchoolId(school)].people, person)
+
+    def _doubt(self, in_doubt: set[MisId], id_: str) -> None:
+        if id_ not in in_doubt:
+            self.budget.keep_row([id_])
+            in_doubt.add(MisId(id_))
+        self._unread.add(id_)
 
     def doubt_groups_by(self, column: str) -> Callable[[Row, str], None]:
         """For `leaving_out`: doubts the group with the id in `column`. An unread row may be any group's."""
@@ -109,7 +120,10 @@ class Quarantine:
 
     def doubt_membership(self, group: str, person: str, school: str = _EVERY) -> None:
         """A record of a membership was not understood; an empty id for whichever it does not name."""
-        self._in_doubt[SchoolId(school)].memberships.add((MisId(group), MisId(person)))
+        memberships, membership = self._in_doubt[SchoolId(school)].memberships, (MisId(group), MisId(person))
+        if membership not in memberships:
+            self.budget.keep_row(membership)
+            memberships.add(membership)
 
     def doubt_enrolment(
         self, row: Row, group: tuple[str, KnownIds], person: tuple[str, KnownIds], school: str, prefix: str = ""
@@ -143,21 +157,34 @@ class Quarantine:
         return sum(count for (_, of), count in self._counts.items() if of == source)
 
     def has_left_out(self, school: SchoolId) -> bool:
-        return any(key[0] == school for key in self._counts)
+        return school in self._schools
 
-    def findings(self, school: SchoolId, schools: Collection[str]) -> Findings:
-        """What concerns this one of the feed's `schools`: its own, and what may be any school's.
+    def findings(self, schools: Collection[str]) -> Callable[[SchoolId], Findings]:
+        """What concerns each of the feed's `schools`, once all is read: its own, and what may be any school's.
 
         A row that names a school that the feed does not have is listed for each school, and counts for none.
         """
         foreign = {of for of, _ in self._counts} | self._in_doubt.keys() | self._notes.keys()
         of_all = sorted(foreign.difference(schools) | {_EVERY})
-        concerned = [*of_all, school]
+        keys: dict[SchoolId, list[tuple[SchoolId, str]]] = defaultdict(list)
+        for key in self._counts:
+            keys[key[0]].append(key)
         totals: Counter[str] = Counter()
         for counter in (self._rows, self._counts):
             for (_, source), rows in counter.items():
                 totals[source] += rows
-        keys = sorted(key for key in self._counts if key[0] in concerned)
+        doubt = _merged(Doubt(), [self._in_doubt[of] for of in of_all if of in self._in_doubt])
+        return partial(self._findings_of, of_all, keys, totals, doubt)
+
+    def _findings_of(
+        self,
+        of_all: Collection[SchoolId],
+        keys_of: Mapping[SchoolId, list[tuple[SchoolId, str]]],
+        totals: Mapping[str, int],
+        doubt: Doubt,
+        school: SchoolId,
+    ) -> Findings:
+        keys = sorted(key for of in (*of_all, school) for key in keys_of.get(of, ()))
         counts = [
             SourceCount(
                 source=source,
@@ -167,18 +194,24 @@ class Quarantine:
             )
             for of, source in keys
         ]
-        doubts = [self._in_doubt[of] for of in concerned if of in self._in_doubt]
-        notes = (self._notes[of] for of in concerned if of in self._notes)
-        return Findings(
+        notes = (self._notes[of] for of in (*of_all, school) if of in self._notes)
+        found = Findings(
             left_out=tuple(row for key in keys for row in self._left_out[key]),
             counts=tuple(counts),
-            doubt=Doubt(
-                frozenset[MisId]().union(*(doubt.groups for doubt in doubts)),
-                frozenset[MisId]().union(*(doubt.people for doubt in doubts)),
-                frozenset[tuple[MisId, MisId]]().union(*(doubt.memberships for doubt in doubts)),
-            ),
+            doubt=_merged(doubt, [self._in_doubt[school]]) if school in self._in_doubt else doubt,
             notes=tuple(text.replace("{n}", str(number)) for of in notes for text, number in of.items()),
         )
+        shared = len(found.doubt.groups) + len(found.doubt.people) + len(found.doubt.memberships)
+        self.budget.keep(_REFERENCE * len(found.left_out) + ENTRY * (len(counts) + shared * (found.doubt is not doubt)))
+        return found
+
+
+def _merged(doubt: Doubt, others: Collection[_InDoubt]) -> Doubt:
+    return Doubt(
+        doubt.groups.union(*(each.groups for each in others)),
+        doubt.people.union(*(each.people for each in others)),
+        doubt.memberships.union(*(each.memberships for each in others)),
+    )
 
 
 def shape(value: str) -> str:

@@ -11,6 +11,7 @@ from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Feed, GroupType, MisGroup, Person, School, Snapshot
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
+from sync_core.mis.budget import Budget, some_of
 from sync_core.mis.files.words import Role, year_group
 from sync_core.mis.quarantine import Findings, Quarantine
 from sync_core.mis.rejection import rejection
@@ -31,9 +32,18 @@ class RosterClass:
     students: dict[MisId, None] = field(default_factory=dict)
     teachers: dict[MisId, Role] = field(default_factory=dict)
     main: str = ""
+    budget: Budget = field(default_factory=Budget, repr=False)
+
+    def add_student(self, person: MisId) -> None:
+        """Raises SnapshotRejected above the budget, as `add_staff` does."""
+        if person not in self.students:
+            self.budget.keep_id(person)
+            self.students[person] = None
 
     def add_staff(self, person: MisId, role: Role, primary: bool = False) -> None:
         """Add a teacher or an assistant; a person who is both is a teacher."""
+        if person not in self.teachers:
+            self.budget.keep_id(person)
         self.teachers[person] = min(role, self.teachers.get(person, role))
         if primary:
             self.main = self.main or person
@@ -54,12 +64,18 @@ class RosterClass:
 class YearGroups:
     """Pupils by school and year group, in file order. A year group has the name that most of its pupils' rows have."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
+        self._budget = budget or Budget()
         self._pupils: dict[str, dict[str, dict[MisId, None]]] = defaultdict(lambda: defaultdict(dict))
         self._names: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
     def add(self, school: str, grade: str, pupil: MisId) -> None:
+        """Raises SnapshotRejected above the budget."""
         id_ = year_group(grade)
+        if pupil not in self._pupils[school][id_]:
+            self._budget.keep_id(pupil)
+        if grade not in self._names[school, id_]:
+            self._budget.keep_row([grade, id_])
         self._pupils[school][id_][pupil] = None
         self._names[school, id_][grade] += 1
 
@@ -100,12 +116,16 @@ def build_snapshots(
         by_school[roster_class.school].append(roster_class)
     snapshots: Snapshots = {}
     by_id = {school.id: school for school in schools}
+    groups_of: dict[SchoolId, list[MisGroup]] = {}
     for school in by_id.values():
         current = _classes_of_today(by_school[school.id], school, calendar, quarantine)
         year = max((each.academic_year for each in current), default=calendar.current_year)
-        groups = [each.to_group() for each in current] + years.groups(school.id, year)
+        groups_of[school.id] = [each.to_group() for each in current] + years.groups(school.id, year)
+    findings = quarantine.findings(by_id)
+    for school in by_id.values():
+        groups = groups_of[school.id]
         if groups or quarantine.has_left_out(school.id):
-            snapshots[school.id] = _snapshot(school, groups, people, taken_at, quarantine.findings(school.id, by_id))
+            snapshots[school.id] = _snapshot(school, groups, people, taken_at, findings(school.id))
     if not any(snapshot.groups for snapshot in snapshots.values()):
         examples = map(str, quarantine.first_left_out(_EXAMPLES))
         raise rejection("; ".join(["the feed has no school with a group in it", *examples]))
@@ -122,7 +142,7 @@ def no_school(school: str, snapshots: Mapping[SchoolId, Snapshot]) -> SnapshotRe
     """The rejection of a feed, of which these are all snapshots, that does not have the school."""
     some = next(iter(snapshots.values()), None)
     listed = sorted((each.id, each.name) for each in some.feed.schools) if some else []
-    named = ", ".join(f"{id_} ({name})" if name else id_ for id_, name in listed)
+    named = some_of(f"{id_} ({name})" if name else id_ for id_, name in listed)
     return rejection(
         f"the feed has no school {school}, but {named or 'none at all'}",
         "correct the school's source, save the school under one of these ids, or have the MIS export this school",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from sync_core.mis.budget import Budget
 
 
 @dataclass(slots=True)
@@ -33,16 +35,28 @@ class Row:
 
     def ids(self, column: str) -> list[str]:
         """The ids in a column that lists them with commas, or with the separator of the file."""
-        text = self[column].replace(";", ",").replace("\t", ",")
-        return [id_.strip() for id_ in text.split(",") if id_.strip()]
+        return split_ids(self[column])
 
+
+def split_ids(text: str) -> list[str]:
+    parts = text.replace(";", ",").replace("\t", ",").split(",")
+    return [id_ for id_ in map(str.strip, parts) if id_]
+
+
+LIST_COLUMNS = frozenset(
+    ("orgSourcedIds", "termSourcedIds", "sessionSourcedIds", "grades", "School DfE Number", "School SIS ID")
+)
+"""The columns that may list ids, in any of the formats."""
 
 LeaveOut = Callable[[Row, str, str], None]
 """Leaves a row out of its table: the row, the column and the reason."""
 
 
-def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut) -> dict[str, Row]:
-    """The rows by id. A row without an id, or with the id of an earlier row that says something else, is left out."""
+def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut, budget: Budget) -> dict[str, Row]:
+    """The rows by id, within the budget. Raises SnapshotRejected.
+
+    A row without an id, or with the id of an earlier row that says something else, is left out.
+    """
     rows_by_id: dict[str, Row] = {}
     for row in rows:
         id_ = row[column]
@@ -50,6 +64,27 @@ def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut) -> dict[str, Ro
             leave_out(row, "", row.fault)
         elif not id_:
             leave_out(row, column, "is empty")
-        elif (first := rows_by_id.setdefault(id_, row)) is not row and first.cells != row.cells:
+        elif (first := rows_by_id.setdefault(id_, row)) is row:
+            budget.keep_row(row.cells)
+        elif first.cells != row.cells:
             leave_out(row, column, f"repeats the id of {first.location}, with other values")
     return rows_by_id
+
+
+def nearest(parents: Mapping[str, str], ends: Collection[str]) -> dict[str, str]:
+    """For each id the first of `ends` that it is, or is below. An id that is below none is left out.
+
+    Each id is looked at once, however long the chains of parents are.
+    """
+    found: dict[str, str] = {id_: id_ for id_ in parents if id_ in ends}
+    seen = set(found)
+    for start in parents:
+        chain: list[str] = []
+        id_ = start
+        while id_ in parents and id_ not in seen:
+            seen.add(id_)
+            chain.append(id_)
+            id_ = parents[id_]
+        if id_ in found:
+            found.update(dict.fromkeys(chain, found[id_]))
+    return {id_: found[id_] for id_ in parents if id_ in found}

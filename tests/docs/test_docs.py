@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sync_core.domain.school import SchoolChoices
+from sync_core.mis import budget
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
@@ -43,6 +44,14 @@ def test_every_story_that_the_rules_name_exists_and_every_rule_story_is_named() 
 def test_every_setting_of_a_school_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [field.name for field in fields(SchoolChoices) if f"| `{field.name}` |" not in readme] == []
+
+
+def test_every_limit_of_a_file_drop_is_in_the_security_page() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    section = page.split("## Limits on what a file drop may contain")[1].split("\n## ")[0]
+    documented = [int(value.replace(",", "")) for value in re.findall(r"^\| .+ \| ([\d,]+) \|", section, re.MULTILINE)]
+    limits = [value for name, value in vars(budget).items() if re.match("MAX_|SUSPECT_|FIRST_|LAST_", name)]
+    assert sorted(documented) == sorted(limits)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -13,6 +13,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 
 from sync_core.errors import SnapshotRejected, Transient
+from sync_core.mis.budget import MAX_READING, check_listing
 from sync_core.mis.drop.export_sets import DropFile
 from sync_core.mis.rejection import rejection
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     # This import takes a tenth of a second, which a deployment without a file drop need not spend.
     from azure.storage.blob.aio import ContainerClient
 
-_MAX_BYTES = 2_000_000_000
 _RETRIED = "no class was changed; the app retries"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -34,16 +34,17 @@ class ContainerDrop:
 
     async def list_files(self) -> list[DropFile]:
         async with self._errors_translated():
-            return [
-                DropFile(blob.name.removeprefix(self._prefix), blob.size, blob.last_modified, blob.etag)
-                async for blob in self._container.list_blobs(name_starts_with=self._prefix)
-            ]
+            files: list[DropFile] = []
+            async for blob in self._container.list_blobs(name_starts_with=self._prefix):
+                files.append(DropFile(blob.name.removeprefix(self._prefix), blob.size, blob.last_modified, blob.etag))
+                check_listing(len(files), self._prefix)
+            return files
 
     async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
         """Downloads each file into its own subfolder under a safe name, because blob names are untrusted."""
-        if sum(file.size for file in files) > _MAX_BYTES:
+        if sum(file.size for file in files) > MAX_READING:
             raise rejection(
-                f"the file drop {self._prefix} has a set of more than {_MAX_BYTES} bytes",
+                f"the file drop {self._prefix} has a set of more than {MAX_READING:,} bytes",
                 "have the MIS export less, or split the export by school",
             )
         paths: dict[str, Path] = {}
@@ -65,8 +66,12 @@ class ContainerDrop:
                 await self._container.upload_blob(self._prefix + name, buffer, length=file.size, overwrite=True)
 
     async def _download(self, file: DropFile, target: IO[bytes]) -> None:
+        """The bytes as they are stored: a blob with a Content-Encoding is not unpacked to any size."""
         blob = await self._container.download_blob(
-            self._prefix + file.name, etag=file.version, match_condition=MatchConditions.IfNotModified
+            self._prefix + file.name,
+            etag=file.version,
+            match_condition=MatchConditions.IfNotModified,
+            decompress=False,
         )
         await blob.readinto(target)
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from sync_core.mis.budget import is_readable
 from sync_core.mis.files.archive import is_csv
 
 ARCHIVE = "processed"
 MANIFEST = "manifest.csv"
-_ARCHIVED = re.compile(ARCHIVE + r"/(\d{8}T\d{6}\.\d{6}Z)-([0-9a-f]{16})")
+_ARCHIVED = re.compile(ARCHIVE + r"/([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-([0-9a-f]{16})")
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -45,6 +46,11 @@ class ExportSet:
     archived: bool
 
     @property
+    def size(self) -> int:
+        """In bytes, as the files are in the drop."""
+        return sum(file.size for file in self.files)
+
+    @property
     def zipped(self) -> bool:
         return len(self.files) == 1 and _is_zip(self.files[0].name)
 
@@ -69,12 +75,15 @@ class ExportSet:
 def export_sets_of(files: Iterable[DropFile]) -> list[ExportSet]:
     """The sets, oldest first. A set is the CSV files directly in the drop or in one of its folders, or a zip file.
 
-    An archived set lies two folders deep. Any other file that deep belongs to no set.
+    An archived set lies two folders deep. Any other file that deep belongs to no set, nor does one whose name cannot be
+    written everywhere.
     """
     by_path: dict[str, list[DropFile]] = {}
     for file in files:
         folder, _, name = file.name.rpartition("/")
-        archived, zipped = _ARCHIVED.fullmatch(folder), _is_zip(name)
+        archived, zipped = _archived(folder), _is_zip(name)
+        if not is_readable(file.name):
+            continue
         path = file.name if zipped and not archived else folder
         if (zipped or is_csv(name)) and (archived or ("/" not in path and path != ARCHIVE)):
             by_path.setdefault(path, []).append(file)
@@ -90,13 +99,22 @@ def _order(export: ExportSet) -> tuple[datetime, str]:
 
 def _export_set(path: str, members: Iterable[DropFile]) -> ExportSet:
     files = tuple(sorted(members, key=lambda file: file.name))
-    if archived := _ARCHIVED.fullmatch(path):
-        written_at, fingerprint = datetime.strptime(archived[1], _TIME).replace(tzinfo=UTC), archived[2]
+    if archived := _archived(path):
+        written_at, fingerprint = archived
     else:
         written_at = max(file.modified for file in files)
         listing = "\n".join(f"{file.name}\t{file.size}\t{file.version}" for file in files)
         fingerprint = sha256(listing.encode()).hexdigest()[:16]
     return ExportSet(path=path, files=files, written_at=written_at, fingerprint=fingerprint, archived=bool(archived))
+
+
+def _archived(folder: str) -> tuple[datetime, str] | None:
+    """The time and the fingerprint of the archived set in a folder of this name; None if it is no such name."""
+    name = _ARCHIVED.fullmatch(folder)
+    try:
+        return (datetime.strptime(name[1], _TIME).replace(tzinfo=UTC), name[2]) if name else None
+    except ValueError:
+        return None
 
 
 def _is_zip(name: str) -> bool:

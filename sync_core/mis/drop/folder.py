@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from sync_core.errors import Transient
+from sync_core.mis.budget import check_listing
 from sync_core.mis.drop.export_sets import DropFile
 from sync_core.mis.rejection import rejection
+
+_DEPTH = 2
+"""Archived sets lie so many folders deep, and no set lies deeper."""
 
 
 class FolderDrop:
@@ -31,7 +37,8 @@ class FolderDrop:
         def copy() -> None:
             target = self._path_of(name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f"{target.name}.half")
+            # A name of its own: the name of the target may have all the characters that a file system allows.
+            partial = target.with_name(f".{sha256(os.fsencode(target.name)).hexdigest()[:16]}.half")
             shutil.copy2(self._path_of(file.name), partial)
             partial.replace(target)
 
@@ -57,12 +64,17 @@ class FolderDrop:
                 f"there is no feed at {self._path}",
                 "correct the path of the school's source, or have the MIS export there",
             )
-        files = []
-        for path in sorted(self._path.rglob("*")):
-            # A file that disappears here is being replaced. The next listing has its successor.
-            with suppress(FileNotFoundError):
-                if path.is_file():
-                    files.append(_drop_file(path, path.relative_to(self._path).as_posix()))
+        files: list[DropFile] = []
+        for place, folders, names in os.walk(self._path):
+            if len(Path(place).relative_to(self._path).parts) == _DEPTH:
+                folders.clear()
+            for name in sorted(names):
+                path = Path(place, name)
+                # A file that disappears here is being replaced. The next listing has its successor.
+                with suppress(FileNotFoundError):
+                    if path.is_file():
+                        files.append(_drop_file(path, path.relative_to(self._path).as_posix()))
+                check_listing(len(files), str(self._path))
         return files
 
     def _path_of(self, name: str) -> Path:

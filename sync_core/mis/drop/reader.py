@@ -16,6 +16,7 @@ from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import AfterSync, FeedContainer, FileDrop
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
+from sync_core.mis.budget import check_reading
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
@@ -26,6 +27,7 @@ from sync_core.mis.files.formats import is_full, missing_files, read_sets
 from sync_core.mis.port import NewestExportSet
 from sync_core.mis.rejection import rejection
 from sync_core.mis.roster import Snapshots
+from sync_core.mis.shield import shielded
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -40,7 +42,7 @@ class FileDropStore(Protocol):
     """The files of one drop. Raises SnapshotRejected if waiting cannot help, Transient otherwise."""
 
     async def list_files(self) -> list[DropFile]:
-        """All files, in all folders of the drop."""
+        """All files of the drop that may belong to a set. Those in deeper folders may be left out."""
 
     async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
         """A readable local path for each file, by its name. Copies go to `folder`, which the caller deletes."""
@@ -69,13 +71,18 @@ class FileDropReader:
         self._missing: dict[str, str] = {}
 
     async def newest(self, drop: FileDrop) -> NewestExportSet:
-        store = self._store(drop)
-        sets = export_sets_of(await store.list_files())
-        newest = await anext(self._complete_sets(store, sets))
-        missing = "" if newest is sets[-1] else await self._why_incomplete(store, sets[-1])
-        return NewestExportSet(newest.fingerprint, missing)
+        with shielded():
+            store = self._store(drop)
+            sets = export_sets_of(await store.list_files())
+            newest = await anext(self._complete_sets(store, sets))
+            missing = "" if newest is sets[-1] else await self._why_incomplete(store, sets[-1])
+            return NewestExportSet(newest.fingerprint, missing)
 
     async def archive(self, drop: FileDrop, upto: str) -> int:
+        with shielded():
+            return await self._archive(drop, upto)
+
+    async def _archive(self, drop: FileDrop, upto: str) -> int:
         store = self._store(drop)
         sets = export_sets_of(await store.list_files())
         last = max((index for index, export in enumerate(sets) if export.fingerprint == upto), default=-1)
@@ -141,12 +148,17 @@ class FileDropReader:
     ) -> list[FeedFiles]:
         """The newest full set and those after it. Older sets are not fetched. Adds each of them to `used`."""
         sets: list[FeedFiles] = []
+        size = 0
         async for export in self._complete_sets(store, export_sets_of(await store.list_files())):
             used.append(export)
+            size += export.size
+            check_reading(size, len(used))
             subfolder = folder / str(len(sets))
             subfolder.mkdir()
             files = _open_set(export, await store.fetch(export.files, subfolder))
             sets.insert(0, files)
+            size += max(files.size - export.size, 0)
+            check_reading(size, len(used))
             if is_full(files):
                 break
             if not export.path and drop.after_sync is AfterSync.KEEP:
@@ -227,7 +239,7 @@ def _open_set(export: ExportSet, paths: Mapping[str, Path]) -> FeedFiles:
     for file in export.files:
         path, name = paths.get(file.name, Path("/nowhere")), file.base_name
         files[name.lower()] = CsvFile(name, partial(open_file, path, name))
-    return FeedFiles(files, export.written_at)
+    return FeedFiles(files, export.written_at, export.size)
 
 
 def open_store(container: ContainerClient | None, drop: FileDrop) -> FileDropStore:

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import io
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
+from sync_core.mis.budget import (
+    MAX_INDEX,
+    MAX_MEMBERS,
+    MAX_READING,
+    SUSPECT_BYTES,
+    SUSPECT_RATIO,
+    is_readable,
+    some_of,
+)
 from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.rejection import rejection
 from sync_core.mis.rows import Row
 
-_MAX_BYTES = 2_000_000_000
-_MAX_MEMBERS = 1_000
-# CSV shrinks to a tenth, and repetitive CSV to a thirtieth.
-_SUSPECT_BYTES, _SUSPECT_RATIO = 100_000_000, 100
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The others unpack a few bytes to any number at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedFiles:
-    """The CSV files of a feed, by name in lower case. `taken_at` is when the newest of them or the zip was written."""
+    """The CSV files of a feed, by name in lower case. `taken_at` is when the newest of them or the zip was written.
+
+    `size` is that of all files, unpacked, in bytes.
+    """
 
     files: Mapping[str, CsvFile]
     taken_at: datetime
+    size: int = 0
 
     @property
     def names(self) -> str:
-        return ", ".join(sorted(file.name for file in self.files.values())) or "none"
+        return some_of(sorted(file.name for file in self.files.values())) or "none"
 
     def has(self, *names: str) -> bool:
         return all(name.lower() in self.files for name in names)
@@ -53,16 +64,18 @@ class FeedFiles:
 def open_zip(path: Path, taken_at: datetime) -> FeedFiles:
     """The CSV files in a zip file, at its top or in one folder in it. Raises SnapshotRejected."""
     files: dict[str, CsvFile] = {}
-    for member in _csv_members(path):
+    members = _csv_members(path)
+    for member in members:
         name = _name(member)
         if name.lower() in files:
             raise rejection(f"{name} appears twice, with different capitals or in different folders")
         files[name.lower()] = CsvFile(name, partial(_open_member, path, member))
-    return FeedFiles(files, taken_at)
+    return FeedFiles(files, taken_at, sum(member.file_size for member in members))
 
 
 def is_csv(name: str) -> bool:
-    return name.lower().endswith(".csv") and not name.startswith(".")
+    """Whether a file of this name is part of a feed. One whose name cannot be written everywhere is not."""
+    return name.lower().endswith(".csv") and not name.startswith(".") and is_readable(name)
 
 
 def _path(member: zipfile.ZipInfo) -> PurePosixPath:
@@ -85,39 +98,79 @@ def open_file(path: Path, name: str) -> Iterator[IO[bytes]]:
         raise rejection(f"{name} cannot be read ({type(error).__name__})", remedy) from None
 
 
+class _Index(io.BufferedReader):
+    """A zip file whose index, and whatever else is read of it at once, has at most MAX_INDEX bytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Raises BadZipFile if more would be read."""
+        wanted = MAX_INDEX + 1 if size is None or size < 0 else size
+        data = super().read(min(wanted, MAX_INDEX + 1))
+        if len(data) > MAX_INDEX:
+            raise zipfile.BadZipFile("the index is too large")
+        return data
+
+
+class _Member(io.RawIOBase):
+    """A file in a zip file that is open. Any error of unpacking is raised as SnapshotRejected."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path = path
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # any buffer, in the typing of io
+        with _damage_rejected(self._path):
+            data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
 @contextmanager
 def _open_member(path: Path, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    with _damage_rejected(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-        yield stream
+    with ExitStack() as opened:
+        with _damage_rejected(path):
+            archive = opened.enter_context(_open_archive(path))
+            stream = opened.enter_context(archive.open(member))
+        yield cast(IO[bytes], _Member(path, stream))
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    with _Index(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+        yield archive
 
 
 @contextmanager
 def _damage_rejected(path: Path) -> Iterator[None]:
-    """Damage to a zip file shows when it is opened, or when a member is read to its end. It may also vanish."""
+    """Within it only zipfile works. Damage may show as any error of it, or of the modules that it unpacks with."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise rejection(f"{path.name} is not a complete zip file ({type(error).__name__})") from None
     except (NotImplementedError, RuntimeError):
         raise rejection(f"{path.name} uses an unsupported zip format", "deliver a plain zip file") from None
+    except Exception as error:
+        raise rejection(f"{path.name} is not a complete zip file ({type(error).__name__})") from None
 
 
 def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
     """The CSV files in a zip file. Raises SnapshotRejected if the file is damaged or suspicious."""
-    with _damage_rejected(path), zipfile.ZipFile(path) as archive:
+    with _damage_rejected(path), _open_archive(path) as archive:
         members = archive.infolist()
-    if len(members) > _MAX_MEMBERS:
-        raise rejection(f"{path.name} contains more than {_MAX_MEMBERS} files")
+    if len(members) > MAX_MEMBERS:
+        raise rejection(f"{path.name} contains more than {MAX_MEMBERS} files")
     if any(_is_unsafe(member) for member in members):
         raise rejection(f"{path.name} contains a path that leads outside it, or a link")
     csvs = [member for member in members if is_csv(_name(member)) and "__MACOSX" not in _path(member).parts]
     if any(member.flag_bits & 1 for member in csvs):
         raise rejection(f"{path.name} is encrypted", "deliver the feed without a password")
+    if any(member.compress_type not in _COMPRESSIONS for member in csvs):
+        raise rejection(f"{path.name} is compressed in a way that is not read", "deliver a zip file made with Deflate")
     unpacked = sum(member.file_size for member in csvs)
-    if unpacked > _MAX_BYTES:
-        raise rejection(f"{path.name} unpacks to more than {_MAX_BYTES} bytes")
-    if unpacked > _SUSPECT_BYTES and unpacked > _SUSPECT_RATIO * path.stat().st_size:
-        raise rejection(f"{path.name} unpacks to more than {_SUSPECT_RATIO} times its size")
+    if unpacked > MAX_READING:
+        raise rejection(f"{path.name} unpacks to more than {MAX_READING} bytes")
+    if unpacked > SUSPECT_BYTES and unpacked > SUSPECT_RATIO * path.stat().st_size:
+        raise rejection(f"{path.name} unpacks to more than {SUSPECT_RATIO} times its size")
     if len({_path(member).parent for member in csvs}) > 1:
         raise rejection(f"{path.name} has CSV files in more than one folder")
     return csvs

@@ -12,9 +12,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO
 
+from sync_core.mis.budget import MAX_BEFORE_HEADER, MAX_CELLS, MAX_COLUMNS, MAX_ITEMS, MAX_LINE, MAX_TEXT
 from sync_core.mis.files.text import read_lines, same_word, visible
 from sync_core.mis.rejection import rejection
-from sync_core.mis.rows import Row
+from sync_core.mis.rows import LIST_COLUMNS, Row, split_ids
 
 _SEPARATORS = (",", ";", "\t")
 _LINE_ENDS = ("\n", "\r")
@@ -57,7 +58,11 @@ class CsvFile:
                     record += [""] * (width - len(record))
                     del record[width:]
                 record.append("")  # of a missing optional column
-                yield Row(self.name, line, places, _cleaned([record[index].strip() for index in wanted]), fault)
+                cells = _cleaned([record[index].strip() for index in wanted])
+                if table.characters > MAX_TEXT and (too_long := _too_long(indexes, cells)):
+                    fault = fault or too_long
+                    cells = [cell[:MAX_TEXT] for cell in cells]
+                yield Row(self.name, line, places, cells, fault)
 
 
 def _cleaned(cells: list[str]) -> list[str]:
@@ -69,24 +74,45 @@ def _cleaned(cells: list[str]) -> list[str]:
     return cells
 
 
+def _too_long(columns: Iterable[str], cells: Iterable[str]) -> str:
+    """What is too long in a row with these columns; empty if nothing is."""
+    for column, cell in zip(columns, cells, strict=True):
+        items = split_ids(cell) if column in LIST_COLUMNS else [cell]
+        if len(items) > MAX_ITEMS:
+            return f'has more than {MAX_ITEMS:,} ids in the column "{column}"'
+        if max(map(len, items), default=0) > MAX_TEXT:
+            return f'has more than {MAX_TEXT} characters in the column "{column}"'
+    return ""
+
+
 class _Table:
-    """A CSV file that is open: its header without unnamed columns at the end, and its records."""
+    """A CSV file that is open: its header without unnamed columns at the end, and its records.
+
+    `characters` are those of the lines of the record that was read last.
+    """
 
     def __init__(self, name: str, raw: IO[bytes], note: Callable[[str], None]) -> None:
         self._name = name
         self._taken: list[str] = []
+        self.characters = 0
         self._lines = self._tapped(read_lines(name, raw, note))
         self._separator = ","
+        self._first = 1
         self.header: list[str] = []
         for line in self._lines:
             text = visible(line)
             if text[:4].lower() == "sep=" or text.startswith("#TYPE") or not text.strip(",;\t"):
+                self._first += self._clear()
+                if self._first > MAX_BEFORE_HEADER:
+                    raise rejection(f"{name} has no header in its first {MAX_BEFORE_HEADER:,} lines")
                 continue
             self._separator = max(_SEPARATORS, key=text.count)
             self.header = self._parse_header(line)
             break
         while self.header and not self.header[-1]:
             self.header.pop()
+        if len(self.header) > MAX_COLUMNS:
+            raise rejection(f"{name} line {self._first}: has more than {MAX_COLUMNS:,} columns")
         if self.header and self._separator != ",":
             separator = "tabs" if self._separator == "\t" else "semicolons"
             note(f"{name} separates its cells with {separator}, and was read so")
@@ -97,10 +123,9 @@ class _Table:
         A record that has another number of cells than the header was not read right.
         """
         reader = csv.reader(self._lines, delimiter=self._separator, strict=True)
-        width, taken, number = len(self.header), self._taken, 1
+        width, taken, number = len(self.header), self._taken, self._first
         while True:
-            number += len(taken)
-            taken.clear()
+            number += self._clear()
             try:
                 record = next(reader)
             except StopIteration:
@@ -125,7 +150,7 @@ class _Table:
         try:
             return list(map(visible, next(csv.reader([line], delimiter=self._separator, strict=True), [])))
         except csv.Error as error:
-            raise rejection(f"{self._name} line {len(self._taken)}: badly quoted header ({error})") from None
+            raise rejection(f"{self._name} line {self._first}: badly quoted header ({error})") from None
 
     def _line_by_line(self, first: int) -> Iterator[tuple[int, list[str]]]:
         """The records of lines that a wrong quotation mark made one. The line with the mark was not read right."""
@@ -148,9 +173,21 @@ class _Table:
         return record
 
     def _tapped(self, lines: Iterator[str]) -> Iterator[str]:
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             self._taken.append(line)
+            self.characters += len(line)
+            if self.characters > MAX_LINE:
+                raise rejection(f"{self._name} line {number}: ends a record of more than {MAX_LINE} characters")
+            if len(line) > MAX_CELLS and line.count(self._separator) >= MAX_CELLS:
+                raise rejection(f"{self._name} line {number}: has more than {MAX_CELLS:,} cells")
             yield line
+
+    def _clear(self) -> int:
+        """Forget the lines that were taken. Returns their number."""
+        number = len(self._taken)
+        self._taken.clear()
+        self.characters = 0
+        return number
 
 
 def _is_around_rows(record: list[str]) -> bool:

@@ -13,7 +13,7 @@ from sync_core.mis.files.text import same_word
 from sync_core.mis.files.words import Dates, DayFirst, Role, is_present, read_boolean, read_role
 from sync_core.mis.quarantine import KnownIds, Quarantine
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
-from sync_core.mis.rows import LeaveOut, Row, by_id
+from sync_core.mis.rows import LeaveOut, Row, by_id, nearest
 
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING, "": GroupType.TEACHING}
 _NOT_SCHOOLS = ("department", "district", "local", "state", "national")
@@ -92,16 +92,8 @@ def may_be_in_class(role: str) -> bool:
 
 def nearest_schools(orgs: Mapping[str, Row], types: Callable[[str], bool]) -> dict[str, str]:
     """The school that each org is, or is within, by their ids."""
-    schools: dict[str, str] = {}
-    for start in orgs:
-        id_, seen = start, set[str]()
-        while id_ in orgs and id_ not in seen:
-            if types(same_word(orgs[id_]["type"])):
-                schools[start] = id_
-                break
-            seen.add(id_)
-            id_ = orgs[id_]["parentSourcedId"]
-    return schools
+    schools = {id_ for id_, row in orgs.items() if types(same_word(row["type"]))}
+    return nearest({id_: row["parentSourcedId"] for id_, row in orgs.items()}, schools)
 
 
 @dataclass(slots=True)
@@ -118,12 +110,16 @@ class _Roster:
     user_rows: dict[str, Row] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     pupils: list[tuple[str, str, Person]] = field(default_factory=list)
-    years: YearGroups = field(default_factory=YearGroups)
+    years: YearGroups = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.years = YearGroups(self.quarantine.budget)
 
     def read_orgs(self) -> None:
         columns = ["sourcedId", "status", "name", "type", "identifier"]
         leave_out = self.quarantine.leaving_out(lambda row: row["sourcedId"])
-        orgs = by_id(self.tables.read("orgs", columns, ["parentSourcedId"]), "sourcedId", leave_out)
+        budget = self.quarantine.budget
+        orgs = by_id(self.tables.read("orgs", columns, ["parentSourcedId"]), "sourcedId", leave_out, budget)
         present = {id_: row for id_, row in orgs.items() if is_present(row["status"]) is not False}
         self.school_of_org = nearest_schools(present, lambda type_: type_ not in _NOT_SCHOOLS)
         self.schools = {
@@ -139,7 +135,7 @@ class _Roster:
         )
         columns = ["sourcedId", "status", "title", "schoolSourcedId"]
         rows = self.tables.read("classes", columns, ["classType", "termSourcedIds"])
-        self.class_rows = by_id(rows, "sourcedId", leave_out)
+        self.class_rows = by_id(rows, "sourcedId", leave_out, self.quarantine.budget)
         for id_, row in self.class_rows.items():
             present, school = is_present(row["status"]), self._school(row["schoolSourcedId"])
             terms, type_ = row.ids("termSourcedIds"), _TYPES.get(same_word(row["classType"]))
@@ -159,7 +155,7 @@ class _Roster:
             elif isinstance(year, str):
                 leave_out(row, "termSourcedIds", f"{year} in {self._source('academicSessions')}")
             else:
-                self.classes[id_] = RosterClass(id_, school, row["title"], year, type_)
+                self.classes[id_] = RosterClass(id_, school, row["title"], year, type_, budget=self.quarantine.budget)
                 self._note_class(row, school, guessed=not years)
 
     def _note_class(self, row: Row, school: str, guessed: bool) -> None:
@@ -177,7 +173,7 @@ class _Roster:
         """Faults of sessions are those of the classes that use them."""
         columns = ["sourcedId", "status", "type", "startDate", "endDate"]
         found = self.tables.read("academicSessions", columns, ["parentSourcedId", "schoolYear"])
-        rows = by_id(found, "sourcedId", lambda row, column, reason: None)
+        rows = by_id(found, "sourcedId", lambda row, column, reason: None, self.quarantine.budget)
         texts = [row[column] for row in rows.values() for column in ("startDate", "endDate")]
         note = self.quarantine.note
         dates = Dates(lambda: texts, DayFirst.YES, lambda text: note(f"{self._source('academicSessions')} {text}"))
@@ -198,7 +194,8 @@ class _Roster:
         doubt = self.quarantine.doubt_people_by("sourcedId")
         leave_out = self.quarantine.leaving_out(self._first_school, doubt)
         columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
-        self.user_rows = by_id(self.tables.read("users", columns, ["grades", "enabledUser"]), "sourcedId", leave_out)
+        users = self.tables.read("users", columns, ["grades", "enabledUser"])
+        self.user_rows = by_id(users, "sourcedId", leave_out, self.quarantine.budget)
         for id_, row in self.user_rows.items():
             if (present := is_present(row["status"])) is None:
                 leave_out(row, "status", _STATUS)
@@ -215,6 +212,7 @@ class _Roster:
         elif grade and role is Role.STUDENT:
             schools = dict.fromkeys(filter(None, map(self._school, row.ids("orgSourcedIds"))))
             for school in schools:
+                self.quarantine.budget.keep_id(person.id)
                 self.pupils.append((school, grade, person))
             if not schools and not any(org in self.school_of_org for org in row.ids("orgSourcedIds")):
                 leave_out(row, "orgSourcedIds", f"names no school in {self._source('orgs')}, nor a part of one")
@@ -308,7 +306,7 @@ def _enrol(row: Row, roster_class: RosterClass, person: MisId, leave_out: LeaveO
     if role is None:
         leave_out(row, "role", _why_no_role(row))
     elif role is Role.STUDENT:
-        roster_class.students[person] = None
+        roster_class.add_student(person)
     elif primary is None:
         leave_out(row, "primary", "is neither true nor false")
     else:

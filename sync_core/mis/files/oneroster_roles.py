@@ -33,7 +33,10 @@ def _read_as_1_1(
     if name != "users":
         return tables.read(name, columns, optional)
     user_columns = [column for column in columns if column not in ("orgSourcedIds", "role")]
-    users = list(tables.read(name, user_columns, optional))
+    users: list[Row] = []
+    for row in tables.read(name, user_columns, optional):
+        quarantine.budget.keep_row(row.cells)
+        users.append(row)
     roles_by_user = _roles_of_today(tables, calendar, quarantine, users)
     places = {column: place for place, column in enumerate((*user_columns, *optional, "role", "orgSourcedIds"))}
     rows: list[Row] = []
@@ -71,6 +74,7 @@ def _roles_of_today(
         elif row["userSourcedId"] not in ids:
             leave_out(row, "userSourcedId", known.why_unknown(row["userSourcedId"]))
         elif present and role_in_force(row, dates, calendar, leave_out, quarantine):
+            quarantine.budget.keep_row(row.cells)
             roles_by_user.setdefault(ids[row["userSourcedId"]], []).append(row)
     quarantine.count(source, "", read_rows - quarantine.left_out_of(source))
     return roles_by_user

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from sync_core.mis.academic_years import Calendar
+from sync_core.mis.budget import Budget
 from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.oneroster import Tables, read_roster
 from sync_core.mis.files.oneroster_roles import with_roles
@@ -99,7 +100,7 @@ def _read_merged(
                 return files.read(name, columns, optional, quarantine.note)
             columns = tuple(dict.fromkeys(("sourcedId", *columns)))
             tables = [each.read(name, columns, optional, quarantine.note) for each in (files, *deltas)]
-            return _patched(*tables)
+            return _patched(quarantine.budget, *tables)
         if mode == DELTA:
             deltas.insert(0, files)
     if name == _SESSIONS and not deltas:
@@ -110,11 +111,12 @@ def _read_merged(
     )
 
 
-def _patched(bulk: Iterable[Row], *deltas: Iterable[Row]) -> Iterator[Row]:
+def _patched(budget: Budget, bulk: Iterable[Row], *deltas: Iterable[Row]) -> Iterator[Row]:
     patch: dict[str, list[Row]] = {}
     for delta in deltas:
         changes: dict[str, list[Row]] = {}
         for row in delta:
+            budget.keep_row(row.cells)
             changes.setdefault(row["sourcedId"], []).append(row)
         patch |= changes
     # All rows of a repeated id are passed on, because the reader leaves the repetition out.

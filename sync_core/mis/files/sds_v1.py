@@ -91,11 +91,16 @@ class _Feed:
     sections: dict[str, RosterClass] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     school_of_person: dict[str, str] = field(default_factory=dict)
-    years: YearGroups = field(default_factory=YearGroups)
+    years: YearGroups = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.years = YearGroups(self.quarantine.budget)
 
     def read_schools(self) -> None:
         leave_out = self.quarantine.leaving_out(lambda row: row[self.names.school])
-        rows = by_id(self._read("School.csv", [self.names.school, "Name"]), self.names.school, leave_out)
+        rows = by_id(
+            self._read("School.csv", [self.names.school, "Name"]), self.names.school, leave_out, self.quarantine.budget
+        )
         self.schools = {id_: School(SchoolId(id_), row["Name"], id_) for id_, row in rows.items()}
 
     def read_sections(self) -> None:
@@ -104,7 +109,7 @@ class _Feed:
         )
         columns = [self.names.id, self.names.at_school, "Section Name"]
         found = self._read("Section.csv", columns, ["Status", *_TERM])
-        self.section_rows = by_id(found, self.names.id, leave_out)
+        self.section_rows = by_id(found, self.names.id, leave_out, self.quarantine.budget)
         texts = [row[column] for row in self.section_rows.values() for column in _TERM]
         dates = Dates(lambda: texts, DayFirst.NO, lambda text: self.quarantine.note(f"Section.csv {text}"))
         for id_, row in self.section_rows.items():
@@ -121,7 +126,8 @@ class _Feed:
             elif row[_TERM[0]] and year is None:
                 leave_out(row, _TERM[0], "is not a date")
             else:
-                self.sections[id_] = RosterClass(id_, school, row["Section Name"], year or self.calendar.current_year)
+                of = year or self.calendar.current_year
+                self.sections[id_] = RosterClass(id_, school, row["Section Name"], of, budget=self.quarantine.budget)
                 if year is None:
                     current = self.calendar.current_year
                     self.quarantine.note(
@@ -156,6 +162,8 @@ class _Feed:
             elif not known and present:
                 leave_out(row, self.names.at_school, "is not in School.csv" if schools else "is empty")
             else:
+                if id_ not in counts:
+                    self.quarantine.budget.keep_row(row.cells)
                 counts[id_] = counts.get(id_, False) or present
                 self._add(person, known if present else [], row["Grade"] if role is Role.STUDENT else "")
         return counts
@@ -193,7 +201,7 @@ class _Feed:
                 self.quarantine.count(name, section.school, 1)
                 person = self.people[f"{kind}:{id_}"].id
                 if role is Role.STUDENT:
-                    section.students[person] = None
+                    section.add_student(person)
                 else:
                     section.add_staff(person, role)
 

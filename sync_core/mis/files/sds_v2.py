@@ -60,13 +60,15 @@ class _Feed:
     people: dict[str, Person] = field(default_factory=dict)
     class_rows: dict[str, Row] = field(default_factory=dict)
     classes: dict[str, RosterClass] = field(default_factory=dict)
-    years: YearGroups = field(default_factory=YearGroups)
+    years: YearGroups = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.years = YearGroups(self.quarantine.budget)
 
     def read_orgs(self) -> None:
         leave_out = self.quarantine.leaving_out(lambda row: row["sourcedId"])
-        self.orgs = by_id(
-            self._read("orgs.csv", ["sourcedId", "name", "type"], ["parentSourcedId"]), "sourcedId", leave_out
-        )
+        found = self._read("orgs.csv", ["sourcedId", "name", "type"], ["parentSourcedId"])
+        self.orgs = by_id(found, "sourcedId", leave_out, self.quarantine.budget)
         within = nearest_schools(self.orgs, lambda type_: type_ == "school")
         self.school_of_org = {org: within.get(org, org) for org in self.orgs}
 
@@ -75,7 +77,8 @@ class _Feed:
             lambda row: self._first_school(row), self.quarantine.doubt_people_by("sourcedId")
         )
         columns = ["email", "orgSourcedIds", "role", "grade"]
-        self.user_rows = by_id(self._read("users.csv", ["sourcedId", "username"], columns), "sourcedId", leave_out)
+        found = self._read("users.csv", ["sourcedId", "username"], columns)
+        self.user_rows = by_id(found, "sourcedId", leave_out, self.quarantine.budget)
         self.people = {id_: Person(MisId(id_), row["username"], row["email"]) for id_, row in self.user_rows.items()}
 
     def read_classes(self) -> None:
@@ -85,7 +88,8 @@ class _Feed:
             lambda row: self._school_of(row["orgSourcedId"]), self.quarantine.doubt_groups_by("sourcedId")
         )
         columns = ["sourcedId", "orgSourcedId", "title"]
-        self.class_rows = by_id(self._read("classes.csv", columns, ["sessionSourcedIds"]), "sourcedId", leave_out)
+        found = self._read("classes.csv", columns, ["sessionSourcedIds"])
+        self.class_rows = by_id(found, "sourcedId", leave_out, self.quarantine.budget)
         for id_, row in self.class_rows.items():
             school, terms = self.school_of_org.get(row["orgSourcedId"], ""), row.ids("sessionSourcedIds")
             if terms and not self.files.has(_SESSIONS):
@@ -98,7 +102,7 @@ class _Feed:
             elif isinstance(year, str):
                 leave_out(row, "sessionSourcedIds", f"{year} in {_SESSIONS}")
             else:
-                self.classes[id_] = RosterClass(id_, school, row["title"], year)
+                self.classes[id_] = RosterClass(id_, school, row["title"], year, budget=self.quarantine.budget)
                 if not (terms and years):
                     self.quarantine.note(
                         "{n} classes have no academic session in the feed: today's date gives them the year "
@@ -110,7 +114,7 @@ class _Feed:
         if not self.files.has(_SESSIONS):
             return {}
         found = self._read(_SESSIONS, ["sourcedId", "startDate"], ["type", "schoolYear", "endDate"])
-        rows = by_id(found, "sourcedId", lambda row, column, reason: None)
+        rows = by_id(found, "sourcedId", lambda row, column, reason: None, self.quarantine.budget)
         texts = [row[column] for row in rows.values() for column in ("startDate", "endDate")]
         dates = Dates(lambda: texts, DayFirst.YES, lambda text: self.quarantine.note(f"{_SESSIONS} {text}"))
         sessions = {
@@ -203,7 +207,7 @@ class _Feed:
             elif (found := self.classes.get(class_id)) and role is not Role.NONE:
                 person = self.people[user_id].id
                 if role is Role.STUDENT:
-                    found.students[person] = None
+                    found.add_student(person)
                 else:
                     found.add_staff(person, role)
 

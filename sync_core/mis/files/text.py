@@ -8,11 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import IO, cast
 
+from sync_core.mis.budget import MAX_LINE
 from sync_core.mis.rejection import rejection
 
 USE_UTF_8 = "export the feed as UTF-8"
-_MAX_LINE = 1_000_000
-"""In characters. Limits the memory that a file without line ends can take."""
 _NOT_DECODED = re.compile("[\udc80-\udcff]")
 """A byte that is not UTF-8, as Python reads it with `surrogateescape`."""
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
@@ -60,12 +59,12 @@ def same_word(text: str) -> str:
 
 def _checked(name: str, decoded: io.TextIOWrapper) -> Iterator[str]:
     number = 0
-    while line := decoded.readline(_MAX_LINE):
+    while line := decoded.readline(MAX_LINE):
         number += 1
         if "\0" in line:
             raise rejection(f"{name} line {number}: has a NUL character")
-        if len(line) == _MAX_LINE:
-            raise rejection(f"{name} line {number}: is longer than {_MAX_LINE} characters")
+        if len(line) == MAX_LINE and not line.endswith(("\n", "\r")):
+            raise rejection(f"{name} line {number}: is longer than {MAX_LINE} characters")
         yield line
 
 

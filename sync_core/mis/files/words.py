@@ -45,6 +45,8 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
+_MOST_KNOWN = 10_000
+"""The most dates of a file whose reading is remembered."""
 _YEAR_GROUP = re.compile(r"(?:year|yr|y)?\s*0*(\d{1,2})")
 
 
@@ -93,6 +95,8 @@ class Dates:
     def read(self, text: str) -> date | None:
         """None if the text is not a date, or empty."""
         if text not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
             self._known[text] = self._parse(text)
         return self._known[text]
 

@@ -235,7 +235,7 @@ async def test_archived_sets_are_still_read(scene: Scene) -> None:
     assert (repeated.schools, repeated.archived) == (0, 0)
 
 
-class Crash(Exception):
+class Crash(BaseException):
     """The process stops here."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
 from local.azurite import Azurite
@@ -65,6 +67,18 @@ async def test_files_are_listed_with_their_folders_and_fetched(subject: Subject)
     assert {name: file.size for name, file in files.items()} == {"users.csv": 3, "2026-09-07/Üsers & so on.csv": 5}
     assert all(abs(file.modified - datetime.now(UTC)) < timedelta(minutes=1) for file in files.values())
     assert [await read_content(subject, file) for _, file in sorted(files.items())] == [b"three", b"one"]
+
+
+async def test_a_blob_with_an_encoding_is_fetched_as_it_is_stored(tmp_path: Path, azurite: Azurite) -> None:
+    """A megabyte of gzip may unpack to a gigabyte, and the listing has only its size as stored."""
+    packed = gzip.compress(b"x" * 1_000_000)
+    async with ContainerClient.from_connection_string(azurite.connection_string, f"drop-{uuid4().hex}") as container:
+        await container.create_container()
+        encoded = ContentSettings(content_encoding="gzip")
+        await container.upload_blob("oak/users.csv", packed, content_settings=encoded)
+        store = ContainerDrop(container, "oak")
+        (file,) = await store.list_files()
+        assert (await store.fetch([file], tmp_path))[file.name].read_bytes() == packed
 
 
 async def test_a_rewritten_file_has_another_version(subject: Subject) -> None:

@@ -248,3 +248,12 @@ def test_the_four_files_of_sds_v2_are_read(tmp_path: Path) -> None:
 def school(path: Path) -> Snapshot:
     read = read_feed(path, feeds.TODAY)
     return replace(next(iter(read.values())), taken_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_a_quotation_mark_that_never_ends_costs_its_row_alone(tmp_path: Path) -> None:
+    """The module csv gives up within the file: what it took for one cell is read line by line."""
+    files = feeds.oneroster()
+    rows = "".join(f"X{number},tobedeleted,,C1,S1,p1,student,false\n" for number in range(20_000))
+    files["enrollments.csv"] = files["enrollments.csv"].replace("E1,", '"E1,', 1) + rows
+    (read,) = read_feed(feeds.write(files, tmp_path), feeds.TODAY).values()
+    assert [row.place for row in read.left_out] == ["line 2"]
