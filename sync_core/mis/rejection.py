@@ -1,10 +1,24 @@
-"""The rejection of a feed that cannot be trusted."""
+"""The rejection of a feed that cannot be trusted, or at which a library fails: one school's trouble is its own."""
 
 from __future__ import annotations
 
-from sync_core.errors import SnapshotRejected
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sync_core.errors import ReadingFailed, SnapshotRejected, SyncError
 
 
 def rejection(message: str, remedy: str = "correct the export and deliver it again") -> SnapshotRejected:
     """The rejection of a feed. It says that nothing was changed, which holds because a feed is read before any plan."""
     return SnapshotRejected(message, f"nothing was changed; {remedy}")
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Raises ReadingFailed in place of any error but our own. A cancellation passes."""
+    try:
+        yield
+    except SyncError:
+        raise
+    except Exception as failure:
+        raise ReadingFailed(failure) from None

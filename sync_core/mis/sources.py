@@ -11,13 +11,12 @@ from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
 from sync_core.mis.academic_years import calendar_of
 from sync_core.mis.drop.reader import FileDropReader
-from sync_core.mis.rejection import rejection
+from sync_core.mis.rejection import rejection, shielded
 from sync_core.mis.rest.cache import SchoolCache
 from sync_core.mis.rest.oneroster import read_oneroster_api
 from sync_core.mis.rest.shared_lists import SharedLists
 from sync_core.mis.rest.wonde import read_wonde
 from sync_core.mis.roster import no_school
-from sync_core.mis.shield import shielded
 
 
 class MisSources:

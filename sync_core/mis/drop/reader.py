@@ -25,9 +25,8 @@ from sync_core.mis.files.archive import FeedFiles, open_file, open_zip
 from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.files.formats import is_full, missing_files, read_sets
 from sync_core.mis.port import NewestExportSet
-from sync_core.mis.rejection import rejection
+from sync_core.mis.rejection import rejection, shielded
 from sync_core.mis.roster import Snapshots
-from sync_core.mis.shield import shielded
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient

@@ -28,7 +28,7 @@ from sync_core.http.problems import problem_of
 from sync_core.mis.drop.export_sets import DropFile
 from sync_core.mis.drop.reader import FileDropReader, FileDropStore, open_store
 from sync_core.mis.drop.readings import SharedReadings
-from sync_core.mis.shield import shielded
+from sync_core.mis.rejection import shielded
 from sync_core.mis.sources import MisSources
 from sync_core.sync.file_drops import check_file_drops
 from tests.builders import settings
@@ -85,7 +85,7 @@ def test_any_exception_is_a_rejection_by_type_and_place(stranger: Exception) -> 
         raise stranger
     error = caught.value
     assert isinstance(error, SnapshotRejected)
-    assert error.message.startswith(f"the feed cannot be read: unexpected {type(stranger).__name__} at test_shield.py:")
+    assert error.message.startswith(f"the feed cannot be read: unexpected {type(stranger).__name__} at test_rejection.py:")
     assert error.remedy.startswith("nothing was changed; ")
     assert ("disk and memory" in error.remedy) == isinstance(stranger, OSError | MemoryError)
     assert NAME not in str(error)
