@@ -85,7 +85,9 @@ def test_any_exception_is_a_rejection_by_type_and_place(stranger: Exception) -> 
         raise stranger
     error = caught.value
     assert isinstance(error, SnapshotRejected)
-    assert error.message.startswith(f"the feed cannot be read: unexpected {type(stranger).__name__} at test_rejection.py:")
+    assert error.message.startswith(
+        f"the feed cannot be read: unexpected {type(stranger).__name__} at test_rejection.py:"
+    )
     assert error.remedy.startswith("nothing was changed; ")
     assert ("disk and memory" in error.remedy) == isinstance(stranger, OSError | MemoryError)
     assert NAME not in str(error)

@@ -108,7 +108,7 @@ async def test_of_two_schools_saved_at_once_with_one_identifier_one_is_refused(s
     (kept,) = await state.schools(tenant)
     assert [str(result) for result in results if result] == [
         f"name_identifier: school {kept.school} of the same tenant has it already — "
-        "choose another, or leave it out to use the DfE code"
+        "choose another name_identifier, or leave it out to use the DfE code"
     ] * 3
     assert {type(result) for result in results} == {type(None), UnknownSetting}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -99,7 +100,9 @@ def test_the_options_are_refused_if_a_world_already_runs_in_the_folder(
     (tmp_path / "world.json").write_text(json.dumps(running), encoding="utf-8")
     chosen = ["--tenant-answers", "patch-price=third"]
     monkeypatch.setattr(sys, "argv", ["local", *command, "--world", str(tmp_path), *chosen])
-    assert main() == 2
+    with (tmp_path / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as the supervisor of a running world does
+        assert main() == 2
     assert "a world already runs in" in capsys.readouterr().err
 
 
