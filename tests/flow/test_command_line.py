@@ -320,7 +320,7 @@ BAD = [
     (["check", "{feed}", "--against", "{tmp}/nowhere"], "there is no feed at"),
     (["check", "{feed}", "--school", "{tmp}/bad.json"], "bad.json is no JSON"),
     (["check", "{feed}", "--only", "S9"], "the feed has no school S9, but S1 (A School)"),
-    (["announce", "S9"], "no webhook is set up for this school"),
+    (["announce", "S9"], "no matching signature found"),
     (["edit", "rename", "nobody", "x"], "there is no class with the mail nickname nobody"),
 ]
 

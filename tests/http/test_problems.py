@@ -20,6 +20,7 @@ from sync_core.errors import (
     MembersHidden,
     NicknameTaken,
     NotThere,
+    ReadingFailed,
     SyncError,
     Transient,
 )
@@ -61,6 +62,7 @@ STATUS = {
     "NotFound": 404,
     "Conflict": 409,
     "SnapshotRejected": 409,
+    "ReadingFailed": 409,
     "Replayed": 409,
     "PreconditionFailed": 412,
     "TooLarge": 413,
@@ -96,6 +98,7 @@ def test_every_class_of_error_has_a_status() -> None:
         for error in (
             *(GraphRefused("Code", "detail", "r"), GraphDenied("Code", "detail", "r"), MembersHidden()),
             *(EtagConflict(), NicknameTaken(), AlreadyThere(), NotThere(), DeltaExpired()),
+            ReadingFailed(KeyError("Amy Smith")),
         )
     }
     examples = {name: special.get(kind) or kind("m", "r") for name, kind in kinds.items()}
