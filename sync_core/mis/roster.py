@@ -28,11 +28,11 @@ class RosterClass:
     school: str
     name: str
     academic_year: int
+    budget: Budget = field(repr=False)
     type: GroupType = GroupType.TEACHING
     students: dict[MisId, None] = field(default_factory=dict)
     teachers: dict[MisId, Role] = field(default_factory=dict)
     main: str = ""
-    budget: Budget = field(default_factory=Budget, repr=False)
 
     def add_student(self, person: MisId) -> None:
         """Raises SnapshotRejected above the budget, as `add_staff` does."""
@@ -64,8 +64,8 @@ class RosterClass:
 class YearGroups:
     """Pupils by school and year group, in file order. A year group has the name that most of its pupils' rows have."""
 
-    def __init__(self, budget: Budget | None = None) -> None:
-        self._budget = budget or Budget()
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._pupils: dict[str, dict[str, dict[MisId, None]]] = defaultdict(lambda: defaultdict(dict))
         self._names: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 

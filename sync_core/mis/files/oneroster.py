@@ -18,7 +18,7 @@ from sync_core.mis.rows import LeaveOut, Row, by_id, nearest
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING, "": GroupType.TEACHING}
 _NOT_SCHOOLS = ("department", "district", "local", "state", "national")
 """The other types of org. A type of an exporter's own, such as academy, is that of a school."""
-_STATUS = "is neither active nor tobedeleted"
+UNKNOWN_STATUS = "is neither active nor tobedeleted"
 ROLE_DATES = ("beginDate", "endDate")
 
 ReadTable = Callable[[str, Iterable[str], Iterable[str]], Iterable[Row]]
@@ -143,7 +143,7 @@ class _Roster:
             if present is False:
                 continue
             if present is None:
-                leave_out(row, "status", _STATUS)
+                leave_out(row, "status", UNKNOWN_STATUS)
             elif not row["title"]:
                 leave_out(row, "title", "is empty")
             elif type_ is None:
@@ -155,7 +155,7 @@ class _Roster:
             elif isinstance(year, str):
                 leave_out(row, "termSourcedIds", f"{year} in {self._source('academicSessions')}")
             else:
-                self.classes[id_] = RosterClass(id_, school, row["title"], year, type_, budget=self.quarantine.budget)
+                self.classes[id_] = RosterClass(id_, school, row["title"], year, self.quarantine.budget, type_)
                 self._note_class(row, school, guessed=not years)
 
     def _note_class(self, row: Row, school: str, guessed: bool) -> None:
@@ -198,7 +198,7 @@ class _Roster:
         self.user_rows = by_id(users, "sourcedId", leave_out, self.quarantine.budget)
         for id_, row in self.user_rows.items():
             if (present := is_present(row["status"])) is None:
-                leave_out(row, "status", _STATUS)
+                leave_out(row, "status", UNKNOWN_STATUS)
             elif present:
                 enabled = read_boolean(row["enabledUser"] or "true") is not False
                 self.people[id_] = Person(MisId(id_), row["username"], row["email"], enabled)
@@ -233,7 +233,7 @@ class _Roster:
                 leave_out(row, "", row.fault)
             elif status and not (present := is_present(status)):
                 if present is None:
-                    leave_out(row, "status", _STATUS)
+                    leave_out(row, "status", UNKNOWN_STATUS)
             elif not may_be_in_class(row["role"]):
                 continue
             elif class_id not in class_rows:

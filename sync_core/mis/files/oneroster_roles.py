@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from sync_core.mis.academic_years import Calendar
-from sync_core.mis.files.oneroster import ROLE_DATES, Tables, dates_of, role_in_force
+from sync_core.mis.files.oneroster import ROLE_DATES, UNKNOWN_STATUS, Tables, dates_of, role_in_force
 from sync_core.mis.files.text import same_word
 from sync_core.mis.files.words import is_present
 from sync_core.mis.quarantine import KnownIds, Quarantine
@@ -70,7 +70,7 @@ def _roles_of_today(
         if row.fault:
             leave_out(row, "", row.fault)
         elif present is None:
-            leave_out(row, "status", "is neither active nor tobedeleted")
+            leave_out(row, "status", UNKNOWN_STATUS)
         elif row["userSourcedId"] not in ids:
             leave_out(row, "userSourcedId", known.why_unknown(row["userSourcedId"]))
         elif present and role_in_force(row, dates, calendar, leave_out, quarantine):

@@ -127,7 +127,7 @@ class _Feed:
                 leave_out(row, _TERM[0], "is not a date")
             else:
                 of = year or self.calendar.current_year
-                self.sections[id_] = RosterClass(id_, school, row["Section Name"], of, budget=self.quarantine.budget)
+                self.sections[id_] = RosterClass(id_, school, row["Section Name"], of, self.quarantine.budget)
                 if year is None:
                     current = self.calendar.current_year
                     self.quarantine.note(

@@ -102,7 +102,7 @@ class _Feed:
             elif isinstance(year, str):
                 leave_out(row, "sessionSourcedIds", f"{year} in {_SESSIONS}")
             else:
-                self.classes[id_] = RosterClass(id_, school, row["title"], year, budget=self.quarantine.budget)
+                self.classes[id_] = RosterClass(id_, school, row["title"], year, self.quarantine.budget)
                 if not (terms and years):
                     self.quarantine.note(
                         "{n} classes have no academic session in the feed: today's date gives them the year "
@@ -138,7 +138,7 @@ class _Feed:
         dates = self._role_dates()
         for row in self._read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], ["grade", *_DATES]):
             user, role = row["userSourcedId"], read_role(row["role"])
-            begins, ends = dates.read(row[_DATES[0]]), dates.read(row[_DATES[1]])
+            days = [dates.read(row[of]) for of in _DATES]
             if row.fault:
                 leave_out(row, "", row.fault)
             elif user not in self.people:
@@ -147,9 +147,9 @@ class _Feed:
             elif role is None:
                 if row["grade"]:
                     leave_out(row, "role", _NO_ROLE if row["role"] else "is empty")
-            elif unread := next((of for of in _DATES if row[of] and dates.read(row[of]) is None), ""):
+            elif unread := next((of for of, day in zip(_DATES, days, strict=True) if row[of] and day is None), ""):
                 leave_out(row, unread, "is not a date")
-            elif not self.calendar.in_force(begins, ends):
+            elif not self.calendar.in_force(*days):
                 self.quarantine.note("{n} roles ended before today or begin later, and do not count today")
             elif school := self.school_of_org.get(row["orgSourcedId"], ""):
                 self.school_of_person.setdefault(user, school)

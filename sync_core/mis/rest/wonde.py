@@ -159,7 +159,8 @@ def _snapshot(records: Collections, school: SchoolId, now: datetime, calendar: C
     schools = [School(school, text(details.get("name")), _dfe_code(details))]
     if not roster.classes and not quarantine.has_left_out(school):
         raise _no_group(records)
-    return build_snapshots(schools, roster.classes.values(), YearGroups(), roster.people, calendar, now, quarantine)
+    years = YearGroups(quarantine.budget)
+    return build_snapshots(schools, roster.classes.values(), years, roster.people, calendar, now, quarantine)
 
 
 @dataclass(slots=True)
@@ -221,10 +222,10 @@ class _Roster:
         elif missing:
             self._leave_out(row, missing, "is not a list", id_, _SCOPES)
         elif type_:
-            group = RosterClass(id=id_, school=self.school, name=_name(record), academic_year=self.year, type=type_)
+            group = RosterClass(id_, self.school, _name(record), self.year, self.quarantine.budget, type_)
             self.classes[id_] = group
             for person, _ in self._members(collection, group.id, record, "students"):
-                group.students[person] = None
+                group.add_student(person)
             for person, main in self._members(collection, group.id, record, "employees"):
                 group.add_staff(person, Role.TEACHER, primary=main)
             self.quarantine.count(collection, self.school, 1)
