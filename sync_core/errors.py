@@ -199,7 +199,7 @@ class Unreadable(RequestError):
 
 
 class TooLarge(RequestError):
-    """A webhook's body is larger than the limit."""
+    """A request's body is larger than the limit."""
 
 
 class Replayed(RequestError):
@@ -251,8 +251,6 @@ def _fault(fault: Mapping[str, Any]) -> str:
             return f"{place}: should have at most {fault['ctx']['max_length']} items"
         case "too_short":
             return f"{place}: should have {fault['ctx']['min_length']} or more items"
-        case "tuple_type" | "frozen_set_type" | "list_type":
-            return f"{place}: should be a list"
         case "string_pattern_mismatch":
             return f"{place}: has characters that are not allowed here"
         case _:

@@ -10,20 +10,20 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from sync_core.domain.ids import MisId
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import Unreadable, faults_of
+from sync_core.messaging.messages import LONGEST_ID, MOST_IDS
 
 _Id = Annotated[
-    MisId, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
+    MisId, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f]+$")
 ]
 _Body = TypeVar("_Body", bound=BaseModel)
-_MOST_IDS = 1000
-_FORM = f'{{"type": …, "timestamp": …, "data": {{"groups": […], "people": […]}}}}, each with {_MOST_IDS} ids at most'
+_FORM = f'{{"type": …, "timestamp": …, "data": {{"groups": […], "people": […]}}}}, each with {MOST_IDS} ids at most'
 
 
 class ChangedBody(BaseModel, extra="forbid"):
     """Ids as the MIS has them. With neither groups nor people, anything in the school may have changed."""
 
-    groups: Annotated[tuple[_Id, ...], Field(max_length=_MOST_IDS)] = ()
-    people: Annotated[tuple[_Id, ...], Field(max_length=_MOST_IDS)] = ()
+    groups: Annotated[tuple[_Id, ...], Field(max_length=MOST_IDS)] = ()
+    people: Annotated[tuple[_Id, ...], Field(max_length=MOST_IDS)] = ()
 
 
 class WebhookBody(BaseModel):
