@@ -209,10 +209,14 @@ GRANTING = re.compile(
 )
 
 
+WRAP = re.compile(r"(?<=[^\n|])\n(?=[^\n|])")
+"""The end of a line within a paragraph, where a sentence goes on; a row of a table ends with its line."""
+
+
 def test_whatever_speaks_of_granting_says_how_late_a_token_may_carry_a_grant() -> None:
     pages = [*SCRIPTS, *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
     texts = {page.name: page.read_text(encoding="utf-8") for page in pages}
-    granting = {name for name, text in texts.items() if GRANTING.search(text)}
+    granting = {name for name, text in texts.items() if GRANTING.search(WRAP.sub(" ", text))}
     assert granting >= {
         "README.md",
         "deploy.md",
