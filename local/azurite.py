@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import signal
-import socket
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from local.node_packages import PACKAGES, node
-from local.processes import Child, signals_held, wait_until
+from local.processes import Child, signals_held
+
+_LISTENING = re.compile(rb"Azurite (Blob|Table) service is successfully listening at http://127\.0\.0\.1:(\d+)")
 
 # The account and key that Microsoft publishes for its emulator: public, not a secret.
 _ACCOUNT = "devstoreaccount1"
@@ -27,8 +30,10 @@ class Azurite:
         self.child: Child | None = None
 
     def start(self) -> None:
-        """Returns when it answers; a second start uses the same address. Raises StartFailed."""
-        self._port, self._blob_port = self._port or _free_port(), self._blob_port or _free_port()
+        """Returns when it answers; a second start uses the same address. Raises StartFailed.
+
+        Azurite chooses its ports itself: one that is chosen for it may be somebody else's by the time it listens.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         script = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"
         command = [str(node()), str(script), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]
@@ -37,7 +42,9 @@ class Azurite:
         accounts = {"AZURITE_ACCOUNTS": ";".join(f"{name}:{_KEY}" for name in (_ACCOUNT, *self._accounts))}
         with signals_held():
             self.child = Child("Azurite", command, self._log, accounts, stop_with=signal.SIGINT)
-        wait_until(lambda: _listens(self._port) and _listens(self._blob_port), self.child)
+        found = (_LISTENING.fullmatch(line) for line in self.child.lines())
+        ports = dict(islice(((match[1], int(match[2])) for match in found if match), 2))
+        self._blob_port, self._port = ports[b"Blob"], ports[b"Table"]
 
     def stop(self) -> None:
         if self.child:
@@ -55,14 +62,3 @@ class Azurite:
             f"TableEndpoint=http://127.0.0.1:{self._port}/{account};"
             f"BlobEndpoint=http://127.0.0.1:{self._blob_port}/{account};"
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

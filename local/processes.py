@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -119,18 +119,25 @@ class Child:
 
     def ready_line(self) -> dict[str, Any]:
         """The first line it prints, which is JSON. Raises StartFailed if it dies or prints nothing in time."""
+        ready: dict[str, Any] = json.loads(next(self.lines()))
+        return ready
+
+    def lines(self, within: float = READY_WITHIN) -> Iterator[bytes]:
+        """The lines that it prints from now on. Raises StartFailed if it dies or the seconds are up."""
         assert self.process.stdout is not None
+        deadline, text = time.monotonic() + within, b""
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            if selector.select(READY_WITHIN):
-                line = self.process.stdout.readline()
-                if line:
-                    ready: dict[str, Any] = json.loads(line)
-                    return ready
+            while selector.select(deadline - time.monotonic()):
+                part = os.read(self.process.stdout.fileno(), 65_536)
+                if not part:
+                    break
+                *lines, text = (text + part).split(b"\n")
+                yield from lines
         self.kill()
-        raise self.failure()
+        raise self._failure()
 
-    def failure(self) -> StartFailed:
+    def _failure(self) -> StartFailed:
         last = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
         return StartFailed("\n".join([f"{self.name} did not start; its log is {self._log}:", *last]))
 
@@ -161,16 +168,6 @@ class Child:
 def spawn_interpreter(module: str, options: Sequence[str], log: Path, environment: Mapping[str, str]) -> Child:
     """Implements Spawn with a new interpreter."""
     return Child(module, [sys.executable, "-m", module, *options], log, environment)
-
-
-def wait_until(ready: Callable[[], bool], child: Child, within: float = READY_WITHIN) -> None:
-    """Wait until `ready()` is true. Raises StartFailed if the child dies or the time is up."""
-    deadline = time.monotonic() + within
-    while not ready():
-        if not child.alive() or time.monotonic() > deadline:
-            child.kill()
-            raise child.failure()
-        time.sleep(0.05)
 
 
 def die_with_parent(parent: int, stop_with: signal.Signals = signal.SIGTERM) -> None:
