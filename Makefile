@@ -31,7 +31,7 @@ lint: setup
 
 # What Azure installs, from what the app imports. Versions stay as they are unless requirements.in wants others.
 lock: .scan/.installed
-	@.scan/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in --output-file requirements.txt
+	@.scan/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes requirements.in --output-file requirements.txt
 
 # Of the packages that are deployed. certifi has the MPL, which asks for its own source alone. Any other licence is for a person to judge.
 LICENCES := Apache Software License;Apache-2.0;Apache-2.0 AND MIT;Apache-2.0 OR BSD-2-Clause;Apache-2.0 OR BSD-3-Clause;BSD License;$\
@@ -59,16 +59,17 @@ package:
 	@mkdir -p dist
 	@git archive --format=zip --output=dist/mis-class-sync.zip $$(git write-tree) host.json requirements.txt function_app.py sync_core
 	@$(PYTHON) -m zipfile --list dist/mis-class-sync.zip
+	@echo "dist/mis-class-sync.zip: $$(wc -c < dist/mis-class-sync.zip | tr -d ' ') bytes"
 
 setup: .venv/.installed
 	@$(BIN)/python -m local.node_packages --install
 
-# azure-functions-runtime asks for Python 3.13 and runs unchanged on 3.11 (docs/adr/0002); hence without its metadata.
+# azure-functions and azure-functions-runtime ask for Python 3.13 and run unchanged on 3.11 (docs/adr/0002).
 .venv/.installed: requirements.txt local/requirements.txt tests/requirements.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: set PYTHON=…")'
 	@echo "Setting up .venv (once)…"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt 2>&1 | grep -v "^WARNING: Location" || true
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r requirements.txt 2>&1 | grep -v "^WARNING: Location" || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt 2>&1 | grep -v "^WARNING: Location" || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
 		azure-functions-runtime==1.3.0 2>&1 | grep -v "^WARNING: Location" || true

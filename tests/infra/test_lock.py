@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from tests.infra.bicep import ROOT
+from tests.infra.bicep import ROOT, text
 
 _HASHES = r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+"
 _ENTRY = re.compile(rf"^([a-z0-9.-]+)==([^\s;\\]+)(?: ; ([^\\\n]+?))?({_HASHES})$", re.MULTILINE)
@@ -96,8 +97,28 @@ def test_the_tests_run_on_what_is_deployed() -> None:
     assert installed == {name: str(requirement.specifier) for name, requirement in HERE.items()}
 
 
-def test_the_lock_was_made_for_every_python_that_the_app_supports() -> None:
+def deployed_python() -> str:
+    (version,) = re.findall(r"runtime: \{\n +name: 'python'\n +version: '([\d.]+)'", text("modules/app.bicep"))
+    return str(version)
+
+
+def refused_by(python: str) -> set[str]:
+    """The packages that pip does not install with this Python."""
+    asked = {name: distribution(name).metadata["Requires-Python"] or "" for name in HERE}
+    return {name for name, versions in asked.items() if not SpecifierSet(versions).contains(python)}
+
+
+def test_the_lock_is_made_for_the_python_that_azure_runs() -> None:
     command = re.search(r"^#    (uv pip compile .*)$", LOCK, re.MULTILINE)
     assert command
     assert command[1].replace("compile ", "compile --quiet ") in (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "--universal --python-version 3.11 --generate-hashes" in command[1]
+    assert f"--universal --python-version {deployed_python()} --generate-hashes" in command[1]
+
+
+def test_a_build_in_azure_with_an_older_python_fails() -> None:
+    """No package has another version for it, and one package refuses it. The tests install that one all the same."""
+    assert [locked.name for locked in LOCKED if re.search(r"\bpython_", str(locked.requirement.marker))] == []
+    assert refused_by(deployed_python()) == set()
+    assert refused_by("3.12") == refused_by("3.11") == {"azure-functions"}
+    setup = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "--ignore-requires-python -r requirements.txt" in setup

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -19,6 +20,8 @@ from tests.infra.bicep import ROOT
 
 _DEPLOYED = {"host.json", "requirements.txt", "function_app.py", "sync_core"}
 _MAX_BYTES = 1_500_000
+_MAX_ZIP_BYTES = 500_000
+PACKAGE = ROOT / "dist" / "mis-class-sync.zip"
 
 # In an isolated interpreter, which has neither the working directory nor PYTHONPATH on its path.
 _INDEX = """
@@ -102,10 +105,22 @@ def test_the_package_has_only_the_app_and_is_small(tmp_path: Path) -> None:
     assert sum((tmp_path / file).stat().st_size for file in files) < _MAX_BYTES
 
 
-def test_the_zip_of_make_package_has_the_same_files(tmp_path: Path) -> None:
-    subprocess.run(["make", "package"], cwd=ROOT, capture_output=True, check=True)
-    with zipfile.ZipFile(ROOT / "dist" / "mis-class-sync.zip") as archive:
+@pytest.fixture(scope="module")
+def made() -> str:
+    """What `make package` says. The zip that it makes is at PACKAGE."""
+    result = subprocess.run(["make", "package"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return result.stdout
+
+
+def test_the_zip_of_make_package_has_the_same_files(made: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(PACKAGE) as archive:
         assert sorted(name for name in archive.namelist() if not name.endswith("/")) == sorted(write_package(tmp_path))
+
+
+def test_make_package_says_the_size_of_the_zip(made: str) -> None:
+    size = PACKAGE.stat().st_size
+    assert made.splitlines()[-1] == f"dist/mis-class-sync.zip: {size} bytes"
+    assert size < _MAX_ZIP_BYTES
 
 
 def test_what_is_made_beside_the_app_is_not_deployed() -> None:
@@ -114,9 +129,9 @@ def test_what_is_made_beside_the_app_is_not_deployed() -> None:
     assert [file for file in made if not is_ignored(file)] == []
 
 
-def test_all_functions_are_indexed_from_the_zip_with_nothing_but_its_requirements(tmp_path: Path) -> None:
-    subprocess.run(["make", "package"], cwd=ROOT, capture_output=True, check=True)
-    with zipfile.ZipFile(ROOT / "dist" / "mis-class-sync.zip") as archive:
+def test_all_functions_are_indexed_from_the_zip_with_nothing_but_its_requirements(made: str, tmp_path: Path) -> None:
+    assert "function_app.py" in made
+    with zipfile.ZipFile(PACKAGE) as archive:
         archive.extractall(tmp_path)
     missing = not_deployed()
     assert {"hypothesis", "pytest", "yaml", "croniter"} <= set(missing)
