@@ -28,14 +28,14 @@ _admin_api = AdminApi()
 
 @app.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%", use_monitor=True)
 async def nightly_sync(timer: func.TimerRequest) -> None:
-    sync = await _process.get()
-    await sync.start_night()
+    async with _process.running("nightly_sync") as sync:
+        await sync.start_night()
 
 
 @app.timer_trigger(arg_name="timer", schedule="%FILE_DROP_SCHEDULE%")
 async def check_file_drops(timer: func.TimerRequest) -> None:
-    sync = await _process.get()
-    await sync.check_file_drops()
+    async with _process.running("check_file_drops") as sync:
+        await sync.check_file_drops()
 
 
 @app.service_bus_queue_trigger(
@@ -66,14 +66,14 @@ async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
-    return await serve(_process, request, report_health)
+    return await serve(_process, "health", request, report_health)
 
 
 # The route prefix is empty in host.json, because a route below it may not begin with "admin" (azure-functions-host
 # issue 1781). App Service authentication signs callers in, not a function key.
 @app.route(route="api/admin/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
 async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    return await serve(_process, request, lambda sync: _admin_api.answer(sync, request, context))
+    return await serve(_process, "manage", request, lambda sync: _admin_api.answer(sync, request, context))
 
 
 # Each webhook is signed with a secret of its school.
@@ -83,7 +83,7 @@ async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpR
 async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
     from sync_core.http.webhooks.function import receive_changes
 
-    return await serve(_process, request, lambda sync: receive_changes(sync, request))
+    return await serve(_process, "mis_changes", request, lambda sync: receive_changes(sync, request))
 
 
 # Wonde signs nothing: the function key, which is part of the address that Wonde is given, identifies it.
@@ -93,4 +93,4 @@ async def mis_changes(request: func.HttpRequest) -> func.HttpResponse:
 async def wonde_access(request: func.HttpRequest) -> func.HttpResponse:
     from sync_core.http.webhooks.function import receive_wonde_event
 
-    return await serve(_process, request, lambda sync: receive_wonde_event(sync, request))
+    return await serve(_process, "wonde_access", request, lambda sync: receive_wonde_event(sync, request))

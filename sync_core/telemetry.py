@@ -108,6 +108,12 @@ def message_failed(fault: MessageFault, error: SyncError) -> None:
     _emit(logging.WARNING, "message.failed", **facts, error=type(error).__name__)
 
 
+def function_failed(function: str, error: SyncError) -> None:
+    """A timer, or a request over HTTP, ended in `error`. A message that failed is `message_failed`."""
+    facts = {"function": function, "error": type(error).__name__}
+    _emit(logging.ERROR, "function.failed", **facts, message=error.message, remedy=error.remedy)
+
+
 def _emit(level: int, name: str, **facts: object) -> None:
     """Log an event with flat attributes: Application Insights makes a row of it, and the local host a line."""
     attributes = {f"{NAMESPACE}{fact}": value for fact, value in facts.items()}

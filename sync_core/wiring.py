@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,12 @@ class ProcessApp:
         return self._app
 
     @asynccontextmanager
+    async def running(self, function: str) -> AsyncIterator[App]:
+        """The app for one run of a timer. A failure, also one to start, is reported as failures_reported does."""
+        with failures_reported(function):
+            yield await self.get()
+
+    @asynccontextmanager
     async def handling(self, queue: str, message: func.ServiceBusMessage) -> AsyncIterator[App]:
         """The app to handle a message with. A failure, also one to start, is recorded before the message goes back.
 
@@ -60,7 +66,7 @@ class ProcessApp:
             try:
                 yield await self.get()
             except Exception as failure:
-                error = failure if isinstance(failure, SyncError) else _unexpected(failure)
+                error = _as_error(failure, "it is retried; if it stays, report it")
                 fault = MessageFault(
                     queue=queue,
                     message_id=message.message_id,
@@ -91,8 +97,23 @@ class ProcessApp:
                     await store.close()
 
 
-def _unexpected(failure: Exception) -> SyncError:
-    return Transient(unexpected(failure), "it is retried; if it stays, report it")
+@contextmanager
+def failures_reported(function: str) -> Iterator[None]:
+    """What a timer or a request over HTTP does. A failure of it is an event before it is raised, as a SyncError.
+
+    Nothing delivers it again and nobody reads a dead letter of it: without the event nobody would be told. The host
+    logs what is raised, and the text of a foreign exception may hold a name, so only its type and place are raised.
+    """
+    try:
+        yield
+    except Exception as failure:
+        error = _as_error(failure, "if it happens again, report this error")
+        telemetry.function_failed(function, error)
+        raise error from None
+
+
+def _as_error(failure: Exception, remedy: str) -> SyncError:
+    return failure if isinstance(failure, SyncError) else Transient(unexpected(failure), remedy)
 
 
 # The imports within the functions below cost half a second. A host that scales out indexes the functions before there

@@ -28,8 +28,10 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' existing = {
   name: busName
 }
 
-// An alert about an event is sent once. An alert about a state is sent when it begins and when it ends.
-// Rows arrive minutes late, so an alert finds events by the time their row arrived (ingestion_time in its query).
+// An alert about an event is sent for each event. An alert about a state is sent when it begins and when it ends.
+// Rows arrive minutes late, so an alert finds events by the time their row arrived (ingestion_time in its query). It looks
+// back two minutes more than its interval: an evaluation may start late, and a row is readable some time after it arrived.
+// An event of those two minutes is sent twice.
 var alerts = [
   {
     name: 'A tenant lacks a Graph permission'
@@ -193,7 +195,7 @@ resource deadLetters 'Microsoft.Insights/metricAlerts@2026-01-01' = {
       namespace.id
     ]
     evaluationFrequency: 'PT5M'
-    windowSize: 'PT5M'
+    windowSize: 'PT15M'
     criteria: {
       'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
       allOf: [
@@ -202,6 +204,16 @@ resource deadLetters 'Microsoft.Insights/metricAlerts@2026-01-01' = {
           criterionType: 'StaticThresholdCriterion'
           metricNamespace: 'Microsoft.ServiceBus/namespaces'
           metricName: 'DeadletteredMessages'
+          // Each queue has an alert of its own: one that has begun for a queue would hide the messages of the others.
+          dimensions: [
+            {
+              name: 'EntityName'
+              operator: 'Include'
+              values: [
+                '*'
+              ]
+            }
+          ]
           timeAggregation: 'Maximum'
           operator: 'GreaterThan'
           threshold: 0

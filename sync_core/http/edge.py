@@ -10,10 +10,10 @@ import azure.functions as func
 
 from sync_core.errors import Forbidden, SyncError, TooLarge, Unreadable
 from sync_core.http.problems import problem_response
+from sync_core.wiring import ProcessApp, failures_reported
 
 if TYPE_CHECKING:
     from sync_core.app import App
-    from sync_core.wiring import ProcessApp
 
 LARGEST_BODY = 128 * 1024
 """Bytes."""
@@ -29,13 +29,25 @@ HEADERS = {
 }
 """Of every answer that has none of its own by that name (OWASP "REST Security Cheat Sheet", Security Headers)."""
 _CHANGES_NOTHING = {"GET", "HEAD", "OPTIONS"}
+_FAILED = SyncError(
+    "the request ended in an error that nobody expected, so it may have been carried out in part",
+    "send it again; if it fails again, tell the people who run the app, whose log has the cause (function.failed)",
+)
+"""The cause itself is for the log: anybody may send a request, and it shows how the app is built."""
 
 
 async def serve(
-    process: ProcessApp, request: func.HttpRequest, answer: Callable[[App], Awaitable[func.HttpResponse]]
+    process: ProcessApp, function: str, request: func.HttpRequest, answer: Callable[[App], Awaitable[func.HttpResponse]]
 ) -> func.HttpResponse:
-    """Check the request, start the app, and let it answer. A failed start is 503 whatever its cause."""
-    response = await _answer(process, request, answer)
+    """Check the request, start the app, and let it answer. A failed start is 503 whatever its cause.
+
+    An error that nobody expected is 500, after the event that failures_reported emits for this `function`.
+    """
+    try:
+        with failures_reported(function):
+            response = await _answer(process, request, answer)
+    except SyncError:
+        response = problem_response(_FAILED, HTTPStatus.INTERNAL_SERVER_ERROR)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response

@@ -131,6 +131,15 @@ def run_day(trust: Trust) -> None:
         CLASS_CHANGES, ServiceBusMessage(b"{", session_id="torn", message_id="torn", application_properties=torn)
     )
     wait_until(lambda: trust.call("GET", "dead-letters").json())
+    fail_to_start(trust)
+
+
+def fail_to_start(trust: Trust) -> None:
+    """Deploy the app with a setting that it does not read, and ask for its health."""
+    assert trust.world.host
+    trust.world.host.stop()
+    host = trust.world.start_host(STATE_TABLES_CONNECTION="no connection string")
+    assert loopback.get(f"{host}/api/health").status_code == 500
 
 
 def inject_graph_fault(trust: Trust, method: str, path: str, status: int, times: int = 1, **details: object) -> None:
@@ -241,7 +250,7 @@ def test_t06_the_rows_have_the_column_types_of_azure(telemetry: Telemetry) -> No
 @pytest.mark.parametrize("query", QUERIES)
 def test_t07_each_query_uses_names_that_were_exported(query: str, telemetry: Telemetry) -> None:
     kql = QUERIES[query]
-    events = set(re.findall(r'"((?:tenant|school|change|message|webhook|file_drop|mis)\.\w+)"', kql))
+    events = set(re.findall(r'"((?:tenant|school|change|message|webhook|file_drop|mis|function)\.\w+)"', kql))
     assert [name for name in events if not telemetry.events(name)] == []
     kinds = [telemetry.events(name) for name in events] or [telemetry.of("AppDependencies")]
     columns = re.findall(r'(\w+)\(Properties\["sync\.(\w+)"\]\)', kql)
@@ -259,3 +268,10 @@ _READABLE_BY: dict[str, Callable[[str | None], bool]] = {
     "isnotempty": lambda value: value is None or bool(value),
 }
 """Whether a Kusto function suits an event's value. As a string, a number would be sorted wrongly."""
+
+
+def test_t08_a_failure_that_nobody_expected_is_an_event_without_its_text(telemetry: Telemetry) -> None:
+    (failed,) = (event["Properties"] for event in telemetry.events("function.failed"))
+    assert (failed["sync.function"], failed["sync.error"]) == ("health", "Transient")
+    assert failed["sync.message"].startswith("unexpected ValueError at ")
+    assert "connection string" not in json.dumps(telemetry.of("AppExceptions"))

@@ -16,6 +16,7 @@ import pytest
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.ids import SchoolId
+from sync_core.domain.school import SchoolSettings
 from sync_core.http.admin.function import AdminApi
 from sync_core.http.edge import HEADERS, LARGEST_BODY, serve
 from sync_core.http.health import report_health
@@ -62,14 +63,14 @@ class Site:
 
     async def admin(self, method: str, path: str, body: bytes = b"", **headers: str) -> func.HttpResponse:
         request = make_request(method, f"/api/admin/{path}", body, **headers)
-        return await serve(self.process, request, partial(self._manage, request))
+        return await serve(self.process, "manage", request, partial(self._manage, request))
 
     async def _manage(self, request: func.HttpRequest, app: App) -> func.HttpResponse:
         return await self.api.answer(app, request, cast("func.Context", None))
 
     async def webhook(self, receive: Receive, school: str, body: bytes = b"", **headers: str) -> func.HttpResponse:
         request = make_request("POST", f"/api/mis/{school}/changes", body, **headers)
-        return await serve(self.process, request, partial(_receive, receive, request))
+        return await serve(self.process, "mis_changes", request, partial(_receive, receive, request))
 
 
 async def _receive(receive: Receive, request: func.HttpRequest, app: App) -> func.HttpResponse:
@@ -180,8 +181,8 @@ async def served(site: Site) -> dict[str, func.HttpResponse]:
         "not found": await site.admin("GET", "nothing"),
         "refused": await site.admin("POST", "schools", origin="null"),
         "webhook": await site.webhook(receive_changes, "S"),
-        "health": await serve(site.process, health, report_health),
-        "failed start": await serve(ProcessApp({}, FixedClock()), health, report_health),
+        "health": await serve(site.process, "health", health, report_health),
+        "failed start": await serve(ProcessApp({}, FixedClock()), "health", health, report_health),
     }
 
 
@@ -207,6 +208,30 @@ async def test_no_redirect_leads_to_the_host_that_the_caller_names(site: Site) -
         response = await site.admin("GET", path, host="evil.example")
         assert (response.status_code, response.headers.get("location")) == (404, None), path
         assert b"evil" not in response.get_body()
+
+
+async def test_an_error_that_nobody_expected_is_an_event_and_a_problem(caplog: pytest.LogCaptureFixture) -> None:
+    """Also behind the admin API, whose framework answers errors in a way of its own."""
+
+    class Faulty(MemoryState):
+        async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
+            raise KeyError("Amy Smith")
+
+        async def school(self, school: SchoolId) -> SchoolSettings | None:
+            raise KeyError("Amy Smith")
+
+    caplog.set_level(logging.DEBUG)
+    state = Faulty()
+    site = Site(state, Started(state), AdminApi())
+    answers = [await site.admin("GET", "schools"), await site.webhook(receive_changes, "S1")]
+    for answer in answers:
+        assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+        assert {header: answer.headers.get(header) for header in HEADERS} == HEADERS
+        assert "Amy Smith" not in answer.get_body().decode()
+    events = [vars(record) for record in caplog.records if record.getMessage() == "function.failed"]
+    assert [event["sync.function"] for event in events] == ["manage", "mis_changes"]
+    assert all(str(event["sync.message"]).startswith("unexpected KeyError at test_edge.py:") for event in events)
+    assert "Amy Smith" not in caplog.text
 
 
 # --- which schools exist

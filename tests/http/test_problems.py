@@ -107,9 +107,8 @@ def test_every_class_of_error_has_a_status() -> None:
 
 
 async def test_a_failed_start_is_503_and_names_every_missing_setting() -> None:
-    response = await serve(
-        ProcessApp({}, FixedClock()), func.HttpRequest("GET", "/api/health", body=b""), report_health
-    )
+    request = func.HttpRequest("GET", "/api/health", body=b"")
+    response = await serve(ProcessApp({}, FixedClock()), "health", request, report_health)
     problem = json.loads(response.get_body())
     assert (response.status_code, response.mimetype, problem["status"]) == (503, "application/problem+json", 503)
     assert "TENANT_ID is not set" in problem["what"]

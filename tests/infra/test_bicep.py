@@ -110,6 +110,20 @@ def test_the_app_does_not_reach_its_own_package() -> None:
     assert "keyVaultReferenceIdentity: identity.id" in app
 
 
+def test_the_workspace_gets_audit_logs_without_writes_to_blobs_and_without_metrics() -> None:
+    """The Functions host writes to its blobs several times a minute, and metrics are kept by Azure in any case."""
+    sent = {
+        file.name: re.findall(r"^        (category\w*: '\w+')", file.read_text(encoding="utf-8"), re.MULTILINE)
+        for file in FILES
+        if "Microsoft.Insights/diagnosticSettings" in file.read_text(encoding="utf-8")
+    }
+    assert sent == {
+        "bus.bicep": ["category: 'OperationalLogs'"],
+        "storage.bicep": ["category: 'StorageRead'", "category: 'StorageDelete'"],
+        "vault.bicep": ["categoryGroup: 'audit'"],
+    }
+
+
 def test_the_logs_of_a_day_have_a_limit_that_a_deployment_chooses() -> None:
     assert re.search(r"@minValue\(-1\)\n@maxValue\(\d+\)\nparam logDailyCapGB int = 2\n", text("main.bicep"))
     assert "dailyCapGB: logDailyCapGB" in text("main.bicep")

@@ -80,11 +80,16 @@ def test_the_alert_on_throttling_matches_the_error_message() -> None:
 
 
 def test_the_alert_on_functions_leaves_out_those_that_are_tried_again() -> None:
-    """Their messages are delivered again, and the app's own span of each is named after the queue."""
+    """Their messages are delivered again, and the app's own span of each is named after the queue.
+
+    Of every other function, a failed request is found, and the event of a failure that nobody expected.
+    """
     code = (ROOT / "function_app.py").read_text(encoding="utf-8")
     of_messages = re.findall(r"service_bus_queue_trigger\(\n.*\n\)\nasync def (\w+)", code)
     assert re.findall(r'"(\w+)"', QUERIES["alert-function-failed"]) == of_messages
     assert len(of_messages) == 3
+    assert len(re.findall(r"^async def ", code, re.MULTILINE)) > len(of_messages)
+    assert 'Name == "function.failed"' in QUERIES["alert-function-failed"]
     assert 'Name !startswith "process "' in QUERIES["alert-function-failed"]
     assert 'f"process {queue}"' in (ROOT / "sync_core" / "tracing.py").read_text(encoding="utf-8")
 
@@ -99,13 +104,37 @@ def test_every_alert_links_to_an_existing_section() -> None:
     assert set(pages) <= anchors
 
 
-def test_an_alert_on_an_event_counts_each_row_once_even_if_it_arrives_late() -> None:
-    """The window is over the ingestion time: by event time, a row that arrives after an evaluation would be missed."""
+def test_an_alert_on_an_event_misses_no_row_even_if_it_arrives_late() -> None:
+    """The window is over the ingestion time: by event time, a row that arrives after an evaluation would be missed.
+
+    It is a little longer than the interval, because evaluations are not exactly that far apart.
+    """
     portal = text("modules/portal.bicep")
     alerts = re.findall(
         r"/(alert-[\w-]+)\.kql'\)\n.*\n.*\n    every: 'PT(\d+)([MH])'\n    within: '(\w+)'\n    resolves: (\w+)", portal
     )
     assert len(alerts) == len([name for name in QUERIES if name.startswith("alert-")])
     for name, every, unit, within, resolves in alerts:
-        once = f"ingestion_time() > ago({every}{unit.lower()})" in QUERIES[name]
-        assert (once, within == "PT1H") == ((resolves == "false"),) * 2, name
+        back = re.findall(r"ingestion_time\(\) > ago\((\w+)\)", QUERIES[name])
+        assert (bool(back), within == "PT1H") == ((resolves == "false"),) * 2, name
+        assert set(back) <= {f"{int(every) + 2}m"}, name
+        assert unit == "M" or not back, name
+
+
+def test_an_alert_on_a_state_looks_back_more_than_one_interval() -> None:
+    states = re.findall(
+        r"    every: 'PT(\d+)([MH])'\n    within: 'P(?:T(\d+)M|(\d+)D)'\n    resolves: true",
+        text("modules/portal.bicep"),
+    )
+    assert len(states) == 3
+    for every, unit, minutes, days in states:
+        assert int(minutes or 0) + 1440 * int(days or 0) > int(every) * {"M": 1, "H": 60}[unit]
+
+
+def test_dead_letters_raise_an_alert_for_each_queue_and_none_is_missed_between_evaluations() -> None:
+    (alert,) = re.findall(r"^resource deadLetters .*?^}", text("modules/portal.bicep"), re.MULTILINE | re.DOTALL)
+    assert "evaluationFrequency: 'PT5M'\n    windowSize: 'PT15M'\n" in alert
+    # "Supported metrics for Microsoft.ServiceBus/Namespaces": a gauge each minute, by EntityName.
+    assert "metricName: 'DeadletteredMessages'" in alert
+    assert re.search(r"name: 'EntityName'\s+operator: 'Include'\s+values: \[\s+'\*'\s+\]", alert)
+    assert "timeAggregation: 'Maximum'\n          operator: 'GreaterThan'\n          threshold: 0\n" in alert

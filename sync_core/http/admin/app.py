@@ -37,7 +37,7 @@ def build_api(app: App) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the host that the caller named
         dependencies=[Depends(_SIGN_IN)],
-        responses={status: {"model": Problem} for status in (400, 401, 403, 413, 422, 503)},
+        responses={status: {"model": Problem} for status in (400, 401, 403, 413, 422, 500, 503)},
         exception_handlers={
             PlanDiffers: _differ,
             SyncError: _refuse,
