@@ -99,6 +99,14 @@ LARGEST = average_schools("the nation's largest tenant", 1, 100)
 NIGHTS, HOURS, OPERATIONS = 30, 730, 3  # Service Bus counts three for a message: sent, received, completed.
 INSTANCE_GB, TICKS = 2, 60 * 24 * NIGHTS  # The template's; runs of the file drop timer.
 LOG_KB, OUR_LOG_KB = 5, 2  # Of an execution: assumed, with what Azure adds; measured, in a night of 73 classes each.
+BLOB_LOG_KB = 2  # Of a read of a blob: assumed. Writes are not logged (infra/modules/storage.bicep).
+# The Functions host on its own blobs, while there is an instance. Published: the seconds of its two leases. Assumed: a
+# lease is renewed at half of its time, the file drop timer keeps an instance there, and each of its runs reads and
+# writes its status once.
+LEASES = (15, 60)
+RENEWALS = sum(60 / (lease / 2) for lease in LEASES)
+HOST_READS = TICKS * (RENEWALS + 1)
+HOST_WRITES = TICKS
 CLASS_KB, ACCOUNT_KB, CHANGE_KB, CHANGE_DAYS, RUN_KB, RUN_DAYS = 6, 0.3, 0.7, 400, 1, 365  # Rows of tables: assumed.
 
 PRICES_OF = "November 2026"
@@ -106,8 +114,9 @@ BUS_HOUR, BUS_INCLUDED, BUS_MILLION = 0.0135, 13_000_000, 0.80  # Standard; a mi
 GB_SECOND, GB_SECONDS_FREE = 0.000026, 100_000
 RUN_MILLION, RUNS_FREE = 0.40, 250_000  # Executions.
 TABLE_CALLS_10_000, TABLE_GB, LOG_GB, LOG_GB_FREE = 0.00036, 0.045, 2.76, 5
-LISTS_10_000, READY_GB_SECOND, PREMIUM_HOUR, ENDPOINT_HOUR = 0.05, 0.000004, 0.93, 0.01
-SLOW_ALERT, FAST_ALERT, METRIC_ALERT = 0.50, 1.50, 0.10
+WRITES_10_000, READS_10_000 = 0.05, 0.004  # Of blobs: a list costs as much as a write, a renewal as much as a read.
+READY_GB_SECOND, PREMIUM_HOUR, ENDPOINT_HOUR = 0.000004, 0.93, 0.01
+SLOW_ALERT, FAST_ALERT, METRIC_ALERT = 0.50, 1.50, 0.10  # The last for each queue.
 SLOW_ALERTS, FAST_ALERTS, ENDPOINTS = 9, 1, 4  # In infra/modules/portal.bicep and network.bicep.
 QUEUES, INSTANCES = 3, 4  # In infra/modules/bus.bicep; the template's maximum of instances for each queue.
 
@@ -139,7 +148,8 @@ class Usage:
 
     @property
     def log_gb(self) -> float:
-        return LOG_KB * self.executions / 1e6
+        """Of executions, and of the host's reads of the timer's status. A renewal is logged as a write (assumed)."""
+        return (LOG_KB * self.executions + BLOB_LOG_KB * TICKS) / 1e6
 
 
 def usage(customer: Customer) -> Usage:
@@ -156,6 +166,7 @@ def bill(used: Usage) -> tuple[tuple[str, str, float], ...]:
     gb_seconds = max(used.gb_seconds - GB_SECONDS_FREE, 0)
     executions = max(used.executions - RUNS_FREE, 0) / 1e6
     calls, log_gb = used.table_calls / 10_000, max(used.log_gb - LOG_GB_FREE, 0)
+    host = (WRITES_10_000 * HOST_WRITES + READS_10_000 * HOST_READS) / 10_000
     return (
         ("Service Bus Standard", f"${BUS_HOUR} an hour", BUS_HOUR * HOURS),
         (f"operations beyond {BUS_INCLUDED:,}", f"${BUS_MILLION:.2f} a million", BUS_MILLION * operations),
@@ -163,7 +174,11 @@ def bill(used: Usage) -> tuple[tuple[str, str, float], ...]:
         (f"executions beyond {RUNS_FREE:,}", f"${RUN_MILLION:.2f} a million", RUN_MILLION * executions),
         ("table transactions", f"${TABLE_CALLS_10_000} for 10,000", TABLE_CALLS_10_000 * calls),
         ("GB in tables", f"${TABLE_GB}", TABLE_GB * used.table_gb),
+        ("the host's own blobs", f"${WRITES_10_000:.2f} and ${READS_10_000} for 10,000", host),
         (f"GB of logs beyond {LOG_GB_FREE}", f"${LOG_GB}", LOG_GB * log_gb),
+        (f"{SLOW_ALERTS} alerts on logs each 15 minutes or hour", f"${SLOW_ALERT:.2f}", SLOW_ALERT * SLOW_ALERTS),
+        (f"{FAST_ALERTS} alert on logs each 5 minutes", f"${FAST_ALERT:.2f}", FAST_ALERT * FAST_ALERTS),
+        (f"the alert on dead letters, for {QUEUES} queues", f"${METRIC_ALERT:.2f}", METRIC_ALERT * QUEUES),
     )
 
 
@@ -188,6 +203,7 @@ def counts_table() -> str:
         ("GB-seconds of the file drop timer", lambda one: f"{INSTANCE_GB * TICK_SECONDS * TICKS:,}"),
         ("table transactions", lambda one: f"{usage(one).table_calls:,.0f}"),
         ("GB in tables", lambda one: f"{usage(one).table_gb:.2f}"),
+        ("reads and renewals of the host's blobs, writes", lambda one: f"{HOST_READS:,.0f}, {HOST_WRITES:,}"),
         ("GB of logs", lambda one: f"{usage(one).log_gb:.2f}"),
     )
     head = ["a month", *(customer.name for customer in CUSTOMERS)]
@@ -205,26 +221,24 @@ def bills_table() -> str:
 def extras_table() -> str:
     """Options whose cost is not in the bill."""
     drops, drop_seconds, webhooks = 300, 0.1, 1_000
-    listing = LISTS_10_000 * TICKS / 10_000
+    listing, log_gb = WRITES_10_000 * TICKS / 10_000, BLOB_LOG_KB * TICKS / 1e6
     looking = GB_SECOND * INSTANCE_GB * TICKS * (drops * drop_seconds - TICK_SECONDS)
     receiving = NIGHTS * webhooks * (GB_SECOND * INSTANCE_GB * CHANGE_SECONDS + RUN_MILLION / 1e6)
-    alerts = SLOW_ALERT * SLOW_ALERTS + FAST_ALERT * FAST_ALERTS + METRIC_ALERT
     waiting = READY_GB_SECOND * INSTANCE_GB * HOURS * 3600
     busy = GB_SECOND * INSTANCE_GB * 3600 * QUEUES * INSTANCES
     private = HOURS * (PREMIUM_HOUR + ENDPOINTS * ENDPOINT_HOUR)
     rows = (
-        (f"a file drop, listed each minute at ${LISTS_10_000:.2f} for 10,000 lists", f"${listing:.2f}"),
+        (f"a file drop, listed each minute at ${WRITES_10_000:.2f} for 10,000 lists", f"${listing:.2f}"),
         (f"{drops} file drops: lists at that price", f"${drops * listing:.2f}"),
+        (
+            f"{drops} file drops: {drops * log_gb:.1f} GB of logs of the lists, {BLOB_LOG_KB} KB each (assumed)",
+            f"${drops * log_gb * LOG_GB:.2f}",
+        ),
         (
             f"{drops} file drops: GB-seconds of the timer, {drop_seconds} s for each file drop (assumed)",
             f"${looking:.2f}",
         ),
         (f"{webhooks:,} webhooks a day, executions of {CHANGE_SECONDS} s each (assumed)", f"${receiving:.2f}"),
-        (
-            f"alerts: {SLOW_ALERTS} on logs at ${SLOW_ALERT:.2f}, {FAST_ALERTS} on logs each 5 minutes at "
-            f"${FAST_ALERT:.2f}, 1 on a metric at ${METRIC_ALERT:.2f}",
-            f"${alerts:.2f}",
-        ),
         (
             f"an hour in which every instance waits for Graph: {QUEUES} queues, `maximumInstanceCount` {INSTANCES} "
             "each",

@@ -17,6 +17,7 @@ NIGHT, FIRST = SECONDARY.ordinary, SECONDARY.first
 CHANGES = model.CHANGED_SHARE * SECONDARY.classes
 TICK_GB_SECONDS = model.INSTANCE_GB * model.TICK_SECONDS * TICKS
 STATEMENTS = (
+    f"For a school, and for a small trust, it is about ${model.total(SECONDARY):.0f} a month",
     model.counts_table(),
     model.bills_table(),
     model.extras_table(),
@@ -47,7 +48,11 @@ STATEMENTS = (
     f"{model.ACCOUNTS_A_PUPIL} accounts for each pupil (assumed)",
     f"{model.CLASS_KB} KB for each class, {model.ACCOUNT_KB} KB for each account, {model.CHANGE_KB} KB for each change",
     f"in {model.CHANGE_DAYS} days, {model.RUN_KB} KB for each school's run in {model.RUN_DAYS} days",
+    f"leases of {model.LEASES[0]} s and {model.LEASES[1]} s",
+    f"60 ÷ {model.LEASES[0] / 2} + 60 ÷ {model.LEASES[1] // 2} = {model.RENEWALS:.0f} renewals a minute",
+    f"{TICKS:,} × ({model.RENEWALS:.0f} + 1) = {model.HOST_READS:,.0f} reads and renewals, and {model.HOST_WRITES:,}",
     f"{model.LOG_KB} KB for each execution, of which {model.OUR_LOG_KB} KB were measured",
+    f"{model.BLOB_LOG_KB} KB for each read of a blob",
     f"${model.GB_SECOND * ONE.gb_seconds:.2f} for GB-seconds, ${model.RUN_MILLION * ONE.executions / 1e6:.2f} for "
     f"executions and ${model.LOG_GB * ONE.log_gb:.2f} for logs",
     "`0 */15 * * * *`",
@@ -66,7 +71,7 @@ def test_every_number_of_the_page_comes_from_the_cost_model() -> None:
 
 def test_the_arithmetic_of_the_page_is_correct() -> None:
     sums = re.findall(r"([(\d][\d.,()+×÷ \n]+) = ([\d.,]*\d)", PAGE)
-    assert len(sums) == 10
+    assert len(sums) == 12
     for parts, result in sums:
         python = parts.replace("×", "*").replace("÷", "/").replace(",", "").replace("\n", " ")
         assert eval(python) == pytest.approx(float(result.replace(",", "")), rel=0.001), parts
@@ -84,6 +89,7 @@ def test_the_cost_model_counts_what_the_templates_deploy() -> None:
     assert f"param maximumInstanceCount int = {model.INSTANCES}\n" in text("main.bicep")
     (queues,) = re.findall(r"^var queueNames = \[\n(.*?)\]", text("modules/bus.bicep"), re.MULTILINE | re.DOTALL)
     assert len(queues.split()) == model.QUEUES
+    assert text("modules/portal.bicep").count("Microsoft.Insights/metricAlerts") == 1
     assert len(re.findall(r"^    zone: '", text("modules/network.bicep"), re.MULTILINE)) == model.ENDPOINTS
 
 
@@ -91,13 +97,14 @@ def test_the_cost_model_counts_what_the_templates_deploy() -> None:
     ("used", "dollars"),
     [
         (Usage(0, 0, 0, 0), 0),
-        (Usage(5e6, 0, 0, 0), (15 - 13) * 0.80 + (5.04323 - 0.25) * 0.40 + (25.21615 - 5) * 2.76),
+        (Usage(5e6, 0, 0, 0), (15 - 13) * 0.80 + (5.04323 - 0.25) * 0.40 + (25.30255 - 5) * 2.76),
         (Usage(0, 1e6 + 13_600, 0, 0), 26),
         (Usage(0, 0, 10e6, 100), 0.36 + 4.50),
     ],
 )
 def test_usage_above_the_free_amounts_is_billed(used: Usage, dollars: float) -> None:
-    assert sum(line[2] for line in bill(used)) == pytest.approx(0.0135 * 730 + dollars, abs=0.02)
+    always = 0.0135 * 730 + 9 * 0.50 + 1.50 + 3 * 0.10 + 4.32 * 0.05 + 47.52 * 0.004
+    assert sum(line[2] for line in bill(used)) == pytest.approx(always + dollars, abs=0.02)
 
 
 def test_a_peak_is_a_share_of_the_window_and_never_more_than_the_night() -> None:
