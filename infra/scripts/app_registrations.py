@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import chain
 
 from command import Failure
 from entra import GRAPH, Entity, Graph, GraphRefused
 
-_FIELDS = "id,appId,displayName,passwordCredentials,keyCredentials,web,spa,publicClient"
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Registration:
-    """An app registration, with who may change it, and all that lets somebody sign in as the app or receive its tokens.
+    """An app registration: its `properties` in Graph, the object ids of its owners, and its federated credentials."""
 
-    `owners` are object ids, `redirects` addresses, `secrets` counts certificates too, and `trusted` are its federated
-    credentials as `trust` names them.
-    """
+    properties: Entity
+    owners: Collection[str]
+    credentials: Collection[Entity] = ()
 
-    object_id: str
-    client_id: str
-    owners: frozenset[str]
-    secrets: int
-    redirects: frozenset[str]
-    trusted: frozenset[str]
+    @property
+    def object_id(self) -> str:
+        return str(self.properties["id"])
+
+    @property
+    def client_id(self) -> str:
+        return str(self.properties["appId"])
+
+    @property
+    def secrets(self) -> int:
+        """How many secrets and certificates it has."""
+        return sum(len(self.properties.get(kind) or ()) for kind in ("passwordCredentials", "keyCredentials"))
+
+    @property
+    def redirects(self) -> frozenset[str]:
+        """The addresses that Entra sends its tokens to."""
+        platforms = [self.properties.get(kind) or {} for kind in ("web", "spa", "publicClient")]
+        return frozenset(chain.from_iterable(platform.get("redirectUris") or () for platform in platforms))
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        """Who may sign in as the app without a secret, as `trust` names them."""
+        return frozenset(trust(one["issuer"], one["subject"]) for one in self.credentials)
+
+
+def trust(issuer: str, subject: str) -> str:
+    """A federated credential, as messages name it."""
+    return f"{subject} of {issuer}"
 
 
 def find_registration(
@@ -38,7 +58,7 @@ def find_registration(
     who is signed in and nobody else, have no secret, and no redirects and trusted subjects but these.
     """
     if client_id:
-        found = graph.find(f"applications(appId='{client_id}')", select=_FIELDS)
+        found = graph.find(f"applications(appId='{client_id}')")
         if found is None:
             raise Failure(
                 f"there is no app registration with the client id {client_id}, the value of {variable}, so nothing was "
@@ -46,16 +66,16 @@ def find_registration(
                 "to create one"
             )
         return _read(graph, found)
-    listed = graph.pages("applications", filter=f"displayName eq '{name}'", select=_FIELDS)
+    listed = graph.pages("applications", filter=f"displayName eq '{name}'")
     candidates = [_read(graph, one) for one in listed]
     if not candidates:
         return None
     me = graph.me()
-    strange = {one: differences(one, me, redirects, trusted) for one in candidates}
-    own = [one for one in candidates if not strange[one]]
+    compared = [(one, differences(one, me, redirects, trusted)) for one in candidates]
+    own = [one for one, why in compared if not why]
     if len(own) == 1:
         return own[0]
-    described = "; ".join(f"{one.client_id} ({', '.join(why) or 'yours alone'})" for one, why in strange.items())
+    described = "; ".join(f"{one.client_id} ({', '.join(why) or 'yours alone'})" for one, why in compared)
     raise Failure(
         f"which app registration named {name} is this app's is not known, because anybody may give one that name: "
         f"{described}; nothing was changed. If one is this app's, and you trust its owners and secrets, run "
@@ -67,7 +87,7 @@ def differences(
     registration: Registration, me: str, redirects: Collection[str], trusted: Collection[str]
 ) -> tuple[str, ...]:
     """Why a registration may be somebody else's; empty if it is that of the person with the object id `me`."""
-    others = sorted(registration.owners - {me})
+    others = sorted(set(registration.owners) - {me})
     strangers = sorted(registration.redirects - set(redirects))
     subjects = sorted(registration.trusted - set(trusted))
     reasons = (
@@ -90,28 +110,10 @@ def create_registration(graph: Graph, body: Entity) -> Registration:
         # Graph makes the creator an owner by itself, except for some admins.
         if "already exist" not in str(refusal):
             raise
-    return _described(application, frozenset({me}), ())
-
-
-def trust(issuer: str, subject: str) -> str:
-    """How a federated credential is named in `trusted`."""
-    return f"{subject} of {issuer}"
+    return Registration(application, {me})
 
 
 def _read(graph: Graph, application: Entity) -> Registration:
     path = f"applications/{application['id']}"
-    owners = frozenset(owner["id"] for owner in graph.pages(f"{path}/owners", select="id"))
-    return _described(application, owners, graph.pages(f"{path}/federatedIdentityCredentials"))
-
-
-def _described(application: Entity, owners: frozenset[str], credentials: Iterable[Entity]) -> Registration:
-    redirects = [(application.get(kind) or {}).get("redirectUris") or () for kind in ("web", "spa", "publicClient")]
-    secrets = [application.get(kind) or () for kind in ("passwordCredentials", "keyCredentials")]
-    return Registration(
-        object_id=application["id"],
-        client_id=application["appId"],
-        owners=owners,
-        secrets=sum(map(len, secrets)),
-        redirects=frozenset(chain.from_iterable(redirects)),
-        trusted=frozenset(trust(one["issuer"], one["subject"]) for one in credentials),
-    )
+    owners = {owner["id"] for owner in graph.pages(f"{path}/owners", select="id")}
+    return Registration(application, owners, graph.pages(f"{path}/federatedIdentityCredentials"))

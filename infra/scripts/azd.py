@@ -21,13 +21,18 @@ class Environment:
 
     values: Mapping[str, str]
 
+    @property
+    def name(self) -> str:
+        """The name of the environment, empty if azd has none."""
+        return self.get(_NAME)
+
     def get(self, name: str) -> str:
         """The value of a variable, empty if the environment does not have it."""
         return self.values.get(name, "")
 
     def set(self, name: str, value: str) -> None:
         """Write a value into the azd environment, for the steps of azd that come after this command."""
-        chosen = ["--environment", self.values[_NAME]] if self.get(_NAME) else []
+        chosen = ["--environment", self.name] if self.name else []
         _azd("env", "set", name, value, *chosen)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,9 @@ except ModuleNotFoundError as missing:
         f"the Python package of {missing.name} is not installed, so nothing was changed: run "
         f"'{sys.executable} -m pip install --requirement infra/scripts/requirements.txt', then this again"
     )
+
+# A failure has what the library logs as well.
+logging.getLogger("azure").addHandler(logging.NullHandler())
 
 GRAPH = "https://graph.microsoft.com/v1.0"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
@@ -153,13 +157,9 @@ class Graph:
             case httpx.codes.UNAUTHORIZED | httpx.codes.FORBIDDEN:
                 remedy = f"sign in with 'az login' as {self._role}, then run this again"
             case httpx.codes.NOT_FOUND:
-                remedy = (
-                    "check the ids, and that you are signed in to the tenant that they belong to, then run this again"
-                )
+                remedy = "check that you are signed in to the tenant that has these ids, then run this again"
             case _:
-                remedy = (
-                    "run this again: it continues from there; if Graph gives this answer again, correct what it names"
-                )
+                remedy = "run this again: it continues from there; if Graph answers the same, correct what it names"
         return f"Graph refused {named} ({status} {code}): {message.rstrip('.')}; {_DONE}; {remedy}"
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.infra.bicep import ROOT
 from tests.infra.scripts.tunnel import TOKEN
+
+SCRIPTS = ROOT / "infra" / "scripts"
 
 # Both take their state from the files next to them, and record their arguments there.
 _AZ = """#!{python} -IS
@@ -86,9 +93,36 @@ class Terminal:
         return calls.read_text(encoding="utf-8").splitlines() if calls.exists() else []
 
     def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run infra/scripts/`script` as azd does, in another folder than the project."""
-        command = [sys.executable, str(ROOT / "infra" / "scripts" / script), *arguments]
-        variables = {"PATH": str(self.folder), **self.environment}
+        """Run infra/scripts/`script` in this process, which has imported its packages: that takes most of a start."""
+        printed, errors, path = io.StringIO(), io.StringIO(), str(SCRIPTS / script)
+        with ExitStack() as stack:
+            stack.enter_context(patch.dict(os.environ, self.variables, clear=True))
+            stack.enter_context(patch.object(sys, "argv", [path, *arguments]))
+            stack.enter_context(patch.object(sys, "stdin", io.StringIO(stdin)))
+            stack.enter_context(redirect_stdout(printed))
+            stack.enter_context(redirect_stderr(errors))
+            status = _status_of(path, errors)
+        return subprocess.CompletedProcess([path, *arguments], status, printed.getvalue(), errors.getvalue())
+
+    def start(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run infra/scripts/`script` as azd does: as its own process, in its own folder."""
+        command = [sys.executable, str(SCRIPTS / script), *arguments]
         return subprocess.run(
-            command, env=variables, cwd=self.folder, input=stdin, capture_output=True, text=True, check=False
+            command, env=self.variables, cwd=SCRIPTS, input=stdin, capture_output=True, text=True, check=False
         )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"PATH": str(self.folder), **self.environment}
+
+
+def _status_of(path: str, errors: io.StringIO) -> int:
+    """Run a script to its end. Its exit status; as in Python, a text is printed and stands for 1."""
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            errors.write(f"{end.code}\n")
+            return 1
+        return end.code or 0
+    return 0

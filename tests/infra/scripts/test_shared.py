@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app_registrations import Registration, differences
+from app_registrations import Registration, differences, trust
 from azd import Environment, read_environment
 from command import Failure
 from entra import Graph, GraphRefused, access_token
-from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import ME, PAGE, Directory
-from tests.infra.scripts.terminal import Terminal
+from tests.infra.scripts.terminal import SCRIPTS, Terminal
 from tests.infra.scripts.tunnel import TOKEN
 from tests.infra.test_lock import WANTED
 
-SCRIPTS = ROOT / "infra" / "scripts"
 DONE = "what is printed above is done, and nothing else was changed"
 TENANT = "7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90"
 
@@ -125,8 +124,8 @@ def test_a_resource_that_graph_never_knows_is_a_refusal(graph: Graph, directory:
             403,
             f"to complete the operation; {DONE}; sign in with 'az login' as an Application Adm",
         ),
-        ("", "applications/0/owners/$ref", 404, "check the ids, and that you are signed in to the tenant"),
-        ("", "nothing", 400, "400 BadRequest.*if Graph gives this answer again, correct what it names"),
+        ("", "applications/0/owners/$ref", 404, "check that you are signed in to the tenant that has these ids"),
+        ("", "nothing", 400, "400 BadRequest.*if Graph answers the same, correct what it names"),
     ],
 )
 def test_a_refusal_has_the_remedy_of_its_cause(
@@ -194,6 +193,14 @@ def test_a_value_that_cannot_be_written_is_a_sentence_with_the_command(at: Termi
 IDS = st.frozensets(st.sampled_from(["me", "a", "b"]))
 
 
+def registration(
+    owners: Collection[str], secrets: int, redirects: Collection[str], trusted: Collection[str]
+) -> Registration:
+    platforms = {"web": None, "spa": {}, "publicClient": {"redirectUris": [*redirects]}}
+    properties = {"keyCredentials": [{}] * secrets, "passwordCredentials": None, **platforms}
+    return Registration(properties, owners, [{"issuer": "i", "subject": subject} for subject in trusted])
+
+
 @given(IDS, st.integers(0, 1), IDS, IDS, IDS, IDS)
 def test_a_registration_is_recognised_if_nobody_else_can_use_it(
     owners: frozenset[str],
@@ -203,14 +210,14 @@ def test_a_registration_is_recognised_if_nobody_else_can_use_it(
     known_redirects: frozenset[str],
     known_trusted: frozenset[str],
 ) -> None:
-    registration = Registration("object", "client", owners, secrets, redirects, trusted)
     alone = owners == {"me"} and not secrets and redirects <= known_redirects and trusted <= known_trusted
-    assert (differences(registration, "me", known_redirects, known_trusted) == ()) == alone
+    known = {trust("i", subject) for subject in known_trusted}
+    found = differences(registration(owners, secrets, redirects, trusted), "me", known_redirects, known)
+    assert (found == ()) == alone
 
 
 def test_what_is_different_is_named() -> None:
-    registration = Registration("object", "client", frozenset({"a", "b"}), 2, frozenset({"r"}), frozenset({"s of i"}))
-    assert differences(registration, "me", (), ()) == (
+    assert differences(registration(["b", "a"], 2, ["r"], ["s"]), "me", (), ()) == (
         "owned by a, b", "not owned by you", "has 2 secrets or certificates", "redirects to r", "trusts s of i",
     )  # fmt: skip
 
@@ -228,3 +235,13 @@ def test_a_script_without_its_packages_says_how_to_install_them(script: Path) ->
     assert result.returncode == int(needs)
     assert ("-m pip install --requirement infra/scripts/requirements.txt" in result.stderr) == needs
     assert "Traceback" not in result.stderr
+
+
+def test_a_failure_is_a_sentence_and_no_trace(terminal: Terminal) -> None:
+    terminal.sign_in()
+    result = terminal.start("grant_graph.py", "--principal=one")
+    assert result.returncode == 1
+    assert result.stderr.startswith(
+        "nobody is signed in, so nothing was changed: run 'az login --allow-no-subscriptions'"
+    )
+    assert result.stderr.count("\n") == 1
