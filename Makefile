@@ -38,12 +38,12 @@ LICENCES := Apache Software License;Apache-2.0;Apache-2.0 AND MIT;Apache-2.0 OR 
 	BSD-2-Clause;BSD-3-Clause;ISC License (ISCL);MIT;MIT License;MIT-0;Mozilla Public License 2.0 (MPL 2.0);PSF-2.0;$\
 	Python Software Foundation License
 
-# Templates by checkov (what it logs are its own faults), scripts and workflows by shellcheck, actionlint and zizmor, licences by
+# Templates by checkov (what it logs are its own faults), .ci/run and workflows by shellcheck, actionlint and zizmor, licences by
 # pip-licenses. They want other versions of what the tests use: a virtual environment of their own (340 MB).
 scan: .scan/.installed .venv/.installed
 	@LOG_LEVEL=CRITICAL .scan/bin/checkov --directory infra
 	@PATH="$$PWD/.scan/bin:$$PATH" .scan/bin/actionlint
-	@.scan/bin/shellcheck infra/scripts/*.sh .ci/run
+	@.scan/bin/shellcheck .ci/run
 	@.scan/bin/zizmor --offline --quiet .github
 	@.scan/bin/pip-licenses --python $(BIN)/python --allow-only "$(LICENCES)" --summary --order count \
 		--packages $$(sed -n 's/^\([a-z0-9.-]*\)==.*/\1/p' requirements.txt)

@@ -30,10 +30,8 @@ def main() -> None:
     registration = keep_registration(graph, environment.get(VARIABLE), trust(issuer, principal))
     keep_trust(graph, registration, issuer, principal)
     keep_client_id(environment, registration.client_id)
-    say(
-        f"each further tenant consents at https://login.microsoftonline.com/TENANT/adminconsent"
-        f"?client_id={registration.client_id}"
-    )
+    consent = f"https://login.microsoftonline.com/TENANT/adminconsent?client_id={registration.client_id}"
+    say(f"each further tenant consents at {consent}")
     say(
         "the consent page ends with the error AADSTS500113, because there is no page to return to: "
         "the consent is given all the same"

@@ -81,7 +81,7 @@ def check_grants(tenant: str, grants: Grants) -> TenantCheck:
             purpose=permission.purpose,
             required=permission.required,
             granted=permission.name in grants.roles,
-            command="" if permission.name in grants.roles else _command(permission, grants),
+            command="" if permission.name in grants.roles else _command(permission, tenant, grants.principal),
         )
         for permission in PERMISSIONS
     )
@@ -120,9 +120,10 @@ def _not_known() -> tuple[CheckedPermission, ...]:
     )
 
 
-def _command(permission: Permission, grants: Grants) -> str:
-    principal = f" --principal={grants.principal}" if grants.principal else ""
-    return f"infra/scripts/grant-graph.sh{principal}{'' if permission.required else ' --restore'}"
+def _command(permission: Permission, tenant: str, principal: str) -> str:
+    of_principal = f" --principal={principal}" if principal else ""
+    restore = "" if permission.required else " --restore"
+    return f"python infra/scripts/grant_graph.py --tenant={tenant}{of_principal}{restore}"
 
 
 def _listed(missing: Sequence[CheckedPermission]) -> str:

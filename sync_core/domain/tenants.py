@@ -118,7 +118,7 @@ def patch_answer(refusal: SyncError | None) -> ProbeAnswer:
     return ProbeAnswer(
         f"no: {refusal.message}",
         "each member is added by a request of their own, 20 in a batch, which uses up the write limit faster; the "
-        "optional permission Group.ReadWrite.All may allow the faster request (infra/scripts/grant-graph.sh --restore)",
+        "optional permission Group.ReadWrite.All may allow the faster request (infra/scripts/grant_graph.py --restore)",
     )
 
 

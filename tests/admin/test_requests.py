@@ -97,5 +97,5 @@ async def test_an_action_in_a_tenant_that_lacks_a_permission_is_refused_with_the
     assert (run.outcome, run) == (RunOutcome.REFUSED, await state.run(SCHOOL.id, RUN))
     assert "Member.Read.Hidden" in run.notes[0]
     assert "so nothing was changed" in run.notes[0]
-    assert "infra/scripts/grant-graph.sh" in run.notes[0]
+    assert "infra/scripts/grant_graph.py" in run.notes[0]
     assert (outbox.changes, await state.pins(SCHOOL.id)) == ([], {})

@@ -36,7 +36,7 @@ REQUIRED = [
 ]
 RESTORE = "Group.ReadWrite.All"
 PRINCIPAL = "22222222-3333-4444-8555-666666666666"
-GRANT = "infra/scripts/grant-graph.sh"
+GRANT = f"python infra/scripts/grant_graph.py --tenant={TENANT}"
 
 
 def jwt(claims: object) -> str:

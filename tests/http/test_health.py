@@ -61,6 +61,6 @@ async def test_a_missing_permission_has_its_purpose_and_the_command_that_grants_
             "purpose": "to see who is in a class, because the membership of classes is hidden",
             "required": True,
             "granted": False,
-            "command": "infra/scripts/grant-graph.sh --principal=app",
+            "command": f"python infra/scripts/grant_graph.py --tenant={TENANT} --principal=app",
         }
     ]

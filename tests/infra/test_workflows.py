@@ -119,6 +119,13 @@ def test_dependabot_covers_every_file_with_pinned_versions() -> None:
     places = {
         (one["package-ecosystem"], at) for one in updates for at in one.get("directories", [one.get("directory")])
     }
-    pinned = {("uv", "/"), ("pip", "/local"), ("pip", "/tests"), ("npm", "/local"), ("github-actions", "/")}
+    pinned = {
+        ("uv", "/"),
+        ("pip", "/local"),
+        ("pip", "/tests"),
+        ("pip", "/infra/scripts"),
+        ("npm", "/local"),
+        ("github-actions", "/"),
+    }
     assert places == pinned
     assert all((ROOT / at.strip("/") / "requirements.txt").is_file() for kind, at in places if kind in ("pip", "uv"))

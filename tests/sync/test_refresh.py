@@ -289,7 +289,7 @@ async def test_a_tenant_that_lacks_a_permission_is_neither_read_nor_planned() ->
     assert runs == [(expected[0],), (), (expected[1],)]
     assert blocked.value.runs == tuple(expected)
     assert {name for name in ROLES if name in what} == LACKED
-    assert "infra/scripts/grant-graph.sh --principal=app" in remedy
+    assert f"python infra/scripts/grant_graph.py --tenant={TENANT} --principal=app" in remedy
     assert "24 hours" in remedy
 
 

@@ -178,7 +178,7 @@ async def test_an_event_of_a_tenant_that_lacks_a_permission_is_not_planned_and_i
     (run,) = await scene.state.runs(SCHOOL.id)
     assert (run.outcome, run.cause) == (RunOutcome.BLOCKED, Cause.WEBHOOK)
     assert "lacks EduRoster.ReadWrite.All (to create classes" in run.notes[0]
-    assert "infra/scripts/grant-graph.sh" in run.notes[1]
+    assert "infra/scripts/grant_graph.py" in run.notes[1]
     assert (await scene.planned_groups(), scene.outbox.changes) == ([], [])
     assert await scene.inbox.waiting(SCHOOL.id) == ()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +19,7 @@ from app_registrations import Registration, differences, trust
 from azd import Environment, read_environment
 from command import Failure
 from entra import Graph, GraphRefused, access_token
+from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import ME, PAGE, Directory
 from tests.infra.scripts.terminal import SCRIPTS, Terminal
 from tests.infra.scripts.tunnel import TOKEN
@@ -197,7 +202,7 @@ def registration(
     owners: Collection[str], secrets: int, redirects: Collection[str], trusted: Collection[str]
 ) -> Registration:
     platforms = {"web": None, "spa": {}, "publicClient": {"redirectUris": [*redirects]}}
-    properties = {"keyCredentials": [{}] * secrets, "passwordCredentials": None, **platforms}
+    properties: dict[str, Any] = {"keyCredentials": [{}] * secrets, "passwordCredentials": None, **platforms}
     return Registration(properties, owners, [{"issuer": "i", "subject": subject} for subject in trusted])
 
 
@@ -226,6 +231,18 @@ def test_the_scripts_run_on_the_versions_of_the_app() -> None:
     lines = (SCRIPTS / "requirements.txt").read_text(encoding="utf-8").splitlines()
     named = [line for line in lines if not line.startswith("#")]
     assert named == [str(one) for one in WANTED if one.name in ("azure-identity", "httpx")]
+
+
+def test_azd_runs_one_script_for_every_system_in_an_environment_of_its_own() -> None:
+    content = yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8"))
+    listed = chain.from_iterable(one if isinstance(one, list) else [one] for one in content["hooks"].values())
+    hooks = [{**hook} for hook in listed]
+    assert [hook["run"] for hook in hooks if not (ROOT / hook["run"]).is_file()] == []
+    for hook in hooks:
+        assert hook.pop("run").startswith("infra/scripts/")
+        assert hook == {"kind": "python", "config": {"virtualEnvName": "scripts_env"}, "interactive": True}
+    (version,) = re.findall(r"^>= ([\d.]+)$", content["requiredVersions"]["azd"])
+    assert f"azure-developer-cli/) {version} or later" in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda script: script.name)
