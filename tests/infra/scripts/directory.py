@@ -56,7 +56,7 @@ class Directory:
         listed = [
             {"id": id_of(f"{kind} {role}"), "value": role, "allowedMemberTypes": [kind]}
             for role in roles
-            for kind in ("User", "Application")
+            for kind in ("User", "Application", "User")
         ]
         app_id = app_id or id_of(f"app {name}")
         self.principals[id_] = {"id": id_, "appId": app_id, "displayName": name, "appRoles": listed}

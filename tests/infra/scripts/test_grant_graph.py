@@ -72,6 +72,15 @@ def test_a_second_run_changes_nothing(terminal: Terminal, directory: Directory) 
     assert result.stdout.count("already granted: ") == 5
 
 
+def test_the_same_role_of_another_api_is_no_permission_of_graph(terminal: Terminal, directory: Directory) -> None:
+    ends = {"principalId": id_of("identity"), "resourceId": id_of("another API")}
+    directory.assignments.append({"id": "other", "appRoleId": id_of(f"Application {NEEDED[0]}"), **ends})
+    lines = terminal.run(SCRIPT).stdout.splitlines()
+    assert len([line for line in lines if line.startswith("granted: ")]) == 5
+    assert directory.assignments.pop(0)["id"] == "other"
+    assert granted(directory) == NEEDED
+
+
 def test_the_restore_permission_is_granted_only_on_request(terminal: Terminal, directory: Directory) -> None:
     terminal.run(SCRIPT, "--restore")
     assert granted(directory) == [*NEEDED, RESTORE]
