@@ -77,9 +77,9 @@ def find_registration(
         return own[0]
     described = "; ".join(f"{one.client_id} ({', '.join(why) or 'yours alone'})" for one, why in compared)
     raise Failure(
-        f"which app registration named {name} is this app's is not known, because anybody may give one that name: "
-        f"{described}; nothing was changed. If one is this app's, and you trust its owners and secrets, run "
-        f"'azd env set {variable}' with its id, and then this again; otherwise have its owners rename it"
+        f"there is an app registration named {name}, but anybody may give one that name, and nothing else says that it "
+        f"is this app's: {described}; nothing was changed. If it is, and you trust its owners and secrets, run "
+        f"'azd env set {variable}' with its id, and then this again. Otherwise ask its owners to rename it"
     )
 
 
@@ -92,7 +92,7 @@ def differences(
     subjects = sorted(registration.trusted - set(trusted))
     reasons = (
         (bool(others), f"owned by {', '.join(others)}"),
-        (me not in registration.owners, "not owned by you"),
+        (not registration.owners, "has no owner"),
         (registration.secrets > 0, f"has {registration.secrets} secrets or certificates"),
         (bool(strangers), f"redirects to {', '.join(strangers)}"),
         (bool(subjects), f"trusts {', '.join(subjects)}"),

@@ -57,14 +57,14 @@ def access_token(tenant: str, resource: str = "https://graph.microsoft.com") -> 
             signed_in = cli(tenant_id=tenant, process_timeout=_SECONDS_FOR_A_CLI)
             return str(signed_in.get_token(f"{resource}/.default").token)
         except ClientAuthenticationError as error:
-            causes.append(str(error.message).strip().splitlines()[0])
+            causes.append(str(error.message).strip().splitlines()[0].rstrip("."))
         except ValueError as error:
             raise Failure(f"{tenant} is no id of a tenant, so nothing was changed: {error}") from None
     of_az, of_azd = (f" {option} {tenant}" if tenant else "" for option in ("--tenant", "--tenant-id"))
     raise Failure(
         f"nobody is signed in{f' to tenant {tenant}' if tenant else ''}, so nothing was changed: run "
         f"'az login{of_az} --allow-no-subscriptions' or 'azd auth login{of_azd}', then this again "
-        f"(az: {causes[0]} azd: {causes[1]})"
+        f"(az: {causes[0]}; azd: {causes[1]})"
     )
 
 

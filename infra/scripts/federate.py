@@ -46,6 +46,8 @@ def keep_registration(graph: Graph, client_id: str, identity: str) -> Registrati
     access = [{"id": roles[name], "type": "Role"} for name in REQUIRED]
     requested = {"requiredResourceAccess": [{"resourceAppId": GRAPH_APP_ID, "resourceAccess": access}]}
     registration = find_registration(graph, NAME, VARIABLE, client_id, redirects=(), trusted=(identity,))
+    if registration and not client_id:
+        say(f"recognised: the app registration {NAME} ({registration.client_id}); you alone own it and can use it")
     if registration is None:
         body = {"displayName": NAME, "signInAudience": "AzureADMultipleOrgs", **requested}
         registration = create_registration(graph, body)

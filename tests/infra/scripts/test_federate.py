@@ -93,7 +93,9 @@ def test_a_run_that_was_not_told_the_id_recognises_the_app_and_continues(
     directory.credentials[app["id"]].clear()
     for expected in ("created: it trusts the app's identity, and nobody else", "already there: it trusts the app's"):
         terminal.choose_environment(VALUES)
-        assert expected in run(terminal)
+        output = run(terminal)
+        assert expected in output
+        assert f"recognised: the app registration {NAME} ({CLIENT}); you alone own it" in output
         assert terminal.azd_values["GRAPH_CLIENT_ID"] == CLIENT
     assert len(directory.applications) == 1
 
@@ -110,9 +112,9 @@ def test_an_own_app_is_recognised_next_to_those_of_others(terminal: Terminal, di
 @pytest.mark.parametrize(
     ("properties", "why"),
     [
-        ({"owners": [OTHER]}, f"owned by {OTHER}, not owned by you"),
+        ({"owners": [OTHER]}, f"owned by {OTHER}"),
         ({"owners": [ME, OTHER]}, f"owned by {OTHER}"),
-        ({"owners": []}, "not owned by you"),
+        ({"owners": []}, "has no owner"),
         ({"passwordCredentials": [{"keyId": "1"}]}, "has 1 secrets or certificates"),
         ({"keyCredentials": [{"keyId": "1"}]}, "has 1 secrets or certificates"),
         ({"web": {"redirectUris": ["https://stranger.example"]}}, "redirects to https://stranger.example"),

@@ -223,7 +223,7 @@ def test_a_registration_is_recognised_if_nobody_else_can_use_it(
 
 def test_what_is_different_is_named() -> None:
     assert differences(registration(["b", "a"], 2, ["r"], ["s"]), "me", (), ()) == (
-        "owned by a, b", "not owned by you", "has 2 secrets or certificates", "redirects to r", "trusts s of i",
+        "owned by a, b", "has 2 secrets or certificates", "redirects to r", "trusts s of i",
     )  # fmt: skip
 
 
