@@ -33,7 +33,7 @@ from sync_core.messaging.messages import Change, Priority, Request
 from sync_core.messaging.port import DeadLetters, Outbox
 from sync_core.mis.port import FileDrops, MisSource
 from sync_core.planning.diff import Origin, make_plan
-from sync_core.services import Reading, Services
+from sync_core.services import Checks, Reading, Services
 from sync_core.state.store import TableState
 
 SESSIONS = 64
@@ -142,6 +142,7 @@ def services_of(
         file_drops=cast("FileDrops", unused),
         outbox=outbox or CollectedOutbox(),
         dead_letters=cast("DeadLetters", unused),
+        checks=cast("Checks", unused),
     )
 
 

@@ -12,6 +12,8 @@ from sync_core.errors import UnknownSetting
 GRAPH = "https://graph.microsoft.com/v1.0"
 TABLES = ("STATE_TABLES_ENDPOINT", "STATE_TABLES_CONNECTION")
 """The settings with the endpoint or the connection string of the tables."""
+UNRESOLVED = "@Microsoft.KeyVault("
+"""How a setting begins whose Key Vault reference the platform could not resolve: it passes the reference itself on."""
 _CENTURY = 36_500
 _ON_LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+/")
 

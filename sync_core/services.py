@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sync_core.clock import Clock
 from sync_core.domain.permissions import TenantCheck
 from sync_core.graph.port import TenantReaders, Tenants
-from sync_core.messaging.port import DeadLetters, Outbox
-from sync_core.mis.port import FileDrops, MisSource
-from sync_core.state.port import ClassStore, RunStore, SchoolReader, SchoolStore, TenantStore, WebhookInbox
+from sync_core.messaging.port import DeadLetters, Outbox, QueueCheck
+from sync_core.mis.port import FileDrops, MisSource, SourceCheck
+from sync_core.state.port import ClassStore, RunStore, SchoolReader, SchoolStore, TableCheck, TenantStore, WebhookInbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,15 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Checks:
+    """What only a health check asks: whether the tables, the queues and the sources of schools can be used."""
+
+    tables: TableCheck
+    queues: QueueCheck
+    sources: SourceCheck
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """The ports. The stores are parts of one store, in which no write of one part is lost to another."""
 
@@ -41,6 +50,7 @@ class Services:
     file_drops: FileDrops
     outbox: Outbox
     dead_letters: DeadLetters
+    checks: Checks
 
     @property
     def clock(self) -> Clock:

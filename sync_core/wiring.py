@@ -134,7 +134,7 @@ async def build(settings: Settings, clock: Clock) -> App:
     from sync_core.mis.drop.reader import FileDropReader, open_store
     from sync_core.mis.drop.readings import SharedReadings
     from sync_core.mis.sources import MisSources
-    from sync_core.services import Reading, Services
+    from sync_core.services import Checks, Reading, Services
 
     credential = DefaultAzureCredential()
     store = await _open_store(settings.tables_endpoint, settings.tables_connection, credential)
@@ -153,6 +153,7 @@ async def build(settings: Settings, clock: Clock) -> App:
 
     graph = GraphTenants(credential_of, settings.graph_base_url, clock, unit_price)
     mis = MisSources(drops, settings.mis_secrets, clock)
+    outbox = ServiceBusOutbox(bus, clock)
     services = Services(
         classes=store,
         schools=store,
@@ -162,8 +163,9 @@ async def build(settings: Settings, clock: Clock) -> App:
         reading=Reading(store, mis, clock, partial(check_tenant, graph), graph),
         graph=graph,
         file_drops=drops,
-        outbox=ServiceBusOutbox(bus, clock),
+        outbox=outbox,
         dead_letters=ServiceBusDeadLetters(bus),
+        checks=Checks(store, outbox, mis),
     )
     return App(settings, services)
 

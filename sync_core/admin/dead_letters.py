@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.errors import Malformed, NotFound
 from sync_core.messaging.messages import (
-    SYNC_REQUESTS,
+    QUEUES,
     ActOnClass,
     Change,
     Priority,
@@ -46,11 +48,10 @@ Visible = Callable[[ListedDeadLetter], bool]
 
 async def list_dead_letters(visible: Visible, services: Services) -> list[ListedDeadLetter]:
     """The visible dead letters of all queues, each with the last fault recorded for it."""
-    letters = await services.dead_letters.listed()
+    by_queue = await asyncio.gather(*map(services.dead_letters.listed, QUEUES))
+    letters = chain.from_iterable(by_queue)
     faults = {
-        (queue, fault.message_id): fault
-        for queue in (*Priority, SYNC_REQUESTS)
-        for fault in await services.runs.message_faults(queue)
+        (queue, fault.message_id): fault for queue in QUEUES for fault in await services.runs.message_faults(queue)
     }
     listed = (_listed(letter, faults.get((letter.queue, letter.message_id))) for letter in letters)
     return [letter for letter in listed if visible(letter)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -107,6 +109,23 @@ class GraphClient:
         """GET `path`, which is below the base URL or a whole URL, as in links from Graph."""
         return _content(await self._send(Method.GET, path, None, cost))
 
+    async def get_once(self, path: str) -> Told:
+        """GET `path`, without waiting or repeating. Raises Transient, which says whether Graph throttles the app."""
+        if closed_for := self._rate_limiter.closed_for():
+            raise _throttled(closed_for)
+        reserved = await self._rate_limiter.admit(self._priority, _READ, self._wait_budget)
+        answer = await self._request_admitted(reserved, Method.GET, path, None)
+        if answer.status == 429:
+            raise _throttled(self._rate_limiter.closed_for())
+        if answer.temporary:
+            raise Transient(
+                f"Graph answered {answer.status or 'nothing'}",
+                "the sync retries; if this continues, check the network and the Microsoft 365 service health",
+            )
+        if not answer.done:
+            raise refusal_of(answer.status, answer.body)
+        return told_by(answer.headers)
+
     async def patch_people(self, path: str, body: Mapping[str, object], people: int) -> Told:
         """PATCH with `body`, which adds this many people."""
         return told_by((await self._send(Method.PATCH, path, body, Cost(writes=1, people=people))).headers)
@@ -144,11 +163,7 @@ class GraphClient:
         failures = 0
         while True:
             reserved = await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
-            answer = _Answer()
-            try:
-                answer = await self._request(method, path, body)
-            finally:
-                self._rate_limiter.answered(reserved, answer.status, answer.headers)
+            answer = await self._request_admitted(reserved, method, path, body)
             if answer.done:
                 return answer
             if not answer.temporary:
@@ -163,6 +178,16 @@ class GraphClient:
                     f"Graph answered {answer.status or 'nothing'} to a create, and may have carried it out",
                     "the next delivery looks the class up before it creates one",
                 )
+
+    async def _request_admitted(
+        self, reserved: Cost, method: Method, path: str, body: Mapping[str, object] | None
+    ) -> _Answer:
+        answer = _Answer()
+        try:
+            answer = await self._request(method, path, body)
+        finally:
+            self._rate_limiter.answered(reserved, answer.status, answer.headers)
+        return answer
 
     async def _send_each(self, requests: Sequence[Mapping[str, object]]) -> Sent:
         """Send at most 20 writes in one $batch.
@@ -252,6 +277,14 @@ def _refused_token(failure: Exception) -> bool:
 
 def _no_token() -> GraphDenied:
     return GraphDenied("NoToken", "the app's identity got no token for Graph", NO_TOKEN)
+
+
+def _throttled(wait: timedelta) -> Transient:
+    return Transient(
+        f"Graph throttles the app, and wants no requests for {math.ceil(wait.total_seconds())} s",
+        "nothing to do: the sync waits and goes on; if this continues for hours, see whether another app in the tenant "
+        "sends many requests",
+    )
 
 
 def _content(answer: _Answer) -> dict[str, Any]:

@@ -172,7 +172,10 @@ class Described:
 
 
 class ProbedTenant(Tenant, Protocol):
-    """A tenant whose answers themselves are of interest: a probe asks what the sync takes either way."""
+    """A tenant whose answers themselves are of interest, to a probe or to a health check."""
+
+    async def ping(self) -> Told:
+        """One read of no group, neither waited for nor repeated. Raises Transient, also if throttled; GraphRefused."""
 
     async def described(self, class_id: ClassId) -> Described:
         """A class as Graph made it. Raises NotThere."""
@@ -201,4 +204,4 @@ class Tenants(Protocol):
         """A tenant by id, for one piece of work with its own wait budget. Urgent work does not wait for bulk work."""
 
     def probed(self, tenant: str) -> ProbedTenant:
-        """A tenant by id, for a probe."""
+        """A tenant by id, for a probe or a health check."""

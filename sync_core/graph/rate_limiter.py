@@ -116,6 +116,10 @@ class RateLimiter:
             if told.share and busiest.share(now) >= _CONCERNED:
                 busiest.see_share(told.share, now)
 
+    def closed_for(self) -> timedelta:
+        """How long Graph wants no requests, as far as this process was told."""
+        return self._closed_for(self._clock.now())
+
     def backoff(self, failures: int) -> timedelta:
         """The wait after `failures` in a row, with jitter so that failed calls do not all return at once."""
         return growing_wait(failures) * (0.5 + self._jitter() / 2)

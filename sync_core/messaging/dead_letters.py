@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,8 +11,7 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, Servi
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
-from sync_core.errors import Transient
-from sync_core.messaging.messages import SYNC_REQUESTS, Priority
+from sync_core.messaging.bus_faults import bus_fault
 from sync_core.messaging.port import DeadLetter
 
 _PAGE = 100
@@ -26,18 +24,14 @@ class ServiceBusDeadLetters:
     def __init__(self, client: ServiceBusClient) -> None:
         self._client = client
 
-    async def listed(self) -> tuple[DeadLetter, ...]:
-        by_queue = await asyncio.gather(*(self._listed(queue) for queue in sorted((SYNC_REQUESTS, *Priority))))
-        return tuple(letter for letters in by_queue for letter in letters)
-
-    async def _listed(self, queue: str) -> list[DeadLetter]:
+    async def listed(self, queue: str) -> tuple[DeadLetter, ...]:
         letters: list[DeadLetter] = []
         async with self._receiver(queue) as receiver:
             start = 0
             while page := await receiver.peek_messages(_PAGE, sequence_number=start):
                 letters += [_dead_letter(queue, message) for message in page]
                 start = letters[-1].number + 1
-        return letters
+        return tuple(letters)
 
     async def replay(self, queue: str, numbers: Set[int]) -> frozenset[int]:
         remaining = set(numbers)
@@ -65,11 +59,7 @@ class ServiceBusDeadLetters:
             async with self._client.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver:
                 yield receiver
         except ServiceBusError as error:
-            raise Transient(
-                f"the dead letters of queue {queue} cannot be reached ({type(error).__name__})",
-                "try again; if it keeps failing, check the Service Bus namespace and that the app's identity has the "
-                "roles Azure Service Bus Data Receiver and Azure Service Bus Data Sender",
-            ) from None
+            raise bus_fault(f"the dead letters of queue {queue} cannot be reached", queue, error) from None
 
 
 def _dead_letter(queue: str, message: ServiceBusReceivedMessage) -> DeadLetter:

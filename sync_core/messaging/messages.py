@@ -64,6 +64,10 @@ class Priority(StrEnum):
     URGENT = URGENT_CHANGES
 
 
+QUEUES = (CLASS_CHANGES, SYNC_REQUESTS, URGENT_CHANGES)
+"""All queues, in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Message:
     __pydantic_config__ = FORM

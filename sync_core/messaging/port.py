@@ -27,8 +27,8 @@ class DeadLetter:
 class DeadLetters(Protocol):
     """The dead letters of the queues. Every method raises Transient."""
 
-    async def listed(self) -> tuple[DeadLetter, ...]:
-        """The dead letters of all queues, in order of queue and number. They stay where they are."""
+    async def listed(self, queue: str) -> tuple[DeadLetter, ...]:
+        """The dead letters of the queue, in order of number. They stay where they are."""
 
     async def replay(self, queue: str, numbers: Set[int]) -> frozenset[int]:
         """Put these messages back on their queue, in order. Returns the numbers of those that still existed.
@@ -64,3 +64,8 @@ class Outbox(Protocol):
 
     async def schedule_once(self, at: datetime, request: Request) -> None:
         """As `schedule_requests`, but the queue keeps only one request for each session and time."""
+
+
+class QueueCheck(Protocol):
+    async def check_send(self, queue: str) -> None:
+        """Open a new link to the queue, as sending does, and send nothing. Raises Transient."""

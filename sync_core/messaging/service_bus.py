@@ -9,14 +9,15 @@ from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
+from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
 
 from sync_core import tracing
 from sync_core.clock import Clock
-from sync_core.errors import Transient
-from sync_core.messaging.messages import SYNC_REQUESTS, Change, Priority, Request, encode
+from sync_core.messaging.bus_faults import bus_fault
+from sync_core.messaging.messages import QUEUES, SYNC_REQUESTS, Change, Priority, Request, encode
 
 # A namespace of the Standard tier allows a thousand operations a second for all senders and receivers together
 # ("Service Bus throttling"): a timer that sends requests for thousands of tenants must leave room for the others.
@@ -25,13 +26,13 @@ _PAUSE = 1.0
 
 
 class ServiceBusOutbox:
-    """Implements the port Outbox."""
+    """Implements the ports Outbox and QueueCheck."""
 
     def __init__(self, client: ServiceBusClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
         self._senders: dict[str, ServiceBusSender] = {}
-        self._locks = {queue: asyncio.Lock() for queue in (SYNC_REQUESTS, *Priority)}
+        self._locks = {queue: asyncio.Lock() for queue in QUEUES}
 
     async def send_requests(self, requests: Sequence[Request]) -> None:
         await self._send(SYNC_REQUESTS, [(None, request) for request in requests])
@@ -63,11 +64,14 @@ class ServiceBusOutbox:
                 # A sender that lost its link may stay unusable: the next call opens a new sender.
                 if sender := self._senders.pop(queue, None):
                     await sender.close()
-                raise Transient(
-                    f"messages could not be sent to queue {queue} ({type(error).__name__})",
-                    "sending is retried; if it keeps failing, check the Service Bus namespace and that the app's "
-                    "identity has the role Azure Service Bus Data Sender",
-                ) from None
+                raise bus_fault(f"messages could not be sent to queue {queue}", queue, error) from None
+
+    async def check_send(self, queue: str) -> None:
+        try:
+            async with self._client.get_queue_sender(queue):
+                pass  # the link is open, so the identity may send
+        except AzureError as error:
+            raise bus_fault(f"nothing can be sent to queue {queue}", queue, error) from None
 
     async def _send_in_batches(self, queue: str, messages: Sequence[ServiceBusMessage]) -> None:
         if not messages:

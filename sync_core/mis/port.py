@@ -17,6 +17,16 @@ class MisSource(Protocol):
         """The complete school as it is now, or as it was at `since` or later. Raises SnapshotRejected, Transient."""
 
 
+class SourceCheck(Protocol):
+    """Whether a school's MIS can be read, found out without reading the school."""
+
+    async def reach(self, settings: SchoolSettings) -> str:
+        """Sign in, and read the least that there is. Nothing is retried.
+
+        Returns what was found, as a part of a sentence. Raises SnapshotRejected, Transient.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class NewestExportSet:
     """The newest complete set of a file drop. Its fingerprint stays the same when the set is archived.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from sync_core.clock import Clock
+from sync_core.config import UNRESOLVED
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
@@ -13,14 +14,14 @@ from sync_core.mis.academic_years import calendar_of
 from sync_core.mis.drop.reader import FileDropReader
 from sync_core.mis.rejection import rejection, shielded
 from sync_core.mis.rest.cache import SchoolCache
-from sync_core.mis.rest.oneroster import read_oneroster_api
+from sync_core.mis.rest.oneroster import reach_oneroster, read_oneroster_api
 from sync_core.mis.rest.shared_lists import SharedLists
-from sync_core.mis.rest.wonde import read_wonde
+from sync_core.mis.rest.wonde import reach_wonde, read_wonde
 from sync_core.mis.roster import no_school
 
 
 class MisSources:
-    """Implements the port MisSource. `secrets` are the application settings, of which a source names one."""
+    """Implements the ports MisSource and SourceCheck. Each source names one of `secrets`, the application settings."""
 
     def __init__(self, drops: FileDropReader, secrets: Mapping[str, str], clock: Clock) -> None:
         self._drops = drops
@@ -32,6 +33,18 @@ class MisSources:
     async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         with shielded():
             return await self._read(settings, since)
+
+    async def reach(self, settings: SchoolSettings) -> str:
+        with shielded():
+            match settings.source:
+                case FeedFolder() | FeedContainer() as drop:
+                    return await self._drops.summary(drop)
+                case OneRosterApi() as api:
+                    lists = self._lists.of(api, self._clock.now())
+                    await reach_oneroster(api, self._secret(api), settings.school, self._cache, lists, self._clock)
+                case WondeApi() as api:
+                    await reach_wonde(api, self._secret(api), self._clock)
+            return "the server signs the app in and has the school"
 
     async def _read(self, settings: SchoolSettings, since: datetime | None) -> Snapshot:
         school, source = settings.school, settings.source
@@ -55,5 +68,11 @@ class MisSources:
             raise rejection(
                 f"the application setting {source.secret}, which the school's source names, is not set",
                 "add it to the app, as a Key Vault reference",
+            )
+        if secret.startswith(UNRESOLVED):
+            raise rejection(
+                f"the platform could not resolve the Key Vault reference in the application setting {source.secret}",
+                "see the state of the setting under Environment variables in the portal: either the vault has no such "
+                "secret, or the app's identity lacks the role Key Vault Secrets User",
             )
         return secret

@@ -170,6 +170,16 @@ class RunStore(RunReader, Protocol):
         """Delete the school's runs, and what was applied to its classes, before that moment."""
 
 
+class TableCheck(Protocol):
+    """Whether the tables can be used. Every method raises AccessDenied, and Transient as above; none changes a row."""
+
+    async def missing_tables(self) -> tuple[str, ...]:
+        """The names of the tables that are not there."""
+
+    async def check_write(self) -> None:
+        """Ask for a write that has nothing to do: it is denied to an identity that may only read."""
+
+
 class WebhookInbox(Protocol):
     """Webhook events of schools: those that wait, the ids of those that were planned, and when plans for them began."""
 

@@ -22,7 +22,7 @@ from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, RowTooLarge, UnknownSetting
-from sync_core.messaging.messages import SYNC_REQUESTS, Priority
+from sync_core.messaging.messages import QUEUES
 from sync_core.messaging.port import MessageFault
 from sync_core.state import class_rows, school_rows
 from sync_core.state.account_cache import AccountCache
@@ -63,7 +63,7 @@ logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(l
 
 
 class TableState:
-    """Implements the ports of the tables: classes, schools, tenants and runs; `inbox` implements WebhookInbox."""
+    """Implements the ports of the tables, except that `inbox` implements WebhookInbox."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service
@@ -92,6 +92,14 @@ class TableState:
 
     async def close(self) -> None:
         await self._service.close()
+
+    async def missing_tables(self) -> tuple[str, ...]:
+        async with wire_faults():
+            found = {table.name async for table in self._service.list_tables()}
+        return tuple(name for name in self._tables if name not in found)
+
+    async def check_write(self) -> None:
+        await self._faults.delete("no queue", "no message")
 
     # --- schools
 
@@ -335,7 +343,7 @@ class TableState:
         return tuple([school_rows.FAULT_COLUMNS.read(row) async for row in self._faults.query(queue)])
 
     async def forget_message_faults(self, before: datetime) -> None:
-        for queue in (SYNC_REQUESTS, *Priority):
+        for queue in QUEUES:
             await self._faults.delete_where(queue, also="at lt @before", before=encode_time(before))
 
 

@@ -14,11 +14,12 @@ class MemoryDeadLetters:
         self.dead: list[DeadLetter] = []
         self.replayed: list[DeadLetter] = []
 
-    async def listed(self) -> tuple[DeadLetter, ...]:
-        return tuple(sorted(self.dead, key=lambda letter: (letter.queue, letter.number)))
+    async def listed(self, queue: str) -> tuple[DeadLetter, ...]:
+        of_queue = (letter for letter in self.dead if letter.queue == queue)
+        return tuple(sorted(of_queue, key=lambda letter: letter.number))
 
     async def replay(self, queue: str, numbers: Set[int]) -> frozenset[int]:
-        wanted = [letter for letter in await self.listed() if letter.queue == queue and letter.number in numbers]
+        wanted = [letter for letter in await self.listed(queue) if letter.number in numbers]
         self.replayed += wanted
         self.dead = [letter for letter in self.dead if letter not in wanted]
         return frozenset(letter.number for letter in wanted)

@@ -68,6 +68,8 @@ class MemoryTenant:
         self.groups: dict[ClassId, MemoryGroup] = {}
         self.granted: Grants | None = Grants(frozenset(permission.name for permission in PERMISSIONS))
         self.no_token: SyncError | None = None
+        self.silent: SyncError | None = None
+        self.told = Told()
         self.creates = 0
         self.writes = 0
 
@@ -77,6 +79,11 @@ class MemoryTenant:
         if self.no_token:
             raise self.no_token
         return self.granted
+
+    async def ping(self) -> Told:
+        if self.silent:
+            raise self.silent
+        return self.told
 
     async def account_changes(self, token: str | None, properties: Set[AccountProperty]) -> AccountChanges:
         await self._step("account_changes")

@@ -9,12 +9,13 @@ from sync_core.clock import Clock
 from sync_core.graph.port import ProbedTenant, Tenant
 from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Priority
-from sync_core.messaging.port import Outbox
+from sync_core.messaging.port import DeadLetters, Outbox
 from sync_core.mis.port import FileDrops, MisSource
-from sync_core.services import Reading, Services
+from sync_core.services import Checks, Reading, Services
 from sync_core.state.port import WebhookInbox
 from sync_core.state.store import TableState
 from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_checks import MemoryChecks
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
@@ -51,9 +52,12 @@ def services(
     clock: Clock | None = None,
     inbox: WebhookInbox | None = None,
     file_drops: FileDrops | None = None,
+    dead_letters: DeadLetters | None = None,
+    checks: MemoryChecks | None = None,
 ) -> Services:
     clock = clock or FixedClock()
     graph = OneTenant(tenant or MemoryTenant())
+    checks = checks or MemoryChecks()
     return Services(
         classes=state,
         schools=state,
@@ -64,5 +68,6 @@ def services(
         graph=graph,
         file_drops=file_drops or cast("FileDrops", _Missing()),
         outbox=outbox or MemoryOutbox(),
-        dead_letters=MemoryDeadLetters(),
+        dead_letters=dead_letters or MemoryDeadLetters(),
+        checks=Checks(checks, checks, checks),
     )

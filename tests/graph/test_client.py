@@ -28,7 +28,7 @@ from sync_core.errors import (
 )
 from sync_core.graph.client import GraphClient
 from sync_core.graph.connections import graph_request_adapter
-from sync_core.graph.port import NewClass, Removals
+from sync_core.graph.port import NewClass, Removals, Told
 from sync_core.graph.rate_limiter import RateLimiter
 from sync_core.graph.tenant import GraphTenant
 from sync_core.messaging.messages import Priority
@@ -469,3 +469,44 @@ async def test_known_people_are_requested_fifteen_at_a_time(subject: Subject) ->
     subject.server.responses = [(200, {}, {"value": [{"id": people[0]}]}), (200, {}, {"value": [{"id": people[19]}]})]
     assert await subject.tenant.known_people(people) == {people[0], people[19]}
     assert len(subject.server.seen) == 2
+
+
+# --- a ping
+
+
+async def test_a_ping_is_one_read_of_no_group(subject: Subject) -> None:
+    subject.server.responses = [(200, {"x-ms-throttle-limit-percentage": "0.9", "x-ms-resource-unit": "1"}, EMPTY[2])]
+    assert await subject.tenant.ping() == Told(units=1.0, share=0.9)
+    (request,) = subject.server.seen
+    assert request.startswith("GET /v1.0/groups?$filter=mailNickname")
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        ((429, {"Retry-After": "17"}, {}), "Graph throttles the app, and wants no requests for 17 s"),
+        ((503, {}, {}), "Graph answered 503"),
+        ((0, {}, None), "Graph answered nothing"),
+    ],
+)
+async def test_a_ping_is_neither_repeated_nor_waited_for(
+    subject: Subject, response: tuple[int, dict[str, str], object], message: str
+) -> None:
+    subject.server.responses = [response]
+    with pytest.raises(Transient) as caught:
+        await subject.tenant.ping()
+    assert (caught.value.message, len(subject.server.seen), subject.clock.slept) == (message, 1, [])
+
+
+async def test_a_ping_is_not_sent_while_graph_wants_no_requests(subject: Subject) -> None:
+    subject.server.responses = [(429, {"Retry-After": "17"}, {})]
+    for _ in range(2):
+        with pytest.raises(Transient, match="Graph throttles the app, and wants no requests for 17 s"):
+            await subject.another().ping()
+    assert len(subject.server.seen) == 1
+
+
+async def test_a_ping_that_is_denied_has_the_remedy_of_graphs_refusals(subject: Subject) -> None:
+    subject.server.responses = [(403, {}, error("Authorization_RequestDenied", "Insufficient privileges."))]
+    with pytest.raises(GraphDenied):
+        await subject.tenant.ping()

@@ -27,7 +27,7 @@ class Subject:
     receive: Callable[[str], Awaitable[list[bytes]]]
 
     async def list_session(self, session: str) -> list[DeadLetter]:
-        return [letter for letter in await self.letters.listed() if letter.session == session]
+        return [letter for letter in await self.letters.listed(CLASS_CHANGES) if letter.session == session]
 
 
 @pytest.fixture(params=["memory", "service bus"])

@@ -9,13 +9,22 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.exceptions import (
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+    ServiceBusConnectionError,
+)
 
 from local import loopback
 from local.servicebus import connection_string
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
+from sync_core.errors import Transient
+from sync_core.messaging.bus_faults import bus_fault
 from sync_core.messaging.messages import (
+    QUEUES,
     Change,
     ChangeMembers,
     CreateClass,
@@ -149,3 +158,47 @@ async def test_a_request_waits_until_it_is_due(subject: Subject) -> None:
     request = SyncSchool(SchoolId(uuid4().hex), RUN, Cause.NIGHTLY)
     await subject.outbox.schedule_requests([(datetime.now(UTC) + timedelta(hours=1), request)])
     assert subject.count_waiting() == before + 1
+
+
+async def test_the_check_of_a_queue_sends_nothing(bus_ports: tuple[int, int]) -> None:
+    port, status_port = bus_ports
+    status = f"http://127.0.0.1:{status_port}/status"
+    async with ServiceBusClient.from_connection_string(connection_string(port)) as client:
+        outbox, before = ServiceBusOutbox(client, FixedClock()), loopback.get(status).json()
+        for queue in QUEUES:
+            await outbox.check_send(queue)
+        assert loopback.get(status).json() == before
+
+
+async def test_the_check_of_a_queue_that_is_not_there_says_what_to_do(bus_ports: tuple[int, int]) -> None:
+    async with ServiceBusClient.from_connection_string(connection_string(bus_ports[0]), retry_total=0) as client:
+        with pytest.raises(Transient) as caught:
+            await ServiceBusOutbox(client, FixedClock()).check_send("nowhere")
+    assert caught.value.message == "nothing can be sent to queue nowhere (MessagingEntityNotFoundError)"
+    assert caught.value.remedy == "the namespace has no queue nowhere: deploy the templates again, which make it"
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (
+            ServiceBusAuthorizationError(),
+            "grant the app's identity the role Azure Service Bus Data Owner on the queue Q",
+        ),
+        (
+            ServiceBusAuthenticationError(),
+            "grant the app's identity the role Azure Service Bus Data Owner on the queue Q",
+        ),
+        (
+            ServiceBusConnectionError(),
+            "it is retried; if it keeps failing, check the Service Bus namespace and the network",
+        ),
+        (
+            ClientAuthenticationError(),
+            "it is retried; if it keeps failing, check the Service Bus namespace and the network",
+        ),
+    ],
+)
+def test_a_failure_of_the_bus_has_the_remedy_that_fits_it(error: AzureError, remedy: str) -> None:
+    fault = bus_fault("nothing can be sent to queue Q", "Q", error)
+    assert (fault.message, fault.remedy) == (f"nothing can be sent to queue Q ({type(error).__name__})", remedy)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+from azure.data.tables import AccountSasPermissions, ResourceTypes, generate_account_sas
 from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import Azurite
@@ -17,52 +17,17 @@ from sync_core.domain.accounts import Account, AccountChange, AccountChanges, Ac
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Drift, Pin, Reason, Rule
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
-from sync_core.errors import Transient
+from sync_core.errors import AccessDenied, Transient
 from sync_core.state.account_cache import AccountCache
 from sync_core.state.port import DeltaKind
 from sync_core.state.store import CLASSES, TableState
 from tests.builders import NOON, desired, entra_id, entra_ids, synced
+from tests.state.wire import Wire
 
 K000 = ClassKey("K000")
 RUN = RunId("run")
 K1 = ClassKey("K1")
-_KEYS = re.compile(r"\(.+\)")
 READ, LISTED, TRANSACTION = "GET classes row", "GET classes", "POST $batch"
-
-
-class Wire(AsyncHttpTransport[Any, Any]):
-    """The client's transport. Records each request, and calls `before_request` before sending it."""
-
-    def __init__(self) -> None:
-        self.requests: list[str] = []
-        self.before_request: Callable[[int], Awaitable[object]] | None = None
-        self._transport = AioHttpTransport()
-
-    async def send(self, request: Any, **options: Any) -> Any:
-        path = request.url.partition("?")[0].partition("devstoreaccount1/")[2]
-        self.requests.append(f"{request.method} {_KEYS.sub(' row', path).removesuffix('()')}")
-        if self.before_request:
-            await self.before_request(len(self.requests))
-        return await self._transport.send(request, **options)
-
-    async def open(self) -> None:
-        await self._transport.open()
-
-    async def close(self) -> None:
-        await self._transport.close()
-
-    async def __aenter__(self) -> Wire:
-        await self.open()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def record(self, work: Awaitable[object]) -> list[str]:
-        """The requests that awaiting `work` sends."""
-        self.requests = []
-        await work
-        return self.requests
 
 
 @pytest.fixture
@@ -309,3 +274,36 @@ async def test_the_account_cache_has_a_size_limit() -> None:
     cache.put("T4", "v", crowd * 4)
     assert [cache.get(tenant, "v") is not None for tenant in ("T2", "T3", "T4")] == [False, False, True]
     assert cache.get("T4", "another version") is None
+
+
+# --- the check of the tables
+
+
+async def test_the_check_of_the_tables_is_two_requests_and_changes_nothing(
+    state: TableState, service: TableServiceClient, wire: Wire
+) -> None:
+    assert await wire.record(state.missing_tables()) == ["GET Tables"]
+    assert await wire.record(state.check_write()) == ["DELETE messagefaults row"]
+    assert await state.missing_tables() == ()
+
+
+async def test_a_table_that_is_gone_is_named(azurite: Azurite, storage: str) -> None:
+    async with TableServiceClient.from_connection_string(storage) as service:
+        state = TableState(service)
+        await state.ensure_tables()
+        await service.delete_table(CLASSES)
+        assert await state.missing_tables() == (CLASSES,)
+
+
+async def test_an_identity_that_may_only_read_is_denied_the_check_of_writing(
+    azurite: Azurite, state: TableState
+) -> None:
+    account = dict(part.split("=", 1) for part in azurite.connection_string.rstrip(";").split(";"))
+    key = AzureNamedKeyCredential(account["AccountName"], account["AccountKey"])
+    scope, tomorrow = ResourceTypes(service=True, container=True, object=True), datetime.now(UTC) + timedelta(days=1)
+    reading = generate_account_sas(key, scope, AccountSasPermissions(read=True, list=True), tomorrow)
+    async with TableServiceClient(account["TableEndpoint"], credential=AzureSasCredential(reading)) as service:
+        reader = TableState(service)
+        assert await reader.missing_tables() == ()
+        with pytest.raises(AccessDenied, match="Storage Table Data Contributor"):
+            await reader.check_write()

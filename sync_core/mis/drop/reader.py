@@ -77,6 +77,13 @@ class FileDropReader:
             missing = "" if newest is sets[-1] else await self._why_incomplete(store, sets[-1])
             return NewestExportSet(newest.fingerprint, missing)
 
+    async def summary(self, drop: FileDrop) -> str:
+        """How many sets the drop has, complete or not, and when the newest was written. Nothing is fetched."""
+        sets = export_sets_of(await self._store(drop).list_files())
+        if not sets:
+            raise _no_sets()
+        return f"export sets in the file drop: {len(sets)}, the newest of {sets[-1].written_at:%Y-%m-%d %H:%M} UTC"
+
     async def archive(self, drop: FileDrop, upto: str) -> int:
         with shielded():
             return await self._archive(drop, upto)
@@ -170,9 +177,7 @@ class FileDropReader:
     async def _complete_sets(self, store: FileDropStore, sets: Sequence[ExportSet]) -> AsyncIterator[ExportSet]:
         """The complete sets, newest first. Raises SnapshotRejected with the newest set's fault if there is none."""
         if not sets:
-            raise rejection(
-                "the file drop has no set of CSV files", "have the MIS export there, or correct the school's source"
-            )
+            raise _no_sets()
         reasons: list[str] = []
         for export in reversed(sets):
             if reason := await self._why_incomplete(store, export):
@@ -196,6 +201,12 @@ class FileDropReader:
             self._missing[export.fingerprint] = await _find_missing(store, export)
         settled = export.settled(self._clock.now(), self._settle)
         return self._missing[export.fingerprint] or ("" if settled else "files are still being written")
+
+
+def _no_sets() -> SnapshotRejected:
+    return rejection(
+        "the file drop has no set of CSV files", "have the MIS export there, or correct the school's source"
+    )
 
 
 async def _are_unchanged(sets: Iterable[ExportSet], store: FileDropStore) -> bool:

@@ -21,7 +21,7 @@ from sync_core.mis.rejection import rejection
 from sync_core.mis.rest.cache import CachedSchool, Collections, SchoolCache
 
 _TIMEOUT = httpx.Timeout(60.0, connect=20.0)
-_BUDGET = timedelta(seconds=120)
+BUDGET = timedelta(seconds=120)
 """The wait budget of one server. Together with the work of a plan it stays far below the 30 minutes of a function."""
 _READS = 3
 """How many times a school is read if it changes during each read."""
@@ -64,11 +64,12 @@ class RequestRefused(SnapshotRejected):
 class Server:
     """A server, open for one read. `name` is its name in error messages."""
 
-    def __init__(self, name: str, url: str, clock: Clock) -> None:
+    def __init__(self, name: str, url: str, clock: Clock, budget: timedelta = BUDGET) -> None:
         self._name = name
         self._client = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT)
         self._clock = clock
-        self._wait_budget = WaitBudget(clock, _BUDGET)
+        self._budget = budget
+        self._wait_budget = WaitBudget(clock, budget)
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,8 +100,9 @@ class Server:
                     return response
                 failure, response_headers = f"returned {response.status_code}", response.headers
             failures += 1
+            waited = f", and the wait budget of {self._budget.seconds} seconds is spent" if self._budget else ""
             spent = Transient(
-                f"{self._name} {failure}, and the wait budget of {_BUDGET.seconds} seconds is spent",
+                f"{self._name} {failure}{waited}",
                 "nothing was changed; the app retries. If this continues, check the vendor's service status",
             )
             await self._wait_budget.sleep(retry_after(response_headers) or growing_wait(failures), spent)
@@ -112,8 +114,8 @@ class MisApi(Server, ABC):
     contact: ClassVar[str]
     cached: ClassVar[tuple[str, ...]]
 
-    def __init__(self, name: str, url: str, clock: Clock) -> None:
-        super().__init__(name, url, clock)
+    def __init__(self, name: str, url: str, clock: Clock, budget: timedelta = BUDGET) -> None:
+        super().__init__(name, url, clock, budget)
         self._headers = {"Accept": "application/json"}
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,7 +19,7 @@ from sync_core.mis.files.oneroster import Tables, may_be_in_class, read_roster
 from sync_core.mis.files.oneroster_roles import with_roles
 from sync_core.mis.quarantine import Quarantine
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import MisApi, Page, RequestRefused, Torn, text
+from sync_core.mis.rest.client import BUDGET, MisApi, Page, RequestRefused, Torn, text
 from sync_core.mis.rest.oneroster_records import (
     NAMES,
     WHOLE,
@@ -89,13 +90,8 @@ async def read_oneroster_api(
     `lists` are those of the server that all its schools share. The snapshot was taken when the oldest that was used
     was read. Its notes tell the server's quirks. They are kept for the next read, unless they led to a rejection.
     """
-    quirks = cache.quirks(api)
     try:
-        if api.token_url:
-            async with TokenServer(api.token_url, api.client, secret, _SCOPES[api.version], clock) as tokens:
-                secret, quirks = await tokens.token(quirks)
-        async with _Server(api, school, quirks, lists, clock) as server:
-            server.sign_in(secret)
+        async with _signed_in(api, secret, school, cache.quirks(api), lists, clock, BUDGET) as server:
             records = await server.read_school(api, school, cache)
     except SnapshotRejected:
         cache.put_quirks(api, Quirks())
@@ -109,14 +105,48 @@ async def read_oneroster_api(
     return with_format(snapshots, f"OneRoster {api.version} REST (the school's source says so)", calendar)
 
 
+async def reach_oneroster(
+    api: OneRosterApi, secret: str, school: SchoolId, cache: SchoolCache, lists: ListsOfServer, clock: Clock
+) -> None:
+    """Sign in and read the school's org. Nothing is retried. Raises SnapshotRejected, Transient."""
+    async with _signed_in(api, secret, school, cache.quirks(api), lists, clock, timedelta(0)) as server:
+        await server.read_org()
+
+
+@asynccontextmanager
+async def _signed_in(
+    api: OneRosterApi,
+    secret: str,
+    school: SchoolId,
+    quirks: Quirks,
+    lists: ListsOfServer,
+    clock: Clock,
+    budget: timedelta,
+) -> AsyncIterator[_Server]:
+    if api.token_url:
+        async with TokenServer(api.token_url, api.client, secret, _SCOPES[api.version], clock, budget) as tokens:
+            secret, quirks = await tokens.token(quirks)
+    async with _Server(api, school, quirks, lists, clock, budget) as server:
+        server.sign_in(secret)
+        yield server
+
+
 class _Server(MisApi):
     """A OneRoster server, for one school. `quirks` are those known, and then also those found."""
 
     contact = "the vendor"
     cached = _COLLECTIONS
 
-    def __init__(self, api: OneRosterApi, school: SchoolId, quirks: Quirks, lists: ListsOfServer, clock: Clock) -> None:
-        super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", api.url, clock)
+    def __init__(
+        self,
+        api: OneRosterApi,
+        school: SchoolId,
+        quirks: Quirks,
+        lists: ListsOfServer,
+        clock: Clock,
+        budget: timedelta,
+    ) -> None:
+        super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", api.url, clock, budget)
         self.quirks = quirks
         self._lists = lists
         self._root, self._school = _ROOT[api.version], school
@@ -129,7 +159,7 @@ class _Server(MisApi):
         """Raises Torn if a count differs: it shows records that were deleted outright, because they are in no delta."""
         if cached and not self.counted:
             raise Torn("without totals of the school, changes cannot be checked")
-        records: dict[str, Mapping[str, Record]] = {"orgs": {self._school: await self._read_org()}}
+        records: dict[str, Mapping[str, Record]] = {"orgs": {self._school: await self.read_org()}}
         if cached:
             for name in _COLLECTIONS:
                 records[name] = await self._read_changes(name, cached.collections[name])
@@ -154,7 +184,7 @@ class _Server(MisApi):
         self.quirks = replace(self.quirks, totals=totals)
         return {name: whole.records for name, whole in lists.items()}
 
-    async def _read_org(self) -> Record:
+    async def read_org(self) -> Record:
         """The school, by its id, as a school or as an org, or else from the list of all orgs."""
         refusals: list[RequestRefused] = []
         for kind in ("schools", "orgs"):

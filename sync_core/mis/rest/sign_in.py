@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import httpx
 
 from sync_core.clock import Clock
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.rest.client import Server, json_object, text
+from sync_core.mis.rest.client import BUDGET, Server, json_object, text
 from sync_core.mis.rest.quirks import Quirks
 
 _CLIENT = "check the client and the application setting that the secret in the school's source names"
@@ -49,8 +50,10 @@ class _Refusal:
 class TokenServer(Server):
     """The token server of a OneRoster source, open for one sign-in. `scopes` are tried from the first to the last."""
 
-    def __init__(self, url: str, client: str, secret: str, scopes: Sequence[str], clock: Clock) -> None:
-        super().__init__(f"the token server {urlsplit(url).hostname}", "", clock)
+    def __init__(
+        self, url: str, client: str, secret: str, scopes: Sequence[str], clock: Clock, budget: timedelta = BUDGET
+    ) -> None:
+        super().__init__(f"the token server {urlsplit(url).hostname}", "", clock, budget)
         self._url, self._identity, self._scopes = url, (client, secret), scopes
 
     async def token(self, quirks: Quirks) -> tuple[str, Quirks]:

@@ -20,7 +20,7 @@ from sync_core.mis.files.words import Role
 from sync_core.mis.quarantine import CORRECT, Quarantine
 from sync_core.mis.rejection import rejection
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import CHECK_URL, MisApi, Torn, at, link_query, text
+from sync_core.mis.rest.client import BUDGET, CHECK_URL, MisApi, Torn, at, link_query, text
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, with_format
 from sync_core.mis.rows import Row
 
@@ -45,17 +45,24 @@ async def read_wonde(
     return with_format(_snapshot(records, school, clock.now(), calendar), "Wonde", calendar)
 
 
+async def reach_wonde(api: WondeApi, secret: str, clock: Clock) -> None:
+    """Read the school without its people. Nothing is retried. Raises SnapshotRejected, Transient."""
+    async with _Server(api, clock, timedelta(0)) as server:
+        server.sign_in(secret)
+        await server.read_itself()
+
+
 class _Server(MisApi):
     """Wonde, for one school."""
 
     contact = "Wonde"
     cached = _PEOPLE
 
-    def __init__(self, api: WondeApi, clock: Clock) -> None:
+    def __init__(self, api: WondeApi, clock: Clock, budget: timedelta = BUDGET) -> None:
         self._host = urlsplit(api.url).hostname or ""
         self._root = f"/v1.0/schools/{quote(api.school, safe='')}"
         self._emails = {"students": api.student_email, "employees": api.staff_email}
-        super().__init__(f"the Wonde server {self._host}", api.url, clock)
+        super().__init__(f"the Wonde server {self._host}", api.url, clock, budget)
 
     async def read(self, cached: CachedSchool | None) -> Collections:
         """Raises Torn if a count differs from the records, or changed during the read.
@@ -63,9 +70,7 @@ class _Server(MisApi):
         Classes and their members are always read in full, because Wonde does not say that a change of members changes
         the class.
         """
-        school = at((await self.get(self._root, {})).body, "data")
-        if not school:
-            raise self._no_data("not even its name")
+        school = await self.read_itself()
         before = await self._read_counts()
         records: dict[str, Mapping[str, Record]] = {"school": {"": school}}
         for name in ("classes", "groups"):
@@ -85,6 +90,13 @@ class _Server(MisApi):
             if len(records[name]) != after[name]:
                 raise Torn(f"{len(records[name])} {name} were read, but the count is {after[name]}")
         return records
+
+    async def read_itself(self) -> Record:
+        """The school without its people and classes."""
+        school = at((await self.get(self._root, {})).body, "data")
+        if not school:
+            raise self._no_data("not even its name")
+        return school
 
     def _no_data(self, missing: str) -> SnapshotRejected:
         """Each of Wonde's domains accepts requests for schools of other regions, but has no data for them."""
