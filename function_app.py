@@ -9,7 +9,7 @@ import azure.functions as func
 
 from sync_core.clock import SystemClock
 from sync_core.http.admin.function import AdminApi
-from sync_core.http.edge import serve
+from sync_core.http.edge import respond, serve
 from sync_core.http.health import report_health
 from sync_core.messaging.messages import (
     CLASS_CHANGES,
@@ -66,7 +66,7 @@ async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
-    return await serve(_process, "health", request, report_health)
+    return await respond("health", request, lambda: report_health(_process))
 
 
 # The route prefix is empty in host.json, because a route below it may not begin with "admin" (azure-functions-host

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import httpx
 from rich.console import Console
 
-from local.commands import announce, check, edit, plan, show_tenant, sync, up
+from local.commands import announce, check, doctor, edit, plan, show_tenant, sync, up
 from local.demo import run_demo
 from local.processes import Spawn, StartFailed, Stopped, spawn_interpreter, stop_on_signals
 from local.tenant.options import TenantOptions, add_options, options_of
@@ -43,6 +43,7 @@ _EXAMPLES = """examples:
   python -m local announce SCH1 --groups R7A
   python -m local tenant --json
   python -m local check
+  python -m local doctor
 """
 
 
@@ -97,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_world(command)
 
     _add_check(commands)
+    _add_doctor(commands)
     _add_edit(commands)
     command = commands.add_parser("demo", help="sync a school of a thousand pupils over three nights")
     _add_world(command, default=None)
@@ -126,7 +128,7 @@ def _add_check(commands: _Commands) -> None:
         "people, what cannot be read and why, and whether a sync would accept it. Exit status: 0 it is readable, 2 it "
         "or a school of it is rejected, with the cause and the remedy, 4 it is readable, but rows are left out. "
         "Without a feed: shows what each Graph permission is for and whether the app's token carries it, as an admin "
-        "of all schools reads it at /api/admin/health. Exit status: 0 all required permissions are granted, or the "
+        "of all schools reads it at /api/admin/tenants. Exit status: 0 all required permissions are granted, or the "
         "token does not say, 1 a required permission is missing.",
     )
     command.add_argument("feed", type=Path, nargs="?", metavar="PATH", help="the feed: a folder or a zip file")
@@ -136,6 +138,19 @@ def _add_check(commands: _Commands) -> None:
     )
     command.add_argument("--school", type=Path, metavar="FILE.json", help="settings for every school, as for sync")
     command.add_argument("--json", action="store_true", help="print JSON: the reports, or the answer of the admin API")
+    _add_world(command)
+
+
+def _add_doctor(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="check the health of the app, and say what to do where something is wrong",
+        description="Shows a line for each check: the version, the settings, the tables, the queues and their dead "
+        "letters, Graph and its permissions in each tenant, the last night, and the source and the last sync of each "
+        "school, as an admin of all schools reads them at /api/admin/health. Nothing is changed. Exit status: 0 every "
+        "check passed, 1 one did not, or the app does not start.",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON: the answer of the admin API")
     _add_world(command)
 
 
@@ -220,6 +235,8 @@ def _run(options: argparse.Namespace, spawn: Spawn) -> int:
             return show_tenant(options.world, options.json, console, spawn)
         case "check":
             return check(options, console, spawn)
+        case "doctor":
+            return doctor(options.world, options.json, console, spawn)
         case "edit":
             operand = getattr(options, "operand", "")
             return edit(options.world, options.action, options.nickname, operand, EDITS[options.action], spawn)

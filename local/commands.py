@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from local import loopback
+from local.doctor import describe as describe_health
+from local.doctor import not_started
 from local.feed_check import FeedCheck, check_feed, describe
 from local.mis import webhooks
 from local.nightly import Stuck, count, drain, run_night
@@ -168,8 +170,8 @@ def _check_permissions(folder: Path, as_json: bool, console: Console, spawn: Spa
     """Show what the admin API answers about the Graph permissions of the world's tenants."""
     with world_at(folder, spawn) as addresses:
         signed_in = {"Authorization": "Bearer admin"}
-        health = loopback.get(f"{addresses.host}/api/admin/health", headers=signed_in, timeout=60).raise_for_status()
-    tenants = health.json()
+        answer = loopback.get(f"{addresses.host}/api/admin/tenants", headers=signed_in, timeout=60).raise_for_status()
+    tenants = answer.json()
     if as_json:
         sys.stdout.write(json.dumps(tenants, indent=2) + "\n")
     else:
@@ -178,6 +180,19 @@ def _check_permissions(folder: Path, as_json: bool, console: Console, spawn: Spa
             if tenant["what"]:
                 console.print(f"{tenant['what']} — {tenant['remedy']}", highlight=False, markup=False)
     return 1 if any(tenant["blocked"] for tenant in tenants) else 0
+
+
+def doctor(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
+    """Show what the admin API answers about the health of the world's app."""
+    with world_at(folder, spawn) as addresses:
+        signed_in = {"Authorization": "Bearer admin"}
+        answer = loopback.get(f"{addresses.host}/api/admin/health", headers=signed_in, timeout=90)
+    health = answer.json()
+    if as_json:
+        sys.stdout.write(json.dumps(health, indent=2, ensure_ascii=False) + "\n")
+    else:
+        console.print(describe_health(health) if answer.is_success else not_started(health))
+    return 0 if answer.is_success and health["healthy"] else _NOT_DONE
 
 
 def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: str, spawn: Spawn) -> int:

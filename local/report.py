@@ -76,7 +76,7 @@ def _cells(night: Night) -> dict[str, tuple[str, str]]:
 
 
 def permissions_table(tenant: Mapping[str, Any]) -> Table:
-    """The Graph permissions of a tenant, as `GET /api/admin/health` returns them."""
+    """The Graph permissions of a tenant, as `GET /api/admin/tenants` returns them."""
     table = Table(title=f"Graph permissions in tenant {tenant['tenant']}")
     for column in ("permission", "for what", "in the app's token"):
         table.add_column(column, overflow="fold")

@@ -39,13 +39,28 @@ _FAILED = SyncError(
 async def serve(
     process: ProcessApp, function: str, request: func.HttpRequest, answer: Callable[[App], Awaitable[func.HttpResponse]]
 ) -> func.HttpResponse:
-    """Check the request, start the app, and let it answer. A failed start is 503 whatever its cause.
+    """As `respond`, once the app has started. A failed start is 503 whatever its cause."""
+
+    async def answer_started() -> func.HttpResponse:
+        try:
+            app = await process.get()
+        except SyncError as error:
+            return problem_response(error, HTTPStatus.SERVICE_UNAVAILABLE)
+        return await answer(app)
+
+    return await respond(function, request, answer_started)
+
+
+async def respond(
+    function: str, request: func.HttpRequest, answer: Callable[[], Awaitable[func.HttpResponse]]
+) -> func.HttpResponse:
+    """Check the request, and let it be answered.
 
     An error that nobody expected is 500, after the event that failures_reported emits for this `function`.
     """
     try:
         with failures_reported(function):
-            response = await _answer(process, request, answer)
+            response = await _answer(request, answer)
     except SyncError:
         response = problem_response(_FAILED, HTTPStatus.INTERNAL_SERVER_ERROR)
     for name, value in HEADERS.items():
@@ -53,18 +68,12 @@ async def serve(
     return response
 
 
-async def _answer(
-    process: ProcessApp, request: func.HttpRequest, answer: Callable[[App], Awaitable[func.HttpResponse]]
-) -> func.HttpResponse:
+async def _answer(request: func.HttpRequest, answer: Callable[[], Awaitable[func.HttpResponse]]) -> func.HttpResponse:
     try:
         check_request(request)
     except SyncError as error:
         return problem_response(error)
-    try:
-        app = await process.get()
-    except SyncError as error:
-        return problem_response(error, HTTPStatus.SERVICE_UNAVAILABLE)
-    return await answer(app)
+    return await answer()
 
 
 def check_request(request: func.HttpRequest) -> None:

@@ -64,7 +64,7 @@ def call_as_user(*options: str) -> Result:
 
 def test_help_names_every_command_and_option(call: Call) -> None:
     output = call("--help").stdout
-    for command in ("up", "sync", "announce", "plan", "tenant", "check", "edit", "demo"):
+    for command in ("up", "sync", "announce", "plan", "tenant", "check", "doctor", "edit", "demo"):
         assert command in output
     output = call("sync", "--help").stdout
     for option in ("--mis", "--school", "--accounts", "--world", "--out"):
@@ -184,6 +184,38 @@ def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(t
         assert ("granted" if permission["granted"] else f"missing: {permission['command']}") in row
     assert f"{tenant['what']} — {tenant['remedy']}" in shown.stdout
     assert call("check", *folder).returncode == 0
+
+
+def test_doctor_shows_each_line_and_what_to_do_where_one_fails(tmp_path: Path, call: Call) -> None:
+    folder = ("--world", str(tmp_path / "w"))
+    feed = feeds.write_zip(feeds.oneroster(), tmp_path / "feed.zip")
+    world = World(tmp_path / "w", spawn=Forked)
+    world.start()
+    try:
+        assert call("sync", "--mis", str(feed), *folder).returncode == 4
+        well = call("doctor", *folder, COLUMNS="80")
+        feed.unlink()
+        ill, listed = call("doctor", *folder), call("doctor", *folder, "--json")
+        world.start_host(TENANT_ID="")
+        not_started = call("doctor", *folder)
+    finally:
+        world.stop()
+    assert (well.returncode, well.stderr) == (0, "")
+    *lines, summary = well.stdout.splitlines()
+    assert (len(lines), summary) == (14, "all 14 checks passed")
+    assert all(re.match(r"✔ [a-zA-Z0-9 -]+: \S", line) for line in lines)
+    assert (ill.returncode, listed.returncode) == (1, 1)
+    *_, source, remedy, _, summary = ill.stdout.splitlines()
+    assert source == f"✖ source of school S1: there is no feed at {feed}"
+    assert remedy == ("  → nothing was changed; correct the path of the school's source, or have the MIS export there")
+    assert summary == "1 of 14 checks failed"
+    (failed,) = [line for line in json.loads(listed.stdout)["lines"] if not line["ok"]]
+    assert source == f"✖ {failed['name']}: {failed['detail']}"
+    assert not_started.returncode == 1
+    assert not_started.stdout.splitlines() == [
+        "✖ start: TENANT_ID is not set",
+        "  → correct the application settings (docs/operations.md lists them)",
+    ]
 
 
 def test_check_reads_a_feed_and_starts_and_plans_nothing(tmp_path: Path, call: Call) -> None:

@@ -41,11 +41,11 @@ def add_accounts(trust: Trust, tenant: str, *names: str) -> None:
 
 def read_missing(trust: Trust, tenant: str) -> dict[str, list[str]]:
     """The permissions that the app lacks by tenant, over the admin API, if `tenant` is among them."""
-    health = {check["tenant"]: check for check in trust.call("GET", "health").json()}
-    assert health[tenant]["blocked"] is bool(health[tenant]["what"])
+    checks = {check["tenant"]: check for check in trust.call("GET", "tenants").json()}
+    assert checks[tenant]["blocked"] is bool(checks[tenant]["what"])
     return {
         listed: [permission["name"] for permission in check["permissions"] if permission["granted"] is False]
-        for listed, check in health.items()
+        for listed, check in checks.items()
     }
 
 
@@ -96,7 +96,7 @@ def test_03_a_tenant_without_consent_is_reported_and_delays_no_other(trust: Trus
     # Each message was delivered once: the night's three refreshes, and the plans of the two other schools.
     assert len(trust.read_events("message.failed")) == failures
     assert count_requests(requests, trust) == [5, 5, 0]
-    (check,) = [check for check in trust.call("GET", "health").json() if check["tenant"] == NOWHERE]
+    (check,) = [check for check in trust.call("GET", "tenants").json() if check["tenant"] == NOWHERE]
     assert (check["blocked"], {permission["granted"] for permission in check["permissions"]}) == (True, {None})
 
 

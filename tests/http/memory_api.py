@@ -14,7 +14,9 @@ from fastapi import FastAPI
 from sync_core.app import App
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.school import SchoolSettings
+from sync_core.wiring import ProcessApp
 from tests.builders import SCHOOL, TENANT, entra_id, snapshot
+from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 
@@ -27,6 +29,17 @@ ENVIRONMENT = {
     "ALL_SCHOOLS_ACCESS": ALL_SCHOOLS,
     "WEBSITE_AUTH_ENABLED": "True",
 }
+
+
+class Started(ProcessApp):
+    """A process whose app has started."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__({}, FixedClock())
+        self._started = app
+
+    async def get(self) -> App:
+        return self._started
 
 
 @dataclass

@@ -18,7 +18,7 @@ from sync_core.config import parse_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.http.admin.function import AdminApi
-from sync_core.http.edge import HEADERS, LARGEST_BODY, serve
+from sync_core.http.edge import HEADERS, LARGEST_BODY, respond, serve
 from sync_core.http.health import report_health
 from sync_core.http.webhooks.function import receive_changes, receive_wonde_event
 from sync_core.wiring import ProcessApp
@@ -26,7 +26,7 @@ from tests.builders import SCHOOL, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
-from tests.http.memory_api import ALL_SCHOOLS, ENVIRONMENT
+from tests.http.memory_api import ALL_SCHOOLS, ENVIRONMENT, Started
 from tests.http.test_webhooks import BODY, NEW, sign
 
 Receive = Callable[[App, func.HttpRequest], Awaitable[func.HttpResponse]]
@@ -34,17 +34,6 @@ ADMIN = {"claims": [{"typ": "oid", "val": ALL_SCHOOLS}, {"typ": "roles", "val": 
 PRINCIPAL = {"x-ms-client-principal": base64.b64encode(json.dumps(ADMIN).encode()).decode()}
 HOST = "sync.school.example"
 SETTING = "MIS_SECRET_OAK"
-
-
-class Started(ProcessApp):
-    """A process whose app has started, over tables in memory."""
-
-    def __init__(self, state: MemoryState) -> None:
-        super().__init__({}, FixedClock())
-        self._started = App(parse_settings(ENVIRONMENT | {SETTING: NEW}), services(state))
-
-    async def get(self) -> App:
-        return self._started
 
 
 def make_request(method: str, path: str, body: bytes = b"", **headers: str) -> func.HttpRequest:
@@ -86,7 +75,7 @@ def built() -> tuple[MemoryState, AdminApi]:
 async def site(built: tuple[MemoryState, AdminApi]) -> Site:
     state, api = built
     await state.save_school(settings())
-    return Site(state, Started(state), api)
+    return Site(state, Started(App(parse_settings(ENVIRONMENT | {SETTING: NEW}), services(state))), api)
 
 
 def problem(response: func.HttpResponse) -> str:
@@ -174,6 +163,10 @@ async def test_a_lone_surrogate_is_refused_as_a_key_and_as_a_value(site: Site, m
 # --- answers
 
 
+async def _never(app: App) -> func.HttpResponse:
+    raise AssertionError("the app did not start")
+
+
 async def served(site: Site) -> dict[str, func.HttpResponse]:
     health = make_request("GET", "/api/health")
     return {
@@ -181,8 +174,9 @@ async def served(site: Site) -> dict[str, func.HttpResponse]:
         "not found": await site.admin("GET", "nothing"),
         "refused": await site.admin("POST", "schools", origin="null"),
         "webhook": await site.webhook(receive_changes, "S"),
-        "health": await serve(site.process, "health", health, report_health),
-        "failed start": await serve(ProcessApp({}, FixedClock()), "health", health, report_health),
+        "health": await respond("health", health, partial(report_health, site.process)),
+        "unhealthy": await respond("health", health, partial(report_health, ProcessApp({}, FixedClock()))),
+        "failed start": await serve(ProcessApp({}, FixedClock()), "health", health, _never),
     }
 
 
@@ -194,6 +188,7 @@ async def test_every_answer_has_the_security_headers_and_no_banner(site: Site) -
         "refused": 403,
         "webhook": 401,
         "health": 200,
+        "unhealthy": 503,
         "failed start": 503,
     }
     for name, answer in answers.items():

@@ -9,8 +9,6 @@ import azure.functions as func
 from sync_core import errors
 from sync_core.admin.holds import PlanDiffers
 from sync_core.app import App
-from sync_core.config import parse_settings
-from sync_core.domain.school import SchoolSettings
 from sync_core.errors import (
     AlreadyThere,
     DeltaExpired,
@@ -22,25 +20,11 @@ from sync_core.errors import (
     NotThere,
     ReadingFailed,
     SyncError,
-    Transient,
 )
 from sync_core.http.edge import serve
-from sync_core.http.health import report_health
 from sync_core.http.problems import problem_of, problem_response
 from sync_core.wiring import ProcessApp
 from tests.fakes.fixed_clock import FixedClock
-from tests.fakes.memory_state import MemoryState
-from tests.fakes.services import services
-
-ENVIRONMENT = {
-    "TENANT_ID": "T",
-    "STATE_TABLES_ENDPOINT": "https://tables.example",
-    "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
-}
-
-
-def make_app(state: MemoryState | None = None) -> App:
-    return App(parse_settings(ENVIRONMENT), services(state or MemoryState()))
 
 
 def test_a_problem_has_the_members_of_rfc_9457_and_two_of_our_own() -> None:
@@ -107,20 +91,13 @@ def test_every_class_of_error_has_a_status() -> None:
 
 
 async def test_a_failed_start_is_503_and_names_every_missing_setting() -> None:
-    request = func.HttpRequest("GET", "/api/health", body=b"")
-    response = await serve(ProcessApp({}, FixedClock()), "health", request, report_health)
+    async def answer(app: App) -> func.HttpResponse:
+        raise AssertionError("the app did not start")
+
+    request = func.HttpRequest("GET", "/api/admin/schools", body=b"")
+    response = await serve(ProcessApp({}, FixedClock()), "manage", request, answer)
     problem = json.loads(response.get_body())
     assert (response.status_code, response.mimetype, problem["status"]) == (503, "application/problem+json", 503)
     assert "TENANT_ID is not set" in problem["what"]
     assert "ServiceBusConnection" in problem["what"]
     assert "docs/operations.md" in problem["remedy"]
-
-
-async def test_an_app_without_its_tables_is_unhealthy() -> None:
-    class Away(MemoryState):
-        async def school(self, school: str) -> SchoolSettings | None:
-            raise Transient("the tables do not answer", "try again")
-
-    healthy, unhealthy = await report_health(make_app()), await report_health(make_app(Away()))
-    assert (healthy.status_code, json.loads(healthy.get_body())) == (200, {"health": "healthy"})
-    assert (unhealthy.status_code, json.loads(unhealthy.get_body())["what"]) == (503, "the tables do not answer")

@@ -7,6 +7,8 @@ from fastapi import Path as PathParameter
 from pydantic import StringConstraints
 
 from sync_core.admin.dead_letters import ListedDeadLetter, Visible, list_dead_letters, replay_all, replay_one
+from sync_core.admin.health.checks import health_of_app, health_of_schools
+from sync_core.admin.health.findings import Health
 from sync_core.admin.requests import Accepted
 from sync_core.admin.schools import check_tenants, erase_school, request_full_resync
 from sync_core.admin.tenant_probe import last_probe, probe_tenant
@@ -21,6 +23,22 @@ router = APIRouter()
 _Tenant = Annotated[str, StringConstraints(to_lower=True), PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
 _Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], PathParameter()]
 _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
+
+
+# --- the health of the app
+
+
+@router.get("/health", summary="Check the health of the app, or of your schools")
+async def health(call: Admin) -> Health:
+    """A line for each check, with what to do where one is not ok. Nothing is changed. It takes a minute at most.
+
+    For an admin of all schools: the version, the settings, the tables, the queues and their dead letters, Graph and its
+    permissions in each tenant, the last night, and the source and the last sync of each school. For other admins: the
+    lines of their schools. Graph answers one request for each tenant, and the server of an MIS up to four for a school.
+    """
+    if call.caller.all_schools:
+        return await health_of_app(call.app.settings, call.services)
+    return await health_of_schools(call.caller.has_access, call.services)
 
 
 # --- tenants, and schools that left
@@ -47,8 +65,8 @@ async def read_probe(tenant: _Tenant, call: Admin) -> TenantProbe:
     return probe_body(await last_probe(tenant, call.services))
 
 
-@router.get("/health", summary="Check which Graph permissions each tenant has granted the app")
-async def health(call: Admin) -> list[TenantCheck]:
+@router.get("/tenants", summary="List the tenants, each with the Graph permissions that it has granted the app")
+async def tenants(call: Admin) -> list[TenantCheck]:
     """Reads the app's token for each tenant that has a school, or for the app's own tenant while there is no school.
 
     A managed identity's token may take up to 24 hours to carry a later grant, and is reported as it is.
