@@ -217,7 +217,7 @@ async def test_an_error_that_nobody_expected_is_an_event_and_a_problem(caplog: p
 
     caplog.set_level(logging.DEBUG)
     state = Faulty()
-    site = Site(state, Started(state), AdminApi())
+    site = Site(state, Started(App(parse_settings(ENVIRONMENT), services(state))), AdminApi())
     answers = [await site.admin("GET", "schools"), await site.webhook(receive_changes, "S1")]
     for answer in answers:
         assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
