@@ -70,8 +70,7 @@ def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
             log = options.world.resolve() / "host.jsonl"
             report = run_night(addresses, log, options.mis, values, accounts)
     except (SnapshotRejected, UnknownSetting, BadFile) as refusal:
-        sys.stderr.write(f"refused: {refusal}\n")
-        return _REFUSED
+        return _refuse(refusal)
     except Stuck as stuck:
         sys.stderr.write(f"{stuck}; see {options.world.resolve() / 'host.log'}\n")
         return _STUCK
@@ -114,8 +113,7 @@ def plan(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
             with world_at(options.world, spawn) as addresses:
                 previews = asyncio.run(preview_world(addresses, options.mis, values, accounts))
     except (SyncError, BadFile, ClientAuthenticationError) as refusal:
-        sys.stderr.write(f"refused: {refusal}\n")
-        return _REFUSED
+        return _refuse(refusal)
     if options.out:
         listed = [preview.as_data() for preview in previews]
         _write(options.out, TypeAdapter(list[dict[str, Any]]).dump_json(listed, indent=2))
@@ -149,14 +147,19 @@ def check(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
     return _check_permissions(options.world, options.json, console, spawn)
 
 
+def _refuse(refusal: Exception) -> int:
+    """Tell the admin at this machine, whose feed it is, with what the feed has."""
+    sys.stderr.write(f"refused: {refusal.for_admin() if isinstance(refusal, SnapshotRejected) else refusal}\n")
+    return _REFUSED
+
+
 def _check_feed(options: argparse.Namespace, console: Console) -> int:
     """Read a feed and show what it has; nothing else is read, started or written."""
     try:
         values = _read_settings(options.school) if options.school else {}
         checked = check_feed(options.feed, values, options.only, options.against)
     except (SnapshotRejected, UnknownSetting, BadFile) as refusal:
-        sys.stderr.write(f"refused: {refusal}\n")
-        return _REFUSED
+        return _refuse(refusal)
     if options.json:
         sys.stdout.write(TypeAdapter(FeedCheck).dump_json(checked, indent=2).decode() + "\n")
     else:

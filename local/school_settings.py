@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from sync_core.admin.school_settings import settings_of
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import MisLocation, SchoolChoices, SchoolSettings
-from sync_core.errors import UnknownSetting, faults_of
+from sync_core.errors import UnknownSetting, faults_for_sender
 
 
 def parse_school_settings(
@@ -23,7 +23,8 @@ def parse_school_settings(
     except ValidationError as error:
         known = ", ".join(field.name for field in fields(SchoolChoices))
         raise UnknownSetting(
-            f"the school's settings were not understood: {faults_of(error.errors())}", f"the known settings are {known}"
+            f"the school's settings were not understood: {faults_for_sender(error.errors())}",
+            f"the known settings are {known}",
         ) from None
     return settings_of(choices, school=SchoolId(school), tenant=tenant, source=source)
 

@@ -26,6 +26,7 @@ SyncError                  a message, and the remedy that fits it
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -91,7 +92,19 @@ class NotOnRecord(Undeliverable):
 
 
 class SnapshotRejected(Permanent):
-    """The MIS feed is not to be trusted, so nothing is planned. `message` names file, line and column if it can."""
+    """The MIS feed is not to be trusted, so nothing is planned. `message` names file, line and column if it can.
+
+    `shown` is the message with values of the feed, which help to mend it and may be anybody's name. Only the answer to
+    an admin who checks a feed may have it.
+    """
+
+    def __init__(self, message: str, remedy: str, shown: str = "") -> None:
+        super().__init__(message, remedy)
+        self._shown = shown or message
+
+    def for_admin(self) -> SnapshotRejected:
+        """The same rejection with the values of the feed, for an answer, and never for a log or a table."""
+        return SnapshotRejected(self._shown, self.remedy)
 
 
 class ReadingFailed(SnapshotRejected):
@@ -118,7 +131,7 @@ class RowTooLarge(RowRefused):
 
 
 class GraphRefused(Permanent):
-    """Graph's permanent no to one request. `detail` is Graph's text."""
+    """Graph's permanent no to one request. `detail` is Graph's text without values and names."""
 
     def __init__(self, code: str, detail: str, remedy: str) -> None:
         super().__init__(f"Graph refused: {code}: {detail}", remedy)
@@ -221,9 +234,32 @@ def _remedy_of(failure: Exception) -> str:
             return "nothing was changed; have the MIS export again, and report this error if it stays"
 
 
+_TOKEN = r"[^\s'\"<>()\[\],;:=|@]"
+_ADDRESS = re.compile(rf"(?<!{_TOKEN}){_TOKEN}+?(?:@|[~%]40){_TOKEN}+")
+"""Also as it is in the key of a class, or in a URL. A token is looked at once, however long it is."""
+_UNKNOWN_MEMBER = ("extra_forbidden", "unexpected_keyword_argument")
+
+
+def without_addresses(text: str) -> str:
+    """The text for a log, a trace or a table: an id that is an e-mail address may be a pupil's."""
+    return _ADDRESS.sub("(an address)", text)
+
+
 def faults_of(errors: Iterable[Mapping[str, Any]]) -> str:
-    """The faults in the `errors()` of pydantic or FastAPI with their places, and never a value, which may be secret."""
+    """The faults in the `errors()` of pydantic with their places, for a log: no value, and no member that is unknown.
+
+    A sender may use anything as the name of a member, and a value may be secret.
+    """
+    return faults_for_sender(map(_without_unknown, errors))
+
+
+def faults_for_sender(errors: Iterable[Mapping[str, Any]]) -> str:
+    """The same, for the answer to the admin who sent the body: it names the members that are unknown."""
     return "; ".join(map(_fault, errors))
+
+
+def _without_unknown(fault: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**fault, "loc": (*fault["loc"][:-1], "(unknown)")} if fault["type"] in _UNKNOWN_MEMBER else fault
 
 
 def _fault(fault: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import FileDropCheck, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder
 from sync_core.domain.webhooks import WebhookEvent
-from sync_core.errors import ReadingFailed, SnapshotRejected, SyncError, UnknownSetting
+from sync_core.errors import ReadingFailed, SnapshotRejected, SyncError, UnknownSetting, without_addresses
 from sync_core.messaging.messages import Change, RefreshTenant
 from sync_core.messaging.port import MessageFault
 from sync_core.tracing import NAMESPACE
@@ -22,6 +22,10 @@ _CUSTOM_EVENT = "microsoft.custom_event.name"
 """The attribute that makes a log record a row of AppEvents (azure-monitor-opentelemetry, "Add custom events")."""
 
 _LOG = logging.getLogger("mis_class_sync")
+
+# Clients that log each request: its address has ids of people, and its headers are nobody's business.
+for _client in ("azure.core.pipeline.policies.http_logging_policy", "httpx"):
+    logging.getLogger(_client).setLevel(logging.WARNING)
 
 
 def night_began(run: RunId, schools: Iterable[SchoolId]) -> None:
@@ -116,5 +120,8 @@ def function_failed(function: str, error: SyncError) -> None:
 
 def _emit(level: int, name: str, **facts: object) -> None:
     """Log an event with flat attributes: Application Insights makes a row of it, and the local host a line."""
-    attributes = {f"{NAMESPACE}{fact}": value for fact, value in facts.items()}
+    attributes = {
+        f"{NAMESPACE}{fact}": without_addresses(value) if isinstance(value, str) else value
+        for fact, value in facts.items()
+    }
     _LOG.log(level, name, extra={_CUSTOM_EVENT: name, **attributes})

@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from sync_core.errors import SyncError
+from sync_core.errors import SyncError, without_addresses
 
 NAMESPACE = "sync."
 """The prefix of our attribute names; a log record has attributes of its own."""
@@ -94,7 +94,7 @@ def _span(
             yield span
         except BaseException as failure:
             text = failure.message if isinstance(failure, SyncError) else type(failure).__name__
-            span.set_status(StatusCode.ERROR, text)
+            span.set_status(StatusCode.ERROR, without_addresses(text))
             raise
 
 

@@ -27,7 +27,7 @@ from sync_core.domain.school import (
     SchoolSettings,
     TeachingOwners,
 )
-from sync_core.errors import UnknownSetting, faults_of
+from sync_core.errors import UnknownSetting, faults_for_sender
 from sync_core.planning.matching.accounts import takes_domain
 
 _MOST_ACCESS = 100
@@ -111,7 +111,7 @@ class Draft:
         try:
             return cls(_adapter().validate_python(sent), (), outward)
         except ValidationError as error:
-            return cls(None, (Fault(faults_of(error.errors()), _CORRECT),), outward)
+            return cls(None, (Fault(faults_for_sender(error.errors()), _CORRECT),), outward)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -1,7 +1,7 @@
 """Graph's permanent refusals as our own errors, each with the remedy that fits its cause.
 
 Graph answers most refusals with one of few codes (Request_BadRequest, Authorization_RequestDenied), so the words of the
-message tell the cause. An answer of unknown words keeps Graph's code and words.
+message tell the cause. An answer of unknown words keeps Graph's code, and its words without values and names.
 """
 
 from __future__ import annotations
@@ -19,12 +19,31 @@ from sync_core.errors import (
     NicknameTaken,
     NotThere,
     SyncError,
+    without_addresses,
 )
 
 CONCURRENCY = "Directory_ConcurrencyViolation"
 """The code of 409 for a change that met another one of the same object: it may succeed a moment later."""
 
-_ADDRESS = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
+_CODE = re.compile(r"[A-Za-z0-9]+(?:[._][A-Za-z0-9]+)*")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|‘[^’]*’|“[^”]*”")
+_OF_OBJECTS = re.compile(
+    r"members|owners|teachers|students|id|displayName|mailNickname|externalId|externalName|description|visibility"
+    r"|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]{1,6}"
+)
+"""What Graph may quote: a property that the app sends, an id, a count."""
+_CAPITALS = re.compile(r"[^\W\d_a-z][\w'’-]*")
+_NO_NAMES = """
+DisplayName MailNickname ExternalId Education_ObjectType
+A Access Additional After Allowed An And Another API App Application Authorization Azure AD Bad Cannot Class
+Conflict Current Denied Directory Display Education Entra Error Exchange Failed Field For Forbidden Graph Group
+Groups Guest Guests HTTP ID Id If In Insufficient Internal Invalid It JSON License Licence Mail Maximum Microsoft
+Missing Name No Not Null Object Office On One Only Operation Owner Owners Permission Please Policy Property Provided
+Quota Request Required Resource School Server Service Some Specified Student Students Teacher Teachers Teams Tenant
+That The There This To Too Unable Unauthorized Unexpected Unified Unknown Unsupported Update URI URL User Users
+Value Values We When While Without You Your
+"""
+"""Words that Graph's messages have with a capital."""
 _EXPIRED = re.compile(r"sync_?state|resync|expiredpagetoken", re.IGNORECASE)
 
 NO_TOKEN = (
@@ -94,8 +113,8 @@ _CAUSES = (
 
 def refusal_of(status: int, body: object) -> SyncError:
     """The error for Graph's final answer of this status, 400 or more; `body` is its JSON, or None."""
-    code, detail = _told(status, body)
-    words = detail.lower()
+    code, message = _told(status, body)
+    words, detail = message.lower(), _without_names(message)
     if status == 410 or _EXPIRED.search(code):
         return DeltaExpired()
     if status == 404:
@@ -122,9 +141,15 @@ def code_of(body: object) -> str:
 
 
 def _told(status: int, body: object) -> tuple[str, str]:
-    """Code and message; an address in the message is replaced, as it may be a pupil's."""
+    """Code and message. A code that is none of Graph's kind is replaced by the status."""
     match body:
         case {"error": {"code": code, "message": message}}:
-            return str(code), _ADDRESS.sub("(an address)", str(message))
+            return str(code) if _CODE.fullmatch(str(code)) else str(status), str(message)
         case _:
             return str(status), "Graph gave no reason"
+
+
+def _without_names(message: str) -> str:
+    """The message without what may be a person's: addresses, quoted values and unknown capitals."""
+    unquoted = _QUOTED.sub(lambda found: found[0] if _OF_OBJECTS.fullmatch(found[0][1:-1]) else "(a value)", message)
+    return _CAPITALS.sub(lambda word: word[0] if word[0] in _NO_NAMES.split() else "…", without_addresses(unquoted))

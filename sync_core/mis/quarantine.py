@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 
@@ -162,10 +162,15 @@ class Quarantine:
     def findings(self, schools: Collection[str]) -> Callable[[SchoolId], Findings]:
         """What concerns each of the feed's `schools`, once all is read: its own, and what may be any school's.
 
-        A row that names a school that the feed does not have is listed for each school, and counts for none.
+        A row that names a school that the feed does not have is listed for each school, and counts for none. What it
+        has in place of the school may be anything, and is not repeated.
         """
-        foreign = {of for of, _ in self._counts} | self._in_doubt.keys() | self._notes.keys()
-        of_all = sorted(foreign.difference(schools) | {_EVERY})
+        named = {of for of, _ in self._counts} | self._in_doubt.keys() | self._notes.keys()
+        foreign = named.difference(schools)
+        for key, listed in self._left_out.items():
+            if key[0] in foreign:
+                self._left_out[key] = [replace(row, school=_EVERY) for row in listed]
+        of_all = sorted(foreign | {_EVERY})
         keys: dict[SchoolId, list[tuple[SchoolId, str]]] = defaultdict(list)
         for key in self._counts:
             keys[key[0]].append(key)

@@ -7,10 +7,15 @@ from contextlib import contextmanager
 
 from sync_core.errors import ReadingFailed, SnapshotRejected, SyncError
 
+CORRECT = "correct the export and deliver it again"
 
-def rejection(message: str, remedy: str = "correct the export and deliver it again") -> SnapshotRejected:
-    """The rejection of a feed. It says that nothing was changed, which holds because a feed is read before any plan."""
-    return SnapshotRejected(message, f"nothing was changed; {remedy}")
+
+def rejection(message: str, remedy: str = CORRECT, shown: str = "") -> SnapshotRejected:
+    """The rejection of a feed. It says that nothing was changed, which holds because a feed is read before any plan.
+
+    `shown` is the message with values of the feed, for an admin who checks it.
+    """
+    return SnapshotRejected(message, f"nothing was changed; {remedy}", shown)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sync_core.errors import without_addresses
 from sync_core.mis.budget import Budget
 
 
@@ -27,7 +28,7 @@ class Row:
 
     @property
     def place(self) -> str:
-        return f"line {self.at}" if isinstance(self.at, int) else self.at
+        return f"line {self.at}" if isinstance(self.at, int) else without_addresses(self.at)
 
     @property
     def location(self) -> str:

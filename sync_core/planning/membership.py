@@ -21,6 +21,7 @@ from sync_core.domain.nicknames import without_doubtful
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import HoldStatus
 from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
+from sync_core.planning.class_keys import plain_id
 from sync_core.planning.continued import NO_DECISIONS, Proposal, follow_groups
 from sync_core.planning.doubt import Benefit
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
@@ -313,7 +314,7 @@ def _certain(
 def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGroup]) -> list[str]:
     notes = _note_of_left_out(snapshot)
     notes += [
-        f"{group.type} group {group.id} is empty, so its class has no students — "
+        f"{group.type} group {plain_id(group.id)} is empty, so its class has no students — "
         "put people into the group in the MIS, or end the group there"
         for group in groups
         if not group.students and not group.teachers

@@ -9,6 +9,7 @@ from sync_core.domain.classes import DesiredClass, Pin, Records
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.runs import RunRecord
 from sync_core.errors import LONGEST_SHOWN, one_line
+from sync_core.planning.class_keys import plain_id
 from sync_core.planning.names import is_numbered
 
 _LISTED = 10
@@ -89,7 +90,8 @@ def note_on_undecided(keys: Set[ClassKey]) -> tuple[str, ...]:
 
 def _some(ids: Sequence[str]) -> str:
     more = len(ids) - _LISTED
-    return ", ".join(one_line(id_, LONGEST_SHOWN) for id_ in ids[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    named = ", ".join(one_line(plain_id(id_), LONGEST_SHOWN) for id_ in ids[:_LISTED])
+    return named + (f" and {more} more" if more > 0 else "")
 
 
 def _gone(desired: DesiredClass, records: Records) -> bool:

@@ -23,6 +23,8 @@ from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, unquote
 
+from sync_core.errors import without_addresses
+
 Entity = dict[str, Any]
 Row = Mapping[str, Any]
 Record = TypeVar("Record")
@@ -139,14 +141,14 @@ def _decode_word(word: str) -> list[str]:
 
 
 def cut(name: str) -> Column:
-    """The column of a text that is cut to what one property can hold."""
-    return Column(lambda text: {name: (text or "")[:CHUNK]}, lambda row: row[name], (name,))
+    """The column of a text without addresses, cut to what one property can hold."""
+    return Column(lambda text: {name: without_addresses(text or "")[:CHUNK]}, lambda row: row[name], (name,))
 
 
 def sentences(name: str) -> Column:
-    """The columns of a tuple of sentences, a line each."""
+    """The columns of a tuple of sentences without addresses, a line each."""
     return Column(
-        lambda lines: chunked(name, "\n".join(lines or ())),
+        lambda lines: chunked(name, without_addresses("\n".join(lines or ()))),
         lambda row: tuple(filter(None, joined(row, name).split("\n"))),
         (f"{name}_0",),
     )

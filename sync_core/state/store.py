@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -58,8 +57,6 @@ _FEW_ACCOUNTS = 50
 # The partitions of the table of schools.
 _SETTINGS, _STATISTICS, _DROPS, _LEFT_OUT = "school", "accepted statistics", "file drop", "left out"
 _FACTS, _PROBE = "facts", "probe "
-
-logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
 
 class TableState:

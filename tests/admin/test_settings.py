@@ -40,7 +40,7 @@ from sync_core.domain.school import (
     SchoolSettings,
     TeachingOwners,
 )
-from sync_core.errors import UnknownSetting, faults_of
+from sync_core.errors import UnknownSetting, faults_for_sender
 from tests.builders import SCHOOL, TENANT
 
 BODY = TypeAdapter(SchoolBody)
@@ -282,7 +282,7 @@ EVERYTHING_WRONG: dict[str, Any] = {
 def test_if_every_setting_is_wrong_every_fault_is_named_in_words() -> None:
     with pytest.raises(ValidationError) as caught:
         BODY.validate_python(EVERYTHING_WRONG)
-    faults = faults_of(caught.value.errors())
+    faults = faults_for_sender(caught.value.errors())
     places = {"source.oneroster." + name for name in ("url", "secret", "version", "client")}
     places |= {
         "students.mis",
@@ -332,7 +332,7 @@ def test_a_fault_is_named_beside_those_of_other_settings(values: dict[str, objec
     """Also a setting that is wrong only beside another one."""
     with pytest.raises(ValidationError) as caught:
         BODY.validate_python({"tenant": "T", "source": {}, "colour": "red", **values})
-    faults = faults_of(caught.value.errors())
+    faults = faults_for_sender(caught.value.errors())
     assert fault in faults
     assert {"tenant", "colour"} <= {*places_in(faults)}
 
@@ -341,7 +341,7 @@ def test_a_setting_beside_one_that_is_wrong_is_not_blamed() -> None:
     source = {"kind": "oneroster", "url": "https://a", "secret": "MIS_SECRET_A", "token_url": "ftp://a", "client": ""}
     with pytest.raises(ValidationError) as caught:
         BODY.validate_python({"tenant": TENANT, "source": source, "mis": "scholar pack", "types": ["teaching"]})
-    assert sorted(places_in(faults_of(caught.value.errors()))) == ["mis", "source.oneroster.token_url"]
+    assert sorted(places_in(faults_for_sender(caught.value.errors()))) == ["mis", "source.oneroster.token_url"]
 
 
 def places_in(faults: str) -> list[str]:
@@ -366,7 +366,7 @@ def test_a_date_may_be_written_as_in_the_uk(written: str) -> None:
 def test_a_day_that_does_not_exist_is_named_with_the_form_of_a_date(written: str, fault: str) -> None:
     with pytest.raises(ValidationError) as caught:
         OPTIONS.validate_python({"required_until": written})
-    assert faults_of(caught.value.errors()) == f"required_until: {fault}"
+    assert faults_for_sender(caught.value.errors()) == f"required_until: {fault}"
 
 
 HERE = "http://127.0.0.1:8080"
@@ -447,7 +447,7 @@ def test_an_unknown_kind_of_source_is_rejected_without_repeating_the_value() -> 
     with pytest.raises(ValidationError) as caught:
         BODY.validate_python({"tenant": TENANT, "source": {"kind": "Amy Smith"}})
     assert (
-        faults_of(caught.value.errors())
+        faults_for_sender(caught.value.errors())
         == "source: 'kind' should be one of 'folder', 'container', 'oneroster', 'wonde'"
     )
 

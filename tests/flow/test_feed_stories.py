@@ -138,7 +138,7 @@ def test_04_a_truncated_zip_file_is_rejected(trust: Trust) -> None:
     torn = trust.world.folder / "export.zip"
     torn.write_bytes(b"PK\x03\x04" + os.urandom(400))
     trust.save_settings(ID, source={"kind": "folder", "path": str(torn)})
-    assert "export.zip is not a complete zip file" in rejected(sync_feed(trust, SCHOOL))
+    assert "the export is not a complete zip file" in rejected(sync_feed(trust, SCHOOL))
 
 
 def test_05_a_feed_with_swapped_columns_is_rejected_or_held(trust: Trust) -> None:

@@ -77,7 +77,7 @@ BAD = [
     ),
     (encode(CHANGES[0]).replace(b'"version":1', b'"version":2'), "create-class.version: Input should be 1"),
     (encode(CHANGES[0]).replace(b'"nightly"', b'"Amy Smith"'), "create-class.cause: Input should be 'nightly', "),
-    (encode(CHANGES[0])[:-1] + b', "extra": 1}', "create-class.extra: Extra inputs are not permitted"),
+    (encode(CHANGES[0])[:-1] + b', "extra": 1}', "create-class.(unknown): Extra inputs are not permitted"),
 ]
 
 

@@ -257,9 +257,12 @@ async def test_a_school_whose_groups_are_of_other_types_is_told_which(scene: Sce
 
     scene.server.change = lambda name, records: {"classes": [], "groups": other(records)}.get(name, records)
     houses = sum(group.type is not GroupType.TEACHING for group in scene.exported().groups) + 1 - 2
+    assert f"its groups: {houses + 2} of other types" in await scene.refusal()
+    with pytest.raises(SnapshotRejected) as caught:
+        await scene.read()
     assert (
         "the school has no class at Wonde, and no group of the types REGISTRATION and YEAR; its groups: "
-        f"1 of no type, {houses} of the type HOUSE, 1 of the type OTHER" in await scene.refusal()
+        f"1 of no type, {houses} of the type HOUSE, 1 of the type OTHER" in caught.value.for_admin().message
     )
 
 

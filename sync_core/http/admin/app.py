@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from sync_core.admin.holds import PlanDiffers
 from sync_core.app import App
-from sync_core.errors import SyncError, Unreadable, faults_of
+from sync_core.errors import SyncError, Unreadable, faults_for_sender
 from sync_core.http.admin import routes_classes, routes_operations, routes_runs, routes_schools
 from sync_core.http.admin.schemas import PlanProblem
 from sync_core.http.problems import MEDIA_TYPE, Problem, problem_of
@@ -75,7 +75,7 @@ async def _refuse(_: Request, error: SyncError) -> Response:
 
 async def _invalid(_: Request, error: RequestValidationError) -> Response:
     remedy = f"correct the fields named here; {_DOCUMENT} describes every body"
-    return _answer(problem_of(Unreadable(faults_of(error.errors()), remedy)))
+    return _answer(problem_of(Unreadable(faults_for_sender(error.errors()), remedy)))
 
 
 async def _unknown(_: Request, error: HTTPException) -> Response:

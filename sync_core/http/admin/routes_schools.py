@@ -21,7 +21,7 @@ from sync_core.admin.schools import access_taken_away, find_access, outward_faul
 from sync_core.admin.supposed import check_feed, preview_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Forbidden, NotFound
+from sync_core.errors import Forbidden, NotFound, SnapshotRejected
 from sync_core.http.admin.dependencies import Admin, Administered, Call, SchoolInPath, SignedIn
 from sync_core.http.admin.etags import IfMatch, etag_of, require_match
 from sync_core.http.admin.schemas import (
@@ -137,7 +137,10 @@ async def feed_check(school: SchoolInPath, call: Admin, draft: Annotated[Draft |
             f"there is no school {school}, so nothing was read",
             "list the schools to see their ids, or send the settings of a new school as the body",
         )
-    report = await check_feed(settings, call.services)
+    try:
+        report = await check_feed(settings, call.services)
+    except SnapshotRejected as rejected:
+        raise rejected.for_admin() if call.caller.all_schools else rejected from None
     return report if call.caller.all_schools else report.of_one_school()
 
 

@@ -28,6 +28,15 @@ from sync_core.mis.rows import Row
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The others unpack a few bytes to any number at once."""
+_KNOWN = frozenset(
+    f"{name}.csv"
+    for name in (
+        *("manifest", "orgs", "academicsessions", "courses", "classes", "users", "roles", "enrollments"),
+        *("demographics", "relationships", "school", "section", "student", "teacher"),
+        *("studentenrollment", "teacherroster"),
+    )
+)
+"""The names, in lower case, that OneRoster and School Data Sync have for files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,15 @@ class FeedFiles:
 
     @property
     def names(self) -> str:
+        """The names of the files, for an admin alone: a file may be called after a pupil."""
         return some_of(sorted(file.name for file in self.files.values())) or "none"
+
+    @property
+    def known_names(self) -> str:
+        """The names that a format has, and the number of the others."""
+        known = sorted(file.name for name, file in self.files.items() if name in _KNOWN)
+        others = len(self.files) - len(known)
+        return ", ".join([*known, *([f"{others} with other names"] if others else [])]) or "none"
 
     def has(self, *names: str) -> bool:
         return all(name.lower() in self.files for name in names)
@@ -57,7 +74,8 @@ class FeedFiles:
     ) -> Iterator[Row]:
         """The rows of the file `name`, read one by one. `note` gets what is unusual. Raises SnapshotRejected."""
         if name.lower() not in self.files:
-            raise rejection(f"{name} is missing (files found: {self.names})")
+            missing = f"{name} is missing (files found: {{}})"
+            raise rejection(missing.format(self.known_names), shown=missing.format(self.names))
         yield from self.files[name.lower()].rows(columns, optional, note)
 
 
@@ -68,7 +86,8 @@ def open_zip(path: Path, taken_at: datetime) -> FeedFiles:
     for member in members:
         name = _name(member)
         if name.lower() in files:
-            raise rejection(f"{name} appears twice, with different capitals or in different folders")
+            twice = "appears twice, with different capitals or in different folders"
+            raise rejection(f"a file in the zip file {twice}", shown=f"{name} {twice}")
         files[name.lower()] = CsvFile(name, partial(_open_member, path, member))
     return FeedFiles(files, taken_at, sum(member.file_size for member in members))
 
@@ -148,9 +167,9 @@ def _damage_rejected(path: Path) -> Iterator[None]:
     try:
         yield
     except (NotImplementedError, RuntimeError):
-        raise rejection(f"{path.name} uses an unsupported zip format", "deliver a plain zip file") from None
+        raise rejection("the zip file uses an unsupported zip format", "deliver a plain zip file") from None
     except Exception as error:
-        raise rejection(f"{path.name} is not a complete zip file ({type(error).__name__})") from None
+        raise rejection(f"the export is not a complete zip file ({type(error).__name__})") from None
 
 
 def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
@@ -158,21 +177,21 @@ def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
     with _damage_rejected(path), _open_archive(path) as archive:
         members = archive.infolist()
     if len(members) > MAX_MEMBERS:
-        raise rejection(f"{path.name} contains more than {MAX_MEMBERS} files")
+        raise rejection(f"the zip file contains more than {MAX_MEMBERS} files")
     if any(_is_unsafe(member) for member in members):
-        raise rejection(f"{path.name} contains a path that leads outside it, or a link")
+        raise rejection("the zip file contains a path that leads outside it, or a link")
     csvs = [member for member in members if is_csv(_name(member)) and "__MACOSX" not in _path(member).parts]
     if any(member.flag_bits & 1 for member in csvs):
-        raise rejection(f"{path.name} is encrypted", "deliver the feed without a password")
+        raise rejection("the zip file is encrypted", "deliver the feed without a password")
     if any(member.compress_type not in _COMPRESSIONS for member in csvs):
-        raise rejection(f"{path.name} is compressed in a way that is not read", "deliver a zip file made with Deflate")
+        raise rejection("the zip file is compressed in a way that is not read", "deliver a zip file made with Deflate")
     unpacked = sum(member.file_size for member in csvs)
     if unpacked > MAX_READING:
-        raise rejection(f"{path.name} unpacks to more than {MAX_READING} bytes")
+        raise rejection(f"the zip file unpacks to more than {MAX_READING} bytes")
     if unpacked > SUSPECT_BYTES and unpacked > SUSPECT_RATIO * path.stat().st_size:
-        raise rejection(f"{path.name} unpacks to more than {SUSPECT_RATIO} times its size")
+        raise rejection(f"the zip file unpacks to more than {SUSPECT_RATIO} times its size")
     if len({_path(member).parent for member in csvs}) > 1:
-        raise rejection(f"{path.name} has CSV files in more than one folder")
+        raise rejection("the zip file has CSV files in more than one folder")
     return csvs
 
 

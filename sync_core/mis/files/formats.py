@@ -64,4 +64,6 @@ def recognise(files: FeedFiles) -> str:
         raise rejection(
             'School.csv has neither a column "DfE Number" nor "SIS ID"', "have the MIS export one of them as the id"
         )
-    raise rejection(f"unknown format (CSV files found: {files.names})", f"deliver {ONEROSTER}, {SDS_V2}, or {SDS_V1}")
+    unknown = "unknown format (CSV files found: {})"
+    remedy = f"deliver {ONEROSTER}, {SDS_V2}, or {SDS_V1}"
+    raise rejection(unknown.format(files.known_names), remedy, unknown.format(files.names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -21,6 +22,7 @@ _FILES = ("orgs.csv", _SESSIONS, "classes.csv", "users.csv", "enrollments.csv")
 BULK, DELTA, ABSENT = "bulk", "delta", "absent"
 _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
 _VERSION = "oneroster.version"
+_IS_VERSION = re.compile(r"\d(\.\d)?").fullmatch
 _CSV = ".csv"
 
 
@@ -53,13 +55,17 @@ def read_modes(files: FeedFiles) -> dict[str, str]:
     version = properties.get(_VERSION, "1.1").removeprefix("v")
     if version not in _NEEDED:
         raise rejection(
-            f"manifest.csv says OneRoster {version}, which is not supported",
+            f"manifest.csv says OneRoster {version if _IS_VERSION(version) else '(a value)'}, which is not supported",
             f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
+            f"manifest.csv says OneRoster {version}, which is not supported",
         )
     modes = {name: properties.get(f"file.{same_word(name[:-4])}", ABSENT) for name in _NEEDED[version]}
     for name, mode in modes.items():
         if mode not in (BULK, DELTA, ABSENT):
-            raise rejection(f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent')
+            raise rejection(
+                f"manifest.csv says of {name} neither bulk, delta nor absent",
+                shown=f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent',
+            )
     return modes
 
 

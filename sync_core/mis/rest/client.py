@@ -77,9 +77,9 @@ class Server:
     async def __aexit__(self, *error: object) -> None:
         await self._client.aclose()
 
-    def rejection(self, message: str, remedy: str) -> SnapshotRejected:
-        """`message` continues a sentence that begins with the server's name."""
-        return rejection(f"{self._name} {message}", remedy)
+    def rejection(self, message: str, remedy: str, shown: str = "") -> SnapshotRejected:
+        """`message` continues a sentence that begins with the server's name, and so does `shown`, for an admin."""
+        return rejection(f"{self._name} {message}", remedy, f"{self._name} {shown or message}")
 
     async def send(self, request: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """The response of `request`, which is repeated while the server is busy or unreachable.

@@ -205,7 +205,10 @@ class _Server(MisApi):
             raise refusals[0] from None
         if self._school not in orgs:
             shown = ", ".join([*orgs][:_SHOWN_ORGS]) + (" and others" if len(orgs) > _SHOWN_ORGS else "")
-            raise self.rejection(f"lists no school {self._school}, but {shown or 'no org at all'}", _CHECK_ID)
+            listed = f"lists no school {self._school}, but"
+            raise self.rejection(
+                f"{listed} {len(orgs) or 'no'} other orgs", _CHECK_ID, f"{listed} {shown or 'no org at all'}"
+            )
         return orgs[self._school]
 
     async def _read_list(self, name: str, lists: Mapping[str, WholeList]) -> WholeList:

@@ -24,6 +24,8 @@ _REMEDIES = {
     "unsupported_grant_type": f"ask the vendor for a server with OAuth 2 client credentials, and {_TOKEN_URL}",
 }
 _ABOUT_SCOPE_OR_GRANT = ("invalid_scope", "invalid_grant", "unsupported_grant_type")
+_ERRORS = _REMEDIES.keys() | {"invalid_request", "invalid_grant", "access_denied", "server_error"}
+"""Of RFC 6749, 5.2 and 4.1.2.1. A server may put anything else there."""
 _MAX_DESCRIPTION = 200
 _UNSAFE = re.compile(r"[^\x20-\x7e]|\S*@\S*")
 """What a description should not hold: control characters, and addresses of people."""
@@ -38,6 +40,11 @@ class _Refusal:
     description: str
 
     def __str__(self) -> str:
+        return f"{self.status}, {self.error}" if self.error in _ERRORS else str(self.status)
+
+    @property
+    def described(self) -> str:
+        """With the words of the server, which are for an admin alone."""
         return ", ".join(filter(None, (str(self.status), self.error))) + (
             f" ({self.description})" if self.description else ""
         )
@@ -96,10 +103,13 @@ class TokenServer(Server):
         ways = {False: "the header", True: "the form"}
         last = [*refusals.values()][-1]
         if len(refusals) == 1 or str(refusals[False]) == str(refusals[True]):
-            return self.rejection(f"returned {last}", last.remedy)
-        told = " and ".join(f"{refusal} for the secret in {ways[form]}" for form, refusal in refusals.items())
+            return self.rejection(f"returned {last}", last.remedy, f"returned {last.described}")
+        told, shown = (
+            " and ".join(f"{tell(refusal)} for the secret in {ways[form]}" for form, refusal in refusals.items())
+            for tell in (str, lambda refusal: refusal.described)
+        )
         known = next((refusal for refusal in refusals.values() if refusal.error in _REMEDIES), last)
-        return self.rejection(f"returned {told}", known.remedy)
+        return self.rejection(f"returned {told}", known.remedy, f"returned {shown}")
 
     def _safe(self, body: Mapping[str, object], name: str) -> str:
         """A text of the server for a message: without the secret, and cut."""

@@ -293,9 +293,12 @@ def _no_group(records: Collections) -> SnapshotRejected:
     types = Counter(text(record.get("type")).upper() for record in records["groups"].values())
     counts = [f"{number} of {f'the type {type_}' if type_ else 'no type'}" for type_, number in sorted(types.items())]
     named = ", ".join(counts) or "none"
+    message = f"the school has no class at Wonde, and no group of the types {' and '.join(_TYPES)}; its groups:"
     return rejection(
-        f"the school has no class at Wonde, and no group of the types {' and '.join(_TYPES)}; its groups: {named}",
-        "ask the school how its MIS names year and registration groups, and Wonde how it exports them",
+        f"{message} {types.total()} of other types",
+        "check the feed to see their types; ask the school how its MIS names year and registration groups, and Wonde "
+        "how it exports them",
+        f"{message} {named}",
     )
 
 

@@ -41,7 +41,7 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
     if now.taken_at < last.taken_at:
         faults.append(f"it was exported on {now.taken_at:%d %b %Y %H:%M}, before the last accepted one")
     if now.dfe_code != last.dfe_code:
-        faults.append(f"its DfE code is {now.dfe_code or 'empty'} and was {last.dfe_code or 'empty'}")
+        faults.append(f"its DfE code is {_code(now.dfe_code)} and was {_code(last.dfe_code)}")
     if now.academic_year < last.academic_year:
         faults.append(f"its academic year is {now.academic_year}, before {last.academic_year} in the last accepted one")
     if now.domain != last.domain and now.domain and last.domain:
@@ -79,3 +79,8 @@ def check_left_out(snapshot: Snapshot, limits: Limits) -> None:
             f"{'; '.join(faults)}; nothing was changed",
             "correct the export; to sync without these rows, set limits.left_out or limits.left_out_rows higher",
         )
+
+
+def _code(code: str) -> str:
+    """The code for a message. Where columns are shifted, another text may be a person's name."""
+    return code if code.isdecimal() else "not of digits" if code else "empty"

@@ -162,7 +162,7 @@ BAD: list[tuple[str, Spoil, str]] = [
     (
         "a mode that is not known",
         lambda scene: scene.export({**feeds.oneroster(), "manifest.csv": "propertyName,value\nfile.orgs,some\n"}),
-        'manifest.csv says that orgs.csv is "some"',
+        "manifest.csv says of orgs.csv neither bulk, delta nor absent",
     ),
     (
         "SDS v2.1 with a file missing",

@@ -105,7 +105,8 @@ def test_a_feed_of_headers_only_is_rejected(tmp_path: Path) -> None:
 def test_an_unknown_format_is_rejected_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(SnapshotRejected) as caught:
         read_feed(feeds.write({"pupils.csv": "a,b\n"}, tmp_path), feeds.TODAY)
-    assert "pupils.csv" in caught.value.message
+    assert "pupils.csv" in caught.value.for_admin().message
+    assert "(CSV files found: 1 with other names)" in caught.value.message
     assert "OneRoster 1.1 or 1.2 CSV" in caught.value.remedy
 
 

@@ -1,0 +1,1 @@
+"""Names, addresses, birth dates and file names that must not leave the process."""

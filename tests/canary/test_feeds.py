@@ -1,0 +1,236 @@
+"""Marks in every field of every feed: files of each format, MIS servers, and the errors of these."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from local.mis.oneroster_api import OneRosterServer
+from local.mis.wonde_api import SCHOOL, WondeServer
+from local.school.generate import generate
+from sync_core.domain.ids import RunId, SchoolId
+from sync_core.domain.runs import Cause
+from sync_core.domain.school import AfterSync, FeedFolder, MisLocation, WondeApi
+from sync_core.errors import SyncError
+from sync_core.messaging.messages import SyncSchool
+from tests.builders import mis_sources, settings
+from tests.canary.conftest import app_of, write_accounts
+from tests.canary.outside import ADDRESS, BORN, MARKS, NAME, Outside
+from tests.fakes.fixed_clock import FixedClock
+from tests.fakes.memory_outbox import MemoryOutbox
+from tests.fakes.memory_state import MemoryState
+from tests.mis import feeds
+from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, serve
+
+FORMATS = {
+    "OneRoster 1.1": (feeds.oneroster, "S1"),
+    "OneRoster 1.2": (feeds.oneroster_1_2, "S1"),
+    "SDS v2": (feeds.sds_v2, "O1"),
+    "SDS v1": (feeds.sds_v1, "1234567"),
+}
+ECHO: dict[str, Any] = {
+    "error": NAME,
+    "error_description": f"{NAME} ({ADDRESS}) is unknown",
+    "message": ADDRESS,
+    "imsx_description": f"no user {NAME}",
+    NAME: [{"sourcedId": ADDRESS}],
+}
+
+
+async def sync(outside: Outside, source: MisLocation, school: str) -> None:
+    """Sync a school from the source, and look at all that it leaves."""
+    state, outbox, id_ = MemoryState(), MemoryOutbox(), SchoolId(school)
+    await state.save_school(replace(settings(), school=id_, source=source))
+    await write_accounts(state, ["APupil", "First", "Second", "teacher", "other", ADDRESS])
+    app = app_of(state, mis=mis_sources(FixedClock(), SECRETS), outbox=outbox)
+    try:
+        await app.handle_request(SyncSchool(id_, RunId("night"), Cause.NIGHTLY))
+    except SyncError as error:
+        outside.raised("exception", error)
+    await outside.stored(state, id_)
+    outside.queued(outbox)
+
+
+def bad_cells(name: str, feed: feeds.Feed) -> Iterator[tuple[str, feeds.Feed]]:
+    """The feed with a mark in a cell of a row, in a header, or with the cells of all rows shifted."""
+    for file, text in feed.items():
+        if name == "OneRoster 1.1" and file != "users.csv":  # the others are those of 1.2
+            continue
+        header, *rows = csv.reader(io.StringIO(text))
+        for place, column in enumerate(header):
+            for marked_rows in ({0: NAME}, {len(rows) // 2: BORN, len(rows) - 1: ADDRESS}):
+                changed = [
+                    [*row[:place], marked_rows.get(number, row[place]), *row[place + 1 :]]
+                    for number, row in enumerate(rows)
+                ]
+                yield f"{file} {column}", {**feed, file: _text([header, *changed])}
+            yield (
+                f"{file} header {column}",
+                {**feed, file: _text([[*header[:place], NAME, *header[place + 1 :]], *rows])},
+            )
+        for shift in {1, len(header) // 2, len(header) - 1}:
+            people = [[*MARKS, *row][shift:] + [*MARKS, *row][:shift] for row in rows]
+            yield f"{file} shifted", {**feed, file: _text([header, *(row[: len(header)] for row in people)])}
+        yield f"{file} quotation", {**feed, file: text + f'{NAME},"{ADDRESS}"x,{BORN}\n'}
+        yield f"{file} cut off", {**feed, file: text + f"{NAME},{ADDRESS}"}
+
+
+def _text(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+async def test_no_cell_of_a_feed_leaves(outside: Outside, name: str, tmp_path: Path) -> None:
+    feed, school = FORMATS[name]
+    for number, (where, bad) in enumerate(bad_cells(name, feed())):
+        outside.putting(name, where)
+        await sync(outside, FeedFolder(str(feeds.write(bad, tmp_path / str(number)))), school)
+    assert outside.report() == ""
+
+
+def _zip(folder: Path, members: dict[str, str]) -> None:
+    with zipfile.ZipFile(folder / f"{NAME}.zip", "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+
+
+def _damaged(folder: Path) -> None:
+    (folder / f"{NAME}.zip").write_bytes(b"PK\x03\x04" + NAME.encode())
+
+
+FILES: dict[str, Callable[[Path], object]] = {
+    "a file beside": lambda folder: feeds.write(feeds.oneroster() | {f"{NAME}.csv": BORN}, folder),
+    "a missing file": lambda folder: feeds.write(
+        {f"{NAME}.csv": "a\n", "manifest.csv": feeds.oneroster()["manifest.csv"]}, folder
+    ),
+    "an unknown format": lambda folder: feeds.write({f"{NAME}.csv": f"{ADDRESS}\n"}, folder),
+    "a folder": lambda folder: feeds.write({"orgs.csv": f"{NAME}\n"}, folder / NAME),
+    "a damaged zip file": _damaged,
+    "a zip file": lambda folder: _zip(folder, feeds.sds_v2()),
+    "a member": lambda folder: _zip(folder, {f"{NAME}.csv": "a\n"}),
+    "a member twice": lambda folder: _zip(folder, {f"{NAME}.csv": "a\n", f"{NAME.upper()}.csv": "a\n"}),
+    "a member elsewhere": lambda folder: _zip(folder, {f"../{NAME}.csv": "a\n"}),
+    "members in folders": lambda folder: _zip(folder, {f"{NAME}/a.csv": "a\n", "b/b.csv": "a\n"}),
+}
+
+
+@pytest.mark.parametrize("where", FILES)
+async def test_no_name_of_a_file_leaves(outside: Outside, where: str, tmp_path: Path) -> None:
+    outside.putting("file drop", where)
+    drop = FeedFolder(str(tmp_path), AfterSync.ARCHIVE)
+    FILES[where](tmp_path)
+    await sync(outside, drop, "S1")
+    state = MemoryState()
+    await state.save_school(replace(settings(), source=drop))
+    await app_of(state, mis=mis_sources(FixedClock(), {})).check_file_drops()
+    assert outside.report() == ""
+    assert outside.read
+
+
+Records = list[dict[str, Any]]
+
+
+def marked(collection: str, name: str) -> Callable[[str, Records], Records]:
+    """Puts a mark into the field of three records, at most, of the collection."""
+
+    def change(listed: str, records: Records) -> Records:
+        if listed != collection:
+            return records
+        first = [{**record, name: mark} for record, mark in zip(records, MARKS, strict=False)]
+        return [*first, *records[len(first) :]]
+
+    return change
+
+
+ONEROSTER = {
+    "academicSessions": ("sourcedId", "status", "type", "startDate", "endDate", "parent", "schoolYear"),
+    "classes": ("sourcedId", "status", "title", "classType", "school", "terms", NAME),
+    "students": ("sourcedId", "status", "enabledUser", "roles", "username", "email", "grades", "givenName", NAME),
+    "teachers": ("sourcedId", "status", "enabledUser", "roles", "username", "email", "grades", "givenName", NAME),
+    "enrollments": ("sourcedId", "status", "class", "user", "role", "primary", "beginDate", "endDate", NAME),
+}
+WONDE = {
+    "classes": ("id", "name", "code", "description", "students", "employees", "academic_year", NAME),
+    "groups": ("id", "name", "code", "type", "students", "employees", NAME),
+    "students": ("id", "mis_id", "upn", "contact_details", "forename", NAME),
+    "employees": ("id", "mis_id", "contact_details", "surname", NAME),
+}
+
+
+@asynccontextmanager
+async def small_oneroster(folder: Path) -> AsyncIterator[OneRosterScene]:
+    server = OneRosterServer(feeds.write(feeds.oneroster(), folder))
+    async with serve(server.app()) as url:
+        yield OneRosterScene(server, url, replace(generate(pupils=5), id="S1"), FixedClock())
+
+
+@asynccontextmanager
+async def small_wonde(folder: Path) -> AsyncIterator[WondeScene]:
+    school = generate(pupils=5)
+    server = WondeServer(school)
+    async with serve(server.app()) as url:
+        yield WondeScene(
+            server, WondeApi(url=url, school=SCHOOL, secret="MIS_SECRET_WONDE"), school, folder, FixedClock()
+        )
+
+
+async def test_no_record_of_a_server_leaves(outside: Outside, tmp_path: Path) -> None:
+    async with small_oneroster(tmp_path / "1") as scene:
+        for collection, names in ONEROSTER.items():
+            for name in names:
+                outside.putting("OneRoster", f"{collection} {name}")
+                scene.server.change = marked(collection, name)
+                await sync(outside, scene.api(signed_in=False), scene.school.id)
+        scene.server.change = lambda _, records: records
+        outside.putting("OneRoster", "a school that is not there")
+        for row in (scene.server.folder / "orgs.csv",):
+            row.write_text(row.read_text().replace("A Trust", NAME).replace("TRUST1", ADDRESS))
+        await sync(outside, scene.api(signed_in=False), "NONE")
+    async with small_wonde(tmp_path / "2") as wonde:
+        for collection, names in WONDE.items():
+            for name in names:
+                outside.putting("Wonde", f"{collection} {name}")
+                wonde.server.change = marked(collection, name)
+                await sync(outside, wonde.api, wonde.school.id)
+    assert outside.report() == ""
+
+
+async def test_no_answer_of_a_server_leaves(outside: Outside, tmp_path: Path) -> None:
+    """A server that echoes people in its errors, headers and lists, for each status."""
+    status, body = 200, dict[str, Any]()
+
+    async def answer(_: web.Request) -> web.Response:
+        headers = {"Link": f'<http://x/{NAME}?a={ADDRESS}>; rel="next"', "X-Total-Count": NAME, "Retry-After": NAME}
+        return web.json_response(body, status=status, headers=headers, reason=NAME)
+
+    application = web.Application()
+    application.router.add_route("*", "/{any:.*}", answer)
+    async with (
+        small_oneroster(tmp_path / "1") as scene,
+        small_wonde(tmp_path / "2") as wonde,
+        serve(application) as url,
+    ):
+        sources: dict[str, MisLocation] = {
+            "OneRoster": replace(scene.api(signed_in=False), url=url),
+            "token server": scene.elsewhere(url),
+            "Wonde": wonde.elsewhere(url),
+        }
+        for status in (200, 201, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503):
+            for key in ("users", "orgs", "data", "access_token"):
+                body = {**ECHO, key: {"sourcedId": ADDRESS, NAME: [NAME]}}
+                for kind, source in sources.items():
+                    if status < 429 or key == "data":
+                        outside.putting(kind, f"{status} {key}")
+                        await sync(outside, source, "S1")
+    assert outside.report() == ""
