@@ -20,7 +20,7 @@ from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.domain.webhooks import WebhookEvent
-from sync_core.errors import SyncError
+from sync_core.errors import SyncError, without_addresses
 from sync_core.messaging.port import MessageFault
 from sync_core.state import class_rows, school_rows
 from sync_core.state.row_codec import CHUNK, RowCodec
@@ -77,7 +77,13 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 }
 # Restricted to the values that the domain creates: the columns cannot represent the others.
 SPECIAL: dict[tuple[type, str], st.SearchStrategy[Any]] = {
-    (RunRecord, "notes"): st.lists(texts.map(lambda text: text.replace("\n", " ")).filter(bool), max_size=3).map(tuple),
+    (RunRecord, "notes"): st.lists(
+        texts.map(lambda text: without_addresses(text.replace("\n", " "))).filter(bool), max_size=3
+    ).map(tuple),
+    # The sentences of these records are stored without addresses.
+    **{(Hold, name): texts.map(without_addresses) for name in ("what", "remedy", "why")},
+    **{(MessageFault, name): texts.map(without_addresses) for name in ("message", "remedy")},
+    (HeldClass, "what"): texts.map(without_addresses),
     (Account, "values"): st.dictionaries(st.sampled_from(AccountProperty), texts.filter(bool)),
 }
 
