@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from sync_core.domain.classes import AlreadySo, Applied, Outcome, Refused
-from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
+from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId, plain_id
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import FileDropCheck, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder
@@ -63,7 +63,7 @@ def school_synced(run: RunRecord) -> None:
 
 def webhook_accepted(school: SchoolId, event: WebhookEvent, due: datetime) -> None:
     scope = {"groups": len(event.groups), "people": len(event.people), "whole": event.whole}
-    _emit(logging.INFO, "webhook.accepted", school=school, webhook=event.id, **scope, planned=due.isoformat())
+    _emit(logging.INFO, "webhook.accepted", school=school, webhook=plain_id(event.id), **scope, planned=due.isoformat())
 
 
 def webhook_refused(school: SchoolId | None, error: SyncError) -> None:
@@ -107,7 +107,7 @@ def change_settled(change: Change, outcome: Outcome) -> None:
 
 
 def message_failed(fault: MessageFault, error: SyncError) -> None:
-    facts = asdict(fault)
+    facts = asdict(fault) | {name: _plain(getattr(fault, name)) for name in ("message_id", "session")}
     del facts["at"]
     _emit(logging.WARNING, "message.failed", **facts, error=type(error).__name__)
 
@@ -116,6 +116,11 @@ def function_failed(function: str, error: SyncError) -> None:
     """A timer, or a request over HTTP, ended in `error`. A message that failed is `message_failed`."""
     facts = {"function": function, "error": type(error).__name__}
     _emit(logging.ERROR, "function.failed", **facts, message=error.message, remedy=error.remedy)
+
+
+def _plain(text: str) -> str:
+    """A text of several ids: a session is a school and a class."""
+    return "|".join(map(plain_id, text.split("|")))
 
 
 def _emit(level: int, name: str, **facts: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sync_core.errors import without_addresses
+from sync_core.domain.ids import may_be_personal
 from sync_core.mis.budget import Budget
 
 
@@ -13,7 +13,7 @@ from sync_core.mis.budget import Budget
 class Row:
     """One record: its location, and its stripped cells, at the places of `columns`. Not frozen: a feed has millions.
 
-    `source` is the file or the collection. `at` is the line in the file, or the id of the record in the collection.
+    `source` is the file or the collection. `at` is the line in the file, or says which record of the collection.
     `fault` says why the row could not be read. Its cells are then a guess.
     """
 
@@ -28,7 +28,7 @@ class Row:
 
     @property
     def place(self) -> str:
-        return f"line {self.at}" if isinstance(self.at, int) else without_addresses(self.at)
+        return f"line {self.at}" if isinstance(self.at, int) else self.at
 
     @property
     def location(self) -> str:
@@ -37,6 +37,11 @@ class Row:
     def ids(self, column: str) -> list[str]:
         """The ids in a column that lists them with commas, or with the separator of the file."""
         return split_ids(self[column])
+
+
+def record_place(id_: str, number: int) -> str:
+    """What a record of a collection is called in messages: its id, or its number if the id is empty or personal."""
+    return f"number {number}" if not id_ or may_be_personal(id_) else id_
 
 
 def split_ids(text: str) -> list[str]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from urllib.parse import quote
 
 from sync_core.domain.classes import ClassRecord, ClassState, Records
-from sync_core.domain.ids import ClassKey
+from sync_core.domain.ids import ClassKey, digest_of, plain_id
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.school import Rollover
 from sync_core.planning.names import clean_group_name
 
 _LONGEST_KEY = 80
-_LIKE_A_PERSON = re.compile(r".*[\s@].*|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", re.DOTALL)
 _KEY = re.compile(rf"[0-9]{{1,4}}\.({'|'.join(GroupType)})\.[A-Za-z0-9._~-]+")
 
 
@@ -27,21 +25,8 @@ def class_key(group: MisGroup) -> ClassKey:
     id_ = quote(plain_id(group.id), safe="").replace("~", "%7E")
     key = f"{group.academic_year}.{group.type}.{id_}".replace("%", "~")
     if len(key) > _LONGEST_KEY:
-        key = f"{key[: _LONGEST_KEY - 17]}~{_digest(key)}"
+        key = f"{key[: _LONGEST_KEY - 17]}~{digest_of(key)}"
     return ClassKey(key)
-
-
-def plain_id(id_: str) -> str:
-    """An id of the MIS as keys, logs and notes have it.
-
-    A digest replaces an id with a blank or an @, or in the form of a date: where columns are shifted, it is a person's
-    name, address or birth date.
-    """
-    return _digest(id_) if _LIKE_A_PERSON.fullmatch(id_) else id_
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:16]
 
 
 def is_key(text: str) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from sync_core.domain.classes import DesiredClass, Pin, Records
-from sync_core.domain.ids import ClassKey
+from sync_core.domain.ids import ClassKey, plain_id
 from sync_core.domain.runs import RunRecord
 from sync_core.errors import LONGEST_SHOWN, one_line
-from sync_core.planning.class_keys import plain_id
 from sync_core.planning.names import is_numbered
 
 _LISTED = 10

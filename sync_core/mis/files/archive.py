@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from sync_core.errors import SnapshotRejected
 from sync_core.mis.budget import (
     MAX_INDEX,
     MAX_MEMBERS,
@@ -23,7 +24,7 @@ from sync_core.mis.budget import (
     some_of,
 )
 from sync_core.mis.files.csv_file import CsvFile
-from sync_core.mis.rejection import rejection
+from sync_core.mis.rejection import CORRECT, rejection
 from sync_core.mis.rows import Row
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -161,15 +162,20 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+def _rejected(path: Path, message: str, remedy: str = CORRECT) -> SnapshotRejected:
+    """`message` continues a sentence that begins with the zip file, whose name only an admin sees."""
+    return rejection(f"the export {message}", remedy, f"{path.name} {message}")
+
+
 @contextmanager
 def _damage_rejected(path: Path) -> Iterator[None]:
     """Within it only zipfile works. Damage may show as any error of it, or of the modules that it unpacks with."""
     try:
         yield
     except (NotImplementedError, RuntimeError):
-        raise rejection("the zip file uses an unsupported zip format", "deliver a plain zip file") from None
+        raise _rejected(path, "uses an unsupported zip format", "deliver a plain zip file") from None
     except Exception as error:
-        raise rejection(f"the export is not a complete zip file ({type(error).__name__})") from None
+        raise _rejected(path, f"is not a complete zip file ({type(error).__name__})") from None
 
 
 def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
@@ -177,21 +183,21 @@ def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
     with _damage_rejected(path), _open_archive(path) as archive:
         members = archive.infolist()
     if len(members) > MAX_MEMBERS:
-        raise rejection(f"the zip file contains more than {MAX_MEMBERS} files")
+        raise _rejected(path, f"contains more than {MAX_MEMBERS} files")
     if any(_is_unsafe(member) for member in members):
-        raise rejection("the zip file contains a path that leads outside it, or a link")
+        raise _rejected(path, "contains a path that leads outside it, or a link")
     csvs = [member for member in members if is_csv(_name(member)) and "__MACOSX" not in _path(member).parts]
     if any(member.flag_bits & 1 for member in csvs):
-        raise rejection("the zip file is encrypted", "deliver the feed without a password")
+        raise _rejected(path, "is encrypted", "deliver the feed without a password")
     if any(member.compress_type not in _COMPRESSIONS for member in csvs):
-        raise rejection("the zip file is compressed in a way that is not read", "deliver a zip file made with Deflate")
+        raise _rejected(path, "is compressed in a way that is not read", "deliver a zip file made with Deflate")
     unpacked = sum(member.file_size for member in csvs)
     if unpacked > MAX_READING:
-        raise rejection(f"the zip file unpacks to more than {MAX_READING} bytes")
+        raise _rejected(path, f"unpacks to more than {MAX_READING} bytes")
     if unpacked > SUSPECT_BYTES and unpacked > SUSPECT_RATIO * path.stat().st_size:
-        raise rejection(f"the zip file unpacks to more than {SUSPECT_RATIO} times its size")
+        raise _rejected(path, f"unpacks to more than {SUSPECT_RATIO} times its size")
     if len({_path(member).parent for member in csvs}) > 1:
-        raise rejection("the zip file has CSV files in more than one folder")
+        raise _rejected(path, "has CSV files in more than one folder")
     return csvs
 
 

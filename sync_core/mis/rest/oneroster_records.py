@@ -7,7 +7,7 @@ from typing import Any
 
 from sync_core.mis.rest.cache import Collections, Record
 from sync_core.mis.rest.client import text
-from sync_core.mis.rows import Row
+from sync_core.mis.rows import Row, record_place
 
 NAMES = {
     "classSourcedId": "class",
@@ -109,7 +109,7 @@ def read_table(
         case _:
             listed = [(id_of(record), _cells(record)) for record in records[name].values()]
     return [
-        Row(name, id_ or f"number {number}", places, [cells.get(column, "") for column in names])
+        Row(name, record_place(id_, number), places, [cells.get(column, "") for column in names])
         for number, (id_, cells) in enumerate(listed, start=1)
     ]
 

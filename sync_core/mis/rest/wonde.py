@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from sync_core.clock import Clock
-from sync_core.domain.ids import MisId, SchoolId
+from sync_core.domain.ids import MisId, SchoolId, plain_id
 from sync_core.domain.roster import GroupType, Person, School
 from sync_core.domain.school import WondeApi, WondeEmail
 from sync_core.errors import SnapshotRejected
@@ -22,7 +22,7 @@ from sync_core.mis.rejection import rejection
 from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
 from sync_core.mis.rest.client import BUDGET, CHECK_URL, MisApi, Torn, at, link_query, text
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, with_format
-from sync_core.mis.rows import Row
+from sync_core.mis.rows import Row, record_place
 
 _PAGE = 200
 _COUNTED = ("students", "classes", "employees")
@@ -198,12 +198,12 @@ class _Roster:
         """
         uses = Counter(person["mis_id"] for name in _PEOPLE for person in self.records[name].values())
         for name in _PEOPLE:
-            for key, record in self.records[name].items():
+            for number, (key, record) in enumerate(self.records[name].items(), start=1):
                 wonde_id, mis_id = _real_id(key), record["mis_id"]
                 person = MisId(mis_id if mis_id and uses[mis_id] == 1 else wonde_id)
                 if not wonde_id or person in self.people:
-                    reason = f"{person} is already another person's" if wonde_id else "is empty"
-                    self.quarantine.leave_out(_row(name, key), "id", reason, self.school)
+                    reason = f"{plain_id(person)} is already another person's" if wonde_id else "is empty"
+                    self.quarantine.leave_out(_row(name, key, number), "id", reason, self.school)
                     for id_ in {wonde_id, mis_id, person} - {""} or {""}:
                         self.quarantine.doubt_person(id_, self.school)
                 else:
@@ -214,15 +214,16 @@ class _Roster:
     def read_groups(self, collection: str) -> None:
         """Read the groups of a collection. Raises SnapshotRejected if none of several of a type lists its people."""
         groups = {key: record for key, record in self.records[collection].items() if _type(collection, record)}
+        numbers = {key: number for number, key in enumerate(self.records[collection], start=1)}
         for type_, role in product(GroupType, _PEOPLE):
             alike = [record for record in groups.values() if _type(collection, record) is type_]
             if len(alike) > 1 and all(_listed(record, role) is None for record in alike):
                 raise rejection(f"none of the {collection} of the type {type_} has a list of {role}", _SCOPES)
         for key, record in groups.items():
-            self._read_group(collection, key, record)
+            self._read_group(_row(collection, key, numbers[key]), key, record)
 
-    def _read_group(self, collection: str, key: str, record: Record) -> None:
-        type_, id_, row = _type(collection, record), _real_id(key), _row(collection, key)
+    def _read_group(self, row: Row, key: str, record: Record) -> None:
+        type_, id_ = _type(row.source, record), _real_id(key)
         missing = next((role for role in _PEOPLE if _listed(record, role) is None), "")
         if not id_:
             self._leave_out(row, "id", "is empty", id_)
@@ -236,37 +237,37 @@ class _Roster:
         elif type_:
             group = RosterClass(id_, self.school, _name(record), self.year, self.quarantine.budget, type_)
             self.classes[id_] = group
-            for person, _ in self._members(collection, group.id, record, "students"):
+            for person, _ in self._members(row, group.id, record, "students"):
                 group.add_student(person)
-            for person, main in self._members(collection, group.id, record, "employees"):
+            for person, main in self._members(row, group.id, record, "employees"):
                 group.add_staff(person, Role.TEACHER, primary=main)
-            self.quarantine.count(collection, self.school, 1)
+            self.quarantine.count(row.source, self.school, 1)
 
     def _leave_out(self, row: Row, field_: str, reason: str, group: str, remedy: str = CORRECT) -> None:
         self.quarantine.leave_out(row, field_, reason, self.school, remedy)
         self.quarantine.doubt_group(group, self.school)
 
-    def _members(self, collection: str, group: str, record: Record, role: str) -> Iterator[tuple[MisId, bool]]:
+    def _members(self, row: Row, group: str, record: Record, role: str) -> Iterator[tuple[MisId, bool]]:
         """Person ids, each with whether the person is the main teacher.
 
         A member who is not among the school's people is left out: some MIS keep those who left the school in its
         classes.
         """
-        source, known = f"{collection}.{role}", self.ids[role]
+        source, known = f"{row.source}.{role}", self.ids[role]
         for person in _listed(record, role) or ():
             id_, mis_id = text(person.get("id")), text(person.get("mis_id"))
             if id_ in known:
                 self.quarantine.count(source, self.school, 1)
                 yield known[id_], at(person, "meta").get("is_main_teacher") is True
             elif not (self.quarantine.is_unread(id_) or self.quarantine.is_unread(mis_id)):
-                reason = f"{id_} is not among the school's {role}" if id_ else "is empty"
-                self.quarantine.leave_out(Row(source, group), "id", reason, self.school)
+                reason = f"{plain_id(id_)} is not among the school's {role}" if id_ else "is empty"
+                self.quarantine.leave_out(Row(source, row.at), "id", reason, self.school)
                 for possible in {id_, mis_id} - {""} or {""}:
                     self.quarantine.doubt_membership(group, possible, self.school)
 
 
-def _row(collection: str, key: str) -> Row:
-    return Row(collection, _real_id(key) or key.replace(_NO_ID, "number "))
+def _row(collection: str, key: str, number: int) -> Row:
+    return Row(collection, record_place(_real_id(key), number))
 
 
 def _real_id(key: str) -> str:

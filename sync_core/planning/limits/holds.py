@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -172,7 +172,9 @@ def people_of(parts: Iterable[HeldClass]) -> frozenset[MisId]:
 
 
 def hold_text(hold: Hold) -> str:
-    return f"hold {hold.digest} ({hold.kind}): {hold.what} — {hold.remedy}"
+    """The hold for the notes of a run, which are in logs: of its classes it has the keys, and not the names."""
+    what = _sum_up(hold.kind, hold.why, hold.classes, _keyed_text)
+    return f"hold {hold.digest} ({hold.kind}): {what} — {hold.remedy}"
 
 
 def part_text(hold: Hold, part: HeldClass) -> str:
@@ -186,24 +188,32 @@ def _hold(parts: Sequence[Part]) -> Hold:
     """One hold of these parts, which have the same kind and decision."""
     first, _, status = parts[0]
     classes = tuple(sorted((part for _, part, _ in parts), key=lambda part: part.key))
+    what = _sum_up(first.kind, first.why, classes, _class_text)
+    digest, value = _digest([first.kind, [part.digest for part in classes]]), max(hold.value for hold, _, _ in parts)
+    return replace(first, digest=digest, status=status, what=what, value=value, classes=classes)
+
+
+def _sum_up(kind: HoldKind, why: str, classes: Collection[HeldClass], text: Callable[[HeldClass], str]) -> str:
     largest = sorted(classes, key=lambda part: (-part.lost / (part.students or 1), part.key))
     more = len(classes) - _LISTED_CLASSES
-    listed = "; ".join(map(_class_text, largest[:_LISTED_CLASSES])) + (f"; and {more} more" if more > 0 else "")
-    what = TEXTS[first.kind].what.format(
-        why=first.why,
+    listed = "; ".join(map(text, largest[:_LISTED_CLASSES])) + (f"; and {more} more" if more > 0 else "")
+    return TEXTS[kind].what.format(
+        why=why,
         listed=listed,
         classes=len(classes),
         people=len({account for part in classes for account in part.leaving}),
         persons=len(people_of(classes)),
         memberships=sum(part.lost for part in classes),
     )
-    digest, value = _digest([first.kind, [part.digest for part in classes]]), max(hold.value for hold, _, _ in parts)
-    return replace(first, digest=digest, status=status, what=what, value=value, classes=classes)
 
 
 def _class_text(part: HeldClass) -> str:
     name = f" ({part.name or part.group_name})" if part.name or part.group_name else ""
     return f"class {part.key}{name} {part.what}"
+
+
+def _keyed_text(part: HeldClass) -> str:
+    return f"class {part.key} {part.what}"
 
 
 def _digest(shown: object) -> str:

@@ -243,5 +243,6 @@ async def test_the_port_returns_one_school_of_the_feed(tmp_path: Path) -> None:
     feeds.write(feeds.oneroster(), tmp_path)
     chosen = replace(settings(), source=FeedFolder(str(tmp_path)))
     assert (await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school=S1))).school.id == "S1"
-    with pytest.raises(SnapshotRejected, match="no school S9, but S1"):
+    with pytest.raises(SnapshotRejected, match="no school S9, but 1 other") as caught:
         await mis_sources(FixedClock(), {}).snapshot(replace(chosen, school=SchoolId("S9")))
+    assert "no school S9, but S1" in caught.value.for_admin().message
