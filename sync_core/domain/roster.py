@@ -151,7 +151,8 @@ class MatchRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatistics:
-    """Counts that the next snapshot is compared with. `domain` is the most common one of people's addresses.
+    """Counts that the next snapshot is compared with. `domain` is the most common one of people's addresses, if at
+    least five have it.
 
     The match rates are those of the last plan that was not held because of them; None before the first.
     """

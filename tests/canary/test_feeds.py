@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -139,33 +140,57 @@ async def test_no_name_of_a_file_leaves(outside: Outside, where: str, tmp_path: 
 
 
 Records = list[dict[str, Any]]
+FieldPath = tuple[str, ...]
+_EACH = "*"
+"""In a path of fields, any item of a list."""
+_BESIDE = (NAME, "givenName", "surname", "birth_date")
+"""Fields that servers send without being asked."""
 
 
-def marked(collection: str, name: str) -> Callable[[str, Records], Records]:
-    """Puts a mark into the field of three records, at most, of the collection."""
+def paths_in(value: object) -> Iterator[FieldPath]:
+    """The paths of all fields within a record, also of its objects and lists."""
+    listed = [(_EACH, value[0])] if isinstance(value, list) and value else ()
+    for name, member in value.items() if isinstance(value, dict) else listed:
+        yield (name,)
+        yield from ((name, *path) for path in paths_in(member))
+
+
+def with_mark(value: Any, path: FieldPath, mark: object) -> Any:
+    """A copy of the record with the mark in the field at the path, in the first item of each list on the way."""
+    if not path:
+        return mark
+    if isinstance(value, list):
+        return [with_mark(value[0], path[1:], mark), *value[1:]] if value else value
+    return {**value, path[0]: with_mark(value.get(path[0]), path[1:], mark)} if isinstance(value, dict) else value
+
+
+def marked(collection: str, path: FieldPath, values: Sequence[object]) -> Callable[[str, Records], Records]:
+    """Puts these values into the field of the first records of the collection, one into each."""
 
     def change(listed: str, records: Records) -> Records:
         if listed != collection:
             return records
-        first = [{**record, name: mark} for record, mark in zip(records, MARKS, strict=False)]
+        first = [with_mark(record, path, value) for record, value in zip(records, values, strict=False)]
         return [*first, *records[len(first) :]]
 
     return change
 
 
-ONEROSTER = {
-    "academicSessions": ("sourcedId", "status", "type", "startDate", "endDate", "parent", "schoolYear"),
-    "classes": ("sourcedId", "status", "title", "classType", "school", "terms", NAME),
-    "students": ("sourcedId", "status", "enabledUser", "roles", "username", "email", "grades", "givenName", NAME),
-    "teachers": ("sourcedId", "status", "enabledUser", "roles", "username", "email", "grades", "givenName", NAME),
-    "enrollments": ("sourcedId", "status", "class", "user", "role", "primary", "beginDate", "endDate", NAME),
-}
-WONDE = {
-    "classes": ("id", "name", "code", "description", "students", "employees", "academic_year", NAME),
-    "groups": ("id", "name", "code", "type", "students", "employees", NAME),
-    "students": ("id", "mis_id", "upn", "contact_details", "forename", NAME),
-    "employees": ("id", "mis_id", "contact_details", "surname", NAME),
-}
+class Seen:
+    """The paths of all fields of a server's records, by collection."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, set[FieldPath]] = defaultdict(set)
+
+    def note(self, collection: str, records: Records) -> Records:
+        for record in records:
+            self.paths[collection].update(paths_in(record))
+        return records
+
+    def fields(self) -> Iterator[tuple[str, FieldPath]]:
+        for collection, paths in sorted(self.paths.items()):
+            yield from ((collection, path) for path in sorted(paths))
+            yield from ((collection, (name,)) for name in _BESIDE)
 
 
 @asynccontextmanager
@@ -185,25 +210,44 @@ async def small_wonde(folder: Path) -> AsyncIterator[WondeScene]:
         )
 
 
-async def test_no_record_of_a_server_leaves(outside: Outside, tmp_path: Path) -> None:
-    async with small_oneroster(tmp_path / "1") as scene:
-        for collection, names in ONEROSTER.items():
-            for name in names:
-                outside.putting("OneRoster", f"{collection} {name}")
-                scene.server.change = marked(collection, name)
-                await sync(outside, scene.api(signed_in=False), scene.school.id)
+VALUES = (*MARKS, [NAME, ADDRESS, BORN], {"id": NAME, "sourcedId": ADDRESS, NAME: BORN})
+
+
+def mark_each(outside: Outside, server: str, seen: Seen) -> Iterator[Callable[[str, Records], Records]]:
+    """The changes that put marks into each field, and, where it is an id, the same name into several records."""
+    for collection, path in [*seen.fields()]:
+        for kind, values in (("", VALUES), ("twice ", (NAME, NAME))):
+            if not kind or path[-1].casefold().endswith("id"):
+                outside.putting(server, f"{collection} {kind}{'.'.join(path)}")
+                yield marked(collection, path, values)
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+async def test_no_record_of_a_oneroster_server_leaves(outside: Outside, version: str, tmp_path: Path) -> None:
+    async with small_oneroster(tmp_path) as scene:
+        seen, api = Seen(), replace(scene.api(version, signed_in=False))
+        scene.server.change = seen.note
+        await sync(outside, api, scene.school.id)
+        for scene.server.change in mark_each(outside, f"OneRoster {version}", seen):
+            await sync(outside, api, scene.school.id)
         scene.server.change = lambda _, records: records
         outside.putting("OneRoster", "a school that is not there")
         for row in (scene.server.folder / "orgs.csv",):
             row.write_text(row.read_text().replace("A Trust", NAME).replace("TRUST1", ADDRESS))
-        await sync(outside, scene.api(signed_in=False), "NONE")
-    async with small_wonde(tmp_path / "2") as wonde:
-        for collection, names in WONDE.items():
-            for name in names:
-                outside.putting("Wonde", f"{collection} {name}")
-                wonde.server.change = marked(collection, name)
-                await sync(outside, wonde.api, wonde.school.id)
+        await sync(outside, api, "NONE")
     assert outside.report() == ""
+    assert len(seen.paths["students"]) >= len(MARKS)
+
+
+async def test_no_record_of_wonde_leaves(outside: Outside, tmp_path: Path) -> None:
+    async with small_wonde(tmp_path) as wonde:
+        seen = Seen()
+        wonde.server.change = seen.note
+        await sync(outside, wonde.api, wonde.school.id)
+        for wonde.server.change in mark_each(outside, "Wonde", seen):
+            await sync(outside, wonde.api, wonde.school.id)
+    assert outside.report() == ""
+    assert len(seen.paths["classes"]) >= len(MARKS)
 
 
 async def test_no_answer_of_a_server_leaves(outside: Outside, tmp_path: Path) -> None:

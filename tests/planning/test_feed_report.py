@@ -28,6 +28,7 @@ PEOPLE = by_id(
     person("cleo", "", "cleo@oak.example"),
     person("dora"),
     person("main", "main"),
+    *(person(name, "", f"{name}@oak.example") for name in ("eve", "finn", "gus")),
 )
 GROUPS = (
     year("10", "amy"),

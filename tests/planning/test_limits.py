@@ -88,6 +88,7 @@ def test_statistics_summarise_a_snapshot() -> None:
         person("ben", "", "ben@x.org"),
         person("cleo", "cleo", "cleo@y.org"),
         person("main", "main@z.org"),
+        *(person(name, "", f"{name}@x.org") for name in ("eve", "finn", "gus")),
     )
     groups = (teaching("1", "A", ["amy", "ben"], ["main"]), teaching("2", "B", ["amy", "cleo"], year=2025))
     statistics = statistics_of(Snapshot(SCHOOL, groups, people, NOON))
@@ -101,6 +102,13 @@ def test_statistics_summarise_a_snapshot() -> None:
         domain="x.org",
         taken_at=NOON,
     )
+
+
+def test_a_domain_of_a_few_people_is_in_no_statistics() -> None:
+    """It may be that of one family."""
+    people = [person(f"p{number}", f"p{number}@family.example") for number in range(5)]
+    assert statistics_of(Snapshot(SCHOOL, (), by_id(*people[1:]), NOON)).domain == ""
+    assert statistics_of(Snapshot(SCHOOL, (), by_id(*people), NOON)).domain == "family.example"
 
 
 # --- the plan

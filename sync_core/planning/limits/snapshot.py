@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.school import Limits
 from sync_core.errors import SnapshotRejected
+from sync_core.planning.matching.guard import common_domains
 
 _EXAMPLES = 10
 
 
 def statistics_of(snapshot: Snapshot) -> FeedStatistics:
-    domains = Counter(
-        address.rpartition("@")[2].lower()
-        for person in snapshot.people.values()
-        for address in (person.username or person.email,)
-        if "@" in address
-    )
+    addresses = ((person.username or person.email).lower() for person in snapshot.people.values())
+    domain = next((domain for domain, _ in common_domains(addresses)), "")
     return FeedStatistics(
         dfe_code=snapshot.school.dfe_code,
         academic_year=max((group.academic_year for group in snapshot.groups), default=0),
@@ -25,7 +20,7 @@ def statistics_of(snapshot: Snapshot) -> FeedStatistics:
         students=len({person for group in snapshot.groups for person in group.students}),
         staff=len({person for group in snapshot.groups for person in group.teachers}),
         enrolments=sum(len(group.students) for group in snapshot.groups),
-        domain=max(sorted(domains), key=domains.__getitem__, default=""),
+        domain=domain,
         taken_at=snapshot.taken_at,
     )
 

@@ -80,7 +80,7 @@ def matching_failure(matching: SchoolMatching, before: MatchRates, limits: Limit
     in_doubt = sum(person not in matching.tried for person in unmatched)
     tried = [*_patterns(tries), *([f"several people or accounts for one value ({in_doubt})"] if in_doubt else [])]
     upns = (account.values.get(AccountProperty.UPN, "") for account in matching.accounts)
-    domains = ", ".join(f"{domain} ({count})" for domain, count in _domains(upns)) or "no domain in common"
+    domains = ", ".join(f"{domain} ({count})" for domain, count in common_domains(upns)) or "no domain in common"
     return (
         f"{' and '.join(failures)}: no class is made and nobody leaves; tried: {'; '.join(tried)}; "
         f"the tenant's accounts are in {domains}"
@@ -110,7 +110,7 @@ _NAMES = {MisProperty.USERNAME: "user name", MisProperty.EMAIL: "e-mail address"
 def _patterns(tries: Iterable[Try]) -> list[str]:
     """The kinds of value that were tried, the commonest first, with their counts."""
     tries = list(tries)
-    named = {domain for domain, _ in _domains(each.value for each in tries)}
+    named = {domain for domain, _ in common_domains(each.value for each in tries)}
     counts: Counter[str] = Counter()
     for each in tries:
         _, at, domain = each.value.partition("@")
@@ -120,8 +120,8 @@ def _patterns(tries: Iterable[Try]) -> list[str]:
     return [f"{kind} ({count})" for kind, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _domains(values: Iterable[str]) -> list[tuple[str, int]]:
-    """The commonest domains of addresses with their counts."""
+def common_domains(values: Iterable[str]) -> list[tuple[str, int]]:
+    """The commonest domains of addresses with their counts, without those of fewer than _FEW."""
     counts = Counter(domain for value in values if (domain := value.partition("@")[2]))
     common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(domain, count) for domain, count in common if count >= _FEW][:_SHOWN_DOMAINS]
