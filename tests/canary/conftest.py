@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from azure.storage.blob.aio import ContainerClient
 
 from sync_core.app import App
 from sync_core.config import parse_settings
@@ -16,7 +17,9 @@ from sync_core.graph.port import ProbedTenant
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.port import MisSource
+from sync_core.mis.sources import MisSources
 from sync_core.state.port import DeltaKind
+from sync_core.state.store import TableState
 from tests.builders import TENANT, accounts
 from tests.canary.outside import Outside
 from tests.fakes.fixed_clock import FixedClock
@@ -29,23 +32,25 @@ from tests.http.memory_api import ENVIRONMENT
 
 
 def app_of(
-    state: MemoryState,
+    state: MemoryState | TableState,
     *,
     mis: MisSource | None = None,
+    container: ContainerClient | None = None,
     outbox: MemoryOutbox | None = None,
     tenant: ProbedTenant | None = None,
     inbox: MemoryWebhookInbox | None = None,
     secrets: dict[str, str] | None = None,
 ) -> App:
     clock = FixedClock()
-    drops = FileDropReader(partial(open_store, None), timedelta(0), clock, SharedReadings(clock))
+    drops = FileDropReader(partial(open_store, container), timedelta(0), clock, SharedReadings(clock))
+    mis = mis or MisSources(drops, secrets or {}, clock)
     ports = services(
         state, mis=mis, outbox=outbox, tenant=tenant or MemoryTenant(), clock=clock, inbox=inbox, file_drops=drops
     )
     return App(parse_settings({**ENVIRONMENT, **(secrets or {})}), ports)
 
 
-async def write_accounts(state: MemoryState, people: Iterable[str]) -> None:
+async def write_accounts(state: MemoryState | TableState, people: Iterable[str]) -> None:
     changes = tuple(AccountChange(account.id, account.values) for account in accounts(people))
     await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
     await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")

@@ -24,7 +24,7 @@ MATCHING = {
     "classes": {"desired_group_id", "desired_group_name", "desired_name_", "name_", "actual_name_", "intent", "key"}
     | {"desired_key", "class_key", "external_id", "desired_reasons", "reasons", "desired_academic_year"},
     "runs": {"people_", "created", "changed", "held", "gone", "ended", "expired", "ownerless", "numbered", "school"},
-    "holds": {"key", "name", "group_name", "people"},
+    "holds": {"key", "name", "group_name", "people", "what", "continues"},
     "webhookevents": {"id", "groups", "people"},
     "messagefaults": {"message_id", "session"},
     "schools statistics": {"dfe_code"},
