@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,18 @@ _READS = 3
 _MAX_CACHED_SETS = 10_000
 # These show a set's format.
 _FORMAT_FILES = (MANIFEST, "orgs.csv", "school.csv")
+_INCOMPLETE = "the set in the file drop is incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """Why a set is incomplete. `shown` is the text for an admin, with the names of files."""
+
+    text: str
+    shown: str
+
+
+_BEING_WRITTEN = _Reason("files are still being written", "files are still being written")
 
 
 class FileDropStore(Protocol):
@@ -67,15 +80,15 @@ class FileDropReader:
         self._settle = settle
         self._clock = clock
         self._readings = readings
-        self._missing: dict[str, str] = {}
+        self._missing: dict[str, _Reason | None] = {}
 
     async def newest(self, drop: FileDrop) -> NewestExportSet:
         with shielded():
             store = self._store(drop)
             sets = export_sets_of(await store.list_files())
             newest = await anext(self._complete_sets(store, sets))
-            missing = "" if newest is sets[-1] else await self._why_incomplete(store, sets[-1])
-            return NewestExportSet(newest.fingerprint, missing)
+            reason = None if newest is sets[-1] else await self._why_incomplete(store, sets[-1])
+            return NewestExportSet(newest.fingerprint, reason.text if reason else "")
 
     async def summary(self, drop: FileDrop) -> str:
         """How many sets the drop has, complete or not, and when the newest was written. Nothing is fetched."""
@@ -178,7 +191,7 @@ class FileDropReader:
         """The complete sets, newest first. Raises SnapshotRejected with the newest set's fault if there is none."""
         if not sets:
             raise _no_sets()
-        reasons: list[str] = []
+        reasons: list[_Reason] = []
         for export in reversed(sets):
             if reason := await self._why_incomplete(store, export):
                 reasons.append(reason)
@@ -186,21 +199,22 @@ class FileDropReader:
                 yield export
         if len(reasons) == len(sets):
             raise rejection(
-                f"the set in the file drop is incomplete: {reasons[0]}",
+                f"{_INCOMPLETE}: {reasons[0].text}",
                 "wait for the export to end, or have the MIS export all files",
+                f"{_INCOMPLETE}: {reasons[0].shown}",
             )
 
-    async def _why_incomplete(self, store: FileDropStore, export: ExportSet) -> str:
-        """Why a set is incomplete; empty if it is complete. Fetches only the files that show its format."""
+    async def _why_incomplete(self, store: FileDropStore, export: ExportSet) -> _Reason | None:
+        """Why a set is incomplete; None if it is complete. Fetches only the files that show its format."""
         if export.archived:
-            return ""
+            return None
         # The answer is cached, so that a zip file that stays in the drop is fetched once and not every minute.
         if export.fingerprint not in self._missing:
             if len(self._missing) >= _MAX_CACHED_SETS:
                 self._missing.clear()
             self._missing[export.fingerprint] = await _find_missing(store, export)
         settled = export.settled(self._clock.now(), self._settle)
-        return self._missing[export.fingerprint] or ("" if settled else "files are still being written")
+        return self._missing[export.fingerprint] or (None if settled else _BEING_WRITTEN)
 
 
 def _no_sets() -> SnapshotRejected:
@@ -213,7 +227,7 @@ async def _are_unchanged(sets: Iterable[ExportSet], store: FileDropStore) -> boo
     return {file for export in sets for file in export.files} <= set(await store.list_files())
 
 
-async def _find_missing(store: FileDropStore, export: ExportSet) -> str:
+async def _find_missing(store: FileDropStore, export: ExportSet) -> _Reason | None:
     with tempfile.TemporaryDirectory(prefix="drop-") as folder:
         needed = [file for file in export.files if export.zipped or file.base_name.lower() in _FORMAT_FILES]
         paths = await store.fetch(needed, Path(folder))
@@ -221,8 +235,11 @@ async def _find_missing(store: FileDropStore, export: ExportSet) -> str:
             missing = missing_files(_open_set(export, paths))
         except SnapshotRejected as error:
             # Waiting does not correct a bad manifest. The set counts as complete, so that reading it names the fault.
-            return "" if any(file.base_name.lower() == MANIFEST for file in needed) else error.message
-        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else ""
+            if any(file.base_name.lower() == MANIFEST for file in needed):
+                return None
+            return _Reason(error.message, error.for_admin().message)
+        text = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        return _Reason(text, text) if missing else None
 
 
 def _left_behind(sets: Sequence[ExportSet]) -> list[DropFile]:
