@@ -40,9 +40,13 @@ def growing_wait(failures: int) -> timedelta:
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """The wait in the Retry-After header, a day at most; None where it has no positive number of seconds."""
-    seconds = headers.get("Retry-After", "")
-    return timedelta(seconds=min(int(seconds), _DAY)) if seconds.isdecimal() and int(seconds) > 0 else None
+    """The wait in the Retry-After header, a day at most; None where it has no positive number of seconds.
+
+    Python reads no number of more than 4,300 digits. One of six or more is longer than a day.
+    """
+    header = headers.get("Retry-After", "")
+    digits = header.lstrip("0") if header.isascii() and header.isdecimal() else ""
+    return timedelta(seconds=min(int(digits[:6]), _DAY)) if digits else None
 
 
 def seconds_before_redelivery(deliveries: int) -> float:

@@ -1,11 +1,13 @@
-"""How much is read of what comes from outside: each limit on file drops and their files, once (docs/security.md)."""
+"""How much is read of what comes from outside: each limit on file drops and on servers, once (docs/security.md)."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from sync_core.mis.rejection import rejection
 
@@ -41,12 +43,49 @@ MAX_KEPT = 120_000_000
 """Bytes that a reading keeps in memory. A trust of 50,000 pupils takes 70,000,000 (measured)."""
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 """The academic years that a class may be of."""
+MAX_SECONDS = 900
+"""Seconds that a reading of a server takes with all its waiting. The host ends a function after 1,800."""
+MAX_WAITS = timedelta(seconds=120)
+"""The waits between attempts in one reading of a server that is busy. With the work of a plan they stay far below the
+30 minutes of a function."""
+MAX_REQUESTS = 10_000
+"""Requests of one reading of a server, its token server included."""
+MAX_ANSWER = 64_000_000
+"""Bytes of one answer, unpacked."""
+MAX_ANSWERS = 4_000_000_000
+"""Bytes of all answers of one reading of a server, unpacked."""
+MAX_FIELDS = 1_000
+"""Fields of the object that an answer is."""
+MAX_RECORD = 2_000_000
+"""Characters of one record of an answer, and of all that is not in its lists. A group of 2,000 people takes 1,500,000.
+"""
+MAX_VALUES = 100_000
+"""Values of one record of an answer: how often it has a comma, a bracket or a brace."""
+MAX_DEPTH = 20
+"""Lists and objects within each other in one record of an answer."""
+MAX_DIGITS = 9
+"""Digits of a total or a count."""
+MAX_HEADER = 16_000
+"""Characters of a link to a next page, of the header that has it, and of an access token."""
+MAX_CACHED = 20_000_000
+"""Bytes of memory that the schools take that are cached after they were read from servers."""
+MAX_PLACES = 40_000_000
+"""Bytes of memory that the places of records take in the lists that schools of a server share on disk."""
+
+LONGEST_READING = timedelta(seconds=MAX_SECONDS)
 
 ENTRY = 110
 """Bytes that a membership takes, and anything else in a table of ids (measured)."""
 _ROW = 400
 """Bytes that a row takes, without its cells, with what is made of it."""
 _UNREADABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def whole_number(text: object) -> int | None:
+    """The number that a text of at most MAX_DIGITS decimal digits has. None for anything else."""
+    if not isinstance(text, str) or len(text) > MAX_DIGITS or not text.isascii() or not text.isdecimal():
+        return None
+    return int(text)
 
 
 @dataclass(slots=True)
@@ -64,6 +103,21 @@ class Budget:
                 "have the MIS export less, or split the export by school",
             )
 
+    @contextmanager
+    def loan(self) -> Iterator[Callable[[int], None]]:
+        """`keep` for bytes that are kept until the end of the block."""
+        taken = 0
+
+        def keep(size: int) -> None:
+            nonlocal taken
+            taken += size
+            self.keep(size)
+
+        try:
+            yield keep
+        finally:
+            self.left += taken
+
     def keep_id(self, id_: str) -> None:
         """Count one more place of an id as kept, also as it is written to disk. Raises SnapshotRejected."""
         self.keep(ENTRY + len(id_))
@@ -71,6 +125,34 @@ class Budget:
     def keep_row(self, cells: Iterable[str]) -> None:
         """Count a row with these cells as kept. Raises SnapshotRejected."""
         self.keep(_ROW + sum(map(sys.getsizeof, filter(None, cells))))
+
+
+@dataclass(slots=True)
+class ServerBudget:
+    """What one reading of a server may still take: memory, requests, bytes of answers, and waits between attempts."""
+
+    memory: Budget = field(default_factory=Budget)
+    requests: int = MAX_REQUESTS
+    answers: int = MAX_ANSWERS
+    waits: timedelta = MAX_WAITS
+
+    def request(self) -> None:
+        """Count one more request. Raises SnapshotRejected if no more are left."""
+        self.requests -= 1
+        if self.requests < 0:
+            raise rejection(
+                f"one reading of the server takes more than {MAX_REQUESTS:,} requests",
+                "have the vendor allow larger pages, and end its lists",
+            )
+
+    def receive(self, size: int) -> None:
+        """Count so many bytes of answers. Raises SnapshotRejected if no more are left."""
+        self.answers -= size
+        if self.answers < 0:
+            raise rejection(
+                f"the answers of the server in one reading have more than {MAX_ANSWERS:,} bytes",
+                "have the vendor leave out what the app does not request, and other schools",
+            )
 
 
 def is_readable(path: str) -> bool:

@@ -49,11 +49,12 @@ class Findings:
 class Quarantine:
     """Collects the rows that are left out while a feed is read. It keeps no value of a cell, but for ids in doubt.
 
-    `names` are those that the source has for columns, where they are others than the columns of rows.
+    `budget` is that of the whole reading. `names` are those that the source has for columns, where they are others than
+    the columns of rows.
     """
 
-    def __init__(self, names: Mapping[str, str] | None = None) -> None:
-        self.budget = Budget()
+    def __init__(self, budget: Budget | None = None, names: Mapping[str, str] | None = None) -> None:
+        self.budget = budget or Budget()
         self._names = names or {}
         self._all_left_out = 0
         self._schools: set[SchoolId] = set()
@@ -71,7 +72,8 @@ class Quarantine:
         self._schools.add(key[0])
         if len(self._left_out[key]) < _LISTED:
             self.budget.keep_row([row.source, school])
-            value, name = shape(row[column]) if column in row.columns else "", self._names.get(column, column)
+            value = shape(row[column]) if column in row.columns and not row.fault else ""
+            name = self._names.get(column, column)
             self._left_out[key].append(LeftOut(row.source, row.place, name, value, reason, remedy, key[0]))
         self._all_left_out += 1
         if self._all_left_out > MAX_LEFT_OUT:
@@ -256,13 +258,13 @@ class KnownIds:
 
 def _doubt_record(doubt: Callable[[str, str], None], column: str, row: Row, school: str) -> None:
     doubt(row[column], school)
-    if row.fault:
+    if row.is_guess:
         doubt("", school)
 
 
 def _meant(row: Row, id_: str, known: KnownIds) -> list[str]:
     """The ids that a row may mean that was not understood; an empty one if nothing tells."""
-    if not id_ or (row.fault and id_ not in known):
+    if not id_ or (row.is_guess and id_ not in known):
         return [""]
     return list(filter(None, dict.fromkeys((id_, known.alike(id_)))))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import tempfile
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -85,5 +85,9 @@ class LastReadings(Generic[_K, _R]):
         """Replace the last reading, and drop the oldest others if there is no room for all."""
         self._readings.pop(key, None)
         self._readings[key] = reading
-        while sum(each.size for each in self._readings.values()) > self.max_bytes:
+        self.drop_while(lambda readings: sum(each.size for each in readings) > self.max_bytes)
+
+    def drop_while(self, too_much: Callable[[Iterable[_R]], bool]) -> None:
+        """Drop the oldest readings while all of them together are too much."""
+        while too_much(self._readings.values()):
             del self._readings[next(iter(self._readings))]

@@ -13,8 +13,10 @@ from sync_core.mis.budget import Budget
 class Row:
     """One record: its location, and its stripped cells, at the places of `columns`. Not frozen: a feed has millions.
 
-    `source` is the file or the collection. `at` is the line in the file, or says which record of the collection.
-    `fault` says why the row could not be read. Its cells are then a guess.
+    `source` is the file or the collection. `at` is the line in the file, or says which record of the
+    collection.
+    `fault` says why the row could not be read. If it is the fault of one `column`, the cell there is empty. Otherwise
+    all cells are a guess.
     """
 
     source: str
@@ -22,9 +24,14 @@ class Row:
     columns: Mapping[str, int] = field(default_factory=dict)
     cells: Sequence[str] = ()
     fault: str = ""
+    column: str = ""
 
     def __getitem__(self, column: str) -> str:
         return self.cells[self.columns[column]]
+
+    @property
+    def is_guess(self) -> bool:
+        return bool(self.fault) and not self.column
 
     @property
     def place(self) -> str:
@@ -67,7 +74,7 @@ def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut, budget: Budget)
     for row in rows:
         id_ = row[column]
         if row.fault:
-            leave_out(row, "", row.fault)
+            leave_out(row, row.column, row.fault)
         elif not id_:
             leave_out(row, column, "is empty")
         elif (first := rows_by_id.setdefault(id_, row)) is row:

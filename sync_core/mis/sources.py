@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sync_core.clock import Clock
 from sync_core.config import UNRESOLVED
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
-from sync_core.mis.academic_years import calendar_of
+from sync_core.mis.academic_years import Calendar, calendar_of
+from sync_core.mis.budget import LONGEST_READING
 from sync_core.mis.drop.reader import FileDropReader
 from sync_core.mis.rejection import rejection, shielded
 from sync_core.mis.rest.cache import SchoolCache
+from sync_core.mis.rest.client import in_time
 from sync_core.mis.rest.oneroster import reach_oneroster, read_oneroster_api
 from sync_core.mis.rest.shared_lists import SharedLists
 from sync_core.mis.rest.wonde import reach_wonde, read_wonde
@@ -21,10 +23,16 @@ from sync_core.mis.roster import no_school
 
 
 class MisSources:
-    """Implements the ports MisSource and SourceCheck. Each source names one of `secrets`, the application settings."""
+    """Implements the ports MisSource and SourceCheck. Each source names one of `secrets`, the application settings.
 
-    def __init__(self, drops: FileDropReader, secrets: Mapping[str, str], clock: Clock) -> None:
+    A server has `longest` for one reading.
+    """
+
+    def __init__(
+        self, drops: FileDropReader, secrets: Mapping[str, str], clock: Clock, longest: timedelta = LONGEST_READING
+    ) -> None:
         self._drops = drops
+        self._longest = longest
         self._cache = SchoolCache()
         self._lists = SharedLists(clock)
         self._secrets = secrets
@@ -53,14 +61,23 @@ class MisSources:
         match source:
             case FeedFolder() | FeedContainer():
                 snapshots = await self._drops.snapshots(source, calendar)
-            case OneRosterApi():
-                secret, lists = self._secret(source), self._lists.of(source, since or self._clock.now())
-                snapshots = await read_oneroster_api(source, secret, school, self._cache, lists, self._clock, calendar)
-            case WondeApi():
-                snapshots = await read_wonde(source, self._secret(source), school, self._cache, self._clock, calendar)
+            case OneRosterApi() | WondeApi():
+                async with in_time(self._longest):
+                    snapshots = await self._read_server(school, source, since or self._clock.now(), calendar)
         if school not in snapshots:
             raise no_school(school, snapshots)
         return snapshots[school]
+
+    async def _read_server(
+        self, school: SchoolId, source: OneRosterApi | WondeApi, since: datetime, calendar: Calendar
+    ) -> Mapping[SchoolId, Snapshot]:
+        secret = self._secret(source)
+        match source:
+            case OneRosterApi():
+                lists = self._lists.of(source, since)
+                return await read_oneroster_api(source, secret, school, self._cache, lists, self._clock, calendar)
+            case WondeApi():
+                return await read_wonde(source, secret, school, self._cache, self._clock, calendar)
 
     def _secret(self, source: OneRosterApi | WondeApi) -> str:
         secret = self._secrets.get(source.secret, "").strip()

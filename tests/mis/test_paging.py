@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sync_core.mis.budget import Budget
+from sync_core.mis.records import Record
 from sync_core.mis.rest.client import Torn
+from sync_core.mis.rest.oneroster_records import ID
 from sync_core.mis.rest.paging import ListPage, read_list
 from sync_core.mis.rest.quirks import Totals
 from tests.properties.protocol_world import run_through
@@ -17,6 +20,10 @@ from tests.properties.protocol_world import run_through
 OFFSETS = ("records", "aligned", "pages", "ignored", "from one")
 TOTALS = ("list", "page", "size", "limit", "none", "too many", "too few")
 LINKS = ("none", "next", "always", "cursor")
+
+
+def records_of(ids: Iterable[str]) -> list[Record]:
+    return ID.read_all([{"sourcedId": id_} for id_ in ids])
 
 
 @dataclass(slots=True)
@@ -50,7 +57,7 @@ class Server:
         }
         start = offset if "cursor" in query else starts.get(self.offsets, offset)
         page = self.ids[start : start + limit]
-        return ListPage([{"sourcedId": id_} for id_ in page], self._total(len(page), query), self._link(start, limit))
+        return ListPage(records_of(page), self._total(len(page), query), self._link(start, limit))
 
     def _move(self) -> None:
         self.requests += 1
@@ -91,7 +98,7 @@ servers = st.builds(
 def test_a_list_is_whole_or_refused(server: Server) -> None:
     """Whatever a server does with offsets, totals and links."""
     try:
-        whole = run_through(read_list(server.fetch, "users", 1000))
+        whole = run_through(read_list(server.fetch, "users", 1000, Budget()))
     except Torn:
         return
     assert [*whole.records] == server.ids
@@ -111,7 +118,7 @@ def test_a_list_that_changes_once_is_as_before_or_as_after(
 ) -> None:
     server = Server(count, cap, totals=totals, links=links, moves={when: move})
     try:
-        whole = run_through(read_list(server.fetch, "users", 1000))
+        whole = run_through(read_list(server.fetch, "users", 1000, Budget()))
     except Torn:
         return
     assert [*whole.records] in (server.before, server.ids)
@@ -127,21 +134,20 @@ def test_a_list_that_changes_once_is_as_before_or_as_after(
 @example(30, 15, "aligned", "page", "none")
 def test_a_server_that_obeys_offsets_is_read(count: int, cap: int, offsets: str, totals: str, links: str) -> None:
     server = Server(count, cap, offsets=offsets, totals=totals, links=links)
-    assert [*run_through(read_list(server.fetch, "users", 1000)).records] == server.ids
+    assert [*run_through(read_list(server.fetch, "users", 1000, Budget())).records] == server.ids
 
 
 @pytest.mark.parametrize(("count", "requests"), [(0, 1), (1, 2), (12, 2), (13, 3), (24, 3), (25, 4)])
 async def test_a_list_takes_one_request_more_than_it_has_pages(count: int, requests: int) -> None:
     server = Server(count, 12)
-    await read_list(server.fetch, "users", 1000)
+    await read_list(server.fetch, "users", 1000, Budget())
     assert server.requests == requests
 
 
 async def test_records_without_an_id_are_kept_for_the_reader_to_leave_out() -> None:
     async def fetch(query: Mapping[str, str]) -> ListPage:
-        records = [{"sourcedId": "1"}, {"sourcedId": ""}, {}]
-        return ListPage(records[int(query["offset"]) :], 3)
+        return ListPage(records_of(["1", "", ""])[int(query["offset"]) :], 3)
 
-    whole = await read_list(fetch, "users", 1000)
-    assert [record.get("sourcedId") for record in whole.records.values()] == ["1", "", None]
+    whole = await read_list(fetch, "users", 1000, Budget())
+    assert [record.id for record in whole.records.values()] == ["1", "", ""]
     assert whole.facts.totals is Totals.LIST

@@ -230,7 +230,7 @@ class _Roster:
         for row in self.tables.read("enrollments", columns, ["primary", "schoolSourcedId", *ROLE_DATES]):
             status, class_id, user_id = row["status"], row["classSourcedId"], row["userSourcedId"]
             if row.fault:
-                leave_out(row, "", row.fault)
+                leave_out(row, row.column, row.fault)
             elif status and not (present := is_present(status)):
                 if present is None:
                     leave_out(row, "status", UNKNOWN_STATUS)

@@ -47,7 +47,7 @@ def _read_as_1_1(
         role = chosen[0]["role"] if chosen else _NO_ROLE
         orgs = ",".join(dict.fromkeys(role["orgSourcedId"] for role in chosen))
         cells = (*(user[column] for column in (*user_columns, *optional)), role, orgs)
-        rows.append(Row(user.source, user.at, places, cells, user.fault))
+        rows.append(Row(user.source, user.at, places, cells, user.fault, user.column))
     return rows
 
 
@@ -68,7 +68,7 @@ def _roles_of_today(
         read_rows += 1
         present = is_present(row["status"])
         if row.fault:
-            leave_out(row, "", row.fault)
+            leave_out(row, row.column, row.fault)
         elif present is None:
             leave_out(row, "status", UNKNOWN_STATUS)
         elif row["userSourcedId"] not in ids:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import ClassVar
 from urllib.parse import quote, urlsplit
 
 from sync_core.clock import Clock
@@ -15,23 +16,27 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
+from sync_core.mis.budget import FIRST_YEAR, ServerBudget
 from sync_core.mis.files.oneroster import Tables, may_be_in_class, read_roster
 from sync_core.mis.files.oneroster_roles import with_roles
 from sync_core.mis.quarantine import Quarantine
-from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import BUDGET, MisApi, Page, RequestRefused, Torn, text
+from sync_core.mis.records import Record, Schema
+from sync_core.mis.rest.cache import CachedSchool, Collections, SchoolCache
+from sync_core.mis.rest.client import MisApi, Page, RequestRefused, Torn
 from sync_core.mis.rest.oneroster_records import (
+    ANYWHERE,
+    ID,
     NAMES,
+    SCHEMAS,
+    SCHEMAS_OF_ALL_SCHOOLS,
     WHOLE,
     at_school,
     find_list,
     find_record,
-    id_of,
     in_class,
     is_active,
     is_at_school,
     keys_of,
-    only,
     read_table,
     with_id,
 )
@@ -56,6 +61,7 @@ _SCOPES = {
 """The choices of scopes, from the one that the standard recommends to none, which is the token server's default."""
 _OVERLAP = timedelta(minutes=10)
 """A server may show a change some time after the time stamp of the change."""
+_CLOCKS_DIFFER = timedelta(days=1)
 _COLLECTIONS = ("academicSessions", "classes", "students", "teachers", "enrollments")
 _USERS = {"students": "users", "teachers": "users"}
 _SINGLE_READS = 20
@@ -64,16 +70,6 @@ _SHOWN_ORGS = 10
 _CHECK_ID = "check the id under which the school is saved: it is the sourcedId of its org"
 _SMALLEST_PAGE = 10
 """A server whose page size is fixed has no smaller pages."""
-# No name, birth date, address or phone number is requested.
-_FIELDS = {
-    "orgs": "sourcedId,status,name,type,identifier",
-    "academicSessions": "sourcedId,status,dateLastModified,type,startDate,endDate,parent,schoolYear",
-    "classes": "sourcedId,status,dateLastModified,title,classType,school,terms",
-    "users": "sourcedId,status,dateLastModified,enabledUser,role,roles,username,email,grades",
-    "enrollments": "sourcedId,status,dateLastModified,class,user,role,primary,beginDate,endDate",
-}
-_FIELDS_OF_ALL_SCHOOLS = {"users": ",orgs", "enrollments": ",school"}
-"""The fields that tell the records of one school in a list of all schools."""
 
 
 async def read_oneroster_api(
@@ -90,14 +86,15 @@ async def read_oneroster_api(
     `lists` are those of the server that all its schools share. The snapshot was taken when the oldest that was used
     was read. Its notes tell the server's quirks. They are kept for the next read, unless they led to a rejection.
     """
+    budget = ServerBudget()
     try:
-        async with _signed_in(api, secret, school, cache.quirks(api), lists, clock, BUDGET) as server:
+        async with _signed_in(api, secret, school, cache.quirks(api), lists, budget, clock) as server:
             records = await server.read_school(api, school, cache)
     except SnapshotRejected:
         cache.put_quirks(api, Quirks())
         raise
     cache.put_quirks(api, server.quirks)
-    quarantine = Quarantine(NAMES)
+    quarantine = Quarantine(budget.memory, NAMES)
     for note in server.quirks.notes():
         quarantine.note(note)
     tables = with_roles(Tables(partial(read_table, records, school)), calendar, quarantine)
@@ -109,7 +106,8 @@ async def reach_oneroster(
     api: OneRosterApi, secret: str, school: SchoolId, cache: SchoolCache, lists: ListsOfServer, clock: Clock
 ) -> None:
     """Sign in and read the school's org. Nothing is retried. Raises SnapshotRejected, Transient."""
-    async with _signed_in(api, secret, school, cache.quirks(api), lists, clock, timedelta(0)) as server:
+    budget = ServerBudget(waits=timedelta(0))
+    async with _signed_in(api, secret, school, cache.quirks(api), lists, budget, clock) as server:
         await server.read_org()
 
 
@@ -120,13 +118,13 @@ async def _signed_in(
     school: SchoolId,
     quirks: Quirks,
     lists: ListsOfServer,
+    budget: ServerBudget,
     clock: Clock,
-    budget: timedelta,
 ) -> AsyncIterator[_Server]:
     if api.token_url:
-        async with TokenServer(api.token_url, api.client, secret, _SCOPES[api.version], clock, budget) as tokens:
+        async with TokenServer(api.token_url, api.client, secret, _SCOPES[api.version], budget, clock) as tokens:
             secret, quirks = await tokens.token(quirks)
-    async with _Server(api, school, quirks, lists, clock, budget) as server:
+    async with _Server(api, school, quirks, lists, budget, clock) as server:
         server.sign_in(secret)
         yield server
 
@@ -135,7 +133,7 @@ class _Server(MisApi):
     """A OneRoster server, for one school. `quirks` are those known, and then also those found."""
 
     contact = "the vendor"
-    cached = _COLLECTIONS
+    cached: ClassVar[Mapping[str, Schema]] = {name: SCHEMAS[_USERS.get(name, name)] for name in _COLLECTIONS}
 
     def __init__(
         self,
@@ -143,10 +141,10 @@ class _Server(MisApi):
         school: SchoolId,
         quirks: Quirks,
         lists: ListsOfServer,
+        budget: ServerBudget,
         clock: Clock,
-        budget: timedelta,
     ) -> None:
-        super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", api.url, clock, budget)
+        super().__init__(f"the OneRoster server {urlsplit(api.url).hostname}", api.url, budget, clock)
         self.quirks = quirks
         self._lists = lists
         self._root, self._school = _ROOT[api.version], school
@@ -162,7 +160,8 @@ class _Server(MisApi):
         records: dict[str, Mapping[str, Record]] = {"orgs": {self._school: await self.read_org()}}
         if cached:
             for name in _COLLECTIONS:
-                records[name] = await self._read_changes(name, cached.collections[name])
+                known = cached.collections[name].unpack(self._budget.memory)
+                records[name] = await self._read_changes(name, known, cached.began_at)
         else:
             records |= await self._read_all()
         return {**records, "others": await self._read_enrolled(records)}
@@ -189,13 +188,13 @@ class _Server(MisApi):
         refusals: list[RequestRefused] = []
         for kind in ("schools", "orgs"):
             try:
-                page = await self._request(f"{self._root}/{kind}/{self._quoted(self._school)}", {}, _FIELDS["orgs"])
+                page = await self._request(f"{self._root}/{kind}/{self._quoted(self._school)}", {}, SCHEMAS["orgs"])
             except RequestRefused as refused:
                 refusals.append(refused)
                 if refused.status != 404:
                     raise
             else:
-                org = find_record(page.body)
+                org = find_record(page.answer, SCHEMAS["orgs"])
                 if org is None:
                     raise self.rejection(f"returned no school {self._school}", _CHECK_ID)
                 return org
@@ -218,7 +217,7 @@ class _Server(MisApi):
         collection = _USERS.get(name, name)
         if name not in self.quirks.missing:
             try:
-                return await self._whole(name, self._path(name), _FIELDS[collection])
+                return await self._whole(name, self._path(name), SCHEMAS[collection])
             except RequestRefused as refused:
                 if refused.status != 404:
                     raise
@@ -226,7 +225,7 @@ class _Server(MisApi):
         if name == "teachers" and "students" in self.quirks.missing:
             return WholeList({})  # the list of all users has them already
         classes = lists["classes"].records if name == "enrollments" else {}
-        mine = await self._shared(collection, {at_school(self._school), *map(in_class, classes)})
+        mine = await self._shared(collection, {at_school(self._school), ANYWHERE, *map(in_class, classes)})
         if mine.facts.count and not mine.records:
             message = f"lists {mine.facts.count} {collection}, but none of school {self._school}"
             raise self.rejection(
@@ -236,23 +235,26 @@ class _Server(MisApi):
 
     async def _shared(self, name: str, wanted: Set[str]) -> WholeList:
         """The records with one of the `wanted` keys, of a list that all schools of the server share."""
-        path = f"{self._root}/{name}"
-        fields = _FIELDS[name] + _FIELDS_OF_ALL_SCHOOLS.get(name, "")
+        schema, budget = SCHEMAS_OF_ALL_SCHOOLS[name], self._budget.memory
+        fetch = self._fetcher(name, f"{self._root}/{name}", schema, {})
 
         async def stream(take: Take) -> ListFacts:
-            return await stream_list(self._fetcher(name, path, fields, {}), name, self.quirks.page, take)
+            return await stream_list(fetch, name, self.quirks.page, take, budget)
 
-        return await self._lists.part(name, partial(keys_of, name), wanted, stream)
+        return await self._lists.part(name, schema, partial(keys_of, name), wanted, budget, stream)
 
-    async def _read_changes(self, name: str, known: Mapping[str, Record]) -> Mapping[str, Record]:
-        """`known` with the changes since, or all records if that time is unknown. Raises Torn if the count differs."""
-        since = _changes_from(known.values())
-        path, fields = self._path(name), _FIELDS[_USERS.get(name, name)]
+    async def _read_changes(self, name: str, known: Mapping[str, Record], at: datetime) -> Mapping[str, Record]:
+        """`known` with the changes since, or all records if that time is unknown. Raises Torn if the count differs.
+
+        `known` were read from the moment `at` on.
+        """
+        since = _changes_from(known.values(), at)
+        path, schema = self._path(name), SCHEMAS[_USERS.get(name, name)]
         filters = {"filter": f"dateLastModified>'{since}'"} if since else {}
-        changes = (await self._whole(name, path, fields, filters)).records
+        changes = (await self._whole(name, path, schema, filters)).records
         records = {**(known if since else {}), **changes}
         query = {"limit": "1", "offset": "0", "filter": "status='active'"}
-        if (await self._request(path, query, "sourcedId")).total != sum(map(is_active, records.values())):
+        if (await self._request(path, query, ID)).total != sum(map(is_active, records.values())):
             raise Torn(f"the count of {name} differs")
         return records
 
@@ -263,30 +265,31 @@ class _Server(MisApi):
         """
         known, classes = {**records["students"], **records["teachers"]}, records["classes"]
         enrolled = dict.fromkeys(
-            id_of(row.get("user"))
+            row["user"]
             for row in records["enrollments"].values()
-            if is_active(row) and may_be_in_class(text(row.get("role"))) and id_of(row.get("class")) in classes
+            if is_active(row) and may_be_in_class(row["role"]) and row["class"] in classes
         )
         wanted = [id_ for id_ in enrolled if id_ and id_ not in known]
         listed = len(wanted) > _SINGLE_READS or self._lists.has("users")
         found = await (self._find_users(wanted) if listed else self._read_users(wanted))
         return {
-            user: record if is_at_school(record, self._school) else {**record, "grades": []}
+            user: record if is_at_school(record, self._school) else record.without("grades")
             for user, record in found.items()
         }
 
     async def _read_users(self, ids: Iterable[str]) -> Mapping[str, Record]:
         """The users with these ids that the server has. Each is requested."""
         users: dict[str, Record] = {}
-        fields = _FIELDS["users"] + _FIELDS_OF_ALL_SCHOOLS["users"]
+        schema = SCHEMAS_OF_ALL_SCHOOLS["users"]
         for id_ in ids:
             try:
-                page = await self._request(f"{self._root}/users/{self._quoted(id_)}", {}, fields)
+                page = await self._request(f"{self._root}/users/{self._quoted(id_)}", {}, schema)
             except RequestRefused:
                 continue
-            user = find_record(page.body)
-            if user and id_of(user) == id_:
-                users[id_] = only(user, fields)
+            user = find_record(page.answer, schema)
+            if user and user.id == id_:
+                self._budget.memory.keep(user.size)
+                users[id_] = user
         return users
 
     async def _find_users(self, ids: Sequence[str]) -> Mapping[str, Record]:
@@ -297,37 +300,38 @@ class _Server(MisApi):
             return {}
         return {id_: users[id_] for id_ in ids if id_ in users}
 
-    async def _whole(self, name: str, path: str, fields: str, filters: Mapping[str, str] | None = None) -> WholeList:
-        """The whole list at this path, of records with these fields. Raises Torn, RequestRefused, SnapshotRejected."""
-        return await read_list(self._fetcher(name, path, fields, filters or {}), name, self.quirks.page)
+    async def _whole(self, name: str, path: str, schema: Schema, filters: Mapping[str, str] | None = None) -> WholeList:
+        """The whole list of records at this path. Raises Torn, RequestRefused, SnapshotRejected."""
+        fetch = self._fetcher(name, path, schema, filters or {})
+        return await read_list(fetch, name, self.quirks.page, self._budget.memory)
 
-    def _fetcher(self, name: str, path: str, fields: str, filters: Mapping[str, str]) -> Fetch:
+    def _fetcher(self, name: str, path: str, schema: Schema, filters: Mapping[str, str]) -> Fetch:
         collection = _USERS.get(name, name)
 
         async def fetch(query: Mapping[str, str]) -> ListPage:
             try:
-                page = await self._request(path, {**query, **filters}, fields)
+                page = await self._request(path, {**query, **filters}, schema)
             except RequestRefused as refused:
                 if refused.status == 404 and query.get("offset") != "0":
                     return ListPage(())
                 raise
-            listed = find_list(page.body, (collection, name))
+            listed = find_list(page.answer, (collection, name))
             if listed is None:
                 raise self.rejection(
                     f"returned a page without a list of {collection}", "check the version in the school's source"
                 )
-            if collection not in page.body:
+            if collection not in page.answer.lists:
                 self.quirks = replace(self.quirks, wrapped=True)
-            return ListPage([only(record, fields) for record in listed], page.total, page.next)
+            return ListPage(listed, page.total, page.next)
 
         return fetch
 
-    async def _request(self, path: str, query: Mapping[str, str], fields: str) -> Page:
+    async def _request(self, path: str, query: Mapping[str, str], schema: Schema) -> Page:
         """The response, without the parameter `fields` or with smaller pages if the server refuses these."""
         refusals: list[RequestRefused] = []
         for quirks in self.quirks.alternatives():
             try:
-                page = await self.get(path, quirks.parameters(query, fields))
+                page = await self.get(path, quirks.parameters(query, ",".join(schema.fields)), schema.read)
             except RequestRefused as refused:
                 refusals.append(refused)
                 if refused.status != 400:
@@ -346,10 +350,21 @@ class _Server(MisApi):
         return quote(id_, safe="")
 
 
-def _changes_from(records: Iterable[Record]) -> str | None:
-    """The latest modification, by the server's clock, minus _OVERLAP. None without records, or if one has no time."""
-    try:
-        latest = max(datetime.fromisoformat(str(record.get("dateLastModified"))).astimezone(UTC) for record in records)
-    except ValueError:
+def _changes_from(records: Iterable[Record], at: datetime) -> str | None:
+    """The latest modification, by the server's clock, minus _OVERLAP.
+
+    None without records, and if one has no time or one that a server cannot have had when they were read, at `at`.
+    """
+    times = [_moment(record["dateLastModified"]) for record in records]
+    latest = max((time for time in times if time), default=None)
+    if latest is None or None in times or latest > at + _CLOCKS_DIFFER:
         return None
     return (latest - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.year >= FIRST_YEAR else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,69 +1,77 @@
-"""OneRoster's JSON: the list in a response, references, and records as the rows that the CSV reader takes."""
+"""OneRoster's JSON: the fields that the app reads, the list in a response, and records as the rows of a CSV set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from sync_core.mis.rest.cache import Collections, Record
-from sync_core.mis.rest.client import text
+from sync_core.mis.records import Part, Record, Schema, items, reference, references, text, texts
+from sync_core.mis.rest.answer import Answer
+from sync_core.mis.rest.cache import Collections
 from sync_core.mis.rows import Row, record_place
 
+_BASE = {"sourcedId": text, "status": text, "dateLastModified": text}
+_DATES = {"beginDate": text, "endDate": text}
+_ROLES = {"roles": Part(Schema({"org": reference, "role": texts, "roleType": text, "status": text, **_DATES}), items)}
+_USER = {"enabledUser": text, "role": texts, "username": text, "email": text, "grades": texts}
+_ENROLMENT = {"class": reference, "user": reference, "role": texts, "primary": text, **_DATES}
+# No name, birth date, address or phone number is requested.
+SCHEMAS = {
+    "orgs": Schema({"sourcedId": text, "status": text, "name": text, "type": text, "identifier": text}),
+    "academicSessions": Schema(
+        {**_BASE, "type": text, "startDate": text, "endDate": text, "parent": reference, "schoolYear": text}
+    ),
+    "classes": Schema({**_BASE, "school": reference, "terms": references, "title": text, "classType": text}),
+    "users": Schema({**_BASE, **_USER}, _ROLES),
+    "enrollments": Schema({**_BASE, **_ENROLMENT}),
+}
+ID = Schema({"sourcedId": text})
+ID = Schema({"sourcedId": text})
+SCHEMAS_OF_ALL_SCHOOLS = SCHEMAS | {
+    "users": Schema({**_BASE, "orgs": references, **_USER}, _ROLES),
+    "enrollments": Schema({**_BASE, "school": reference, **_ENROLMENT}),
+}
+"""Those of lists of all schools, with the fields that tell the records of one school."""
+_PLACING = ("school", "orgs", "roles", "class")
+"""The fields that tell where a record belongs."""
 NAMES = {
     "classSourcedId": "class",
     "userSourcedId": "user",
     "schoolSourcedId": "school",
     "termSourcedIds": "terms",
+    "parentSourcedId": "parent",
     "orgSourcedId": "org",
     "orgSourcedIds": "orgs",
 }
 """The fields of records by the names of the columns that they become."""
+_COLUMNS = {name: column for column, name in NAMES.items()}
 
 
-def find_list(body: Mapping[str, Any], names: Iterable[str]) -> list[Record] | None:
+def find_list(answer: Answer, names: Iterable[str]) -> list[Record] | None:
     """The list under one of the names, or else the only list, if its records have ids. None if there is none.
 
     A server may report an error with status 200, whose only list, of faults, must not look like an empty school.
     """
-    lists = {name: value for name, value in body.items() if isinstance(value, list)}
+    lists = answer.lists
     known = [lists[name] for name in names if name in lists]
-    others = [value for value in lists.values() if len(lists) == 1 and any(map(id_of, value))]
+    others = [listed for listed in lists.values() if len(lists) == 1 and any(record and record.id for record in listed)]
     found = next(iter(known or others), None)
-    return found if found is not None and all(isinstance(record, dict) for record in found) else None
+    records = [record for record in found or () if record]
+    return records if found is not None and len(records) == len(found) else None
 
 
-def find_record(body: Mapping[str, Any]) -> Record | None:
+def find_record(answer: Answer, schema: Schema) -> Record | None:
     """The only record in a response about one, whatever its name, alone or in a list of one. None if there is none."""
-    values = (value[0] if isinstance(value, list) and len(value) == 1 else value for value in body.values())
-    records = [value for value in values if isinstance(value, dict) and id_of(value)]
+    listed = [records[0] for records in answer.lists.values() if len(records) == 1]
+    records = [record for record in (*map(schema.read, answer.fields.values()), *listed) if record and record.id]
     return records[0] if len(records) == 1 else None
 
 
-def only(record: Record, fields: str) -> Record:
-    """The record with the requested fields only, and without links, because a server may send more."""
-    return {name: _without_links(record[name]) for name in fields.split(",") if name in record}
-
-
-def _without_links(value: Any) -> Any:
-    match value:
-        case dict():
-            return {name: _without_links(part) for name, part in value.items() if name != "href"}
-        case list():
-            return [_without_links(part) for part in value]
-    return value
-
-
-def id_of(record: object) -> str:
-    """The sourcedId of a record, or that of a reference; empty if there is none."""
-    return text(record.get("sourcedId")) if isinstance(record, dict) else ""
-
-
 def is_active(record: Record) -> bool:
-    return text(record.get("status")).casefold() != "tobedeleted"
+    return record["status"].casefold() != "tobedeleted"
 
 
-def is_at_school(record: Record, school: str) -> bool:
-    return school in _schools_of(record)
+def is_at_school(user: Record, school: str) -> bool:
+    return school in _schools_of("users", user)
 
 
 def at_school(school: str) -> str:
@@ -83,68 +91,59 @@ def with_id(user: str) -> str:
 
 WHOLE = frozenset(["all"])
 """The key of each record of a list that is the same for all schools."""
+ANYWHERE = "anywhere"
+"""The key of the records that may belong to any school, because the field that tells it cannot be read."""
 
 
 def keys_of(collection: str, record: Record) -> frozenset[str]:
     """The keys of a record in the list of all schools."""
     if collection in ("orgs", "academicSessions"):
         return WHOLE
-    class_ = id_of(record.get("class"))
-    others = [with_id(id_of(record))] if collection == "users" else [in_class(class_)] if class_ else []
-    return frozenset([*map(at_school, _schools_of(record)), *others])
+    keys = set(map(at_school, _schools_of(collection, record)))
+    if collection == "users":
+        keys.add(with_id(record.id))
+    if collection == "enrollments" and record["class"]:
+        keys.add(in_class(record["class"]))
+    if record.field in _PLACING or any(role.field == "org" for role in record.parts.get("roles", ())):
+        keys.add(ANYWHERE)
+    return frozenset(keys)
 
 
 def read_table(
     records: Collections, school: str, name: str, columns: Iterable[str], optional: Iterable[str]
-) -> list[Row]:
+) -> Iterator[Row]:
     """The records as a table of a CSV set, so that both have the same reader. `roles` are those of users."""
     names = (*columns, *optional)
     places = {column: place for place, column in enumerate(names)}
-    users = {**records["others"], **records["teachers"], **records["students"]}
-    match name:
-        case "users":
-            listed = [(id_of(user), _cells(user)) for user in users.values()]
-        case "roles":
-            listed = [(id_of(user), role) for user in users.values() if id_of(user) for role in _roles(user, school)]
-        case _:
-            listed = [(id_of(record), _cells(record)) for record in records[name].values()]
-    return [
-        Row(name, record_place(id_, number), places, [cells.get(column, "") for column in names])
-        for number, (id_, cells) in enumerate(listed, start=1)
-    ]
+    of_table: Iterable[Record] = records.get(name, {}).values()
+    if name in ("users", "roles"):
+        of_table = {**records["others"], **records["teachers"], **records["students"]}.values()
+    if name == "roles":
+        for number, user in enumerate(of_table, start=1):
+            for role in _roles(user, school) if user.id else ():
+                cells = {"userSourcedId": user.id, "orgSourcedId": school, "role": user.get("role")}
+                cells |= {column: role[column] for column in role.columns if column != "org"} if role else {}
+                fault = _fault(role) if role else ("", "")
+                place = record_place(user.id, number)
+                yield Row(name, place, places, [cells.get(column, "") for column in names], *fault)
+        return
+    fields = [NAMES.get(column, column) for column in names]
+    for number, record in enumerate(of_table, start=1):
+        place = record_place(record.id, number)
+        yield Row(name, place, places, list(map(record.get, fields)), *_fault(record))
 
 
-def _schools_of(record: Record) -> set[str]:
+def _fault(record: Record) -> tuple[str, str]:
+    return record.fault, _COLUMNS.get(record.field, record.field)
+
+
+def _schools_of(collection: str, record: Record) -> set[str]:
     """The ids of the orgs that a class, an enrolment or a user names: a user has orgs, and in 1.2 a role at each."""
-    orgs = [record.get("school"), record.get("org"), *_listed(record.get("orgs"))]
-    orgs += [role.get("org") for role in _listed(record.get("roles")) if isinstance(role, dict)]
-    return set(filter(None, map(id_of, orgs)))
+    named = record["orgs"].split(",") if collection == "users" else [record["school"]]
+    return {*named, *(role["org"] for role in record.parts.get("roles", ()))} - {""}
 
 
-def _roles(user: Record, school: str) -> list[dict[str, str]]:
-    """The roles of a user at the school. In 1.1 a user has one role, and in 1.2 a list of them, each at an org."""
-    here = [
-        role for role in _listed(user.get("roles")) if isinstance(role, dict) and id_of(role.get("org")) == school
-    ] or [{"role": user.get("role")}]
-    return [{**_cells(role), "userSourcedId": id_of(user), "orgSourcedId": school} for role in here]
-
-
-def _cells(record: Record) -> dict[str, str]:
-    """The record as a row of a CSV set: `school` as schoolSourcedId, `terms` as termSourcedIds, lists with commas."""
-    cells: dict[str, str] = {}
-    for name, value in record.items():
-        match value:
-            case bool():
-                cells[name] = str(value).lower()
-            case str() | int() | float():
-                cells[name] = str(value).strip()
-            case dict():
-                cells[f"{name}SourcedId"] = id_of(value)
-            case list():
-                cells[name] = ",".join(map(str, value))
-                cells[f"{name[:-1]}SourcedIds"] = ",".join(filter(None, map(id_of, value)))
-    return cells
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _roles(user: Record, school: str) -> Sequence[Record | None]:
+    """The roles of a user at the school: in 1.2 a list, each at an org; None for the one role of 1.1."""
+    here = [role for role in user.parts.get("roles", ()) if role["org"] == school or role.field == "org"]
+    return here or [None]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sync_core.mis.rest.cache import Record
-from sync_core.mis.rest.client import Torn, text
+from sync_core.mis.budget import ENTRY, Budget
+from sync_core.mis.records import Record
+from sync_core.mis.rest.client import Torn
 from sync_core.mis.rest.quirks import Totals
 
-_ID = "sourcedId"
 CUT_OFF = "have the vendor obey limit and offset, because a list that may be cut off is not used"
 _TAIL = 2
 """The page size of the request at the last record: another than before, and with room for a record after it."""
@@ -28,7 +28,7 @@ class ListPage:
 
     @property
     def ids(self) -> list[str]:
-        return [text(record.get(_ID)) for record in self.records]
+        return [record.id for record in self.records]
 
 
 Fetch = Callable[[Mapping[str, str]], Awaitable[ListPage]]
@@ -62,18 +62,19 @@ class WholeList:
 class _Pages:
     """The pages read so far, without their records, which `take` has. `linked` counts those that a link led to.
 
-    `first` are the ids of the first page. `tail` is the page that begins with the last record; None until it is
-    requested.
+    `first` are the ids of the first page, and `links` the queries that links had. `tail` is the page that begins with
+    the last record; None until it is requested.
     """
 
     name: str
     take: Take
+    keep: Callable[[int], None]
     number: int = 0
     first: list[str] = field(default_factory=list)
     last: ListPage = ListPage(())
     totals: list[int] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
-    links: list[Mapping[str, str]] = field(default_factory=list)
+    links: set[frozenset[tuple[str, str]]] = field(default_factory=set)
     linked: int = 0
     tail: ListPage | None = None
 
@@ -105,17 +106,23 @@ class _Pages:
             self.totals.append(page.total)
         self.number += 1
         self.last, self.tail = page, None
+        self.keep(sum(ENTRY + len(id_) for id_ in ids))
         self.ids.update(ids)
         self.take(dict(zip(ids, page.records, strict=True)))
 
 
-async def read_list(fetch: Fetch, name: str, limit: int) -> WholeList:
+async def read_list(fetch: Fetch, name: str, limit: int, budget: Budget) -> WholeList:
     """The whole list in memory. As `stream_list`."""
     records: dict[str, Record] = {}
-    return WholeList(records, await stream_list(fetch, name, limit, records.update))
+
+    def take(page: Mapping[str, Record]) -> None:
+        budget.keep(sum(record.size for record in page.values()))
+        records.update(page)
+
+    return WholeList(records, await stream_list(fetch, name, limit, take, budget))
 
 
-async def stream_list(fetch: Fetch, name: str, limit: int, take: Take) -> ListFacts:
+async def stream_list(fetch: Fetch, name: str, limit: int, take: Take, budget: Budget) -> ListFacts:
     """Read the whole list, and give each page to `take`. After an error, what was taken is void.
 
     Raises Torn if the list changed, differs from its total or may be cut off, and what `fetch` raises. A total proves
@@ -123,7 +130,12 @@ async def stream_list(fetch: Fetch, name: str, limit: int, take: Take) -> ListFa
     requested at its last record and beyond its end, to see that the server obeys the offset, and is read twice if it
     has several pages.
     """
-    pages = await _read(fetch, name, limit, take)
+    with budget.loan() as keep:
+        return await _stream(fetch, name, limit, take, keep)
+
+
+async def _stream(fetch: Fetch, name: str, limit: int, take: Take, keep: Callable[[int], None]) -> ListFacts:
+    pages = await _read(fetch, name, limit, take, keep)
     tail = pages.tail
     if tail is None:
         if total := pages.last.total:
@@ -138,7 +150,7 @@ async def stream_list(fetch: Fetch, name: str, limit: int, take: Take) -> ListFa
     in_links = pages.several and pages.linked == pages.number - 1 and tail.ids and not pages.has_new(tail)
     if not (unpaged or in_links or tail.ids[-1:] == pages.last.ids[-1:]):
         raise Torn(f"it does not obey the offset of {name}, so it may have more of them", CUT_OFF)
-    if pages.several and (await _read(fetch, name, limit, _ignore)).ids != pages.ids:
+    if pages.several and (await _read(fetch, name, limit, _ignore, keep)).ids != pages.ids:
         raise Torn(f"the list of {name} changed during the read")
     return ListFacts(pages.count, totals, pages.count if unpaged and totals is not Totals.LIST else 0)
 
@@ -147,9 +159,9 @@ def _ignore(_records: Mapping[str, Record]) -> None:
     """Takes the records of a second reading, which only shows that the list is the same."""
 
 
-async def _read(fetch: Fetch, name: str, limit: int, take: Take) -> _Pages:
+async def _read(fetch: Fetch, name: str, limit: int, take: Take, keep: Callable[[int], None]) -> _Pages:
     """All pages, and the tail unless the list is empty."""
-    pages = _Pages(name, take)
+    pages = _Pages(name, take, keep)
     page: ListPage | None = await fetch(_at(0, limit))
     while page is not None:
         pages.add(page)
@@ -176,9 +188,11 @@ async def _next_page(fetch: Fetch, pages: _Pages) -> ListPage | None:
 async def _linked(fetch: Fetch, pages: _Pages) -> ListPage | None:
     """The page that the last page's link leads to; None if it brings nothing new."""
     link = pages.last.next
-    if link is None or link in pages.links:
+    key = frozenset((link or {}).items())
+    if link is None or key in pages.links:
         return None
-    pages.links.append(link)
+    pages.keep(sum(ENTRY + len(name) + len(value) for name, value in key))
+    pages.links.add(key)
     page = await fetch(link)
     if not pages.brings_new(page):
         return None

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from sync_core.mis.budget import whole_number
+
 _PAGE = 1000
 _DEFAULT_PAGE = 100
 """The default of OneRoster, which every server accepts."""
@@ -57,7 +59,8 @@ class Quirks:
 
     def parameters(self, query: Mapping[str, str], fields: str) -> dict[str, str]:
         """The query as this server accepts it, with the `fields` that the app reads."""
-        limit = {"limit": str(min(int(query["limit"]), self.page))} if query.get("limit", "").isdecimal() else {}
+        requested = whole_number(query.get("limit"))
+        limit = {"limit": str(min(requested, self.page))} if requested is not None else {}
         return {**query, **limit, **({"fields": fields} if self.fields else {})}
 
     def notes(self) -> tuple[str, ...]:

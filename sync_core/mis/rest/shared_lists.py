@@ -11,8 +11,9 @@ from datetime import datetime
 
 from sync_core.clock import Clock
 from sync_core.domain.school import OneRosterApi
+from sync_core.mis.budget import MAX_PLACES, Budget
 from sync_core.mis.readings import LastReadings, UnnamedFile
-from sync_core.mis.rest.cache import Record
+from sync_core.mis.records import Record, Schema
 from sync_core.mis.rest.paging import ListFacts, Take, WholeList
 
 MAX_BYTES = 200_000_000
@@ -23,16 +24,20 @@ Keys = Callable[[Record], Set[str]]
 """The keys under which a record is found, such as that of its school."""
 KeyedRecord = tuple[str, Record, Set[str]]
 """A record's id, the record, and its keys."""
+_PLACE, _KEY = 16, 250
+"""Bytes of memory that a place takes, and a key."""
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class StoredRecords:
-    """Records on disk. In memory are only their places in the file, by key."""
+    """Records on disk. In memory are only their places in the file, by key, which take about `memory` bytes."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, schema: Schema, max_bytes: int) -> None:
         """Raises OSError if there is no place for the file."""
+        self._schema = schema
         self._file = UnnamedFile(max_bytes)
         self._places: dict[str, array[int]] = {}
+        self.memory = 0
 
     @property
     def size(self) -> int:
@@ -40,10 +45,11 @@ class StoredRecords:
 
     def add(self, records: Sequence[KeyedRecord]) -> None:
         """Raises OSError if they cannot be written, or all take more than `max_bytes`."""
-        lines = [_ENCODER.encode((id_, record)).encode() for id_, record, _ in records]
+        lines = [_ENCODER.encode([id_, *self._schema.dump(record)]).encode() for id_, record, _ in records]
         start = self._file.append(b"".join(lines))
         for line, (_, _, keys) in zip(lines, records, strict=True):
             for key in keys:
+                self.memory += _PLACE if key in self._places else _PLACE + _KEY + len(key)
                 self._places.setdefault(key, array("Q")).extend((start, len(line)))
             start += len(line)
 
@@ -51,7 +57,8 @@ class StoredRecords:
         """The records that have one of the keys, in the order in which they were added."""
         found = [self._places[key] for key in keys if key in self._places]
         places = {start: length for each in found for start, length in zip(each[::2], each[1::2], strict=True)}
-        return dict(json.loads(self._file.read(start, places[start])) for start in sorted(places))
+        lines = (json.loads(self._file.read(start, places[start])) for start in sorted(places))
+        return {id_: self._schema.load(dumped) for id_, *dumped in lines}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,29 +100,40 @@ class ListsOfServer:
         return self._last(name) is not None
 
     async def part(
-        self, name: str, keys: Keys, wanted: Set[str], stream: Callable[[Take], Awaitable[ListFacts]]
+        self,
+        name: str,
+        schema: Schema,
+        keys: Keys,
+        wanted: Set[str],
+        budget: Budget,
+        stream: Callable[[Take], Awaitable[ListFacts]],
     ) -> WholeList:
-        """The records of a list that have one of the `wanted` keys.
+        """The records of a list that have one of the `wanted` keys, within the budget.
 
         `stream` reads the list if no other school did since then. What it raises is raised, and nothing is kept. What
-        the disk has no room for is not kept either: the next school then reads the list again.
+        the disk or the memory has no room for is not kept either: the next school then reads the list again.
         """
         async with self._readings.turn((self._source, name)):
             if last := self._last(name):
                 self._use(last.read_at)
-                return WholeList(last.records.of(wanted), last.facts)
+                records = last.records.of(wanted)
+                budget.keep(sum(record.size for record in records.values()))
+                return WholeList(records, last.facts)
             read_at = self._readings.clock.now()
-            records: dict[str, Record] = {}
-            stored = _Storing(self._readings.max_bytes)
+            records = {}
+            stored = _Storing(schema, self._readings.max_bytes)
 
             def take(page: Mapping[str, Record]) -> None:
                 keyed = [(id_, record, keys(record)) for id_, record in page.items()]
-                records.update({id_: record for id_, record, of_record in keyed if not wanted.isdisjoint(of_record)})
+                chosen = {id_: record for id_, record, of_record in keyed if not wanted.isdisjoint(of_record)}
+                budget.keep(sum(record.size for record in chosen.values()))
+                records.update(chosen)
                 stored.add(keyed)
 
             facts = await stream(take)
             if stored.records:
                 self._readings.keep((self._source, name), _SharedList(stored.records, facts, read_at))
+                self._readings.drop_while(lambda lists: sum(each.records.memory for each in lists) > MAX_PLACES)
             self._use(read_at)
             return WholeList(records, facts)
 
@@ -130,10 +148,10 @@ class ListsOfServer:
 class _Storing:
     """Records that are stored while there is room; `records` is None once there is none."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, schema: Schema, max_bytes: int) -> None:
         self.records: StoredRecords | None = None
         with suppress(OSError):
-            self.records = StoredRecords(max_bytes)
+            self.records = StoredRecords(schema, max_bytes)
 
     def add(self, records: Sequence[KeyedRecord]) -> None:
         if self.records is not None:
@@ -141,3 +159,5 @@ class _Storing:
                 self.records.add(records)
             except OSError:
                 self.records = None
+            else:
+                self.records = self.records if self.records.memory <= MAX_PLACES else None

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 
 from sync_core.clock import Clock
 from sync_core.errors import SnapshotRejected
-from sync_core.mis.rest.client import BUDGET, Server, json_object, text
+from sync_core.mis.budget import MAX_HEADER, ServerBudget
+from sync_core.mis.records import Record
+from sync_core.mis.rest.answer import Answer
+from sync_core.mis.rest.client import Server
 from sync_core.mis.rest.quirks import Quirks
 
 _CLIENT = "check the client and the application setting that the secret in the school's source names"
@@ -27,8 +30,10 @@ _ABOUT_SCOPE_OR_GRANT = ("invalid_scope", "invalid_grant", "unsupported_grant_ty
 _ERRORS = _REMEDIES.keys() | {"invalid_request", "invalid_grant", "access_denied", "server_error"}
 """Of RFC 6749, 5.2 and 4.1.2.1. A server may put anything else there."""
 _MAX_DESCRIPTION = 200
-_UNSAFE = re.compile(r"[^\x20-\x7e]|\S*@\S*")
-"""What a description should not hold: control characters, and addresses of people."""
+_TOKEN = re.compile(rf"[\x20-\x7e]{{1,{MAX_HEADER}}}")
+"""What a header can hold."""
+_WORD = re.compile(r"\S+")
+_UNSAFE = re.compile(r"[^\x20-\x7e]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,9 @@ class TokenServer(Server):
     """The token server of a OneRoster source, open for one sign-in. `scopes` are tried from the first to the last."""
 
     def __init__(
-        self, url: str, client: str, secret: str, scopes: Sequence[str], clock: Clock, budget: timedelta = BUDGET
+        self, url: str, client: str, secret: str, scopes: Sequence[str], budget: ServerBudget, clock: Clock
     ) -> None:
-        super().__init__(f"the token server {urlsplit(url).hostname}", "", clock, budget)
+        super().__init__(f"the token server {urlsplit(url).hostname}", "", budget, clock)
         self._url, self._identity, self._scopes = url, (client, secret), scopes
 
     async def token(self, quirks: Quirks) -> tuple[str, Quirks]:
@@ -89,14 +94,18 @@ class TokenServer(Server):
         data = {name: value for name, value in form.items() if value}
         identity = {"client_id": client, "client_secret": secret} if quirks.form else {}
         auth = httpx.Auth() if quirks.form else httpx.BasicAuth(client, secret)
-        response = await self.send(lambda: self._client.post(self._url, data=data | identity, auth=auth))
-        body = json_object(response) or {}
-        token = text(body.get("access_token"))
-        if response.status_code < 300 and token:
+        sending = partial(self._client.stream, "POST", self._url, data=data | identity, auth=auth)
+        return await self.send(sending, self._read_token)
+
+    async def _read_token(self, response: httpx.Response) -> str | _Refusal:
+        fields = (await self.read_json(response, _no_record) or Answer()).fields
+        given = fields.get("access_token")
+        token = given.strip() if isinstance(given, str) else ""
+        if response.status_code < 300 and _TOKEN.fullmatch(token):
             return token
-        if response.status_code < 300 and "error" not in body:
-            raise self.rejection("returned no access token", _TOKEN_URL)
-        return _Refusal(response.status_code, self._safe(body, "error"), self._safe(body, "error_description"))
+        if response.status_code < 300 and "error" not in fields:
+            raise self.rejection("returned no access token that a request can carry", _TOKEN_URL)
+        return _Refusal(response.status_code, self._safe(fields, "error"), self._safe(fields, "error_description"))
 
     def _refused(self, refusals: Mapping[bool, _Refusal]) -> SnapshotRejected:
         """The rejection says both answers if the server refuses the client in both ways."""
@@ -111,6 +120,13 @@ class TokenServer(Server):
         known = next((refusal for refusal in refusals.values() if refusal.error in _REMEDIES), last)
         return self.rejection(f"returned {told}", known.remedy, f"returned {shown}")
 
-    def _safe(self, body: Mapping[str, object], name: str) -> str:
-        """A text of the server for a message: without the secret, and cut."""
-        return _UNSAFE.sub("", text(body.get(name)).replace(self._identity[1], "***"))[:_MAX_DESCRIPTION].strip()
+    def _safe(self, fields: Mapping[str, object], name: str) -> str:
+        """A text of the server for a message: without the secret, addresses and control characters, and cut."""
+        told = fields.get(name)
+        shown = told.replace(self._identity[1], "***") if isinstance(told, str) else ""
+        without_addresses = _WORD.sub(lambda word: "" if "@" in word[0] else word[0], shown)
+        return _UNSAFE.sub("", without_addresses)[:_MAX_DESCRIPTION].strip()
+
+
+def _no_record(_: object) -> Record | None:
+    """A token server returns no records."""

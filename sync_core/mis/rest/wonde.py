@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import product
@@ -13,14 +13,18 @@ from urllib.parse import quote, urlsplit
 from sync_core.clock import Clock
 from sync_core.domain.ids import MisId, SchoolId, plain_id
 from sync_core.domain.roster import GroupType, Person, School
-from sync_core.domain.school import WondeApi, WondeEmail
+from sync_core.domain.school import WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
+from sync_core.mis.budget import ServerBudget, whole_number
 from sync_core.mis.files.words import Role
 from sync_core.mis.quarantine import CORRECT, Quarantine
+from sync_core.mis.records import Record, Schema
 from sync_core.mis.rejection import rejection
-from sync_core.mis.rest.cache import CachedSchool, Collections, Record, SchoolCache
-from sync_core.mis.rest.client import BUDGET, CHECK_URL, MisApi, Torn, at, link_query, text
+from sync_core.mis.rest.answer import CHECK_URL
+from sync_core.mis.rest.cache import CachedSchool, Collections, SchoolCache
+from sync_core.mis.rest.client import MisApi, Torn, at, link_query
+from sync_core.mis.rest.wonde_records import EMAIL, GROUP, ID, MAIN, PERSON, SCHOOL, person_of
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots, with_format
 from sync_core.mis.rows import Row, record_place
 
@@ -39,15 +43,17 @@ async def read_wonde(
     api: WondeApi, secret: str, school: SchoolId, cache: SchoolCache, clock: Clock, calendar: Calendar
 ) -> Snapshots:
     """A snapshot of the school that the source names, by our id `school`. Raises SnapshotRejected, Transient."""
-    async with _Server(api, clock) as server:
+    budget = ServerBudget()
+    async with _Server(api, budget, clock) as server:
         server.sign_in(secret)
         records = await server.read_school(api, school, cache)
-    return with_format(_snapshot(records, school, clock.now(), calendar), "Wonde", calendar)
+    quarantine = Quarantine(budget.memory)
+    return with_format(_snapshot(records, school, clock.now(), calendar, quarantine), "Wonde", calendar)
 
 
 async def reach_wonde(api: WondeApi, secret: str, clock: Clock) -> None:
     """Read the school without its people. Nothing is retried. Raises SnapshotRejected, Transient."""
-    async with _Server(api, clock, timedelta(0)) as server:
+    async with _Server(api, ServerBudget(waits=timedelta(0)), clock) as server:
         server.sign_in(secret)
         await server.read_itself()
 
@@ -56,13 +62,13 @@ class _Server(MisApi):
     """Wonde, for one school."""
 
     contact = "Wonde"
-    cached = _PEOPLE
+    cached = dict.fromkeys(_PEOPLE, PERSON)
 
-    def __init__(self, api: WondeApi, clock: Clock, budget: timedelta = BUDGET) -> None:
+    def __init__(self, api: WondeApi, budget: ServerBudget, clock: Clock) -> None:
         self._host = urlsplit(api.url).hostname or ""
         self._root = f"/v1.0/schools/{quote(api.school, safe='')}"
         self._emails = {"students": api.student_email, "employees": api.staff_email}
-        super().__init__(f"the Wonde server {self._host}", api.url, clock, budget)
+        super().__init__(f"the Wonde server {self._host}", api.url, budget, clock)
 
     async def read(self, cached: CachedSchool | None) -> Collections:
         """Raises Torn if a count differs from the records, or changed during the read.
@@ -74,8 +80,8 @@ class _Server(MisApi):
         before = await self._read_counts()
         records: dict[str, Mapping[str, Record]] = {"school": {"": school}}
         for name in ("classes", "groups"):
-            records[name] = await self._read_pages(name, {"include": "students,employees"})
-        if (await self._read_pages("groups", {})).keys() != records["groups"].keys():
+            records[name] = await self._read_pages(name, {"include": "students,employees"}, GROUP)
+        if (await self._read_pages("groups", {}, ID)).keys() != records["groups"].keys():
             raise Torn("the list of groups, which has no count, changed during the read")
         for name in _PEOPLE:
             records[name] = await self._read_people(name, cached)
@@ -93,8 +99,9 @@ class _Server(MisApi):
 
     async def read_itself(self) -> Record:
         """The school without its people and classes."""
-        school = at((await self.get(self._root, {})).body, "data")
-        if not school:
+        details = at((await self.get(self._root, {}, SCHOOL.read)).answer.fields, "data")
+        school = SCHOOL.read(details)
+        if not (details and school):
             raise self._no_data("not even its name")
         return school
 
@@ -106,42 +113,38 @@ class _Server(MisApi):
         )
 
     async def _read_counts(self) -> dict[str, int | None]:
-        page = await self.get(f"{self._root}/counts", {"include": ",".join(_COUNTED)})
-        counts = {name: text(at(page.body, "data", name, "data").get("count")) for name in _COUNTED}
-        return {name: int(count) if count.isdecimal() else None for name, count in counts.items()}
+        page = await self.get(f"{self._root}/counts", {"include": ",".join(_COUNTED)}, ID.read)
+        fields = page.answer.fields
+        return {name: whole_number(at(fields, "data", name, "data").get("count")) for name in _COUNTED}
 
     async def _read_people(self, name: str, cached: CachedSchool | None) -> Mapping[str, Record]:
-        """The `mis_id` and one address of each person. Wonde returns more, even names, and cannot be asked for less."""
+        """The people: those cached with the changes since, or all of them."""
         since: dict[str, str] = {}
         unchanged: dict[str, Record] = {}
         if cached:
             since = {"updated_after": (cached.began_at - _OVERLAP).strftime("%Y-%m-%d %H:%M:%S")}
-            deleted = await self._read_pages("deletions", {**since, "type": name})
-            unchanged = {id_: person for id_, person in cached.collections[name].items() if id_ not in deleted}
-        people = await self._read_pages(name, {"include": "contact_details", **since})
-        return unchanged | {
-            id_: {
-                "mis_id": text(person.get("mis_id")),
-                "email": _email(person, self._emails[name]),
-            }
-            for id_, person in people.items()
-        }
+            deleted = await self._read_pages("deletions", {**since, "type": name}, ID)
+            known = cached.collections[name].unpack(self._budget.memory)
+            unchanged = {id_: person for id_, person in known.items() if id_ not in deleted}
+        people = await self._read_pages(name, {"include": "contact_details", **since}, person_of(self._emails[name]))
+        return unchanged | people
 
-    async def _read_pages(self, collection: str, parameters: Mapping[str, str]) -> dict[str, Record]:
+    async def _read_pages(self, collection: str, parameters: Mapping[str, str], schema: Schema) -> dict[str, Record]:
         """The records of all pages by Wonde's id, or by a key that is no id where they have none. Raises Torn."""
         query: Mapping[str, str] | None = {**parameters, "per_page": str(_PAGE)}
         records: dict[str, Record] = {}
         while query is not None:
-            body = (await self.get(f"{self._root}/{collection}", query)).body
-            listed = body.get("data")
-            if not isinstance(listed, list) or not all(isinstance(record, dict) for record in listed):
+            answer = (await self.get(f"{self._root}/{collection}", query, schema.read)).answer
+            listed = answer.lists.get("data")
+            if listed is None or None in listed:
                 raise self.rejection(f"returned a page without a list of {collection}", _SCOPES)
-            for record in listed:
-                id_ = text(record.get("id")) or f"{_NO_ID}{len(records) + 1}"
+            for record in filter(None, listed):
+                id_ = record.id or f"{_NO_ID}{len(records) + 1}"
                 if id_ in records:
                     raise Torn(f"a record of {collection} was returned twice")
+                self._budget.memory.keep(record.size)
                 records[id_] = record
-            query = self._next_query(collection, body, query)
+            query = self._next_query(collection, answer.fields, query)
             if query is not None and not listed:
                 raise Torn(f"a page of {collection} is empty, but more pages follow")
         return records
@@ -156,19 +159,20 @@ class _Server(MisApi):
         return {**query, **link_query(str(link))} if more else None
 
 
-def _snapshot(records: Collections, school: SchoolId, now: datetime, calendar: Calendar) -> Snapshots:
+def _snapshot(
+    records: Collections, school: SchoolId, now: datetime, calendar: Calendar, quarantine: Quarantine
+) -> Snapshots:
     """The snapshot by school id, in the academic year of today, because Wonde names no year.
 
     Classes are teaching groups. Of the groups, only the types REGISTRATION and YEAR count. Records that cannot be
     understood are left out. Raises SnapshotRejected.
     """
-    quarantine = Quarantine()
     roster = _Roster(records, school, calendar.current_year, quarantine)
     roster.read_people()
     for collection in ("classes", "groups"):
         roster.read_groups(collection)
     details = records["school"][""]
-    schools = [School(school, text(details.get("name")), _dfe_code(details))]
+    schools = [School(school, details["name"], _dfe_code(details))]
     if not roster.classes and not quarantine.has_left_out(school):
         raise _no_group(records)
     years = YearGroups(quarantine.budget)
@@ -201,39 +205,44 @@ class _Roster:
             for number, (key, record) in enumerate(self.records[name].items(), start=1):
                 wonde_id, mis_id = _real_id(key), record["mis_id"]
                 person = MisId(mis_id if mis_id and uses[mis_id] == 1 else wonde_id)
-                if not wonde_id or person in self.people:
+                if record.fault or not wonde_id or person in self.people:
                     reason = f"{plain_id(person)} is already another person's" if wonde_id else "is empty"
-                    self.quarantine.leave_out(_row(name, key, number), "id", reason, self.school)
+                    field_, reason = (record.field, record.fault) if record.fault else ("id", reason)
+                    self.quarantine.leave_out(_row(name, key, number), field_, reason, self.school)
                     for id_ in {wonde_id, mis_id, person} - {""} or {""}:
                         self.quarantine.doubt_person(id_, self.school)
                 else:
-                    self.people[person] = Person(person, "", record["email"])
+                    self.people[person] = Person(person, "", record[EMAIL])
                     self.ids[name][wonde_id] = person
             self.quarantine.count(name, self.school, len(self.ids[name]))
 
     def read_groups(self, collection: str) -> None:
         """Read the groups of a collection. Raises SnapshotRejected if none of several of a type lists its people."""
-        groups = {key: record for key, record in self.records[collection].items() if _type(collection, record)}
+        groups = {
+            key: record
+            for key, record in self.records[collection].items()
+            if _type(collection, record) or record.field == "type"
+        }
         numbers = {key: number for number, key in enumerate(self.records[collection], start=1)}
         for type_, role in product(GroupType, _PEOPLE):
             alike = [record for record in groups.values() if _type(collection, record) is type_]
-            if len(alike) > 1 and all(_listed(record, role) is None for record in alike):
+            if len(alike) > 1 and not any(role in record.parts for record in alike):
                 raise rejection(f"none of the {collection} of the type {type_} has a list of {role}", _SCOPES)
         for key, record in groups.items():
             self._read_group(_row(collection, key, numbers[key]), key, record)
 
     def _read_group(self, row: Row, key: str, record: Record) -> None:
         type_, id_ = _type(row.source, record), _real_id(key)
-        missing = next((role for role in _PEOPLE if _listed(record, role) is None), "")
-        if not id_:
+        if record.fault:
+            remedy = _SCOPES if record.field in _PEOPLE else CORRECT
+            self._leave_out(row, record.field, record.fault, id_, remedy)
+        elif not id_:
             self._leave_out(row, "id", "is empty", id_)
         elif id_ in self.classes:
             self._leave_out(row, "id", "is already that of a class or of another group", id_)
             self.quarantine.doubt_group("", self.school)
         elif not _name(record):
             self._leave_out(row, "name", "is empty, as are its code and description", id_)
-        elif missing:
-            self._leave_out(row, missing, "is not a list", id_, _SCOPES)
         elif type_:
             group = RosterClass(id_, self.school, _name(record), self.year, self.quarantine.budget, type_)
             self.classes[id_] = group
@@ -254,16 +263,23 @@ class _Roster:
         classes.
         """
         source, known = f"{row.source}.{role}", self.ids[role]
-        for person in _listed(record, role) or ():
-            id_, mis_id = text(person.get("id")), text(person.get("mis_id"))
+        for person in record.parts[role]:
+            id_, mis_id = person["id"], person["mis_id"]
+            if person.fault:
+                self._leave_out_member(Row(source, row.at), group, person.field, person.fault, {id_, mis_id})
+                continue
             if id_ in known:
                 self.quarantine.count(source, self.school, 1)
-                yield known[id_], at(person, "meta").get("is_main_teacher") is True
+                yield known[id_], person.get(MAIN) == "true"
             elif not (self.quarantine.is_unread(id_) or self.quarantine.is_unread(mis_id)):
                 reason = f"{plain_id(id_)} is not among the school's {role}" if id_ else "is empty"
-                self.quarantine.leave_out(Row(source, row.at), "id", reason, self.school)
-                for possible in {id_, mis_id} - {""} or {""}:
-                    self.quarantine.doubt_membership(group, possible, self.school)
+                self._leave_out_member(Row(source, row.at), group, "id", reason, {id_, mis_id})
+
+    def _leave_out_member(self, row: Row, group: str, field_: str, reason: str, possible: set[str]) -> None:
+        """`possible` are the ids that the member may be known by."""
+        self.quarantine.leave_out(row, field_, reason, self.school)
+        for person in possible - {""} or {""}:
+            self.quarantine.doubt_membership(group, person, self.school)
 
 
 def _row(collection: str, key: str, number: int) -> Row:
@@ -275,23 +291,17 @@ def _real_id(key: str) -> str:
     return "" if key.startswith(_NO_ID) else key
 
 
-def _listed(group: Record, role: str) -> list[Record] | None:
-    """The people of a group in one role; None if it has no list of them."""
-    listed = at(group, role).get("data")
-    return listed if isinstance(listed, list) and all(isinstance(person, dict) for person in listed) else None
-
-
 def _type(collection: str, record: Record) -> GroupType | None:
-    return GroupType.TEACHING if collection == "classes" else _TYPES.get(text(record.get("type")).upper())
+    return GroupType.TEACHING if collection == "classes" else _TYPES.get(record["type"].upper())
 
 
 def _name(record: Record) -> str:
     """Wonde has `null` for the name of some classes, and then a code or a description."""
-    return next(filter(None, (text(record.get(name)) for name in ("name", "code", "description"))), "")
+    return record["name"] or record["code"] or record["description"]
 
 
 def _no_group(records: Collections) -> SnapshotRejected:
-    types = Counter(text(record.get("type")).upper() for record in records["groups"].values())
+    types = Counter(record["type"].upper() for record in records["groups"].values())
     counts = [f"{number} of {f'the type {type_}' if type_ else 'no type'}" for type_, number in sorted(types.items())]
     named = ", ".join(counts) or "none"
     message = f"the school has no class at Wonde, and no group of the types {' and '.join(_TYPES)}; its groups:"
@@ -303,13 +313,7 @@ def _no_group(records: Collections) -> SnapshotRejected:
     )
 
 
-def _email(person: Record, wanted: Iterable[WondeEmail]) -> str:
-    """The first of the wanted addresses that the person's contact details have; empty if they have none of them."""
-    emails = at(person, "contact_details", "data", "emails")
-    return next(filter(None, (text(emails.get(name)) for name in wanted)), "")
-
-
 def _dfe_code(school: Record) -> str:
     """The local authority's three-digit code and the establishment's four-digit number; empty if one is missing."""
-    authority, number = text(school.get("la_code")), text(school.get("establishment_number"))
+    authority, number = school["la_code"], school["establishment_number"]
     return f"{authority.zfill(3)}{number.zfill(4)}" if authority and number else ""

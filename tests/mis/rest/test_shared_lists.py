@@ -28,9 +28,11 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected
+from sync_core.mis.budget import Budget
+from sync_core.mis.records import Record
 from sync_core.mis.rest.cache import SchoolCache
 from sync_core.mis.rest.oneroster import read_oneroster_api
-from sync_core.mis.rest.oneroster_records import at_school, keys_of
+from sync_core.mis.rest.oneroster_records import SCHEMAS_OF_ALL_SCHOOLS, at_school, keys_of
 from sync_core.mis.rest.paging import ListPage, stream_list
 from sync_core.mis.rest.shared_lists import MAX_BYTES, SharedLists, StoredRecords
 from tests.fakes.fixed_clock import FixedClock
@@ -38,6 +40,7 @@ from tests.mis import feeds
 from tests.mis.vendor_scenes import serve
 
 S0, S1, S2 = (school_id(number) for number in range(3))
+ENROLMENT = SCHEMAS_OF_ALL_SCHOOLS["enrollments"]
 NO_LISTS_OF_A_SCHOOL = ("classes", "students", "teachers", "enrollments")
 
 
@@ -100,9 +103,10 @@ enrolments = st.fixed_dictionaries(
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), enrolments, max_size=3), max_size=4), st.frozensets(ids))
 def test_the_records_of_each_key_are_read_back_exactly(pages: list[dict[str, Any]], schools: frozenset[str]) -> None:
-    stored, everything = StoredRecords(10**9), dict[str, Any]()
+    stored, everything = StoredRecords(ENROLMENT, 10**9), dict[str, Record]()
     for page in pages:
-        fresh = {id_: record for id_, record in page.items() if id_ not in everything}
+        records = {id_: ENROLMENT.read_all([record])[0] for id_, record in page.items()}
+        fresh = {id_: record for id_, record in records.items() if id_ not in everything}
         stored.add([(id_, record, keys_of("enrollments", record)) for id_, record in fresh.items()])
         everything |= fresh
     wanted = {at_school(school) for school in schools}
@@ -194,17 +198,20 @@ def read_many() -> int:
     async def fetch(query: Mapping[str, str]) -> ListPage:
         start = int(query["offset"])
         numbers = range(start, min(start + int(query["limit"]), MANY))
-        return ListPage([make_enrolment(number) for number in numbers], MANY)
+        return ListPage(ENROLMENT.read_all([make_enrolment(number) for number in numbers]), MANY)
 
     async def read() -> int:
         clock = SystemClock()
         source, lists = OneRosterApi(url="https://mis", secret="MIS_SECRET_S"), SharedLists(clock)
         for _ in range(2):
+            budget = Budget()
             part = await lists.of(source, clock.now() - timedelta(hours=1)).part(
                 "enrollments",
+                ENROLMENT,
                 partial(keys_of, "enrollments"),
                 {at_school("S7")},
-                lambda take: stream_list(fetch, "enrollments", PAGE, take),
+                budget,
+                partial(stream_list, fetch, "enrollments", PAGE, budget=budget),
             )
         return len(part.records)
 

@@ -1,0 +1,234 @@
+"""Reads the JSON of an answer record by record, as its bytes come: in memory is only what is kept of it."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+import zlib
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from sync_core.mis.budget import MAX_ANSWER, MAX_DEPTH, MAX_FIELDS, MAX_RECORD, MAX_VALUES
+from sync_core.mis.records import Record
+
+CHECK_URL = "check the URL in the school's source"
+_LEAVE_OUT = "have the vendor leave out what the app does not request"
+_STEP, _LONGEST_STEP = 65_536, 262_144
+"""How many bytes are parsed at once: the first, and up to the second while a record goes on."""
+# Python makes no number of more than 4,300 digits, so a number is read as the text that it is.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+_BLANKS = re.compile(r"[ \t\n\r]*")
+
+ReadRecord = Callable[[object], Record | None]
+"""Makes a record of an item of a list; None if the item is none."""
+_Parsing = Generator[None, None, Any]
+"""Yields when it needs more text."""
+
+
+class AnswerRefused(Exception):
+    """An answer that is not used. `message` continues a sentence that begins with the server's name."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.message, self.remedy = message, remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The fields of an answer's JSON object: those that are lists, as records, and the others."""
+
+    lists: dict[str, list[Record | None]] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+async def read_answer(response: httpx.Response, read: ReadRecord, receive: Callable[[int], None]) -> Answer | None:
+    """The JSON object of the response; None if there is none. `receive` gets the number of bytes of each part.
+
+    A byte that is not UTF-8 becomes a lone surrogate. Raises AnswerRefused, and what `read` and `receive` raise.
+    """
+    reader, size = _Reader(read), 0
+    async for part in _unpacked(response):
+        size += len(part)
+        receive(len(part))
+        if size > MAX_ANSWER:
+            raise AnswerRefused("returned more than 64 MB at once", "have the vendor honour the page size")
+        reader.feed(part)
+    return reader.end()
+
+
+async def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The bytes of the response in small parts: gzip may unpack to a thousand times its size."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip"):
+        raise AnswerRefused(
+            "compresses its answers in a way that the app does not accept",
+            "have the vendor obey the header Accept-Encoding, which allows gzip",
+        )
+    gzip = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    async for raw in response.aiter_raw():
+        if encoding != "gzip":
+            yield raw
+            continue
+        part = raw
+        while part and not gzip.eof:
+            try:
+                part = gzip.decompress(raw, _STEP)
+            except zlib.error:
+                raise AnswerRefused("returned damaged gzip", "report it to the vendor if it stays") from None
+            raw = gzip.unconsumed_tail
+            yield part
+
+
+class _NotAnObject(Exception):
+    """The text is not a JSON object."""
+
+
+class _Reader:
+    """Parses the fields of an object and the items of its lists one after the other, from bytes in any parts."""
+
+    def __init__(self, read: ReadRecord) -> None:
+        self._read = read
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+        self._bytes, self._needed = bytearray(), _STEP
+        self._text, self._at, self._ended = "", 0, False
+        self._others = 0
+        self._answer: Answer | None = None
+        self._parsing = self._parse()
+
+    def feed(self, part: bytes) -> None:
+        self._bytes += part
+        if len(self._bytes) >= self._needed:
+            self._advance()
+
+    def end(self) -> Answer | None:
+        self._ended = True
+        self._advance()
+        return self._answer
+
+    def _advance(self) -> None:
+        self._text = self._text[self._at :] + self._decoder.decode(bytes(self._bytes), self._ended)
+        self._at = 0
+        self._bytes.clear()
+        next(self._parsing, None)
+        self._needed = min(max(_STEP, len(self._text) - self._at), _LONGEST_STEP)
+
+    def _parse(self) -> Generator[None, None, None]:
+        try:
+            self._answer = yield from self._object()
+        except _NotAnObject:
+            self._answer = None
+            while True:  # the rest does not matter
+                self._at = len(self._text)
+                yield
+
+    def _object(self) -> _Parsing:
+        answer = Answer()
+        yield from self._mark("{")
+        following = yield from self._peek()
+        if following == "}":
+            yield from self._mark("}")
+        while following != "}":
+            name, _ = yield from self._value(":", self._count_other)
+            if (yield from self._peek()) == "[":
+                answer.lists[name] = yield from self._items()
+                following = yield from self._mark(",}")
+            else:
+                answer.fields[name], following = yield from self._value(",}", self._count_other)
+            if not isinstance(name, str):
+                raise _NotAnObject
+            if len(answer.lists) + len(answer.fields) > MAX_FIELDS:
+                raise AnswerRefused(f"returned an object of more than {MAX_FIELDS:,} fields", _LEAVE_OUT)
+        if (yield from self._peek()):
+            raise _NotAnObject
+        return answer
+
+    def _items(self) -> _Parsing:
+        items: list[Record | None] = []
+        yield from self._mark("[")
+        following = yield from self._peek()
+        if following == "]":
+            yield from self._mark("]")
+        while following != "]":
+            item, following = yield from self._value(",]", _no_count)
+            items.append(self._read(item))
+        return items
+
+    def _peek(self) -> _Parsing:
+        """The next character that is not blank; empty at the end of the text."""
+        while True:
+            blanks = _BLANKS.match(self._text, self._at)
+            self._at = blanks.end() if blanks else self._at
+            if self._at < len(self._text) or self._ended:
+                return self._text[self._at : self._at + 1]
+            yield
+
+    def _mark(self, marks: str) -> _Parsing:
+        """The next character, which must be one of `marks`."""
+        mark = yield from self._peek()
+        if not mark or mark not in marks:
+            raise _NotAnObject
+        self._at += 1
+        return mark
+
+    def _value(self, marks: str, count: Callable[[int], None]) -> _Parsing:
+        """The next value, and the one of `marks` after it. `count` gets its number of characters."""
+        yield from self._peek()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except RecursionError:
+                raise _too_deep() from None
+            except ValueError:
+                end = 0  # it is cut off, or no JSON
+            blanks = _BLANKS.match(self._text, end) if end else None
+            after = blanks.end() if blanks else len(self._text)
+            if after < len(self._text):
+                break
+            self._check_size(len(self._text))
+            if self._ended:
+                raise _NotAnObject
+            yield
+        self._check_size(end)
+        count(end - self._at)
+        _check_depth(value)
+        self._at = after
+        return value, (yield from self._mark(marks))
+
+    def _count_other(self, size: int) -> None:
+        self._others += size
+        if self._others > MAX_RECORD:
+            raise _too_long()
+
+    def _check_size(self, end: int) -> None:
+        size = end - self._at
+        if size > MAX_RECORD:
+            raise _too_long()
+        if size > MAX_VALUES and sum(self._text.count(mark, self._at, end) for mark in "[{,") > MAX_VALUES:
+            raise AnswerRefused(f"returned a record of more than {MAX_VALUES:,} values", _LEAVE_OUT)
+
+
+def _no_count(_: int) -> None:
+    """Items of lists are not counted together."""
+
+
+def _too_long() -> AnswerRefused:
+    return AnswerRefused(f"returned a record of more than {MAX_RECORD:,} characters", _LEAVE_OUT)
+
+
+def _too_deep() -> AnswerRefused:
+    return AnswerRefused(f"returned a record of more than {MAX_DEPTH} lists or objects within each other", _LEAVE_OUT)
+
+
+def _check_depth(value: object) -> None:
+    """Raises AnswerRefused for a value with more than MAX_DEPTH lists or objects within each other."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [each for part in parts for each in part if isinstance(each, dict | list)]
+        if not level:
+            return
+    raise _too_deep()
