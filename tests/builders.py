@@ -15,6 +15,7 @@ from sync_core.domain.classes import ActualClass, ClassName, ClassRecord, Desire
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.mis.budget import LONGEST_READING
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.sources import MisSources
@@ -91,11 +92,10 @@ def accounts(people: Iterable[str], domain: str = DOMAIN, enabled: bool = True) 
     return [Account(entra_id(person), {AccountProperty.UPN: upn}, enabled) for person, upn in upns.items()]
 
 
-def mis_sources(clock: Clock, secrets: Mapping[str, str]) -> MisSources:
+def mis_sources(clock: Clock, secrets: Mapping[str, str], longest: timedelta = LONGEST_READING) -> MisSources:
     """The sources of a deployment without a container, whose file drops need no settling time."""
-    return MisSources(
-        FileDropReader(partial(open_store, None), timedelta(0), clock, SharedReadings(clock)), secrets, clock
-    )
+    drops = FileDropReader(partial(open_store, None), timedelta(0), clock, SharedReadings(clock))
+    return MisSources(drops, secrets, clock, longest)
 
 
 def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -> DesiredClass:

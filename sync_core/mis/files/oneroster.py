@@ -170,10 +170,16 @@ class _Roster:
             self.quarantine.note("{n} classes have no classType and count as teaching groups", school)
 
     def _session_years(self) -> Mapping[str, int | None]:
-        """Faults of sessions are those of the classes that use them."""
+        """Faults of sessions are those of the classes that use them: their year is not known."""
+        unread: dict[str, int | None] = {}
+
+        def leave_out(row: Row, column: str, reason: str) -> None:
+            if row.fault:
+                unread[row["sourcedId"]] = None
+
         columns = ["sourcedId", "status", "type", "startDate", "endDate"]
         found = self.tables.read("academicSessions", columns, ["parentSourcedId", "schoolYear"])
-        rows = by_id(found, "sourcedId", lambda row, column, reason: None, self.quarantine.budget)
+        rows = by_id(found, "sourcedId", leave_out, self.quarantine.budget)
         texts = [row[column] for row in rows.values() for column in ("startDate", "endDate")]
         note = self.quarantine.note
         dates = Dates(lambda: texts, DayFirst.YES, lambda text: note(f"{self._source('academicSessions')} {text}"))
@@ -188,7 +194,7 @@ class _Roster:
             for id_, row in rows.items()
             if not row.fault and is_present(row["status"])
         }
-        return session_years(sessions, self.calendar)
+        return unread | session_years(sessions, self.calendar)
 
     def read_users(self) -> None:
         doubt = self.quarantine.doubt_people_by("sourcedId")

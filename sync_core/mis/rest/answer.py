@@ -132,14 +132,14 @@ class _Reader:
         if following == "}":
             yield from self._mark("}")
         while following != "}":
+            if (yield from self._peek()) != '"':
+                raise _NotAnObject
             name, _ = yield from self._value(":", self._count_other)
             if (yield from self._peek()) == "[":
                 answer.lists[name] = yield from self._items()
                 following = yield from self._mark(",}")
             else:
                 answer.fields[name], following = yield from self._value(",}", self._count_other)
-            if not isinstance(name, str):
-                raise _NotAnObject
             if len(answer.lists) + len(answer.fields) > MAX_FIELDS:
                 raise AnswerRefused(f"returned an object of more than {MAX_FIELDS:,} fields", _LEAVE_OUT)
         if (yield from self._peek()):

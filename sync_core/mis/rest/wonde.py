@@ -48,7 +48,7 @@ async def read_wonde(
         server.sign_in(secret)
         records = await server.read_school(api, school, cache)
     quarantine = Quarantine(budget.memory)
-    return with_format(_snapshot(records, school, clock.now(), calendar, quarantine), "Wonde", calendar)
+    return with_format(snapshot_of(records, school, clock.now(), calendar, quarantine), "Wonde", calendar)
 
 
 async def reach_wonde(api: WondeApi, secret: str, clock: Clock) -> None:
@@ -159,7 +159,7 @@ class _Server(MisApi):
         return {**query, **link_query(str(link))} if more else None
 
 
-def _snapshot(
+def snapshot_of(
     records: Collections, school: SchoolId, now: datetime, calendar: Calendar, quarantine: Quarantine
 ) -> Snapshots:
     """The snapshot by school id, in the academic year of today, because Wonde names no year.
