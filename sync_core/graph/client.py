@@ -21,6 +21,7 @@ from msgraph.graph_request_adapter import GraphRequestAdapter
 from sync_core import tracing
 from sync_core.backoff import WaitBudget, retry_after
 from sync_core.errors import GraphDenied, SyncError, Transient
+from sync_core.graph.answers import unreadable
 from sync_core.graph.port import Told
 from sync_core.graph.rate_limiter import Cost, RateLimiter, told_by, waited_too_long
 from sync_core.graph.refusals import CONCURRENCY, NO_TOKEN, code_of, refusal_of
@@ -56,8 +57,7 @@ class _Answer:
     @property
     def throttled(self) -> int:
         """How many requests Graph throttled: this one, or some of its batch."""
-        responses = self.body.get("responses", ()) if isinstance(self.body, dict) else ()
-        return [self.status, *(response["status"] for response in responses)].count(429)
+        return [self.status, *(response["status"] for response in _responses(self.body) or ())].count(429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +223,14 @@ class GraphClient:
         answers = dict.fromkeys(requests, _Answer())
         try:
             envelope = await self._request(Method.POST, "/$batch", {"requests": listed})
-            match envelope.body:
-                case {"responses": [*inner]}:
-                    answers |= {int(one["id"]): _inner(one) for one in inner}
-                case _ if envelope.temporary:
-                    answers = dict.fromkeys(requests, envelope)
-                case _:
-                    answers = dict.fromkeys(requests, envelope)
-                    raise refusal_of(envelope.status, envelope.body)
+            inner = _responses(envelope.body)
+            if inner is not None:
+                by_id = {one["id"]: _inner(one) for one in inner}
+                answers |= {index: by_id[str(index)] for index in requests if str(index) in by_id}
+            else:
+                answers = dict.fromkeys(requests, envelope)
+                if not envelope.temporary:
+                    raise unreadable() if envelope.done else refusal_of(envelope.status, envelope.body)
         finally:
             for answer in answers.values():
                 self._rate_limiter.answered(_WRITE, answer.status, answer.headers)
@@ -260,7 +260,7 @@ class GraphClient:
         assert isinstance(response, httpx.Response)
         try:
             body = json.loads(response.content or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):  # also of a number that is longer than Python reads
             body = None
         return _Answer(response.status_code, response.headers, body)
 
@@ -288,10 +288,27 @@ def _throttled(wait: timedelta) -> Transient:
 
 
 def _content(answer: _Answer) -> dict[str, Any]:
-    content: dict[str, Any] = answer.body
-    return content
+    """The object that an answer is. Raises Transient for anything else."""
+    if not isinstance(answer.body, dict):
+        raise unreadable()
+    return answer.body
+
+
+def _responses(body: object) -> list[dict[str, Any]] | None:
+    """The readable answers of a batch, each with an id and a status. None if there is no list of them."""
+    listed = body.get("responses") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        return None
+    known = [one for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    return [one for one in known if isinstance(one.get("status"), int)]
 
 
 def _inner(response: Mapping[str, Any]) -> _Answer:
     """One answer of a batch."""
-    return _Answer(response["status"], httpx.Headers(response.get("headers") or {}), response.get("body"))
+    headers = response.get("headers")
+    named = headers if isinstance(headers, dict) else {}
+    return _Answer(
+        response["status"],
+        httpx.Headers({name: value for name, value in named.items() if isinstance(value, str)}),
+        response.get("body"),
+    )

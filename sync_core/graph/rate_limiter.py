@@ -167,9 +167,9 @@ def told_by(headers: Mapping[str, str]) -> Told:
 
 
 def _number(text: str | None) -> float | None:
-    """None for no number. Graph's numbers are finite and not negative."""
+    """None for no number, and for one that no request can have cost. Graph's numbers are not negative."""
     try:
         number = float(text or "nan")
     except ValueError:
         return None
-    return max(number, 0.0) if math.isfinite(number) else None
+    return max(number, 0.0) if number <= _UNITS else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sync_core.errors import (
     LATER_GRANT,
+    LONGEST_SHOWN,
     AlreadyThere,
     DeltaExpired,
     GraphDenied,
@@ -19,6 +20,7 @@ from sync_core.errors import (
     NicknameTaken,
     NotThere,
     SyncError,
+    one_line,
     without_addresses,
 )
 
@@ -141,10 +143,11 @@ def code_of(body: object) -> str:
 
 
 def _told(status: int, body: object) -> tuple[str, str]:
-    """Code and message. A code that is none of Graph's kind is replaced by the status."""
+    """Code and message, which is cut. A code that is none of Graph's kind is replaced by the status."""
     match body:
         case {"error": {"code": code, "message": message}}:
-            return str(code) if _CODE.fullmatch(str(code)) else str(status), str(message)
+            known = isinstance(code, str) and len(code) <= LONGEST_SHOWN and _CODE.fullmatch(code)
+            return str(code) if known else str(status), one_line(str(message))
         case _:
             return str(status), "Graph gave no reason"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -25,6 +24,15 @@ from sync_core.errors import (
     SyncError,
     Transient,
 )
+from sync_core.graph.answers import (
+    checked_items,
+    created_at,
+    delta_link_of,
+    id_of,
+    items_of,
+    text_of,
+    unreadable,
+)
 from sync_core.graph.client import GraphClient
 from sync_core.graph.port import Additions, CreatedClass, Described, FoundGroup, NewClass, Removals, Told
 from sync_core.graph.rate_limiter import Cost
@@ -39,6 +47,8 @@ _CLASSES = "/education/classes?$select=id,displayName,externalId,externalSource,
 _IDS_PER_FILTER = 15
 _NOBODYS = "mailNickname eq 'mis-class-sync-health'"
 """A filter that no group fits: reading it takes one resource unit."""
+_MOST_PAGES = 20_000
+"""Of one list: two million accounts, a hundred to a page."""
 _PART = 5_000
 """The accounts after which a first read may be interrupted and go on."""
 # A page of members costs three units, less one for $select ("Identity and access service limits").
@@ -67,10 +77,10 @@ class GraphTenant:
         select, link = _continued(token, properties)
         items: list[dict[str, Any]] = []
         async for page in self._pages(link or f"{_ACCOUNTS}?$select={select}", _DELTA_COST):
-            items += page["value"]
+            items += items_of(page)
             following = page.get("@odata.nextLink")
             if not following or len(items) >= _PART:
-                after = self._client.relative(following or page["@odata.deltaLink"])
+                after = self._client.relative(following or delta_link_of(page))
                 yield _account_changes(items, f"{select}|{after}", more=bool(following))
                 items = []
 
@@ -102,8 +112,7 @@ class GraphTenant:
             education_class = await self._client.get(f"/education/classes/{_id(group)}?$select=id,externalId")
         except NotThere:
             return None
-        external_id: str | None = education_class.get("externalId")
-        return external_id
+        return text_of(education_class, "externalId") or None
 
     async def find_deleted(self, nickname: str) -> tuple[FoundGroup, ...]:
         return await self._find_groups("/directory/deletedItems/microsoft.graph.group", nickname)
@@ -115,14 +124,14 @@ class GraphTenant:
         return tuple(
             FoundGroup(
                 group["id"],
-                ClassName(group["displayName"], group["mailNickname"]),
-                datetime.fromisoformat(group["createdDateTime"]),
+                ClassName(text_of(group, "displayName"), text_of(group, "mailNickname")),
+                created_at(group),
             )
-            for group in answer["value"]
+            for group in items_of(answer)
         )
 
     async def classes(self) -> tuple[TenantClass, ...]:
-        return tuple([_listed(item) async for page in self._pages(_CLASSES, Cost()) for item in page["value"]])
+        return tuple([_listed(item) async for page in self._pages(_CLASSES, Cost()) for item in items_of(page)])
 
     async def create_class(self, new: NewClass) -> CreatedClass:
         body = {
@@ -135,9 +144,9 @@ class GraphTenant:
         if new.description:
             body["description"] = new.description
         created = await self._client.create("/education/classes", body)
-        display_name = created.get("displayName") or new.name.display_name
-        nickname = created.get("mailNickname") or new.name.mail_nickname
-        return CreatedClass(created["id"], ClassName(display_name, nickname))
+        display_name = text_of(created, "displayName") or new.name.display_name
+        nickname = text_of(created, "mailNickname") or new.name.mail_nickname
+        return CreatedClass(ClassId(id_of(created)), ClassName(display_name, nickname))
 
     async def class_exists(self, class_id: ClassId) -> bool:
         try:
@@ -148,7 +157,7 @@ class GraphTenant:
 
     async def described(self, class_id: ClassId) -> Described:
         group = await self._client.get(f"/groups/{_id(class_id)}?$select=id,visibility")
-        return Described(group.get("visibility") or "", await self._external_id(class_id))
+        return Described(text_of(group, "visibility"), await self._external_id(class_id))
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         try:
@@ -187,7 +196,7 @@ class GraphTenant:
         for start in range(0, len(people), _IDS_PER_FILTER):
             ids = ",".join(f"'{_id(person)}'" for person in people[start : start + _IDS_PER_FILTER])
             answer = await self._client.get(f"/users?$filter={quote(f'id in ({ids})')}&$select=id")
-            known.update(user["id"] for user in answer["value"])
+            known.update(user["id"] for user in items_of(answer))
         return frozenset(known)
 
     async def find_principals(self, name: str) -> tuple[AccountId | ClassId, ...]:
@@ -198,7 +207,7 @@ class GraphTenant:
             found += [
                 item["id"]
                 async for page in self._pages(f"{path}?$filter={query}&$select=id", Cost())
-                for item in page["value"]
+                for item in items_of(page)
             ]
         return tuple(found)
 
@@ -236,7 +245,7 @@ class GraphTenant:
         async for page in self._pages(f"{path}?$select=id&$top=999", cost):
             if "value" not in page:
                 raise MembersHidden
-            people.update(person["id"] for person in page["value"])
+            people.update(person["id"] for person in items_of(page))
         return frozenset(people)
 
     async def _delta(self, start: str, token: str | None) -> tuple[list[dict[str, Any]], str, bool]:
@@ -254,14 +263,21 @@ class GraphTenant:
 
     async def _delta_pages(self, link: str) -> tuple[list[dict[str, Any]], str]:
         pages = [page async for page in self._pages(link, _DELTA_COST)]
-        items = [item for page in pages for item in page["value"]]
-        return items, self._client.relative(pages[-1]["@odata.deltaLink"])
+        items = [item for page in pages for item in items_of(page)]
+        return items, self._client.relative(delta_link_of(pages[-1]))
 
     async def _pages(self, link: str | None, cost: Cost) -> AsyncIterator[dict[str, Any]]:
-        while link:
+        """The pages from this link on. Raises Transient if they have no end."""
+        for _ in range(_MOST_PAGES):
+            if not link:
+                return
             page = await self._client.get(link, cost)
+            following = page.get("@odata.nextLink")
+            if following == link or not isinstance(following, str | None):
+                break
             yield page
-            link = page.get("@odata.nextLink")
+            link = following
+        raise unreadable()
 
 
 def _continued(token: str | None, properties: Set[AccountProperty]) -> tuple[str, str | None]:
@@ -284,8 +300,9 @@ def _account_changes(
 
 def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChange:
     """The change of an account. It may be split over several items; a property that an item omits is unchanged."""
-    values = {name: (item[name] or "").strip().lower() for name in AccountProperty if name in item}
+    values = {name: text_of(item, name).strip().lower() for name in AccountProperty if name in item}
     enabled = item.get("accountEnabled")
+    enabled = enabled if isinstance(enabled, bool) else None
     if earlier:
         values = {**earlier.values, **values}
         enabled = earlier.enabled if enabled is None else enabled
@@ -294,7 +311,7 @@ def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChan
 
 def _listed(item: dict[str, Any]) -> TenantClass:
     names = ("displayName", "externalId", "externalSource", "mailNickname")
-    return TenantClass(item["id"], *(item.get(name) or "" for name in names))
+    return TenantClass(item["id"], *(text_of(item, name) for name in names))
 
 
 def _merged(before: GroupChange, item: dict[str, Any]) -> GroupChange:
@@ -305,7 +322,7 @@ def _merged(before: GroupChange, item: dict[str, Any]) -> GroupChange:
     owners_added, owners_removed = _people(item, "owners@delta")
     return GroupChange(
         id=before.id,
-        nickname=item.get("mailNickname") or before.nickname,
+        nickname=text_of(item, "mailNickname") or before.nickname,
         members_added=before.members_added - removed | added,
         members_removed=before.members_removed - added | removed,
         owners_added=before.owners_added - owners_removed | owners_added,
@@ -315,7 +332,7 @@ def _merged(before: GroupChange, item: dict[str, Any]) -> GroupChange:
 
 def _people(item: dict[str, Any], collection: str) -> tuple[frozenset[AccountId], frozenset[AccountId]]:
     """Who was added and who was removed. Of several entries of one person, the last counts."""
-    last = {person["id"]: "@removed" in person for person in item.get(collection, ())}
+    last = {person["id"]: "@removed" in person for person in checked_items(item.get(collection, []))}
     removed = frozenset(person for person, gone in last.items() if gone)
     return frozenset(last) - removed, removed
 

@@ -46,9 +46,9 @@ def test_every_setting_of_a_school_is_in_the_readme() -> None:
     assert [field.name for field in fields(SchoolChoices) if f"| `{field.name}` |" not in readme] == []
 
 
-def test_every_limit_of_a_file_drop_is_in_the_security_page() -> None:
+def test_every_limit_of_a_feed_is_in_the_security_page() -> None:
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    section = page.split("## Limits on what a file drop may contain")[1].split("\n## ")[0]
+    section = page.split("## Limits on what a feed may contain")[1].split("\n## ")[0]
     documented = [int(value.replace(",", "")) for value in re.findall(r"^\| .+ \| ([\d,]+) \|", section, re.MULTILINE)]
     limits = [value for name, value in vars(budget).items() if re.match("MAX_|SUSPECT_|FIRST_|LAST_", name)]
     assert sorted(documented) == sorted(limits)
