@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import WondeApi, WondeEmail
+from sync_core.domain.school import OneRosterApi, WondeApi, WondeEmail
 from sync_core.errors import SnapshotRejected
 from sync_core.mis import budget
 from sync_core.mis.budget import Budget
@@ -23,10 +23,12 @@ from sync_core.mis.quarantine import Quarantine
 from sync_core.mis.records import Record, Schema
 from sync_core.mis.rest.cache import CachedSchool, PackedRecords, SchoolCache
 from sync_core.mis.rest.oneroster_records import ANYWHERE, NAMES, SCHEMAS, SCHEMAS_OF_ALL_SCHOOLS, keys_of, read_table
-from sync_core.mis.rest.shared_lists import StoredRecords
+from sync_core.mis.rest.paging import ListFacts, Take
+from sync_core.mis.rest.shared_lists import ListsOfServer, SharedLists, StoredRecords
 from sync_core.mis.rest.wonde import snapshot_of
 from sync_core.mis.rest.wonde_records import GROUP, SCHOOL, person_of
 from tests.builders import NOON
+from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
 
 Json = dict[str, Any]
@@ -261,3 +263,38 @@ def test_unpacking_counts_against_the_budget() -> None:
     assert budget.MAX_KEPT - left.left == 10 * record.size
     with pytest.raises(SnapshotRejected, match="more people, groups and memberships"):
         packed.unpack(Budget(10 * record.size - 1))
+
+
+async def test_a_list_whose_places_take_too_much_memory_is_not_kept() -> None:
+    clock, schema = FixedClock(), SCHEMAS_OF_ALL_SCHOOLS["enrollments"]
+    source = OneRosterApi(url="https://mis", secret="MIS_SECRET_S")
+    record = schema.read(ONEROSTER["enrollments"])
+    assert record
+    stored = StoredRecords(schema, 10**9)
+    stored.add([("E", record, {"000000"})])
+    most = budget.MAX_PLACES // stored.memory
+    assert [
+        await count_readings(SharedLists(clock).of(source, clock.now()), record, keys) for keys in (most, most + 1)
+    ] == [
+        1,
+        2,
+    ]
+
+
+async def count_readings(lists: ListsOfServer, record: Record, keys: int) -> int:
+    """How often a list with one record of so many keys is read for two schools."""
+    readings: list[str] = []
+
+    async def stream(take: Take) -> ListFacts:
+        readings.append("once")
+        take({"E": record})
+        return ListFacts(1)
+
+    def keys_of_all(_: Record) -> set[str]:
+        return {f"{number:06}" for number in range(keys)}
+
+    schema = SCHEMAS_OF_ALL_SCHOOLS["enrollments"]
+    for _ in range(2):
+        part = await lists.part("enrollments", schema, keys_of_all, {"000000"}, Budget(), stream)
+        assert part.records == {"E": record}
+    return len(readings)
