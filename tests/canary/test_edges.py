@@ -214,10 +214,10 @@ async def test_no_error_of_a_client_leaves(outside: Outside) -> None:
         for edge in ("timer", "request", "message"):
             try:
                 if edge == "timer":
-                    async with process.running():
+                    async with process.running("nightly_sync"):
                         fail()
                 elif edge == "request":
-                    await serve(process, func.HttpRequest("GET", "http://x", body=b""), answer)
+                    await serve(process, "manage", func.HttpRequest("GET", "http://x", body=b""), answer)
                 else:
                     message = ServiceBusMessage(body=b"", message_id="m", application_properties={}, user_properties={})
                     async with process.handling(CLASS_CHANGES, message):
