@@ -90,6 +90,12 @@ class Malformed(Undeliverable):
 class NotOnRecord(Undeliverable):
     """A queue message whose run is on record as another request: a message alone is nobody's request."""
 
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"the message asks for an action that is not on record as that of run {run}, so nothing was changed",
+            "do not replay it: request the action over the admin API, and find out what else may send to the queue",
+        )
+
 
 class SnapshotRejected(Permanent):
     """The MIS feed is not to be trusted, so nothing is planned. `message` names file, line and column if it can.

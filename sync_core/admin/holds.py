@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated
 
 from annotated_types import MaxLen, MinLen
@@ -21,7 +22,7 @@ from sync_core.planning.limits.holds import holds_of, parts_of, people_of
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import SchoolPlan, note_shared_names, plan_to_show
 from sync_core.services import Services
-from sync_core.sync.school import sync_school
+from sync_core.sync.school import sync_under
 
 _CLASSES_TO_READ = 20
 """A preview reads the people of so many classes: two requests each, within a second or two."""
@@ -106,7 +107,8 @@ async def request_decision(
     if decision is Decision.APPROVE and hold.approval is Approval.TWO_STEPS:
         _require_confirmed(hold, parts, choice.confirm)
     held = tuple(part.digest for part in parts)
-    return await submit(DecideHold(settings.school, held, decision, requester.run), decision, requester, services)
+    request = DecideHold(settings.school, held, decision, requester.run)
+    return await submit(request, _action(request), requester, services)
 
 
 async def decide_hold(request: DecideHold, services: Services) -> RunRecord:
@@ -115,17 +117,22 @@ async def decide_hold(request: DecideHold, services: Services) -> RunRecord:
     If the MIS has changed since the decision, a class has another digest and is held again. A duplicate message that
     arrives after its run is done decides nothing, because an admin may have decided otherwise since.
     """
-    run = await recorded_run(request, request.decision, services)
+    run = await recorded_run(request, _action(request), services)
     if run.outcome is RunOutcome.REFUSED:
         return run
     status = HoldStatus.APPROVED if request.decision is Decision.APPROVE else HoldStatus.REJECTED
     decided = dict.fromkeys(request.held, status) if run.outcome is RunOutcome.REQUESTED else {}
-    synced = await sync_school(SyncSchool(request.school, request.run, request.cause), services, decided)
+    synced = await sync_under(run, SyncSchool(request.school, request.run, request.cause), services, decided)
     if decided and synced.outcome is not RunOutcome.PLANNED:
         # No plan could be made, so the decision has to outlive this run.
         standing = await services.schools.holds(request.school)
         await services.schools.replace_holds(request.school, standing, holds_of(parts_of(standing, decided)))
     return synced
+
+
+def _action(request: DecideHold) -> str:
+    """The decision with a digest of all that it is about, so that a message about anything else differs."""
+    return f"{request.decision} {sha256(' '.join(sorted(request.held)).encode()).hexdigest()[:24]}"
 
 
 def _chosen(hold: Hold, names: Iterable[str], planned: SchoolPlan) -> tuple[HeldClass, ...]:

@@ -45,12 +45,8 @@ async def recorded_run(request: ActOnClass | DecideHold | UndoRun, action: str, 
     """
     run = await services.runs.run(request.school, request.run)
     if run is not None:
-        if (run.action, run.class_key) != (action, _class_key(request)):
-            raise NotOnRecord(
-                f"the message asks for an action that is not on record as that of run {request.run}, so nothing was "
-                "changed",
-                "do not replay it: request the action over the admin API, and find out what else may send to the queue",
-            )
+        if (run.action, run.class_key, run.cause) != (action, _class_key(request), request.cause):
+            raise NotOnRecord(request.run)
         return run
     return await refuse(
         _new_run(request, action, AccountId(""), services),

@@ -12,7 +12,7 @@ from typing import Any
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin
 from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
-from sync_core.domain.runs import Cause, RunOutcome, RunRecord
+from sync_core.domain.runs import RELEASE, Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun, scope_of
@@ -109,7 +109,7 @@ async def undo_run(request: UndoRun, services: Services) -> RunRecord:
     await services.classes.write_pins(request.school, pins)
     remedy = "release the pin of a class when it should follow the MIS again"
     note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {remedy}"
-    return await carry_out(planned.with_notes(note, *left_out), services)
+    return await carry_out(planned.with_notes(note, *left_out), run, services)
 
 
 async def _plan_undo(
@@ -152,7 +152,7 @@ async def request_release(
     for pinned in released:
         await services.classes.forget_pin(school, pinned)
     scope = scope_of(records[pinned].desired.group_id for pinned in released if pinned in records)
-    return await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "release", requester, services)
+    return await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), RELEASE, requester, services)
 
 
 def _listed(pin: Pin, record: ClassRecord | None, run: RunRecord, wanted: DesiredClass | None) -> ListedPin:

@@ -125,6 +125,10 @@ class Hold:
         return tuple(held.key for held in self.classes)
 
 
+RELEASE = "release"
+"""The action of a run that lets pinned classes follow the MIS again."""
+
+
 class RunOutcome(StrEnum):
     """The outcome of a run for one school.
 
@@ -188,6 +192,11 @@ class RunRecord:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", _that_fit(self.notes))
+
+    @property
+    def syncs(self) -> bool:
+        """Whether the run is a sync, and no other action of an admin or a vendor."""
+        return self.action in ("", RELEASE)
 
     @property
     def waiting(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from sync_core.planning.diff import Origin
 from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, to_look_up, with_stale
 from sync_core.services import Services
 from sync_core.state.port import DeltaKind
+from sync_core.sync.school import own_run
 
 FULL_RESYNC_EVERY = timedelta(days=7)
 """Graph's delta may leave out removals caused by a deleted account, so every class is compared at least this often."""
@@ -132,9 +133,12 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
 async def _write_blocked_runs(
     request: RefreshTenant, schools: Sequence[SchoolSettings], check: TenantCheck, services: Services
 ) -> tuple[RunRecord, ...]:
+    enabled = [school.school for school in schools if school.enabled]
+    for school in enabled:
+        await own_run(SyncSchool(school, request.run, request.cause), services)
     runs = tuple(
         RunRecord(
-            school=school.school,
+            school=school,
             id=request.run,
             cause=request.cause,
             at=services.clock.now(),
@@ -142,8 +146,7 @@ async def _write_blocked_runs(
             whole=True,
             notes=(f"{check.what}: nothing was planned", check.remedy),
         )
-        for school in schools
-        if school.enabled
+        for school in enabled
     )
     for run in runs:
         await services.runs.write_run(run)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sync_core.domain.runs import HoldStatus, RunOutcome, RunRecord
-from sync_core.errors import RowRefused
+from sync_core.errors import NotOnRecord, RowRefused
 from sync_core.messaging.messages import SchoolRequest, SyncSchool
 from sync_core.planning.diff import Origin, priority_of
 from sync_core.planning.limits.holds import with_newer
@@ -16,35 +16,55 @@ from sync_core.services import Services
 _TOO_LARGE = "class {} is too large for a row of Table storage and stays as it is — split its group in the MIS"
 
 
-async def sync_school(
-    request: SyncSchool, services: Services, decided: Mapping[str, HoldStatus] | None = None
-) -> RunRecord:
+async def sync_school(request: SyncSchool, services: Services) -> RunRecord:
     """Plan one school and start its changes. Returns the run, which is in the tables by then.
 
-    A rejected snapshot, or a school that is paused or has left, changes nothing except the run's record. `decided` are
-    decisions on holds, by the digest of a held class, that take effect with this plan.
+    A rejected snapshot, or a school that is paused or has left, changes nothing except the run's record. Raises
+    NotOnRecord.
+    """
+    return await sync_under(await own_run(request, services), request, services)
+
+
+async def own_run(request: SyncSchool, services: Services) -> RunRecord | None:
+    """The run of a sync as it is on record: only an admin's is before it is planned.
+
+    Raises NotOnRecord if it is on record as another action, or has another cause: it stays as it is.
+    """
+    run = await services.runs.run(request.school, request.run)
+    if run and not (run.syncs and run.cause is request.cause):
+        raise NotOnRecord(request.run)
+    return run
+
+
+async def sync_under(
+    before: RunRecord | None,
+    request: SyncSchool,
+    services: Services,
+    decided: Mapping[str, HoldStatus] | None = None,
+) -> RunRecord:
+    """The sync of an action whose run is on record as `before`, if it is.
+
+    `decided` are decisions on holds, by the digest of a held class, that take effect with this plan.
     """
     try:
         planned = await plan_school(request, services.reading, decided)
     except PlanNotMade as reason:
-        before = await services.runs.run(request.school, request.run)
         run = _as_requested(reason.planned.run, before)
         await _write_left_out(reason.planned, services)
         await services.runs.write_run(run)
         return run
     planned = await note_shared_names(planned, services.reading, lambda shared: shared.keys)
-    return await carry_out(planned, services)
+    return await carry_out(planned, before, services)
 
 
-async def carry_out(planned: SchoolPlan, services: Services) -> RunRecord:
-    """Write the rows and send the messages of a plan.
+async def carry_out(planned: SchoolPlan, before: RunRecord | None, services: Services) -> RunRecord:
+    """Write the rows and send the messages of a plan, whose run is on record as `before`, if it is.
 
     The rows come before the messages: after a crash between the two, the next plan sends the messages again. The
     removals are recorded before the rows lose the people, so that no crash hides a part of a slow leak. The holds come
     after the messages, so that an approval is used up only when the changes that it allowed are on the queue.
     """
     school = planned.run.school
-    before = await services.runs.run(school, planned.run.id)
     removals = max(planned.run.removals, before.removals if before else 0)
     run = replace(_as_requested(planned.run, before), removals=removals)
     if planned.run.removals:

@@ -17,7 +17,7 @@ from sync_core.domain.webhooks import WebhookEvent, next_plan, recent_plans, too
 from sync_core.errors import Replayed
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.services import Services
-from sync_core.sync.school import sync_school
+from sync_core.sync.school import own_run, sync_under
 
 REMEMBER_FOR = timedelta(days=1)
 """How long the id of a planned event is known and rejected if it comes again. A signature is valid five minutes."""
@@ -43,18 +43,20 @@ async def sync_webhook_events(request: SyncWebhookEvents, services: Services) ->
     """Plan the school's waiting events as one. None if none waits, or if a later plan takes them.
 
     The events stop waiting after their plan, whatever its outcome: the run has it, and the next night retries a
-    rejected feed.
+    rejected feed. Raises NotOnRecord.
     """
     inbox, school = services.inbox, request.school
     waiting = await inbox.waiting(school)
     if not waiting:
         return None
+    sync = sync_of_events(request, waiting)
+    before = await own_run(sync, services)
     now, planned = services.clock.now(), await inbox.plan_times(school)
     if too_early(now, planned):
         await services.outbox.schedule_once(next_plan(now, planned), request)
         return None
     await inbox.write_plan_times(school, recent_plans(now, planned))
-    run = await sync_school(sync_of_events(request, waiting), services)
+    run = await sync_under(before, sync, services)
     await inbox.mark_planned(school, [event.id for event in waiting], services.clock.now())
     await inbox.forget(school, services.clock.now() - REMEMBER_FOR)
     return run

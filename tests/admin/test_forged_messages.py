@@ -18,15 +18,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_core.admin.classes import request_action
+from sync_core.admin.classes import request_action, request_sync
 from sync_core.admin.requests import Requester
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
+from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
 from sync_core.domain.school import SchoolSettings
+from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import Malformed, NotOnRecord, SyncError
 from sync_core.messaging.messages import (
     SYNC_REQUESTS,
@@ -34,12 +36,15 @@ from sync_core.messaging.messages import (
     ActOnClass,
     ChangeMembers,
     CreateClass,
+    DecideHold,
+    Decision,
     DeleteClass,
     GrantOwners,
     Priority,
     RefreshTenant,
     RestoreClass,
     RevokeOwners,
+    SchoolRequest,
     SyncSchool,
     SyncWebhookEvents,
     UndoRun,
@@ -49,9 +54,10 @@ from sync_core.messaging.messages import (
 )
 from sync_core.state.port import DeltaKind
 from tests import builders
-from tests.builders import NOON, SCHOOL, accounts, by_class_key, desired, entra_id, snapshot, synced, teaching
+from tests.builders import NOON, SCHOOL, accounts, by_class_key, desired, entra_id, mis_ids, snapshot, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
 from tests.http.memory_api import ENVIRONMENT
 
@@ -67,14 +73,20 @@ class _Mis:
 
 @dataclass(slots=True)
 class World:
-    """A school with three classes, and an admin's request to delete the first, whose message has not arrived."""
+    """A school with three classes and a webhook event that waits, and an admin's request to delete the first class.
+
+    The message of that request has not arrived.
+    """
 
     state: MemoryState = field(default_factory=MemoryState)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    tenant: MemoryTenant = field(default_factory=MemoryTenant)
     app: App = field(init=False)
 
     async def begin(self) -> None:
-        self.app = App(parse_settings(ENVIRONMENT), services(self.state, mis=_Mis(), outbox=self.outbox))
+        self.app = App(
+            parse_settings(ENVIRONMENT), services(self.state, tenant=self.tenant, mis=_Mis(), outbox=self.outbox)
+        )
         school = builders.settings()
         await self.state.save_school(school)
         known = tuple(AccountChange(each.id, each.values, each.enabled) for each in accounts(["amy", "ben"]))
@@ -87,6 +99,7 @@ class World:
             await self.state.write_actual(replace(record, actual=synced(record.desired).actual))
         requester = Requester(entra_id("admin"), PENDING)
         await request_action(school, REQUESTED, Action.DELETE, requester, self.app.services)
+        await self.app.services.inbox.add(SCHOOL.id, WebhookEvent(id="msg_1", at=NOON))
 
     async def deleted(self) -> set[ClassKey]:
         """The classes that are to be deleted, by their rows or by a message."""
@@ -107,12 +120,18 @@ FORGED = [
     ActOnClass(SCHOOL.id, REQUESTED, Action.RESTORE, PENDING),
     UndoRun(SCHOOL.id, RunId("night"), PENDING),
     UndoRun(SCHOOL.id, PENDING, PENDING),
+    DecideHold(SCHOOL.id, ("0123456789ab",), Decision.APPROVE, PENDING),
+    replace(REAL, cause=Cause.NIGHTLY),
+    *(SyncSchool(SCHOOL.id, PENDING, cause) for cause in Cause),
+    SyncSchool(SCHOOL.id, PENDING, Cause.ADMIN, mis_ids("G1")),
+    SyncWebhookEvents(SCHOOL.id, PENDING),
+    SyncWebhookEvents(SCHOOL.id, PENDING, Cause.ADMIN),
 ]
 
 
 @pytest.mark.parametrize("forged", FORGED, ids=lambda forged: f"{forged.kind} {getattr(forged, 'key', '')}")
 async def test_a_message_under_the_run_of_another_request_changes_nothing_and_the_request_is_carried_out(
-    forged: ActOnClass | UndoRun,
+    forged: SchoolRequest,
 ) -> None:
     world = World()
     await world.begin()
@@ -124,10 +143,40 @@ async def test_a_message_under_the_run_of_another_request_changes_nothing_and_th
     assert "an action that is not on record as that of run pending, so nothing was changed" in refused.value.message
     assert "request the action over the admin API" in refused.value.remedy
     assert (await world.deleted(), await world.state.run(SCHOOL.id, PENDING)) == (set(), before)
+    # Nothing that is scheduled now can displace the message of a real event.
+    assert world.outbox.requests == [(REAL, None)]
     await world.handle(encode(REAL), SYNC_REQUESTS)
     done = await world.state.run(SCHOOL.id, PENDING)
     assert done
     assert (await world.deleted(), done.outcome, done.class_key) == ({REQUESTED}, RunOutcome.PLANNED, REQUESTED)
+
+
+async def test_a_tenant_that_is_blocked_ends_no_request_of_an_admin() -> None:
+    world = World()
+    await world.begin()
+    before = await world.state.run(SCHOOL.id, PENDING)
+    world.tenant.granted = Grants(frozenset())
+
+    with pytest.raises(NotOnRecord):
+        await world.handle(encode(RefreshTenant(builders.TENANT, PENDING, Cause.ADMIN)), SYNC_REQUESTS)
+
+    assert await world.state.run(SCHOOL.id, PENDING) == before
+
+
+async def test_a_sync_is_carried_out_under_its_own_run_however_often_it_is_delivered() -> None:
+    world = World()
+    await world.begin()
+    school, requester = builders.settings(), Requester(entra_id("admin"), RunId("sync"))
+    await request_sync(school, requester, world.app.services)
+    for _ in range(2):
+        await world.handle(encode(SyncSchool(SCHOOL.id, requester.run, Cause.ADMIN)), SYNC_REQUESTS)
+    run = await world.state.run(SCHOOL.id, requester.run)
+    assert run
+    assert (run.outcome, run.requested_by) == (RunOutcome.PLANNED, requester.id)
+    for forged in (SyncSchool(SCHOOL.id, requester.run, Cause.NIGHTLY), SyncWebhookEvents(SCHOOL.id, requester.run)):
+        with pytest.raises(NotOnRecord):
+            await world.handle(encode(forged), SYNC_REQUESTS)
+    assert await world.state.run(SCHOOL.id, requester.run) == run
 
 
 schools = st.sampled_from([SCHOOL.id, SchoolId("nowhere"), SchoolId("")])
@@ -139,6 +188,7 @@ REQUESTS = st.one_of(
     st.just(REAL),
     st.builds(ActOnClass, schools, keys, st.sampled_from(Action), runs, causes),
     st.builds(UndoRun, schools, runs, runs, causes),
+    st.builds(DecideHold, schools, st.just(("0123456789ab",)), st.sampled_from(Decision), runs, causes),
     st.builds(SyncSchool, schools, runs, causes, scopes),
     st.builds(SyncWebhookEvents, schools, runs, causes),
     st.builds(RefreshTenant, st.sampled_from([builders.TENANT, "T"]), runs, causes, st.none() | st.just(NOON)),
@@ -153,9 +203,7 @@ MESSAGES = st.tuples(REQUESTS.map(encode), st.just(SYNC_REQUESTS)) | st.tuples(
 
 
 def _is_real(body: bytes) -> bool:
-    """Whatever cause it names."""
-    request = decode_request(body)
-    return isinstance(request, ActOnClass) and replace(request, cause=REAL.cause) == REAL
+    return decode_request(body) == REAL
 
 
 async def _deliver(messages: Sequence[tuple[bytes, str]]) -> None:
@@ -170,6 +218,10 @@ async def _deliver(messages: Sequence[tuple[bytes, str]]) -> None:
     requested = any(_is_real(body) for body, queue in messages if queue == SYNC_REQUESTS)
     assert await world.deleted() <= ({REQUESTED} if requested else set())
     assert {record.key for record in await world.state.class_records(SCHOOL.id)} == set(KEYS)
+    run = await world.state.run(SCHOOL.id, PENDING)
+    assert run
+    assert (run.action, run.cause, run.class_key) == (Action.DELETE, Cause.ADMIN, REQUESTED)
+    assert run.outcome is (RunOutcome.PLANNED if requested else RunOutcome.REQUESTED)
 
 
 @settings(deadline=None, max_examples=150)

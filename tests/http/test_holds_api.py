@@ -10,7 +10,8 @@ import pytest
 from sync_core.admin.holds import decide_hold
 from sync_core.domain.classes import Reason, Rule
 from sync_core.domain.ids import MisId, RunId
-from sync_core.domain.runs import HoldKind, HoldStatus, RunRecord
+from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome, RunRecord
+from sync_core.errors import NotOnRecord
 from sync_core.messaging.messages import MOST_DECIDED, DecideHold, Decision, encode
 from sync_core.planning.class_keys import class_key
 from tests.builders import SCHOOL, desired, entra_id, entra_ids, settings, synced, teaching
@@ -107,6 +108,25 @@ async def test_a_class_of_a_hold_may_be_given_by_any_of_its_names(api: Api, name
     (left,) = await api.answer("GET", f"{S1}/holds", caller=HEAD)
     assert ([part["key"] for part in left["classes"]], left["status"]) == ([MATHS], HoldStatus.OPEN)
     assert left["digest"] != hold["digest"]
+
+
+async def test_a_message_about_other_classes_than_the_admin_decided_on_decides_nothing(api: Api) -> None:
+    await add_classes(api, without=2)
+    hold = await the_hold(api)
+    response = await api.call("POST", f"{S1}/holds/{hold['digest']}/approve", {"classes": [ART]}, caller=HEAD)
+    run, outbox = RunId(response.json()["run"]), api.app.services.outbox
+    assert isinstance(outbox, MemoryOutbox)
+    ((real, _),) = outbox.requests
+    assert isinstance(real, DecideHold)
+    both = tuple(part["digest"] for part in hold["classes"])
+    for forged in (replace(real, held=both), replace(real, held=()), replace(real, decision=Decision.REJECT)):
+        with pytest.raises(NotOnRecord):
+            await decide_hold(forged, api.app.services)
+    pending = await api.state.run(SCHOOL.id, run)
+    assert pending
+    assert (pending.outcome, await api.state.holds(SCHOOL.id)) == (RunOutcome.REQUESTED, ())
+    done = await decide_hold(real, api.app.services)
+    assert (done.outcome, done.changed, done.held) == (RunOutcome.PLANNED, (ART,), (MATHS,))
 
 
 async def test_every_class_that_a_hold_does_not_have_is_named(api: Api) -> None:
