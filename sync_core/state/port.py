@@ -117,8 +117,8 @@ class SchoolStore(SettingsReader, Protocol):
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         """All schools, or those of one tenant, in order of id, without those whose settings cannot be read."""
 
-    async def unreadable_schools(self) -> Mapping[SchoolId, UnknownSetting]:
-        """The schools whose settings this version of the app cannot read, each with why."""
+    async def unreadable_schools(self, tenant: str | None = None) -> Mapping[SchoolId, UnknownSetting]:
+        """The schools, or those of one tenant, whose settings this version of the app cannot read, each with why."""
 
     async def forget_school(self, school: SchoolId) -> None:
         """Delete the settings, not the classes."""

@@ -111,9 +111,9 @@ class TableState:
                 found.append(school_rows.read_school(row))
         return tuple(sorted(found, key=lambda settings: settings.school))
 
-    async def unreadable_schools(self) -> Mapping[SchoolId, UnknownSetting]:
+    async def unreadable_schools(self, tenant: str | None = None) -> Mapping[SchoolId, UnknownSetting]:
         found: dict[SchoolId, UnknownSetting] = {}
-        for row in await self._settings_rows():
+        for row in await self._settings_rows(tenant):
             try:
                 school_rows.read_school(row)
             except UnknownSetting as reason:

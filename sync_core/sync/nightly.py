@@ -22,7 +22,7 @@ from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import DeltaExpired, EtagConflict, Permanent
 from sync_core.graph.port import Tenant
-from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
+from sync_core.messaging.messages import Change, Priority, RefreshTenant, SyncSchool
 from sync_core.planning.diff import Origin
 from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, to_look_up, with_stale
 from sync_core.services import Services
@@ -84,9 +84,9 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     Raises TenantBlocked.
 
     The groups delta shows drift. It starts from the beginning, as a full resync of every class of the tenant, if the
-    request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a paused school is recorded, and
-    corrected once the school is enabled. Where the delta does not tell the members of classes, a part of the classes is
-    read each night instead. History older than `history` is deleted.
+    request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a school that is paused, or whose
+    settings cannot be read, is recorded, and corrected once the school is synced again. Where the delta does not tell
+    the members of classes, a part of the classes is read each night instead. History older than `history` is deleted.
 
     Each delta token is written last, after the rows that the delta changes. After a crash before that, the next refresh
     reads the same delta and repeats harmless work. A token written first would lose a manual change.
@@ -105,29 +105,32 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     full = request.full_resync or last is None or began - last >= FULL_RESYNC_EVERY
     token = None if full else await services.tenants.delta_token(request.tenant, DeltaKind.GROUPS)
     groups = await tenant.group_changes(token)
-    records = {school.school: await services.classes.class_records(school.school) for school in schools}
+    enabled = {school.school: school.enabled for school in schools}
+    # No plan is made for a school whose settings cannot be read, but this delta is read only once.
+    enabled |= dict.fromkeys(await services.schools.unreadable_schools(request.tenant), False)
+    records = {school: await services.classes.class_records(school) for school in enabled}
     told = delta_tells_members(chain(*records.values()), groups)
     before, facts = facts, facts if told is None else replace(facts, delta_tells_members=told)
-    for school in schools:
-        of_school = records[school.school]
+    for school, of_school in records.items():
         drifts = find_drift(of_school, groups, tells_members=facts.delta_tells_members)
         if not facts.delta_tells_members:
             untold = of_school if request.full_resync else sample(of_school, began.toordinal())
             drifts = with_stale(drifts, untold)
-        await _follow_drift(request, school, of_school, drifts, tenant, services)
+        changes = await _follow_drift(request, school, of_school, drifts, tenant, services)
+        if enabled[school]:
+            await services.outbox.send_changes(changes, Priority.BULK)
     await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
     facts = replace(facts, resynced_at=began) if groups.full else facts
     if facts != before:
         await services.tenants.write_facts(request.tenant, facts)
 
-    enabled = [school.school for school in schools if school.enabled]
     now = services.clock.now()
-    starts = evenly(len(enabled), now, request.until or now)
-    syncs = [SyncSchool(school, request.run, request.cause) for school in enabled]
+    syncs = [SyncSchool(school, request.run, request.cause) for school, syncs in enabled.items() if syncs]
+    starts = evenly(len(syncs), now, request.until or now)
     await services.outbox.schedule_requests(list(zip(starts, syncs, strict=True)))
-    for school in schools:
-        await services.runs.forget_history(school.school, services.clock.now() - history)
-    return len(enabled)
+    for each in schools:
+        await services.runs.forget_history(each.school, services.clock.now() - history)
+    return len(syncs)
 
 
 async def _write_blocked_runs(
@@ -185,20 +188,19 @@ async def _read_first_accounts(
 
 async def _follow_drift(
     request: RefreshTenant,
-    school: SchoolSettings,
+    school: SchoolId,
     records: Sequence[ClassRecord],
     drifts: Sequence[Drift],
     tenant: Tenant,
     services: Services,
-) -> None:
-    await services.classes.write_drift(school.school, drifts)
-    restored = await _look_up_gone(school.school, to_look_up(records, drifts), tenant, services)
-    await services.classes.write_drift(school.school, restored)
-    if school.enabled:
-        left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
-        origin = Origin(request.tenant, school.school, request.run, request.cause)
-        changes = drift_changes((*drifts, *restored), left_alone, origin)
-        await services.outbox.send_changes(changes, Priority.BULK)
+) -> tuple[Change, ...]:
+    """Record the drift of a school, and return the changes that correct it."""
+    await services.classes.write_drift(school, drifts)
+    restored = await _look_up_gone(school, to_look_up(records, drifts), tenant, services)
+    await services.classes.write_drift(school, restored)
+    left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
+    origin = Origin(request.tenant, school, request.run, request.cause)
+    return drift_changes((*drifts, *restored), left_alone, origin)
 
 
 async def _look_up_gone(

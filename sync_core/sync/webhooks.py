@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause, RunRecord
 from sync_core.domain.webhooks import WebhookEvent, next_plan, recent_plans, too_early
-from sync_core.errors import Replayed
+from sync_core.errors import Replayed, RowRefused
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.services import Services
-from sync_core.sync.school import own_run, sync_under
+from sync_core.sync.school import end_unwritten, own_run, sync_under
 
 REMEMBER_FOR = timedelta(days=1)
 """How long the id of a planned event is known and rejected if it comes again. A signature is valid five minutes."""
@@ -56,7 +56,10 @@ async def sync_webhook_events(request: SyncWebhookEvents, services: Services) ->
         await services.outbox.schedule_once(next_plan(now, planned), request)
         return None
     await inbox.write_plan_times(school, recent_plans(now, planned))
-    run = await sync_under(before, sync, services)
+    try:
+        run = await sync_under(before, sync, services)
+    except RowRefused as refusal:
+        run = await end_unwritten(request, refusal, services)
     await inbox.mark_planned(school, [event.id for event in waiting], services.clock.now())
     await inbox.forget(school, services.clock.now() - REMEMBER_FOR)
     return run

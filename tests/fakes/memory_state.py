@@ -29,6 +29,7 @@ class MemoryState:
         self._step = step
         self._etags = count(1)
         self._schools: dict[SchoolId, SchoolSettings] = {}
+        self._unreadable: dict[SchoolId, UnknownSetting] = {}
         self._rows: dict[tuple[SchoolId, ClassKey], ClassRecord] = {}
         self._holds: dict[SchoolId, tuple[Hold, ...]] = {}
         self._accepted: dict[SchoolId, FeedStatistics | None] = {}
@@ -46,11 +47,21 @@ class MemoryState:
 
     async def school(self, school: SchoolId) -> SchoolSettings | None:
         await self._step("school")
+        if reason := self._unreadable.get(school):
+            raise reason
         return self._schools.get(school)
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         await self._step("schools")
-        return tuple(settings for _, settings in sorted(self._schools.items()) if tenant in (None, settings.tenant))
+        return tuple(
+            settings
+            for id_, settings in sorted(self._schools.items())
+            if tenant in (None, settings.tenant) and id_ not in self._unreadable
+        )
+
+    def damage_settings(self, school: SchoolId) -> None:
+        """From now on, the settings of the school cannot be read."""
+        self._unreadable[school] = UnknownSetting(f"the settings of school {school} cannot be read", "repair them")
 
     async def save_school(self, settings: SchoolSettings) -> None:
         await self._step("save_school")
@@ -70,9 +81,9 @@ class MemoryState:
         taken = {(other.tenant, identifier_in_nickname(other.name_identifier).lower()) for other in of_others}
         return bool(wanted) and (settings.tenant, wanted) in taken
 
-    async def unreadable_schools(self) -> Mapping[SchoolId, UnknownSetting]:
+    async def unreadable_schools(self, tenant: str | None = None) -> Mapping[SchoolId, UnknownSetting]:
         await self._step("unreadable_schools")
-        return {}
+        return {id_: why for id_, why in self._unreadable.items() if tenant in (None, self._schools[id_].tenant)}
 
     async def forget_school(self, school: SchoolId) -> None:
         await self._step("forget_school")

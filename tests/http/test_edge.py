@@ -238,17 +238,20 @@ async def test_a_webhook_is_refused_alike_whether_the_school_exists_or_not(
     caplog.set_level(logging.WARNING)
     await site.state.save_school(replace(settings(), webhook_secrets=(SETTING,)))
     await site.state.save_school(replace(settings(), school=SchoolId("S2"), webhook_secrets=("MIS_SECRET_NONE",)))
+    await site.state.save_school(replace(settings(), school=SchoolId("S3"), webhook_secrets=(SETTING,)))
+    site.state.damage_settings(SchoolId("S3"))
     forged = sign("whsec_" + base64.b64encode(b"x" * 24).decode())
     requests = [{}, forged, sign(NEW, ago=400.0), {**forged, "Webhook-Id": "é"}, {**forged, "Webhook-Id": "m" * 201}]
     for headers in requests:
         answers = set()
-        for school in ("S1", "S2", "S9"):
+        for school in ("S1", "S2", "S3", "S9"):
             response = await site.webhook(receive_changes, school, BODY, **headers)
             answers.add((response.status_code, response.get_body()))
         assert len(answers) == 1, headers
-    reasons = [vars(record)["sync.message"] for record in caplog.records if record.getMessage() == "webhook.refused"]
-    assert reasons[:3] == [
-        "the webhook's signature was not accepted: missing required headers",
-        "no webhook is set up for this school",
-        "no webhook is set up for this school",
+    refused = [vars(record) for record in caplog.records if record.getMessage() == "webhook.refused"]
+    assert [(event["sync.school"], event["sync.message"]) for event in refused[:4]] == [
+        ("S1", "the webhook's signature was not accepted: missing required headers"),
+        ("S2", "no webhook is set up for this school"),
+        ("S3", "the settings of school S3 cannot be read"),
+        ("", "no webhook is set up for this school"),
     ]

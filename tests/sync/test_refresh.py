@@ -106,6 +106,32 @@ async def test_a_full_resync_finds_a_removal_that_the_delta_omits() -> None:
     assert [change.key for change in outbox.changes if isinstance(change, ChangeMembers)] == ["K1"]
 
 
+async def test_drift_of_a_school_whose_settings_cannot_be_read_waits_until_they_can() -> None:
+    state, tenant, outbox = MemoryState(), MemoryTenant(), MemoryOutbox()
+    for school in ("S1", "S2"):
+        await state.save_school(replace(settings(), school=SchoolId(school)))
+    tenant.add_account(entra_id("amy"), "amy@school.onmicrosoft.com")
+    record = synced(desired("K1", members=["amy"]))
+    assert record.actual
+    class_id = (await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))).id
+    await tenant.add_members(class_id, [entra_id("amy")])
+    await state.write_desired(S1, [record.desired])
+    row = await state.class_record(S1, K1)
+    assert row
+    await state.write_actual(replace(record, actual=replace(record.actual, class_id=class_id), etag=row.etag))
+    fakes = services(state, tenant=tenant, outbox=outbox)
+    await refresh_tenant(NIGHT, fakes, timedelta(days=400))
+    assert len(outbox.requests) == 2
+
+    state.damage_settings(S1)
+    tenant.hand_member(class_id, entra_id("amy"), present=False)
+    await refresh_tenant(NIGHT, fakes, timedelta(days=400))
+    assert [request.session for request, _ in outbox.requests[2:]] == ["S2"]
+    row = await state.class_record(S1, K1)
+    assert row
+    assert (row.stale, outbox.changes) == (True, [])
+
+
 async def test_without_members_in_the_delta_every_class_is_read_once_a_week() -> None:
     """Some are read each night, all within seven, and none of them is called empty."""
     state, tenant, clock, outbox = MemoryState(), MemoryTenant(), FixedClock(), MemoryOutbox()

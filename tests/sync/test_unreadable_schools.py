@@ -49,6 +49,8 @@ async def test_the_others_are_listed_and_each_unreadable_one_says_why(state: Tab
     assert [school.school for school in await state.schools(TENANT)] == ["oak"]
     unreadable = await state.unreadable_schools()
     assert unreadable.keys() == DAMAGE.keys()
+    assert (await state.unreadable_schools(TENANT)).keys() == DAMAGE.keys()
+    assert await state.unreadable_schools("another tenant") == {}
     assert unreadable[SchoolId("kind")].message == (
         "school kind is read from abacus, which this version of the app does not know"
     )

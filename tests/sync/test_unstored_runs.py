@@ -15,8 +15,9 @@ from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import LONGEST_LINE, SnapshotRejected, SyncError, one_line
-from sync_core.messaging.messages import SyncSchool
+from sync_core.domain.webhooks import WebhookEvent
+from sync_core.errors import LONGEST_LINE, RowTooLarge, SnapshotRejected, SyncError, one_line
+from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.planning.run_notes import notes_of
 from sync_core.state.port import DeltaKind
 from sync_core.state.store import TableState
@@ -24,6 +25,7 @@ from tests.builders import NOON, TENANT, accounts, mis_ids, snapshot, teaching
 from tests.builders import settings as school_settings
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 from tests.fakes.services import services
 from tests.http.memory_api import ENVIRONMENT
 
@@ -40,6 +42,15 @@ class _Mis:
         if self.refusal:
             raise SnapshotRejected(self.refusal, "correct the feed")
         return snapshot(self.groups)
+
+
+class _Narrow(MemoryState):
+    """Tables without room for a run that was planned."""
+
+    async def write_run(self, run: RunRecord) -> None:
+        if run.outcome is RunOutcome.PLANNED:
+            raise RowTooLarge("the row is too large", "split the group")
+        await super().write_run(run)
 
 
 async def _sync(mis: _Mis, state: MemoryState | TableState, school: SchoolId) -> RunRecord | None:
@@ -70,6 +81,24 @@ async def test_a_run_whose_lists_do_not_fit_into_a_row_ends_with_the_remedy(azur
         "shorten an id that is too long, or split the group in the MIS, or leave its type out of the school's types"
     )
     assert applied == "what the run wrote and sent before is applied; the next sync plans the rest"
+
+
+async def test_the_events_of_a_webhook_plan_that_is_not_stored_stop_waiting() -> None:
+    state, inbox = _Narrow(), MemoryWebhookInbox()
+    school = school_settings()
+    await state.save_school(school)
+    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
+    await inbox.add(school.school, WebhookEvent(id="msg_1", at=NOON))
+    app = App(parse_settings(ENVIRONMENT), services(state, mis=_Mis([teaching("G1", "Maths", [])]), inbox=inbox))
+
+    await app.handle_request(SyncWebhookEvents(school.school, RUN))
+
+    run = await state.run(school.school, RUN)
+    assert run
+    assert (run.outcome, run.cause) == (RunOutcome.REFUSED, Cause.WEBHOOK)
+    assert run.notes[0] == "a record of this run cannot be stored: the row is too large — split the group"
+    assert await inbox.waiting(school.school) == ()
+    assert not await inbox.add(school.school, WebhookEvent(id="msg_1", at=NOON))
 
 
 async def test_a_refusal_of_a_million_characters_is_cut_with_the_count_of_what_was_left_out() -> None:

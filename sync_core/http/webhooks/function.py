@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import azure.functions as func
 
 from sync_core import telemetry
 from sync_core.app import App
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import SchoolSettings
-from sync_core.errors import NotSignedIn, SyncError
+from sync_core.errors import NotSignedIn, SyncError, UnknownSetting
 from sync_core.http.problems import problem_response
 from sync_core.http.webhooks.schemas import read_event, read_wonde
 from sync_core.http.webhooks.signature import NOT_SET_UP, signed_id, usable_secrets
@@ -21,23 +21,40 @@ from sync_core.sync.webhooks import receive_event
 async def receive_changes(app: App, request: func.HttpRequest) -> func.HttpResponse:
     """Accept a signed webhook event of a school: 202 with the time of the plan, or a problem."""
     school, body = SchoolId(request.route_params["school"]), request.get_body()
-    settings: SchoolSettings | None = None
-    secrets: list[str] = []
+    receiver = _Receiver()
     try:
-        settings = await app.services.schools.school(school)
-        names = settings.webhook_secrets if settings else ()
-        secrets = usable_secrets(app.settings.mis_secrets.get(name, "") for name in names)
-        id_ = signed_id(secrets, request.headers, body)
+        receiver = await _receiver(school, app)
+        id_ = signed_id(receiver.secrets, request.headers, body)
         event = read_event(id_, app.services.clock.now(), body)
         due = await receive_event(school, event, app.new_run(), app.services)
     except SyncError as error:
         # The id of an unknown school may be any text, so the event leaves it out. Only the event, and not the answer,
-        # says that no webhook is set up: a sender must not learn which schools there are.
-        reason = NOT_SET_UP if isinstance(error, NotSignedIn) and not secrets else error
-        telemetry.webhook_refused(school if settings else None, reason)
+        # says why there is no secret: a sender must not learn which schools there are.
+        reason = receiver.without_secret if isinstance(error, NotSignedIn) and not receiver.secrets else error
+        telemetry.webhook_refused(school if receiver.known else None, reason)
         return problem_response(error)
     telemetry.webhook_accepted(school, event, due)
     return _accepted(planned=due.isoformat())
+
+
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    """The school of a webhook, if it is known, with its secrets, or the reason why it has none."""
+
+    known: bool = False
+    secrets: tuple[str, ...] = ()
+    without_secret: SyncError = NOT_SET_UP
+
+
+async def _receiver(school: SchoolId, app: App) -> _Receiver:
+    try:
+        settings = await app.services.schools.school(school)
+    except UnknownSetting as unreadable:
+        return _Receiver(known=True, without_secret=unreadable)
+    if settings is None:
+        return _Receiver()
+    secrets = usable_secrets(app.settings.mis_secrets.get(name, "") for name in settings.webhook_secrets)
+    return _Receiver(known=True, secrets=tuple(secrets))
 
 
 async def receive_wonde_event(app: App, request: func.HttpRequest) -> func.HttpResponse:
