@@ -10,16 +10,18 @@ from pathlib import Path
 from sync_core.clock import SystemClock
 from sync_core.domain.school import SchoolChoices
 from sync_core.mis.academic_years import Calendar, calendar_of
+from sync_core.mis.budget import Deadline
 from sync_core.mis.files.archive import FeedFiles, is_csv, open_file, open_zip
 from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.files.formats import read_sets
-from sync_core.mis.rejection import rejection
+from sync_core.mis.rejection import rejection, shielded
 from sync_core.mis.roster import Snapshots
 
 
 def read_feed(path: Path, calendar: Calendar) -> Snapshots:
     """The schools of a feed as they are today, by id. Raises SnapshotRejected with file, line, column and remedy."""
-    return read_sets([open_feed(path)], calendar)
+    with shielded():
+        return read_sets([open_feed(path).within(Deadline.from_now(SystemClock()))], calendar)
 
 
 def uk_today() -> Calendar:

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from sync_core.clock import Clock
 from sync_core.mis.rejection import rejection
 
 MAX_READING = 2_000_000_000
@@ -41,10 +42,10 @@ MAX_LEFT_OUT = 200_000
 """Rows of a feed that are left out."""
 MAX_KEPT = 120_000_000
 """Bytes that a reading keeps in memory. A trust of 50,000 pupils takes 70,000,000 (measured)."""
+MAX_SECONDS = 900
+"""Seconds that one reading takes with all its waiting. The host ends a function after 1,800."""
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 """The academic years that a class may be of."""
-MAX_SECONDS = 900
-"""Seconds that a reading of a server takes with all its waiting. The host ends a function after 1,800."""
 MAX_WAITS = timedelta(seconds=120)
 """The waits between attempts in one reading of a server that is busy. With the work of a plan they stay far below the
 30 minutes of a function."""
@@ -152,6 +153,26 @@ class ServerBudget:
             raise rejection(
                 f"the answers of the server in one reading have more than {MAX_ANSWERS:,} bytes",
                 "have the vendor leave out what the app does not request, and other schools",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The end of the time that one reading may take, on this clock."""
+
+    clock: Clock
+    end: datetime
+
+    @classmethod
+    def from_now(cls, clock: Clock) -> Deadline:
+        return cls(clock, clock.now() + timedelta(seconds=MAX_SECONDS))
+
+    def check(self) -> None:
+        """Raises SnapshotRejected if the time is over."""
+        if self.clock.now() > self.end:
+            raise rejection(
+                f"the feed was not read within {MAX_SECONDS} seconds",
+                "have the MIS export less, or split the export by school",
             )
 
 

@@ -17,7 +17,7 @@ from sync_core.domain.roster import Snapshot
 from sync_core.domain.school import AfterSync, FeedContainer, FileDrop
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
-from sync_core.mis.budget import check_reading
+from sync_core.mis.budget import Deadline, check_reading
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.mis.drop.export_sets import MANIFEST, DropFile, ExportSet, export_sets_of
 from sync_core.mis.drop.folder import FolderDrop
@@ -120,14 +120,16 @@ class FileDropReader:
     async def snapshots(self, drop: FileDrop, calendar: Calendar) -> Mapping[SchoolId, Snapshot]:
         """A snapshot for each school of the drop as it is today, by school id. Raises SnapshotRejected, Transient.
 
-        The sets in use are read once for all schools, and again when one of their files, or the day, has changed.
+        The sets in use are read once for all schools, and again when one of their files, or the day, has changed. A
+        school that waited for others, and has to read the sets itself, has the rest of its time for that.
         """
+        deadline = Deadline.from_now(self._clock)
         async with self._readings.turn(drop):
             store = self._store(drop)
             last = self._readings.last(drop, calendar)
             if last and await self._newest_sets(store, len(last.sets)) == last.sets:
                 return last.snapshots
-            used, snapshots = await self._read(drop, store, calendar)
+            used, snapshots = await self._read(drop, store, calendar, deadline)
             return await self._readings.keep(drop, calendar, used, snapshots)
 
     async def _newest_sets(self, store: FileDropStore, count: int) -> list[ExportSet]:
@@ -139,7 +141,7 @@ class FileDropReader:
         return newest
 
     async def _read(
-        self, drop: FileDrop, store: FileDropStore, calendar: Calendar
+        self, drop: FileDrop, store: FileDropStore, calendar: Calendar, deadline: Deadline
     ) -> tuple[list[ExportSet], Snapshots]:
         """The sets in use, newest first, and the snapshots of their schools.
 
@@ -149,7 +151,7 @@ class FileDropReader:
             used: list[ExportSet] = []
             with tempfile.TemporaryDirectory(prefix="drop-") as folder:
                 try:
-                    sets = await self._open_sets(drop, store, used, Path(folder))
+                    sets = await self._open_sets(drop, store, used, Path(folder), deadline)
                     snapshots = await asyncio.to_thread(read_sets, sets, calendar)
                 except SnapshotRejected:
                     if await _are_unchanged(used, store):
@@ -163,7 +165,7 @@ class FileDropReader:
         )
 
     async def _open_sets(
-        self, drop: FileDrop, store: FileDropStore, used: list[ExportSet], folder: Path
+        self, drop: FileDrop, store: FileDropStore, used: list[ExportSet], folder: Path, deadline: Deadline
     ) -> list[FeedFiles]:
         """The newest full set and those after it. Older sets are not fetched. Adds each of them to `used`."""
         sets: list[FeedFiles] = []
@@ -174,7 +176,8 @@ class FileDropReader:
             check_reading(size, len(used))
             subfolder = folder / str(len(sets))
             subfolder.mkdir()
-            files = _open_set(export, await store.fetch(export.files, subfolder))
+            deadline.check()
+            files = _open_set(export, await store.fetch(export.files, subfolder)).within(deadline)
             sets.insert(0, files)
             size += max(files.size - export.size, 0)
             check_reading(size, len(used))

@@ -6,8 +6,8 @@ import io
 import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -20,6 +20,7 @@ from sync_core.mis.budget import (
     MAX_READING,
     SUSPECT_BYTES,
     SUSPECT_RATIO,
+    Deadline,
     is_readable,
     some_of,
 )
@@ -63,6 +64,11 @@ class FeedFiles:
         others = len(self.files) - len(known)
         return ", ".join([*known, *([f"{others} with other names"] if others else [])]) or "none"
 
+    def within(self, deadline: Deadline) -> FeedFiles:
+        """The same files, which are read until then."""
+        timed = {key: replace(file, open=partial(_open_timed, file.open, deadline)) for key, file in self.files.items()}
+        return replace(self, files=timed)
+
     def has(self, *names: str) -> bool:
         return all(name.lower() in self.files for name in names)
 
@@ -78,6 +84,30 @@ class FeedFiles:
             missing = f"{name} is missing (files found: {{}})"
             raise rejection(missing.format(self.known_names), shown=missing.format(self.names))
         yield from self.files[name.lower()].rows(columns, optional, note)
+
+
+class _Timed(io.RawIOBase):
+    """A file that is open and is read until a deadline."""
+
+    def __init__(self, stream: IO[bytes], deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # any buffer, in the typing of io
+        """Raises SnapshotRejected once the time is over."""
+        data = self._stream.read(len(buffer))
+        self._deadline.check()
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def _open_timed(opening: Callable[[], AbstractContextManager[IO[bytes]]], deadline: Deadline) -> Iterator[IO[bytes]]:
+    with opening() as stream:
+        yield cast(IO[bytes], _Timed(stream, deadline))
 
 
 def open_zip(path: Path, taken_at: datetime) -> FeedFiles:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from sync_core.mis.budget import MAX_NAME, MAX_READING, MAX_SETS
+from sync_core.errors import SnapshotRejected
+from sync_core.mis.budget import MAX_NAME, MAX_READING, MAX_SECONDS, MAX_SETS
 from sync_core.mis.drop.export_sets import DropFile, export_sets_of
+from sync_core.mis.drop.folder import FolderDrop
+from sync_core.mis.drop.reader import FileDropReader, FileDropStore
+from sync_core.mis.drop.readings import SharedReadings
 from tests.builders import NOON
+from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
-from tests.mis.drop.scenes import JOINS, SETTLE, Scene, pupils
+from tests.mis.drop.scenes import JOINS, S1, SETTLE, Scene, pupils
 
 NAMES = [
     "processed/users.csv",
@@ -119,3 +127,42 @@ async def test_a_reading_of_more_sets_than_it_may_use_is_rejected(scene: Scene) 
     for number in range(MAX_SETS + 1):
         scene.export(JOINS, f"{number:04}")
     assert await scene.rejection() == f"the file drop has more than {MAX_SETS} sets since the last full one"
+
+
+async def test_a_set_whose_fetch_takes_longer_than_a_reading_may_is_rejected(scene: Scene) -> None:
+    scene.export(feeds.oneroster())
+    for late in (0.0, 0.001):
+        drop = _SlowDrop(FolderDrop(str(scene.folder)), scene.clock, MAX_SECONDS + late)
+        reading = _reader(drop, scene.clock).snapshots(scene.drop, feeds.TODAY)
+        if late:
+            with pytest.raises(SnapshotRejected, match=f"the feed was not read within {MAX_SECONDS} seconds"):
+                await reading
+        else:
+            assert pupils((await reading)[S1], "C1") == ("p1",)
+
+
+def _reader(drop: FileDropStore, clock: FixedClock) -> FileDropReader:
+    return FileDropReader(lambda _: drop, SETTLE, clock, SharedReadings(clock))
+
+
+@dataclass(frozen=True, slots=True)
+class _SlowDrop:
+    """Implements FileDropStore. The fetch of a whole set takes `seconds`."""
+
+    store: FolderDrop
+    clock: FixedClock
+    seconds: float
+
+    async def list_files(self) -> list[DropFile]:
+        return await self.store.list_files()
+
+    async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
+        if any(file.base_name == "users.csv" for file in files):
+            self.clock.advance(timedelta(seconds=self.seconds))
+        return await self.store.fetch(files, folder)
+
+    async def copy(self, file: DropFile, name: str) -> None:
+        raise AssertionError
+
+    async def delete(self, file: DropFile) -> None:
+        raise AssertionError

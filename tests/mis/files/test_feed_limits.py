@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import time
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from sync_core.domain.ids import MisId
 from sync_core.errors import SnapshotRejected
 from sync_core.mis import budget
 from sync_core.mis.academic_years import Calendar, Session, session_years
-from sync_core.mis.budget import ENTRY, MAX_INDEX, MAX_KEPT, Budget, check_listing, check_reading
-from sync_core.mis.files.archive import open_zip
+from sync_core.mis.budget import ENTRY, MAX_INDEX, MAX_KEPT, MAX_SECONDS, Budget, Deadline, check_listing, check_reading
+from sync_core.mis.files.archive import FeedFiles, open_zip
+from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.quarantine import Quarantine
 from sync_core.mis.roster import RosterClass, YearGroups
 from sync_core.mis.rows import Row, nearest
+from tests.builders import NOON
+from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
 
 Change = Callable[[feeds.Feed, int], None]
@@ -93,6 +97,39 @@ def test_a_file_past_a_limit_is_rejected(limit: str, change: Change, message: st
     with pytest.raises(SnapshotRejected) as caught:
         _read(past, tmp_path / "past")
     assert message in caught.value.message
+
+
+class SlowFile(io.BytesIO):
+    """A file whose first bytes take `seconds`."""
+
+    def __init__(self, data: bytes, clock: FixedClock, seconds: float) -> None:
+        super().__init__(data)
+        self.clock, self.seconds = clock, seconds
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.clock.advance(timedelta(seconds=self.seconds))
+        self.seconds = 0
+        return super().read(size)
+
+
+def test_a_file_is_read_for_900_seconds_and_no_longer() -> None:
+    def read(seconds: float) -> list[str]:
+        clock = FixedClock()
+        file = CsvFile("users.csv", lambda: SlowFile(b"id\np1\np2\n", clock, seconds))
+        files = FeedFiles({"users.csv": file}, NOON).within(Deadline.from_now(clock))
+        return [row["id"] for row in files.read("users.csv", ["id"])]
+
+    assert read(MAX_SECONDS) == ["p1", "p2"]
+    with pytest.raises(SnapshotRejected) as caught:
+        read(MAX_SECONDS + 0.001)
+    assert caught.value.message == "the feed was not read within 900 seconds"
+    assert caught.value.remedy == "nothing was changed; have the MIS export less, or split the export by school"
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "x\0", "\ud800"])
+def test_a_path_that_cannot_be_looked_up_is_a_rejection(path: str) -> None:
+    with pytest.raises(SnapshotRejected):
+        read_feed(Path(path), feeds.TODAY)
 
 
 TEXT, ITEMS = "MAX_TEXT", "MAX_ITEMS"
