@@ -7,12 +7,10 @@ none is without a reason and a remedy.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +21,7 @@ from sync_core.admin.requests import Requester
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
-from sync_core.domain.ids import ClassKey, RunId, SchoolId
+from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
@@ -34,16 +32,11 @@ from sync_core.messaging.messages import (
     SYNC_REQUESTS,
     Action,
     ActOnClass,
-    ChangeMembers,
-    CreateClass,
     DecideHold,
     Decision,
     DeleteClass,
-    GrantOwners,
     Priority,
     RefreshTenant,
-    RestoreClass,
-    RevokeOwners,
     SchoolRequest,
     SyncSchool,
     SyncWebhookEvents,
@@ -60,6 +53,7 @@ from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
 from tests.http.memory_api import ENVIRONMENT
+from tests.random_messages import Ids, damaged, random_messages
 
 REQUESTED, PENDING = ClassKey("2026.teaching.G1"), RunId("pending")
 GROUPS = [teaching(f"G{number}", f"Set {number}", ["amy", "ben"]) for number in (1, 2, 3)]
@@ -179,31 +173,15 @@ async def test_a_sync_is_carried_out_under_its_own_run_however_often_it_is_deliv
     assert await world.state.run(SCHOOL.id, requester.run) == run
 
 
-schools = st.sampled_from([SCHOOL.id, SchoolId("nowhere"), SchoolId("")])
-keys = st.sampled_from([*KEYS, ClassKey("2026.teaching.G9"), ClassKey("")])
-runs = st.sampled_from([PENDING, RunId("night"), RunId("")])
-causes = st.sampled_from(Cause)
-scopes = st.none() | st.lists(st.sampled_from([group.id for group in GROUPS]), max_size=3).map(tuple)
-REQUESTS = st.one_of(
-    st.just(REAL),
-    st.builds(ActOnClass, schools, keys, st.sampled_from(Action), runs, causes),
-    st.builds(UndoRun, schools, runs, runs, causes),
-    st.builds(DecideHold, schools, st.just(("0123456789ab",)), st.sampled_from(Decision), runs, causes),
-    st.builds(SyncSchool, schools, runs, causes, scopes),
-    st.builds(SyncWebhookEvents, schools, runs, causes),
-    st.builds(RefreshTenant, st.sampled_from([builders.TENANT, "T"]), runs, causes, st.none() | st.just(NOON)),
+IDS = Ids(
+    tenants=[builders.TENANT],
+    schools=[SCHOOL.id],
+    keys=[*KEYS, ClassKey("2026.teaching.G9")],
+    groups=[group.id for group in GROUPS],
+    runs=[PENDING, RunId("night")],
 )
-KINDS = [CreateClass, GrantOwners, RevokeOwners, ChangeMembers, DeleteClass, RestoreClass]
-CHANGES = st.sampled_from(KINDS).flatmap(
-    lambda kind: st.builds(kind, st.sampled_from([builders.TENANT, "T"]), schools, keys, runs, causes)
-)
-MESSAGES = st.tuples(REQUESTS.map(encode), st.just(SYNC_REQUESTS)) | st.tuples(
-    CHANGES.map(encode), st.sampled_from(list(Priority))
-)
-
-
-def _is_real(body: bytes) -> bool:
-    return decode_request(body) == REAL
+MOMENTS = st.none() | st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-23))]))
+MESSAGES = st.just((encode(REAL), SYNC_REQUESTS)) | random_messages(IDS, MOMENTS)
 
 
 async def _deliver(messages: Sequence[tuple[bytes, str]]) -> None:
@@ -215,7 +193,7 @@ async def _deliver(messages: Sequence[tuple[bytes, str]]) -> None:
         except SyncError as error:
             assert error.message
             assert error.remedy
-    requested = any(_is_real(body) for body, queue in messages if queue == SYNC_REQUESTS)
+    requested = (encode(REAL), SYNC_REQUESTS) in messages
     assert await world.deleted() <= ({REQUESTED} if requested else set())
     assert {record.key for record in await world.state.class_records(SCHOOL.id)} == set(KEYS)
     run = await world.state.run(SCHOOL.id, PENDING)
@@ -230,26 +208,8 @@ def test_whatever_messages_arrive_only_what_an_admin_requested_is_deleted(messag
     asyncio.run(_deliver(messages))
 
 
-texts = st.text(max_size=5) | st.sampled_from(["act-on-class", "sync-school", "delete", "admin", "S1", "pending"])
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=6,
-)
-FIELDS = ["kind", "version", "school", "tenant", "run", "cause", "key", "action", "scope", "people", "until", "undone"]
-
-
-def _damaged(whole: bytes, name: str, value: Any) -> bytes:
-    return json.dumps({**json.loads(whole), name: value}).encode()
-
-
-BODIES = st.binary(max_size=40) | st.builds(
-    _damaged, REQUESTS.map(encode) | CHANGES.map(encode), st.sampled_from(FIELDS), values
-)
-
-
 @settings(deadline=None, max_examples=500)
-@given(BODIES)
+@given(damaged(MESSAGES.map(lambda queued: queued[0])))
 def test_a_damaged_message_is_read_or_malformed(body: bytes) -> None:
     for decode in (decode_request, decode_change):
         with suppress(Malformed):
