@@ -56,7 +56,7 @@ _VALUES = st.recursive(
 
 def some(known: Sequence[str]) -> st.SearchStrategy[Any]:
     """Mostly one of the ids that are known."""
-    return st.one_of(*[st.sampled_from(known)] * 4, _TEXTS) if known else _TEXTS
+    return st.one_of(*[st.sampled_from(known)] * 9, _TEXTS) if known else _TEXTS
 
 
 def random_requests(ids: Ids, until: st.SearchStrategy[datetime | None] = NOW) -> st.SearchStrategy[Request]:

@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from annotated_types import MaxLen
+from annotated_types import MaxLen, MinLen
 
 from sync_core.domain.constraints import FORM, Checked, Text
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
@@ -41,10 +41,10 @@ def _has_zone(moment: datetime | None) -> datetime | None:
 
 
 _LINE = Text(r"^[^\x00-\x1f\x7f]*$", "text on one line, without control characters", strip=False)
-_School = Annotated[SchoolId, _LINE, MaxLen(500)]
+_School = Annotated[SchoolId, _LINE, MinLen(1), MaxLen(500)]
 _Tenant = Annotated[str, Text(r"^[A-Za-z0-9._-]+$", "the Entra id of a tenant", strip=False), MaxLen(100)]
-_Key = Annotated[ClassKey, _LINE, MaxLen(LONGEST_ID)]
-_Run = Annotated[RunId, _LINE, MaxLen(LONGEST_ID)]
+_Key = Annotated[ClassKey, _LINE, MinLen(1), MaxLen(LONGEST_ID)]
+_Run = Annotated[RunId, _LINE, MinLen(1), MaxLen(LONGEST_ID)]
 _MisIds = Annotated[tuple[Annotated[MisId, MaxLen(LONGEST_ID)], ...], MaxLen(MOST_IDS)]
 _Accounts = Annotated[tuple[Annotated[AccountId, _LINE, MaxLen(LONGEST_ID)], ...], MaxLen(LISTED_PEOPLE)]
 
