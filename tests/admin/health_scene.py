@@ -47,7 +47,7 @@ class Tables(MemoryState):
             raise self.schools_away
         return await super().schools(tenant)
 
-    async def unreadable_schools(self) -> Mapping[SchoolId, UnknownSetting]:
+    async def unreadable_schools(self, tenant: str | None = None) -> Mapping[SchoolId, UnknownSetting]:
         return self.unreadable
 
     async def runs(self, school: SchoolId, since: datetime | None = None) -> tuple[RunRecord, ...]:
