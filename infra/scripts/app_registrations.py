@@ -109,7 +109,10 @@ def create_registration(graph: Graph, body: Entity) -> Registration:
     except GraphRefused as refusal:
         # Graph makes the creator an owner by itself, except for some admins.
         if "already exist" not in str(refusal):
-            raise
+            raise Failure(
+                f"the app registration with the client id {application['appId']} was created, but you are not an owner "
+                f"of it, so a later run will not recognise it: {refusal}"
+            ) from None
     return Registration(application, {me})
 
 

@@ -31,7 +31,12 @@ _SECONDS_FOR_A_CLI = 60
 _SECONDS_FOR_AN_ANSWER = 60
 _WAITS = (1, 2, 4, 8, 16)
 """Seconds between attempts, where Graph does not say how long to wait."""
-_NOT_YET = ("NoBackingApplicationObject", "does not reference a valid application", "Not a valid reference update")
+_NOT_YET = (
+    "NoBackingApplicationObject",
+    "does not reference a valid application",
+    "Not a valid reference update",
+    "was not found on application",
+)
 """Parts of answers 400 about an object that not all replicas of the directory have yet."""
 
 Entity = dict[str, Any]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from tests.infra.scripts.registrations import blank, change
 from tests.infra.scripts.tunnel import Entity, Query, Refused
 
 HOST = "graph.microsoft.com"
@@ -29,13 +30,15 @@ class Directory:
     """A tenant. `refuse` are methods, alone or with the first part of a path, that the admin may not use.
 
     `late` counts the answers 404 about each new registration before Graph knows it, and `throttled` the answers 429
-    that come first. `owner_by_itself` says whether a creator becomes an owner without a request.
+    that come first. `users` are object ids by sign-in name. `owner_by_itself` says whether a creator becomes an owner
+    without a request.
     """
 
     applications: dict[str, Entity] = field(default_factory=dict)
     owners: dict[str, list[str]] = field(default_factory=dict)
     credentials: dict[str, list[Entity]] = field(default_factory=dict)
     principals: dict[str, Entity] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
     assignments: list[Entity] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
@@ -67,9 +70,7 @@ class Directory:
         owners = properties.pop("owners", [self.me] if self.owner_by_itself else [])
         number = len(self.applications) + 1
         id_ = id_of(f"application {number}")
-        empty: Entity = {"passwordCredentials": [], "keyCredentials": [], "identifierUris": [], "appRoles": []}
-        addresses: Entity = {kind: {"redirectUris": []} for kind in ("web", "spa", "publicClient")}
-        self.applications[id_] = {**empty, **addresses, "id": id_, "appId": id_of(f"client {number}"), **properties}
+        self.applications[id_] = {**blank(), "id": id_, "appId": id_of(f"client {number}"), **properties}
         self.owners[id_], self.credentials[id_], self._unknown[id_] = list(owners), [], self.late
         return self.applications[id_]
 
@@ -133,6 +134,13 @@ def _me(directory: Directory, groups: Groups, query: Query, body: Entity) -> Ent
     return _selected({"id": directory.me, "displayName": "An admin"}, query)
 
 
+def _user(directory: Directory, groups: Groups, query: Query, body: Entity) -> Entity:
+    id_ = directory.users.get(groups[0], groups[0])
+    if id_ not in (directory.me, *directory.users.values()):
+        raise _missing(groups[0])
+    return _selected({"id": id_, "displayName": "A person"}, query)
+
+
 def _applications(directory: Directory, groups: Groups, query: Query, body: Entity) -> Entity:
     name = re.fullmatch(r"displayName eq '(.*)'", query.get("$filter", ""))
     if not name:
@@ -153,7 +161,11 @@ def _application(directory: Directory, groups: Groups, query: Query, body: Entit
 
 
 def _change_application(directory: Directory, groups: Groups, query: Query, body: Entity) -> None:
-    directory.application(groups[0]).update(body)
+    application = directory.application(groups[0])
+    change(application, body)
+    for one in directory.principals.values():
+        if one["appId"] == application["appId"]:
+            one["appRoles"] = application["appRoles"]
 
 
 def _delete_application(directory: Directory, groups: Groups, query: Query, body: Entity) -> None:
@@ -236,6 +248,7 @@ def _unassign(directory: Directory, groups: Groups, query: Query, body: Entity) 
 
 _ROUTES: list[tuple[str, str, Callable[[Directory, Groups, Query, Entity], Entity | None]]] = [
     (r"me", "GET", _me),
+    (r"users/(.*)", "GET", _user),
     (r"applications", "GET", _applications),
     (r"applications", "POST", _create_application),
     (r"applications\(appId='(.*)'\)", "GET", _by_client),

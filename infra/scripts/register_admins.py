@@ -1,0 +1,203 @@
+"""Creates and keeps the app registration with which App Service signs admins in, and makes the first admin.
+
+azd runs it before and after it provisions: the app has no address before. It is safe to run again.
+
+    python infra/scripts/register_admins.py [--admin PERSON] [--client ID] [--app-url URL]
+    python infra/scripts/register_admins.py --undo
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from admin_registration import ADMIN_ROLE, admin_role_id, changes, name_of, redirect_of
+from app_registrations import Registration, create_registration, find_registration
+from azd import Environment, read_environment
+from command import Failure, run, say
+from entra import GRAPH, Graph, GraphRefused, access_token
+
+_CLIENT, _EVERYWHERE = "ADMIN_CLIENT_ID", "ALL_SCHOOLS_ACCESS"
+_COMMAND = "python infra/scripts/register_admins.py"
+_MAY = "a person who may register applications, such as an Application Developer or a Cloud Application Administrator"
+_FORBIDDEN = 403
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command was told. `client_id`, `app_url` and `admin` may be empty.
+
+    `admin` is the object id or the sign-in name of a person to make an admin of all schools. Without it, the person who
+    runs the command becomes one, if there is none yet.
+    """
+
+    environment: str
+    client_id: str
+    app_url: str
+    admin: str
+
+    @property
+    def name(self) -> str:
+        return name_of(self.environment)
+
+    @property
+    def redirects(self) -> list[str]:
+        return [redirect_of(self.app_url)] if self.app_url else []
+
+
+def main() -> None:
+    options = _options()
+    environment = read_environment()
+    request = Request(
+        environment=environment.name,
+        client_id=options.client or environment.get(_CLIENT),
+        app_url=options.app_url or environment.get("APP_URL"),
+        admin=options.admin,
+    )
+    graph = Graph(access_token(environment.get("AZURE_TENANT_ID")), _MAY)
+    if options.undo:
+        remove(graph, environment, request)
+    else:
+        register(graph, environment, request)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--admin", default="", metavar="PERSON", help="object id or sign-in name of an admin to add")
+    parser.add_argument("--client", default="", metavar="ID", help=f"its client id (default: {_CLIENT})")
+    parser.add_argument("--app-url", default="", metavar="URL", help="address of the app (default: APP_URL)")
+    parser.add_argument("--undo", action="store_true", help="remove the registration, its roles and their assignments")
+    return parser.parse_args()
+
+
+def register(graph: Graph, environment: Environment, request: Request) -> None:
+    """Create or complete the registration, its enterprise application and the first admin; say each step."""
+    registration = _registration(graph, request)
+    _write(environment, _CLIENT, registration.client_id)
+    missing = changes(registration.properties, request.app_url)
+    for change in missing:
+        try:
+            graph.patch(f"applications/{registration.object_id}", change.properties)
+        except GraphRefused as refusal:
+            raise _not_changed(refusal, registration, request, change.part) from None
+        say(f"set: {change.part}")
+    if not missing:
+        say("already there: all that it must contain")
+    if not request.app_url:
+        say("not set yet: the redirect URI, because the app has no address before azd provisions it")
+    principal = _principal(graph, registration)
+    _admins(graph, environment, request, principal, admin_role_id(registration.properties))
+    say(f"to undo all of this: {_COMMAND} --undo")
+
+
+def _registration(graph: Graph, request: Request) -> Registration:
+    found = find_registration(graph, request.name, _CLIENT, request.client_id, request.redirects, ())
+    if found:
+        say(f"already there: the app registration {request.name}, client id {found.client_id}")
+        return found
+    try:
+        created = create_registration(graph, {"displayName": request.name, "signInAudience": "AzureADMyOrg"})
+    except GraphRefused as refusal:
+        if refusal.status != _FORBIDDEN:
+            raise
+        address = f" --app-url={request.app_url}" if request.app_url else ""
+        raise Failure(
+            "you may not register applications in this tenant, so there is no registration for the sign-in of admins; "
+            "azd can deploy the app without it, and the admin API rejects every call until there is one. Ask "
+            f"{_MAY}, to run '{_COMMAND} --admin={graph.me()}{address}', then run the commands that it prints, and "
+            "'azd provision'"
+        ) from None
+    say(f"created: the app registration {request.name}, client id {created.client_id}; it has no secret")
+    return created
+
+
+def _not_changed(refusal: GraphRefused, registration: Registration, request: Request, part: str) -> Failure:
+    if refusal.status != _FORBIDDEN:
+        return refusal
+    address = f" --app-url={request.app_url}" if request.app_url else ""
+    owners = ", ".join(sorted(registration.owners)) or "nobody"
+    return Failure(
+        f"the app registration with the client id {registration.client_id} lacks {part}, and you may not change it, so "
+        f"admins may be unable to sign in. Ask an owner of it ({owners}) or a Cloud Application Administrator to run "
+        f"'{_COMMAND} --client={registration.client_id}{address}'"
+    )
+
+
+def _principal(graph: Graph, registration: Registration) -> str:
+    """The object id of the enterprise application, which has the assignments of the roles."""
+    found = graph.find(f"servicePrincipals(appId='{registration.client_id}')", select="id")
+    if found:
+        say("already there: its enterprise application")
+        return str(found["id"])
+    created = graph.post_about_new("servicePrincipals", {"appId": registration.client_id})
+    say("created: its enterprise application")
+    return str(created["id"])
+
+
+def _admins(graph: Graph, environment: Environment, request: Request, principal: str, role: str) -> None:
+    """Give the role to the first admin, or to the person of the request, and make it apply to all schools."""
+    listed = graph.pages(f"servicePrincipals/{principal}/appRoleAssignedTo")
+    holders = {one["principalId"] for one in listed if one["appRoleId"] == role}
+    admin = _person(graph, request.admin)
+    if admin in holders or (holders and not request.admin):
+        say(f"already there: {len(holders)} people or groups with the app role {ADMIN_ROLE}")
+    else:
+        body = {"principalId": admin, "resourceId": principal, "appRoleId": role}
+        assigned = graph.post_about_new(f"servicePrincipals/{principal}/appRoleAssignedTo", body)
+        say(f"assigned: the app role {ADMIN_ROLE} to {admin}")
+        address = f"{GRAPH}/servicePrincipals/{principal}/appRoleAssignedTo/{assigned['id']}"
+        say(f"to undo this assignment: az rest --method DELETE --url {address}")
+    everywhere = _ids(environment.get(_EVERYWHERE))
+    if request.admin or not everywhere:
+        _write(environment, _EVERYWHERE, ",".join(dict.fromkeys([*everywhere, admin])))
+    else:
+        say(f"already there: {len(everywhere)} ids in {_EVERYWHERE}, whose app roles apply to every school")
+
+
+def _person(graph: Graph, named: str) -> str:
+    """The object id of a person by id or sign-in name, or of the person who is signed in."""
+    if not named:
+        return graph.me()
+    found = graph.find(f"users/{quote(named)}", select="id")
+    if found is None:
+        raise Failure(f"there is no user {named} in this tenant, so nobody was made an admin: check --admin")
+    return str(found["id"])
+
+
+def _ids(listed: str) -> list[str]:
+    return listed.lower().replace(",", " ").split()
+
+
+def _write(environment: Environment, name: str, value: str) -> None:
+    """Into the azd environment; without one, say what the person who deploys must run."""
+    if environment.get(name) == value:
+        return
+    if environment.name:
+        environment.set(name, value)
+        say(f"azd environment: {name} is {value or 'empty'}")
+    else:
+        say(f"the person who deploys runs: azd env set {name} {value}")
+
+
+def remove(graph: Graph, environment: Environment, request: Request) -> None:
+    """Delete the registration, and with it the enterprise application and all assignments of its roles."""
+    registration = find_registration(graph, request.name, _CLIENT, request.client_id, request.redirects, ())
+    if registration is None:
+        raise Failure(f"there is no app registration {request.name}, so there is nothing to undo")
+    if ADMIN_ROLE not in [role["value"] for role in registration.properties["appRoles"]]:
+        raise Failure(
+            f"the app registration with the client id {registration.client_id} has no app role {ADMIN_ROLE}, so this "
+            f"command did not make it, and nothing was changed: correct {_CLIENT} or --client"
+        )
+    graph.delete(f"applications/{registration.object_id}")
+    say(f"removed: the app registration {registration.properties['displayName']}, with its roles and their assignments")
+    address = f"{GRAPH}/directory/deletedItems/{registration.object_id}/restore"
+    say(f"to undo this within 30 days: az rest --method POST --url {address}")
+    if environment.get(_CLIENT) == registration.client_id:
+        _write(environment, _CLIENT, "")
+    say("nobody can use the admin API now; azd provision makes a new registration")
+
+
+if __name__ == "__main__":
+    run(main)
