@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from command import Failure
-from entra import GRAPH, Entity, Graph, GraphRefused
+from services import GRAPH_V1, Entity, Graph, RequestRefused
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def create_registration(graph: Graph, body: Entity) -> Registration:
     me = graph.me()
     application = graph.post("applications", body)
     try:
-        graph.post_about_new(f"applications/{application['id']}/owners/$ref", {"@odata.id": f"{GRAPH}/users/{me}"})
-    except GraphRefused as refusal:
+        graph.post_about_new(f"applications/{application['id']}/owners/$ref", {"@odata.id": f"{GRAPH_V1}/users/{me}"})
+    except RequestRefused as refusal:
         # Graph makes the creator an owner by itself, except for some admins.
         if "already exist" not in str(refusal):
             raise Failure(

@@ -10,8 +10,8 @@ import argparse
 from app_registrations import Registration, create_registration, find_registration, trust
 from azd import Environment, read_environment
 from command import run, say
-from entra import GRAPH_APP_ID, Entity, Graph, access_token
 from permissions import LATER_GRANT, REQUIRED, read_roles
+from services import GRAPH_APP_ID, Entity, Graph, access_token
 
 NAME = "MIS Class Sync"
 VARIABLE = "GRAPH_CLIENT_ID"

@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 
 from azd import read_environment
 from command import run, say
-from entra import Graph, access_token
 from permissions import LATER_GRANT, PERMISSIONS, GraphRoles, read_roles
+from services import Graph, access_token
 
 ROLE = "a Privileged Role Administrator, who may consent to application permissions"
 

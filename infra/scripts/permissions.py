@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from command import ROOT, Failure
-from entra import GRAPH_APP_ID, Entity, Graph
+from services import GRAPH_APP_ID, Entity, Graph
 
 sys.path.append(str(ROOT))
 # The list of the app itself: both modules need Python and no package.

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import quote
 
 from admin_registration import ADMIN_ROLE, admin_role_id, changes, name_of, redirect_of
 from app_registrations import Registration, create_registration, find_registration
 from azd import Environment, read_environment
 from command import Failure, run, say
-from entra import GRAPH, Graph, GraphRefused, access_token
+from services import GRAPH_V1, Graph, RequestRefused, access_token
 
 _CLIENT, _EVERYWHERE = "ADMIN_CLIENT_ID", "ALL_SCHOOLS_ACCESS"
 _COMMAND = "python infra/scripts/register_admins.py"
 _MAY = "a person who may register applications, such as an Application Developer or a Cloud Application Administrator"
-_FORBIDDEN = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def register(graph: Graph, environment: Environment, request: Request) -> None:
     for change in missing:
         try:
             graph.patch(f"applications/{registration.object_id}", change.properties)
-        except GraphRefused as refusal:
+        except RequestRefused as refusal:
             raise _not_changed(refusal, registration, request, change.part) from None
         say(f"set: {change.part}")
     if not missing:
@@ -98,8 +98,8 @@ def _registration(graph: Graph, request: Request) -> Registration:
         return found
     try:
         created = create_registration(graph, {"displayName": request.name, "signInAudience": "AzureADMyOrg"})
-    except GraphRefused as refusal:
-        if refusal.status != _FORBIDDEN:
+    except RequestRefused as refusal:
+        if refusal.status != HTTPStatus.FORBIDDEN:
             raise
         address = f" --app-url={request.app_url}" if request.app_url else ""
         raise Failure(
@@ -112,8 +112,8 @@ def _registration(graph: Graph, request: Request) -> Registration:
     return created
 
 
-def _not_changed(refusal: GraphRefused, registration: Registration, request: Request, part: str) -> Failure:
-    if refusal.status != _FORBIDDEN:
+def _not_changed(refusal: RequestRefused, registration: Registration, request: Request, part: str) -> Failure:
+    if refusal.status != HTTPStatus.FORBIDDEN:
         return refusal
     address = f" --app-url={request.app_url}" if request.app_url else ""
     owners = ", ".join(sorted(registration.owners)) or "nobody"
@@ -146,7 +146,7 @@ def _admins(graph: Graph, environment: Environment, request: Request, principal:
         body = {"principalId": admin, "resourceId": principal, "appRoleId": role}
         assigned = graph.post_about_new(f"servicePrincipals/{principal}/appRoleAssignedTo", body)
         say(f"assigned: the app role {ADMIN_ROLE} to {admin}")
-        address = f"{GRAPH}/servicePrincipals/{principal}/appRoleAssignedTo/{assigned['id']}"
+        address = f"{GRAPH_V1}/servicePrincipals/{principal}/appRoleAssignedTo/{assigned['id']}"
         say(f"to undo this assignment: az rest --method DELETE --url {address}")
     everywhere = _ids(environment.get(_EVERYWHERE))
     if request.admin or not everywhere:
@@ -192,7 +192,7 @@ def remove(graph: Graph, environment: Environment, request: Request) -> None:
         )
     graph.delete(f"applications/{registration.object_id}")
     say(f"removed: the app registration {registration.properties['displayName']}, with its roles and their assignments")
-    address = f"{GRAPH}/directory/deletedItems/{registration.object_id}/restore"
+    address = f"{GRAPH_V1}/directory/deletedItems/{registration.object_id}/restore"
     say(f"to undo this within 30 days: az rest --method POST --url {address}")
     if environment.get(_CLIENT) == registration.client_id:
         _write(environment, _CLIENT, "")

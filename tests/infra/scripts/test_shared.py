@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from app_registrations import Registration, differences, trust
 from azd import Environment, read_environment
 from command import Failure
-from entra import Graph, GraphRefused, access_token
+from services import Graph, RequestRefused, access_token
 from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import ME, PAGE, Directory
 from tests.infra.scripts.terminal import SCRIPTS, Terminal
@@ -115,7 +115,7 @@ def test_a_request_about_a_new_resource_waits_until_graph_knows_it(
 
 
 def test_a_resource_that_graph_never_knows_is_a_refusal(graph: Graph, directory: Directory, waits: list[float]) -> None:
-    with pytest.raises(GraphRefused, match="404 Request_ResourceNotFound"):
+    with pytest.raises(RequestRefused, match="404 Request_ResourceNotFound"):
         graph.post_about_new("applications/0/owners/$ref", {"@odata.id": ""})
     assert waits == [1, 2, 4, 8, 16]
 
@@ -137,13 +137,13 @@ def test_a_refusal_has_the_remedy_of_its_cause(
     graph: Graph, directory: Directory, refuse: str, path: str, status: int, message: str
 ) -> None:
     directory.refuse.add(refuse)
-    with pytest.raises(GraphRefused, match=message) as refusal:
+    with pytest.raises(RequestRefused, match=message) as refusal:
         graph.post(path, {"@odata.id": ""})
     assert refusal.value.status == status
 
 
 def test_a_token_that_graph_rejects_asks_to_sign_in_again(at: Terminal) -> None:
-    with pytest.raises(GraphRefused, match=r"401 InvalidAuthenticationToken.*sign in with 'az login' as anybody"):
+    with pytest.raises(RequestRefused, match=r"401 InvalidAuthenticationToken.*sign in with 'az login' as anybody"):
         Graph("old", "anybody").me()
 
 
@@ -248,7 +248,7 @@ def test_azd_runs_one_script_for_every_system_in_an_environment_of_its_own() -> 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda script: script.name)
 def test_a_script_without_its_packages_says_how_to_install_them(script: Path) -> None:
     result = subprocess.run([sys.executable, "-S", str(script)], capture_output=True, text=True, check=False)
-    needs = "entra" in script.read_text(encoding="utf-8") or script.name == "entra.py"
+    needs = "services" in script.read_text(encoding="utf-8")
     assert result.returncode == int(needs)
     assert ("-m pip install --requirement infra/scripts/requirements.txt" in result.stderr) == needs
     assert "Traceback" not in result.stderr
