@@ -35,6 +35,16 @@ class Environment:
         chosen = ["--environment", self.name] if self.name else []
         _azd("env", "set", name, value, *chosen)
 
+    def provision(self) -> None:
+        """Provision the environment. azd writes to the terminal, and may ask questions there."""
+        program = shutil.which("azd")
+        chosen = ["--environment", self.name] if self.name else []
+        if not program or subprocess.run([program, "provision", *chosen], cwd=ROOT, check=False).returncode != 0:
+            raise Failure(
+                "azd did not provision, for the reason that it printed, if it is on the PATH at all; what this command "
+                "printed is done. Correct the cause, then run 'azd provision'"
+            )
+
 
 def read_environment() -> Environment:
     """The environment that azd passed to this hook or, for a command started by hand, the one that azd has selected.

@@ -49,7 +49,8 @@ match sys.argv[1:]:
     case ["env", "set", name, value, *_]:
         environment.write_text(json.dumps(json.loads(environment.read_text()) | {{name: value}}))
     case ["provision", *_]:
-        pass
+        if (here / "azd provision fails").exists():
+            sys.exit("ERROR: deployment failed")
     case unknown:
         sys.exit(f"ERROR: unknown command {{unknown}}")
 """
@@ -94,11 +95,12 @@ class Terminal:
 
     def run(self, script: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run infra/scripts/`script` in this process, which has imported its packages: that takes most of a start."""
+        typed = io.BytesIO(stdin.encode(errors="surrogateescape"))
         printed, errors, path = io.StringIO(), io.StringIO(), str(SCRIPTS / script)
         with ExitStack() as stack:
             stack.enter_context(patch.dict(os.environ, self.variables, clear=True))
             stack.enter_context(patch.object(sys, "argv", [path, *arguments]))
-            stack.enter_context(patch.object(sys, "stdin", io.StringIO(stdin)))
+            stack.enter_context(patch.object(sys, "stdin", io.TextIOWrapper(typed)))
             stack.enter_context(redirect_stdout(printed))
             stack.enter_context(redirect_stderr(errors))
             status = _status_of(path, errors)

@@ -30,9 +30,14 @@ TOKEN = "token-of-the-admin"
 class Refused(Exception):
     """An answer with an error, as Graph and the other servers of Azure write it."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, inner: str = "") -> None:
         super().__init__(message)
-        self.status, self.code = status, code
+        self.status, self.code, self.inner = status, code, inner
+
+    @property
+    def content(self) -> Entity:
+        exact = {"innererror": {"code": self.inner}} if self.inner else {}
+        return {"error": {"code": self.code, "message": str(self), **exact}}
 
 
 @contextmanager
@@ -81,7 +86,7 @@ class _Tunnel(BaseHTTPRequestHandler):
         try:
             content = self._answer(raw)
         except Refused as refusal:
-            status, content = refusal.status, {"error": {"code": refusal.code, "message": str(refusal)}}
+            status, content = refusal.status, refusal.content
         body = b"" if content is None else json.dumps(content).encode()
         self.send_response(status if content is not None else 204)
         self.send_header("Content-Length", str(len(body)))
