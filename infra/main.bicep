@@ -84,7 +84,7 @@ param privateNetworking bool = false
 @description('Address space of the virtual network, a /23 or larger. Choose another if you connect this network to one that uses these addresses.')
 param addressSpace string = '10.70.0.0/23'
 
-@description('true: the Key Vault of an environment that was removed is recovered with its secrets. Azure keeps its name for 90 days, and refuses a new vault of that name. Only for the first provision after the removal.')
+@description('true: the Key Vault of an environment that was removed is recovered with its secrets. Azure keeps its name for 90 days, and refuses a new vault of that name. Only for the first provision after the removal; infra/scripts/recover_vault.py keeps it.')
 param recoverVault bool = false
 
 @description('Tags of all resources.')

@@ -9,6 +9,8 @@ azd runs it before and after it provisions: the app has no address before. It is
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote
@@ -77,17 +79,19 @@ def register(graph: Graph, environment: Environment, request: Request) -> None:
     _write(environment, _CLIENT, registration.client_id)
     missing = changes(registration.properties, request.app_url)
     for change in missing:
-        try:
+        with completing(registration, request, change.part):
             graph.patch(f"applications/{registration.object_id}", change.properties)
-        except RequestRefused as refusal:
-            raise _not_changed(refusal, registration, request, change.part) from None
         say(f"set: {change.part}")
     if not missing:
         say("already there: all that it must contain")
-    if not request.app_url:
+    if request.app_url:
+        for other in sorted(registration.redirects - set(request.redirects)):
+            say(f"it also redirects to {other}: if you do not know that address, remove it under Authentication")
+    else:
         say("not set yet: the redirect URI, because the app has no address before azd provisions it")
-    principal = _principal(graph, registration)
-    _admins(graph, environment, request, principal, admin_role_id(registration.properties))
+    with completing(registration, request, "an enterprise application"):
+        principal = _principal(graph, registration)
+    _admins(graph, environment, request, registration, principal)
     say(f"to undo all of this: {_COMMAND} --undo")
 
 
@@ -112,16 +116,22 @@ def _registration(graph: Graph, request: Request) -> Registration:
     return created
 
 
-def _not_changed(refusal: RequestRefused, registration: Registration, request: Request, part: str) -> Failure:
-    if refusal.status != HTTPStatus.FORBIDDEN:
-        return refusal
-    address = f" --app-url={request.app_url}" if request.app_url else ""
-    owners = ", ".join(sorted(registration.owners)) or "nobody"
-    return Failure(
-        f"the app registration with the client id {registration.client_id} lacks {part}, and you may not change it, so "
-        f"admins may be unable to sign in. Ask an owner of it ({owners}) or a Cloud Application Administrator to run "
-        f"'{_COMMAND} --client={registration.client_id}{address}'"
-    )
+@contextmanager
+def completing(registration: Registration, request: Request, part: str, admin: str = "") -> Iterator[None]:
+    """Where the person may not make a part of the registration, say who may, and the command that they run."""
+    try:
+        yield
+    except RequestRefused as refusal:
+        if refusal.status != HTTPStatus.FORBIDDEN:
+            raise
+        told = {"client": registration.client_id, "app-url": request.app_url, "admin": admin}
+        options = " ".join(f"--{name}={value}" for name, value in told.items() if value)
+        owners = ", ".join(sorted(registration.owners)) or "nobody"
+        raise Failure(
+            f"the app registration with the client id {registration.client_id} lacks {part}, and you may not change "
+            "it, so admins may be unable to sign in. Ask an owner of it "
+            f"({owners}) or a Cloud Application Administrator to run '{_COMMAND} {options}'"
+        ) from None
 
 
 def _principal(graph: Graph, registration: Registration) -> str:
@@ -135,8 +145,11 @@ def _principal(graph: Graph, registration: Registration) -> str:
     return str(created["id"])
 
 
-def _admins(graph: Graph, environment: Environment, request: Request, principal: str, role: str) -> None:
+def _admins(
+    graph: Graph, environment: Environment, request: Request, registration: Registration, principal: str
+) -> None:
     """Give the role to the first admin, or to the person of the request, and make it apply to all schools."""
+    role = admin_role_id(registration.properties)
     listed = graph.pages(f"servicePrincipals/{principal}/appRoleAssignedTo")
     holders = {one["principalId"] for one in listed if one["appRoleId"] == role}
     admin = _person(graph, request.admin)
@@ -144,7 +157,8 @@ def _admins(graph: Graph, environment: Environment, request: Request, principal:
         say(f"already there: {len(holders)} people or groups with the app role {ADMIN_ROLE}")
     else:
         body = {"principalId": admin, "resourceId": principal, "appRoleId": role}
-        assigned = graph.post_about_new(f"servicePrincipals/{principal}/appRoleAssignedTo", body)
+        with completing(registration, request, f"an admin with the app role {ADMIN_ROLE}", admin):
+            assigned = graph.post_about_new(f"servicePrincipals/{principal}/appRoleAssignedTo", body)
         say(f"assigned: the app role {ADMIN_ROLE} to {admin}")
         address = f"{GRAPH_V1}/servicePrincipals/{principal}/appRoleAssignedTo/{assigned['id']}"
         say(f"to undo this assignment: az rest --method DELETE --url {address}")

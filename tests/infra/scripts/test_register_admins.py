@@ -164,7 +164,9 @@ def test_a_registration_that_was_made_by_hand_is_completed_and_keeps_what_it_has
         web=blank()["web"] | {"redirectUris": ["http://localhost"]},
     )
     hook.environment |= {"ADMIN_CLIENT_ID": CLIENT, "APP_URL": URL}
-    run(hook)
+    other = "it also redirects to http://localhost: if you do not know that address, remove it under Authentication"
+    for _ in range(2):
+        assert [line for line in run(hook) if line.startswith("it also")] == [other]
     assert [(role["value"], role["displayName"]) for role in registration["appRoles"]] == [
         (ADMIN_ROLE, "Mine"), ("Other", "Mine"), ("GroupSync.Teacher", "Teacher"),
     ]  # fmt: skip
@@ -242,11 +244,20 @@ def test_a_new_registration_that_graph_does_not_know_yet_is_completed(hook: Term
 
 def test_a_run_that_was_stopped_is_continued_by_the_next(hook: Terminal, directory: Directory) -> None:
     directory.refuse.add("POST servicePrincipals")
-    assert "what is printed above is done" in stop(hook)
+    assert "lacks an enterprise application, and you may not change it" in stop(hook)
     hook.environment |= hook.azd_values
     directory.refuse.clear()
     assert run(hook)[0].startswith("already there")
     assert len(directory.assignments) == 1
+
+
+def test_who_may_not_assign_the_role_gets_the_command_of_who_may(hook: Terminal, directory: Directory) -> None:
+    run(hook)
+    directory.assignments.clear()
+    directory.refuse.add("POST")
+    message = stop(hook)
+    assert "lacks an admin with the app role GroupSync.Admin, and you may not change it, so admins" in message
+    assert message.endswith(f"to run 'python infra/scripts/{SCRIPT} --client={CLIENT} --admin={ME}'")
 
 
 def test_an_id_of_no_registration_is_said_and_nothing_is_made(hook: Terminal, directory: Directory) -> None:
