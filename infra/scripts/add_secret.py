@@ -13,7 +13,7 @@ import sys
 
 from azd import Environment, read_environment
 from command import Failure, run, say
-from services import AZURE, VAULT, Graph, RequestRefused, Service, access_token
+from services import AZURE, VAULT, Graph, RequestRefused, Service, access_token, tenant_of
 
 _VARIABLE = "MIS_SECRETS"
 _NAME = re.compile(r"MIS_SECRET_[A-Z0-9_]{1,100}")
@@ -77,7 +77,7 @@ def _value(name: str) -> str:
 
 def put(environment: Environment, name: str, value: str) -> None:
     """Write the value as the newest version of the secret `name`, whose name in the vault has - in place of _."""
-    vault, tenant = environment.get("VAULT_NAME"), environment.get("AZURE_TENANT_ID")
+    vault, tenant = environment.get("VAULT_NAME"), tenant_of(environment)
     service = Service("Key Vault", f"https://{vault}.vault.azure.net", access_token(tenant, VAULT), f"a {_ROLE}")
     secret = name.replace("_", "-")
     try:
@@ -104,7 +104,7 @@ def put(environment: Environment, name: str, value: str) -> None:
 
 def _no_role(environment: Environment) -> Failure:
     """What the person who is signed in must be granted, as a command for a person who may grant it."""
-    me = Graph(access_token(environment.get("AZURE_TENANT_ID")), "anybody").me()
+    me = Graph(access_token(tenant_of(environment)), "anybody").me()
     scope = (
         f"/subscriptions/{environment.get('AZURE_SUBSCRIPTION_ID')}/resourceGroups/rg-{environment.name}"
         f"/providers/Microsoft.KeyVault/vaults/{environment.get('VAULT_NAME')}"
@@ -118,7 +118,7 @@ def _no_role(environment: Environment) -> Failure:
 
 def _read_again(environment: Environment) -> None:
     """Let App Service read the secrets again at once: it would by itself within 24 hours."""
-    token = access_token(environment.get("AZURE_TENANT_ID"), AZURE)
+    token = access_token(tenant_of(environment), AZURE)
     azure = Service("Azure", AZURE, token, "a Website Contributor of the app")
     site = (
         f"subscriptions/{environment.get('AZURE_SUBSCRIPTION_ID')}/resourceGroups/rg-{environment.name}"

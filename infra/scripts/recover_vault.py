@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from azd import read_environment
 from command import run, say
-from services import AZURE, Entity, RequestRefused, Service, access_token
+from services import AZURE, Entity, RequestRefused, Service, access_token, tenant_of
 
 _VARIABLE = "RECOVER_VAULT"
 _API_VERSION = "2026-02-01"
@@ -31,7 +31,7 @@ def main() -> None:
             "if azd stops with ConflictError, run it again"
         )
         return
-    token = access_token(environment.get("AZURE_TENANT_ID"), AZURE)
+    token = access_token(tenant_of(environment), AZURE)
     azure = Service("Azure", AZURE, token, f"a Contributor of the subscription {subscription}")
     removed = of_environment(read_removed(azure, subscription), environment.name, location)
     for vault in removed:

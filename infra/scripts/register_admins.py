@@ -19,7 +19,7 @@ from admin_registration import ADMIN_ROLE, admin_role_id, changes, name_of, redi
 from app_registrations import Registration, create_registration, find_registration
 from azd import Environment, read_environment
 from command import Failure, run, say
-from services import GRAPH_V1, Graph, RequestRefused, access_token
+from services import GRAPH_V1, Graph, RequestRefused, access_token, tenant_of
 
 _CLIENT, _EVERYWHERE = "ADMIN_CLIENT_ID", "ALL_SCHOOLS_ACCESS"
 _COMMAND = "python infra/scripts/register_admins.py"
@@ -57,7 +57,14 @@ def main() -> None:
         app_url=options.app_url or environment.get("APP_URL"),
         admin=options.admin,
     )
-    graph = Graph(access_token(environment.get("AZURE_TENANT_ID")), _MAY)
+    tenant = tenant_of(environment)
+    if environment.name and not tenant:
+        say(
+            "not registered yet: azd has not chosen a subscription, whose tenant is that of the registration; this "
+            "command runs again after the provisioning"
+        )
+        return
+    graph = Graph(access_token(tenant), _MAY)
     if options.undo:
         remove(graph, environment, request)
     else:
@@ -93,6 +100,8 @@ def register(graph: Graph, environment: Environment, request: Request) -> None:
         principal = _principal(graph, registration)
     _admins(graph, environment, request, registration, principal)
     say(f"to undo all of this: {_COMMAND} --undo")
+    if environment.name and request.app_url and environment.get(_CLIENT) != registration.client_id:
+        say("next: azd provision, because the app was provisioned without this registration")
 
 
 def _registration(graph: Graph, request: Request) -> Registration:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from azd import Environment
 from command import Failure
 
 try:
@@ -79,6 +81,32 @@ def access_token(tenant: str, service: str = GRAPH) -> str:
         f"'az login{of_az} --allow-no-subscriptions' or 'azd auth login{of_azd}', then this again "
         f"(az: {causes[0]}; azd: {causes[1]})"
     )
+
+
+def tenant_of(environment: Environment) -> str:
+    """The id of the tenant of an azd environment; empty if azd has not chosen a subscription yet.
+
+    Before the first provision it is that of the subscription, which Azure names to whoever asks without a token.
+    """
+    tenant, subscription = environment.get("AZURE_TENANT_ID"), environment.get("AZURE_SUBSCRIPTION_ID")
+    if tenant or not subscription:
+        return tenant
+    try:
+        answer = httpx.get(
+            f"{AZURE}/subscriptions/{subscription}?api-version=2022-12-01", timeout=_SECONDS_FOR_AN_ANSWER
+        )
+    except httpx.TransportError as error:
+        raise Failure(
+            f"Azure did not answer ({type(error).__name__}: {error}), so nothing was changed: check the network and the "
+            "variable HTTPS_PROXY, then run this again"
+        ) from None
+    named = re.search(r'authorization_uri="https://[^/"]+/([0-9a-f-]{36})"', answer.headers.get("WWW-Authenticate", ""))
+    if not named:
+        raise Failure(
+            f"Azure does not know the subscription {subscription}, the value of AZURE_SUBSCRIPTION_ID, so nothing was "
+            "changed: correct it with 'azd env set AZURE_SUBSCRIPTION_ID', then run this again"
+        )
+    return named[1]
 
 
 class Service:

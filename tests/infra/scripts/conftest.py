@@ -19,5 +19,5 @@ def directory() -> Directory:
 
 @pytest.fixture
 def terminal(directory: Directory, tmp_path: Path) -> Iterator[Terminal]:
-    with serving({HOST: directory.answer}, tmp_path) as environment:
+    with serving({HOST: directory.answer, "management.azure.com": directory.answer}, tmp_path) as environment:
         yield Terminal(tmp_path, environment)

@@ -20,7 +20,7 @@ from sync_core.domain.school import SchoolSettings
 from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import HOST, ME, Directory
 from tests.infra.scripts.terminal import Terminal
-from tests.infra.scripts.tunnel import Entity, Query, Refused, serving
+from tests.infra.scripts.tunnel import TENANT, Entity, Query, Refused, serving
 
 SCRIPT = "add_secret.py"
 VAULT = "kv-oak-dx7lhk2m"
@@ -28,6 +28,7 @@ SITE = "/subscriptions/s-1/resourceGroups/rg-oak/providers/Microsoft.Web/sites/f
 VALUE = "whsec_c2VjcmV0IG9mIDI0IGJ5dGVzIG9yIG1vcmU="
 VALUES = {
     "AZURE_ENV_NAME": "oak",
+    "AZURE_TENANT_ID": TENANT,
     "AZURE_SUBSCRIPTION_ID": "s-1",
     "APP_NAME": "func-oak-dx7lhk2m",
     "VAULT_NAME": VAULT,
@@ -94,7 +95,7 @@ def test_a_secret_is_written_named_and_provisioned(terminal: Terminal, azure: Az
     assert terminal.azd_values == VALUES | {"MIS_SECRETS": "MIS_SECRET_OAK"}
     assert terminal.calls == [
         "azd env get-values --output json",
-        "az account get-access-token --output json --resource https://vault.azure.net",
+        f"az account get-access-token --output json --resource https://vault.azure.net --tenant {TENANT}",
         "azd env set MIS_SECRETS MIS_SECRET_OAK --environment oak",
         "azd provision --environment oak",
     ]

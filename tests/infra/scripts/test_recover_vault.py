@@ -12,7 +12,7 @@ import pytest
 
 from tests.infra.bicep import ROOT
 from tests.infra.scripts.terminal import Terminal
-from tests.infra.scripts.tunnel import Entity, Query, Refused, serving
+from tests.infra.scripts.tunnel import TENANT, Entity, Query, Refused, serving
 
 SCRIPT = "recover_vault.py"
 VALUES = {"AZURE_ENV_NAME": "oak", "AZURE_SUBSCRIPTION_ID": "s-1", "AZURE_LOCATION": "uksouth"}
@@ -117,6 +117,12 @@ def test_a_region_is_recognised_by_its_display_name(hook: Terminal, azure: Azure
 def test_a_subscription_that_never_had_a_vault_has_nothing_to_recover(hook: Terminal, azure: Azure) -> None:
     azure.refuse = Refused(409, "MissingSubscriptionRegistration", "The subscription is not registered.")
     assert run(hook) == [NOTHING]
+
+
+def test_the_list_is_read_in_the_tenant_of_the_subscription(hook: Terminal) -> None:
+    run(hook)
+    command = f"az account get-access-token --output json --resource https://management.azure.com --tenant {TENANT}"
+    assert command in hook.calls
 
 
 def test_a_list_that_may_not_be_read_is_said_and_nothing_is_written(hook: Terminal, azure: Azure) -> None:

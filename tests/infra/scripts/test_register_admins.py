@@ -14,7 +14,7 @@ from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import ME, Directory, id_of
 from tests.infra.scripts.registrations import blank, change
 from tests.infra.scripts.terminal import Terminal
-from tests.infra.scripts.tunnel import Entity
+from tests.infra.scripts.tunnel import TENANT, Entity
 
 SCRIPT = "register_admins.py"
 NAME = "MIS Class Sync admins (oak)"
@@ -28,7 +28,7 @@ HEAD = id_of("head")
 def hook(terminal: Terminal) -> Terminal:
     """A hook of azd, in an environment without values."""
     terminal.choose_environment({})
-    terminal.environment["AZURE_ENV_NAME"] = "oak"
+    terminal.environment |= {"AZURE_ENV_NAME": "oak", "AZURE_SUBSCRIPTION_ID": "s-1"}
     return terminal
 
 
@@ -162,6 +162,7 @@ def test_a_registration_that_was_made_by_hand_is_completed_and_keeps_what_it_has
         appRoles=[{**mine, "allowedMemberTypes": ["Application"]}, {**mine, "id": id_of("other"), "value": "Other"}],
         groupMembershipClaims="SecurityGroup",
         web=blank()["web"] | {"redirectUris": ["http://localhost"]},
+        api=blank()["api"] | {"preAuthorizedApplications": [{"appId": HEAD, "delegatedPermissionIds": []}]},
     )
     hook.environment |= {"ADMIN_CLIENT_ID": CLIENT, "APP_URL": URL}
     other = "it also redirects to http://localhost: if you do not know that address, remove it under Authentication"
@@ -173,6 +174,8 @@ def test_a_registration_that_was_made_by_hand_is_completed_and_keeps_what_it_has
     assert registration["appRoles"][0]["allowedMemberTypes"] == ["Application", "User"]
     assert registration["groupMembershipClaims"] == "SecurityGroup"
     assert registration["web"]["redirectUris"] == ["http://localhost", REDIRECT]
+    clients = registration["api"]["preAuthorizedApplications"]
+    assert [client["appId"] for client in clients] == [HEAD, AZURE_CLI]
     (assignment,) = directory.assignments
     assert assignment["appRoleId"] == id_of("role")
 
@@ -200,10 +203,32 @@ def test_an_admin_who_is_nobody_is_not_added(hook: Terminal, directory: Director
     assert len(directory.assignments) == 1
 
 
+def test_the_registration_is_in_the_tenant_of_the_subscription(hook: Terminal) -> None:
+    """The person may be signed in to another tenant by default."""
+    run(hook)
+    assert (
+        f"az account get-access-token --output json --resource https://graph.microsoft.com --tenant {TENANT}"
+        in hook.calls
+    )
+
+
+def test_before_there_is_a_subscription_nothing_is_registered_in_a_tenant_by_chance(
+    hook: Terminal, directory: Directory
+) -> None:
+    """A first `azd provision` asks for the subscription after its first hooks; `azd up` asks before them."""
+    del hook.environment["AZURE_SUBSCRIPTION_ID"]
+    (line,) = run(hook)
+    assert line.startswith("not registered yet: azd has not chosen a subscription")
+    assert (directory.calls, hook.azd_values) == ([], {})
+    hook.environment |= {"AZURE_SUBSCRIPTION_ID": "s-1", "AZURE_TENANT_ID": TENANT, "APP_URL": URL}
+    assert run(hook)[-1] == "next: azd provision, because the app was provisioned without this registration"
+    assert run(hook)[-1] == "to undo all of this: python infra/scripts/register_admins.py --undo"
+
+
 def test_two_people_share_the_work(hook: Terminal, directory: Directory) -> None:
     """One deploys and may not register; the other registers, without azd."""
     deployer, registrar = ME, HEAD
-    by_hand = {name: value for name, value in hook.environment.items() if name != "AZURE_ENV_NAME"}
+    by_hand = {name: value for name, value in hook.environment.items() if not name.startswith("AZURE_")}
     in_azd = dict(hook.environment)
     directory.users["deployer@oak.example"] = deployer
     directory.refuse.add("POST")

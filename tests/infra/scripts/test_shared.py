@@ -18,15 +18,14 @@ from hypothesis import strategies as st
 from app_registrations import Registration, differences, trust
 from azd import Environment, read_environment
 from command import Failure
-from services import Graph, RequestRefused, access_token
+from services import Graph, RequestRefused, access_token, tenant_of
 from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import ME, PAGE, Directory
 from tests.infra.scripts.terminal import SCRIPTS, Terminal
-from tests.infra.scripts.tunnel import TOKEN
+from tests.infra.scripts.tunnel import TENANT, TOKEN
 from tests.infra.test_lock import WANTED
 
 DONE = "what is printed above is done, and nothing else was changed"
-TENANT = "7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90"
 
 
 @pytest.fixture
@@ -76,6 +75,21 @@ def test_nobody_signed_in_is_a_sentence_with_both_commands(at: Terminal, tenant:
     at.sign_in()
     with pytest.raises(Failure, match=message):
         access_token(tenant)
+
+
+def test_the_tenant_of_an_environment_is_that_of_its_subscription_until_azd_knows_it(at: Terminal) -> None:
+    subscription = {"AZURE_SUBSCRIPTION_ID": "s-1"}
+    assert tenant_of(Environment(subscription)) == TENANT
+    assert tenant_of(Environment({**subscription, "AZURE_TENANT_ID": "of azd"})) == "of azd"
+    assert tenant_of(Environment({})) == ""
+    assert at.calls == []
+
+
+def test_a_subscription_that_azure_does_not_know_is_a_sentence(at: Terminal) -> None:
+    with pytest.raises(
+        Failure, match="Azure does not know the subscription unknown, the value of AZURE_SUBSCRIPTION_ID"
+    ):
+        tenant_of(Environment({"AZURE_SUBSCRIPTION_ID": "unknown"}))
 
 
 def test_every_page_of_a_list_is_read(graph: Graph, directory: Directory) -> None:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -23,6 +24,8 @@ Query = Mapping[str, str]
 Answer = Callable[[str, str, Query, Entity], Entity | None]
 """What a server does with a method, a path, the options of the query and a body. It may raise Refused."""
 
+TENANT = "7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90"
+"""The tenant of each server."""
 TOKEN = "token-of-the-admin"
 """The token that the servers accept."""
 
@@ -91,6 +94,8 @@ class _Tunnel(BaseHTTPRequestHandler):
         self.send_response(status if content is not None else 204)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Retry-After", "0")
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", f'Bearer authorization_uri="https://login.windows.net/{TENANT}"')
         self.end_headers()
         self.wfile.write(body)
 
@@ -98,6 +103,8 @@ class _Tunnel(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _respond  # noqa: N815
 
     def _answer(self, raw: bytes) -> Entity | None:
+        if "/subscriptions/unknown" in self.path:
+            raise Refused(404, "SubscriptionNotFound", "The subscription could not be found.")
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             raise Refused(401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.")
         if raw and self.headers["Content-Type"] != "application/json":
