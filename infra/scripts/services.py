@@ -97,8 +97,8 @@ def tenant_of(environment: Environment) -> str:
         )
     except httpx.TransportError as error:
         raise Failure(
-            f"Azure did not answer ({type(error).__name__}: {error}), so nothing was changed: check the network and the "
-            "variable HTTPS_PROXY, then run this again"
+            f"Azure did not answer ({type(error).__name__}: {error}), so nothing was changed: check the network and "
+            "the variable HTTPS_PROXY, then run this again"
         ) from None
     named = re.search(r'authorization_uri="https://[^/"]+/([0-9a-f-]{36})"', answer.headers.get("WWW-Authenticate", ""))
     if not named:
