@@ -163,7 +163,7 @@ def _admins(
     holders = {one["principalId"] for one in listed if one["appRoleId"] == role}
     admin = _person(graph, request.admin)
     if admin in holders or (holders and not request.admin):
-        say(f"already there: {len(holders)} people or groups with the app role {ADMIN_ROLE}")
+        say(f"already there: the app role {ADMIN_ROLE}, assigned to people or groups ({len(holders)})")
     else:
         body = {"principalId": admin, "resourceId": principal, "appRoleId": role}
         with completing(registration, request, f"an admin with the app role {ADMIN_ROLE}", admin):
@@ -175,7 +175,7 @@ def _admins(
     if request.admin or not everywhere:
         _write(environment, _EVERYWHERE, ",".join(dict.fromkeys([*everywhere, admin])))
     else:
-        say(f"already there: {len(everywhere)} ids in {_EVERYWHERE}, whose app roles apply to every school")
+        say(f"already there: {_EVERYWHERE}, the ids whose app roles apply to every school ({len(everywhere)})")
 
 
 def _person(graph: Graph, named: str) -> str:

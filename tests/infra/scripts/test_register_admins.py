@@ -100,8 +100,8 @@ def test_a_second_run_changes_nothing(hook: Terminal, directory: Directory) -> N
         "already there: all that it must contain",
         "not set yet: the redirect URI, because the app has no address before azd provisions it",
         "already there: its enterprise application",
-        "already there: 1 people or groups with the app role GroupSync.Admin",
-        "already there: 1 ids in ALL_SCHOOLS_ACCESS, whose app roles apply to every school",
+        "already there: the app role GroupSync.Admin, assigned to people or groups (1)",
+        "already there: ALL_SCHOOLS_ACCESS, the ids whose app roles apply to every school (1)",
         "to undo all of this: python infra/scripts/register_admins.py --undo",
     ]
     assert directory.changes == before
