@@ -106,8 +106,11 @@ def register(graph: Graph, environment: Environment, request: Request) -> None:
 
 def _registration(graph: Graph, request: Request) -> Registration:
     found = find_registration(graph, request.name, _CLIENT, request.client_id, request.redirects, ())
+    if found and request.client_id:
+        say(f"already there: the app registration {found.properties['displayName']}, client id {found.client_id}")
+        return found
     if found:
-        say(f"already there: the app registration {request.name}, client id {found.client_id}")
+        say(f"recognised: the app registration {request.name}, client id {found.client_id}; you alone own it")
         return found
     try:
         created = create_registration(graph, {"displayName": request.name, "signInAudience": "AzureADMyOrg"})

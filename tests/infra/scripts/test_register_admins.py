@@ -126,7 +126,7 @@ def test_a_run_that_is_not_told_the_id_recognises_its_own(hook: Terminal, direct
     run(hook)
     del hook.environment["ADMIN_CLIENT_ID"]
     before = directory.changes
-    assert run(hook)[0] == f"already there: the app registration {NAME}, client id {CLIENT}"
+    assert run(hook)[0] == f"recognised: the app registration {NAME}, client id {CLIENT}; you alone own it"
     assert directory.changes == before
     assert hook.azd_values["ADMIN_CLIENT_ID"] == CLIENT
 
@@ -134,7 +134,8 @@ def test_a_run_that_is_not_told_the_id_recognises_its_own(hook: Terminal, direct
 @pytest.mark.parametrize(
     ("properties", "why"),
     [
-        ({"owners": [HEAD]}, f"owned by {HEAD}, not owned by you"),
+        ({"owners": [HEAD]}, f"owned by {HEAD}"),
+        ({"owners": []}, "has no owner"),
         ({"owners": [ME, HEAD]}, f"owned by {HEAD}"),
         ({"passwordCredentials": [{"keyId": "1"}]}, "has 1 secrets or certificates"),
         ({"spa": {"redirectUris": ["https://elsewhere.example"]}}, "redirects to https://elsewhere.example"),
