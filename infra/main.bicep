@@ -72,11 +72,13 @@ param logRetentionDays int = 90
 @maxValue(100)
 param logDailyCapGB int = 2
 
-@description('E-mail addresses for alerts, separated by commas. Empty: alerts appear in the portal only.')
-param alertEmails string = ''
+@description('E-mail addresses for alerts, separated by commas. none: alerts appear in the portal only.')
+@minLength(4)
+param alertEmails string
 
-@description('The page that alerts link to: docs/operations.md of the deployed version.')
-param operationsUrl string = 'docs/operations.md'
+@description('Address at which the people who receive alerts read docs/operations.md, such as https://github.com/OWNER/REPOSITORY/blob/main/docs/operations.md. Alerts link to its sections.')
+@minLength(9)
+param operationsUrl string
 
 @description('true: storage, Service Bus and Key Vault are reachable only from a virtual network. An MIS must then deliver its files from that network.')
 param privateNetworking bool = false
@@ -87,10 +89,12 @@ param addressSpace string = '10.70.0.0/23'
 @description('true: the Key Vault of an environment that was removed is recovered with its secrets. Azure keeps its name for 90 days, and refuses a new vault of that name. Only for the first provision after the removal; infra/scripts/recover_vault.py keeps it.')
 param recoverVault bool = false
 
-@description('Tags of all resources.')
-param tags object = {}
+@description('Tags of all resources: name=value, separated by commas.')
+param tags string = ''
 
-var allTags = union(tags, { 'azd-env-name': environmentName })
+// An object made from text, as further below: toObject takes lambdas, which the scanner cannot read.
+var givenTags = empty(tags) ? {} : json('{"${replace(replace(tags, '=', '": "'), ',', '", "')}"}')
+var allTags = union(givenTags, { 'azd-env-name': environmentName })
 // azd allows . _ ( and ) in the name of an environment. Azure refuses them in names of resources, as it does two hyphens
 // in a row (Service Bus, Key Vault) and two words that it reserves for itself.
 var hyphened = replace(replace(replace(replace(environmentName, '.', '-'), '_', '-'), '(', '-'), ')', '-')
@@ -110,7 +114,9 @@ var appName = 'func-${label}-${suffix}'
 var planName = 'plan-${label}-${suffix}'
 // Without empty names, which an extra comma makes: a union has each name once and begins with the empty one.
 var secretNames = skip(union([''], split(replace(misSecretNames, ' ', ''), ',')), 1)
-var emails = skip(union([''], split(replace(alertEmails, ' ', ''), ',')), 1)
+var emails = toLower(alertEmails) == 'none' ? [] : skip(union([''], split(replace(alertEmails, ' ', ''), ',')), 1)
+// A link in an e-mail has to be a whole address.
+var operationsPage = contains(operationsUrl, '://') ? operationsUrl : 'https://${operationsUrl}'
 var vaultReferences = [
   for name in secretNames: '"${name}": "@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${replace(name, '_', '-')})"'
 ]
@@ -243,7 +249,6 @@ module app 'modules/app.bicep' = {
     packageIdentityName: packageIdentityName
     storageName: storageName
     busName: busName
-    // An object made from names. The usual function, toObject, takes lambdas, which the scanner cannot read.
     vaultReferences: json('{${join(vaultReferences, ', ')}}')
     insightsName: insightsName
     networkName: privateNetworking ? networkName : ''
@@ -274,7 +279,7 @@ module portal 'modules/portal.bicep' = {
     workspaceName: workspaceName
     busName: busName
     emails: emails
-    operationsUrl: operationsUrl
+    operationsUrl: operationsPage
   }
 }
 

@@ -17,7 +17,7 @@ param busName string
 @description('E-mail addresses that alerts go to.')
 param emails array
 
-@description('The page that alerts link to: docs/operations.md of the deployed version.')
+@description('Address of the page that alerts link to. It has a section with the name of each alert.')
 param operationsUrl string
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' existing = {
@@ -28,6 +28,7 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' existing = {
   name: busName
 }
 
+// Each name is the heading of a section of docs/operations.md, and so the anchor of a link.
 // An alert about an event is sent for each event. An alert about a state is sent when it begins and when it ends.
 // Rows arrive minutes late, so an alert finds events by the time their row arrived (ingestion_time in its query). It looks
 // back two minutes more than its interval: an evaluation may start late, and a row is readable some time after it arrived.
@@ -36,7 +37,6 @@ var alerts = [
   {
     name: 'A tenant lacks a Graph permission'
     query: loadTextContent('../queries/alert-permission-missing.kql')
-    page: 'a-tenant-lacks-a-permission'
     severity: 1
     every: 'PT15M'
     within: 'PT1H'
@@ -45,7 +45,6 @@ var alerts = [
   {
     name: 'A class or a school is held'
     query: loadTextContent('../queries/alert-hold-open.kql')
-    page: 'a-class-or-a-school-is-held'
     severity: 2
     every: 'PT15M'
     within: 'PT1H'
@@ -54,7 +53,6 @@ var alerts = [
   {
     name: 'A feed was rejected'
     query: loadTextContent('../queries/alert-feed-rejected.kql')
-    page: 'a-feed-was-rejected'
     severity: 2
     every: 'PT15M'
     within: 'PT1H'
@@ -63,7 +61,6 @@ var alerts = [
   {
     name: 'Graph refused a change'
     query: loadTextContent('../queries/alert-refused.kql')
-    page: 'events-and-what-to-do'
     severity: 3
     every: 'PT15M'
     within: 'PT1H'
@@ -72,7 +69,6 @@ var alerts = [
   {
     name: 'A school was not synced for 26 hours'
     query: loadTextContent('../queries/alert-not-synced.kql')
-    page: 'a-school-was-not-synced'
     severity: 2
     every: 'PT1H'
     within: 'P2D'
@@ -81,7 +77,6 @@ var alerts = [
   {
     name: 'Graph has throttled for 15 minutes'
     query: loadTextContent('../queries/alert-throttled.kql')
-    page: 'graph-throttles'
     severity: 3
     every: 'PT15M'
     within: 'PT30M'
@@ -90,7 +85,6 @@ var alerts = [
   {
     name: 'Webhooks without a valid signature'
     query: loadTextContent('../queries/alert-webhook-refused.kql')
-    page: 'a-webhook-is-refused'
     severity: 2
     every: 'PT15M'
     within: 'PT1H'
@@ -99,7 +93,6 @@ var alerts = [
   {
     name: 'A file drop failed'
     query: loadTextContent('../queries/alert-file-drop-failed.kql')
-    page: 'a-file-drop-was-rejected-or-failed'
     severity: 3
     every: 'PT15M'
     within: 'PT30M'
@@ -108,7 +101,6 @@ var alerts = [
   {
     name: 'A function failed'
     query: loadTextContent('../queries/alert-function-failed.kql')
-    page: 'a-function-failed'
     severity: 1
     every: 'PT15M'
     within: 'PT1H'
@@ -117,13 +109,15 @@ var alerts = [
   {
     name: 'Access to an MIS changed'
     query: loadTextContent('../queries/alert-access-changed.kql')
-    page: 'access-was-revoked'
     severity: 1
     every: 'PT5M'
     within: 'PT1H'
     resolves: false
   }
 ]
+
+var deadLetterAlert = 'A message was dead-lettered'
+var advice = 'What happened, and what to do: ${operationsUrl}#'
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-${name}'
@@ -149,7 +143,7 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
     tags: tags
     properties: {
       displayName: alert.name
-      description: 'What it means and what to do: ${operationsUrl}#${alert.page}'
+      description: '${advice}${toLower(replace(alert.name, ' ', '-'))}'
       severity: alert.severity
       enabled: true
       autoMitigate: alert.resolves
@@ -184,11 +178,11 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
 ]
 
 resource deadLetters 'Microsoft.Insights/metricAlerts@2026-01-01' = {
-  name: '${name} - A message was dead-lettered'
+  name: '${name} - ${deadLetterAlert}'
   location: 'global'
   tags: tags
   properties: {
-    description: 'What it means and what to do: ${operationsUrl}#a-message-was-dead-lettered'
+    description: '${advice}${toLower(replace(deadLetterAlert, ' ', '-'))}'
     severity: 2
     enabled: true
     scopes: [

@@ -73,14 +73,18 @@ def test_both_commands_run_on_every_supported_python() -> None:
 
 
 def test_a_deployment_uses_its_environment_and_sets_all_parameters() -> None:
+    """All variables of the environment are exported by name. One that is not set must not become an empty value."""
     job = _read("workflows/deploy.yml")["jobs"]["deploy"]
-    parameters = (ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8")
-    defaults: dict[str, str] = dict(re.findall(r"\$\{(\w+)=?([^}]*)\}", parameters))
     assert job["environment"] == "${{ inputs.environment }}"
-    assert defaults.keys() <= job["env"].keys()
-    for name, value in job["env"].items():
-        default = f" || '{defaults[name]}'" if defaults.get(name) else ""
-        assert value == f"${{{{ vars.{name}{default} }}}}"
+    first, *others = job["steps"]
+    assert first["env"] == {"VARIABLES": "${{ toJSON(vars) }}"}
+    lines = """'to_entries[] | "\\(.key)=\\(.value)"'"""
+    assert first["run"] == f'jq --raw-output {lines} <<< "$VARIABLES" >> "$GITHUB_ENV"'
+    assert [step for step in others if "env" in step] == []
+    # The pages of the deployed version, if no variable names another address.
+    page = "{0}/{1}/blob/{2}/docs/operations.md"
+    of_the_version = f"format('{page}', github.server_url, github.repository, github.sha)"
+    assert job["env"] == {"OPERATIONS_URL": f"${{{{ {of_the_version} }}}}"}
     # The pipeline cuts the hooks, and nothing else, from the end of azure.yaml.
     assert list(yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8")))[-1] == "hooks"
 

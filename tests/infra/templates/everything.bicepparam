@@ -14,6 +14,4 @@ param alwaysReady = 2
 param privateNetworking = true
 param addressSpace = '10.200.4.0/22'
 param recoverVault = true
-param tags = {
-  owner: 'it@oak.example'
-}
+param tags = 'owner=it@oak.example,cost centre=12'
