@@ -9,7 +9,7 @@ param environmentName string
 @description('Azure region of all resources. It needs Flex Consumption, and it should be in the country whose law applies to the school data.')
 param location string
 
-@description('Entra id of the tenant of the app and its first schools. Schools in other tenants need graphClientId.')
+@description('Entra id of the tenant of the app and its first schools. Schools in other tenants need GRAPH_CLIENT_ID.')
 param tenantId string = tenant().tenantId
 
 @description('Client id of the app registration that signs admins in. It has the app roles GroupSync.Admin and GroupSync.Teacher. Empty: the admin API rejects every call.')
@@ -18,7 +18,7 @@ param adminClientId string = ''
 @description('Entra ids of the users and groups whose app role applies to every school, separated by commas.')
 param allSchoolsAccess string = ''
 
-@description('Client id of the multi-tenant app that trusts the identity, for schools in other tenants. Empty: only schools in tenantId are synced.')
+@description('Client id of the multi-tenant app that trusts the identity, for schools in other tenants. Empty: only schools in the tenant of the app are synced.')
 param graphClientId string = ''
 
 @description('Names of the application settings that hold secrets of MIS servers and webhooks, separated by commas. Each is MIS_SECRET_ followed by capitals, digits or _. The secret in Key Vault has the same name, with - in place of _.')
@@ -72,7 +72,7 @@ param logRetentionDays int = 90
 @maxValue(100)
 param logDailyCapGB int = 2
 
-@description('E-mail addresses for alerts, separated by commas. none: alerts appear in the portal only.')
+@description('E-mail addresses for alerts, separated by commas. The word none: alerts appear in the portal only.')
 @minLength(4)
 param alertEmails string
 

@@ -130,7 +130,7 @@ def test_the_logs_of_a_day_have_a_limit_that_a_deployment_chooses() -> None:
     assert re.search(r"@minValue\(-1\)\n@maxValue\(\d+\)\nparam logDailyCapGB int = 2\n", text("main.bicep"))
     assert "dailyCapGB: logDailyCapGB" in text("main.bicep")
     assert "workspaceCapping: {\n      dailyQuotaGb: dailyCapGB\n    }" in text("modules/monitoring.bicep")
-    assert "`logDailyCapGB`" in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert "`LOG_DAILY_CAP_GB`" in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
 
 def test_the_queues_equal_those_of_the_local_world() -> None:
