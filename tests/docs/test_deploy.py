@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,17 +82,23 @@ def test_a_step_says_its_minutes_and_what_to_see(step: str) -> None:
     assert "**You see**" in _section(step)
 
 
-def test_every_message_of_the_app_is_one_that_the_app_has() -> None:
+@pytest.mark.parametrize(("source", "folder", "messages"), [("app", "sync_core", 7), ("script", "infra/scripts", 4)])
+def test_every_message_of_this_project_is_one_that_its_code_has(source: str, folder: str, messages: int) -> None:
     rows = _rows(_section("Troubleshooting"))
-    assert {source for _, source, _, _ in rows} == {"app", "Azure", "azd", "script"}
-    said = "\n".join(_texts())
-    named = [re.findall("`([^`…]+)", message)[0] for message, source, _, _ in rows if source == "app"]
-    assert len(named) == 7
+    assert {row[1] for row in rows} == {"app", "script", "Azure", "azd"}
+    named = [re.findall("`([^`…]+)", row[0])[0] for row in rows if row[1] == source]
+    assert len(named) == messages
+    said = "\n".join(_texts(ROOT / folder))
     assert [message for message in named if message not in said] == []
 
 
-def _texts() -> list[str]:
-    """Every text in the app's code. Where a message names something, its parts."""
-    files = sorted((ROOT / "sync_core").rglob("*.py"))
-    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+def test_the_page_asks_for_the_versions_that_the_project_needs() -> None:
+    (azd,) = re.findall(r'^  azd: ">= ([\d.]+)"$', (ROOT / "azure.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    (python,) = re.findall(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert f"(`azd`) {azd} or later, the Azure CLI (`az`) and Python {python} or later" in PAGE
+
+
+def _texts(folder: Path) -> list[str]:
+    """Every text in the code of a folder. Where a message names something, its parts."""
+    nodes = [node for file in sorted(folder.rglob("*.py")) for node in ast.walk(ast.parse(file.read_text("utf-8")))]
     return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
