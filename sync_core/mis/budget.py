@@ -46,8 +46,8 @@ MAX_SECONDS = 900
 """Seconds that one reading takes with all its waiting. The host ends a function after 1,800."""
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 """The academic years that a class may be of."""
-MAX_WAITS = timedelta(seconds=120)
-"""The waits between attempts in one reading of a server that is busy. With the work of a plan they stay far below the
+MAX_WAITS = 120
+"""Seconds of waits between attempts in one reading of a server that is busy. With the work of a plan they stay far below the
 30 minutes of a function."""
 MAX_REQUESTS = 10_000
 """Requests of one reading of a server, its token server included."""
@@ -135,7 +135,7 @@ class ServerBudget:
     memory: Budget = field(default_factory=Budget)
     requests: int = MAX_REQUESTS
     answers: int = MAX_ANSWERS
-    waits: timedelta = MAX_WAITS
+    waits: timedelta = timedelta(seconds=MAX_WAITS)
 
     def request(self) -> None:
         """Count one more request. Raises SnapshotRejected if no more are left."""

@@ -94,7 +94,10 @@ def held(
     assert run["outcome"] == RunOutcome.PLANNED
     listed: list[dict[str, Any]] = trust.call("GET", f"schools/{ID}/holds").json()
     assert {key for hold in listed for key in keys_of(hold)} == set(run["held"])
-    assert all(any(hold["what"] in note for note in run["notes"]) for hold in listed)
+    for hold in listed:
+        (note,) = (note for note in run["notes"] if f"hold {hold['digest']} ({hold['kind']}): " in note)
+        assert all(f"class {key} " in note for key in keys_of(hold)[:3])
+        assert hold["remedy"] in note
     assert all(remedy in hold["remedy"] for hold in listed)
     return listed
 
@@ -131,7 +134,7 @@ def test_02_half_a_feed_is_rejected(trust: Trust) -> None:
 
 def test_03_the_feed_of_another_school_is_rejected(trust: Trust) -> None:
     assert "its DfE code is 7654321 and was 9164023" in rejected(sync_feed(trust, replace(SCHOOL, dfe_code="7654321")))
-    assert f"no school {ID}, but ELSE" in rejected(sync_feed(trust, replace(SCHOOL, id="ELSE")))
+    assert f"no school {ID}, but 1 other" in rejected(sync_feed(trust, replace(SCHOOL, id="ELSE")))
 
 
 def test_04_a_truncated_zip_file_is_rejected(trust: Trust) -> None:

@@ -160,7 +160,6 @@ def test_a_long_refusal_is_read_in_time_and_cut() -> None:
     """A search for addresses that begins at each letter would take hours."""
     error = refusal_of(400, {"error": {"code": "x" * 1_000_000, "message": "a@x.org @odata.id " + "y" * 1_000_000}})
     assert isinstance(error, GraphRefused)
-    assert error.code.startswith("xxx")
-    assert error.code.endswith("(999,929 more characters)")
+    assert error.code == "400"
     assert error.detail.startswith("(an address) @odata.id yyy")
     assert len(error.detail) < 4_100
