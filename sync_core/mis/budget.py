@@ -47,8 +47,8 @@ MAX_SECONDS = 900
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 """The academic years that a class may be of."""
 MAX_WAITS = 120
-"""Seconds of waits between attempts in one reading of a server that is busy. With the work of a plan they stay far below the
-30 minutes of a function."""
+"""Seconds of waits between attempts in one reading of a server that is busy. With the work of a plan they stay far
+below the 30 minutes of a function."""
 MAX_REQUESTS = 10_000
 """Requests of one reading of a server, its token server included."""
 MAX_ANSWER = 64_000_000
