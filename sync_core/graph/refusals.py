@@ -31,7 +31,7 @@ _CODE = re.compile(r"[A-Za-z0-9]+(?:[._][A-Za-z0-9]+)*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|‘[^’]*’|“[^”]*”")
 _OF_OBJECTS = re.compile(
     r"members|owners|teachers|students|id|displayName|mailNickname|externalId|externalName|description|visibility"
-    r"|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]{1,6}"
+    r"|extension_[0-9a-f]{32}_\w{1,64}|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]{1,6}"
 )
 """What Graph may quote: a property that the app sends, an id, a count."""
 _CAPITALS = re.compile(r"[^\W\d_a-z][\w'’-]*")
@@ -155,4 +155,5 @@ def _told(status: int, body: object) -> tuple[str, str]:
 def _without_names(message: str) -> str:
     """The message without what may be a person's: addresses, quoted values and unknown capitals."""
     unquoted = _QUOTED.sub(lambda found: found[0] if _OF_OBJECTS.fullmatch(found[0][1:-1]) else "(a value)", message)
-    return _CAPITALS.sub(lambda word: word[0] if word[0] in _NO_NAMES.split() else "…", without_addresses(unquoted))
+    known = frozenset(_NO_NAMES.split())
+    return _CAPITALS.sub(lambda word: word[0] if word[0].rstrip("'’") in known else "…", without_addresses(unquoted))

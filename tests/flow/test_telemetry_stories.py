@@ -201,8 +201,9 @@ def test_t01_one_trace_leads_from_the_timer_to_each_graph_request(telemetry: Tel
 
 def test_t02_a_webhook_continues_its_callers_trace_to_graph(telemetry: Telemetry) -> None:
     names = [event["Name"] for event in telemetry.of("AppEvents", OperationId=CALLER)]
-    assert names[:2] == ["webhook.accepted", "school.planned"]
-    assert set(names[2:]) == {"change.applied"}
+    # A change may be applied before the plan that sent it says so.
+    assert names[0] == "webhook.accepted"
+    assert (set(names[1:]), names.count("school.planned")) == ({"school.planned", "change.applied"}, 1)
     spans = telemetry.spans(CALLER)
     added = next(row for row in spans.values() if row["Name"] == "PATCH /v1.0/groups/{id}")
     change = spans[added["ParentId"]]

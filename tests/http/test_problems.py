@@ -17,6 +17,7 @@ from sync_core.errors import (
     GraphRefused,
     MembersHidden,
     NicknameTaken,
+    NotOnRecord,
     NotThere,
     ReadingFailed,
     SyncError,
@@ -82,7 +83,7 @@ def test_every_class_of_error_has_a_status() -> None:
         for error in (
             *(GraphRefused("Code", "detail", "r"), GraphDenied("Code", "detail", "r"), MembersHidden()),
             *(EtagConflict(), NicknameTaken(), AlreadyThere(), NotThere(), DeltaExpired()),
-            ReadingFailed(KeyError("Amy Smith")),
+            *(ReadingFailed(KeyError("Amy Smith")), NotOnRecord("run")),
         )
     }
     examples = {name: special.get(kind) or kind("m", "r") for name, kind in kinds.items()}

@@ -11,7 +11,7 @@ from local.azurite import Azurite
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
-from sync_core.domain.ids import RunId, SchoolId
+from sync_core.domain.ids import RunId, SchoolId, digest_of
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -122,16 +122,17 @@ def test_notes_that_are_too_many_are_counted() -> None:
 
 
 def test_an_id_forges_no_note_and_hides_none() -> None:
+    forged = "p1\nall is well"
     run = RunRecord(
         school=SchoolId("S1"),
         id=RUN,
         cause=Cause.NIGHTLY,
         at=NOON,
         outcome=RunOutcome.PLANNED,
-        people_ambiguous=mis_ids("p1\nall is well", "x" * 40_000),
+        people_ambiguous=mis_ids(forged, "x" * 40_000),
     )
     (note,) = notes_of(run)
-    assert "2 (by MIS id: p1\\nall is well, " in note
+    assert f"2 (by MIS id: {digest_of(forged)}, xxx" in note
     assert f"{'x' * 74}… (39,926 more characters)) — correct the accounts or the MIS" in note
 
 

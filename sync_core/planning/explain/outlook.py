@@ -36,9 +36,11 @@ class Outlook:
         self._members = shown if shown is not None else (actual.members if actual else None) or frozenset()
 
     def membership(self, person: AccountId) -> Effect:
-        if untouched := self._untouched():
-            return Next.STAYS, untouched
         there, wanted = person in self._members, person in self._final.members
+        if untouched := self._untouched():
+            # Until the decision, a change by hand of a class that may be continued is put right, as in any other.
+            corrected = untouched.why is Why.MAY_BE_CONTINUED and there is not wanted and person not in self._owners
+            return self._effect(person, there, wanted, held=False) if corrected else (Next.STAYS, untouched)
         if there and not wanted and person in self._owners:
             ownership, why = self.ownership(person)
             if ownership is not Next.GOES:
