@@ -1,8 +1,9 @@
-"""The documents are complete: each story that docs/rules.md names, each setting, and each link exists."""
+"""The documents are complete: each story and test that a page names, each setting, and each link exists."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -27,6 +28,26 @@ STORIES = {
     "W": "test_webhook_stories.py",
     "C": "test_drop_stories.py",
 }
+ASVS_LEVELS = {
+    1: "22 1111122223 112222222223 222 123",
+    2: "122 112 12223 23",
+    3: "3 113 12223 11222233 11122333 3 22333",
+    4: "12233 23333 22 1222",
+    5: "2 112333 113 222",
+    6: "122 111111112222 11223333 112233 22222333 2223 33 2222",
+    7: "222 1111 22 11222 223 22",
+    8: "1233 1123 133 23",
+    9: "111 1222",
+    10: "22 223 22223 1111122222233333 22222 22 222",
+    11: "2233 22233 11233 1222 23 23 33",
+    12: "12233 11 22223",
+    13: "2333 222223 2233 1222233",
+    14: "22 12223333 122",
+    15: "12233 12233 1222222 3333",
+    16: "2 22222 2222 222 2223",
+    17: "23 22223333 22",
+}
+"""Of each chapter of OWASP ASVS 5.0.0: a word for each section, and in it the level of each requirement in turn."""
 
 
 def test_every_story_that_the_rules_name_exists_and_every_rule_story_is_named() -> None:
@@ -47,7 +68,7 @@ def test_every_setting_of_a_school_is_in_the_readme() -> None:
 
 
 def test_every_limit_of_a_feed_is_in_the_security_page() -> None:
-    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    page = _read_page("security.md")
     section = page.split("## Limits on what a feed may contain")[1].split("\n## ")[0]
     documented = [int(value.replace(",", "")) for value in re.findall(r"^\| .+ \| ([\d,]+) \|", section, re.MULTILINE)]
     limits = [value for name, value in vars(budget).items() if re.match("MAX_|SUSPECT_|FIRST_|LAST_", name)]
@@ -63,13 +84,46 @@ def test_every_link_within_the_repository_has_a_target(page: Path) -> None:
         assert not anchor or anchor in _anchors(linked), target
 
 
-def test_every_test_that_the_security_page_names_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "security.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", ["security.md", "asvs.md"])
+def test_every_test_that_the_security_page_names_exists(page: str) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", _read_page(page))
     assert len(named) > 20
+    assert len(named) == _read_page(page).count("::"), "a test that is named in another form"
     missing = [
         f"{file}::{name}" for file, name in named if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")
     ]
     assert missing == []
+
+
+def test_the_page_about_asvs_has_every_requirement_of_level_2_once_and_counts_them() -> None:
+    levels = {
+        f"{chapter}.{section}.{place}": level
+        for chapter, words in ASVS_LEVELS.items()
+        for section, word in enumerate(words.split(), 1)
+        for place, level in enumerate(word, 1)
+    }
+    page = _read_page("asvs.md")
+    rows = re.findall(r"^\| ((?:\d+\.\d+\.\d+[–, ]*)+)[^|]* \| ([12, ]+) \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    kinds: Counter[str] = Counter()
+    listed: list[str] = []
+    for requirements, of_levels, last in rows:
+        numbers = _numbers(requirements)
+        assert of_levels == ", ".join(sorted({levels[number] for number in numbers})), requirements
+        kind = re.match(r"(no test|not applicable|not held): .|`tests/", last)
+        assert kind, requirements
+        kinds[kind[1] or "the name of a test"] += len(numbers)
+        listed += numbers
+    assert sorted(listed) == sorted(number for number, level in levels.items() if level != "3")
+    counts = re.findall(r"^\| ([a-z ]+) \| [^|]+ \| (\d+) \|$", page, re.MULTILINE)
+    assert {kind: int(count) for kind, count in counts} == kinds
+
+
+def _numbers(requirements: str) -> list[str]:
+    """Each of "1.2.6–1.2.8, 1.3.1"."""
+    found: list[str] = []
+    for section, first, last in re.findall(r"(\d+\.\d+)\.(\d+)(?:–\1\.(\d+))?", requirements):
+        found += [f"{section}.{place}" for place in range(int(first), int(last or first) + 1)]
+    return found
 
 
 def _anchors(page: Path) -> set[str]:
@@ -80,3 +134,7 @@ def _anchors(page: Path) -> set[str]:
 
 def _read_story(name: str) -> str:
     return (ROOT / "tests" / "flow" / name).read_text(encoding="utf-8")
+
+
+def _read_page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
