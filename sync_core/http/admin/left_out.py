@@ -15,6 +15,7 @@ from sync_core.domain.roster import LeftOut
 from sync_core.domain.runs import LeftOutRows
 
 LEFT_OUT_AS_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+AS_FILE = {"Content-Disposition": 'attachment; filename="left-out.csv"'}
 _FORMULA = ("=", "+", "-", "@")
 
 

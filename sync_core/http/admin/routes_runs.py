@@ -22,7 +22,7 @@ from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.errors import NotFound
 from sync_core.http.admin.dependencies import Administered, Key, SignedIn
-from sync_core.http.admin.left_out import LEFT_OUT_AS_CSV, LeftOutList, left_out_body, left_out_csv
+from sync_core.http.admin.left_out import AS_FILE, LEFT_OUT_AS_CSV, LeftOutList, left_out_body, left_out_csv
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, DECIDES_HOLD, STARTS_RUN, Plan, Run
 from sync_core.messaging.messages import Decision
 
@@ -103,7 +103,9 @@ async def list_left_out(settings: Administered, call: SignedIn, accept: _Accept 
     Nobody leaves a class because of such a row. There is no value of any pupil in the list.
     """
     found = left_out_body(await call.services.schools.left_out(settings.school))
-    return Response(left_out_csv(found), media_type="text/csv") if "text/csv" in accept.lower() else found
+    return (
+        Response(left_out_csv(found), media_type="text/csv", headers=AS_FILE) if "text/csv" in accept.lower() else found
+    )
 
 
 # --- runs
