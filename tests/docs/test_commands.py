@@ -98,5 +98,5 @@ def test_every_command_of_the_project_that_a_page_names_exists(page: Path) -> No
     assert set(re.findall(r"python -m local ([a-z]+)", code)) <= set(local or ())
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert set(re.findall(r"^make ([a-z]+)", code, re.MULTILINE)) <= set(targets)
-    scripts = re.findall(r"\binfra/scripts/[\w.-]*\w", code)
+    scripts = re.findall(r"(?<!tests/)\binfra/scripts/[\w.-]*\w", code)
     assert [script for script in scripts if not (ROOT / script).is_file()] == []
