@@ -258,7 +258,8 @@ def test_azd_runs_one_script_for_every_system_in_an_environment_of_its_own() -> 
         assert hook.pop("run").startswith("infra/scripts/")
         assert hook == {"kind": "python", "config": {"virtualEnvName": "scripts_env"}, "interactive": True}
     (version,) = re.findall(r"^>= ([\d.]+)$", content["requiredVersions"]["azd"])
-    assert f"azure-developer-cli/) (`azd`) {version} or later" in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert f"azure-developer-cli/) (`azd`) {version} or later" in page
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda script: script.name)
