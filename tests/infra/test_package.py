@@ -108,7 +108,9 @@ def test_the_package_has_only_the_app_and_is_small(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def made() -> str:
     """What `make package` says. The zip that it makes is at PACKAGE."""
-    result = subprocess.run(["make", "--no-print-directory", "package"], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        ["make", "--no-print-directory", "package"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return result.stdout
 
 
