@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -241,5 +241,7 @@ async def run(events: list[tuple[Any, ...]]) -> None:
 
 @hypothesis_settings(deadline=None, max_examples=200)
 @given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | THAT_STOP | A_NIGHT | A_NEW_YEAR, max_size=10))
+@example([("new_year", "reuse"), ("hand_member", "G1", "a", False)])
+@example([("new_year", "reuse"), ("hand_member", "G1", "t", False)])
 def test_a_sentence_names_the_cause_that_is_responsible(events: list[tuple[Any, ...]]) -> None:
     asyncio.run(run(events))

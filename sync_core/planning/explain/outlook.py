@@ -36,22 +36,26 @@ class Outlook:
         self._members = shown if shown is not None else (actual.members if actual else None) or frozenset()
 
     def membership(self, person: AccountId) -> Effect:
-        there, wanted = person in self._members, person in self._final.members
         if untouched := self._untouched():
-            # Until the decision, a change by hand of a class that may be continued is put right, as in any other.
-            corrected = untouched.why is Why.MAY_BE_CONTINUED and there is not wanted and person not in self._owners
-            return self._effect(person, there, wanted, held=False) if corrected else (Next.STAYS, untouched)
+            return Next.STAYS, untouched
+        return self._with_decision(self._membership(person))
+
+    def ownership(self, person: AccountId) -> Effect:
+        if untouched := self._untouched():
+            return Next.STAYS, untouched
+        return self._with_decision(self._ownership(person))
+
+    def _membership(self, person: AccountId) -> Effect:
+        there, wanted = person in self._members, person in self._final.members
         if there and not wanted and person in self._owners:
-            ownership, why = self.ownership(person)
+            ownership, why = self._ownership(person)
             if ownership is not Next.GOES:
                 return ownership, why
         differs = self.rules is not None and (person in self.rules.members) is not there
         held = differs or (not there and self._kept_from_being_made())
         return self._effect(person, there, wanted, held)
 
-    def ownership(self, person: AccountId) -> Effect:
-        if untouched := self._untouched():
-            return Next.STAYS, untouched
+    def _ownership(self, person: AccountId) -> Effect:
         there, wanted = person in self._owners, person in self._final.owners
         if there and not wanted:
             if self._record.actual is None or person not in self._record.actual.granted:
@@ -79,10 +83,13 @@ class Outlook:
     def _untouched(self) -> Finding | None:
         """Why no sync changes the class; None if a sync does."""
         final, actual, run = self._final, self._record.actual, self._planned.run
-        found = self._evidence.there.found
-        if (found or actual is None) and (holds := self._continuing()):
-            return Finding(Why.MAY_BE_CONTINUED, {"holds": holds})
-        match replace(self._record, desired=final).state:
+        found, state = self._evidence.there.found, replace(self._record, desired=final).state
+        stopped = run.outcome in (RunOutcome.PAUSED, RunOutcome.BLOCKED)
+        if (found or actual is None) and (waiting := self._waiting()):
+            # Until the decision, a change by hand is put right as in any other class.
+            corrected = state in (ClassState.LIVE, ClassState.CHANGED_BY_HAND) and not stopped
+            return None if corrected else waiting
+        match state:
             case ClassState.DELETING | ClassState.DELETED:
                 return Finding(Why.DELETED)
             case ClassState.GONE:
@@ -93,13 +100,17 @@ class Outlook:
                 return Finding(Why.GONE)
             case ClassState.PINNED if actual and (actual.members, actual.owners) == (final.members, final.owners):
                 return Finding(Why.PINNED)
-        stopped = run.outcome in (RunOutcome.PAUSED, RunOutcome.BLOCKED)
         return Finding(Why.NOT_PLANNED, {"notes": "; ".join(run.notes)}) if stopped else None
 
-    def _continuing(self) -> str:
-        """The hold of the group that may continue the class; empty if there is none."""
+    def _with_decision(self, effect: Effect) -> Effect:
+        """The effect, with the decision that the class waits for where nothing else keeps a role as it is."""
+        return (Next.STAYS, self._waiting()) if effect == (Next.STAYS, None) else effect
+
+    def _waiting(self) -> Finding | None:
+        """The hold of the group that may continue the class, if there is one."""
         open_ = ((hold, part) for hold, part, status in parts_of(self._planned.holds) if status is HoldStatus.OPEN)
-        return "; ".join(part_text(*each) for each in open_ if each[1].continues == self._record.key)
+        holds = "; ".join(part_text(*each) for each in open_ if each[1].continues == self._record.key)
+        return Finding(Why.MAY_BE_CONTINUED, {"holds": holds}) if holds else None
 
     def _kept(self) -> Finding:
         """Why an owner whom the sync granted, and whom the rules no longer want, is not revoked."""
