@@ -165,7 +165,7 @@ class Deadline:
 
     @classmethod
     def from_now(cls, clock: Clock) -> Deadline:
-        return cls(clock, clock.now() + timedelta(seconds=MAX_SECONDS))
+        return cls(clock, clock.now() + LONGEST_READING)
 
     def check(self) -> None:
         """Raises SnapshotRejected if the time is over."""

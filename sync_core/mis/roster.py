@@ -143,8 +143,9 @@ def no_school(school: str, snapshots: Mapping[SchoolId, Snapshot]) -> SnapshotRe
     some = next(iter(snapshots.values()), None)
     listed = sorted((each.id, each.name) for each in some.feed.schools) if some else []
     named = some_of(f"{id_} ({name})" if name else id_ for id_, name in listed)
+    others = f"{len(listed)} other{'s' if len(listed) > 1 else ''}" if listed else "none at all"
     return rejection(
-        f"the feed has no school {school}, but {len(listed) or 'none at'} {'others' if len(listed) > 1 else 'other'}",
+        f"the feed has no school {school}, but {others}",
         "correct the school's source, save the school under an id that the feed has (check the feed to see them), or "
         "have the MIS export this school",
         f"the feed has no school {school}, but {named or 'none at all'}",

@@ -14,9 +14,8 @@ class Row:
     """One record: its location, and its stripped cells, at the places of `columns`. Not frozen: a feed has millions.
 
     `source` is the file or the collection. `at` is the line in the file, or says which record of the
-    collection.
-    `fault` says why the row could not be read. If it is the fault of one `column`, the cell there is empty. Otherwise
-    all cells are a guess.
+    collection. `fault` says why the row could not be read. If it is the fault of one `column`, the cell there is empty.
+    Otherwise all cells are a guess.
     """
 
     source: str

@@ -84,7 +84,7 @@ class MisSources:
         if not secret:
             raise rejection(
                 f"the application setting {source.secret}, which the school's source names, is not set",
-                "add it to the app, as a Key Vault reference",
+                "add it with infra/scripts/add_secret.py",
             )
         if secret.startswith(UNRESOLVED):
             raise rejection(

@@ -74,8 +74,8 @@ def secrets(schools: Iterable[SchoolSettings], values: Mapping[str, str]) -> Fin
     if faults:
         return Finding(
             one_line("; ".join(faults)),
-            "put the secret into the Key Vault and a reference to it into the application setting, and see that the "
-            "app's identity has the role Key Vault Secrets User",
+            "put the secret into the Key Vault with infra/scripts/add_secret.py, which also tells the app its name; if "
+            "it is there, see that the app's identity has the role Key Vault Secrets User",
         )
     return Finding(f"all are valid; secrets that schools name: {len(schools_of)}, all of them there")
 

@@ -205,9 +205,8 @@ class _Server(MisApi):
         if self._school not in orgs:
             shown = ", ".join([*orgs][:_SHOWN_ORGS]) + (" and others" if len(orgs) > _SHOWN_ORGS else "")
             listed = f"lists no school {self._school}, but"
-            raise self.rejection(
-                f"{listed} {len(orgs) or 'no'} other orgs", _CHECK_ID, f"{listed} {shown or 'no org at all'}"
-            )
+            others = f"{len(orgs)} other org{'s' if len(orgs) > 1 else ''}" if orgs else "no org at all"
+            raise self.rejection(f"{listed} {others}", _CHECK_ID, f"{listed} {shown or others}")
         return orgs[self._school]
 
     async def _read_list(self, name: str, lists: Mapping[str, WholeList]) -> WholeList:
