@@ -105,10 +105,7 @@ def put(environment: Environment, name: str, value: str) -> None:
 def _no_role(environment: Environment) -> Failure:
     """What the person who is signed in must be granted, as a command for a person who may grant it."""
     me = Graph(access_token(tenant_of(environment)), "anybody").me()
-    scope = (
-        f"/subscriptions/{environment.get('AZURE_SUBSCRIPTION_ID')}/resourceGroups/rg-{environment.name}"
-        f"/providers/Microsoft.KeyVault/vaults/{environment.get('VAULT_NAME')}"
-    )
+    scope = "/" + _path(environment, f"Microsoft.KeyVault/vaults/{environment.get('VAULT_NAME')}")
     return Failure(
         f"you have no role that may write secrets, so nothing was changed: run 'az role assignment create --role "
         f'"{_ROLE}" --assignee-object-id {me} --assignee-principal-type User --scope {scope}\', or ask an Owner of the '
@@ -116,14 +113,17 @@ def _no_role(environment: Environment) -> Failure:
     )
 
 
+def _path(environment: Environment, resource: str) -> str:
+    """The path of a resource of the environment, by its type and name."""
+    group = f"subscriptions/{environment.get('AZURE_SUBSCRIPTION_ID')}/resourceGroups/rg-{environment.name}"
+    return f"{group}/providers/{resource}"
+
+
 def _read_again(environment: Environment) -> None:
     """Let App Service read the secrets again at once: it would by itself within 24 hours."""
     token = access_token(tenant_of(environment), AZURE)
     azure = Service("Azure", AZURE, token, "a Website Contributor of the app")
-    site = (
-        f"subscriptions/{environment.get('AZURE_SUBSCRIPTION_ID')}/resourceGroups/rg-{environment.name}"
-        f"/providers/Microsoft.Web/sites/{environment.get('APP_NAME')}"
-    )
+    site = _path(environment, f"Microsoft.Web/sites/{environment.get('APP_NAME')}")
     try:
         azure.send("POST", f"{site}/config/configreferences/appsettings/refresh", query={"api-version": _SITES_API})
     except Failure as failure:

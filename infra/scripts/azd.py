@@ -32,18 +32,20 @@ class Environment:
 
     def set(self, name: str, value: str) -> None:
         """Write a value into the azd environment, for the steps of azd that come after this command."""
-        chosen = ["--environment", self.name] if self.name else []
-        _azd("env", "set", name, value, *chosen)
+        _azd("env", "set", name, value, *self._chosen)
 
     def provision(self) -> None:
         """Provision the environment. azd writes to the terminal, and may ask questions there."""
-        program = shutil.which("azd")
-        chosen = ["--environment", self.name] if self.name else []
-        if not program or subprocess.run([program, "provision", *chosen], cwd=ROOT, check=False).returncode != 0:
+        command = [_program("it did not provision", "run 'azd provision' yourself"), "provision", *self._chosen]
+        if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
             raise Failure(
-                "azd did not provision, for the reason that it printed, if it is on the PATH at all; what this command "
-                "printed is done. Correct the cause, then run 'azd provision'"
+                "azd did not provision, for the reason that it printed; what this command printed is done. Correct the "
+                "cause, then run 'azd provision'"
             )
+
+    @property
+    def _chosen(self) -> list[str]:
+        return ["--environment", self.name] if self.name else []
 
 
 def read_environment() -> Environment:
@@ -60,12 +62,17 @@ def read_environment() -> Environment:
     return Environment({**values, **os.environ})
 
 
+def _program(undone: str, by_hand: str) -> str:
+    program = shutil.which("azd")
+    if program is None:
+        raise Failure(f"azd is not on the PATH, so {undone}: install it, or {by_hand}")
+    return program
+
+
 def _azd(*arguments: str) -> str:
     """What `azd` prints. Each argument is passed as it is: no shell reads it."""
     by_hand = f"run 'azd {' '.join(arguments)}' yourself in the folder of the project"
-    program = shutil.which("azd")
-    if program is None:
-        raise Failure(f"azd is not on the PATH, so its environment was not changed: install it, or {by_hand}")
+    program = _program("its environment was not changed", by_hand)
     result = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         said = (result.stderr or result.stdout).strip()
