@@ -14,6 +14,7 @@ from sync_core.messaging.messages import CLASS_CHANGES
 from sync_core.state.store import TableState
 from sync_core.wiring import ProcessApp
 from tests.fakes.fixed_clock import FixedClock
+from tests.serving import serve_all
 
 
 def make_message(deliveries: int) -> ServiceBusMessage:
@@ -63,24 +64,16 @@ async def test_calls_that_come_during_a_start_share_it_and_its_failure() -> None
         requests.append(request.path)
         return web.Response(status=403)
 
-    tables = web.Application()
-    tables.router.add_route("*", "/{rest:.*}", deny)
-    runner = web.AppRunner(tables)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address = f"http://127.0.0.1:{runner.addresses[0][1]}/account"
-    environment = {
-        "TENANT_ID": "T",
-        "STATE_TABLES_CONNECTION": f"AccountName=account;AccountKey=a2V5;TableEndpoint={address}",
-        "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
-    }
-    process = ProcessApp(environment, FixedClock())
-    try:
+    async with serve_all(deny) as url:
+        environment = {
+            "TENANT_ID": "T",
+            "STATE_TABLES_CONNECTION": f"AccountName=account;AccountKey=a2V5;TableEndpoint={url}/account",
+            "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
+        }
+        process = ProcessApp(environment, FixedClock())
         failures = await asyncio.gather(*(process.get() for _ in range(4)), return_exceptions=True)
         assert [type(failure) for failure in failures] == [AccessDenied] * 4
         assert len(requests) == 1
         with pytest.raises(AccessDenied):
             await process.get()
         assert len(requests) == 2, "a start that failed is tried again"
-    finally:
-        await runner.cleanup()

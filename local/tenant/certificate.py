@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -12,9 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_THIS_MACHINE = (x509.IPAddress(IPv4Address("127.0.0.1")),)
 
-def tls_context(certificate: Path) -> ssl.SSLContext:
-    """A server context for 127.0.0.1. Writes a new `certificate`, for clients to trust, and its key next to it."""
+
+def tls_context(certificate: Path, names: Sequence[x509.GeneralName] = _THIS_MACHINE) -> ssl.SSLContext:
+    """A server context for these names. Writes a new `certificate`, for clients to trust, and its key next to it."""
     key = ec.generate_private_key(ec.SECP256R1())
     # OpenSSL finds an issuer by its name: of two certificates with one name, a client could try the wrong one.
     serial = x509.random_serial_number()
@@ -28,7 +31,7 @@ def tls_context(certificate: Path) -> ssl.SSLContext:
         .serial_number(serial)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -30,7 +30,8 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.mis import feeds
-from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, serve
+from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene
+from tests.serving import serve
 
 FORMATS = {
     "OneRoster 1.1": (feeds.oneroster, "S1"),

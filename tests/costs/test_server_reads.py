@@ -18,7 +18,7 @@ from sync_core.domain.school import OneRosterApi
 from sync_core.mis.sources import MisSources
 from tests.builders import mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
-from tests.mis.vendor_scenes import serve
+from tests.serving import serve
 
 SCHOOLS = 20
 AN_HOUR = timedelta(hours=1)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from bench.simulated import FixedToken
-from sync_core.backoff import WaitBudget
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
@@ -26,13 +23,11 @@ from sync_core.errors import (
     NotThere,
     Transient,
 )
-from sync_core.graph.client import GraphClient
-from sync_core.graph.connections import graph_request_adapter
 from sync_core.graph.port import NewClass, Removals, Told
-from sync_core.graph.rate_limiter import RateLimiter
 from sync_core.graph.tenant import GraphTenant
-from sync_core.messaging.messages import Priority
 from tests.fakes.fixed_clock import FixedClock
+from tests.graph.tenants import tenants_at
+from tests.serving import serve_all
 
 GROUP = MisId("n")
 ID = ClassId("11111111-2222-4333-8444-555555555555")
@@ -73,20 +68,9 @@ class Subject:
 
 @pytest.fixture
 async def subject() -> AsyncIterator[Subject]:
-    server = Server()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    clock = FixedClock()
-    adapter = graph_request_adapter(FixedToken("token"), f"http://127.0.0.1:{runner.addresses[0][1]}/v1.0")
-    rate_limiter = RateLimiter(clock, jitter=lambda: 1.0)
-    minute = timedelta(minutes=1)
-    yield Subject(
-        server, clock, lambda: GraphTenant(GraphClient(adapter, rate_limiter, Priority.BULK, WaitBudget(clock, minute)))
-    )
-    await runner.cleanup()
+    server, clock = Server(), FixedClock()
+    async with serve_all(server.handle) as url:
+        yield Subject(server, clock, tenants_at(url, clock))
 
 
 def error(code: str, message: str) -> dict[str, object]:

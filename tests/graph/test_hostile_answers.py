@@ -10,20 +10,18 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bench.simulated import FixedToken
-from sync_core.backoff import WaitBudget, retry_after
+from sync_core.backoff import retry_after
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.errors import GraphRefused, SyncError, Transient
-from sync_core.graph.client import GraphClient
-from sync_core.graph.connections import graph_request_adapter
 from sync_core.graph.port import NewClass
-from sync_core.graph.rate_limiter import RateLimiter, told_by
+from sync_core.graph.rate_limiter import told_by
 from sync_core.graph.refusals import refusal_of
 from sync_core.graph.tenant import GraphTenant
-from sync_core.messaging.messages import Priority
 from tests.fakes.fixed_clock import FixedClock
+from tests.graph.tenants import tenants_at
+from tests.serving import serve_all
 
 ID = ClassId("11111111-2222-4333-8444-555555555555")
 PERSON = AccountId("11111111-2222-4333-8444-000000000001")
@@ -48,17 +46,9 @@ class Graph:
 
 @pytest.fixture
 async def graph() -> AsyncIterator[tuple[Graph, GraphTenant]]:
-    graph, app = Graph(), web.Application()
-    app.router.add_route("*", "/{path:.*}", graph.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    clock = FixedClock()
-    adapter = graph_request_adapter(FixedToken("token"), f"http://127.0.0.1:{runner.addresses[0][1]}/v1.0")
-    limiter = RateLimiter(clock, jitter=lambda: 1.0)
-    budget = WaitBudget(clock, timedelta(minutes=1))
-    yield graph, GraphTenant(GraphClient(adapter, limiter, Priority.BULK, budget))
-    await runner.cleanup()
+    graph = Graph()
+    async with serve_all(graph.handle) as url:
+        yield graph, tenants_at(url, FixedClock())()
 
 
 async def first_accounts(tenant: GraphTenant) -> object:

@@ -17,7 +17,8 @@ from tests.builders import mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
 from tests.mis.drop.scenes import Scene as Drop
-from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, oneroster_scene, serve, wonde_scene
+from tests.mis.vendor_scenes import SECRETS, OneRosterScene, WondeScene, oneroster_scene, wonde_scene
+from tests.serving import serve
 
 IS_THERE = "the server signs the app in and has the school"
 

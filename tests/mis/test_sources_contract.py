@@ -30,7 +30,8 @@ from sync_core.mis.sources import MisSources
 from tests.builders import settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
-from tests.mis.vendor_scenes import SECRETS, serve
+from tests.mis.vendor_scenes import SECRETS
+from tests.serving import serve
 
 DOMAIN = "school.onmicrosoft.com"
 Export = Callable[[SchoolData, Path], None]

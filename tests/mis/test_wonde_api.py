@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.builders import NOON
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis.vendor_scenes import WondeScene as Scene
 from tests.mis.vendor_scenes import groups_in_order, wonde_scene
+from tests.serving import serve_all
 
 Record = dict[str, Any]
 Change = Callable[[list[Record]], list[Any]]
@@ -312,33 +314,26 @@ async def test_inconsistent_records_are_rejected(scene: Scene, collection: str, 
 )
 async def test_a_page_without_paging_details_is_rejected(scene: Scene, pagination: object) -> None:
     """Such a page does not show whether it is the last."""
-    runner = await _serve_page({"data": [{"id": "A1"}], "meta": {"pagination": pagination}})
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    assert "returned a page of classes without valid paging details" in await scene.refusal(replace(scene.api, url=url))
-    await runner.cleanup()
+    async with _serve_page({"data": [{"id": "A1"}], "meta": {"pagination": pagination}}) as url:
+        message = await scene.refusal(replace(scene.api, url=url))
+    assert "returned a page of classes without valid paging details" in message
 
 
 @pytest.mark.parametrize("link", ["https://api.wonde.com/?page=2", "https://[", ""])
 async def test_endless_pages_are_rejected(scene: Scene, link: str) -> None:
     endless = {"more": True, "next": link}
-    runner = await _serve_page({"data": [], "meta": {"pagination": endless}})
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    assert "a page of classes is empty, but more pages follow" in await scene.refusal(replace(scene.api, url=url))
-    await runner.cleanup()
+    async with _serve_page({"data": [], "meta": {"pagination": endless}}) as url:
+        message = await scene.refusal(replace(scene.api, url=url))
+    assert "a page of classes is empty, but more pages follow" in message
 
 
-async def _serve_page(page: Record) -> web.AppRunner:
+def _serve_page(page: Record) -> AbstractAsyncContextManager[str]:
     """A server that returns this page for every request about the school, except for the school itself."""
 
     async def respond(request: web.Request) -> web.Response:
         return web.json_response({"data": {"id": SCHOOL}} if request.path.endswith(SCHOOL) else page)
 
-    app = web.Application()
-    app.router.add_get("/{path:.*}", respond)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return runner
+    return serve_all(respond)
 
 
 async def test_the_main_teacher_is_first_even_if_listed_last(scene: Scene) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from local.feed import read_feed
 from local.mis.oneroster_api import OneRosterServer
@@ -26,6 +25,7 @@ from sync_core.errors import SnapshotRejected
 from tests.builders import NOON, mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
+from tests.serving import serve
 
 SECRETS = {
     "MIS_SECRET_BEARER": ONEROSTER_TOKEN,
@@ -33,16 +33,6 @@ SECRETS = {
     "MIS_SECRET_WONDE": WONDE_TOKEN,
     "MIS_SECRET_WRONG": "nonsense",
 }
-
-
-@asynccontextmanager
-async def serve(app: web.Application) -> AsyncIterator[str]:
-    """The URL at which the app is served."""
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
 
 
 def no_total(_records: int, _page: int) -> None:

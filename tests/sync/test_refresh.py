@@ -110,15 +110,7 @@ async def test_drift_of_a_school_whose_settings_cannot_be_read_waits_until_they_
     state, tenant, outbox = MemoryState(), MemoryTenant(), MemoryOutbox()
     for school in ("S1", "S2"):
         await state.save_school(replace(settings(), school=SchoolId(school)))
-    tenant.add_account(entra_id("amy"), "amy@school.onmicrosoft.com")
-    record = synced(desired("K1", members=["amy"]))
-    assert record.actual
-    class_id = (await tenant.create_class(NewClass(record.actual.name, record.external_id, MisId("G")))).id
-    await tenant.add_members(class_id, [entra_id("amy")])
-    await state.write_desired(S1, [record.desired])
-    row = await state.class_record(S1, K1)
-    assert row
-    await state.write_actual(replace(record, actual=replace(record.actual, class_id=class_id), etag=row.etag))
+    class_id = await add_class_in_step(state, tenant)
     fakes = services(state, tenant=tenant, outbox=outbox)
     await refresh_tenant(NIGHT, fakes, timedelta(days=400))
     assert len(outbox.requests) == 2
@@ -216,6 +208,12 @@ def run_until(step: str, refresh: Coroutine[Any, Any, int]) -> None:
 async def make_class(state: MemoryState, tenant: MemoryTenant) -> ClassId:
     """A class in step with the MIS, whose tenant was refreshed once."""
     await state.save_school(settings())
+    class_id = await add_class_in_step(state, tenant)
+    await refresh_tenant(NIGHT, services(state, tenant=tenant), timedelta(days=400))
+    return class_id
+
+
+async def add_class_in_step(state: MemoryState, tenant: MemoryTenant) -> ClassId:
     tenant.add_account(entra_id("amy"), "amy@school.onmicrosoft.com")
     record = synced(desired("K1", members=["amy"]))
     assert record.actual
@@ -225,7 +223,6 @@ async def make_class(state: MemoryState, tenant: MemoryTenant) -> ClassId:
     row = await state.class_record(S1, K1)
     assert row
     await state.write_actual(replace(record, actual=replace(record.actual, class_id=class_id), etag=row.etag))
-    await refresh_tenant(NIGHT, services(state, tenant=tenant), timedelta(days=400))
     return class_id
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from local.feed import read_feed
 from sync_core.errors import SnapshotRejected
 from tests.mis import feeds
+from tests.mis.peak_memory import print_peak
 for path in sys.argv[1:]:
     try:
         read_feed(Path(path), feeds.TODAY)
@@ -27,8 +28,7 @@ for path in sys.argv[1:]:
         print(error.message)
     else:
         print("read")
-status = Path("/proc/self/status")  # Linux: without what the process inherits from its parent
-print(int(status.read_text().split("VmHWM:")[1].split()[0]) // 1024 if status.exists() else 0)
+print_peak()
 """
 
 

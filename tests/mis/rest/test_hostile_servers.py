@@ -226,7 +226,6 @@ FLOODS: list[tuple[str, Callable[[str], Parts], str]] = [
 _READ = """
 import asyncio, sys
 from datetime import date
-from pathlib import Path
 from sync_core.clock import SystemClock
 from sync_core.domain.school import OneRosterApi
 from sync_core.errors import SyncError
@@ -234,6 +233,7 @@ from sync_core.mis.academic_years import Calendar
 from sync_core.mis.rest.cache import SchoolCache
 from sync_core.mis.rest.oneroster import read_oneroster_api
 from sync_core.mis.rest.shared_lists import SharedLists
+from tests.mis.peak_memory import print_peak
 
 async def read(urls):
     clock = SystemClock()
@@ -246,8 +246,7 @@ async def read(urls):
             print(error.message)
         else:
             print("read")
-    status = Path("/proc/self/status")  # Linux: without what the process inherits from its parent
-    print(int(status.read_text().split("VmHWM:")[1].split()[0]) // 1024 if status.exists() else 0)
+    print_peak()
 
 asyncio.run(read(sys.argv[1:]))
 """

@@ -37,7 +37,7 @@ from sync_core.mis.rest.paging import ListPage, stream_list
 from sync_core.mis.rest.shared_lists import MAX_BYTES, SharedLists, StoredRecords
 from tests.fakes.fixed_clock import FixedClock
 from tests.mis import feeds
-from tests.mis.vendor_scenes import serve
+from tests.serving import serve
 
 S0, S1, S2 = (school_id(number) for number in range(3))
 ENROLMENT = SCHEMAS_OF_ALL_SCHOOLS["enrollments"]
