@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Without compiled modules each process of the tests would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test templates bench setup lint lock scan package clean
+.PHONY: demo test templates styles bench setup lint lock scan package clean
 
 demo: setup
 	@$(BIN)/python -m local demo
@@ -19,6 +19,10 @@ test: setup lint
 templates: setup
 	$(if $(WRITE),$(BIN)/python -m tests.infra.templates.snapshots)
 	$(BIN)/python -m pytest -rs tests/infra/templates
+
+# The style sheet of the console, from its source and GOV.UK Frontend. A test repeats it.
+styles: setup
+	$(BIN)/python -m local.styles
 
 bench: setup
 	@$(BIN)/python -m bench

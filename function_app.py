@@ -8,7 +8,7 @@ import os
 import azure.functions as func
 
 from sync_core.clock import SystemClock
-from sync_core.http.admin.function import AdminApi
+from sync_core.http.asgi import AsgiFunction, admin_api, console
 from sync_core.http.edge import respond, serve
 from sync_core.http.health import report_health
 from sync_core.messaging.messages import (
@@ -23,7 +23,8 @@ from sync_core.wiring import ProcessApp
 
 app = func.FunctionApp()
 _process = ProcessApp(os.environ, SystemClock())
-_admin_api = AdminApi()
+_admin_api = AsgiFunction(admin_api)
+_console = AsgiFunction(console)
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SYNC_SCHEDULE%", use_monitor=True)
@@ -74,6 +75,32 @@ async def health(request: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="api/admin/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
 async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await serve(_process, "manage", request, lambda sync: _admin_api.answer(sync, request, context))
+
+
+# The pages of the console, where an empty route prefix allows no route that takes every path. The empty route would get
+# the name of its function; an optional part without characters has only the root (Azure-Functions issue 2473).
+async def _show(function: str, request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await serve(_process, function, request, lambda sync: _console.answer(sync, request, context))
+
+
+@app.route(route="{root:maxlength(0)?}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+async def console_root(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await _show("console_root", request, context)
+
+
+@app.route(route="schools/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+async def console_schools(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await _show("console_schools", request, context)
+
+
+@app.route(route="health", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+async def console_health(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await _show("console_health", request, context)
+
+
+@app.route(route="assets/{*rest}", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def console_assets(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await _show("console_assets", request, context)
 
 
 # Each webhook is signed with a secret of its school.

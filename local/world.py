@@ -131,6 +131,7 @@ class World:
                 WEBHOOK_SETTING: WEBHOOK_SECRET,
                 "LOCAL_USERS": str(self._write_users(tenant)),
                 "WEBSITE_AUTH_ENABLED": "True",
+                "AzureWebJobsDisableHomepage": "true",
                 "ALL_SCHOOLS_ACCESS": USERS["admin"]["id"],
             }
             host = self.start_host(**self._more_settings)

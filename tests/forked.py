@@ -38,7 +38,6 @@ _CONTEXT.set_forkserver_preload(
         "sync_core.app",
         "sync_core.graph.connections",
         "sync_core.http.admin.app",
-        "sync_core.http.admin.function",
         "sync_core.http.health",
         "sync_core.http.webhooks.function",
         "sync_core.messaging.dead_letters",

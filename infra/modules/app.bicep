@@ -204,6 +204,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,django,fastapi,flask,psycopg2,requests,urllib,urllib3'
     // The build in Azure installs nothing but the files whose hashes requirements.txt has, also where it uses uv in place of pip.
     UV_REQUIRE_HASHES: 'true'
+    // `/` is the console, not the host's own page.
+    AzureWebJobsDisableHomepage: 'true'
     TENANT_ID: tenantId
     GRAPH_CLIENT_ID: graphClientId
     ALL_SCHOOLS_ACCESS: allSchoolsAccess
@@ -229,12 +231,9 @@ resource signIn 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(adminClient
       enabled: true
     }
     globalValidation: {
-      requireAuthentication: true
-      unauthenticatedClientAction: 'Return401'
-      excludedPaths: [
-        '/api/health'
-        '/api/mis/*'
-      ]
+      // The app decides: a page of the console leads to the sign-in, the admin API answers 401, and webhooks have signatures.
+      requireAuthentication: false
+      unauthenticatedClientAction: 'AllowAnonymous'
     }
     httpSettings: {
       requireHttps: true

@@ -46,6 +46,7 @@ class Plan:
     keys: Keys
     sign_in: SignIn
     options: HostOptions
+    homepage: bool
 
 
 def plan_host(functions: Sequence[Function], settings: Settings, options: HostOptions) -> Plan:
@@ -63,6 +64,7 @@ def plan_host(functions: Sequence[Function], settings: Settings, options: HostOp
         keys=keys,
         sign_in=sign_in_of(settings),
         options=options,
+        homepage=settings.values.get("AzureWebJobsDisableHomepage", "").lower() != "true",
     )
 
 
@@ -152,7 +154,11 @@ class AppHost:
         app.on_response_prepare.append(_without_banner)
         app.router.add_get("/admin/host/status", self._status)
         app.router.add_post("/admin/functions/{name}", self._run_now)
-        triggers = HttpTriggers(self.plan.routes, self.plan.keys, self.plan.sign_in, self.invoker)
+        app.router.add_get("/.auth/login/aad", self.plan.sign_in.choose)
+        app.router.add_post("/.auth/login/aad", self.plan.sign_in.sign_in)
+        app.router.add_get("/.auth/logout", self.plan.sign_in.sign_out)
+        plan = self.plan
+        triggers = HttpTriggers(plan.routes, plan.keys, plan.sign_in, self.invoker, plan.homepage)
         app.router.add_route("*", "/{rest:(?s:.*)}", triggers.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()

@@ -22,7 +22,8 @@ _CONSTRAINTS = {
     "bool": r"(?i:true|false)",
     "guid": r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}",
 }
-_PARAMETER = re.compile(r"\{(\*?)([A-Za-z_]\w*)(?::(\w+))?(\??)\}")
+_PARAMETER = re.compile(r"\{(\*?)([A-Za-z_]\w*)(?::(\w+)(?:\((\d+)\))?)?(\??)\}")
+_HOMEPAGE = "Your Functions 4.0 app is up and running"
 # Reserved under every prefix: https://github.com/Azure/azure-functions-host/issues/1781
 _RESERVED = ("admin", "runtime")
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length"}
@@ -95,16 +96,20 @@ def _segment(segment: str, function: Function) -> str:
                 "Write {name}, {name:int}, {name?} or {*rest} as a whole segment.",
             )
         return "/" + re.escape(segment)
-    rest, name, constraint, optional = match.groups()
-    if constraint and constraint not in _CONSTRAINTS:
+    rest, name, constraint, size, optional = match.groups()
+    if constraint == "maxlength" and size:
+        text = f"[^/]{{0,{size}}}"
+    elif not size and (not constraint or constraint in _CONSTRAINTS):
+        text = _CONSTRAINTS.get(constraint, "[^/]+")
+    else:
         raise StartRefused(
             f"the route constraint {constraint!r} is not supported",
             function.where,
-            f"Use one of {', '.join(sorted(_CONSTRAINTS))}.",
+            f"Use one of {', '.join(sorted(_CONSTRAINTS))}, maxlength(N).",
         )
     if rest:
         return f"(?:/(?P<{name}>.*))?"
-    value = f"/(?P<{name}>{_CONSTRAINTS.get(constraint, '[^/]+')})"
+    value = f"/(?P<{name}>{text})"
     return f"(?:{value})?" if optional else value
 
 
@@ -120,9 +125,13 @@ class HttpTriggers:
     keys: Keys
     sign_in: SignIn
     invoker: Invoker
+    homepage: bool
+    """Whether `/` is the host's own page, which Azure shows unless AzureWebJobsDisableHomepage is true."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """404 for an unknown route or method, 401 without the key, 500 with an empty body when the function fails."""
+        if self.homepage and request.path == "/":
+            return web.Response(text=_HOMEPAGE)
         for route in sorted(self.routes, key=lambda route: route.rank):
             match = route.pattern.fullmatch(request.path.rstrip("/"))
             if match and (not route.methods or request.method in route.methods):

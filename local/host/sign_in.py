@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from local.host.settings import Settings
 
 _PRINCIPAL = "x-ms-client-principal"
 _LOOPBACK = {"127.0.0.1", "::1"}
+_SESSION = "AppServiceAuthSession"
+_PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Sign in</title>
+<meta name="viewport" content="width=device-width">
+<body style="font: 1.2rem system-ui; margin: 3rem auto; max-width: 30rem">
+<h1>Sign in</h1><p>On this machine there are no passwords. Choose a test user:</p>
+<form method="post" action="/.auth/login/aad"><input type="hidden" name="target" value="{target}">{buttons}</form>
+</body></html>
+"""
+_BUTTON = '<p><button name="user" value="{0}" style="font: inherit; padding: .5rem 1rem">{0}</button> {1}</p>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +33,56 @@ class SignIn:
     users: Path | None
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        """The headers that the app receives. The bearer token is a user's name; raises HTTPUnauthorized if unknown.
+        """The headers that the app receives. The caller is a user's name, as the bearer token or in the session cookie.
 
-        As in Azure, identity headers that the caller sends are removed, and a request without a token is anonymous.
+        As in Azure, identity headers that the caller sends are removed, a request without either is anonymous, and
+        a token counts before a session. Raises HTTPUnauthorized for an unknown token.
         """
         headers = {
             name.lower(): value for name, value in request.headers.items() if not name.lower().startswith(_PRINCIPAL)
         }
-        scheme, _, name = request.headers.get("Authorization", "").partition(" ")
-        if self.users is None or scheme.lower() != "bearer":
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        bearer = scheme.lower() == "bearer"
+        name = token if bearer else request.cookies.get(_SESSION, "")
+        if self.users is None or not name:
             return headers
-        known = json.loads(self.users.read_text(encoding="utf-8"))
+        known = self._known()
         if name not in known or request.remote not in _LOOPBACK:
-            raise web.HTTPUnauthorized(text=f"the test users are {', '.join(sorted(known))}")
+            if bearer:
+                raise web.HTTPUnauthorized(text=f"the test users are {', '.join(sorted(known))}")
+            return headers
         return {**headers, _PRINCIPAL: principal(name, known[name])}
+
+    async def choose(self, request: web.Request) -> web.Response:
+        """The page that stands for Microsoft's sign-in."""
+        target = _own_path(request.query.get("post_login_redirect_uri", "/"))
+        buttons = "".join(
+            _BUTTON.format(escape(name), escape(", ".join(user.get("roles", [])) or "no role"))
+            for name, user in self._known().items()
+        )
+        return web.Response(text=_PAGE.format(target=escape(target), buttons=buttons), content_type="text/html")
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        response = web.Response(status=302, headers={"Location": _own_path(str(form.get("target", "/")))})
+        # App Service's session goes with requests of other sites too: the app itself must refuse those.
+        response.set_cookie(_SESSION, str(form.get("user", "")), secure=True, httponly=True, samesite="None")
+        return response
+
+    async def sign_out(self, request: web.Request) -> web.Response:
+        target = _own_path(request.query.get("post_logout_redirect_uri", "/"))
+        response = web.Response(status=302, headers={"Location": target})
+        response.del_cookie(_SESSION)
+        return response
+
+    def _known(self) -> dict[str, Any]:
+        known: dict[str, Any] = json.loads(self.users.read_text(encoding="utf-8")) if self.users else {}
+        return known
+
+
+def _own_path(target: str) -> str:
+    """A path of this host: App Service leads nowhere else unless its settings allow the address."""
+    return target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/"
 
 
 def sign_in_of(settings: Settings) -> SignIn:

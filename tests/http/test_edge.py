@@ -17,7 +17,7 @@ from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
-from sync_core.http.admin.function import AdminApi
+from sync_core.http.asgi import AsgiFunction, admin_api
 from sync_core.http.edge import HEADERS, LARGEST_BODY, respond, serve
 from sync_core.http.health import report_health
 from sync_core.http.webhooks.function import receive_changes, receive_wonde_event
@@ -48,7 +48,7 @@ class Site:
 
     state: MemoryState
     process: ProcessApp
-    api: AdminApi
+    api: AsgiFunction
 
     async def admin(self, method: str, path: str, body: bytes = b"", **headers: str) -> func.HttpResponse:
         request = make_request(method, f"/api/admin/{path}", body, **headers)
@@ -67,15 +67,15 @@ async def _receive(receive: Receive, request: func.HttpRequest, app: App) -> fun
 
 
 @pytest.fixture(scope="module")
-def built() -> tuple[MemoryState, AdminApi]:
-    return MemoryState(), AdminApi()
+def built() -> tuple[MemoryState, AsgiFunction]:
+    return MemoryState(), AsgiFunction(admin_api)
 
 
 @pytest.fixture
-async def site(built: tuple[MemoryState, AdminApi]) -> Site:
+async def site(built: tuple[MemoryState, AsgiFunction]) -> Site:
     state, api = built
     await state.save_school(settings())
-    return Site(state, Started(App(parse_settings(ENVIRONMENT | {SETTING: NEW}), services(state))), api)
+    return Site(state, Started(state), api)
 
 
 def problem(response: func.HttpResponse) -> str:
@@ -217,7 +217,7 @@ async def test_an_error_that_nobody_expected_is_an_event_and_a_problem(caplog: p
 
     caplog.set_level(logging.DEBUG)
     state = Faulty()
-    site = Site(state, Started(App(parse_settings(ENVIRONMENT), services(state))), AdminApi())
+    site = Site(state, Started(App(parse_settings(ENVIRONMENT), services(state))), AsgiFunction(admin_api))
     answers = [await site.admin("GET", "schools"), await site.webhook(receive_changes, "S1")]
     for answer in answers:
         assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import BaseModel
@@ -32,6 +32,8 @@ class Role(StrEnum):
 class Caller:
     """A signed-in person by Entra id. `ids` are the Entra ids that schools grant access to: theirs and their groups'.
 
+    `name` is for their own pages alone, never for a log or a table.
+
     Their app roles apply to the schools that grant them access, or to every school for `all_schools`.
     """
 
@@ -39,6 +41,7 @@ class Caller:
     roles: frozenset[str]
     ids: frozenset[str]
     all_schools: bool
+    name: str = field(default="", repr=False)
 
     def need(self, *roles: Role) -> None:
         """Raises Forbidden without one of `roles`."""
@@ -99,6 +102,7 @@ def read_caller(header: str | None, signed_in_by_app_service: bool, everywhere: 
         roles=frozenset(claim.val for claim in principal.claims if claim.typ in _ROLES | ({principal.role_typ} - {""})),
         ids=ids,
         all_schools=not ids.isdisjoint(everywhere),
+        name=next((claim.val for claim in principal.claims if claim.typ == "name"), ""),
     )
 
 

@@ -1,0 +1,1 @@
+// What a page does better with a script; without it, every page works.

@@ -1,0 +1,47 @@
+"""Whose a form is: a token that only a page made for the same person, in the same browser, has.
+
+The browser keeps a random secret in a cookie that no script reads and no other site sends. The token of a form is made
+from the secret and the caller's id, so that a form of another site, or of somebody who used this browser before, is
+refused. Both are the app's own, because App Service keeps its session to itself.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData
+
+from sync_core.domain.ids import AccountId
+from sync_core.errors import Forbidden
+from sync_core.http.admin.dependencies import SignedIn
+
+# The prefix binds it to this host: another one of the same domain cannot set it (RFC 6265bis, "Cookie Name Prefixes").
+COOKIE = "__Host-console"
+FIELD = "form_token"
+
+
+def secret_of(request: Request) -> str:
+    """The browser's secret, or a new one for its cookie."""
+    return request.cookies.get(COOKIE) or secrets.token_urlsafe(32)
+
+
+def form_token(secret: str, caller: AccountId) -> str:
+    return hmac.new(secret.encode(), caller.encode(), "sha256").hexdigest()
+
+
+async def _checked_form(request: Request, call: SignedIn) -> FormData:
+    form = await request.form()
+    secret, token = request.cookies.get(COOKIE, ""), form.get(FIELD)
+    if not secret or not isinstance(token, str) or not hmac.compare_digest(form_token(secret, call.caller.id), token):
+        raise Forbidden(
+            "this form is from an earlier session, so nothing was changed",
+            "open the page again, and repeat your change",
+        )
+    return form
+
+
+CheckedForm = Annotated[FormData, Depends(_checked_form)]
+"""The fields of a form that a page of the console made for this caller. Raises Forbidden for any other."""
