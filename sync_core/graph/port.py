@@ -139,6 +139,12 @@ class Tenant(TenantReader, Protocol):
     async def known_people(self, people: Sequence[AccountId]) -> frozenset[AccountId]:
         """The people, out of at most MEMBERS_PER_WRITE, who have an account."""
 
+    async def display_names(self, people: Sequence[AccountId]) -> Mapping[AccountId, str]:
+        """What Microsoft 365 calls these people now, for a page that an admin asked for. Nobody keeps the answer.
+
+        Who has no account is missing.
+        """
+
     async def find_principals(self, name: str) -> tuple[AccountId | ClassId, ...]:
         """The ids of the users with this user principal name and of the groups with this display name."""
 

@@ -242,6 +242,13 @@ class MemoryTenant:
         await self._step("known_people")
         return frozenset(people) & self.accounts.keys()
 
+    async def display_names(self, people: Sequence[AccountId]) -> dict[AccountId, str]:
+        await self._step("display_names")
+        upns = {
+            person: self.accounts[person].values[AccountProperty.UPN] for person in people if person in self.accounts
+        }
+        return {person: upn.partition("@")[0] for person, upn in upns.items()}
+
     async def add_teacher(self, class_id: ClassId, person: AccountId) -> None:
         await self.add_owner(class_id, person)
 

@@ -91,7 +91,7 @@ def _memory() -> Subject:
 
 def _simulated(url: str, tenant: ProbedTenant) -> Subject:
     def add(upns: Sequence[str]) -> list[AccountId]:
-        users = [{"userPrincipalName": upn, "displayName": "x"} for upn in upns]
+        users = [{"userPrincipalName": upn, "displayName": upn.partition("@")[0]} for upn in upns]
         ids: list[AccountId] = loopback.post(f"{url}/_sim/users", json=users).raise_for_status().json()
         return ids
 
@@ -267,6 +267,13 @@ async def test_twenty_people_are_looked_up_at_once(subject: Subject) -> None:
     assert await subject.tenant.known_people(people) == frozenset(people)
     subject.remove_account(people[0], names[0])
     assert await subject.tenant.known_people([*people[:19], NOBODY]) == frozenset(people[1:19])
+
+
+async def test_the_names_of_people_are_what_the_tenant_calls_them_now(subject: Subject) -> None:
+    names = make_upns(20)
+    people = subject.add_accounts(names)
+    found = await subject.tenant.display_names([*people, NOBODY])
+    assert found == {person: name.partition("@")[0] for person, name in zip(people, names, strict=True)}
 
 
 async def test_an_owner_is_granted_once(subject: Subject) -> None:

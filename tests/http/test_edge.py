@@ -75,7 +75,7 @@ def built() -> tuple[MemoryState, AsgiFunction]:
 async def site(built: tuple[MemoryState, AsgiFunction]) -> Site:
     state, api = built
     await state.save_school(settings())
-    return Site(state, Started(state), api)
+    return Site(state, Started(App(parse_settings(ENVIRONMENT | {SETTING: NEW}), services(state))), api)
 
 
 def problem(response: func.HttpResponse) -> str:
