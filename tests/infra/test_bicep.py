@@ -27,6 +27,7 @@ _PLATFORM = {
     "OTEL_METRICS_EXPORTER",
     "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
     "UV_REQUIRE_HASHES",
+    "AzureWebJobsDisableHomepage",
     "SYNC_SCHEDULE",
     "FILE_DROP_SCHEDULE",
 }
@@ -157,11 +158,20 @@ def test_the_lock_is_renewed_for_longer_than_a_function_may_run() -> None:
     assert host["telemetryMode"] == "OpenTelemetry"
 
 
-def test_only_webhooks_and_health_bypass_authentication() -> None:
+def test_the_app_decides_about_callers_who_are_not_signed_in() -> None:
+    """A page of the console leads them to the sign-in, which the platform's own refusal would not."""
+    properties = parse("modules/app.bicep")["resources"]["signIn"]["config"]["properties"]
+    assert properties["globalValidation"] == {
+        "requireAuthentication": False,
+        "unauthenticatedClientAction": "AllowAnonymous",
+    }
+
+
+def test_only_webhooks_health_and_files_answer_who_is_not_signed_in() -> None:
     routes = re.findall(r'route="([^"]+)"', (ROOT / "function_app.py").read_text(encoding="utf-8"))
-    unauthenticated = re.findall(r"'/(api/[^']+)'", text("modules/app.bicep"))
-    assert unauthenticated == ["api/health", "api/mis/*"]
-    assert [route for route in routes if not route.startswith(("api/health", "api/mis/"))] == ["api/admin/{*rest}"]
+    open_to_all = ("api/health", "api/mis/", "assets/")
+    signed_in = [route for route in routes if not route.startswith(open_to_all)]
+    assert signed_in == ["api/admin/{*rest}", "{root:maxlength(0)?}", "schools/{*rest}", "health"]
 
 
 def test_azd_finds_the_app_by_its_tag() -> None:

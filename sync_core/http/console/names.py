@@ -1,4 +1,4 @@
-"""What people are called, for a page that an admin asked for: read from Microsoft 365 as the page is made, kept nowhere."""
+"""What people are called, for a page that an admin asked for: read from Microsoft 365 at that moment, kept nowhere."""
 
 from __future__ import annotations
 
