@@ -160,7 +160,7 @@ def test_the_lock_is_renewed_for_longer_than_a_function_may_run() -> None:
 
 def test_the_app_decides_about_callers_who_are_not_signed_in() -> None:
     """A page of the console leads them to the sign-in, which the platform's own refusal would not."""
-    properties = parse("modules/app.bicep")["resources"]["signIn"]["config"]["properties"]
+    properties = parse("modules/app.bicep")["resources"]["signIn"]["config"]["config"]["properties"]
     assert properties["globalValidation"] == {
         "requireAuthentication": False,
         "unauthenticatedClientAction": "AllowAnonymous",
