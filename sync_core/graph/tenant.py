@@ -196,7 +196,7 @@ class GraphTenant:
 
     async def display_names(self, people: Sequence[AccountId]) -> Mapping[AccountId, str]:
         """`getByIds` takes 1,000 ids at once, but needs Directory.Read.All ("directoryObject: getByIds")."""
-        return {user["id"]: user["displayName"] or "" async for user in self._users(people, "id,displayName")}
+        return {user["id"]: str(user.get("displayName") or "") async for user in self._users(people, "id,displayName")}
 
     async def _users(self, people: Sequence[AccountId], properties: str) -> AsyncIterator[dict[str, Any]]:
         for start in range(0, len(people), _IDS_PER_FILTER):
