@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sync_core import telemetry
 from sync_core.admin.classes import act_on_class
 from sync_core.admin.holds import decide_hold
+from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.tenant_probe import end_interrupted_probes
 from sync_core.admin.undo import undo_run
 from sync_core.applying.change import apply_change
@@ -66,6 +67,8 @@ class App:
                 return await sync_webhook_events(request, self.services)
             case messages.DecideHold():
                 return await decide_hold(request, self.services)
+            case messages.ApplyPlan():
+                return await apply_plan(request, self.services)
             case messages.UndoRun():
                 return await undo_run(request, self.services)
             case messages.ActOnClass():

@@ -54,13 +54,10 @@ class NotConfirmed(Conflict):
 
 
 class PlanDiffers(Conflict):
-    """A plan made now does not contain the hold that the admin decided on. `plan` is the new plan."""
+    """A plan made now is not the one that the admin was shown. `plan` is the new plan."""
 
-    def __init__(self, digest: str, plan: Preview) -> None:
-        super().__init__(
-            f"a sync would not hold {digest} now: the MIS or Microsoft 365 has changed since the hold was shown",
-            "read the plan in this answer, and decide on its holds",
-        )
+    def __init__(self, message: str, remedy: str, plan: Preview) -> None:
+        super().__init__(message, remedy)
         self.plan = plan
 
 
@@ -97,7 +94,11 @@ async def request_decision(
     planned = await plan_to_show(settings.school, services.reading)
     hold = next((hold for hold in planned.holds if hold.digest == digest), None)
     if hold is None:
-        raise PlanDiffers(digest, preview_of(planned, settings))
+        raise PlanDiffers(
+            f"a sync would not hold {digest} now: the MIS or Microsoft 365 has changed since the hold was shown",
+            "read the plan in this answer, and decide on its holds",
+            preview_of(planned, settings),
+        )
     parts = hold.classes if choice.classes is None else _chosen(hold, choice.classes, planned)
     if len(parts) > MOST_DECIDED:
         raise Conflict(

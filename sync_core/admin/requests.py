@@ -9,8 +9,10 @@ from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound, NotOnRecord
-from sync_core.messaging.messages import ActOnClass, DecideHold, SyncSchool, UndoRun
+from sync_core.messaging.messages import ActOnClass, ApplyPlan, DecideHold, SyncSchool, UndoRun
 from sync_core.services import Services
+
+_Recorded = ActOnClass | DecideHold | ApplyPlan | UndoRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,10 @@ class Accepted:
 
 
 async def submit(
-    request: SyncSchool | ActOnClass | DecideHold | UndoRun, action: str, requester: Requester, services: Services
+    request: SyncSchool | _Recorded,
+    action: str,
+    requester: Requester,
+    services: Services,
 ) -> Accepted:
     """Record the run, then send the message, so that the run can be read as soon as its id is known."""
     await services.runs.write_run(_new_run(request, action, requester.id, services))
@@ -37,7 +42,7 @@ async def submit(
     return Accepted(request.run)
 
 
-async def recorded_run(request: ActOnClass | DecideHold | UndoRun, action: str, services: Services) -> RunRecord:
+async def recorded_run(request: _Recorded, action: str, services: Services) -> RunRecord:
     """The run of a request: REQUESTED, or with its result if the message was handled before.
 
     A message alone is not an admin's request. Without a recorded run it is refused, and the refusal is recorded.
@@ -94,7 +99,10 @@ def require_enabled(settings: SchoolSettings) -> None:
 
 
 def _new_run(
-    request: SyncSchool | ActOnClass | DecideHold | UndoRun, action: str, requested_by: AccountId, services: Services
+    request: SyncSchool | _Recorded,
+    action: str,
+    requested_by: AccountId,
+    services: Services,
 ) -> RunRecord:
     return RunRecord(
         school=request.school,
@@ -108,5 +116,5 @@ def _new_run(
     )
 
 
-def _class_key(request: SyncSchool | ActOnClass | DecideHold | UndoRun) -> ClassKey:
+def _class_key(request: SyncSchool | _Recorded) -> ClassKey:
     return request.key if isinstance(request, ActOnClass) else ClassKey("")

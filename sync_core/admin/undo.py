@@ -5,6 +5,7 @@ Each is pinned so until an admin releases it. The list of pins says where they d
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,10 +64,16 @@ async def existing_run(school: SchoolId, run: RunId, services: Services) -> RunR
 async def changes_of_run(school: SchoolId, run: RunId, services: Services) -> list[AppliedChange]:
     """What was applied for a run so far, by class and in order, as far as it is on record. Raises NotFound."""
     await existing_run(school, run, services)
+    return await changes_in(school, run, await services.classes.classes_of_run(school, run), services)
+
+
+async def changes_in(school: SchoolId, run: RunId, keys: Sequence[ClassKey], services: Services) -> list[AppliedChange]:
+    """What was applied to these classes for a run so far, by class and in order, as far as it is on record."""
+    histories = await asyncio.gather(*(services.classes.history(school, key) for key in keys))
     return [
         AppliedChange(key=key, change=delta)
-        for key in await services.classes.classes_of_run(school, run)
-        for delta in await services.classes.history(school, key)
+        for key, history in zip(keys, histories, strict=True)
+        for delta in history
         if delta.run == run
     ]
 

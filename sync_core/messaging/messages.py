@@ -172,6 +172,16 @@ class DecideHold(_SchoolRequest):
 
 
 @dataclass(frozen=True, slots=True)
+class ApplyPlan(_SchoolRequest):
+    """An admin's request to sync the school if its plan still has this digest, and else to change nothing."""
+
+    digest: Annotated[str, _LINE, MaxLen(LONGEST_ID)]
+    run: _Run
+    cause: Cause = Cause.ADMIN
+    kind: Literal["apply-plan"] = "apply-plan"
+
+
+@dataclass(frozen=True, slots=True)
 class UndoRun(_SchoolRequest):
     """An admin's request to restore each class of the run `undone` to what it was before, and to keep it so."""
 
@@ -242,7 +252,7 @@ class RestoreClass(_ClassChange):
     kind: Literal["restore-class"] = "restore-class"
 
 
-SchoolRequest = SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | UndoRun
+SchoolRequest = SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | ApplyPlan | UndoRun
 Request = RefreshTenant | SchoolRequest
 Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
 

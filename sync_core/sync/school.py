@@ -49,12 +49,17 @@ async def sync_under(
     try:
         planned = await plan_school(request, services.reading, decided)
     except PlanNotMade as reason:
-        run = _as_requested(reason.planned.run, before)
-        await _write_left_out(reason.planned, services)
-        await services.runs.write_run(run)
-        return run
+        return await end_unplanned(reason.planned, before, services)
     planned = await note_shared_names(planned, services.reading, lambda shared: shared.keys)
     return await carry_out(planned, before, services)
+
+
+async def end_unplanned(planned: SchoolPlan, before: RunRecord | None, services: Services) -> RunRecord:
+    """Record the run of a plan that could not be made. Returns the run; nothing else changes."""
+    run = _as_requested(planned.run, before)
+    await _write_left_out(planned, services)
+    await services.runs.write_run(run)
+    return run
 
 
 async def carry_out(planned: SchoolPlan, before: RunRecord | None, services: Services) -> RunRecord:

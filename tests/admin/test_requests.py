@@ -9,13 +9,14 @@ import pytest
 
 from sync_core.admin.classes import act_on_class
 from sync_core.admin.holds import decide_hold
+from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.undo import undo_run
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.messaging.messages import Action, ActOnClass, DecideHold, Decision, UndoRun
+from sync_core.messaging.messages import Action, ActOnClass, ApplyPlan, DecideHold, Decision, UndoRun
 from tests.builders import NOON, SCHOOL, desired, settings, snapshot, synced
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -29,6 +30,7 @@ FORGED = [
     ActOnClass(SCHOOL.id, KEY, Action.DELETE, RUN),
     ActOnClass(SCHOOL.id, KEY, Action.RESTORE, RUN),
     DecideHold(SCHOOL.id, ("0123456789ab",), Decision.APPROVE, RUN),
+    ApplyPlan(SCHOOL.id, "0123456789ab", RUN),
     UndoRun(SCHOOL.id, RunId("night"), RUN),
 ]
 
@@ -39,7 +41,7 @@ class _Mis:
 
 
 async def _handle(
-    request: ActOnClass | DecideHold | UndoRun, state: MemoryState, outbox: MemoryOutbox, clock: FixedClock
+    request: ActOnClass | ApplyPlan | DecideHold | UndoRun, state: MemoryState, outbox: MemoryOutbox, clock: FixedClock
 ) -> RunRecord:
     fakes = services(state, mis=_Mis(), outbox=outbox, clock=clock)
     match request:
@@ -47,13 +49,15 @@ async def _handle(
             return await act_on_class(request, fakes)
         case DecideHold():
             return await decide_hold(request, fakes)
+        case ApplyPlan():
+            return await apply_plan(request, fakes)
         case UndoRun():
             return await undo_run(request, fakes)
 
 
 @pytest.mark.parametrize("request_", FORGED, ids=lambda request: request.kind)
 async def test_a_request_that_no_admin_made_is_refused_and_recorded(
-    request_: ActOnClass | DecideHold | UndoRun,
+    request_: ActOnClass | ApplyPlan | DecideHold | UndoRun,
 ) -> None:
     state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
     await state.save_school(settings())
@@ -72,7 +76,7 @@ async def test_a_request_that_no_admin_made_is_refused_and_recorded(
     assert not after.desired.deleted
 
 
-@pytest.mark.parametrize("request_", [request for request in FORGED if not isinstance(request, DecideHold)])
+@pytest.mark.parametrize("request_", [request for request in FORGED if isinstance(request, ActOnClass | UndoRun)])
 async def test_an_action_in_a_tenant_that_lacks_a_permission_is_refused_with_the_remedy(
     request_: ActOnClass | UndoRun,
 ) -> None:

@@ -109,6 +109,8 @@ ACTIONS = [
     Action("post", f"{OF_SCHOOL}/holds/{{digest}}/approve", 409, "approve hold {}", name="abc"),
     Action("post", f"{OF_SCHOOL}/holds/{{digest}}/reject", 202, "reject hold {}", name="HELD"),
     Action("post", f"{OF_SCHOOL}/holds/{{digest}}/reject", 409, "reject hold {}", name="abc"),
+    Action("post", f"{OF_SCHOOL}/plan/{{digest}}/apply", 202, "apply {}", name="SHOWN"),
+    Action("post", f"{OF_SCHOOL}/plan/{{digest}}/apply", 409, "apply {}", name="abc"),
     Action("delete", f"{OF_SCHOOL}/accepted-statistics", 204, "forget accepted statistics"),
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 202, "undo {}", name="night"),
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 409, "undo {}", name="quiet"),
@@ -212,11 +214,11 @@ async def _call(api: FastAPI, caller: str, method: str, address: str, body: obje
 
 
 async def _with_digest(api: FastAPI, action: Action) -> Action:
-    """The action with the digest of the hold, which a plan must give first."""
-    if action.name != "HELD":
+    """The action with the digest of the hold or of the plan, which a plan must give first."""
+    if action.name not in ("HELD", "SHOWN"):
         return action
-    response = await _call(api, ALL_SCHOOLS, "post", f"{OF_SCHOOL.format(school=SCHOOL.id)}/plan")
-    return replace(action, name=response.json()["holds"][0]["digest"])
+    plan = (await _call(api, ALL_SCHOOLS, "post", f"{OF_SCHOOL.format(school=SCHOOL.id)}/plan")).json()
+    return replace(action, name=plan["digest"] if action.name == "SHOWN" else plan["holds"][0]["digest"])
 
 
 def _requests_in(records: Iterable[logging.LogRecord]) -> list[dict[str, str]]:

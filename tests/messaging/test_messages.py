@@ -14,6 +14,7 @@ from sync_core.errors import Malformed
 from sync_core.messaging.messages import (
     Action,
     ActOnClass,
+    ApplyPlan,
     Change,
     ChangeMembers,
     CreateClass,
@@ -41,6 +42,7 @@ REQUESTS: list[Request] = [
     SyncSchool(SCHOOL_ID, RUN, Cause.WEBHOOK, mis_ids("G1", "G2")),
     ActOnClass(SCHOOL_ID, KEY, Action.DELETE, RUN),
     DecideHold(SCHOOL_ID, ("abc", "def"), Decision.APPROVE, RUN),
+    ApplyPlan(SCHOOL_ID, "abc", RUN),
     UndoRun(SCHOOL_ID, RunId("run 0"), RUN),
 ]
 CHANGES: list[Change] = [
@@ -61,7 +63,7 @@ def test_changes_survive_a_round_trip(change: Change) -> None:
 
 
 def test_sessions_keep_schools_and_classes_in_order() -> None:
-    assert [request.session for request in REQUESTS] == ["T", *["S"] * 5]
+    assert [request.session for request in REQUESTS] == ["T", *["S"] * 6]
     assert {change.session for change in CHANGES} == {"S|K"}
 
 

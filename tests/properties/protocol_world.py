@@ -29,6 +29,7 @@ from sync_core.messaging.messages import (
     SYNC_REQUESTS,
     Action,
     ActOnClass,
+    ApplyPlan,
     Change,
     DecideHold,
     Priority,
@@ -283,7 +284,7 @@ class World:
             request = decode_request(body)
             if isinstance(request, RefreshTenant):
                 return await refresh_tenant(request, self.services, history=timedelta(days=400))
-            assert not isinstance(request, DecideHold | SyncWebhookEvents), "no holds and no webhooks in this world"
+            assert not isinstance(request, DecideHold | ApplyPlan | SyncWebhookEvents), "not in this world"
             if isinstance(request, UndoRun):
                 self.undone += 1
                 return await undo_run(request, self.services)

@@ -2,10 +2,17 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi import Path as PathParameter
 
 from sync_core.admin.holds import WHOLE_HOLD, HoldChoice, preview_school, request_decision
+from sync_core.admin.overview.runs import (
+    RunFilter,
+    RunProgress,
+    newest_runs,
+    read_progress,
+)
+from sync_core.admin.plans.apply import UNCONFIRMED, PlanConfirmation, request_apply
 from sync_core.admin.requests import Accepted
 from sync_core.admin.undo import (
     AppliedChange,
@@ -23,13 +30,14 @@ from sync_core.domain.runs import Hold, RunRecord
 from sync_core.errors import NotFound
 from sync_core.http.admin.dependencies import Administered, Key, SignedIn
 from sync_core.http.admin.left_out import AS_FILE, LEFT_OUT_AS_CSV, LeftOutList, left_out_body, left_out_csv
-from sync_core.http.admin.schemas import ABSENT, CONFLICT, DECIDES_HOLD, STARTS_RUN, Plan, Run
+from sync_core.http.admin.schemas import ABSENT, APPLIES_SHOWN, CONFLICT, STARTS_RUN, Plan, Run
 from sync_core.messaging.messages import Decision
 
 router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
 
 _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 _Accept = Annotated[str, Header(description="`text/csv` for a file that a spreadsheet opens")]
+_Page = Annotated[int | None, Query(ge=1, description="Lists 50 runs only: page 1 has the newest")]
 _RunId = Annotated[RunId, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
 
@@ -42,12 +50,21 @@ async def plan(settings: Administered, call: SignedIn) -> Any:
     return (await preview_school(settings, call.services)).as_data()
 
 
+@router.post("/plan/{digest}/apply", **APPLIES_SHOWN, summary="Sync the school, if a sync would do exactly that now")
+async def apply(
+    settings: Administered, digest: _Digest, call: SignedIn, confirmation: PlanConfirmation = UNCONFIRMED
+) -> Accepted:
+    """`digest` is that of a plan. If the plan is another one when its turn comes, nothing is changed either."""
+    requester = call.requester(f"apply {digest}", settings.school)
+    return await request_apply(settings, digest, requester, call.services, confirmation)
+
+
 @router.get("/holds", summary="List what the last plan held back")
 async def list_holds(settings: Administered, call: SignedIn) -> list[Hold]:
     return list(await call.services.schools.holds(settings.school))
 
 
-@router.post("/holds/{digest}/approve", **DECIDES_HOLD, summary="Apply what is held, if a sync would hold the same now")
+@router.post("/holds/{digest}/approve", **APPLIES_SHOWN, summary="Apply what is held, if a sync would hold it now")
 async def approve_hold(
     settings: Administered, digest: _Digest, call: SignedIn, choice: HoldChoice = WHOLE_HOLD
 ) -> Accepted:
@@ -60,7 +77,7 @@ async def approve_hold(
 
 
 @router.post(
-    "/holds/{digest}/reject", **DECIDES_HOLD, summary="Leave the classes unchanged until the MIS changes again"
+    "/holds/{digest}/reject", **APPLIES_SHOWN, summary="Leave the classes unchanged until the MIS changes again"
 )
 async def reject_hold(
     settings: Administered, digest: _Digest, call: SignedIn, choice: HoldChoice = WHOLE_HOLD
@@ -112,8 +129,13 @@ async def list_left_out(settings: Administered, call: SignedIn, accept: _Accept 
 
 
 @router.get("/runs", response_model=list[Run], summary="List the school's runs, oldest first")
-async def list_runs(settings: Administered, call: SignedIn) -> tuple[RunRecord, ...]:
-    return await call.services.runs.runs(settings.school)
+async def list_runs(
+    settings: Administered, call: SignedIn, wanted: Annotated[RunFilter, Depends()], page: _Page = None
+) -> tuple[RunRecord, ...]:
+    runs = await call.services.runs.runs(settings.school)
+    if page is None:
+        return wanted.of(runs)
+    return tuple(reversed(newest_runs(runs, wanted, page).items))
 
 
 @router.get("/runs/{run}", response_model=Run, summary="Read the result of a run")
@@ -124,6 +146,11 @@ async def read_run(settings: Administered, run: _RunId, call: SignedIn) -> RunRe
 @router.get("/runs/{run}/changes", summary="List who joined and left which class because of a run, so far")
 async def read_changes(settings: Administered, run: _RunId, call: SignedIn) -> list[AppliedChange]:
     return await changes_of_run(settings.school, run, call.services)
+
+
+@router.get("/runs/{run}/progress", summary="Read how far a run's changes are, class by class")
+async def progress(settings: Administered, run: _RunId, call: SignedIn) -> RunProgress:
+    return await read_progress(await existing_run(settings.school, run, call.services), call.services)
 
 
 @router.post("/runs/{run}/undo/plan", response_model=Plan, responses=CONFLICT, summary="Preview the undo of a run")

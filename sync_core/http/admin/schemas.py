@@ -38,7 +38,10 @@ Plan = create_model(
     **_fields(Preview, {"run"}),
 )
 PlanProblem = create_model(
-    "PlanProblem", __doc__="Why a decision was refused, with the plan as it is now.", **_fields(Problem), plan=Plan
+    "PlanProblem",
+    __doc__="Why a request was refused, with the plan as it is now.",
+    **_fields(Problem),
+    plan=Plan,
 )
 
 ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
@@ -50,7 +53,8 @@ WITH_ETAG: dict[int | str, dict[str, Any]] = {
 }
 # Of routes that answer 202 once their run is on the queue, or 409 if the request is impossible now.
 STARTS_RUN: dict[str, Any] = {"status_code": 202, "responses": CONFLICT}
-DECIDES_HOLD: dict[str, Any] = {"status_code": 202, "responses": {409: {"model": PlanProblem | Problem}}}
+# The same, of routes that carry out what a plan showed: if a plan made now differs, it is in the answer.
+APPLIES_SHOWN: dict[str, Any] = {"status_code": 202, "responses": {409: {"model": PlanProblem | Problem}}}
 
 
 class Replayed(BaseModel):

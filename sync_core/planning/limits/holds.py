@@ -120,7 +120,7 @@ def held_class(
         leaving=tuple(sorted(leaving)[:_LISTED_PEOPLE]),
         joining=tuple(sorted(joining)[:_LISTED_PEOPLE]),
         people=tuple(sorted(people)[:_LISTED_PEOPLE]),
-        digest=_digest(shown),
+        digest=digest_of(shown),
     )
 
 
@@ -140,7 +140,7 @@ def continuing_class(
         lost=lost,
         students=students,
         people=tuple(sorted(people)[:_LISTED_PEOPLE]),
-        digest=_digest([HoldKind.CONTINUATION, key, continues, sorted(people)]),
+        digest=digest_of([HoldKind.CONTINUATION, key, continues, sorted(people)]),
     )
 
 
@@ -189,7 +189,7 @@ def _hold(parts: Sequence[Part]) -> Hold:
     first, _, status = parts[0]
     classes = tuple(sorted((part for _, part, _ in parts), key=lambda part: part.key))
     what = _sum_up(first.kind, first.why, classes, _class_text)
-    digest, value = _digest([first.kind, [part.digest for part in classes]]), max(hold.value for hold, _, _ in parts)
+    digest, value = digest_of([first.kind, [part.digest for part in classes]]), max(hold.value for hold, _, _ in parts)
     return replace(first, digest=digest, status=status, what=what, value=value, classes=classes)
 
 
@@ -216,5 +216,6 @@ def _keyed_text(part: HeldClass) -> str:
     return f"class {part.key} {part.what}"
 
 
-def _digest(shown: object) -> str:
+def digest_of(shown: object) -> str:
+    """What identifies exactly what an admin was shown: 24 hexadecimal digits. `shown` is JSON in a fixed order."""
     return sha256(json.dumps(shown).encode()).hexdigest()[:24]

@@ -10,17 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sync_core.domain.classes import ClassRecord, DesiredClass
+from sync_core.domain.classes import ClassRecord, DesiredClass, Reason
 from sync_core.domain.ids import AccountId, AccountIds, ClassKey, MisId
 from sync_core.domain.roster import LeftOut
 from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.planning.diff import ClassDiff
+from sync_core.planning.explain.causes import Finding, Why
 from sync_core.planning.explain.model import People, Subject
 from sync_core.planning.explain.rules import rules_now
 from sync_core.planning.explain.subject import matched_people, seeking_people
 from sync_core.planning.matching.guard import NOT_MATCHED
 from sync_core.planning.matching.unmatched import Unmatched, report_unmatched
+from sync_core.planning.preview.digest import plan_digest
 from sync_core.planning.preview.foresight import Effects, Headcount, foresee, known_people
 from sync_core.planning.school_plan import SchoolPlan
 
@@ -35,7 +37,8 @@ class ClassChange:
     `group_name` is the name in the MIS, and `name` that of the class. `now` has the people of the class, None if it is
     not made yet, and `wanted` those of the rules within the limits. `seen`: `now` was read from Microsoft 365 for this
     preview. Otherwise it is what the app knew at `as_of`, the time of the last night, None if there was none within a
-    week. `why` says, for each person who comes or goes, what the rules say.
+    week. `why` says, for each person who comes or goes, what the rules say, `causes` names that, and `reasons` has why
+    the rules want the person in the class.
     `by_hand`: somebody changed the class, and the sync reverts that. `recalled`: a change that may be under way is
     reversed.
     """
@@ -52,6 +55,8 @@ class ClassChange:
     members_added: AccountIds = frozenset()
     members_removed: AccountIds = frozenset()
     why: Mapping[AccountId, str]
+    causes: Mapping[AccountId, Why]
+    reasons: Mapping[AccountId, Reason]
     now: Headcount | None
     wanted: Headcount
     seen: bool
@@ -69,16 +74,28 @@ class ClassChange:
 class Preview:
     """The whole plan of a school at one moment. `run` is the result of the plan; `lines` are the plan as text.
 
+    `digest` identifies exactly these changes; it is empty if there are none.
     `unmatched` says of each person without an account what was looked for, and which accounts are nearest.
     `left_out_rows` are the first rows of the feed that could not be read.
     """
 
     run: RunRecord
+    digest: str
     classes: tuple[ClassChange, ...]
     holds: tuple[Hold, ...]
     unmatched: tuple[Unmatched, ...]
     left_out_rows: tuple[LeftOut, ...]
     lines: tuple[str, ...]
+
+    @property
+    def leaving(self) -> frozenset[AccountId]:
+        """Everybody who leaves a class, or is no longer its owner."""
+        return frozenset().union(*(change.members_removed | change.owners_revoked for change in self.classes))
+
+    @property
+    def joining(self) -> frozenset[AccountId]:
+        """Everybody who joins a class, or becomes its owner."""
+        return frozenset().union(*(change.members_added | change.owners_granted for change in self.classes))
 
     def as_data(self) -> dict[str, object]:
         """The preview as one flat mapping: the fields of the run, then its own other fields."""
@@ -103,7 +120,7 @@ def preview_of(planned: SchoolPlan, settings: SchoolSettings, seen: Mapping[Clas
     unmatched = report_unmatched(matching.tried, matching.accounts)
     rows = tuple(row for _, row in sorted(planned.left_out.rows.items())) if planned.left_out else ()
     lines = (*_lines(planned.run, classes, planned.open_holds), *(f"! left out: {row} — {row.remedy}" for row in rows))
-    return Preview(planned.run, classes, planned.holds, unmatched, rows, lines)
+    return Preview(planned.run, plan_digest(planned), classes, planned.holds, unmatched, rows, lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +146,7 @@ def _class_change(diff: ClassDiff, seen: People | None, context: _Context) -> Cl
     people = seen or known_people(diff, record)
     effects = Effects() if diff.delete else foresee(diff, record, wanted, people, context.accounts)
     moved = effects.owners_granted | effects.owners_revoked | effects.members_added | effects.members_removed
+    findings = {person: _why(person, wanted, record, context) for person in sorted(moved)}
     return ClassChange(
         key=diff.key,
         group_name=wanted.group_name,
@@ -141,7 +159,9 @@ def _class_change(diff: ClassDiff, seen: People | None, context: _Context) -> Cl
         owners_revoked=effects.owners_revoked,
         members_added=effects.members_added,
         members_removed=effects.members_removed,
-        why={person: _why(person, wanted, record, context) for person in sorted(moved)},
+        why={person: finding.text for person, finding in findings.items()},
+        causes={person: finding.why for person, finding in findings.items()},
+        reasons={person: wanted.reasons[person] for person in sorted(moved & wanted.reasons.keys())},
         now=None if diff.create else Headcount.of(people.members, people.owners),
         wanted=Headcount.of(wanted.members, wanted.owners),
         seen=seen is not None,
@@ -149,12 +169,12 @@ def _class_change(diff: ClassDiff, seen: People | None, context: _Context) -> Cl
     )
 
 
-def _why(account: AccountId, wanted: DesiredClass, record: ClassRecord | None, context: _Context) -> str:
+def _why(account: AccountId, wanted: DesiredClass, record: ClassRecord | None, context: _Context) -> Finding:
     """What the rules say about the person of an account: the one who is matched, was on record, or looks for it."""
     reason = wanted.reasons.get(account) or (record.desired.reasons.get(account) if record else None)
     recorded = reason.person if reason else None
     person = context.matched.get(account) or recorded or context.seekers.get(account, MisId(""))
-    return rules_now(Subject(account, person), wanted, context.planned, context.settings).text
+    return rules_now(Subject(account, person), wanted, context.planned, context.settings)
 
 
 # --- text

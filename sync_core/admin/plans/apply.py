@@ -1,0 +1,121 @@
+"""The sync of a whole school by the digest of its plan: what was shown is what runs, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Annotated
+
+from annotated_types import MaxLen
+
+from sync_core.admin.holds import PlanDiffers, preview_school
+from sync_core.admin.requests import Accepted, Requester, recorded_run, refuse, require_enabled, submit
+from sync_core.domain.constraints import FORM, PRINTABLE, Meaning
+from sync_core.domain.ids import RunId, SchoolId
+from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.domain.school import SchoolSettings
+from sync_core.errors import Conflict
+from sync_core.messaging.messages import ApplyPlan, SyncSchool
+from sync_core.planning.preview.digest import plan_digest
+from sync_core.planning.preview.preview import Preview
+from sync_core.planning.school_plan import PlanNotMade, note_shared_names, plan_school
+from sync_core.services import Services
+from sync_core.sync.school import carry_out, end_unplanned, sync_under
+
+MOST_UNCONFIRMED = 20
+"""If more people than that would leave a class, the admin confirms the plan with the id of the school."""
+_UNDER_WAY = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanConfirmation:
+    """What an admin confirms about a plan."""
+
+    __pydantic_config__ = FORM
+    confirm: Annotated[
+        str,
+        PRINTABLE,
+        MaxLen(64),
+        Meaning(f"The id of the school: needed if more than {MOST_UNCONFIRMED} people would leave a class"),
+    ] = ""
+
+
+UNCONFIRMED = PlanConfirmation()
+
+
+class PlanNotConfirmed(Conflict):
+    """Many people would leave, and the request does not confirm it with the id of the school. `plan` is the plan."""
+
+    def __init__(self, school: SchoolId, plan: Preview) -> None:
+        super().__init__(
+            f"the plan is not applied yet: {len(plan.leaving)} people would leave a class",
+            f"look at who leaves, and confirm the plan with the id of the school, {school}",
+        )
+        self.plan = plan
+
+
+async def request_apply(
+    settings: SchoolSettings,
+    digest: str,
+    requester: Requester,
+    services: Services,
+    confirmation: PlanConfirmation = UNCONFIRMED,
+) -> Accepted:
+    """Sync the whole school, if a sync would do exactly what the plan with this digest shows.
+
+    A repeated request leads to the run of the first one, as long as that is under way. Raises Conflict, PlanDiffers and
+    PlanNotConfirmed.
+    """
+    require_enabled(settings)
+    if first := await _run_under_way(settings.school, digest, services):
+        return Accepted(first)
+    plan = await preview_school(settings, services)
+    if plan.digest != digest:
+        raise PlanDiffers(
+            "the plan has changed since it was shown, so nothing was changed: the MIS or Microsoft 365 is different, "
+            "or a sync has run",
+            "look at the plan as it is now, and apply that",
+            plan,
+        )
+    if len(plan.leaving) > MOST_UNCONFIRMED and confirmation.confirm != settings.school:
+        raise PlanNotConfirmed(settings.school, plan)
+    return await submit(ApplyPlan(settings.school, digest, requester.run), _action(digest), requester, services)
+
+
+async def apply_plan(request: ApplyPlan, services: Services) -> RunRecord:
+    """Carry out the request in the school's turn, if the plan is still the one that was shown. Returns its run.
+
+    The run records that the plan was begun. From then on it is no longer the one that was shown, because a part of it
+    may be done: a redelivery continues it as any sync does.
+    """
+    run = await recorded_run(request, _action(request.digest), services)
+    if run.outcome is not RunOutcome.REQUESTED:
+        return run
+    sync = SyncSchool(request.school, request.run, request.cause)
+    if run.whole:
+        return await sync_under(run, sync, services)
+    try:
+        planned = await plan_school(sync, services.reading)
+    except PlanNotMade as reason:
+        return await end_unplanned(reason.planned, run, services)
+    if plan_digest(planned) != request.digest:
+        return await refuse(
+            run,
+            "the plan has changed since it was shown, so nothing was changed — look at the plan as it is now, and "
+            "apply that",
+            services,
+        )
+    begun = replace(run, whole=True)
+    await services.runs.write_run(begun)
+    planned = await note_shared_names(planned, services.reading, lambda shared: shared.keys)
+    return await carry_out(planned, begun, services)
+
+
+async def _run_under_way(school: SchoolId, digest: str, services: Services) -> RunId | None:
+    runs = await services.runs.runs(school, services.clock.now() - _UNDER_WAY)
+    requested = (run for run in runs if run.outcome is RunOutcome.REQUESTED and run.action == _action(digest))
+    return next((run.id for run in requested), None)
+
+
+def _action(digest: str) -> str:
+    return f"apply {digest}"
