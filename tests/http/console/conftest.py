@@ -10,12 +10,19 @@ from playwright.sync_api import Browser
 
 from tests.conftest import REPOSITORY
 from tests.http.console.browser import open_browser
+from tests.http.console.memory_console import Console
+from tests.http.memory_api import Api
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with open_browser() as browser:
         yield browser
+
+
+@pytest.fixture
+def console(api: Api) -> Console:
+    return Console(api)
 
 
 @pytest.fixture(scope="session")

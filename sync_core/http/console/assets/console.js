@@ -1,1 +1,34 @@
 // What a page does better with a script; without it, every page works.
+
+const EVERY = 2000, LONGEST = 15 * 60 * 1000;
+
+// A run that is under way: its state is read again until it ends, and then what it changed.
+const follow = async (state, until) => {
+  const page = await fetch(location.href).then((answer) => (answer.ok ? answer.text() : ""));
+  const read = new DOMParser().parseFromString(page, "text/html");
+  const newer = read.querySelector("[data-state]");
+  if (newer && newer.innerHTML !== state.innerHTML) state.innerHTML = newer.innerHTML;
+  if (newer && !newer.hasAttribute("data-follow")) {
+    const parts = read.querySelectorAll("[data-followed]");
+    document.querySelectorAll("[data-followed]").forEach((part, at) => parts[at] && part.replaceWith(parts[at]));
+  } else if (Date.now() < until) {
+    setTimeout(() => follow(state, until).catch(() => {}), EVERY);
+  }
+};
+const state = document.querySelector("[data-follow]");
+if (state) setTimeout(() => follow(state, Date.now() + LONGEST).catch(() => {}), EVERY);
+
+// A link to a page that takes long says so.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-busy]");
+  if (link) link.textContent = link.dataset.busy;
+});
+
+// A form is sent once.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => document.querySelectorAll("[data-sent]").forEach((form) => delete form.dataset.sent));

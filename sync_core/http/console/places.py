@@ -1,0 +1,15 @@
+"""Where the pages of a school are."""
+
+from __future__ import annotations
+
+from sync_core.domain.runs import HoldStatus
+from sync_core.domain.school import SchoolSettings
+from sync_core.http.admin.dependencies import Call
+from sync_core.http.console.rendering import Place
+
+
+async def school_place(settings: SchoolSettings, tab: str, call: Call, title: str = "") -> Place:
+    """A page of a tab of the school, whose navigation counts the decisions that wait."""
+    holds = await call.services.schools.holds(settings.school)
+    waiting = sum(hold.status is HoldStatus.OPEN for hold in holds)
+    return Place(title=title or settings.school, school=settings.school, tab=tab, approvals=waiting)

@@ -1,0 +1,80 @@
+"""Runs in the words of a page: what started them, how they ended, and what they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sync_core.admin.overview.runs import RunDetails
+from sync_core.admin.overview.schools import Light, Sign
+from sync_core.admin.undo import AppliedChange
+from sync_core.domain.classes import AppliedDelta, ClassRecord
+from sync_core.domain.ids import AccountId, ClassKey
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
+from sync_core.http.console.views.moves import MovedClass, moves_of, rule_text
+
+CAUSES = {
+    Cause.NIGHTLY: "Night",
+    Cause.WEBHOOK: "Webhook event",
+    Cause.FILE_DROP: "File drop",
+    Cause.ADMIN: "Request",
+}
+OUTCOMES = {
+    RunOutcome.REQUESTED: Sign(light=Light.WAITS, text="under way"),
+    RunOutcome.PLANNED: Sign(light=Light.GOOD, text="planned"),
+    RunOutcome.REJECTED: Sign(light=Light.BAD, text="feed rejected"),
+    RunOutcome.PAUSED: Sign(light=Light.WAITS, text="paused"),
+    RunOutcome.BLOCKED: Sign(light=Light.BAD, text="permission missing"),
+    RunOutcome.REFUSED: Sign(light=Light.BAD, text="refused"),
+}
+_ACTIONS = {
+    "apply": "Apply a plan",
+    "undo": "Undo a run",
+    "approve": "Approve a hold",
+    "reject": "Reject a hold",
+    "release": "Release pins",
+    "delete": "Delete class",
+    "restore": "Restore class",
+}
+
+
+def started_by(run: RunRecord) -> str:
+    """What started a run: `Night`, or the request of an admin, such as `Apply a plan`."""
+    if run.cause is not Cause.ADMIN:
+        return CAUSES[run.cause]
+    kind = run.action.partition(" ")[0]
+    return _ACTIONS.get(kind, run.action or "Sync")
+
+
+def changed_classes(details: RunDetails) -> tuple[MovedClass, ...]:
+    """What the run changed in each class of the page, as it was applied."""
+    return tuple(_moved(key, details.records.get(key), _of(key, details.changes)) for key in details.keys.items)
+
+
+def _of(key: ClassKey, changes: Iterable[AppliedChange]) -> list[AppliedDelta]:
+    return [each.change for each in changes if each.key == key]
+
+
+def _moved(key: ClassKey, record: ClassRecord | None, deltas: list[AppliedDelta]) -> MovedClass:
+    texts = (("deleted", "Deleted"), ("restored", "Restored"))
+    name = (record.actual or record.desired).name.display_name if record else ""
+    reasons = {person: reason for delta in deltas for person, reason in delta.reasons.items()}
+    why = {person: rule_text(reason) for person, reason in reasons.items()}
+    moves = moves_of(
+        _people(deltas, "members_added"),
+        _people(deltas, "members_removed"),
+        _people(deltas, "owners_granted"),
+        _people(deltas, "owners_revoked"),
+        why,
+    )
+    return MovedClass(
+        key=key,
+        title=(record.desired.group_name if record else "") or name or key,
+        name=name,
+        new=any(delta.created for delta in deltas),
+        tags=tuple(text for attribute, text in texts if any(getattr(delta, attribute) for delta in deltas)),
+        moves=moves,
+    )
+
+
+def _people(deltas: Iterable[AppliedDelta], attribute: str) -> frozenset[AccountId]:
+    return frozenset().union(*(getattr(delta, attribute) for delta in deltas))
