@@ -9,8 +9,10 @@ const follow = async (state, until) => {
   const newer = read.querySelector("[data-state]");
   if (newer && newer.innerHTML !== state.innerHTML) state.innerHTML = newer.innerHTML;
   if (newer && !newer.hasAttribute("data-follow")) {
-    const parts = read.querySelectorAll("[data-followed]");
-    document.querySelectorAll("[data-followed]").forEach((part, at) => parts[at] && part.replaceWith(parts[at]));
+    for (const part of document.querySelectorAll("[data-followed]")) {
+      const ended = read.querySelector(`[data-followed="${part.dataset.followed}"]`);
+      if (ended) part.replaceWith(ended);
+    }
   } else if (Date.now() < until) {
     setTimeout(() => follow(state, until).catch(() => {}), EVERY);
   }

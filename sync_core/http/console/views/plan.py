@@ -46,16 +46,14 @@ class PlanView:
 
     @property
     def totals(self) -> str:
-        """`4 people join, 2 people leave, 1 class is created`."""
-        changed = len(self.classes) - self.created
-        return ", ".join(
-            (
-                f"{count(self.joining, 'person joins', 'people join')}",
-                f"{count(self.leaving, 'person leaves', 'people leave')}",
-                f"{count(self.created, 'class is created', 'classes are created')}",
-                f"{count(changed, 'class is changed', 'classes are changed')}",
-            )
+        """`4 people join, 2 people leave, 1 class is created`: the people always, and classes if there are any."""
+        people = (
+            count(self.joining, "person joins", "people join"),
+            count(self.leaving, "person leaves", "people leave"),
         )
+        made = (self.created, "class is created", "classes are created")
+        changed = (len(self.classes) - self.created, "class is changed", "classes are changed")
+        return ", ".join((*people, *(count(*each) for each in (made, changed) if each[0])))
 
     def shown(self, show: Show, only: ClassKey | None = None) -> tuple[MovedClass, ...]:
         """The classes of a choice, or one of them."""
