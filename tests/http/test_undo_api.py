@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -76,6 +77,43 @@ async def test_a_run_tells_who_moved(api: Api) -> None:
     }
     assert await api.answer("GET", f"{S1}/runs/quiet/changes") == []
     assert (await api.call("GET", f"{S1}/runs/none/changes")).status_code == 404
+
+
+async def test_runs_are_listed_page_by_page_and_by_what_they_were(api: Api) -> None:
+    for number in range(60):
+        await api.state.write_run(
+            RunRecord(
+                school=SCHOOL.id,
+                id=RunId(f"run-{number:02}"),
+                cause=Cause.ADMIN if number % 2 else Cause.NIGHTLY,
+                at=NOON + timedelta(minutes=number),
+                outcome=RunOutcome.PLANNED,
+            )
+        )
+    for query, ids in (
+        ("", [f"run-{number:02}" for number in range(60)]),
+        ("?page=1", [f"run-{number:02}" for number in range(10, 60)]),
+        ("?page=2", [f"run-{number:02}" for number in range(10)]),
+        ("?page=3", []),
+        ("?cause=admin&page=1", [f"run-{number:02}" for number in range(1, 60, 2)]),
+        ("?outcome=rejected", []),
+    ):
+        assert [run["id"] for run in await api.answer("GET", f"{S1}/runs{query}", caller=HEAD)] == ids
+    await api.refusal(422, "GET", f"{S1}/runs?cause=none")
+    await api.refusal(422, "GET", f"{S1}/runs?page=0")
+
+
+async def test_the_progress_of_a_run_is_read_from_its_classes(api: Api) -> None:
+    await add_night(api)
+    night = await api.state.run(SCHOOL.id, NIGHT)
+    assert night
+    await api.state.write_run(replace(night, changed=(KEY,)))
+    progress = {"outcome": "planned", "classes": 1, "done": 1, "refused": [], "open": []}
+    assert await api.answer("GET", f"{S1}/runs/night/progress", caller=HEAD) == progress
+    await api.state.write_desired(SCHOOL.id, [replace(desired(KEY, ["amy"]), group_id=MisId("G1"))])
+    open_now = progress | {"done": 0, "open": [KEY]}
+    assert await api.answer("GET", f"{S1}/runs/night/progress", caller=HEAD) == open_now
+    assert (await api.call("GET", f"{S1}/runs/none/progress")).status_code == 404
 
 
 async def test_the_preview_of_an_undo_is_what_the_undo_does_and_writes_nothing(api: Api) -> None:
