@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sync_core.admin.plans.apply import apply_plan
 from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.ids import AccountId, MisId, RunId
 from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.errors import Transient
 from sync_core.messaging.messages import ApplyPlan
 from sync_core.planning.class_keys import class_key
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_ids, settings, synced, teaching
@@ -136,20 +139,24 @@ async def test_a_repeated_message_does_nothing_after_its_run(api: Api) -> None:
 
 
 async def test_a_redelivery_continues_a_plan_that_was_begun(api: Api) -> None:
-    """A worker stops after the rows and some messages, and the class is made meanwhile: the plan is another one now."""
+    """A worker stops after the rows and one message, and the class is made meanwhile: the plan is another one now."""
     request = await accepted(api, (await shown(api))["digest"])
-    waiting = await run_of(api, request)
-    await apply_plan(request, api.app.services)
+
+    async def stop(effect: str) -> None:
+        if effect == "send_changes":
+            raise Transient("the worker stops", "it starts again")
+
+    with pytest.raises(Transient):
+        await apply_plan(request, replace(api.app.services, outbox=MemoryOutbox(stop)))
     record = await api.state.class_record(SCHOOL.id, MATHS)
     assert record
     made = synced(record.desired).actual
     assert made
     await api.state.write_actual(replace(record, actual=replace(made, members=None)))
     assert (await shown(api))["digest"] not in ("", request.digest)
-    await api.state.write_run(replace(waiting, whole=True))
     run = await apply_plan(request, api.app.services)
-    assert (run.outcome, run.changed, run.action) == (RunOutcome.PLANNED, (MATHS,), waiting.action)
-    assert changes(api) == 4
+    assert (run.outcome, run.changed, run.action) == (RunOutcome.PLANNED, (MATHS,), f"apply {request.digest}")
+    assert changes(api) == 1
 
 
 async def test_more_than_twenty_people_leave_only_with_the_id_of_the_school(api: Api) -> None:

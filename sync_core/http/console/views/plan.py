@@ -79,7 +79,7 @@ def view_plan(plan: Preview) -> PlanView:
         created=len(plan.run.created),
         held=len(plan.run.held),
         unchanged=plan.run.unchanged,
-        classes=tuple(sorted(classes, key=lambda each: (-each.leaves, each.new, each.title.casefold(), each.key))),
+        classes=tuple(sorted(classes, key=lambda each: (-each.leaves, each.title.casefold(), each.key))),
     )
 
 
