@@ -1,4 +1,4 @@
-"""Requests for one class: create it for its group, resync, delete or restore it.
+"""Requests for classes: create them for their groups, resync, delete or restore them.
 
 A request is checked at once, so the requester learns immediately why it is impossible. It is then carried out through
 the school's session on the queue, so it never overlaps with a plan. The run returned to the requester has the result.
@@ -6,6 +6,7 @@ the school's session on the queue, so it never overlaps with a plan. The run ret
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Annotated
@@ -13,10 +14,11 @@ from typing import Annotated
 from annotated_types import MaxLen
 
 from sync_core.admin.groups import existing_group, read_groups
+from sync_core.admin.overview.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
-from sync_core.domain.classes import ClassRecord, ClassRequest, ClassState, Drift
+from sync_core.domain.classes import ClassRecord, ClassRequest, Drift
 from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning, UkDate
-from sync_core.domain.ids import ClassKey, SchoolId
+from sync_core.domain.ids import ClassKey
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
@@ -58,49 +60,49 @@ async def request_sync(settings: SchoolSettings, requester: Requester, services:
     return await submit(SyncSchool(settings.school, requester.run, Cause.ADMIN), "", requester, services)
 
 
-async def request_class(
-    settings: SchoolSettings, key: ClassKey, options: ClassOptions, requester: Requester, services: Services
+async def request_classes(
+    settings: SchoolSettings, wanted: Mapping[ClassKey, ClassOptions], requester: Requester, services: Services
 ) -> Accepted:
-    """Create the class of a group that has none now. Raises NotFound, Conflict, SnapshotRejected."""
+    """Create the class of each of these groups, which have none now. One run plans them all.
+
+    Raises NotFound, Conflict, SnapshotRejected; then nothing is requested for any of them.
+    """
     require_enabled(settings)
-    school = settings.school
-    found = existing_group(school, key, await read_groups(settings, services))
-    if found.not_extracted:
-        raise Conflict(
-            "teaching groups are not extracted from ScholarPack",
-            "create the class of a year or registration group, or correct mis in the school's settings",
+    school, now = settings.school, services.clock.now()
+    groups = await read_groups(settings, services)
+    found = {key: existing_group(school, key, groups) for key in wanted}
+    for key, group in found.items():
+        require_possible(
+            ClassAction.CREATE,
+            ClassFacts(settings=settings, key=key, record=group.record, extracted=not group.not_extracted),
         )
-    record = found.record
-    if record is not None and not record.gone and (record.actual is not None or record.intent is not None):
-        raise Conflict(f"group {key} has a class already", "resync its members instead")
-    request = ClassRequest(
-        key=key,
-        creator=requester.id,
-        requested_at=services.clock.now(),
-        generation=record.desired.generation + 1 if record else 0,
-        **asdict(options),
-    )
-    await services.classes.write_class_request(school, request)
-    scope = scope_of([found.group.id])
+    for key, options in wanted.items():
+        record = found[key].record
+        request = ClassRequest(
+            key=key,
+            creator=requester.id,
+            requested_at=now,
+            generation=record.desired.generation + 1 if record else 0,
+            **asdict(options),
+        )
+        await services.classes.write_class_request(school, request)
+    scope = scope_of(group.group.id for group in found.values())
     return await submit(SyncSchool(school, requester.run, Cause.ADMIN, scope), "", requester, services)
 
 
-async def request_resync(settings: SchoolSettings, key: ClassKey, requester: Requester, services: Services) -> Accepted:
-    """Make one class match the MIS again, after reading it from Microsoft 365. Raises NotFound, Conflict."""
+async def request_resync(
+    settings: SchoolSettings, keys: Sequence[ClassKey], requester: Requester, services: Services
+) -> Accepted:
+    """Make these classes match the MIS again, after reading them from Microsoft 365. One run plans them all.
+
+    Raises NotFound, Conflict; then nothing is requested for any of them.
+    """
     require_enabled(settings)
-    record = await existing_class(settings.school, key, services)
-    if record.gone:
-        raise Conflict(f"class {key} is gone from Microsoft 365", "restore it, or create it again")
-    match record.state:
-        case ClassState.ENDED:
-            raise Conflict(
-                f"the group of class {key} is no longer in the MIS, so its members stay as they are",
-                "if the group should still exist, correct the MIS; the next sync follows it again",
-            )
-        case ClassState.PINNED:
-            raise Conflict(f"class {key} is pinned as it was before a run that was undone", "release it first")
-    await services.classes.write_drift(settings.school, [Drift(key, stale=True)])
-    scope = scope_of([record.desired.group_id])
+    records = [await existing_class(settings.school, key, services) for key in keys]
+    for record in records:
+        require_possible(ClassAction.RESYNC, ClassFacts(settings=settings, key=record.key, record=record))
+    await services.classes.write_drift(settings.school, [Drift(key, stale=True) for key in keys])
+    scope = scope_of(record.desired.group_id for record in records)
     return await submit(SyncSchool(settings.school, requester.run, Cause.ADMIN, scope), "", requester, services)
 
 
@@ -108,7 +110,7 @@ async def request_action(
     settings: SchoolSettings, key: ClassKey, action: Action, requester: Requester, services: Services
 ) -> Accepted:
     """Delete a class, or restore a class deleted in the last 30 days. Raises NotFound, Conflict."""
-    await _class_for(action, settings.school, key, services)
+    await _class_for(action, settings, key, services)
     return await submit(ActOnClass(settings.school, key, action, requester.run), action, requester, services)
 
 
@@ -122,7 +124,7 @@ async def act_on_class(request: ActOnClass, services: Services) -> RunRecord:
     if settings is None:
         return run
     try:
-        record = await _class_for(request.action, request.school, request.key, services)
+        record = await _class_for(request.action, settings, request.key, services)
     except (NotFound, Conflict) as refusal:
         return await refuse(run, str(refusal), services)
     deleting = request.action is Action.DELETE
@@ -135,13 +137,8 @@ async def act_on_class(request: ActOnClass, services: Services) -> RunRecord:
     return run
 
 
-async def _class_for(action: Action, school: SchoolId, key: ClassKey, services: Services) -> ClassRecord:
+async def _class_for(action: Action, settings: SchoolSettings, key: ClassKey, services: Services) -> ClassRecord:
     """A class that the action is possible for. Raises NotFound, Conflict."""
-    record = await existing_class(school, key, services)
-    if action is Action.DELETE and record.gone:
-        raise Conflict(f"class {key} is gone from Microsoft 365 already", "nothing is left to delete")
-    if action is Action.RESTORE and not record.gone:
-        raise Conflict(f"class {key} is not deleted", "resync it if its members are wrong")
-    if action is Action.RESTORE and record.actual is None:
-        raise Conflict(f"class {key} was never created in Microsoft 365", "create it for its group")
+    record = await existing_class(settings.school, key, services)
+    require_possible(ClassAction(action), ClassFacts(settings=settings, key=key, record=record))
     return record

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sync_core.domain.classes import ClassRecord
+from sync_core.domain.classes import ClassName, ClassRecord, Records
 from sync_core.domain.ids import ClassKey, SchoolId
-from sync_core.domain.roster import MisGroup
+from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import NotFound
 from sync_core.planning.class_keys import class_key, class_keys
-from sync_core.planning.membership import extracted_groups
+from sync_core.planning.membership import extracted_groups, identifier_of
+from sync_core.planning.names import assign_names
 from sync_core.services import Services
 
 
@@ -25,10 +26,46 @@ class GroupState:
     not_extracted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class NewClassPreview:
+    """A group, and the name that its class gets if it is created now.
+
+    If a group of Microsoft 365 has the mail nickname, the class gets the next number: `5L-2.class…` after `5L.class…`.
+    """
+
+    group: GroupState
+    name: ClassName
+
+
 async def read_groups(settings: SchoolSettings, services: Services) -> tuple[GroupState, ...]:
     """All groups of the school, sorted by type and name. Raises SnapshotRejected."""
     snapshot = await services.mis.snapshot(settings)
-    records = {record.key: record for record in await services.classes.class_records(settings.school)}
+    return _states(snapshot, await _records(settings.school, services), settings)
+
+
+async def preview_classes(
+    settings: SchoolSettings, keys: Iterable[ClassKey], services: Services
+) -> tuple[NewClassPreview, ...]:
+    """The groups with these keys as they would become classes. Writes nothing. Raises NotFound, SnapshotRejected."""
+    snapshot = await services.mis.snapshot(settings)
+    records = await _records(settings.school, services)
+    states = _states(snapshot, records, settings)
+    found = {key: existing_group(settings.school, key, states) for key in keys}
+    known = {key: record.desired.name for key, record in records.items()}
+    groups = {key: state.group for key, state in found.items()}
+    names = assign_names(groups, identifier_of(snapshot.school, settings), known)
+    return tuple(NewClassPreview(state, names[key]) for key, state in found.items())
+
+
+def existing_group(school: SchoolId, key: ClassKey, groups: Iterable[GroupState]) -> GroupState:
+    """The group whose class has that key. Raises NotFound."""
+    found = next((group for group in groups if group.key == key), None)
+    if found is None:
+        raise NotFound(f"school {school} has no group {key} in the MIS", "list the school's groups to see their keys")
+    return found
+
+
+def _states(snapshot: Snapshot, records: Records, settings: SchoolSettings) -> tuple[GroupState, ...]:
     followed = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
     states = [GroupState(key, group, records.get(key), False) for key, group in followed.items()]
     extracted = {group.id for group in followed.values()}
@@ -38,9 +75,5 @@ async def read_groups(settings: SchoolSettings, services: Services) -> tuple[Gro
     return tuple(sorted(states, key=lambda state: (state.group.type, state.group.name, state.key)))
 
 
-def existing_group(school: SchoolId, key: ClassKey, groups: Iterable[GroupState]) -> GroupState:
-    """The group whose class has that key. Raises NotFound."""
-    found = next((group for group in groups if group.key == key), None)
-    if found is None:
-        raise NotFound(f"school {school} has no group {key} in the MIS", "list the school's groups to see their keys")
-    return found
+async def _records(school: SchoolId, services: Services) -> Records:
+    return {record.key: record for record in await services.classes.class_records(school)}

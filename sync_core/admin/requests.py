@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sync_core.admin.overview.objections import paused
 from sync_core.domain.classes import ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Conflict, NotFound, NotOnRecord
+from sync_core.errors import NotFound, NotOnRecord
 from sync_core.messaging.messages import ActOnClass, ApplyPlan, DecideHold, SyncSchool, UndoRun
 from sync_core.services import Services
 
@@ -95,7 +96,7 @@ async def existing_class(school: SchoolId, key: ClassKey, services: Services) ->
 def require_enabled(settings: SchoolSettings) -> None:
     """Raises Conflict for a paused school."""
     if not settings.enabled:
-        raise Conflict(f"school {settings.school} is {settings.paused}", "resume the school, then request it again")
+        raise paused(settings)
 
 
 def _new_run(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sync_core.admin.overview.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin
 from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
@@ -144,18 +145,19 @@ async def list_pins(settings: SchoolSettings, reading: Reading) -> list[ListedPi
 
 
 async def request_release(
-    settings: SchoolSettings, key: ClassKey | None, requester: Requester, services: Services
+    settings: SchoolSettings, keys: Sequence[ClassKey] | None, requester: Requester, services: Services
 ) -> Accepted:
-    """Let a pinned class, or every pinned class for None, follow the MIS again from now on. Raises Conflict."""
+    """Let these pinned classes, or every pinned class for None, follow the MIS again from now on. Raises Conflict."""
     require_enabled(settings)
     school = settings.school
     pins = await services.classes.pins(school)
-    if key and key not in pins:
-        raise Conflict(f"class {key} is not pinned", "list the school's classes to see which are pinned")
+    records = {record.key: record for record in await services.classes.class_records(school)}
+    for key in keys or ():
+        facts = ClassFacts(settings=settings, key=key, record=records.get(key), pinned=key in pins)
+        require_possible(ClassAction.RELEASE, facts)
     if not pins:
         raise Conflict(f"no class of school {school} is pinned", "there is nothing to release")
-    records = {record.key: record for record in await services.classes.class_records(school)}
-    released = [key] if key else sorted(pins)
+    released = sorted(pins if keys is None else keys)
     for pinned in released:
         await services.classes.forget_pin(school, pinned)
     scope = scope_of(records[pinned].desired.group_id for pinned in released if pinned in records)

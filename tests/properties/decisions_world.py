@@ -256,7 +256,7 @@ class World:
 
     async def _release(self, group: str) -> None:
         with contextlib.suppress(Conflict):
-            await request_release(self.settings, self.key(group), self._requester(), self.services)
+            await request_release(self.settings, [self.key(group)], self._requester(), self.services)
         await self.finish()
 
     async def _delete(self, group: str) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from types import coroutine
 from typing import Any, TypeVar
 
-from sync_core.admin.classes import ClassOptions, act_on_class, request_action, request_class, request_resync
+from sync_core.admin.classes import ClassOptions, act_on_class, request_action, request_classes, request_resync
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change
@@ -155,15 +155,15 @@ class World:
         with contextlib.suppress(Conflict, NotFound):
             match request:
                 case "create":
-                    run_through(request_class(self.settings, key, ClassOptions(), requester, self.services))
+                    run_through(request_classes(self.settings, {key: ClassOptions()}, requester, self.services))
                 case "resync":
-                    run_through(request_resync(self.settings, key, requester, self.services))
+                    run_through(request_resync(self.settings, [key], requester, self.services))
                 case "undo":
                     runs = run_through(self.state.runs(SCHOOL.id))
                     undone = self.rng.choice(runs).id if runs else RunId("none")
                     run_through(request_undo(self.settings, undone, requester, self.services))
                 case "release":
-                    run_through(request_release(self.settings, key, requester, self.services))
+                    run_through(request_release(self.settings, [key], requester, self.services))
                 case _:
                     action = Action(request)
                     run_through(request_action(self.settings, key, action, requester, self.services))

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from sync_core.admin.classes import ClassOptions, request_action, request_class, request_resync
+from sync_core.admin.classes import ClassOptions, request_action, request_classes, request_resync
 from sync_core.admin.explain import explain_person
 from sync_core.admin.requests import Accepted, existing_class
 from sync_core.http.admin.dependencies import Administered, GroupKey, Key, ListedClasses, ListedGroups, SignedIn, Taught
@@ -22,7 +22,7 @@ async def list_groups(settings: Taught, groups: ListedGroups, call: SignedIn) ->
 @router.post("/groups/{key}/class", **STARTS_RUN, summary="Create a group's class, again if an earlier one is gone")
 async def create_class(settings: Taught, key: GroupKey, call: SignedIn, body: ClassOptions | None = None) -> Accepted:
     requester = call.requester("create", settings.school, key)
-    return await request_class(settings, key, body or ClassOptions(), requester, call.services)
+    return await request_classes(settings, {key: body or ClassOptions()}, requester, call.services)
 
 
 @router.get("/classes", responses=CONFLICT, summary="List the school's classes")
@@ -43,7 +43,7 @@ async def read_class(settings: Administered, key: Key, call: SignedIn) -> Class:
 
 @router.post("/classes/{key}/resync", **STARTS_RUN, summary="Make a class match the MIS again")
 async def resync_class(settings: Administered, key: Key, call: SignedIn) -> Accepted:
-    return await request_resync(settings, key, call.requester("resync", settings.school, key), call.services)
+    return await request_resync(settings, [key], call.requester("resync", settings.school, key), call.services)
 
 
 @router.delete("/classes/{key}", **STARTS_RUN, summary="Delete a class; it can be restored for 30 days")

@@ -174,7 +174,7 @@ async def pins(settings: Administered, call: SignedIn) -> list[ListedPin]:
 
 @router.delete("/classes/{key}/pin", **STARTS_RUN, summary="Let a pinned class follow the MIS again")
 async def release(settings: Administered, key: Key, call: SignedIn) -> Accepted:
-    return await request_release(settings, key, call.requester("release", settings.school, key), call.services)
+    return await request_release(settings, [key], call.requester("release", settings.school, key), call.services)
 
 
 @router.delete("/pins", **STARTS_RUN, summary="Let all pinned classes follow the MIS again")
