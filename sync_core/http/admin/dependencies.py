@@ -64,10 +64,11 @@ class Call:
         """Emit the event of an action that is done at once: it has no run."""
         telemetry.admin_requested(self.caller.id, school, action, ClassKey(""), RunId(""), reason)
 
-    def requester(self, action: str, school: SchoolId = SchoolId(""), key: ClassKey = ClassKey("")) -> Requester:
-        """The caller as the requester of a new run, once the event of the action is emitted."""
+    def requester(self, action: str, school: SchoolId = SchoolId(""), *keys: ClassKey) -> Requester:
+        """The caller as the requester of a new run, once the event of the action is emitted: one for each class."""
         requester = Requester(self.caller.id, self.app.new_run())
-        telemetry.admin_requested(self.caller.id, school, action, key, requester.run)
+        for key in keys or (ClassKey(""),):
+            telemetry.admin_requested(self.caller.id, school, action, key, requester.run)
         return requester
 
 

@@ -1,16 +1,29 @@
 """The routes of a school's groups and classes."""
 
-from fastapi import APIRouter
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from sync_core.admin.classes import ClassOptions, request_action, request_classes, request_resync
 from sync_core.admin.explain import explain_person
-from sync_core.admin.requests import Accepted, existing_class
+from sync_core.admin.groups import preview_classes
+from sync_core.admin.overview.objections import ClassAction
+from sync_core.admin.overview.one_class import read_one_class
+from sync_core.admin.overview.several import request_for_several
+from sync_core.admin.requests import Accepted, Requester, existing_class
+from sync_core.domain.classes import AppliedDelta
+from sync_core.domain.ids import ClassKey
+from sync_core.http.admin.class_bodies import ClassesBody, ClassPeople, NewClass, class_people, new_class_body
 from sync_core.http.admin.dependencies import Administered, GroupKey, Key, ListedClasses, ListedGroups, SignedIn, Taught
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN, Class, Group, Question, class_body, group_body
 from sync_core.messaging.messages import Action
 from sync_core.planning.explain.model import Explanation
 
 router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
+
+_Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many of the newest are left out")]
+_Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.get("/groups", responses=CONFLICT, summary="List the groups as the MIS has them now")
@@ -23,6 +36,30 @@ async def list_groups(settings: Taught, groups: ListedGroups, call: SignedIn) ->
 async def create_class(settings: Taught, key: GroupKey, call: SignedIn, body: ClassOptions | None = None) -> Accepted:
     requester = call.requester("create", settings.school, key)
     return await request_classes(settings, {key: body or ClassOptions()}, requester, call.services)
+
+
+@router.post(
+    "/groups/{key}/class/plan",
+    responses=CONFLICT,
+    summary="Preview the name and the address that a group's class gets",
+)
+async def preview_class(settings: Taught, key: GroupKey, call: SignedIn) -> NewClass:
+    """Reads the MIS, and changes nothing."""
+    (preview,) = await preview_classes(settings, [key], call.services)
+    return new_class_body(preview)
+
+
+@router.post("/classes/requests", **STARTS_RUN, summary="Request one action for several classes at once")
+async def request_for_classes(settings: Administered, body: ClassesBody, call: SignedIn) -> list[Accepted]:
+    """One run for all of them, but one for each class to restore. If one class is refused, nothing is requested.
+
+    Only the route of one class deletes it.
+    """
+
+    def begin(keys: Sequence[ClassKey]) -> Requester:
+        return call.requester(body.action, settings.school, *keys)
+
+    return list(await request_for_several(settings, ClassAction(body.action), body.classes, begin, call.services))
 
 
 @router.get("/classes", responses=CONFLICT, summary="List the school's classes")
@@ -39,6 +76,23 @@ async def read_class(settings: Administered, key: Key, call: SignedIn) -> Class:
     record = await existing_class(settings.school, key, call.services)
     requests = await classes.class_requests(settings.school)
     return class_body(record, requests.get(key), await classes.history(settings.school, key))
+
+
+@router.get("/classes/{key}/people", responses=CONFLICT, summary="List who is wanted in a class, and who is in it now")
+async def list_people(settings: Administered, key: Key, call: SignedIn) -> ClassPeople:
+    """Those who differ come first. `shown` is false if Microsoft 365 does not show who is in the class."""
+    return class_people(await read_one_class(settings, key, call.services))
+
+
+@router.get(
+    "/classes/{key}/history", responses=CONFLICT, summary="List what syncs changed in a class, the newest change first"
+)
+async def list_history(
+    settings: Administered, key: Key, call: SignedIn, offset: _Offset = 0, limit: _Limit = 50
+) -> list[AppliedDelta]:
+    await existing_class(settings.school, key, call.services)
+    history = await call.services.classes.history(settings.school, key)
+    return list(reversed(history))[offset : offset + limit]
 
 
 @router.post("/classes/{key}/resync", **STARTS_RUN, summary="Make a class match the MIS again")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi import Path as PathParameter
 
 from sync_core.admin.holds import WHOLE_HOLD, HoldChoice, preview_school, request_decision
+from sync_core.admin.overview.my_groups import own_runs
 from sync_core.admin.overview.runs import (
     RunFilter,
     RunProgress,
@@ -28,7 +29,7 @@ from sync_core.domain.ids import RunId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.errors import NotFound
-from sync_core.http.admin.dependencies import Administered, Key, SignedIn
+from sync_core.http.admin.dependencies import Administered, Key, SignedIn, Taught
 from sync_core.http.admin.left_out import AS_FILE, LEFT_OUT_AS_CSV, LeftOutList, left_out_body, left_out_csv
 from sync_core.http.admin.schemas import ABSENT, APPLIES_SHOWN, CONFLICT, STARTS_RUN, Plan, Run
 from sync_core.messaging.messages import Decision
@@ -136,6 +137,12 @@ async def list_runs(
     if page is None:
         return wanted.of(runs)
     return tuple(reversed(newest_runs(runs, wanted, page).items))
+
+
+@router.get("/my-runs", response_model=list[Run], summary="List the runs that you requested, oldest first")
+async def list_my_runs(settings: Taught, call: SignedIn) -> tuple[RunRecord, ...]:
+    """For teachers too, who see no other runs."""
+    return await own_runs(call.caller.id, settings.school, call.services)
 
 
 @router.get("/runs/{run}", response_model=Run, summary="Read the result of a run")
