@@ -38,7 +38,8 @@ LIVE, NEW, DELETED, PINNED = (f"2026.teaching.{group}" for group in ("G1", "G2",
 PREFIX = "/api/admin"
 OF_SCHOOL = f"{PREFIX}/schools/{{school}}"
 READ_ONLY = {
-    ("post", f"{OF_SCHOOL}/{path}") for path in ("plan", "feed-check", "runs/{run}/undo/plan", "classes/{key}/explain")
+    ("post", f"{OF_SCHOOL}/{path}")
+    for path in ("plan", "feed-check", "groups/{key}/class/plan", "runs/{run}/undo/plan", "classes/{key}/explain")
 }
 SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "access": [BOUND]}
 PROBED = {"people": [entra_id("main")]}
@@ -103,6 +104,10 @@ ACTIONS = [
     *_class_actions("delete ", "delete", LIVE, DELETED),
     *_class_actions("post /restore", "restore", DELETED, LIVE),
     *_class_actions("delete /pin", "release", PINNED, LIVE),
+    Action("post", f"{OF_SCHOOL}/classes/requests", 202, "resync", LIVE, body={"action": "resync", "classes": [LIVE]}),
+    Action(
+        "post", f"{OF_SCHOOL}/classes/requests", 409, "restore", LIVE, body={"action": "restore", "classes": [LIVE]}
+    ),
     Action("delete", f"{OF_SCHOOL}/pins", 202, "release"),
     Action("delete", f"{OF_SCHOOL}/pins", 409, "release", school="ELM"),
     Action("post", f"{OF_SCHOOL}/holds/{{digest}}/approve", 202, "approve hold {}", name="HELD"),
@@ -313,8 +318,13 @@ async def test_an_invalid_request_emits_no_event(
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("plan", None), ("runs/night/undo/plan", None), (f"classes/{LIVE}/explain", {"person": "amy"})],
-    ids=["plan", "undo", "explain"],
+    [
+        ("plan", None),
+        (f"groups/{NEW}/class/plan", None),
+        ("runs/night/undo/plan", None),
+        (f"classes/{LIVE}/explain", {"person": "amy"}),
+    ],
+    ids=["plan", "class", "undo", "explain"],
 )
 async def test_a_read_only_request_emits_no_event(
     api: FastAPI, path: str, body: object, caplog: pytest.LogCaptureFixture

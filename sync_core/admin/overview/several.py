@@ -39,11 +39,15 @@ async def request_for_several(
         case ClassAction.RELEASE:
             return (await request_release(settings, keys, begin(keys), services),)
         case ClassAction.RESTORE:
+            requesters = {key: begin([key]) for key in keys}
             for key in keys:
                 record = await existing_class(settings.school, key, services)
                 require_possible(action, ClassFacts(settings=settings, key=key, record=record))
-            restore = Action.RESTORE
-            return tuple([await request_action(settings, key, restore, begin([key]), services) for key in keys])
+            runs = [
+                await request_action(settings, key, Action.RESTORE, requester, services)
+                for key, requester in requesters.items()
+            ]
+            return tuple(runs)
         case ClassAction.DELETE:
             raise Conflict(
                 "several classes are not deleted at once, so nothing was changed",

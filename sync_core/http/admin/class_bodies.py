@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from sync_core.admin.groups import NewClassPreview
 from sync_core.admin.overview.one_class import ClassPerson, OneClass
 from sync_core.admin.overview.several import MOST
-from sync_core.domain.ids import ClassKey
+from sync_core.domain.ids import ClassKey, RunId
 
 _Key = Annotated[ClassKey, StringConstraints(min_length=1, max_length=80)]
 
@@ -19,6 +19,12 @@ class ClassesBody(BaseModel, extra="forbid"):
 
     action: Literal["create", "resync", "restore", "release"]
     classes: list[_Key] = Field(min_length=1, max_length=MOST, description="The keys of the classes, or of the groups")
+
+
+class AcceptedRuns(BaseModel):
+    """The ids of the runs that carry out the request. Read them for their results."""
+
+    runs: list[RunId]
 
 
 class NewClass(BaseModel):

@@ -14,7 +14,14 @@ from sync_core.admin.overview.several import request_for_several
 from sync_core.admin.requests import Accepted, Requester, existing_class
 from sync_core.domain.classes import AppliedDelta
 from sync_core.domain.ids import ClassKey
-from sync_core.http.admin.class_bodies import ClassesBody, ClassPeople, NewClass, class_people, new_class_body
+from sync_core.http.admin.class_bodies import (
+    AcceptedRuns,
+    ClassesBody,
+    ClassPeople,
+    NewClass,
+    class_people,
+    new_class_body,
+)
 from sync_core.http.admin.dependencies import Administered, GroupKey, Key, ListedClasses, ListedGroups, SignedIn, Taught
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN, Class, Group, Question, class_body, group_body
 from sync_core.messaging.messages import Action
@@ -50,7 +57,7 @@ async def preview_class(settings: Taught, key: GroupKey, call: SignedIn) -> NewC
 
 
 @router.post("/classes/requests", **STARTS_RUN, summary="Request one action for several classes at once")
-async def request_for_classes(settings: Administered, body: ClassesBody, call: SignedIn) -> list[Accepted]:
+async def request_for_classes(settings: Administered, body: ClassesBody, call: SignedIn) -> AcceptedRuns:
     """One run for all of them, but one for each class to restore. If one class is refused, nothing is requested.
 
     Only the route of one class deletes it.
@@ -59,7 +66,9 @@ async def request_for_classes(settings: Administered, body: ClassesBody, call: S
     def begin(keys: Sequence[ClassKey]) -> Requester:
         return call.requester(body.action, settings.school, *keys)
 
-    return list(await request_for_several(settings, ClassAction(body.action), body.classes, begin, call.services))
+    action = ClassAction(body.action)
+    runs = await request_for_several(settings, action, body.classes, begin, call.services)
+    return AcceptedRuns(runs=[accepted.run for accepted in runs])
 
 
 @router.get("/classes", responses=CONFLICT, summary="List the school's classes")
