@@ -69,7 +69,7 @@ async def delete_class(
     record = await existing_class(settings.school, key, call.services)
     typed = texts_of(form).get("typed", "")
     if _folded(typed) != _folded(_name_of(record)):
-        fault = FieldFault("typed", "should be the name as it is shown above; nothing was deleted")
+        fault = FieldFault("typed", "should be the name as this page shows it; nothing was deleted")
         return await _delete_form(request, settings, record, call, typed, fault)
     requester = call.requester("delete", settings.school, key)
     accepted = await request_action(settings, key, Action.DELETE, requester, call.services)

@@ -18,7 +18,7 @@ WORDS = {
 _LIGHTS = {ClassState.LIVE: Light.GOOD, ClassState.GONE: Light.BAD, ClassState.DELETED: Light.BAD}
 _SENTENCES = {
     ClassState.MAKING: "Microsoft 365 does not have the class yet. It is made by the next change on the queue.",
-    ClassState.LIVE: "The class is in Microsoft 365 and follows the MIS.",
+    ClassState.LIVE: "As recorded, the class is in Microsoft 365 and follows the MIS.",
     ClassState.CHANGED_BY_HAND: "Somebody changed the class in Microsoft 365. The next sync makes it match the MIS "
     "again.",
     ClassState.ENDED: "The MIS no longer has the group. The class stays as it is, and no sync changes it.",
