@@ -12,6 +12,7 @@ import pytest
 
 from sync_core.domain.classes import ClassRecord, Drift, Pin
 from sync_core.domain.ids import ClassKey, MisId, RunId
+from sync_core.domain.roster import GroupType
 from sync_core.messaging.messages import ActOnClass, SyncSchool
 from tests.builders import SCHOOL, desired, entra_id, settings, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -62,7 +63,7 @@ async def test_the_mis_is_read_only_when_asked_for(api: Api, console: Console) -
 
 async def test_long_lists_have_pages_that_keep_the_filter(api: Api, console: Console) -> None:
     api.mis.groups = [teaching(f"G{number:03}", f"Maths {number:03}") for number in range(120)]
-    api.mis.groups.append(teaching("A", "Art"))
+    api.mis.groups += [teaching("A", "Art"), replace(teaching("Y", "Maths year"), type=GroupType.YEAR)]
     first = await console.read(f"{GROUPS}?source=mis&name=maths&type=teaching&state=none")
     assert len(names_in_table(first)) == 50
     following = re.search(r'href="([^"]*page=2)"', first)
