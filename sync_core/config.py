@@ -24,8 +24,8 @@ class Settings:
 
     Connection strings and a simulator of Graph are for the local world; Azure uses identities, and Graph's one address.
 
-    `everywhere` are the Entra ids of users and groups whose app role applies to every school. `mis_secrets` maps names
-    of settings to secrets.
+    `everywhere` are the Entra ids of users and groups whose app role applies to every school. `sync_schedule` is when
+    nights begin, as the Functions host reads it. `mis_secrets` maps names of settings to secrets.
     """
 
     tenant: str
@@ -40,6 +40,7 @@ class Settings:
     file_drop_container: str
     file_drop_connection: str
     file_drop_settle: timedelta
+    sync_schedule: str
     sync_window: timedelta
     history: timedelta
     mis_secrets: Mapping[str, str] = field(repr=False)
@@ -94,6 +95,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         file_drop_container=text("FILE_DROP_CONTAINER_URL"),
         file_drop_connection=text("FILE_DROP_CONNECTION"),
         file_drop_settle=timedelta(seconds=int(settle)),
+        sync_schedule=text("SYNC_SCHEDULE"),
         sync_window=timedelta(minutes=int(minutes)),
         history=timedelta(days=int(days)),
         mis_secrets={name: value for name, value in environment.items() if name.startswith("MIS_SECRET_")},

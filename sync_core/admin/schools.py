@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from annotated_types import MinLen
 
 from sync_core.admin.requests import Accepted, Requester
 from sync_core.admin.school_settings import Fault, identifier_faults, refuse
 from sync_core.domain.classes import Drift
+from sync_core.domain.constraints import FORM, Meaning
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import ENTRA_ID, SchoolSettings
+from sync_core.domain.school import ENTRA_ID, PauseReason, SchoolSettings
 from sync_core.errors import Conflict, EtagConflict, NotFound, PreconditionFailed, UnknownSetting
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority, RefreshTenant
 from sync_core.services import Services
 
 _CORRECT_NAME = "correct the name, or give the Entra id of the user or group; nothing was saved"
+
+
+@dataclass(frozen=True, slots=True)
+class StatedReason:
+    """Why a school is paused or resumed."""
+
+    __pydantic_config__ = FORM
+    reason: Annotated[PauseReason, MinLen(1), Meaning("Without anybody's name: runs and logs repeat it")]
 
 
 async def save_school(settings: SchoolSettings, before: SchoolSettings | None, services: Services) -> None:
@@ -40,6 +53,20 @@ async def save_school(settings: SchoolSettings, before: SchoolSettings | None, s
                 f"somebody changed the settings of school {settings.school} at the same moment, so nothing was saved",
                 "read the settings again, and repeat your change",
             ) from None
+
+
+async def pause_school(settings: SchoolSettings, reason: str, services: Services) -> SchoolSettings:
+    """The settings of the school, which is paused now. Raises PreconditionFailed."""
+    paused = replace(settings, enabled=False, pause_reason=reason)
+    await save_school(paused, settings, services)
+    return paused
+
+
+async def resume_school(settings: SchoolSettings, services: Services) -> SchoolSettings:
+    """The settings of the school, which is synced again. Raises PreconditionFailed."""
+    resumed = replace(settings, enabled=True, pause_reason="")
+    await save_school(resumed, settings, services)
+    return resumed
 
 
 async def outward_faults(

@@ -28,7 +28,6 @@ _PLATFORM = {
     "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
     "UV_REQUIRE_HASHES",
     "AzureWebJobsDisableHomepage",
-    "SYNC_SCHEDULE",
     "FILE_DROP_SCHEDULE",
 }
 # Parameters whose value in the azd environment has another name than theirs.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sync_core.admin.overview.schools import SchoolOverview, overview_of
-from sync_core.domain.classes import ClassState
-from sync_core.domain.runs import Hold, HoldStatus, RunOutcome, RunRecord
+from sync_core.admin.overview.next_night import next_night
+from sync_core.admin.overview.schools import SchoolOverview, last_plan, overview_of
+from sync_core.domain.classes import ClassRecord, ClassState
+from sync_core.domain.ids import ClassKey
+from sync_core.domain.permissions import TenantCheck
+from sync_core.domain.roster import FeedStatistics
+from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.services import Services
 
@@ -20,27 +24,63 @@ RUNS = 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolHome:
-    """`runs` are the latest, newest first, and `nights` the planned runs of the last 30 days, oldest first."""
+    """A school as recorded. `last` is its last run that ended, and `planned` its last plan of every class, if any.
+
+    `states` counts its classes, and `refused` are those that Microsoft 365 refused a change of. `statistics` are those
+    of the last accepted feed. `runs` are the latest, newest first, with the names of the classes that they are for.
+    `nights` are those of the last 30 days, oldest first. `check` is what the app may do in the tenant: it is read while
+    the school has no class in Microsoft 365, which `is_new` says.
+    """
 
     overview: SchoolOverview
     holds: tuple[Hold, ...]
     states: Mapping[ClassState, int]
+    refused: tuple[ClassKey, ...]
+    statistics: FeedStatistics | None
+    last: RunRecord | None
+    planned: RunRecord | None
     runs: tuple[RunRecord, ...]
+    class_names: Mapping[ClassKey, str]
     nights: tuple[RunRecord, ...]
+    check: TenantCheck | None
+
+    @property
+    def is_new(self) -> bool:
+        return self.check is not None
 
 
-async def read_home(settings: SchoolSettings, services: Services) -> SchoolHome:
+async def read_home(settings: SchoolSettings, schedule: str, services: Services) -> SchoolHome:
+    """`schedule` is that of the nights, as six fields of NCRONTAB."""
     now = services.clock.now()
-    runs, holds, pins, records = await asyncio.gather(
+    runs, holds, pins, records, statistics = await asyncio.gather(
         services.runs.runs(settings.school, now - NIGHTS),
         services.schools.holds(settings.school),
         services.classes.pins(settings.school),
         services.classes.class_records(settings.school),
+        services.schools.accepted_statistics(settings.school),
     )
+    ended = [run for run in runs if run.outcome is not RunOutcome.REQUESTED]
+    latest = tuple(reversed(runs[-RUNS:]))
+    is_new = all(record.actual is None for record in records)
     return SchoolHome(
-        overview=overview_of(settings, runs, holds, len(pins), now),
+        overview=overview_of(settings, runs, holds, len(pins), next_night(schedule, now), now),
         holds=tuple(hold for hold in holds if hold.status is HoldStatus.OPEN),
         states=Counter(record.state for record in records),
-        runs=tuple(reversed(runs[-RUNS:])),
-        nights=tuple(run for run in runs if run.whole and run.outcome is RunOutcome.PLANNED),
+        refused=tuple(record.key for record in records if record.error),
+        statistics=statistics,
+        last=ended[-1] if ended else None,
+        planned=last_plan(ended),
+        runs=latest,
+        class_names=_names(latest, records),
+        nights=tuple(run for run in ended if run.cause is Cause.NIGHTLY),
+        check=await services.reading.check_tenant(settings.tenant) if is_new else None,
     )
+
+
+def _names(runs: Iterable[RunRecord], records: Sequence[ClassRecord]) -> Mapping[ClassKey, str]:
+    keys = {run.class_key for run in runs}
+    return {
+        record.key: (record.actual.name if record.actual else record.desired.name).display_name
+        for record in records
+        if record.key in keys
+    }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sync_core.admin.overview.next_night import next_night
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -37,68 +38,98 @@ class Sign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolOverview:
-    """A school in one row. `planned` is its last plan of every class, and `last` its last run of any kind, if any."""
+    """A school in one row, as recorded. `readable`: this version of the app can read its settings.
+
+    `last_night` is when a night last ended for it, and `next_night` when one begins, which may sync the school up to
+    the window of the deployment later. The counts from `changes` on are those of its last plan of every class, and None
+    before the first: classes created and changed, classes held, people without an account, and classes without an
+    owner. `decisions` counts the holds that wait, and `pinned` the pinned classes.
+    """
 
     school: SchoolId
-    paused: bool
+    name: str = ""
+    readable: bool = True
+    paused: bool = False
     in_step: Sign
     healthy: Sign
-    last: RunRecord | None = None
-    night: RunRecord | None = None
-    planned: RunRecord | None = None
-    open_holds: int = 0
+    last_night: datetime | None = None
+    next_night: datetime | None = None
+    decisions: int = 0
     pinned: int = 0
+    changes: int | None = None
+    held: int | None = None
+    without_account: int | None = None
+    without_owner: int | None = None
 
 
-async def list_overviews(settings: Iterable[SchoolSettings], services: Services) -> tuple[SchoolOverview, ...]:
-    """One overview for each school, worst first."""
+async def list_overviews(
+    settings: Iterable[SchoolSettings],
+    unreadable: Mapping[SchoolId, UnknownSetting],
+    schedule: str,
+    services: Services,
+) -> tuple[SchoolOverview, ...]:
+    """One overview for each school, worst first. `schedule` is that of the nights, as six fields of NCRONTAB."""
     now = services.clock.now()
-    found = await asyncio.gather(*(_overview(each, now, services) for each in settings))
-    return tuple(sorted(found, key=_worst_first))
+    found = await asyncio.gather(*(_overview(each, schedule, now, services) for each in settings))
+    lost = (_unreadable_overview(school, why) for school, why in unreadable.items())
+    return tuple(sorted((*lost, *found), key=_worst_first))
 
 
-def unreadable_overview(school: SchoolId, why: UnknownSetting) -> SchoolOverview:
-    """Of a school whose settings this version of the app cannot read."""
+def _unreadable_overview(school: SchoolId, why: UnknownSetting) -> SchoolOverview:
     bad = Sign(light=Light.BAD, text=why.message)
-    return SchoolOverview(school=school, paused=False, in_step=Sign(light=Light.BAD, text="not synced"), healthy=bad)
+    return SchoolOverview(school=school, readable=False, in_step=Sign(light=Light.BAD, text="not synced"), healthy=bad)
 
 
-async def _overview(settings: SchoolSettings, now: datetime, services: Services) -> SchoolOverview:
+async def _overview(settings: SchoolSettings, schedule: str, now: datetime, services: Services) -> SchoolOverview:
     runs, holds, pins = await asyncio.gather(
         services.runs.runs(settings.school, now - _BACK),
         services.schools.holds(settings.school),
         services.classes.pins(settings.school),
     )
-    return overview_of(settings, runs, holds, len(pins), now)
+    return overview_of(settings, runs, holds, len(pins), next_night(schedule, now), now)
 
 
 def overview_of(
-    settings: SchoolSettings, runs: Iterable[RunRecord], holds: Iterable[Hold], pinned: int, now: datetime
+    settings: SchoolSettings,
+    runs: Iterable[RunRecord],
+    holds: Iterable[Hold],
+    pinned: int,
+    next_night: datetime | None,
+    now: datetime,
 ) -> SchoolOverview:
     """`runs` are those of the last days, oldest first."""
     ended = [run for run in runs if run.outcome is not RunOutcome.REQUESTED]
-    planned = next((run for run in reversed(ended) if run.whole and run.outcome is RunOutcome.PLANNED), None)
+    planned = last_plan(ended)
     night = next((run for run in reversed(ended) if run.cause is Cause.NIGHTLY), None)
     last = ended[-1] if ended else None
-    open_holds = sum(hold.status is HoldStatus.OPEN for hold in holds)
+    decisions = sum(hold.status is HoldStatus.OPEN for hold in holds)
     return SchoolOverview(
         school=settings.school,
+        name=settings.name,
         paused=not settings.enabled,
-        in_step=_in_step(planned, open_holds),
+        in_step=_in_step(planned, decisions),
         healthy=_healthy(settings, last, night, now),
-        last=last,
-        night=night,
-        planned=planned,
-        open_holds=open_holds,
+        last_night=night.at if night else None,
+        next_night=next_night if settings.enabled else None,
+        decisions=decisions,
         pinned=pinned,
+        changes=len(planned.created) + len(planned.changed) if planned else None,
+        held=len(planned.held) if planned else None,
+        without_account=len(planned.people_without_account) if planned else None,
+        without_owner=len(planned.ownerless) if planned else None,
     )
 
 
-def _in_step(planned: RunRecord | None, open_holds: int) -> Sign:
+def last_plan(runs: Sequence[RunRecord]) -> RunRecord | None:
+    """The last plan of every class of the school, if there is one. `runs` are oldest first."""
+    return next((run for run in reversed(runs) if run.whole and run.outcome is RunOutcome.PLANNED), None)
+
+
+def _in_step(planned: RunRecord | None, decisions: int) -> Sign:
     if planned is None:
         return Sign(light=Light.WAITS, text="not planned yet")
-    if open_holds:
-        return Sign(light=Light.WAITS, text=f"{open_holds} {'decision waits' if open_holds == 1 else 'decisions wait'}")
+    if decisions:
+        return Sign(light=Light.WAITS, text=f"{decisions} {'decision waits' if decisions == 1 else 'decisions wait'}")
     if planned.waiting:
         return Sign(light=Light.WAITS, text=planned.waiting[0])
     return Sign(light=Light.GOOD, text="in step")

@@ -9,6 +9,7 @@ from fastapi import Path as PathParameter
 
 from sync_core import telemetry
 from sync_core.admin.groups import GroupState, existing_group, read_groups
+from sync_core.admin.overview.schools import SchoolOverview, list_overviews
 from sync_core.admin.requests import Requester, existing_class
 from sync_core.app import App
 from sync_core.domain.classes import ClassRecord
@@ -162,8 +163,18 @@ def _only_key(school: SchoolId, name: str, named: Mapping[ClassKey, Iterable[str
     return keys[0] if keys else ClassKey(name)
 
 
+async def overviews_of(call: Admin) -> tuple[SchoolOverview, ...]:
+    """Only admins of all schools see those whose settings cannot be read."""
+    schools = call.services.schools
+    accessible = [each for each in await schools.schools() if call.caller.has_access(each)]
+    unreadable = await schools.unreadable_schools() if call.caller.all_schools else {}
+    return await list_overviews(accessible, unreadable, call.app.settings.sync_schedule, call.services)
+
+
 Key = Annotated[ClassKey, Depends(_class_key)]
 GroupKey = Annotated[ClassKey, Depends(_group_key)]
 ListedClasses = Annotated[tuple[ClassRecord, ...], Depends(_listed_classes)]
 ListedGroups = Annotated[tuple[GroupState, ...], Depends(_listed_groups)]
 """All of the school, or the one that the query names."""
+Overviews = Annotated[tuple[SchoolOverview, ...], Depends(overviews_of)]
+"""How the schools are that the caller has access to, worst first."""

@@ -1,6 +1,6 @@
 """The routes about no single school: tenants and what the app may do there, schools that left, dead letters."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from fastapi import Path as PathParameter
@@ -9,13 +9,15 @@ from pydantic import StringConstraints
 from sync_core.admin.dead_letters import ListedDeadLetter, Visible, list_dead_letters, replay_all, replay_one
 from sync_core.admin.health.checks import health_of_app, health_of_schools
 from sync_core.admin.health.findings import Health
+from sync_core.admin.overview.schools import SchoolOverview
 from sync_core.admin.requests import Accepted
 from sync_core.admin.schools import check_tenants, erase_school, request_full_resync
 from sync_core.admin.tenant_probe import last_probe, probe_tenant
 from sync_core.domain.ids import AccountId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.tenants import Probe
-from sync_core.http.admin.dependencies import PATH_ID, Admin, SchoolInPath
+from sync_core.http.admin.csv_files import AS_CSV, Accept, accepts_csv, csv_response
+from sync_core.http.admin.dependencies import PATH_ID, Admin, Overviews, SchoolInPath
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, ProbeBody, Replayed, TenantProbe, probe_body
 
 router = APIRouter()
@@ -91,6 +93,20 @@ async def erase(school: SchoolInPath, call: Admin) -> None:
     call.caller.need_all_schools("erase the data held about a school", "ask an admin of all schools to erase it")
     call.record("erase records", school)
     await erase_school(school, call.services)
+
+
+# --- all schools
+
+
+@router.get(
+    "/overview", response_model=list[SchoolOverview], responses=AS_CSV, summary="See how each school is, worst first"
+)
+async def overview(overviews: Overviews, accept: Accept = "") -> Any:
+    """The schools that you administer, in step with their MIS or not, healthy or not; as CSV if the request accepts it.
+
+    As recorded: neither the MIS nor Microsoft 365 is read.
+    """
+    return csv_response(SchoolOverview, overviews) if accepts_csv(accept) else overviews
 
 
 # --- dead letters

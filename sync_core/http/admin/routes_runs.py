@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query
 from fastapi import Path as PathParameter
 
 from sync_core.admin.holds import WHOLE_HOLD, HoldChoice, preview_school, request_decision
@@ -26,18 +26,18 @@ from sync_core.admin.undo import (
     request_undo,
 )
 from sync_core.domain.ids import RunId
-from sync_core.domain.roster import FeedStatistics
+from sync_core.domain.roster import FeedStatistics, LeftOut
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.errors import NotFound
+from sync_core.http.admin.csv_files import AS_CSV, Accept, accepts_csv, csv_response
 from sync_core.http.admin.dependencies import Administered, Key, SignedIn, Taught
-from sync_core.http.admin.left_out import AS_FILE, LEFT_OUT_AS_CSV, LeftOutList, left_out_body, left_out_csv
+from sync_core.http.admin.left_out import LeftOutList, left_out_body
 from sync_core.http.admin.schemas import ABSENT, APPLIES_SHOWN, CONFLICT, STARTS_RUN, Plan, Run
 from sync_core.messaging.messages import Decision
 
 router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
 
 _Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
-_Accept = Annotated[str, Header(description="`text/csv` for a file that a spreadsheet opens")]
 _Page = Annotated[int | None, Query(ge=1, description="Lists 50 runs only: page 1 has the newest")]
 _RunId = Annotated[RunId, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
@@ -112,18 +112,14 @@ async def delete_accepted_statistics(settings: Administered, call: SignedIn) -> 
 # --- rows of the feed that were left out
 
 
-@router.get(
-    "/left-out", response_model=LeftOutList, responses=LEFT_OUT_AS_CSV, summary="List what the last plan left out"
-)
-async def list_left_out(settings: Administered, call: SignedIn, accept: _Accept = "") -> Any:
+@router.get("/left-out", response_model=LeftOutList, responses=AS_CSV, summary="List what the last plan left out")
+async def list_left_out(settings: Administered, call: SignedIn, accept: Accept = "") -> Any:
     """The rows of the feed that could not be read, for the people who keep the MIS; as CSV if the request accepts it.
 
     Nobody leaves a class because of such a row. There is no value of any pupil in the list.
     """
     found = left_out_body(await call.services.schools.left_out(settings.school))
-    return (
-        Response(left_out_csv(found), media_type="text/csv", headers=AS_FILE) if "text/csv" in accept.lower() else found
-    )
+    return csv_response(LeftOut, found.rows, "left-out.csv") if accepts_csv(accept) else found
 
 
 # --- runs

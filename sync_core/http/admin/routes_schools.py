@@ -17,7 +17,15 @@ from sync_core.admin.school_settings import (
     refuse,
     settings_of,
 )
-from sync_core.admin.schools import access_taken_away, find_access, outward_faults, save_school
+from sync_core.admin.schools import (
+    StatedReason,
+    access_taken_away,
+    find_access,
+    outward_faults,
+    pause_school,
+    resume_school,
+    save_school,
+)
 from sync_core.admin.supposed import check_feed, preview_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
@@ -30,7 +38,6 @@ from sync_core.http.admin.schemas import (
     OUTDATED,
     WITH_ETAG,
     Plan,
-    ReasonBody,
     School,
     school_body,
 )
@@ -93,21 +100,19 @@ async def patch_school(
 
 
 @router.post("/{school}/pause", responses=ABSENT | OUTDATED | WITH_ETAG, summary="Pause a school, and say why")
-async def pause(settings: Administered, body: ReasonBody, call: SignedIn, response: Response) -> School:
+async def pause(settings: Administered, body: StatedReason, call: SignedIn, response: Response) -> School:
     """Its classes stay as they are until it is resumed. Runs and refused requests repeat the reason."""
     call.record("pause", settings.school, body.reason)
-    paused = replace(settings, enabled=False, pause_reason=body.reason)
-    await save_school(paused, settings, call.services)
-    return _answer(paused, response)
+    return _answer(await pause_school(settings, body.reason, call.services), response)
 
 
 @router.post("/{school}/resume", responses=ABSENT | OUTDATED | WITH_ETAG, summary="Sync a paused school again")
-async def resume(settings: Administered, call: SignedIn, response: Response, body: ReasonBody | None = None) -> School:
+async def resume(
+    settings: Administered, call: SignedIn, response: Response, body: StatedReason | None = None
+) -> School:
     """From the next night on, or from the next request, webhook event or file drop. A reason is kept in the log."""
     call.record("resume", settings.school, body.reason if body else "")
-    resumed = replace(settings, enabled=True, pause_reason="")
-    await save_school(resumed, settings, call.services)
-    return _answer(resumed, response)
+    return _answer(await resume_school(settings, call.services), response)
 
 
 @router.delete("/{school}", status_code=204, responses=ABSENT, summary="Remove a school that leaves")

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from typing import Annotated, Any, get_type_hints
 from uuid import UUID
 
-from annotated_types import MinLen
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
 from sync_core.admin.groups import GroupState
@@ -17,7 +16,7 @@ from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Cl
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause, RunRecord
-from sync_core.domain.school import PauseReason, SchoolChoices, SchoolSettings
+from sync_core.domain.school import SchoolChoices, SchoolSettings
 from sync_core.domain.tenants import Probe, ProbeQuestion
 from sync_core.graph.port import MEMBERS_PER_WRITE
 from sync_core.http.problems import Problem
@@ -102,12 +101,6 @@ class School(SchoolBody):
     """A school's settings with its id."""
 
     id: SchoolId
-
-
-class ReasonBody(BaseModel, extra="forbid"):
-    """Why a school is paused or resumed."""
-
-    reason: Annotated[PauseReason, MinLen(1)] = Field(description="Without anybody's name: runs and logs repeat it")
 
 
 class Question(BaseModel, extra="forbid"):

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 _UK = ZoneInfo("Europe/London")
+_NEAR = {-1: "yesterday", 0: "today", 1: "tomorrow"}
 
 
 def moment(at: datetime, now: datetime) -> str:
-    """`today 02:04`, `yesterday 14:12`, `25 Nov 02:04`, or, in another year, `25 Nov 2025`."""
-    then, today = at.astimezone(_UK), now.astimezone(_UK).date()
-    days = (today - then.date()).days
-    if days in (0, 1):
-        return f"{'yesterday' if days else 'today'} {then:%H:%M}"
+    """`today 02:04`, `yesterday 14:12`, `tomorrow 02:00`, `25 Nov 02:04`, or, in another year, `25 Nov 2025`."""
+    then, today = at.astimezone(_UK), local_date(now)
+    near = _NEAR.get((then.date() - today).days)
+    if near:
+        return f"{near} {then:%H:%M}"
     return f"{then.day} {then:%b %H:%M}" if then.year == today.year else f"{then.day} {then:%b %Y}"
+
+
+def local_date(at: datetime) -> date:
+    """The date of a time in the UK."""
+    return at.astimezone(_UK).date()
+
+
+def day(date: date) -> str:
+    """`25 Nov`."""
+    return f"{date.day} {date:%b}"
 
 
 def count(number: int, one: str = "", many: str = "") -> str:

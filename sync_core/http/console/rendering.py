@@ -62,7 +62,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(count=formats.count, tabs=TABS, asset=asset_address, form_field=FIELD)
+    environment.globals.update(count=formats.count, day=formats.day, tabs=TABS, asset=asset_address, form_field=FIELD)
     return environment
 
 

@@ -1,0 +1,103 @@
+"""The chart of the last 30 nights: classes created or changed above a line, classes held below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sync_core.admin.overview.schools import Sign
+from sync_core.domain.runs import RunOutcome, RunRecord
+from sync_core.http.console.formats import count, local_date
+from sync_core.http.console.views.runs import OUTCOMES
+
+NIGHTS = 30
+WIDTH = 1000
+_STEP = WIDTH / NIGHTS
+_BAR = 22
+_UP, _DOWN = 72, 30
+"""The heights of the two halves, in units of the chart."""
+HEIGHT = _UP + _DOWN + 26
+_LEAST = 3
+"""The height of one class beside a thousand, so that it is seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """A night as the chart and the table under it show it; without a run, `sign` is None and the counts are 0."""
+
+    day: date
+    sign: Sign | None
+    failed: bool
+    changed: int
+    held: int
+    removals: int
+    x: int
+    rise: int
+    fall: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """The nights, oldest first, and the summary that stands for the picture. `line` is the height of the line."""
+
+    nights: tuple[Night, ...]
+    summary: str
+    line: int = _UP
+    bar: int = _BAR
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def chart_of(runs: Iterable[RunRecord], now: datetime) -> Chart:
+    """`runs` are those of nights, oldest first; of several at one date, in the UK, the last one counts."""
+    by_day = {local_date(run.at): run for run in runs}
+    last = local_date(now)
+    days = [last - timedelta(days=back) for back in reversed(range(NIGHTS))]
+    shown = [by_day.get(day) for day in days]
+    most = max((_changed(run) for run in shown if run), default=0)
+    most_held = max((len(run.held) for run in shown if run), default=0)
+    # One scale for both halves: a bar above the line and an equal one below it count the same number of classes.
+    of_a_class = min(_UP / max(most, 1), _DOWN / max(most_held, 1))
+    nights = tuple(
+        _night(place, day, run, of_a_class) for place, (day, run) in enumerate(zip(days, shown, strict=True))
+    )
+    return Chart(nights=nights, summary=_summary(nights))
+
+
+def _night(place: int, day: date, run: RunRecord | None, of_a_class: float) -> Night:
+    changed, held = (_changed(run), len(run.held)) if run else (0, 0)
+    return Night(
+        day=day,
+        sign=OUTCOMES[run.outcome] if run else None,
+        failed=run is not None and run.outcome is not RunOutcome.PLANNED,
+        changed=changed,
+        held=held,
+        removals=run.removals if run else 0,
+        x=round(place * _STEP + (_STEP - _BAR) / 2),
+        rise=_height(changed, of_a_class),
+        fall=_height(held, of_a_class),
+    )
+
+
+def _changed(run: RunRecord) -> int:
+    return len(run.created) + len(run.changed)
+
+
+def _height(classes: int, of_a_class: float) -> int:
+    return max(_LEAST, round(classes * of_a_class)) if classes else 0
+
+
+def _summary(nights: tuple[Night, ...]) -> str:
+    ran = [night for night in nights if night.sign]
+    failed = sum(night.failed for night in nights)
+    held = sum(night.held > 0 for night in nights)
+    parts = [
+        f"{count(len(ran), 'night')} in {NIGHTS} days",
+        f"at most {count(max((night.changed for night in nights), default=0), 'class', 'classes')} changed in one",
+        f"{count(held, 'night')} held classes" if held else "no night held a class",
+        f"{count(failed, 'night')} changed nothing because of a fault or a pause"
+        if failed
+        else "every night made its plan",
+    ]
+    return "; ".join(parts) + "."
