@@ -20,6 +20,8 @@ from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import Hold
 from sync_core.errors import Conflict, NotFound
 from sync_core.planning.explain.causes import Why
+from sync_core.planning.explain.explanation import effects_of
+from sync_core.planning.explain.headline import headline
 from sync_core.planning.explain.model import Explanation, Next, Standing
 from sync_core.planning.school_plan import plan_to_show
 from tests.builders import SCHOOL, entra_id
@@ -196,6 +198,22 @@ def check(case: Case, answer: Explanation) -> None:
         assert standing.next_why or standing.next is not Next.HELD, text
         if standing.there is False and wanted and standing.next is Next.STAYS:
             assert standing.next_why, text
+    check_headline(answer)
+
+
+def check_headline(answer: Explanation) -> None:
+    """It names a cause of the explanation, says where the person is, and announces what the next sync does."""
+    assert answer.decides in answer.causes
+    sentence = headline(answer, "WHO", "CLASS")
+    if answer.member.there is None:
+        assert sentence.startswith("Whether WHO is in CLASS is not known, ")
+        return
+    place = "is an owner of" if answer.owner.there else "is in" if answer.member.there else "is not in"
+    assert sentence.startswith(f"WHO {place} CLASS"), sentence
+    announced = {"adds them", "removes them", "makes them an owner", "revokes their ownership"}
+    assert {text for text in announced if text in sentence} == set(effects_of(answer.member, answer.owner)), sentence
+    held = Next.HELD in (answer.member.next, answer.owner.next)
+    assert held or ("until an admin decides" not in sentence), sentence
 
 
 def predicted(standing: Standing) -> bool | None:

@@ -110,7 +110,7 @@ Taught = Annotated[SchoolSettings, Depends(_school_for(Role.ADMIN, Role.TEACHER)
 
 async def _class_key(settings: Administered, name: _NameInPath, call: SignedIn) -> ClassKey:
     """The key of the class with that key or name. A key that no class has is returned for the use case to refuse."""
-    return await _key_of_class(settings.school, name, call.services)
+    return await key_of_class(settings.school, name, call.services)
 
 
 async def _group_key(settings: Taught, name: _NameInPath, call: SignedIn) -> ClassKey:
@@ -123,7 +123,7 @@ async def _group_key(settings: Taught, name: _NameInPath, call: SignedIn) -> Cla
 async def _listed_classes(settings: Administered, call: SignedIn, name: _NameInQuery = None) -> tuple[ClassRecord, ...]:
     if name is None:
         return await call.services.classes.class_records(settings.school)
-    key = await _key_of_class(settings.school, name, call.services)
+    key = await key_of_class(settings.school, name, call.services)
     return (await existing_class(settings.school, key, call.services),)
 
 
@@ -134,7 +134,8 @@ async def _listed_groups(settings: Taught, call: SignedIn, name: _NameInQuery = 
     return (existing_group(settings.school, _key_of_group(settings.school, name, groups), groups),)
 
 
-async def _key_of_class(school: SchoolId, name: str, services: Services) -> ClassKey:
+async def key_of_class(school: SchoolId, name: str, services: Services) -> ClassKey:
+    """The key of the class with that key or name. Raises NotFound, and Conflict if several classes have the name."""
     if await services.classes.class_record(school, ClassKey(name)):
         return ClassKey(name)
     records = await services.classes.class_records(school)

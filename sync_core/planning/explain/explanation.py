@@ -7,9 +7,19 @@ from collections.abc import Iterable, Sequence
 from sync_core.domain.classes import AppliedDelta, ClassState
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.planning.explain.causes import Finding, Why, because
-from sync_core.planning.explain.model import By, Evidence, Explanation, Next, PersonEvent, Role, Standing, Subject
+from sync_core.planning.explain.model import (
+    By,
+    Evidence,
+    Explanation,
+    Next,
+    PersonEvent,
+    Role,
+    Standing,
+    Statement,
+    Subject,
+)
 from sync_core.planning.explain.outlook import Effect, Outlook
-from sync_core.planning.explain.rules import at, rules_now
+from sync_core.planning.explain.rules import at, in_mis, rules_now
 
 _BY = {
     Why.ADDED_BY_SYNC: By.SYNC,
@@ -43,9 +53,15 @@ def explain(subject: Subject, evidence: Evidence) -> Explanation:
         said.append(findings[Role.OWNER])
     said.append(rules)
     causes = [finding.why for finding in said] + [cause.why for _, cause in effects.values() if cause]
+    *now, ruled = (Statement(finding.why, finding.text) for finding in said)
+    next_sync = _next_line(member, owner)
+    desired = record.desired
     return Explanation(
         school=record.school,
         key=record.key,
+        class_name=(record.actual or desired).name.display_name,
+        group_name=desired.group_name,
+        group_type=desired.group_type,
         class_id=record.actual.class_id if record.actual else ClassId(""),
         account=account,
         person=subject.person,
@@ -53,10 +69,28 @@ def explain(subject: Subject, evidence: Evidence) -> Explanation:
         member=member,
         owner=owner,
         wanted=outlook.rules.reasons.get(account) if outlook.rules else None,
+        mis=in_mis(subject, record.key, evidence.planned, evidence.settings),
+        now=tuple(now),
+        rules=ruled,
+        next_sync=next_sync,
+        decides=_deciding(member, owner, findings[Role.MEMBER].why, rules.why),
         history=tuple(event for delta in evidence.history for event in _events(account, delta)),
         causes=tuple(dict.fromkeys(causes)),
-        lines=(*(finding.text for finding in said), _next_line(member, owner)),
+        lines=(*(finding.text for finding in said), next_sync),
     )
+
+
+def _deciding(member: Standing, owner: Standing, now: Why, rules: Why) -> Why:
+    """The cause of what the person has and gets: the rules if both agree, or else what the sync does not follow."""
+    if member.there is None:
+        return now
+    there = member.there or bool(owner.there)
+    if rules is not Why.RULES_UNKNOWN and there is (rules is Why.WANTED):
+        return rules
+    effect = member.next_cause or owner.next_cause
+    if effect is Why.ENDED and rules is not Why.RULES_UNKNOWN:
+        return rules  # they say why the group is not there
+    return effect or rules
 
 
 # --- the past
@@ -149,7 +183,14 @@ def _standing(
     last = next((event for event in reversed(events) if event.role is role), None)
     next_, cause = effect
     there = _there(role, account, evidence)
-    return Standing(there=there, by=_BY[now.why], event=last, next=next_, next_why=cause.text if cause else "")
+    return Standing(
+        there=there,
+        by=_BY[now.why],
+        event=last,
+        next=next_,
+        next_why=cause.text if cause else "",
+        next_cause=cause.why if cause else None,
+    )
 
 
 # --- the next sync
@@ -162,8 +203,13 @@ _EFFECTS = {
 }
 
 
-def _next_line(member: Standing, owner: Standing) -> str:
+def effects_of(member: Standing, owner: Standing) -> tuple[str, ...]:
+    """What the next sync does, as the ends of sentences about it."""
     roles = ((Role.MEMBER, member), (Role.OWNER, owner))
-    effects = [_EFFECTS[role, standing.next] for role, standing in roles if (role, standing.next) in _EFFECTS]
-    reasons = dict.fromkeys(standing.next_why for _, standing in roles if standing.next_why)
+    return tuple(_EFFECTS[role, standing.next] for role, standing in roles if (role, standing.next) in _EFFECTS)
+
+
+def _next_line(member: Standing, owner: Standing) -> str:
+    effects = effects_of(member, owner)
+    reasons = dict.fromkeys(standing.next_why for standing in (member, owner) if standing.next_why)
     return f"the next sync {' and '.join(effects) or 'leaves it as it is'}{''.join(f'; {why}' for why in reasons)}"

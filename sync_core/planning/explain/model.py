@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
+from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
 from sync_core.planning.explain.causes import Why
@@ -100,7 +102,7 @@ class Standing:
 
     `there` is None if Microsoft 365 does not show it. `event` is the last one on record. With SYNC, it is the cause:
     time, run, cause, rule and record. `next_why` says why the role stays as it is if the rules are not the reason, or
-    why the last sync did not change it.
+    why the last sync did not change it, and `next_cause` is its cause.
     """
 
     there: bool | None
@@ -108,18 +110,57 @@ class Standing:
     event: PersonEvent | None
     next: Next
     next_why: str = ""
+    next_cause: Why | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A cause, and its sentence."""
+
+    why: Why
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherGroup:
+    """Another group of the MIS that lists the person."""
+
+    id: MisId
+    name: str
+    type: GroupType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InMis:
+    """What the MIS has now: the group of the class, the person, their parts in the group, and their other groups.
+
+    `found_by` are the properties of the account that a value of the person equals; never the value.
+    """
+
+    group: bool
+    person: bool
+    student: bool
+    teacher: bool
+    others: tuple[OtherGroup, ...]
+    found_by: tuple[AccountProperty, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The explanation for one person and one class.
 
-    `account` and `person` are the Entra id and the MIS person id, if known. `wanted` is the reason why the rules want
-    the person in the class now. `lines` are the whole explanation as text, and `causes` the causes that they name.
+    `class_name` is the display name of the class, and `group_name` and `group_type` are those of its group. `account`
+    and `person` are the Entra id and the MIS person id, if known. `wanted` is the reason why the rules want the person
+    in the class now. `mis` is None if no plan could be made. `now` has the sentence of each role that matters, `rules`
+    that of the rules, and `next_sync` what the next sync does; `decides` is the cause among these that decides. `lines`
+    are the whole explanation as text, and `causes` the causes that they name.
     """
 
     school: SchoolId
     key: ClassKey
+    class_name: str
+    group_name: str
+    group_type: GroupType
     class_id: ClassId
     account: AccountId
     person: MisId
@@ -127,6 +168,11 @@ class Explanation:
     member: Standing
     owner: Standing
     wanted: Reason | None
+    mis: InMis | None
+    now: tuple[Statement, ...]
+    rules: Statement
+    next_sync: str
+    decides: Why
     history: tuple[PersonEvent, ...]
     causes: tuple[Why, ...]
     lines: tuple[str, ...]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sync_core.domain.classes import DesiredClass, Rule
-from sync_core.domain.ids import AccountId, MisId
+from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import RunOutcome
 from sync_core.domain.school import Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.explain.causes import Finding, Why, because
-from sync_core.planning.explain.model import PersonEvent, Subject
+from sync_core.planning.explain.model import InMis, OtherGroup, PersonEvent, Subject
 from sync_core.planning.matching.accounts import Matched, looked_for
 from sync_core.planning.membership import RuledSchool
 from sync_core.planning.school_plan import SchoolPlan
@@ -52,6 +52,32 @@ def rules_now(
     if came and came.reason and came.reason.rule in _MIS_RULES and came.reason.record == subject.person:
         return Finding(Why.NOT_LISTED_SINCE, facts | at(came))
     return Finding(Why.NOT_LISTED, facts)
+
+
+def in_mis(subject: Subject, key: ClassKey, planned: SchoolPlan, settings: SchoolSettings) -> InMis | None:
+    """What the MIS has of the person and of the group of the class; None if it could not be read."""
+    ruled = planned.ruled
+    if ruled is None:
+        return None
+    group, person = ruled.groups.get(key), ruled.people.get(subject.person)
+    listing = [each for each in ruled.groups.values() if subject.person in (*each.students, *each.teachers)]
+    account = next((each for each in ruled.matching.accounts if each.id == subject.account), None)
+    sought = (
+        {pair for rule in (settings.students, settings.staff) for pair in looked_for(person, rule)} if person else ()
+    )
+    found_by = {by for value, by in sought if account and account.values.get(by) == value}
+    return InMis(
+        group=group is not None,
+        person=person is not None,
+        student=group is not None and subject.person in group.students,
+        teacher=group is not None and subject.person in group.teachers,
+        others=tuple(
+            OtherGroup(each.id, each.name, each.type)
+            for each in sorted(listing, key=lambda each: (each.type, each.name))
+            if group is None or each.id != group.id
+        ),
+        found_by=tuple(sorted(found_by)),
+    )
 
 
 def at(event: PersonEvent) -> dict[str, object]:

@@ -46,8 +46,11 @@ async def test_each_school_is_a_row_with_its_counts_and_nights(console: Console)
     page = await console.read("/")
     text = text_of(page)
     assert "2 schools, the worst first" in text
-    assert "S1 ● classes held until an admin decides: 1 ✔ healthy today 03:00 tomorrow 03:00 3 1 1 0 0 Sync now" in text
-    assert "OAK ● not planned yet ● no night yet none yet tomorrow 03:00 – – – 0 – Sync now" in text
+    assert (
+        "S1 ● classes held until an admin decides: 1 ✔ healthy last today 03:00 next tomorrow 03:00 3 1 1 0 0 Sync now"
+        in text
+    )
+    assert "OAK ● not planned yet ● no night yet last none yet next tomorrow 03:00 – – – 0 – Sync now" in text
     assert "reaches each school within 60 minutes" in text
     assert "<script>alert" not in page
 

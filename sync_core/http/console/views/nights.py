@@ -17,7 +17,7 @@ _STEP = WIDTH / NIGHTS
 _BAR = 22
 _UP, _DOWN = 72, 30
 """The heights of the two halves, in units of the chart."""
-HEIGHT = _UP + _DOWN + 26
+HEIGHT = _UP + _DOWN + 2
 _LEAST = 3
 """The height of one class beside a thousand, so that it is seen."""
 
