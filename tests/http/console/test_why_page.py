@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 
 import httpx
@@ -120,6 +121,14 @@ async def test_two_classes_of_one_name_are_told_by_their_keys(console: Console) 
         f"Class: school S1 has 2 classes with this name: {KEY}, 2026.teaching.G9. What helps: give one of these keys"
         in text
     )
+
+
+async def test_not_every_name_of_thousands_of_classes_is_sent_with_the_page(console: Console) -> None:
+    many = [replace(desired(f"K{number}"), group_name=f"Group {number}") for number in range(2000)]
+    await console.api.state.write_desired(SCHOOL.id, many)
+    page = await console.read(PATH)
+    assert page.count("<option") == 500
+    assert len(gzip.compress(page.encode())) < 10_000
 
 
 async def test_hostile_names_are_text(console: Console) -> None:

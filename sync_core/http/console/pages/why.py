@@ -22,6 +22,8 @@ from sync_core.planning.explain.model import Explanation
 router = APIRouter(prefix="/schools/{school}/why")
 
 _LONGEST = 256
+_SUGGESTED = 500
+"""The most names of classes that the page suggests: each one is sent with the page."""
 _MISSING = {"person": "enter the person", "class": "enter the class"}
 _ClassInQuery = Annotated[str, Query(alias="class", max_length=_LONGEST)]
 
@@ -81,7 +83,7 @@ async def _page(
         status,
         sent=sent,
         faults=faults,
-        classes=sorted({record.desired.group_name or record.key for record in records}),
+        classes=sorted({record.desired.group_name or record.key for record in records})[:_SUGGESTED],
         explanation=explanation,
         answer=answer,
     )
