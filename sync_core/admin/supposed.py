@@ -17,7 +17,7 @@ from sync_core.messaging.messages import Priority
 from sync_core.planning.feed_report import FeedReport, report_on
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import plan_to_show
-from sync_core.services import Services
+from sync_core.services import Reading, Services
 from sync_core.state.port import SchoolReader
 
 _READS_FOR = timedelta(seconds=60)
@@ -58,7 +58,13 @@ class Supposed:
 
 
 async def preview_settings(settings: SchoolSettings, services: Services) -> Preview:
-    """What a sync would do with these settings, which are not saved. Writes nothing. Raises UnknownSetting, Conflict.
+    """What a sync would do with these settings, which are not saved. Writes nothing. Raises as `reading_with`."""
+    reading = await reading_with(settings, services)
+    return preview_of(await plan_to_show(settings.school, reading), settings)
+
+
+async def reading_with(settings: SchoolSettings, services: Services) -> Reading:
+    """What a plan reads if the school has these settings, which are not saved. Raises UnknownSetting, Conflict.
 
     The table has the account properties that the tenant's schools use. Accounts are read from Microsoft 365 if the
     settings use another one, as they would be before the first sync with these settings. A large tenant has more of
@@ -66,8 +72,7 @@ async def preview_settings(settings: SchoolSettings, services: Services) -> Prev
     """
     unknown = await _unknown_accounts(settings, services)
     accounts = await _read_accounts(settings, unknown, services) if unknown else None
-    supposed = Supposed(services.reading.school, settings, accounts)
-    return preview_of(await plan_to_show(settings.school, replace(services.reading, school=supposed)), settings)
+    return replace(services.reading, school=Supposed(services.reading.school, settings, accounts))
 
 
 async def check_feed(settings: SchoolSettings, services: Services) -> FeedReport:

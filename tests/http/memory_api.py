@@ -44,11 +44,13 @@ class Started(ProcessApp):
 
 @dataclass
 class Mis:
-    """A MIS with these groups."""
+    """A MIS with these groups. `reads` counts how often it was read."""
 
     groups: list[MisGroup]
+    reads: int = 0
 
     async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
+        self.reads += 1
         return snapshot(self.groups)
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Query, Response
 from pydantic import TypeAdapter
 
 from sync_core.admin.classes import request_sync
+from sync_core.admin.overview.matching import MatchingRules, report_matching
 from sync_core.admin.requests import Accepted
 from sync_core.admin.school_settings import (
     Draft,
@@ -37,16 +38,21 @@ from sync_core.http.admin.schemas import (
     CONFLICT,
     OUTDATED,
     WITH_ETAG,
+    MatchingPage,
     Plan,
     School,
+    matching_page,
     school_body,
 )
 from sync_core.messaging.messages import Priority
 from sync_core.planning.feed_report import FeedReport
+from sync_core.planning.matching.findings import Finding
 
 router = APIRouter(prefix="/schools")
 
 _DryRun = Annotated[bool, Query(description="Save nothing, and answer with the plan that the settings would lead to")]
+_Page = Annotated[int, Query(ge=1, le=100_000, description="A page has 50 people")]
+_Finding = Annotated[Finding | None, Query(description="Lists only the people with this finding")]
 _Patch = Annotated[dict[str, Any], Body(media_type="application/merge-patch+json")]
 
 
@@ -147,6 +153,25 @@ async def feed_check(school: SchoolInPath, call: Admin, draft: Annotated[Draft |
     except SnapshotRejected as rejected:
         raise rejected.for_admin() if call.caller.all_schools else rejected from None
     return report if call.caller.all_schools else report.of_one_school()
+
+
+@router.post(
+    "/{school}/matching",
+    responses=ABSENT | CONFLICT,
+    summary="List who finds no account, one in doubt or a disabled one",
+)
+async def matching(
+    settings: Administered,
+    call: SignedIn,
+    rules: Annotated[MatchingRules | None, Body()] = None,
+    finding: _Finding = None,
+    page: _Page = 1,
+) -> MatchingPage:
+    """By the rules in the body, which are not saved, or by the saved ones. The MIS is read; nothing is changed.
+
+    The answer has the values that were looked for, so do not keep it.
+    """
+    return matching_page(await report_matching(settings, call.services, rules), finding, page)
 
 
 # --- what saving has in common

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Annotated, Any, get_type_hints
 from uuid import UUID
@@ -11,6 +11,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
 from sync_core.admin.groups import GroupState
+from sync_core.admin.overview.matching import MatchingReport
+from sync_core.admin.overview.pages import page_of
 from sync_core.admin.school_settings import SchoolBody, values_of
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
@@ -20,6 +22,7 @@ from sync_core.domain.school import SchoolChoices, SchoolSettings
 from sync_core.domain.tenants import Probe, ProbeQuestion
 from sync_core.graph.port import MEMBERS_PER_WRITE
 from sync_core.http.problems import Problem
+from sync_core.planning.matching.findings import Finding
 from sync_core.planning.preview.preview import OF_REAL_RUNS, Preview
 
 
@@ -35,6 +38,14 @@ Plan = create_model(
     "`unmatched` has the values that were looked for, so do not keep it.",
     **_fields(RunRecord, OF_REAL_RUNS),
     **_fields(Preview, {"run"}),
+)
+MatchingPage = create_model(
+    "MatchingPage",
+    __doc__=f"{MatchingReport.__doc__}\n\nOf the `total` people, those of page `number` are listed.",
+    **_fields(MatchingReport),
+    number=int,
+    pages=int,
+    total=int,
 )
 PlanProblem = create_model(
     "PlanProblem",
@@ -156,6 +167,12 @@ class Group(BaseModel):
     staff: int
     can_become_class: bool
     class_: Class | None = Field(serialization_alias="class")
+
+
+def matching_page(report: MatchingReport, finding: Finding | None, number: int) -> Any:
+    page = page_of(report.of(finding), number)
+    values = {field.name: getattr(report, field.name) for field in fields(report)} | {"people": page.items}
+    return MatchingPage(**values, number=page.number, pages=page.pages, total=page.total)
 
 
 def probe_body(probe: Probe) -> TenantProbe:
