@@ -23,6 +23,8 @@ from sync_core.services import Services
 # Ids become table keys and session ids unchanged, and people type them in a shell, to which each of these is plain.
 PATH_ID = r"^[A-Za-z0-9._~:@+={}-]+$"
 SchoolInPath = Annotated[SchoolId, PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
+DigestInPath = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
+"""What identifies exactly what an admin was shown."""
 _NameInPath = Annotated[
     str,
     PathParameter(

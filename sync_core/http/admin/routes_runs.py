@@ -30,14 +30,13 @@ from sync_core.domain.roster import FeedStatistics, LeftOut
 from sync_core.domain.runs import Hold, RunRecord
 from sync_core.errors import NotFound
 from sync_core.http.admin.csv_files import AS_CSV, Accept, accepts_csv, csv_response
-from sync_core.http.admin.dependencies import Administered, Key, SignedIn, Taught
+from sync_core.http.admin.dependencies import Administered, DigestInPath, Key, SignedIn, Taught
 from sync_core.http.admin.left_out import LeftOutList, left_out_body
 from sync_core.http.admin.schemas import ABSENT, APPLIES_SHOWN, CONFLICT, STARTS_RUN, Plan, Run
 from sync_core.messaging.messages import Decision
 
 router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
 
-_Digest = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 _Page = Annotated[int | None, Query(ge=1, description="Lists 50 runs only: page 1 has the newest")]
 _RunId = Annotated[RunId, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
@@ -53,7 +52,7 @@ async def plan(settings: Administered, call: SignedIn) -> Any:
 
 @router.post("/plan/{digest}/apply", **APPLIES_SHOWN, summary="Sync the school, if a sync would do exactly that now")
 async def apply(
-    settings: Administered, digest: _Digest, call: SignedIn, confirmation: PlanConfirmation = UNCONFIRMED
+    settings: Administered, digest: DigestInPath, call: SignedIn, confirmation: PlanConfirmation = UNCONFIRMED
 ) -> Accepted:
     """`digest` is that of a plan. If the plan is another one when its turn comes, nothing is changed either."""
     requester = call.requester(f"apply {digest}", settings.school)
@@ -67,7 +66,7 @@ async def list_holds(settings: Administered, call: SignedIn) -> list[Hold]:
 
 @router.post("/holds/{digest}/approve", **APPLIES_SHOWN, summary="Apply what is held, if a sync would hold it now")
 async def approve_hold(
-    settings: Administered, digest: _Digest, call: SignedIn, choice: HoldChoice = WHOLE_HOLD
+    settings: Administered, digest: DigestInPath, call: SignedIn, choice: HoldChoice = WHOLE_HOLD
 ) -> Accepted:
     """The whole hold, or some of its classes.
 
@@ -81,7 +80,7 @@ async def approve_hold(
     "/holds/{digest}/reject", **APPLIES_SHOWN, summary="Leave the classes unchanged until the MIS changes again"
 )
 async def reject_hold(
-    settings: Administered, digest: _Digest, call: SignedIn, choice: HoldChoice = WHOLE_HOLD
+    settings: Administered, digest: DigestInPath, call: SignedIn, choice: HoldChoice = WHOLE_HOLD
 ) -> Accepted:
     """The whole hold, or some of its classes."""
     requester = call.requester(f"reject hold {digest}", settings.school)
