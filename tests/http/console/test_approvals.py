@@ -163,7 +163,7 @@ async def test_a_hold_that_no_sync_has_recorded_is_decided_too(console: Console)
     console.api.mis.groups = [replace(group, students=group.students[1:]), everybody]
     page = await console.read(APPROVALS)
     shown = (await console.send(page, APPROVALS, 200)).text
-    assert "This page was made by reading the MIS at" in text_of(shown)
+    assert "This page was made by reading the MIS, today" in text_of(shown)
     digest = shown.partition('article class="app-hold" id="')[2].partition('"')[0]
     assert "What is right?: choose what is right" in text_of(
         (await console.send(shown, f"{APPROVALS}/{digest}", 422)).text

@@ -86,7 +86,7 @@ async def test_a_reading_says_what_was_looked_for_and_what_is_near(console: Cons
     console.api.mis.groups = [teaching("G1", "Maths", [*PUPILS, "fay"], ["main"])]
     page = await console.read(PEOPLE, caller=HEAD)
     text = text_of((await console.send(page, f"{PEOPLE}/try", 200, caller=HEAD, **SAVED)).text)
-    assert "Made by reading the MIS at" in text and "Nothing was saved or changed." in text
+    assert "Made by reading the MIS, today" in text and "Nothing was saved or changed." in text
     assert (
         f"fay Pupil, Maths ✖ No account user name fay@{DOMAIN} in user principal name and mail "
         "the MIS has no e-mail address The nearest accounts: fay fay@other.example"
@@ -130,7 +130,7 @@ async def test_too_many_without_an_account_are_a_warning(console: Console) -> No
     console.api.mis.groups = [teaching("G1", "Maths", [f"new{n:03}" for n in range(120)], ["main"])]
     page = await console.read(PEOPLE)
     text = text_of((await console.send(page, f"{PEOPLE}/try", 200, number="3", **SAVED)).text)
-    assert "Too many people find no account : a sync would change nothing" in text
+    assert "Too many people find no account: a sync would change nothing" in text
     assert "Page 3 of 3, 120 people. Each page reads the MIS again." in text
     assert "new119" in text and "new099" not in text
 

@@ -150,6 +150,7 @@ async def _list(
         changed=changed,
         pending=await read_pending_decisions(settings, call.services),
         settings=settings,
+        in_order=views.in_order,
         sent=DecisionForm(),
         faults=(),
     )
@@ -183,6 +184,7 @@ async def _show(
         names=await names_of(views.accounts_of(people.rows if people else ()), settings, call.services),
         decided=views.decided(hold),
         settings=settings,
+        in_order=views.in_order,
         sent=decision or DecisionForm(),
         faults=faults,
         labels=_LABELS,

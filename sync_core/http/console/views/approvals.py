@@ -135,6 +135,12 @@ def accounts_of(rows: Iterable[PersonRow]) -> list[AccountId]:
     return [AccountId(row.id) for row in rows if row.move in (Move.LEAVES, Move.JOINS)]
 
 
+def in_order(rows: Iterable[PersonRow], names: Mapping[AccountId, str]) -> list[PersonRow]:
+    """Those who leave first, then those who join, each in the order of their names."""
+    moves = list(Move)
+    return sorted(rows, key=lambda row: (moves.index(row.move), names.get(AccountId(row.id), row.id).casefold()))
+
+
 def accounts_of_cards(cards: Iterable[HoldCard]) -> list[AccountId]:
     return accounts_of(row for card in cards for part in card.classes for row in part.rows)
 
@@ -219,7 +225,9 @@ def _gauge(hold: Hold) -> Gauge | None:
     """For a share that exceeds its limit. A hold that an earlier plan made may be within the limit now."""
     if hold.kind not in SHARES or hold.value <= hold.limit:
         return None
-    value, limit = (f"{min(1.0, share) * 100:.3g}" for share in (hold.value, hold.limit))
+    shares = [100 * min(1.0, share) for share in (hold.value, hold.limit)]
+    digits = 0 if round(shares[0]) > round(shares[1]) else 1
+    value, limit = (f"{share:.{digits}f}" for share in shares)
     one, many = SHARES[hold.kind]
     text = (one if len(hold.classes) == 1 else many).format(value=value, limit=limit)
     return Gauge(value, limit, text)

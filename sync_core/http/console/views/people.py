@@ -153,6 +153,15 @@ class AccountShown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookedFor:
+    """A value that accounts were searched for, and where. Without a value, `what` says that the MIS has none."""
+
+    what: str
+    value: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonShown:
     """A person by MIS id. `looked_for` says each value that was tried, and where; `why` explains the finding."""
 
@@ -162,7 +171,7 @@ class PersonShown:
     groups: tuple[str, ...] = ()
     more_groups: int = 0
     why: str = ""
-    looked_for: tuple[str, ...] = ()
+    looked_for: tuple[LookedFor, ...] = ()
     accounts: tuple[AccountShown, ...] = ()
 
 
@@ -178,7 +187,7 @@ def person_shown(found: PersonFound, names: Mapping[AccountId, str]) -> PersonSh
         groups=found.groups[:GROUPS_SHOWN],
         more_groups=max(0, len(found.groups) - GROUPS_SHOWN),
         why=_why(found),
-        looked_for=tuple(map(_try_text, found.tries)),
+        looked_for=tuple(map(_looked_for, found.tries)),
         accounts=tuple(AccountShown(name=names.get(each.id, each.id), value=each.value) for each in found.accounts),
     )
 
@@ -199,8 +208,9 @@ def _why(found: PersonFound) -> str:
     return "Somebody else in the MIS leads to the same account, so neither gets it:"
 
 
-def _try_text(tried: Try) -> str:
+def _looked_for(tried: Try) -> LookedFor:
     name = MIS_PROPERTIES[tried.mis]
     if not tried.value:
-        return f"the MIS has no {name}"
-    return f"{name} {tried.value} in {' and '.join(ACCOUNT_PROPERTIES[each] for each in tried.accounts)}"
+        return LookedFor(what=f"the MIS has no {name}")
+    where = " and ".join(ACCOUNT_PROPERTIES[each] for each in tried.accounts)
+    return LookedFor(what=name, value=tried.value, where=where)
