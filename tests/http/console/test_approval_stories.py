@@ -104,7 +104,7 @@ def test_04_what_is_missing_is_said_at_the_field(head: Visitor) -> None:
     assert page.evaluate("document.activeElement.id") == "answer"
     page.click("text=Pause the school")
     page.click("button:has-text('Decide')")
-    assert "say why" in page.inner_text("#reason-error")
+    assert "Say why" in page.inner_text("#reason-error")
     head.check("hold-fault")
 
 
