@@ -9,7 +9,7 @@ from sync_core.admin.supposed import reading_with
 from sync_core.domain.constraints import FORM
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.runs import Cause, Hold, RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, HoldKind, RunOutcome, RunRecord
 from sync_core.domain.school import Matching, SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.messaging.messages import SyncSchool
@@ -58,11 +58,14 @@ class MatchingReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedMatching:
-    """What the last plan of the whole school recorded, if there was one in the last 30 days: ids and counts alone."""
+    """What the last plan of the whole school recorded, if there was one in the last 30 days: ids and counts alone.
+
+    `held`: too many people found no account, so that the whole plan is held. Its rates are then not on record.
+    """
 
     planned: RunRecord | None
     rates: MatchRates
-    holds: tuple[Hold, ...]
+    held: bool
 
     def of(self, finding: Finding | None) -> tuple[tuple[MisId, Finding], ...]:
         run = self.planned
@@ -79,11 +82,10 @@ class RecordedMatching:
 async def read_recorded_matching(settings: SchoolSettings, services: Services) -> RecordedMatching:
     runs = await services.runs.runs(settings.school, services.clock.now() - _BACK)
     statistics = await services.schools.accepted_statistics(settings.school)
-    return RecordedMatching(
-        planned=next((run for run in reversed(runs) if run.whole and run.outcome is RunOutcome.PLANNED), None),
-        rates=MatchRates(statistics.students_matched, statistics.staff_matched) if statistics else NO_RATES,
-        holds=await services.schools.holds(settings.school),
-    )
+    planned = next((run for run in reversed(runs) if run.whole and run.outcome is RunOutcome.PLANNED), None)
+    held = planned is not None and HoldKind.ACCOUNT_MATCHING in planned.held_because
+    rates = MatchRates(statistics.students_matched, statistics.staff_matched) if statistics and not held else NO_RATES
+    return RecordedMatching(planned=planned, rates=rates, held=held)
 
 
 async def report_matching(

@@ -9,7 +9,6 @@ import pytest
 from local.tenant.__main__ import DOMAIN
 from sync_core.admin.overview.matching import MatchingRules
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
-from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import SyncSchool
 from sync_core.sync.school import sync_school
@@ -35,7 +34,8 @@ async def add_accounts(console: Console, *accounts: Account) -> None:
 
 
 async def sync(console: Console) -> None:
-    await sync_school(SyncSchool(SCHOOL.id, RunId("night"), Cause.NIGHTLY), console.api.app.services)
+    run = console.api.app.new_run()
+    await sync_school(SyncSchool(SCHOOL.id, run, Cause.NIGHTLY), console.api.app.services)
 
 
 async def give_nicknames(console: Console) -> None:
@@ -77,6 +77,18 @@ async def test_what_a_plan_recorded_is_shown_by_id_and_narrowed_down(console: Co
     assert "amy ■ Disabled" in text and "new001" not in text
     assert console.api.mis.reads == reads
     await console.read(f"{PEOPLE}?finding=other", 404)
+
+
+async def test_a_plan_that_was_held_says_so_and_claims_no_rate(console: Console) -> None:
+    await sync(console)
+    await give_nicknames(console)
+    await console.api.state.save_school(settings(access=[HEAD], limits={"unmatched_people": 2}))
+    await sync(console)
+    page = await console.read(PEOPLE, caller=HEAD)
+    text = text_of(page)
+    assert "Too many people found no account, so the last plan changed nothing." in text
+    assert "No account (6)" in text and "find an account" not in text
+    assert f'href="/schools/{SCHOOL.id}/approvals"' in page
 
 
 async def test_a_reading_says_what_was_looked_for_and_what_is_near(console: Console) -> None:
