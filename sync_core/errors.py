@@ -11,7 +11,7 @@ SyncError                  a message, and the remedy that fits it
     │   └── ReadingFailed      reading the MIS ended in an error that nobody expected
     ├── PlanNotMade        a paused school, a rejected feed, unread accounts; it has the run (planning/school_plan)
     ├── TenantBlocked      the app gets no token, or lacks a permission, in the tenant; it has the runs (sync/nightly)
-    ├── UnknownSetting     a setting that is missing, unknown or out of range (422)
+    ├── UnknownSetting     a setting that is missing, unknown or out of range (422; FaultySettings in admin)
     ├── AccessDenied       the app's identity lacks a role in Azure
     ├── RowRefused         a record that Table storage does not store: its run ends with the remedy
     │   └── RowTooLarge        a class that does not fit into Table storage

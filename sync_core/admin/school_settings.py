@@ -61,17 +61,30 @@ class Fault:
     message: str
     remedy: str
 
+    @property
+    def place(self) -> str:
+        """The setting, with which the message begins: `limits.turnover`, `admin_owners.0`, `source.wonde.school`."""
+        return self.message.partition(": ")[0]
 
-def refusal(faults: Sequence[Fault]) -> UnknownSetting:
-    """The error that names every one of these faults, with the remedy of each."""
-    remedies = dict.fromkeys(fault.remedy for fault in faults)
-    return UnknownSetting("; ".join(fault.message for fault in faults), "; ".join(remedies))
+    @property
+    def text(self) -> str:
+        """The message without the place."""
+        return self.message.partition(": ")[2]
+
+
+class FaultySettings(UnknownSetting):
+    """A body of settings with these faults, every one of which the message names, with the remedy of each."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        remedies = dict.fromkeys(fault.remedy for fault in faults)
+        super().__init__("; ".join(fault.message for fault in faults), "; ".join(remedies))
+        self.faults = tuple(faults)
 
 
 def refuse(faults: Sequence[Fault]) -> None:
-    """Raises UnknownSetting if there is any fault."""
+    """Raises FaultySettings if there is any fault."""
     if faults:
-        raise refusal(faults)
+        raise FaultySettings(faults)
 
 
 def _or_none(value: Any, read: Callable[[Any], Any]) -> Any:
@@ -111,7 +124,7 @@ class Draft:
         try:
             return cls(_adapter().validate_python(sent), (), outward)
         except ValidationError as error:
-            return cls(None, (Fault(faults_for_sender(error.errors()), _CORRECT),), outward)
+            return cls(None, tuple(Fault(faults_for_sender([each]), _CORRECT) for each in error.errors()), outward)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -9,13 +9,14 @@ from typing import Annotated
 
 from annotated_types import MinLen
 
+from sync_core.admin.overview.pages import ListPage, page_of
 from sync_core.admin.requests import Accepted, Requester
 from sync_core.admin.school_settings import Fault, identifier_faults, refuse
 from sync_core.domain.classes import Drift
 from sync_core.domain.constraints import FORM, Meaning
-from sync_core.domain.ids import SchoolId
+from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.permissions import TenantCheck
-from sync_core.domain.runs import Cause
+from sync_core.domain.runs import Cause, SettingsChange
 from sync_core.domain.school import ENTRA_ID, PauseReason, SchoolSettings
 from sync_core.errors import Conflict, EtagConflict, NotFound, PreconditionFailed, UnknownSetting
 from sync_core.graph.port import Tenant
@@ -33,8 +34,10 @@ class StatedReason:
     reason: Annotated[PauseReason, MinLen(1), Meaning("Without anybody's name: runs and logs repeat it")]
 
 
-async def save_school(settings: SchoolSettings, before: SchoolSettings | None, services: Services) -> None:
-    """Save settings in place of `before`, which `outward_faults` and `refuse` have checked.
+async def save_school(
+    settings: SchoolSettings, before: SchoolSettings | None, by: AccountId, services: Services
+) -> None:
+    """Save settings in place of `before`, which `outward_faults` and `refuse` have checked, and record who did it.
 
     Raises PreconditionFailed if somebody else saved other settings since `before` was read.
 
@@ -53,19 +56,27 @@ async def save_school(settings: SchoolSettings, before: SchoolSettings | None, s
                 f"somebody changed the settings of school {settings.school} at the same moment, so nothing was saved",
                 "read the settings again, and repeat your change",
             ) from None
+    change = SettingsChange.between(before, settings, by, services.clock.now())
+    if change.settings:
+        await services.schools.write_settings_change(change)
 
 
-async def pause_school(settings: SchoolSettings, reason: str, services: Services) -> SchoolSettings:
+async def read_settings_changes(school: SchoolId, number: int, services: Services) -> ListPage[SettingsChange]:
+    """Page `number` of the changes of the school's settings, newest first."""
+    return page_of((await services.schools.settings_changes(school))[::-1], number)
+
+
+async def pause_school(settings: SchoolSettings, reason: str, by: AccountId, services: Services) -> SchoolSettings:
     """The settings of the school, which is paused now. Raises PreconditionFailed."""
     paused = replace(settings, enabled=False, pause_reason=reason)
-    await save_school(paused, settings, services)
+    await save_school(paused, settings, by, services)
     return paused
 
 
-async def resume_school(settings: SchoolSettings, services: Services) -> SchoolSettings:
+async def resume_school(settings: SchoolSettings, by: AccountId, services: Services) -> SchoolSettings:
     """The settings of the school, which is synced again. Raises PreconditionFailed."""
     resumed = replace(settings, enabled=True, pause_reason="")
-    await save_school(resumed, settings, services)
+    await save_school(resumed, settings, by, services)
     return resumed
 
 

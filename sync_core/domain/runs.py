@@ -1,17 +1,18 @@
-"""Runs and holds: why a school was synced, the outcome, and what waits for an admin's approval."""
+"""Runs and holds: why a school was synced, the outcome, and what waits for an admin's approval. Changes of settings."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate
+from typing import Any
 
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import LeftOut, Snapshot
-from sync_core.domain.school import FileDrop
+from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.errors import LONGEST_SHOWN, SyncError, one_line
 
 _LISTED = 500
@@ -256,3 +257,76 @@ class FileDropCheck:
     schools: int
     archived: int
     failure: SyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The value of a setting before and after a change, as `values_by_place` has it."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChange:
+    """Who saved other settings of a school, when, and which, by place: ids, counts and choices.
+
+    `by` is the Entra id of an admin, empty where none did it.
+    """
+
+    school: SchoolId
+    at: datetime
+    by: AccountId
+    settings: Mapping[str, Changed]
+
+    @classmethod
+    def between(
+        cls, before: SchoolSettings | None, after: SchoolSettings, by: AccountId, at: datetime
+    ) -> SettingsChange:
+        """User principal names are counted: the record outlives the setting, and an owner may leave the school."""
+        changed = changes_between(before, after)
+        if owners := changed.get(_ADMIN_OWNERS):
+            changed[_ADMIN_OWNERS] = Changed(_counted(owners.before), _counted(owners.after))
+        return cls(school=after.school, at=at, by=by, settings=changed)
+
+
+_ADMIN_OWNERS = "admin_owners"
+
+
+def changes_between(before: SchoolSettings | None, after: SchoolSettings) -> dict[str, Changed]:
+    """The settings that differ, by place. Without `before`, those that are not empty."""
+    earlier, now = values_by_place(before) if before else {}, values_by_place(after)
+    return {
+        place: Changed(earlier.get(place, ""), now.get(place, ""))
+        for place in dict.fromkeys((*now, *earlier))
+        if earlier.get(place, "") != now.get(place, "")
+    }
+
+
+def values_by_place(record: Any, above: str = "") -> dict[str, str]:
+    """The fields of a dataclass as text, by the places that faults of settings name, such as `limits.turnover`."""
+    texts: dict[str, str] = {}
+    for field in fields(record):
+        value, place = getattr(record, field.name), f"{above}{field.name}"
+        texts |= values_by_place(value, f"{place}.") if is_dataclass(value) else {place: _as_text(value)}
+    return texts
+
+
+def _as_text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return ", ".join(map(str, value))
+        case frozenset():
+            return ", ".join(sorted(map(str, value)))
+        case _:
+            return str(value)
+
+
+def _counted(listed: str) -> str:
+    return str(len(listed.split(", "))) if listed else "0"

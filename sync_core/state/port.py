@@ -16,7 +16,7 @@ from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
+from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.domain.webhooks import WebhookEvent
@@ -136,6 +136,10 @@ class SchoolStore(SettingsReader, Protocol):
         """The rows that the last plan left out of the school's feed. None if no plan ever left any out."""
 
     async def write_left_out(self, school: SchoolId, left_out: LeftOutRows) -> None: ...
+    async def write_settings_change(self, change: SettingsChange) -> None: ...
+
+    async def settings_changes(self, school: SchoolId) -> tuple[SettingsChange, ...]:
+        """Oldest first."""
 
     async def synced_set(self, drop: FileDrop) -> str | None:
         """The fingerprint of the export set for which the schools of the drop were last synced."""
@@ -167,7 +171,7 @@ class RunStore(RunReader, Protocol):
     async def forget_message_faults(self, before: datetime) -> None: ...
 
     async def forget_history(self, school: SchoolId, before: datetime) -> None:
-        """Delete the school's runs, and what was applied to its classes, before that moment."""
+        """Delete the school's runs, its changes of settings, and what was applied to its classes, before then."""
 
 
 class TableCheck(Protocol):

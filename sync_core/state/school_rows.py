@@ -8,7 +8,7 @@ from sync_core.domain.accounts import Account
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import HeldClass, Hold, LeftOutRows, RunRecord
+from sync_core.domain.runs import HeldClass, Hold, LeftOutRows, RunRecord, SettingsChange
 from sync_core.domain.school import FeedFolder, FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import UnknownSetting
@@ -21,6 +21,7 @@ LEFT_OUT_COLUMNS = RowCodec(LeftOutRows)
 HOLD_COLUMNS = RowCodec(Hold, elsewhere=("classes",), what=cut, remedy=cut, why=cut)
 HELD_CLASS_COLUMNS = RowCodec(HeldClass, what=cut)
 RUN_COLUMNS = RowCodec(RunRecord, notes=sentences)
+CHANGE_COLUMNS = RowCodec(SettingsChange)
 FAULT_COLUMNS = RowCodec(MessageFault, message=cut, remedy=cut)
 FACTS_COLUMNS = RowCodec(TenantFacts)
 PROBE_COLUMNS = RowCodec(Probe, note=cut)

@@ -17,7 +17,7 @@ from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
+from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, RowTooLarge, UnknownSetting
@@ -56,6 +56,7 @@ _FEW_ACCOUNTS = 50
 """Up to this many are read one by one, because all of the tenant's may be thousands."""
 # The partitions of the table of schools.
 _SETTINGS, _STATISTICS, _DROPS, _LEFT_OUT = "school", "accepted statistics", "file drop", "left out"
+_CHANGES = "settings changes "
 _FACTS, _PROBE = "facts", "probe "
 
 
@@ -157,6 +158,7 @@ class TableState:
     async def erase_school(self, school: SchoolId) -> None:
         for name in (CLASSES, RUNS, HOLDS, WEBHOOK_EVENTS):
             await self._tables[name].delete_where(school)
+        await self._schools.delete_where(_CHANGES + school)
         await self.write_accepted_statistics(school, None)
         await self._schools.delete(_LEFT_OUT, school)
 
@@ -176,6 +178,17 @@ class TableState:
 
     async def write_left_out(self, school: SchoolId, left_out: LeftOutRows) -> None:
         await self._schools.put(entity(_LEFT_OUT, school, school_rows.LEFT_OUT_COLUMNS.columns(left_out)))
+
+    async def write_settings_change(self, change: SettingsChange) -> None:
+        row = entity(
+            _CHANGES + change.school,
+            f"{encode_time(change.at)} {change.by}",
+            school_rows.CHANGE_COLUMNS.columns(change),
+        )
+        await self._schools.put(row)
+
+    async def settings_changes(self, school: SchoolId) -> tuple[SettingsChange, ...]:
+        return tuple([school_rows.CHANGE_COLUMNS.read(row) async for row in self._schools.query(_CHANGES + school)])
 
     async def holds(self, school: SchoolId) -> tuple[Hold, ...]:
         rows = [row async for row in self._holds.query(school)]
@@ -247,7 +260,8 @@ class TableState:
 
     async def forget_history(self, school: SchoolId, before: datetime) -> None:
         await self._classes.delete_where(school, HISTORY, "at lt @before", before=encode_time(before))
-        await self._runs.delete_where(school, also="at lt @before", before=encode_time(before))
+        for table, partition in ((self._runs, school), (self._schools, _CHANGES + school)):
+            await table.delete_where(partition, also="at lt @before", before=encode_time(before))
 
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:
         found = [class_rows.PIN_COLUMNS.read(row) for row in await self._classes.query_whole(school, PIN)]

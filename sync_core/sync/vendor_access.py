@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 
-from sync_core.domain.ids import RunId, SchoolId
-from sync_core.domain.runs import Cause, RunOutcome, RunRecord
+from sync_core.domain.ids import AccountId, RunId, SchoolId
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord, SettingsChange
 from sync_core.domain.school import WondeApi
 from sync_core.services import Services
 
@@ -59,4 +59,6 @@ async def follow_access(event: AccessEvent, wonde_school: str, run: RunId, servi
             await services.runs.write_run(record)
             paused_settings = replace(settings, enabled=False, pause_reason=_REASONS[event])
             await services.schools.replace_school(settings, paused_settings)
+            change = SettingsChange.between(settings, paused_settings, AccountId(""), record.at)
+            await services.schools.write_settings_change(change)
     return paused

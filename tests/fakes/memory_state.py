@@ -12,7 +12,7 @@ from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, De
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, LeftOutRows, RunRecord
+from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
 from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, UnknownSetting
@@ -34,6 +34,7 @@ class MemoryState:
         self._holds: dict[SchoolId, tuple[Hold, ...]] = {}
         self._accepted: dict[SchoolId, FeedStatistics | None] = {}
         self._left_out: dict[SchoolId, LeftOutRows] = {}
+        self._changes: list[SettingsChange] = []
         self._requests: dict[tuple[SchoolId, ClassKey], ClassRequest] = {}
         self._pins: dict[tuple[SchoolId, ClassKey], Pin] = {}
         self._history: dict[tuple[SchoolId, ClassKey], list[AppliedDelta]] = {}
@@ -100,6 +101,7 @@ class MemoryState:
         self._holds.pop(school, None)
         self._accepted.pop(school, None)
         self._left_out.pop(school, None)
+        self._changes = [change for change in self._changes if change.school != school]
         await self._step("erase_school answered")
 
     async def left_out(self, school: SchoolId) -> LeftOutRows | None:
@@ -110,6 +112,15 @@ class MemoryState:
         await self._step("write_left_out")
         self._left_out[school] = left_out
         await self._step("write_left_out answered")
+
+    async def write_settings_change(self, change: SettingsChange) -> None:
+        await self._step("write_settings_change")
+        self._changes.append(change)
+        await self._step("write_settings_change answered")
+
+    async def settings_changes(self, school: SchoolId) -> tuple[SettingsChange, ...]:
+        await self._step("settings_changes")
+        return tuple(sorted((each for each in self._changes if each.school == school), key=lambda each: each.at))
 
     async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None:
         await self._step("class_record")
@@ -195,6 +206,7 @@ class MemoryState:
             if of == school:
                 deltas[:] = [delta for delta in deltas if delta.at >= before]
         self._runs = {key: run for key, run in self._runs.items() if key[0] != school or run.at >= before}
+        self._changes = [change for change in self._changes if change.school != school or change.at >= before]
         await self._step("forget_history answered")
 
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:

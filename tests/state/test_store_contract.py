@@ -14,7 +14,18 @@ from sync_core.admin.schools import save_school
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics, LeftOut
-from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, HoldStatus, LeftOutRows, RunOutcome, RunRecord
+from sync_core.domain.runs import (
+    Cause,
+    Changed,
+    HeldClass,
+    Hold,
+    HoldKind,
+    HoldStatus,
+    LeftOutRows,
+    RunOutcome,
+    RunRecord,
+    SettingsChange,
+)
 from sync_core.domain.school import (
     AfterSync,
     FeedContainer,
@@ -103,14 +114,14 @@ async def test_of_two_schools_saved_at_once_with_one_identifier_one_is_refused(s
         for number in range(4)
     ]
     results = await asyncio.gather(
-        *(save_school(each, None, services(state)) for each in saved), return_exceptions=True
+        *(save_school(each, None, entra_id("head"), services(state)) for each in saved), return_exceptions=True
     )
     (kept,) = await state.schools(tenant)
     assert [str(result) for result in results if result] == [
         f"name_identifier: school {kept.school} of the same tenant has it already — "
         "choose another name_identifier, or leave it out to use the DfE code"
     ] * 3
-    assert {type(result) for result in results} == {type(None), UnknownSetting}
+    assert {type(result) for result in results} == {type(None), FaultySettings}
 
 
 async def test_a_row_starts_with_desired(state: Store, school: SchoolId) -> None:
@@ -572,6 +583,20 @@ async def test_rows_that_were_left_out_are_stored_replaced_and_erased(state: Sto
         assert await state.left_out(school) == expected
     await state.erase_school(school)
     assert await state.left_out(school) is None
+
+
+async def test_changes_of_settings_are_listed_until_they_are_forgotten(state: Store, school: SchoolId) -> None:
+    many = {f"limits.{name}": Changed("", "0.5 of 1: 50%") for name in ("turnover", "class_loss")}
+    early = SettingsChange(school=school, at=NOON, by=entra_id("head"), settings=many)
+    late = SettingsChange(school=school, at=NOON + timedelta(days=2), by=AccountId(""), settings={})
+    for change in (late, early):
+        await state.write_settings_change(change)
+    assert await state.settings_changes(school) == (early, late)
+    assert await state.settings_changes(SchoolId(f"{school}x")) == ()
+    await state.forget_history(school, NOON + timedelta(days=1))
+    assert await state.settings_changes(school) == (late,)
+    await state.erase_school(school)
+    assert await state.settings_changes(school) == ()
 
 
 async def test_runs_can_be_listed_since_a_time(state: Store, school: SchoolId) -> None:

@@ -9,29 +9,13 @@ from pydantic import TypeAdapter
 from sync_core.admin.classes import request_sync
 from sync_core.admin.overview.matching import MatchingRules, report_matching
 from sync_core.admin.requests import Accepted
-from sync_core.admin.school_settings import (
-    Draft,
-    Fault,
-    encryption_faults,
-    merge_patch,
-    refusal,
-    refuse,
-    settings_of,
-)
-from sync_core.admin.schools import (
-    StatedReason,
-    access_taken_away,
-    find_access,
-    outward_faults,
-    pause_school,
-    resume_school,
-    save_school,
-)
+from sync_core.admin.school_settings import Draft, merge_patch
+from sync_core.admin.schools import StatedReason, pause_school, read_settings_changes, resume_school
 from sync_core.admin.supposed import check_feed, preview_settings
-from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import Forbidden, NotFound, SnapshotRejected
+from sync_core.errors import NotFound, SnapshotRejected
 from sync_core.http.admin.dependencies import Admin, Administered, Call, SchoolInPath, SignedIn
+from sync_core.http.admin.drafts import check_outward, save_checked, wanted_settings
 from sync_core.http.admin.etags import IfMatch, etag_of, require_match
 from sync_core.http.admin.schemas import (
     ABSENT,
@@ -41,10 +25,11 @@ from sync_core.http.admin.schemas import (
     MatchingPage,
     Plan,
     School,
+    SettingsChanges,
     matching_page,
     school_body,
+    settings_changes_body,
 )
-from sync_core.messaging.messages import Priority
 from sync_core.planning.feed_report import FeedReport
 from sync_core.planning.matching.findings import Finding
 
@@ -52,6 +37,7 @@ router = APIRouter(prefix="/schools")
 
 _DryRun = Annotated[bool, Query(description="Save nothing, and answer with the plan that the settings would lead to")]
 _Page = Annotated[int, Query(ge=1, le=100_000, description="A page has 50 people")]
+_ChangesPage = Annotated[int, Query(ge=1, le=100_000, description="A page has 50 changes")]
 _Finding = Annotated[Finding | None, Query(description="Lists only the people with this finding")]
 _Patch = Annotated[dict[str, Any], Body(media_type="application/merge-patch+json")]
 
@@ -81,7 +67,7 @@ async def put_school(
     """Takes what GET gives. A setting that is left out gets its default; to keep the others, use PATCH."""
     before = await call.services.schools.school(school)
     call.caller.need_school(before)
-    wanted = await _wanted(school, draft, before, call)
+    wanted = await wanted_settings(school, draft, before, call)
     require_match(if_match, before, school)
     return await (_preview(wanted, call) if dry_run else _save(wanted, before, call, response))
 
@@ -100,16 +86,22 @@ async def patch_school(
     dry_run: _DryRun = False,
 ) -> School | Plan:
     """A JSON Merge Patch (RFC 7396) of what GET gives: null sets a setting back to its default."""
-    wanted = await _wanted(settings.school, _patched(settings, patch), settings, call)
+    wanted = await wanted_settings(settings.school, _patched(settings, patch), settings, call)
     require_match(if_match, settings, settings.school)
     return await (_preview(wanted, call) if dry_run else _save(wanted, settings, call, response))
+
+
+@router.get("/{school}/settings-changes", responses=ABSENT, summary="List who saved which settings, and when")
+async def list_settings_changes(settings: Administered, call: SignedIn, page: _ChangesPage = 1) -> SettingsChanges:
+    """Values are as text, by place. Owners are counted, not named."""
+    return settings_changes_body(await read_settings_changes(settings.school, page, call.services))
 
 
 @router.post("/{school}/pause", responses=ABSENT | OUTDATED | WITH_ETAG, summary="Pause a school, and say why")
 async def pause(settings: Administered, body: StatedReason, call: SignedIn, response: Response) -> School:
     """Its classes stay as they are until it is resumed. Runs and refused requests repeat the reason."""
     call.record("pause", settings.school, body.reason)
-    return _answer(await pause_school(settings, body.reason, call.services), response)
+    return _answer(await pause_school(settings, body.reason, call.caller.id, call.services), response)
 
 
 @router.post("/{school}/resume", responses=ABSENT | OUTDATED | WITH_ETAG, summary="Sync a paused school again")
@@ -118,7 +110,7 @@ async def resume(
 ) -> School:
     """From the next night on, or from the next request, webhook event or file drop. A reason is kept in the log."""
     call.record("resume", settings.school, body.reason if body else "")
-    return _answer(await resume_school(settings, call.services), response)
+    return _answer(await resume_school(settings, call.caller.id, call.services), response)
 
 
 @router.delete("/{school}", status_code=204, responses=ABSENT, summary="Remove a school that leaves")
@@ -142,7 +134,7 @@ async def feed_check(school: SchoolInPath, call: Admin, draft: Annotated[Draft |
     """
     saved = await call.services.schools.school(school)
     call.caller.need_school(saved)
-    settings = await _wanted(school, draft, saved, call) if draft else saved
+    settings = await wanted_settings(school, draft, saved, call) if draft else saved
     if settings is None:
         raise NotFound(
             f"there is no school {school}, so nothing was read",
@@ -174,46 +166,13 @@ async def matching(
     return matching_page(await report_matching(settings, call.services, rules), finding, page)
 
 
-# --- what saving has in common
-
-
-async def _wanted(school: SchoolId, draft: Draft, before: SchoolSettings | None, call: Call) -> SchoolSettings:
-    """The settings that a draft asks for, which the caller may save. Callers sign in to the app's own tenant.
-
-    Raises UnknownSetting naming every fault of the draft at once, also those for which valid settings are not saved.
-    """
-    sent, home = draft.outward, call.services.graph.of(call.app.settings.tenant, Priority.URGENT)
-    access, unknown = await find_access(sent.access or (), home)
-    faults = (*draft.faults, *_id_faults(sent.id, school), *unknown)
-    if draft.body and not call.app.settings.on_one_machine:
-        faults += encryption_faults(draft.body.source)
-    if draft.body is None or faults:
-        # The identifiers of another tenant are nobody's business who may not move the school there.
-        tenant = sent.tenant if call.caller.all_schools or before is None else before.tenant
-        raise refusal((*faults, *await outward_faults(school, tenant, sent.name_identifier, call.services)))
-    body = draft.body
-    wanted = settings_of(replace(body, access=access), school=school, tenant=body.tenant, source=body.source)
-    if not call.caller.all_schools:
-        _need_same_place(before, wanted)
-    return wanted
-
-
-def _id_faults(sent: str | None, school: SchoolId) -> tuple[Fault, ...]:
-    if sent is None or sent in ("", school):
-        return ()
-    remedy = f"send {school} as id, or leave it out; an id cannot be changed"
-    return (Fault("id: is that of another school", remedy),)
-
-
 async def _preview(wanted: SchoolSettings, call: Call) -> Plan:
-    refuse(await outward_faults(wanted.school, wanted.tenant, wanted.name_identifier, call.services))
+    await check_outward(wanted, call)
     return Plan.model_validate((await preview_settings(wanted, call.services)).as_data(), from_attributes=True)
 
 
 async def _save(wanted: SchoolSettings, before: SchoolSettings | None, call: Call, response: Response) -> School:
-    call.record("save settings", wanted.school)
-    refuse(await outward_faults(wanted.school, wanted.tenant, wanted.name_identifier, call.services))
-    await save_school(wanted, before, call.services)
+    await save_checked(wanted, before, call)
     return _answer(wanted, response)
 
 
@@ -224,18 +183,3 @@ def _answer(settings: SchoolSettings, response: Response) -> School:
 
 def _patched(settings: SchoolSettings, patch: dict[str, Any]) -> Draft:
     return Draft.of(merge_patch(TypeAdapter(School).dump_python(school_body(settings), mode="json"), patch))
-
-
-def _need_same_place(before: SchoolSettings | None, wanted: SchoolSettings) -> None:
-    """A school's own admin may change how it is synced, and add admins, but not from where, to where, or lock out."""
-    kept = {name: getattr(before, name) for name in ("tenant", "source", "webhook_secrets")} if before else {}
-    if not before or replace(wanted, **kept) != wanted:
-        raise Forbidden(
-            "only an admin of all schools may change tenant, source and webhook_secrets",
-            "leave these three as they are",
-        )
-    if lost := access_taken_away(before, wanted):
-        raise Forbidden(
-            f"only an admin of all schools may take access away from {', '.join(sorted(lost))}",
-            "keep those ids in access, and add others to them",
-        )

@@ -12,12 +12,12 @@ from pydantic import BaseModel, Field, StringConstraints, create_model
 
 from sync_core.admin.groups import GroupState
 from sync_core.admin.overview.matching import MatchingReport
-from sync_core.admin.overview.pages import page_of
+from sync_core.admin.overview.pages import ListPage, page_of
 from sync_core.admin.school_settings import SchoolBody, values_of
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
-from sync_core.domain.runs import Cause, RunRecord
+from sync_core.domain.runs import Cause, RunRecord, SettingsChange
 from sync_core.domain.school import SchoolChoices, SchoolSettings
 from sync_core.domain.tenants import Probe, ProbeQuestion
 from sync_core.graph.port import MEMBERS_PER_WRITE
@@ -114,6 +114,15 @@ class School(SchoolBody):
     id: SchoolId
 
 
+class SettingsChanges(BaseModel):
+    """Who saved which settings, newest first: of `total` changes, those of page `number` are listed."""
+
+    changes: tuple[SettingsChange, ...]
+    number: int
+    pages: int
+    total: int
+
+
 class Question(BaseModel, extra="forbid"):
     """The person that a question is about."""
 
@@ -173,6 +182,10 @@ def matching_page(report: MatchingReport, finding: Finding | None, number: int) 
     page = page_of(report.of(finding), number)
     values = {field.name: getattr(report, field.name) for field in fields(report)} | {"people": page.items}
     return MatchingPage(**values, number=page.number, pages=page.pages, total=page.total)
+
+
+def settings_changes_body(page: ListPage[SettingsChange]) -> SettingsChanges:
+    return SettingsChanges(changes=page.items, number=page.number, pages=page.pages, total=page.total)
 
 
 def probe_body(probe: Probe) -> TenantProbe:

@@ -102,7 +102,7 @@ async def _request(settings: SchoolSettings, hold: Hold, decision: DecisionForm,
 
 async def _pause(settings: SchoolSettings, reason: str, call: Call) -> Response:
     call.record("pause", settings.school, reason)
-    await pause_school(settings, reason, call.services)
+    await pause_school(settings, reason, call.caller.id, call.services)
     return RedirectResponse(f"/schools/{settings.school}/approvals", 303)
 
 

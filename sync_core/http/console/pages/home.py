@@ -71,7 +71,7 @@ async def pause(request: Request, settings: Administered, call: SignedIn, form: 
     if settings.enabled or settings.pause_reason != read.reason:
         _require_version(form, settings)
         call.record("pause", settings.school, read.reason)
-        await pause_school(settings, read.reason, call.services)
+        await pause_school(settings, read.reason, call.caller.id, call.services)
     return RedirectResponse(f"/schools/{settings.school}", 303)
 
 
@@ -86,7 +86,7 @@ async def resume(settings: Administered, call: SignedIn, form: CheckedForm) -> R
     if not settings.enabled:
         _require_version(form, settings)
         call.record("resume", settings.school)
-        await resume_school(settings, call.services)
+        await resume_school(settings, call.caller.id, call.services)
     return RedirectResponse(f"/schools/{settings.school}", 303)
 
 

@@ -46,7 +46,7 @@ async def save_rules(request: Request, settings: Administered, call: SignedIn, f
         return await _recorded(request, settings, call, sent=sent, faults=rules)
     call.record("save settings", settings.school)
     require_match(sent.get("based_on", ""), settings, settings.school)
-    await save_school(rules.on(settings), settings, call.services)
+    await save_school(rules.on(settings), settings, call.caller.id, call.services)
     return RedirectResponse(f"/schools/{settings.school}/people?saved=rule", 303)
 
 
