@@ -96,7 +96,7 @@ async def report_matching(
     The MIS is read once. Raises UnknownSetting for a tenant without accounts, and Conflict if no plan can be made.
     """
     saved = replace(settings, enabled=True)
-    mis = _OneReading(services.mis)
+    mis = OneReading(services.mis)
     before = await _plan(saved, mis, services)
     tried = rules.on(saved) if rules else saved
     after = before if tried == saved else await _plan(tried, mis, services)
@@ -109,7 +109,7 @@ async def report_matching(
     )
 
 
-class _OneReading:
+class OneReading:
     """Implements MisSource: the school as it was at the first call."""
 
     def __init__(self, mis: MisSource) -> None:

@@ -11,7 +11,19 @@ from starlette.exceptions import HTTPException
 
 from sync_core.app import App
 from sync_core.errors import NotFound, NotSignedIn, SyncError
-from sync_core.http.console.pages import approvals, classes, groups, home, people, runs, schools, teacher, tonight, why
+from sync_core.http.console.pages import (
+    approvals,
+    classes,
+    groups,
+    home,
+    people,
+    runs,
+    schools,
+    settings,
+    teacher,
+    tonight,
+    why,
+)
 from sync_core.http.console.rendering import ASSETS, asset_address, render_error
 from sync_core.http.problems import problem_of
 
@@ -32,7 +44,7 @@ def build_console(app: App) -> FastAPI:
     )
     console.state.app = app
     console.add_api_route("/assets/{version}/{name}", _asset)
-    for pages in (schools, home, tonight, approvals, groups, classes, people, why, runs, teacher):
+    for pages in (schools, home, tonight, approvals, groups, classes, people, why, runs, settings, teacher):
         console.include_router(pages.router)
     return console
 

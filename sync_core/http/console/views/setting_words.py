@@ -1,0 +1,180 @@
+"""The settings of a school in the order of the settings page, and what the page calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.roster import GroupType
+from sync_core.domain.school import AfterSync, DepartedOwners, Mis, MisProperty, Rollover, TeachingOwners, WondeEmail
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Settings that stand together. A setting that has settings of its own, such as `limits`, stands for all of them.
+
+    `for_all_schools`: only an admin of all schools may change them.
+    """
+
+    id: str
+    title: str
+    settings: Sequence[str]
+    hint: str = ""
+    for_all_schools: bool = False
+
+
+SECTIONS: Sequence[Section] = (
+    # The order of "To automatically create classes in Microsoft 365" (source: RM TEC7627933).
+    Section(
+        "create",
+        "Automatically create classes in Microsoft 365",
+        ("types", "name_identifier", "admin_owners"),
+        "Each night, new groups of these types become classes.",
+    ),
+    Section("owners", "Owners of teaching groups", ("teaching_owners", "departed_owners")),
+    Section("year", "Academic year", ("rollover", "year_starts_in", "time_zone")),
+    Section(
+        "accounts",
+        "How people find their accounts",
+        ("students", "staff"),
+        "The page People tries a rule and shows how many find an account.",
+    ),
+    Section("school", "The school", ("name", "mis")),
+    Section(
+        "limits",
+        "Limits",
+        ("limits",),
+        "What exceeds a limit waits for a decision. Shares are of 1: 0.4 is 40%, and 1 switches a limit off.",
+    ),
+    Section("access", "Who manages the school", ("access",)),
+    Section(
+        "source",
+        "Where the MIS is read from",
+        ("tenant", "source", "webhook_secrets"),
+        "Only admins of all schools change these.",
+        for_all_schools=True,
+    ),
+)
+ELSEWHERE: Mapping[str, str] = {
+    "id": "it never changes",
+    "enabled": "a school is paused and resumed with its reason",
+    "pause_reason": "a school is paused and resumed with its reason",
+    "account_domain": "only the default of the two domains, which the page shows as they are",
+}
+"""Settings that the page does not have, each with why."""
+
+LABELS: Mapping[str, str] = {
+    "types": "Types of groups that become classes automatically",
+    "name_identifier": "Name identifier",
+    "admin_owners": "Admins who own every class",
+    "teaching_owners": "Who owns the class of a teaching group",
+    "departed_owners": "An owner who no longer teaches the group",
+    "rollover": "In a new academic year",
+    "year_starts_in": "Month in which the academic year starts",
+    "time_zone": "Time zone",
+    "students.mis": "Pupils: in the MIS",
+    "students.account": "Pupils: in Microsoft 365",
+    "students.domain": "Pupils: domain",
+    "staff.mis": "Staff: in the MIS",
+    "staff.account": "Staff: in Microsoft 365",
+    "staff.domain": "Staff: domain",
+    "name": "Name of the school",
+    "mis": "MIS",
+    "limits.smallest_snapshot": "Smallest feed",
+    "limits.class_loss": "Loss of a class",
+    "limits.class_loss_people": "Loss of a class, in people",
+    "limits.turnover": "Turnover of a class",
+    "limits.school_loss": "Loss of the school",
+    "limits.school_loss_people": "Loss of the school, in people",
+    "limits.week_loss": "Loss of the school in a week",
+    "limits.new_classes": "New classes",
+    "limits.unmatched": "People without an account",
+    "limits.unmatched_people": "People without an account, in people",
+    "limits.left_out": "Rows that cannot be read",
+    "limits.left_out_rows": "Rows that cannot be read, in rows",
+    "access": "People and groups",
+    "tenant": "Tenant",
+    "webhook_secrets": "Secrets of webhooks",
+    "source.kind": "Way",
+    "source.path": "Folder or zip file",
+    "source.folder": "Folder in the container",
+    "source.after_sync": "After a sync",
+    "source.url": "Address of the server",
+    "source.version": "Version of OneRoster",
+    "source.token_url": "Address of the token server",
+    "source.client": "Client",
+    "source.secret": "Name of the setting with the secret",
+    "source.school": "Id of the school at Wonde",
+    "source.staff_email": "E-mail addresses of staff",
+    "source.student_email": "E-mail addresses of pupils",
+    "enabled": "Synced",
+    "pause_reason": "Reason of the pause",
+    "account_domain": "Usual domain",
+    "school": "Id of the school",
+}
+"""What each setting is called, by its place."""
+
+_WORDS: Mapping[StrEnum, str] = {
+    GroupType.YEAR: "Year groups",
+    GroupType.REGISTRATION: "Registration groups",
+    GroupType.TEACHING: "Teaching groups",
+    TeachingOwners.MAIN: "The main teacher",
+    TeachingOwners.ALL: "All of its staff",
+    DepartedOwners.KEEP: "stays an owner",
+    DepartedOwners.REVOKE: "stops being an owner, if the sync made them one",
+    Rollover.NEW: "a group gets a new class",
+    Rollover.REUSE: "a group keeps last year's class",
+    MisProperty.USERNAME_OR_EMAIL: "user name, and e-mail address",
+    MisProperty.USERNAME: "user name",
+    MisProperty.EMAIL: "e-mail address",
+    MisProperty.ID: "MIS id",
+    AccountProperty.UPN: "user principal name",
+    AccountProperty.MAIL: "mail",
+    AccountProperty.MAIL_NICKNAME: "mail nickname",
+    AccountProperty.EMPLOYEE_ID: "employee id",
+    AccountProperty.SAM_ACCOUNT_NAME: "on-premises user name (sAMAccountName)",
+    AfterSync.KEEP: "the files stay where they are",
+    AfterSync.ARCHIVE: "the files are moved to the archive folder",
+    Mis.ARBOR: "Arbor",
+    Mis.BROMCOM: "Bromcom",
+    Mis.CLOUD_SCHOOL: "Cloud School",
+    Mis.CMIS: "CMIS",
+    Mis.ED_GEN: "Ed:Gen",
+    Mis.HORIZONS: "Horizons",
+    Mis.INTEGRIS: "Integris",
+    Mis.ISAMS: "iSAMS",
+    Mis.SCHOLARPACK: "ScholarPack",
+    Mis.SEEMIS: "SEEMiS",
+    Mis.SIMS: "SIMS",
+    Mis.WCBS: "WCBS",
+    Mis.OTHER: "another one",
+    **{email: email.value for email in WondeEmail},
+}
+WITHOUT_CHOICE: Mapping[str, str] = {
+    "students.account": "user principal name, and mail",
+    "staff.account": "user principal name, and mail",
+    "teaching_owners": "as usual for the MIS",
+}
+"""What it means if nothing is chosen."""
+
+
+EMPTY_IS_A_VALUE = frozenset({"students.domain", "staff.domain"})
+"""An empty domain means that nothing is added, and not the default."""
+_DOMAIN = "Added to a value that has none, such as school.org. Empty: nothing is added."
+HINTS: Mapping[str, str] = {
+    "types": "ScholarPack has no teaching groups.",
+    "name_identifier": "In names and addresses of new classes; empty: the DfE code. Classes that exist keep theirs.",
+    "students.mis": "",
+    "staff.mis": "",
+    "students.account": "",
+    "staff.account": "",
+    "students.domain": _DOMAIN,
+    "staff.domain": _DOMAIN,
+}
+"""In place of the description of the API, which speaks of defaults that the page does not leave out."""
+
+
+def word_for(choice: StrEnum) -> str:
+    return _WORDS.get(choice, choice.value)
