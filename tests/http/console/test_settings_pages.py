@@ -13,10 +13,14 @@ from starlette.datastructures import FormData
 from local.tenant.__main__ import DOMAIN
 from sync_core.admin.school_settings import SchoolBody
 from sync_core.domain.accounts import Account, AccountProperty
+from sync_core.domain.ids import RunId
+from sync_core.domain.runs import Cause
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
 from sync_core.http.console.views.setting_fields import body_of, fill_in, read_into
 from sync_core.http.console.views.setting_words import ELSEWHERE, SECTIONS
 from sync_core.http.console.views.settings import settings_on_page
+from sync_core.messaging.messages import SyncSchool
+from sync_core.sync.school import sync_school
 from tests.builders import SCHOOL, TENANT, entra_id, settings, teaching
 from tests.http.console.memory_console import Console, field_value, text_of
 from tests.http.memory_api import ALL_SCHOOLS, DEPUTY, HEAD
@@ -152,6 +156,7 @@ async def test_a_reviewed_draft_goes_back_into_the_form(console: Console) -> Non
 
 
 async def test_a_plan_that_cannot_be_made_does_not_keep_anybody_from_saving(console: Console) -> None:
+    await sync_school(SyncSchool(SCHOOL.id, RunId("night"), Cause.NIGHTLY), console.api.app.services)
     console.api.mis.groups.clear()
     page = await review(console, students__domain="oak.example")
     assert f"Pupils: domain {DOMAIN} oak.example" in text_of(page)
