@@ -9,7 +9,7 @@ import azure.functions as func
 
 from sync_core.clock import SystemClock
 from sync_core.http.asgi import AsgiFunction, admin_api, console
-from sync_core.http.edge import respond, serve
+from sync_core.http.edge import check_upload, respond, serve
 from sync_core.http.health import report_health
 from sync_core.messaging.messages import (
     CLASS_CHANGES,
@@ -91,6 +91,19 @@ async def console_root(request: func.HttpRequest, context: func.Context) -> func
 @app.route(route="schools/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
 async def console_schools(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _show("console_schools", request, context)
+
+
+@app.route(route="connect/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+async def console_connect(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await _show("console_connect", request, context)
+
+
+# The one page that takes a file.
+@app.route(route="connect/zip", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def console_upload(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await serve(
+        _process, "console_upload", request, lambda sync: _console.answer(sync, request, context), check_upload
+    )
 
 
 @app.route(route="health", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)

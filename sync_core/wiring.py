@@ -133,6 +133,7 @@ async def build(settings: Settings, clock: Clock) -> App:
     from sync_core.messaging.service_bus import ServiceBusOutbox
     from sync_core.mis.drop.reader import FileDropReader, open_store
     from sync_core.mis.drop.readings import SharedReadings
+    from sync_core.mis.files.uploads import UploadedExports
     from sync_core.mis.sources import MisSources
     from sync_core.services import Checks, Reading, Services
 
@@ -163,6 +164,7 @@ async def build(settings: Settings, clock: Clock) -> App:
         reading=Reading(store, mis, clock, partial(check_tenant, graph), graph),
         graph=graph,
         file_drops=drops,
+        uploads=UploadedExports(clock),
         outbox=outbox,
         dead_letters=ServiceBusDeadLetters(bus),
         checks=Checks(store, outbox, mis),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LARGEST_BODY = 128 * 1024
 """Bytes."""
+LARGEST_UPLOAD = 16 * 1024 * 1024
+"""Bytes of a form with a file, on the one path that takes files."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -36,8 +38,73 @@ _FAILED = SyncError(
 """The cause itself is for the log: anybody may send a request, and it shows how the app is built."""
 
 
+def check_request(request: func.HttpRequest) -> None:
+    """Raises Forbidden (a change that a page of another site sends), TooLarge, and Unreadable (another encoding)."""
+    _check_origin(request)
+    body = request.get_body()
+    if len(body) > LARGEST_BODY:
+        raise TooLarge(
+            f"the body has more than {LARGEST_BODY} bytes, so it was not read",
+            "send less: a webhook may name fewer groups and people, or none for the whole school",
+        )
+    if not _is_utf_8(body):
+        raise Unreadable("the body is not UTF-8", "send JSON in UTF-8, the only encoding that it has (RFC 8259)")
+
+
+def check_upload(request: func.HttpRequest) -> None:
+    """The same for a form with a file, which may be larger and has any bytes. Raises Forbidden, TooLarge."""
+    _check_origin(request)
+    if len(request.get_body()) > LARGEST_UPLOAD:
+        raise TooLarge(
+            f"the upload has more than {LARGEST_UPLOAD} bytes, so it was not read",
+            "export one school alone, or have the MIS write its files into a file drop, which takes more",
+        )
+
+
+def _check_origin(request: func.HttpRequest) -> None:
+    if request.method not in _CHANGES_NOTHING and _is_cross_site(request):
+        raise Forbidden(
+            "a page of another site sent this request, so nothing was changed",
+            "send it from the app's own address, or from a program that sends neither Origin nor Sec-Fetch-Site",
+        )
+
+
 async def serve(
-    process: ProcessApp, function: str, request: func.HttpRequest, answer: Callable[[App], Awaitable[func.HttpResponse]]
+    process: ProcessApp,
+    request: func.HttpRequest,
+    answer: Callable[[App], Awaitable[func.HttpResponse]],
+    check: Callable[[func.HttpRequest], None] = check_request,
+) -> func.HttpResponse:
+    """Check the request, start the app, and let it answer. A failed start is 503 whatever its cause."""
+    response = await _answer(process, request, answer, check)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+async def _answer(
+    process: ProcessApp,
+    request: func.HttpRequest,
+    answer: Callable[[App], Awaitable[func.HttpResponse]],
+    check: Callable[[func.HttpRequest], None],
+) -> func.HttpResponse:
+    try:
+        check(request)
+    except SyncError as error:
+        return problem_response(error)
+    try:
+        app = await process.get()
+    except SyncError as error:
+        return problem_response(error, HTTPStatus.SERVICE_UNAVAILABLE)
+    return await answer(app)
+
+
+async def serve(
+    process: ProcessApp,
+    function: str,
+    request: func.HttpRequest,
+    answer: Callable[[App], Awaitable[func.HttpResponse]],
+    check: Callable[[func.HttpRequest], None] = check_request,
 ) -> func.HttpResponse:
     """As `respond`, once the app has started. A failed start is 503 whatever its cause."""
 
@@ -48,11 +115,14 @@ async def serve(
             return problem_response(error, HTTPStatus.SERVICE_UNAVAILABLE)
         return await answer(app)
 
-    return await respond(function, request, answer_started)
+    return await respond(function, request, answer_started, check)
 
 
 async def respond(
-    function: str, request: func.HttpRequest, answer: Callable[[], Awaitable[func.HttpResponse]]
+    function: str,
+    request: func.HttpRequest,
+    answer: Callable[[], Awaitable[func.HttpResponse]],
+    check: Callable[[func.HttpRequest], None] = check_request,
 ) -> func.HttpResponse:
     """Check the request, and let it be answered.
 
@@ -60,7 +130,7 @@ async def respond(
     """
     try:
         with failures_reported(function):
-            response = await _answer(request, answer)
+            response = await _answer(request, answer, check)
     except SyncError:
         response = problem_response(_FAILED, HTTPStatus.INTERNAL_SERVER_ERROR)
     for name, value in HEADERS.items():
@@ -68,29 +138,16 @@ async def respond(
     return response
 
 
-async def _answer(request: func.HttpRequest, answer: Callable[[], Awaitable[func.HttpResponse]]) -> func.HttpResponse:
+async def _answer(
+    request: func.HttpRequest,
+    answer: Callable[[], Awaitable[func.HttpResponse]],
+    check: Callable[[func.HttpRequest], None],
+) -> func.HttpResponse:
     try:
-        check_request(request)
+        check(request)
     except SyncError as error:
         return problem_response(error)
     return await answer()
-
-
-def check_request(request: func.HttpRequest) -> None:
-    """Raises Forbidden (a change that a page of another site sends), TooLarge, and Unreadable (another encoding)."""
-    if request.method not in _CHANGES_NOTHING and _is_cross_site(request):
-        raise Forbidden(
-            "a page of another site sent this request, so nothing was changed",
-            "send it from the app's own address, or from a program that sends neither Origin nor Sec-Fetch-Site",
-        )
-    body = request.get_body()
-    if len(body) > LARGEST_BODY:
-        raise TooLarge(
-            f"the body has more than {LARGEST_BODY} bytes, so it was not read",
-            "send less: a webhook may name fewer groups and people, or none for the whole school",
-        )
-    if not _is_utf_8(body):
-        raise Unreadable("the body is not UTF-8", "send JSON in UTF-8, the only encoding that it has (RFC 8259)")
 
 
 def _is_cross_site(request: func.HttpRequest) -> bool:

@@ -38,6 +38,13 @@ class NewestExportSet:
     missing: str = ""
 
 
+class Uploads(Protocol):
+    """Export sets that an admin uploads: read in memory, and kept nowhere."""
+
+    def of(self, content: bytes) -> MisSource:
+        """What the zip file with this content has. Reading it raises SnapshotRejected."""
+
+
 class FileDrops(Protocol):
     """File drops and their export sets. Raises SnapshotRejected if waiting cannot help, Transient otherwise."""
 

@@ -10,6 +10,7 @@ from sync_core.graph.port import ProbedTenant, Tenant
 from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Priority
 from sync_core.messaging.port import DeadLetters, Outbox
+from sync_core.mis.files.uploads import UploadedExports
 from sync_core.mis.port import FileDrops, MisSource
 from sync_core.services import Checks, Reading, Services
 from sync_core.state.port import WebhookInbox
@@ -67,6 +68,7 @@ def services(
         reading=Reading(state, mis or cast("MisSource", _Missing()), clock, partial(check_tenant, graph), graph),
         graph=graph,
         file_drops=file_drops or cast("FileDrops", _Missing()),
+        uploads=UploadedExports(clock),
         outbox=outbox or MemoryOutbox(),
         dead_letters=dead_letters or MemoryDeadLetters(),
         checks=Checks(checks, checks, checks),

@@ -14,6 +14,7 @@ from sync_core.errors import NotFound, NotSignedIn, SyncError
 from sync_core.http.console.pages import (
     approvals,
     classes,
+    connect,
     groups,
     home,
     people,
@@ -44,7 +45,7 @@ def build_console(app: App) -> FastAPI:
     )
     console.state.app = app
     console.add_api_route("/assets/{version}/{name}", _asset)
-    for pages in (schools, home, tonight, approvals, groups, classes, people, why, runs, settings, teacher):
+    for pages in (schools, home, tonight, approvals, groups, classes, people, why, runs, settings, connect, teacher):
         console.include_router(pages.router)
     return console
 

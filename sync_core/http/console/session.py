@@ -13,10 +13,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from sync_core.domain.ids import AccountId
-from sync_core.errors import Forbidden
+from sync_core.errors import Forbidden, Unreadable
 from sync_core.http.admin.dependencies import SignedIn
+from sync_core.http.edge import LARGEST_UPLOAD
 
 # The prefix binds it to this host: another one of the same domain cannot set it (RFC 6265bis, "Cookie Name Prefixes").
 COOKIE = "__Host-console"
@@ -33,7 +35,24 @@ def form_token(secret: str, caller: AccountId) -> str:
 
 
 async def _checked_form(request: Request, call: SignedIn) -> FormData:
-    form = await request.form()
+    return _checked(request, call, await request.form())
+
+
+class _InMemory(MultiPartParser):
+    """Keeps a file of any size that is let in in memory. Starlette would write a large one to the disk."""
+
+    spool_max_size = LARGEST_UPLOAD
+
+
+async def _checked_upload(request: Request, call: SignedIn) -> FormData:
+    try:
+        form = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=100).parse()
+    except (MultiPartException, KeyError, AssertionError):
+        raise Unreadable("this is no form with a file", "open the page again, and choose the file again") from None
+    return _checked(request, call, form)
+
+
+def _checked(request: Request, call: SignedIn, form: FormData) -> FormData:
     secret, token = request.cookies.get(COOKIE, ""), form.get(FIELD)
     if not secret or not isinstance(token, str) or not hmac.compare_digest(form_token(secret, call.caller.id), token):
         raise Forbidden(
@@ -45,3 +64,5 @@ async def _checked_form(request: Request, call: SignedIn) -> FormData:
 
 CheckedForm = Annotated[FormData, Depends(_checked_form)]
 """The fields of a form that a page of the console made for this caller. Raises Forbidden for any other."""
+CheckedUpload = Annotated[FormData, Depends(_checked_upload)]
+"""The same with one file, which is in memory and on no disk. Raises Unreadable too."""

@@ -110,16 +110,34 @@ def _open_timed(opening: Callable[[], AbstractContextManager[IO[bytes]]], deadli
         yield cast(IO[bytes], _Timed(stream, deadline))
 
 
+@dataclass(frozen=True, slots=True)
+class _Zip:
+    """A zip file on disk or in memory. `size` is in bytes."""
+
+    name: str
+    size: Callable[[], int]
+    open: Callable[[], io.RawIOBase]
+
+
 def open_zip(path: Path, taken_at: datetime) -> FeedFiles:
     """The CSV files in a zip file, at its top or in one folder in it. Raises SnapshotRejected."""
+    return _open_zip(_Zip(path.name, lambda: path.stat().st_size, partial(io.FileIO, path)), taken_at)
+
+
+def open_zip_in_memory(content: bytes, name: str, taken_at: datetime) -> FeedFiles:
+    """The same of a zip file that is on no disk. `name` is what messages call it."""
+    return _open_zip(_Zip(name, lambda: len(content), lambda: cast(io.RawIOBase, io.BytesIO(content))), taken_at)
+
+
+def _open_zip(source: _Zip, taken_at: datetime) -> FeedFiles:
     files: dict[str, CsvFile] = {}
-    members = _csv_members(path)
+    members = _csv_members(source)
     for member in members:
         name = _name(member)
         if name.lower() in files:
             twice = "appears twice, with different capitals or in different folders"
             raise rejection(f"a file in the zip file {twice}", shown=f"{name} {twice}")
-        files[name.lower()] = CsvFile(name, partial(_open_member, path, member))
+        files[name.lower()] = CsvFile(name, partial(_open_member, source, member))
     return FeedFiles(files, taken_at, sum(member.file_size for member in members))
 
 
@@ -163,71 +181,71 @@ class _Index(io.BufferedReader):
 class _Member(io.RawIOBase):
     """A file in a zip file that is open. Any error of unpacking is raised as SnapshotRejected."""
 
-    def __init__(self, path: Path, stream: IO[bytes]) -> None:
-        self._path = path
+    def __init__(self, source: _Zip, stream: IO[bytes]) -> None:
+        self._source = source
         self._stream = stream
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # any buffer, in the typing of io
-        with _damage_rejected(self._path):
+        with _damage_rejected(self._source):
             data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
 
 @contextmanager
-def _open_member(path: Path, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+def _open_member(source: _Zip, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
     with ExitStack() as opened:
-        with _damage_rejected(path):
-            archive = opened.enter_context(_open_archive(path))
+        with _damage_rejected(source):
+            archive = opened.enter_context(_open_archive(source))
             stream = opened.enter_context(archive.open(member))
-        yield cast(IO[bytes], _Member(path, stream))
+        yield cast(IO[bytes], _Member(source, stream))
 
 
 @contextmanager
-def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    with _Index(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+def _open_archive(source: _Zip) -> Iterator[zipfile.ZipFile]:
+    with _Index(source.open()) as file, zipfile.ZipFile(file) as archive:
         yield archive
 
 
-def _rejected(path: Path, message: str, remedy: str = CORRECT) -> SnapshotRejected:
+def _rejected(source: _Zip, message: str, remedy: str = CORRECT) -> SnapshotRejected:
     """`message` continues a sentence that begins with the zip file, whose name only an admin sees."""
-    return rejection(f"the export {message}", remedy, f"{path.name} {message}")
+    return rejection(f"the export {message}", remedy, f"{source.name} {message}")
 
 
 @contextmanager
-def _damage_rejected(path: Path) -> Iterator[None]:
+def _damage_rejected(source: _Zip) -> Iterator[None]:
     """Within it only zipfile works. Damage may show as any error of it, or of the modules that it unpacks with."""
     try:
         yield
     except (NotImplementedError, RuntimeError):
-        raise _rejected(path, "uses an unsupported zip format", "deliver a plain zip file") from None
+        raise _rejected(source, "uses an unsupported zip format", "deliver a plain zip file") from None
     except Exception as error:
-        raise _rejected(path, f"is not a complete zip file ({type(error).__name__})") from None
+        raise _rejected(source, f"is not a complete zip file ({type(error).__name__})") from None
 
 
-def _csv_members(path: Path) -> list[zipfile.ZipInfo]:
+def _csv_members(source: _Zip) -> list[zipfile.ZipInfo]:
     """The CSV files in a zip file. Raises SnapshotRejected if the file is damaged or suspicious."""
-    with _damage_rejected(path), _open_archive(path) as archive:
+    with _damage_rejected(source), _open_archive(source) as archive:
         members = archive.infolist()
     if len(members) > MAX_MEMBERS:
-        raise _rejected(path, f"contains more than {MAX_MEMBERS} files")
+        raise _rejected(source, f"contains more than {MAX_MEMBERS} files")
     if any(_is_unsafe(member) for member in members):
-        raise _rejected(path, "contains a path that leads outside it, or a link")
+        raise _rejected(source, "contains a path that leads outside it, or a link")
     csvs = [member for member in members if is_csv(_name(member)) and "__MACOSX" not in _path(member).parts]
     if any(member.flag_bits & 1 for member in csvs):
-        raise _rejected(path, "is encrypted", "deliver the feed without a password")
+        raise _rejected(source, "is encrypted", "deliver the feed without a password")
     if any(member.compress_type not in _COMPRESSIONS for member in csvs):
-        raise _rejected(path, "is compressed in a way that is not read", "deliver a zip file made with Deflate")
+        raise _rejected(source, "is compressed in a way that is not read", "deliver a zip file made with Deflate")
     unpacked = sum(member.file_size for member in csvs)
     if unpacked > MAX_READING:
-        raise _rejected(path, f"unpacks to more than {MAX_READING} bytes")
-    if unpacked > SUSPECT_BYTES and unpacked > SUSPECT_RATIO * path.stat().st_size:
-        raise _rejected(path, f"unpacks to more than {SUSPECT_RATIO} times its size")
+        raise _rejected(source, f"unpacks to more than {MAX_READING} bytes")
+    if unpacked > SUSPECT_BYTES and unpacked > SUSPECT_RATIO * source.size():
+        raise _rejected(source, f"unpacks to more than {SUSPECT_RATIO} times its size")
     if len({_path(member).parent for member in csvs}) > 1:
-        raise _rejected(path, "has CSV files in more than one folder")
+        raise _rejected(source, "has CSV files in more than one folder")
     return csvs
 
 

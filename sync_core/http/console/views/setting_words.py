@@ -66,6 +66,7 @@ ELSEWHERE: Mapping[str, str] = {
 """Settings that the page does not have, each with why."""
 
 LABELS: Mapping[str, str] = {
+    "id": "Id of the school",
     "types": "Types of groups that become classes automatically",
     "name_identifier": "Name identifier",
     "admin_owners": "Admins who own every class",
@@ -164,6 +165,7 @@ EMPTY_IS_A_VALUE = frozenset({"students.domain", "staff.domain"})
 """An empty domain means that nothing is added, and not the default."""
 _DOMAIN = "Added to a value that has none, such as school.org. Empty: nothing is added."
 HINTS: Mapping[str, str] = {
+    "id": "",
     "types": "ScholarPack has no teaching groups.",
     "name_identifier": "In names and addresses of new classes; empty: the DfE code. Classes that exist keep theirs.",
     "students.mis": "",
