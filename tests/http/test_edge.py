@@ -17,8 +17,9 @@ from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
+from sync_core.errors import Forbidden, TooLarge
 from sync_core.http.asgi import AsgiFunction, admin_api
-from sync_core.http.edge import HEADERS, LARGEST_BODY, respond, serve
+from sync_core.http.edge import HEADERS, LARGEST_BODY, LARGEST_UPLOAD, check_upload, respond, serve
 from sync_core.http.health import report_health
 from sync_core.http.webhooks.function import receive_changes, receive_wonde_event
 from sync_core.wiring import ProcessApp
@@ -142,6 +143,17 @@ async def test_the_admin_api_reads_128_kb_and_no_more(site: Site) -> None:
         await site.admin("PUT", f"schools/{SCHOOL.id}", b" " * size) for size in (LARGEST_BODY, LARGEST_BODY + 1)
     ]
     assert [answer.status_code for answer in answers] == [422, 413]
+
+
+def test_an_upload_of_16_mb_of_any_bytes_is_read_and_no_more() -> None:
+    def sent(size: int, **headers: str) -> func.HttpRequest:
+        return func.HttpRequest("POST", "https://app.example/connect/zip", headers=headers, body=b"\xff" * size)
+
+    check_upload(sent(LARGEST_UPLOAD))
+    with pytest.raises(TooLarge, match="the upload has more than 16777216 bytes, so it was not read"):
+        check_upload(sent(LARGEST_UPLOAD + 1))
+    with pytest.raises(Forbidden, match="a page of another site sent this request"):
+        check_upload(sent(1, **{"sec-fetch-site": "cross-site"}))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])

@@ -38,15 +38,15 @@ async def _checked_form(request: Request, call: SignedIn) -> FormData:
     return _checked(request, call, await request.form())
 
 
-class _InMemory(MultiPartParser):
-    """Keeps a file of any size that is let in in memory. Starlette would write a large one to the disk."""
+class InMemoryParser(MultiPartParser):
+    """Keeps each file that is small enough to be let in in memory. Starlette writes what is over 1 MB to the disk."""
 
     spool_max_size = LARGEST_UPLOAD
 
 
 async def _checked_upload(request: Request, call: SignedIn) -> FormData:
     try:
-        form = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=100).parse()
+        form = await InMemoryParser(request.headers, request.stream(), max_files=1, max_fields=100).parse()
     except (MultiPartException, KeyError, AssertionError):
         raise Unreadable("this is no form with a file", "open the page again, and choose the file again") from None
     return _checked(request, call, form)

@@ -38,12 +38,14 @@ class Console:
         fields: Mapping[str, str] | None = None,
         caller: str = ALL_SCHOOLS,
         role: str = "GroupSync.Admin",
+        file: bytes | None = None,
     ) -> httpx.Response:
         principal = {"claims": [{"typ": "oid", "val": caller}, {"typ": "roles", "val": role}]}
         header = {"x-ms-client-principal": base64.b64encode(json.dumps(principal).encode()).decode()}
         transport = httpx.ASGITransport(self.pages)
         async with httpx.AsyncClient(transport=transport, base_url="https://console", cookies=self.cookies) as client:
-            response = await client.request(method, path, data=fields, headers=header)
+            files = None if file is None else {"file": file}
+            response = await client.request(method, path, data=fields, files=files, headers=header)
             self.cookies = client.cookies
         return response
 
