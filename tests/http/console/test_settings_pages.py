@@ -16,7 +16,7 @@ from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
-from sync_core.http.console.views.setting_fields import body_of, fill_in, read_into
+from sync_core.http.console.views.setting_fields import body_of, fill_in, read_into, value_in_words
 from sync_core.http.console.views.setting_words import ELSEWHERE, SECTIONS
 from sync_core.http.console.views.settings import settings_on_page
 from sync_core.messaging.messages import SyncSchool
@@ -64,6 +64,19 @@ def test_each_setting_is_on_the_page_once_or_it_is_said_why_not() -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
+def test_each_choice_is_in_words_of_its_own(source: FeedFolder | FeedContainer | WondeApi | OneRosterApi) -> None:
+    """Choices of two settings may have one value: keep is a choice for owners, and for files."""
+    for setting in settings_on_page(replace(settings(), source=source), all_schools=True):
+        assert len(set(setting.choices.values())) == len(setting.choices)
+    words = {each.place: each.choices for each in settings_on_page(settings(), all_schools=True)}
+    assert words["departed_owners"]["keep"] == "stays an owner"
+    assert words["source.after_sync"]["keep"] == "the files stay where they are"
+    assert value_in_words("types", "registration, year") == "Registration groups, Year groups"
+    assert value_in_words("source.after_sync", "keep") == "the files stay where they are"
+    assert value_in_words("name", "year") == "year"
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_what_a_form_shows_is_what_it_sends(source: FeedFolder | FeedContainer | WondeApi | OneRosterApi) -> None:
     saved = replace(settings(admin_owners=["a@b.org", "c@d.org"], students={"domain": ""}), source=source)
     on_page = settings_on_page(saved, all_schools=True)
@@ -96,7 +109,7 @@ async def test_a_change_shows_what_it_does_before_it_is_saved(console: Console) 
     before = await console.api.state.school(SCHOOL.id)
     page = await review(console, types=["year"], limits__turnover="0.9")
     text = text_of(page)
-    assert "Types of groups that become classes automatically registration, teaching, year year" in text
+    assert "automatically Registration groups, Teaching groups, Year groups Year groups" in text
     assert "Turnover of a class 0.8 0.9" in text
     assert "Classes to create 2 0" in text
     assert "created with 6 people" in text

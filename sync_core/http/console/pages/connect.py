@@ -215,10 +215,8 @@ def _source(
     """The fields of a way, and what reading the source came to."""
     way = way if way in views.WAYS else "container"
     settings = views.source_settings(way)
-    return _page(
-        request, call, "Source", tried, body, settings, way=way, way_name=views.WAYS[way][0], id_hint=views.ID_HINT,
-        **values,
-    )  # fmt: skip
+    name = views.WAYS[way][0]
+    return _page(request, call, "Source", tried, body, settings, way=way, way_name=name, **values)
 
 
 def _page(

@@ -30,7 +30,6 @@ WAYS: Mapping[str, tuple[str, str]] = {
 STEPS = ("MIS", "Way", "Source", "Check", "Matching", "Names", "Plan")
 EXAMPLES = 12
 """New classes whose names are shown."""
-ID_HINT = "Its sourcedId in OneRoster, its DfE number in School Data Sync v1, and any id that you choose for Wonde."
 
 _MATCHING = ("students", "staff")
 _NAMES = ("types", "name_identifier", "admin_owners", "teaching_owners")
@@ -123,7 +122,8 @@ def rejections(report: FeedReport) -> list[str]:
 def _groups(groups: GroupsOfType) -> str:
     if not groups.groups:
         return "none"
-    without = f", {count(groups.without_teachers)} without a teacher" if groups.without_teachers else ""
+    ownerless = groups.type is GroupType.TEACHING and groups.without_teachers
+    without = f", {count(groups.without_teachers)} without a teacher" if ownerless else ""
     people = f"{count(groups.students, 'pupil')}, {count(groups.teachers, 'teacher')}"
     return f"{count(groups.groups, 'group')} with {people}{without}"
 

@@ -16,7 +16,14 @@ from sync_core.admin.school_settings import Fault, SchoolBody
 from sync_core.domain.constraints import Meaning
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
 from sync_core.http.admin.schemas import School, school_body
-from sync_core.http.console.views.setting_words import EMPTY_IS_A_VALUE, HINTS, LABELS, WITHOUT_CHOICE, word_for
+from sync_core.http.console.views.setting_words import (
+    ELSEWHERE,
+    EMPTY_IS_A_VALUE,
+    HINTS,
+    LABELS,
+    WITHOUT_CHOICE,
+    word_for,
+)
 
 SOURCES: Mapping[str, type] = {
     "wonde": WondeApi,
@@ -122,6 +129,20 @@ def _kind_of(bare: Any) -> tuple[Kind, dict[str, str]]:
 
 def _choices(choice: type[StrEnum]) -> dict[str, str]:
     return {each.value: word_for(each) for each in choice}
+
+
+def value_in_words(place: str, text: str) -> str:
+    """The value of a setting as the form words it: the choices of a choice, and texts as they are."""
+    choices = _choices_by_place().get(place, {})
+    return ", ".join(choices.get(each, each) for each in text.split(", ")) if choices else text
+
+
+@cache
+def _choices_by_place() -> Mapping[str, Mapping[str, str]]:
+    names = [each.name for each in fields(SchoolBody) if each.name != "source"]
+    settings = [setting for name in names if name not in ELSEWHERE for setting in settings_at(name)]
+    settings += [setting for kind in SOURCES for setting in settings_at("source", kind)]
+    return {setting.place: setting.choices for setting in settings if setting.choices}
 
 
 # --- filling in, and reading back

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.roster import GroupType
-from sync_core.domain.school import AfterSync, DepartedOwners, Mis, MisProperty, Rollover, TeachingOwners, WondeEmail
+from sync_core.domain.school import AfterSync, DepartedOwners, Mis, MisProperty, Rollover, TeachingOwners
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,42 +117,58 @@ LABELS: Mapping[str, str] = {
 }
 """What each setting is called, by its place."""
 
-_WORDS: Mapping[StrEnum, str] = {
-    GroupType.YEAR: "Year groups",
-    GroupType.REGISTRATION: "Registration groups",
-    GroupType.TEACHING: "Teaching groups",
-    TeachingOwners.MAIN: "The main teacher",
-    TeachingOwners.ALL: "All of its staff",
-    DepartedOwners.KEEP: "stays an owner",
-    DepartedOwners.REVOKE: "stops being an owner, if the sync made them one",
-    Rollover.NEW: "a group gets a new class",
-    Rollover.REUSE: "a group keeps last year's class",
-    MisProperty.USERNAME_OR_EMAIL: "user name, and e-mail address",
-    MisProperty.USERNAME: "user name",
-    MisProperty.EMAIL: "e-mail address",
-    MisProperty.ID: "MIS id",
-    AccountProperty.UPN: "user principal name",
-    AccountProperty.MAIL: "mail",
-    AccountProperty.MAIL_NICKNAME: "mail nickname",
-    AccountProperty.EMPLOYEE_ID: "employee id",
-    AccountProperty.SAM_ACCOUNT_NAME: "on-premises user name (sAMAccountName)",
-    AfterSync.KEEP: "the files stay where they are",
-    AfterSync.ARCHIVE: "the files are moved to the archive folder",
-    Mis.ARBOR: "Arbor",
-    Mis.BROMCOM: "Bromcom",
-    Mis.CLOUD_SCHOOL: "Cloud School",
-    Mis.CMIS: "CMIS",
-    Mis.ED_GEN: "Ed:Gen",
-    Mis.HORIZONS: "Horizons",
-    Mis.INTEGRIS: "Integris",
-    Mis.ISAMS: "iSAMS",
-    Mis.SCHOLARPACK: "ScholarPack",
-    Mis.SEEMIS: "SEEMiS",
-    Mis.SIMS: "SIMS",
-    Mis.WCBS: "WCBS",
-    Mis.OTHER: "another one",
-    **{email: email.value for email in WondeEmail},
+_WORDS: Mapping[type[StrEnum], Mapping[StrEnum, str]] = {
+    GroupType: {
+        GroupType.YEAR: "Year groups",
+        GroupType.REGISTRATION: "Registration groups",
+        GroupType.TEACHING: "Teaching groups",
+    },
+    TeachingOwners: {
+        TeachingOwners.MAIN: "The main teacher",
+        TeachingOwners.ALL: "All of its staff",
+    },
+    DepartedOwners: {
+        DepartedOwners.KEEP: "stays an owner",
+        DepartedOwners.REVOKE: "stops being an owner, if the sync made them one",
+    },
+    Rollover: {
+        Rollover.NEW: "a group gets a new class",
+        Rollover.REUSE: "a group keeps last year's class",
+    },
+    MisProperty: {
+        MisProperty.USERNAME_OR_EMAIL: "user name, and e-mail address",
+        MisProperty.USERNAME: "user name",
+        MisProperty.EMAIL: "e-mail address",
+        MisProperty.ID: "MIS id",
+    },
+    AccountProperty: {
+        AccountProperty.UPN: "user principal name",
+        AccountProperty.MAIL: "mail",
+        AccountProperty.MAIL_NICKNAME: "mail nickname",
+        AccountProperty.EMPLOYEE_ID: "employee id",
+        AccountProperty.SAM_ACCOUNT_NAME: "on-premises user name (sAMAccountName)",
+    },
+    AfterSync: {
+        AfterSync.KEEP: "the files stay where they are",
+        AfterSync.ARCHIVE: "the files are moved to the archive folder",
+    },
+    Mis: {
+        Mis.ARBOR: "Arbor",
+        Mis.BROMCOM: "Bromcom",
+        Mis.CLOUD_SCHOOL: "Cloud School",
+        Mis.CMIS: "CMIS",
+        Mis.ED_GEN: "Ed:Gen",
+        Mis.HORIZONS: "Horizons",
+        Mis.INTEGRIS: "Integris",
+        Mis.ISAMS: "iSAMS",
+        Mis.SCHOLARPACK: "ScholarPack",
+        Mis.SEEMIS: "SEEMiS",
+        Mis.SIMS: "SIMS",
+        Mis.WCBS: "WCBS",
+        Mis.OTHER: "another one",
+    },
 }
+"""By type: choices of two types may have one value."""
 WITHOUT_CHOICE: Mapping[str, str] = {
     "students.account": "user principal name, and mail",
     "staff.account": "user principal name, and mail",
@@ -165,7 +181,7 @@ EMPTY_IS_A_VALUE = frozenset({"students.domain", "staff.domain"})
 """An empty domain means that nothing is added, and not the default."""
 _DOMAIN = "Added to a value that has none, such as school.org. Empty: nothing is added."
 HINTS: Mapping[str, str] = {
-    "id": "",
+    "id": "Its sourcedId in OneRoster, its DfE number in School Data Sync v1, and any id that you choose for Wonde.",
     "types": "ScholarPack has no teaching groups.",
     "name_identifier": "In names and addresses of new classes; empty: the DfE code. Classes that exist keep theirs.",
     "students.mis": "",
@@ -174,9 +190,18 @@ HINTS: Mapping[str, str] = {
     "staff.account": "",
     "students.domain": _DOMAIN,
     "staff.domain": _DOMAIN,
+    "limits.class_loss": "Share of its pupils whom a class loses, if they are at least as many as the next limit says.",
+    "limits.class_loss_people": "Fewer people than this are never held as the loss of a class.",
+    "limits.school_loss": "Share of memberships lost in one plan, if they are at least as many as the next limit says.",
+    "limits.school_loss_people": "Fewer memberships than this are never held as a loss of the school.",
+    "limits.week_loss": "Share of memberships lost in seven days, if they are at least as many as for the loss of the school.",
+    "limits.unmatched": "Share of pupils, or staff, without an account, if they are at least as many as the next limit says.",
+    "limits.unmatched_people": "Fewer people than this never hold the plan.",
+    "limits.left_out": "Share of the rows of one file, if more than the next limit says. Above it the feed is rejected.",
+    "limits.left_out_rows": "As many rows or fewer never reject a feed.",
 }
 """In place of the description of the API, which speaks of defaults that the page does not leave out."""
 
 
 def word_for(choice: StrEnum) -> str:
-    return _WORDS.get(choice, choice.value)
+    return _WORDS.get(type(choice), {}).get(choice, choice.value)

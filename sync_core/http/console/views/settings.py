@@ -13,7 +13,7 @@ from sync_core.domain.ids import AccountId
 from sync_core.domain.runs import Changed, RunOutcome, SettingsChange, values_by_place
 from sync_core.domain.school import SchoolSettings
 from sync_core.http.console.formats import count
-from sync_core.http.console.views.setting_fields import FilledField, Setting, fill_in, settings_at
+from sync_core.http.console.views.setting_fields import FilledField, Setting, fill_in, settings_at, value_in_words
 from sync_core.http.console.views.setting_words import LABELS, SECTIONS
 from sync_core.planning.preview.preview import ClassChange
 
@@ -46,10 +46,11 @@ class RowShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeShown:
-    """Who changed settings, when, and which."""
+    """Who changed settings, when, and which. `first`: the school was added."""
 
     at: datetime
     who: str
+    first: bool
     settings: Sequence[RowShown]
 
 
@@ -112,11 +113,12 @@ def setting_rows(changes: Mapping[str, Changed]) -> list[RowShown]:
 
 def change_shown(change: SettingsChange, names: Mapping[AccountId, str]) -> ChangeShown:
     who = names.get(change.by, change.by) if change.by else "at the request of Wonde"
-    return ChangeShown(at=change.at, who=who, settings=setting_rows(change.settings))
+    return ChangeShown(at=change.at, who=who, first="school" in change.settings, settings=setting_rows(change.settings))
 
 
 def _setting_row(place: str, changed: Changed) -> RowShown:
-    return RowShown(label=LABELS.get(place, place), before=changed.before or "–", after=changed.after or "–")
+    before, after = (value_in_words(place, text) or "–" for text in (changed.before, changed.after))
+    return RowShown(label=LABELS.get(place, place), before=before, after=after)
 
 
 _TOTALS: Mapping[str, str] = {
