@@ -194,10 +194,10 @@ HINTS: Mapping[str, str] = {
     "limits.class_loss_people": "Fewer people than this are never held as the loss of a class.",
     "limits.school_loss": "Share of memberships lost in one plan, if they are at least as many as the next limit says.",
     "limits.school_loss_people": "Fewer memberships than this are never held as a loss of the school.",
-    "limits.week_loss": "Share of memberships lost in seven days, if they are at least as many as for the loss of the school.",
-    "limits.unmatched": "Share of pupils, or staff, without an account, if they are at least as many as the next limit says.",
+    "limits.week_loss": "Share of memberships lost in seven days, if they are at least as many as above.",
+    "limits.unmatched": "Share of pupils, or staff, without an account, if at least as many as the next limit says.",
     "limits.unmatched_people": "Fewer people than this never hold the plan.",
-    "limits.left_out": "Share of the rows of one file, if more than the next limit says. Above it the feed is rejected.",
+    "limits.left_out": "Share of the rows of one file, if more than the next limit. Above it the feed is rejected.",
     "limits.left_out_rows": "As many rows or fewer never reject a feed.",
 }
 """In place of the description of the API, which speaks of defaults that the page does not leave out."""
