@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
+from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Malformed, NotFound
 from sync_core.messaging.messages import (
     QUEUES,
@@ -46,6 +47,16 @@ Visible = Callable[[ListedDeadLetter], bool]
 """Whether a caller may list and replay a dead letter."""
 
 
+def visible_to_all_schools(_: ListedDeadLetter) -> bool:
+    """Only admins of all schools see those that belong to no known school."""
+    return True
+
+
+def visible_to_schools(schools: Iterable[SchoolSettings]) -> Visible:
+    ids = frozenset(settings.school for settings in schools)
+    return lambda letter: letter.school in ids
+
+
 async def list_dead_letters(visible: Visible, services: Services) -> list[ListedDeadLetter]:
     """The visible dead letters of all queues, each with the last fault recorded for it."""
     by_queue = await asyncio.gather(*map(services.dead_letters.listed, QUEUES))
@@ -59,13 +70,14 @@ async def list_dead_letters(visible: Visible, services: Services) -> list[Listed
 
 async def replay_one(queue: str, number: int, visible: Visible, services: Services) -> int:
     """Put one visible dead letter back on its queue, and return 1. Raises NotFound."""
-
-    def wanted(letter: ListedDeadLetter) -> bool:
-        return (letter.queue, letter.number) == (queue, number) and visible(letter)
-
-    if not await replay_all(wanted, services):
+    if not await replay_chosen({(queue, number)}, visible, services):
         raise NotFound(f"queue {queue} has no dead letter {number}", "list the dead letters to see their numbers")
     return 1
+
+
+async def replay_chosen(chosen: Set[tuple[str, int]], visible: Visible, services: Services) -> int:
+    """Put those of `chosen`, by queue and number, back that exist and are visible, and return how many these were."""
+    return await replay_all(lambda letter: (letter.queue, letter.number) in chosen and visible(letter), services)
 
 
 async def replay_all(visible: Visible, services: Services) -> int:

@@ -125,6 +125,8 @@ ACTIONS = [
     Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 200, "probe tenant {}", school="", name=TENANT, body=PROBED),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 409, "probe tenant {}", school="", name=TENANT),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 404, "probe tenant {}", school="", name="none"),
+    Action("post", f"{PREFIX}/pause", 200, "pause all schools", school="", body={"reason": "new MIS"}),
+    Action("post", f"{PREFIX}/resume", 200, "resume all schools", school="", body={"reason": "new MIS"}),
     Action("post", f"{PREFIX}/dead-letters/replay", 202, "replay all dead letters", school=""),
     Action(
         "post",
@@ -257,9 +259,10 @@ async def test_a_request_is_recorded_once_whether_accepted_or_rejected(
     assert bool(run) == ("202" in responses and "/Accepted" in json.dumps(responses["202"]))
 
 
-# An admin without a school may list dead letters, and sees none.
+# An admin without a school may list and replay dead letters, and pause all their schools: there are none.
+OF_ALL_SCHOOLS = tuple(f"{PREFIX}/{path}" for path in ("dead-letters", "pause", "resume"))
 FORBIDDEN = [(VISITOR, action) for action in ACCEPTED]
-FORBIDDEN += [(UNBOUND, action) for action in ACCEPTED if "dead-letters" not in action.path]
+FORBIDDEN += [(UNBOUND, action) for action in ACCEPTED if not action.path.startswith(OF_ALL_SCHOOLS)]
 
 
 @pytest.mark.parametrize(("caller", "action"), FORBIDDEN)
@@ -300,6 +303,8 @@ async def test_a_schools_own_admin_may_not_do_tenant_level_actions(
         ("patch", "schools/S1", {"colour": "red"}),
         ("patch", "schools/S1", {"access": ["nobody@oak.org"]}),
         ("post", "schools/S1/pause", {}),
+        ("post", "pause", {}),
+        ("post", "resume", {"reason": ""}),
         ("post", f"schools/S1/groups/{NEW}/class", {"colour": "red"}),
         ("post", f"schools/S1/classes/{'k' * 81}/resync", None),
         ("post", "schools/S1/holds/HOLD/approve", None),

@@ -8,7 +8,10 @@ from fastapi import Depends, Query, Request
 from fastapi import Path as PathParameter
 
 from sync_core import telemetry
+from sync_core.admin.dead_letters import Visible, visible_to_all_schools, visible_to_schools
 from sync_core.admin.groups import GroupState, existing_group, read_groups
+from sync_core.admin.health.checks import health_of_app, health_of_schools
+from sync_core.admin.health.findings import Health
 from sync_core.admin.overview.schools import SchoolOverview, list_overviews
 from sync_core.admin.requests import Requester, existing_class
 from sync_core.app import App
@@ -93,6 +96,31 @@ Admin = Annotated[Call, Depends(_admin)]
 """A call by an admin, whichever schools they have access to."""
 
 
+async def _accessible_schools(call: Admin) -> tuple[SchoolSettings, ...]:
+    return tuple(each for each in await call.services.schools.schools() if call.caller.has_access(each))
+
+
+AccessibleSchools = Annotated[tuple[SchoolSettings, ...], Depends(_accessible_schools)]
+"""All that the calling admin administers, without those whose settings cannot be read."""
+
+
+async def _visible_letters(call: Admin, schools: AccessibleSchools) -> Visible:
+    return visible_to_all_schools if call.caller.all_schools else visible_to_schools(schools)
+
+
+VisibleLetters = Annotated[Visible, Depends(_visible_letters)]
+
+
+async def _checked_health(call: Admin) -> Health:
+    if call.caller.all_schools:
+        return await health_of_app(call.app.settings, call.services)
+    return await health_of_schools(call.caller.has_access, call.services)
+
+
+CheckedHealth = Annotated[Health, Depends(_checked_health)]
+"""The lines that the calling admin may see, each checked now."""
+
+
 def _school_for(*roles: Role) -> Callable[..., Awaitable[SchoolSettings]]:
     async def school_of_caller(school: SchoolInPath, call: SignedIn) -> SchoolSettings:
         """An unknown school is Forbidden, as another's is. Only admins of all schools learn that it does not exist."""
@@ -169,7 +197,7 @@ def _only_key(school: SchoolId, name: str, named: Mapping[ClassKey, Iterable[str
 async def overviews_of(call: Admin) -> tuple[SchoolOverview, ...]:
     """Only admins of all schools see those whose settings cannot be read."""
     schools = call.services.schools
-    accessible = [each for each in await schools.schools() if call.caller.has_access(each)]
+    accessible = await _accessible_schools(call)
     unreadable = await schools.unreadable_schools() if call.caller.all_schools else {}
     return await list_overviews(accessible, unreadable, call.app.settings.sync_schedule, call.services)
 

@@ -6,19 +6,36 @@ from fastapi import APIRouter
 from fastapi import Path as PathParameter
 from pydantic import StringConstraints
 
-from sync_core.admin.dead_letters import ListedDeadLetter, Visible, list_dead_letters, replay_all, replay_one
-from sync_core.admin.health.checks import health_of_app, health_of_schools
+from sync_core.admin.dead_letters import ListedDeadLetter, list_dead_letters, replay_all, replay_one
 from sync_core.admin.health.findings import Health
+from sync_core.admin.health.pauses import pause_schools, paused_for, resume_schools, synced
 from sync_core.admin.overview.schools import SchoolOverview
 from sync_core.admin.requests import Accepted
-from sync_core.admin.schools import check_tenants, erase_school, request_full_resync
+from sync_core.admin.schools import StatedReason, check_tenants, erase_school, request_full_resync
 from sync_core.admin.tenant_probe import last_probe, probe_tenant
 from sync_core.domain.ids import AccountId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.tenants import Probe
 from sync_core.http.admin.csv_files import AS_CSV, Accept, accepts_csv, csv_response
-from sync_core.http.admin.dependencies import PATH_ID, Admin, Overviews, SchoolInPath
-from sync_core.http.admin.schemas import ABSENT, CONFLICT, ProbeBody, Replayed, TenantProbe, probe_body
+from sync_core.http.admin.dependencies import (
+    PATH_ID,
+    AccessibleSchools,
+    Admin,
+    CheckedHealth,
+    Overviews,
+    SchoolInPath,
+    VisibleLetters,
+)
+from sync_core.http.admin.schemas import (
+    ABSENT,
+    CONFLICT,
+    OUTDATED,
+    ChangedSchools,
+    ProbeBody,
+    Replayed,
+    TenantProbe,
+    probe_body,
+)
 
 router = APIRouter()
 
@@ -31,16 +48,30 @@ _Number = Annotated[int, PathParameter(ge=0, lt=2**63)]
 
 
 @router.get("/health", summary="Check the health of the app, or of your schools")
-async def health(call: Admin) -> Health:
+async def health(health: CheckedHealth) -> Health:
     """A line for each check, with what to do where one is not ok. Nothing is changed. It takes a minute at most.
 
     For an admin of all schools: the version, the settings, the tables, the queues and their dead letters, Graph and its
     permissions in each tenant, the last night, and the source and the last sync of each school. For other admins: the
     lines of their schools. Graph answers one request for each tenant, and the server of an MIS up to four for a school.
     """
-    if call.caller.all_schools:
-        return await health_of_app(call.app.settings, call.services)
-    return await health_of_schools(call.caller.has_access, call.services)
+    return health
+
+
+# --- all schools of an admin
+
+
+@router.post("/pause", responses=OUTDATED, summary="Pause all your schools, and say why")
+async def pause(body: StatedReason, call: Admin, schools: AccessibleSchools) -> ChangedSchools:
+    """Those that are paused already keep their reason. Changes that an earlier plan has sent are still applied."""
+    call.record("pause all schools", reason=body.reason)
+    return ChangedSchools(schools=await pause_schools(synced(schools), body.reason, call.caller.id, call.services))
+
+
+@router.post("/resume", responses=OUTDATED, summary="Resume all your schools that were paused for this reason")
+async def resume(body: StatedReason, call: Admin, schools: AccessibleSchools) -> ChangedSchools:
+    call.record("resume all schools", reason=body.reason)
+    return ChangedSchools(schools=await resume_schools(paused_for(body.reason, schools), call.caller.id, call.services))
 
 
 # --- tenants, and schools that left
@@ -112,26 +143,19 @@ async def overview(overviews: Overviews, accept: Accept = "") -> Any:
 # --- dead letters
 
 
-async def _visible(call: Admin) -> Visible:
-    """The dead letters of the caller's schools. Only admins of all schools see those that belong to no known school."""
-    schools = await call.services.schools.schools()
-    accessible = {settings.school for settings in schools if call.caller.has_access(settings)}
-    return lambda letter: call.caller.all_schools or letter.school in accessible
-
-
 @router.get("/dead-letters", summary="List the dead-lettered messages, each with the reason and the remedy")
-async def dead_letters(call: Admin) -> list[ListedDeadLetter]:
-    return await list_dead_letters(await _visible(call), call.services)
+async def dead_letters(call: Admin, visible: VisibleLetters) -> list[ListedDeadLetter]:
+    return await list_dead_letters(visible, call.services)
 
 
 @router.post("/dead-letters/replay", status_code=202, summary="Replay all dead letters")
-async def replay_dead_letters(call: Admin) -> Replayed:
+async def replay_dead_letters(call: Admin, visible: VisibleLetters) -> Replayed:
     """Puts them back on their queues. A message that is out of date by now changes nothing."""
     call.record("replay all dead letters")
-    return Replayed(messages=await replay_all(await _visible(call), call.services))
+    return Replayed(messages=await replay_all(visible, call.services))
 
 
 @router.post("/dead-letters/{queue}/{number}/replay", status_code=202, responses=ABSENT, summary="Replay a dead letter")
-async def replay_dead_letter(queue: _Queue, number: _Number, call: Admin) -> Replayed:
+async def replay_dead_letter(queue: _Queue, number: _Number, call: Admin, visible: VisibleLetters) -> Replayed:
     call.record(f"replay dead letter {number} of {queue}")
-    return Replayed(messages=await replay_one(queue, number, await _visible(call), call.services))
+    return Replayed(messages=await replay_one(queue, number, visible, call.services))

@@ -14,7 +14,7 @@ from sync_core.admin.schools import StatedReason, pause_school, read_settings_ch
 from sync_core.admin.supposed import check_feed, preview_settings
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import NotFound, SnapshotRejected
-from sync_core.http.admin.dependencies import Admin, Administered, Call, SchoolInPath, SignedIn
+from sync_core.http.admin.dependencies import AccessibleSchools, Admin, Administered, Call, SchoolInPath, SignedIn
 from sync_core.http.admin.drafts import check_outward, save_checked, wanted_settings
 from sync_core.http.admin.etags import IfMatch, etag_of, require_match
 from sync_core.http.admin.schemas import (
@@ -43,9 +43,8 @@ _Patch = Annotated[dict[str, Any], Body(media_type="application/merge-patch+json
 
 
 @router.get("", summary="List the schools that you administer")
-async def list_schools(call: Admin) -> list[School]:
-    schools = await call.services.schools.schools()
-    return [school_body(settings) for settings in schools if call.caller.has_access(settings)]
+async def list_schools(schools: AccessibleSchools) -> list[School]:
+    return list(map(school_body, schools))
 
 
 @router.get("/{school}", responses=ABSENT | WITH_ETAG, summary="Read a school's settings")

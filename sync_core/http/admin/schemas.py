@@ -123,6 +123,12 @@ class SettingsChanges(BaseModel):
     total: int
 
 
+class ChangedSchools(BaseModel):
+    """The schools that a request paused or resumed."""
+
+    schools: tuple[SchoolId, ...]
+
+
 class Question(BaseModel, extra="forbid"):
     """The person that a question is about."""
 
