@@ -106,7 +106,7 @@ async def console_upload(request: func.HttpRequest, context: func.Context) -> fu
     )
 
 
-@app.route(route="health", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="health/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
 async def console_health(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _show("console_health", request, context)
 

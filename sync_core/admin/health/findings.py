@@ -109,7 +109,7 @@ def dead_letters(letters: Sequence[DeadLetter]) -> Finding:
     oldest = min(letter.at for letter in letters)
     return Finding(
         f"{len(letters)}, the oldest of {_time(oldest)}",
-        "GET /api/admin/dead-letters lists each with its reason: correct the cause, then replay them",
+        "Health in the console, or GET /api/admin/dead-letters, has their reasons: correct these, then replay them",
     )
 
 

@@ -16,6 +16,7 @@ from sync_core.http.console.pages import (
     classes,
     connect,
     groups,
+    health,
     home,
     people,
     runs,
@@ -45,7 +46,7 @@ def build_console(app: App) -> FastAPI:
     )
     console.state.app = app
     console.add_api_route("/assets/{version}/{name}", _asset)
-    for pages in (schools, home, tonight, approvals, groups, classes, people, why, runs, settings, connect, teacher):
+    for pages in (schools, home, tonight, approvals, groups, classes, people, why, runs, settings, connect, health, teacher):
         console.include_router(pages.router)
     return console
 

@@ -100,7 +100,7 @@ def visit(browser: Browser, host: str, user: str, pictures: Path) -> Iterator[Vi
     """A new browser session of `user`, signed in as the local host signs people in."""
     context = browser.new_context(viewport={"width": SIZES[0], "height": 900})
     page = context.new_page()
-    page.goto(f"{host}/.auth/login/aad?post_login_redirect_uri=/health")
+    page.goto(f"{host}/.auth/login/aad?post_login_redirect_uri=/api/health")
     page.click(f"button[value={user}]")
     try:
         yield Visitor(context, page, host, pictures)

@@ -34,3 +34,21 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "yes";
 });
 addEventListener("pageshow", () => document.querySelectorAll("[data-sent]").forEach((form) => delete form.dataset.sent));
+// A part of another page that takes a while is loaded into this one.
+async function load(place) {
+  const before = [...place.childNodes];
+  const waiting = document.createElement("p");
+  waiting.className = "govuk-body";
+  waiting.role = "status";
+  waiting.textContent = place.dataset.waiting;
+  place.replaceChildren(waiting);
+  try {
+    const answer = await fetch(place.dataset.load, { redirect: "error" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const part = answer.ok && page.querySelector(`[data-part="${place.dataset.part}"]`);
+    place.replaceChildren(...(part ? part.childNodes : before));
+  } catch {
+    place.replaceChildren(...before);
+  }
+}
+document.querySelectorAll("[data-load]").forEach(load);
