@@ -54,7 +54,8 @@ async def _checked_upload(request: Request, call: SignedIn) -> FormData:
 
 def _checked(request: Request, call: SignedIn, form: FormData) -> FormData:
     secret, token = request.cookies.get(COOKIE, ""), form.get(FIELD)
-    if not secret or not isinstance(token, str) or not hmac.compare_digest(form_token(secret, call.caller.id), token):
+    expected = form_token(secret, call.caller.id).encode()
+    if not secret or not isinstance(token, str) or not hmac.compare_digest(expected, token.encode(errors="replace")):
         raise Forbidden(
             "this form is from an earlier session, so nothing was changed",
             "open the page again, and repeat your change",

@@ -151,7 +151,7 @@ async def test_everything_is_paused_and_what_was_paused_for_that_reason_is_resum
     state = console.api.state
     await state.save_school(replace(settings(), school=SchoolId("S3"), name_identifier="S3", enabled=False))
     page = await console.read("/health/pause")
-    assert "2 schools are paused: S1, S2" in text_of(page)
+    assert "2 schools will be paused: S1, S2" in text_of(page)
     caplog.set_level(logging.INFO)
     response = await console.send(page, "/health/pause", reason=" storage outage ")
     assert response.headers["location"] == "/health?paused=2"
