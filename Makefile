@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test templates styles bench setup lint lock scan package clean
 
 demo: setup
-	@$(BIN)/python -m local demo
+	@$(BIN)/python -m local demo --world .demo
 
 test: setup lint
 	$(BIN)/python -m pytest -rs -n 5 --dist loadfile --no-loadscope-reorder
@@ -81,4 +81,4 @@ setup: .venv/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .scan dist .local .world .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .scan dist .local .world .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = commands.add_parser("up", help="start the local world and keep it running; print each address")
+    command = commands.add_parser("up", help="start the local world, keep it running, and print the console's address")
     _add_world(command)
     add_options(command)
 
@@ -100,7 +100,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_doctor(commands)
     _add_edit(commands)
-    command = commands.add_parser("demo", help="sync a school of a thousand pupils over three nights")
+    command = commands.add_parser(
+        "demo",
+        help="sync a school of a thousand pupils over three nights",
+        description="Syncs a generated school over three nights, and compares each with an independent expectation. "
+        "With --world, the world is kept for the console, and replaces that of an earlier demonstration there.",
+    )
     _add_world(command, default=None)
     add_options(command)
     return parser

@@ -9,7 +9,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,10 +29,12 @@ from local.preview import preview_real_tenant, preview_world
 from local.processes import Spawn, Stopped
 from local.report import permissions_table, summary
 from local.tenant.options import TenantOptions, options_of
-from local.world import World, tenant_at, world_at
+from local.world import USERS, Addresses, World, tenant_at, world_at
 from sync_core.domain.runs import RunOutcome
 from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
 
+PORT = 8020
+"""Of `up`, so that an address of the console can be kept."""
 _NOT_DONE, _REFUSED, _STUCK, _WAITS = 1, 2, 3, 4
 
 
@@ -43,11 +44,9 @@ class BadFile(Exception):
 
 def up(folder: Path, tenant: TenantOptions, console: Console, spawn: Spawn) -> int:
     """Start the world and run until Stopped. A Functions host that dies is restarted, as in Azure."""
-    world = World(folder, spawn=spawn, tenant=tenant)
+    world = World(folder, spawn=spawn, tenant=tenant, port=PORT)
     try:
-        for name, address in asdict(world.start()).items():
-            console.print(f"{name}: {address}", soft_wrap=True, highlight=False)
-        console.print("ready; stop it with Ctrl+C")
+        console.print(_welcome(world.start(), world.folder), highlight=False)
         while not (dead := world.find_dead()):
             if world.host and not world.host.alive():
                 console.print(f"the Functions host died and was restarted at {world.start_host()}", soft_wrap=True)
@@ -61,6 +60,14 @@ def up(folder: Path, tenant: TenantOptions, console: Console, spawn: Spawn) -> i
         return 0
     finally:
         world.stop()
+
+
+def _welcome(addresses: Addresses, folder: Path) -> str:
+    taken = "" if addresses.host.endswith(f":{PORT}") else f" (port {PORT} is taken)"
+    return (
+        f"console: {addresses.host}{taken}\n"
+        f"Sign in there as {', '.join(USERS)}. All addresses are in {folder / 'world.json'}. Stop it with Ctrl+C."
+    )
 
 
 def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from local import loopback
 from local.expectation import ByHand, differences, expected_classes
 from local.nightly import NightReport, run_night
-from local.processes import Spawn
+from local.processes import Spawn, StartFailed
 from local.report import PLAIN_SCRIPT, Night, nights_table
 from local.school.data import SchoolData
 from local.school.day import next_day
@@ -22,8 +25,10 @@ from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.tenant.__main__ import DOMAIN
 from local.tenant.options import TenantOptions
-from local.world import Addresses, World
+from local.world import Addresses, World, running_world
 
+_MARK = "made by the demonstration"
+"""The name of a file in the folder of its world, which another demonstration may remove."""
 _ADMIN = f"network.manager@{DOMAIN}"
 _SETTINGS = {"admin_owners": [_ADMIN], "account_domain": DOMAIN}
 
@@ -81,7 +86,29 @@ def run_demo(folder: Path | None, tenant: TenantOptions, console: Console, spawn
     """Returns the exit status: 0 if the tenant was as expected after every night and night three did nothing."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="class-sync-demo-", ignore_cleanup_errors=True) as home:
-            return run_demo(Path(home), tenant, console, spawn)
+            return _run_demo(Path(home), tenant, console, spawn)
+    make_room(folder)
+    status = _run_demo(folder, tenant, console, spawn)
+    python = os.path.relpath(sys.executable)
+    console.print(
+        f"To look at it in the console: {'python' if python.startswith('..') else python} -m local up --world {folder}",
+        highlight=False,
+    )
+    return status
+
+
+def make_room(folder: Path) -> None:
+    """Remove an earlier demonstration. Raises StartFailed if it runs, and leaves a folder of anything else alone."""
+    if running_world(folder):
+        raise StartFailed(f"a world is running in {folder.resolve()}: stop it, or choose another --world")
+    if (folder / _MARK).exists():
+        shutil.rmtree(folder)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / _MARK).touch()
+
+
+def _run_demo(folder: Path, tenant: TenantOptions, console: Console, spawn: Spawn) -> int:
     world = World(folder, spawn=spawn, tenant=tenant)
     try:
         console.print("Starting Azurite, the Service Bus stand-in, the simulated tenant and the Functions host…")

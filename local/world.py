@@ -72,11 +72,12 @@ class World:
         storage: str = "",
         settings: Mapping[str, str] = MappingProxyType({}),
         tenant: TenantOptions = _USUAL_TENANT,
+        port: int = 0,
     ) -> None:
         """`deliveries` is how often the queues deliver a message before they dead-letter it.
 
         `storage` is the connection string of an empty storage account. Without one, the world has its own Azurite.
-        `settings` are the host's, in place of its own.
+        `settings` are the host's, in place of its own. `port` is the host's if it is free, and 0 any.
         """
         self.folder = folder.resolve()
         with _usable(self.folder):
@@ -92,6 +93,7 @@ class World:
         self.host: Process | None = None
         self._settings: dict[str, str] = {}
         self._more_settings = settings
+        self._ports = tuple(dict.fromkeys((str(port), "0")))
         self._certificate = self.folder / "entra.pem"
         self.addresses: Addresses | None = None
 
@@ -156,7 +158,7 @@ class World:
         file.write_text(json.dumps({"IsEncrypted": False, "Values": self._settings}, indent=2), encoding="utf-8")
         log = ("--settings", str(file), "--log", str(self.folder / "host.jsonl"))
         with signals_held():
-            self.host = self._spawn("host", "--port", "0", "--app", str(REPOSITORY), *log)
+            self.host = self._spawn("host", "--port", *self._ports, "--app", str(REPOSITORY), *log)
         address = f"http://127.0.0.1:{self.host.ready_line()['port']}"
         if self.addresses:
             self.addresses = replace(self.addresses, host=address)

@@ -53,7 +53,13 @@ async def _serve(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
     parser.add_argument("--app", type=Path, required=True, help="the folder with function_app.py and host.json")
-    parser.add_argument("--port", type=int, default=7071, help="HTTP port on 127.0.0.1; 0 picks a free one")
+    parser.add_argument(
+        "--port",
+        type=int,
+        nargs="+",
+        default=[7071],
+        help="HTTP port on 127.0.0.1; of several, the first that is free; 0 picks a free one",
+    )
     parser.add_argument("--settings", type=Path, help='a local.settings.json: {"Values": {…}}; the environment wins')
     parser.add_argument("--log", type=Path, help="also write log records to this file, as JSON lines")
     parser.add_argument("--state", type=Path, help="a folder that stores when timers are due, for use_monitor")
@@ -68,7 +74,8 @@ def main() -> None:
         sys.stderr.write(f"the host does not start: {refusal}\n")
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"the host does not start: port {options.port}: {error}. Name a free one with --port.\n")
+        ports = " and ".join(map(str, options.port))
+        sys.stderr.write(f"the host does not start: port {ports}: {error}. Name a free one with --port.\n")
         sys.exit(1)
 
 

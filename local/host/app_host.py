@@ -83,11 +83,12 @@ def _queue_of(function: Function, settings: Settings) -> QueueTrigger:
 
 @dataclass(slots=True)
 class AppHost:
-    """A started app. `port` is the HTTP port in use once `start` has returned."""
+    """A started app. It takes the first of `ports` that is free; `port` is the one in use once `start` has returned."""
 
     plan: Plan
     clock: Clock
     monitor: TimerMonitor | None = None
+    ports: Sequence[int] = (0,)
     port: int = 0
     invoker: Invoker = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -162,8 +163,7 @@ class AppHost:
         app.router.add_route("*", "/{rest:(?s:.*)}", triggers.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
+        await _listen_on_first(self._runner, self.ports)
         self.port = self._runner.addresses[0][1]
 
     async def _status(self, request: web.Request) -> web.Response:
@@ -207,6 +207,17 @@ class _QueueRun:
         data = to_datum(delivery, str(self.function.trigger.get("dataType", "")))
         outcome = await self.invoker.invoke(self.function, data, metadata_datums(delivery))
         return outcome.ok
+
+
+async def _listen_on_first(runner: web.AppRunner, ports: Sequence[int]) -> None:
+    """Raises OSError if none of `ports` is free."""
+    first, *others = ports
+    try:
+        await web.TCPSite(runner, "127.0.0.1", first).start()
+    except OSError:
+        if not others:
+            raise
+        await _listen_on_first(runner, others)
 
 
 async def _without_banner(_: web.Request, response: web.StreamResponse) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from local import loopback
+from local.commands import PORT
+from local.demo import make_room
 from local.nightly import count_messages
-from local.processes import NoRoom
+from local.processes import NoRoom, StartFailed
 from local.world import Addresses, World, require_room, running_world, tenant_at
 from sync_core.messaging.messages import CLASS_CHANGES
 from tests.forked import Forked, fork_self
@@ -98,6 +100,46 @@ def test_up_ends_when_one_of_its_processes_dies(tmp_path: Path) -> None:
         f"the Service Bus stand-in died, so the world stops; its logs are in {tmp_path / 'w'} — start it again\n"
     )
     wait_for_the_end(others)
+
+
+def test_up_prints_where_the_console_is_and_keeps_the_usual_port_free_for_it(tmp_path: Path) -> None:
+    """Another world may have it: then the console has another, and the line says why."""
+    up = Command(tmp_path, "up", "--world", str(tmp_path / "w"))
+    wait_until(lambda: running_world(tmp_path / "w"))
+    addresses = running_world(tmp_path / "w")
+    assert addresses
+    taken = "" if addresses.host == f"http://127.0.0.1:{PORT}" else f" (port {PORT} is taken)"
+    assert loopback.get(f"{addresses.host}/health", follow_redirects=False).status_code == 302
+    os.kill(up.process.pid, signal.SIGINT)
+    assert up.process.finish()[1].splitlines() == [
+        f"console: {addresses.host}{taken}",
+        f"Sign in there as admin, teacher, visitor. All addresses are in {tmp_path / 'w' / 'world.json'}. "
+        "Stop it with Ctrl+C.",
+    ]
+
+
+def test_a_demonstration_replaces_an_earlier_one_and_removes_nothing_else(tmp_path: Path) -> None:
+    make_room(tmp_path / "demo")
+    (tmp_path / "demo" / "tenant.jsonl").touch()
+    make_room(tmp_path / "demo")
+    assert not (tmp_path / "demo" / "tenant.jsonl").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "work").touch()
+    for _ in range(2):
+        make_room(tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["work"]
+
+
+def test_a_demonstration_does_not_replace_a_world_that_runs(tmp_path: Path, storage: str) -> None:
+    make_room(tmp_path / "demo")
+    world = World(tmp_path / "demo", spawn=Forked, storage=storage)
+    world.start()
+    try:
+        with pytest.raises(StartFailed, match=r"a world is running in .*: stop it, or choose another --world"):
+            make_room(tmp_path / "demo")
+        assert (tmp_path / "demo" / "world.json").exists()
+    finally:
+        world.stop()
 
 
 def test_a_second_up_is_refused_and_leaves_the_first_findable(tmp_path: Path, storage: str) -> None:

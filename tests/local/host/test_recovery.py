@@ -62,3 +62,8 @@ async def test_a_port_in_use_is_rejected(world: World) -> None:
     with pytest.raises(StartFailed, match="ended with 1 before it was ready"):
         await world.start_host("--port", taken)
     assert f"port {taken}" in errors.read_text()
+
+
+async def test_of_several_ports_the_first_that_is_free_is_taken(world: World) -> None:
+    host = await world.start_host("--port", str(world.port), "0")
+    assert host.ready["port"] not in (0, world.port)
