@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sync_core.admin.health.pauses import pause_schools, paused_for, resume_schools, synced
+from sync_core.admin.health.pauses import Pause, Pauses, pause_schools, paused_for, pauses_of, resume_schools, synced
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import PreconditionFailed, Transient
@@ -37,6 +37,22 @@ async def state() -> Interrupted:
         values = {"name_identifier": school, **values}
         await state.save_school(replace(settings(**values), school=SchoolId(school)))
     return state
+
+
+def school(id_: str, reason: str | None = None) -> SchoolSettings:
+    return replace(settings(), school=SchoolId(id_), enabled=reason is None, pause_reason=reason or "")
+
+
+def test_paused_schools_are_grouped_by_reason_the_most_schools_first() -> None:
+    schools = (school("D"), school("A", "move"), school("C", "outage"), school("B", "outage"), school("E", ""))
+    assert pauses_of(schools) == Pauses(
+        synced=1,
+        pauses=(
+            Pause(reason="outage", schools=(SchoolId("B"), SchoolId("C"))),
+            Pause(reason="", schools=(SchoolId("E"),)),
+            Pause(reason="move", schools=(SchoolId("A"),)),
+        ),
+    )
 
 
 async def reasons(state: MemoryState) -> dict[str, str]:

@@ -3,13 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 
+from sync_core.admin.health.attempts import Attempts, Times
+from sync_core.admin.health.findings import Finding
 from sync_core.admin.schools import pause_school, resume_school
 from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import PreconditionFailed
 from sync_core.services import Services
+
+_TIMES = Times()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Schools that are paused for one reason, which is empty if nobody gave one."""
+
+    reason: str
+    schools: tuple[SchoolId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pauses:
+    """The number of schools that are synced, and the others by reason, the most schools first."""
+
+    synced: int
+    pauses: tuple[Pause, ...]
+
+
+async def read_pauses(
+    accessible: Callable[[SchoolSettings], bool], services: Services, times: Times = _TIMES
+) -> Pauses | Finding:
+    """Of the accessible schools, or why they cannot be read."""
+    found = await Attempts(times)(services.schools.schools)
+    return found if isinstance(found, Finding) else pauses_of(filter(accessible, found))
+
+
+def pauses_of(schools: Iterable[SchoolSettings]) -> Pauses:
+    listed = tuple(schools)
+    by_reason: dict[str, list[SchoolId]] = {}
+    for school in listed:
+        if not school.enabled:
+            by_reason.setdefault(school.pause_reason, []).append(school.school)
+    pauses = (Pause(reason=reason, schools=tuple(sorted(ids))) for reason, ids in by_reason.items())
+    ordered = sorted(pauses, key=lambda pause: (-len(pause.schools), pause.reason))
+    return Pauses(synced=len(synced(listed)), pauses=tuple(ordered))
 
 
 def synced(schools: Iterable[SchoolSettings]) -> tuple[SchoolSettings, ...]:

@@ -234,4 +234,4 @@ async def test_ten_thousand_rows_are_pages_of_a_small_size(scene: Scene, page: P
 
 def test_the_attacks_reach_every_kind_of_page() -> None:
     assert {route.path for route in PAGES} >= {"/", "/schools/{school}", "/health"}
-    assert {route.path for route in FORMS} >= {"/health/replay", "/health/pause", "/health/resume"}
+    assert {route.path for route in FORMS} >= {"/health/dead-letters/replay", "/health/pause", "/health/resume"}

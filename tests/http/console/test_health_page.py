@@ -12,6 +12,7 @@ from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS, RefreshTenant, SyncSchool, encode
 from sync_core.messaging.port import DeadLetter
+from tests.admin.health_scene import Tables
 from tests.builders import NOON, TENANT, settings
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
 from tests.http.console.memory_console import Console, text_of
@@ -71,23 +72,25 @@ def replayed(letters: MemoryDeadLetters) -> list[tuple[str, int]]:
 async def test_an_admin_of_all_schools_sees_every_dead_letter_and_a_head_those_of_their_school(
     console: Console,
 ) -> None:
-    page = text_of(await console.read("/health"))
+    page = text_of(await console.read("/health/dead-letters"))
     assert "1 from class-changes 3 from sync-requests 0 from urgent-changes" in page
-    assert "2 schools are not paused." in page
-    page = await console.read("/health", caller=HEAD)
+    assert "2 schools are not paused." in text_of(await console.read("/health"))
+    page = await console.read("/health/dead-letters", caller=HEAD)
     assert "0 from class-changes 1 from sync-requests 0 from urgent-changes" in text_of(page)
+    assert "S2" not in page
+    page = await console.read("/health", caller=HEAD)
     assert "1 school is not paused." in text_of(page)
     assert "S2" not in page
 
 
 async def test_who_is_no_admin_sees_none_of_it(console: Console) -> None:
-    for path in ("/health", "/health/checks", "/health/pause"):
+    for path in ("/health", "/health/checks", "/health/dead-letters", "/health/pause"):
         response = await console.call("GET", path, role="GroupSync.Teacher")
         assert (response.status_code, "S1" in response.text) == (403, False)
 
 
 async def test_what_a_queue_says_is_shown_as_text(console: Console) -> None:
-    page = await console.read("/health")
+    page = await console.read("/health/dead-letters")
     assert HOSTILE not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
@@ -104,30 +107,40 @@ async def test_the_checks_have_a_page_of_their_own_with_those_that_failed_first(
 
 async def test_the_page_shows_what_it_can_while_the_queues_are_away(api: Api) -> None:
     api.app = replace(api.app, services=replace(api.app.services, dead_letters=Away()))
-    page = text_of(await Console(api).read("/health"))
+    page = text_of(await Console(api).read("/health/dead-letters"))
     assert "They cannot be read: the queue does not answer What helps: check the role of the app's identity" in page
-    assert "1 school is not paused." in page
+    assert "1 school is not paused." in text_of(await Console(api).read("/health"))
+
+
+async def test_the_page_leads_to_the_checks_while_the_tables_are_away(api: Api) -> None:
+    away = Tables()
+    away.schools_away = Transient("the tables do not answer", "check the storage account")
+    api.app = replace(api.app, services=replace(api.app.services, schools=away))
+    page = await Console(api).read("/health")
+    assert "The schools cannot be read: the tables do not answer What helps: check the storage account" in text_of(page)
+    assert 'href="/health/checks"' in page
+    assert "Schools: the tables do not answer" in text_of(await Console(api).read("/health/checks")).replace(" :", ":")
 
 
 # --- replaying
 
 
 async def test_the_ticked_messages_are_replayed_once(console: Console, letters: MemoryDeadLetters) -> None:
-    page = await console.read("/health")
+    page = await console.read("/health/dead-letters")
     for count in (1, 0):
-        response = await console.send(page, "/health/replay", letter="sync-requests/2", which="chosen")
-        assert response.headers["location"] == f"/health?replayed={count}"
+        response = await console.send(page, "/health/dead-letters/replay", letter="sync-requests/2", which="chosen")
+        assert response.headers["location"] == f"/health/dead-letters?replayed={count}"
     assert replayed(letters) == [(SYNC_REQUESTS, 2)]
-    assert "1 message was put back on the queues." in text_of(await console.read("/health?replayed=1"))
+    assert "1 message was put back on the queues." in text_of(await console.read("/health/dead-letters?replayed=1"))
 
 
 async def test_a_head_replays_those_of_their_school_whatever_they_send(
     console: Console, letters: MemoryDeadLetters
 ) -> None:
-    page = await console.read("/health", caller=HEAD)
-    await console.send(page, "/health/replay", caller=HEAD, letter="sync-requests/2", which="chosen")
+    page = await console.read("/health/dead-letters", caller=HEAD)
+    await console.send(page, "/health/dead-letters/replay", caller=HEAD, letter="sync-requests/2", which="chosen")
     assert replayed(letters) == []
-    await console.send(page, "/health/replay", caller=HEAD, which="all")
+    await console.send(page, "/health/dead-letters/replay", caller=HEAD, which="all")
     assert replayed(letters) == [(SYNC_REQUESTS, 1)]
 
 
@@ -135,8 +148,8 @@ async def test_a_head_replays_those_of_their_school_whatever_they_send(
 async def test_without_a_message_nothing_is_replayed_and_the_page_says_so(
     console: Console, letters: MemoryDeadLetters, letter: str
 ) -> None:
-    page = await console.read("/health")
-    response = await console.send(page, "/health/replay", 422, letter=letter, which="chosen")
+    page = await console.read("/health/dead-letters")
+    response = await console.send(page, "/health/dead-letters/replay", 422, letter=letter, which="chosen")
     assert '<a href="#letter-1">Dead letters: choose at least one' in response.text
     assert 'id="letter-1"' in response.text
     assert replayed(letters) == []

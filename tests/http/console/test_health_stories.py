@@ -46,6 +46,7 @@ def dead_letters(trust: Trust) -> int:
 
 def test_01_the_checks_are_made_as_the_page_opens(admin: Visitor) -> None:
     page = admin.open("/health")
+    page.wait_for_selector("text=every message was handled")
     page.wait_for_selector("text=checks passed")
     assert page.inner_text("[data-load] .govuk-tag") == "✔ all 16 checks passed"
     admin.check("health")
@@ -56,6 +57,7 @@ def test_02_a_dead_letter_is_shown_with_its_cause_and_what_helps(trust: Trust, a
     wait_until(lambda: dead_letters(trust) == 1)
     page = admin.open("/health")
     page.wait_for_selector("text=checks failed")
+    page.wait_for_selector("text=Replay the ticked")
     row = page.inner_text("tbody tr")
     assert "not readable" in row
     assert "the message cannot be read" in row
@@ -64,7 +66,7 @@ def test_02_a_dead_letter_is_shown_with_its_cause_and_what_helps(trust: Trust, a
 
 def test_03_nothing_is_replayed_until_a_message_is_ticked(trust: Trust, admin: Visitor) -> None:
     page = admin.open("/health")
-    page.click("text=Replay the ticked")
+    page.click("text=Replay the ticked")  # in the part that was loaded
     page.click("text=choose at least one")
     assert page.evaluate("document.activeElement.id") == "letter-1"
     admin.check("health-none-ticked")
@@ -85,6 +87,7 @@ def test_04_everything_is_paused_with_a_reason_and_resumed_and_going_back_shows_
     page.fill("#reason", "the storage account is being restored")
     page.click("button:has-text('Pause 2 schools')")
     assert page.inner_text("[role=alert]").split("\n")[-1] == "2 schools were paused."
+    page.wait_for_selector("text=Check again")
     admin.check("health-paused")
     assert trust.call("POST", "schools/OAK/sync", expected=409).json()["what"] == (
         "school OAK is paused (the storage account is being restored)"
@@ -105,7 +108,7 @@ def test_05_a_head_sees_their_school_alone_and_a_teacher_none(trust: Trust, brow
         assert page.query_selector(".app-bar__places") is None
 
 
-def test_06_without_a_script_the_checks_are_one_click_away(trust: Trust, browser: Browser) -> None:
+def test_06_without_a_script_checks_and_dead_letters_are_one_click_away(trust: Trust, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{trust.addresses.host}/health")
@@ -113,4 +116,7 @@ def test_06_without_a_script_the_checks_are_one_click_away(trust: Trust, browser
     page.click("text=Check now")
     assert page.inner_text("h1") == "Checks of the app"
     assert "checks passed" in page.inner_text("main")
+    page.click(".govuk-back-link")
+    page.click("text=Look at the dead letters")
+    assert page.inner_text("h1") == "Dead letters"
     context.close()

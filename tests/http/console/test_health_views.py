@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from sync_core.admin.dead_letters import ListedDeadLetter
-from sync_core.admin.health.findings import Finding, HealthLine
-from sync_core.admin.health.operations import Operations
+from sync_core.admin.health.findings import HealthLine
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
-from sync_core.domain.school import SchoolSettings
-from sync_core.http.console.views.health import Pause, checks_view, notice, operations_view
-from tests.builders import NOON, settings
-
-AWAY = Finding("no answer within 15 s", "check the network")
+from sync_core.http.console.views.health import checks_view, letters_view, pauses_notice, replayed_notice
+from tests.builders import NOON
 
 
 def letter(number: int) -> ListedDeadLetter:
@@ -33,10 +28,6 @@ def letter(number: int) -> ListedDeadLetter:
     )
 
 
-def school(id_: str, reason: str | None = None) -> SchoolSettings:
-    return replace(settings(), school=SchoolId(id_), enabled=reason is None, pause_reason=reason or "")
-
-
 def line(name: str, ok: bool) -> HealthLine:
     return HealthLine(name=name, ok=ok, detail="found", remedy="" if ok else "do this")
 
@@ -48,45 +39,39 @@ def test_the_checks_that_failed_are_apart_in_their_order() -> None:
     assert [each.name for each in view.passed] == ["a", "c"]
 
 
-def test_ten_thousand_dead_letters_are_counted_and_shown_50_to_a_page_newest_first() -> None:
-    found = Operations(schools=(), letters=tuple(letter(number) for number in range(10_000)))
-    view = operations_view(found, 2)
-    assert [each.number for each in view.letters.rows] == list(range(9_949, 9_899, -1))
+def test_ten_thousand_dead_letters_are_counted_and_shown_50_to_a_page() -> None:
+    letters = [letter(number) for number in range(10_000)]
+    view = letters_view(letters, 2)
+    assert [each.number for each in view.letters.rows] == list(range(50, 100))
     assert view.letters.total == 10_000
     assert view.waiting == {"sync-requests": 0, "class-changes": 10_000, "urgent-changes": 0}
-    assert operations_view(found, 999).letters.number == 200
-
-
-def test_paused_schools_are_grouped_by_reason_the_most_schools_first() -> None:
-    schools = (school("D"), school("A", "move"), school("C", "outage"), school("B", "outage"), school("E", ""))
-    view = operations_view(Operations(schools=schools, letters=()), 1)
-    assert view.synced == 1
-    assert view.pauses == (
-        Pause(reason="outage", schools=(SchoolId("B"), SchoolId("C"))),
-        Pause(reason="", schools=(SchoolId("E"),)),
-        Pause(reason="move", schools=(SchoolId("A"),)),
-    )
-
-
-def test_what_cannot_be_read_is_said_and_the_rest_is_shown() -> None:
-    view = operations_view(Operations(schools=(school("A"),), letters=AWAY), 1)
-    assert (view.letters_fault, view.schools_fault, view.synced, view.letters.total) == (AWAY, None, 1, 0)
-    view = operations_view(Operations(schools=AWAY, letters=AWAY), 1)
-    assert (view.letters_fault, view.schools_fault, view.synced) == (AWAY, AWAY, 0)
+    assert letters_view(letters, 999).letters.number == 200
 
 
 @pytest.mark.parametrize(
-    ("done", "text"),
+    ("replayed", "text"),
     [
-        ((None, None, None), ""),
-        ((1, None, None), "1 message was put back on the queues."),
-        ((1_200, None, None), "1,200 messages were put back on the queues."),
-        ((0, None, None), "No message was replayed: none was left."),
-        ((None, 2, None), "2 schools were paused."),
-        ((None, 0, None), "No school was paused: all were paused already."),
-        ((None, None, 1), "1 school was resumed."),
-        ((None, None, 0), "No school was resumed: none was paused for this reason."),
+        (None, ""),
+        (1, "1 message was put back on the queues."),
+        (1_200, "1,200 messages were put back on the queues."),
+        (0, "No message was replayed: none was left."),
     ],
 )
-def test_the_page_says_what_a_form_has_done(done: tuple[int | None, int | None, int | None], text: str) -> None:
-    assert notice(*done) == text
+def test_the_page_says_how_many_messages_a_form_has_replayed(replayed: int | None, text: str) -> None:
+    assert replayed_notice(replayed) == text
+
+
+@pytest.mark.parametrize(
+    ("paused", "resumed", "text"),
+    [
+        (None, None, ""),
+        (2, None, "2 schools were paused."),
+        (0, None, "No school was paused: all were paused already."),
+        (None, 1, "1 school was resumed."),
+        (None, 0, "No school was resumed: none was paused for this reason."),
+    ],
+)
+def test_the_page_says_how_many_schools_a_form_has_paused_or_resumed(
+    paused: int | None, resumed: int | None, text: str
+) -> None:
+    assert pauses_notice(paused, resumed) == text

@@ -9,16 +9,17 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from sync_core.admin.dead_letters import replay_all, replay_chosen
-from sync_core.admin.health.operations import read_operations
-from sync_core.admin.health.pauses import pause_schools, paused_for, resume_schools, synced
+from sync_core.admin.dead_letters import Visible, replay_all, replay_chosen
+from sync_core.admin.health.findings import Finding
+from sync_core.admin.health.letters import read_letters
+from sync_core.admin.health.pauses import pause_schools, paused_for, read_pauses, resume_schools, synced
 from sync_core.domain.school import SchoolSettings
 from sync_core.http.admin.dependencies import AccessibleSchools, Admin, Call, CheckedHealth, VisibleLetters
 from sync_core.http.admin.schemas import ReasonBody
 from sync_core.http.console.forms import FieldFault, texts_of
 from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm
-from sync_core.http.console.views.health import checks_view, notice, operations_view
+from sync_core.http.console.views.health import checks_view, letters_view, pauses_notice, replayed_notice
 from sync_core.messaging.messages import QUEUES
 
 router = APIRouter(prefix="/health")
@@ -30,16 +31,12 @@ _NONE_CHOSEN = FieldFault("letter-1", "choose at least one, or replay all; nothi
 
 
 @router.get("")
-async def show_health(
-    request: Request,
-    call: Admin,
-    page: _Page = 1,
-    replayed: _Done = None,
-    paused: _Done = None,
-    resumed: _Done = None,
-) -> Response:
-    """What is recorded. The checks are made by a page of their own, because they ask servers that may be slow."""
-    return await _health_page(request, call, page, done=notice(replayed, paused, resumed))
+async def show_health(request: Request, call: Admin, paused: _Done = None, resumed: _Done = None) -> Response:
+    """What is recorded. Checks and dead letters have pages of their own, because they ask servers that may be slow."""
+    found = await read_pauses(call.caller.has_access, call.services)
+    pauses, fault = (None, found) if isinstance(found, Finding) else (found, None)
+    done = pauses_notice(paused, resumed)
+    return render(request, call, "health.html", Place(title="Health"), pauses=pauses, fault=fault, done=done)
 
 
 @router.get("/checks")
@@ -48,18 +45,17 @@ async def check_health(request: Request, call: Admin, health: CheckedHealth) -> 
     return render(request, call, "health_checks.html", place, health=health, checks=checks_view(health.lines))
 
 
-async def _health_page(
-    request: Request, call: Call, page: int, status: int = 200, done: str = "", faults: tuple[FieldFault, ...] = ()
-) -> Response:
-    found = await read_operations(call.caller.has_access, call.caller.all_schools, call.services)
-    view = operations_view(found, page)
-    return render(request, call, "health.html", Place(title="Health"), status, view=view, done=done, faults=faults)
-
-
 # --- dead letters
 
 
-@router.post("/replay")
+@router.get("/dead-letters")
+async def list_letters(
+    request: Request, call: Admin, visible: VisibleLetters, page: _Page = 1, replayed: _Done = None
+) -> Response:
+    return await _letters_page(request, call, visible, page, done=replayed_notice(replayed))
+
+
+@router.post("/dead-letters/replay")
 async def replay(request: Request, call: Admin, visible: VisibleLetters, form: CheckedForm) -> Response:
     """The chosen messages, or all. A message that is out of date by now changes nothing."""
     chosen = _chosen(form)
@@ -70,8 +66,23 @@ async def replay(request: Request, call: Admin, visible: VisibleLetters, form: C
         call.record(f"replay {len(chosen)} dead letters")
         replayed = await replay_chosen(chosen, visible, call.services)
     else:
-        return await _health_page(request, call, 1, 422, faults=(_NONE_CHOSEN,))
-    return RedirectResponse(f"/health?replayed={replayed}", 303)
+        return await _letters_page(request, call, visible, 1, 422, faults=(_NONE_CHOSEN,))
+    return RedirectResponse(f"/health/dead-letters?replayed={replayed}", 303)
+
+
+async def _letters_page(
+    request: Request,
+    call: Call,
+    visible: Visible,
+    page: int,
+    status: int = 200,
+    done: str = "",
+    faults: tuple[FieldFault, ...] = (),
+) -> Response:
+    found = await read_letters(visible, call.services)
+    view, fault = (None, found) if isinstance(found, Finding) else (letters_view(found, page), None)
+    place = Place(title="Dead letters")
+    return render(request, call, "health_letters.html", place, status, view=view, fault=fault, done=done, faults=faults)
 
 
 def _chosen(form: FormData) -> frozenset[tuple[str, int]]:
