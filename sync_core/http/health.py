@@ -1,7 +1,6 @@
 """Whether this process is healthy, for callers who are not signed in: they are told nothing else.
 
-No documentation of App Service says whether a path that is excluded from authentication (infra/modules/app.bicep) loses
-the principal that a caller claims to be. So no header is read here; admins read more at /api/admin/health.
+No header is read here, so that nobody learns more by claiming to be somebody. Admins read more at /api/admin/health.
 """
 
 from __future__ import annotations
