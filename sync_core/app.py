@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from sync_core import telemetry
-from sync_core.admin.classes import act_on_class
+from sync_core.admin.classes.requests import act_on_class
 from sync_core.admin.holds import decide_hold
 from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.tenant_probe import end_interrupted_probes

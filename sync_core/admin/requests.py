@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sync_core.admin.overview.objections import paused
+from sync_core.admin.classes.objections import paused
 from sync_core.domain.classes import ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sync_core.admin.overview.objections import ClassAction, ClassFacts, require_possible
+from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin
 from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId

@@ -71,36 +71,6 @@ def _check_origin(request: func.HttpRequest) -> None:
 
 async def serve(
     process: ProcessApp,
-    request: func.HttpRequest,
-    answer: Callable[[App], Awaitable[func.HttpResponse]],
-    check: Callable[[func.HttpRequest], None] = check_request,
-) -> func.HttpResponse:
-    """Check the request, start the app, and let it answer. A failed start is 503 whatever its cause."""
-    response = await _answer(process, request, answer, check)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
-
-
-async def _answer(
-    process: ProcessApp,
-    request: func.HttpRequest,
-    answer: Callable[[App], Awaitable[func.HttpResponse]],
-    check: Callable[[func.HttpRequest], None],
-) -> func.HttpResponse:
-    try:
-        check(request)
-    except SyncError as error:
-        return problem_response(error)
-    try:
-        app = await process.get()
-    except SyncError as error:
-        return problem_response(error, HTTPStatus.SERVICE_UNAVAILABLE)
-    return await answer(app)
-
-
-async def serve(
-    process: ProcessApp,
     function: str,
     request: func.HttpRequest,
     answer: Callable[[App], Awaitable[func.HttpResponse]],

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_core.admin.classes import request_action, request_sync
+from sync_core.admin.classes.requests import request_action, request_sync
 from sync_core.admin.requests import Requester
 from sync_core.app import App
 from sync_core.config import parse_settings

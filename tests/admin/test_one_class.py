@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.admin.overview.one_class import Seen, people_of
+from sync_core.admin.classes.one_class import Seen, people_of
 from sync_core.domain.classes import DesiredClass
 from sync_core.domain.ids import AccountId
 from sync_core.planning.explain.model import People, Role

@@ -10,9 +10,11 @@ from sync_core.admin.health.pauses import Pause, Pauses, pause_schools, paused_f
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import PreconditionFailed, Transient
-from tests.builders import settings
+from tests.builders import entra_id, settings
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
+
+ADMIN = entra_id("head")
 
 
 class Interrupted(MemoryState):
@@ -62,20 +64,20 @@ async def reasons(state: MemoryState) -> dict[str, str]:
 async def test_a_school_that_is_paused_already_keeps_its_reason_and_is_not_resumed_with_the_others(
     state: MemoryState,
 ) -> None:
-    paused = await pause_schools(synced(await state.schools()), "storage outage", services(state))
+    paused = await pause_schools(synced(await state.schools()), "storage outage", ADMIN, services(state))
     assert paused == ("S1", "S2")
     assert await reasons(state) == {"S1": "storage outage", "S2": "storage outage", "S3": "it moves to another MIS"}
-    resumed = await resume_schools(paused_for("storage outage", await state.schools()), services(state))
+    resumed = await resume_schools(paused_for("storage outage", await state.schools()), ADMIN, services(state))
     assert resumed == ("S1", "S2")
     assert await reasons(state) == {"S1": "", "S2": "", "S3": "it moves to another MIS"}
 
 
 async def test_repeating_it_changes_nothing(state: MemoryState) -> None:
     for expected in (("S1", "S2"), ()):
-        assert await pause_schools(synced(await state.schools()), "storage outage", services(state)) == expected
+        assert await pause_schools(synced(await state.schools()), "storage outage", ADMIN, services(state)) == expected
     for expected in (("S1", "S2"), ()):
         wanted = paused_for("storage outage", await state.schools())
-        assert await resume_schools(wanted, services(state)) == expected
+        assert await resume_schools(wanted, ADMIN, services(state)) == expected
 
 
 async def test_settings_that_somebody_saves_meanwhile_are_kept_and_the_other_schools_are_paused(
@@ -84,7 +86,7 @@ async def test_settings_that_somebody_saves_meanwhile_are_kept_and_the_other_sch
     read = await state.schools()
     await state.save_school(replace(read[0], name="Oak"))
     with pytest.raises(PreconditionFailed) as refused:
-        await pause_schools(synced(read), "storage outage", services(state))
+        await pause_schools(synced(read), "storage outage", ADMIN, services(state))
     assert refused.value.message == (
         "somebody changed the settings of S1 at the same moment, so these were not paused; schools that were paused: 1"
     )
@@ -95,5 +97,5 @@ async def test_settings_that_somebody_saves_meanwhile_are_kept_and_the_other_sch
 async def test_a_failure_of_one_school_stops_no_other(state: Interrupted) -> None:
     state.failing = SchoolId("S1")
     with pytest.raises(Transient):
-        await pause_schools(synced(await state.schools()), "storage outage", services(state))
+        await pause_schools(synced(await state.schools()), "storage outage", ADMIN, services(state))
     assert (await reasons(state))["S2"] == "storage outage"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from sync_core.admin.classes import act_on_class
+from sync_core.admin.classes.requests import act_on_class
 from sync_core.admin.holds import decide_hold
 from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.undo import undo_run

@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from local.school_settings import parse_school_settings
-from sync_core.admin.classes import ClassOptions
+from sync_core.admin.classes.requests import ClassOptions
 from sync_core.admin.school_settings import (
     SchoolBody,
     encryption_faults,

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sync_core.domain.ids import SchoolId
+from sync_core.domain.roster import LeftOut
 from sync_core.domain.webhooks import WebhookEvent
-from sync_core.http.admin.left_out import left_out_body, left_out_csv
+from sync_core.http.admin.csv_files import csv_response
+from sync_core.http.admin.left_out import left_out_body
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority, encode
 from sync_core.state import class_rows, school_rows
 from sync_core.state.webhook_inbox import EVENT_COLUMNS
@@ -79,7 +81,10 @@ class Outside(logging.Handler):
             self._row("runs", school_rows.RUN_COLUMNS.columns(run))
         if left_out := await state.left_out(school):
             self._row("schools left out", school_rows.LEFT_OUT_COLUMNS.columns(left_out))
-            self.see("list of rows that were left out", left_out_csv(left_out_body(left_out)))
+            self.see(
+                "list of rows that were left out",
+                bytes(csv_response(LeftOut, left_out_body(left_out).rows).body).decode(),
+            )
         if statistics := await state.accepted_statistics(school):
             self._row("schools statistics", school_rows.STATISTICS_COLUMNS.columns(statistics))
         for hold in await state.holds(school):

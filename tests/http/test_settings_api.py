@@ -23,7 +23,7 @@ from sync_core.domain.runs import Cause
 from sync_core.domain.school import Limits
 from sync_core.errors import UnknownSetting
 from sync_core.graph.port import NewClass, ProbedTenant, Tenant
-from sync_core.http.admin import routes_classes, routes_operations, routes_runs, routes_schools
+from sync_core.http.admin.routes import classes, operations, runs, schools
 from sync_core.messaging.messages import Priority, SyncSchool
 from sync_core.sync.school import sync_school
 from tests.admin.test_settings import EVERYTHING_WRONG, HERE, SOURCES, places_in
@@ -65,7 +65,7 @@ async def test_types_are_listed_in_one_order(api: Api) -> None:
 
 def test_every_set_of_the_api_is_listed_in_order() -> None:
     """Text of a set differs from one process to the next, so every set of a response says how it is listed."""
-    routers = (routes_schools, routes_classes, routes_runs, routes_operations)
+    routers = (schools, classes, runs, operations)
     routes = [route for routes in routers for route in routes.router.routes if isinstance(route, APIRoute)]
     models = [route.response_model for route in routes if route.response_model]
     sets = [found for model in models for found in _sets_in(TypeAdapter(model).core_schema)]

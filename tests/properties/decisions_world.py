@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sync_core.admin.classes import act_on_class, request_action
+from sync_core.admin.classes.requests import act_on_class, request_action
 from sync_core.admin.holds import HoldChoice, decide_hold, request_decision
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run

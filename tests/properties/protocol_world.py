@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from types import coroutine
 from typing import Any, TypeVar
 
-from sync_core.admin.classes import ClassOptions, act_on_class, request_action, request_classes, request_resync
+from sync_core.admin.classes.requests import ClassOptions, act_on_class, request_action, request_classes, request_resync
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from local.azurite import Azurite
+from sync_core.admin.school_settings import FaultySettings
 from sync_core.admin.schools import save_school
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
@@ -36,7 +37,7 @@ from sync_core.domain.school import (
     WondeApi,
 )
 from sync_core.domain.tenants import Probe, ProbeAnswer, TenantFacts
-from sync_core.errors import EtagConflict, UnknownSetting
+from sync_core.errors import EtagConflict
 from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind

@@ -8,7 +8,7 @@ import pytest
 
 from bench.school import BenchSchool
 from local.tenant.answers import CHOICES
-from sync_core.admin.classes import act_on_class, request_action
+from sync_core.admin.classes.requests import act_on_class, request_action
 from sync_core.admin.holds import decide_hold, request_decision
 from sync_core.admin.undo import request_undo, undo_run
 from sync_core.domain.classes import Applied, ClassState

@@ -71,9 +71,7 @@ async def pause_schools(
     return await _change({each.school: pause_school(each, reason, by, services) for each in schools}, "paused")
 
 
-async def resume_schools(
-    schools: Iterable[SchoolSettings], by: AccountId, services: Services
-) -> tuple[SchoolId, ...]:
+async def resume_schools(schools: Iterable[SchoolSettings], by: AccountId, services: Services) -> tuple[SchoolId, ...]:
     """Resume `schools`, which are paused, and return their ids. Raises PreconditionFailed if one was not resumed."""
     return await _change({each.school: resume_school(each, by, services) for each in schools}, "resumed")
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from sync_core.admin.holds import PlanDiffers
 from sync_core.app import App
 from sync_core.errors import SyncError, Unreadable, faults_for_sender
-from sync_core.http.admin import routes_classes, routes_operations, routes_runs, routes_schools
+from sync_core.http.admin.routes import classes, operations, runs, schools
 from sync_core.http.admin.schemas import PlanProblem
 from sync_core.http.problems import MEDIA_TYPE, Problem, problem_of
 
@@ -46,7 +46,7 @@ def build_api(app: App) -> FastAPI:
         },
     )
     api.state.app = app
-    for routes in (routes_schools, routes_classes, routes_runs, routes_operations):
+    for routes in (schools, classes, runs, operations):
         api.include_router(routes.router, prefix=_PREFIX)
     return api
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from sync_core.admin.groups import NewClassPreview
-from sync_core.admin.overview.one_class import ClassPerson, OneClass
-from sync_core.admin.overview.several import MOST
+from sync_core.admin.classes.groups import NewClassPreview
+from sync_core.admin.classes.one_class import ClassPerson, OneClass
+from sync_core.admin.classes.several import MOST
 from sync_core.domain.ids import ClassKey, RunId
 
 _Key = Annotated[ClassKey, StringConstraints(min_length=1, max_length=80)]

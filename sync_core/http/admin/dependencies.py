@@ -8,8 +8,8 @@ from fastapi import Depends, Query, Request
 from fastapi import Path as PathParameter
 
 from sync_core import telemetry
+from sync_core.admin.classes.groups import GroupState, existing_group, read_groups
 from sync_core.admin.dead_letters import Visible, visible_to_all_schools, visible_to_schools
-from sync_core.admin.groups import GroupState, existing_group, read_groups
 from sync_core.admin.health.checks import health_of_app, health_of_schools
 from sync_core.admin.health.findings import Health
 from sync_core.admin.overview.schools import SchoolOverview, list_overviews

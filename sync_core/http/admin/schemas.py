@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
-from sync_core.admin.groups import GroupState
+from sync_core.admin.classes.groups import GroupState
 from sync_core.admin.overview.matching import MatchingReport
 from sync_core.admin.overview.pages import ListPage, page_of
 from sync_core.admin.school_settings import SchoolBody, values_of

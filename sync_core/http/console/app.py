@@ -11,16 +11,14 @@ from starlette.exceptions import HTTPException
 
 from sync_core.app import App
 from sync_core.errors import NotFound, NotSignedIn, SyncError
-from sync_core.http.console.pages import (
+from sync_core.http.console.pages import connect, health, schools
+from sync_core.http.console.pages.school import (
     approvals,
     classes,
-    connect,
     groups,
-    health,
     home,
     people,
     runs,
-    schools,
     settings,
     teacher,
     tonight,
@@ -46,7 +44,21 @@ def build_console(app: App) -> FastAPI:
     )
     console.state.app = app
     console.add_api_route("/assets/{version}/{name}", _asset)
-    for pages in (schools, home, tonight, approvals, groups, classes, people, why, runs, settings, connect, health, teacher):
+    for pages in (
+        schools,
+        home,
+        tonight,
+        approvals,
+        groups,
+        classes,
+        people,
+        why,
+        runs,
+        settings,
+        connect,
+        health,
+        teacher,
+    ):
         console.include_router(pages.router)
     return console
 

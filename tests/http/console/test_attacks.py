@@ -148,7 +148,7 @@ async def test_a_form_of_another_site_is_refused_before_it_is_read(
         headers={**sent, **principal(ALL_SCHOOLS), **headers},
         body=f"{FIELD}={token}".encode(),
     )
-    response = await serve(Started(app), request, partial(_answer, request))
+    response = await serve(Started(app), "console_schools", request, partial(_answer, request))
     assert response.status_code == 403
     assert scene.kept() == before
 

@@ -16,7 +16,7 @@ from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.domain.roster import FeedStatistics, MatchRate
 from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, HoldStatus, RunOutcome, RunRecord
-from sync_core.http.console.views.nights import chart_of
+from sync_core.http.console.views.runs.nights import chart_of
 from tests.builders import NOON, SCHOOL, desired, entra_id, settings, synced
 from tests.http.console.memory_console import Console, text_of
 from tests.http.memory_api import HEAD, Api

@@ -12,8 +12,8 @@ from sync_core.admin.overview.runs import progress_of
 from sync_core.domain.classes import ClassRecord, RowError
 from sync_core.domain.ids import AccountId, ClassKey, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.http.console.views.moves import Move, MovedClass, list_moves, moves_of, people_to_name
-from sync_core.http.console.views.runs import started_by
+from sync_core.http.console.views.runs.moves import Move, MovedClass, list_moves, moves_of, people_to_name
+from sync_core.http.console.views.runs.words import started_by
 from tests.builders import NOON, SCHOOL, desired, synced
 
 KEYS = [ClassKey(f"2026.teaching.G{number}") for number in range(4)]

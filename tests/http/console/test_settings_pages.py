@@ -16,9 +16,9 @@ from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
-from sync_core.http.console.views.setting_fields import body_of, fill_in, read_into, value_in_words
-from sync_core.http.console.views.setting_words import ELSEWHERE, SECTIONS
-from sync_core.http.console.views.settings import settings_on_page
+from sync_core.http.console.views.settings.changes import settings_on_page
+from sync_core.http.console.views.settings.fields import body_of, fill_in, read_into, value_in_words
+from sync_core.http.console.views.settings.words import ELSEWHERE, SECTIONS
 from sync_core.messaging.messages import SyncSchool
 from sync_core.sync.school import sync_school
 from tests.builders import SCHOOL, TENANT, entra_id, settings, teaching

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind
 from sync_core.http.console.forms import FieldFault
-from sync_core.http.console.views.approvals import (
+from sync_core.http.console.views.holds.cards import (
     Answer,
     DecisionForm,
     Move,

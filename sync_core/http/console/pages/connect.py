@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData, UploadFile
 
-from sync_core.admin.classes import request_sync
+from sync_core.admin.classes.requests import request_sync
 from sync_core.admin.overview.matching import MatchingReport, report_matching
 from sync_core.admin.school_settings import Draft, Fault, FaultySettings, refuse
 from sync_core.admin.supposed import check_feed, preview_settings
@@ -24,7 +24,7 @@ from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm, CheckedUpload
 from sync_core.http.console.views import connect as views
 from sync_core.http.console.views.people import rate_cards
-from sync_core.http.console.views.setting_fields import Setting, fill_in, read_into, without_place
+from sync_core.http.console.views.settings.fields import Setting, fill_in, read_into, without_place
 from sync_core.planning.feed_report import FeedReport
 from sync_core.planning.preview.preview import Preview
 from sync_core.services import Services

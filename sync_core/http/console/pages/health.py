@@ -13,10 +13,10 @@ from sync_core.admin.dead_letters import Visible, replay_all, replay_chosen
 from sync_core.admin.health.findings import Finding
 from sync_core.admin.health.letters import read_letters
 from sync_core.admin.health.pauses import pause_schools, paused_for, read_pauses, resume_schools, synced
+from sync_core.admin.schools import StatedReason
 from sync_core.domain.school import SchoolSettings
 from sync_core.http.admin.dependencies import AccessibleSchools, Admin, Call, CheckedHealth, VisibleLetters
-from sync_core.http.admin.schemas import ReasonBody
-from sync_core.http.console.forms import FieldFault, texts_of
+from sync_core.http.console.forms import FieldFault, read_form, texts_of
 from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm
 from sync_core.http.console.views.health import checks_view, letters_view, pauses_notice, replayed_notice
@@ -101,14 +101,13 @@ async def ask_to_pause(request: Request, call: Admin, schools: AccessibleSchools
 
 @router.post("/pause")
 async def pause(request: Request, call: Admin, schools: AccessibleSchools, form: CheckedForm) -> Response:
-    reason = texts_of(form).get("reason", "").strip()
-    try:
-        body = ReasonBody(reason=reason)
-    except ValueError:
+    sent = texts_of(form)
+    read = read_form(StatedReason, sent)
+    if not isinstance(read, StatedReason):
         fault = FieldFault("reason", "give one in at most 200 printable characters; nothing was paused")
-        return _pause_page(request, call, schools, 422, reason, (fault,))
-    call.record("pause all schools", reason=body.reason)
-    paused = await pause_schools(synced(schools), body.reason, call.services)
+        return _pause_page(request, call, schools, 422, sent.get("reason", ""), (fault,))
+    call.record("pause all schools", reason=read.reason)
+    paused = await pause_schools(synced(schools), read.reason, call.caller.id, call.services)
     return RedirectResponse(f"/health?paused={len(paused)}", 303)
 
 
@@ -118,7 +117,7 @@ async def resume(call: Admin, schools: AccessibleSchools, form: CheckedForm) -> 
     reason = texts_of(form).get("reason", "")
     chosen = paused_for(reason, schools)
     call.record("resume all schools", reason=reason if chosen else "")
-    resumed = await resume_schools(chosen, call.services)
+    resumed = await resume_schools(chosen, call.caller.id, call.services)
     return RedirectResponse(f"/health?resumed={len(resumed)}", 303)
 
 

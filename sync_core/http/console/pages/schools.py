@@ -10,7 +10,7 @@ from sync_core.admin.overview.schools import SchoolOverview
 from sync_core.http.admin.auth import Role
 from sync_core.http.admin.csv_files import csv_response
 from sync_core.http.admin.dependencies import SignedIn, overviews_of
-from sync_core.http.console.pages.teacher import lead_teacher
+from sync_core.http.console.pages.school.teacher import lead_teacher
 from sync_core.http.console.paging import page_of
 from sync_core.http.console.rendering import Place, render
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from sync_core.admin.overview.plan_difference import PlanTotals
+from sync_core.admin.plans.difference import PlanTotals
 from sync_core.admin.school_settings import Fault
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome
 from sync_core.domain.school import Mis
 from sync_core.http.admin.dependencies import PATH_ID
 from sync_core.http.console.formats import count
-from sync_core.http.console.views.setting_fields import SOURCES, Setting, settings_at
-from sync_core.http.console.views.setting_words import word_for
+from sync_core.http.console.views.settings.fields import SOURCES, Setting, settings_at
+from sync_core.http.console.views.settings.words import word_for
 from sync_core.planning.feed_report import FeedReport, GroupsOfType, Identities
 from sync_core.planning.preview.preview import Preview
 

@@ -13,7 +13,7 @@ from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.roster import MatchRate
 from sync_core.domain.runs import Hold, RunOutcome, RunRecord
 from sync_core.http.console.formats import count
-from sync_core.http.console.views import runs
+from sync_core.http.console.views.runs import words
 
 Moment = Callable[[datetime], str]
 """A time as a page shows it."""
@@ -170,8 +170,8 @@ def run_rows(home: SchoolHome, names: Mapping[AccountId, str]) -> tuple[RunRow, 
 
 def _run_row(run: RunRecord, home: SchoolHome, names: Mapping[AccountId, str]) -> RunRow:
     name = home.class_names.get(run.class_key, run.class_key)
-    what = runs.started_by(run) + (f": {name}" if name else "")
-    return RunRow(run=run, what=what, who=names.get(run.requested_by, ""), sign=runs.OUTCOMES[run.outcome])
+    what = words.started_by(run) + (f": {name}" if name else "")
+    return RunRow(run=run, what=what, who=names.get(run.requested_by, ""), sign=words.OUTCOMES[run.outcome])
 
 
 # --- the checklist of a new school

@@ -9,7 +9,7 @@ from datetime import datetime
 from sync_core.admin.overview.schools import Light, Sign
 from sync_core.domain.ids import RunId
 from sync_core.domain.roster import GroupType
-from sync_core.http.console.views.runs import CAUSES
+from sync_core.http.console.views.runs.words import CAUSES
 from sync_core.planning.explain.causes import Why, because
 from sync_core.planning.explain.explanation import effects_of
 from sync_core.planning.explain.headline import headline

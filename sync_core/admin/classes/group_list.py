@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sync_core.admin.groups import GroupState, read_groups
-from sync_core.admin.overview.objections import ClassAction, ClassFacts, objection
+from sync_core.admin.classes.groups import GroupState, read_groups
+from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
 from sync_core.domain.classes import ClassRecord, ClassState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import GroupType

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from sync_core.admin.overview.objections import ClassAction
-from sync_core.admin.overview.one_class import ClassPerson, OneClass, Seen
+from sync_core.admin.classes.objections import ClassAction
+from sync_core.admin.classes.one_class import ClassPerson, OneClass, Seen
 from sync_core.admin.overview.schools import Light, Sign
 from sync_core.domain.classes import AppliedDelta, ClassState, Reason, Rule
 from sync_core.domain.ids import AccountId, ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.http.console.formats import count
 from sync_core.http.console.paging import Paged, page_of
-from sync_core.http.console.views import states
-from sync_core.http.console.views.groups import ACTIONS
+from sync_core.http.console.views.classes import states
+from sync_core.http.console.views.classes.groups import ACTIONS
 from sync_core.planning.explain.model import Role
 
 CHANGES = 20

@@ -16,7 +16,7 @@ from sync_core.admin.school_settings import Fault, SchoolBody
 from sync_core.domain.constraints import Meaning
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
 from sync_core.http.admin.schemas import School, school_body
-from sync_core.http.console.views.setting_words import (
+from sync_core.http.console.views.settings.words import (
     ELSEWHERE,
     EMPTY_IS_A_VALUE,
     HINTS,

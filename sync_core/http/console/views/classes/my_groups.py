@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sync_core.admin.overview.my_groups import MyGroup, MyGroups
+from sync_core.admin.classes.my_groups import MyGroup, MyGroups
 from sync_core.admin.overview.schools import Light, Sign
 from sync_core.domain.classes import ClassState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.runs import RunOutcome, RunRecord
-from sync_core.http.console.views.groups import TYPES
+from sync_core.http.console.views.classes.groups import TYPES
 
 _NONE = "There is no class yet."
 _REQUESTED = "The class was requested. It is made when its turn comes, most often within a few minutes."

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from sync_core.admin.classes import ClassOptions, request_action, request_classes, request_resync
+from sync_core.admin.classes.groups import preview_classes
+from sync_core.admin.classes.objections import ClassAction
+from sync_core.admin.classes.one_class import read_one_class
+from sync_core.admin.classes.requests import ClassOptions, request_action, request_classes, request_resync
+from sync_core.admin.classes.several import request_for_several
 from sync_core.admin.explain import explain_person
-from sync_core.admin.groups import preview_classes
-from sync_core.admin.overview.objections import ClassAction
-from sync_core.admin.overview.one_class import read_one_class
-from sync_core.admin.overview.several import request_for_several
 from sync_core.admin.requests import Accepted, Requester, existing_class
 from sync_core.domain.classes import AppliedDelta
 from sync_core.domain.ids import ClassKey

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
 from sync_core.admin.explain import read_people
-from sync_core.admin.overview.objections import ClassAction, ClassFacts, objection
 from sync_core.admin.requests import existing_class
 from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Pin, Reason
 from sync_core.domain.ids import AccountId, ClassKey

@@ -23,8 +23,8 @@ from sync_core.http.console.paging import page_of
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import render
 from sync_core.http.console.session import CheckedForm
-from sync_core.http.console.views.moves import list_moves, people_to_name
-from sync_core.http.console.views.plan import Show, view_plan
+from sync_core.http.console.views.runs.moves import list_moves, people_to_name
+from sync_core.http.console.views.runs.plan import Show, view_plan
 from sync_core.planning.preview.preview import Preview
 
 router = APIRouter(prefix="/schools/{school}/tonight")

@@ -10,7 +10,7 @@ from sync_core.admin.undo import AppliedChange
 from sync_core.domain.classes import AppliedDelta, ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.http.console.views.moves import MovedClass, moves_of, rule_text
+from sync_core.http.console.views.runs.moves import MovedClass, moves_of, rule_text
 
 CAUSES = {
     Cause.NIGHTLY: "Night",

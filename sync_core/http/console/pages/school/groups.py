@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from sync_core.admin.groups import preview_classes
-from sync_core.admin.overview.groups import GroupFilter, list_chosen, list_in_mis, list_recorded
-from sync_core.admin.overview.objections import ClassAction
-from sync_core.admin.overview.several import MOST, request_for_several
+from sync_core.admin.classes.group_list import GroupFilter, list_chosen, list_in_mis, list_recorded
+from sync_core.admin.classes.groups import preview_classes
+from sync_core.admin.classes.objections import ClassAction
+from sync_core.admin.classes.several import MOST, request_for_several
 from sync_core.admin.requests import Requester
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import ClassKey
@@ -23,7 +23,7 @@ from sync_core.http.admin.dependencies import Administered, Call, SignedIn
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import render
 from sync_core.http.console.session import CheckedForm
-from sync_core.http.console.views import groups as views
+from sync_core.http.console.views.classes import groups as views
 
 router = APIRouter(prefix="/schools/{school}/groups")
 

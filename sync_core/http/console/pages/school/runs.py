@@ -18,9 +18,9 @@ from sync_core.http.console.paging import Paged, page_of
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import render
 from sync_core.http.console.session import CheckedForm
-from sync_core.http.console.views.moves import list_moves, people_to_name
-from sync_core.http.console.views.plan import Show, view_plan
-from sync_core.http.console.views.runs import CAUSES, OUTCOMES, changed_classes, started_by
+from sync_core.http.console.views.runs.moves import list_moves, people_to_name
+from sync_core.http.console.views.runs.plan import Show, view_plan
+from sync_core.http.console.views.runs.words import CAUSES, OUTCOMES, changed_classes, started_by
 
 router = APIRouter(prefix="/schools/{school}/runs")
 

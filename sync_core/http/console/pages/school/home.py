@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from sync_core.admin.classes import request_sync
+from sync_core.admin.classes.requests import request_sync
 from sync_core.admin.overview.school import read_home
 from sync_core.admin.schools import StatedReason, pause_school, resume_school
 from sync_core.domain.school import SchoolSettings
@@ -18,7 +18,7 @@ from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm
 from sync_core.http.console.views.home import cards, checklist, needs, run_rows
-from sync_core.http.console.views.nights import chart_of
+from sync_core.http.console.views.runs.nights import chart_of
 
 router = APIRouter(prefix="/schools/{school}")
 

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from sync_core.admin.overview.my_groups import read_my_groups
+from sync_core.admin.classes.my_groups import read_my_groups
 from sync_core.http.admin.dependencies import Call, SignedIn, Taught
 from sync_core.http.console.rendering import Place, render
-from sync_core.http.console.views.my_groups import my_groups_view
+from sync_core.http.console.views.classes.my_groups import my_groups_view
 
 router = APIRouter(prefix="/schools/{school}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sync_core.admin.overview.objections import ClassAction, ClassFacts, objection
+from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
 from sync_core.domain.classes import ClassRecord, ClassRequest, Records, Rule
 from sync_core.domain.ids import AccountId, ClassKey, SchoolId
 from sync_core.domain.roster import GroupType

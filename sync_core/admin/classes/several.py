@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sync_core.admin.classes import ClassOptions, request_action, request_classes, request_resync
-from sync_core.admin.overview.objections import ClassAction, ClassFacts, require_possible
+from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
+from sync_core.admin.classes.requests import ClassOptions, request_action, request_classes, request_resync
 from sync_core.admin.requests import Accepted, Requester, existing_class
 from sync_core.admin.undo import request_release
 from sync_core.domain.ids import ClassKey

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sync_core.admin.overview.plan_difference import PlanDifference, PlanTotals
+from sync_core.admin.plans.difference import PlanDifference, PlanTotals
 from sync_core.admin.school_settings import Fault
 from sync_core.domain.ids import AccountId
 from sync_core.domain.runs import Changed, RunOutcome, SettingsChange, values_by_place
 from sync_core.domain.school import SchoolSettings
 from sync_core.http.console.formats import count
-from sync_core.http.console.views.setting_fields import FilledField, Setting, fill_in, settings_at, value_in_words
-from sync_core.http.console.views.setting_words import LABELS, SECTIONS
+from sync_core.http.console.views.settings.fields import FilledField, Setting, fill_in, settings_at, value_in_words
+from sync_core.http.console.views.settings.words import LABELS, SECTIONS
 from sync_core.planning.preview.preview import ClassChange
 
 LISTED = 50

@@ -10,7 +10,7 @@ from enum import StrEnum
 from sync_core.domain.ids import AccountId, ClassKey
 from sync_core.domain.runs import RunOutcome
 from sync_core.http.console.formats import count
-from sync_core.http.console.views.moves import MovedClass, moves_of, rule_text
+from sync_core.http.console.views.runs.moves import MovedClass, moves_of, rule_text
 from sync_core.planning.explain.causes import Why
 from sync_core.planning.preview.preview import ClassChange, Preview
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from fastapi import Path as PathParameter
 
+from sync_core.admin.classes.my_groups import own_runs
 from sync_core.admin.holds import WHOLE_HOLD, HoldChoice, preview_school, request_decision
-from sync_core.admin.overview.my_groups import own_runs
 from sync_core.admin.overview.runs import (
     RunFilter,
     RunProgress,

@@ -13,8 +13,8 @@ from typing import Annotated
 
 from annotated_types import MaxLen
 
-from sync_core.admin.groups import existing_group, read_groups
-from sync_core.admin.overview.objections import ClassAction, ClassFacts, require_possible
+from sync_core.admin.classes.groups import existing_group, read_groups
+from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
 from sync_core.domain.classes import ClassRecord, ClassRequest, Drift
 from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning, UkDate

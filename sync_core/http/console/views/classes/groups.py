@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sync_core.admin.overview.groups import NO_CLASS, GroupFilter, ListedGroup
-from sync_core.admin.overview.objections import ClassAction
+from sync_core.admin.classes.group_list import NO_CLASS, GroupFilter, ListedGroup
+from sync_core.admin.classes.objections import ClassAction
 from sync_core.admin.overview.schools import Sign
 from sync_core.domain.classes import ClassName
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import GroupType
 from sync_core.http.console.paging import Paged, page_of
-from sync_core.http.console.views import states
+from sync_core.http.console.views.classes import states
 
 TYPES: Mapping[str, str] = {
     GroupType.YEAR: "Year",

@@ -23,8 +23,8 @@ from sync_core.http.console.paging import page_of
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import render
 from sync_core.http.console.session import CheckedForm
-from sync_core.http.console.views import approvals as views
-from sync_core.http.console.views.approvals import Answer, DecisionForm
+from sync_core.http.console.views.holds import cards as views
+from sync_core.http.console.views.holds.cards import Answer, DecisionForm
 from sync_core.messaging.messages import Decision
 from sync_core.planning.school_plan import plan_to_show
 

@@ -1,12 +1,11 @@
 """The routes of schools and their settings, and the sync of a whole school."""
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Response
 from pydantic import TypeAdapter
 
-from sync_core.admin.classes import request_sync
+from sync_core.admin.classes.requests import request_sync
 from sync_core.admin.overview.matching import MatchingRules, report_matching
 from sync_core.admin.requests import Accepted
 from sync_core.admin.school_settings import Draft, merge_patch

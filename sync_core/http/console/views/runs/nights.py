@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from sync_core.admin.overview.schools import Sign
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.http.console.formats import count, local_date
-from sync_core.http.console.views.runs import OUTCOMES
+from sync_core.http.console.views.runs.words import OUTCOMES
 
 NIGHTS = 30
 WIDTH = 1000

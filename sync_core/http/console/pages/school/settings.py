@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from sync_core.admin.overview.plan_difference import compare_plans
+from sync_core.admin.plans.difference import compare_plans
 from sync_core.admin.school_settings import Draft, Fault, FaultySettings
 from sync_core.domain.runs import changes_between
 from sync_core.domain.school import SchoolSettings
@@ -22,8 +22,8 @@ from sync_core.http.console.names import names_of
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import render
 from sync_core.http.console.session import CheckedForm
-from sync_core.http.console.views import settings as views
-from sync_core.http.console.views.setting_fields import body_of, read_into, without_place
+from sync_core.http.console.views.settings import changes as views
+from sync_core.http.console.views.settings.fields import body_of, read_into, without_place
 
 router = APIRouter(prefix="/schools/{school}/settings")
 

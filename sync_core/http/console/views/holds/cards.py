@@ -11,7 +11,7 @@ from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind, HoldStatu
 from sync_core.domain.school import PauseReason
 from sync_core.http.console.formats import count
 from sync_core.http.console.forms import FieldFault, read_form
-from sync_core.http.console.views.hold_words import SHARES, WORDS
+from sync_core.http.console.views.holds.words import SHARES, WORDS
 from sync_core.planning.limits.holds import people_of
 
 CLASSES_OF_CARD, PEOPLE_OF_CARD = 3, 6

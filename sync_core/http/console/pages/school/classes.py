@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from sync_core.admin.classes import ClassOptions, request_action, request_classes
-from sync_core.admin.groups import NewClassPreview, preview_classes
-from sync_core.admin.overview.objections import ClassAction, ClassFacts, objection, require_possible
-from sync_core.admin.overview.one_class import RESTORED_FOR, read_class_in_mis, read_one_class
+from sync_core.admin.classes.groups import NewClassPreview, preview_classes
+from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection, require_possible
+from sync_core.admin.classes.one_class import RESTORED_FOR, read_class_in_mis, read_one_class
+from sync_core.admin.classes.requests import ClassOptions, request_action, request_classes
 from sync_core.admin.requests import existing_class
 from sync_core.domain.classes import ClassRecord
 from sync_core.domain.ids import ClassKey
@@ -24,7 +24,7 @@ from sync_core.http.console.names import names_of
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm
-from sync_core.http.console.views import one_class as views
+from sync_core.http.console.views.classes import one_class as views
 from sync_core.messaging.messages import Action
 
 router = APIRouter(prefix="/schools/{school}")
