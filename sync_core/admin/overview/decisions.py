@@ -15,4 +15,8 @@ _BACK = timedelta(days=1)
 async def read_pending_decisions(settings: SchoolSettings, services: Services) -> tuple[RunRecord, ...]:
     """The runs of the last day that carry out a decision and have not ended, oldest first."""
     runs = await services.runs.runs(settings.school, services.clock.now() - _BACK)
-    return tuple(run for run in runs if run.outcome is RunOutcome.REQUESTED and run.action in tuple(Decision))
+    return tuple(run for run in runs if run.outcome is RunOutcome.REQUESTED and _decides(run))
+
+
+def _decides(run: RunRecord) -> bool:
+    return run.action.partition(" ")[0] in tuple(Decision)

@@ -198,7 +198,7 @@ async def test_without_a_reason_nothing_is_paused_and_the_form_is_as_it_was_sent
     page = await console.read("/health/pause")
     response = await console.send(page, "/health/pause", 422, reason=reason)
     assert '<a href="#reason">Reason: give one in at most 200 printable characters' in response.text
-    assert f'value="{reason.strip()}"' in response.text
+    assert f'value="{reason}"' in response.text
     assert all(school.enabled for school in await console.api.state.schools())
 
 
