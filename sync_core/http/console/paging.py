@@ -1,4 +1,4 @@
-"""Long lists in pages."""
+"""Pages of a long list, with their addresses."""
 
 from __future__ import annotations
 
@@ -7,23 +7,35 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
 
-PER_PAGE = 50
+from sync_core.admin.overview.pages import PER_PAGE, ListPage
+from sync_core.admin.overview.pages import page_of as list_page_of
+
 _Row = TypeVar("_Row")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Paged(Generic[_Row]):
-    """One page of a list. `number` counts from 1; `total` is the number of all rows, and `query` chose them."""
+    """A page of a list at `path`, whose rows `query` chose."""
 
-    rows: Sequence[_Row]
-    number: int
-    total: int
+    page: ListPage[_Row]
     path: str
     query: Mapping[str, str]
 
     @property
+    def rows(self) -> Sequence[_Row]:
+        return self.page.items
+
+    @property
+    def number(self) -> int:
+        return self.page.number
+
+    @property
     def pages(self) -> int:
-        return max(1, -(-self.total // PER_PAGE))
+        return self.page.pages
+
+    @property
+    def total(self) -> int:
+        return self.page.total
 
     @property
     def first(self) -> int:
@@ -40,7 +52,6 @@ class Paged(Generic[_Row]):
 
 def page_of(rows: Sequence[_Row], number: int, path: str, query: Mapping[str, str] | None = None) -> Paged[_Row]:
     """The page with this number, or the last one. Values of `query` that are empty are left out of its addresses."""
-    number = min(number, max(1, -(-len(rows) // PER_PAGE)))
-    shown = rows[(number - 1) * PER_PAGE : number * PER_PAGE]
+    page = list_page_of(rows, number)
     kept = {name: value for name, value in (query or {}).items() if value}
-    return Paged(rows=shown, number=number, total=len(rows), path=path, query=kept)
+    return Paged(page if number <= page.pages else list_page_of(rows, page.pages), path, kept)

@@ -122,11 +122,6 @@ async def _form(
         unchanged=unchanged,
         source=views.source_rows(settings),
         based_on=based_on or etag_of(settings),
-        changes=paging.Paged(
-            rows=[views.change_shown(change, names) for change in listed.rows],
-            number=listed.number,
-            total=listed.total,
-            path=listed.path,
-            query=listed.query,
-        ),
+        listed=listed,
+        changes=[views.change_shown(change, names) for change in listed.rows],
     )
