@@ -39,7 +39,14 @@ PREFIX = "/api/admin"
 OF_SCHOOL = f"{PREFIX}/schools/{{school}}"
 READ_ONLY = {
     ("post", f"{OF_SCHOOL}/{path}")
-    for path in ("plan", "feed-check", "groups/{key}/class/plan", "runs/{run}/undo/plan", "classes/{key}/explain")
+    for path in (
+        "plan",
+        "feed-check",
+        "matching",
+        "groups/{key}/class/plan",
+        "runs/{run}/undo/plan",
+        "classes/{key}/explain",
+    )
 }
 SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "access": [BOUND]}
 PROBED = {"people": [entra_id("main")]}
