@@ -25,7 +25,7 @@ from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
-from sync_core.planning.matching.accounts import takes_domain, tries_of
+from sync_core.planning.matching.accounts import tries_of
 from sync_core.state.store import TableState
 
 STUCK_AFTER = 120.0
@@ -187,8 +187,8 @@ def users_of(
     users: dict[tuple[AccountProperty, str], dict[str, str]] = {}
     for settings in schools:
         snapshot = feed[settings.school]
-        roles = [(settings.students, group.students) for group in snapshot.groups]
-        roles += [(settings.staff, group.teachers) for group in snapshot.groups]
+        roles = [(settings.student_matching, group.students) for group in snapshot.groups]
+        roles += [(settings.staff_matching, group.teachers) for group in snapshot.groups]
         for rule, people in roles:
             for person in people:
                 tries = [(each.accounts[0], each.value) for each in tries_of(snapshot.people[person], rule)]
@@ -204,7 +204,7 @@ def users_of(
 
 def _usable(tried: tuple[AccountProperty, str]) -> bool:
     property_, value = tried
-    return "@" in value or (bool(value) and not takes_domain(property_))
+    return "@" in value or (bool(value) and not property_.is_address)
 
 
 @asynccontextmanager

@@ -19,8 +19,6 @@ from sync_core.domain.school import (
     AccessName,
     EntraId,
     Identifier,
-    Matching,
-    MatchingChoice,
     Mis,
     MisLocation,
     SchoolChoices,
@@ -28,7 +26,6 @@ from sync_core.domain.school import (
     TeachingOwners,
 )
 from sync_core.errors import UnknownSetting, faults_for_sender
-from sync_core.planning.matching.accounts import takes_domain
 
 _MOST_ACCESS = 100
 _CORRECT = "correct the settings named here; in a PATCH, null removes one, for example of another kind of source"
@@ -146,8 +143,6 @@ def settings_of(choices: SchoolChoices, *, school: SchoolId, tenant: str, source
     filled_in = {
         "types": every_type if choices.types is None else choices.types,
         "teaching_owners": choices.teaching_owners or usual_owners,
-        "students": _matching(choices.students, choices.account_domain),
-        "staff": _matching(choices.staff, choices.account_domain),
         "pause_reason": "" if choices.enabled else choices.pause_reason,
     }
     return SchoolSettings(school=school, tenant=tenant, source=source, **values_of(choices, SchoolChoices) | filled_in)
@@ -195,8 +190,3 @@ def encryption_faults(source: MisLocation) -> tuple[Fault, ...]:
         for name, address in addresses.items()
         if address.startswith("http://")
     )
-
-
-def _matching(choice: MatchingChoice, account_domain: str) -> Matching:
-    usual = account_domain if all(map(takes_domain, choice.account_properties)) else ""
-    return Matching(choice.mis, choice.account, usual if choice.domain is None else choice.domain)

@@ -18,6 +18,11 @@ class AccountProperty(StrEnum):
     EMPLOYEE_ID = "employeeId"
     SAM_ACCOUNT_NAME = "onPremisesSamAccountName"
 
+    @property
+    def is_address(self) -> bool:
+        """Whether values of this property are addresses, so that a MIS value without a domain needs one."""
+        return self in (AccountProperty.UPN, AccountProperty.MAIL)
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

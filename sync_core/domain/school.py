@@ -276,6 +276,11 @@ class MatchingChoice:
         """The account properties that MIS values are compared with."""
         return (self.account,) if self.account else (AccountProperty.UPN, AccountProperty.MAIL)
 
+    def rule(self, account_domain: str) -> Matching:
+        """The rule of this choice in a school with this `account_domain`, which completes addresses only."""
+        usual = account_domain if all(name.is_address for name in self.account_properties) else ""
+        return Matching(self.mis, self.account, usual if self.domain is None else self.domain)
+
 
 @dataclass(frozen=True, slots=True)
 class Matching(MatchingChoice):
@@ -366,8 +371,16 @@ class SchoolSettings(SchoolChoices):
     source: MisLocation
     types: _Types
     teaching_owners: TeachingOwners
-    students: Matching
-    staff: Matching
+
+    @property
+    def student_matching(self) -> Matching:
+        """How pupils find their accounts."""
+        return self.students.rule(self.account_domain)
+
+    @property
+    def staff_matching(self) -> Matching:
+        """How members of staff find their accounts."""
+        return self.staff.rule(self.account_domain)
 
     @property
     def paused(self) -> str:

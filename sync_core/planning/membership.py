@@ -159,7 +159,7 @@ class _Rules:
         teachers = {person for group in snapshot.groups for person in group.teachers}
         self._settings = settings
         self.benefit = Benefit(snapshot.doubt, snapshot.people.keys())
-        roles = ((students, settings.students), (teachers, settings.staff))
+        roles = ((students, settings.student_matching), (teachers, settings.staff_matching))
         by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
         self.students, self.staff = match_people(by_role, accounts, _enrolled(snapshot))
         self._people, self._accounts = snapshot.people, accounts
@@ -191,8 +191,8 @@ class _Rules:
         tried = {
             person: dict.fromkeys(tries_of(self._people[person], rule))
             for people, matched, rule in (
-                (students, self.students, self._settings.students),
-                (staff, self.staff, self._settings.staff),
+                (students, self.students, self._settings.student_matching),
+                (staff, self.staff, self._settings.staff_matching),
             )
             for person in people & matched.missing
         }

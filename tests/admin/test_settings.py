@@ -33,6 +33,7 @@ from sync_core.domain.school import (
     FeedFolder,
     Limits,
     Matching,
+    MatchingChoice,
     Mis,
     MisProperty,
     Rollover,
@@ -113,12 +114,13 @@ def test_a_school_has_defaults() -> None:
         teaching_owners=TeachingOwners.MAIN,
         departed_owners=DepartedOwners.KEEP,
         rollover=Rollover.NEW,
-        students=by_either,
-        staff=by_either,
+        students=MatchingChoice(),
+        staff=MatchingChoice(),
         access=(),
         webhook_secrets=(),
         limits=Limits(),
     )
+    assert settings.student_matching == settings.staff_matching == by_either
     assert settings.account_properties == {AccountProperty.UPN, AccountProperty.MAIL}
 
 
@@ -141,10 +143,10 @@ def test_matching_is_set_by_role_and_only_addresses_are_completed() -> None:
         students={"mis": "id", "account": "employeeId"},
         staff={"account": "mail", "domain": "staff.x.org"},
     )
-    assert settings.students == Matching(MisProperty.ID, AccountProperty.EMPLOYEE_ID, "")
-    assert settings.staff == Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.MAIL, "staff.x.org")
+    assert settings.student_matching == Matching(MisProperty.ID, AccountProperty.EMPLOYEE_ID, "")
+    assert settings.staff_matching == Matching(MisProperty.USERNAME_OR_EMAIL, AccountProperty.MAIL, "staff.x.org")
     assert settings.account_properties == {AccountProperty.UPN, AccountProperty.MAIL, AccountProperty.EMPLOYEE_ID}
-    assert parse(account_domain="x.org").students == Matching(domain="x.org")
+    assert parse(account_domain="x.org").student_matching == Matching(domain="x.org")
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,18 @@ async def test_a_patch_keeps_what_it_leaves_out(api: Api) -> None:
     assert (after["name"], after["limits"]["class_loss"]) == ("Oak", 0.5)
 
 
+async def test_a_domain_of_the_school_that_is_patched_is_that_of_its_people(api: Api) -> None:
+    """A role follows `account_domain` until it has a domain of its own."""
+    await api.answer("PATCH", S1, {"account_domain": "wrong.org", "staff": {"domain": "staff.oak.org"}})
+    after = await api.answer("PATCH", S1, {"account_domain": "oak.org"})
+    assert (after["students"]["domain"], after["staff"]["domain"]) == (None, "staff.oak.org")
+    saved = await api.state.school(SCHOOL.id)
+    assert saved and (saved.student_matching.domain, saved.staff_matching.domain) == ("oak.org", "staff.oak.org")
+    await api.answer("PUT", S1, after | {"account_domain": "x.org"})
+    saved = await api.state.school(SCHOOL.id)
+    assert saved and saved.student_matching.domain == "x.org"
+
+
 async def test_null_in_a_patch_is_the_default(api: Api) -> None:
     await api.answer("PATCH", S1, {"name": "Oak", "limits": {"class_loss": 0.5, "turnover": 0.9}})
     after = await api.answer("PATCH", S1, {"name": None, "limits": {"class_loss": None}})

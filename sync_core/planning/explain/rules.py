@@ -105,7 +105,7 @@ def _account(
     settings: SchoolSettings,
     facts: Mapping[str, object],
 ) -> Finding:
-    rule = settings.students if role == "students" else settings.staff
+    rule = settings.student_matching if role == "students" else settings.staff_matching
     values = looked_for(ruled.people[subject.person], rule)
     properties: dict[str, list[str]] = {}
     for value, account_property in values:

@@ -94,7 +94,7 @@ def _seekers(account: Account, planned: SchoolPlan, settings: SchoolSettings) ->
 
 def _sought(planned: SchoolPlan, settings: SchoolSettings) -> Iterable[tuple[MisId, str, AccountProperty]]:
     for person in (planned.ruled.people if planned.ruled else {}).values():
-        for rule in (settings.students, settings.staff):
+        for rule in (settings.student_matching, settings.staff_matching):
             yield from ((person.id, *sought) for sought in looked_for(person, rule))
 
 

@@ -45,11 +45,6 @@ def accounts_by_upn(accounts: Iterable[Account]) -> dict[str, AccountId]:
     return {upn: account.id for account in accounts if (upn := account.values.get(AccountProperty.UPN))}
 
 
-def takes_domain(account_property: AccountProperty) -> bool:
-    """Whether values of this property are addresses, so that a MIS value without a domain needs one."""
-    return account_property in (AccountProperty.UPN, AccountProperty.MAIL)
-
-
 def tries_of(person: Person, rule: Matching) -> list[Try]:
     """What is tried to find the person's account: values as the MIS gives them, completed only by the rule's domain."""
     return [Try(name, value, rule.account_properties) for name, value in _values(person, rule).items()]
