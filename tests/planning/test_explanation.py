@@ -119,6 +119,16 @@ def test_a_person_is_found_by_a_recorded_reason_when_the_mis_is_unavailable() ->
     assert find_when_rejected("", record) is None
 
 
+def test_a_person_of_an_undone_run_is_found_by_the_reason_before_it() -> None:
+    """They have left the MIS, and the undo that brought them back names no person."""
+    undone = {AMY: Reason(Rule.UNDONE, RUN1)}
+    came = replace(CAME, reasons={AMY: Reason(Rule.STUDENT, MisId("p1"))})
+    record = replace(RECORD, desired=replace(RECORD.desired, reasons=undone))
+    for query in ("p1", AMY):
+        subject = find_when_rejected(query, record, came, LEFT, replace(CAME, reasons=undone))
+        assert subject == Subject(AMY, MisId("p1"))
+
+
 PEOPLE = by_id(
     person("p1", "amy", "amy@else.org"), person("p2", "ben", "shared@else.org"), person("p3", "", "shared@else.org")
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason
+from sync_core.domain.classes import AppliedDelta, ClassRecord
 from sync_core.domain.ids import AccountId, MisId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict
@@ -26,10 +26,10 @@ def find_subject(
 
     None if nothing is known of them. Raises Conflict if several people have the value.
     """
+    history = tuple(history)
     known = _recorded(record, history)
-    persons = {id_: why.person for id_, why in known.items() if why and why.person}
+    persons = _recorded_people(record, history) | matched_people(planned)
     ruled = planned.ruled
-    persons |= matched_people(planned)
     if query in persons.values() or (ruled and query in ruled.people):
         return Subject(_account_of(MisId(query), planned, persons), MisId(query))
     ids = {account for account in (AccountId(query), AccountId(query.lower())) if account in known}
@@ -65,13 +65,21 @@ def seeking_people(planned: SchoolPlan, settings: SchoolSettings) -> dict[Accoun
     return {account: person for person, value, name in seekers for account in holders.get((value, name), ())}
 
 
-def _recorded(record: ClassRecord, history: Iterable[AppliedDelta]) -> dict[AccountId, Reason | None]:
-    """Everybody who was or is to be in the class, with the last reason on record."""
-    known: dict[AccountId, Reason | None] = dict.fromkeys(record.desired.members)
-    for delta in history:
-        moved = delta.members_added | delta.members_removed | delta.owners_granted | delta.owners_revoked
-        known = {**dict.fromkeys(moved), **known, **delta.reasons}
-    return known | dict(record.desired.reasons)
+def _recorded(record: ClassRecord, history: Iterable[AppliedDelta]) -> frozenset[AccountId]:
+    """Everybody who was or is to be in the class."""
+    moved = (
+        delta.members_added | delta.members_removed | delta.owners_granted | delta.owners_revoked | delta.reasons.keys()
+        for delta in history
+    )
+    return frozenset(record.desired.members | record.desired.reasons.keys()).union(*moved)
+
+
+def _recorded_people(record: ClassRecord, history: Iterable[AppliedDelta]) -> dict[AccountId, MisId]:
+    """The MIS person of each account by the last reason on record that names one: that of an undo names none."""
+    reasons = (
+        reason for each in (*(delta.reasons for delta in history), record.desired.reasons) for reason in each.items()
+    )
+    return {account: reason.person for account, reason in reasons if reason.person}
 
 
 def _names(account: Account) -> Iterable[str]:
