@@ -56,6 +56,8 @@ def test_a_rejected_snapshot_names_its_reason(change: dict[str, object], message
         check_snapshot(replace(LAST, **change), LAST, Limits())  # type: ignore[arg-type]  # statistics by name
     assert message in caught.value.message
     assert "nothing was changed" in caught.value.message
+    assert ("limits.smallest_snapshot" in caught.value.remedy) is ("under 80%" in caught.value.message)
+    assert caught.value.remedy.endswith("forget the accepted statistics")
 
 
 @pytest.mark.parametrize(

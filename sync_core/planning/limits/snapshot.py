@@ -41,21 +41,28 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
         faults.append(f"its academic year is {now.academic_year}, before {last.academic_year} in the last accepted one")
     if now.domain != last.domain and now.domain and last.domain:
         faults.append(f"most of its addresses end in {now.domain}, and most ended in {last.domain} before")
+    if last.staff and not now.staff:
+        faults.append(f"it has no teaching staff and the last accepted one had {last.staff}")
+    too_small = _too_small(now, last, limits)
+    if faults or too_small:
+        lower = "set limits.smallest_snapshot lower, or " if too_small else ""
+        raise SnapshotRejected(
+            f"the feed differs too much from the last accepted one of {last.taken_at:%d %b %Y}: "
+            f"{'; '.join((*faults, *too_small))}; nothing was changed",
+            f"correct the export; if the MIS is right, {lower}forget the accepted statistics",
+        )
+
+
+def _too_small(now: FeedStatistics, last: FeedStatistics, limits: Limits) -> list[str]:
+    """What the feed has too few of, which a lower limit accepts."""
+    faults: list[str] = []
     compared = ("students",) if now.academic_year > last.academic_year else ("groups", "students", "enrolments")
     for name in compared:
         count, before = getattr(now, name), getattr(last, name)
         if count < limits.smallest_snapshot * before:
             share = f"under {limits.smallest_snapshot:.0%}"
             faults.append(f"it has {count} {name} and the last accepted one had {before}: {share}")
-    if last.staff and not now.staff:
-        faults.append(f"it has no teaching staff and the last accepted one had {last.staff}")
-    if faults:
-        raise SnapshotRejected(
-            f"the feed differs too much from the last accepted one of {last.taken_at:%d %b %Y}: {'; '.join(faults)}; "
-            "nothing was changed",
-            "correct the export; if the MIS is right, set limits.smallest_snapshot lower, or forget the accepted "
-            "statistics",
-        )
+    return faults
 
 
 def check_left_out(snapshot: Snapshot, limits: Limits) -> None:
