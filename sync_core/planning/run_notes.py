@@ -17,7 +17,7 @@ _LISTED = 10
 _NOTES = {
     "ownerless": (
         "classes that are to have no owner: {count} ({ids}) — name an admin in admin_owners in the school's settings, "
-        "or give the groups a teacher in the MIS"
+        "or give teaching groups a teacher with an account; no teacher owns the class of a year or registration group"
     ),
     "numbered": (
         "classes with a number in their address, because another group has the plain one: {count} ({ids}) — see in "

@@ -19,7 +19,12 @@ ADMIN = ("choose", "admin_owners", [upn("x")])
 IN_STEP = RunRecord(school=SCHOOL.id, id=RunId("run"), cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
 ART, DRAMA, FORM = "2026.teaching.G1", "2026.teaching.G2", "2026.registration.R1"
 CASES: list[tuple[list[tuple[Any, ...]], dict[str, tuple[str, ...]], str]] = [
-    ([("night",)], {"ownerless": (FORM,)}, f"classes that are to have no owner: 1 ({FORM}) — name an admin in"),
+    (
+        [("night",)],
+        {"ownerless": (FORM,)},
+        f"classes that are to have no owner: 1 ({FORM}) — name an admin in admin_owners in the school's settings, or "
+        "give teaching groups a teacher with an account; no teacher owns the class of a year or registration group",
+    ),
     (
         [ADMIN, ("night",), ("set_pupils", "G1", frozenset("abcde")), ("night",), ("undo",)],
         {"pins_differ": (ART,)},
