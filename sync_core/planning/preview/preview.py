@@ -36,9 +36,9 @@ class ClassChange:
 
     `group_name` is the name in the MIS, and `name` that of the class. `now` has the people of the class, None if it is
     not made yet, and `wanted` those of the rules within the limits. `seen`: `now` was read from Microsoft 365 for this
-    preview. Otherwise it is what the app knew at `as_of`, the time of the last night, None if there was none within a
-    week. `why` says, for each person who comes or goes, what the rules say, `causes` names that, and `reasons` has why
-    the rules want the person in the class.
+    preview. Otherwise it is as the last night found it, at `as_of`, and as the app has changed it since; None if there
+    was no night within a week. `why` says, for each person who comes or goes, what the rules say, `causes` names that,
+    and `reasons` has why the rules want the person in the class.
     `by_hand`: somebody changed the class, and the sync reverts that. `recalled`: a change that may be under way is
     reversed.
     """
@@ -67,7 +67,8 @@ class ClassChange:
         """When `now` was so."""
         if self.seen:
             return "now"
-        return f"as of the night of {self.as_of:%d %b %Y %H:%M} UTC" if self.as_of else "as recorded"
+        night = f"{self.as_of:%d %b %Y %H:%M} UTC" if self.as_of else ""
+        return f"as of the night of {night} and the changes of the sync since:" if night else "as recorded"
 
 
 @dataclass(frozen=True, slots=True)
