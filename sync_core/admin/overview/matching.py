@@ -10,7 +10,7 @@ from sync_core.domain.constraints import FORM
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, HoldKind, RunOutcome, RunRecord
-from sync_core.domain.school import Matching, SchoolSettings
+from sync_core.domain.school import Matching, MatchingChoice, SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.port import MisSource
@@ -33,10 +33,19 @@ class MatchingRules:
 
     @classmethod
     def of(cls, settings: SchoolSettings) -> MatchingRules:
-        return cls(students=settings.students, staff=settings.staff)
+        return cls(students=settings.student_matching, staff=settings.staff_matching)
 
     def on(self, settings: SchoolSettings) -> SchoolSettings:
-        return replace(settings, students=self.students, staff=self.staff)
+        usual = settings.account_domain
+        return replace(settings, students=_choice(self.students, usual), staff=_choice(self.staff, usual))
+
+
+def _choice(rule: Matching, account_domain: str) -> MatchingChoice:
+    """What leads to the rule: a domain that is the usual one goes on to follow `account_domain`."""
+    by_default = MatchingChoice(rule.mis, rule.account)
+    if by_default.rule(account_domain) == rule:
+        return by_default
+    return MatchingChoice(rule.mis, rule.account, rule.domain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

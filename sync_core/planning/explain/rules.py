@@ -63,7 +63,9 @@ def in_mis(subject: Subject, key: ClassKey, planned: SchoolPlan, settings: Schoo
     listing = [each for each in ruled.groups.values() if subject.person in (*each.students, *each.teachers)]
     account = next((each for each in ruled.matching.accounts if each.id == subject.account), None)
     sought = (
-        {pair for rule in (settings.students, settings.staff) for pair in looked_for(person, rule)} if person else ()
+        {pair for rule in (settings.student_matching, settings.staff_matching) for pair in looked_for(person, rule)}
+        if person
+        else ()
     )
     found_by = {by for value, by in sought if account and account.values.get(by) == value}
     return InMis(

@@ -83,7 +83,7 @@ def test_04_everything_is_paused_with_a_reason_and_resumed_and_going_back_shows_
     page.click("text=Pause everything…")
     admin.check("health-pause")
     page.click("button:has-text('Pause 2 schools')")
-    assert "give one in at most 200" in page.inner_text(".govuk-error-message")
+    assert "Give one in at most 200" in page.inner_text(".govuk-error-message")
     page.fill("#reason", "the storage account is being restored")
     page.click("button:has-text('Pause 2 schools')")
     assert page.inner_text("[role=alert]").split("\n")[-1] == "2 schools were paused."

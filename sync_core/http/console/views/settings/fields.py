@@ -18,7 +18,6 @@ from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, Sch
 from sync_core.http.admin.schemas import School, school_body
 from sync_core.http.console.views.settings.words import (
     ELSEWHERE,
-    EMPTY_IS_A_VALUE,
     HINTS,
     LABELS,
     WITHOUT_CHOICE,
@@ -113,7 +112,7 @@ def _setting(place: str, hint: Any) -> Setting:
         hint=HINTS.get(place, meaning),
         kind=kind,
         choices=choices,
-        may_be_none=may_be_none and place not in EMPTY_IS_A_VALUE,
+        may_be_none=may_be_none,
     )
 
 
@@ -169,9 +168,9 @@ def read_into(body: Mapping[str, Any], settings: Iterable[Setting], form: FormDa
         sent = [value for value in form.getlist(setting.place) if isinstance(value, str)]
         head, _, name = setting.place.partition(".")
         if name:
-            filled[head] = {**filled.get(head, {}), name: _read(setting, sent)}
+            filled[head] = {**filled.get(head, {}), name: _read(setting, sent, _value_at(body, setting.place))}
         else:
-            filled[head] = _read(setting, sent)
+            filled[head] = _read(setting, sent, body.get(head))
     return filled
 
 
@@ -181,7 +180,8 @@ def without_place(faults: Iterable[Fault], settings: Iterable[Setting]) -> list[
     return [fault for fault in faults if not any(_is_at(fault, place) for place in places)]
 
 
-def _read(setting: Setting, sent: Sequence[str]) -> Any:
+def _read(setting: Setting, sent: Sequence[str], before: Any) -> Any:
+    """An empty text, which the API may have in place of a default, is kept if the field was empty and still is."""
     text = sent[0].strip() if sent else ""
     match setting.kind:
         case Kind.SEVERAL:
@@ -191,7 +191,7 @@ def _read(setting: Setting, sent: Sequence[str]) -> Any:
         case Kind.NUMBER:
             return _number(text)
         case _:
-            return None if setting.may_be_none and not text else text
+            return None if setting.may_be_none and not text and before != "" else text
 
 
 def _number(text: str) -> float | int | str:

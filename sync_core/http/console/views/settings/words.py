@@ -38,7 +38,7 @@ SECTIONS: Sequence[Section] = (
     Section(
         "accounts",
         "How people find their accounts",
-        ("students", "staff"),
+        ("account_domain", "students", "staff"),
         "The page People tries a rule and shows how many find an account.",
     ),
     Section("school", "The school", ("name", "mis")),
@@ -61,7 +61,6 @@ ELSEWHERE: Mapping[str, str] = {
     "id": "it never changes",
     "enabled": "a school is paused and resumed with its reason",
     "pause_reason": "a school is paused and resumed with its reason",
-    "account_domain": "only the default of the two domains, which the page shows as they are",
 }
 """Settings that the page does not have, each with why."""
 
@@ -177,9 +176,7 @@ WITHOUT_CHOICE: Mapping[str, str] = {
 """What it means if nothing is chosen."""
 
 
-EMPTY_IS_A_VALUE = frozenset({"students.domain", "staff.domain"})
-"""An empty domain means that nothing is added, and not the default."""
-_DOMAIN = "Added to a value that has none, such as school.org. Empty: nothing is added."
+_DOMAIN = "In place of the usual domain. Empty: the usual domain."
 HINTS: Mapping[str, str] = {
     "id": "Its sourcedId in OneRoster, its DfE number in School Data Sync v1, and any id that you choose for Wonde.",
     "types": "ScholarPack has no teaching groups.",
@@ -188,6 +185,7 @@ HINTS: Mapping[str, str] = {
     "staff.mis": "",
     "students.account": "",
     "staff.account": "",
+    "account_domain": "Added to a value that has none, such as school.org. Empty: nothing is added.",
     "students.domain": _DOMAIN,
     "staff.domain": _DOMAIN,
     "limits.class_loss": "Share of its pupils whom a class loses, if they are at least as many as the next limit says.",
