@@ -138,9 +138,7 @@ def _first_change() -> tuple[float, int]:
             "ServiceBusConnection": connection_string(1),
             **tenant.identity,
         }
-        changes = [
-            CreateClass(tenant.id, school.settings.school, one.key, RunId("bench"), Cause.NIGHTLY) for one in wanted
-        ]
+        changes = [CreateClass(school.settings.school, one.key, RunId("bench"), Cause.NIGHTLY) for one in wanted]
         runs = [
             _timed("-m", "bench.first_apply", encode(change).decode(), environment=environment) for change in changes
         ]

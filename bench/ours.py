@@ -159,7 +159,7 @@ async def make_classes(tenant: SimulatedTenant, tables: str, school: BenchSchool
         await state.write_desired(school.settings.school, plan.writes)
         clock, credential = FastClock(), tenant.credential()
         tenants = GraphTenants(lambda _: credential, tenant.graph_url, clock)
-        changes = plan.changes(Origin(tenant.id, school.settings.school, RunId("bench"), Cause.NIGHTLY))
+        changes = plan.changes(Origin(school.settings.school, RunId("bench"), Cause.NIGHTLY))
         began = clock.elapsed
         repeated = await apply_all(changes, services_of(state, tenants, clock))
         seconds = clock.elapsed - began

@@ -140,7 +140,7 @@ def plan_snapshot(
     restraint = Restraint(known, settings.limits, past, _RUN, snapshot.taken_at, ruled)
     restrained = restraint.apply(ruled.classes, whole=True)
     plan = make_plan(restrained.classes, ruled.ended, known)
-    changes = plan.changes(Origin(_TENANT, _SCHOOL, _RUN, Cause.NIGHTLY))
+    changes = plan.changes(Origin(_SCHOOL, _RUN, Cause.NIGHTLY))
     if bool(changes) is bool(known):
         raise RuntimeError(f"{len(changes)} changes for {len(known)} known classes")
     return restrained.classes
@@ -173,4 +173,6 @@ def _synced(desired: DesiredClass) -> ClassRecord:
     actual = actual_as_desired(desired, ClassId(desired.key), datetime.now(UTC))
     # A copy, as the tables return it, so that equal sets are compared by value and not by identity.
     stored = replace(desired, members=frozenset(set(desired.members)), reasons=dict(desired.reasons))
-    return ClassRecord(school=_SCHOOL, desired=stored, actual=actual, intent=desired.name.mail_nickname)
+    return ClassRecord(
+        school=_SCHOOL, desired=stored, tenant=stored.tenant, actual=actual, intent=desired.name.mail_nickname
+    )

@@ -69,4 +69,5 @@ def _record(school: SchoolId, desired: DesiredClass, group: GroupChange, clock: 
     members = group.members_added - (group.owners_added - desired.owners)
     owners = group.owners_added & desired.owners
     actual = ActualClass(class_id=group.id, name=desired.name, created_at=clock.now(), members=members, owners=owners)
-    return ClassRecord(school=school, desired=replace(desired, members=members, owners=owners), actual=actual)
+    there = replace(desired, members=members, owners=owners)
+    return ClassRecord(school=school, desired=there, tenant=there.tenant, actual=actual)

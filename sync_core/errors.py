@@ -6,7 +6,7 @@ SyncError                  a message, and the remedy that fits it
 └── Permanent              trying again changes nothing until somebody acts
     ├── Undeliverable      a queue message that no delivery can handle: it is dead-lettered at once
     │   ├── Malformed          it is not readable
-    │   └── NotOnRecord        its run is on record as another request
+    │   └── NotOnRecord        its run is on record as another request, or as none
     ├── SnapshotRejected   the MIS feed cannot be trusted: nothing is planned (409)
     │   └── ReadingFailed      reading the MIS ended in an error that nobody expected
     ├── PlanNotMade        a paused school, a rejected feed, unread accounts; it has the run (planning/school_plan)
@@ -88,7 +88,7 @@ class Malformed(Undeliverable):
 
 
 class NotOnRecord(Undeliverable):
-    """A queue message whose run is on record as another request: a message alone is nobody's request."""
+    """A queue message whose run is not on record as its request: a message alone is nobody's request."""
 
     def __init__(self, run: str) -> None:
         super().__init__(

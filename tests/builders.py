@@ -103,6 +103,7 @@ def desired(key: str, members: Iterable[str] = (), owners: Iterable[str] = ()) -
     owner_ids = entra_ids(owners)
     name = ClassName(f"{key}_Class [1234567][2026]", f"{key}.class.1234567.2026")
     return DesiredClass(
+        tenant=TENANT,
         key=ClassKey(key),
         group_id=MisId(f"G-{key}"),
         group_type=GroupType.TEACHING,
@@ -122,4 +123,10 @@ def synced(desired_class: DesiredClass, created_at: datetime = NOON) -> ClassRec
         owners=desired_class.owners,
         granted=desired_class.owners,
     )
-    return ClassRecord(school=SCHOOL.id, desired=desired_class, actual=actual, intent=desired_class.name.mail_nickname)
+    return ClassRecord(
+        school=SCHOOL.id,
+        desired=desired_class,
+        tenant=desired_class.tenant,
+        actual=actual,
+        intent=desired_class.name.mail_nickname,
+    )

@@ -80,7 +80,7 @@ def random_requests(ids: Ids, until: st.SearchStrategy[datetime | None] = NOW) -
 
 
 def random_changes(ids: Ids) -> st.SearchStrategy[Change]:
-    parts = (some(ids.tenants), some(ids.schools), some(ids.keys), some(ids.runs), st.sampled_from(Cause))
+    parts = (some(ids.schools), some(ids.keys), some(ids.runs), st.sampled_from(Cause))
     return st.one_of(*(st.builds(kind, *parts) for kind in get_args(Change)))
 
 

@@ -53,7 +53,8 @@ async def _record(school: SchoolId, key: ClassKey, planned: SchoolPlan, services
     wanted = planned.wanted.get(key)
     if wanted is None or key in planned.records:
         return await existing_class(school, key, services)
-    return ClassRecord(school=school, desired=replace(wanted, members=frozenset(), owners=frozenset(), reasons={}))
+    empty = replace(wanted, members=frozenset(), owners=frozenset(), reasons={})
+    return ClassRecord(school=school, desired=empty, tenant=empty.tenant)
 
 
 async def read_people(record: ClassRecord, tenant: Tenant) -> People:

@@ -19,7 +19,14 @@ from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun, scope_of
 from sync_core.planning.preview.preview import Preview, preview_of
-from sync_core.planning.school_plan import SchoolPlan, pinned_classes, plan_to_show, plan_within_limits, read_past
+from sync_core.planning.school_plan import (
+    SchoolPlan,
+    pinned_classes,
+    plan_to_show,
+    plan_within_limits,
+    read_past,
+    records_in,
+)
 from sync_core.services import Reading, Services
 from sync_core.state.port import HistoryReader
 from sync_core.sync.school import carry_out
@@ -126,7 +133,7 @@ async def _plan_undo(
     """The plan that follows the pins of the undo, these pins, and notes on classes that stay. Writes nothing."""
     school, reader, now = request.school, reading.school, reading.clock.now()
     pins, left_out = await _pins(request, await reader.pins(school), classes)
-    records = {record.key: record for record in await reader.class_records(school)}
+    records = await records_in(settings, reader)
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
     pinned = pinned_classes(pins, records)
     planned = plan_within_limits(pinned, records, settings, request, past, now, whole=False)

@@ -27,11 +27,13 @@ _LAG_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 20.0)
 class Attempt:
     """The state of a delivery that its parts share. `touched`: something was written to Graph.
 
-    `unrecorded`: the work in Graph since the last write of the row. `applied`: all of it. `waits`: those that are left.
+    `tenant_id`: the tenant that the row named at first. `unrecorded`: the work in Graph since the last write of the
+    row. `applied`: all of it. `waits`: those that are left.
     """
 
-    def __init__(self, change: Change, tenant: Tenant, services: Services) -> None:
+    def __init__(self, change: Change, tenant_id: str, tenant: Tenant, services: Services) -> None:
         self.change = change
+        self.tenant_id = tenant_id
         self.tenant = tenant
         self.classes = services.classes
         self.clock = services.clock

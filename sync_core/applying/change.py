@@ -26,7 +26,16 @@ from sync_core.domain.classes import (
     RowError,
 )
 from sync_core.domain.ids import ClassId
-from sync_core.errors import EtagConflict, GraphDenied, GraphRefused, NicknameTaken, NotThere, Transient
+from sync_core.domain.runs import RunOutcome
+from sync_core.errors import (
+    EtagConflict,
+    GraphDenied,
+    GraphRefused,
+    NicknameTaken,
+    NotOnRecord,
+    NotThere,
+    Transient,
+)
 from sync_core.graph.port import FoundGroup, NewClass
 from sync_core.messaging import messages
 from sync_core.planning.names import following_nickname
@@ -44,11 +53,26 @@ _GONE = Refused(
 
 
 async def apply_change(change: messages.Change, priority: messages.Priority, services: Services) -> Outcome:
-    """Apply `change` and record it. Raises Transient if it must be redelivered.
+    """Apply `change` in the tenant that its row names, and record it. Raises Transient if it must be redelivered.
 
-    A class that is gone from Microsoft 365 and a permanent refusal by Graph are outcomes, recorded on the row.
+    A class that is gone from Microsoft 365 and a permanent refusal by Graph are outcomes, recorded on the row. Raises
+    NotOnRecord for a restore that no admin requested: the row of a class that was deleted by hand does not tell.
     """
-    return await _Apply(Attempt(change, services.graph.of(change.tenant, priority), services)).run()
+    record = await services.classes.class_record(change.school, change.key)
+    if record is None:
+        return AlreadySo()
+    if isinstance(change, messages.RestoreClass):
+        await _require_request(change, services)
+    tenant_id = record.desired.tenant
+    return await _Apply(Attempt(change, tenant_id, services.graph.of(tenant_id, priority), services)).run(record)
+
+
+async def _require_request(change: messages.RestoreClass, services: Services) -> None:
+    """Raises NotOnRecord unless the run of the change is on record as an admin's request to restore the class."""
+    run = await services.runs.run(change.school, change.run)
+    requested = (messages.Action.RESTORE, change.key, change.cause)
+    if run is None or run.outcome is RunOutcome.REFUSED or (run.action, run.class_key, run.cause) != requested:
+        raise NotOnRecord(change.run)
 
 
 class _Apply:
@@ -59,15 +83,14 @@ class _Apply:
         self._tenant = attempt.tenant
         self._people = People(attempt)
 
-    async def run(self) -> Outcome:
+    async def run(self, record: ClassRecord | None) -> Outcome:
         for _ in range(_ROUNDS):
-            record = await self._attempt.record()
             if record is None:
                 return AlreadySo()
             try:
                 return await self._follow(record)
             except EtagConflict:
-                continue
+                pass
             except NotThere:
                 if await self._is_gone():
                     return _GONE
@@ -78,10 +101,13 @@ class _Apply:
                 if not self._attempt.unrecorded.empty:
                     await self._write_stale()
                 raise
+            record = await self._attempt.record()
         raise Transient("the class row or Graph kept changing meanwhile", "the queue redelivers the change")
 
     async def _follow(self, record: ClassRecord) -> Outcome:
         desired = record.desired
+        if desired.tenant != self._attempt.tenant_id:
+            raise Transient("the school moved to another tenant meanwhile", "the queue redelivers the change there")
         match self._attempt.change:
             case messages.DeleteClass():
                 return await self._delete(record) if desired.deleted else AlreadySo()
@@ -215,7 +241,9 @@ class _Apply:
             return await self._attempt.write(replace(record, actual=actual, stale=stale))
         except EtagConflict:
             latest = await self._attempt.record()
-            if latest and latest.actual is None and not latest.gone and latest.generation == record.generation:
+            if latest and latest.tenant != record.tenant:
+                await self._attempt.write(replace(latest, previous_ids=latest.previous_ids | {id_}))
+            elif latest and latest.actual is None and not latest.gone and latest.generation == record.generation:
                 await self._attempt.write(replace(latest, actual=actual, stale=stale or latest.stale))
             raise
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -85,9 +85,11 @@ class DesiredClass:
     `group_name` and `academic_year` come from the MIS; they identify a class to reuse in a new year. `revoke`: owners
     whom the sync granted and who are no longer in `owners` lose the ownership. `ended`: the group is no longer in the
     MIS, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin undid a run, and the class
-    does not follow the MIS. `generation` is that of its request.
+    does not follow the MIS. `generation` is that of its request. `tenant` is the Entra id of the school's tenant when
+    the class was planned: the only one in which anything is done for the class.
     """
 
+    tenant: str
     key: ClassKey
     group_id: MisId
     group_type: GroupType
@@ -150,12 +152,14 @@ class ClassRecord:
 
     `intent` is the nickname of a create under way, written at `intent_at`, before the request to Graph. `stale`:
     somebody changed the class in Microsoft 365 since `actual` was written. `gone`: it is no longer in Graph.
-    `generation` is the `desired.generation` that `intent` and `actual` belong to; `previous_ids` are the class ids of
-    earlier generations. Only the store reads `etag`.
+    `generation` is the `desired.generation` that `intent` and `actual` belong to, and `tenant` the tenant that all of
+    it is known of, empty until apply wrote. `previous_ids` are the class ids of earlier generations, and of classes in
+    tenants that the school left. Only the store reads `etag`.
     """
 
     school: SchoolId
     desired: DesiredClass
+    tenant: str = ""
     actual: ActualClass | None = None
     intent: str | None = None
     intent_at: datetime | None = None
@@ -184,6 +188,23 @@ class ClassRecord:
         if desired.pinned:
             return ClassState.PINNED
         return ClassState.CHANGED_BY_HAND if self.stale else ClassState.LIVE
+
+    def in_wanted_tenant(self) -> ClassRecord:
+        """The record with what is known of the tenant that the class is wanted in.
+
+        That is nothing if the school has moved there since: its class in the other tenant stays as it is, and only its
+        id is kept.
+        """
+        if self.tenant in ("", self.desired.tenant):
+            return replace(self, tenant=self.desired.tenant)
+        left_behind = {self.actual.class_id} if self.actual else frozenset()
+        return ClassRecord(
+            school=self.school,
+            desired=self.desired,
+            tenant=self.desired.tenant,
+            previous_ids=self.previous_ids | left_behind,
+            etag=self.etag,
+        )
 
     @property
     def external_id(self) -> str:

@@ -193,9 +193,8 @@ class UndoRun(_SchoolRequest):
 
 @dataclass(frozen=True, slots=True)
 class _ClassChange(_Message):
-    """Which class is out of step, and why this was noticed. The class row says what to do."""
+    """Which class is out of step, and why this was noticed. The class row says what to do, and in which tenant."""
 
-    tenant: _Tenant
     school: _School
     key: _Key
     run: _Run

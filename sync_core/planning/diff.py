@@ -27,7 +27,6 @@ _URGENT_AT_MOST = 500
 class Origin:
     """The origin of a change, which every message of one run carries."""
 
-    tenant: str
     school: SchoolId
     run: RunId
     cause: Cause
@@ -59,7 +58,7 @@ class ClassDiff:
 
     def changes(self, origin: Origin) -> list[Change]:
         """The messages, in the order in which apply must take them: the class, its owners, its members."""
-        target = (origin.tenant, origin.school, self.key, origin.run, origin.cause)
+        target = (origin.school, self.key, origin.run, origin.cause)
         changes: list[Change] = []
         if self.delete:
             changes.append(DeleteClass(*target))

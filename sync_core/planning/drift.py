@@ -94,7 +94,7 @@ def drift_changes(drifts: Iterable[Drift], left_alone: Set[ClassKey], origin: Or
     Classes in `left_alone` (ended or pinned) only stay marked: if they follow the MIS again, apply reads them first.
     """
     return tuple(
-        ChangeMembers(tenant=origin.tenant, school=origin.school, key=drift.key, run=origin.run, cause=origin.cause)
+        ChangeMembers(school=origin.school, key=drift.key, run=origin.run, cause=origin.cause)
         for drift in drifts
         if drift.stale and not drift.gone and drift.key not in left_alone
     )

@@ -240,6 +240,7 @@ class _Rules:
         # An admin deleted it, yet the row is stale and not gone: somebody restored it in Microsoft 365.
         restored = record is not None and record.stale and not record.gone
         desired = DesiredClass(
+            tenant=self._settings.tenant,
             key=key,
             group_id=group.id,
             group_type=group.type,

@@ -22,7 +22,7 @@ from sync_core.planning.membership import RuledSchool, desired_classes, groups_o
 from sync_core.planning.run_notes import notes_of, observe
 from sync_core.planning.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.services import Reading
-from sync_core.state.port import SchoolReader
+from sync_core.state.port import ClassReader, SchoolReader
 
 _CLOCK_SKEW = timedelta(days=1)
 """Files may be dated later than now by so much without a note."""
@@ -123,7 +123,7 @@ async def plan_school(
     since = _shared_since(request, past, now)
     snapshot, statistics, left_out = await _read_feed(request, settings, accepted, since, reading)
 
-    records = {record.key: record for record in await reader.class_records(school)}
+    records = await records_in(settings, reader)
     requests, pins = await reader.class_requests(school), await reader.pins(school)
     accounts = await reader.accounts(settings.tenant)
     now = reading.clock.now()
@@ -180,6 +180,16 @@ async def _read_feed(
         now = reading.clock.now()
         raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
     return snapshot, statistics, left_out
+
+
+async def records_in(settings: SchoolSettings, reader: ClassReader) -> Records:
+    """The rows of the school's classes in its tenant.
+
+    After a school has moved to another tenant, its groups have no class there until they are planned: the people of
+    their rows have no accounts there, and the classes in the other tenant stay as they are.
+    """
+    records = await reader.class_records(settings.school)
+    return {record.key: record for record in records if record.desired.tenant == settings.tenant}
 
 
 def _shared_since(request: SyncSchool, past: Past, now: datetime) -> datetime | None:

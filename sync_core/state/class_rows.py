@@ -38,7 +38,8 @@ def desired_rows(school: SchoolId, wanted: DesiredClass) -> list[Entity]:
 
 
 def read_class(school: SchoolId, row: TableEntity) -> ClassRecord:
-    return ACTUAL_COLUMNS.read(row, school=school, desired=DESIRED_COLUMNS.read(row), etag=etag(row))
+    record = ACTUAL_COLUMNS.read(row, school=school, desired=DESIRED_COLUMNS.read(row), etag=etag(row))
+    return record.in_wanted_tenant()
 
 
 def history_rows(school: SchoolId, key: ClassKey, delta: AppliedDelta) -> list[Entity]:

@@ -33,7 +33,10 @@ class DeltaKind(StrEnum):
 
 
 class ClassReader(Protocol):
-    """The classes of a school in order of key; the requests for classes, and the pins, by class key."""
+    """The classes of a school in order of key; the requests for classes, and the pins, by class key.
+
+    Every record is in the tenant that its class is wanted in.
+    """
 
     async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]: ...
     async def class_requests(self, school: SchoolId) -> Mapping[ClassKey, ClassRequest]: ...
@@ -41,7 +44,7 @@ class ClassReader(Protocol):
 
 
 class HistoryReader(Protocol):
-    """Single classes, and what was applied to them."""
+    """Single classes, and what was applied to them. Every record is in the tenant that its class is wanted in."""
 
     async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None: ...
 

@@ -108,7 +108,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     enabled = {school.school: school.enabled for school in schools}
     # No plan is made for a school whose settings cannot be read, but this delta is read only once.
     enabled |= dict.fromkeys(await services.schools.unreadable_schools(request.tenant), False)
-    records = {school: await services.classes.class_records(school) for school in enabled}
+    records = {school: await _records_in(request.tenant, school, services) for school in enabled}
     told = delta_tells_members(chain(*records.values()), groups)
     before, facts = facts, facts if told is None else replace(facts, delta_tells_members=told)
     for school, of_school in records.items():
@@ -131,6 +131,11 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     for each in schools:
         await services.runs.forget_history(each.school, services.clock.now() - history)
     return len(syncs)
+
+
+async def _records_in(tenant: str, school: SchoolId, services: Services) -> Sequence[ClassRecord]:
+    """The school's classes in this tenant. A school that moved has others until its first plan there."""
+    return [each for each in await services.classes.class_records(school) if each.desired.tenant == tenant]
 
 
 async def _write_blocked_runs(
@@ -199,7 +204,7 @@ async def _follow_drift(
     restored = await _look_up_gone(school, to_look_up(records, drifts), tenant, services)
     await services.classes.write_drift(school, restored)
     left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
-    origin = Origin(request.tenant, school, request.run, request.cause)
+    origin = Origin(school, request.run, request.cause)
     return drift_changes((*drifts, *restored), left_alone, origin)
 
 

@@ -76,7 +76,7 @@ async def carry_out(planned: SchoolPlan, before: RunRecord | None, services: Ser
         await services.runs.write_run(replace(run, outcome=RunOutcome.REQUESTED))
     too_large = await services.classes.write_desired(school, planned.plan.writes)
     plan = planned.plan.without(too_large)
-    changes = plan.changes(Origin(planned.tenant, school, run.id, run.cause))
+    changes = plan.changes(Origin(school, run.id, run.cause))
     await services.outbox.send_changes(changes, priority_of(run.cause, len(changes)))
     if planned.statistics is None:
         holds = with_newer(planned.standing, planned.open_holds)

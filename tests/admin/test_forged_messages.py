@@ -7,10 +7,12 @@ none is without a reason and a remedy.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,7 @@ from sync_core.admin.requests import Requester
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
+from sync_core.domain.classes import ActualClass, Drift
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import Snapshot
@@ -32,11 +35,13 @@ from sync_core.messaging.messages import (
     SYNC_REQUESTS,
     Action,
     ActOnClass,
+    Change,
     DecideHold,
     Decision,
     DeleteClass,
     Priority,
     RefreshTenant,
+    RestoreClass,
     SchoolRequest,
     SyncSchool,
     SyncWebhookEvents,
@@ -50,7 +55,7 @@ from tests import builders
 from tests.builders import NOON, SCHOOL, accounts, by_class_key, desired, entra_id, mis_ids, snapshot, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
-from tests.fakes.memory_tenant import MemoryTenant
+from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
 from tests.http.memory_api import ENVIRONMENT
 from tests.random_messages import Ids, damaged, random_messages
@@ -100,6 +105,12 @@ class World:
         rows = {record.key for record in await self.state.class_records(SCHOOL.id) if record.desired.deleted}
         return rows | {change.key for change in self.outbox.changes if isinstance(change, DeleteClass)}
 
+    async def actual(self, key: ClassKey) -> ActualClass:
+        record = await self.state.class_record(SCHOOL.id, key)
+        assert record
+        assert record.actual
+        return record.actual
+
     async def handle(self, body: bytes, queue: str) -> None:
         """As the triggers do."""
         if queue == SYNC_REQUESTS:
@@ -143,6 +154,59 @@ async def test_a_message_under_the_run_of_another_request_changes_nothing_and_th
     done = await world.state.run(SCHOOL.id, PENDING)
     assert done
     assert (await world.deleted(), done.outcome, done.class_key) == ({REQUESTED}, RunOutcome.PLANNED, REQUESTED)
+
+
+PENDING_RESTORE, REFUSED_RESTORE = RunId("pending restore"), RunId("refused restore")
+FORGED_RESTORES = [
+    RestoreClass(SCHOOL.id, KEYS[1], run, cause)
+    for run, cause in (
+        (PENDING, Cause.ADMIN),
+        (PENDING_RESTORE, Cause.ADMIN),
+        (REFUSED_RESTORE, Cause.ADMIN),
+        (RunId("nobody's"), Cause.ADMIN),
+        (RunId("night"), Cause.NIGHTLY),
+    )
+]
+
+
+@pytest.mark.parametrize("forged", FORGED_RESTORES, ids=lambda forged: forged.run)
+async def test_a_class_that_was_deleted_by_hand_is_restored_only_for_an_admin(forged: RestoreClass) -> None:
+    """The row does not tell: such a class is gone whether or not an admin wants it back."""
+    world = World()
+    await world.begin()
+    school, actual = builders.settings(), {key: await world.actual(key) for key in KEYS}
+    for key in (REQUESTED, KEYS[1]):
+        world.tenant.groups[actual[key].class_id] = MemoryGroup(actual[key].class_id, actual[key].name, "", NOON)
+        world.tenant.hand_delete(actual[key].class_id)
+        await world.state.write_drift(SCHOOL.id, [Drift(key, gone=True)])
+    requester = Requester(entra_id("admin"), PENDING_RESTORE)
+    await request_action(school, REQUESTED, Action.RESTORE, requester, world.app.services)
+    unasked = ActOnClass(SCHOOL.id, KEYS[1], Action.RESTORE, REFUSED_RESTORE)
+    await world.handle(encode(unasked), SYNC_REQUESTS)
+
+    with pytest.raises(NotOnRecord) as refused:
+        await world.handle(encode(forged), Priority.URGENT)
+
+    assert f"not on record as that of run {forged.run}, so nothing was changed" in refused.value.message
+    assert world.tenant.groups[actual[KEYS[1]].class_id].deleted
+    await world.handle(encode(ActOnClass(SCHOOL.id, REQUESTED, Action.RESTORE, PENDING_RESTORE)), SYNC_REQUESTS)
+    (real,) = world.outbox.changes
+    await world.handle(encode(real), Priority.URGENT)
+    assert not world.tenant.groups[actual[REQUESTED].class_id].deleted
+
+
+@pytest.mark.parametrize("kind", get_args(Change), ids=lambda kind: kind.__name__)
+async def test_a_change_that_names_a_tenant_is_unreadable_and_no_tenant_is_asked(kind: type[Change]) -> None:
+    world = World()
+    await world.begin()
+    body = json.loads(encode(kind(SCHOOL.id, KEYS[1], RunId("night"), Cause.NIGHTLY)))
+    before = await world.state.class_records(SCHOOL.id)
+
+    with pytest.raises(Malformed) as refused:
+        await world.handle(json.dumps({**body, "tenant": entra_id("a tenant with consent")}).encode(), Priority.BULK)
+
+    assert refused.value.message.startswith("the message cannot be read (")
+    assert await world.state.class_records(SCHOOL.id) == before
 
 
 async def test_a_tenant_that_is_blocked_ends_no_request_of_an_admin() -> None:

@@ -10,9 +10,10 @@ import pytest
 from sync_core.applying.change import apply_change
 from sync_core.domain.classes import AlreadySo, Applied, ClassRecord, DesiredClass, Drift, Outcome, Refused
 from sync_core.domain.ids import ClassKey, RunId
-from sync_core.domain.runs import Cause
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.errors import Transient
 from sync_core.messaging.messages import (
+    Action,
     Change,
     ChangeMembers,
     CreateClass,
@@ -23,14 +24,24 @@ from sync_core.messaging.messages import (
     RevokeOwners,
 )
 from sync_core.services import Services
-from tests.builders import SCHOOL, TENANT, desired, entra_id, entra_ids
+from tests.builders import NOON, SCHOOL, desired, entra_id, entra_ids
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
 
 KEY = ClassKey("K1")
-WHERE = (TENANT, SCHOOL.id, ClassKey("K1"), RunId("run 1"), Cause.ADMIN)
+WHERE = (SCHOOL.id, ClassKey("K1"), RunId("run 1"), Cause.ADMIN)
+RESTORED = RunRecord(
+    school=SCHOOL.id,
+    id=RunId("run 1"),
+    cause=Cause.ADMIN,
+    at=NOON,
+    outcome=RunOutcome.PLANNED,
+    action=Action.RESTORE,
+    class_key=KEY,
+)
+"""The run of an admin's request to restore the class."""
 CREATE_AND_FILL: tuple[Change, ...] = (CreateClass(*WHERE), GrantOwners(*WHERE), ChangeMembers(*WHERE))
 
 
@@ -53,6 +64,7 @@ class Bench:
 
     async def apply(self, desired_class: DesiredClass, *changes: Change) -> list[Outcome]:
         await self.state.write_desired(SCHOOL.id, [desired_class])
+        await self.state.write_run(RESTORED)
         return [await apply_change(change, Priority.BULK, self.services) for change in changes]
 
     async def row(self) -> ClassRecord:

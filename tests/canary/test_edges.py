@@ -271,7 +271,7 @@ async def test_no_error_of_graph_leaves(outside: Outside) -> None:
                 (record,) = await state.class_records(SCHOOL.id)
                 await state.write_drift(SCHOOL.id, [])
                 app = app_of(state, tenant=Refusing(error))
-                change = ChangeMembers(TENANT, SCHOOL.id, record.key, RunId("night"), Cause.NIGHTLY)
+                change = ChangeMembers(SCHOOL.id, record.key, RunId("night"), Cause.NIGHTLY)
                 try:
                     await app.handle_change(change, Priority.BULK)
                 except SyncError as raised:

@@ -186,7 +186,7 @@ async def seed_one_class(scene: Scene, members: int, there: int) -> tuple[Desire
 
 
 def make_change(scene: Scene, wanted: DesiredClass) -> ChangeMembers:
-    return ChangeMembers(scene.simulated.id, S1, wanted.key, RUN, Cause.NIGHTLY)
+    return ChangeMembers(S1, wanted.key, RUN, Cause.NIGHTLY)
 
 
 async def test_a_write_refused_for_an_existing_member_costs_one_read(scene: Scene) -> None:
@@ -223,7 +223,7 @@ async def test_45_removals_take_three_batches_and_a_write_each(scene: Scene) -> 
 
 async def test_a_year_group_of_5000_fits_in_a_message_and_takes_250_writes(scene: Scene) -> None:
     wanted, record = await seed_one_class(scene, members=5_000, there=0)
-    origin = Origin(scene.simulated.id, S1, RUN, Cause.NIGHTLY)
+    origin = Origin(S1, RUN, Cause.NIGHTLY)
     changes = make_plan([wanted], (), {wanted.key: record}).changes(origin)
     assert [len(encode(sent)) < 256 * 1024 for sent in changes] == [True]
     assert await scene.apply(changes) == [Applied(members_added=5_000)]

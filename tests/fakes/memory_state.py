@@ -124,11 +124,12 @@ class MemoryState:
 
     async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None:
         await self._step("class_record")
-        return self._rows.get((school, key))
+        row = self._rows.get((school, key))
+        return row and row.in_wanted_tenant()
 
     async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]:
         await self._step("class_records")
-        return tuple(record for (of, _), record in sorted(self._rows.items()) if of == school)
+        return tuple(row.in_wanted_tenant() for (of, _), row in sorted(self._rows.items()) if of == school)
 
     async def write_desired(self, school: SchoolId, classes: Sequence[DesiredClass]) -> tuple[ClassKey, ...]:
         for wanted in classes:

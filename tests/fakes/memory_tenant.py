@@ -27,6 +27,8 @@ from sync_core.graph.port import (
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.steps import Step, no_step
 
+_IDS = count(1)
+"""No two tenants have a group with one id."""
 LONGEST_LAG = timedelta(minutes=10)
 """After this time every replica knows a new group."""
 
@@ -57,7 +59,6 @@ class MemoryTenant:
         self._clock = clock or FixedClock()
         self._step = step
         self._lags = lags
-        self._ids = count(1)
         self._log: list[tuple[ClassId, str, str, str]] = []
         self._account_log: list[AccountId] = []
         self.accounts: dict[AccountId, Account] = {}
@@ -345,7 +346,7 @@ class MemoryTenant:
         self._log.append((group.id, collection, sign, person))
 
     def _add_group(self, name: ClassName, external_id: str | None, external_source: str = "") -> MemoryGroup:
-        id_ = ClassId(str(UUID(int=next(self._ids))))
+        id_ = ClassId(str(UUID(int=next(_IDS))))
         group = MemoryGroup(id_, name, external_id, self._clock.now(), external_source=external_source)
         self.groups[group.id] = group
         self._log.append((group.id, "", "", ""))

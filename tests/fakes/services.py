@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import cast
 
@@ -44,10 +45,23 @@ class OneTenant:
         return self._tenant
 
 
+class ManyTenants:
+    """Implements Tenants with a tenant for each id."""
+
+    def __init__(self, tenants: Mapping[str, ProbedTenant]) -> None:
+        self._tenants = tenants
+
+    def of(self, tenant: str, priority: Priority) -> Tenant:
+        return self._tenants[tenant]
+
+    def probed(self, tenant: str) -> ProbedTenant:
+        return self._tenants[tenant]
+
+
 def services(
     state: MemoryState | TableState,
     *,
-    tenant: ProbedTenant | None = None,
+    tenant: ProbedTenant | Mapping[str, ProbedTenant] | None = None,
     mis: MisSource | None = None,
     outbox: Outbox | None = None,
     clock: Clock | None = None,
@@ -57,7 +71,7 @@ def services(
     checks: MemoryChecks | None = None,
 ) -> Services:
     clock = clock or FixedClock()
-    graph = OneTenant(tenant or MemoryTenant())
+    graph = ManyTenants(tenant) if isinstance(tenant, Mapping) else OneTenant(tenant or MemoryTenant())
     checks = checks or MemoryChecks()
     return Services(
         classes=state,

@@ -167,7 +167,7 @@ def test_duplicate_late_and_reordered_messages_change_nothing(faulty_world: Faul
     faulty_world.run_night()
     writes = faulty_world.trust.count_writes()
     keys = [class_["key"] for class_ in faulty_world.trust.call("GET", f"schools/{SCHOOL}/classes").json()]
-    targets = [(TENANT_ID, SchoolId(SCHOOL), key, AN_OLD_RUN, Cause.NIGHTLY) for key in keys]
+    targets = [(SchoolId(SCHOOL), key, AN_OLD_RUN, Cause.NIGHTLY) for key in keys]
     changes: list[Change] = [
         change
         for target in targets

@@ -59,7 +59,7 @@ def test_01_a_host_killed_during_the_first_night_loses_nothing(story: Story) -> 
 
 
 def test_02_unreadable_messages_are_dead_lettered_with_their_reason_and_the_rest_is_applied(story: Story) -> None:
-    future = encode(CreateClass("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY)).replace(b'"version":1', b'"version":9')
+    future = encode(CreateClass(SCHOOL_ID, KEY, RUN, Cause.NIGHTLY)).replace(b'"version":1', b'"version":9')
 
     async def send() -> None:
         async with (
@@ -123,7 +123,7 @@ def test_04_a_missing_setting_delays_messages_and_dead_letters_none(story: Story
     def failures() -> list[dict[str, object]]:
         return [failure for failure in story.read_events() if event.items() <= failure.items()]
 
-    asyncio.run(_send(story, CreateClass("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY), key))
+    asyncio.run(_send(story, CreateClass(SCHOOL_ID, KEY, RUN, Cause.NIGHTLY), key))
     wait_until(lambda: len(failures()) >= 3)
     assert {failure["remedy"] for failure in failures()} == {
         "correct the application settings (docs/operations.md lists them)"

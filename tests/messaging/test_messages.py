@@ -46,9 +46,9 @@ REQUESTS: list[Request] = [
     UndoRun(SCHOOL_ID, RunId("run 0"), RUN),
 ]
 CHANGES: list[Change] = [
-    CreateClass("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY),
-    GrantOwners("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY, owners=(AccountId("a"),)),
-    ChangeMembers("T", SCHOOL_ID, KEY, RUN, Cause.NIGHTLY, added=(AccountId("a"),), removed=(AccountId("b"),)),
+    CreateClass(SCHOOL_ID, KEY, RUN, Cause.NIGHTLY),
+    GrantOwners(SCHOOL_ID, KEY, RUN, Cause.NIGHTLY, owners=(AccountId("a"),)),
+    ChangeMembers(SCHOOL_ID, KEY, RUN, Cause.NIGHTLY, added=(AccountId("a"),), removed=(AccountId("b"),)),
 ]
 
 
@@ -73,13 +73,11 @@ BAD = [
     (b"[]", "body"),
     (b"{}", "body: 'kind' is missing"),
     (b'{"kind": "change-shoes"}', "body: 'kind' should be one of 'create-class', "),
-    (
-        b'{"kind": "create-class", "tenant": "T", "school": "S", "key": "K", "run": "r"}',
-        "create-class.cause: Field required",
-    ),
+    (b'{"kind": "create-class", "school": "S", "key": "K", "run": "r"}', "create-class.cause: Field required"),
     (encode(CHANGES[0]).replace(b'"version":1', b'"version":2'), "create-class.version: Input should be 1"),
     (encode(CHANGES[0]).replace(b'"nightly"', b'"Amy Smith"'), "create-class.cause: Input should be 'nightly', "),
     (encode(CHANGES[0])[:-1] + b', "extra": 1}', "create-class.(unknown): Extra inputs are not permitted"),
+    (encode(CHANGES[0])[:-1] + b', "tenant": "T"}', "create-class.(unknown): Extra inputs are not permitted"),
 ]
 
 

@@ -89,7 +89,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 def make_changes(school: str, count: int) -> list[Change]:
     changes: list[Change] = []
     for number in range(count):
-        target = ("T", SchoolId(school), ClassKey(f"K{number}"), RUN, Cause.NIGHTLY)
+        target = (SchoolId(school), ClassKey(f"K{number}"), RUN, Cause.NIGHTLY)
         changes += [CreateClass(*target), ChangeMembers(*target, added=(AccountId("a"),))]
     return changes
 
@@ -111,7 +111,7 @@ async def test_sending_the_same_change_twice_sends_two_messages(subject: Subject
 async def test_many_and_large_messages_are_split_over_batches(subject: Subject) -> None:
     school = uuid4().hex
     people = tuple(AccountId(str(uuid4())) for _ in range(1000))
-    target = ("T", SchoolId(school), ClassKey("K0"), RUN, Cause.NIGHTLY)
+    target = (SchoolId(school), ClassKey("K0"), RUN, Cause.NIGHTLY)
     sent: list[Change] = [
         ChangeMembers(*target, added=people, removed=(AccountId(str(number)),)) for number in range(20)
     ]

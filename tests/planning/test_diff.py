@@ -25,8 +25,8 @@ from tests.builders import class_id, desired, entra_id, entra_ids, synced
 S1 = SchoolId("S1")
 KEY = ClassKey("K1")
 RUN = RunId("run1")
-ORIGIN = Origin("T", S1, RUN, Cause.NIGHTLY)
-WHERE = ("T", S1, KEY, RUN, Cause.NIGHTLY)
+ORIGIN = Origin(S1, RUN, Cause.NIGHTLY)
+WHERE = (S1, KEY, RUN, Cause.NIGHTLY)
 K1 = desired("K1", ["amy", "ben"], ["main"])
 
 

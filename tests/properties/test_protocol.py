@@ -74,11 +74,14 @@ def _cause_random_event(world: World, rng: random.Random) -> None:
         world.request_as_admin(rng.choice(ADMIN_REQUESTS), rng.choice(GROUPS))
     elif chance < 0.52:
         world.clock.advance(timedelta(minutes=rng.choice([1, 20, 90])))
+    elif chance < 0.53:
+        world.move_school()
 
 
 def test_random_events_cover_the_rare_cases() -> None:
     """The property below proves little unless classes were created, deleted, dead-lettered and undone on the way."""
     worlds = [run_random_events(seed) for seed in range(WORLDS_WITH_RARE_CASES)]
+    assert sum(world.moves for world in worlds) > 50
     assert sum(world.tenant.creates for world in worlds) > 200
     assert sum(world.dead_letters for world in worlds) > 5
     assert sum(any(group.deleted for group in world.classes) for world in worlds) > 20
@@ -127,6 +130,42 @@ def test_a_class_restored_between_two_refreshes_is_not_left_gone(
     record = run_through(world.state.class_record(SCHOOL.id, class_key(world.mis[GROUPS[0]])))
     assert record
     assert record.state is ClassState.LIVE
+
+
+@given(begun=st.integers(0, 120), stopped=some_steps, plan_first=st.booleans(), choice=st.integers(0, 1000))
+@settings(max_examples=300, deadline=None)
+def test_what_was_done_in_the_tenant_that_a_school_left_is_on_record(
+    begun: int, stopped: int, plan_first: bool, choice: int
+) -> None:
+    """The school moves while a night makes its classes. What they have in the old tenant is in their history."""
+    world = World(rng=random.Random(choice))
+    for group, teacher in zip(GROUPS, (*TEACHERS, TEACHERS[0]), strict=True):
+        world.set_group(group, frozenset(STUDENTS[:3]), teacher)
+    world.start_night()
+    for _ in range(begun):
+        world.deliver()
+        if world.tasks:
+            world.run_step(world.rng.choice(world.tasks))
+    left = world.tenant
+    world.move_school()
+    if plan_first:
+        under_way = list(world.tasks)
+        world.start_night()
+        for _ in range(stopped * 10):
+            world.deliver()
+            if planning := [task for task in world.tasks if task not in under_way]:
+                world.run_step(planning[0])
+    world.quiet_night()
+    world.check()
+    for class_ in left.groups.values():
+        key = next(key for key in map(class_key, world.mis.values()) if class_.external_id == f"{SCHOOL.id}|{key}")
+        record = run_through(world.state.class_record(SCHOOL.id, key))
+        assert record
+        assert class_.id in record.previous_ids
+        done = run_through(world.state.history(SCHOOL.id, key))
+        assert sum(delta.created for delta in done) == 2
+        assert class_.members <= {each for delta in done for each in delta.members_added | delta.owners_granted}
+        assert class_.owners <= {each for delta in done for each in delta.owners_granted}
 
 
 class Protocol(RuleBasedStateMachine):
@@ -196,6 +235,10 @@ class Protocol(RuleBasedStateMachine):
     @rule(data=st.data(), deleted=st.booleans())
     def somebody_deletes_or_restores_a_class(self, data: st.DataObject, deleted: bool) -> None:
         self.world.tenant.hand_delete(self.ours[data.draw(st.integers(0, len(self.ours) - 1))].id, deleted)
+
+    @rule()
+    def the_school_moves_to_the_other_tenant(self) -> None:
+        self.world.move_school()
 
     @rule(minutes=st.sampled_from([1, 20, 90]))
     def time_passes(self, minutes: int) -> None:

@@ -42,7 +42,7 @@ from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.messaging.port import MessageFault
 from sync_core.state.port import DeltaKind
 from sync_core.state.store import TableState
-from tests.builders import NOON, desired, entra_id, entra_ids, mis_ids, settings, synced
+from tests.builders import NOON, class_id, desired, entra_id, entra_ids, mis_ids, settings, synced
 from tests.fakes.memory_state import Store
 from tests.fakes.services import services
 
@@ -50,6 +50,7 @@ K1 = ClassKey("K1")
 RUN = RunId("run")
 RUN1 = RunId("run1")
 RUN2 = RunId("run2")
+REFUSAL = RowError("code", "words", "remedy")
 
 
 async def read_row(state: Store, school: SchoolId, key: str) -> ClassRecord:
@@ -130,7 +131,7 @@ async def test_a_row_starts_with_desired(state: Store, school: SchoolId) -> None
     wanted = desired("K1", ["amy", "ben"], ["main"])
     await state.write_desired(school, [wanted])
     record = await read_row(state, school, "K1")
-    assert record == ClassRecord(school=school, desired=wanted, etag=record.etag)
+    assert record == ClassRecord(school=school, desired=wanted, tenant=wanted.tenant, etag=record.etag)
 
 
 async def test_actual_is_written_and_cleared_completely(state: Store, school: SchoolId) -> None:
@@ -141,7 +142,7 @@ async def test_actual_is_written_and_cleared_completely(state: Store, school: Sc
         school=school,
         stale=True,
         gone=True,
-        error=RowError("code", "words", "remedy"),
+        error=REFUSAL,
         etag=(await read_row(state, school, "K1")).etag,
     )
     written = await state.write_actual(full)
@@ -203,6 +204,26 @@ async def test_many_rows_are_read_in_order(state: Store, school: SchoolId) -> No
     await state.write_desired(school, list(reversed(wanted)))
     assert [record.desired for record in await state.class_records(school)] == wanted
     assert await state.class_records(SchoolId("another")) == ()
+
+
+async def test_a_row_has_nothing_of_a_tenant_that_the_school_left_but_the_id_of_its_class(
+    state: Store, school: SchoolId
+) -> None:
+    wanted = desired("K1", ["amy"], ["main"])
+    await state.write_desired(school, [wanted])
+    there = replace(synced(wanted), school=school, etag=(await read_row(state, school, "K1")).etag)
+    await state.write_actual(replace(there, intent_at=NOON, stale=True, gone=True, generation=1, error=REFUSAL))
+    moved = replace(wanted, tenant=entra_id("another tenant"), generation=1)
+    await state.write_desired(school, [moved])
+    await state.write_drift(school, [Drift(K1, stale=True, gone=True)])
+
+    record = await read_row(state, school, "K1")
+    left = frozenset({class_id("K1")})
+    assert replace(record, etag="") == ClassRecord(school=school, desired=moved, tenant=moved.tenant, previous_ids=left)
+    assert await state.class_records(school) == (record,)
+    made = replace(record, actual=there.actual, intent="new")
+    written = await state.write_actual(made)
+    assert await read_row(state, school, "K1") == written == replace(made, etag=written.etag)
 
 
 async def test_drift_marks_rows_and_ignores_missing_ones(state: Store, school: SchoolId) -> None:

@@ -129,7 +129,7 @@ async def act_on_class(request: ActOnClass, services: Services) -> RunRecord:
         return await refuse(run, str(refusal), services)
     deleting = request.action is Action.DELETE
     await services.classes.write_desired(request.school, [replace(record.desired, deleted=deleting)])
-    where = (settings.tenant, request.school, request.key, request.run, request.cause)
+    where = (request.school, request.key, request.run, request.cause)
     change: Change = DeleteClass(*where) if deleting else RestoreClass(*where)
     await services.outbox.send_changes([change], Priority.URGENT)
     run = replace(run, at=services.clock.now(), outcome=RunOutcome.PLANNED, changed=(request.key,))
