@@ -24,6 +24,7 @@ from msgraph_core import GraphClientFactory
 from sync_core.backoff import WaitBudget
 from sync_core.clock import Clock
 from sync_core.errors import UnknownSetting
+from sync_core.graph.answer_limit import limit_answer
 from sync_core.graph.client import GraphClient
 from sync_core.graph.port import ProbedTenant, Tenant
 from sync_core.graph.rate_limiter import WAITING_BUDGET, RateLimiter, never_probed
@@ -49,6 +50,8 @@ def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> Gr
         options={**sdk_options, RetryHandlerOption.get_key(): no_retry}
     )
     client.timeout = _TIMEOUT
+    client.headers["Accept-Encoding"] = "gzip"
+    client.event_hooks["response"].append(limit_answer)
     adapter = GraphRequestAdapter(authentication, client)
     adapter.base_url = base_url
     return adapter
