@@ -39,9 +39,8 @@ class App:
     async def start_night(self) -> None:
         run = self.new_run()
         schools = await start_night(run, self.services, self.settings.sync_window, self.settings.history)
-        unreadable = await self.services.schools.unreadable_schools()
-        telemetry.night_began(run, (*schools, *unreadable))
-        telemetry.schools_unreadable(unreadable)
+        telemetry.night_began(run, (*schools.enabled, *schools.unreadable))
+        telemetry.schools_unreadable(schools.unreadable)
 
     async def check_file_drops(self) -> None:
         for checked in await check_file_drops(self.new_run(), self.services):

@@ -8,6 +8,7 @@ records, some may be written then.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -22,6 +23,18 @@ from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import UnknownSetting
 from sync_core.messaging.port import MessageFault
+
+
+@dataclass(frozen=True, slots=True)
+class EverySchool:
+    """The schools in order of id: the settings of those that can be read, and why those of the others cannot."""
+
+    readable: tuple[SchoolSettings, ...]
+    unreadable: Mapping[SchoolId, UnknownSetting]
+
+    @property
+    def enabled(self) -> tuple[SchoolId, ...]:
+        return tuple(school.school for school in self.readable if school.enabled)
 
 
 class DeltaKind(StrEnum):
@@ -120,8 +133,8 @@ class SchoolStore(SettingsReader, Protocol):
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
         """All schools, or those of one tenant, in order of id, without those whose settings cannot be read."""
 
-    async def unreadable_schools(self, tenant: str | None = None) -> Mapping[SchoolId, UnknownSetting]:
-        """The schools, or those of one tenant, whose settings this version of the app cannot read, each with why."""
+    async def every_school(self, tenant: str | None = None) -> EverySchool:
+        """As `schools`, with those whose settings this version of the app cannot read."""
 
     async def forget_school(self, school: SchoolId) -> None:
         """Delete the settings, not the classes."""

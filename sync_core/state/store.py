@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -27,7 +26,7 @@ from sync_core.state import class_rows, school_rows
 from sync_core.state.account_cache import AccountCache
 from sync_core.state.class_rows import CLASS, HISTORY, PIN, REQUEST
 from sync_core.state.overflow_rows import split
-from sync_core.state.port import DeltaKind
+from sync_core.state.port import DeltaKind, EverySchool
 from sync_core.state.row_codec import Entity, chunked, encode_key, encode_time, joined
 from sync_core.state.table import (
     MERGE,
@@ -106,24 +105,18 @@ class TableState:
         return school_rows.read_school(row) if row else None
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
-        found: list[SchoolSettings] = []
-        for row in await self._settings_rows(tenant):
-            with suppress(UnknownSetting):
-                found.append(school_rows.read_school(row))
-        return tuple(sorted(found, key=lambda settings: settings.school))
+        return (await self.every_school(tenant)).readable
 
-    async def unreadable_schools(self, tenant: str | None = None) -> Mapping[SchoolId, UnknownSetting]:
-        found: dict[SchoolId, UnknownSetting] = {}
-        for row in await self._settings_rows(tenant):
-            try:
-                school_rows.read_school(row)
-            except UnknownSetting as reason:
-                found[school_rows.school_of(row)] = reason
-        return found
-
-    async def _settings_rows(self, tenant: str | None = None) -> list[TableEntity]:
+    async def every_school(self, tenant: str | None = None) -> EverySchool:
         also = school_rows.NO_CLAIM if tenant is None else f"{school_rows.NO_CLAIM} and tenant eq @tenant"
-        return [row async for row in self._schools.query(_SETTINGS, also=also, tenant=tenant or "")]
+        readable: list[SchoolSettings] = []
+        unreadable: dict[SchoolId, UnknownSetting] = {}
+        async for row in self._schools.query(_SETTINGS, also=also, tenant=tenant or ""):
+            try:
+                readable.append(school_rows.read_school(row))
+            except UnknownSetting as reason:
+                unreadable[school_rows.school_of(row)] = reason
+        return EverySchool(tuple(sorted(readable, key=lambda settings: settings.school)), unreadable)
 
     async def save_school(self, settings: SchoolSettings) -> None:
         await self.replace_school(await self.school(settings.school), settings)

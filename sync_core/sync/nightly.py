@@ -26,7 +26,7 @@ from sync_core.messaging.messages import Change, Priority, RefreshTenant, SyncSc
 from sync_core.planning.diff import Origin
 from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, to_look_up, with_stale
 from sync_core.services import Services
-from sync_core.state.port import DeltaKind
+from sync_core.state.port import DeltaKind, EverySchool
 from sync_core.sync.school import own_run
 
 FULL_RESYNC_EVERY = timedelta(days=7)
@@ -45,19 +45,20 @@ class TenantBlocked(Permanent):
         self.runs = runs
 
 
-async def start_night(run: RunId, services: Services, window: timedelta, history: timedelta) -> tuple[SchoolId, ...]:
-    """Request a refresh of every tenant that has a school, each in its slot of `window`. Returns the schools then due.
+async def start_night(run: RunId, services: Services, window: timedelta, history: timedelta) -> EverySchool:
+    """Request a refresh of every tenant that has a school, each in its slot of `window`. Returns the schools then.
 
     Message faults older than `history` are deleted.
     """
     now = services.clock.now()
-    known = await services.schools.schools()
+    every = await services.schools.every_school()
+    known = every.readable
     slots = tenant_slots(Counter(school.tenant for school in known), now, now + window)
     await services.outbox.schedule_requests(
         [(begins, RefreshTenant(tenant, run, Cause.NIGHTLY, until=ends)) for tenant, (begins, ends) in slots.items()]
     )
     await services.runs.forget_message_faults(now - history)
-    return tuple(school.school for school in known if school.enabled)
+    return every
 
 
 def tenant_slots(schools: Mapping[str, int], start: datetime, end: datetime) -> dict[str, tuple[datetime, datetime]]:
@@ -91,7 +92,8 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     Each delta token is written last, after the rows that the delta changes. After a crash before that, the next refresh
     reads the same delta and repeats harmless work. A token written first would lose a manual change.
     """
-    schools = await services.schools.schools(request.tenant)
+    every = await services.schools.every_school(request.tenant)
+    schools = every.readable
     if not schools:
         return 0
     check = await services.reading.check_tenant(request.tenant)
@@ -107,7 +109,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     groups = await tenant.group_changes(token)
     enabled = {school.school: school.enabled for school in schools}
     # No plan is made for a school whose settings cannot be read, but this delta is read only once.
-    enabled |= dict.fromkeys(await services.schools.unreadable_schools(request.tenant), False)
+    enabled |= dict.fromkeys(every.unreadable, False)
     records = {school: await _records_in(request.tenant, school, services) for school in enabled}
     told = delta_tells_members(chain(*records.values()), groups)
     before, facts = facts, facts if told is None else replace(facts, delta_tells_members=told)

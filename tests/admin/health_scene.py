@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +14,7 @@ from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import OneRosterApi, SchoolSettings
 from sync_core.errors import SyncError, UnknownSetting
 from sync_core.services import Services
+from sync_core.state.port import EverySchool
 from tests.builders import NOON, TENANT, settings
 from tests.fakes.memory_checks import MemoryChecks
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
@@ -42,13 +42,10 @@ class Tables(MemoryState):
         self.schools_away: SyncError | None = None
         self.runs_away: SyncError | None = None
 
-    async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
+    async def every_school(self, tenant: str | None = None) -> EverySchool:
         if self.schools_away:
             raise self.schools_away
-        return await super().schools(tenant)
-
-    async def unreadable_schools(self, tenant: str | None = None) -> Mapping[SchoolId, UnknownSetting]:
-        return self.unreadable
+        return replace(await super().every_school(tenant), unreadable=self.unreadable)
 
     async def runs(self, school: SchoolId, since: datetime | None = None) -> tuple[RunRecord, ...]:
         if self.runs_away:

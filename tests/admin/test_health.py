@@ -58,6 +58,7 @@ async def test_a_healthy_app_has_a_line_for_each_check(scene: Scene) -> None:
 async def test_a_new_app_without_a_school_is_healthy() -> None:
     health = await Scene().health()
     assert (health.healthy, [line.name for line in health.lines]) == (True, NAMES[:-2])
+    assert health.lines[1].detail == "all are valid; no school names a secret"
 
 
 # --- each line broken once

@@ -48,5 +48,4 @@ async def test_one_answer_takes_a_request_to_graph_for_each_tenant_and_one_to_th
         "GET runs",
         "GET runs",
         "GET schools",
-        "GET schools",
     ]

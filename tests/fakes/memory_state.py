@@ -17,7 +17,7 @@ from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, UnknownSetting
 from sync_core.messaging.port import MessageFault
-from sync_core.state.port import DeltaKind
+from sync_core.state.port import DeltaKind, EverySchool
 from sync_core.state.store import TableState
 from tests.fakes.steps import Step, no_step
 
@@ -53,11 +53,14 @@ class MemoryState:
         return self._schools.get(school)
 
     async def schools(self, tenant: str | None = None) -> tuple[SchoolSettings, ...]:
+        return (await self.every_school(tenant)).readable
+
+    async def every_school(self, tenant: str | None = None) -> EverySchool:
         await self._step("schools")
-        return tuple(
-            settings
-            for id_, settings in sorted(self._schools.items())
-            if tenant in (None, settings.tenant) and id_ not in self._unreadable
+        found = {id_: each for id_, each in sorted(self._schools.items()) if tenant in (None, each.tenant)}
+        return EverySchool(
+            tuple(each for id_, each in found.items() if id_ not in self._unreadable),
+            {id_: why for id_, why in self._unreadable.items() if id_ in found},
         )
 
     def damage_settings(self, school: SchoolId) -> None:
@@ -81,10 +84,6 @@ class MemoryState:
         of_others = [other for other in self._schools.values() if other.school != settings.school]
         taken = {(other.tenant, identifier_in_nickname(other.name_identifier).lower()) for other in of_others}
         return bool(wanted) and (settings.tenant, wanted) in taken
-
-    async def unreadable_schools(self, tenant: str | None = None) -> Mapping[SchoolId, UnknownSetting]:
-        await self._step("unreadable_schools")
-        return {id_: why for id_, why in self._unreadable.items() if tenant in (None, self._schools[id_].tenant)}
 
     async def forget_school(self, school: SchoolId) -> None:
         await self._step("forget_school")

@@ -28,7 +28,7 @@ async def test_each_tenant_is_requested_once_with_its_share_of_the_window() -> N
     for school, tenant in (("S1", "small"), ("S2", "trust"), ("S3", "trust")):
         await state.save_school(replace(settings(), school=SchoolId(school), tenant=tenant))
     await state.save_school(replace(settings(), school=SchoolId("S4"), tenant="trust", enabled=False))
-    assert await start_night(RUN, services(state, outbox=outbox), HOUR, YEAR) == ("S1", "S2", "S3")
+    assert (await start_night(RUN, services(state, outbox=outbox), HOUR, YEAR)).enabled == ("S1", "S2", "S3")
     assert outbox.requests == [
         (RefreshTenant("small", RUN, Cause.NIGHTLY, until=NOON + HOUR / 4), NOON),
         (RefreshTenant("trust", RUN, Cause.NIGHTLY, until=NOON + HOUR), NOON + HOUR / 4),

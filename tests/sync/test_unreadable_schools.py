@@ -47,10 +47,10 @@ async def state(storage_accounts: Iterator[str]) -> AsyncIterator[TableState]:
 async def test_the_others_are_listed_and_each_unreadable_one_says_why(state: TableState) -> None:
     assert [school.school for school in await state.schools()] == ["oak"]
     assert [school.school for school in await state.schools(TENANT)] == ["oak"]
-    unreadable = await state.unreadable_schools()
+    unreadable = (await state.every_school()).unreadable
     assert unreadable.keys() == DAMAGE.keys()
-    assert (await state.unreadable_schools(TENANT)).keys() == DAMAGE.keys()
-    assert await state.unreadable_schools("another tenant") == {}
+    assert (await state.every_school(TENANT)).unreadable.keys() == DAMAGE.keys()
+    assert (await state.every_school("another tenant")).unreadable == {}
     assert unreadable[SchoolId("kind")].message == (
         "school kind is read from abacus, which this version of the app does not know"
     )

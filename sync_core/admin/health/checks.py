@@ -13,7 +13,6 @@ from sync_core.config import Settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.errors import UnknownSetting
 from sync_core.messaging.messages import QUEUES
 from sync_core.services import Services
 
@@ -26,12 +25,13 @@ async def health_of_app(settings: Settings, services: Services, times: Times = _
     """Every line, for an admin of all schools."""
     attempt = Attempts(times)
     of_app, listed = await asyncio.gather(
-        _lines(_checks_of_app(services), attempt), attempt(partial(_listed_schools, services))
+        _lines(_checks_of_app(services), attempt), attempt(services.schools.every_school)
     )
     version = _line("version", findings.version())
     if isinstance(listed, Finding):
         return _health([version, *of_app, _line("schools", listed)], services)
-    schools, unreadable = listed
+    schools = listed.readable
+    unreadable = listed.unreadable
     tenants = sorted({school.tenant for school in schools} or {settings.tenant})
     of_tenants, of_schools, runs = await asyncio.gather(
         _lines(_checks_of_tenants(tenants, services), attempt),
@@ -129,12 +129,6 @@ async def _check_graph(tenant: str, services: Services) -> Finding:
 
 
 # --- schools
-
-
-async def _listed_schools(
-    services: Services,
-) -> tuple[tuple[SchoolSettings, ...], Mapping[SchoolId, UnknownSetting]]:
-    return await services.schools.schools(), await services.schools.unreadable_schools()
 
 
 def _checks_of_sources(schools: Iterable[SchoolSettings], services: Services) -> _Checks:
