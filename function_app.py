@@ -67,12 +67,17 @@ async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
-    return await respond("health", request, lambda: report_health(_process))
+    return await respond(_process, "health", request, lambda: report_health(_process))
 
 
 # The route prefix is empty in host.json, because a route below it may not begin with "admin" (azure-functions-host
 # issue 1781). App Service authentication signs callers in, not a function key.
-@app.route(route="api/admin/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(
+    route="api/admin/{*rest}",
+    trigger_arg_name="request",
+    methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+    auth_level=func.AuthLevel.ANONYMOUS,
+)
 async def manage(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await serve(_process, "manage", request, lambda sync: _admin_api.answer(sync, request, context))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sync_core import telemetry
 from sync_core.admin.classes.requests import act_on_class
@@ -12,6 +12,7 @@ from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.tenant_probe import end_interrupted_probes
 from sync_core.admin.undo import undo_run
 from sync_core.applying.change import apply_change
+from sync_core.backoff import CallLimit
 from sync_core.config import Settings
 from sync_core.domain.classes import Outcome
 from sync_core.domain.ids import RunId
@@ -31,6 +32,8 @@ class App:
 
     settings: Settings
     services: Services
+    call_limit: CallLimit = field(default_factory=CallLimit)
+    refusals: telemetry.Refusals = field(default_factory=telemetry.Refusals)
 
     def new_run(self) -> RunId:
         """A unique run id that tells a person when the run began."""

@@ -1,12 +1,13 @@
-"""How long to wait for a busy or failing server, and how much one piece of work may wait in total."""
+"""How long to wait for a busy server, how much one piece of work may wait in total, and how often one may call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sync_core.clock import Clock
-from sync_core.errors import Transient
+from sync_core.errors import TooManyCalls, Transient
 
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 30.0
 _DAY = 86_400
@@ -56,3 +57,45 @@ def seconds_before_redelivery(deliveries: int) -> float:
     session meanwhile, and ends a function after 30 minutes (host.json).
     """
     return min(2.0**deliveries, 60.0)
+
+
+MAX_CALLS = 600
+"""Calls of one person in a minute, at each instance of the app. People need a few, and a script some hundred."""
+_MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """A token bucket: what was left `at` a moment. It fills up within a minute."""
+
+    left: float
+    at: datetime
+
+    def at_time(self, now: datetime) -> _Bucket:
+        filled = self.left + max(0.0, (now - self.at).total_seconds()) * MAX_CALLS / _MINUTE
+        return _Bucket(min(MAX_CALLS, filled), now)
+
+
+@dataclass(slots=True)
+class CallLimit:
+    """How often one person may call the app: the buckets of all callers of this process that are not full.
+
+    A script that runs wild, or a stolen token, must not use up what all callers share.
+    """
+
+    _buckets: dict[str, _Bucket] = field(default_factory=dict)
+
+    def count(self, caller: str, now: datetime) -> None:
+        """Count one call. Raises TooManyCalls past the limit."""
+        bucket = self._buckets.get(caller, _Bucket(MAX_CALLS, now)).at_time(now)
+        if bucket.left < 1:
+            raise TooManyCalls(
+                f"you made more than {MAX_CALLS} calls in a minute, so this one was not carried out",
+                "wait a minute, and send fewer calls",
+            )
+        if caller not in self._buckets:
+            self._forget_the_full(now)
+        self._buckets[caller] = _Bucket(bucket.left - 1, now)
+
+    def _forget_the_full(self, now: datetime) -> None:
+        self._buckets = {one: left for one, left in self._buckets.items() if left.at_time(now).left < MAX_CALLS}

@@ -20,7 +20,7 @@ SyncError                  a message, and the remedy that fits it
     │   └── MembersHidden      Graph does not show the app who is in a class
     ├── NicknameTaken, AlreadyThere, NotThere, DeltaExpired   answers of Graph that the caller handles
     └── RequestError       an HTTP request that is not carried out
-        ├── NotSignedIn (401), Forbidden (403), NotFound (404), TooLarge (413), Unreadable (422)
+        ├── NotSignedIn (401), Forbidden (403), NotFound (404), TooLarge (413), Unreadable (422), TooManyCalls (429)
         └── Conflict (409; PlanDiffers, NotConfirmed in admin/holds), Replayed (409), PreconditionFailed (412)
 """
 
@@ -219,6 +219,10 @@ class Unreadable(RequestError):
 
 class TooLarge(RequestError):
     """A request's body is larger than the limit."""
+
+
+class TooManyCalls(RequestError):
+    """One caller sends more requests than the limit."""
 
 
 class Replayed(RequestError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sync_core.domain.classes import AlreadySo, Applied, Outcome, Refused
@@ -66,9 +67,59 @@ def webhook_accepted(school: SchoolId, event: WebhookEvent, due: datetime) -> No
     _emit(logging.INFO, "webhook.accepted", school=school, webhook=plain_id(event.id), **scope, planned=due.isoformat())
 
 
-def webhook_refused(school: SchoolId | None, error: SyncError) -> None:
-    """`school` is None, and empty in the event, if the school is unknown."""
-    _emit(logging.WARNING, "webhook.refused", school=school or "", error=type(error).__name__, message=error.message)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRequest:
+    """A request over HTTP that was refused. Nothing in it is text of the sender.
+
+    `route` is the template of the path below /api/admin, empty where none was found. `caller` is an Entra id, empty if
+    nobody is signed in. `school` is empty unless it exists. `error` is the class of the error, or the status in words.
+    """
+
+    function: str
+    method: str
+    route: str = ""
+    status: int
+    error: str
+    message: str = ""
+    caller: str = ""
+    school: str = ""
+
+
+MAX_REFUSALS_OF_ONE = 30
+"""Events in a minute about the refused requests of one caller, or to one school."""
+MAX_REFUSALS = 300
+"""The same of all of them together."""
+
+
+@dataclass(slots=True)
+class Refusals:
+    """The events about the refused requests of one process. Past a limit they are counted: a flood fills no log.
+
+    `without_event` of an event is the number of refused requests before it that have none.
+    """
+
+    _minute: str = ""
+    _events: Counter[str] = field(default_factory=Counter)
+    _without_event: int = 0
+
+    def webhook(self, school: SchoolId | None, error: SyncError, now: datetime) -> None:
+        """`school` is None, and empty in the event, if the school is unknown."""
+        facts = {"school": school or "", "error": type(error).__name__, "message": error.message}
+        self._emit("webhook.refused", f"school {school}", now, facts)
+
+    def request(self, refused: RefusedRequest, now: datetime) -> None:
+        self._emit("request.refused", f"caller {refused.caller}", now, asdict(refused))
+
+    def _emit(self, name: str, sender: str, now: datetime, facts: Mapping[str, object]) -> None:
+        minute = f"{now:%Y%m%dT%H%M}"
+        if minute != self._minute:
+            self._minute, self._events = minute, Counter()
+        if self._events[sender] >= MAX_REFUSALS_OF_ONE or self._events.total() >= MAX_REFUSALS:
+            self._without_event += 1
+            return
+        self._events[sender] += 1
+        _emit(logging.WARNING, name, **facts, without_event=self._without_event)
+        self._without_event = 0
 
 
 def access_changed(school: SchoolId, event: str, paused: bool) -> None:

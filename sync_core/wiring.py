@@ -33,6 +33,11 @@ class ProcessApp:
         self._start: asyncio.Task[App] | None = None
         self._app: App | None = None
         self._clock = clock
+        self._refusals = telemetry.Refusals()
+
+    def refuse(self, refused: telemetry.RefusedRequest) -> None:
+        """Emit the event of a request that is refused before the app has to start."""
+        self._refusals.request(refused, self._clock.now())
 
     async def get(self) -> App:
         """Calls that come during a start share it, and its failure. Raises UnknownSetting, AccessDenied, Transient."""
@@ -43,7 +48,7 @@ class ProcessApp:
 
     async def _build(self) -> App:
         try:
-            self._app = await build(parse_settings(self._environment), self._clock)
+            self._app = await build(parse_settings(self._environment), self._clock, self._refusals)
         finally:
             self._start = None
         return self._app
@@ -120,7 +125,7 @@ def _as_error(failure: Exception, remedy: str) -> SyncError:
 # is any work for them.
 
 
-async def build(settings: Settings, clock: Clock) -> App:
+async def build(settings: Settings, clock: Clock, refusals: telemetry.Refusals) -> App:
     """Raises Transient."""
     from azure.identity.aio import DefaultAzureCredential
     from azure.servicebus.aio import ServiceBusClient
@@ -169,7 +174,7 @@ async def build(settings: Settings, clock: Clock) -> App:
         dead_letters=ServiceBusDeadLetters(bus),
         checks=Checks(store, outbox, mis),
     )
-    return App(settings, services)
+    return App(settings, services, refusals=refusals)
 
 
 async def _open_store(endpoint: str, connection: str, credential: DefaultAzureCredential | None = None) -> TableState:
@@ -192,5 +197,5 @@ def _container(settings: Settings, credential: DefaultAzureCredential) -> Contai
     from azure.storage.blob.aio import ContainerClient
 
     if settings.file_drop_connection:
-        return ContainerClient.from_connection_string(settings.file_drop_connection, "drop")
-    return ContainerClient.from_container_url(settings.file_drop_container, credential)
+        return ContainerClient.from_connection_string(settings.file_drop_connection, "drop", permit_redirects=False)
+    return ContainerClient.from_container_url(settings.file_drop_container, credential, permit_redirects=False)

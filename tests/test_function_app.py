@@ -56,6 +56,19 @@ def test_every_function_that_has_no_message_is_tested_here(function_app: ModuleT
     assert {kind for name, kind in triggers.items() if name not in TIMERS + OVER_HTTP} == {"serviceBusTrigger"}
 
 
+def test_every_function_over_http_names_its_methods_and_trace_is_none_of_them(function_app: ModuleType) -> None:
+    """The host answers every method for a function that names none, and TRACE repeats what a proxy added."""
+    functions = functions_of(function_app)
+    triggers = {name: functions[name].get_trigger().get_dict_repr() for name in OVER_HTTP}
+    methods = {name: {str(getattr(one, "value", one)) for one in found["methods"]} for name, found in triggers.items()}
+    assert methods == {
+        "health": {"GET"},
+        "manage": {"GET", "POST", "PUT", "PATCH", "DELETE"},
+        "mis_changes": {"POST"},
+        "wonde_access": {"POST"},
+    }
+
+
 @pytest.mark.parametrize("name", TIMERS)
 async def test_a_timer_tells_of_its_failure_before_it_raises_it(
     function_app: ModuleType, name: str, caplog: pytest.LogCaptureFixture

@@ -100,6 +100,7 @@ def principal(name: str, user: Mapping[str, Any]) -> str:
     claims = [
         {"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": user["id"]},
         {"typ": "http://schemas.microsoft.com/identity/claims/tenantid", "val": user["tenant"]},
+        {"typ": "http://schemas.microsoft.com/identity/claims/scope", "val": "user_impersonation"},
         {"typ": "name", "val": name},
         *({"typ": "roles", "val": role} for role in user.get("roles", [])),
         *({"typ": "groups", "val": group} for group in user.get("groups", [])),

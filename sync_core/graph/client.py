@@ -42,12 +42,12 @@ class _Answer:
 
     @property
     def done(self) -> bool:
-        return 0 < self.status < 400
+        return 200 <= self.status < 300
 
     @property
     def temporary(self) -> bool:
-        """Whether the same request may succeed later."""
-        return self.status in (0, 429) or self.status >= 500 or self.conflict
+        """Whether the same request may succeed later. Graph documents no redirect of a request of the app."""
+        return not (self.done or 400 <= self.status < 500) or self.status == 429 or self.conflict
 
     @property
     def conflict(self) -> bool:

@@ -16,7 +16,7 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import ClientAssertionCredential
 from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
-from kiota_http.middleware.options import RetryHandlerOption
+from kiota_http.middleware.options import RedirectHandlerOption, RetryHandlerOption
 from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph.graph_request_adapter import options as sdk_options
 from msgraph_core import GraphClientFactory
@@ -41,13 +41,19 @@ _EXCHANGE_SCOPE = "api://AzureADTokenExchange/.default"
 def graph_request_adapter(credential: AsyncTokenCredential, base_url: str) -> GraphRequestAdapter:
     """An adapter that sends to `base_url` (with its version, without a trailing slash).
 
-    The SDK's retry handler is off: it sleeps inside one call and knows nothing of the others (see rate_limiter).
+    The SDK's retry handler is off: it sleeps inside one call and knows nothing of the others (see rate_limiter). No
+    redirect is followed.
     """
     host = urlsplit(base_url).hostname or ""
     authentication = AzureIdentityAuthenticationProvider(credential, scopes=[_SCOPE], allowed_hosts=[host])
     no_retry = RetryHandlerOption(max_retries=0, should_retry=False)
+    no_redirect = RedirectHandlerOption(should_redirect=False)
     client = GraphClientFactory.create_with_default_middleware(
-        options={**sdk_options, RetryHandlerOption.get_key(): no_retry}
+        options={
+            **sdk_options,
+            RetryHandlerOption.get_key(): no_retry,
+            RedirectHandlerOption.get_key(): no_redirect,
+        }
     )
     client.timeout = _TIMEOUT
     client.headers["Accept-Encoding"] = "gzip"

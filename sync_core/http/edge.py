@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from sync_core.errors import Forbidden, SyncError, TooLarge, Unreadable
-from sync_core.http.problems import problem_response
+from sync_core.errors import Forbidden, RequestError, SyncError, TooLarge, Unreadable
+from sync_core.http.problems import problem_of, problem_response
+from sync_core.telemetry import RefusedRequest
 from sync_core.wiring import ProcessApp, failures_reported
 
 if TYPE_CHECKING:
@@ -85,22 +86,23 @@ async def serve(
             return problem_response(error, HTTPStatus.SERVICE_UNAVAILABLE)
         return await answer(app)
 
-    return await respond(function, request, answer_started, check)
+    return await respond(process, function, request, answer_started, check)
 
 
 async def respond(
+    process: ProcessApp,
     function: str,
     request: func.HttpRequest,
     answer: Callable[[], Awaitable[func.HttpResponse]],
     check: Callable[[func.HttpRequest], None] = check_request,
 ) -> func.HttpResponse:
-    """Check the request, and let it be answered.
+    """Check the request, and let it be answered. A request that is refused here is an event.
 
     An error that nobody expected is 500, after the event that failures_reported emits for this `function`.
     """
     try:
         with failures_reported(function):
-            response = await _answer(request, answer, check)
+            response = await _answer(process, function, request, answer, check)
     except SyncError:
         response = problem_response(_FAILED, HTTPStatus.INTERNAL_SERVER_ERROR)
     for name, value in HEADERS.items():
@@ -109,13 +111,21 @@ async def respond(
 
 
 async def _answer(
+    process: ProcessApp,
+    function: str,
     request: func.HttpRequest,
     answer: Callable[[], Awaitable[func.HttpResponse]],
     check: Callable[[func.HttpRequest], None],
 ) -> func.HttpResponse:
     try:
         check(request)
-    except SyncError as error:
+    except RequestError as error:
+        problem, name = problem_of(error), type(error).__name__
+        process.refuse(
+            RefusedRequest(
+                function=function, method=request.method, status=problem.status, error=name, message=error.message
+            )
+        )
         return problem_response(error)
     return await answer()
 

@@ -18,6 +18,7 @@ from sync_core.errors import (
     SnapshotRejected,
     SyncError,
     TooLarge,
+    TooManyCalls,
     UnknownSetting,
     Unreadable,
 )
@@ -32,6 +33,7 @@ _STATUS: dict[type[BaseException], HTTPStatus] = {
     Replayed: HTTPStatus.CONFLICT,
     PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    TooManyCalls: HTTPStatus.TOO_MANY_REQUESTS,
     UnknownSetting: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unreadable: HTTPStatus.UNPROCESSABLE_ENTITY,
 }

@@ -50,6 +50,7 @@ HOLDS, FAULTS, WEBHOOK_EVENTS = "holds", "messagefaults", "webhookevents"
 _CLIENT: dict[str, Any] = {
     **{f"retry_{what}": 6 for what in ("total", "connect", "read", "status")},
     "use_env_settings": False,
+    "permit_redirects": False,
 }
 _FEW_ACCOUNTS = 50
 """Up to this many are read one by one, because all of the tenant's may be thousands."""

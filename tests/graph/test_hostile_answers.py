@@ -95,7 +95,7 @@ RAW = {"digits": '{"value": [{"id": ' + "9" * 5_000 + "}]}", "nests": "[" * 100_
 ANSWERS = {**{name: json.dumps(body) for name, body in BODIES.items()}, **RAW}
 
 
-@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("status", [200, 302, 400])
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_any_answer_is_a_result_or_one_of_our_errors(
     graph: tuple[Graph, GraphTenant], name: str, status: int

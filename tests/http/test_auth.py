@@ -80,3 +80,30 @@ def test_a_role_is_needed_and_a_school_that_grants_access() -> None:
     for granted in (settings(), None):
         with pytest.raises(Forbidden, match="no access to this school"):
             caller.need_school(granted)
+
+
+@pytest.mark.parametrize("scope", ["scp", "http://schemas.microsoft.com/identity/claims/scope"])
+@pytest.mark.parametrize(
+    ("scopes", "accepted"),
+    [
+        ("user_impersonation", True),
+        ("openid user_impersonation", True),
+        ("", False),
+        ("openid profile", False),
+        ("user_impersonation2", False),
+        ("User_Impersonation", False),
+    ],
+)
+def test_a_token_without_the_scope_of_the_app_is_no_access_token(scope: str, scopes: str, accepted: bool) -> None:
+    caller = read_caller(header((OID, ME), ("roles", "GroupSync.Admin"), (scope, scopes)), True, frozenset())
+    if accepted:
+        caller.need_scope()
+        return
+    with pytest.raises(NotSignedIn, match="no access token with the scope user_impersonation"):
+        caller.need_scope()
+
+
+def test_an_id_token_has_no_scope() -> None:
+    said = header((OID, ME), ("roles", "GroupSync.Admin"), ("aud", "client"), ("nonce", "1"))
+    with pytest.raises(NotSignedIn, match="no access token"):
+        read_caller(said, True, frozenset()).need_scope()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import cast
 
@@ -14,6 +17,7 @@ import azure.functions as func
 import pytest
 
 from sync_core.app import App
+from sync_core.backoff import MAX_CALLS
 from sync_core.config import parse_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
@@ -22,8 +26,9 @@ from sync_core.http.asgi import AsgiFunction, admin_api
 from sync_core.http.edge import HEADERS, LARGEST_BODY, LARGEST_UPLOAD, check_upload, respond, serve
 from sync_core.http.health import report_health
 from sync_core.http.webhooks.function import receive_changes, receive_wonde_event
+from sync_core.telemetry import MAX_REFUSALS, MAX_REFUSALS_OF_ONE
 from sync_core.wiring import ProcessApp
-from tests.builders import SCHOOL, settings
+from tests.builders import SCHOOL, entra_id, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
@@ -31,8 +36,15 @@ from tests.http.memory_api import ALL_SCHOOLS, ENVIRONMENT, Started
 from tests.http.test_webhooks import BODY, NEW, sign
 
 Receive = Callable[[App, func.HttpRequest], Awaitable[func.HttpResponse]]
-ADMIN = {"claims": [{"typ": "oid", "val": ALL_SCHOOLS}, {"typ": "roles", "val": "GroupSync.Admin"}]}
-PRINCIPAL = {"x-ms-client-principal": base64.b64encode(json.dumps(ADMIN).encode()).decode()}
+VISITOR = entra_id("visitor")
+
+
+def principal(caller: str, *roles: str) -> str:
+    claims = [{"typ": "oid", "val": caller}, *({"typ": "roles", "val": role} for role in roles)]
+    return base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
+
+
+PRINCIPAL = {"x-ms-client-principal": principal(ALL_SCHOOLS, "GroupSync.Admin")}
 HOST = "sync.school.example"
 SETTING = "MIS_SECRET_OAK"
 
@@ -50,6 +62,13 @@ class Site:
     state: MemoryState
     process: ProcessApp
     api: AsgiFunction
+    app: App
+
+    @property
+    def clock(self) -> FixedClock:
+        clock = self.app.services.clock
+        assert isinstance(clock, FixedClock)
+        return clock
 
     async def admin(self, method: str, path: str, body: bytes = b"", **headers: str) -> func.HttpResponse:
         request = make_request(method, f"/api/admin/{path}", body, **headers)
@@ -68,15 +87,18 @@ async def _receive(receive: Receive, request: func.HttpRequest, app: App) -> fun
 
 
 @pytest.fixture(scope="module")
-def built() -> tuple[MemoryState, AsgiFunction]:
-    return MemoryState(), AsgiFunction(admin_api)
+def built() -> Site:
+    state = MemoryState()
+    app = App(parse_settings(ENVIRONMENT | {SETTING: NEW}), services(state))
+    return Site(state, Started(app), AsgiFunction(admin_api), app)
 
 
 @pytest.fixture
-async def site(built: tuple[MemoryState, AsgiFunction]) -> Site:
-    state, api = built
-    await state.save_school(settings())
-    return Site(state, Started(App(parse_settings(ENVIRONMENT | {SETTING: NEW}), services(state))), api)
+async def site(built: Site) -> Site:
+    """The API takes half a second to build. A minute later it counts refused requests and calls anew."""
+    await built.state.save_school(settings())
+    built.clock.advance(timedelta(minutes=1))
+    return built
 
 
 def problem(response: func.HttpResponse) -> str:
@@ -186,8 +208,10 @@ async def served(site: Site) -> dict[str, func.HttpResponse]:
         "not found": await site.admin("GET", "nothing"),
         "refused": await site.admin("POST", "schools", origin="null"),
         "webhook": await site.webhook(receive_changes, "S"),
-        "health": await respond("health", health, partial(report_health, site.process)),
-        "unhealthy": await respond("health", health, partial(report_health, ProcessApp({}, FixedClock()))),
+        "health": await respond(site.process, "health", health, partial(report_health, site.process)),
+        "unhealthy": await respond(
+            site.process, "health", health, partial(report_health, ProcessApp({}, FixedClock()))
+        ),
         "failed start": await serve(ProcessApp({}, FixedClock()), "health", health, _never),
     }
 
@@ -229,7 +253,8 @@ async def test_an_error_that_nobody_expected_is_an_event_and_a_problem(caplog: p
 
     caplog.set_level(logging.DEBUG)
     state = Faulty()
-    site = Site(state, Started(App(parse_settings(ENVIRONMENT), services(state))), AsgiFunction(admin_api))
+    app = App(parse_settings(ENVIRONMENT), services(state))
+    site = Site(state, Started(app), AsgiFunction(admin_api), app)
     answers = [await site.admin("GET", "schools"), await site.webhook(receive_changes, "S1")]
     for answer in answers:
         assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
@@ -239,6 +264,138 @@ async def test_an_error_that_nobody_expected_is_an_event_and_a_problem(caplog: p
     assert [event["sync.function"] for event in events] == ["manage", "mis_changes"]
     assert all(str(event["sync.message"]).startswith("unexpected KeyError at test_edge.py:") for event in events)
     assert "Amy Smith" not in caplog.text
+
+
+# --- refused requests
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    """The properties of the events `request.refused`, without those that are empty."""
+    events = [vars(record) for record in caplog.records if record.getMessage() == "request.refused"]
+    return [
+        {name.removeprefix("sync."): value for name, value in event.items() if name.startswith("sync.") and value}
+        for event in events
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "expected"),
+    [
+        ("GET", "schools", b"", {"x_ms_client_principal": ""}, {"status": 401, "error": "NotSignedIn"}),
+        ("GET", "schools", b"", {"authorization": "Bearer t"}, {"status": 401, "error": "NotSignedIn"}),
+        ("PUT", "schools/S1", b"{", {}, {"status": 422, "error": "Unreadable"}),
+        ("PUT", "schools/S1", b'{"Amy Smith": 1}', {}, {"status": 422, "error": "UnknownSetting"}),
+        ("POST", "schools/S1/pause", b'{"Amy Smith": "x"}', {}, {"status": 422, "error": "Unreadable"}),
+        ("GET", "amy-smith", b"", {}, {"status": 404, "error": "Not Found"}),
+        ("POST", "schools/S1", b"", {}, {"status": 405, "error": "Method Not Allowed"}),
+        ("PATCH", "schools/S1", b"", {"origin": "null"}, {"status": 403, "error": "Forbidden"}),
+        ("PATCH", "schools/S1", b"x" * (LARGEST_BODY + 1), {}, {"status": 413, "error": "TooLarge"}),
+    ],
+)
+async def test_a_refused_request_is_an_event_without_a_word_of_the_sender(
+    site: Site,
+    method: str,
+    path: str,
+    body: bytes,
+    headers: dict[str, str],
+    expected: dict[str, object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    response = await site.admin(method, path, body, content_type="application/json", **headers)
+    assert response.status_code == expected["status"], response.get_body()
+    (event,) = refusals(caplog)
+    assert event.items() >= {"function": "manage", "method": method, **expected}.items()
+    # A request that is refused before the admin API has it, or that has no principal, has no caller in its event.
+    known = expected["status"] in (404, 405, 422) or "authorization" in headers
+    assert event.get("caller") == (ALL_SCHOOLS if known else None)
+    assert not re.search("amy|smith|Bearer", str(event), re.IGNORECASE)
+
+
+async def test_a_refused_access_is_an_event_with_who_asked_and_for_which_school(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    visitor = principal(VISITOR, "GroupSync.Admin")
+    for school in ("S1", "amy-smith"):
+        response = await site.admin("POST", f"schools/{school}/plan", x_ms_client_principal=visitor)
+        assert response.status_code == 403
+    without_role = await site.admin("GET", "schools/S1", x_ms_client_principal=principal(VISITOR))
+    assert without_role.status_code == 403
+    refused = {"function": "manage", "status": 403, "error": "Forbidden", "caller": VISITOR}
+    no_access = {"method": "POST", "route": "/schools/{school}/plan"}
+    no_access["message"] = "you have no access to this school"
+    assert refusals(caplog) == [
+        {**refused, **no_access, "school": "S1"},
+        {**refused, **no_access},
+        {
+            **refused,
+            "method": "GET",
+            "route": "/schools/{school}",
+            "message": "this needs the app role GroupSync.Admin",
+        },
+    ]
+
+
+async def test_what_is_no_refusal_is_no_event(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    answers = [await site.admin("GET", path) for path in ("schools", "schools/none", "schools/S1")]
+    assert [answer.status_code for answer in answers] == [200, 404, 200]
+    assert refusals(caplog) == []
+
+
+async def test_a_flood_of_refused_requests_is_counted_and_not_logged(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each caller has 30 events in a minute, so that one of them hides no other; all have 300."""
+    caplog.set_level(logging.WARNING)
+    visitors = [entra_id(f"visitor {number}") for number in range(12)]
+    for visitor in visitors:
+        for _ in range(MAX_REFUSALS_OF_ONE + 2):
+            await site.admin("GET", "schools/S1", x_ms_client_principal=principal(visitor))
+    events = refusals(caplog)
+    assert Counter(event["caller"] for event in events) == dict.fromkeys(visitors[:10], MAX_REFUSALS_OF_ONE)
+    assert len(events) == MAX_REFUSALS
+    site.clock.advance(timedelta(minutes=1))
+    await site.admin("GET", "schools/S1", x_ms_client_principal=principal(visitors[0]))
+    left_out = len(visitors) * (MAX_REFUSALS_OF_ONE + 2) - MAX_REFUSALS
+    # The event that is not suppressed says how many were, so the sum is exact.
+    assert sum(cast("int", event.get("without_event", 0)) for event in refusals(caplog)) == left_out
+
+
+async def test_a_flood_of_unsigned_webhooks_hides_those_of_no_other_school(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    await site.state.save_school(replace(settings(), webhook_secrets=(SETTING,)))
+    for _ in range(MAX_REFUSALS_OF_ONE + 5):
+        assert (await site.webhook(receive_changes, "S9", BODY)).status_code == 401
+    await site.webhook(receive_changes, "S1", BODY)
+    accepted = await site.webhook(receive_changes, "S1", BODY, **sign(NEW))
+    assert accepted.status_code == 202
+    events = [vars(record) for record in caplog.records if record.getMessage() == "webhook.refused"]
+    assert [event["sync.school"] for event in events] == [""] * MAX_REFUSALS_OF_ONE + ["S1"]
+    assert events[-1]["sync.without_event"] == 5
+
+
+# --- too many calls
+
+
+async def test_one_caller_makes_600_calls_in_a_minute_and_no_more(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    statuses = Counter([(await site.admin("GET", "schools/none")).status_code for _ in range(MAX_CALLS + 1)])
+    assert statuses == {404: MAX_CALLS, 429: 1}
+    refused = await site.admin("GET", "schools/none")
+    assert problem(refused) == "you made more than 600 calls in a minute, so this one was not carried out"
+    other = await site.admin("GET", "schools/none", x_ms_client_principal=principal(VISITOR, "GroupSync.Admin"))
+    assert other.status_code == 403
+    assert [event["error"] for event in refusals(caplog)] == ["TooManyCalls", "TooManyCalls", "Forbidden"]
+    site.clock.advance(timedelta(seconds=1))
+    later = Counter([(await site.admin("GET", "schools/none")).status_code for _ in range(12)])
+    assert later == {404: 10, 429: 2}
+    site.clock.advance(timedelta(hours=1))
+    after = Counter([(await site.admin("GET", "schools/none")).status_code for _ in range(MAX_CALLS + 1)])
+    assert after == {404: MAX_CALLS, 429: 1}
 
 
 # --- which schools exist

@@ -43,7 +43,7 @@ class Away(MemoryState):
 
 async def ask(process: ProcessApp, **headers: str) -> tuple[int, bytes]:
     request = func.HttpRequest("GET", "/api/health", headers=headers, body=b"")
-    answer = await respond("health", request, partial(report_health, process))
+    answer = await respond(process, "health", request, partial(report_health, process))
     assert answer.mimetype == "application/json"
     return answer.status_code, answer.get_body()
 

@@ -18,6 +18,9 @@ PRINCIPAL_HEADER = "x-ms-client-principal"
 # App Service names claims by short names or by URIs, depending on the version of its authentication.
 _ID = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 _ROLES = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
+_SCOPES = {"scp", "http://schemas.microsoft.com/identity/claims/scope"}
+SCOPE = "user_impersonation"
+"""The scope of the app registration (infra/scripts/admin_registration.py). An ID token has no scope."""
 _GROUPS = {"groups", "http://schemas.microsoft.com/ws/2008/06/identity/claims/groups"}
 
 
@@ -42,6 +45,15 @@ class Caller:
     ids: frozenset[str]
     all_schools: bool
     name: str = field(default="", repr=False)
+    scopes: frozenset[str] = frozenset()
+
+    def need_scope(self) -> None:
+        """Raises NotSignedIn for a token that is no access token for this app: App Service takes its ID tokens too."""
+        if SCOPE not in self.scopes:
+            raise NotSignedIn(
+                f"the token is no access token with the scope {SCOPE}",
+                "request one for the scope api://CLIENT/.default, with the client id of the admins' sign-in as CLIENT",
+            )
 
     def need(self, *roles: Role) -> None:
         """Raises Forbidden without one of `roles`."""
@@ -103,6 +115,7 @@ def read_caller(header: str | None, signed_in_by_app_service: bool, everywhere: 
         ids=ids,
         all_schools=not ids.isdisjoint(everywhere),
         name=next((claim.val for claim in principal.claims if claim.typ == "name"), ""),
+        scopes=frozenset(word for claim in principal.claims if claim.typ in _SCOPES for word in claim.val.split()),
     )
 
 

@@ -78,10 +78,19 @@ class Call:
         return requester
 
 
+def read_principal(request: Request, app: App) -> Caller:
+    """Raises NotSignedIn."""
+    settings = app.settings
+    return read_caller(request.headers.get(PRINCIPAL_HEADER), settings.signed_in_by_app_service, settings.everywhere)
+
+
 async def _signed_in(request: Request) -> Call:
     app: App = request.app.state.app
-    header, settings = request.headers.get(PRINCIPAL_HEADER), app.settings
-    return Call(read_caller(header, settings.signed_in_by_app_service, settings.everywhere), app)
+    caller = read_principal(request, app)
+    if "authorization" in request.headers:  # a program sends a token, and a browser the cookie of its session
+        caller.need_scope()
+    app.call_limit.count(caller.id, app.services.clock.now())
+    return Call(caller, app)
 
 
 SignedIn = Annotated[Call, Depends(_signed_in)]
@@ -122,10 +131,11 @@ CheckedHealth = Annotated[Health, Depends(_checked_health)]
 
 
 def _school_for(*roles: Role) -> Callable[..., Awaitable[SchoolSettings]]:
-    async def school_of_caller(school: SchoolInPath, call: SignedIn) -> SchoolSettings:
+    async def school_of_caller(school: SchoolInPath, call: SignedIn, request: Request) -> SchoolSettings:
         """An unknown school is Forbidden, as another's is. Only admins of all schools learn that it does not exist."""
         call.caller.need(*roles)
         settings = await call.services.schools.school(school)
+        request.state.school = settings.school if settings else ""  # for the event about a refusal
         call.caller.need_school(settings)
         if settings is None:
             raise NotFound(f"there is no school {school}", "list the schools to see their ids")

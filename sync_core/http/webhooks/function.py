@@ -31,7 +31,7 @@ async def receive_changes(app: App, request: func.HttpRequest) -> func.HttpRespo
         # The id of an unknown school may be any text, so the event leaves it out. Only the event, and not the answer,
         # says why there is no secret: a sender must not learn which schools there are.
         reason = receiver.without_secret if isinstance(error, NotSignedIn) and not receiver.secrets else error
-        telemetry.webhook_refused(school if receiver.known else None, reason)
+        app.refusals.webhook(school if receiver.known else None, reason, app.services.clock.now())
         return problem_response(error)
     telemetry.webhook_accepted(school, event, due)
     return _accepted(planned=due.isoformat())
@@ -65,7 +65,7 @@ async def receive_wonde_event(app: App, request: func.HttpRequest) -> func.HttpR
             return _accepted(schools=0)
         paused = await follow_access(AccessEvent(event.payload_type), event.school_id, app.new_run(), app.services)
     except SyncError as error:
-        telemetry.webhook_refused(None, error)
+        app.refusals.webhook(None, error, app.services.clock.now())
         return problem_response(error)
     for school, is_paused in paused.items():
         telemetry.access_changed(school, event.payload_type, is_paused)

@@ -89,7 +89,9 @@ class Server:
 
     def __init__(self, name: str, url: str, budget: ServerBudget, clock: Clock) -> None:
         self._name = name
-        self._client = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT, headers={"Accept-Encoding": "gzip"})
+        self._client = httpx.AsyncClient(
+            base_url=url, timeout=_TIMEOUT, headers={"Accept-Encoding": "gzip"}, follow_redirects=False
+        )
         self._budget = budget
         self._clock = clock
         self._wait_budget = WaitBudget(clock, budget.waits)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admin_registration import ADMIN_ROLE, AZURE_CLI, changes
-from sync_core.http.admin.auth import Role
+from sync_core.http.admin.auth import SCOPE, Role
 from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import ME, Directory, id_of
 from tests.infra.scripts.registrations import blank, change
@@ -78,7 +78,7 @@ def test_the_first_run_makes_all_that_the_sign_in_of_admins_needs(hook: Terminal
     assert registration["groupMembershipClaims"] == "ApplicationGroup"
     assert [claim["name"] for claim in registration["optionalClaims"]["accessToken"]] == ["groups"]
     (scope,) = registration["api"]["oauth2PermissionScopes"]
-    assert scope["value"] == "user_impersonation"
+    assert scope["value"] == SCOPE == "user_impersonation"
     assert registration["api"]["requestedAccessTokenVersion"] == 2
     assert registration["api"]["preAuthorizedApplications"] == [
         {"appId": AZURE_CLI, "delegatedPermissionIds": [scope["id"]]}
