@@ -62,6 +62,13 @@ param maximumInstanceCount int = 4
 @maxValue(5)
 param alwaysReady int = 0
 
+@description('Oldest version of TLS for webhooks, the admin API and browsers. 1.3 has strong cipher suites only. 1.2 is for a sender of webhooks that has no 1.3, such as a program on Windows Server 2019.')
+@allowed([
+  '1.2'
+  '1.3'
+])
+param minTlsVersion string = '1.3'
+
 @description('Days for which Log Analytics keeps logs.')
 @minValue(30)
 @maxValue(730)
@@ -263,6 +270,7 @@ module app 'modules/app.bicep' = {
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
     alwaysReady: alwaysReady
+    minTlsVersion: minTlsVersion
   }
 }
 

@@ -65,6 +65,9 @@ param maximumInstanceCount int
 @description('See main.bicep.')
 param alwaysReady int
 
+@description('See main.bicep.')
+param minTlsVersion string
+
 var subnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'app')
 
 var readyInstances = [
@@ -128,7 +131,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     keyVaultReferenceIdentity: identity.id
     virtualNetworkSubnetId: empty(networkName) ? null : subnetId
     siteConfig: {
-      minTlsVersion: '1.2'
+      minTlsVersion: minTlsVersion
       http20Enabled: true
     }
     functionAppConfig: {
@@ -257,6 +260,16 @@ resource signIn 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(adminClient
       tokenStore: {
         enabled: false
       }
+      // The session of a browser ends an hour after the sign-in, used or not: as soon as a token of Entra ID would.
+      cookieExpiration: {
+        convention: 'FixedTime'
+        timeToExpiration: '01:00:00'
+      }
+      nonce: {
+        validateNonce: true
+        nonceExpirationInterval: '00:05:00'
+      }
+      allowedExternalRedirectUrls: []
     }
   }
 }

@@ -18,6 +18,7 @@ from tests.infra.templates.compiler import Compiler, NoCompiler
 from tests.infra.templates.snapshots import ENVIRONMENTS, kept, render
 
 MAIN = ROOT / "infra" / "main.bicep"
+EVERYTHING = ENVIRONMENTS[[file.stem for file in ENVIRONMENTS].index("everything")]
 
 # Microsoft: "Naming rules and restrictions for Azure resources".
 _NAMES = {
@@ -135,6 +136,33 @@ def test_nothing_is_set_that_azure_refuses(environment: Path) -> None:
     rules = [one for one in resources if one["type"] == "Microsoft.Insights/scheduledQueryRules"]
     assert rules
     assert all(rule["properties"]["skipQueryValidation"] for rule in rules)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_every_service_takes_tls_alone_and_no_old_version_of_it(environment: Path) -> None:
+    properties = {one["type"]: one.get("properties", {}) for one in _kept(environment)["predictedResources"]}
+    site = properties["Microsoft.Web/sites"]
+    account = properties["Microsoft.Storage/storageAccounts"]
+    assert (site["httpsOnly"], site["siteConfig"]["minTlsVersion"]) == (True, "1.3")
+    assert (account["supportsHttpsTrafficOnly"], account["minimumTlsVersion"]) == (True, "TLS1_2")
+    assert properties["Microsoft.ServiceBus/namespaces"]["minimumTlsVersion"] == "1.2"
+
+
+def test_app_service_signs_people_of_one_tenant_in_for_an_hour_and_keeps_no_token() -> None:
+    resources = _kept(EVERYTHING)["predictedResources"]
+    (sign_in,) = [one["properties"] for one in resources if one["name"].endswith("/authsettingsV2")]
+    (provider,) = sign_in["identityProviders"].values()
+    client = provider["registration"]["clientId"]
+    assert provider["registration"].keys() == {"clientId", "openIdIssuer"}
+    assert provider["registration"]["openIdIssuer"].startswith("[format('{0}{1}/v2.0', environment().authentication")
+    assert provider["validation"] == {"allowedAudiences": [client, f"api://{client}"]}
+    assert sign_in["httpSettings"] == {"requireHttps": True}
+    assert sign_in["login"] == {
+        "tokenStore": {"enabled": False},
+        "cookieExpiration": {"convention": "FixedTime", "timeToExpiration": "01:00:00"},
+        "nonce": {"validateNonce": True, "nonceExpirationInterval": "00:05:00"},
+        "allowedExternalRedirectUrls": [],
+    }
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda file: file.stem)
