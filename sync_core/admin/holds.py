@@ -133,7 +133,7 @@ async def decide_hold(request: DecideHold, services: Services) -> RunRecord:
 
 def _action(request: DecideHold) -> str:
     """The decision with a digest of all that it is about, so that a message about anything else differs."""
-    return f"{request.decision} {sha256(' '.join(sorted(request.held)).encode()).hexdigest()[:24]}"
+    return f"{request.decision} {sha256(' '.join(sorted(request.held)).encode()).hexdigest()[:32]}"
 
 
 def _chosen(hold: Hold, names: Iterable[str], planned: SchoolPlan) -> tuple[HeldClass, ...]:

@@ -26,8 +26,8 @@ URGENT_CHANGES = "urgent-changes"
 
 LISTED_PEOPLE = 1000
 """The most people that a message lists. They are for information only, and a message holds 256 KB."""
-MOST_DECIDED = 8000
-"""The most classes that one decision is about: their digests take 27 bytes each of the 256 KB of a message."""
+MOST_DECIDED = 7000
+"""The most classes that one decision is about: their digests take 35 bytes each of the 256 KB of a message."""
 MOST_IDS, LONGEST_ID, _ALL_IDS = 1000, 200, 40_000
 """Of the groups or people that a request names: their number, and the characters of each and of all."""
 _LONGEST_SESSION = 128

@@ -248,6 +248,31 @@ def test_every_route_that_changes_anything_is_tested(built: FastAPI) -> None:
     assert {(action.method, action.path) for action in ACCEPTED} == routes - READ_ONLY
 
 
+def test_no_body_of_a_request_takes_a_field_that_it_does_not_name(built: FastAPI) -> None:
+    document = built.openapi()
+    schemas = document["components"]["schemas"]
+    pending = [
+        content["schema"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+    ]
+    seen: dict[str, object] = {}
+    while pending:
+        schema = pending.pop()
+        if isinstance(schema, list):
+            pending += schema
+        elif isinstance(schema, dict):
+            name = str(schema.get("$ref", "")).rpartition("/")[2]
+            if name and name not in seen:
+                seen[name] = schemas[name]
+                pending.append(schemas[name])
+            pending += [value for value in schema.values() if isinstance(value, dict | list)]
+            if "properties" in schema:
+                assert schema.get("additionalProperties") is False, schema.get("title")
+    assert len(seen) > 5
+
+
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: f"{action.action} {action.status}")
 async def test_a_request_is_recorded_once_whether_accepted_or_rejected(
     api: FastAPI, action: Action, caplog: pytest.LogCaptureFixture

@@ -193,7 +193,7 @@ async def test_a_decision_on_more_classes_than_a_message_holds_is_refused(api: A
     hold = await the_hold(api)
     approve = f"{S1}/holds/{hold['digest']}/approve"
     assert await api.refusal(409, "POST", approve, {"confirm": 1}) == (
-        f"hold {hold['digest']} has 8001 classes, and one decision is about 8000 at most — name some of its classes in "
+        f"hold {hold['digest']} has 7001 classes, and one decision is about 7000 at most — name some of its classes in "
         "the request, then the others in another one"
     )
     digests = tuple(part["digest"] for part in hold["classes"][:MOST_DECIDED])

@@ -30,7 +30,7 @@ async def test_the_rows_are_listed_in_their_order_with_the_number_of_all(api: Ap
 async def test_a_spreadsheet_gets_a_file_in_which_nothing_is_a_formula(api: Api) -> None:
     await _write(api)
     response = await api.call("GET", PATH, accept="text/csv;q=0.9, */*")
-    assert response.headers["content-type"].startswith("text/csv")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
     assert response.headers["content-disposition"] == 'attachment; filename="left-out.csv"'
     first, second = csv.DictReader(response.text.splitlines())
     assert first == {**{name: getattr(ROW, name) for name in LeftOut.__slots__}}

@@ -51,6 +51,7 @@ STATUS = {
     "Replayed": 409,
     "PreconditionFailed": 412,
     "TooLarge": 413,
+    "TooManyCalls": 429,
     "UnknownSetting": 422,
     "Unreadable": 422,
     "SyncError": 503,

@@ -166,6 +166,12 @@ def test_the_app_decides_about_callers_who_are_not_signed_in() -> None:
     }
 
 
+def test_the_requests_that_wait_have_a_limit() -> None:
+    """Past it the host answers 429 ("host.json reference", http): else a flood would wait in memory without end."""
+    http = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))["extensions"]["http"]
+    assert (http["maxConcurrentRequests"], http["maxOutstandingRequests"]) == (100, 200)
+
+
 def test_only_webhooks_health_and_files_answer_who_is_not_signed_in() -> None:
     routes = re.findall(r'route="([^"]+)"', (ROOT / "function_app.py").read_text(encoding="utf-8"))
     open_to_all = ("api/health", "api/mis/", "assets/")

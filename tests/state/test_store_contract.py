@@ -109,6 +109,18 @@ async def test_a_name_identifier_belongs_to_one_school_of_a_tenant(state: Store,
     assert await state.schools(tenant) == (first,)
 
 
+async def test_a_quotation_mark_in_an_id_widens_no_query(state: Store, school: SchoolId) -> None:
+    tenant = uuid4().hex
+    await state.save_school(replace(settings(), school=school, tenant=tenant))
+    await state.write_desired(school, [desired("K1", ["amy"])])
+    await state.write_run(RunRecord(school=school, id=RUN, cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED))
+    for widened in (f"{school}' or PartitionKey ne '", "' or '1' eq '1", "x' or tenant ne 'x"):
+        assert await state.school(SchoolId(widened)) is None
+        assert await state.schools(widened) == ()
+        assert await state.class_records(SchoolId(widened)) == ()
+        assert await state.runs(SchoolId(widened)) == ()
+
+
 async def test_of_two_schools_saved_at_once_with_one_identifier_one_is_refused(state: Store, school: SchoolId) -> None:
     tenant = uuid4().hex
     saved = [

@@ -217,5 +217,5 @@ def _keyed_text(part: HeldClass) -> str:
 
 
 def digest_of(shown: object) -> str:
-    """What identifies exactly what an admin was shown: 24 hexadecimal digits. `shown` is JSON in a fixed order."""
-    return sha256(json.dumps(shown).encode()).hexdigest()[:24]
+    """What identifies exactly what an admin was shown: 32 hexadecimal digits. `shown` is JSON in a fixed order."""
+    return sha256(json.dumps(shown).encode()).hexdigest()[:32]

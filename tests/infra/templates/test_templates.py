@@ -148,6 +148,19 @@ def test_every_service_takes_tls_alone_and_no_old_version_of_it(environment: Pat
     assert properties["Microsoft.ServiceBus/namespaces"]["minimumTlsVersion"] == "1.2"
 
 
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_no_service_takes_a_key_or_shows_anything_to_everybody(environment: Path) -> None:
+    properties = {one["type"]: one.get("properties", {}) for one in _kept(environment)["predictedResources"]}
+    account = properties["Microsoft.Storage/storageAccounts"]
+    assert (account["allowBlobPublicAccess"], account["allowSharedKeyAccess"]) == (False, False)
+    assert properties["Microsoft.ServiceBus/namespaces"]["disableLocalAuth"]
+    assert properties["Microsoft.OperationalInsights/workspaces"]["features"]["disableLocalAuth"]
+    assert properties["Microsoft.Insights/components"]["DisableLocalAuth"]
+    vault = properties["Microsoft.KeyVault/vaults"]
+    assert vault["enableRbacAuthorization"]
+    assert vault["enablePurgeProtection"]
+
+
 def test_app_service_signs_people_of_one_tenant_in_for_an_hour_and_keeps_no_token() -> None:
     resources = _kept(EVERYTHING)["predictedResources"]
     (sign_in,) = [one["properties"] for one in resources if one["name"].endswith("/authsettingsV2")]
