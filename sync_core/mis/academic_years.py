@@ -40,8 +40,12 @@ class Calendar:
         return _plausible(self._year_of(start + (end - start) / 2 if end and end > start else start + _LEAD))
 
     def in_force(self, begin: date | None, end: date | None) -> bool:
-        """Whether something counts today. The last day counts, too."""
-        return (begin is None or begin <= self.today) and (end is None or self.today <= end)
+        """Whether something counts today. The last day counts, too.
+
+        An end before FIRST_YEAR is none: databases write 0001-01-01, 1753-01-01 or 1900-01-01 for no date.
+        """
+        ended = end is not None and end.year >= FIRST_YEAR and end < self.today
+        return (begin is None or begin <= self.today) and not ended
 
     def starts(self, year: int) -> date:
         return date(year, self.first_month, 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from unicodedata import normalize
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Doubt, LeftOut, SourceCount
@@ -20,6 +22,7 @@ _REFERENCE = 8
 """Bytes of one place in a tuple."""
 _EVERY = SchoolId("")
 """In place of a school where it cannot be told: the row may be any school's."""
+_SIGNS = re.compile(r"[\W_]+")
 CORRECT = "correct the record in the MIS, or have the MIS leave it out of the export"
 _KINDS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("letters", str.isalpha),
@@ -237,23 +240,26 @@ class KnownIds:
         self._ids = ids
         self._file = file
         self._loose: dict[str, str] | None = None
+        self._repeated: dict[str, list[str]] = defaultdict(list)
 
     def __contains__(self, id_: object) -> bool:
         return id_ in self._ids
 
-    def alike(self, id_: str) -> str:
-        """The id that differs only in capitals, leading zeros or `.0` at its end; empty if there is none."""
+    def alike(self, id_: str) -> list[str]:
+        """The ids that differ only in capitals, leading zeros, signs or `.0` at their end."""
         if self._loose is None:
-            self._loose = {_loosely(each): each for each in self._ids}
-        return self._loose.get(_loosely(id_), "") if id_ else ""
+            self._loose = {}
+            for each in self._ids:
+                if self._loose.setdefault(loosely := _loosely(each), each) is not each:
+                    self._repeated[loosely].append(each)
+        loosely = _loosely(id_)
+        return [self._loose[loosely], *self._repeated.get(loosely, [])] if id_ and loosely in self._loose else []
 
     def why_unknown(self, id_: str) -> str:
         if not id_:
             return "is empty"
-        hint = (
-            ", which has it with other capitals or leading zeros, or without .0 at its end" if self.alike(id_) else ""
-        )
-        return f"is not in {self._file}{hint}"
+        hint = ", which has it with other capitals or leading zeros, other signs, or without .0 at its end"
+        return f"is not in {self._file}{hint if self.alike(id_) else ''}"
 
 
 def _doubt_record(doubt: Callable[[str, str], None], column: str, row: Row, school: str) -> None:
@@ -266,8 +272,9 @@ def _meant(row: Row, id_: str, known: KnownIds) -> list[str]:
     """The ids that a row may mean that was not understood; an empty one if nothing tells."""
     if not id_ or (row.is_guess and id_ not in known):
         return [""]
-    return list(filter(None, dict.fromkeys((id_, known.alike(id_)))))
+    return list(dict.fromkeys((id_, *known.alike(id_))))
 
 
 def _loosely(id_: str) -> str:
-    return id_.casefold().removesuffix(".0").lstrip("0")
+    """The letters and digits of an id: `{P-01}`, `"p01"`, `1,001` and `1001.0` are ids that a program rewrote."""
+    return _SIGNS.sub("", normalize("NFKC", id_.casefold().removesuffix(".0"))).lstrip("0") or id_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,8 +52,14 @@ def record_place(id_: str, number: int) -> str:
 
 
 def split_ids(text: str) -> list[str]:
+    """The ids in a cell that lists them. Some exporters write the list as JSON or Python does: `["T1","T2"]`."""
     parts = text.replace(";", ",").replace("\t", ",").split(",")
+    if _WRITTEN_LIST.fullmatch(text):
+        parts = [part.strip("[]\"' ") for part in parts]
     return [id_ for id_ in map(str.strip, parts) if id_]
+
+
+_WRITTEN_LIST = re.compile(r"\[\s*(?:([\"']).*\1)?\s*\]", re.DOTALL)
 
 
 LIST_COLUMNS = frozenset(

@@ -9,7 +9,7 @@ from datetime import datetime
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Person, School
 from sync_core.mis.academic_years import Calendar, Session, session_years, year_of_class
-from sync_core.mis.files.text import same_word
+from sync_core.mis.files.text import one_word, same_word
 from sync_core.mis.files.words import Dates, DayFirst, Role, is_present, read_boolean, read_role
 from sync_core.mis.quarantine import KnownIds, Quarantine
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
@@ -138,7 +138,7 @@ class _Roster:
         self.class_rows = by_id(rows, "sourcedId", leave_out, self.quarantine.budget)
         for id_, row in self.class_rows.items():
             present, school = is_present(row["status"]), self._school(row["schoolSourcedId"])
-            terms, type_ = row.ids("termSourcedIds"), _TYPES.get(same_word(row["classType"]))
+            terms, type_ = row.ids("termSourcedIds"), _TYPES.get(one_word(row["classType"]))
             year = year_of_class(terms, years) if terms and years else self.calendar.current_year
             if present is False:
                 continue
@@ -212,7 +212,7 @@ class _Roster:
 
     def _find_year(self, row: Row, person: Person, leave_out: LeaveOut) -> None:
         """A pupil is in the year group of their first grade, at each of their schools."""
-        grade, role = row["grades"].split(",")[0].strip("[]\"' "), read_role(row["role"])
+        grade, role = next(iter(row.ids("grades")), ""), read_role(row["role"])
         if grade and role is None:
             leave_out(row, "role", _why_no_role(row))
         elif grade and role is Role.STUDENT:

@@ -9,7 +9,7 @@ from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Person, School
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.text import same_word
+from sync_core.mis.files.text import one_word
 from sync_core.mis.files.words import Dates, DayFirst, Role, is_present
 from sync_core.mis.quarantine import KnownIds, Quarantine
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
@@ -34,8 +34,8 @@ _GENERAL = _Names("SIS ID", "School SIS ID", "Section SIS ID", "SIS ID")
 
 
 def is_sds_v1(header: Iterable[str]) -> bool:
-    """Whether this is the header of a School.csv, in lower case."""
-    return any(same_word(names.school) in header for names in (_UK, _GENERAL))
+    """Whether these are the columns of a School.csv, as one word each."""
+    return any(one_word(names.school) in header for names in (_UK, _GENERAL))
 
 
 def describe_sds_v1(files: FeedFiles) -> str:
@@ -75,7 +75,7 @@ def read_sds_v1(files: FeedFiles, calendar: Calendar) -> Snapshots:
 
 
 def _names(files: FeedFiles) -> _Names:
-    return _UK if same_word(_UK.school) in files.files["school.csv"].header() else _GENERAL
+    return _UK if one_word(_UK.school) in files.files["school.csv"].header() else _GENERAL
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ class _Feed:
 
         def doubt(row: Row, school: str) -> None:
             id_ = row[self.names.id]
-            self.quarantine.doubt_person(f"{kind}:{id_}" if id_ and not row.fault else "", school)
+            self.quarantine.doubt_person(f"{kind}:{id_}" if id_ and not row.is_guess else "", school)
 
         leave_out = self.quarantine.leaving_out(lambda row: next(iter(row.ids(self.names.at_school)), ""), doubt)
         columns = [self.names.id, self.names.at_school]
@@ -152,7 +152,7 @@ class _Feed:
             person = Person(MisId(f"{kind}:{id_}"), row["Username"], row["Secondary Email"])
             known = [school for school in schools if school in self.schools]
             if row.fault:
-                leave_out(row, "", row.fault)
+                leave_out(row, row.column, row.fault)
             elif not id_:
                 leave_out(row, self.names.id, "is empty")
             elif present is None:
@@ -190,7 +190,7 @@ class _Feed:
         for row in self._read(name, [self.names.section, self.names.id]):
             section_id, id_ = row[self.names.section], row[self.names.id]
             if row.fault:
-                leave_out(row, "", row.fault)
+                leave_out(row, row.column, row.fault)
             elif section_id not in self.section_rows:
                 if not self.quarantine.is_unread(section_id):
                     leave_out(row, self.names.section, sections.why_unknown(section_id))

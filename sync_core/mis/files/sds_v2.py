@@ -140,7 +140,7 @@ class _Feed:
             user, role = row["userSourcedId"], read_role(row["role"])
             days = [dates.read(row[of]) for of in _DATES]
             if row.fault:
-                leave_out(row, "", row.fault)
+                leave_out(row, row.column, row.fault)
             elif user not in self.people:
                 if not self.quarantine.is_unread(user):
                     leave_out(row, "userSourcedId", known.why_unknown(user))
@@ -195,7 +195,7 @@ class _Feed:
         for row in self._read("enrollments.csv", ["classSourcedId", "userSourcedId", "role"]):
             class_id, user_id, role = row["classSourcedId"], row["userSourcedId"], read_role(row["role"])
             if row.fault:
-                leave_out(row, "", row.fault)
+                leave_out(row, row.column, row.fault)
             elif class_id not in self.class_rows:
                 if not self.quarantine.is_unread(class_id):
                     leave_out(row, "classSourcedId", classes.why_unknown(class_id))

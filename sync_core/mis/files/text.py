@@ -16,6 +16,17 @@ _NOT_DECODED = re.compile("[\udc80-\udcff]")
 """A byte that is not UTF-8, as Python reads it with `surrogateescape`."""
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 """Characters of no width: spreadsheets and web pages leave them in ids, where nobody sees them."""
+_SIGNS = re.compile(r"[\W_]+")
+_NOT_CSV = {
+    b"PK\3\4": "an Excel workbook or a zip file",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"\x1f\x8b": "a gzip file",
+    b"%PDF": "a PDF file",
+    b"<!": "a web page",
+    b"<htm": "a web page",
+    b"<?xm": "XML",
+}
+"""How files of other kinds begin that are called CSV."""
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -25,6 +36,9 @@ def read_lines(name: str, raw: IO[bytes], note: Callable[[str], None]) -> Iterat
     Raises SnapshotRejected.
     """
     buffered = io.BufferedReader(cast(io.RawIOBase, raw))
+    start = buffered.peek(4)[:4]
+    if kind := next((kind for mark, kind in _NOT_CSV.items() if start.startswith(mark)), ""):
+        raise rejection(f"{name} is {kind}, and not CSV", "export it as CSV in UTF-8")
     if encoding := _utf_16(buffered.peek(200)[:200]):
         note(f"{name} is UTF-16 and was read as such — {USE_UTF_8}")
         yield from _checked(name, io.TextIOWrapper(buffered, encoding, errors="replace", newline=""))
@@ -55,6 +69,11 @@ def visible(text: str) -> str:
 def same_word(text: str) -> str:
     """The text in the one form that words of a format are compared in: capitals and blanks do not count."""
     return " ".join(visible(text).casefold().split())
+
+
+def one_word(text: str) -> str:
+    """The letters and digits of `same_word`: `to_be_deleted` and `Co-Teacher` are written with signs by some."""
+    return _SIGNS.sub("", same_word(text)) or same_word(text)
 
 
 def _checked(name: str, decoded: io.TextIOWrapper) -> Iterator[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import date
+from datetime import date, timedelta
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 
-from sync_core.mis.files.text import same_word
+from sync_core.mis.budget import FIRST_YEAR, LAST_YEAR
+from sync_core.mis.files.text import one_word, same_word
 
 
 class Role(IntEnum):
@@ -21,10 +22,13 @@ class Role(IntEnum):
 
 
 # The roles of OneRoster 1.1 and 1.2 (1EdTech), and those of School Data Sync (Microsoft: "Default list of values").
+# Form tutor, class teacher, main teacher, TA, LSA and HLTA are what schools in the UK call the staff of a class.
 _ROLES = {
-    Role.STUDENT: "student pupil learner",
-    Role.TEACHER: "teacher professor faculty lecturer instructor adjunct substitute",
-    Role.ASSISTANT: "teacherassistant assistant aide paraprofessional staff coach chair",
+    Role.STUDENT: "student students pupil pupils learner learners",
+    Role.TEACHER: "teacher teachers professor faculty lecturer instructor adjunct substitute formtutor "
+    "classteacher mainteacher leadteacher coteacher",
+    Role.ASSISTANT: "teacherassistant assistant aide paraprofessional staff coach chair teachingassistant ta "
+    "learningsupportassistant lsa hlta",
     Role.NONE: "administrator systemadministrator siteadministrator districtadministrator principal proctor guardian "
     "parent relative counselor researcher affiliate occupationaltherapist physicaltherapist speechtherapist "
     "visiontherapist specialservices advisor nurse officestaff itadmin alumni other",
@@ -37,29 +41,39 @@ _BOOLEANS = {"": False, "true": True, "false": False, "1": True, "0": False, "ye
     "t": True,
     "f": False,
     "-1": True,  # of Microsoft Access
+    "1.0": True,  # of pandas, in a column with empty cells
+    "0.0": False,
 }
-_ISO = re.compile(r"(\d{4})[-/.]?(\d{2})[-/.]?(\d{2})(?:[T ].*)?")
+_ISO = re.compile(r"(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|(\d{2})(\d{2}))(?:[T ].*)?")
 _PARTS = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?:[T ].*)?")
-_NAMED = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[ -]([a-z]{3,9})[ ,-]+(\d{4}|\d{2})", re.IGNORECASE)
+_WEEKDAY = re.compile(r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\b[, ]*", re.IGNORECASE)
+_DAY_OF_MONTH = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[ -]([a-z]{3,9})[ ,-]+(\d{4}|\d{2})", re.IGNORECASE)
+_MONTH_AND_DAY = re.compile(r"([a-z]{3,9}) (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})", re.IGNORECASE)
+_SERIAL = re.compile(r"(\d{5})(?:\.\d+)?")
+_SERIAL_ZERO = date(1899, 12, 30)
+"""Excel counts days from here."""
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
 _MOST_KNOWN = 10_000
 """The most dates of a file whose reading is remembered."""
-_YEAR_GROUP = re.compile(r"(?:year|yr|y)?\s*0*(\d{1,2})")
+_YEAR_GROUP = re.compile(
+    r"(?:(?:nc|national curriculum|curriculum) )?(?:(?:ncy|year|yr|y|grade|gr)\.? ?)?"
+    r"0*(\d{1,2})(?:\.0|(?:st|nd|rd|th)(?: grade)?)?"
+)
 
 
 @lru_cache(maxsize=1_000)
 def read_role(text: str) -> Role | None:
     """None if the role is not known."""
-    return _ROLE_OF.get(same_word(text).replace(" ", "").replace("_", ""))
+    return _ROLE_OF.get(one_word(text))
 
 
 @lru_cache(maxsize=1_000)
 def is_present(status: str) -> bool | None:
     """Whether a record with this status counts. None if the status is not known."""
-    return _PRESENT.get(same_word(status).replace(" ", ""))
+    return _PRESENT.get(one_word(status))
 
 
 @lru_cache(maxsize=1_000)
@@ -69,7 +83,7 @@ def read_boolean(text: str) -> bool | None:
 
 
 def year_group(text: str) -> str:
-    """One form for all ways to write a year group: `07`, `7`, `Year 7` and `Y7` are one."""
+    """One form for all ways to write a year group: `07`, `7.0`, `Year 7`, `Y7`, `NC Year 7` and `7th` are one."""
     word = same_word(text.strip("[]\"' "))
     number = _YEAR_GROUP.fullmatch(word)
     return number[1].lstrip("0") or "0" if number else word
@@ -90,6 +104,7 @@ class Dates:
         self._usual = usual
         self._note = note
         self._order: DayFirst | None = None
+        self._serials = False
         self._known: dict[str, date | None] = {}
 
     def read(self, text: str) -> date | None:
@@ -103,16 +118,26 @@ class Dates:
     def _parse(self, text: str) -> date | None:
         try:
             if iso := _ISO.fullmatch(text):
-                return date(int(iso[1]), int(iso[2]), int(iso[3]))
+                return date(int(iso[1]), int(iso[3] or iso[5]), int(iso[4] or iso[6]))
             if parts := _PARTS.fullmatch(text):
                 first, second = int(parts[1]), int(parts[2])
                 day, month = (first, second) if self._day_first() is DayFirst.YES else (second, first)
                 return date(_full_year(parts[3]), month, day)
-            if named := _NAMED.fullmatch(text):
-                return date(_full_year(named[3]), _month(named[2]), int(named[1]))
+            if serial := _SERIAL.fullmatch(text):
+                return self._of_spreadsheet(int(serial[1]))
+            return _with_month_name(_WEEKDAY.sub("", text, count=1) if text[:1].isalpha() else text)
         except ValueError:
-            pass
-        return None
+            return None
+
+    def _of_spreadsheet(self, serial: int) -> date | None:
+        """The date that Excel has for a number; None if a school's dates are not so far from today."""
+        day = _SERIAL_ZERO + timedelta(days=serial)
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+            return None
+        if not self._serials:
+            self._note("has dates as a spreadsheet counts them, in days — have the MIS write them as 2026-09-01")
+        self._serials = True
+        return day
 
     def _day_first(self) -> DayFirst:
         if self._order is None:
@@ -126,6 +151,14 @@ class Dates:
                 )
         self._order = self._order or self._usual
         return self._order
+
+
+def _with_month_name(text: str) -> date | None:
+    if named := _DAY_OF_MONTH.fullmatch(text):
+        return date(_full_year(named[3]), _month(named[2]), int(named[1]))
+    if named := _MONTH_AND_DAY.fullmatch(text):
+        return date(int(named[3]), _month(named[1]), int(named[2]))
+    return None
 
 
 def _full_year(text: str) -> int:

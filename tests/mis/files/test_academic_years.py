@@ -76,7 +76,11 @@ def test_a_school_year_decides_before_a_session_of_its_own() -> None:
     ("texts", "id_"),
     [
         (("07", "7", "Year 7", "year 07", "Y7", "Yr 7", "yr7", ' ["07"] '), "7"),
+        (("7.0", "7th", "Yr. 7", "NC Year 7", "NCY7", "Grade 7", "7th grade", "Curriculum Year 7"), "7"),
         (("10", "Y10", "Year 10"), "10"),
+        (("13+",), "13+"),
+        (("7W",), "7w"),
+        (("L6", "l6"), "l6"),
         (("0", "00"), "0"),
         (("N1",), "n1"),
         (("N2",), "n2"),

@@ -31,6 +31,28 @@ TABLE = [
     (ROLES, "manifest.csv", "file.roles,bulk", "file.roles,delta", 'roles.csv is "delta"'),
     (V2, "classes.csv", "orgSourcedId,title", "org,title", 'classes.csv line 1: no column "orgSourcedId"'),
     (V1, "Section.csv", "Section Name", "Section", 'Section.csv line 1: no column "Section Name"'),
+    (
+        V1,
+        "Section.csv",
+        "ID,School DfE Number,Section Name",
+        "sep=,\nID,School DfE Number,Class",
+        "Section.csv line 2: no",
+    ),
+    (
+        V2,
+        "users.csv",
+        "sourcedId,username",
+        "PK\3\4,username",
+        "users.csv is an Excel workbook or a zip file, and not CSV",
+    ),
+    (V2, "users.csv", "sourcedId,username", "<!DOCTYPE html>", "users.csv is a web page, and not CSV"),
+    (
+        V2,
+        "enrollments.csv",
+        "C1,t2,",
+        "classSourcedId,role,userSourcedId\nC1,t2,",
+        "enrollments.csv line 3: a second header",
+    ),
     (V1, "School.csv", "DfE Number", "Number", 'School.csv has neither a column "DfE Number" nor "SIS ID"'),
 ]
 

@@ -140,6 +140,27 @@ SAME: list[tuple[str, Formats, Habit]] = [
     ("dates with a month's name", (V1,), words(("9/1/2026", "1-Sep-2026"), ("7/21/2027", "21st July 2027"))),
     ("dates with a short year", (V1,), words(("9/1/2026", "01/09/26"), ("7/21/2027", "21/07/27"))),
     ("a pupil at two schools in one cell", (V1,), words(("1,1234567,AP", '1,"1234567,7654321",AP'))),
+    ("a quoted separator line", (V1,), each(lambda text: '"sep=;"\n' + text.replace(",", ";"))),
+    ("vertical bars", (V2, V1), separated("|")),
+    ("files that copy joined", _ALL, each(lambda text: text + text.partition("\n")[0] + "\n\x1a")),
+    ("joined files with a mark each", _ALL, each(lambda text: f"\ufeff{text}\ufeff{text.partition(chr(10))[0]}\n")),
+    ("headers with underscores", (ROSTER, ROLES), header(lambda line: line.replace("Sourced", "_Sourced_"))),
+    ("headers without blanks", (V1,), header(lambda line: line.replace(" ", ""))),
+    ("headers of one instead of many", (ROSTER,), words(("orgSourcedIds", "orgSourcedId"), ("grades,", "Grade,"))),
+    ("headers of many instead of one", (V2,), words((",grade\n", ",grades\n"))),
+    ("dates as a spreadsheet counts days", (V1,), words(("9/1/2026", "46266"), ("7/21/2027", "46589.0"))),
+    ("dates without zeros", (V1,), words(("9/1/2026", "2026-9-1"), ("7/21/2027", "2027-7-21"))),
+    ("dates in words", (V1,), words(("9/1/2026", '"Sep 1, 2026"'), ("7/21/2027", '"Wednesday, 21 July 2027"'))),
+    ("no end, as .NET writes it", (ROLES,), words(("p1,primary,student,,", "p1,primary,student,,0001-01-01"))),
+    ("no end, as Excel writes it", (ROLES,), words(("p1,primary,student,,", "p1,primary,student,,30/12/1899"))),
+    ("no end, as Python writes it", (ROLES,), words(("p1,primary,student,,", "p1,primary,student,None,nan"))),
+    ("roles that schools in the UK have", (V2,), words((",professor\n", ",Class Teacher\n"), ("student", "Pupils"))),
+    ("an assistant as schools name one", (ROSTER,), rows("enrollments.csv", "E9,,,C1,S1,p2,Teaching Assistant,\n")),
+    ("statuses with signs", (ROSTER,), rows("users.csv", "p9,to_be_deleted,,,S1,student,,,,,,10,\n")),
+    ("a class type of two words", (ROSTER,), words(("homeroom", "Home Room"))),
+    ("primary as pandas has it", (ROSTER,), words(("teacher,true", "teacher,1.0"), ("teacher,false", "teacher,0.0"))),
+    ("several grades", (ROSTER,), words((",10,secret", ",10;11,secret"))),
+    ("lists as JSON", (ROSTER,), words(('"T1,T2"', '"[""T1"", ""T2""]"'), ("true,S1,", "true,['S1'],"))),
 ]  # fmt: skip
 
 
@@ -157,6 +178,9 @@ NOTED = [
     ("no date", V1, words(("9/1/2026", "")), "1 sections have no Term StartDate: today's date gives"),
     ("no type", ROSTER, words(("10A/Ma1,scheduled", "10A/Ma1,")), "1 classes have no classType"),
     ("either order", ROSTER, words(("2026-09-01", "1/9/2026")), "academicSessions.csv has dates that can be"),
+    ("many", V2, words((",grade\n", ",grades\n")), 'roles.csv has a column "grades", which was read as "grade"'),
+    ("joined", V1, each(lambda text: text + text.partition("\n")[0]), "School.csv has its header more than once"),
+    ("days", V1, words(("9/1/2026", "46266")), "Section.csv has dates as a spreadsheet counts them, in days"),
     ("an old role", ROLES, words(("p1,primary,student,,", "p1,primary,student,,2026-07-21")), "1 enrolments or roles"),
 ]  # fmt: skip
 
