@@ -40,6 +40,7 @@ class OneRosterServer:
       offsets that are multiples of the limit) or "ignored".
     - `links` to the next page are on each page but the last; `endless_links` are on all pages.
     - `links_to` replaces its own address in these links, which repeat the query unless `bare_links`.
+    - `beyond` is the status of a page beyond the end of a list.
     - `total` gets the number of records and of those on the page, and returns X-Total-Count; None is without.
     - `total_field` puts the total into the body, under this name.
     - `tears` is how often it inserts a pupil after a first page.
@@ -65,6 +66,7 @@ class OneRosterServer:
     endless_links: bool = False
     links_to: str = ""
     bare_links: bool = False
+    beyond: int = 200
     total: Callable[[int, int], int | None] = lambda records, page: records
     total_field: str = ""
     tears: int = 0
@@ -142,6 +144,8 @@ class OneRosterServer:
         limit = min(asked, self.page) if self.obeys_limit else self.page
         first = {"pages": offset * limit, "aligned": offset // max(limit, 1) * limit, "ignored": 0}
         start = first.get(self.offsets, offset)
+        if self.beyond != 200 and offset and start >= len(records):
+            return web.Response(status=self.beyond)
         page = records[start : start + limit]
         shown = [_only(one, fields) if isinstance(one, dict) and self.fields == "serve" else one for one in page]
         total = self.total(len(records), len(page))

@@ -7,10 +7,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import unquote
 
 from sync_core.mis.budget import MAX_ITEMS, MAX_TEXT
 
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+_COLLECTIONS = frozenset(
+    ("orgs", "schools", "academicSessions", "terms", "gradingPeriods", "classes", "users", "students", "teachers")
+)
 _RECORD = 400
 """Bytes that a record takes, without its texts."""
 
@@ -147,12 +151,12 @@ def texts(value: object) -> str:
 
 
 def reference(value: object) -> str:
-    """The sourcedId of a reference; empty for null. Raises Unexpected."""
-    if value is None:
+    """The sourcedId of a reference, or of the record that its href leads to; empty for nothing. Raises Unexpected."""
+    if value is None or value in ("", []):
         return ""
     if not isinstance(value, dict):
         raise Unexpected(f"is {_kind(value)} instead of a reference")
-    return text(value.get("sourcedId"))
+    return text(value.get("sourcedId")) or _id_in_href(text(value.get("href")))
 
 
 def references(value: object) -> str:
@@ -161,14 +165,20 @@ def references(value: object) -> str:
 
 
 def items(value: object) -> Sequence[object]:
-    """The items of a list; none for null. Raises Unexpected."""
-    if value is None:
+    """The items of a list; none for null and an empty text. Raises Unexpected."""
+    if value is None or value == "":
         return ()
     if not isinstance(value, list):
         raise Unexpected(f"is {_kind(value)} instead of a list")
     if len(value) > MAX_ITEMS:
         raise Unexpected(f"has more than {MAX_ITEMS:,} items")
     return value
+
+
+def _id_in_href(href: str) -> str:
+    """The id at the end of the address of a record (OneRoster: `…/classes/ID`); empty if it is no such address."""
+    *_, collection, id_ = ("", "", *href.partition("?")[0].split("/"))
+    return unquote(id_) if collection in _COLLECTIONS else ""
 
 
 def _kind(value: object) -> str:

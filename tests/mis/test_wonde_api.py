@@ -319,6 +319,13 @@ async def test_a_page_without_paging_details_is_rejected(scene: Scene, paginatio
     assert "returned a page of classes without valid paging details" in message
 
 
+@pytest.mark.parametrize("pagination", [{"more": False, "next": ""}, {"next": ""}, {"next": None}])
+async def test_a_link_of_nothing_ends_the_pages(scene: Scene, pagination: object) -> None:
+    async with _serve_page({"data": [], "meta": {"pagination": pagination}}) as url:
+        message = await scene.refusal(replace(scene.api, url=url))
+    assert "neither a class nor a student" in message
+
+
 @pytest.mark.parametrize("link", ["https://api.wonde.com/?page=2", "https://[", ""])
 async def test_endless_pages_are_rejected(scene: Scene, link: str) -> None:
     endless = {"more": True, "next": link}

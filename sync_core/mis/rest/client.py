@@ -203,7 +203,7 @@ class MisApi(Server, ABC):
 
         async def read_page(response: httpx.Response) -> Page:
             status = response.status_code
-            if status >= 300:
+            if status == 204 or status >= 300:
                 refused = self.rejection(f"returned {status}", _REMEDIES.get(status, CHECK_URL))
                 raise RequestRefused(status, refused)
             answer = await self.read_json(response, read)

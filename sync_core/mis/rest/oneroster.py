@@ -68,6 +68,8 @@ _SINGLE_READS = 20
 """Users beyond this number are found in the list of all users instead of one by one."""
 _SHOWN_ORGS = 10
 _CHECK_ID = "check the id under which the school is saved: it is the sourcedId of its org"
+_NO_PAGE = (204, 404, 416)
+"""What servers return for a page beyond the end of a list."""
 _SMALLEST_PAGE = 10
 """A server whose page size is fixed has no smaller pages."""
 
@@ -311,7 +313,7 @@ class _Server(MisApi):
             try:
                 page = await self._request(path, {**query, **filters}, schema)
             except RequestRefused as refused:
-                if refused.status == 404 and query.get("offset") != "0":
+                if refused.status in _NO_PAGE and query.get("offset") != "0":
                     return ListPage(())
                 raise
             listed = find_list(page.answer, (collection, name))

@@ -153,7 +153,8 @@ class _Server(MisApi):
         """The query of the next page; None after the last one. `more` may be missing, but not contradict the link."""
         pagination = at(body, "meta", "pagination")
         more, link = pagination.get("more", bool(pagination.get("next"))), pagination.get("next")
-        known = isinstance(more, bool) and "next" in pagination and more is isinstance(link, str)
+        agree = more is isinstance(link, str) or (more is False and link == "")
+        known = isinstance(more, bool) and "next" in pagination and agree
         if not known:
             raise self.rejection(f"returned a page of {collection} without valid paging details", CHECK_URL)
         return {**query, **link_query(str(link))} if more else None
