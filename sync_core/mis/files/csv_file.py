@@ -66,8 +66,11 @@ class CsvFile:
                     record += [""] * (width - len(record))
                     del record[width:]
                 record.append("")  # of a missing optional column
-                cells, column = _cleaned([record[index].strip() for index in wanted]), ""
-                if "#" in "".join(cells) and not fault:
+                cells, column = [record[index].strip() for index in wanted], ""
+                text = "".join(cells)
+                if not _NOTHING.isdisjoint(cells) or '="' in text:
+                    cells = _cleaned(cells)
+                if "#" in text and not fault:
                     fault, column = _without_error(tuple(indexes), cells)
                 if table.characters > MAX_TEXT and (too_long := _too_long(indexes, cells)):
                     fault, column = fault or too_long, ""
@@ -77,11 +80,8 @@ class CsvFile:
 
 def _cleaned(cells: list[str]) -> list[str]:
     """The cells as they are meant: databases write a word for nothing, and spreadsheets `="007"` to keep zeros."""
-    if not _NOTHING.isdisjoint(cells):
-        cells = ["" if cell in _NOTHING else cell for cell in cells]
-    if '="' in "".join(cells):
-        cells = [cell[2:-1].strip() if cell.startswith('="') and cell.endswith('"') else cell for cell in cells]
-    return cells
+    cells = ["" if cell in _NOTHING else cell for cell in cells]
+    return [cell[2:-1].strip() if cell.startswith('="') and cell.endswith('"') else cell for cell in cells]
 
 
 def _without_error(columns: Sequence[str], cells: list[str]) -> tuple[str, str]:
