@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ def text(name: str) -> str:
     return (ROOT / "infra" / name).read_text(encoding="utf-8")
 
 
+@cache
+def _parser() -> BicepParser:
+    """To make it takes longer than to parse all files."""
+    return BicepParser()
+
+
 def parse(name: str) -> dict[str, Any]:
-    return dict(BicepParser().parse(text=text(name)))
+    return dict(_parser().parse(text=text(name)))
 
 
 def app_settings() -> dict[str, str]:
