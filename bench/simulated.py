@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 from azure.core.credentials import AccessToken
 
-from local.processes import spawn_interpreter
+from local.processes import Spawn, spawn_interpreter
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.entra import IDENTITY_HEADER
 from sync_core.domain.classes import DesiredClass
@@ -45,20 +45,27 @@ class Spent:
 class SimulatedTenant:
     """An empty tenant whose time runs at `rate`; `latency` is the time of each answer, in seconds of the tenant.
 
-    `answers` are those of its options (--tenant-answers), each NAME=VALUE.
+    `answers` are those of its options (--tenant-answers), each NAME=VALUE. `spawn` starts its process.
     """
 
     id = TENANT_ID
 
-    def __init__(self, rate: float = 1.0, latency: float = 0.0, size: str = "L", answers: Sequence[str] = ()) -> None:
-        self._rate, self._latency, self._size = rate, latency, size
+    def __init__(
+        self,
+        rate: float = 1.0,
+        latency: float = 0.0,
+        size: str = "L",
+        answers: Sequence[str] = (),
+        spawn: Spawn = spawn_interpreter,
+    ) -> None:
+        self._rate, self._latency, self._size, self._spawn = rate, latency, size, spawn
         self._options = [option for answer in answers for option in ("--tenant-answers", answer)]
         self._exits = ExitStack()
         self.upns: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         folder = self._exits.enter_context(tempfile.TemporaryDirectory(prefix="bench-tenant-"))
-        child = spawn_interpreter("local.tenant", ("--port", "0", *self._options), Path(folder) / "tenant.log", {})
+        child = self._spawn("local.tenant", ("--port", "0", *self._options), Path(folder) / "tenant.log", {})
         self._exits.callback(child.stop)
         self._url = f"http://127.0.0.1:{child.ready_line()['port']}"
         self._http = self._exits.enter_context(httpx.Client(base_url=self._url, timeout=_TIMEOUT))

@@ -25,6 +25,7 @@ from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services as fake_services
 from tests.fakes.steps import Step, no_step
+from tests.forked import Forked
 
 ADMIN = AccountId("a0000000-0000-4000-8000-000000000001")
 _numbers = count()
@@ -36,7 +37,7 @@ class Crash(BaseException):
 
 @pytest.fixture(scope="module")
 def simulated() -> Iterator[SimulatedTenant]:
-    with SimulatedTenant() as tenant:
+    with SimulatedTenant(spawn=Forked) as tenant:
         for number in range(MEMBERS_PER_WRITE + 5):
             user = {"userPrincipalName": f"p{number}@x.org", "accountEnabled": number < 2}
             tenant.simulation("POST", "users", [user])

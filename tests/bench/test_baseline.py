@@ -12,11 +12,12 @@ from bench.first_night import run
 from bench.school import make_school
 from bench.simulated import SimulatedTenant
 from sync_core.domain.classes import DesiredClass
+from tests.forked import Forked
 
 
 @pytest.fixture
 def tenant() -> Iterator[SimulatedTenant]:
-    with SimulatedTenant() as tenant:
+    with SimulatedTenant(spawn=Forked) as tenant:
         yield tenant
 
 

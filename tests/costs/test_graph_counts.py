@@ -26,6 +26,7 @@ from sync_core.sync.school import sync_school
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services as fake_services
+from tests.forked import Forked
 
 RUN = RunId("run")
 S1 = SchoolId("S1")
@@ -107,7 +108,7 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
-    with SimulatedTenant() as simulated:
+    with SimulatedTenant(spawn=Forked) as simulated:
         yield Scene(simulated)
 
 

@@ -17,6 +17,7 @@ from tests.builders import settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_checks import MemoryChecks
 from tests.fakes.services import services
+from tests.forked import Forked
 from tests.state.wire import Wire
 
 ENVIRONMENT = {"STATE_TABLES_ENDPOINT": "https://tables", "ServiceBusConnection__fullyQualifiedNamespace": "bus"}
@@ -26,7 +27,7 @@ async def test_one_answer_takes_a_request_to_graph_for_each_tenant_and_one_to_th
     storage: str,
 ) -> None:
     wire, checks = Wire(), MemoryChecks()
-    with SimulatedTenant() as simulated:
+    with SimulatedTenant(spawn=Forked) as simulated:
         credential = simulated.credential()
         graph = GraphTenants(lambda _: credential, simulated.graph_url, FixedClock())
         async with TableServiceClient.from_connection_string(storage, transport=wire) as service:

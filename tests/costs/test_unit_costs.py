@@ -20,6 +20,7 @@ from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school
 from tests.costs.test_graph_counts import HISTORY
 from tests.fakes.services import services
+from tests.forked import Forked
 
 RUN = RunId("run")
 
@@ -70,7 +71,7 @@ def with_other_pupils(school: BenchSchool, classes: int) -> BenchSchool:
 
 
 async def test_a_night_costs_what_the_cost_model_says() -> None:
-    with azurite() as connection, SimulatedTenant() as tenant:
+    with azurite() as connection, SimulatedTenant(spawn=Forked) as tenant:
         # In this order, because a school rejects a snapshot that is older than its last one.
         school, other, grown = (make_school(number, size, tenant.id) for number, size in ((1, 5), (2, 5), (1, 7)))
         ids = tenant.add_users([*grown.upns, *other.upns])

@@ -10,13 +10,14 @@ import pytest
 from bench.simulated import SimulatedTenant
 from local.tenant.answers import CHOICES
 from tests.costs.test_graph_counts import Scene
+from tests.forked import Forked
 from tests.sync.tenant_story import RESTORE, Story, grant, make_tenant_school
 
 
 @pytest.fixture(scope="module")
 def simulated() -> Iterator[SimulatedTenant]:
     """A tenant that granted no optional permission."""
-    with SimulatedTenant() as tenant:
+    with SimulatedTenant(spawn=Forked) as tenant:
         grant(tenant, RESTORE)
         yield tenant
 
