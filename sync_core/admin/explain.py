@@ -24,8 +24,15 @@ async def explain_person(settings: SchoolSettings, key: ClassKey, person: str, s
 
     Writes nothing. Raises NotFound, and Conflict if several people have the value.
     """
+    planned = await plan_to_show(settings.school, services.reading)
+    return await explain_person_in(planned, settings, key, person, services)
+
+
+async def explain_person_in(
+    planned: SchoolPlan, settings: SchoolSettings, key: ClassKey, person: str, services: Services
+) -> Explanation:
+    """As `explain_person`, given a plan of the whole school as it is now: one plan explains any number of people."""
     school = settings.school
-    planned = await plan_to_show(school, services.reading)
     record = await _record(school, key, planned, services)
     history = await services.classes.history(school, key)
     accounts = planned.ruled.matching.accounts if planned.ruled else await services.tenants.accounts(settings.tenant)

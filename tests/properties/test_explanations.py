@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sync_core.admin.explain import explain_person
+from sync_core.admin.explain import explain_person_in
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes import ClassRecord
 from sync_core.domain.ids import MisId, RunId
@@ -229,7 +229,8 @@ async def run(events: list[tuple[Any, ...]]) -> None:
     await world.start_night(RunId("refresh"))
     world.outbox.requests.clear()
     world.outbox.changes.clear()
-    holds, pins = (await plan_to_show(SCHOOL.id, world.services.reading)).open_holds, await world.state.pins(SCHOOL.id)
+    planned, settings = await plan_to_show(SCHOOL.id, world.services.reading), world.settings
+    holds, pins = tuple(planned.open_holds), await world.state.pins(SCHOOL.id)
     answers: dict[tuple[str, str], Explanation] = {}
     for group in GROUPS:
         for person in EVERYBODY:
@@ -237,12 +238,12 @@ async def run(events: list[tuple[Any, ...]]) -> None:
             if record is None:
                 continue
             try:
-                answer = await explain_person(world.settings, record.key, entra_id(person), world.services)
+                answer = await explain_person_in(planned, settings, record.key, entra_id(person), world.services)
             except (NotFound, Conflict):
                 continue
             class_ = await world.in_tenant(group)
             assert answer.account == entra_id(person)
-            check(Case(world, group, person, answer.person, record, class_, tuple(holds), record.key in pins), answer)
+            check(Case(world, group, person, answer.person, record, class_, holds, record.key in pins), answer)
             answers[group, person] = answer
     world.tenant.guests.clear()
     await world.happen([("night",)])
