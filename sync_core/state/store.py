@@ -84,8 +84,9 @@ class TableState:
         return cls(TableServiceClient(endpoint, credential=credential, **_CLIENT))
 
     async def ensure_tables(self) -> None:
+        missing = await self.missing_tables()
         async with wire_faults():
-            for name in self._tables:
+            for name in missing:
                 await self._service.create_table_if_not_exists(name, **REPEATED)
 
     async def close(self) -> None:

@@ -287,6 +287,18 @@ async def test_the_check_of_the_tables_is_two_requests_and_changes_nothing(
     assert await state.missing_tables() == ()
 
 
+async def test_a_start_that_finds_its_tables_takes_one_request(state: TableState, wire: Wire) -> None:
+    assert await wire.record(state.ensure_tables()) == ["GET Tables"]
+
+
+async def test_a_start_creates_the_tables_that_are_missing(
+    state: TableState, service: TableServiceClient, wire: Wire
+) -> None:
+    await service.delete_table(CLASSES)
+    assert await wire.record(state.ensure_tables()) == ["GET Tables", "POST Tables"]
+    assert await state.missing_tables() == ()
+
+
 async def test_a_table_that_is_gone_is_named(azurite: Azurite, storage: str) -> None:
     async with TableServiceClient.from_connection_string(storage) as service:
         state = TableState(service)
