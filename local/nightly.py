@@ -30,6 +30,8 @@ from sync_core.state.store import TableState
 
 STUCK_AFTER = 120.0
 _POLL = 0.1
+_LOOK_AFTER = 1.0
+"""Seconds after which the counts of queues that are not settled yet are read again."""
 _NOT_PLANNED = {RunOutcome.REJECTED, RunOutcome.BLOCKED, RunOutcome.REFUSED}
 
 
@@ -273,8 +275,11 @@ def count(addresses: Addresses) -> Counts:
     return Counts(count_messages(addresses), loopback.get(f"{addresses.tenant}/_sim/stats").raise_for_status().json())
 
 
-def count_messages(addresses: Addresses) -> Queues:
-    queues: Queues = loopback.get(f"{addresses.bus_status}/status").raise_for_status().json()["queues"]
+def count_messages(addresses: Addresses, settled_within: float = 0) -> Queues:
+    """Read the counts now, or as soon as every message is settled, within so many seconds."""
+    wait = {"settled_within": settled_within}
+    status = loopback.get(f"{addresses.bus_status}/status", params=wait).raise_for_status().json()
+    queues: Queues = status["queues"]
     return queues
 
 
@@ -283,7 +288,7 @@ def drain(addresses: Addresses, before: Counts, progress: Progress = lambda sett
     last, changed_at = before, time.monotonic()
     while True:
         try:
-            now = replace(last, queues=count_messages(addresses))
+            now = replace(last, queues=count_messages(addresses, _LOOK_AFTER))
         except httpx.TransportError as error:
             sent, settled = (increase(before, last, counter, *Priority) for counter in ("sent", "completed"))
             raise Stuck(

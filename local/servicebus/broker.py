@@ -262,6 +262,12 @@ class Queue:
         if self.dead:
             self.dead.tick(now)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no message waits, is locked or is scheduled."""
+        unsettled = (State.ACTIVE, State.SCHEDULED)
+        return not any(letter.lock or letter.state in unsettled for letter in self._letters.values())
+
     def status(self) -> dict[str, int]:
         states = [letter.state for letter in self._letters.values() if not letter.lock]
         return {

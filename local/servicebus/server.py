@@ -41,6 +41,7 @@ class Server:
         self.clock = clock
         self._connections: set[Connection] = set()
         self._awake = asyncio.Event()
+        self._pumped = asyncio.Condition()
         self._shared = Shared(self.queues, clock.now, self._awake.set, self._link_named)
 
     async def run(self, port: int, status_port: int, ready: asyncio.Future[tuple[int, int]]) -> None:
@@ -74,6 +75,8 @@ class Server:
                 queue.tick(self.clock.now())
             for connection in list(self._connections):
                 connection.pump()
+            async with self._pumped:
+                self._pumped.notify_all()
             self._awake.clear()
             # Not wait_for, which on Python 3.11 swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):
@@ -88,7 +91,15 @@ class Server:
         app.router.add_post("/clock", self._advance)
         return app
 
-    async def _status(self, _: web.Request) -> web.Response:
+    async def _status(self, request: web.Request) -> web.Response:
+        """The counts of the queues: now, or as soon as every message is settled, within `settled_within` seconds."""
+        try:
+            wait = float(request.query.get("settled_within", 0))
+        except ValueError:
+            return web.json_response({"error": "send a number as settled_within"}, status=400)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait), self._pumped:
+                await self._pumped.wait_for(lambda: all(queue.is_settled for queue in self.queues.values()))
         return web.json_response({"queues": {queue.name: queue.status() for queue in self.queues.values()}})
 
     async def _advance(self, request: web.Request) -> web.Response:

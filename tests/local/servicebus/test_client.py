@@ -44,8 +44,9 @@ class Bus:
     def advance(self, seconds: float) -> None:
         loopback.post(f"{self.status_url}/clock", json={"advance_seconds": seconds}).raise_for_status()
 
-    def status(self, queue: str) -> dict[str, int]:
-        counts: dict[str, int] = loopback.get(f"{self.status_url}/status").json()["queues"][queue]
+    def status(self, queue: str, settled_within: float = 0) -> dict[str, int]:
+        status = loopback.get(f"{self.status_url}/status", params={"settled_within": settled_within})
+        counts: dict[str, int] = status.json()["queues"][queue]
         return counts
 
 
@@ -71,6 +72,22 @@ async def bus(ports: tuple[int, int]) -> AsyncIterator[Bus]:
 async def receive_one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
     (message,) = await receiver.receive_messages(1, max_wait_time=5)
     return message
+
+
+async def test_counts_wait_until_every_message_is_settled(bus: Bus) -> None:
+    await bus.send("plain", ServiceBusMessage("x"))
+    assert bus.status("plain", settled_within=0.1)["active"] == 1
+    async with bus.client.get_queue_receiver("plain") as receiver:
+        message = await receive_one(receiver)
+        waiting = asyncio.create_task(asyncio.to_thread(bus.status, "plain", settled_within=4))
+        assert not (await asyncio.wait([waiting], timeout=0.5))[0]
+        await receiver.complete_message(message)
+        assert (await waiting)["completed"] == 1
+
+
+def test_a_wait_that_is_no_number_is_refused(ports: tuple[int, int]) -> None:
+    status = loopback.get(f"http://127.0.0.1:{ports[1]}/status", params={"settled_within": "soon"})
+    assert (status.status_code, status.json()) == (400, {"error": "send a number as settled_within"})
 
 
 async def test_properties_and_bodies_survive_a_round_trip(bus: Bus) -> None:
