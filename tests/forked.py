@@ -45,6 +45,7 @@ _CONTEXT.set_forkserver_preload(
         "sync_core.mis.sources",
         "sync_core.state.store",
         "sync_core.wiring",
+        "tests.forked_once",
     ]
 )
 _STOP_WITHIN = 15.0

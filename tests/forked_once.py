@@ -1,0 +1,10 @@
+"""Imported before the processes of the local world are forked: what each would make at its first message."""
+
+from __future__ import annotations
+
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
+from sync_core.domain.runs import Cause
+from sync_core.messaging.messages import DeleteClass, RefreshTenant, encode
+
+encode(RefreshTenant("tenant", RunId("run"), Cause.NIGHTLY))
+encode(DeleteClass("tenant", SchoolId("school"), ClassKey("key"), RunId("run"), Cause.NIGHTLY))
