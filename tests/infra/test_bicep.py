@@ -176,7 +176,14 @@ def test_only_webhooks_health_and_files_answer_who_is_not_signed_in() -> None:
     routes = re.findall(r'route="([^"]+)"', (ROOT / "function_app.py").read_text(encoding="utf-8"))
     open_to_all = ("api/health", "api/mis/", "assets/")
     signed_in = [route for route in routes if not route.startswith(open_to_all)]
-    assert signed_in == ["api/admin/{*rest}", "{root:maxlength(0)?}", "schools/{*rest}", "connect/{*rest}", "connect/zip", "health/{*rest}"]
+    assert signed_in == [
+        "api/admin/{*rest}",
+        "{root:maxlength(0)?}",
+        "schools/{*rest}",
+        "connect/{*rest}",
+        "connect/zip",
+        "health/{*rest}",
+    ]
 
 
 def test_azd_finds_the_app_by_its_tag() -> None:

@@ -206,9 +206,9 @@ def _only_key(school: SchoolId, name: str, named: Mapping[ClassKey, Iterable[str
 
 async def overviews_of(call: Admin) -> tuple[SchoolOverview, ...]:
     """Only admins of all schools see those whose settings cannot be read."""
-    schools = call.services.schools
-    accessible = await _accessible_schools(call)
-    unreadable = await schools.unreadable_schools() if call.caller.all_schools else {}
+    every = await call.services.schools.every_school()
+    accessible = [each for each in every.readable if call.caller.has_access(each)]
+    unreadable = every.unreadable if call.caller.all_schools else {}
     return await list_overviews(accessible, unreadable, call.app.settings.sync_schedule, call.services)
 
 

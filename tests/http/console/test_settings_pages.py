@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from starlette.datastructures import FormData
 
-from local.tenant.__main__ import DOMAIN
 from sync_core.admin.school_settings import SchoolBody
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import RunId
