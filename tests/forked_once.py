@@ -7,4 +7,4 @@ from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import DeleteClass, RefreshTenant, encode
 
 encode(RefreshTenant("tenant", RunId("run"), Cause.NIGHTLY))
-encode(DeleteClass("tenant", SchoolId("school"), ClassKey("key"), RunId("run"), Cause.NIGHTLY))
+encode(DeleteClass(SchoolId("school"), ClassKey("key"), RunId("run"), Cause.NIGHTLY))
