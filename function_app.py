@@ -88,17 +88,26 @@ async def _show(function: str, request: func.HttpRequest, context: func.Context)
     return await serve(_process, function, request, lambda sync: _console.answer(sync, request, context))
 
 
-@app.route(route="{root:maxlength(0)?}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(
+    route="{root:maxlength(0)?}",
+    trigger_arg_name="request",
+    methods=["GET", "POST"],
+    auth_level=func.AuthLevel.ANONYMOUS,
+)
 async def console_root(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _show("console_root", request, context)
 
 
-@app.route(route="schools/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(
+    route="schools/{*rest}", trigger_arg_name="request", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS
+)
 async def console_schools(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _show("console_schools", request, context)
 
 
-@app.route(route="connect/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(
+    route="connect/{*rest}", trigger_arg_name="request", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS
+)
 async def console_connect(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _show("console_connect", request, context)
 
@@ -111,7 +120,9 @@ async def console_upload(request: func.HttpRequest, context: func.Context) -> fu
     )
 
 
-@app.route(route="health/{*rest}", trigger_arg_name="request", auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(
+    route="health/{*rest}", trigger_arg_name="request", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS
+)
 async def console_health(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     return await _show("console_health", request, context)
 

@@ -21,7 +21,15 @@ ENVIRONMENT = {
     "ServiceBusConnection__fullyQualifiedNamespace": "bus.example",
 }
 TIMERS = ["nightly_sync", "check_file_drops"]
-OVER_HTTP = ["health", "manage", "mis_changes", "wonde_access"]
+CONSOLE = [
+    "console_root",
+    "console_schools",
+    "console_connect",
+    "console_upload",
+    "console_health",
+    "console_assets",
+]
+OVER_HTTP = ["health", "manage", *CONSOLE, "mis_changes", "wonde_access"]
 
 
 @pytest.fixture
@@ -64,6 +72,12 @@ def test_every_function_over_http_names_its_methods_and_trace_is_none_of_them(fu
     assert methods == {
         "health": {"GET"},
         "manage": {"GET", "POST", "PUT", "PATCH", "DELETE"},
+        "console_assets": {"GET"},
+        "console_connect": {"GET", "POST"},
+        "console_health": {"GET", "POST"},
+        "console_root": {"GET", "POST"},
+        "console_schools": {"GET", "POST"},
+        "console_upload": {"POST"},
         "mis_changes": {"POST"},
         "wonde_access": {"POST"},
     }
@@ -87,7 +101,7 @@ async def test_a_request_that_fails_is_told_and_answered_with_500(
 ) -> None:
     request = func.HttpRequest("GET", "https://sync.school.example/api", route_params={"school": "S1"}, body=b"")
     user_function = functions_of(function_app)[name].get_user_function()
-    response = await (user_function(request, None) if name == "manage" else user_function(request))
+    response = await (user_function(request, None) if name in ("manage", *CONSOLE) else user_function(request))
     assert failures_in(caplog) == [failure_of(name)]
     problem = json.loads(response.get_body())
     assert (response.status_code, problem["status"], response.mimetype) == (500, 500, "application/problem+json")

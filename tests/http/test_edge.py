@@ -284,7 +284,7 @@ def refusals(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
         ("GET", "schools", b"", {"x_ms_client_principal": ""}, {"status": 401, "error": "NotSignedIn"}),
         ("GET", "schools", b"", {"authorization": "Bearer t"}, {"status": 401, "error": "NotSignedIn"}),
         ("PUT", "schools/S1", b"{", {}, {"status": 422, "error": "Unreadable"}),
-        ("PUT", "schools/S1", b'{"Amy Smith": 1}', {}, {"status": 422, "error": "UnknownSetting"}),
+        ("PUT", "schools/S1", b'{"Amy Smith": 1}', {}, {"status": 422, "error": "FaultySettings"}),
         ("POST", "schools/S1/pause", b'{"Amy Smith": "x"}', {}, {"status": 422, "error": "Unreadable"}),
         ("GET", "amy-smith", b"", {}, {"status": 404, "error": "Not Found"}),
         ("POST", "schools/S1", b"", {}, {"status": 405, "error": "Method Not Allowed"}),

@@ -14,26 +14,15 @@ from starlette.exceptions import HTTPException
 
 from sync_core.admin.holds import PlanDiffers
 from sync_core.app import App
-from sync_core.errors import (
-    Forbidden,
-    NotSignedIn,
-    SyncError,
-    TooManyCalls,
-    UnknownSetting,
-    Unreadable,
-    faults_for_sender,
-    faults_of,
-)
-from sync_core.http.admin.dependencies import read_principal
+from sync_core.errors import SyncError, Unreadable, faults_for_sender
+from sync_core.http.admin.refusals import note_invalid, note_not_served, note_refused
 from sync_core.http.admin.routes import classes, operations, runs, schools
 from sync_core.http.admin.schemas import PlanProblem
 from sync_core.http.problems import MEDIA_TYPE, Problem, problem_of
-from sync_core.telemetry import RefusedRequest
 
 _PREFIX = "/api/admin"
 _DOCUMENT = f"{_PREFIX}/openapi.json"
-_REFUSALS = (NotSignedIn, Forbidden, TooManyCalls, Unreadable, UnknownSetting)
-"""The errors about which there is an event. A class that does not exist, or a state that does not fit, is none."""
+_FUNCTION = "manage"
 
 # Only for the OpenAPI document: App Service checks the token before a request reaches this app.
 _SIGN_IN = HTTPBearer(description="A token of Microsoft Entra ID for this app", auto_error=False)
@@ -83,51 +72,22 @@ async def _differ(_: Request, error: PlanDiffers) -> Response:
 
 
 async def _refuse(request: Request, error: SyncError) -> Response:
-    problem = problem_of(error)
-    if isinstance(error, _REFUSALS):
-        # The other messages may repeat words of the sender.
-        said = "" if isinstance(error, (Unreadable, UnknownSetting)) else error.message
-        _note(request, problem.status, type(error).__name__, said)
-    return _answer(problem)
+    note_refused(request, _FUNCTION, error)
+    return _answer(problem_of(error))
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
     remedy = f"correct the fields named here; {_DOCUMENT} describes every body"
     problem = problem_of(Unreadable(faults_for_sender(error.errors()), remedy))
-    _note(request, problem.status, Unreadable.__name__, faults_of(error.errors()))
+    note_invalid(request, _FUNCTION, error.errors(), problem.status)
     return _answer(problem)
 
 
 async def _unknown(request: Request, error: HTTPException) -> Response:
     not_served = SyncError(str(error.detail), f"{_DOCUMENT} lists every path and method")
     problem = problem_of(not_served, error.status_code)
-    _note(request, problem.status, problem.title)
+    note_not_served(request, _FUNCTION, problem.status, problem.title)
     return _answer(problem, error.headers)
-
-
-def _note(request: Request, status: int, error: str, message: str = "") -> None:
-    """Emit the event of a request that is refused."""
-    app: App = request.app.state.app
-    route = request.scope.get("route")
-    refused = RefusedRequest(
-        function="manage",
-        method=request.method,
-        route=getattr(route, "path", ""),
-        status=status,
-        error=error,
-        message=message,
-        caller=_caller_of(request, app),
-        school=getattr(request.state, "school", ""),
-    )
-    app.refusals.request(refused, app.services.clock.now())
-
-
-def _caller_of(request: Request, app: App) -> str:
-    """The Entra id of the caller, also of one whose request was refused before its route asked for it."""
-    try:
-        return read_principal(request, app).id
-    except NotSignedIn:
-        return ""
 
 
 def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from sync_core.app import App
 from sync_core.errors import NotFound, NotSignedIn, SyncError
+from sync_core.http.admin.refusals import note_not_served, note_refused
 from sync_core.http.console.pages import connect, health, schools
 from sync_core.http.console.pages.school import (
     approvals,
@@ -27,6 +28,8 @@ from sync_core.http.console.pages.school import (
 from sync_core.http.console.rendering import ASSETS, asset_address, render_error
 from sync_core.http.problems import problem_of
 
+_FUNCTION = "console"
+"""What events call the functions of the console, which answer alike."""
 # App Service authentication signs a person in there, and leads back ("Customize sign-ins and sign-outs").
 _SIGN_IN = "/.auth/login/aad?post_login_redirect_uri="
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -74,11 +77,13 @@ async def _refuse(request: Request, error: SyncError) -> Response:
     if isinstance(error, NotSignedIn) and request.method == "GET":
         # The path alone: what a query holds is not written into the address of another page.
         return RedirectResponse(_SIGN_IN + quote(request.url.path), 302)
+    note_refused(request, _FUNCTION, error)
     problem = problem_of(error)
     return render_error(problem.status, problem.title, error.message, error.remedy)
 
 
-async def _unknown(_: Request, error: HTTPException | RequestValidationError) -> Response:
+async def _unknown(request: Request, error: HTTPException | RequestValidationError) -> Response:
+    note_not_served(request, _FUNCTION, 404, "Page not found")
     return render_error(
         404, "Page not found", "this address is no page of the console", "start again from the list of schools"
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from fastapi import Request
@@ -70,7 +70,7 @@ def _environment() -> Environment:
 def asset_address(name: str) -> str:
     """The address of a file of ASSETS. It changes with the content, so that browsers may keep the file."""
     content = (ASSETS / name).read_bytes()
-    return f"/assets/{hashlib.sha256(content).hexdigest()[:12]}/{name}"
+    return f"/assets/{sha256(content).hexdigest()[:12]}/{name}"
 
 
 def render(

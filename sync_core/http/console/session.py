@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -31,7 +32,7 @@ def secret_of(request: Request) -> str:
 
 
 def form_token(secret: str, caller: AccountId) -> str:
-    return hmac.new(secret.encode(), caller.encode(), "sha256").hexdigest()
+    return hmac.new(secret.encode(), caller.encode(), sha256).hexdigest()
 
 
 async def _checked_form(request: Request, call: SignedIn) -> FormData:

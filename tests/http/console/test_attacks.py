@@ -36,6 +36,12 @@ async def scene() -> Scene:
     return await build_scene()
 
 
+def refused(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
+    """Function, caller and school of each event of a refused request."""
+    events = [vars(record) for record in caplog.records if record.getMessage() == "request.refused"]
+    return [tuple(str(event[f"sync.{name}"]) for name in ("function", "caller", "school")) for event in events]  # type: ignore[misc]
+
+
 def requested(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The actions that were allowed."""
     return [vars(record)["sync.action"] for record in caplog.records if record.getMessage() == "admin.requested"]
@@ -93,6 +99,7 @@ async def test_another_school_is_refused_like_one_that_does_not_exist(
     answers = [await scene.ask(route, route.address_with(school=school), HEAD) for school in ("S2", "NONE")]
     assert [answer.status_code for answer in answers] == [403, 403]
     assert answers[0].text == answers[1].text
+    assert refused(caplog) == [("console", HEAD, "S2"), ("console", HEAD, "")]
     assert requested(caplog) == []
     assert scene.kept() == before
 
@@ -120,6 +127,7 @@ async def test_a_form_that_this_console_did_not_make_for_this_person_changes_not
     before = scene.kept()
     response = await scene.ask(form, secret=secret, token=token)
     assert response.status_code == 403
+    assert [(function, caller) for function, caller, _ in refused(caplog)] == [("console", ALL_SCHOOLS)]
     assert "this form is from an earlier session" in response.text.lower()
     assert requested(caplog) == []
     assert scene.kept() == before

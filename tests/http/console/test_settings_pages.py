@@ -171,7 +171,7 @@ async def test_a_plan_that_cannot_be_made_does_not_keep_anybody_from_saving(cons
     await sync_school(SyncSchool(SCHOOL.id, RunId("night"), Cause.NIGHTLY), console.api.app.services)
     console.api.mis.groups.clear()
     page = await review(console, students__domain="oak.example")
-    assert "Pupils: domain oak.example" in text_of(page)
+    assert re.search(r"Pupils: domain \S* ?oak\.example", text_of(page))
     assert "No plan could be made with these settings." in text_of(page)
     await console.send(page, f"{PATH}/save", **carried(page))
 
