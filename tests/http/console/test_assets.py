@@ -27,3 +27,10 @@ def test_no_file_names_another_place() -> None:
     assert re.findall(r"url\([^)]*|@import|src=", text) == []
     assert "GDS Transport" not in text
     assert "@font-face" not in text
+
+
+def test_the_script_stores_nothing_in_the_browser() -> None:
+    script = (RESULT.parent / "console.js").read_text(encoding="utf-8")
+    for store in ("localStorage", "sessionStorage", "indexedDB", "document.cookie", "caches", "serviceWorker"):
+        assert store not in script
+    assert "innerHTML =" not in script.replace("state.innerHTML = newer.innerHTML", "")

@@ -208,6 +208,12 @@ async def test_a_page_has_no_code_and_no_style_of_its_own_and_takes_none_from_el
         assert not (attributes.get("href") or "").lower().startswith("javascript:"), attributes
 
 
+@each_page
+async def test_every_page_offers_to_sign_out(scene: Scene, page: PageRoute) -> None:
+    response = await scene.ask(page)
+    assert 'href="/.auth/logout?post_logout_redirect_uri=/"' in response.text
+
+
 @each_route
 @pytest.mark.parametrize("id_", [HOSTILE, "..%2fS2", "x" * 5_000, "\N{BELL}", "S1\nS2"])
 async def test_a_hostile_id_in_a_path_is_refused_and_not_repeated(scene: Scene, route: PageRoute, id_: str) -> None:
