@@ -58,7 +58,7 @@ class _Demonstration:
                 self.addresses,
                 self.world.folder / "host.jsonl",
                 feed,
-                _SETTINGS,
+                {**_SETTINGS, "name": school.name},
                 people,
                 lambda settled, sent: bars.update(bar, completed=settled, total=sent or None),
             )
