@@ -95,14 +95,16 @@ class Doubt:
     """What a feed may have but was not understood: groups, people, and memberships as group and person.
 
     An id is empty where the record names none: any group, person or membership that the snapshot lacks may be the one.
+    `types` are those of which the feed shows no group, because a column is missing or empty.
     """
 
     groups: frozenset[MisId] = frozenset()
     people: frozenset[MisId] = frozenset()
     memberships: frozenset[tuple[MisId, MisId]] = frozenset()
+    types: frozenset[GroupType] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.groups or self.people or self.memberships)
+        return bool(self.groups or self.people or self.memberships or self.types)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from itertools import islice
 from unicodedata import normalize
 
 from sync_core.domain.ids import MisId, SchoolId
-from sync_core.domain.roster import Doubt, LeftOut, SourceCount
+from sync_core.domain.roster import Doubt, GroupType, LeftOut, SourceCount
 from sync_core.mis.budget import ENTRY, MAX_LEFT_OUT, Budget
 from sync_core.mis.rejection import rejection
 from sync_core.mis.rows import LeaveOut, Row
@@ -37,6 +37,7 @@ class _InDoubt:
     groups: set[MisId] = field(default_factory=set)
     people: set[MisId] = field(default_factory=set)
     memberships: set[tuple[MisId, MisId]] = field(default_factory=set)
+    types: set[GroupType] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,10 @@ class Quarantine:
     def doubt_person(self, person: str, school: str = _EVERY) -> None:
         """The person's record was not understood; an empty id if it names no person."""
         self._doubt(self._in_doubt[SchoolId(school)].people, person)
+
+    def doubt_type(self, type_: GroupType, school: str) -> None:
+        """The feed shows no group of this type, and may have left all of them out."""
+        self._in_doubt[SchoolId(school)].types.add(type_)
 
     def _doubt(self, in_doubt: set[MisId], id_: str) -> None:
         if id_ not in in_doubt:
@@ -221,6 +226,7 @@ def _merged(doubt: Doubt, others: Collection[_InDoubt]) -> Doubt:
         doubt.groups.union(*(each.groups for each in others)),
         doubt.people.union(*(each.people for each in others)),
         doubt.memberships.union(*(each.memberships for each in others)),
+        doubt.types.union(*(each.types for each in others)),
     )
 
 

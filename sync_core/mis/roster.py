@@ -62,15 +62,26 @@ class RosterClass:
 
 
 class YearGroups:
-    """Pupils by school and year group, in file order. A year group has the name that most of its pupils' rows have."""
+    """Pupils by school and year group, in file order. A year group has the name that most of its pupils' rows have.
 
-    def __init__(self, budget: Budget) -> None:
+    `column` names the column of the grades with its file, for messages. It is empty for a source whose year groups are
+    records of their own.
+    """
+
+    def __init__(self, budget: Budget, column: str = "") -> None:
         self._budget = budget
+        self._column = column
+        self._graded: set[str] = set()
         self._pupils: dict[str, dict[str, dict[MisId, None]]] = defaultdict(lambda: defaultdict(dict))
         self._names: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
+    def see_grade(self, school: str) -> None:
+        """A row of the school, or of none that is known, has a grade, even if it puts nobody in a year group."""
+        self._graded.add(school)
+
     def add(self, school: str, grade: str, pupil: MisId) -> None:
         """Raises SnapshotRejected above the budget."""
+        self.see_grade(school)
         id_ = year_group(grade)
         if pupil not in self._pupils[school][id_]:
             self._budget.keep_id(pupil)
@@ -90,6 +101,16 @@ class YearGroups:
             )
             for id_, pupils in self._pupils.get(school, {}).items()
         ]
+
+    def doubt_if_none(self, school: School, classes: Iterable[RosterClass], quarantine: Quarantine) -> None:
+        """Where no row has a grade, the export may lack the column: nothing ends the classes of earlier year groups."""
+        if self._column and self._graded.isdisjoint(("", school.id)) and any(each.students for each in classes):
+            quarantine.doubt_type(GroupType.YEAR, school.id)
+            quarantine.note(
+                "the feed has no year group of any pupil, so none is synced, and classes of earlier year groups stay "
+                f"as they are — have the MIS export the year group of each pupil ({self._column})",
+                school.id,
+            )
 
 
 _EXAMPLES = 3
@@ -121,6 +142,7 @@ def build_snapshots(
         current = _classes_of_today(by_school[school.id], school, calendar, quarantine)
         year = max((each.academic_year for each in current), default=calendar.current_year)
         groups_of[school.id] = [each.to_group() for each in current] + years.groups(school.id, year)
+        years.doubt_if_none(school, current, quarantine)
     findings = quarantine.findings(by_id)
     for school in by_id.values():
         groups = groups_of[school.id]

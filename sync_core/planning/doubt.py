@@ -31,6 +31,8 @@ class Benefit:
         groups = self.doubt.groups
         if _UNNAMED in groups or before.group_id in groups or not self._groups.isdisjoint((before.group_id, _UNNAMED)):
             return True
+        if before.group_type in self.doubt.types:
+            return True
         if self.doubt.people and before.group_type is GroupType.YEAR:
             return True  # A year group is in a feed only as its pupils' year.
         return any(self._in_doubt(before.group_id, reason) for reason in before.reasons.values())

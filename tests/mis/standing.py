@@ -27,15 +27,17 @@ def _in_doubt(doubt: Doubt, pair: Pair, absent: set[MisId], years: set[MisId]) -
     group, person = pair
     unnamed = MisId("")
     known = group in doubt.groups or (unnamed in doubt.groups and group not in years)
+    known = known or (GroupType.YEAR in doubt.types and group in years)
     known = known or person in doubt.people or (unnamed in doubt.people and person in absent)
     return known or bool(doubt.memberships & {pair, (group, unnamed), (unnamed, person), (unnamed, unnamed)})
 
 
 def doubt(text: str) -> Doubt:
-    """Doubts as `group C1; person p1; member C1 p1`. A question mark is in place of an id that is not known."""
+    """Doubts as `group C1; person p1; member C1 p1; type year`. A question mark is an id that is not known."""
     groups: set[MisId] = set()
     people: set[MisId] = set()
     members: set[Pair] = set()
+    types: set[GroupType] = set()
     for part in filter(None, text.split("; ")):
         kind, *named = part.split()
         ids = [MisId("" if id_ == "?" else id_) for id_ in named]
@@ -47,6 +49,8 @@ def doubt(text: str) -> Doubt:
             case "member":
                 group, person = ids
                 members.add((group, person))
+            case "type":
+                types.update(map(GroupType, named))
             case _:
                 raise ValueError(part)
-    return Doubt(frozenset(groups), frozenset(people), frozenset(members))
+    return Doubt(frozenset(groups), frozenset(people), frozenset(members), frozenset(types))

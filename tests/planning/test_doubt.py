@@ -83,6 +83,8 @@ def test_who_is_in_doubt_stays(what: str, doubt: Doubt, students: list[str], tea
         (Doubt(people=frozenset(mis_ids("ben"))), False),
         (memberships("C1 zoe"), False),
         (memberships("? zoe"), False),
+        (Doubt(types=frozenset({GroupType.TEACHING})), False),
+        (Doubt(types=frozenset({GroupType.YEAR})), True),
     ],
 )
 def test_a_class_in_doubt_is_not_ended(doubt: Doubt, ended: bool) -> None:

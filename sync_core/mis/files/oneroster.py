@@ -113,7 +113,7 @@ class _Roster:
     years: YearGroups = field(init=False)
 
     def __post_init__(self) -> None:
-        self.years = YearGroups(self.quarantine.budget)
+        self.years = YearGroups(self.quarantine.budget, f'"grades" of {self._source("users")}')
 
     def read_orgs(self) -> None:
         columns = ["sourcedId", "status", "name", "type", "identifier"]
@@ -213,10 +213,12 @@ class _Roster:
     def _find_year(self, row: Row, person: Person, leave_out: LeaveOut) -> None:
         """A pupil is in the year group of their first grade, at each of their schools."""
         grade, role = next(iter(row.ids("grades")), ""), read_role(row["role"])
+        schools = dict.fromkeys(filter(None, map(self._school, row.ids("orgSourcedIds"))))
+        if grade:
+            self.years.see_grade(next(iter(schools), ""))
         if grade and role is None:
             leave_out(row, "role", _why_no_role(row))
         elif grade and role is Role.STUDENT:
-            schools = dict.fromkeys(filter(None, map(self._school, row.ids("orgSourcedIds"))))
             for school in schools:
                 self.quarantine.budget.keep_id(person.id)
                 self.pupils.append((school, grade, person))

@@ -94,7 +94,7 @@ class _Feed:
     years: YearGroups = field(init=False)
 
     def __post_init__(self) -> None:
-        self.years = YearGroups(self.quarantine.budget)
+        self.years = YearGroups(self.quarantine.budget, '"Grade" of Student.csv')
 
     def read_schools(self) -> None:
         leave_out = self.quarantine.leaving_out(lambda row: row[self.names.school])

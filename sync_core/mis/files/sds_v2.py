@@ -63,7 +63,8 @@ class _Feed:
     years: YearGroups = field(init=False)
 
     def __post_init__(self) -> None:
-        self.years = YearGroups(self.quarantine.budget)
+        table = "roles.csv" if self.files.has("roles.csv") else "users.csv"
+        self.years = YearGroups(self.quarantine.budget, f'"grade" of {table}')
 
     def read_orgs(self) -> None:
         leave_out = self.quarantine.leaving_out(lambda row: row["sourcedId"])
@@ -139,6 +140,8 @@ class _Feed:
         for row in self._read("roles.csv", ["userSourcedId", "orgSourcedId", "role"], ["grade", *_DATES]):
             user, role = row["userSourcedId"], read_role(row["role"])
             days = [dates.read(row[of]) for of in _DATES]
+            if row["grade"]:
+                self.years.see_grade(self.school_of_org.get(row["orgSourcedId"], ""))
             if row.fault:
                 leave_out(row, row.column, row.fault)
             elif user not in self.people:
@@ -171,6 +174,8 @@ class _Feed:
         for id_, row in self.user_rows.items():
             schools = dict.fromkeys(filter(None, (self.school_of_org.get(org) for org in row.ids("orgSourcedIds"))))
             role = read_role(row["role"])
+            if row["grade"]:
+                self.years.see_grade(next(iter(schools), ""))
             if row["grade"] and (role is None or (role is Role.STUDENT and not schools)):
                 field_ = "role" if role is None else "orgSourcedIds"
                 self.quarantine.leave_out(

@@ -172,6 +172,10 @@ def test_the_school_is_the_same(what: str, formats: Formats, habit: Habit, tmp_p
         assert replace(read, notes=()) == school(feeds.write(feed(), tmp_path / f"{number} plain"))
 
 
+NO_GRADES = (
+    "the feed has no year group of any pupil, so none is synced, and classes of earlier year groups stay as they are "
+    "— have the MIS export the year group of each pupil ({})"
+)
 NOTED = [
     ("no manifest", ROSTER, without("manifest.csv"), "the set has no manifest.csv and was read as a full set"),
     ("semicolons", V1, separated(";"), "School.csv separates its cells with semicolons"),
@@ -181,6 +185,10 @@ NOTED = [
     ("many", V2, words((",grade\n", ",grades\n")), 'roles.csv has a column "grades", which was read as "grade"'),
     ("joined", V1, each(lambda text: text + text.partition("\n")[0]), "School.csv has its header more than once"),
     ("days", V1, words(("9/1/2026", "46266")), "Section.csv has dates as a spreadsheet counts them, in days"),
+    ("no grades", ROSTER, words(("grades,", "unknown,")), NO_GRADES.format('"grades" of users.csv')),
+    ("no grades in 1.2", ROLES, words((",10,secret", ",,secret")), NO_GRADES.format('"grades" of users.csv')),
+    ("no grades in v2", V2, words((",grade\n", ",unknown\n")), NO_GRADES.format('"grade" of roles.csv')),
+    ("no grades in v1", V1, words(("Grade,", "Unknown,")), NO_GRADES.format('"Grade" of Student.csv')),
     ("an old role", ROLES, words(("p1,primary,student,,", "p1,primary,student,,2026-07-21")), "1 enrolments or roles"),
 ]  # fmt: skip
 
