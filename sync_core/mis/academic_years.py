@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
@@ -16,15 +16,17 @@ from sync_core.mis.rows import nearest
 _SCHOOL_YEAR = "schoolyear"
 _LEAD = timedelta(days=31)
 """A date that begins something within a month before the academic year belongs to it: staff begin before pupils."""
+_UK = ZoneInfo("Europe/London")
 _YEARS = re.compile(r"(\d{4})(?:\s*[-/–]\s*(\d{2}|\d{4}))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The day that it is in a school, and the month (1 to 12) in which its academic year begins."""
+    """The day that it is in a school, the month (1 to 12) in which its academic year begins, and its time zone."""
 
     today: date
     first_month: int = 9
+    zone: tzinfo = _UK
 
     @property
     def current_year(self) -> int:
@@ -55,7 +57,8 @@ class Calendar:
 
 
 def calendar_of(settings: SchoolChoices, now: datetime) -> Calendar:
-    return Calendar(now.astimezone(ZoneInfo(settings.time_zone)).date(), settings.year_starts_in)
+    zone = ZoneInfo(settings.time_zone)
+    return Calendar(now.astimezone(zone).date(), settings.year_starts_in, zone)
 
 
 @dataclass(frozen=True, slots=True)

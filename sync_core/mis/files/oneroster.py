@@ -60,13 +60,13 @@ def read_roster(tables: Tables, taken_at: datetime, calendar: Calendar, quaranti
     )
 
 
-def dates_of(tables: Tables, name: str, columns: Iterable[str], quarantine: Quarantine) -> Dates:
+def dates_of(tables: Tables, name: str, columns: Iterable[str], calendar: Calendar, quarantine: Quarantine) -> Dates:
     """The dates of begin and end in a table that has `columns`."""
 
     def texts() -> Iterable[str]:
         return (row[column] for row in tables.read(name, columns, ROLE_DATES) for column in ROLE_DATES if row[column])
 
-    return Dates(texts, DayFirst.YES, lambda text: quarantine.note(f"{tables.source(name)} {text}"))
+    return Dates(texts, DayFirst.YES, lambda text: quarantine.note(f"{tables.source(name)} {text}"), calendar.zone)
 
 
 def role_in_force(row: Row, dates: Dates, calendar: Calendar, leave_out: LeaveOut, quarantine: Quarantine) -> bool:
@@ -181,8 +181,8 @@ class _Roster:
         found = self.tables.read("academicSessions", columns, ["parentSourcedId", "schoolYear"])
         rows = by_id(found, "sourcedId", leave_out, self.quarantine.budget)
         texts = [row[column] for row in rows.values() for column in ("startDate", "endDate")]
-        note = self.quarantine.note
-        dates = Dates(lambda: texts, DayFirst.YES, lambda text: note(f"{self._source('academicSessions')} {text}"))
+        note, source = self.quarantine.note, self._source("academicSessions")
+        dates = Dates(lambda: texts, DayFirst.YES, lambda text: note(f"{source} {text}"), self.calendar.zone)
         sessions = {
             id_: Session(
                 row["type"],
@@ -233,7 +233,7 @@ class _Roster:
             self._leave_out_enrolment(row, column, reason, *known)
 
         names = ("classSourcedId", "userSourcedId")
-        dates = dates_of(self.tables, "enrollments", names, self.quarantine)
+        dates = dates_of(self.tables, "enrollments", names, self.calendar, self.quarantine)
         columns = ["sourcedId", "status", *names, "role"]
         for row in self.tables.read("enrollments", columns, ["primary", "schoolSourcedId", *ROLE_DATES]):
             status, class_id, user_id = row["status"], row["classSourcedId"], row["userSourcedId"]

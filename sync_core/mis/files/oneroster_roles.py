@@ -61,7 +61,7 @@ def _roles_of_today(
         quarantine.leave_out(row, column, reason)
         quarantine.doubt_role(row, row["userSourcedId"], known)
 
-    dates = dates_of(tables, _ROLES, ("userSourcedId",), quarantine)
+    dates = dates_of(tables, _ROLES, ("userSourcedId",), calendar, quarantine)
     roles_by_user: dict[str, list[Row]] = {}
     read_rows, source = 0, tables.source(_ROLES)
     for row in tables.read(_ROLES, ["status", "userSourcedId", "roleType", "role", "orgSourcedId"], ROLE_DATES):

@@ -111,7 +111,8 @@ class _Feed:
         found = self._read("Section.csv", columns, ["Status", *_TERM])
         self.section_rows = by_id(found, self.names.id, leave_out, self.quarantine.budget)
         texts = [row[column] for row in self.section_rows.values() for column in _TERM]
-        dates = Dates(lambda: texts, DayFirst.NO, lambda text: self.quarantine.note(f"Section.csv {text}"))
+        note = self.quarantine.note
+        dates = Dates(lambda: texts, DayFirst.NO, lambda text: note(f"Section.csv {text}"), self.calendar.zone)
         for id_, row in self.section_rows.items():
             school, start = row[self.names.at_school], dates.read(row[_TERM[0]])
             year = self.calendar.year_of_period(start, dates.read(row[_TERM[1]]))

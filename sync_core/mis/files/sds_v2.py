@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sync_core.domain.ids import MisId, SchoolId
@@ -117,7 +117,7 @@ class _Feed:
         found = self._read(_SESSIONS, ["sourcedId", "startDate"], ["type", "schoolYear", "endDate"])
         rows = by_id(found, "sourcedId", lambda row, column, reason: None, self.quarantine.budget)
         texts = [row[column] for row in rows.values() for column in ("startDate", "endDate")]
-        dates = Dates(lambda: texts, DayFirst.YES, lambda text: self.quarantine.note(f"{_SESSIONS} {text}"))
+        dates = self._dates(lambda: texts, _SESSIONS)
         sessions = {
             id_: Session(row["type"], "", row["schoolYear"], dates.read(row["startDate"]), dates.read(row["endDate"]))
             for id_, row in rows.items()
@@ -166,7 +166,10 @@ class _Feed:
             rows = self.files.read("roles.csv", ["userSourcedId"], _DATES)
             return (row[column] for row in rows for column in _DATES)
 
-        return Dates(texts, DayFirst.YES, lambda text: self.quarantine.note(f"roles.csv {text}"))
+        return self._dates(texts, "roles.csv")
+
+    def _dates(self, texts: Callable[[], Iterable[str]], file: str) -> Dates:
+        return Dates(texts, DayFirst.YES, lambda text: self.quarantine.note(f"{file} {text}"), self.calendar.zone)
 
     def _read_roles_of_users(self) -> None:
         if "role" not in self.files.files["users.csv"].header():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 
@@ -56,6 +56,7 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
+_ENDS_OF_DAY = ((0, 0), (23, 59))
 _MOST_KNOWN = 10_000
 """The most dates of a file whose reading is remembered."""
 _YEAR_GROUP = re.compile(
@@ -97,9 +98,16 @@ class DayFirst(StrEnum):
 
 
 class Dates:
-    """The dates of one file. `texts` returns all of them: they show whether the day or the month is first."""
+    """The dates of one file. `texts` returns all of them: they show whether the day or the month is first.
 
-    def __init__(self, texts: Callable[[], Iterable[str]], usual: DayFirst, note: Callable[[str], None]) -> None:
+    A time with its offset is the date that it is in `zone`, that of the school: local midnight in summer is
+    2026-07-31T23:00:00Z in UTC. The first and the last minute of a day stand for the date as it is written.
+    """
+
+    def __init__(
+        self, texts: Callable[[], Iterable[str]], usual: DayFirst, note: Callable[[str], None], zone: tzinfo
+    ) -> None:
+        self._zone = zone
         self._texts = texts
         self._usual = usual
         self._note = note
@@ -118,7 +126,8 @@ class Dates:
     def _parse(self, text: str) -> date | None:
         try:
             if iso := _ISO.fullmatch(text):
-                return date(int(iso[1]), int(iso[3] or iso[5]), int(iso[4] or iso[6]))
+                written = date(int(iso[1]), int(iso[3] or iso[5]), int(iso[4] or iso[6]))
+                return _date_in(self._zone, text) or written
             if parts := _PARTS.fullmatch(text):
                 first, second = int(parts[1]), int(parts[2])
                 day, month = (first, second) if self._day_first() is DayFirst.YES else (second, first)
@@ -151,6 +160,17 @@ class Dates:
                 )
         self._order = self._order or self._usual
         return self._order
+
+
+def _date_in(zone: tzinfo, text: str) -> date | None:
+    """The date in the zone of a time with an offset. None otherwise, also for the first and last minute of a day."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None or (moment.hour, moment.minute) in _ENDS_OF_DAY:
+            return None
+        return moment.astimezone(zone).date()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _with_month_name(text: str) -> date | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -35,7 +36,9 @@ def test_the_year_of_today_begins_in_the_month_of_the_school(today: date, first_
 def test_today_is_the_date_in_the_time_zone_of_the_school() -> None:
     late = datetime(2026, 8, 31, 23, 30, tzinfo=UTC)
     assert calendar_of(settings(), late) == Calendar(date(2026, 9, 1), 9)
-    assert calendar_of(settings(time_zone="UTC", year_starts_in=8), late) == Calendar(date(2026, 8, 31), 8)
+    assert calendar_of(settings(time_zone="UTC", year_starts_in=8), late) == Calendar(
+        date(2026, 8, 31), 8, ZoneInfo("UTC")
+    )
 
 
 # type, schoolYear, start, end, the year
@@ -144,6 +147,33 @@ def test_an_enrolment_counts_from_its_first_to_its_last_day(
     snapshot = read(feed, tmp_path, Calendar(today))
     assert snapshot.groups[0].students == pupils
     assert len(snapshot.notes) == (not pupils)
+
+
+TIMES = [
+    ("Europe/London", "2026-07-31T23:00:00Z", date(2026, 8, 1)),
+    ("Europe/London", "2026-07-31T23:00:00.0000000+00:00", date(2026, 8, 1)),
+    ("Europe/London", "2026-07-31T22:59:59Z", date(2026, 7, 31)),
+    ("Europe/London", "2026-08-01T00:00:00Z", date(2026, 8, 1)),
+    ("Europe/London", "2026-08-01T00:00:00+01:00", date(2026, 8, 1)),
+    ("Europe/London", "2026-07-31T23:59:59Z", date(2026, 7, 31)),
+    ("Europe/London", "2026-07-31T23:00:00", date(2026, 7, 31)),
+    ("Europe/London", "2026-12-31T23:00:00Z", date(2026, 12, 31)),
+    ("America/New_York", "2026-08-01T04:00:00Z", date(2026, 8, 1)),
+    ("America/New_York", "2026-08-01T00:00:00Z", date(2026, 8, 1)),
+    ("Pacific/Auckland", "2026-07-31T12:00:00Z", date(2026, 8, 1)),
+]
+
+
+@pytest.mark.parametrize(("zone", "end", "last_day"), TIMES)
+def test_an_end_with_an_offset_is_a_day_of_the_school(zone: str, end: str, last_day: date, tmp_path: Path) -> None:
+    """The last day counts: a local midnight that may mean the end of the day before removes nobody early."""
+    feed = feeds.oneroster()
+    first, *rest = feed["enrollments.csv"].splitlines()
+    dated = [f"{line},2025-10-01,{end}" if line.startswith("E3") else f"{line},," for line in rest]
+    feed["enrollments.csv"] = "\n".join([f"{first},beginDate,endDate", *dated, ""])
+    for number, (today, pupils) in enumerate([(last_day, ("p1",)), (last_day + timedelta(days=1), ())]):
+        snapshot = read(feed, tmp_path / str(number), Calendar(today, zone=ZoneInfo(zone)))
+        assert snapshot.groups[0].students == pupils
 
 
 def test_the_main_teacher_is_one_of_today_and_no_assistant(tmp_path: Path) -> None:
