@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.files.archive import FeedFiles
-from sync_core.mis.files.oneroster_sets import ABSENT, describe_oneroster, is_full_set, read_modes, read_oneroster
+from sync_core.mis.files.oneroster_sets import WITHOUT_FILE, describe_oneroster, is_full_set, read_modes, read_oneroster
 from sync_core.mis.files.sds_v1 import describe_sds_v1, is_sds_v1, read_sds_v1
 from sync_core.mis.files.sds_v2 import describe_sds_v2, read_sds_v2
 from sync_core.mis.rejection import rejection
@@ -46,7 +46,7 @@ def missing_files(files: FeedFiles) -> list[str]:
     """The files that a set of this format should have but does not. Raises SnapshotRejected for an unknown format."""
     format_ = recognise(files)
     if format_ == ONEROSTER:
-        required = [name for name, mode in read_modes(files).items() if mode != ABSENT]
+        required = [name for name, mode in read_modes(files).items() if mode not in WITHOUT_FILE]
     else:
         required = [f"{name}.csv" for name in _SDS_FILES[format_]]
     return [name for name in required if not files.has(name)]

@@ -20,6 +20,9 @@ from sync_core.mis.rows import Row
 _SESSIONS = "academicSessions.csv"
 _FILES = ("orgs.csv", _SESSIONS, "classes.csv", "users.csv", "enrollments.csv")
 BULK, DELTA, ABSENT = "bulk", "delta", "absent"
+UNLISTED = "not in the manifest"
+"""In place of the mode of a file that the manifest does not list."""
+WITHOUT_FILE = (ABSENT, UNLISTED)
 _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
 _VERSION = "oneroster.version"
 _IS_VERSION = re.compile(r"\d(\.\d)?").fullmatch
@@ -41,7 +44,7 @@ def read_oneroster(sets: Sequence[FeedFiles], calendar: Calendar) -> Snapshots:
 def is_full_set(files: FeedFiles) -> bool:
     """Whether the set has everything, and not only changes. Sessions may be absent. Raises SnapshotRejected."""
     modes = read_modes(files)
-    return all(mode == BULK or (mode == ABSENT and name == _SESSIONS) for name, mode in modes.items())
+    return all(mode == BULK or (mode in WITHOUT_FILE and name == _SESSIONS) for name, mode in modes.items())
 
 
 def read_modes(files: FeedFiles) -> dict[str, str]:
@@ -59,9 +62,9 @@ def read_modes(files: FeedFiles) -> dict[str, str]:
             f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
             f"manifest.csv says OneRoster {version}, which is not supported",
         )
-    modes = {name: properties.get(f"file.{same_word(name[:-4])}", ABSENT) for name in _NEEDED[version]}
+    modes = {name: properties.get(_property(name), UNLISTED) for name in _NEEDED[version]}
     for name, mode in modes.items():
-        if mode not in (BULK, DELTA, ABSENT):
+        if mode not in (BULK, DELTA, *WITHOUT_FILE):
             raise rejection(
                 f"manifest.csv says of {name} neither bulk, delta nor absent",
                 shown=f'manifest.csv says that {name} is "{mode}", not bulk, delta or absent',
@@ -89,6 +92,11 @@ def _properties(files: FeedFiles) -> dict[str, str]:
     return {same_word(row["propertyName"]): same_word(row["value"]) for row in rows}
 
 
+def _property(name: str) -> str:
+    """The property of the manifest that has the mode of a file, as one word."""
+    return f"file.{same_word(name.removesuffix(_CSV))}"
+
+
 def _read_merged(
     sets: Sequence[tuple[FeedFiles, Mapping[str, str]]],
     quarantine: Quarantine,
@@ -100,7 +108,7 @@ def _read_merged(
     name = f"{table}{_CSV}"
     deltas: list[FeedFiles] = []
     for files, modes in reversed(sets):
-        mode = modes.get(name, ABSENT)
+        mode = modes.get(name, UNLISTED)
         if mode == BULK:
             if not deltas:
                 return files.read(name, columns, optional, quarantine.note)
@@ -111,8 +119,14 @@ def _read_merged(
             deltas.insert(0, files)
     if name == _SESSIONS and not deltas:
         return []
+    mode = sets[-1][1].get(name, UNLISTED)
+    if mode == UNLISTED:
+        raise rejection(
+            f"manifest.csv does not list {name} (as file.{table}), and no earlier set has all of it",
+            f"have the MIS export {name}, and list it in manifest.csv as bulk",
+        )
     raise rejection(
-        f'manifest.csv says that {name} is "{sets[-1][1].get(name, ABSENT)}", and no earlier set has all of it',
+        f'manifest.csv says that {name} is "{mode}", and no earlier set has all of it',
         "have the MIS export all files as bulk once, because changes alone do not show who left",
     )
 

@@ -26,6 +26,8 @@ TABLE = [
     (ROSTER, "users.csv", "sourcedId,status", "id,status", 'users.csv line 1: no column "sourcedId"'),
     (ROSTER, "manifest.csv", "file.users,bulk", "file.users,delta", 'manifest.csv says that users.csv is "delta"'),
     (ROSTER, "manifest.csv", "file.users,bulk", "file.users,absent", 'manifest.csv says that users.csv is "absent"'),
+    (ROSTER, "manifest.csv", "file.users,bulk\n", "", "manifest.csv does not list users.csv (as file.users), and no"),
+    (ROSTER, "manifest.csv", "file.users,bulk", "file.users,", "manifest.csv says of users.csv neither bulk, delta"),
     (ROSTER, "manifest.csv", "version,1.1", "version,1.3", "manifest.csv says OneRoster 1.3"),
     (ROLES, "manifest.csv", "file.roles,bulk", "file.roles,absent", 'roles.csv is "absent"'),
     (ROLES, "manifest.csv", "file.roles,bulk", "file.roles,delta", 'roles.csv is "delta"'),
