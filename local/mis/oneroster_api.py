@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from local.mis.changes import Changes
-from local.mis.token_server import TOKEN, TokenServer
+from local.mis.token_server import TokenServer
 
 _ROOTS = {"/ims/oneroster/v1p1": "1.1", "/ims/oneroster/rostering/v1p2": "1.2"}
 _Record = dict[str, Any]
@@ -160,7 +160,7 @@ class OneRosterServer:
 
     def _refused(self, request: web.Request) -> web.Response | None:
         self.requests.append(str(request.rel_url))
-        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if not self.tokens.accepts(request):
             return web.json_response({}, status=401)
         if self.busy:
             self.busy -= 1

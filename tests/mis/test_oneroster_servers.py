@@ -383,6 +383,29 @@ async def test_the_client_signs_in_as_the_token_server_wants(scene: OneRosterSce
     assert len(scene.server.tokens.requests) == requests + 1
 
 
+@pytest.mark.parametrize("lasts", [1, 7])
+async def test_a_token_that_expires_while_a_school_is_read_is_replaced(scene: OneRosterScene, lasts: int) -> None:
+    scene.server.tokens.lasts = lasts
+    read = await scene.read()
+    assert read == replace(scene.exported(), taken_at=scene.clock.now())
+    accepted = len(scene.server.requests) - (len(scene.server.tokens.requests) - 1)
+    assert len(scene.server.tokens.requests) == -(-accepted // lasts)
+
+
+async def test_a_new_token_that_is_refused_too_is_about_the_credentials(scene: OneRosterScene) -> None:
+    scene.server.tokens.lasts, scene.server.tokens.tokens = 3, 1
+    with pytest.raises(SnapshotRejected, match="returned 401 — nothing was changed; check the client and the appl"):
+        await scene.read()
+    assert (len(scene.server.tokens.requests), len(scene.server.requests)) == (2, 5)
+
+
+async def test_a_first_token_that_is_refused_is_not_replaced(scene: OneRosterScene) -> None:
+    scene.server.tokens.lasts = 0
+    with pytest.raises(SnapshotRejected, match="returned 401"):
+        await scene.read()
+    assert len(scene.server.tokens.requests) == 1
+
+
 REFUSED_SIGN_INS: list[tuple[dict[str, Any], str]] = [
     (
         {"refusal": (401, "invalid_client"), "description": f"no client@else.org with {SECRET}\n"},

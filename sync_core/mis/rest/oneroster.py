@@ -21,6 +21,7 @@ from sync_core.mis.files.oneroster import Tables, may_be_in_class, read_roster
 from sync_core.mis.files.oneroster_roles import with_roles
 from sync_core.mis.quarantine import Quarantine
 from sync_core.mis.records import Record, Schema
+from sync_core.mis.rest.answer import ReadRecord
 from sync_core.mis.rest.cache import CachedSchool, Collections, SchoolCache
 from sync_core.mis.rest.client import MisApi, Page, RequestRefused, Torn
 from sync_core.mis.rest.oneroster_records import (
@@ -123,12 +124,14 @@ async def _signed_in(
     budget: ServerBudget,
     clock: Clock,
 ) -> AsyncIterator[_Server]:
-    if api.token_url:
-        async with TokenServer(api.token_url, api.client, secret, _SCOPES[api.version], budget, clock) as tokens:
-            secret, quirks = await tokens.token(quirks)
     async with _Server(api, school, quirks, lists, budget, clock) as server:
-        server.sign_in(secret)
-        yield server
+        if not api.token_url:
+            server.sign_in(secret)
+            yield server
+            return
+        async with TokenServer(api.token_url, api.client, secret, _SCOPES[api.version], budget, clock) as tokens:
+            await server.sign_in_at(tokens)
+            yield server
 
 
 class _Server(MisApi):
@@ -150,6 +153,26 @@ class _Server(MisApi):
         self.quirks = quirks
         self._lists = lists
         self._root, self._school = _ROOT[api.version], school
+        self._tokens: TokenServer | None = None
+        self._accepted = False
+
+    async def sign_in_at(self, tokens: TokenServer) -> None:
+        """Send a new token of this token server with each later request. Raises SnapshotRejected, Transient."""
+        token, self.quirks = await tokens.token(self.quirks)
+        self.sign_in(token)
+        self._tokens, self._accepted = tokens, False
+
+    async def get(self, path: str, query: Mapping[str, str], read: ReadRecord) -> Page:
+        """As every server's. A token that was accepted before may have expired: once, the request has a new one."""
+        try:
+            page = await super().get(path, query, read)
+        except RequestRefused as refused:
+            if refused.status != 401 or self._tokens is None or not self._accepted:
+                raise
+            await self.sign_in_at(self._tokens)
+            page = await super().get(path, query, read)
+        self._accepted = True
+        return page
 
     @property
     def counted(self) -> bool:

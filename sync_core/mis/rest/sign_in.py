@@ -60,7 +60,7 @@ class _Refusal:
 
 
 class TokenServer(Server):
-    """The token server of a OneRoster source, open for one sign-in. `scopes` are tried from the first to the last."""
+    """The token server of a OneRoster source, open for one reading. `scopes` are tried from the first to the last."""
 
     def __init__(
         self, url: str, client: str, secret: str, scopes: Sequence[str], budget: ServerBudget, clock: Clock
