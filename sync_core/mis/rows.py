@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sync_core.domain.ids import may_be_personal
-from sync_core.mis.budget import Budget
+from sync_core.mis.budget import MAX_ITEMS, Budget
 
 
 @dataclass(slots=True)
@@ -71,10 +71,11 @@ LeaveOut = Callable[[Row, str, str], None]
 """Leaves a row out of its table: the row, the column and the reason."""
 
 
-def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut, budget: Budget) -> dict[str, Row]:
+def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut, budget: Budget, joined: str = "") -> dict[str, Row]:
     """The rows by id, within the budget. Raises SnapshotRejected.
 
-    A row without an id, or with the id of an earlier row that says something else, is left out.
+    A row without an id, or with the id of an earlier row that says something else, is left out. Rows that differ only
+    in the column `joined`, which lists ids, are one row with the ids of all.
     """
     rows_by_id: dict[str, Row] = {}
     for row in rows:
@@ -85,9 +86,28 @@ def by_id(rows: Iterable[Row], column: str, leave_out: LeaveOut, budget: Budget)
             leave_out(row, column, "is empty")
         elif (first := rows_by_id.setdefault(id_, row)) is row:
             budget.keep_row(row.cells)
-        elif first.cells != row.cells:
+        elif first.cells == row.cells:
+            continue
+        elif (whole := _joined(first, row, joined)) is not None:
+            budget.keep_row([row[joined]])
+            rows_by_id[id_] = whole
+        else:
             leave_out(row, column, f"repeats the id of {first.location}, with other values")
     return rows_by_id
+
+
+def _joined(first: Row, row: Row, column: str) -> Row | None:
+    """`first` with the ids of both rows in `column`. None if they differ in anything else, or would be too many."""
+    if not column:
+        return None
+    place = first.columns[column]
+    cells = [*first.cells]
+    cells[place] = row[column]
+    ids = dict.fromkeys((*first.ids(column), *row.ids(column)))
+    if cells != [*row.cells] or len(ids) > MAX_ITEMS:
+        return None
+    cells[place] = ",".join(ids)
+    return replace(first, cells=cells)
 
 
 def nearest(parents: Mapping[str, str], ends: Collection[str]) -> dict[str, str]:

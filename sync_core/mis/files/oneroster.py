@@ -201,7 +201,7 @@ class _Roster:
         leave_out = self.quarantine.leaving_out(self._first_school, doubt)
         columns = ["sourcedId", "status", "orgSourcedIds", "role", "username", "email"]
         users = self.tables.read("users", columns, ["grades", "enabledUser"])
-        self.user_rows = by_id(users, "sourcedId", leave_out, self.quarantine.budget)
+        self.user_rows = by_id(users, "sourcedId", leave_out, self.quarantine.budget, joined="orgSourcedIds")
         for id_, row in self.user_rows.items():
             if (present := is_present(row["status"])) is None:
                 leave_out(row, "status", UNKNOWN_STATUS)

@@ -79,7 +79,7 @@ class _Feed:
         )
         columns = ["email", "orgSourcedIds", "role", "grade"]
         found = self._read("users.csv", ["sourcedId", "username"], columns)
-        self.user_rows = by_id(found, "sourcedId", leave_out, self.quarantine.budget)
+        self.user_rows = by_id(found, "sourcedId", leave_out, self.quarantine.budget, joined="orgSourcedIds")
         self.people = {id_: Person(MisId(id_), row["username"], row["email"]) for id_, row in self.user_rows.items()}
 
     def read_classes(self) -> None:

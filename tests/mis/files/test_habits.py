@@ -160,6 +160,7 @@ SAME: list[tuple[str, Formats, Habit]] = [
     ("a class type of two words", (ROSTER,), words(("homeroom", "Home Room"))),
     ("primary as pandas has it", (ROSTER,), words(("teacher,true", "teacher,1.0"), ("teacher,false", "teacher,0.0"))),
     ("several grades", (ROSTER,), words((",10,secret", ",10;11,secret"))),
+    ("a row for each org of a user", (ROSTER,), rows("users.csv", "p1,,,true,D1,student,APupil,,A,P,,10,secret\n")),
     ("lists as JSON", (ROSTER,), words(('"T1,T2"', '"[""T1"", ""T2""]"'), ("true,S1,", "true,['S1'],"))),
 ]  # fmt: skip
 

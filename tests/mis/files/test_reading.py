@@ -211,6 +211,28 @@ def test_the_academic_year_is_taken_from_the_school_year_not_the_term(tmp_path: 
     assert {group.academic_year for group in read(feed, tmp_path)["S1"].groups} == {2026}
 
 
+@pytest.mark.parametrize(
+    ("row", "pupils", "left_out"),
+    [
+        ("p1,,,true,S2,student,APupil,,Anna,Pupil,,10,secret\n", ("p1",), 0),
+        ("p1,,,true,S2,student,Another,,Anna,Pupil,,10,secret\n", (), 1),
+        ("p1,,,true,S2,student,APupil,,Anna,Pupil,,11,secret\n", (), 1),
+        ("p1,,,true,S2,teacher,APupil,,Anna,Pupil,,10,secret\n", (), 1),
+    ],
+)
+def test_a_person_with_a_row_for_each_school_is_one_person_at_both(
+    row: str, pupils: tuple[str, ...], left_out: int, tmp_path: Path
+) -> None:
+    """Where a row says anything else than the first one, it is left out."""
+    feed = feeds.oneroster()
+    feed["orgs.csv"] += "S2,,,B School,school,7654321,D1\n"
+    feed["users.csv"] += row + "p3,,,true,S2,student,Third,,C,Pupil,,10,secret\n"
+    here, there = read_feed(feeds.write(feed, tmp_path), feeds.TODAY).values()
+    assert here.groups == read(feeds.oneroster(), tmp_path / "alone")["S1"].groups
+    assert [group.students for group in there.groups] == [(*pupils, "p3")]
+    assert len(there.left_out) == left_out
+
+
 def test_rows_to_be_deleted_are_ignored_with_their_enrolments(tmp_path: Path) -> None:
     feed = feeds.oneroster()
     feed["users.csv"] = feed["users.csv"].replace("p1,,,", "p1,tobedeleted,,")
