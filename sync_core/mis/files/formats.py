@@ -21,6 +21,8 @@ _SDS_FILES = {
     SDS_V2: ("orgs", "classes", "users", "enrollments"),
     SDS_V1: ("School", "Section", "Student", "Teacher", "StudentEnrollment", "TeacherRoster"),
 }
+_ONEROSTER_ORGS = ({"datelastmodified"}, {"status", "identifier"})
+"""Columns of orgs.csv that show a set without a manifest to be OneRoster. School Data Sync v2 has none of them."""
 
 
 def read_sets(sets: Sequence[FeedFiles], calendar: Calendar) -> Snapshots:
@@ -54,10 +56,11 @@ def missing_files(files: FeedFiles) -> list[str]:
 
 def recognise(files: FeedFiles) -> str:
     """The format of a set. Raises SnapshotRejected for an unknown one."""
-    if files.has("manifest.csv") or (files.has("orgs.csv") and "datelastmodified" in files.files["orgs.csv"].header()):
+    if files.has("manifest.csv"):
         return ONEROSTER
     if files.has("orgs.csv"):
-        return SDS_V2
+        header = files.files["orgs.csv"].header()
+        return ONEROSTER if any(columns <= header for columns in _ONEROSTER_ORGS) else SDS_V2
     if files.has("School.csv", "Section.csv"):
         if is_sds_v1(files.files["school.csv"].header()):
             return SDS_V1

@@ -26,6 +26,9 @@ WITHOUT_FILE = (ABSENT, UNLISTED)
 _NEEDED = {"1.1": _FILES, "1.2": (*_FILES, "roles.csv")}
 _VERSION = "oneroster.version"
 _IS_VERSION = re.compile(r"\d(\.\d)?").fullmatch
+_WITH_PATCH = re.compile(r"^(\d\.\d)\.\d{1,3}$")
+"""A version that differs in no column, as 1.2.1 from 1.2."""
+_STATUS = "status"
 _CSV = ".csv"
 
 
@@ -55,12 +58,13 @@ def read_modes(files: FeedFiles) -> dict[str, str]:
     if not files.has("manifest.csv"):
         return dict.fromkeys(_NEEDED[_version_by_files(files)], BULK)
     properties = _properties(files)
-    version = properties.get(_VERSION, "1.1").removeprefix("v")
+    written = properties.get(_VERSION, "1.1").removeprefix("v")
+    version = _WITH_PATCH.sub(r"\1", written)
     if version not in _NEEDED:
         raise rejection(
             f"manifest.csv says OneRoster {version if _IS_VERSION(version) else '(a value)'}, which is not supported",
             f"have the MIS export OneRoster {' or '.join(_NEEDED)} CSV",
-            f"manifest.csv says OneRoster {version}, which is not supported",
+            f"manifest.csv says OneRoster {written}, which is not supported",
         )
     modes = {name: properties.get(_property(name), UNLISTED) for name in _NEEDED[version]}
     for name, mode in modes.items():
@@ -104,17 +108,22 @@ def _read_merged(
     columns: Iterable[str],
     optional: Iterable[str],
 ) -> Iterable[Row]:
-    """The rows of the last bulk table, changed by the delta tables after it. `sets` are in the order of export."""
+    """The rows of the last bulk table, changed by the delta tables after it. `sets` are in the order of export.
+
+    A bulk table may lack the column `status`: it has no deleted records.
+    """
     name = f"{table}{_CSV}"
     deltas: list[FeedFiles] = []
     for files, modes in reversed(sets):
         mode = modes.get(name, UNLISTED)
         if mode == BULK:
+            of_all = [column for column in columns if column != _STATUS]
             if not deltas:
-                return files.read(name, columns, optional, quarantine.note)
-            columns = tuple(dict.fromkeys(("sourcedId", *columns)))
-            tables = [each.read(name, columns, optional, quarantine.note) for each in (files, *deltas)]
-            return _patched(quarantine.budget, *tables)
+                return files.read(name, of_all, (*optional, _STATUS), quarantine.note)
+            bulk = files.read(name, dict.fromkeys(("sourcedId", *of_all)), (*optional, _STATUS), quarantine.note)
+            with_id = tuple(dict.fromkeys(("sourcedId", _STATUS, *columns)))
+            changes = [each.read(name, with_id, optional, quarantine.note) for each in deltas]
+            return _patched(quarantine.budget, bulk, *changes)
         if mode == DELTA:
             deltas.insert(0, files)
     if name == _SESSIONS and not deltas:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,6 +53,23 @@ def rows(name: str, text: str) -> Habit:
 
 def without(*names: str) -> Habit:
     return lambda feed: {name: text for name, text in feed.items() if name not in names}
+
+
+def dropped(column: str) -> Habit:
+    """Without the column, in every file that has it."""
+
+    def change(text: str) -> str:
+        header, *others = csv.reader(io.StringIO(text))
+        kept = [place for place, name in enumerate(header) if name != column]
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows([row[place] for place in kept] for row in (header, *others))
+        return written.getvalue()
+
+    return each(change)
+
+
+def both(first: Habit, second: Habit) -> Habit:
+    return lambda feed: second(first(feed))
 
 
 def separated(by: str) -> Habit:
@@ -160,6 +179,9 @@ SAME: list[tuple[str, Formats, Habit]] = [
     ("a class type of two words", (ROSTER,), words(("homeroom", "Home Room"))),
     ("primary as pandas has it", (ROSTER,), words(("teacher,true", "teacher,1.0"), ("teacher,false", "teacher,0.0"))),
     ("several grades", (ROSTER,), words((",10,secret", ",10;11,secret"))),
+    ("no column of statuses", (ROSTER, ROLES), dropped("status")),
+    ("a version with a patch", (ROLES,), words(("oneroster.version,1.2", "oneroster.version,1.2.1"))),
+    ("neither manifest nor dates", (ROSTER, ROLES), both(without("manifest.csv"), dropped("dateLastModified"))),
     ("a row for each org of a user", (ROSTER,), rows("users.csv", "p1,,,true,D1,student,APupil,,A,P,,10,secret\n")),
     ("lists as JSON", (ROSTER,), words(('"T1,T2"', '"[""T1"", ""T2""]"'), ("true,S1,", "true,['S1'],"))),
 ]  # fmt: skip
