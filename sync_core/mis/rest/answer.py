@@ -6,8 +6,9 @@ import codecs
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -21,6 +22,10 @@ _STEP, _LONGEST_STEP = 65_536, 262_144
 """How many bytes are parsed at once: the first, and up to the second while a record goes on."""
 # Python makes no number of more than 4,300 digits, so a number is read as the text that it is.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+_CHARSETS = {"iso-8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252"} | {
+    name: name for name in ("cp1252", "windows-1252", "iso-8859-15")
+}
+"""The codecs of charsets by their names. As in browsers, ISO 8859-1 is Windows-1252."""
 _BLANKS = re.compile(r"[ \t\n\r]*")
 
 ReadRecord = Callable[[object], Record | None]
@@ -48,9 +53,10 @@ class Answer:
 async def read_answer(response: httpx.Response, read: ReadRecord, receive: Callable[[int], None]) -> Answer | None:
     """The JSON object of the response; None if there is none. `receive` gets the number of bytes of each part.
 
-    A byte that is not UTF-8 becomes a lone surrogate. Raises AnswerRefused, and what `read` and `receive` raise.
+    A byte that is not UTF-8 is read by the charset that the answer names, because servers that send UTF-8 name others,
+    too. Without one it becomes a lone surrogate. Raises AnswerRefused, and what `read` and `receive` raise.
     """
-    reader, size = _Reader(read), 0
+    reader, size = _Reader(read, _characters((response.charset_encoding or "").lower())), 0
     async for part in _unpacked(response):
         size += len(part)
         receive(len(part))
@@ -58,6 +64,15 @@ async def read_answer(response: httpx.Response, read: ReadRecord, receive: Calla
             raise AnswerRefused("returned more than 64 MB at once", "have the vendor honour the page size")
         reader.feed(part)
     return reader.end()
+
+
+@lru_cache(maxsize=10)
+def _characters(charset: str) -> Mapping[int, str]:
+    """What a byte that is not UTF-8 means in the charset, by the surrogate that Python reads for it."""
+    if charset not in _CHARSETS:
+        return {}
+    decoded = {byte: bytes([byte]).decode(_CHARSETS[charset], "ignore") for byte in range(0x80, 0x100)}
+    return {0xDC00 + byte: character for byte, character in decoded.items() if character}
 
 
 async def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
@@ -90,8 +105,9 @@ class _NotAnObject(Exception):
 class _Reader:
     """Parses the fields of an object and the items of its lists one after the other, from bytes in any parts."""
 
-    def __init__(self, read: ReadRecord) -> None:
+    def __init__(self, read: ReadRecord, characters: Mapping[int, str]) -> None:
         self._read = read
+        self._characters = characters
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
         self._bytes, self._needed = bytearray(), _STEP
         self._text, self._at, self._ended = "", 0, False
@@ -110,7 +126,8 @@ class _Reader:
         return self._answer
 
     def _advance(self) -> None:
-        self._text = self._text[self._at :] + self._decoder.decode(bytes(self._bytes), self._ended)
+        decoded = self._decoder.decode(bytes(self._bytes), self._ended)
+        self._text = self._text[self._at :] + (decoded.translate(self._characters) if self._characters else decoded)
         self._at = 0
         self._bytes.clear()
         next(self._parsing, None)

@@ -123,6 +123,32 @@ def test_what_is_no_object_is_none(content: str) -> None:
     assert read(content.encode())[0] is None
 
 
+CHARSETS = [
+    ("iso-8859-1", "Zoë’s".encode("cp1252"), "Zoë’s"),
+    ("ISO-8859-1", "Zoë".encode("latin-1"), "Zoë"),
+    ('"windows-1252"', "Zoë".encode("cp1252"), "Zoë"),
+    ("iso-8859-15", "€".encode("iso-8859-15"), "€"),
+    ("iso-8859-1", "Zoë".encode(), "Zoë"),
+    ("utf-8", "Zoë".encode(), "Zoë"),
+    ("iso-8859-1", b"Zo\x81", "Zo\udc81"),
+    ("zlib", "Zoë".encode("latin-1"), "Zo\udceb"),
+]
+
+
+@pytest.mark.parametrize(("charset", "name", "meant"), CHARSETS)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_byte_that_is_not_utf_8_is_of_the_charset_that_the_answer_names(
+    charset: str, name: bytes, meant: str, size: int
+) -> None:
+    body = b'{"name": "' + name + b'"}'
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    response = httpx.Response(200, headers=headers, stream=Parts(parts))
+    answer = asyncio.run(read_answer(response, ANY.read, lambda _: None))
+    assert answer is not None
+    assert answer.fields == {"name": meant}
+
+
 def test_a_byte_that_is_not_utf_8_and_a_surrogate_are_faults_of_their_records() -> None:
     answer, _ = read(b'\xef\xbb\xbf{"a":[{"id":"\xff"},{"id":"\\ud800"},{"id":"1"}]}')
     assert answer
