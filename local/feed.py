@@ -11,7 +11,7 @@ from sync_core.clock import SystemClock
 from sync_core.domain.school import SchoolChoices
 from sync_core.mis.academic_years import Calendar, calendar_of
 from sync_core.mis.budget import Deadline
-from sync_core.mis.files.archive import FeedFiles, is_csv, open_file, open_zip
+from sync_core.mis.files.archive import REPACK, FeedFiles, is_csv, is_packed, open_file, open_zip
 from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.files.formats import read_sets
 from sync_core.mis.rejection import rejection, shielded
@@ -31,11 +31,19 @@ def uk_today() -> Calendar:
 
 def open_feed(path: Path) -> FeedFiles:
     """The CSV files in a folder or in a zip file. Raises SnapshotRejected."""
+    if path.is_file() and is_csv(path.name):
+        raise rejection(
+            "the path names one CSV file, and a feed has several",
+            "name the folder or the zip file that has all of them",
+        )
     if path.is_file():
         return open_zip(path, _written_at([path]))
     if not path.is_dir():
         remedy = "correct the path of the school's source, or have the MIS export there"
         raise rejection(f"there is no feed at {path}", remedy)
+    names = [file.name for file in path.iterdir()]
+    if not any(map(is_csv, names)) and any(map(is_packed, names)):
+        raise rejection("the folder has a packed file (zip or gz), and no CSV file", f"name the zip file, or {REPACK}")
     paths = [file for file in sorted(path.iterdir()) if is_csv(file.name)]
     files: dict[str, CsvFile] = {}
     for file in paths:

@@ -30,6 +30,7 @@ from sync_core.mis.rows import Row
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The others unpack a few bytes to any number at once."""
+REPACK = "deliver the CSV files themselves, in one folder or in one zip file"
 _KNOWN = frozenset(
     f"{name}.csv"
     for name in (
@@ -146,6 +147,11 @@ def is_csv(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".") and is_readable(name)
 
 
+def is_packed(name: str) -> bool:
+    """Whether a file of this name is an archive, or a CSV file that is packed by itself."""
+    return name.lower().endswith((".zip", ".gz", ".tgz", ".7z", ".rar"))
+
+
 def _path(member: zipfile.ZipInfo) -> PurePosixPath:
     """The path in the zip file. Older programs for Windows write it with backslashes."""
     return PurePosixPath(member.filename.replace("\\", "/"))
@@ -235,6 +241,8 @@ def _csv_members(source: _Zip) -> list[zipfile.ZipInfo]:
     if any(_is_unsafe(member) for member in members):
         raise _rejected(source, "contains a path that leads outside it, or a link")
     csvs = [member for member in members if is_csv(_name(member)) and "__MACOSX" not in _path(member).parts]
+    if not csvs and any(is_packed(_name(member)) for member in members):
+        raise _rejected(source, "contains a packed file (zip or gz), and no CSV file", REPACK)
     if any(member.flag_bits & 1 for member in csvs):
         raise _rejected(source, "is encrypted", "deliver the feed without a password")
     if any(member.compress_type not in _COMPRESSIONS for member in csvs):

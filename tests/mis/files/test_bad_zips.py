@@ -65,6 +65,34 @@ def test_a_suspicious_archive_is_rejected(what: str, spoil: Spoil, message: str,
     assert [file.name for file in tmp_path.iterdir()] == ["feed.zip"]
 
 
+@pytest.mark.parametrize("name", ["set/feed.zip", "users.csv.gz"])
+def test_a_packed_file_within_a_zip_file_is_named(name: str, tmp_path: Path) -> None:
+    path = feeds.write_zip({name: "PK", "logo.png": ""}, tmp_path / "outer.zip")
+    with pytest.raises(SnapshotRejected) as caught:
+        read_feed(path, feeds.TODAY)
+    assert str(caught.value) == (
+        "the export contains a packed file (zip or gz), and no CSV file — nothing was changed; deliver the CSV files "
+        "themselves, in one folder or in one zip file"
+    )
+
+
+@pytest.mark.parametrize("name", ["feed.zip", "users.csv.gz"])
+def test_a_packed_file_in_a_folder_is_named(name: str, tmp_path: Path) -> None:
+    feeds.write({name: ""}, tmp_path)
+    with pytest.raises(
+        SnapshotRejected, match=r"the folder has a packed file .* name the zip file, or deliver the CSV"
+    ):
+        read_feed(tmp_path, feeds.TODAY)
+
+
+def test_one_csv_file_is_no_feed(tmp_path: Path) -> None:
+    feeds.write(feeds.oneroster(), tmp_path)
+    with pytest.raises(
+        SnapshotRejected, match=r"names one CSV file, .* name the folder or the zip file that has them all"
+    ):
+        read_feed(tmp_path / "users.csv", feeds.TODAY)
+
+
 def test_an_archive_that_declares_too_large_a_size_is_rejected(tmp_path: Path) -> None:
     path = feeds.write_zip(feeds.sds_v1(), tmp_path / "feed.zip")
     _declare_size(path, 2_000_000_001)
