@@ -5,14 +5,14 @@ Each is pinned so until an admin releases it. The list of pins says where they d
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin, Records
 from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RELEASE, Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -25,12 +25,13 @@ from sync_core.planning.school_plan import (
     plan_to_show,
     plan_within_limits,
     read_past,
-    records_in,
+    records_of_tenant,
 )
 from sync_core.services import Reading, Services
-from sync_core.state.port import HistoryReader
+from sync_core.state.port import ClassReader, HistoryReader
 from sync_core.sync.school import carry_out
 
+_Since = tuple[ClassRecord, Sequence[AppliedDelta]]
 _NOT_IN_MICROSOFT_365 = {ClassState.MAKING, ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
 
 
@@ -75,15 +76,17 @@ async def changes_of_run(school: SchoolId, run: RunId, services: Services) -> li
     return await changes_in(school, run, await services.classes.classes_of_run(school, run), services)
 
 
-async def changes_in(school: SchoolId, run: RunId, keys: Sequence[ClassKey], services: Services) -> list[AppliedChange]:
-    """What was applied to these classes for a run so far, by class and in order, as far as it is on record."""
-    histories = await asyncio.gather(*(services.classes.history(school, key) for key in keys))
-    return [
-        AppliedChange(key=key, change=delta)
-        for key, history in zip(keys, histories, strict=True)
-        for delta in history
-        if delta.run == run
-    ]
+async def changes_in(
+    school: SchoolId, run: RunId, classes: Mapping[ClassKey, datetime], services: Services
+) -> list[AppliedChange]:
+    """What was applied to these classes for a run so far, by class and in order, as far as it is on record.
+
+    `classes` are some of those of the run, each with the time when it first changed them.
+    """
+    if not classes:
+        return []
+    histories = await services.classes.histories(school, classes, min(classes.values()))
+    return [AppliedChange(key=key, change=delta) for key in classes for delta in histories[key] if delta.run == run]
 
 
 async def request_undo(settings: SchoolSettings, undone: RunId, requester: Requester, services: Services) -> Accepted:
@@ -132,8 +135,12 @@ async def _plan_undo(
 ) -> tuple[SchoolPlan, list[Pin], list[str]]:
     """The plan that follows the pins of the undo, these pins, and notes on classes that stay. Writes nothing."""
     school, reader, now = request.school, reading.school, reading.clock.now()
-    pins, left_out = await _pins(request, await reader.pins(school), classes)
-    records = await records_in(settings, reader)
+    existing = await reader.pins(school)
+    own = [pin for pin in existing.values() if pin.run == request.run]
+    found, all_records = await _since(request, {pin.key for pin in own}, reader, classes)
+    made, left_out = _pins(found, request)
+    pins = sorted((*own, *made), key=lambda pin: pin.key)
+    records = records_of_tenant(settings, all_records.values())
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
     pinned = pinned_classes(pins, records)
     planned = plan_within_limits(pinned, records, settings, request, past, now, whole=False)
@@ -189,36 +196,52 @@ def _listed(pin: Pin, record: ClassRecord | None, run: RunRecord, wanted: Desire
     )
 
 
-async def _pins(
-    request: UndoRun, existing: Mapping[ClassKey, Pin], classes: HistoryReader
-) -> tuple[list[Pin], list[str]]:
+def _pins(found: Iterable[_Since], request: UndoRun) -> tuple[list[Pin], list[str]]:
     """The pins that undo the run, and a note on each class that cannot be undone."""
     pins: list[Pin] = []
     left_out: list[str] = []
-    for key in await classes.classes_of_run(request.school, request.undone):
-        if key in existing and existing[key].run == request.run:
-            pins.append(existing[key])
-            continue
-        record, since = await _since(key, request, classes)
+    for record, since in found:
         if any(delta.created and delta.run == request.undone for delta in since):
-            left_out.append(f"class {key} was made by that run and stays as it is — it follows the MIS as before")
+            left_out.append(
+                f"class {record.key} was made by that run and stays as it is — it follows the MIS as before"
+            )
         elif record.state in _NOT_IN_MICROSOFT_365:
-            left_out.append(f"class {key} is not in Microsoft 365, so it stays as it is — restore it first")
+            left_out.append(f"class {record.key} is not in Microsoft 365, so it stays as it is — restore it first")
         else:
             pins.append(_before(record, since, request))
     return pins, left_out
 
 
-async def _since(key: ClassKey, request: UndoRun, classes: HistoryReader) -> tuple[ClassRecord, Sequence[AppliedDelta]]:
-    """The class, and the changes applied to it in the run and since, as of one moment despite changes under way."""
-    while True:
-        record = await classes.class_record(request.school, key)
-        deltas = await classes.history(request.school, key)
-        again = await classes.class_record(request.school, key)
-        assert record is not None, "a class that has a history has a row"
-        if again == record:
-            first = next((place for place, delta in enumerate(deltas) if delta.run == request.undone), len(deltas))
-            return record, deltas[first:]
+async def _since(
+    request: UndoRun, pinned: Set[ClassKey], reader: ClassReader, classes: HistoryReader
+) -> tuple[list[_Since], Records]:
+    """Each class of the run that is not `pinned`, with the changes applied to it in the run and since; and all classes.
+
+    Each class is as of one moment, despite changes under way: it was the same before its history was read and after.
+    """
+    school = request.school
+    times = await classes.classes_of_run(school, request.undone)
+    open_times = {key: time for key, time in times.items() if key not in pinned}
+    found: dict[ClassKey, _Since] = {}
+    records = await _records(school, reader)
+    while left := {key: time for key, time in open_times.items() if key not in found}:
+        histories = await classes.histories(school, left, min(left.values()))
+        before, records = records, await _records(school, reader)
+        found |= {
+            key: (records[key], _from_run(request.undone, histories[key]))
+            for key in left
+            if records[key] == before[key]
+        }
+    return [found[key] for key in open_times], records
+
+
+async def _records(school: SchoolId, reader: ClassReader) -> Records:
+    return {record.key: record for record in await reader.class_records(school)}
+
+
+def _from_run(run: RunId, deltas: Sequence[AppliedDelta]) -> Sequence[AppliedDelta]:
+    first = next((place for place, delta in enumerate(deltas) if delta.run == run), len(deltas))
+    return deltas[first:]
 
 
 def _before(record: ClassRecord, since: Sequence[AppliedDelta], request: UndoRun) -> Pin:

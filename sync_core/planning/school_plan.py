@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from sync_core.domain.classes import ClassRequest, DesiredClass, Pin, Reason, Records, Rule
+from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass, Pin, Reason, Records, Rule
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Cause, Hold, HoldStatus, LeftOutRows, RunOutcome, RunRecord
@@ -183,12 +183,15 @@ async def _read_feed(
 
 
 async def records_in(settings: SchoolSettings, reader: ClassReader) -> Records:
+    return records_of_tenant(settings, await reader.class_records(settings.school))
+
+
+def records_of_tenant(settings: SchoolSettings, records: Iterable[ClassRecord]) -> Records:
     """The rows of the school's classes in its tenant.
 
     After a school has moved to another tenant, its groups have no class there until they are planned: the people of
     their rows have no accounts there, and the classes in the other tenant stay as they are.
     """
-    records = await reader.class_records(settings.school)
     return {record.key: record for record in records if record.desired.tenant == settings.tenant}
 
 

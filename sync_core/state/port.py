@@ -7,7 +7,7 @@ records, some may be written then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -64,8 +64,13 @@ class HistoryReader(Protocol):
     async def history(self, school: SchoolId, key: ClassKey) -> tuple[AppliedDelta, ...]:
         """What was applied to the class, oldest first."""
 
-    async def classes_of_run(self, school: SchoolId, run: RunId) -> tuple[ClassKey, ...]:
-        """The keys of the classes to which `run` applied something, in order."""
+    async def histories(
+        self, school: SchoolId, keys: Collection[ClassKey], since: datetime
+    ) -> Mapping[ClassKey, tuple[AppliedDelta, ...]]:
+        """What was applied to each of the classes since then, oldest first."""
+
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, datetime]:
+        """The classes to which `run` applied something, in order of key, with the time when it first did."""
 
 
 class SettingsReader(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -249,9 +249,23 @@ class TableState:
         rows = await self._classes.query_whole(school, f"{HISTORY}{encode_key(key)}:")
         return tuple(class_rows.DELTA_COLUMNS.read(row) for row in rows)
 
-    async def classes_of_run(self, school: SchoolId, run: RunId) -> tuple[ClassKey, ...]:
-        rows = self._classes.query(school, HISTORY, "run eq @run", ["class_key"], run=run)
-        return tuple(sorted({row["class_key"] async for row in rows}))
+    async def histories(
+        self, school: SchoolId, keys: Collection[ClassKey], since: datetime
+    ) -> Mapping[ClassKey, tuple[AppliedDelta, ...]]:
+        found: dict[ClassKey, list[AppliedDelta]] = {key: [] for key in keys}
+        starts = sorted(f"{HISTORY}{encode_key(key)}:" for key in keys)
+        within = "RowKey ge @from and RowKey lt @to and at ge @since"
+        bounds = {"from": starts[0], "to": f"{starts[-1]}~", "since": encode_time(since)} if starts else None
+        for row in await self._classes.query_whole(school, HISTORY, within, **bounds) if bounds else ():
+            if row["class_key"] in found:
+                found[row["class_key"]].append(class_rows.DELTA_COLUMNS.read(row))
+        return {key: tuple(deltas) for key, deltas in found.items()}
+
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, datetime]:
+        first: dict[ClassKey, datetime] = {}
+        async for row in self._classes.query(school, HISTORY, "run eq @run", ["class_key", "at"], run=run):
+            first.setdefault(ClassKey(row["class_key"]), datetime.fromisoformat(row["at"]))
+        return dict(sorted(first.items()))
 
     async def forget_history(self, school: SchoolId, before: datetime) -> None:
         await self._classes.delete_where(school, HISTORY, "at lt @before", before=encode_time(before))

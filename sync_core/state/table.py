@@ -99,11 +99,11 @@ class Table:
                 return whole([row, *overflow])[0]
         raise _torn_reads()
 
-    async def query_whole(self, partition: str, prefix: str) -> list[TableEntity]:
-        """Raises Transient if every read was torn."""
+    async def query_whole(self, partition: str, prefix: str, also: str = "", **parameters: str) -> list[TableEntity]:
+        """The filter `also` has to match a row's overflow rows too. Raises Transient if every read was torn."""
         for _ in range(_READS):
             with suppress(Torn):
-                return whole([row async for row in self.query(partition, prefix)])
+                return whole([row async for row in self.query(partition, prefix, also, None, **parameters)])
         raise _torn_reads()
 
     async def put(self, row: Entity) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
@@ -190,15 +190,20 @@ class MemoryState:
         await self._step("history")
         return tuple(self._history.get((school, key), ()))
 
-    async def classes_of_run(self, school: SchoolId, run: RunId) -> tuple[ClassKey, ...]:
+    async def histories(
+        self, school: SchoolId, keys: Collection[ClassKey], since: datetime
+    ) -> Mapping[ClassKey, tuple[AppliedDelta, ...]]:
+        await self._step("histories")
+        return {key: tuple(each for each in self._history.get((school, key), ()) if each.at >= since) for key in keys}
+
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, datetime]:
         await self._step("classes_of_run")
-        return tuple(
-            sorted(
-                key
-                for (of, key), deltas in self._history.items()
-                if of == school and any(delta.run == run for delta in deltas)
-            )
-        )
+        times = {
+            key: [delta.at for delta in deltas if delta.run == run]
+            for (of, key), deltas in sorted(self._history.items())
+            if of == school
+        }
+        return {key: of_run[0] for key, of_run in times.items() if of_run}
 
     async def forget_history(self, school: SchoolId, before: datetime) -> None:
         await self._step("forget_history")

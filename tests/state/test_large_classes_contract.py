@@ -69,7 +69,8 @@ async def test_a_class_of_five_thousand_is_stored_completely(state: Store, schoo
     assert [record.key for record in await state.class_records(school)] == ["K1", "K2"]
     assert (await state.class_records(school))[0] == written
     assert await state.history(school, K1) == (make_full_delta(wanted),)
-    assert await state.classes_of_run(school, RUN1) == ("K1",)
+    assert await state.classes_of_run(school, RUN1) == {"K1": make_full_delta(wanted).at}
+    assert await state.histories(school, [K1], make_full_delta(wanted).at) == {"K1": (make_full_delta(wanted),)}
 
 
 async def test_a_class_grows_and_shrinks(state: Store, school: SchoolId) -> None:
@@ -98,7 +99,7 @@ async def test_plan_and_apply_do_not_overwrite_each_other(state: Store, school: 
         await state.write_actual(smaller, make_full_delta(wanted, "run2"))
     after = await read_row(state, school)
     assert (after.desired, after.actual) == (wanted, before.actual)
-    assert await state.classes_of_run(school, RUN2) == ()
+    assert await state.classes_of_run(school, RUN2) == {}
     await state.write_drift(school, [Drift(K1, stale=True)])
     with pytest.raises(EtagConflict):
         await state.write_actual(replace(smaller, etag=after.etag))
@@ -118,7 +119,7 @@ async def test_a_long_history_is_read_and_forgotten(state: Store, school: School
     assert await state.history(school, K1) == (make_full_delta(wanted), left, last)
     await state.forget_history(school, NOON + timedelta(days=1))
     assert await state.history(school, K1) == (left, last)
-    assert await state.classes_of_run(school, RUN1) == ()
+    assert await state.classes_of_run(school, RUN1) == {}
     await state.forget_history(school, NOON + timedelta(days=3))
     assert await state.history(school, K1) == (last,)
     assert await read_row(state, school) == record

@@ -298,14 +298,19 @@ async def test_classes_of_a_run_are_listed_until_their_history_is_forgotten(stat
     await state.write_actual(record, late)
     await state.write_actual(await read_row(state, school, "K%/2"), early)
     assert await state.history(school, K1) == (early, late)
-    assert await state.classes_of_run(school, RUN1) == ("K%/2", "K1")
-    assert await state.classes_of_run(school, RUN2) == ()
+    assert list((await state.classes_of_run(school, RUN1)).items()) == [("K%/2", early.at), ("K1", early.at)]
+    assert await state.classes_of_run(school, RUN2) == {}
+    keys = [ClassKey("K%/2"), K1]
+    assert await state.histories(school, keys, early.at) == {"K%/2": (early,), "K1": (early, late)}
+    assert await state.histories(school, keys, late.at) == {"K%/2": (), "K1": (late,)}
+    assert await state.histories(school, [K1], early.at) == {"K1": (early, late)}
+    assert await state.histories(school, [], early.at) == {}
     await state.forget_history(school, NOON)
     assert await state.history(school, K1) == (early, late)
     for _ in range(2):
         await state.forget_history(school, NOON + timedelta(days=1))
         assert await state.history(school, K1) == (late,)
-        assert await state.classes_of_run(school, RUN1) == ("K1",)
+        assert await state.classes_of_run(school, RUN1) == {"K1": late.at}
     assert [record.key for record in await state.class_records(school)] == ["K%/2", "K1"]
 
 

@@ -86,6 +86,7 @@ async def test_requests_for_ordinary_classes(state: TableState, wire: Wire, scho
         state.write_actual(replace(synced(wanted[0]), school=school, etag=record.etag), delta)
     ) == [TRANSACTION]
     assert await wire.record(state.history(school, K000)) == [LISTED]
+    assert await wire.record(state.histories(school, [ClassKey(key) for key in keys], NOON)) == [LISTED]
     pins = [Pin(key=ClassKey(key), members=entra_ids(["amy"]), owners=frozenset(), undone=RUN, run=RUN) for key in keys]
     assert await wire.record(state.write_pins(school, pins)) == [TRANSACTION] * 3
     assert await wire.record(state.pins(school)) == [LISTED]

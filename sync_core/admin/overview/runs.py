@@ -89,10 +89,11 @@ async def read_run(school: SchoolId, run: RunId, page: int, only: ClassKey | Non
         services.classes.class_records(school),
     )
     keys = page_of([key for key in changed if only in (None, key)], page)
+    shown = {key: changed[key] for key in keys.items}
     return RunDetails(
         run=record,
         progress=progress_of(record, records),
         keys=keys,
-        changes=await changes_in(school, run, keys.items, services),
+        changes=await changes_in(school, run, shown, services),
         records={each.key: each for each in records},
     )
