@@ -12,7 +12,7 @@ from typing import Any
 
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin, Records
+from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin, Records, outline_of
 from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RELEASE, Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -167,7 +167,7 @@ async def request_release(
     pins = await services.classes.pins(school)
     records = {record.key: record for record in await services.classes.class_records(school)}
     for key in keys or ():
-        facts = ClassFacts(settings=settings, key=key, record=records.get(key), pinned=key in pins)
+        facts = ClassFacts(settings=settings, key=key, record=outline_of(records.get(key)), pinned=key in pins)
         require_possible(ClassAction.RELEASE, facts)
     if not pins:
         raise Conflict(f"no class of school {school} is pinned", "there is nothing to release")

@@ -147,6 +147,47 @@ class ClassState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClassOutline:
+    """A class row without its people: a list of classes needs no more, and a table answers that much sooner.
+
+    `display_name` is that in Graph, or the one wanted if the class is not made. `members` and `owners` count those who
+    are wanted. `begun`: its creation was begun. `made`: it was created. `renewed`: it was requested again since it was
+    gone. `refused`: Graph refused the last change. The others are as on the row.
+    """
+
+    key: ClassKey
+    group_name: str
+    group_type: GroupType
+    academic_year: int
+    display_name: str
+    members: int
+    owners: int
+    ended: bool
+    deleted: bool
+    pinned: bool
+    begun: bool
+    made: bool
+    stale: bool
+    gone: bool
+    renewed: bool
+    refused: bool
+
+    @property
+    def state(self) -> ClassState:
+        if self.deleted:
+            return ClassState.DELETED if self.gone else ClassState.DELETING
+        if self.gone and not self.renewed:
+            return ClassState.GONE
+        if self.ended:
+            return ClassState.ENDED
+        if not self.made or self.gone:
+            return ClassState.MAKING
+        if self.pinned:
+            return ClassState.PINNED
+        return ClassState.CHANGED_BY_HAND if self.stale else ClassState.LIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRecord:
     """A class row: what the plan wants (`desired`), what is known of Graph (`actual`), and the work between them.
 
@@ -176,18 +217,29 @@ class ClassRecord:
 
     @property
     def state(self) -> ClassState:
+        return self.outline.state
+
+    @property
+    def outline(self) -> ClassOutline:
         desired = self.desired
-        if desired.deleted:
-            return ClassState.DELETED if self.gone else ClassState.DELETING
-        if self.gone and desired.generation <= self.generation:
-            return ClassState.GONE
-        if desired.ended:
-            return ClassState.ENDED
-        if self.actual is None or self.gone:
-            return ClassState.MAKING
-        if desired.pinned:
-            return ClassState.PINNED
-        return ClassState.CHANGED_BY_HAND if self.stale else ClassState.LIVE
+        return ClassOutline(
+            key=desired.key,
+            group_name=desired.group_name,
+            group_type=desired.group_type,
+            academic_year=desired.academic_year,
+            display_name=(self.actual.name if self.actual else desired.name).display_name,
+            members=len(desired.members),
+            owners=len(desired.owners),
+            ended=desired.ended,
+            deleted=desired.deleted,
+            pinned=desired.pinned,
+            begun=self.intent is not None,
+            made=self.actual is not None,
+            stale=self.stale,
+            gone=self.gone,
+            renewed=desired.generation > self.generation,
+            refused=self.error is not None,
+        )
 
     def in_wanted_tenant(self) -> ClassRecord:
         """The record with what is known of the tenant that the class is wanted in.
@@ -210,6 +262,10 @@ class ClassRecord:
     def external_id(self) -> str:
         """The externalId of the class in Graph; a class is adopted only by this id."""
         return f"{self.school}|{self.desired.key}"
+
+
+def outline_of(record: ClassRecord | None) -> ClassOutline | None:
+    return record.outline if record else None
 
 
 Records = Mapping[ClassKey, ClassRecord]

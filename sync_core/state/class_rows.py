@@ -5,12 +5,14 @@ A class and its history share a partition, so that a change and its record are w
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import uuid4
 
 from azure.data.tables import TableEntity
 
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Pin
+from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Pin
 from sync_core.domain.ids import ClassKey, SchoolId
+from sync_core.domain.roster import GroupType
 from sync_core.state.overflow_rows import split
 from sync_core.state.row_codec import Entity, RowCodec
 from sync_core.state.table import entity, etag, group_size
@@ -40,6 +42,61 @@ def desired_rows(school: SchoolId, wanted: DesiredClass) -> list[Entity]:
 def read_class(school: SchoolId, row: TableEntity) -> ClassRecord:
     record = ACTUAL_COLUMNS.read(row, school=school, desired=DESIRED_COLUMNS.read(row), etag=etag(row))
     return record.in_wanted_tenant()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OutlineRow:
+    """The columns of a class row, by their names, from which its outline is made."""
+
+    desired_key: ClassKey
+    desired_tenant: str
+    desired_group_name: str = ""
+    desired_group_type: GroupType
+    desired_academic_year: int = 0
+    desired_name_display_name: str
+    desired_members_count: int
+    desired_owners_count: int
+    desired_ended: bool = False
+    desired_deleted: bool = False
+    desired_pinned: bool = False
+    desired_generation: int = 0
+    tenant: str = ""
+    actual_known: bool = False
+    actual_name_display_name: str = ""
+    intent: str = ""
+    stale: bool = False
+    gone: bool = False
+    generation: int = 0
+    error_known: bool = False
+
+
+_OUTLINE = RowCodec(_OutlineRow)
+OUTLINE_COLUMNS = ["RowKey", *_OUTLINE.signs]
+
+
+def read_outline(row: TableEntity) -> ClassOutline:
+    """The outline of the record that `read_class` reads. `row` needs OUTLINE_COLUMNS alone."""
+    known = _OUTLINE.read(row)
+    here = known.tenant in ("", known.desired_tenant)
+    made = here and known.actual_known
+    return ClassOutline(
+        key=known.desired_key,
+        group_name=known.desired_group_name,
+        group_type=known.desired_group_type,
+        academic_year=known.desired_academic_year,
+        display_name=known.actual_name_display_name if made else known.desired_name_display_name,
+        members=known.desired_members_count,
+        owners=known.desired_owners_count,
+        ended=known.desired_ended,
+        deleted=known.desired_deleted,
+        pinned=known.desired_pinned,
+        begun=here and bool(known.intent),
+        made=made,
+        stale=here and known.stale,
+        gone=here and known.gone,
+        renewed=known.desired_generation > (known.generation if here else 0),
+        refused=here and known.error_known,
+    )
 
 
 def history_rows(school: SchoolId, key: ClassKey, delta: AppliedDelta) -> list[Entity]:

@@ -52,6 +52,11 @@ def has_overflow(row: Mapping[str, Any]) -> bool:
     return any(_long_lists(row))
 
 
+def is_overflow(key: str) -> bool:
+    """Whether `key` is that of an overflow row."""
+    return _SIGN in key
+
+
 def overflow_prefix(key: str) -> str:
     """The prefix of the keys of all overflow rows of the row `key`, and of no other keys."""
     return key + _SIGN
@@ -63,7 +68,7 @@ def whole(rows: Iterable[_Row]) -> list[_Row]:
     Overflow rows that no pointer names are left from a longer list, and are ignored.
     """
     by_key = {row["RowKey"]: row for row in rows}
-    complete = {key: row for key, row in by_key.items() if _SIGN not in key}
+    complete = {key: row for key, row in by_key.items() if not is_overflow(key)}
     for key, row in complete.items():
         for name, parts, digest in list(_long_lists(row)):
             chunks: Entity = {}

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
@@ -100,6 +100,12 @@ class SchoolReader(ClassReader, SettingsReader, AccountReader, RunReader, Protoc
 
 class ClassStore(ClassReader, HistoryReader, Protocol):
     """Class rows with their history, the requests for classes, and pins."""
+
+    async def class_outlines(self, school: SchoolId) -> tuple[ClassOutline, ...]:
+        """The outlines of the records, in order of key."""
+
+    async def pinned(self, school: SchoolId) -> frozenset[ClassKey]:
+        """The keys of the classes that have a pin."""
 
     async def write_class_request(self, school: SchoolId, request: ClassRequest) -> None: ...
     async def write_pins(self, school: SchoolId, pins: Sequence[Pin]) -> None: ...

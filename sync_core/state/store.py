@@ -13,7 +13,7 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableServiceClient
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
@@ -25,7 +25,7 @@ from sync_core.messaging.port import MessageFault
 from sync_core.state import class_rows, school_rows
 from sync_core.state.account_cache import AccountCache
 from sync_core.state.class_rows import CLASS, HISTORY, PIN, REQUEST
-from sync_core.state.overflow_rows import split
+from sync_core.state.overflow_rows import is_overflow, split
 from sync_core.state.port import DeltaKind, EverySchool
 from sync_core.state.row_codec import Entity, chunked, encode_key, encode_time, joined
 from sync_core.state.table import (
@@ -207,6 +207,11 @@ class TableState:
         found = [class_rows.read_class(school, row) for row in await self._classes.query_whole(school, CLASS)]
         return tuple(sorted(found, key=lambda record: record.key))
 
+    async def class_outlines(self, school: SchoolId) -> tuple[ClassOutline, ...]:
+        rows = self._classes.query(school, CLASS, select=class_rows.OUTLINE_COLUMNS)
+        found = [class_rows.read_outline(row) async for row in rows if not is_overflow(row["RowKey"])]
+        return tuple(sorted(found, key=lambda outline: outline.key))
+
     async def write_desired(self, school: SchoolId, classes: Sequence[DesiredClass]) -> tuple[ClassKey, ...]:
         groups: list[list[Operation]] = []
         too_large: list[ClassKey] = []
@@ -275,6 +280,10 @@ class TableState:
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:
         found = [class_rows.PIN_COLUMNS.read(row) for row in await self._classes.query_whole(school, PIN)]
         return {pin.key: pin for pin in found}
+
+    async def pinned(self, school: SchoolId) -> frozenset[ClassKey]:
+        rows = self._classes.query(school, PIN, select=["RowKey", "key"])
+        return frozenset([ClassKey(row["key"]) async for row in rows if not is_overflow(row["RowKey"])])
 
     async def write_pins(self, school: SchoolId, pins: Sequence[Pin]) -> None:
         rows = [entity(school, PIN + pin.key, class_rows.PIN_COLUMNS.columns(pin)) for pin in pins]

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import count
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
@@ -130,6 +130,9 @@ class MemoryState:
         await self._step("class_records")
         return tuple(row.in_wanted_tenant() for (of, _), row in sorted(self._rows.items()) if of == school)
 
+    async def class_outlines(self, school: SchoolId) -> tuple[ClassOutline, ...]:
+        return tuple(record.outline for record in await self.class_records(school))
+
     async def write_desired(self, school: SchoolId, classes: Sequence[DesiredClass]) -> tuple[ClassKey, ...]:
         for wanted in classes:
             await self._step("write_desired")
@@ -217,6 +220,9 @@ class MemoryState:
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:
         await self._step("pins")
         return {key: pin for (of, key), pin in self._pins.items() if of == school}
+
+    async def pinned(self, school: SchoolId) -> frozenset[ClassKey]:
+        return frozenset(await self.pins(school))
 
     async def write_pins(self, school: SchoolId, pins: Sequence[Pin]) -> None:
         for pin in pins:

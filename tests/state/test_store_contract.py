@@ -334,6 +334,7 @@ async def test_pins_are_kept_until_they_are_forgotten(state: Store, school: Scho
     updated = replace(first, members=frozenset(), run=RunId("run3"))
     await state.write_pins(school, [updated])
     assert await state.pins(school) == {first.key: updated, second.key: second}
+    assert await state.pinned(school) == {first.key, second.key}
     assert await state.class_records(school) == ()
     for _ in range(2):
         await state.forget_pin(school, first.key)
@@ -650,3 +651,24 @@ async def test_runs_can_be_listed_since_a_time(state: Store, school: SchoolId) -
     assert await state.runs(school, late.at) == (late,)
     assert await state.run(school, RunId("r1")) == early
     assert await state.run(school, RunId("r3")) is None
+
+
+async def test_the_outlines_of_classes_are_those_of_their_records(state: Store, school: SchoolId) -> None:
+    people = [f"p{number}" for number in range(2_000)]
+    wanted = [
+        desired("K1", ["amy", "ben"], ["ben"]),
+        replace(desired("K2", ["amy"]), ended=True),
+        desired("K3", people),
+    ]
+    await state.write_desired(school, [*wanted, replace(desired("K4"), pinned=True, generation=1), desired("K%/5")])
+    for key, delta in (("K1", None), ("K2", None), ("K4", None)):
+        record = await read_row(state, school, key)
+        await state.write_actual(replace(synced(record.desired), school=school, etag=record.etag), delta)
+    record = await read_row(state, school, "K%/5")
+    await state.write_actual(replace(record, intent="5", error=RowError("code", "message", "remedy")))
+    await state.write_drift(school, [Drift(K1, stale=True), Drift(ClassKey("K4"), gone=True)])
+    await state.write_desired(school, [replace(desired("K2", ["amy"]), tenant="another")])
+    records = await state.class_records(school)
+    assert await state.class_outlines(school) == tuple(record.outline for record in records)
+    assert [outline.members for outline in await state.class_outlines(school)] == [0, 2, 1, 2_000, 0]
+    assert [outline.refused for outline in await state.class_outlines(school)] == [True, False, False, False, False]

@@ -74,6 +74,7 @@ async def test_requests_for_ordinary_classes(state: TableState, wire: Wire, scho
     wanted = [desired(key, ["amy"], ["main"]) for key in keys]
     assert await wire.record(state.write_desired(school, wanted)) == [TRANSACTION] * 3
     assert await wire.record(state.class_records(school)) == [LISTED]
+    assert await wire.record(state.class_outlines(school)) == [LISTED]
     assert await wire.record(state.class_record(school, K000)) == [READ]
     assert (
         await wire.record(state.write_drift(school, [Drift(ClassKey(key), stale=True) for key in keys]))
@@ -90,6 +91,7 @@ async def test_requests_for_ordinary_classes(state: TableState, wire: Wire, scho
     pins = [Pin(key=ClassKey(key), members=entra_ids(["amy"]), owners=frozenset(), undone=RUN, run=RUN) for key in keys]
     assert await wire.record(state.write_pins(school, pins)) == [TRANSACTION] * 3
     assert await wire.record(state.pins(school)) == [LISTED]
+    assert await wire.record(state.pinned(school)) == [LISTED]
     assert await wire.record(state.forget_pin(school, K000)) == ["DELETE classes row", LISTED]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sync_core.admin.classes.groups import GroupState, read_groups
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
-from sync_core.domain.classes import ClassRecord, ClassState
+from sync_core.domain.classes import ClassOutline, ClassState, outline_of
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import GroupType
 from sync_core.domain.school import SchoolSettings
@@ -38,7 +39,7 @@ class ListedGroup:
         return self.facts.key
 
     @property
-    def record(self) -> ClassRecord | None:
+    def record(self) -> ClassOutline | None:
         return self.facts.record
 
     @property
@@ -69,25 +70,26 @@ class GroupFilter:
 
 async def list_recorded(settings: SchoolSettings, services: Services) -> tuple[ListedGroup, ...]:
     """The groups that have a class, or had one, by type and name. Does not read the MIS."""
-    records = await services.classes.class_records(settings.school)
-    pins = await services.classes.pins(settings.school)
+    outlines, pinned = await asyncio.gather(
+        services.classes.class_outlines(settings.school), services.classes.pinned(settings.school)
+    )
     return _sorted(
         ListedGroup(
-            name=record.desired.group_name or record.desired.name.display_name,
-            type=record.desired.group_type,
-            academic_year=record.desired.academic_year,
-            people=len(record.desired.members),
-            staff=len(record.desired.owners),
-            facts=ClassFacts(settings=settings, key=record.key, record=record, pinned=record.key in pins),
+            name=outline.group_name or outline.display_name,
+            type=outline.group_type,
+            academic_year=outline.academic_year,
+            people=outline.members,
+            staff=outline.owners,
+            facts=ClassFacts(settings=settings, key=outline.key, record=outline, pinned=outline.key in pinned),
         )
-        for record in records
+        for outline in outlines
     )
 
 
 async def list_in_mis(settings: SchoolSettings, services: Services) -> tuple[ListedGroup, ...]:
     """The groups as the MIS has them now, by type and name. Raises SnapshotRejected, Transient."""
-    pins = await services.classes.pins(settings.school)
-    return _sorted(_of_mis(state, settings, state.key in pins) for state in await read_groups(settings, services))
+    pinned = await services.classes.pinned(settings.school)
+    return _sorted(_of_mis(state, settings, state.key in pinned) for state in await read_groups(settings, services))
 
 
 async def list_chosen(
@@ -108,7 +110,11 @@ def _of_mis(state: GroupState, settings: SchoolSettings, pinned: bool) -> Listed
         people=len(group.students),
         staff=len(group.teachers),
         facts=ClassFacts(
-            settings=settings, key=state.key, record=state.record, pinned=pinned, extracted=not state.not_extracted
+            settings=settings,
+            key=state.key,
+            record=outline_of(state.record),
+            pinned=pinned,
+            extracted=not state.not_extracted,
         ),
     )
 

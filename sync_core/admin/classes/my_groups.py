@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
-from sync_core.domain.classes import ClassRecord, ClassRequest, Records, Rule
+from sync_core.domain.classes import ClassRecord, ClassRequest, Records, Rule, outline_of
 from sync_core.domain.ids import AccountId, ClassKey, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome, RunRecord
@@ -121,7 +121,7 @@ def groups_in_mis(
 
 
 def _creatable(key: ClassKey, record: ClassRecord | None, settings: SchoolSettings) -> bool:
-    return objection(ClassAction.CREATE, ClassFacts(settings=settings, key=key, record=record)) is None
+    return objection(ClassAction.CREATE, ClassFacts(settings=settings, key=key, record=outline_of(record))) is None
 
 
 def _teaches(account: AccountId, record: ClassRecord) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sync_core.domain.classes import ClassRecord, ClassState
+from sync_core.domain.classes import ClassOutline, ClassState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict
@@ -31,7 +31,7 @@ class ClassFacts:
 
     settings: SchoolSettings
     key: ClassKey
-    record: ClassRecord | None
+    record: ClassOutline | None
     pinned: bool = False
     extracted: bool = True
 
@@ -60,7 +60,7 @@ def _to_create(facts: ClassFacts) -> Conflict | None:
             "teaching groups are not extracted from ScholarPack",
             "create the class of a year or registration group, or correct mis in the school's settings",
         )
-    if record is not None and not record.gone and (record.actual is not None or record.intent is not None):
+    if record is not None and not record.gone and (record.made or record.begun):
         return Conflict(f"group {facts.key} has a class already", "resync its members instead")
     return None
 
@@ -96,7 +96,7 @@ def _to_restore(facts: ClassFacts) -> Conflict | None:
         return _never_created(facts.key)
     if not facts.record.gone:
         return Conflict(f"class {facts.key} is not deleted", "resync it if its members are wrong")
-    return _never_created(facts.key) if facts.record.actual is None else None
+    return _never_created(facts.key) if not facts.record.made else None
 
 
 def _to_release(facts: ClassFacts) -> Conflict | None:

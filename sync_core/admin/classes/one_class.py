@@ -94,7 +94,7 @@ async def read_one_class(
     holds = await services.schools.holds(school)
     history = tuple(reversed(await classes.history(school, key)))
     there, unread = await _read_there(record, settings, services)
-    facts = ClassFacts(settings=settings, key=key, record=record, pinned=key in pins)
+    facts = ClassFacts(settings=settings, key=key, record=record.outline, pinned=key in pins)
     return OneClass(
         facts=facts,
         record=record,

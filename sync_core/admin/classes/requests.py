@@ -16,7 +16,7 @@ from annotated_types import MaxLen
 from sync_core.admin.classes.groups import existing_group, read_groups
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
-from sync_core.domain.classes import ClassRecord, ClassRequest, Drift
+from sync_core.domain.classes import ClassRecord, ClassRequest, Drift, outline_of
 from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning, UkDate
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
@@ -74,7 +74,12 @@ async def request_classes(
     for key, group in found.items():
         require_possible(
             ClassAction.CREATE,
-            ClassFacts(settings=settings, key=key, record=group.record, extracted=not group.not_extracted),
+            ClassFacts(
+                settings=settings,
+                key=key,
+                record=outline_of(group.record),
+                extracted=not group.not_extracted,
+            ),
         )
     for key, options in wanted.items():
         record = found[key].record
@@ -100,7 +105,7 @@ async def request_resync(
     require_enabled(settings)
     records = [await existing_class(settings.school, key, services) for key in keys]
     for record in records:
-        require_possible(ClassAction.RESYNC, ClassFacts(settings=settings, key=record.key, record=record))
+        require_possible(ClassAction.RESYNC, ClassFacts(settings=settings, key=record.key, record=record.outline))
     await services.classes.write_drift(settings.school, [Drift(key, stale=True) for key in keys])
     scope = scope_of(record.desired.group_id for record in records)
     return await submit(SyncSchool(settings.school, requester.run, Cause.ADMIN, scope), "", requester, services)
@@ -140,5 +145,5 @@ async def act_on_class(request: ActOnClass, services: Services) -> RunRecord:
 async def _class_for(action: Action, settings: SchoolSettings, key: ClassKey, services: Services) -> ClassRecord:
     """A class that the action is possible for. Raises NotFound, Conflict."""
     record = await existing_class(settings.school, key, services)
-    require_possible(ClassAction(action), ClassFacts(settings=settings, key=key, record=record))
+    require_possible(ClassAction(action), ClassFacts(settings=settings, key=key, record=record.outline))
     return record

@@ -42,7 +42,7 @@ async def request_for_several(
             requesters = {key: begin([key]) for key in keys}
             for key in keys:
                 record = await existing_class(settings.school, key, services)
-                require_possible(action, ClassFacts(settings=settings, key=key, record=record))
+                require_possible(action, ClassFacts(settings=settings, key=key, record=record.outline))
             runs = [
                 await request_action(settings, key, Action.RESTORE, requester, services)
                 for key, requester in requesters.items()

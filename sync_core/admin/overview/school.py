@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sync_core.admin.overview.next_night import next_night
 from sync_core.admin.overview.schools import SchoolOverview, last_plan, overview_of
-from sync_core.domain.classes import ClassRecord, ClassState
+from sync_core.domain.classes import ClassOutline, ClassState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.roster import FeedStatistics
@@ -52,35 +52,31 @@ class SchoolHome:
 async def read_home(settings: SchoolSettings, schedule: str, services: Services) -> SchoolHome:
     """`schedule` is that of the nights, as six fields of NCRONTAB."""
     now = services.clock.now()
-    runs, holds, pins, records, statistics = await asyncio.gather(
+    runs, holds, pinned, outlines, statistics = await asyncio.gather(
         services.runs.runs(settings.school, now - NIGHTS),
         services.schools.holds(settings.school),
-        services.classes.pins(settings.school),
-        services.classes.class_records(settings.school),
+        services.classes.pinned(settings.school),
+        services.classes.class_outlines(settings.school),
         services.schools.accepted_statistics(settings.school),
     )
     ended = [run for run in runs if run.outcome is not RunOutcome.REQUESTED]
     latest = tuple(reversed(runs[-RUNS:]))
-    is_new = all(record.actual is None for record in records)
+    is_new = not any(outline.made for outline in outlines)
     return SchoolHome(
-        overview=overview_of(settings, runs, holds, len(pins), next_night(schedule, now), now),
+        overview=overview_of(settings, runs, holds, len(pinned), next_night(schedule, now), now),
         holds=tuple(hold for hold in holds if hold.status is HoldStatus.OPEN),
-        states=Counter(record.state for record in records),
-        refused=tuple(record.key for record in records if record.error),
+        states=Counter(outline.state for outline in outlines),
+        refused=tuple(outline.key for outline in outlines if outline.refused),
         statistics=statistics,
         last=ended[-1] if ended else None,
         planned=last_plan(ended),
         runs=latest,
-        class_names=_names(latest, records),
+        class_names=_names(latest, outlines),
         nights=tuple(run for run in ended if run.cause is Cause.NIGHTLY),
         check=await services.reading.check_tenant(settings.tenant) if is_new else None,
     )
 
 
-def _names(runs: Iterable[RunRecord], records: Sequence[ClassRecord]) -> Mapping[ClassKey, str]:
+def _names(runs: Iterable[RunRecord], outlines: Sequence[ClassOutline]) -> Mapping[ClassKey, str]:
     keys = {run.class_key for run in runs}
-    return {
-        record.key: (record.actual.name if record.actual else record.desired.name).display_name
-        for record in records
-        if record.key in keys
-    }
+    return {outline.key: outline.display_name for outline in outlines if outline.key in keys}

@@ -81,12 +81,12 @@ def _unreadable_overview(school: SchoolId, why: UnknownSetting) -> SchoolOvervie
 
 
 async def _overview(settings: SchoolSettings, schedule: str, now: datetime, services: Services) -> SchoolOverview:
-    runs, holds, pins = await asyncio.gather(
+    runs, holds, pinned = await asyncio.gather(
         services.runs.runs(settings.school, now - _BACK),
         services.schools.holds(settings.school),
-        services.classes.pins(settings.school),
+        services.classes.pinned(settings.school),
     )
-    return overview_of(settings, runs, holds, len(pins), next_night(schedule, now), now)
+    return overview_of(settings, runs, holds, len(pinned), next_night(schedule, now), now)
 
 
 def overview_of(

@@ -13,7 +13,7 @@ from sync_core.admin.classes.objections import ClassAction, ClassFacts, objectio
 from sync_core.admin.classes.one_class import RESTORED_FOR, read_class_in_mis, read_one_class
 from sync_core.admin.classes.requests import ClassOptions, request_action, request_classes
 from sync_core.admin.requests import existing_class
-from sync_core.domain.classes import ClassRecord
+from sync_core.domain.classes import ClassRecord, outline_of
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import Conflict
@@ -58,7 +58,7 @@ async def show_class(
 @router.get("/classes/{key}/delete")
 async def ask_to_delete(request: Request, settings: Administered, key: Key, call: SignedIn) -> Response:
     record = await existing_class(settings.school, key, call.services)
-    require_possible(ClassAction.DELETE, ClassFacts(settings=settings, key=key, record=record))
+    require_possible(ClassAction.DELETE, ClassFacts(settings=settings, key=key, record=record.outline))
     return await _delete_form(request, settings, record, call)
 
 
@@ -156,5 +156,5 @@ async def _create_form(
 
 def _refusal(settings: SchoolSettings, key: ClassKey, preview: NewClassPreview) -> Conflict | None:
     group = preview.group
-    facts = ClassFacts(settings=settings, key=key, record=group.record, extracted=not group.not_extracted)
+    facts = ClassFacts(settings=settings, key=key, record=outline_of(group.record), extracted=not group.not_extracted)
     return objection(ClassAction.CREATE, facts)

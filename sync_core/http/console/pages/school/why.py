@@ -1,5 +1,6 @@
 """Why is this person in this class, or not? The person is sent in a form, because addresses of pages are recorded."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -74,16 +75,18 @@ async def _page(
     faults: Sequence[FieldFault] = (),
     status: int = 200,
 ) -> Response:
-    records = await call.services.classes.class_records(settings.school)
+    outlines, place = await asyncio.gather(
+        call.services.classes.class_outlines(settings.school), school_place(settings, "Why?", call)
+    )
     return render(
         request,
         call,
         "why.html",
-        await school_place(settings, "Why?", call),
+        place,
         status,
         sent=sent,
         faults=faults,
-        classes=sorted({record.desired.group_name or record.key for record in records})[:_SUGGESTED],
+        classes=sorted({outline.group_name or outline.key for outline in outlines})[:_SUGGESTED],
         explanation=explanation,
         answer=answer,
     )

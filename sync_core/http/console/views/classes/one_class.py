@@ -106,7 +106,7 @@ def class_view(found: OneClass, page: int, path: str, query: Mapping[str, str]) 
     known = found.there is not None and found.there.found and found.there.members is not None
     return ClassView(
         name=name.display_name,
-        sign=states.sign_of(record),
+        sign=states.sign_of(record.outline),
         sentence=states.sentence_of(record.state),
         address=name.mail_nickname,
         open=open_in_microsoft_365(record.actual.class_id) if record.actual and not record.gone else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sync_core.admin.overview.schools import Light, Sign
-from sync_core.domain.classes import ClassRecord, ClassState
+from sync_core.domain.classes import ClassOutline, ClassState
 
 WORDS = {
     ClassState.MAKING: "being made",
@@ -32,11 +32,11 @@ NO_CLASS = Sign(light=Light.WAITS, text="no class")
 NOT_EXTRACTED = Sign(light=Light.WAITS, text="cannot become a class")
 
 
-def sign_of(record: ClassRecord) -> Sign:
+def sign_of(outline: ClassOutline) -> Sign:
     """A refusal of Microsoft 365 comes before the state."""
-    if record.error:
-        return Sign(light=Light.BAD, text=f"{WORDS[record.state]}, refused")
-    return Sign(light=_LIGHTS.get(record.state, Light.WAITS), text=WORDS[record.state])
+    if outline.refused:
+        return Sign(light=Light.BAD, text=f"{WORDS[outline.state]}, refused")
+    return Sign(light=_LIGHTS.get(outline.state, Light.WAITS), text=WORDS[outline.state])
 
 
 def sentence_of(state: ClassState) -> str:
