@@ -39,6 +39,10 @@ _ASKS_SERVERS = ("/checks", "/dead-letters", "/plan", "/now", "/create", "/conne
 """The ends of paths whose pages ask an MIS, a queue or every service, and say so before they are opened."""
 
 
+_QUERIES = {"/schools/{school}/groups/actions": "?action=resync&key={key}"}
+"""What pages that need a query are asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """`seconds` is the best time to the first byte, of which the host and its worker use the processor for `processor`.
@@ -145,7 +149,7 @@ def _measure(host: str, worker: int, ids: Mapping[str, str]) -> list[Page]:
     """Each page whose path names nothing else than `ids`, as an admin of all schools reads it."""
     known = [path for path in pages_of_console() if set(re.findall(r"{(\w+)}", path)) <= ids.keys()]
     with httpx.Client(base_url=host, headers={"Authorization": "Bearer admin"}, timeout=120, trust_env=False) as client:
-        return [_measured(client, worker, path, path.format(**ids)) for path in known]
+        return [_measured(client, worker, path, (path + _QUERIES.get(path, "")).format(**ids)) for path in known]
 
 
 def _measured(client: httpx.Client, worker: int, path: str, address: str) -> Page:

@@ -153,6 +153,9 @@ class SchoolStore(SettingsReader, Protocol):
     async def erase_school(self, school: SchoolId) -> None:
         """Delete every row about the school except its settings and its message faults."""
 
+    async def open_holds(self, schools: Collection[SchoolId]) -> Mapping[SchoolId, int]:
+        """How many holds of each of the schools wait for a decision."""
+
     async def replace_holds(self, school: SchoolId, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         """Replace the holds `before`, as the caller read them, with `after`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from sync_core.domain.accounts import Account, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
+from sync_core.domain.runs import Hold, HoldStatus, LeftOutRows, RunRecord, SettingsChange
 from sync_core.domain.school import FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, RowTooLarge, UnknownSetting
@@ -188,6 +189,11 @@ class TableState:
     async def holds(self, school: SchoolId) -> tuple[Hold, ...]:
         rows = [row async for row in self._holds.query(school)]
         return tuple(sorted(school_rows.read_holds(rows), key=lambda hold: hold.digest))
+
+    async def open_holds(self, schools: Collection[SchoolId]) -> Mapping[SchoolId, int]:
+        is_open = f"status eq '{HoldStatus.OPEN}'"  # the row of a hold has a status, and those of its classes have none
+        found = Counter([row["PartitionKey"] async for row in self._holds.query_all(is_open, ["PartitionKey"])])
+        return {school: found[encode_key(school)] for school in schools}
 
     async def replace_holds(self, school: SchoolId, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         wanted = {hold.digest: hold for hold in after}

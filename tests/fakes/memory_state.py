@@ -12,7 +12,7 @@ from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, Cl
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
+from sync_core.domain.runs import Hold, HoldStatus, LeftOutRows, RunRecord, SettingsChange
 from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, UnknownSetting
@@ -144,6 +144,9 @@ class MemoryState:
     async def holds(self, school: SchoolId) -> tuple[Hold, ...]:
         await self._step("holds")
         return tuple(sorted(self._holds.get(school, ()), key=lambda hold: hold.digest))
+
+    async def open_holds(self, schools: Collection[SchoolId]) -> Mapping[SchoolId, int]:
+        return {school: sum(hold.status is HoldStatus.OPEN for hold in await self.holds(school)) for school in schools}
 
     async def replace_holds(self, school: SchoolId, before: Sequence[Hold], after: Sequence[Hold]) -> None:
         await self._step("replace_holds")

@@ -576,9 +576,13 @@ async def test_holds_are_replaced_together(state: Store, school: SchoolId) -> No
     first, second = hold("a", "K1"), hold("b", "K2", "K3")
     await state.replace_holds(school, [], [second, first])
     assert await state.holds(school) == (first, second)
+    other = SchoolId(f"{school}/2")
+    await state.replace_holds(other, [], [first])
+    assert await state.open_holds([school, other, SchoolId("nobody")]) == {school: 2, other: 1, "nobody": 0}
     approved = replace(second, status=HoldStatus.APPROVED)
     await state.replace_holds(school, [first, second], [approved])
     assert await state.holds(school) == (approved,)
+    assert await state.open_holds([school]) == {school: 0}
     await state.replace_holds(school, [approved], [])
     assert await state.holds(school) == ()
 

@@ -62,9 +62,10 @@ async def read_home(settings: SchoolSettings, schedule: str, services: Services)
     ended = [run for run in runs if run.outcome is not RunOutcome.REQUESTED]
     latest = tuple(reversed(runs[-RUNS:]))
     is_new = not any(outline.made for outline in outlines)
+    open_holds = tuple(hold for hold in holds if hold.status is HoldStatus.OPEN)
     return SchoolHome(
-        overview=overview_of(settings, runs, holds, len(pinned), next_night(schedule, now), now),
-        holds=tuple(hold for hold in holds if hold.status is HoldStatus.OPEN),
+        overview=overview_of(settings, runs, len(open_holds), len(pinned), next_night(schedule, now), now),
+        holds=open_holds,
         states=Counter(outline.state for outline in outlines),
         refused=tuple(outline.key for outline in outlines if outline.refused),
         statistics=statistics,

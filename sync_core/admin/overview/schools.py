@@ -10,14 +10,14 @@ from enum import StrEnum
 
 from sync_core.admin.overview.next_night import next_night
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import UnknownSetting
 from sync_core.services import Services
 
 LATE = timedelta(hours=26)
 """After a night that was not followed by another one for so long, a school is not healthy."""
-_BACK = timedelta(days=8)
+_USUALLY, _BACK = timedelta(days=2), timedelta(days=8)
 
 
 class Light(StrEnum):
@@ -70,7 +70,16 @@ async def list_overviews(
 ) -> tuple[SchoolOverview, ...]:
     """One overview for each school, worst first. `schedule` is that of the nights, as six fields of NCRONTAB."""
     now = services.clock.now()
-    found = await asyncio.gather(*(_overview(each, schedule, now, services) for each in settings))
+    listed = tuple(settings)
+    decisions, read = await asyncio.gather(
+        services.schools.open_holds([each.school for each in listed]),
+        asyncio.gather(*(_read(each.school, now, services) for each in listed)),
+    )
+    night = next_night(schedule, now)
+    found = [
+        overview_of(each, runs, decisions[each.school], pinned, night, now)
+        for each, (runs, pinned) in zip(listed, read, strict=True)
+    ]
     lost = (_unreadable_overview(school, why) for school, why in unreadable.items())
     return tuple(sorted((*lost, *found), key=_worst_first))
 
@@ -80,29 +89,34 @@ def _unreadable_overview(school: SchoolId, why: UnknownSetting) -> SchoolOvervie
     return SchoolOverview(school=school, readable=False, in_step=Sign(light=Light.BAD, text="not synced"), healthy=bad)
 
 
-async def _overview(settings: SchoolSettings, schedule: str, now: datetime, services: Services) -> SchoolOverview:
-    runs, holds, pinned = await asyncio.gather(
-        services.runs.runs(settings.school, now - _BACK),
-        services.schools.holds(settings.school),
-        services.classes.pinned(settings.school),
-    )
-    return overview_of(settings, runs, holds, len(pinned), next_night(schedule, now), now)
+async def _read(school: SchoolId, now: datetime, services: Services) -> tuple[tuple[RunRecord, ...], int]:
+    """The school's runs, as far back as an overview needs them, and the number of its pinned classes."""
+    runs, pinned = await asyncio.gather(_runs(school, now, services), services.classes.pinned(school))
+    return runs, len(pinned)
+
+
+async def _runs(school: SchoolId, now: datetime, services: Services) -> tuple[RunRecord, ...]:
+    """Those of the last two days tell everything about a school whose last nights were good."""
+    runs = await services.runs.runs(school, now - _USUALLY)
+    ended = [run for run in runs if run.outcome is not RunOutcome.REQUESTED]
+    if last_plan(ended) and any(run.cause is Cause.NIGHTLY for run in ended):
+        return runs
+    return await services.runs.runs(school, now - _BACK)
 
 
 def overview_of(
     settings: SchoolSettings,
     runs: Iterable[RunRecord],
-    holds: Iterable[Hold],
+    decisions: int,
     pinned: int,
     next_night: datetime | None,
     now: datetime,
 ) -> SchoolOverview:
-    """`runs` are those of the last days, oldest first."""
+    """`runs` are those of the last days, oldest first. `decisions` counts the holds that wait for one."""
     ended = [run for run in runs if run.outcome is not RunOutcome.REQUESTED]
     planned = last_plan(ended)
     night = next((run for run in reversed(ended) if run.cause is Cause.NIGHTLY), None)
     last = ended[-1] if ended else None
-    decisions = sum(hold.status is HoldStatus.OPEN for hold in holds)
     return SchoolOverview(
         school=settings.school,
         name=settings.name,
