@@ -100,7 +100,8 @@ async def preview_undo(settings: SchoolSettings, undone: RunId, services: Servic
     await _require_undoable(settings, undone, services)
     request = UndoRun(settings.school, undone, RunId("preview"))
     planned, pins, left_out = await _plan_undo(request, settings, services.classes, services.reading)
-    note = f"{len(pins)} classes would be pinned as they were before run {undone}"
+    classes = "1 class" if len(pins) == 1 else f"{len(pins)} classes"
+    note = f"{classes} would be pinned as they were before run {undone}"
     return preview_of(planned.with_notes(note, *left_out), settings)
 
 

@@ -8,9 +8,24 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
 
 from sync_core.domain.school import SchoolChoices
 from sync_core.graph.answer_limit import MAX_GRAPH_ANSWER
+from sync_core.http.console.pages import connect, health, schools
+from sync_core.http.console.pages.school import (
+    approvals,
+    classes,
+    groups,
+    home,
+    people,
+    runs,
+    settings,
+    teacher,
+    tonight,
+    why,
+)
+from sync_core.http.console.rendering import TABS
 from sync_core.mis import budget
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +81,40 @@ def test_every_story_that_the_rules_name_exists_and_every_rule_story_is_named() 
 def test_every_setting_of_a_school_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [field.name for field in fields(SchoolChoices) if f"| `{field.name}` |" not in readme] == []
+
+
+def test_every_page_of_the_console_is_listed_with_its_address() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| `(/[^`]*)` \|", _read_page("console.md"), re.MULTILINE)
+    tabs = {tab.name: f"/schools/S{tab.path}" for tab in TABS}
+    others = {
+        "Schools": "/",
+        "Class": "/schools/S/classes/KEY",
+        "Connect": "/connect",
+        "My groups": "/schools/S/my-groups",
+        "Health": "/health",
+    }
+    assert dict(rows) == tabs | others
+    routes = {path.replace("{school}", "S").replace("{key}", "KEY") for path in _console_routes()}
+    assert set(dict(rows).values()) <= routes
+
+
+def _console_routes() -> list[str]:
+    modules = (
+        schools,
+        home,
+        tonight,
+        approvals,
+        groups,
+        classes,
+        people,
+        why,
+        runs,
+        settings,
+        connect,
+        health,
+        teacher,
+    )
+    return [route.path for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
 
 
 def test_every_limit_of_a_feed_is_in_the_security_page() -> None:

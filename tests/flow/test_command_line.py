@@ -313,7 +313,7 @@ def test_a_plan_against_a_tenant_reads_as_the_azure_cli_user(tmp_path: Path, cal
         loopback.post(f"{address}/_sim/edit", json=edit).raise_for_status()
         changed = call("plan", *options, PATH=path).stdout
         assert "~ 10A, 10A_Class [1234567][2026] (2026.registration.R1): members -1\n" in changed
-        assert "    as recorded members: 2, owners: 0; wanted members: 1, owners: 0\n" in changed
+        assert "    as recorded: members: 2, owners: 0; wanted members: 1, owners: 0\n" in changed
         after = loopback.get(f"{address}/_sim/stats").json()
         assert (after["writes"], after["requests"] - before["requests"]) == (before["writes"], 4)
         for action in ("delete", "purge"):

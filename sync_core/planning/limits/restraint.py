@@ -160,7 +160,8 @@ class Restraint:
         kept = set()
         for key, accounts in lost.items():
             students = _students(self._records[key].desired)
-            what = f"would lose {len(accounts)} people who find no account now"
+            persons = "1 person who finds" if len(accounts) == 1 else f"{len(accounts)} people who find"
+            what = f"would lose {persons} no account now"
             part = held_class(
                 hold.kind,
                 key,

@@ -68,7 +68,7 @@ class ClassChange:
         if self.seen:
             return "now"
         night = f"{self.as_of:%d %b %Y %H:%M} UTC" if self.as_of else ""
-        return f"as of the night of {night} and the changes of the sync since:" if night else "as recorded"
+        return f"as of the night of {night} and the changes of the sync since" if night else "as recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +236,6 @@ def _class_lines(change: ClassChange) -> Iterable[str]:
     summary = "; ".join(filter(None, (counts or nobody, read, recalled)))
     yield f"{'~' if change.now else '+'} {title}: {summary}"
     if change.now:
-        yield f"    {change.moment} {change.now.text}; wanted {change.wanted.text}"
+        yield f"    {change.moment}: {change.now.text}; wanted {change.wanted.text}"
         for role, sign, ids in people:
             yield from (f"    {sign} {role[:-1]} {id_}: {change.why[id_]}" for id_ in sorted(ids))

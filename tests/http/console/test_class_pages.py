@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +40,12 @@ async def test_who_differs_comes_first_and_people_have_names(api: Api, console: 
     assert "amy member – ● not there yet" in page
     assert f"{entra_id('all schools')} – member ● not wanted" in page
     assert page.index("amy member") < page.index("main owner owner ✔ as wanted")
+
+
+async def test_people_who_are_as_wanted_are_in_the_order_of_their_names(api: Api, console: Console) -> None:
+    await add_maths(api, PUPILS)
+    page = text_of(await console.read(PAGE))
+    assert re.findall(r"(\w+) (?:owner|member) (?:owner|member) ✔ as wanted", page) == ["main", *PUPILS]
 
 
 async def test_an_owner_who_was_added_by_hand_does_not_count_as_a_difference(api: Api, console: Console) -> None:

@@ -180,7 +180,7 @@ async def test_a_zip_file_shows_everything_in_one_page_and_is_kept_nowhere(conso
     [
         (b"", {}, 422, "no file was chosen"),
         (b"PK\x03\x04 not a zip", {}, 200, "the export is not a complete zip file"),
-        (None, {"id": "ELM"}, 200, "ELM"),
+        (None, {"id": "ELM"}, 200, "the feed has no school ELM, but OAK (Oak School)"),
     ],
 )
 async def test_what_is_wrong_with_a_file_is_said(
@@ -195,6 +195,10 @@ async def test_a_form_without_a_file_or_with_a_forged_token_is_refused(console: 
     await console.read("/connect?mis=isams&way=zip")
     assert (await console.call("POST", "/connect/zip", {FIELD: "0"}, file=archive(tmp_path))).status_code == 403
     assert (await console.call("POST", "/connect/zip", {FIELD: "0"})).status_code == 422
+
+
+async def test_the_title_of_a_step_names_the_app_once(console: Console) -> None:
+    assert "<title>MIS – Connect a school – MIS Class Sync</title>" in await console.read("/connect")
 
 
 async def test_who_administers_one_school_connects_none(console: Console) -> None:

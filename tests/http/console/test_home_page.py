@@ -67,24 +67,28 @@ async def test_what_needs_a_person_comes_first_with_its_place(console: Console) 
     )
     await console.api.state.write_run(night(outcome=RunOutcome.REJECTED, notes=(f"{HOSTILE} is torn",)))
     hold = Hold(
-        digest="abc", kind=HoldKind.LEFT_GROUP, what="9 classes would be made", remedy="decide", classes=(),
+        digest="abc", kind=HoldKind.LEFT_GROUP, what="as runs say it", remedy="decide", classes=(),
         run=RunId("night1"), at=NOON - timedelta(days=1),
     )  # fmt: skip
+    leaving = tuple(map(AccountId, ("amy", "ben", "cleo")))
     parts = [
-        HeldClass(group_name=name, name="", key=ClassKey(name), what="", lost=3, students=5, digest=name)
+        HeldClass(
+            group_name=name, name="", key=ClassKey(name), what="", lost=3, students=5, digest=name, leaving=leaving
+        )
         for name in ("10A", "10B")
     ]
     one, two = (replace(hold, digest=f"f{number}", classes=tuple(parts[:number])) for number in (1, 2))
-    rejected = replace(hold, digest="def", status=HoldStatus.REJECTED)
-    await console.api.state.replace_holds(SCHOOL.id, (), (hold, one, two, rejected))
+    new = replace(two, digest="abc", kind=HoldKind.NEW_CLASSES)
+    rejected = replace(one, digest="def", status=HoldStatus.REJECTED)
+    await console.api.state.replace_holds(SCHOOL.id, (), (new, one, two, rejected))
     page = await console.read("/schools/S1")
     listed = re.findall(
         r'<li><a class="govuk-link" href="([^"]*)">([^<]*)</a>\.(?: <span class="app-detail">([^<]*)</span>)?', page
     )
     assert listed == [
-        ("/schools/S1/approvals#abc", "9 classes would be made", "Held since yesterday 13:00."),
+        ("/schools/S1/approvals#abc", "2 classes would be made", "Held since yesterday 13:00."),
         ("/schools/S1/approvals#f1", "3 of 5 pupils would leave 10A", "Held since yesterday 13:00."),
-        ("/schools/S1/approvals#f2", "6 pupils would leave 2 classes", "Held since yesterday 13:00."),
+        ("/schools/S1/approvals#f2", "3 pupils would leave 2 classes", "Held since yesterday 13:00."),
         ("/schools/S1/runs/night0", "The last feed was rejected, and no class was changed",
          "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; is torn"),
         ("/schools/S1/groups", "Microsoft 365 refused a change of 1 class", "Each class says why."),
@@ -93,7 +97,8 @@ async def test_what_needs_a_person_comes_first_with_its_place(console: Console) 
          "No sync adds them to a class, or removes them from one."),
         ("/schools/S1/settings", "1 class is to have no owner",
          "Name admins in the settings who own every class, or enter a teacher in the MIS."),
-        ("/schools/S1/groups", "2 pinned classes differ from the MIS", "A pin stays until an admin releases it."),
+        ("/schools/S1/groups?state=pinned", "2 pinned classes differ from the MIS",
+         "A pin stays until an admin releases it."),
     ]  # fmt: skip
     assert page.index("Needs you") < page.index("Counts") < page.index("30 nights") < page.index("Latest runs")
     assert "Approvals (3)" in text_of(page)
@@ -202,7 +207,7 @@ def test_the_summary_stands_for_the_picture() -> None:
     )
     bad = chart_of([night(2, held=keys(3)), night(1, RunOutcome.REJECTED)], NOON)
     assert bad.summary == (
-        "2 nights in 30 days; at most 0 classes changed in one; 1 night held classes; 1 night changed nothing because "
+        "2 nights in 30 days; none changed a class; 1 night held classes; 1 night changed nothing because "
         "of a fault or a pause."
     )
 

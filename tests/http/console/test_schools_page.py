@@ -187,3 +187,8 @@ async def test_the_second_of_two_admins_is_told_that_the_school_has_changed(cons
     assert "Somebody changed the settings of school S1 since this page was made" in text_of(response.text)
     saved = await console.api.state.school(SCHOOL.id)
     assert saved and saved.pause_reason == "moving"
+
+
+async def test_an_admin_of_all_schools_finds_the_way_to_connect_one(console: Console) -> None:
+    assert 'href="/connect"' in await console.read("/")
+    assert 'href="/connect"' not in await console.read("/", caller=HEAD)

@@ -17,7 +17,7 @@ from sync_core.admin.school_settings import Draft, Fault, FaultySettings, refuse
 from sync_core.admin.supposed import check_feed, preview_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import Mis, SchoolSettings
-from sync_core.errors import Conflict, SyncError, Unreadable
+from sync_core.errors import Conflict, SnapshotRejected, SyncError, Unreadable
 from sync_core.http.admin.dependencies import Admin, Call
 from sync_core.http.admin.drafts import check_outward, save_checked, wanted_settings
 from sync_core.http.console.rendering import Place, render
@@ -196,6 +196,8 @@ async def _try(body: Mapping[str, Any], call: Call, read: Callable[[SchoolSettin
         return _Tried(faults=faulty.faults)
     try:
         return _Tried(await read(wanted))
+    except SnapshotRejected as rejected:
+        return _Tried(failure=rejected.for_admin())
     except SyncError as failure:
         return _Tried(failure=failure)
 

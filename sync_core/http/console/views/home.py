@@ -11,8 +11,9 @@ from sync_core.admin.overview.schools import Sign
 from sync_core.domain.classes import ClassState
 from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.roster import MatchRate
-from sync_core.domain.runs import Hold, RunOutcome, RunRecord
+from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.http.console.formats import count
+from sync_core.http.console.views.holds.cards import card_of
 from sync_core.http.console.views.runs import words
 
 Moment = Callable[[datetime], str]
@@ -80,7 +81,7 @@ def needs(home: SchoolHome, moment: Moment) -> tuple[Need, ...]:
 
 def _needs(home: SchoolHome, school: str, moment: Moment) -> Iterator[Need]:
     for hold in home.holds:
-        yield Need(_held(hold), f"{school}/approvals#{hold.digest}", f"Held since {moment(hold.at)}.")
+        yield Need(card_of(hold).headline, f"{school}/approvals#{hold.digest}", f"Held since {moment(hold.at)}.")
     if home.last and home.last.outcome in _ENDED_BADLY:
         detail = home.last.notes[0] if home.last.notes else ""
         yield Need(_ENDED_BADLY[home.last.outcome], f"{school}/runs/{home.last.id}", detail)
@@ -89,18 +90,6 @@ def _needs(home: SchoolHome, school: str, moment: Moment) -> Iterator[Need]:
         yield Need(f"Microsoft 365 refused a change of {refused}", f"{school}/groups", "Each class says why.")
     if home.planned:
         yield from _left_by(home.planned, school)
-
-
-def _held(hold: Hold) -> str:
-    """Who would leave which class, or, of a hold without a loss, what is held."""
-    losses = [part for part in hold.classes if part.lost]
-    if len(losses) == 1:
-        (part,) = losses
-        pupils = f"{count(part.lost)} of {count(part.students, 'pupil')}"
-        return f"{pupils} would leave {part.group_name or part.name or part.key}"
-    if losses:
-        return f"{count(sum(part.lost for part in losses), 'pupil')} would leave {len(losses)} classes"
-    return f"{hold.what[:1].upper()}{hold.what[1:]}"
 
 
 def _left_by(plan: RunRecord, school: str) -> Iterator[Need]:
@@ -126,7 +115,7 @@ def _left_by(plan: RunRecord, school: str) -> Iterator[Need]:
     if pins := len(plan.pins_differ):
         yield Need(
             f"{count(pins, 'pinned class', 'pinned classes')} {'differs' if pins == 1 else 'differ'} from the MIS",
-            f"{school}/groups",
+            f"{school}/groups?state={ClassState.PINNED}",
             "A pin stays until an admin releases it.",
         )
 

@@ -53,12 +53,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`changes`: the next sync changes the person's place in the class."""
+    """`changes`: the next sync changes the person's place in the class. `held`: a decision under Approvals waits."""
 
     headline: str
     sign: Sign
     steps: tuple[Step, ...]
     changes: bool
+    held: bool
 
 
 def answer_of(explanation: Explanation, name: str) -> Answer:
@@ -72,6 +73,7 @@ def answer_of(explanation: Explanation, name: str) -> Answer:
         headline=sentence if named else _sentence(sentence),
         sign=_sign(explanation),
         changes=bool(effects_of(explanation.member, explanation.owner)),
+        held=why in _DECISIONS,
         steps=(
             Step(title="In the MIS", sentences=_in_mis(explanation), decides=why in _MIS),
             *_account_and_rules(explanation, name),

@@ -49,7 +49,7 @@ async def show_class(
     view = views.class_view(found, page, request.url.path, {"source": source})
     place = await school_place(settings, "Groups", call, view.name)
     names = await names_of(views.people_to_name(view), settings, call.services)
-    return render(request, call, "class.html", place, found=found, view=view, names=names)
+    return render(request, call, "class.html", place, found=found, view=view, names=names, in_order=views.in_order)
 
 
 # --- delete

@@ -129,6 +129,14 @@ def person_row(person: ClassPerson) -> PersonRow:
     )
 
 
+def in_order(rows: Iterable[PersonRow], names: Mapping[AccountId, str]) -> list[PersonRow]:
+    """The rows of a page: those who differ first, then owners, each in the order of their names."""
+    return sorted(
+        rows,
+        key=lambda row: (row.sign.light is Light.GOOD, row.wanted != Role.OWNER, names[row.account].casefold()),
+    )
+
+
 def change_row(change: AppliedDelta) -> ChangeRow:
     moved = {
         "joined": change.members_added,

@@ -92,9 +92,10 @@ def _summary(nights: tuple[Night, ...]) -> str:
     ran = [night for night in nights if night.sign]
     failed = sum(night.failed for night in nights)
     held = sum(night.held > 0 for night in nights)
+    changed = max((night.changed for night in nights), default=0)
     parts = [
         f"{count(len(ran), 'night')} in {NIGHTS} days",
-        f"at most {count(max((night.changed for night in nights), default=0), 'class', 'classes')} changed in one",
+        f"at most {count(changed, 'class', 'classes')} changed in one" if changed else "none changed a class",
         f"{count(held, 'night')} held classes" if held else "no night held a class",
         f"{count(failed, 'night')} changed nothing because of a fault or a pause"
         if failed
