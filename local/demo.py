@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.tenant.__main__ import DOMAIN
 from local.tenant.options import TenantOptions
-from local.world import Addresses, World, running_world
+from local.world import USERS, Addresses, World, running_world
 
 _MARK = "made by the demonstration"
 """The name of a file in the folder of its world, which another demonstration may remove."""
 _ADMIN = f"network.manager@{DOMAIN}"
-_SETTINGS = {"admin_owners": [_ADMIN], "account_domain": DOMAIN}
+_SETTINGS = {"admin_owners": [_ADMIN], "account_domain": DOMAIN, "access": [USERS["teacher"]["id"]]}
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ def _run_demo(folder: Path, tenant: TenantOptions, console: Console, spawn: Spaw
 
 
 def _three_nights(demonstration: _Demonstration) -> None:
-    school = generate()
+    school = _with_test_teacher(generate())
     console = demonstration.console
     console.print(f"{school.name}: {len(school.pupils)} pupils, {len(school.staff)} staff, {len(school.groups)} groups")
     demonstration.night("night one", school, ByHand())
@@ -160,6 +160,12 @@ def _three_nights(demonstration: _Demonstration) -> None:
         )
     if stats["forbidden_deletes"]:
         demonstration.failures.append(f"{stats['forbidden_deletes']} deletes without $ref were attempted")
+
+
+def _with_test_teacher(school: SchoolData) -> SchoolData:
+    """The school, in which the first member of staff has the account of the test user who signs in as a teacher."""
+    first, *others = school.staff
+    return replace(school, staff=(replace(first, username="teacher.user"), *others))
 
 
 def _with_departed(demonstration: _Demonstration, by_hand: ByHand) -> ByHand:

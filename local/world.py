@@ -216,7 +216,10 @@ class World:
         users = self.folder / "users.json"
         if not users.exists():
             users.write_text(json.dumps(USERS, indent=2), encoding="utf-8")
-        accounts = [{"id": user["id"], "userPrincipalName": f"{name}.user@{DOMAIN}"} for name, user in USERS.items()]
+        accounts = [
+            {"id": user["id"], "userPrincipalName": f"{name}.user@{DOMAIN}", "displayName": f"Test {name}"}
+            for name, user in USERS.items()
+        ]
         loopback.post(f"{tenant}/_sim/users", json=accounts, timeout=60).raise_for_status()
         return users
 

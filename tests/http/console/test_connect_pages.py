@@ -179,7 +179,7 @@ async def test_a_zip_file_shows_everything_in_one_page_and_is_kept_nowhere(conso
     ("content", "fields", "status", "text"),
     [
         (b"", {}, 422, "no file was chosen"),
-        (b"PK\x03\x04 not a zip", {}, 200, "the export is not a complete zip file"),
+        (b"PK\x03\x04 not a zip", {}, 200, "the uploaded file is not a complete zip file"),
         (None, {"id": "ELM"}, 200, "the feed has no school ELM, but OAK (Oak School)"),
     ],
 )
