@@ -188,3 +188,10 @@ def _read_story(name: str) -> str:
 
 def _read_page(name: str) -> str:
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_each_picture_of_the_console_and_each_is_small() -> None:
+    pictures = sorted((ROOT / "docs" / "console").iterdir())
+    shown = re.findall(r"!\[[^\]]+\]\((docs/console/[a-z-]+\.png)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert sorted(shown) == [str(picture.relative_to(ROOT)) for picture in pictures]
+    assert [picture.name for picture in pictures if picture.stat().st_size >= 150_000] == []
