@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -90,10 +91,12 @@ async def read_one_class(
     """The class as recorded and as Microsoft 365 has it now. `mis` is what the caller read. Raises NotFound."""
     school, classes = settings.school, services.classes
     record = await existing_class(school, key, services)
-    requests, pins = await classes.class_requests(school), await classes.pins(school)
-    holds = await services.schools.holds(school)
-    history = tuple(reversed(await classes.history(school, key)))
-    there, unread = await _read_there(record, settings, services)
+    (requests, pins, holds), oldest_first, (there, unread) = await asyncio.gather(
+        asyncio.gather(classes.class_requests(school), classes.pins(school), services.schools.holds(school)),
+        classes.history(school, key),
+        _read_there(record, settings, services),
+    )
+    history = tuple(reversed(oldest_first))
     facts = ClassFacts(settings=settings, key=key, record=record.outline, pinned=key in pins)
     return OneClass(
         facts=facts,

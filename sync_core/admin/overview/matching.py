@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -89,8 +90,10 @@ class RecordedMatching:
 
 
 async def read_recorded_matching(settings: SchoolSettings, services: Services) -> RecordedMatching:
-    runs = await services.runs.runs(settings.school, services.clock.now() - _BACK)
-    statistics = await services.schools.accepted_statistics(settings.school)
+    runs, statistics = await asyncio.gather(
+        services.runs.runs(settings.school, services.clock.now() - _BACK),
+        services.schools.accepted_statistics(settings.school),
+    )
     planned = next((run for run in reversed(runs) if run.whole and run.outcome is RunOutcome.PLANNED), None)
     held = planned is not None and HoldKind.ACCOUNT_MATCHING in planned.held_because
     rates = MatchRates(statistics.students_matched, statistics.staff_matched) if statistics and not held else NO_RATES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -135,12 +136,15 @@ async def _list(
     changed: bool = False,
 ) -> Response:
     """`run` is that of a plan that was made for this page. `changed`: it no longer has the hold that was decided."""
+    place, pending = await asyncio.gather(
+        school_place(settings, "Approvals", call), read_pending_decisions(settings, call.services)
+    )
     cards = [views.card_of(hold) for hold in holds if hold.status is HoldStatus.OPEN]
     return render(
         request,
         call,
         "approvals.html",
-        await school_place(settings, "Approvals", call),
+        place,
         409 if changed else 200,
         cards=cards,
         decided=[(views.card_of(hold), views.decided(hold)) for hold in holds if hold.status is not HoldStatus.OPEN],
@@ -148,7 +152,7 @@ async def _list(
         run=run,
         planned=run is None or run.outcome is RunOutcome.PLANNED,
         changed=changed,
-        pending=await read_pending_decisions(settings, call.services),
+        pending=pending,
         settings=settings,
         in_order=views.in_order,
         sent=DecisionForm(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -46,14 +47,14 @@ async def show_groups(
 ) -> Response:
     """As recorded, or, with `source=mis`, as the MIS has them now."""
     read = list_in_mis if source else list_recorded
-    groups = await read(settings, call.services)
+    groups, place = await asyncio.gather(read(settings, call.services), school_place(settings, "Groups", call))
     chosen = GroupFilter(type=type, state=state, name=name)
     listed = views.group_list(groups, chosen, page, request.url.path, {"source": source})
     return render(
         request,
         call,
         "groups.html",
-        await school_place(settings, "Groups", call),
+        place,
         listed=listed,
         chosen=chosen,
         in_mis=bool(source),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -89,13 +90,15 @@ async def _recorded(
     sent: Mapping[str, str] | None = None,
     faults: Sequence[FieldFault] = (),
 ) -> Response:
-    recorded = await read_recorded_matching(settings, call.services)
+    recorded, place = await asyncio.gather(
+        read_recorded_matching(settings, call.services), school_place(settings, "People", call)
+    )
     rows = views.recorded_people(recorded, finding)
     return render(
         request,
         call,
         "people.html",
-        await school_place(settings, "People", call),
+        place,
         422 if faults else 200,
         recorded=recorded,
         cards=views.rate_cards(recorded.rates),

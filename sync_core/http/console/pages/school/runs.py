@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -38,7 +39,10 @@ async def list_runs(
         cause=Cause(cause) if cause in set(Cause) else None,
         outcome=RunOutcome(outcome) if outcome in set(RunOutcome) else None,
     )
-    runs = wanted.of(await call.services.runs.runs(settings.school))
+    recorded, place = await asyncio.gather(
+        call.services.runs.runs(settings.school), school_place(settings, "Runs", call)
+    )
+    runs = wanted.of(recorded)
     query = {"cause": wanted.cause or "", "outcome": wanted.outcome or ""}
     listed = page_of(tuple(reversed(runs)), page, f"/schools/{settings.school}/runs", query)
     requesters = [run.requested_by for run in listed.rows if run.requested_by]
@@ -46,7 +50,7 @@ async def list_runs(
         request,
         call,
         "runs.html",
-        await school_place(settings, "Runs", call),
+        place,
         runs=listed,
         wanted=wanted,
         names=await names_of(requesters, settings, call.services),
@@ -60,7 +64,9 @@ async def list_runs(
 async def show_run(
     request: Request, settings: Administered, call: SignedIn, run: _RunId, only: _Class = ClassKey(""), page: _Page = 1
 ) -> Response:
-    details = await read_run(settings.school, run, page, only or None, call.services)
+    details, place = await asyncio.gather(
+        read_run(settings.school, run, page, only or None, call.services), school_place(settings, "Runs", call)
+    )
     moved = changed_classes(details)
     record = details.run
     people = [*filter(None, [record.requested_by]), *people_to_name(moved)]
@@ -70,7 +76,7 @@ async def show_run(
         request,
         call,
         "run.html",
-        await school_place(settings, "Runs", call),
+        place,
         run=record,
         progress=details.progress,
         keys=keys,

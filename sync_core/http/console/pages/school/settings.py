@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -106,14 +107,16 @@ async def _form(
 ) -> Response:
     all_schools = call.caller.all_schools
     sections = views.sections_of(settings, all_schools, body, faults)
-    changes = await call.services.schools.settings_changes(settings.school)
+    changes, place = await asyncio.gather(
+        call.services.schools.settings_changes(settings.school), school_place(settings, "Settings", call)
+    )
     listed = paging.page_of(changes[::-1], page, f"/schools/{settings.school}/settings")
     names = await names_of([change.by for change in listed.rows if change.by], settings, call.services)
     return render(
         request,
         call,
         "settings.html",
-        await school_place(settings, "Settings", call),
+        place,
         422 if faults else 200,
         all_schools=all_schools,
         sections=sections,
