@@ -34,7 +34,7 @@ def open_feed(path: Path) -> FeedFiles:
     if path.is_file() and is_csv(path.name):
         raise rejection(
             "the path names one CSV file, and a feed has several",
-            "name the folder or the zip file that has all of them",
+            "name the folder or the zip file that has them all",
         )
     if path.is_file():
         return open_zip(path, _written_at([path]))
