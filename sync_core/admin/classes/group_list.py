@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -120,4 +121,11 @@ def _of_mis(state: GroupState, settings: SchoolSettings, pinned: bool) -> Listed
 
 
 def _sorted(groups: Iterable[ListedGroup]) -> tuple[ListedGroup, ...]:
-    return tuple(sorted(groups, key=lambda group: (list(GroupType).index(group.type), group.name, group.key)))
+    types = list(GroupType)
+    return tuple(sorted(groups, key=lambda group: (types.index(group.type), in_reading_order(group.name), group.key)))
+
+
+def in_reading_order(name: str) -> tuple[tuple[int, str], ...]:
+    """A key that sorts names as people do: 7A before 10A."""
+    parts = re.findall(r"(\d{1,18})|(\D+)", name, re.ASCII)
+    return tuple((int(number or 0), text.casefold()) for number, text in parts)

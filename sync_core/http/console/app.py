@@ -33,6 +33,17 @@ _FUNCTION = "console"
 # App Service authentication signs a person in there, and leads back ("Customize sign-ins and sign-outs").
 _SIGN_IN = "/.auth/login/aad?post_login_redirect_uri="
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+_TITLES = {
+    403: "This is not open to you",
+    404: "Not found",
+    409: "This cannot be done now",
+    412: "Somebody else was first",
+    413: "Too large",
+    422: "This was not understood",
+    429: "Too many requests at once",
+    503: "This does not work just now",
+}
+"""What an error page says in place of the phrase of HTTP."""
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -79,7 +90,7 @@ async def _refuse(request: Request, error: SyncError) -> Response:
         return RedirectResponse(_SIGN_IN + quote(request.url.path), 302)
     note_refused(request, _FUNCTION, error)
     problem = problem_of(error)
-    return render_error(problem.status, problem.title, error.message, error.remedy)
+    return render_error(problem.status, _TITLES.get(problem.status, problem.title), error.message, error.remedy)
 
 
 async def _unknown(request: Request, error: HTTPException | RequestValidationError) -> Response:

@@ -61,6 +61,13 @@ async def test_the_mis_is_read_only_when_asked_for(api: Api, console: Console) -
     assert f'href="{GROUPS}/{MATHS}/create"' not in page
 
 
+async def test_groups_of_a_type_are_in_the_order_in_which_people_read_their_names(api: Api, console: Console) -> None:
+    names = ["10A", "7B", "7A", "Art", "7a/Ma10", "7a/Ma2"]
+    api.mis.groups = [teaching(f"G{number}", name) for number, name in enumerate(names)]
+    page = await console.read(f"{GROUPS}?source=mis")
+    assert names_in_table(page) == ["Art", "7A", "7a/Ma2", "7a/Ma10", "7B", "10A"]
+
+
 async def test_long_lists_have_pages_that_keep_the_filter(api: Api, console: Console) -> None:
     api.mis.groups = [teaching(f"G{number:03}", f"Maths {number:03}") for number in range(120)]
     api.mis.groups += [teaching("A", "Art"), replace(teaching("Y", "Maths year"), type=GroupType.YEAR)]

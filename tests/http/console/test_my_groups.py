@@ -158,6 +158,7 @@ async def test_who_has_no_school_or_no_role_is_refused(console: Console, role: s
         answer = await console.call("GET", path, caller=entra_id("stranger"), role=role)
         assert answer.status_code == 403
         assert SCHOOL.id not in answer.text
+        assert '<h1 class="govuk-heading-l">This is not open to you</h1>' in answer.text
         assert 'href="/.auth/logout?post_logout_redirect_uri=/">Sign in as somebody else' in answer.text
 
 

@@ -13,9 +13,9 @@ from starlette.datastructures import FormData
 from sync_core.admin.school_settings import SchoolBody
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import RunId
-from sync_core.domain.runs import Cause
+from sync_core.domain.runs import Cause, Changed
 from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
-from sync_core.http.console.views.settings.changes import settings_on_page
+from sync_core.http.console.views.settings.changes import setting_rows, settings_on_page
 from sync_core.http.console.views.settings.fields import body_of, fill_in, read_into, value_in_words
 from sync_core.http.console.views.settings.words import ELSEWHERE, SECTIONS
 from sync_core.messaging.messages import SyncSchool
@@ -174,6 +174,11 @@ async def test_a_plan_that_cannot_be_made_does_not_keep_anybody_from_saving(cons
     assert re.search(r"Pupils: domain \S* ?oak\.example", text_of(page))
     assert "No plan could be made with these settings." in text_of(page)
     await console.send(page, f"{PATH}/save", **carried(page))
+
+
+def test_a_switch_is_yes_or_no_in_the_record_of_changes() -> None:
+    (row,) = setting_rows({"enabled": Changed(before="true", after="false")})
+    assert (row.label, row.before, row.after) == ("Synced", "yes", "no")
 
 
 async def test_an_admin_of_one_school_changes_no_source_and_takes_no_access_away(console: Console) -> None:

@@ -130,6 +130,9 @@ def _choices(choice: type[StrEnum]) -> dict[str, str]:
     return {each.value: word_for(each) for each in choice}
 
 
+_YES_NO = {"true": "yes", "false": "no"}
+
+
 def value_in_words(place: str, text: str) -> str:
     """The value of a setting as the form words it: the choices of a choice, and texts as they are."""
     choices = _choices_by_place().get(place, {})
@@ -141,7 +144,7 @@ def _choices_by_place() -> Mapping[str, Mapping[str, str]]:
     names = [each.name for each in fields(SchoolBody) if each.name != "source"]
     settings = [setting for name in names if name not in ELSEWHERE for setting in settings_at(name)]
     settings += [setting for kind in SOURCES for setting in settings_at("source", kind)]
-    return {setting.place: setting.choices for setting in settings if setting.choices}
+    return {"enabled": _YES_NO} | {setting.place: setting.choices for setting in settings if setting.choices}
 
 
 # --- filling in, and reading back
