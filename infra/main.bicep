@@ -18,6 +18,9 @@ param adminClientId string = ''
 @description('Entra ids of the users and groups whose app role applies to every school, separated by commas.')
 param allSchoolsAccess string = ''
 
+@description('true: when App Service signs people in, the identity is its credential at Entra ID, in place of a secret. false: it has no credential, and uses ID tokens alone.')
+param signInWithIdentity bool = true
+
 @description('Client id of the multi-tenant app that trusts the identity, for schools in other tenants. Empty: only schools in the tenant of the app are synced.')
 param graphClientId string = ''
 
@@ -262,6 +265,7 @@ module app 'modules/app.bicep' = {
     tenantId: toLower(tenantId)
     adminClientId: adminClientId
     allSchoolsAccess: allSchoolsAccess
+    signInWithIdentity: signInWithIdentity
     graphClientId: graphClientId
     syncSchedule: syncSchedule
     syncWindowMinutes: syncWindowMinutes

@@ -42,6 +42,9 @@ param adminClientId string
 param allSchoolsAccess string
 
 @description('See main.bicep.')
+param signInWithIdentity bool
+
+@description('See main.bicep.')
 param graphClientId string
 
 @description('See main.bicep.')
@@ -68,6 +71,9 @@ param alwaysReady int
 @description('See main.bicep.')
 param minTlsVersion string
 
+// App Service recognises this name of a setting: its value is the client id of an identity, and no secret.
+var credentialSetting = 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+var hasCredential = signInWithIdentity && !empty(adminClientId)
 var subnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', networkName, 'app')
 
 var readyInstances = [
@@ -84,6 +90,9 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
 resource packageIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: packageIdentityName
 }
+
+// The app registration trusts the identity: infra/scripts/register_admins.py keeps that.
+var credential = hasCredential ? { '${credentialSetting}': identity.properties.clientId } : {}
 
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: insightsName
@@ -186,7 +195,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   dependsOn: [
     noScmPassword
   ]
-  properties: union(vaultReferences, {
+  properties: union(vaultReferences, credential, {
     AzureWebJobsStorage__accountName: account.name
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identity.properties.clientId
@@ -246,6 +255,7 @@ resource signIn 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(adminClient
         enabled: true
         registration: {
           clientId: adminClientId
+          clientSecretSettingName: hasCredential ? credentialSetting : null
           openIdIssuer: '${environment().authentication.loginEndpoint}${tenantId}/v2.0'
         }
         validation: {

@@ -139,7 +139,7 @@ def _identifier(application: Entity) -> Entity:
 
 
 def _redirect(application: Entity, app_url: str) -> Entity:
-    """Without a secret, App Service asks for an ID token on the way back from the sign-in page."""
+    """App Service asks for an ID token on the way back from the sign-in page, alone or with a code."""
     web = application["web"]
     uris, ours = list(web["redirectUris"]), redirect_of(app_url)
     grants = {**(web.get("implicitGrantSettings") or {}), "enableIdTokenIssuance": True}

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import chain
 
-from command import Failure
+from command import Failure, say
 from services import GRAPH_V1, Entity, Graph, RequestRefused
 
 
@@ -46,6 +46,23 @@ class Registration:
 def trust(issuer: str, subject: str) -> str:
     """A federated credential, as messages name it."""
     return f"{subject} of {issuer}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The app's managed identity: the object id of its service principal, and the id of its tenant."""
+
+    principal: str
+    tenant: str
+
+    @property
+    def issuer(self) -> str:
+        return f"https://login.microsoftonline.com/{self.tenant}/v2.0"
+
+    @property
+    def trust(self) -> str:
+        """The federated credential that trusts it, as messages name it."""
+        return trust(self.issuer, self.principal)
 
 
 def find_registration(
@@ -114,6 +131,28 @@ def create_registration(graph: Graph, body: Entity) -> Registration:
                 f"of it, so a later run will not recognise it: {refusal}"
             ) from None
     return Registration(application, {me})
+
+
+def keep_trust(graph: Graph, registration: Registration, identity: Identity) -> None:
+    """Let the app's identity sign in as the registration, and say who else may."""
+    others = sorted(registration.trusted - {identity.trust})
+    if identity.trust in registration.trusted:
+        say("already there: it trusts the app's identity")
+    else:
+        credential = {
+            "name": f"identity-{identity.principal}",
+            "issuer": identity.issuer,
+            "subject": identity.principal,
+            "audiences": ["api://AzureADTokenExchange"],
+        }
+        graph.post_about_new(f"applications/{registration.object_id}/federatedIdentityCredentials", credential)
+        say(
+            "created: it trusts the app's identity"
+            if others
+            else "created: it trusts the app's identity, and nobody else"
+        )
+    for other in others:
+        say(f"it also trusts {other}: if you do not know that one, remove it under Certificates & secrets")
 
 
 def _read(graph: Graph, application: Entity) -> Registration:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from app_registrations import Registration, create_registration, find_registration, trust
+from app_registrations import Identity, Registration, create_registration, find_registration, keep_trust
 from azd import Environment, read_environment
 from command import run, say
 from permissions import LATER_GRANT, REQUIRED, read_roles
@@ -26,9 +26,9 @@ def main() -> None:
     if not principal or not tenant:
         parser.error("set IDENTITY_PRINCIPAL_ID and AZURE_TENANT_ID, as 'azd env get-values' prints them")
     graph = Graph(access_token(tenant), ROLE)
-    issuer = f"https://login.microsoftonline.com/{tenant}/v2.0"
-    registration = keep_registration(graph, environment.get(VARIABLE), trust(issuer, principal))
-    keep_trust(graph, registration, issuer, principal)
+    identity = Identity(principal, tenant)
+    registration = keep_registration(graph, environment.get(VARIABLE), identity)
+    keep_trust(graph, registration, identity)
     keep_client_id(environment, registration.client_id)
     consent = f"https://login.microsoftonline.com/TENANT/adminconsent?client_id={registration.client_id}"
     say(f"each further tenant consents at {consent}")
@@ -40,12 +40,12 @@ def main() -> None:
     say(f"wait: {LATER_GRANT}")
 
 
-def keep_registration(graph: Graph, client_id: str, identity: str) -> Registration:
+def keep_registration(graph: Graph, client_id: str, identity: Identity) -> Registration:
     """The registration, which requests the permissions that this release needs."""
     roles = read_roles(graph, REQUIRED).roles
     access = [{"id": roles[name], "type": "Role"} for name in REQUIRED]
     requested = {"requiredResourceAccess": [{"resourceAppId": GRAPH_APP_ID, "resourceAccess": access}]}
-    registration = find_registration(graph, NAME, VARIABLE, client_id, redirects=(), trusted=(identity,))
+    registration = find_registration(graph, NAME, VARIABLE, client_id, redirects=(), trusted=(identity.trust,))
     if registration and not client_id:
         say(f"recognised: the app registration {NAME} ({registration.client_id}); you alone own it and can use it")
     if registration is None:
@@ -67,28 +67,6 @@ def requests(properties: Entity) -> frozenset[tuple[str, str, str]]:
         for resource in properties.get("requiredResourceAccess") or ()
         for permission in resource["resourceAccess"]
     )
-
-
-def keep_trust(graph: Graph, registration: Registration, issuer: str, principal: str) -> None:
-    """Let the app's identity sign in as the app, and say who else may."""
-    others = sorted(registration.trusted - {trust(issuer, principal)})
-    if trust(issuer, principal) in registration.trusted:
-        say("already there: it trusts the app's identity")
-    else:
-        credential = {
-            "name": f"identity-{principal}",
-            "issuer": issuer,
-            "subject": principal,
-            "audiences": ["api://AzureADTokenExchange"],
-        }
-        graph.post_about_new(f"applications/{registration.object_id}/federatedIdentityCredentials", credential)
-        say(
-            "created: it trusts the app's identity"
-            if others
-            else "created: it trusts the app's identity, and nobody else"
-        )
-    for other in others:
-        say(f"it also trusts {other}: if you do not know that one, remove it under Certificates & secrets")
 
 
 def keep_client_id(environment: Environment, client_id: str) -> None:

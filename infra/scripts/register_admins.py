@@ -1,8 +1,8 @@
 """Creates and keeps the app registration with which App Service signs admins in, and makes the first admin.
 
-azd runs it before and after it provisions: the app has no address before. It is safe to run again.
+azd runs it before and after it provisions: the app has no address and no identity before. It is safe to run again.
 
-    python infra/scripts/register_admins.py [--admin PERSON] [--client ID] [--app-url URL]
+    python infra/scripts/register_admins.py [--admin PERSON] [--client ID] [--app-url URL] [--identity ID --tenant ID]
     python infra/scripts/register_admins.py --undo
 """
 
@@ -16,7 +16,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from admin_registration import ADMIN_ROLE, admin_role_id, changes, name_of, redirect_of
-from app_registrations import Registration, create_registration, find_registration
+from app_registrations import Identity, Registration, create_registration, find_registration, keep_trust
 from azd import Environment, read_environment
 from command import Failure, run, say
 from services import GRAPH_V1, Graph, RequestRefused, access_token, tenant_of
@@ -28,7 +28,7 @@ _MAY = "a person who may register applications, such as an Application Developer
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command was told. `client_id`, `app_url` and `admin` may be empty.
+    """What the command was told. `client_id`, `app_url` and `admin` may be empty, and azd may have no `identity` yet.
 
     `admin` is the object id or the sign-in name of a person to make an admin of all schools. Without it, the person who
     runs the command becomes one, if there is none yet.
@@ -37,6 +37,7 @@ class Request:
     environment: str
     client_id: str
     app_url: str
+    identity: Identity | None
     admin: str
 
     @property
@@ -47,17 +48,32 @@ class Request:
     def redirects(self) -> list[str]:
         return [redirect_of(self.app_url)] if self.app_url else []
 
+    @property
+    def trusted(self) -> list[str]:
+        return [self.identity.trust] if self.identity else []
+
+    def command(self, client_id: str, admin: str) -> str:
+        """The command with which another person does the same, without this environment."""
+        told = {"client": client_id, "app-url": self.app_url}
+        if self.identity:
+            told |= {"identity": self.identity.principal, "tenant": self.identity.tenant}
+        return " ".join([_COMMAND, *(f"--{name}={value}" for name, value in {**told, "admin": admin}.items() if value)])
+
 
 def main() -> None:
     options = _options()
     environment = read_environment()
+    tenant = options.tenant or tenant_of(environment)
+    principal = options.identity or environment.get("IDENTITY_PRINCIPAL_ID")
+    if principal and not tenant:
+        raise Failure("nothing says which tenant the app's identity belongs to, so nothing was changed: add --tenant")
     request = Request(
         environment=environment.name,
         client_id=options.client or environment.get(_CLIENT),
         app_url=options.app_url or environment.get("APP_URL"),
+        identity=Identity(principal, tenant) if principal else None,
         admin=options.admin,
     )
-    tenant = tenant_of(environment)
     if environment.name and not tenant:
         say(
             "not registered yet: azd has not chosen a subscription, whose tenant is that of the registration; this "
@@ -76,6 +92,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--admin", default="", metavar="PERSON", help="object id or sign-in name of an admin to add")
     parser.add_argument("--client", default="", metavar="ID", help=f"its client id (default: {_CLIENT})")
     parser.add_argument("--app-url", default="", metavar="URL", help="address of the app (default: APP_URL)")
+    parser.add_argument("--identity", default="", metavar="ID", help="app's identity (default: IDENTITY_PRINCIPAL_ID)")
+    parser.add_argument("--tenant", default="", metavar="ID", help="tenant of the app (default: AZURE_TENANT_ID)")
     parser.add_argument("--undo", action="store_true", help="remove the registration, its roles and their assignments")
     return parser.parse_args()
 
@@ -96,6 +114,11 @@ def register(graph: Graph, environment: Environment, request: Request) -> None:
             say(f"it also redirects to {other}: if you do not know that address, remove it under Authentication")
     else:
         say("not set yet: the redirect URI, because the app has no address before azd provisions it")
+    if request.identity:
+        with completing(registration, request, "the trust in the app's identity"):
+            keep_trust(graph, registration, request.identity)
+    else:
+        say("not set yet: the trust in the app's identity, because azd has not provisioned it")
     with completing(registration, request, "an enterprise application"):
         principal = _principal(graph, registration)
     _admins(graph, environment, request, registration, principal)
@@ -104,8 +127,12 @@ def register(graph: Graph, environment: Environment, request: Request) -> None:
         say("next: azd provision, because the app was provisioned without this registration")
 
 
+def _find(graph: Graph, request: Request) -> Registration | None:
+    return find_registration(graph, request.name, _CLIENT, request.client_id, request.redirects, request.trusted)
+
+
 def _registration(graph: Graph, request: Request) -> Registration:
-    found = find_registration(graph, request.name, _CLIENT, request.client_id, request.redirects, ())
+    found = _find(graph, request)
     if found and request.client_id:
         say(f"already there: the app registration {found.properties['displayName']}, client id {found.client_id}")
         return found
@@ -117,11 +144,10 @@ def _registration(graph: Graph, request: Request) -> Registration:
     except RequestRefused as refusal:
         if refusal.status != HTTPStatus.FORBIDDEN:
             raise
-        address = f" --app-url={request.app_url}" if request.app_url else ""
         raise Failure(
             "you may not register applications in this tenant, so there is no registration for the sign-in of admins; "
             "azd can deploy the app without it, and the admin API rejects every call until there is one. Ask "
-            f"{_MAY}, to run '{_COMMAND} --admin={graph.me()}{address}', then run the commands that it prints, and "
+            f"{_MAY}, to run '{request.command('', graph.me())}', then run the commands that it prints, and "
             "'azd provision'"
         ) from None
     say(f"created: the app registration {request.name}, client id {created.client_id}; it has no secret")
@@ -136,13 +162,11 @@ def completing(registration: Registration, request: Request, part: str, admin: s
     except RequestRefused as refusal:
         if refusal.status != HTTPStatus.FORBIDDEN:
             raise
-        told = {"client": registration.client_id, "app-url": request.app_url, "admin": admin}
-        options = " ".join(f"--{name}={value}" for name, value in told.items() if value)
         owners = ", ".join(sorted(registration.owners)) or "nobody"
         raise Failure(
             f"the app registration with the client id {registration.client_id} lacks {part}, and you may not change "
             "it, so admins may be unable to sign in. Ask an owner of it "
-            f"({owners}) or a Cloud Application Administrator to run '{_COMMAND} {options}'"
+            f"({owners}) or a Cloud Application Administrator to run '{request.command(registration.client_id, admin)}'"
         ) from None
 
 
@@ -208,7 +232,7 @@ def _write(environment: Environment, name: str, value: str) -> None:
 
 def remove(graph: Graph, environment: Environment, request: Request) -> None:
     """Delete the registration, and with it the enterprise application and all assignments of its roles."""
-    registration = find_registration(graph, request.name, _CLIENT, request.client_id, request.redirects, ())
+    registration = _find(graph, request)
     if registration is None:
         raise Failure(f"there is no app registration {request.name}, so there is nothing to undo")
     if ADMIN_ROLE not in [role["value"] for role in registration.properties["appRoles"]]:

@@ -28,9 +28,11 @@ def parse(name: str) -> dict[str, Any]:
 
 
 def app_settings() -> dict[str, str]:
-    """The application settings that the app module sets, as written, without references to secrets."""
+    """The application settings that every app has, as written: without references to secrets, and the sign-in's own."""
     config = parse("modules/app.bicep")["resources"]["settings"]["config"]["properties"]
-    written = re.search(r"properties: union\(vaultReferences, \{\n(.*?)\n  \}\)", text("modules/app.bicep"), re.DOTALL)
+    written = re.search(
+        r"properties: union\(vaultReferences, credential, \{\n(.*?)\n  \}\)", text("modules/app.bicep"), re.DOTALL
+    )
     assert config
     assert written
     return dict(re.findall(r"^    (\w+): (.+)$", written[1], re.MULTILINE))

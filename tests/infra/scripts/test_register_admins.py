@@ -22,6 +22,9 @@ URL = "https://func-oak-dx7lhk2m.azurewebsites.net"
 REDIRECT = f"{URL}/.auth/login/aad/callback"
 CLIENT = id_of("client 1")
 HEAD = id_of("head")
+IDENTITY = id_of("identity")
+PROVISIONED = {"APP_URL": URL, "IDENTITY_PRINCIPAL_ID": IDENTITY}
+NOT_TRUSTED_YET = "not set yet: the trust in the app's identity, because azd has not provisioned it"
 
 
 @pytest.fixture
@@ -63,6 +66,7 @@ def test_the_first_run_makes_all_that_the_sign_in_of_admins_needs(hook: Terminal
         "set: the Azure CLI as a client that needs no consent",
         "set: the identifier by which clients request tokens",
         "not set yet: the redirect URI, because the app has no address before azd provisions it",
+        NOT_TRUSTED_YET,
         "created: its enterprise application",
         f"assigned: the app role GroupSync.Admin to {ME}",
         "to undo this assignment: az rest --method DELETE --url https://graph.microsoft.com/v1.0/servicePrincipals/"
@@ -99,6 +103,7 @@ def test_a_second_run_changes_nothing(hook: Terminal, directory: Directory) -> N
         f"already there: the app registration {NAME}, client id {CLIENT}",
         "already there: all that it must contain",
         "not set yet: the redirect URI, because the app has no address before azd provisions it",
+        NOT_TRUSTED_YET,
         "already there: its enterprise application",
         "already there: the app role GroupSync.Admin, assigned to people or groups (1)",
         "already there: ALL_SCHOOLS_ACCESS, the ids whose app roles apply to every school (1)",
@@ -120,9 +125,44 @@ def test_the_run_after_provisioning_adds_the_address_alone(hook: Terminal, direc
     assert len(directory.changes) == len(before) + 1
 
 
-@pytest.mark.parametrize("url", ["", URL])
-def test_a_run_that_is_not_told_the_id_recognises_its_own(hook: Terminal, directory: Directory, url: str) -> None:
-    hook.environment["APP_URL"] = url
+def test_after_provisioning_it_trusts_the_identity_of_the_app_once(hook: Terminal, directory: Directory) -> None:
+    run(hook)
+    hook.environment |= PROVISIONED
+    assert "created: it trusts the app's identity, and nobody else" in run(hook)
+    (trusted,) = directory.credentials[the_registration(directory)["id"]]
+    assert (trusted["subject"], trusted["issuer"]) == (IDENTITY, f"https://login.microsoftonline.com/{TENANT}/v2.0")
+    assert trusted["audiences"] == ["api://AzureADTokenExchange"]
+    before = directory.changes
+    assert "already there: it trusts the app's identity" in run(hook)
+    assert directory.changes == before
+
+
+def test_who_may_not_make_it_trust_the_identity_gets_the_command(hook: Terminal, directory: Directory) -> None:
+    by_hand = {name: value for name, value in hook.environment.items() if not name.startswith("AZURE_")}
+    run(hook)
+    hook.environment |= PROVISIONED
+    directory.refuse.add("POST")
+    message = stop(hook)
+    assert "lacks the trust in the app's identity, and you may not change it, so admins may be unable" in message
+    command = message.partition("'python ")[2].rstrip("'").split()
+    assert command[3:] == [f"--identity={IDENTITY}", f"--tenant={TENANT}"]
+    directory.refuse, hook.environment = set(), by_hand
+    (hook.folder / "azd").unlink()
+    assert "created: it trusts the app's identity, and nobody else" in run(hook, *command[1:])
+
+
+def test_the_tenant_of_an_identity_is_not_guessed(hook: Terminal, directory: Directory) -> None:
+    for name in ("AZURE_ENV_NAME", "AZURE_SUBSCRIPTION_ID"):
+        del hook.environment[name]
+    assert stop(hook, f"--identity={IDENTITY}").endswith("so nothing was changed: add --tenant")
+    assert directory.calls == []
+
+
+@pytest.mark.parametrize("provisioned", [{}, PROVISIONED])
+def test_a_run_that_is_not_told_the_id_recognises_its_own(
+    hook: Terminal, directory: Directory, provisioned: dict[str, str]
+) -> None:
+    hook.environment |= provisioned
     run(hook)
     del hook.environment["ADMIN_CLIENT_ID"]
     before = directory.changes

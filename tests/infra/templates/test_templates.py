@@ -18,7 +18,8 @@ from tests.infra.templates.compiler import Compiler, NoCompiler
 from tests.infra.templates.snapshots import ENVIRONMENTS, kept, render
 
 MAIN = ROOT / "infra" / "main.bicep"
-EVERYTHING = ENVIRONMENTS[[file.stem for file in ENVIRONMENTS].index("everything")]
+EVERYTHING, PRIVATE, PUBLIC = ENVIRONMENTS
+CREDENTIAL = "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"
 
 # Microsoft: "Naming rules and restrictions for Azure resources".
 _NAMES = {
@@ -63,6 +64,17 @@ def compiled(compiler: Compiler) -> dict[str, Any]:
 def _kept(environment: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(kept(environment).read_text(encoding="utf-8"))
     return content
+
+
+def _config(environment: Path, name: str) -> dict[str, Any]:
+    """The properties of a part of the site's configuration."""
+    resources = _kept(environment)["predictedResources"]
+    (properties,) = [one["properties"] for one in resources if one["name"].endswith(f"/{name}")]
+    return dict(properties)
+
+
+def _resource_names(environment: Path) -> list[str]:
+    return [one["name"] for one in _kept(environment)["predictedResources"]]
 
 
 def test_neither_the_compiler_nor_its_linter_has_a_remark(compiler: Compiler, compiled: dict[str, Any]) -> None:
@@ -162,11 +174,10 @@ def test_no_service_takes_a_key_or_shows_anything_to_everybody(environment: Path
 
 
 def test_app_service_signs_people_of_one_tenant_in_for_an_hour_and_keeps_no_token() -> None:
-    resources = _kept(EVERYTHING)["predictedResources"]
-    (sign_in,) = [one["properties"] for one in resources if one["name"].endswith("/authsettingsV2")]
+    sign_in = _config(EVERYTHING, "authsettingsV2")
     (provider,) = sign_in["identityProviders"].values()
     client = provider["registration"]["clientId"]
-    assert provider["registration"].keys() == {"clientId", "openIdIssuer"}
+    assert provider["registration"].keys() == {"clientId", "clientSecretSettingName", "openIdIssuer"}
     assert provider["registration"]["openIdIssuer"].startswith("[format('{0}{1}/v2.0', environment().authentication")
     assert provider["validation"] == {"allowedAudiences": [client, f"api://{client}"]}
     assert sign_in["httpSettings"] == {"requireHttps": True}
@@ -176,6 +187,26 @@ def test_app_service_signs_people_of_one_tenant_in_for_an_hour_and_keeps_no_toke
         "nonce": {"validateNonce": True, "nonceExpirationInterval": "00:05:00"},
         "allowedExternalRedirectUrls": [],
     }
+
+
+def test_the_credential_of_the_sign_in_is_the_identity_of_the_app() -> None:
+    """App Service authentication, "Use a managed identity instead of a secret": the setting has a client id."""
+    settings = _config(EVERYTHING, "appsettings")
+    (provider,) = _config(EVERYTHING, "authsettingsV2")["identityProviders"].values()
+    assert provider["registration"]["clientSecretSettingName"] == CREDENTIAL
+    assert settings[CREDENTIAL] == settings["AZURE_CLIENT_ID"]
+    assert re.search(r"/userAssignedIdentities/id-.*\.clientId\]$", settings[CREDENTIAL])
+
+
+def test_a_sign_in_without_the_identity_has_no_credential() -> None:
+    assert CREDENTIAL not in _config(PRIVATE, "appsettings")
+    (provider,) = _config(PRIVATE, "authsettingsV2")["identityProviders"].values()
+    assert provider["registration"]["clientSecretSettingName"] is None
+
+
+def test_an_app_without_a_registration_has_no_sign_in_and_no_credential() -> None:
+    assert [name for name in _resource_names(PUBLIC) if name.endswith("/authsettingsV2")] == []
+    assert CREDENTIAL not in _config(PUBLIC, "appsettings")
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda file: file.stem)
