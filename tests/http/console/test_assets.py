@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import re
+from itertools import combinations
 
-from local.styles import RESULT, compile_styles
+from local.styles import RESULT, SOURCE, compile_styles
 
 _LARGEST = 60 * 1024
 
@@ -34,3 +35,13 @@ def test_the_script_stores_nothing_in_the_browser() -> None:
     for store in ("localStorage", "sessionStorage", "indexedDB", "document.cookie", "caches", "serviceWorker"):
         assert store not in script
     assert "innerHTML =" not in script.replace("state.innerHTML = newer.innerHTML", "")
+
+
+def test_no_two_style_sheets_say_what_one_class_is() -> None:
+    """The pages have one style sheet in the end: two parts of it that name their class alike would undo each other."""
+    sheets = sorted(SOURCE.parent.glob("*.scss"))
+    named = {
+        sheet.name: set(re.findall(r"^\.(app-[a-z-]+) \{", sheet.read_text(encoding="utf-8"), re.M)) for sheet in sheets
+    }
+    for first, second in combinations(named, 2):
+        assert named[first] & named[second] == set(), (first, second)
