@@ -10,6 +10,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
@@ -116,6 +117,13 @@ def fork_self(module: str, options: Sequence[str], log: Path, environment: Mappi
     return Forked(module, options, log, environment, context=multiprocessing.get_context("fork"))
 
 
+def _heed_signals() -> None:
+    """As at a terminal. Under nohup, and in the background of a shell, the tests ignore some, and a child would too."""
+    for each, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, handler)
+
+
 def _run(
     module: str,
     options: tuple[str, ...],
@@ -127,6 +135,7 @@ def _run(
     """What `python -m module` does in a process of its own."""
     os.setsid()
     die_with_parent(os.getppid())
+    _heed_signals()
     with log.open("ab") as errors:
         os.dup2(errors.fileno(), sys.stderr.fileno())
     os.dup2(output.fileno(), sys.stdout.fileno())

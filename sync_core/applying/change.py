@@ -26,7 +26,6 @@ from sync_core.domain.classes import (
     RowError,
 )
 from sync_core.domain.ids import ClassId
-from sync_core.domain.runs import RunOutcome
 from sync_core.errors import (
     EtagConflict,
     GraphDenied,
@@ -68,10 +67,13 @@ async def apply_change(change: messages.Change, priority: messages.Priority, ser
 
 
 async def _require_request(change: messages.RestoreClass, services: Services) -> None:
-    """Raises NotOnRecord unless the run of the change is on record as an admin's request to restore the class."""
+    """Raises NotOnRecord unless the run of the change is on record as an admin's request to restore the class.
+
+    A redelivery of that request may have ended the run as refused after the change was sent.
+    """
     run = await services.runs.run(change.school, change.run)
     requested = (messages.Action.RESTORE, change.key, change.cause)
-    if run is None or run.outcome is RunOutcome.REFUSED or (run.action, run.class_key, run.cause) != requested:
+    if run is None or not run.requested_by or (run.action, run.class_key, run.cause) != requested:
         raise NotOnRecord(change.run)
 
 

@@ -152,7 +152,7 @@ def texts(value: object) -> str:
 
 def reference(value: object) -> str:
     """The sourcedId of a reference, or of the record that its href leads to; empty for nothing. Raises Unexpected."""
-    if value is None or value in ("", []):
+    if value is None or value == "":
         return ""
     if not isinstance(value, dict):
         raise Unexpected(f"is {_kind(value)} instead of a reference")

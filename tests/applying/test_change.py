@@ -40,6 +40,7 @@ RESTORED = RunRecord(
     outcome=RunOutcome.PLANNED,
     action=Action.RESTORE,
     class_key=KEY,
+    requested_by=entra_id("admin"),
 )
 """The run of an admin's request to restore the class."""
 CREATE_AND_FILL: tuple[Change, ...] = (CreateClass(*WHERE), GrantOwners(*WHERE), ChangeMembers(*WHERE))

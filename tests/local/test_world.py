@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,17 +62,6 @@ ENDS = [
     (signal.SIGHUP, 0, "stopped by SIGHUP\n"),
     (signal.SIGKILL, -9, ""),
 ]
-
-
-@pytest.fixture(autouse=True)
-def signals_as_at_a_terminal() -> Iterator[None]:
-    """Under nohup, and in the background of a shell, some are ignored, and what is started then ignores them too."""
-    ignored = [each for each in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_IGN]
-    for each in ignored:
-        signal.signal(each, signal.SIG_DFL)
-    yield
-    for each in ignored:
-        signal.signal(each, signal.SIG_IGN)
 
 
 @pytest.mark.parametrize(("number", "status", "line"), ENDS, ids=lambda value: str(getattr(value, "name", "")))

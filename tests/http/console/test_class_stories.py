@@ -62,8 +62,8 @@ def press(trust: Trust, visitor: Visitor, button: str) -> None:
 def test_01_groups_are_shown_as_recorded_and_then_as_the_mis_has_them(admin: Visitor) -> None:
     admin.open("/schools/OAK/groups")
     assert [row[1:7] for row in rows(admin)] == [
-        ["10A/Ma1", "Teaching", "2026", "3", "1", "✔ live"],
         ["<script>alert(1)</script>", "Teaching", "2026", "2", "1", "✔ live"],
+        ["10A/Ma1", "Teaching", "2026", "3", "1", "✔ live"],
     ]
     admin.check("groups")
     admin.page.click("text=Read the MIS now")
@@ -71,8 +71,8 @@ def test_01_groups_are_shown_as_recorded_and_then_as_the_mis_has_them(admin: Vis
     assert [row[1:7] for row in rows(admin)] == [
         ["7", "Year", "2026", "3", "0", "● no class"],
         ["5L", "Registration", "2026", "2", "1", "● no class"],
-        ["10A/Ma1", "Teaching", "2026", "2", "2", "✔ live"],
         ["<script>alert(1)</script>", "Teaching", "2026", "1", "1", "✔ live"],
+        ["10A/Ma1", "Teaching", "2026", "2", "2", "✔ live"],
     ]
     admin.check("groups-mis")
 
