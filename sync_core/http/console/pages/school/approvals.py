@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -21,8 +20,8 @@ from sync_core.http.admin.dependencies import Administered, Call, DigestInPath, 
 from sync_core.http.console.forms import FieldFault, texts_of
 from sync_core.http.console.names import names_of
 from sync_core.http.console.paging import page_of
-from sync_core.http.console.places import school_place
-from sync_core.http.console.rendering import render
+from sync_core.http.console.places import place_with, school_place
+from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm
 from sync_core.http.console.views.holds import cards as views
 from sync_core.http.console.views.holds.cards import Answer, DecisionForm
@@ -33,6 +32,7 @@ router = APIRouter(prefix="/schools/{school}/approvals")
 
 _DECISIONS = {Answer.APPROVE: Decision.APPROVE, Answer.REJECT: Decision.REJECT}
 _LABELS = {"answer": "What is right?", "classes": "Classes", "confirm": "People", "reason": "Reason"}
+_TAB = "Approvals"
 _Page = Annotated[int, Query(ge=1, le=1_000_000)]
 _Key = Annotated[ClassKey, Query(alias="class", max_length=200)]
 
@@ -40,14 +40,17 @@ _Key = Annotated[ClassKey, Query(alias="class", max_length=200)]
 @router.get("")
 async def show_approvals(request: Request, settings: Administered, call: SignedIn) -> Response:
     """The holds that the last plan recorded."""
-    return await _list(request, settings, call, await call.services.schools.holds(settings.school))
+    holds = await call.services.schools.holds(settings.school)
+    return await _list(request, settings, call, holds, place_with(holds, settings, _TAB))
 
 
 @router.post("")
 async def read_now(request: Request, settings: Administered, call: SignedIn, form: CheckedForm) -> Response:
     """What a sync would hold now. Changes nothing."""
     planned = await plan_to_show(settings.school, call.services.reading)
-    return await _list(request, settings, call, planned.holds, run=planned.run)
+    return await _list(
+        request, settings, call, planned.holds, await school_place(settings, _TAB, call), run=planned.run
+    )
 
 
 @router.get("/{digest}")
@@ -60,13 +63,14 @@ async def show_hold(
     key: _Key = ClassKey(""),
 ) -> Response:
     """A recorded hold, with all its classes, or with all the people of one of them."""
-    hold = await _recorded(settings, digest, call)
+    holds = await call.services.schools.holds(settings.school)
+    hold = _with(digest, holds)
     if hold is None:
         raise NotFound(
             f"school {settings.school} no longer holds this: it was carried out, or the MIS has changed",
             "open Approvals, which shows what is held now",
         )
-    return await _show(request, settings, call, hold, number=page, key=key)
+    return await _show(request, settings, call, hold, place_with(holds, settings, _TAB), number=page, key=key)
 
 
 @router.post("/{digest}")
@@ -75,20 +79,22 @@ async def decide(
 ) -> Response:
     """Decide if a sync would hold exactly that now. If not, the page shows what it would hold."""
     decision = _read(form)
-    hold = await _recorded(settings, digest, call)
+    holds = await call.services.schools.holds(settings.school)
+    place = place_with(holds, settings, _TAB)
+    hold = _with(digest, holds)
     if hold is None:  # A page that was made by reading the MIS shows holds that no sync has recorded.
         planned = await plan_to_show(settings.school, call.services.reading)
-        hold = next((hold for hold in planned.holds if hold.digest == digest), None)
+        hold = _with(digest, planned.holds)
         if hold is None:
-            return await _list(request, settings, call, planned.holds, run=planned.run, changed=True)
+            return await _list(request, settings, call, planned.holds, place, run=planned.run, changed=True)
     if faults := views.faults_of_decision(decision, hold):
-        return await _show(request, settings, call, hold, decision=decision, faults=faults)
+        return await _show(request, settings, call, hold, place, decision=decision, faults=faults)
     if decision.answer == Answer.PAUSE:
         return await _pause(settings, decision.reason.strip(), call)
     try:
         run = await _request(settings, hold, decision, call)
     except PlanDiffers as differs:
-        return await _list(request, settings, call, differs.plan.holds, run=differs.plan.run, changed=True)
+        return await _list(request, settings, call, differs.plan.holds, place, run=differs.plan.run, changed=True)
     return RedirectResponse(f"/schools/{settings.school}/runs/{run}", 303)
 
 
@@ -107,8 +113,7 @@ async def _pause(settings: SchoolSettings, reason: str, call: Call) -> Response:
     return RedirectResponse(f"/schools/{settings.school}/approvals", 303)
 
 
-async def _recorded(settings: SchoolSettings, digest: str, call: Call) -> Hold | None:
-    holds = await call.services.schools.holds(settings.school)
+def _with(digest: str, holds: Iterable[Hold]) -> Hold | None:
     return next((hold for hold in holds if hold.digest == digest), None)
 
 
@@ -131,14 +136,13 @@ async def _list(
     settings: SchoolSettings,
     call: Call,
     holds: Sequence[Hold],
+    place: Place,
     *,
     run: RunRecord | None = None,
     changed: bool = False,
 ) -> Response:
     """`run` is that of a plan that was made for this page. `changed`: it no longer has the hold that was decided."""
-    place, pending = await asyncio.gather(
-        school_place(settings, "Approvals", call), read_pending_decisions(settings, call.services)
-    )
+    pending = await read_pending_decisions(settings, call.services)
     cards = [views.card_of(hold) for hold in holds if hold.status is HoldStatus.OPEN]
     return render(
         request,
@@ -165,6 +169,7 @@ async def _show(
     settings: SchoolSettings,
     call: Call,
     hold: Hold,
+    place: Place,
     *,
     number: int = 1,
     key: ClassKey = ClassKey(""),
@@ -179,7 +184,7 @@ async def _show(
         request,
         call,
         "hold.html",
-        await school_place(settings, "Approvals", call),
+        place,
         422 if faults else 200,
         card=views.card_of(hold, classes=0),
         classes=page_of(views.class_rows(hold), 1 if chosen else number, path),
