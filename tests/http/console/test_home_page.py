@@ -96,7 +96,7 @@ async def test_what_needs_a_person_comes_first_with_its_place(console: Console) 
         ("/schools/S1/people", "1 person in the MIS finds several accounts, or share one",
          "No sync adds them to a class, or removes them from one."),
         ("/schools/S1/settings", "1 class is to have no owner",
-         "Name admins in the settings who own every class, or enter a teacher in the MIS."),
+         "Name admins in the settings who own every class, or give teaching groups a teacher with an account."),
         ("/schools/S1/groups?state=pinned", "2 pinned classes differ from the MIS",
          "A pin stays until an admin releases it."),
     ]  # fmt: skip

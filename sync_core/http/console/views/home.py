@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync_core.admin.overview.school import SchoolHome
-from sync_core.admin.overview.schools import Sign
 from sync_core.domain.classes import ClassState
 from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.roster import MatchRate
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.http.console.formats import count
 from sync_core.http.console.views.holds.cards import card_of
-from sync_core.http.console.views.runs import words
+from sync_core.http.console.views.runs.words import RunRow, run_row
 
 Moment = Callable[[datetime], str]
 """A time as a page shows it."""
@@ -51,14 +50,6 @@ class Card:
 
     number: str
     text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    run: RunRecord
-    what: str
-    who: str
-    sign: Sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +101,7 @@ def _left_by(plan: RunRecord, school: str) -> Iterator[Need]:
         yield Need(
             f"{count(classes, 'class is', 'classes are')} to have no owner",
             f"{school}/settings",
-            "Name admins in the settings who own every class, or enter a teacher in the MIS.",
+            "Name admins in the settings who own every class, or give teaching groups a teacher with an account.",
         )
     if pins := len(plan.pins_differ):
         yield Need(
@@ -154,13 +145,7 @@ def _matched(who: str, rate: MatchRate) -> Card:
 
 def run_rows(home: SchoolHome, names: Mapping[AccountId, str]) -> tuple[RunRow, ...]:
     """`names` are those of the people who requested the runs."""
-    return tuple(_run_row(run, home, names) for run in home.runs)
-
-
-def _run_row(run: RunRecord, home: SchoolHome, names: Mapping[AccountId, str]) -> RunRow:
-    name = home.class_names.get(run.class_key, run.class_key)
-    what = words.started_by(run) + (f": {name}" if name else "")
-    return RunRow(run=run, what=what, who=names.get(run.requested_by, ""), sign=words.OUTCOMES[run.outcome])
+    return tuple(run_row(run, names, home.class_names.get(run.class_key, run.class_key)) for run in home.runs)
 
 
 # --- the checklist of a new school

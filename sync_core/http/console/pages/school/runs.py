@@ -21,7 +21,7 @@ from sync_core.http.console.rendering import render
 from sync_core.http.console.session import CheckedForm
 from sync_core.http.console.views.runs.moves import list_moves, people_to_name
 from sync_core.http.console.views.runs.plan import Show, view_plan
-from sync_core.http.console.views.runs.words import CAUSES, OUTCOMES, changed_classes, started_by
+from sync_core.http.console.views.runs.words import CAUSES, OUTCOMES, changed_classes, run_row, started_by
 
 router = APIRouter(prefix="/schools/{school}/runs")
 
@@ -46,17 +46,17 @@ async def list_runs(
     query = {"cause": wanted.cause or "", "outcome": wanted.outcome or ""}
     listed = page_of(tuple(reversed(runs)), page, f"/schools/{settings.school}/runs", query)
     requesters = [run.requested_by for run in listed.rows if run.requested_by]
+    names = await names_of(requesters, settings, call.services)
     return render(
         request,
         call,
         "runs.html",
         place,
         runs=listed,
+        rows=[run_row(run, names) for run in listed.rows],
         wanted=wanted,
-        names=await names_of(requesters, settings, call.services),
         causes=CAUSES,
         outcomes=OUTCOMES,
-        started_by=started_by,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sync_core.admin.overview.runs import RunDetails
 from sync_core.admin.overview.schools import Light, Sign
@@ -43,6 +44,22 @@ def started_by(run: RunRecord) -> str:
         return CAUSES[run.cause]
     kind = run.action.partition(" ")[0]
     return _ACTIONS.get(kind, run.action or "Sync")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A run in a table: what started it, who asked for it, and how it ended."""
+
+    run: RunRecord
+    what: str
+    who: str
+    sign: Sign
+
+
+def run_row(run: RunRecord, names: Mapping[AccountId, str], about: str = "") -> RunRow:
+    """`names` are those of the people who requested runs. `about` is the class that it was requested for."""
+    what = started_by(run) + (f": {about}" if about else "")
+    return RunRow(run=run, what=what, who=names.get(run.requested_by, ""), sign=OUTCOMES[run.outcome])
 
 
 def changed_classes(details: RunDetails) -> tuple[MovedClass, ...]:
