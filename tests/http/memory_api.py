@@ -12,16 +12,29 @@ import httpx
 from fastapi import FastAPI
 
 from sync_core.app import App
+from sync_core.domain.classes import AppliedDelta, Reason, Rule
+from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.roster import MisGroup, Snapshot
+from sync_core.domain.runs import Cause
 from sync_core.domain.school import SchoolSettings
 from sync_core.wiring import ProcessApp
-from tests.builders import SCHOOL, TENANT, entra_id, snapshot
+from tests.builders import NOON, SCHOOL, TENANT, entra_id, entra_ids, snapshot
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 
 ALL_SCHOOLS, HEAD, DEPUTY = (entra_id(name) for name in ("all schools", "head", "deputy"))
 PUPILS = ["amy", "ben", "cleo", "dora", "eve"]
+NIGHT = RunId("night")
+DORA_FOR_AMY = AppliedDelta(
+    run=NIGHT,
+    cause=Cause.NIGHTLY,
+    at=NOON,
+    members_added=entra_ids(["dora"]),
+    members_removed=entra_ids(["amy"]),
+    reasons={entra_id("dora"): Reason(Rule.STUDENT, MisId("dora"))},
+)
+"""What a night did in a class that Amy left, and that Dora joined."""
 ENVIRONMENT = {
     "TENANT_ID": TENANT,
     "STATE_TABLES_ENDPOINT": "https://tables.example",

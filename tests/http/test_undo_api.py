@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from sync_core.admin.undo import undo_run
-from sync_core.domain.classes import AppliedDelta, Reason, Rule
+from sync_core.domain.classes import AppliedDelta
 from sync_core.domain.ids import ClassKey, MisId, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.messaging.messages import UndoRun
 from tests.builders import NOON, SCHOOL, desired, entra_id, entra_ids, synced, teaching
-from tests.http.memory_api import HEAD, Api
+from tests.http.memory_api import DORA_FOR_AMY, HEAD, NIGHT, Api
 
-NIGHT = RunId("night")
 KEY = ClassKey("2026.teaching.G1")
 NOW = ["ben", "cleo", "dora"]
 S1 = f"schools/{SCHOOL.id}"
@@ -30,16 +29,8 @@ async def add_night(api: Api) -> None:
     record = await api.state.class_record(SCHOOL.id, KEY)
     assert record
     earlier = AppliedDelta(run=RunId("before"), cause=Cause.NIGHTLY, at=NOON, created=True)
-    night = AppliedDelta(
-        run=NIGHT,
-        cause=Cause.NIGHTLY,
-        at=NOON,
-        members_added=entra_ids(["dora"]),
-        members_removed=entra_ids(["amy"]),
-        reasons={entra_id("dora"): Reason(Rule.STUDENT, MisId("dora"))},
-    )
     record = await api.state.write_actual(replace(record, actual=synced(wanted).actual), earlier)
-    await api.state.write_actual(record, night)
+    await api.state.write_actual(record, DORA_FOR_AMY)
     for run in ("before", "night", "quiet"):
         await api.state.write_run(
             RunRecord(school=SCHOOL.id, id=RunId(run), cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.conftest import REPOSITORY
-from tests.http.console.browser import open_browser
+from tests.flow.trust import Trust
+from tests.http.console.browser import Visitor, open_browser, visit
 from tests.http.console.memory_console import Console
 from tests.http.memory_api import Api
 
@@ -18,6 +19,13 @@ from tests.http.memory_api import Api
 def browser() -> Iterator[Browser]:
     with open_browser() as browser:
         yield browser
+
+
+@pytest.fixture
+def admin(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
+    """An admin of all schools in the world that the module calls `trust`."""
+    with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
+        yield visitor
 
 
 @pytest.fixture

@@ -35,12 +35,6 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
 
 
 @pytest.fixture
-def admin(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
-    with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
-        yield visitor
-
-
-@pytest.fixture
 def teacher(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
     with visit(browser, trust.addresses.host, "colleague", pictures) as visitor:
         yield visitor

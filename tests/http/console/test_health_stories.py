@@ -34,12 +34,6 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
         yield trust
 
 
-@pytest.fixture
-def admin(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
-    with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
-        yield visitor
-
-
 def dead_letters(trust: Trust) -> int:
     return len(trust.call("GET", "dead-letters").json())
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from local.school.data import SchoolData
 from tests.flow.trust import HEAD, Trust, pupils, registration, staff, start_trust, teaching, upn
-from tests.http.console.browser import Visitor, visit
+from tests.http.console.browser import Visitor
 
 CLASS = "amy ben cleo dan eve fay gus hal ida jon"
 OAK = SchoolData(
@@ -41,12 +41,6 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
         trust.run_night()
         trust.add_school(ELM, name="Elm Primary School, Nursery and Language Unit")
         yield trust
-
-
-@pytest.fixture
-def admin(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
-    with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
-        yield visitor
 
 
 def test_01_a_trust_sees_the_worst_school_first_and_takes_the_list_away(admin: Visitor) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -13,7 +12,7 @@ from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.tenant.__main__ import TENANT_ID
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching
-from tests.http.console.browser import Visitor, visit
+from tests.http.console.browser import Visitor
 
 LEAVERS = [f"pupil{number:02}" for number in range(24)]
 OAK = SchoolData(
@@ -43,12 +42,6 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
         trust.call("POST", f"tenants/{TENANT_ID}/full-resync", expected=202)
         drain(trust.addresses, before)
         yield trust
-
-
-@pytest.fixture
-def admin(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
-    with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
-        yield visitor
 
 
 def regroup(trust: Trust, **people: str) -> None:

@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from sync_core.domain.classes import AppliedDelta, Reason, RowError, Rule
+from sync_core.domain.classes import RowError
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.messaging.messages import UndoRun
 from tests.builders import NOON, SCHOOL, desired, entra_id, entra_ids, synced
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.http.console.memory_console import Console, text_of
-from tests.http.memory_api import DEPUTY, HEAD, Api
+from tests.http.memory_api import DEPUTY, DORA_FOR_AMY, HEAD, NIGHT, Api
 
 RUNS = f"/schools/{SCHOOL.id}/runs"
-NIGHT = RunId("night")
 KEY = ClassKey("2026.teaching.G1")
 
 
@@ -46,15 +45,7 @@ async def add_night(api: Api, members: Sequence[str] | None = None) -> None:
     assert record and actual
     if members is not None:
         actual = replace(actual, members=entra_ids(members))
-    night = AppliedDelta(
-        run=NIGHT,
-        cause=Cause.NIGHTLY,
-        at=NOON,
-        members_added=entra_ids(["dora"]),
-        members_removed=entra_ids(["amy"]),
-        reasons={entra_id("dora"): Reason(Rule.STUDENT, MisId("dora"))},
-    )
-    await api.state.write_actual(replace(record, actual=actual), night)
+    await api.state.write_actual(replace(record, actual=actual), DORA_FOR_AMY)
     await api.state.write_run(run_record("night", changed=(KEY,), removals=1, notes=("a note",)))
 
 

@@ -31,12 +31,6 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
         yield trust
 
 
-@pytest.fixture
-def admin(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
-    with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
-        yield visitor
-
-
 def test_01_who_is_not_signed_in_is_led_to_the_sign_in_and_back(trust: Trust, browser: Browser) -> None:
     page = browser.new_context().new_page()
     page.goto(f"{trust.addresses.host}/schools/OAK")

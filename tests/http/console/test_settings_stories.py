@@ -43,12 +43,6 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return archive
 
 
-@pytest.fixture
-def admin(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
-    with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
-        yield visitor
-
-
 def test_01_a_change_is_reviewed_saved_and_on_record(admin: Visitor) -> None:
     page = admin.open("/schools/OAK/settings")
     admin.check("settings")
