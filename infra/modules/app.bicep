@@ -121,6 +121,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   // checkov:skip=CKV_AZURE_17:An MIS signs its webhooks and has no certificate.
   // checkov:skip=CKV_AZURE_212:No instance is kept ready unless alwaysReady says so, and nothing is lost while one starts.
   // checkov:skip=CKV_AZURE_78:Flex Consumption has no FTP, and refuses a site that sets ftpsState (error 51021).
+  // checkov:skip=CKV_AZURE_15:The least version is a parameter, which the scanner does not follow: 1.3, or 1.2 if a deployment says so.
+  // checkov:skip=CKV_AZURE_145:The same.
   // checkov:skip=CKV_AZURE_213:Flex Consumption replaces instances automatically; api/health is for people.
   name: name
   location: location
