@@ -171,7 +171,7 @@ def _require_confirmed(hold: Hold, parts: Sequence[HeldClass], confirmed: int | 
     wrong = "" if confirmed is None else f"confirm is {confirmed}, and {people} people find no account; "
     raise NotConfirmed(
         f"hold {hold.digest} is not approved yet: {wrong}{effect}",
-        "POST …/plan lists them with what was tried and the nearest accounts; correct students, staff or "
-        "account_domain in the school's settings, or the accounts; to approve it anyway, send "
-        f'{{"confirm": {people}}} with the request',
+        "the page People, or a plan over the API, shows what was tried for each of them and the nearest accounts; "
+        "correct students, staff or account_domain in the school's settings, or the accounts; to approve it anyway, "
+        f'confirm the number: {{"confirm": {people}}}',
     )

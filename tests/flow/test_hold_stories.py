@@ -266,7 +266,7 @@ def test_14_a_person_who_is_not_found_any_more_stays_until_an_admin_agrees(trust
     for body, what in ((None, "not approved yet: 1 people"), ({"confirm": 2}, "confirm is 2, and 1 people")):
         problem = trust.call("POST", approve, expected=409, body=body).json()
         assert what in problem["what"]
-        assert "POST …/plan" in problem["remedy"] and '{"confirm": 1}' in problem["remedy"]
+        assert "the page People" in problem["remedy"] and '{"confirm": 1}' in problem["remedy"]
     assert hold["approval"] == "two_steps"
     trust.run_night()
     assert trust.read_class(ASH_ART)["members"] == f"{EVERYBODY} main"

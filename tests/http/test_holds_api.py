@@ -169,9 +169,9 @@ async def test_a_hold_about_matching_is_approved_in_two_steps(api: Api) -> None:
     assert [part["people"] for part in hold["classes"]] == [["new", "newer"]] * 2
     approve = f"{S1}/holds/{hold['digest']}/approve"
     remedy = (
-        "POST …/plan lists them with what was tried and the nearest accounts; correct students, staff or "
-        "account_domain in the school's settings, or the accounts; to approve it anyway, send "
-        '{"confirm": 2} with the request'
+        "the page People, or a plan over the API, shows what was tried for each of them and the nearest accounts; "
+        "correct students, staff or account_domain in the school's settings, or the accounts; to approve it anyway, "
+        'confirm the number: {"confirm": 2}'
     )
     what = "classes would be made or changed without 2 people who find no account"
     assert await api.refusal(409, "POST", approve) == f"hold {hold['digest']} is not approved yet: 2 {what} — {remedy}"

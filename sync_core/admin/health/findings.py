@@ -132,7 +132,7 @@ def last_sync(school: SchoolSettings, runs: Sequence[RunRecord], now: datetime) 
     """`runs` are those of the last LOOKED_BACK, oldest first."""
     if not school.enabled:
         return Finding(f"the school is {school.paused}")
-    sync_it = f"wait for the next night, or sync it now: POST /api/admin/schools/{school.school}/sync"
+    sync_it = f"wait for the next night, or sync it now, on its page or by POST /api/admin/schools/{school.school}/sync"
     syncs = [run for run in runs if _is_sync(run)]
     if not syncs:
         return Finding(f"none within {LOOKED_BACK.days} days", sync_it)

@@ -29,7 +29,7 @@ class _Texts:
 
 
 _IF_RIGHT = "approve this hold if the MIS is right, or only the classes for which it is"
-_TRIED = "POST …/plan shows for each of them what was tried, and the nearest accounts"
+_TRIED = "the page People, or a plan over the API, shows for each of them what was tried, and the nearest accounts"
 
 TEXTS: Mapping[HoldKind, _Texts] = {
     HoldKind.GROUP_EMPTIED: _Texts(
@@ -71,8 +71,8 @@ TEXTS: Mapping[HoldKind, _Texts] = {
     ),
     HoldKind.ACCOUNT_MATCHING: _Texts(
         "{why}",
-        "compare students, staff and account_domain in the school's settings with the accounts: POST …/plan shows for "
-        "each person what was tried, and the nearest accounts; the next sync after the correction goes ahead",
+        "compare students, staff and account_domain in the school's settings with the accounts: "
+        f"{_TRIED}; the next sync after the correction goes ahead",
         Approval.TWO_STEPS,
     ),
     HoldKind.SCHOOL_LOSS: _Texts(
