@@ -31,7 +31,6 @@ from sync_core.domain.runs import Cause
 from sync_core.errors import SyncError
 from sync_core.graph.port import Additions
 from sync_core.graph.refusals import refusal_of
-from sync_core.http.admin.app import build_api
 from sync_core.http.edge import serve
 from sync_core.http.webhooks.function import receive_changes, receive_wonde_event
 from sync_core.messaging.messages import (
@@ -52,6 +51,7 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
+from tests.http.built import serve_api
 from tests.http.memory_api import ALL_SCHOOLS, HEAD, Mis
 from tests.http.test_webhooks import NEW, sign
 
@@ -299,7 +299,7 @@ async def test_no_field_of_a_request_leaves(outside: Outside) -> None:
     state = MemoryState()
     await school_of(state)
     app = app_of(state, mis=Mis([teaching("G1", NAME, ["amy"], ["main"])]))
-    api = build_api(app)
+    api = serve_api(app)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://api") as client:
         document = api.openapi()
         for path, operations in document["paths"].items():

@@ -13,13 +13,13 @@ from local.feed_check import check_feed
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import FeedFolder, MisLocation
 from sync_core.errors import SyncError
-from sync_core.http.admin.app import build_api
 from tests.builders import settings
 from tests.canary.conftest import app_of
 from tests.canary.outside import ADDRESS, NAME, Outside
 from tests.canary.test_edges import CALLERS
 from tests.canary.test_feeds import FILES, FORMATS, bad_cells, small_oneroster, small_wonde
 from tests.fakes.memory_state import MemoryState
+from tests.http.built import serve_api
 from tests.http.memory_api import HEAD
 from tests.mis import feeds
 from tests.mis.vendor_scenes import SECRETS
@@ -33,7 +33,7 @@ class Checks:
         self._outside = outside
         self._state = MemoryState()
         self._app = app_of(self._state, secrets=SECRETS)
-        self._api = build_api(self._app)
+        self._api = serve_api(self._app)
 
     async def check(self, source: MisLocation, school: str) -> None:
         await self._state.save_school(replace(settings(access=[HEAD]), school=SchoolId(school), source=source))

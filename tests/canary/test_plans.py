@@ -14,7 +14,6 @@ from sync_core.domain.accounts import Account, AccountChange, AccountChanges, Ac
 from sync_core.domain.ids import AccountId, RunId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import Cause, HoldKind
-from sync_core.http.admin.app import build_api
 from sync_core.messaging.messages import SyncSchool
 from sync_core.state.port import DeltaKind
 from tests.builders import SCHOOL, TENANT, accounts, mis_ids, settings, synced, teaching
@@ -24,6 +23,7 @@ from tests.canary.test_edges import CALLERS
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
+from tests.http.built import serve_api
 from tests.http.memory_api import HEAD, Mis
 
 PUPILS = [f"{mark}{number}" for number in range(4) for mark in MARKS]
@@ -114,7 +114,7 @@ async def follow(app: App, state: MemoryState, outside: Outside) -> None:
         people = (PUPILS[0], *sorted(record.desired.members)[:2])
         calls += [("POST", f"classes/{record.key}/explain", {"person": person}) for person in people]
     calls += [("GET", "runs", None), ("POST", "runs/second/undo/plan", None), ("GET", "left-out", None)]
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(build_api(app)), base_url="http://api") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(serve_api(app)), base_url="http://api") as client:
         for method, path, body in calls:
             for caller, header in CALLERS.items():
                 answer = await client.request(

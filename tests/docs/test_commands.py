@@ -10,10 +10,10 @@ import pytest
 from local.__main__ import build_parser
 from sync_core.app import App
 from sync_core.config import parse_settings
-from sync_core.http.admin.app import build_api
 from tests.docs.test_docs import PAGES, ROOT
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
+from tests.http.built import serve_api
 from tests.http.memory_api import ENVIRONMENT
 
 # CHANGELOG.md has requests of earlier versions too.
@@ -59,7 +59,7 @@ def _code(page: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def admin_api() -> dict[str, list[re.Pattern[str]]]:
     """Patterns of the paths after /api/admin, by method."""
-    document = build_api(App(parse_settings(ENVIRONMENT), services(MemoryState()))).openapi()
+    document = serve_api(App(parse_settings(ENVIRONMENT), services(MemoryState()))).openapi()
     patterns: dict[str, list[re.Pattern[str]]] = {}
     for path, methods in document["paths"].items():
         for method in methods:

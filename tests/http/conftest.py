@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from fastapi import FastAPI
 
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
-from sync_core.http.admin.app import build_api
 from sync_core.state.port import DeltaKind
 from tests.builders import TENANT, accounts, settings, teaching
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
+from tests.http.built import serve_api
 from tests.http.memory_api import ENVIRONMENT, HEAD, PUPILS, Api, Mis
 
 
-@pytest.fixture(scope="module")
-def built() -> FastAPI:
-    return build_api(App(parse_settings(ENVIRONMENT), services(MemoryState())))
-
-
 @pytest.fixture
-async def api(built: FastAPI) -> AsyncIterator[Api]:
+async def api() -> AsyncIterator[Api]:
     state, tenant = MemoryState(), MemoryTenant()
     await state.save_school(settings(access=[HEAD]))
     people = accounts([*PUPILS, "main"])
@@ -36,5 +30,4 @@ async def api(built: FastAPI) -> AsyncIterator[Api]:
     await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
     mis = Mis([teaching("G1", "Maths", PUPILS, ["main"])])
     app = App(parse_settings(ENVIRONMENT), services(state, tenant=tenant, mis=mis))
-    built.state.app = app
-    yield Api(app, state, tenant, mis, built)
+    yield Api(app, state, tenant, mis, serve_api(app))

@@ -21,7 +21,6 @@ from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
-from sync_core.http.admin.app import build_api
 from sync_core.messaging.messages import SYNC_REQUESTS, SyncSchool, encode
 from sync_core.messaging.port import DeadLetter
 from sync_core.state.port import DeltaKind
@@ -29,6 +28,7 @@ from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_id, se
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
+from tests.http.built import serve_api
 
 NIGHT = RunId("night")
 
@@ -162,16 +162,9 @@ class _Mis:
         return snapshot([teaching("G1", "Maths", PUPILS[:2], ["main"]), teaching("G2", "Art", PUPILS, ["main"])])
 
 
-@pytest.fixture(scope="module")
-def built() -> FastAPI:
-    return build_api(App(parse_settings(ENVIRONMENT), services(MemoryState())))
-
-
 @pytest.fixture
-async def api(built: FastAPI) -> FastAPI:
-    """The API, which takes half a second to build, over a state of its own."""
-    built.state.app = await _app()
-    return built
+async def api() -> FastAPI:
+    return serve_api(await _app())
 
 
 async def _app() -> App:
@@ -242,14 +235,14 @@ def _requests_in(records: Iterable[logging.LogRecord]) -> list[dict[str, str]]:
     return [{name: event[f"sync.{name}"] for name in names} for event in events]
 
 
-def test_every_route_that_changes_anything_is_tested(built: FastAPI) -> None:
-    document = built.openapi()
+def test_every_route_that_changes_anything_is_tested(api: FastAPI) -> None:
+    document = api.openapi()
     routes = {(method, path) for path, methods in document["paths"].items() for method in methods if method != "get"}
     assert {(action.method, action.path) for action in ACCEPTED} == routes - READ_ONLY
 
 
-def test_no_body_of_a_request_takes_a_field_that_it_does_not_name(built: FastAPI) -> None:
-    document = built.openapi()
+def test_no_body_of_a_request_takes_a_field_that_it_does_not_name(api: FastAPI) -> None:
+    document = api.openapi()
     schemas = document["components"]["schemas"]
     pending = [
         content["schema"]

@@ -23,6 +23,7 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.services import services
+from tests.http.built import serve_api
 from tests.http.memory_api import ALL_SCHOOLS, ENVIRONMENT, HEAD
 from tests.mis import feeds
 
@@ -61,13 +62,13 @@ def two_schools() -> feeds.Feed:
 
 
 @pytest.fixture
-async def world(built: FastAPI, tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path) -> AsyncIterator[World]:
     state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
     feed = feeds.write(two_schools(), tmp_path / "feed")
     await state.save_school(replace(settings(access=[HEAD]), source=FeedFolder(str(feed))))
     mis = mis_sources(clock, {"MIS_SECRET_SET": "secret"})
-    built.state.app = App(parse_settings(ENVIRONMENT), services(state, mis=mis, outbox=outbox, clock=clock))
-    yield World(built, state, outbox, feed)
+    api = serve_api(App(parse_settings(ENVIRONMENT), services(state, mis=mis, outbox=outbox, clock=clock)))
+    yield World(api, state, outbox, feed)
 
 
 async def test_the_feed_of_a_saved_school_is_told_in_counts(world: World) -> None:

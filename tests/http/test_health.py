@@ -10,7 +10,6 @@ from typing import Any
 
 import azure.functions as func
 import pytest
-from fastapi import FastAPI
 
 from sync_core.app import App
 from sync_core.config import parse_settings
@@ -25,6 +24,7 @@ from tests.fakes.memory_checks import MemoryChecks
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
+from tests.http.built import serve_api
 from tests.http.memory_api import ALL_SCHOOLS, DEPUTY, ENVIRONMENT, HEAD, Api, Mis, Started
 
 ADMIN = {"claims": [{"typ": "oid", "val": ALL_SCHOOLS}, {"typ": "roles", "val": "GroupSync.Admin"}]}
@@ -62,14 +62,13 @@ async def test_everybody_is_told_one_word_whoever_they_claim_to_be(headers: dict
 
 
 @pytest.fixture
-async def health(built: FastAPI) -> Api:
+async def health() -> Api:
     """Two schools, of which the head has access to the first one."""
     state, tenant, checks = MemoryState(), MemoryTenant(), MemoryChecks()
     await state.save_school(settings(access=[HEAD]))
     await state.save_school(replace(settings(), school=SchoolId("S2"), name_identifier="S2"))
     app = App(parse_settings(ENVIRONMENT), services(state, tenant=tenant, checks=checks))
-    built.state.app = app
-    return Api(app, state, tenant, Mis([]), built)
+    return Api(app, state, tenant, Mis([]), serve_api(app))
 
 
 def names(answer: dict[str, Any]) -> list[str]:

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
@@ -32,6 +31,7 @@ from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
+from tests.http.built import serve_api
 from tests.http.memory_api import DEPUTY, ENVIRONMENT, HEAD, PUPILS, Api
 
 S1 = f"schools/{SCHOOL.id}"
@@ -41,10 +41,10 @@ S1 = f"schools/{SCHOOL.id}"
 
 
 @pytest.mark.parametrize("source", SOURCES)
-async def test_put_takes_back_what_get_gives(built: FastAPI, api: Api, source: dict[str, object]) -> None:
+async def test_put_takes_back_what_get_gives(api: Api, source: dict[str, object]) -> None:
     if HERE in str(source):
         here = parse_settings(ENVIRONMENT | {"GRAPH_SIMULATOR": f"{HERE}/v1.0"})
-        built.state.app = App(here, api.app.services)
+        serve_api(App(here, api.app.services))
     chosen = {"name": "Oak", "mis": "seemis", "students": {"mis": "id", "account": "employeeId"}, "types": ["year"]}
     await api.answer("PUT", S1, {"tenant": TENANT, "source": source, "access": [HEAD], **chosen})
     first = await api.call("GET", S1)
@@ -208,12 +208,12 @@ class HomeAlone:
 @pytest.mark.parametrize("query", ["", "?dry_run=true"])
 @pytest.mark.parametrize("wrong", [{}, {"mis": "capita", "access": ["Oak office"]}])
 async def test_a_tenant_out_of_reach_and_an_identifier_that_is_taken_are_named_with_the_rest(
-    built: FastAPI, api: Api, wrong: dict[str, Any], query: str
+    api: Api, wrong: dict[str, Any], query: str
 ) -> None:
     other = entra_id("another tenant")
     elm = replace(settings(), school=SchoolId("ELM"), name_identifier="ELM", tenant=other)
     await api.state.save_school(elm)
-    built.state.app = App(parse_settings(ENVIRONMENT), replace(api.app.services, graph=HomeAlone(api.tenant)))
+    serve_api(App(parse_settings(ENVIRONMENT), replace(api.app.services, graph=HomeAlone(api.tenant))))
     change = {"tenant": other, "name_identifier": "elm"}
     detail = await api.refusal(422, "PATCH", S1 + query, change | wrong)
     assert f"tenant {other} is not the home tenant" in detail
@@ -225,9 +225,9 @@ async def test_a_tenant_out_of_reach_and_an_identifier_that_is_taken_are_named_w
     assert "ELM" not in hidden.text
 
 
-async def test_a_school_whose_tenant_is_out_of_reach_can_still_be_paused(built: FastAPI, api: Api) -> None:
+async def test_a_school_whose_tenant_is_out_of_reach_can_still_be_paused(api: Api) -> None:
     await api.state.save_school(replace(settings(access=[HEAD]), tenant=entra_id("another tenant")))
-    built.state.app = App(parse_settings(ENVIRONMENT), replace(api.app.services, graph=HomeAlone(api.tenant)))
+    serve_api(App(parse_settings(ENVIRONMENT), replace(api.app.services, graph=HomeAlone(api.tenant))))
     assert (await api.answer("POST", f"{S1}/pause", {"reason": "consent is missing"}))["enabled"] is False
 
 
@@ -274,7 +274,7 @@ async def test_a_school_without_settings_matches_no_etag(api: Api) -> None:
     assert await api.state.school(SchoolId("S2")) is None
 
 
-async def test_a_change_at_the_same_moment_is_not_lost(built: FastAPI, api: Api) -> None:
+async def test_a_change_at_the_same_moment_is_not_lost(api: Api) -> None:
     """Somebody else's save comes between the read and the write."""
     other = replace(settings(access=[HEAD]), name="Elm")
 
@@ -284,7 +284,7 @@ async def test_a_change_at_the_same_moment_is_not_lost(built: FastAPI, api: Api)
 
     racing = MemoryState(step)
     await racing.save_school(settings(access=[HEAD]))
-    built.state.app = App(parse_settings(ENVIRONMENT), services(racing))
+    serve_api(App(parse_settings(ENVIRONMENT), services(racing)))
     response = await api.call("PATCH", S1, {"name": "Oak"})
     assert (response.status_code, await racing.school(SCHOOL.id)) == (412, other)
     assert "somebody changed the settings of school S1 at the same moment" in response.json()["what"]
@@ -362,7 +362,7 @@ async def test_a_dry_run_of_another_matching_reads_the_accounts_as_the_first_syn
 
 @pytest.mark.parametrize("seconds_for_a_part", [29, 30])
 async def test_a_dry_run_waits_a_minute_for_accounts_and_then_says_what_is_not_known(
-    built: FastAPI, api: Api, seconds_for_a_part: int
+    api: Api, seconds_for_a_part: int
 ) -> None:
     """Eight accounts, two in a part: the third of four parts is read in time, or it is not."""
     clock = FixedClock()
@@ -375,7 +375,7 @@ async def test_a_dry_run_waits_a_minute_for_accounts_and_then_says_what_is_not_k
     slow.accounts |= api.tenant.accounts
     slow.add_account(entra_id("guy"), "guy@oak.org")
     slow.add_account(entra_id("may"), "may@oak.org")
-    built.state.app = App(parse_settings(ENVIRONMENT), services(api.state, tenant=slow, mis=api.mis, clock=clock))
+    serve_api(App(parse_settings(ENVIRONMENT), services(api.state, tenant=slow, mis=api.mis, clock=clock)))
     change = {"students": {"account": "mailNickname"}, "staff": {"account": "employeeId"}}
     if seconds_for_a_part * 2 < 60:
         assert (await api.answer("PATCH", f"{S1}?dry_run=true", change))["outcome"] == "planned"

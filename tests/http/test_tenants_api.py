@@ -13,11 +13,11 @@ from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.permissions import PERMISSIONS, Grants
-from sync_core.http.admin.app import build_api
 from tests.builders import TENANT, entra_id, settings
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
+from tests.http.built import serve_api
 
 ADMIN = entra_id("all schools")
 ENVIRONMENT = {
@@ -30,7 +30,7 @@ ENVIRONMENT = {
 
 
 async def read_tenants(state: MemoryState, tenant: MemoryTenant) -> list[dict[str, Any]]:
-    api = build_api(App(parse_settings(ENVIRONMENT), services(state, tenant=tenant)))
+    api = serve_api(App(parse_settings(ENVIRONMENT), services(state, tenant=tenant)))
     claims = [{"typ": "oid", "val": ADMIN}, {"typ": "roles", "val": "GroupSync.Admin"}]
     principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://api") as client:

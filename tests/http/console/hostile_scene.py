@@ -18,7 +18,6 @@ from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.classes import AppliedDelta, ClassName, Reason, RowError, Rule
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, RunOutcome, RunRecord
-from sync_core.http.console.app import build_console
 from sync_core.http.console.session import COOKIE, FIELD, form_token
 from sync_core.messaging.messages import CLASS_CHANGES
 from sync_core.messaging.port import DeadLetter, MessageFault
@@ -29,6 +28,7 @@ from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
+from tests.http.built import serve_console
 from tests.http.memory_api import ALL_SCHOOLS, ENVIRONMENT, HEAD, PUPILS, Mis
 
 HOSTILE = """"'></title></script><hostile hostile="' hostile='"""
@@ -70,8 +70,8 @@ class PageRoute:
 @cache
 def routes(method: str) -> list[PageRoute]:
     """All routes of the console with this method, except the files that everybody may read."""
-    console = build_console(App(parse_settings(ENVIRONMENT), services(MemoryState())))
-    paths = console.openapi()["paths"].items()
+    shown = serve_console(App(parse_settings(ENVIRONMENT), services(MemoryState())))
+    paths = shown.openapi()["paths"].items()
     return [PageRoute(method, path) for path, methods in paths if method.lower() in methods and path[:8] != "/assets/"]
 
 
@@ -108,7 +108,7 @@ class Scene:
     ) -> httpx.Response:
         """A request by a browser whose cookie is `secret`. A form has the right token, unless one is given."""
         form = {FIELD: form_token(secret, AccountId(caller)) if token is None else token}
-        transport = httpx.ASGITransport(build_console(self.app))
+        transport = httpx.ASGITransport(serve_console(self.app))
         cookies = {COOKIE: secret} if secret else {}
         async with httpx.AsyncClient(transport=transport, base_url="https://console", cookies=cookies) as client:
             return await client.request(

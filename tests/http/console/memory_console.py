@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from html import unescape
 
 import httpx
-from fastapi import FastAPI
 
-from sync_core.http.console.app import build_console
 from sync_core.http.console.session import FIELD
+from tests.http.built import serve_console
 from tests.http.memory_api import ALL_SCHOOLS, Api
 
 _TOKEN = re.compile(rf'name="{FIELD}" value="([0-9a-f]+)"')
@@ -25,11 +24,7 @@ class Console:
     """The console of the app of `api`. Its cookies are those of one browser."""
 
     api: Api
-    pages: FastAPI = field(init=False)
     cookies: httpx.Cookies = field(default_factory=httpx.Cookies)
-
-    def __post_init__(self) -> None:
-        self.pages = build_console(self.api.app)
 
     async def call(
         self,
@@ -42,7 +37,7 @@ class Console:
     ) -> httpx.Response:
         principal = {"claims": [{"typ": "oid", "val": caller}, {"typ": "roles", "val": role}]}
         header = {"x-ms-client-principal": base64.b64encode(json.dumps(principal).encode()).decode()}
-        transport = httpx.ASGITransport(self.pages)
+        transport = httpx.ASGITransport(serve_console(self.api.app))
         async with httpx.AsyncClient(transport=transport, base_url="https://console", cookies=self.cookies) as client:
             files = None if file is None else {"file": file}
             response = await client.request(method, path, data=fields, files=files, headers=header)

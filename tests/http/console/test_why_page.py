@@ -161,7 +161,7 @@ async def test_without_microsoft_365_the_page_says_so(console: Console) -> None:
 
     down = MemoryTenant(step=fail)
     app = console.api.app
-    console.pages.state.app = replace(app, services=replace(app.services, graph=OneTenant(down)))
+    console.api.app = replace(app, services=replace(app.services, graph=OneTenant(down)))
     response = await ask(console, "dora", status=503)
     assert "Graph cannot be reached. What helps: it is retried." in text_of(response.text)
 
