@@ -77,7 +77,7 @@ setup: .venv/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt 2>&1 | grep -v "^WARNING: Location" || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
 		azure-functions-runtime==1.3.0 2>&1 | grep -v "^WARNING: Location" || true
-	@$(BIN)/python -c 'import azure_functions_runtime, msgraph, hypothesis'
+	@$(BIN)/python -c 'import azure_functions_runtime, msgraph, hypothesis, pycep; pycep.BicepParser()'  # it keeps its tables
 	@touch $@
 
 clean:
