@@ -5,14 +5,23 @@ Each is pinned so until an admin releases it. The list of pins says where they d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassState, DesiredClass, Pin, Records, outline_of
+from sync_core.domain.classes import (
+    AppliedDelta,
+    ClassRecord,
+    ClassState,
+    DesiredClass,
+    FirstChange,
+    Pin,
+    Records,
+    outline_of,
+)
 from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RELEASE, Cause, RunOutcome, RunRecord
 from sync_core.domain.school import SchoolSettings
@@ -77,15 +86,15 @@ async def changes_of_run(school: SchoolId, run: RunId, services: Services) -> li
 
 
 async def changes_in(
-    school: SchoolId, run: RunId, classes: Mapping[ClassKey, datetime], services: Services
+    school: SchoolId, run: RunId, classes: Mapping[ClassKey, FirstChange], services: Services
 ) -> list[AppliedChange]:
     """What was applied to these classes for a run so far, by class and in order, as far as it is on record.
 
-    `classes` are some of those of the run, each with the time when it first changed them.
+    `classes` are some of those of the run, each with the first change of the run.
     """
     if not classes:
         return []
-    histories = await services.classes.histories(school, classes, min(classes.values()))
+    histories = await services.classes.histories(school, classes, min(first.at for first in classes.values()))
     return [AppliedChange(key=key, change=delta) for key in classes for delta in histories[key] if delta.run == run]
 
 
@@ -138,8 +147,14 @@ async def _plan_undo(
     school, reader, now = request.school, reading.school, reading.clock.now()
     existing = await reader.pins(school)
     own = [pin for pin in existing.values() if pin.run == request.run]
-    found, all_records = await _since(request, {pin.key for pin in own}, reader, classes)
+    changed = await classes.classes_of_run(school, request.undone)
+    found, all_records = await _since(request, _not_pinned(changed, own), reader, classes)
     made, left_out = _pins(found, request)
+    left_out += [
+        f"class {key} was made by that run and stays as it is — it follows the MIS as before"
+        for key, first in changed.items()
+        if first.created
+    ]
     pins = sorted((*own, *made), key=lambda pin: pin.key)
     records = records_of_tenant(settings, all_records.values())
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
@@ -202,30 +217,30 @@ def _pins(found: Iterable[_Since], request: UndoRun) -> tuple[list[Pin], list[st
     pins: list[Pin] = []
     left_out: list[str] = []
     for record, since in found:
-        if any(delta.created and delta.run == request.undone for delta in since):
-            left_out.append(
-                f"class {record.key} was made by that run and stays as it is — it follows the MIS as before"
-            )
-        elif record.state in _NOT_IN_MICROSOFT_365:
+        if record.state in _NOT_IN_MICROSOFT_365:
             left_out.append(f"class {record.key} is not in Microsoft 365, so it stays as it is — restore it first")
         else:
             pins.append(_before(record, since, request))
     return pins, left_out
 
 
+def _not_pinned(changed: Mapping[ClassKey, FirstChange], pins: Iterable[Pin]) -> Mapping[ClassKey, datetime]:
+    """The classes that the run changed and did not make, without those of the pins; with the time of the change."""
+    pinned = {pin.key for pin in pins}
+    return {key: first.at for key, first in changed.items() if not first.created and key not in pinned}
+
+
 async def _since(
-    request: UndoRun, pinned: Set[ClassKey], reader: ClassReader, classes: HistoryReader
+    request: UndoRun, times: Mapping[ClassKey, datetime], reader: ClassReader, classes: HistoryReader
 ) -> tuple[list[_Since], Records]:
-    """Each class of the run that is not `pinned`, with the changes applied to it in the run and since; and all classes.
+    """Each of these classes of the run, with the changes applied to it in the run and since; and all classes.
 
     Each class is as of one moment, despite changes under way: it was the same before its history was read and after.
     """
     school = request.school
-    times = await classes.classes_of_run(school, request.undone)
-    open_times = {key: time for key, time in times.items() if key not in pinned}
     found: dict[ClassKey, _Since] = {}
     records = await _records(school, reader)
-    while left := {key: time for key, time in open_times.items() if key not in found}:
+    while left := {key: time for key, time in times.items() if key not in found}:
         histories = await classes.histories(school, left, min(left.values()))
         before, records = records, await _records(school, reader)
         found |= {
@@ -233,7 +248,7 @@ async def _since(
             for key in left
             if records[key] == before[key]
         }
-    return [found[key] for key in open_times], records
+    return [found[key] for key in times], records
 
 
 async def _records(school: SchoolId, reader: ClassReader) -> Records:

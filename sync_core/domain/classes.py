@@ -294,6 +294,14 @@ class AppliedDelta:
         return not (people or self.created or self.deleted or self.restored)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstChange:
+    """When a run first changed a class. `created`: the run made the class."""
+
+    at: datetime
+    created: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupChange:
     """A change to one group in a delta. A person may be both added and removed; `gone` means deleted."""

@@ -14,7 +14,16 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.classes import (
+    AppliedDelta,
+    ClassOutline,
+    ClassRecord,
+    ClassRequest,
+    DesiredClass,
+    Drift,
+    FirstChange,
+    Pin,
+)
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
@@ -69,8 +78,8 @@ class HistoryReader(Protocol):
     ) -> Mapping[ClassKey, tuple[AppliedDelta, ...]]:
         """What was applied to each of the classes since then, oldest first."""
 
-    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, datetime]:
-        """The classes to which `run` applied something, in order of key, with the time when it first did."""
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, FirstChange]:
+        """The classes to which `run` applied something, in order of key, with the first that it did."""
 
 
 class SettingsReader(Protocol):

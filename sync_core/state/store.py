@@ -14,7 +14,16 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableServiceClient
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.classes import (
+    AppliedDelta,
+    ClassOutline,
+    ClassRecord,
+    ClassRequest,
+    DesiredClass,
+    Drift,
+    FirstChange,
+    Pin,
+)
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, HoldStatus, LeftOutRows, RunRecord, SettingsChange
@@ -272,10 +281,11 @@ class TableState:
                 found[row["class_key"]].append(class_rows.DELTA_COLUMNS.read(row))
         return {key: tuple(deltas) for key, deltas in found.items()}
 
-    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, datetime]:
-        first: dict[ClassKey, datetime] = {}
-        async for row in self._classes.query(school, HISTORY, "run eq @run", ["class_key", "at"], run=run):
-            first.setdefault(ClassKey(row["class_key"]), datetime.fromisoformat(row["at"]))
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, FirstChange]:
+        first: dict[ClassKey, FirstChange] = {}
+        async for row in self._classes.query(school, HISTORY, "run eq @run", ["class_key", "at", "created"], run=run):
+            change = FirstChange(datetime.fromisoformat(row["at"]), row["created"])
+            first.setdefault(ClassKey(row["class_key"]), change)
         return dict(sorted(first.items()))
 
     async def forget_history(self, school: SchoolId, before: datetime) -> None:

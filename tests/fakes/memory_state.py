@@ -8,7 +8,16 @@ from datetime import datetime
 from itertools import count
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Drift, Pin
+from sync_core.domain.classes import (
+    AppliedDelta,
+    ClassOutline,
+    ClassRecord,
+    ClassRequest,
+    DesiredClass,
+    Drift,
+    FirstChange,
+    Pin,
+)
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
@@ -202,10 +211,10 @@ class MemoryState:
         await self._step("histories")
         return {key: tuple(each for each in self._history.get((school, key), ()) if each.at >= since) for key in keys}
 
-    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, datetime]:
+    async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, FirstChange]:
         await self._step("classes_of_run")
         times = {
-            key: [delta.at for delta in deltas if delta.run == run]
+            key: [FirstChange(delta.at, delta.created) for delta in deltas if delta.run == run]
             for (of, key), deltas in sorted(self._history.items())
             if of == school
         }

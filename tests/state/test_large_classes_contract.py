@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from sync_core.domain.classes import AppliedDelta, ClassRecord, DesiredClass, Drift, Pin, Reason, Rule
+from sync_core.domain.classes import AppliedDelta, ClassRecord, DesiredClass, Drift, FirstChange, Pin, Reason, Rule
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import EtagConflict
@@ -69,7 +69,9 @@ async def test_a_class_of_five_thousand_is_stored_completely(state: Store, schoo
     assert [record.key for record in await state.class_records(school)] == ["K1", "K2"]
     assert (await state.class_records(school))[0] == written
     assert await state.history(school, K1) == (make_full_delta(wanted),)
-    assert await state.classes_of_run(school, RUN1) == {"K1": make_full_delta(wanted).at}
+    assert await state.classes_of_run(school, RUN1) == {
+        "K1": FirstChange(make_full_delta(wanted).at, make_full_delta(wanted).created)
+    }
     assert await state.histories(school, [K1], make_full_delta(wanted).at) == {"K1": (make_full_delta(wanted),)}
 
 

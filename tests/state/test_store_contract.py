@@ -12,7 +12,17 @@ import pytest
 from local.azurite import Azurite
 from sync_core.admin.school_settings import FaultySettings
 from sync_core.admin.schools import save_school
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, Drift, Pin, Reason, RowError, Rule
+from sync_core.domain.classes import (
+    AppliedDelta,
+    ClassRecord,
+    ClassRequest,
+    Drift,
+    FirstChange,
+    Pin,
+    Reason,
+    RowError,
+    Rule,
+)
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics, LeftOut
 from sync_core.domain.runs import (
@@ -294,23 +304,27 @@ async def test_classes_of_a_run_are_listed_until_their_history_is_forgotten(stat
     )
     late = AppliedDelta(run=RUN1, cause=Cause.NIGHTLY, at=NOON + timedelta(days=2), members_removed=entra_ids(["amy"]))
     await state.write_desired(school, [desired("K1"), desired("K%/2")])
-    record = await state.write_actual(await read_row(state, school, "K1"), early)
+    made = replace(early, created=True)
+    record = await state.write_actual(await read_row(state, school, "K1"), made)
     await state.write_actual(record, late)
     await state.write_actual(await read_row(state, school, "K%/2"), early)
-    assert await state.history(school, K1) == (early, late)
-    assert list((await state.classes_of_run(school, RUN1)).items()) == [("K%/2", early.at), ("K1", early.at)]
+    assert await state.history(school, K1) == (made, late)
+    assert list((await state.classes_of_run(school, RUN1)).items()) == [
+        ("K%/2", FirstChange(early.at, False)),
+        ("K1", FirstChange(early.at, True)),
+    ]
     assert await state.classes_of_run(school, RUN2) == {}
     keys = [ClassKey("K%/2"), K1]
-    assert await state.histories(school, keys, early.at) == {"K%/2": (early,), "K1": (early, late)}
+    assert await state.histories(school, keys, early.at) == {"K%/2": (early,), "K1": (made, late)}
     assert await state.histories(school, keys, late.at) == {"K%/2": (), "K1": (late,)}
-    assert await state.histories(school, [K1], early.at) == {"K1": (early, late)}
+    assert await state.histories(school, [K1], early.at) == {"K1": (made, late)}
     assert await state.histories(school, [], early.at) == {}
     await state.forget_history(school, NOON)
-    assert await state.history(school, K1) == (early, late)
+    assert await state.history(school, K1) == (made, late)
     for _ in range(2):
         await state.forget_history(school, NOON + timedelta(days=1))
         assert await state.history(school, K1) == (late,)
-        assert await state.classes_of_run(school, RUN1) == {"K1": late.at}
+        assert await state.classes_of_run(school, RUN1) == {"K1": FirstChange(late.at, False)}
     assert [record.key for record in await state.class_records(school)] == ["K%/2", "K1"]
 
 
