@@ -24,7 +24,9 @@ from sync_core.http.webhooks.schemas import read_event
 from sync_core.http.webhooks.signature import signed_id
 from tests.builders import NOON
 
-PAGE = (Path(__file__).parents[2] / "docs" / "connect-your-mis.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "connect-your-mis.md").read_text(encoding="utf-8")
+EXPORT = DOCS / "export"
 BLOCKS = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 ADDRESS = "https://APP/api/mis/SCHOOL/changes"
@@ -53,12 +55,18 @@ def test_every_mis_has_a_row_and_every_kind_of_source_a_block() -> None:
     assert kinds == {"wonde", "oneroster", "container", "folder"}
 
 
-def test_every_mis_has_a_row_that_says_how_to_get_its_data_out_and_where_that_was_seen() -> None:
-    ways = re.findall(r"^\| ([^|]+) \| `\w+` \|", PAGE, re.MULTILINE)[1:]
-    (table,) = re.findall(r"\| MIS \| in the MIS \| seen on \|\n.*?\n\n", PAGE, re.DOTALL)
-    rows = dict(re.findall(r"^\| ([^|]+) \|.*\| ([^|]+) \|$", table, re.MULTILINE))
-    assert set(ways) <= rows.keys()
-    assert all("](https://" in seen for mis, seen in rows.items() if mis in ways)
+def test_every_mis_has_a_page_that_says_how_to_get_its_data_out_and_where_that_was_seen() -> None:
+    """Each page is of one MIS, names the value of its setting, and is linked from the table."""
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in EXPORT.glob("*.md") if path.name != "README.md"}
+    linked = dict(re.findall(r"^\| \[[^]]+\]\(export/(\w+)\.md\) \| `(\w+)` \|", PAGE, re.MULTILINE))
+    assert linked == {mis.value: mis.value for mis in Mis if mis is not Mis.OTHER}
+    assert pages.keys() == linked.keys()
+    for mis, page in pages.items():
+        assert f'`"mis": "{mis}"`' in page
+        sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+        assert list(sections) == ["Ways", "Steps", "What to know", "Then", "Seen on"], mis
+        assert "](https://" in sections["Seen on"], mis
+        assert "- Unknown: " in sections["What to know"], mis
 
 
 def test_every_command_is_one_of_the_command_line() -> None:

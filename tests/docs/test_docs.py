@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from sync_core.domain.school import SchoolChoices
+from sync_core.domain.school import Limits, Matching, SchoolChoices
 from sync_core.graph.answer_limit import MAX_GRAPH_ANSWER
 from sync_core.http.console.rendering import TABS
 from sync_core.mis import budget
@@ -17,6 +18,8 @@ from tests.http.console.hostile_scene import routes as console_routes
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
+_BLOCK = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+_CODE = ["sync_core", "cli", "local", "bench", "infra", "tests", ".github"]
 STORIES = {
     "R": "test_rule_stories.py",
     "A": "test_admin_stories.py",
@@ -65,9 +68,12 @@ def test_every_story_that_the_rules_name_exists_and_every_rule_story_is_named() 
     assert numbers - named["R"] <= {11, 24}, "a rule's story that docs/rules.md does not name"
 
 
-def test_every_setting_of_a_school_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [field.name for field in fields(SchoolChoices) if f"| `{field.name}` |" not in readme] == []
+def test_every_setting_of_a_school_has_a_row() -> None:
+    settings = [field.name for kind in (SchoolChoices, Matching, Limits) for field in fields(kind)]
+    missing = [
+        name for name in settings if not re.search(rf"^\|.*`{name}`.* \|", _read_page("settings.md"), re.MULTILINE)
+    ]
+    assert missing == []
 
 
 def test_every_page_of_the_console_is_listed_with_its_address() -> None:
@@ -93,13 +99,44 @@ def test_every_limit_of_a_feed_is_in_the_security_page() -> None:
     assert sorted(documented) == sorted([*limits, MAX_GRAPH_ANSWER])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_within_the_repository_has_a_target(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text(encoding="utf-8")):
+    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    other_forms = re.findall(r"^\[[^\]]+\]:|\]\[|<(?:a|img)\b", re.sub(r"`[^`\n]+`", "", text), re.MULTILINE)
+    assert other_forms == [], "a link in a form that is not looked at"
+    for target in re.findall(r"\]\((?!https?://)([^)]+)\)", text):
         path, _, anchor = target.partition("#")
         linked = page.parent / path if path else page
-        assert linked.exists(), target
+        assert linked.is_file(), target
         assert not anchor or anchor in _anchors(linked), target
+
+
+def test_every_page_that_the_code_names_exists() -> None:
+    code = {".py", ".bicep", ".html", ".yml", ".toml"}
+    files = [path for folder in _CODE for path in (ROOT / folder).rglob("*") if path.suffix in code]
+    named = {
+        name
+        for path in [*files, ROOT / "Makefile", ROOT / "pyproject.toml"]
+        for name in re.findall(r"\bdocs/[\w/-]+\.md(?:#[\w-]+)?", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 5
+    for name in named:
+        path, _, anchor = name.partition("#")
+        assert (ROOT / path).is_file(), name
+        assert not anchor or anchor in _anchors(ROOT / path), name
+
+
+def test_the_navigation_of_the_site_has_every_page_once() -> None:
+    site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
+    assert sorted(_pages_of(site["project"]["nav"])) == sorted(str(page.relative_to(ROOT)) for page in PAGES)
+
+
+def _pages_of(entry: object) -> list[str]:
+    """The paths in a navigation: a path, or lists and tables of such."""
+    if isinstance(entry, str):
+        return [entry]
+    assert isinstance(entry, list | dict)
+    return [page for inner in (entry.values() if isinstance(entry, dict) else entry) for page in _pages_of(inner)]
 
 
 @pytest.mark.parametrize("page", ["security.md", "asvs.md"])
@@ -145,9 +182,11 @@ def _numbers(requirements: str) -> list[str]:
 
 
 def _anchors(page: Path) -> set[str]:
-    """The anchors that GitHub generates from the headings."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    """The anchors that GitHub, and the site, generate from the headings. Lines of code are none."""
+    headings = re.findall(r"^#+ (.+)$", _BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    assert len(anchors) == len(set(anchors)), f"{page.name} has a heading twice: a link to it leads to the first alone"
+    return set(anchors)
 
 
 def _read_story(name: str) -> str:
@@ -158,8 +197,26 @@ def _read_page(name: str) -> str:
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
-def test_the_readme_shows_each_picture_of_the_console_and_each_is_small() -> None:
+def test_the_page_of_the_console_shows_each_picture_of_it_and_each_is_small() -> None:
     pictures = sorted((ROOT / "docs" / "console").iterdir())
-    shown = re.findall(r"!\[[^\]]+\]\((docs/console/[a-z-]+\.png)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert sorted(shown) == [str(picture.relative_to(ROOT)) for picture in pictures]
+    shown = re.findall(r"!\[[^\]]+\]\((console/[a-z-]+\.png)\)", _read_page("console.md"))
+    assert sorted(shown) == [str(picture.relative_to(ROOT / "docs")) for picture in pictures]
     assert [picture.name for picture in pictures if picture.stat().st_size >= 150_000] == []
+
+
+def test_the_readme_is_short_and_shows_the_console_and_a_plan() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 100
+    first_screen = readme.partition("\n## ")[0]
+    assert "never tried in a real tenant" in first_screen
+    assert set(re.findall(r"\]\((docs/[\w/-]+\.(?:png|svg))\)", first_screen)) == {
+        "docs/console/home.png",
+        "docs/plan.svg",
+    }
+
+
+def test_the_picture_of_a_plan_is_small_and_loads_nothing() -> None:
+    picture = (ROOT / "docs" / "plan.svg").read_text(encoding="utf-8")
+    assert len(picture.encode()) < 60_000
+    assert set(re.findall(r"https?://[^\s\"'<)]+", picture)) == {"http://www.w3.org/2000/svg"}
+    assert re.findall(r"/(?:tmp|home|work|root|Users)\b", picture) == []

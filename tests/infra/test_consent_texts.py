@@ -54,7 +54,6 @@ def test_whatever_speaks_of_granting_says_how_late_a_token_may_carry_a_grant() -
     texts = {page.name: page.read_text(encoding="utf-8") for page in pages}
     granting = {name for name, text in texts.items() if GRANTING.search(WRAP.sub(" ", text))}
     assert granting >= {
-        "README.md",
         "deploy.md",
         "onboard-a-tenant.md",
         "operations.md",
