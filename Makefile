@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Without compiled modules each process of the tests would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test templates styles bench setup lint lock scan package clean
+.PHONY: demo test templates styles bench setup lint spelling docs lock scan package clean
 
 demo: setup
 	@$(BIN)/python -m local demo --world .demo
@@ -27,11 +27,29 @@ styles: setup
 bench: setup
 	@$(BIN)/python -m bench
 
-lint: setup
+lint: setup spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Of the pages, in British English; typos.toml has the words that are right all the same.
+spelling: .venv/.installed
+	@$(BIN)/typos
+
+# The pages as a site in dist/docs, which opens without a server. A wrong link or anchor fails it. Zensical is large (140 MB), and the
+# tests do not need it: a virtual environment of its own.
+docs: spelling .docs/.installed
+	@rm -rf dist/pages && mkdir -p dist/pages
+	@git ls-files -z --cached --others --exclude-standard -- '*.md' docs LICENSE | xargs -0 tar -cf - | tar -xf - -C dist/pages
+	@.docs/bin/zensical build --clean --strict
+	@echo "dist/docs/index.html: open it in a browser"
+
+.docs/.installed: Makefile
+	@$(PYTHON) -m venv .docs
+	@.docs/bin/python -m pip install --quiet --disable-pip-version-check zensical==0.0.73 2>&1 | grep -v "^WARNING: Location" || true
+	@.docs/bin/zensical --version > /dev/null
+	@touch $@
 
 # What Azure installs, from what the app imports. Versions stay as they are unless requirements.in wants others.
 lock: .scan/.installed
@@ -81,4 +99,4 @@ setup: .venv/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .scan dist .local .world .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .scan .docs .cache dist .local .world .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
