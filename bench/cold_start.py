@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.ours import azurite, table_state
 from bench.school import make_school
 from bench.simulated import SimulatedTenant
+from local.accounts import ListedAccount
 from local.nightly import run_night
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
@@ -166,7 +167,7 @@ def _first_night(pupils: int) -> tuple[int, float, float]:
                 world.folder / "host.jsonl",
                 folder / "feed",
                 {"account_domain": DOMAIN},
-                accounts(school, DOMAIN),
+                [ListedAccount(*one) for one in accounts(school, DOMAIN)],
             )
             if not report.good:
                 raise RuntimeError(f"the night was not good: {json.dumps(report.as_json())}")

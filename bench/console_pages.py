@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from bench.ours import table_state
+from local.accounts import ListedAccount
 from local.nightly import run_night
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
@@ -124,7 +125,8 @@ def _first_night(world: World, addresses: Addresses, pupils: int) -> int:
     school, feed = generate(pupils=pupils), world.folder / "feed"
     write(school, feed)
     settings = {"account_domain": DOMAIN}
-    report = run_night(addresses, world.folder / "host.jsonl", feed, settings, accounts(school, DOMAIN))
+    listed = [ListedAccount(*one) for one in accounts(school, DOMAIN)]
+    report = run_night(addresses, world.folder / "host.jsonl", feed, settings, listed)
     if not report.good:
         raise RuntimeError(f"the night was not good: {json.dumps(report.as_json())}")
     return report.schools[0].classes.created

@@ -15,6 +15,7 @@ from local.commands import announce, check, doctor, edit, plan, show_tenant, syn
 from local.demo import run_demo
 from local.processes import Spawn, StartFailed, Stopped, spawn_interpreter, stop_on_signals
 from local.tenant.options import TenantOptions, add_options, options_of
+from local.terminal import print_plainly
 from local.world import running_world
 from sync_core.config import GRAPH
 
@@ -81,7 +82,8 @@ def build_parser() -> argparse.ArgumentParser:
         "plan",
         help="show what a sync of a feed would do, without doing it",
         description="Prints the whole plan of each school of the feed: classes to create and change, people by id, and "
-        "what would be held and why. The plan is made against the local world or, with --tenant, against a real "
+        "what would be held and why. The plan is made against the local world if one has run in its folder, else as a "
+        "first night in an empty tenant: then nothing is started or written. With --tenant, it is made against a real "
         "Microsoft 365 tenant, which is only read, with the account that signed in with 'az login'. Exit status: "
         "0 every school would be in step with its MIS, 1 a school would not be planned, 2 the feed, settings, "
         "accounts or sign-in were refused, 4 planned, but a decision or a person waits.",
@@ -183,8 +185,9 @@ def _add_feed(command: argparse.ArgumentParser) -> None:
         "--accounts",
         type=Path,
         metavar="FILE.csv",
-        help="the tenant's accounts (columns userPrincipalName, displayName); by default one per person in the feed, "
-        "in school.onmicrosoft.com, which is then the default of account_domain too",
+        help="the tenant's accounts: an export of users of the Microsoft 365 admin centre, of Entra or of PowerShell "
+        "(docs/accounts.md); by default one per person in the feed, in school.onmicrosoft.com, which is then the "
+        "default of account_domain too",
     )
 
 
@@ -195,6 +198,7 @@ def _add_world(command: argparse.ArgumentParser, default: str | None = _WORLD) -
 
 def main(spawn: Spawn = spawn_interpreter) -> int:
     """`spawn` starts the processes of a world that does not run already."""
+    print_plainly(sys.stdout, sys.stderr)
     options = build_parser().parse_args()
     stop_on_signals()
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import json
 import sys
 import time
@@ -20,16 +19,18 @@ from rich.console import Console
 from rich.table import Table
 
 from local import loopback
+from local.accounts import BadAccounts, ListedAccount, read_accounts
 from local.doctor import describe as describe_health
 from local.doctor import not_started
 from local.feed_check import FeedCheck, check_feed, describe
 from local.mis import webhooks
 from local.nightly import Stuck, count, drain, run_night
-from local.preview import preview_real_tenant, preview_world
+from local.preview import preview_first_night
 from local.processes import Spawn, Stopped
 from local.report import permissions_table, summary
 from local.tenant.options import TenantOptions, options_of
-from local.world import USERS, Addresses, World, tenant_at, world_at
+from local.world import USERS, Addresses, World, has_run, tenant_at, world_at
+from local.world_preview import preview_world
 from sync_core.domain.runs import RunOutcome
 from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
 
@@ -76,7 +77,7 @@ def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
         with world_at(options.world, spawn, options_of(options)) as addresses:
             log = options.world.resolve() / "host.jsonl"
             report = run_night(addresses, log, options.mis, values, accounts)
-    except (SnapshotRejected, UnknownSetting, BadFile) as refusal:
+    except (SnapshotRejected, UnknownSetting, BadFile, BadAccounts) as refusal:
         return _refuse(refusal)
     except Stuck as stuck:
         sys.stderr.write(f"{stuck}; see {options.world.resolve() / 'host.log'}\n")
@@ -111,15 +112,20 @@ def announce(
 
 
 def plan(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
-    """Writes nothing except the file that `--out` names."""
+    """Plan against a tenant, a world that has run, or none. Writes nothing except the file that `--out` names."""
     try:
         values, accounts = _read_files(options)
         if options.tenant:
+            # Signing in takes libraries that start a process when they are imported, and only this plan signs in.
+            from local.tenant_preview import preview_real_tenant
+
             previews = asyncio.run(preview_real_tenant(options.tenant, options.graph, options.mis, values))
+        elif not has_run(options.world):
+            previews = preview_first_night(options.mis, values, accounts)
         else:
             with world_at(options.world, spawn) as addresses:
                 previews = asyncio.run(preview_world(addresses, options.mis, values, accounts))
-    except (SyncError, BadFile, ClientAuthenticationError) as refusal:
+    except (SyncError, BadFile, BadAccounts, ClientAuthenticationError) as refusal:
         return _refuse(refusal)
     if options.out:
         listed = [preview.as_data() for preview in previews]
@@ -135,7 +141,7 @@ def show_tenant(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> 
     with tenant_at(folder, spawn) as address:
         classes = loopback.get(f"{address}/_sim/classes", timeout=60).raise_for_status().json()
     if as_json:
-        sys.stdout.write(json.dumps(classes, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(classes, indent=2) + "\n")
         return 0
     table = Table(title=f"{len(classes)} classes")
     for column in ("class", "mail nickname", "owners", "members", ""):
@@ -168,7 +174,7 @@ def _check_feed(options: argparse.Namespace, console: Console) -> int:
     except (SnapshotRejected, UnknownSetting, BadFile) as refusal:
         return _refuse(refusal)
     if options.json:
-        sys.stdout.write(TypeAdapter(FeedCheck).dump_json(checked, indent=2).decode() + "\n")
+        sys.stdout.write(TypeAdapter(FeedCheck).dump_json(checked, indent=2, ensure_ascii=True).decode() + "\n")
     else:
         console.print(describe(checked))
     if checked.rejected:
@@ -194,7 +200,7 @@ def doctor(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
     answer = _ask(folder, "health", spawn)
     health = answer.json()
     if as_json:
-        sys.stdout.write(json.dumps(health, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(health, indent=2) + "\n")
     else:
         console.print(describe_health(health) if answer.is_success else not_started(health))
     return 0 if answer.is_success and health["healthy"] else _NOT_DONE
@@ -227,10 +233,10 @@ def _write(path: Path, report: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _read_files(options: argparse.Namespace) -> tuple[Mapping[str, object], list[tuple[str, str]] | None]:
-    """The school settings and the accounts, (UPN, display name), of the files that the options name."""
+def _read_files(options: argparse.Namespace) -> tuple[Mapping[str, object], list[ListedAccount] | None]:
+    """The school settings and the accounts of the files that the options name."""
     values = _read_settings(options.school) if options.school else {}
-    return values, _read_accounts(options.accounts) if options.accounts else None
+    return values, read_accounts(options.accounts) if options.accounts else None
 
 
 def _read_settings(path: Path) -> Mapping[str, object]:
@@ -243,23 +249,3 @@ def _read_settings(path: Path) -> Mapping[str, object]:
     if not isinstance(values, dict):
         raise BadFile(f"{path}: a JSON object with the school's settings is wanted")
     return values
-
-
-def _read_accounts(path: Path) -> list[tuple[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = {"userPrincipalName", "displayName"} - set(reader.fieldnames or ())
-            if missing:
-                raise BadFile(f"{path} line 1: no column {', '.join(sorted(missing))}")
-            accounts = []
-            for row in reader:
-                upn = (row["userPrincipalName"] or "").strip()
-                if "@" not in upn:
-                    raise BadFile(
-                        f'{path} line {reader.line_num}, column "userPrincipalName": not a user principal name'
-                    )
-                accounts.append((upn, (row["displayName"] or "").strip()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path} cannot be read ({type(error).__name__})") from None
-    return accounts

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from local import loopback
+from local.accounts import ListedAccount
 from local.expectation import ByHand, differences, expected_classes
 from local.nightly import NightReport, run_night
 from local.processes import Spawn, StartFailed
@@ -44,7 +45,7 @@ class _Demonstration:
     def night(self, name: str, school: SchoolData, by_hand: ByHand) -> NightReport:
         feed = self.world.folder / "feed"
         write(school, feed)
-        people = [*accounts(school, DOMAIN), (_ADMIN, "Network Manager")]
+        people = [ListedAccount(*one) for one in (*accounts(school, DOMAIN), (_ADMIN, "Network Manager"))]
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),

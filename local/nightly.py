@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from local import loopback
+from local.accounts import ListedAccount
 from local.feed import read_feed, uk_today
 from local.left_out import left_out_lines
 from local.school_settings import parse_school_settings
@@ -139,10 +140,10 @@ def run_night(
     host_log: Path,
     feed_path: Path,
     school_values: Mapping[str, object],
-    accounts: Sequence[tuple[str, str]] | None = None,
+    accounts: Sequence[ListedAccount] | None = None,
     progress: Progress = lambda settled, sent: None,
 ) -> NightReport:
-    """Run one nightly sync of the feed. `accounts` are (UPN, display name); without them each person gets one.
+    """Run one nightly sync of the feed. Without `accounts` each person gets one.
 
     Raises SnapshotRejected or UnknownSetting before anything is written, and Stuck if the queues do not drain.
     """
@@ -171,22 +172,22 @@ def schools_of(
     return [parse_school_settings(values, school=id_, tenant=tenant, source=source) for id_ in feed]
 
 
-def values_in_world(values: Mapping[str, object], accounts: Sequence[tuple[str, str]] | None) -> Mapping[str, object]:
+def values_in_world(values: Mapping[str, object], accounts: Sequence[ListedAccount] | None) -> Mapping[str, object]:
     """The settings for the simulated tenant: if its accounts are made for the feed, their domain is known."""
     return {"account_domain": DOMAIN, **values} if accounts is None else values
 
 
 def users_of(
-    feed: Mapping[SchoolId, Snapshot], schools: Sequence[SchoolSettings], accounts: Sequence[tuple[str, str]] | None
-) -> list[dict[str, str]]:
-    """The users to create in the tenant: `accounts`, (UPN, display name), or else one for each person of the feed.
+    feed: Mapping[SchoolId, Snapshot], schools: Sequence[SchoolSettings], accounts: Sequence[ListedAccount] | None
+) -> list[dict[str, object]]:
+    """The users to create in the tenant: `accounts`, or else one for each person of the feed. Names are Graph's.
 
     A user for a person has the first value of the person that the school's rule tries, in the property that it is
     compared with, or as user principal name if there are several.
     """
     if accounts is not None:
-        return [{"userPrincipalName": upn, "displayName": name} for upn, name in accounts]
-    users: dict[tuple[AccountProperty, str], dict[str, str]] = {}
+        return [account.as_user() for account in accounts]
+    users: dict[tuple[AccountProperty, str], dict[str, object]] = {}
     for settings in schools:
         snapshot = feed[settings.school]
         roles = [(settings.student_matching, group.students) for group in snapshot.groups]
@@ -197,7 +198,7 @@ def users_of(
                 if tried := next(filter(_usable, tries), None):
                     property_, value = tried
                     upn = value if "@" in value else f"{value}@{DOMAIN}"
-                    user = {"userPrincipalName": upn, "displayName": upn.partition("@")[0]}
+                    user: dict[str, object] = {"userPrincipalName": upn, "displayName": upn.partition("@")[0]}
                     users[tried] = user | {property_.value: value}
         for upn in settings.admin_owners:
             users.setdefault((AccountProperty.UPN, upn.lower()), {"userPrincipalName": upn, "displayName": "admin"})

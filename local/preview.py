@@ -1,110 +1,120 @@
-"""Plans for the command line: against the local world as it is, or against a real tenant that is only read."""
+"""Plans for the command line in one process: of a first night, or of each school as it is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from azure.identity.aio import AzureCliCredential
-
-from local import loopback
+from local.accounts import ListedAccount
 from local.feed import read_feed, uk_today
 from local.known_school import KnownSchool, not_checked
-from local.nightly import open_state, schools_of, users_of, values_in_world
-from local.tenant_preview import preview_tenant
-from local.world import Addresses
-from sync_core.clock import Clock, SystemClock
+from local.nightly import schools_of, users_of, values_in_world
+from sync_core.clock import SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import TenantClass
 from sync_core.domain.ids import AccountId
-from sync_core.graph.connections import GraphTenants
-from sync_core.graph.port import TenantReader
+from sync_core.domain.school import FeedFolder, FileDrop, SchoolSettings
+from sync_core.graph.port import TenantReader, TenantReaders
 from sync_core.messaging.messages import Priority
-from sync_core.mis.drop.reader import FileDropReader, open_store
+from sync_core.mis.drop.folder import FolderDrop
+from sync_core.mis.drop.reader import FileDropReader
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.sources import MisSources
+from sync_core.mis.threads import at_once
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import note_shared_names, plan_to_show
 from sync_core.services import Reading
 
+_R = TypeVar("_R")
+
 
 @dataclass(frozen=True, slots=True)
-class SimulatedTenants:
-    """Implements TenantReaders and TenantReader for the simulated tenant at `address`, without a sign-in."""
-
-    address: str
+class EmptyTenant:
+    """Implements TenantReaders and TenantReader for a tenant that has no classes."""
 
     def of(self, tenant: str, priority: Priority) -> TenantReader:
         return self
 
     async def classes(self) -> tuple[TenantClass, ...]:
-        listed = loopback.get(f"{self.address}/_sim/classes", timeout=60).raise_for_status().json()
-        return tuple(
-            TenantClass(one["id"], one["displayName"], one["externalId"] or "", one["externalSource"] or "")
-            for one in listed
-            if not one["deleted"]
-        )
+        return ()
 
 
-async def preview_world(
-    addresses: Addresses, feed_path: Path, values: Mapping[str, object], accounts: Sequence[tuple[str, str]] | None
+def preview_first_night(
+    feed_path: Path, values: Mapping[str, object], accounts: Sequence[ListedAccount] | None
 ) -> list[Preview]:
-    """What `sync` of the same feed would do in the local world, with the accounts that `sync` would create first."""
+    """What a first `sync` of the feed would do in a new world, without the world: nothing is started or written.
+
+    Raises SnapshotRejected, UnknownSetting.
+    """
+
+    async def unknown(settings: SchoolSettings) -> KnownSchool:
+        return KnownSchool(settings, ())
+
+    return _result(preview_feed(feed_path, values, accounts, unknown, EmptyTenant()))
+
+
+async def preview_feed(
+    feed_path: Path,
+    values: Mapping[str, object],
+    accounts: Sequence[ListedAccount] | None,
+    known: Callable[[SchoolSettings], Awaitable[KnownSchool]],
+    tenants: TenantReaders,
+) -> list[Preview]:
+    """What `sync` of the feed would do to each `known` school, with the accounts that `sync` would create first.
+
+    Waits for `known` and `tenants` alone. Raises SnapshotRejected, UnknownSetting.
+    """
     feed = read_feed(feed_path, uk_today())
     schools = schools_of(feed, feed_path, values_in_world(values, accounts))
-    clock, previews = SystemClock(), []
-    async with open_state(addresses.tables) as state:
-        await state.ensure_tables()
-        users = users_of(feed, schools, accounts)
-        for settings in schools:
-            existing = await state.accounts(settings.tenant) or ()
-            known = KnownSchool(
-                settings=settings,
-                known_accounts=(*existing, *_new_accounts(users, existing)),
-                records=await state.class_records(settings.school),
-                requests=await state.class_requests(settings.school),
-                pinned=await state.pins(settings.school),
-                open_holds=await state.holds(settings.school),
-                accepted=await state.accepted_statistics(settings.school),
-                past=await state.runs(settings.school),
-            )
-            reading = Reading(known, _sources(clock), clock, not_checked, SimulatedTenants(addresses.tenant))
-            planned = await note_shared_names(
-                await plan_to_show(settings.school, reading), reading, lambda shared: shared.names
-            )
-            previews.append(preview_of(planned, settings))
+    users = users_of(feed, schools, accounts)
+    clock, sources, previews = SystemClock(), feed_sources(), []
+    for settings in schools:
+        school = await known(settings)
+        existing = school.known_accounts
+        school = replace(school, known_accounts=(*existing, *_new_accounts(users, existing)))
+        reading = Reading(school, sources, clock, not_checked, tenants)
+        planned = await plan_to_show(settings.school, reading)
+        planned = await note_shared_names(planned, reading, lambda shared: shared.names)
+        previews.append(preview_of(planned, settings))
     return previews
 
 
-async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: Mapping[str, object]) -> list[Preview]:
-    """What a first night would do in `tenant`, read with the account that is signed in to the Azure CLI.
-
-    Raises SnapshotRejected, UnknownSetting, GraphRefused, Transient.
-    """
+def feed_sources() -> MisSources:
+    """Sources that read a feed in a folder as it is now, at once."""
     clock = SystemClock()
-    async with AzureCliCredential(tenant_id=tenant) as credential:
-        graph_tenant = GraphTenants(lambda _: credential, graph, clock).of(tenant, Priority.BULK)
-        schools = schools_of(read_feed(feed_path, uk_today()), feed_path, values, tenant)
-        return [await preview_tenant(settings, _sources(clock), graph_tenant, clock) for settings in schools]
+    readings = SharedReadings(clock, in_thread=at_once)
+    return MisSources(FileDropReader(_open_folder, timedelta(0), clock, readings, at_once), {}, clock)
 
 
-def _sources(clock: Clock) -> MisSources:
-    """Sources that read a feed in a folder as it is now."""
-    return MisSources(FileDropReader(partial(open_store, None), timedelta(0), clock, SharedReadings(clock)), {}, clock)
+def _open_folder(drop: FileDrop) -> FolderDrop:
+    assert isinstance(drop, FeedFolder)
+    return FolderDrop(drop.path, at_once)
 
 
-def _new_accounts(users: Sequence[Mapping[str, str]], existing: Sequence[Account]) -> list[Account]:
+def _result(work: Coroutine[object, None, _R]) -> _R:
+    """The result of work that waits for nothing. It needs no event loop, for which Windows would open a socket."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: _R = done.value
+        return result
+    work.close()
+    raise AssertionError("a plan in one process waited")
+
+
+def _new_accounts(users: Sequence[Mapping[str, object]], existing: Sequence[Account]) -> list[Account]:
     """The accounts of `users` that do not exist yet, with ids made up for the plan."""
     upns = {account.values.get(AccountProperty.UPN) for account in existing}
     names = {name.value: name for name in AccountProperty}
     return [
         Account(
             AccountId(f"new-account-{number}"),
-            {names[name]: value.lower() for name, value in user.items() if name in names},
+            {names[name]: str(value).lower() for name, value in user.items() if name in names},
+            user.get("accountEnabled") is not False,
         )
         for number, user in enumerate(users, start=1)
-        if user["userPrincipalName"].lower() not in upns
+        if str(user["userPrincipalName"]).lower() not in upns
     ]

@@ -13,12 +13,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LAST_LINES = 12
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOPPING: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Windows has no SIGHUP."""
 READY_WITHIN = 60.0
 
 
@@ -30,6 +34,19 @@ class NoRoom(StartFailed):
     """A disk that is full, before a world starts or after a call."""
 
 
+class NotOnWindows(StartFailed):
+    """A world is wanted on a system whose processes it cannot run."""
+
+
+def require_posix(folder: Path) -> None:
+    """Raises NotOnWindows, before anything of the world in `folder` is read, if this system is not POSIX."""
+    if find_spec("fcntl") is None:
+        raise NotOnWindows(
+            f"the world in {folder} needs processes that Windows does not have, so nothing was started — run "
+            "this command in WSL or in the dev container (docs/windows.md)"
+        )
+
+
 class Stopped(KeyboardInterrupt):
     """A person or the system stops this process with a signal."""
 
@@ -39,7 +56,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop_on_signals() -> None:
-    """Have SIGINT, SIGTERM and SIGHUP raise Stopped, once: what is started is then stopped without interruption.
+    """Have each signal that stops a process raise Stopped, once: what is started is then stopped without interruption.
 
     A signal that is ignored already, as SIGHUP is under nohup, stays ignored.
     """

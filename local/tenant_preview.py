@@ -1,15 +1,23 @@
-"""The plan of a first night in a tenant for which no tables exist: its deltas and classes are read, nothing written."""
+"""The plan of a first night in a real tenant, for which no tables exist: its deltas and classes are only read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from azure.identity.aio import AzureCliCredential
+
+from local.feed import read_feed, uk_today
 from local.known_school import KnownSchool, not_checked
-from sync_core.clock import Clock
+from local.nightly import schools_of
+from local.preview import feed_sources
+from sync_core.clock import Clock, SystemClock
 from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, GroupChange, TenantClass
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school import SchoolSettings
 from sync_core.errors import GraphDenied, Permanent
+from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenant, TenantReader
 from sync_core.messaging.messages import Priority
 from sync_core.mis.port import MisSource
@@ -34,6 +42,18 @@ class _SignedInUser:
         except GraphDenied as denied:
             remedy = "preview the school in the deployed app, which may list them: POST …/schools/S/plan"
             raise Permanent(f"Graph refused the signed-in user: {denied.code}", remedy) from None
+
+
+async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: Mapping[str, object]) -> list[Preview]:
+    """What a first night would do in `tenant`, read with the account that is signed in to the Azure CLI.
+
+    Raises SnapshotRejected, UnknownSetting, GraphRefused, Transient.
+    """
+    clock, sources = SystemClock(), feed_sources()
+    async with AzureCliCredential(tenant_id=tenant) as credential:
+        graph_tenant = GraphTenants(lambda _: credential, graph, clock).of(tenant, Priority.BULK)
+        schools = schools_of(read_feed(feed_path, uk_today()), feed_path, values, tenant)
+        return [await preview_tenant(settings, sources, graph_tenant, clock) for settings in schools]
 
 
 async def preview_tenant(settings: SchoolSettings, mis: MisSource, tenant: Tenant, clock: Clock) -> Preview:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from typing import IO, Any
 
 from local import loopback
 from local.azurite import Azurite
-from local.processes import NoRoom, Process, Spawn, StartFailed, signals_held, spawn_interpreter
+from local.processes import NoRoom, Process, Spawn, StartFailed, require_posix, signals_held, spawn_interpreter
 from local.servicebus import connection_string
 from local.tenant.__main__ import DOMAIN, TENANT_ID
 from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
@@ -26,6 +25,8 @@ from local.tenant.options import TenantOptions
 REPOSITORY = Path(__file__).parents[1]
 _ROOM = 16 * 1024 * 1024
 """Bytes that a world needs on its disk: its processes go on when the disk is full, but cannot save what they did."""
+_LOCK = "lock"
+"""The file in a world's folder that its supervisor has locked. It stays."""
 MASTER_KEY = "local"
 WEBHOOK_SETTING = "MIS_SECRET_WORLD"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the local world").decode()
@@ -79,6 +80,7 @@ class World:
         `storage` is the connection string of an empty storage account. Without one, the world has its own Azurite.
         `settings` are the host's, in place of its own. `port` is the host's if it is free, and 0 any.
         """
+        require_posix(folder)
         self.folder = folder.resolve()
         with _usable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -230,9 +232,11 @@ class World:
         fresh.replace(self.folder / "world.json")
 
     def _take_lock(self) -> None:
-        lock = (self.folder / "lock").open("w", encoding="utf-8")
+        from local import folder_lock
+
+        lock = (self.folder / _LOCK).open("w", encoding="utf-8")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder_lock.take(lock)
         except BlockingIOError:
             lock.close()
             raise StartFailed(
@@ -241,13 +245,23 @@ class World:
         self._lock = lock
 
 
+def has_run(folder: Path) -> bool:
+    """Whether a world runs in `folder`, or ran there before, so that it may have state."""
+    return (folder / _LOCK).exists()
+
+
 def running_world(folder: Path) -> Addresses | None:
     """The world that runs in `folder`, whose supervisor has the lock; the file that a crash left does not count."""
+    if not has_run(folder):
+        return None
+    require_posix(folder)
+    from local import folder_lock
+
     try:
         addresses = Addresses(**json.loads((folder / "world.json").read_text(encoding="utf-8")))
         os.kill(addresses.supervisor, 0)
-        with (folder / "lock").open(encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with (folder / _LOCK).open(encoding="utf-8") as lock:
+            folder_lock.look_at(lock)
     except BlockingIOError:
         return addresses
     except (OSError, ValueError, TypeError):
@@ -302,6 +316,7 @@ def world_at(
 @contextlib.contextmanager
 def tenant_at(folder: Path, spawn: Spawn = spawn_interpreter) -> Iterator[str]:
     """The simulated tenant's address; if no world runs, only the tenant is started."""
+    require_posix(folder)
     running = running_world(folder)
     if running:
         yield running.tenant

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from local import loopback
+from local.accounts import ListedAccount
 from local.expectation import ByHand, differences, expected_classes
 from local.nightly import NightReport, run_night
 from local.school.data import SchoolData
@@ -46,7 +47,8 @@ class Story:
 
     def sync(self, feed: Path, people: list[tuple[str, str]] | None = None) -> NightReport:
         listed = [*accounts(self.school, DOMAIN), (ADMIN, "")] if people is None else people
-        return run_night(self.addresses, self.world.folder / "host.jsonl", feed, self.settings, listed)
+        known = [ListedAccount(*one) for one in listed]
+        return run_night(self.addresses, self.world.folder / "host.jsonl", feed, self.settings, known)
 
     def classes_by_nickname(self) -> dict[str, Mapping[str, Any]]:
         listed = loopback.get(f"{self.addresses.tenant}/_sim/classes").json()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from local import loopback
 from local.known_school import KnownSchool
-from local.preview import SimulatedTenants
+from local.world_preview import SimulatedTenants
 from sync_core.domain.classes import TenantClass
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord

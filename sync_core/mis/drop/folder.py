@@ -15,6 +15,7 @@ from sync_core.errors import Transient
 from sync_core.mis.budget import check_listing
 from sync_core.mis.drop.export_sets import DropFile
 from sync_core.mis.rejection import rejection
+from sync_core.mis.threads import InThread
 
 _DEPTH = 2
 """Archived sets lie so many folders deep, and no set lies deeper."""
@@ -23,11 +24,12 @@ _DEPTH = 2
 class FolderDrop:
     """Implements FileDropStore. The path may also be a single zip file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, in_thread: InThread = asyncio.to_thread) -> None:
         self._path = Path(path)
+        self._in_thread = in_thread
 
     async def list_files(self) -> list[DropFile]:
-        return await asyncio.to_thread(self._list_files)
+        return await self._in_thread(self._list_files)
 
     async def fetch(self, files: Sequence[DropFile], folder: Path) -> dict[str, Path]:
         """The files are on this machine already, so nothing is copied to `folder`."""
@@ -42,7 +44,7 @@ class FolderDrop:
             shutil.copy2(self._path_of(file.name), partial)
             partial.replace(target)
 
-        await asyncio.to_thread(self._try, copy)
+        await self._in_thread(self._try, copy)
 
     async def delete(self, file: DropFile) -> None:
         def delete() -> None:
@@ -54,7 +56,7 @@ class FolderDrop:
                         if path.parent != self._path:
                             path.parent.rmdir()
 
-        await asyncio.to_thread(self._try, delete)
+        await self._in_thread(self._try, delete)
 
     def _list_files(self) -> list[DropFile]:
         if self._path.is_file():

@@ -28,6 +28,7 @@ from sync_core.mis.files.formats import is_full, missing_files, read_sets
 from sync_core.mis.port import NewestExportSet
 from sync_core.mis.rejection import rejection, shielded
 from sync_core.mis.roster import Snapshots
+from sync_core.mis.threads import InThread
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -75,11 +76,13 @@ class FileDropReader:
         settle: timedelta,
         clock: Clock,
         readings: SharedReadings,
+        in_thread: InThread = asyncio.to_thread,
     ) -> None:
         self._store = store
         self._settle = settle
         self._clock = clock
         self._readings = readings
+        self._in_thread = in_thread
         self._missing: dict[str, _Reason | None] = {}
 
     async def newest(self, drop: FileDrop) -> NewestExportSet:
@@ -152,7 +155,7 @@ class FileDropReader:
             with tempfile.TemporaryDirectory(prefix="drop-") as folder:
                 try:
                     sets = await self._open_sets(drop, store, used, Path(folder), deadline)
-                    snapshots = await asyncio.to_thread(read_sets, sets, calendar)
+                    snapshots = await self._in_thread(read_sets, sets, calendar)
                 except SnapshotRejected:
                     if await _are_unchanged(used, store):
                         raise

@@ -17,6 +17,7 @@ from sync_core.domain.school import FileDrop
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.drop.export_sets import ExportSet
 from sync_core.mis.readings import LastReadings, UnnamedFile
+from sync_core.mis.threads import InThread
 
 MAX_BYTES = 100_000_000
 """A thousand pupils take 0.2 MB (measured). Flex Consumption gives an instance 0.8 GB of temporary disk (published)."""
@@ -79,6 +80,7 @@ class SharedReadings:
 
     clock: Clock
     max_bytes: int = MAX_BYTES
+    in_thread: InThread = asyncio.to_thread
     _readings: LastReadings[tuple[FileDrop, Calendar], Reading] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +103,7 @@ class SharedReadings:
         """
         read_at = self.clock.now()
         try:
-            stored = await asyncio.to_thread(StoredSnapshots, snapshots, self.max_bytes)
+            stored = await self.in_thread(StoredSnapshots, snapshots, self.max_bytes)
         except OSError:
             return snapshots
         self._readings.forget(lambda key, reading: key[0] == drop and reading.sets != sets)

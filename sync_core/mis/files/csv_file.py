@@ -35,15 +35,23 @@ joined."""
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """A CSV file by its name. Each call of `open` returns its bytes from the beginning."""
+    """A CSV file by its name. Each call of `open` returns its bytes from the beginning.
+
+    `max_text` is how many characters a cell may have that is read.
+    """
 
     name: str
     open: Callable[[], AbstractContextManager[IO[bytes]]]
+    max_text: int = MAX_TEXT
+
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns as they are written; empty if there is no header. Raises SnapshotRejected."""
+        with self.open() as raw:
+            return tuple(_Table(self.name, raw, _unnoted).header)
 
     def header(self) -> frozenset[str]:
         """The names of the columns as one word each; empty if there is no header. Raises SnapshotRejected."""
-        with self.open() as raw:
-            return frozenset(map(one_word, _Table(self.name, raw, _unnoted).header))
+        return frozenset(map(one_word, self.columns()))
 
     def rows(
         self, columns: Iterable[str], optional: Iterable[str] = (), note: Callable[[str], None] | None = None
@@ -72,9 +80,9 @@ class CsvFile:
                     cells = _cleaned(cells)
                 if "#" in text and not fault:
                     fault, column = _without_error(tuple(indexes), cells)
-                if table.characters > MAX_TEXT and (too_long := _too_long(indexes, cells)):
+                if table.characters > self.max_text and (too_long := _too_long(indexes, cells, self.max_text)):
                     fault, column = fault or too_long, ""
-                    cells = [cell[:MAX_TEXT] for cell in cells]
+                    cells = [cell[: self.max_text] for cell in cells]
                 yield Row(self.name, line, places, cells, fault, column)
 
 
@@ -93,14 +101,14 @@ def _without_error(columns: Sequence[str], cells: list[str]) -> tuple[str, str]:
     return "has an error of a spreadsheet instead of a value", columns[place]
 
 
-def _too_long(columns: Iterable[str], cells: Iterable[str]) -> str:
+def _too_long(columns: Iterable[str], cells: Iterable[str], max_text: int) -> str:
     """What is too long in a row with these columns; empty if nothing is."""
     for column, cell in zip(columns, cells, strict=True):
         items = split_ids(cell) if column in LIST_COLUMNS else [cell]
         if len(items) > MAX_ITEMS:
             return f'has more than {MAX_ITEMS:,} ids in the column "{column}"'
-        if max(map(len, items), default=0) > MAX_TEXT:
-            return f'has more than {MAX_TEXT} characters in the column "{column}"'
+        if max(map(len, items), default=0) > max_text:
+            return f'has more than {max_text} characters in the column "{column}"'
     return ""
 
 
