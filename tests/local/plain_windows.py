@@ -28,7 +28,7 @@ _FUNCTIONS = (
         "sync",
         "fdatasync",
     ),
-    *("wait", "wait3", "wait4", "register_at_fork", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_DIRECTORY"),
+    *("wait", "wait3", "wait4", "register_at_fork", "getresuid", "setresuid"),
     *("WNOHANG", "WIFEXITED", "WEXITSTATUS", "openpty", "ttyname", "tcgetpgrp", "getxattr", "setxattr", "listxattr"),
 )
 _SIGNALS_OF_WINDOWS = {"SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM"}
