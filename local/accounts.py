@@ -131,7 +131,9 @@ def _accounts(path: Path, rows: Iterable[Row]) -> Iterator[ListedAccount]:
 def _account(row: Row) -> ListedAccount:
     upn = row[_UPN]
     if "@" not in upn:
-        raise BadAccounts(f"{row.location}{_column(_UPN)} is not a user principal name")
+        raise BadAccounts(
+            f"{row.location}{_column(_UPN)} is not a user principal name", "write the name with its @ there"
+        )
     enabled, blocked = _boolean(row, _ENABLED), _boolean(row, _BLOCKED)
     values: dict[AccountProperty, str] = {
         name: row[name] for name in _VALUES if name is not AccountProperty.UPN and row[name]
@@ -146,7 +148,7 @@ def _boolean(row: Row, column: str) -> bool | None:
     """None for an empty cell."""
     value = read_boolean(row[column])
     if row[column] and value is None:
-        raise BadAccounts(f"{row.location}{_column(column)} is neither true nor false")
+        raise BadAccounts(f"{row.location}{_column(column)} is neither true nor false", "write True or False there")
     return value if row[column] else None
 
 

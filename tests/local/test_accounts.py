@@ -185,7 +185,10 @@ BAD: dict[str, tuple[bytes | str, str]] = {
         'line 2, column "userPrincipalName", is not a user principal',
     ),
     "no name": (f"{HEADER},Ann,True\n", 'line 2, column "userPrincipalName", is not a user principal name'),
-    "no state": (f"{HEADER}ann@b.uk,Ann,Pupil\n", 'line 2, column "accountEnabled", is neither true nor false'),
+    "no state": (
+        f"{HEADER}ann@b.uk,Ann,Pupil\n",
+        'line 2, column "accountEnabled", is neither true nor false — nothing was changed; write True',
+    ),
     "a short row": (f"{HEADER}bob@b.uk,Bob,True\nann@b.uk\nbob2@b.uk,,\n", "line 3 has 1 cells instead of 3"),
     "a long row": (f"{HEADER}ann@b.uk,Ann,True,x\n", "line 2 has 4 cells instead of 3"),
     "cut off": (f"{HEADER}ann@b.uk,An", "line 2: the file is cut off"),
