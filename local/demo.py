@@ -6,81 +6,26 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from local import loopback
-from local.accounts import ListedAccount
-from local.expectation import ByHand, differences, expected_classes
-from local.nightly import NightReport, run_night
+from local.decisions import tell_of_decisions
+from local.demonstration import Demonstration
+from local.expectation import ByHand
 from local.processes import Spawn, StartFailed
-from local.report import PLAIN_SCRIPT, Night, nights_table
+from local.report import PLAIN_SCRIPT, nights_table
 from local.school.data import SchoolData
 from local.school.day import next_day
 from local.school.generate import generate
-from local.school.oneroster_csv import accounts, write
+from local.school.oneroster_csv import accounts
 from local.tenant.__main__ import DOMAIN
 from local.tenant.options import TenantOptions
-from local.world import USERS, Addresses, World, running_world
+from local.world import World, running_world
 
 _MARK = "made by the demonstration"
 """The name of a file in the folder of its world, which another demonstration may remove."""
-_ADMIN = f"network.manager@{DOMAIN}"
-_SETTINGS = {"admin_owners": [_ADMIN], "account_domain": DOMAIN, "access": [USERS["teacher"]["id"]]}
-
-
-@dataclass(slots=True)
-class _Demonstration:
-    world: World
-    addresses: Addresses
-    console: Console
-    nights: list[Night] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    def night(self, name: str, school: SchoolData, by_hand: ByHand) -> NightReport:
-        feed = self.world.folder / "feed"
-        write(school, feed)
-        people = [ListedAccount(*one) for one in (*accounts(school, DOMAIN), (_ADMIN, "Network Manager"))]
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        ) as bars:
-            bar = bars.add_task(name, total=None)
-            report = run_night(
-                self.addresses,
-                self.world.folder / "host.jsonl",
-                feed,
-                {**_SETTINGS, "name": school.name},
-                people,
-                lambda settled, sent: bars.update(bar, completed=settled, total=sent or None),
-            )
-        classes = loopback.get(f"{self.addresses.tenant}/_sim/classes").raise_for_status().json()
-        self.nights.append(Night(name, report, classes, len(people)))
-        mismatches = differences(expected_classes(feed, [_ADMIN], DOMAIN), classes, by_hand)
-        self.failures += [f"{name}: {mismatch}" for mismatch in mismatches]
-        self.failures += [f"{name}: {note}" for note in report.notes] if not report.good else []
-        self.console.print(
-            f"{name}: {report.messages.sent} changes sent, {report.messages.applied} applied; "
-            f"{len(classes)} classes, {len(mismatches)} differences from the expectation ({report.seconds} s)"
-        )
-        return report
-
-    def by_hand(self, action: str, nickname: str, **operand: str) -> None:
-        edit = {"action": action, "class": nickname, **operand}
-        loopback.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
-
-    def stats(self) -> Mapping[str, Any]:
-        counters: dict[str, Any] = loopback.get(f"{self.addresses.tenant}/_sim/stats").raise_for_status().json()
-        return counters
 
 
 def run_demo(folder: Path | None, tenant: TenantOptions, console: Console, spawn: Spawn) -> int:
@@ -91,8 +36,11 @@ def run_demo(folder: Path | None, tenant: TenantOptions, console: Console, spawn
     make_room(folder)
     status = _run_demo(folder, tenant, console, spawn)
     python = os.path.relpath(sys.executable)
+    command = f"{'python' if python.startswith('..') else python} -m local up --world {folder}"
     console.print(
-        f"To look at it in the console: {'python' if python.startswith('..') else python} -m local up --world {folder}",
+        f"To look at it in the console: {command}\n"
+        "Try there: decide on the class that is still held (Approvals), ask why a pupil is in a class (Why?), look at "
+        "what a run changed (Runs), release the pinned class (Groups).",
         highlight=False,
     )
     return status
@@ -113,8 +61,8 @@ def _run_demo(folder: Path, tenant: TenantOptions, console: Console, spawn: Spaw
     world = World(folder, spawn=spawn, tenant=tenant)
     try:
         console.print("Starting Azurite, the Service Bus stand-in, the simulated tenant and the Functions host…")
-        demonstration = _Demonstration(world, world.start(), console)
-        _three_nights(demonstration)
+        demonstration = Demonstration(world, world.start(), console)
+        tell_of_decisions(demonstration, _three_nights(demonstration))
     finally:
         world.stop()
     console.print(nights_table(demonstration.nights))
@@ -125,12 +73,14 @@ def _run_demo(folder: Path, tenant: TenantOptions, console: Console, spawn: Spaw
         console.print(f"The demonstration failed with {len(demonstration.failures)} differences.")
         return 1
     console.print(
-        "The tenant matched the expectation after every night; night three sent no messages and wrote nothing."
+        "The tenant matched the expectation after every night, and night three wrote nothing. The wrong feed changed "
+        "nothing, and nobody left a class before an admin approved it."
     )
     return 0
 
 
-def _three_nights(demonstration: _Demonstration) -> None:
+def _three_nights(demonstration: Demonstration) -> SchoolData:
+    """Returns the school as it is after the last night."""
     school = _with_test_teacher(generate())
     console = demonstration.console
     console.print(f"{school.name}: {len(school.pupils)} pupils, {len(school.staff)} staff, {len(school.groups)} groups")
@@ -161,6 +111,7 @@ def _three_nights(demonstration: _Demonstration) -> None:
         )
     if stats["forbidden_deletes"]:
         demonstration.failures.append(f"{stats['forbidden_deletes']} deletes without $ref were attempted")
+    return later
 
 
 def _with_test_teacher(school: SchoolData) -> SchoolData:
@@ -169,7 +120,7 @@ def _with_test_teacher(school: SchoolData) -> SchoolData:
     return replace(school, staff=(replace(first, username="teacher.user"), *others))
 
 
-def _with_departed(demonstration: _Demonstration, by_hand: ByHand) -> ByHand:
+def _with_departed(demonstration: Demonstration, by_hand: ByHand) -> ByHand:
     """The owners of each class before the night, in addition to those added by hand: granted owners are kept."""
     owners = dict(by_hand.owners)
     for class_ in demonstration.nights[-1].classes:
