@@ -9,9 +9,11 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test templates styles bench setup lint spelling docs lock scan package clean
 
 demo: setup
+	@echo "make demo: a school of 1,000 pupils over three nights in a simulated tenant; about a minute."
 	@$(BIN)/python -m local demo --world .demo
 
 test: setup lint
+	@echo "make test: all tests; about ten minutes on two cores."
 	$(BIN)/python -m pytest -rs -n 5 --dist loadfile --no-loadscope-reorder
 
 # The templates: compiled, linted, formatted, and the resources that they make compared with the kept snapshots.
@@ -86,15 +88,19 @@ package:
 setup: .venv/.installed
 	@$(BIN)/python -m local.node_packages --install
 
+WANTED := Python 3.11 or later is needed: get it from https://www.python.org/downloads or your system, and set PYTHON=path/to/python3.
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+UNREACHED := { echo "Not everything is installed. Check that PyPI can be reached, and run this again."; exit 1; }
+
 # azure-functions and azure-functions-runtime ask for Python 3.13 and run unchanged on 3.11 (docs/adr/0002).
 .venv/.installed: requirements.txt local/requirements.txt tests/requirements.txt Makefile
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: set PYTHON=…")'
-	@echo "Setting up .venv (once)…"
+	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON) here. $(WANTED)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { $(PYTHON) --version; echo "$(WANTED)"; exit 1; }
+	@echo "Setting up .venv (once, some minutes)…"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r requirements.txt 2>&1 | grep -v "^WARNING: Location" || true
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt 2>&1 | grep -v "^WARNING: Location" || true
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
-		azure-functions-runtime==1.3.0 2>&1 | grep -v "^WARNING: Location" || true
+	@$(INSTALL) --ignore-requires-python -r requirements.txt || $(UNREACHED)
+	@$(INSTALL) -r tests/requirements.txt || $(UNREACHED)
+	@$(INSTALL) --no-deps --ignore-requires-python azure-functions-runtime==1.3.0 || $(UNREACHED)
 	@$(BIN)/python -c 'import azure_functions_runtime, msgraph, hypothesis, pycep; pycep.BicepParser()'  # it keeps its tables
 	@touch $@
 
