@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from local.azurite import Azurite
 from local.tenant.certificate import tls_context
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     certificate = config.cache.mkdir("certificates") / f"{os.environ.get('PYTEST_XDIST_WORKER', 'only')}.pem"
     tls_context(certificate)
     os.environ["SSL_CERT_FILE"] = str(certificate)
+    # Other processes use the processor too, so the time of one example tells nothing.
+    settings.register_profile("no deadline", deadline=None)
+    settings.load_profile("no deadline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

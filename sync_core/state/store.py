@@ -10,7 +10,6 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableServiceClient
 
 from sync_core.domain.accounts import Account, AccountChanges
@@ -41,12 +40,12 @@ from sync_core.state.row_codec import Entity, chunked, encode_key, encode_time, 
 from sync_core.state.table import (
     MERGE,
     REPEATED,
-    REPLACE,
     Operation,
     Table,
     deletes,
     entity,
     etag,
+    unchanged,
     upserts,
     wire_faults,
 )
@@ -138,20 +137,19 @@ class TableState:
         row = await self._schools.get(_SETTINGS, settings.school)
         if (school_rows.read_school(row) if row else None) != before:
             raise EtagConflict
-        write = ("create", wanted) if row is None else ("update", wanted, _unchanged(row))
-        await self._schools.transact([[write, *await self._claims(before, settings)]])
-
-    async def _claims(self, before: SchoolSettings | None, settings: SchoolSettings) -> list[Operation]:
-        """What changes if the school has another name identifier. Raises EtagConflict if another school has that."""
+        write = ("create", wanted) if row is None else ("update", wanted, unchanged(row))
         old = school_rows.claim_of(before.tenant, before.name_identifier) if before else ""
         new = school_rows.claim_of(settings.tenant, settings.name_identifier)
-        operations: list[Operation] = upserts([_claim(old, "")]) if old not in ("", new) else []
-        if new not in ("", old):
-            row, claim = await self._schools.get(_SETTINGS, new), _claim(new, settings.school)
-            if row and row["holder"] not in ("", settings.school):
-                raise EtagConflict
-            operations.append(("update", claim, _unchanged(row)) if row else ("create", claim))
-        return operations
+        claims: list[Operation] = upserts([_claim(old, "")]) if old not in ("", new) else []
+        claims += [await self._claimed(new, settings.school)] if new not in ("", old) else []
+        await self._schools.transact([[write, *claims]])
+
+    async def _claimed(self, key: str, school: SchoolId) -> Operation:
+        """The school has this name identifier. Raises EtagConflict if another school has it."""
+        row, claim = await self._schools.get(_SETTINGS, key), _claim(key, school)
+        if row and row["holder"] not in ("", school):
+            raise EtagConflict
+        return ("update", claim, unchanged(row)) if row else ("create", claim)
 
     async def forget_school(self, school: SchoolId) -> None:
         """The name identifier is free first: a school without a claim harms less than a claim without a school."""
@@ -394,10 +392,6 @@ class TableState:
 
 def _claim(key: str, holder: str) -> Entity:
     return entity(_SETTINGS, key, {"holder": holder})
-
-
-def _unchanged(row: TableEntity) -> dict[str, Any]:
-    return {**REPLACE, "etag": etag(row), "match_condition": MatchConditions.IfNotModified}
 
 
 def _token_key(kind: DeltaKind) -> str:

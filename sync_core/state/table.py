@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
@@ -201,6 +202,11 @@ def entity(partition: str, key: str, columns: Entity | None = None) -> Entity:
 
 def etag(row: TableEntity) -> str:
     return str(row.metadata["etag"])
+
+
+def unchanged(row: TableEntity) -> dict[str, Any]:
+    """How an update replaces that row, unless somebody has written it since it was read."""
+    return {**REPLACE, "etag": etag(row), "match_condition": MatchConditions.IfNotModified}
 
 
 def upserts(rows: Iterable[Entity], mode: dict[str, UpdateMode] = REPLACE) -> list[Operation]:

@@ -266,13 +266,13 @@ async def _deliver(messages: Sequence[tuple[bytes, str]]) -> None:
     assert run.outcome is (RunOutcome.PLANNED if requested else RunOutcome.REQUESTED)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(MESSAGES, max_size=6))
 def test_whatever_messages_arrive_only_what_an_admin_requested_is_deleted(messages: list[tuple[bytes, str]]) -> None:
     asyncio.run(_deliver(messages))
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(damaged(MESSAGES.map(lambda queued: queued[0])))
 def test_a_damaged_message_is_read_or_malformed(body: bytes) -> None:
     for decode in (decode_request, decode_change):

@@ -95,7 +95,7 @@ def _send_examples(operation: Any, mode: GenerationMode, session: requests.Sessi
 
     examples = FEW_EXAMPLES if any(part in operation.path for part in OF_QUEUES) else EXAMPLES
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode), rng=st.randoms(use_true_random=False))
     def send(case: Any, rng: random.Random) -> None:
         if mode.is_positive and (operation.method, operation.path) not in NOT_ON_KNOWN_IDS:

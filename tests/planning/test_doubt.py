@@ -138,7 +138,7 @@ def damaged_feeds(draw: st.DrawFn) -> tuple[feeds.Feed, feeds.Feed]:
     return whole, damaged
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(damaged_feeds())
 def test_whatever_rows_are_damaged_nobody_leaves(feeds_: tuple[feeds.Feed, feeds.Feed]) -> None:
     whole, damaged = (_read(feed) for feed in feeds_)

@@ -105,7 +105,7 @@ def damages(draw: st.DrawFn) -> tuple[str, str, str, int, int]:
     return name, file, draw(st.sampled_from(sorted(_DAMAGES))), place, byte
 
 
-@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 @given(damages())
 def test_a_damaged_byte_removes_at_most_one_person_and_is_rejected_with_its_place(
     damage: tuple[str, str, str, int, int],

@@ -258,7 +258,7 @@ async def run(events: list[tuple[Any, ...]]) -> None:
                 assert (entra_id(person) in people) is expected, (group, person, answer.lines)
 
 
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 @given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | THAT_STOP | A_NIGHT | A_NEW_YEAR, max_size=10))
 @example([("new_year", "reuse"), ("hand_member", "G1", "a", False)])
 @example([("new_year", "reuse"), ("hand_member", "G1", "t", False)])

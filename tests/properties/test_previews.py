@@ -92,13 +92,13 @@ async def check(events: list[tuple[Any, ...]], *, look: bool) -> Counter[str]:
     return Counter(name for _, name in announced(preview)) + Counter(held=len(run.held), classes=len(preview.classes))
 
 
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(max_examples=150)
 @given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | A_NIGHT | A_NEW_YEAR | A_DECISION, max_size=12))
 def test_a_preview_that_reads_the_classes_announces_what_the_sync_does(events: list[tuple[Any, ...]]) -> None:
     asyncio.run(check(events, look=True))
 
 
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(max_examples=150)
 @given(st.lists(IN_THE_MIS | BY_ADMINS | A_NIGHT | A_NEW_YEAR | A_DECISION, max_size=12))
 def test_a_preview_from_the_rows_announces_what_the_sync_does(events: list[tuple[Any, ...]]) -> None:
     """Nobody changed a class by hand, and every account stays."""

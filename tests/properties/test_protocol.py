@@ -101,7 +101,7 @@ some_steps = st.integers(0, 30)
 
 
 @given(read=some_steps, newer_steps=some_steps, wrote=some_steps, dies=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_class_restored_between_two_refreshes_is_not_left_gone(
     read: int, newer_steps: int, wrote: int, dies: bool
 ) -> None:
@@ -133,7 +133,7 @@ def test_a_class_restored_between_two_refreshes_is_not_left_gone(
 
 
 @given(begun=st.integers(0, 120), stopped=some_steps, plan_first=st.booleans(), choice=st.integers(0, 1000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_was_done_in_the_tenant_that_a_school_left_is_on_record(
     begun: int, stopped: int, plan_first: bool, choice: int
 ) -> None:

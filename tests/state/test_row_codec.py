@@ -6,7 +6,7 @@ from dataclasses import replace
 from string import printable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.domain.classes import AppliedDelta, DesiredClass, Reason, Rule
@@ -58,7 +58,6 @@ def entity(lists: dict[str, str], scalars: Entity | None = None) -> Entity:
     return row
 
 
-@settings(deadline=None)
 @given(lists, scalars)
 def test_split_rows_fit_and_survive_a_round_trip(lists: dict[str, str], scalars: Entity) -> None:
     rows = split(entity(lists, scalars))
@@ -73,13 +72,11 @@ def test_split_rows_fit_and_survive_a_round_trip(lists: dict[str, str], scalars:
     assert {name: read_back[name] for name in scalars} == scalars
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(LISTS), st.sampled_from(["", "a b", "x" * IN_ROW])), scalars)
 def test_an_ordinary_row_is_not_split(lists: dict[str, str], scalars: Entity) -> None:
     assert split(entity(lists, scalars)) == [entity(lists, scalars)]
 
 
-@settings(deadline=None)
 @given(st.lists(lists, min_size=1, max_size=6))
 def test_repeated_merges_fit_in_a_row_and_the_last_one_is_read(writes: list[dict[str, str]]) -> None:
     stored: dict[str, Entity] = {}
@@ -94,7 +91,6 @@ def test_repeated_merges_fit_in_a_row_and_the_last_one_is_read(writes: list[dict
     assert {name: joined(read_back, name) for name in last} == last
 
 
-@settings(deadline=None)
 @given(st.lists(lists, min_size=2, max_size=2), st.data())
 def test_rows_of_two_writes_are_never_mixed(writes: list[dict[str, str]], data: st.DataObject) -> None:
     """Each row may be of either write, or missing: the read returns the write that the main row refers to, or fails."""
@@ -155,7 +151,6 @@ def test_the_largest_possible_row_of_a_class_fits() -> None:
 sizes = st.sampled_from([1, 30_000, 250_000, 480_000])
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(sizes, min_size=1, max_size=3), min_size=4, max_size=20))
 def test_rows_that_belong_together_share_a_transaction(lengths: list[list[int]]) -> None:
     groups = [

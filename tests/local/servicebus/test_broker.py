@@ -264,4 +264,4 @@ class NothingIsLost(RuleBasedStateMachine):
 
 
 TestNothingIsLost = NothingIsLost.TestCase
-TestNothingIsLost.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestNothingIsLost.settings = settings(max_examples=100, stateful_step_count=30)

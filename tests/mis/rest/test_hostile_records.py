@@ -158,7 +158,7 @@ def check(feed: str, raw: Mapping[str, Json]) -> None:
 
 
 @pytest.mark.parametrize("feed", FEEDS)
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_json_in_any_field_is_read_or_left_out(feed: str, data: st.DataObject) -> None:
     raw: Mapping[str, Json] = FEEDS[feed][0]
@@ -237,7 +237,7 @@ def test_a_record_whose_school_cannot_be_read_is_in_the_part_of_each_school(coll
 
 
 @given(st.lists(st.tuples(st.sampled_from([*ONEROSTER]), anything), max_size=4))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 def test_records_are_packed_and_stored_as_they_are(changes: list[tuple[str, Any]]) -> None:
     for name, value in changes:
         field = sorted(ONEROSTER[name])[0]
