@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,32 @@ async def test_now_starts_a_run_once(console: Console) -> None:
     again = await console.send(page, "/connect/save", draft=field_value(page, "draft"), when="now")
     assert again.headers["location"] == "/schools/S1"
     assert await console.api.state.runs(SCHOOL.id) == (run,)
+
+
+async def test_an_id_that_is_taken_is_said_where_it_is_typed(console: Console) -> None:
+    await console.api.state.save_school(settings())
+    page = await console.read("/connect?mis=bromcom&way=wonde")
+    page = await step(console, page, "check", 422, **(FIELDS | {"tenant": settings().tenant, "way": "wonde"}))
+    assert '<a href="#id">' in page
+    assert "Id of the school: is that of a school that is connected already; type another id" in text_of(page)
+    assert console.api.mis.reads == 0
+
+
+async def test_a_file_of_a_connected_school_is_tried_and_connects_nothing(console: Console, tmp_path: Path) -> None:
+    assert "Connect the school by a file drop" in await upload(console, archive(tmp_path))
+    await console.api.state.save_school(replace(settings(name_identifier="S1"), school=NEW))
+    page = await upload(console, archive(tmp_path))
+    assert "School Oak School, DfE code 1234567" in text_of(page)
+    assert "A school with this id is connected already" in text_of(page)
+    assert "Connect the school by a file drop" not in page
+
+
+async def test_back_in_the_browser_may_show_a_step_again(console: Console) -> None:
+    for path in ("/connect", "/connect?mis=bromcom&way=wonde"):
+        assert (await console.call("GET", path)).headers["cache-control"] == "private, no-cache"
+    page = await checked(console)
+    sent = await console.send(page, "/connect/matching", 200, draft=field_value(page, "draft"))
+    assert sent.headers["cache-control"] == "private, no-cache"
 
 
 async def test_a_school_that_is_connected_is_not_replaced(console: Console) -> None:

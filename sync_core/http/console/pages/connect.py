@@ -31,6 +31,9 @@ from sync_core.services import Services
 
 router = APIRouter(prefix="/connect")
 _T = TypeVar("_T")
+# The steps name nobody but the admin owners typed into them, so Back in the browser may show one as it was. After Back,
+# a page that is not stored is empty or, if a form led to it, an error of the browser.
+_GOES_BACK = {"Cache-Control": "private, no-cache"}
 
 
 async def _connecting(call: Admin) -> Call:
@@ -66,7 +69,7 @@ async def check(request: Request, call: Connecting, form: CheckedForm) -> Respon
     body, way = _draft(form), str(form.get("way", ""))
     if way in views.WAYS and way != views.ZIP:
         body = read_into(body, views.source_settings(way), form)
-    tried: _Tried[FeedReport] = await _try(body, call, lambda wanted: check_feed(wanted, call.services))
+    tried: _Tried[FeedReport] = await _try(body, call, lambda wanted: _check_new(wanted, call))
     if tried.result is None:
         return _source(request, call, body, str(body.get("source", {}).get("kind", "")), tried)
     return _page(
@@ -106,6 +109,7 @@ async def try_zip(request: Request, call: Connecting, form: CheckedUpload) -> Re
         held=bool(matched.result and matched.result.held),
         plan=views.first_plan(planned.result) if planned.result else None,
         failure=matched.failure or planned.failure,
+        connected=await _is_connected(SchoolId(str(body["id"])), call),
     )
 
 
@@ -189,13 +193,22 @@ async def _wanted(body: Mapping[str, Any], call: Call) -> SchoolSettings:
     return wanted
 
 
+async def _is_connected(school: SchoolId, call: Call) -> bool:
+    return await call.services.schools.school(school) is not None
+
+
+async def _check_new(wanted: SchoolSettings, call: Call) -> FeedReport:
+    """Raises FaultySettings if the id is that of a school."""
+    if await _is_connected(wanted.school, call):
+        refuse((views.TAKEN,))
+    return await check_feed(wanted, call.services)
+
+
 async def _try(body: Mapping[str, Any], call: Call, read: Callable[[SchoolSettings], Awaitable[_T]]) -> _Tried[_T]:
     try:
-        wanted = await _wanted(body, call)
+        return _Tried(await read(await _wanted(body, call)))
     except FaultySettings as faulty:
         return _Tried(faults=faulty.faults)
-    try:
-        return _Tried(await read(wanted))
     except SnapshotRejected as rejected:
         return _Tried(failure=rejected.for_admin())
     except SyncError as failure:
@@ -240,4 +253,6 @@ def _page(
     }
     status = 422 if tried.faults else 200
     place = Place(title="Connect a school")
-    return render(request, call, "connect.html", place, status, step=step, steps=views.STEPS, **(shown | values))
+    page = render(request, call, "connect.html", place, status, step=step, steps=views.STEPS, **(shown | values))
+    page.headers.update(_GOES_BACK)
+    return page

@@ -81,6 +81,12 @@ def id_faults(body: Mapping[str, Any]) -> tuple[Fault, ...]:
     return (Fault("id: should be 1 to 64 letters, digits and any of . _ ~ : @ + = { } -", remedy),)
 
 
+TAKEN = Fault(
+    "id: is that of a school that is connected already; type another id, or change that school on its page Settings",
+    "type another id, or change the settings of that school",
+)
+
+
 def _plain(value: Any) -> Any:
     return [str(each) for each in value] if isinstance(value, tuple) else value and str(value)
 
