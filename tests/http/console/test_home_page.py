@@ -212,6 +212,16 @@ def test_the_summary_stands_for_the_picture() -> None:
     )
 
 
+def test_several_nights_of_a_day_are_added_up() -> None:
+    first = night(1, changed=keys(3), held=keys(2), removals=4)
+    again = night(1, changed=keys(2), held=keys(1), removals=1)
+    failed = night(1, RunOutcome.REJECTED)
+    day = chart_of([first, again, failed], NOON).nights[-2]
+    assert (day.changed, day.held, day.removals, day.failed) == (5, 2, 5, False)
+    assert day.sign == chart_of([again], NOON).nights[-2].sign
+    assert chart_of([failed, failed], NOON).nights[-2].failed
+
+
 async def test_the_chart_is_a_picture_without_style_attributes_and_a_table(console: Console) -> None:
     await add_class(console)
     await console.api.state.write_run(night(3, changed=keys(4), held=keys(1), removals=7))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -24,7 +24,10 @@ _LEAST = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """A night as the chart and the table under it show it; without a run, `sign` is None and the counts are 0."""
+    """The nights of a day as the chart and the table under it show them, mostly one.
+
+    Without any, `sign` is None and the counts are 0. `failed` if none of them made its plan.
+    """
 
     day: date
     sign: Sign | None
@@ -50,38 +53,46 @@ class Chart:
 
 
 def chart_of(runs: Iterable[RunRecord], now: datetime) -> Chart:
-    """`runs` are those of nights, oldest first; of several at one date, in the UK, the last one counts."""
-    by_day = {local_date(run.at): run for run in runs}
+    """`runs` are those of nights, oldest first. Several at one date, in the UK, are one bar, which adds them up."""
+    by_day: dict[date, list[RunRecord]] = {}
+    for run in runs:
+        by_day.setdefault(local_date(run.at), []).append(run)
     last = local_date(now)
     days = [last - timedelta(days=back) for back in reversed(range(NIGHTS))]
-    shown = [by_day.get(day) for day in days]
-    most = max((_changed(run) for run in shown if run), default=0)
-    most_held = max((len(run.held) for run in shown if run), default=0)
+    shown = [by_day.get(day, []) for day in days]
+    most, most_held = max(map(_changed, shown)), max(map(_held, shown))
     # One scale for both halves: a bar above the line and an equal one below it count the same number of classes.
     of_a_class = min(_UP / max(most, 1), _DOWN / max(most_held, 1))
     nights = tuple(
-        _night(place, day, run, of_a_class) for place, (day, run) in enumerate(zip(days, shown, strict=True))
+        _night(place, day, of_day, of_a_class) for place, (day, of_day) in enumerate(zip(days, shown, strict=True))
     )
     return Chart(nights=nights, summary=_summary(nights))
 
 
-def _night(place: int, day: date, run: RunRecord | None, of_a_class: float) -> Night:
-    changed, held = (_changed(run), len(run.held)) if run else (0, 0)
+def _night(place: int, day: date, runs: Sequence[RunRecord], of_a_class: float) -> Night:
+    changed, held = _changed(runs), _held(runs)
+    planned = [run for run in runs if run.outcome is RunOutcome.PLANNED]
+    last = (planned or runs)[-1] if runs else None
     return Night(
         day=day,
-        sign=OUTCOMES[run.outcome] if run else None,
-        failed=run is not None and run.outcome is not RunOutcome.PLANNED,
+        sign=OUTCOMES[last.outcome] if last else None,
+        failed=bool(runs) and not planned,
         changed=changed,
         held=held,
-        removals=run.removals if run else 0,
+        removals=sum(run.removals for run in runs),
         x=round(place * _STEP + (_STEP - _BAR) / 2),
         rise=_height(changed, of_a_class),
         fall=_height(held, of_a_class),
     )
 
 
-def _changed(run: RunRecord) -> int:
-    return len(run.created) + len(run.changed)
+def _changed(runs: Iterable[RunRecord]) -> int:
+    return sum(len(run.created) + len(run.changed) for run in runs)
+
+
+def _held(runs: Iterable[RunRecord]) -> int:
+    """Each class once: the next night holds again what nobody has decided."""
+    return len(frozenset().union(*(run.held for run in runs)))
 
 
 def _height(classes: int, of_a_class: float) -> int:
