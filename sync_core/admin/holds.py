@@ -158,8 +158,13 @@ def _names(part: HeldClass, planned: SchoolPlan) -> tuple[str, ...]:
 
 
 _EFFECTS = {
-    HoldKind.ACCOUNT_MATCHING: "{classes} classes would be made or changed without {people} people who find no account",
-    HoldKind.LOST_MATCHING: "{people} people who find no account now would leave their classes ({classes})",
+    HoldKind.ACCOUNT_MATCHING: (
+        "an approval creates or updates the classes of the hold ({classes}), and adds everybody except the people who "
+        "find no account ({people})"
+    ),
+    HoldKind.LOST_MATCHING: (
+        "an approval takes people who find no account now ({people}) out of their classes ({classes})"
+    ),
 }
 
 

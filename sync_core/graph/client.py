@@ -176,7 +176,8 @@ class GraphClient:
             if not repeatable and not answer.conflict:
                 raise Transient(
                     f"Graph answered {answer.status or 'nothing'} to a create, and may have carried it out",
-                    "the next delivery looks the class up before it creates one",
+                    "wait for the next delivery, or replay the message if it is a dead letter: the class is looked up "
+                    "first, so it is not created twice",
                 )
 
     async def _request_admitted(

@@ -68,7 +68,10 @@ def test_01_a_change_that_graph_never_accepted_is_listed_with_class_reason_and_r
     for found in (create, members):
         assert (found["queue"], found["school"], found["key"]) == (CLASS_CHANGES, "OAK", "2026.registration.R2")
         assert found["reason"] == "Graph answered 503 to a create, and may have carried it out"
-        assert found["remedy"] == "the next delivery looks the class up before it creates one"
+        assert found["remedy"] == (
+            "wait for the next delivery, or replay the message if it is a dead letter: the class is looked up first, "
+            "so it is not created twice"
+        )
         assert found["run"] == trust.read_last_run("OAK")["id"]
         assert found["deliveries"] >= DELIVERIES
     assert "5M.class.1234567.2026" not in trust.list_nicknames()

@@ -173,13 +173,17 @@ async def test_a_hold_about_matching_is_approved_in_two_steps(api: Api) -> None:
         "correct students, staff or account_domain in the school's settings, or the accounts; to approve it anyway, "
         'confirm the number: {"confirm": 2}'
     )
-    what = "classes would be made or changed without 2 people who find no account"
-    assert await api.refusal(409, "POST", approve) == f"hold {hold['digest']} is not approved yet: 2 {what} — {remedy}"
+    what = (
+        "an approval creates or updates the classes of the hold ({}), and adds everybody except the people who find no "
+        "account (2)"
+    )
+    refused = f"hold {hold['digest']} is not approved yet:"
+    assert await api.refusal(409, "POST", approve) == f"{refused} {what.format(2)} — {remedy}"
     assert await api.refusal(409, "POST", approve, {"confirm": 4}) == (
-        f"hold {hold['digest']} is not approved yet: confirm is 4, and 2 people find no account; 2 {what} — {remedy}"
+        f"{refused} confirm is 4, and 2 people find no account; {what.format(2)} — {remedy}"
     )
     assert await api.refusal(409, "POST", approve, {"classes": ["Maths"], "confirm": 3}) == (
-        f"hold {hold['digest']} is not approved yet: confirm is 3, and 2 people find no account; 1 {what} — {remedy}"
+        f"{refused} confirm is 3, and 2 people find no account; {what.format(1)} — {remedy}"
     )
     rejected = await carried_out(api, f"{hold['digest']}/reject", None)
     assert rejected.held == (MATHS, ART)

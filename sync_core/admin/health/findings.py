@@ -111,7 +111,8 @@ def dead_letters(letters: Sequence[DeadLetter]) -> Finding:
     oldest = min(letter.at for letter in letters)
     return Finding(
         f"{len(letters)}, the oldest of {_time(oldest)}",
-        "Health in the console, or GET /api/admin/dead-letters, has their reasons: correct these, then replay them",
+        "read why in the list of dead letters (Health in the console, or GET /api/admin/dead-letters), correct that, "
+        "then replay them",
     )
 
 

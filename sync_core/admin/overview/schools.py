@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -144,8 +144,11 @@ def _in_step(planned: RunRecord | None, decisions: int) -> Sign:
         return Sign(light=Light.WAITS, text="not planned yet")
     if decisions:
         return Sign(light=Light.WAITS, text=f"{decisions} {'decision waits' if decisions == 1 else 'decisions wait'}")
-    if planned.waiting:
-        return Sign(light=Light.WAITS, text=planned.waiting[0])
+    # What is still held, though nothing waits for a decision, is held because an admin decided so.
+    if waiting := replace(planned, held=()).waiting:
+        return Sign(light=Light.WAITS, text=waiting[0])
+    if planned.held:
+        return Sign(light=Light.GOOD, text=f"classes kept as decided: {len(planned.held)}")
     return Sign(light=Light.GOOD, text="in step")
 
 

@@ -99,7 +99,7 @@ def test_03_a_decision_by_keyboard_alone(trust: Trust, head: Visitor) -> None:
 def test_04_what_is_missing_is_said_at_the_field(head: Visitor) -> None:
     page = head.open("/schools/OAK/approvals")
     page.click("button:has-text('Decide')")
-    assert page.inner_text(".govuk-error-summary__list") == "What is right?: choose what is right"
+    assert page.inner_text(".govuk-error-summary__list") == "Decision: choose what is right"
     page.click(".govuk-error-summary__list a")
     assert page.evaluate("document.activeElement.id") == "answer"
     page.click("text=Pause the school")

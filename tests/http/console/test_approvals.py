@@ -136,7 +136,7 @@ async def test_a_form_that_lacks_something_is_shown_as_it_was_sent(console: Cons
     (hold,) = await hold_losses(console, "Maths")
     path = f"{APPROVALS}/{hold.digest}"
     page = await console.read(path)
-    assert "What is right?: choose what is right" in text_of((await console.send(page, path, 422)).text)
+    assert "Decision: choose what is right" in text_of((await console.send(page, path, 422)).text)
     assert "Reason: say why" in text_of((await console.send(page, path, 422, answer="pause", reason=" ")).text)
     response = await console.send(page, path, 422, answer="pause", reason="x" * 201)
     assert "x" * 201 in response.text
@@ -179,9 +179,7 @@ async def test_a_hold_that_no_sync_has_recorded_is_decided_too(console: Console)
     shown = (await console.send(page, APPROVALS, 200)).text
     assert "This page was made by reading the MIS, today" in text_of(shown)
     digest = shown.partition('article class="app-hold" id="')[2].partition('"')[0]
-    assert "What is right?: choose what is right" in text_of(
-        (await console.send(shown, f"{APPROVALS}/{digest}", 422)).text
-    )
+    assert "Decision: choose what is right" in text_of((await console.send(shown, f"{APPROVALS}/{digest}", 422)).text)
     await console.send(shown, f"{APPROVALS}/{digest}", answer="reject")
     assert len(requests(console)) == 1
     response = await console.send(shown, f"{APPROVALS}/abc", 409, answer="reject")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
 from sync_core.admin.dead_letters import ListedDeadLetter
 from sync_core.admin.health.findings import HealthLine
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
-from sync_core.http.console.views.health import checks_view, letters_view, pauses_notice, replayed_notice
+from sync_core.http.console.views.health import KINDS, checks_view, letters_view, pauses_notice, replayed_notice
+from sync_core.messaging.messages import Change, Request
 from tests.builders import NOON
 
 
@@ -37,6 +39,12 @@ def test_the_checks_that_failed_are_apart_in_their_order() -> None:
     view = checks_view(lines)
     assert [each.name for each in view.failed] == ["b", "d"]
     assert [each.name for each in view.passed] == ["a", "c"]
+
+
+def test_every_kind_of_message_has_words() -> None:
+    kinds = {each.__dataclass_fields__["kind"].default for each in (*get_args(Request), *get_args(Change))}
+    assert set(KINDS) == kinds
+    assert all(words[0].isupper() and "-" not in words for words in KINDS.values())
 
 
 def test_ten_thousand_dead_letters_are_counted_and_shown_50_to_a_page() -> None:

@@ -47,8 +47,7 @@ async def test_each_school_is_a_row_with_its_counts_and_nights(console: Console)
     text = text_of(page)
     assert "2 schools, the worst first" in text
     assert (
-        "S1 ● classes held until an admin decides: 1 ✔ healthy last today 03:00 next tomorrow 03:00 3 1 1 0 0 Sync now"
-        in text
+        "S1 ● people who find no account: 1 ✔ healthy last today 03:00 next tomorrow 03:00 3 1 1 0 0 Sync now" in text
     )
     assert "OAK ● not planned yet ● no night yet last none yet next tomorrow 03:00 – – – 0 – Sync now" in text
     assert "reaches each school within 60 minutes" in text
@@ -63,7 +62,7 @@ async def test_the_same_is_a_csv_file_of_the_page_and_of_the_api(console: Consol
     assert [row["school"] for row in rows] == ["OAK", "S1"]
     assert rows[1] == {
         "school": "S1", "name": "", "readable": "yes", "paused": "no",
-        "in_step": "classes held until an admin decides: 1", "healthy": "healthy",
+        "in_step": "people who find no account: 1", "healthy": "healthy",
         "last_night": "2026-09-07T02:00:00+00:00", "next_night": "2026-09-08T02:00:00+00:00",
         "decisions": "0", "pinned": "0", "changes": "3", "held": "1", "without_account": "1", "without_owner": "0",
     }  # fmt: skip
@@ -71,7 +70,7 @@ async def test_the_same_is_a_csv_file_of_the_page_and_of_the_api(console: Consol
     assert (await console.api.call("GET", "overview", accept="text/csv")).text == response.text
     listed = await console.api.answer("GET", "overview")
     assert [each["school"] for each in listed] == ["OAK", "S1"]
-    assert listed[1]["in_step"] == {"light": "waits", "text": "classes held until an admin decides: 1"}
+    assert listed[1]["in_step"] == {"light": "waits", "text": "people who find no account: 1"}
     assert set(listed[1]) == set(SchoolOverview.__dataclass_fields__)
 
 
@@ -100,6 +99,11 @@ async def test_many_schools_have_pages(console: Console) -> None:
         await console.api.state.save_school(replace(oak, school=SchoolId(f"E{number:02}"), name=f"School {number}"))
     assert "51 to 62 of 62 schools" in text_of(await console.read("/?page=2"))
     assert "62 schools" in text_of(await console.read("/?page=999"))
+
+
+async def test_what_an_admin_has_decided_to_keep_waits_for_nobody(console: Console) -> None:
+    await console.api.state.write_run(replace(NIGHT, id=RunId("kept"), at=NOON, people_without_account=()))
+    assert "S1 ✔ classes kept as decided: 1 ✔ healthy" in text_of(await console.read("/"))
 
 
 async def test_a_school_is_synced_now_by_its_button(console: Console) -> None:

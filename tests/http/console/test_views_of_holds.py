@@ -49,6 +49,15 @@ def test_each_kind_has_words_that_a_person_reads(kind: HoldKind, classes: tuple[
     assert list(card.answers) == list(Answer)
 
 
+def test_an_approval_without_accounts_says_who_is_not_added() -> None:
+    card = card_of(replace(HOLD, kind=HoldKind.ACCOUNT_MATCHING, classes=(MATHS, ART)))
+    label, effect = card.answers[Answer.APPROVE]
+    assert label == "Sync the others now"
+    assert effect.startswith(
+        "2 classes are created or updated now. 3 people of them find no account, and are not added."
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "classes", "headline"),
     [

@@ -19,7 +19,7 @@ from sync_core.http.admin.dependencies import AccessibleSchools, Admin, Call, Ch
 from sync_core.http.console.forms import FieldFault, read_form, texts_of
 from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm
-from sync_core.http.console.views.health import checks_view, letters_view, pauses_notice, replayed_notice
+from sync_core.http.console.views.health import KINDS, checks_view, letters_view, pauses_notice, replayed_notice
 from sync_core.messaging.messages import QUEUES
 
 router = APIRouter(prefix="/health")
@@ -82,7 +82,18 @@ async def _letters_page(
     found = await read_letters(visible, call.services)
     view, fault = (None, found) if isinstance(found, Finding) else (letters_view(found, page), None)
     place = Place(title="Dead letters")
-    return render(request, call, "health_letters.html", place, status, view=view, fault=fault, done=done, faults=faults)
+    return render(
+        request,
+        call,
+        "health_letters.html",
+        place,
+        status,
+        view=view,
+        fault=fault,
+        done=done,
+        faults=faults,
+        kinds=KINDS,
+    )
 
 
 def _chosen(form: FormData) -> frozenset[tuple[str, int]]:

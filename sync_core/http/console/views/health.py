@@ -27,6 +27,24 @@ def checks_view(lines: Iterable[HealthLine]) -> ChecksView:
     )
 
 
+KINDS: Mapping[str, str] = {
+    "refresh-tenant": "Compare a tenant",
+    "sync-school": "Sync a school",
+    "sync-webhook-events": "Sync after webhook events",
+    "act-on-class": "Action on a class",
+    "decide-hold": "Decide a hold",
+    "apply-plan": "Apply a plan",
+    "undo-run": "Undo a run",
+    "create-class": "Create class",
+    "grant-owners": "Add owners",
+    "change-members": "Change members",
+    "revoke-owners": "Remove owners",
+    "delete-class": "Delete class",
+    "restore-class": "Restore class",
+}
+"""What a message is to do, by its kind. A message that cannot be read has none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LettersView:
     """`waiting` is the number of dead letters of each queue."""

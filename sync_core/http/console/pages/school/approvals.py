@@ -31,7 +31,7 @@ from sync_core.planning.school_plan import plan_to_show
 router = APIRouter(prefix="/schools/{school}/approvals")
 
 _DECISIONS = {Answer.APPROVE: Decision.APPROVE, Answer.REJECT: Decision.REJECT}
-_LABELS = {"answer": "What is right?", "classes": "Classes", "confirm": "People", "reason": "Reason"}
+_LABELS = {"answer": "Decision", "classes": "Classes", "confirm": "People", "reason": "Reason"}
 _TAB = "Approvals"
 _Page = Annotated[int, Query(ge=1, le=1_000_000)]
 _Key = Annotated[ClassKey, Query(alias="class", max_length=200)]

@@ -104,7 +104,7 @@ def card_of(hold: Hold, classes: int = CLASSES_OF_CARD, people: int = PEOPLE_OF_
         classes=tuple(_class_card(part, people) for part in largest[:classes]),
         more=max(0, len(largest) - classes),
         answers={
-            Answer.APPROVE: (words.approve, words.effect),
+            Answer.APPROVE: (words.approve, words.effect.format(**values)),
             Answer.REJECT: (words.reject, words.kept),
             Answer.PAUSE: ("Pause the school", "No class of the school changes until it is resumed."),
         },

@@ -97,10 +97,11 @@ WORDS: Mapping[HoldKind, Words] = {
         "Too many people find no account",
         "{why}.",
         _MATCHING,
-        "Go on without them",
-        "Change nothing",
-        "The classes are made or changed now, without the people who find no account.",
-        "No class is made or changed until the MIS, the accounts or the rule change.",
+        "Sync the others now",
+        "Wait",
+        "{classes} are created or updated now. {persons} of them find no account, and are not added. A later sync adds "
+        "those whose account is found by then.",
+        "Nobody joins or leaves, and no class is created, until the MIS, the accounts or the rule change.",
     ),
     HoldKind.NEW_CLASSES: Words(
         "{title} would be made",
