@@ -241,6 +241,6 @@ async def test_a_teacher_creates_a_class_and_is_led_back_to_their_groups(api: Ap
     assert request.creator == HEAD
     shown = await console.call("GET", f"/schools/{SCHOOL.id}/my-groups?source=mis", caller=HEAD, role=TEACHER)
     assert "● requested" in text_of(shown.text)
-    assert "It waits for its turn." in text_of(shown.text)
+    assert "It waits for its turn. Open this page again in a minute." in text_of(shown.text)
     assert f"{MATHS}/create" not in shown.text
     assert entra_id("main") not in shown.text

@@ -98,7 +98,7 @@ async def test_a_refusal_is_not_shown_as_ready(api: Api, console: Console) -> No
 @pytest.mark.parametrize(
     ("outcome", "text"),
     [
-        (RunOutcome.REQUESTED, "It waits for its turn."),
+        (RunOutcome.REQUESTED, "It waits for its turn. Open this page again in a minute."),
         (RunOutcome.PLANNED, "Maths: It was planned."),
         (RunOutcome.REJECTED, "The data of the MIS could not be used, so nothing was changed. Ask an admin."),
         (RunOutcome.REFUSED, "It was refused, so nothing was changed. Ask an admin."),

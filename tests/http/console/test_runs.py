@@ -102,6 +102,17 @@ async def test_a_run_says_who_came_and_went(console: Console) -> None:
     assert "Show every class of the run" in await console.read(f"{RUNS}/night?class={KEY}")
 
 
+async def test_a_run_leads_to_its_classes_and_says_what_it_is(console: Console) -> None:
+    await add_night(console.api)
+    assert f'href="/schools/{SCHOOL.id}/classes/{KEY}"' in await console.read(f"{RUNS}/night")
+    await console.api.state.write_run(run_record("some", cause=Cause.ADMIN, whole=False))
+    assert "Started by Sync of some classes" in text_of(await console.read(f"{RUNS}/some"))
+    await console.api.state.write_run(run_record("approval", cause=Cause.ADMIN, action="approve 00ff"))
+    assert "0 memberships to remove, besides those that were approved" in text_of(
+        await console.read(f"{RUNS}/approval")
+    )
+
+
 async def test_a_run_under_way_says_how_far_it_is(console: Console) -> None:
     state = console.api.state
     await state.write_run(run_record("asked", outcome=RunOutcome.REQUESTED, cause=Cause.ADMIN))

@@ -49,6 +49,13 @@ def test_02_a_trust_sees_each_school_in_one_row(admin: Visitor) -> None:
         ["ELM", "✔ in step", "✔ healthy"],
     ]
     admin.check("schools")
+    page.set_viewport_size({"width": 320, "height": 900})
+    signs = [
+        box for each in page.query_selector_all("tbody td:nth-of-type(1) .govuk-tag") if (box := each.bounding_box())
+    ]
+    assert len(signs) == 2
+    assert all(box["x"] + box["width"] <= 320 for box in signs)
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_03_the_home_of_a_school_has_its_classes_and_runs(admin: Visitor) -> None:

@@ -27,7 +27,7 @@ _STATES = {
 }
 _USABLE = frozenset({ClassState.LIVE, ClassState.CHANGED_BY_HAND, ClassState.PINNED, ClassState.ENDED})
 _OUTCOMES = {
-    RunOutcome.REQUESTED: "It waits for its turn.",
+    RunOutcome.REQUESTED: "It waits for its turn. Open this page again in a minute.",
     RunOutcome.PLANNED: "It was planned. The group's card above says whether the class is ready.",
     RunOutcome.REJECTED: "The data of the MIS could not be used, so nothing was changed. Ask an admin.",
     RunOutcome.PAUSED: "The school is paused, so nothing was changed. Ask an admin.",

@@ -39,11 +39,15 @@ _ACTIONS = {
 
 
 def started_by(run: RunRecord) -> str:
-    """What started a run: `Night`, or the request of an admin, such as `Apply a plan`."""
+    """What started a run: `Night`, or the request of an admin, such as `Apply a plan`.
+
+    A class that is created, and classes that are resynced, are a sync of them alone, which its plan tells.
+    """
     if run.cause is not Cause.ADMIN:
         return CAUSES[run.cause]
     kind = run.action.partition(" ")[0]
-    return _ACTIONS.get(kind, run.action or "Sync")
+    sync = "Sync" if run.whole or run.outcome is not RunOutcome.PLANNED else "Sync of some classes"
+    return _ACTIONS.get(kind, run.action or sync)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
