@@ -109,8 +109,7 @@ async def preview_undo(settings: SchoolSettings, undone: RunId, services: Servic
     await _require_undoable(settings, undone, services)
     request = UndoRun(settings.school, undone, RunId("preview"))
     planned, pins, left_out = await _plan_undo(request, settings, services.classes, services.reading)
-    classes = "1 class" if len(pins) == 1 else f"{len(pins)} classes"
-    note = f"{classes} would be pinned as they were before run {undone}"
+    note = f"classes that would be pinned as they were before run {undone}: {len(pins)}"
     return preview_of(planned.with_notes(note, *left_out), settings)
 
 
@@ -136,7 +135,7 @@ async def undo_run(request: UndoRun, services: Services) -> RunRecord:
     planned, pins, left_out = await _plan_undo(request, settings, services.classes, services.reading)
     await services.classes.write_pins(request.school, pins)
     remedy = "release the pin of a class when it should follow the MIS again"
-    note = f"{len(pins)} classes are pinned as they were before run {request.undone} — {remedy}"
+    note = f"classes that are pinned as they were before run {request.undone}: {len(pins)} — {remedy}"
     return await carry_out(planned.with_notes(note, *left_out), run, services)
 
 

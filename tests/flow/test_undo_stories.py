@@ -71,7 +71,7 @@ def test_01_undoing_a_run_restores_its_classes_and_pins_them(trust: Trust) -> No
     night = last_nightly_run(trust)
     run = undo_run(trust, night)
     assert (run["outcome"], run["action"], run["changed"]) == (RunOutcome.PLANNED, f"undo {night}", [ART])
-    assert f"1 classes are pinned as they were before run {night} — release the pin" in run["notes"][-1]
+    assert f"classes that are pinned as they were before run {night}: 1 — release the pin" in run["notes"][-1]
     assert (art_members(trust), trust.read_class(ART_MAIL)["owners"]) == (BEFORE, "main")
     states = {key: trust.read_status("ELM", key)["state"] for key in (ART, FORM)}
     assert states == {ART: ClassState.PINNED, FORM: ClassState.LIVE}

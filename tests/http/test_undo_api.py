@@ -119,7 +119,7 @@ async def test_the_preview_of_an_undo_is_what_the_undo_does_and_writes_nothing(a
     )
     moment = "as of the night of 07 Sep 2026 12:00 UTC and the changes of the sync since: members: 4, owners: 1; wanted"
     assert any(line.strip().startswith(moment) for line in plan["lines"]), plan["lines"]
-    assert plan["notes"] == ["1 class would be pinned as they were before run night"]
+    assert plan["notes"] == ["classes that would be pinned as they were before run night: 1"]
     assert (await api.state.class_records(SCHOOL.id), await api.state.runs(SCHOOL.id)) == (rows, runs)
     assert await api.state.pins(SCHOOL.id) == {}
     run = await undo(api)

@@ -110,13 +110,13 @@ async def test_counts_are_in_words_and_of_people_with_accounts(console: Console)
         SCHOOL.id,
         FeedStatistics(
             dfe_code="1", academic_year=2026, groups=1, students=5, staff=1, enrolments=5, domain="", taken_at=NOON,
-            students_matched=MatchRate(1040, 6), staff_matched=MatchRate(0, 0),
+            students_matched=MatchRate(1040, 6), staff_matched=MatchRate(1, 0),
         ),
     )  # fmt: skip
     page = text_of(await console.read("/schools/S1"))
     assert (
-        "Counts 1 class in Microsoft 365 1,034 of 1,040 pupils have an account 03:00 tomorrow: the next night begins"
-        in page
+        "Counts 1 class in Microsoft 365 1,034 of 1,040 pupils have an account "
+        "1 of 1 member of staff has an account 03:00 tomorrow: the next night begins" in page
     )
     assert "Needs you" not in page
     assert "Until the first classes" not in page

@@ -101,7 +101,9 @@ def test_the_progress_of_a_run_is_that_of_its_classes() -> None:
 
 
 def test_what_started_a_run_is_said_in_words() -> None:
-    assert started_by(run_record()) == "Sync"
+    assert started_by(run_record()) == "Sync of some classes"
+    assert started_by(run_record(whole=True)) == "Sync"
+    assert started_by(run_record(outcome=RunOutcome.REQUESTED)) == "Sync"
     assert started_by(run_record(action="apply 00ff")) == "Apply a plan"
     assert started_by(run_record(action="undo 2026-run")) == "Undo a run"
     assert started_by(run_record(cause=Cause.FILE_DROP)) == "File drop"

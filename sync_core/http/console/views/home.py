@@ -126,8 +126,9 @@ def cards(home: SchoolHome, moment: Moment) -> tuple[Card, ...]:
         if home.states.get(state)
     ]
     if home.statistics:
-        rates = (("pupils", home.statistics.students_matched), ("staff", home.statistics.staff_matched))
-        found += [_matched(who, rate) for who, rate in rates if rate and rate.people]
+        pupils, staff = home.statistics.students_matched, home.statistics.staff_matched
+        rates = ((pupils, "pupil", "pupils"), (staff, "member of staff", "staff"))
+        found += [_matched(rate, one, many) for rate, one, many in rates if rate and rate.people]
     if home.overview.pinned and not home.states.get(ClassState.PINNED):
         found.append(Card(count(home.overview.pinned), "pins"))
     if at := home.overview.next_night:
@@ -136,8 +137,9 @@ def cards(home: SchoolHome, moment: Moment) -> tuple[Card, ...]:
     return tuple(found)
 
 
-def _matched(who: str, rate: MatchRate) -> Card:
-    return Card(count(rate.people - rate.unmatched), f"of {count(rate.people)} {who} have an account")
+def _matched(rate: MatchRate, one: str, many: str) -> Card:
+    people, verb = count(rate.people, one, many), "has" if rate.people == 1 else "have"
+    return Card(count(rate.people - rate.unmatched), f"of {people} {verb} an account")
 
 
 # --- runs
