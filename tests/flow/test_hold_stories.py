@@ -263,7 +263,10 @@ def test_14_a_person_who_is_not_found_any_more_stays_until_an_admin_agrees(trust
     (amy,) = trust.call("POST", "schools/ASH/plan").json()["unmatched"]
     assert [near["value"] for near in amy["nearest"]] == [upn("amy")]
     approve = f"schools/ASH/holds/{hold['digest']}/approve"
-    for body, what in ((None, "not approved yet: 1 people"), ({"confirm": 2}, "confirm is 2, and 1 people")):
+    for body, what in (
+        (None, "not approved yet: an approval takes people who find no account now (1) out"),
+        ({"confirm": 2}, "confirm is 2, and 1 people"),
+    ):
         problem = trust.call("POST", approve, expected=409, body=body).json()
         assert what in problem["what"]
         assert "the page People" in problem["remedy"] and '{"confirm": 1}' in problem["remedy"]
