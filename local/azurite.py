@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from local.node_packages import PACKAGES, node
-from local.processes import Child, signals_held
+from local.processes import Child, StartFailed, signals_held
 
 _LISTENING = re.compile(rb"Azurite (Blob|Table) service is successfully listening at http://127\.0\.0\.1:(\d+)")
 
@@ -36,6 +36,11 @@ class Azurite:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         script = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"
+        if not script.exists():
+            raise StartFailed(
+                f"Azurite is not installed in {PACKAGES} — run 'make setup' in a checkout, or "
+                "'python -m local.node_packages --install' where the package is installed"
+            )
         command = [str(node()), str(script), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]
         command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
         command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,8 +15,9 @@ from uuid import uuid4
 import httpx
 from azure.core.exceptions import ClientAuthenticationError
 from pydantic import TypeAdapter
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from local import loopback
 from local.accounts import BadAccounts, ListedAccount, read_accounts
@@ -28,7 +29,7 @@ from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_first_night
 from local.processes import Spawn, Stopped
 from local.report import permissions_table, summary
-from local.tenant.options import TenantOptions, options_of
+from local.tenant.options import TenantOptions
 from local.world import USERS, Addresses, World, has_run, tenant_at, world_at
 from local.world_preview import preview_world
 from sync_core.domain.runs import RunOutcome
@@ -43,14 +44,52 @@ class BadFile(Exception):
     """A file named on the command line that cannot be used; the message says where the fault is."""
 
 
-def up(folder: Path, tenant: TenantOptions, console: Console, spawn: Spawn) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """A feed on this machine: the folder or the zip file, with the files of its settings and of the accounts."""
+
+    path: Path
+    settings: Path | None = None
+    accounts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealTenant:
+    """A tenant of Microsoft 365 by its Entra id, and Graph's address."""
+
+    id: str
+    graph: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """Where a result goes: to `console` as text, or to stdout as JSON; and as JSON to a file, if there is one."""
+
+    console: Console
+    as_json: bool = False
+    out: Path | None = None
+
+    def show(self, document: str, text: Any = None) -> None:
+        """Print the JSON `document`, or else the text."""
+        if self.out:
+            _write(self.out, document.encode())
+        if self.as_json:
+            sys.stdout.write(document + "\n")
+        elif text is not None:
+            self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def up(folder: Path, tenant: TenantOptions, printed: Printed, spawn: Spawn) -> int:
     """Start the world and run until Stopped. A Functions host that dies is restarted, as in Azure."""
     world = World(folder, spawn=spawn, tenant=tenant, port=PORT)
     try:
-        console.print(_welcome(world.start(), world.folder), highlight=False)
+        addresses = world.start()
+        printed.show(json.dumps(asdict(addresses), indent=2), _welcome(addresses, world.folder))
+        sys.stdout.flush()
         while not (dead := world.find_dead()):
             if world.host and not world.host.alive():
-                console.print(f"the Functions host died and was restarted at {world.start_host()}", soft_wrap=True)
+                restarted = f"the Functions host died and was restarted at {world.start_host()}"
+                printed.console.print(restarted, soft_wrap=True)
             time.sleep(1.0)
         sys.stderr.write(
             f"{' and '.join(dead)} died, so the world stops; its logs are in {world.folder} — start it again\n"
@@ -71,27 +110,25 @@ def _welcome(addresses: Addresses, folder: Path) -> str:
     )
 
 
-def sync(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
+def sync(feed: Feed, folder: Path, tenant: TenantOptions, printed: Printed, spawn: Spawn) -> int:
     try:
-        values, accounts = _read_files(options)
-        with world_at(options.world, spawn, options_of(options)) as addresses:
-            log = options.world.resolve() / "host.jsonl"
-            report = run_night(addresses, log, options.mis, values, accounts)
+        values, accounts = _read_files(feed)
+        with world_at(folder, spawn, tenant) as addresses:
+            log = folder.resolve() / "host.jsonl"
+            report = run_night(addresses, log, feed.path, values, accounts)
     except (SnapshotRejected, UnknownSetting, BadFile, BadAccounts) as refusal:
         return _refuse(refusal)
     except Stuck as stuck:
-        sys.stderr.write(f"{stuck}; see {options.world.resolve() / 'host.log'}\n")
+        sys.stderr.write(f"{stuck}; see {folder.resolve() / 'host.log'}\n")
         return _STUCK
-    if options.out:
-        _write(options.out, json.dumps(report.as_json(), indent=2).encode())
-    console.print(summary(report), soft_wrap=True, highlight=False)
+    printed.show(json.dumps(report.as_json(), indent=2), summary(report))
     if not report.good:
         return _NOT_DONE
     return _WAITS if report.waits else 0
 
 
 def announce(
-    folder: Path, school: str, groups: Sequence[str], people: Sequence[str], console: Console, spawn: Spawn
+    folder: Path, school: str, groups: Sequence[str], people: Sequence[str], printed: Printed, spawn: Spawn
 ) -> int:
     """Send a webhook event as the MIS side would, and wait until the changes that it causes are applied."""
     try:
@@ -107,57 +144,47 @@ def announce(
         sys.stderr.write(f"{stuck}; see {folder.resolve() / 'host.log'}\n")
         return _STUCK
     writes = after.graph["writes"] - before.graph["writes"]
-    console.print(f"done in {time.monotonic() - began:.1f} s, with {writes} writes to Graph", highlight=False)
+    seconds = round(time.monotonic() - began, 1)
+    document = json.dumps({"seconds": seconds, "writes": writes}, indent=2)
+    printed.show(document, f"done in {seconds} s, with {writes} writes to Graph")
     return 0
 
 
-def plan(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
-    """Plan against a tenant, a world that has run, or none. Writes nothing except the file that `--out` names."""
+def plan(feed: Feed, folder: Path, real: RealTenant | None, printed: Printed, spawn: Spawn) -> int:
+    """Plan against a real tenant, a world that has run, or none. Writes nothing except the file of `printed`."""
     try:
-        values, accounts = _read_files(options)
-        if options.tenant:
+        values, accounts = _read_files(feed)
+        if real:
             # Signing in takes libraries that start a process when they are imported, and only this plan signs in.
             from local.tenant_preview import preview_real_tenant
 
-            previews = asyncio.run(preview_real_tenant(options.tenant, options.graph, options.mis, values))
-        elif not has_run(options.world):
-            previews = preview_first_night(options.mis, values, accounts)
+            previews = asyncio.run(preview_real_tenant(real.id, real.graph, feed.path, values))
+        elif not has_run(folder):
+            previews = preview_first_night(feed.path, values, accounts)
         else:
-            with world_at(options.world, spawn) as addresses:
-                previews = asyncio.run(preview_world(addresses, options.mis, values, accounts))
+            with world_at(folder, spawn) as addresses:
+                previews = asyncio.run(preview_world(addresses, feed.path, values, accounts))
     except (SyncError, BadFile, BadAccounts, ClientAuthenticationError) as refusal:
         return _refuse(refusal)
-    if options.out:
-        listed = [preview.as_data() for preview in previews]
-        _write(options.out, TypeAdapter(list[dict[str, Any]]).dump_json(listed, indent=2))
-    for preview in previews:
-        console.print("\n".join(preview.lines), soft_wrap=True, highlight=False, markup=False)
+    listed = [preview.as_data() for preview in previews]
+    document = TypeAdapter(list[dict[str, Any]]).dump_json(listed, indent=2, ensure_ascii=True).decode()
+    printed.show(document, "\n".join(line for preview in previews for line in preview.lines))
     if any(preview.run.outcome is not RunOutcome.PLANNED for preview in previews):
         return _NOT_DONE
     return _WAITS if any(preview.run.waiting for preview in previews) else 0
 
 
-def show_tenant(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
+def show_tenant(folder: Path, printed: Printed, spawn: Spawn) -> int:
     with tenant_at(folder, spawn) as address:
         classes = loopback.get(f"{address}/_sim/classes", timeout=60).raise_for_status().json()
-    if as_json:
-        sys.stdout.write(json.dumps(classes, indent=2) + "\n")
-        return 0
     table = Table(title=f"{len(classes)} classes")
     for column in ("class", "mail nickname", "owners", "members", ""):
         table.add_column(column)
     for class_ in classes:
         counts = (str(len(class_["owners"])), str(len(class_["members"])))
         table.add_row(class_["displayName"], class_["mailNickname"], *counts, "deleted" if class_["deleted"] else "")
-    console.print(table)
+    printed.show(json.dumps(classes, indent=2), table)
     return 0
-
-
-def check(options: argparse.Namespace, console: Console, spawn: Spawn) -> int:
-    """Check a feed, or else the permissions of the world's tenants."""
-    if options.feed:
-        return _check_feed(options, console)
-    return _check_permissions(options.world, options.json, console, spawn)
 
 
 def _refuse(refusal: Exception) -> int:
@@ -166,43 +193,38 @@ def _refuse(refusal: Exception) -> int:
     return _REFUSED
 
 
-def _check_feed(options: argparse.Namespace, console: Console) -> int:
-    """Read a feed and show what it has; nothing else is read, started or written."""
+def check_export(feed: Feed, only: str, against: Path | None, printed: Printed) -> int:
+    """Read a feed and show what it has; nothing else is read, started or written. `only` is a school's id, or empty."""
     try:
-        values = _read_settings(options.school) if options.school else {}
-        checked = check_feed(options.feed, values, options.only, options.against)
+        values = _read_settings(feed.settings) if feed.settings else {}
+        checked = check_feed(feed.path, values, only, against)
     except (SnapshotRejected, UnknownSetting, BadFile) as refusal:
         return _refuse(refusal)
-    if options.json:
-        sys.stdout.write(TypeAdapter(FeedCheck).dump_json(checked, indent=2, ensure_ascii=True).decode() + "\n")
-    else:
-        console.print(describe(checked))
+    document = TypeAdapter(FeedCheck).dump_json(checked, indent=2, ensure_ascii=True).decode()
+    printed.show(document, describe(checked))
     if checked.rejected:
         return _REFUSED
     return _WAITS if checked.left_out else 0
 
 
-def _check_permissions(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
+def check_permissions(folder: Path, printed: Printed, spawn: Spawn) -> int:
     """Show what the admin API answers about the Graph permissions of the world's tenants."""
     tenants = _ask(folder, "tenants", spawn).raise_for_status().json()
-    if as_json:
-        sys.stdout.write(json.dumps(tenants, indent=2) + "\n")
-    else:
-        for tenant in tenants:
-            console.print(permissions_table(tenant))
-            if tenant["what"]:
-                console.print(f"{tenant['what']} — {tenant['remedy']}", highlight=False, markup=False)
+    parts: list[Any] = []
+    for tenant in tenants:
+        parts.append(permissions_table(tenant))
+        if tenant["what"]:
+            parts.append(Text(f"{tenant['what']} — {tenant['remedy']}"))
+    printed.show(json.dumps(tenants, indent=2), Group(*parts))
     return 1 if any(tenant["blocked"] for tenant in tenants) else 0
 
 
-def doctor(folder: Path, as_json: bool, console: Console, spawn: Spawn) -> int:
+def doctor(folder: Path, printed: Printed, spawn: Spawn) -> int:
     """Show what the admin API answers about the health of the world's app."""
     answer = _ask(folder, "health", spawn)
     health = answer.json()
-    if as_json:
-        sys.stdout.write(json.dumps(health, indent=2) + "\n")
-    else:
-        console.print(describe_health(health) if answer.is_success else not_started(health))
+    text = describe_health(health) if answer.is_success else not_started(health)
+    printed.show(json.dumps(health, indent=2), text)
     return 0 if answer.is_success and health["healthy"] else _NOT_DONE
 
 
@@ -213,15 +235,14 @@ def _ask(folder: Path, path: str, spawn: Spawn) -> httpx.Response:
         return loopback.get(f"{addresses.host}/api/admin/{path}", headers=signed_in, timeout=90)
 
 
-def edit(folder: Path, action: str, nickname: str, operand: str, operand_name: str, spawn: Spawn) -> int:
-    body = {"action": action, "class": nickname}
-    if operand_name:
-        body[operand_name.lower()] = operand
+def edit(folder: Path, change: Mapping[str, str], printed: Printed, spawn: Spawn) -> int:
+    """Change a class by hand. `change` is the body that the simulated tenant takes: action, class and operand."""
     with tenant_at(folder, spawn) as address:
-        response = loopback.post(f"{address}/_sim/edit", json=body, timeout=60)
+        response = loopback.post(f"{address}/_sim/edit", json=change, timeout=60)
     if response.is_error:
         sys.stderr.write(f"refused: {response.json()['error']} (see: python -m local tenant)\n")
         return _REFUSED
+    printed.show(json.dumps(change, indent=2))
     return 0
 
 
@@ -233,10 +254,10 @@ def _write(path: Path, report: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _read_files(options: argparse.Namespace) -> tuple[Mapping[str, object], list[ListedAccount] | None]:
-    """The school settings and the accounts of the files that the options name."""
-    values = _read_settings(options.school) if options.school else {}
-    return values, read_accounts(options.accounts) if options.accounts else None
+def _read_files(feed: Feed) -> tuple[Mapping[str, object], list[ListedAccount] | None]:
+    """The school settings and the accounts of the feed's files."""
+    values = _read_settings(feed.settings) if feed.settings else {}
+    return values, read_accounts(feed.accounts) if feed.accounts else None
 
 
 def _read_settings(path: Path) -> Mapping[str, object]:

@@ -23,6 +23,8 @@ from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
 from local.tenant.options import TenantOptions
 
 REPOSITORY = Path(__file__).parents[1]
+_PACKED_APP = Path(__file__).parent / "app"
+"""Where the installed package has function_app.py and host.json (pyproject.toml). A checkout has them at its top."""
 _ROOM = 16 * 1024 * 1024
 """Bytes that a world needs on its disk: its processes go on when the disk is full, but cannot save what they did."""
 _LOCK = "lock"
@@ -159,8 +161,9 @@ class World:
         file = self.folder / "local.settings.json"
         file.write_text(json.dumps({"IsEncrypted": False, "Values": self._settings}, indent=2), encoding="utf-8")
         log = ("--settings", str(file), "--log", str(self.folder / "host.jsonl"))
+        app = _PACKED_APP if _PACKED_APP.exists() else REPOSITORY
         with signals_held():
-            self.host = self._spawn("host", "--port", *self._ports, "--app", str(REPOSITORY), *log)
+            self.host = self._spawn("host", "--port", *self._ports, "--app", str(app), *log)
         address = f"http://127.0.0.1:{self.host.ready_line()['port']}"
         if self.addresses:
             self.addresses = replace(self.addresses, host=address)

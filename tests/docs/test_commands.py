@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
-from local.__main__ import build_parser
+from cli.app import build_app
 from sync_core.app import App
 from sync_core.config import parse_settings
 from tests.docs.test_docs import PAGES, ROOT
@@ -91,11 +93,17 @@ def test_every_command_of_azure_that_a_page_names_is_known(page: Path) -> None:
         assert [one for one in named if not any(f"{one} ".startswith(f" {command} ") for command in known)] == []
 
 
+def words_of(app: typer.Typer) -> set[str]:
+    """The names of its commands and groups of commands."""
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    return set(command.commands)
+
+
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
 def test_every_command_of_the_project_that_a_page_names_exists(page: Path) -> None:
     code = "\n".join(_code(page))
-    (local,) = [action.choices for action in build_parser()._actions if action.dest == "command"]
-    assert set(re.findall(r"python -m local ([a-z]+)", code)) <= set(local or ())
+    assert set(re.findall(r"(?:python -m local|mis-class-sync) ([a-z]+)", code)) <= words_of(build_app())
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert set(re.findall(r"^make ([a-z]+)", code, re.MULTILINE)) <= set(targets)
     scripts = re.findall(r"(?<!tests/)\binfra/scripts/[\w.-]*\w", code)

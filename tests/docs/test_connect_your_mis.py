@@ -17,12 +17,12 @@ from threading import Thread
 import pytest
 from pydantic import TypeAdapter
 
-from local.__main__ import build_parser
 from sync_core.admin.school_settings import SchoolBody
 from sync_core.domain.school import Mis
 from sync_core.http.webhooks.schemas import read_event
 from sync_core.http.webhooks.signature import signed_id
 from tests.builders import NOON
+from tests.cli.parsing import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "connect-your-mis.md").read_text(encoding="utf-8")
@@ -73,8 +73,9 @@ def test_every_command_is_one_of_the_command_line() -> None:
     commands = re.findall(r"^\.venv/bin/python -m local (.*)$", PAGE, re.MULTILINE)
     assert len(commands) == 4
     for command in commands:
-        parsed = build_parser().parse_args(shlex.split(command, comments=True))
-        assert (parsed.command, parsed.feed) == ("check", Path("export.zip"))
+        words = shlex.split(command, comments=True)
+        parsed = parse(words)
+        assert (words[0], parsed["feed"]) == ("check", Path("export.zip"))
 
 
 class _Receiver(HTTPServer):

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from cli.world_commands import EDITS
 from local import loopback
-from local.__main__ import EDITS, build_parser
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.options import TenantOptions
 from local.world import REPOSITORY, World, tenant_at, world_at
+from tests.cli.parsing import parse
 from tests.forked import Forked, fork_self
 from tests.mis import feeds
 
@@ -73,8 +74,13 @@ def test_help_names_every_command_and_option(call: Call) -> None:
 
 
 def test_edit_takes_the_world_before_the_action() -> None:
-    options = build_parser().parse_args(["edit", "--world", "w", "add-member", "C", "a@b"])
-    assert (options.world, options.action, options.nickname, options.operand) == (Path("w"), "add-member", "C", "a@b")
+    assert parse(["edit", "--world", "w"])["world"] == Path("w")
+    assert parse(["edit", "add-member", "C", "a@b"]) == {"nickname": "C", "upn": "a@b", "as_json": False}
+
+
+def test_announce_takes_several_groups_after_one_option() -> None:
+    given = parse(["announce", "--groups", "A", "B", "--people", "p", "--world", "w", "S1"])
+    assert (given["school"], given["groups"], given["people"], given["world"]) == ("S1", ["A", "B"], ["p"], Path("w"))
 
 
 def test_sync_tenant_edit_and_announce_work_on_one_world(tmp_path: Path, call: Call) -> None:

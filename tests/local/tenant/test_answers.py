@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from local.__main__ import build_parser, main
+from cli.world_commands import tenant_of
+from local.__main__ import main
 from local.tenant.answers import CHOICES, Answers
 from local.tenant.options import TenantOptions, add_options, options_of
 from local.tenant.permissions import GRANTED
 from local.world import Addresses
+from tests.cli import parsing as cli
 from tests.local.tenant.simulated import Graph, start
 
 
@@ -82,14 +84,25 @@ def test_unknown_options_are_refused(
 
 @pytest.mark.parametrize("command", [["up"], ["sync", "--mis", "feed"], ["demo"]])
 def test_the_help_of_each_command_that_starts_the_tenant_lists_the_answers(
-    command: list[str], capsys: pytest.CaptureFixture[str]
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        build_parser().parse_args([command[0], "--help"])
+    monkeypatch.setattr(sys, "argv", ["local", command[0], "--help"])
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main() == 0
     listed = capsys.readouterr().out
     assert all(f"{choice.name}={'|'.join(choice.values)}" in listed for choice in CHOICES)
-    options = build_parser().parse_args([*command, "--without", "User.Read.All"])
-    assert options_of(options) == TenantOptions(("User.Read.All",))
+    parsed = cli.parse([*command, "--without", "User.Read.All", "--tenant-answers", "patch-price=third"])
+    options = tenant_of(parsed["without"], parsed["tenant_answers"], None)
+    assert options == TenantOptions(("User.Read.All",), (("patch-price", "third"),))
+
+
+@pytest.mark.parametrize("chosen", [("--without", "User.Read"), ("--tenant-answers", "colour=red")])
+def test_the_command_refuses_an_unknown_option(
+    chosen: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["local", "up", *chosen])
+    assert main() == 2
+    assert chosen[1].partition("=")[0] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["up"], ["sync", "--mis", "feed"], ["demo"]])
