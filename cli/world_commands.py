@@ -81,9 +81,10 @@ def demo(
     tenant_answers: TenantAnswers = None,
     as_json: AsJson = False,
 ) -> int:
-    """Sync a generated school of a thousand pupils over three nights.
+    """Show a generated school of a thousand pupils over three nights, and what an admin decides after them.
 
-    Each night is compared with an independent expectation. With --world, the world is kept for the console.
+    Each night is compared with an independent expectation. Then a wrong feed is rejected, a change is held, approved
+    and undone, and a membership explained. With --world, the world is kept for the console.
     """
     from local.demo import run_demo
 
