@@ -11,9 +11,10 @@ from cli.pages import add_command
 from cli.printing import console_of
 from cli.school_commands import plan_deployed
 from cli.session import WORLD, AsJson, WorldFolder, session_of
+from local.printed import Printed
 
 if TYPE_CHECKING:
-    from local.commands import Feed, Printed
+    from local.commands import Feed
 
 PANEL = "Your own export, on this machine"
 GRAPH = "https://graph.microsoft.com/v1.0"
@@ -55,8 +56,6 @@ def feed_of(argument: Path | None, option: Path | None, settings: Path | None, a
 
 
 def printed_to(as_json: bool, out: Path | None = None) -> Printed:
-    from local.commands import Printed
-
     return Printed(console=console_of(as_json), as_json=as_json, out=out)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from local.printed import Printed
 
 
 def console_of(as_json: bool) -> Console:
@@ -21,12 +24,9 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
-def show(as_json: bool, document: Any, text: RenderableType) -> None:
-    """Print the document as JSON, or else the text as it is."""
-    if as_json:
-        print_json(document)
-    else:
-        console_of(as_json).print(text, highlight=False, markup=False)
+def show(as_json: bool, document: Any, text: RenderableType, out: Path | None = None) -> None:
+    """Print the document as JSON, or else the text as it is; `out` is a file for the JSON too."""
+    Printed(console=console_of(as_json), as_json=as_json, out=out).show(json.dumps(document, indent=2), text)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -138,13 +137,11 @@ def _status_row(row: Mapping[str, Any]) -> tuple[str | Text, ...]:
 
 def plan_deployed(school: str, as_json: bool, out: Path | None) -> int:
     """Show what a sync of the deployment's school would do now, and the command that does exactly that."""
-    from local.commands import Printed
-
     made = deployed_api().post("schools", school, "plan")
     text = "\n".join(made["lines"])
     if made["digest"]:
         text += f"\nTo do exactly this: mis-class-sync apply {school} {made['digest']}"
-    Printed(console=console_of(as_json), as_json=as_json, out=out).show(json.dumps(made, indent=2), text)
+    show(as_json, made, text, out)
     return status_of_plan(made)
 
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 import httpx
 from azure.core.exceptions import ClientAuthenticationError
 from pydantic import TypeAdapter
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +27,7 @@ from local.feed_check import FeedCheck, check_feed, describe
 from local.mis import webhooks
 from local.nightly import Stuck, count, drain, run_night
 from local.preview import preview_first_night
+from local.printed import Printed
 from local.processes import Spawn, Stopped
 from local.report import permissions_table, summary
 from local.tenant.options import TenantOptions
@@ -59,24 +60,6 @@ class RealTenant:
 
     id: str
     graph: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Printed:
-    """Where a result goes: to `console` as text, or to stdout as JSON; and as JSON to a file, if there is one."""
-
-    console: Console
-    as_json: bool = False
-    out: Path | None = None
-
-    def show(self, document: str, text: Any = None) -> None:
-        """Print the JSON `document`, or else the text."""
-        if self.out:
-            _write(self.out, document.encode())
-        if self.as_json:
-            sys.stdout.write(document + "\n")
-        elif text is not None:
-            self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def up(folder: Path, tenant: TenantOptions, printed: Printed, spawn: Spawn) -> int:
@@ -244,14 +227,6 @@ def edit(folder: Path, change: Mapping[str, str], printed: Printed, spawn: Spawn
         return _REFUSED
     printed.show(json.dumps(change, indent=2))
     return 0
-
-
-def _write(path: Path, report: bytes) -> None:
-    """Raises OSError with the path, which a failed write does not name."""
-    try:
-        path.write_bytes(report + b"\n")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _read_files(feed: Feed) -> tuple[Mapping[str, object], list[ListedAccount] | None]:
