@@ -121,7 +121,7 @@ def build_app() -> typer.Typer:
         add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["--help", "-h"]},
         epilog=end_of(_FIRST, _ENDS),
     )
     app.callback(help=help_of(_whole))(_whole)

@@ -39,8 +39,7 @@ def open_feed(path: Path) -> FeedFiles:
     if path.is_file():
         return open_zip(path, _written_at([path]))
     if not path.is_dir():
-        remedy = "correct the path of the school's source, or have the MIS export there"
-        raise rejection(f"there is no feed at {path}", remedy)
+        raise rejection(f"there is no feed at {path}", "name the folder or the zip file of the export")
     names = [file.name for file in path.iterdir()]
     if not any(map(is_csv, names)) and any(map(is_packed, names)):
         raise rejection("the folder has a packed file (zip or gz), and no CSV file", f"name the zip file, or {REPACK}")
