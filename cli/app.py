@@ -70,7 +70,7 @@ def _say(sentence: str, status: int) -> int:
 
 def _of_package(name: str) -> str:
     extra = "tenant" if name.startswith(("msgraph", "kiota", "opentelemetry")) else "world"
-    return f"this command needs the package {name} — install it: pip install 'mis-class-sync[{extra}]'"
+    return f"this command needs the package {name} — install it, in the folder of the project: pip install '.[{extra}]'"
 
 
 def _of_world(error: httpx.HTTPError) -> str:

@@ -82,10 +82,10 @@ def test_a_check_and_a_plan_run_on_windows_with_python_alone() -> None:
         "actions/setup-python",
     }
     commands = "\n".join(step["run"] for step in job["steps"] if "run" in step)
-    named = re.findall(r"python -m local (.+?)(?: 2>&1.*)?$", commands, re.MULTILINE)
+    named = re.findall(r"mis-class-sync (.+?)(?: 2>&1.*)?$", commands, re.MULTILINE)
     assert [line.split()[0] for line in named] == ["check", "plan", "sync"]
     assert all(parse(line.split()) for line in named)
-    assert set(re.findall(r"^(\w+)", commands, re.MULTILINE)) == {"pip", "python", "if", "exit"}
+    assert set(re.findall(r"^(\w+)", commands, re.MULTILINE)) == {"pip", "python", "mis", "if", "exit"}
 
 
 def test_the_dev_container_has_the_newest_python_and_the_node_of_the_local_world() -> None:
