@@ -81,10 +81,11 @@ def demo(
     tenant_answers: TenantAnswers = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show a generated school of a thousand pupils over three nights, and what an admin decides after them.
+    """Show a generated school over three nights, and what an admin decides.
 
-    Each night is compared with an independent expectation. Then a wrong feed is rejected, a change is held, approved
-    and undone, and a membership explained. With --world, the world is kept for the console.
+    The school has a thousand pupils. Each night is compared with an independent expectation. Then a wrong feed is
+    rejected, a change is held, approved and undone, and a membership explained. With --world, the world is kept for
+    the console.
     """
     from local.demo import run_demo
 

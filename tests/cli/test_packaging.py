@@ -141,7 +141,5 @@ def test_check_and_plan_import_no_package_that_only_an_extra_installs(command: P
         assert ended.returncode == status, ended.stderr
     missing = call(python, str(script), "plan", feed, "--tenant", "t", folder=tmp_path)
     assert missing.returncode == 2
-    assert re.fullmatch(
-        r"this command needs the package \w+ — install it: pip install 'mis-class-sync\[tenant\]'\n",
-        missing.stderr,
-    )
+    remedy = r"install it, in the folder of the project: pip install '\.\[tenant\]'"
+    assert re.fullmatch(rf"this command needs the package \w+ — {remedy}\n", missing.stderr)
