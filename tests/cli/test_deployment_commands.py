@@ -203,3 +203,15 @@ def test_11_a_test_user_of_a_local_world_needs_no_azure_cli(trust: Trust, tmp_pa
     )
     refused = stranger.call("login", "https://app.example", "--as", "admin")
     assert (refused.status, "is not on this machine" in refused.stderr) == (2, True)
+
+
+def test_12_who_has_no_role_is_told_which_and_is_not_logged_in(trust: Trust, tmp_path: Path) -> None:
+    visitor = Person(tmp_path)
+    visitor.sign_in("visitor")
+    refused = visitor.call("login", trust.addresses.host, "--client", CLIENT, "--tenant", TENANT_ID)
+    assert (refused.status, refused.stderr) == (
+        2,
+        "this needs the app role GroupSync.Admin — ask an admin to assign it to you under Enterprise applications in "
+        "Entra ID\n",
+    )
+    assert "you have not logged in to a deployment yet" in visitor.call("schools").stderr
