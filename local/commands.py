@@ -147,8 +147,13 @@ def plan(feed: Feed, folder: Path, real: RealTenant | None, printed: Printed, sp
         else:
             with world_at(folder, spawn) as addresses:
                 previews = asyncio.run(preview_world(addresses, feed.path, values, accounts))
-    except (SyncError, BadFile, BadAccounts, ClientAuthenticationError) as refusal:
+    except (SyncError, BadFile, BadAccounts) as refusal:
         return _refuse(refusal)
+    except ClientAuthenticationError:
+        # Its message may name an account.
+        sign_in = f"az login --tenant {real.id if real else ''} --allow-no-subscriptions"
+        sys.stderr.write(f"refused: the Azure CLI gave no token for this tenant — run '{sign_in}', then this again\n")
+        return _REFUSED
     listed = [preview.as_data() for preview in previews]
     document = TypeAdapter(list[dict[str, Any]]).dump_json(listed, indent=2, ensure_ascii=True).decode()
     printed.show(document, "\n".join(line for preview in previews for line in preview.lines))

@@ -26,6 +26,8 @@ from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import note_shared_names, plan_to_show
 from sync_core.services import Reading
 
+_GRAPH_SCOPE = "https://graph.microsoft.com/.default"
+
 
 @dataclass(frozen=True, slots=True)
 class _SignedInUser:
@@ -47,10 +49,12 @@ class _SignedInUser:
 async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: Mapping[str, object]) -> list[Preview]:
     """What a first night would do in `tenant`, read with the account that is signed in to the Azure CLI.
 
-    Raises SnapshotRejected, UnknownSetting, GraphRefused, Transient.
+    Raises ClientAuthenticationError, SnapshotRejected, UnknownSetting, GraphRefused, Transient.
     """
     clock, sources = SystemClock(), feed_sources()
     async with AzureCliCredential(tenant_id=tenant) as credential:
+        # Else the failed sign-in looks like a Graph that is unavailable, for which its client waits.
+        await credential.get_token(_GRAPH_SCOPE)
         graph_tenant = GraphTenants(lambda _: credential, graph, clock).of(tenant, Priority.BULK)
         schools = schools_of(read_feed(feed_path, uk_today()), feed_path, values, tenant)
         return [await preview_tenant(settings, sources, graph_tenant, clock) for settings in schools]
