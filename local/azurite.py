@@ -38,8 +38,8 @@ class Azurite:
         script = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"
         if not script.exists():
             raise StartFailed(
-                f"Azurite is not installed in {PACKAGES} — run 'make setup' in a checkout, or "
-                "'python -m local.node_packages --install' where the package is installed"
+                f"Azurite is not installed in {PACKAGES} — run 'make setup' in a checkout; where the package is "
+                "installed, install its extra 'world', and run 'python -m local.node_packages --install'"
             )
         command = [str(node()), str(script), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]
         command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]

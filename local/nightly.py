@@ -27,6 +27,7 @@ from sync_core.domain.runs import LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school import FeedFolder, SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.planning.matching.accounts import tries_of
+from sync_core.planning.run_notes import name_some
 from sync_core.state.store import TableState
 
 STUCK_AFTER = 120.0
@@ -385,7 +386,7 @@ def _notes(nights: Sequence[_SchoolNight], events: Sequence[Mapping[str, Any]]) 
             (run.people_disabled, "people whose account is disabled"),
         ):
             if people:
-                notes.append(f"school {school}: {who} ({len(people)}), by MIS id: {' '.join(people)}")
+                notes.append(f"school {school}: {who} ({len(people)}), by MIS id: {name_some(people)}")
     for event in events:
         if event["name"] == "change.refused":
             notes.append(f"school {event['school']}: class {event['class']}: {event['code']} — {event['remedy']}")

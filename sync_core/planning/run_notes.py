@@ -73,7 +73,7 @@ def observe(
 def notes_of(run: RunRecord) -> tuple[str, ...]:
     """A note on each kind of class or person in the run that an admin should look at."""
     listed = {name: getattr(run, name) for name in _NOTES}
-    return tuple(_NOTES[name].format(count=len(ids), ids=_some(ids)) for name, ids in listed.items() if ids)
+    return tuple(_NOTES[name].format(count=len(ids), ids=name_some(ids)) for name, ids in listed.items() if ids)
 
 
 def note_on_undecided(keys: Set[ClassKey]) -> tuple[str, ...]:
@@ -82,12 +82,13 @@ def note_on_undecided(keys: Set[ClassKey]) -> tuple[str, ...]:
         return ()
     return (
         f"new classes of groups that might continue last year's classes, but are not the only choice: {len(keys)} "
-        f"({_some(sorted(keys))}) — none is taken for another, and last year's classes keep their people; what a group "
-        "still needs of its earlier class can be copied from there",
+        f"({name_some(sorted(keys))}) — none is taken for another, and last year's classes keep their people; what a "
+        "group still needs of its earlier class can be copied from there",
     )
 
 
-def _some(ids: Sequence[str]) -> str:
+def name_some(ids: Sequence[str]) -> str:
+    """The first ten ids, and how many more there are."""
     more = len(ids) - _LISTED
     named = ", ".join(one_line(plain_id(id_), LONGEST_SHOWN) for id_ in ids[:_LISTED])
     return named + (f" and {more} more" if more > 0 else "")

@@ -82,7 +82,7 @@ async def test_a_hold_lists_the_names_of_each_class_first_and_its_people_as_ids(
     lines = (await api.answer("POST", f"{S1}/plan", caller=HEAD))["lines"]
     start = lines.index(f"! hold {hold['digest']} (left_group), class by class:")
     title = f"2S/Art, {ART}_Class [1234567][2026] ({ART})"
-    assert lines[start + 2] == f"    {title}: would lose 2 of 5 students: 40%, over 10%; by MIS id: amy ben"
+    assert lines[start + 2] == f"    {title}: would lose 2 of 5 students: 40%, over 10%; by MIS id: amy, ben"
     part = hold["classes"][1]
     assert list(part)[:3] == ["group_name", "name", "key"]
     assert (part["group_name"], part["name"]) == ("2S/Art", f"{ART}_Class [1234567][2026]")

@@ -24,6 +24,7 @@ from sync_core.planning.matching.guard import NOT_MATCHED
 from sync_core.planning.matching.unmatched import Unmatched, report_unmatched
 from sync_core.planning.preview.digest import plan_digest
 from sync_core.planning.preview.foresight import Effects, Headcount, foresee, known_people
+from sync_core.planning.run_notes import name_some
 from sync_core.planning.school_plan import SchoolPlan
 
 OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by"})
@@ -204,13 +205,13 @@ def _lines(run: RunRecord, classes: tuple[ClassChange, ...], holds: Iterable[Hol
         (run.people_disabled, "people whose account is disabled"),
     ):
         if ids:
-            yield f"! {who} ({len(ids)}), by MIS id: {' '.join(ids)}"
+            yield f"! {who} ({len(ids)}), by MIS id: {name_some(ids)}"
 
 
 def _hold_lines(hold: Hold) -> Iterable[str]:
     yield f"! hold {hold.digest} ({hold.kind}), class by class:"
     for part in hold.classes:
-        people = f"; by MIS id: {' '.join(part.people)}" if part.people else ""
+        people = f"; by MIS id: {name_some(part.people)}" if part.people else ""
         yield f"    {_title(part.group_name, part.name, part.key)}: {part.what}{people}"
 
 
