@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -57,5 +58,8 @@ def test_a_school_is_well_only_after_a_plan_of_all_its_classes_within_26_hours(r
 
 
 def test_the_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert findings.version().detail.startswith(f"MIS Class Sync {project['version']} on Python 3.")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    source = (Path(__file__).parents[2] / project["tool"]["hatch"]["version"]["path"]).read_text(encoding="utf-8")
+    version = re.search(project["tool"]["hatch"]["version"]["pattern"], source)
+    assert version
+    assert findings.version().detail.startswith(f"MIS Class Sync {version['version']} on Python 3.")

@@ -39,7 +39,7 @@ def ended(process: Forked, errors: Path) -> tuple[int, str]:
 
 
 MOMENTS: dict[str, Callable[[Path, Forked], bool]] = {
-    "while it starts": lambda world, process: len(children(process)) == 2,
+    "while it starts": lambda world, process: len(children(process)) >= 2,
     "while it syncs": lambda world, process: (world / "host.jsonl").exists() and running_world(world) is not None,
 }
 
