@@ -296,7 +296,7 @@ class AppliedDelta:
 
 @dataclass(frozen=True, slots=True)
 class FirstChange:
-    """When a run first changed a class. `created`: the run made the class."""
+    """When a run first changed a class. `created`: the run made the class, then or later."""
 
     at: datetime
     created: bool

@@ -280,11 +280,12 @@ class TableState:
         return {key: tuple(deltas) for key, deltas in found.items()}
 
     async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, FirstChange]:
-        first: dict[ClassKey, FirstChange] = {}
+        times: dict[ClassKey, datetime] = {}
+        made: set[ClassKey] = set()
         async for row in self._classes.query(school, HISTORY, "run eq @run", ["class_key", "at", "created"], run=run):
-            change = FirstChange(datetime.fromisoformat(row["at"]), row["created"])
-            first.setdefault(ClassKey(row["class_key"]), change)
-        return dict(sorted(first.items()))
+            times.setdefault(ClassKey(row["class_key"]), datetime.fromisoformat(row["at"]))
+            made |= {ClassKey(row["class_key"])} if row["created"] else set()
+        return {key: FirstChange(at, key in made) for key, at in sorted(times.items())}
 
     async def forget_history(self, school: SchoolId, before: datetime) -> None:
         await self._classes.delete_where(school, HISTORY, "at lt @before", before=encode_time(before))

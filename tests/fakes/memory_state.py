@@ -213,12 +213,16 @@ class MemoryState:
 
     async def classes_of_run(self, school: SchoolId, run: RunId) -> Mapping[ClassKey, FirstChange]:
         await self._step("classes_of_run")
-        times = {
-            key: [FirstChange(delta.at, delta.created) for delta in deltas if delta.run == run]
+        changes = {
+            key: [delta for delta in deltas if delta.run == run]
             for (of, key), deltas in sorted(self._history.items())
             if of == school
         }
-        return {key: of_run[0] for key, of_run in times.items() if of_run}
+        return {
+            key: FirstChange(of_run[0].at, any(delta.created for delta in of_run))
+            for key, of_run in changes.items()
+            if of_run
+        }
 
     async def forget_history(self, school: SchoolId, before: datetime) -> None:
         await self._step("forget_history")

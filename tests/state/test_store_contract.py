@@ -307,7 +307,7 @@ async def test_classes_of_a_run_are_listed_until_their_history_is_forgotten(stat
     made = replace(early, created=True)
     record = await state.write_actual(await read_row(state, school, "K1"), made)
     await state.write_actual(record, late)
-    await state.write_actual(await read_row(state, school, "K%/2"), early)
+    again = await state.write_actual(await read_row(state, school, "K%/2"), early)
     assert await state.history(school, K1) == (made, late)
     assert list((await state.classes_of_run(school, RUN1)).items()) == [
         ("K%/2", FirstChange(early.at, False)),
@@ -325,6 +325,10 @@ async def test_classes_of_a_run_are_listed_until_their_history_is_forgotten(stat
         await state.forget_history(school, NOON + timedelta(days=1))
         assert await state.history(school, K1) == (late,)
         assert await state.classes_of_run(school, RUN1) == {"K1": FirstChange(late.at, False)}
+    found_gone = replace(late, at=late.at + timedelta(minutes=1))
+    again = await state.write_actual(again, found_gone)
+    await state.write_actual(again, replace(made, at=late.at + timedelta(minutes=2)))
+    assert (await state.classes_of_run(school, RUN1))[ClassKey("K%/2")] == FirstChange(found_gone.at, True)
     assert [record.key for record in await state.class_records(school)] == ["K%/2", "K1"]
 
 
