@@ -20,7 +20,7 @@ from bench.ours import azurite, table_state
 from bench.school import make_school
 from bench.simulated import SimulatedTenant
 from local.accounts import ListedAccount
-from local.nightly import run_night
+from local.nightly import prepare_night, run_night
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.servicebus import connection_string
@@ -165,9 +165,11 @@ def _first_night(pupils: int) -> tuple[int, float, float]:
             report = run_night(
                 addresses,
                 world.folder / "host.jsonl",
-                folder / "feed",
-                {"account_domain": DOMAIN},
-                [ListedAccount(*one) for one in accounts(school, DOMAIN)],
+                prepare_night(
+                    folder / "feed",
+                    {"account_domain": DOMAIN},
+                    [ListedAccount(*one) for one in accounts(school, DOMAIN)],
+                ),
             )
             if not report.good:
                 raise RuntimeError(f"the night was not good: {json.dumps(report.as_json())}")

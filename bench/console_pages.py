@@ -22,7 +22,7 @@ import httpx
 
 from bench.ours import table_state
 from local.accounts import ListedAccount
-from local.nightly import run_night
+from local.nightly import prepare_night, run_night
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.tenant.__main__ import DOMAIN
@@ -126,7 +126,7 @@ def _first_night(world: World, addresses: Addresses, pupils: int) -> int:
     write(school, feed)
     settings = {"account_domain": DOMAIN}
     listed = [ListedAccount(*one) for one in accounts(school, DOMAIN)]
-    report = run_night(addresses, world.folder / "host.jsonl", feed, settings, listed)
+    report = run_night(addresses, world.folder / "host.jsonl", prepare_night(feed, settings, listed))
     if not report.good:
         raise RuntimeError(f"the night was not good: {json.dumps(report.as_json())}")
     return report.schools[0].classes.created

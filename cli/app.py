@@ -17,9 +17,10 @@ from typer._completion_shared import get_completion_script
 from typer.core import TyperGroup
 
 from cli import decision_commands, feed_commands, school_commands, world_commands
-from cli.failures import Failed, Status
+from cli.failures import Failed
 from cli.pages import NAME, add_command, end_of, help_of
 from cli.session import Session
+from local.exit_status import Status
 from local.processes import Spawn, StartFailed, Stopped, stop_on_signals
 from local.terminal import print_plainly
 from sync_core import VERSION

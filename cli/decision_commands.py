@@ -10,12 +10,13 @@ import typer
 from rich.text import Text
 
 from cli.deployment import AdminApi
-from cli.failures import Failed, Status
+from cli.failures import Failed
 from cli.pages import OF_DEPLOYMENT, add_command
-from cli.printing import console_of, counted, print_json, show, table
+from cli.printing import console_of, counted, print_json, printed_to, show, table
 from cli.runs import Wait, finish
 from cli.school_commands import deployed_api, key_of
 from cli.session import AsJson, SchoolId, session_of
+from local.exit_status import Status
 
 PANEL = "Your deployment: what waits for you"
 _SHORT = 10
@@ -175,7 +176,6 @@ def doctor(
 
     folder = world or session_of(context).world
     if folder:
-        from cli.feed_commands import printed_to
         from local.commands import doctor as check_world
 
         return check_world(folder, printed_to(as_json), session_of(context).spawn)

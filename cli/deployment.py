@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 
-from cli.failures import Failed, Status
+from cli.failures import Failed
 from cli.remembered import Deployment
+from local.exit_status import Status
 
 _TIMEOUT = httpx.Timeout(120, connect=10)
 """Seconds. A health check takes a minute at most, and a plan of a large school about as long."""

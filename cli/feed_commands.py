@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.pages import add_command
-from cli.printing import console_of
+from cli.printing import printed_to
 from cli.school_commands import plan_deployed
 from cli.session import WORLD, AsJson, WorldFolder, session_of
-from local.printed import Printed
 
 if TYPE_CHECKING:
     from local.commands import Feed
@@ -53,10 +52,6 @@ def feed_of(argument: Path | None, option: Path | None, settings: Path | None, a
     if path is None or (argument and option):
         raise typer.BadParameter("name one export, a folder with CSV files or a zip file", param_hint="FEED")
     return Feed(path=path, settings=settings, accounts=accounts)
-
-
-def printed_to(as_json: bool, out: Path | None = None) -> Printed:
-    return Printed(console=console_of(as_json), as_json=as_json, out=out)
 
 
 def check(

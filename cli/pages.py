@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import typer
 from typer.core import TyperCommand
 
-from cli.failures import Status
+from local.exit_status import Status
 
 NAME = "mis-class-sync"
 _MEANINGS = {

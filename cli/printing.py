@@ -24,9 +24,14 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
+def printed_to(as_json: bool, out: Path | None = None) -> Printed:
+    """Where a result goes: to the terminal as text or JSON, and as JSON to the file `out` too."""
+    return Printed(console=console_of(as_json), as_json=as_json, out=out)
+
+
 def show(as_json: bool, document: Any, text: RenderableType, out: Path | None = None) -> None:
     """Print the document as JSON, or else the text as it is; `out` is a file for the JSON too."""
-    Printed(console=console_of(as_json), as_json=as_json, out=out).show(json.dumps(document, indent=2), text)
+    printed_to(as_json, out).show(json.dumps(document, indent=2), text)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import typer
 
-from cli.failures import Failed, Status
+from cli.failures import Failed
+from local.exit_status import Status
 
 _LOG_IN = "run 'mis-class-sync login ADDRESS' with the address of your app, such as https://APP.azurewebsites.net"
 

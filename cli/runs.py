@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from cli.deployment import AdminApi
-from cli.failures import Failed, Status
+from cli.failures import Failed
 from cli.printing import console_of, print_json
+from local.exit_status import Status
 from local.processes import Stopped
 from sync_core.domain.runs import WAITING, RunOutcome
 

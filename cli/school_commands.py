@@ -11,12 +11,13 @@ import typer
 from rich.text import Text
 
 from cli.deployment import AdminApi, address_of, find_sign_in, is_local
-from cli.failures import Failed, Status
+from cli.failures import Failed
 from cli.pages import OF_DEPLOYMENT, add_command
 from cli.printing import console_of, counted, print_json, show, table
 from cli.remembered import Deployment, remember, remembered
 from cli.runs import Wait, finish, read_run, show_run, status_of_plan, waiting_of
 from cli.session import AsJson, SchoolId
+from local.exit_status import Status
 
 PANEL = "Your deployment: its schools"
 _CLIENT_FROM = "'azd env get-value ADMIN_CLIENT_ID' prints it where the app was deployed"
@@ -184,9 +185,14 @@ def resync(
         return Status.GOOD
     if not classes:
         return finish(api, school, api.post("schools", school, "sync"), wait, as_json)
-    body = {"action": "resync", "classes": [key_of(api, school, name) for name in classes]}
+    return finish(api, school, _request(api, school, "resync", classes), wait, as_json)
+
+
+def _request(api: AdminApi, school: str, action: str, classes: list[str]) -> Mapping[str, str]:
+    """The run of an action on classes by key, name or address, which is one for all of them."""
+    body = {"action": action, "classes": [key_of(api, school, name) for name in classes]}
     (run,) = api.post("schools", school, "classes", "requests", body=body)["runs"]
-    return finish(api, school, {"run": run}, wait, as_json)
+    return {"run": run}
 
 
 def undo(
@@ -223,9 +229,7 @@ def release(
     api = deployed_api()
     if not classes:
         return finish(api, school, api.delete("schools", school, "pins"), wait, as_json)
-    body = {"action": "release", "classes": [key_of(api, school, name) for name in classes]}
-    (run,) = api.post("schools", school, "classes", "requests", body=body)["runs"]
-    return finish(api, school, {"run": run}, wait, as_json)
+    return finish(api, school, _request(api, school, "release", classes), wait, as_json)
 
 
 def add_to(app: typer.Typer) -> None:

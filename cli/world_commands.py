@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from cli.failures import Failed, Status
-from cli.feed_commands import AccountsFile, FeedOption, FeedPath, OutFile, SettingsFile, feed_of, printed_to
+from cli.failures import Failed
+from cli.feed_commands import AccountsFile, FeedOption, FeedPath, OutFile, SettingsFile, feed_of
 from cli.pages import add_command, end_of, help_of
-from cli.printing import console_of, print_json
+from cli.printing import console_of, print_json, printed_to
 from cli.session import WORLD, AsJson, WorldFolder, session_of
+from local.exit_status import Status
 from local.tenant import answers, permissions
-
-if TYPE_CHECKING:
-    from local.tenant.options import TenantOptions
+from local.tenant.options import ANSWERS_HELP, WITHOUT_HELP, TenantOptions, answer_of
 
 PANEL = "A world of its own, on this machine"
 
@@ -26,8 +25,7 @@ Without = Annotated[
     typer.Option(
         "--without",
         metavar="PERMISSION",
-        help="The simulated app lacks this permission, if this call starts the tenant; repeatable. "
-        f"It has {', '.join(permissions.GRANTED)}.",
+        help=WITHOUT_HELP,
     ),
 ]
 TenantAnswers = Annotated[
@@ -35,8 +33,7 @@ TenantAnswers = Annotated[
     typer.Option(
         "--tenant-answers",
         metavar="NAME=VALUE",
-        help="How the simulated tenant answers where Microsoft 365 is not known to answer in one way, if this call "
-        "starts it; repeatable; listed below.",
+        help=ANSWERS_HELP,
     ),
 ]
 _EDIT = "add-member 7A.class.9164023.2026 a.pupil@school.onmicrosoft.com"
@@ -45,21 +42,16 @@ _FAILED = "the queues did not drain, or a process or the disk of the world faile
 
 def tenant_of(without: list[str] | None, chosen: list[str] | None, folder: Path | None) -> TenantOptions:
     """Raises BadParameter for what the simulated tenant does not know, and Failed if it runs in `folder` already."""
-    from local.tenant.options import TenantOptions
     from local.world import running_world
 
     for permission in without or ():
         if permission not in permissions.GRANTED:
             raise typer.BadParameter(f"{permission} is none of its permissions", param_hint="--without")
-    pairs = []
-    for text in chosen or ():
-        name, _, value = text.partition("=")
-        try:
-            answers.check(name, value)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--tenant-answers") from None
-        pairs.append((name, value))
-    options = TenantOptions(tuple(without or ()), tuple(pairs))
+    try:
+        pairs = tuple(map(answer_of, chosen or ()))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--tenant-answers") from None
+    options = TenantOptions(tuple(without or ()), pairs)
     if options.given and folder and running_world(folder):
         raise Failed(
             f"a world already runs in {folder.resolve()}, with the tenant it was started with; nothing was changed",

@@ -77,7 +77,7 @@ def read_accounts(path: Path) -> list[ListedAccount]:
     try:
         file = CsvFile(str(path), partial(open_file, path, str(path)), _MAX_CELL)
         _check(file, file.columns())
-        accounts = list(_accounts(path, file.rows((_UPN,), [name for name in _READ if name != _UPN])))
+        accounts = list(_accounts(file.rows((_UPN,), [name for name in _READ if name != _UPN])))
     except SnapshotRejected as rejected:
         raise BadAccounts(rejected.message) from None
     if not accounts:
@@ -110,7 +110,7 @@ def _known(columns: Iterable[str]) -> str:
     return ", ".join([*known, *([f"{others} with other names"] if others else [])])
 
 
-def _accounts(path: Path, rows: Iterable[Row]) -> Iterator[ListedAccount]:
+def _accounts(rows: Iterable[Row]) -> Iterator[ListedAccount]:
     seen: dict[str, tuple[Row, ListedAccount]] = {}
     for row in rows:
         if row.fault:

@@ -11,11 +11,21 @@ from pathlib import Path
 from local.node_packages import PACKAGES, node
 from local.processes import Child, StartFailed, signals_held
 
+_SCRIPT = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"
 _LISTENING = re.compile(rb"Azurite (Blob|Table) service is successfully listening at http://127\.0\.0\.1:(\d+)")
 
 # The account and key that Microsoft publishes for its emulator: public, not a secret.
 _ACCOUNT = "devstoreaccount1"
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+def require_azurite() -> None:
+    """Raises StartFailed if it is not installed."""
+    if not _SCRIPT.exists():
+        raise StartFailed(
+            f"Azurite is not installed in {PACKAGES} — run 'make setup' in a checkout; where the package is "
+            "installed, install its extra 'world', and run 'python -m local.node_packages --install'"
+        )
 
 
 class Azurite:
@@ -35,13 +45,7 @@ class Azurite:
         Azurite chooses its ports itself: one that is chosen for it may be somebody else's by the time it listens.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        script = PACKAGES / "azurite" / "dist" / "src" / "azurite.js"
-        if not script.exists():
-            raise StartFailed(
-                f"Azurite is not installed in {PACKAGES} — run 'make setup' in a checkout; where the package is "
-                "installed, install its extra 'world', and run 'python -m local.node_packages --install'"
-            )
-        command = [str(node()), str(script), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]
+        command = [str(node()), str(_SCRIPT), "--silent", "--location", str(self._folder), "--tableHost", "127.0.0.1"]
         command += ["--tablePort", str(self._port), "--blobHost", "127.0.0.1", "--blobPort", str(self._blob_port)]
         command += ["--queueHost", "127.0.0.1", "--queuePort", "0", "--skipApiVersionCheck", "--disableTelemetry"]
         accounts = {"AZURITE_ACCOUNTS": ";".join(f"{name}:{_KEY}" for name in (_ACCOUNT, *self._accounts))}

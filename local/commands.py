@@ -23,9 +23,10 @@ from local import loopback
 from local.accounts import BadAccounts, ListedAccount, read_accounts
 from local.doctor import describe as describe_health
 from local.doctor import not_started
+from local.exit_status import Status
 from local.feed_check import FeedCheck, check_feed, describe
 from local.mis import webhooks
-from local.nightly import Stuck, count, drain, run_night
+from local.nightly import Stuck, count, drain, prepare_night, run_night
 from local.preview import preview_first_night
 from local.printed import Printed
 from local.processes import Spawn, Stopped
@@ -38,7 +39,6 @@ from sync_core.errors import SnapshotRejected, SyncError, UnknownSetting
 
 PORT = 8020
 """Of `up`, so that an address of the console can be kept."""
-_NOT_DONE, _REFUSED, _STUCK, _WAITS = 1, 2, 3, 4
 
 
 class BadFile(Exception):
@@ -77,10 +77,10 @@ def up(folder: Path, tenant: TenantOptions, printed: Printed, spawn: Spawn) -> i
         sys.stderr.write(
             f"{' and '.join(dead)} died, so the world stops; its logs are in {world.folder} — start it again\n"
         )
-        return _STUCK
+        return Status.UNREACHABLE
     except Stopped as stopped:
         sys.stderr.write(f"stopped by {stopped}\n")
-        return 0
+        return Status.GOOD
     finally:
         world.stop()
 
@@ -95,19 +95,18 @@ def _welcome(addresses: Addresses, folder: Path) -> str:
 
 def sync(feed: Feed, folder: Path, tenant: TenantOptions, printed: Printed, spawn: Spawn) -> int:
     try:
-        values, accounts = _read_files(feed)
+        night = prepare_night(feed.path, *_read_files(feed))
         with world_at(folder, spawn, tenant) as addresses:
-            log = folder.resolve() / "host.jsonl"
-            report = run_night(addresses, log, feed.path, values, accounts)
+            report = run_night(addresses, folder.resolve() / "host.jsonl", night)
     except (SnapshotRejected, UnknownSetting, BadFile, BadAccounts) as refusal:
         return _refuse(refusal)
     except Stuck as stuck:
         sys.stderr.write(f"{stuck}; see {folder.resolve() / 'host.log'}\n")
-        return _STUCK
+        return Status.UNREACHABLE
     printed.show(json.dumps(report.as_json(), indent=2), summary(report))
     if not report.good:
-        return _NOT_DONE
-    return _WAITS if report.waits else 0
+        return Status.NOT_DONE
+    return Status.WAITS if report.waits else Status.GOOD
 
 
 def announce(
@@ -122,15 +121,15 @@ def announce(
     except httpx.HTTPStatusError as refusal:
         problem = refusal.response.json()
         sys.stderr.write(f"refused: {problem['what']} — {problem['remedy']}\n")
-        return _REFUSED
+        return Status.REFUSED
     except Stuck as stuck:
         sys.stderr.write(f"{stuck}; see {folder.resolve() / 'host.log'}\n")
-        return _STUCK
+        return Status.UNREACHABLE
     writes = after.graph["writes"] - before.graph["writes"]
     seconds = round(time.monotonic() - began, 1)
     document = json.dumps({"seconds": seconds, "writes": writes}, indent=2)
     printed.show(document, f"done in {seconds} s, with {writes} writes to Graph")
-    return 0
+    return Status.GOOD
 
 
 def plan(feed: Feed, folder: Path, real: RealTenant | None, printed: Printed, spawn: Spawn) -> int:
@@ -153,13 +152,13 @@ def plan(feed: Feed, folder: Path, real: RealTenant | None, printed: Printed, sp
         # Its message may name an account.
         sign_in = f"az login --tenant {real.id if real else ''} --allow-no-subscriptions"
         sys.stderr.write(f"refused: the Azure CLI gave no token for this tenant — run '{sign_in}', then this again\n")
-        return _REFUSED
+        return Status.REFUSED
     listed = [preview.as_data() for preview in previews]
     document = TypeAdapter(list[dict[str, Any]]).dump_json(listed, indent=2, ensure_ascii=True).decode()
     printed.show(document, "\n".join(line for preview in previews for line in preview.lines))
     if any(preview.run.outcome is not RunOutcome.PLANNED for preview in previews):
-        return _NOT_DONE
-    return _WAITS if any(preview.run.waiting for preview in previews) else 0
+        return Status.NOT_DONE
+    return Status.WAITS if any(preview.run.waiting for preview in previews) else Status.GOOD
 
 
 def show_tenant(folder: Path, printed: Printed, spawn: Spawn) -> int:
@@ -172,13 +171,13 @@ def show_tenant(folder: Path, printed: Printed, spawn: Spawn) -> int:
         counts = (str(len(class_["owners"])), str(len(class_["members"])))
         table.add_row(class_["displayName"], class_["mailNickname"], *counts, "deleted" if class_["deleted"] else "")
     printed.show(json.dumps(classes, indent=2), table)
-    return 0
+    return Status.GOOD
 
 
 def _refuse(refusal: Exception) -> int:
     """Tell the admin at this machine, whose feed it is, with what the feed has."""
     sys.stderr.write(f"refused: {refusal.for_admin() if isinstance(refusal, SnapshotRejected) else refusal}\n")
-    return _REFUSED
+    return Status.REFUSED
 
 
 def check_export(feed: Feed, only: str, against: Path | None, printed: Printed) -> int:
@@ -191,8 +190,8 @@ def check_export(feed: Feed, only: str, against: Path | None, printed: Printed) 
     document = TypeAdapter(FeedCheck).dump_json(checked, indent=2, ensure_ascii=True).decode()
     printed.show(document, describe(checked))
     if checked.rejected:
-        return _REFUSED
-    return _WAITS if checked.left_out else 0
+        return Status.REFUSED
+    return Status.WAITS if checked.left_out else Status.GOOD
 
 
 def check_permissions(folder: Path, printed: Printed, spawn: Spawn) -> int:
@@ -204,7 +203,7 @@ def check_permissions(folder: Path, printed: Printed, spawn: Spawn) -> int:
         if tenant["what"]:
             parts.append(Text(f"{tenant['what']} — {tenant['remedy']}"))
     printed.show(json.dumps(tenants, indent=2), Group(*parts))
-    return 1 if any(tenant["blocked"] for tenant in tenants) else 0
+    return Status.NOT_DONE if any(tenant["blocked"] for tenant in tenants) else Status.GOOD
 
 
 def doctor(folder: Path, printed: Printed, spawn: Spawn) -> int:
@@ -213,7 +212,7 @@ def doctor(folder: Path, printed: Printed, spawn: Spawn) -> int:
     health = answer.json()
     text = describe_health(health) if answer.is_success else not_started(health)
     printed.show(json.dumps(health, indent=2), text)
-    return 0 if answer.is_success and health["healthy"] else _NOT_DONE
+    return Status.GOOD if answer.is_success and health["healthy"] else Status.NOT_DONE
 
 
 def _ask(folder: Path, path: str, spawn: Spawn) -> httpx.Response:
@@ -228,10 +227,10 @@ def edit(folder: Path, change: Mapping[str, str], printed: Printed, spawn: Spawn
     with tenant_at(folder, spawn) as address:
         response = loopback.post(f"{address}/_sim/edit", json=change, timeout=60)
     if response.is_error:
-        sys.stderr.write(f"refused: {response.json()['error']} (see: python -m local tenant)\n")
-        return _REFUSED
+        sys.stderr.write(f"refused: {response.json()['error']} — 'tenant' lists the classes\n")
+        return Status.REFUSED
     printed.show(json.dumps(change, indent=2))
-    return 0
+    return Status.GOOD
 
 
 def _read_files(feed: Feed) -> tuple[Mapping[str, object], list[ListedAccount] | None]:

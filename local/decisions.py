@@ -1,4 +1,4 @@
-"""Second half of the demonstration: a feed is rejected; a change is held, approved and undone; a child explained."""
+"""What an admin decides after the nights of the demonstration: on a wrong feed, a held change, and a question."""
 
 from __future__ import annotations
 

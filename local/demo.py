@@ -62,7 +62,9 @@ def _run_demo(folder: Path, tenant: TenantOptions, console: Console, spawn: Spaw
     try:
         console.print("Starting Azurite, the Service Bus stand-in, the simulated tenant and the Functions host…")
         demonstration = Demonstration(world, world.start(), console)
-        tell_of_decisions(demonstration, _three_nights(demonstration))
+        school = _three_nights(demonstration)
+        if not demonstration.failures:
+            tell_of_decisions(demonstration, school)
     finally:
         world.stop()
     console.print(nights_table(demonstration.nights))
@@ -85,6 +87,8 @@ def _three_nights(demonstration: Demonstration) -> SchoolData:
     console = demonstration.console
     console.print(f"{school.name}: {len(school.pupils)} pupils, {len(school.staff)} staff, {len(school.groups)} groups")
     demonstration.night("night one", school, ByHand())
+    if demonstration.failures:
+        return school
 
     later, story = next_day(school)
     strayed, owned, renamed = (_nickname(title) for title in ("7A", "8A", "9A"))

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from local import loopback
 from local.accounts import ListedAccount
 from local.expectation import ByHand, differences, expected_classes
-from local.nightly import NightReport, count, drain, run_night
+from local.nightly import NightReport, count, drain, prepare_night, run_night
 from local.report import Night
 from local.school.data import SchoolData
 from local.school.oneroster_csv import accounts, write
@@ -41,8 +41,9 @@ class Demonstration:
         classes = self.classes()
         self.nights.append(Night(name, report, classes, len(people)))
         mismatches = differences(expected_classes(self._feed, [_ADMIN], DOMAIN), classes, by_hand)
-        self.failures += [f"{name}: {mismatch}" for mismatch in mismatches]
+        # The notes first: they say why, and only the first failures are shown.
         self.failures += [f"{name}: {note}" for note in report.notes] if not report.good else []
+        self.failures += [f"{name}: {mismatch}" for mismatch in mismatches]
         self.console.print(
             f"{name}: {report.messages.sent} changes sent, {report.messages.applied} applied; "
             f"{len(classes)} classes, {len(mismatches)} differences from the expectation ({report.seconds} s)"
@@ -64,9 +65,7 @@ class Demonstration:
             return run_night(
                 self.addresses,
                 self.world.folder / "host.jsonl",
-                self._feed,
-                {**_SETTINGS, "name": school.name},
-                people,
+                prepare_night(self._feed, {**_SETTINGS, "name": school.name}, people),
                 lambda settled, sent: bars.update(bar, completed=settled, total=sent or None),
             )
 

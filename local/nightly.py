@@ -136,31 +136,41 @@ Progress = Callable[[int, int], None]
 """Called with the number of changes settled and sent so far."""
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedNight:
+    """What a night of a feed needs in the world: the settings of its schools, and users in Graph's names."""
+
+    schools: Sequence[SchoolSettings]
+    users: Sequence[Mapping[str, object]]
+
+
+def prepare_night(
+    feed_path: Path, values: Mapping[str, object], accounts: Sequence[ListedAccount] | None = None
+) -> PreparedNight:
+    """Read the feed. Without `accounts`, each person gets one. Raises SnapshotRejected, UnknownSetting."""
+    feed = read_feed(feed_path, uk_today())
+    # Accounts that are made for the feed have a domain that is known.
+    schools = schools_of(feed, feed_path, {"account_domain": DOMAIN, **values} if accounts is None else values)
+    return PreparedNight(schools, _users_of(feed, schools, accounts))
+
+
 def run_night(
     addresses: Addresses,
     host_log: Path,
-    feed_path: Path,
-    school_values: Mapping[str, object],
-    accounts: Sequence[ListedAccount] | None = None,
+    night: PreparedNight,
     progress: Progress = lambda settled, sent: None,
 ) -> NightReport:
-    """Run one nightly sync of the feed. Without `accounts` each person gets one.
-
-    Raises SnapshotRejected or UnknownSetting before anything is written, and Stuck if the queues do not drain.
-    """
+    """Run one nightly sync. Raises Stuck if the queues do not drain."""
     began = time.monotonic()
-    feed = read_feed(feed_path, uk_today())
-    schools = schools_of(feed, feed_path, values_in_world(school_values, accounts))
-    asyncio.run(_save(addresses, schools))
-    users = users_of(feed, schools, accounts)
-    loopback.post(f"{addresses.tenant}/_sim/users", json=users, timeout=60).raise_for_status()
+    asyncio.run(_save(addresses, night.schools))
+    loopback.post(f"{addresses.tenant}/_sim/users", json=night.users, timeout=60).raise_for_status()
 
     log_from = host_log.stat().st_size if host_log.exists() else 0
     before = count(addresses)
     fire_timer(addresses)
     after = drain(addresses, before, progress)
     events = _events(host_log, log_from)
-    runs = asyncio.run(_runs(addresses, {settings.school for settings in schools}, events))
+    runs = asyncio.run(_runs(addresses, {settings.school for settings in night.schools}, events))
     return _report(runs, events, before, after, time.monotonic() - began)
 
 
@@ -173,12 +183,7 @@ def schools_of(
     return [parse_school_settings(values, school=id_, tenant=tenant, source=source) for id_ in feed]
 
 
-def values_in_world(values: Mapping[str, object], accounts: Sequence[ListedAccount] | None) -> Mapping[str, object]:
-    """The settings for the simulated tenant: if its accounts are made for the feed, their domain is known."""
-    return {"account_domain": DOMAIN, **values} if accounts is None else values
-
-
-def users_of(
+def _users_of(
     feed: Mapping[SchoolId, Snapshot], schools: Sequence[SchoolSettings], accounts: Sequence[ListedAccount] | None
 ) -> list[dict[str, object]]:
     """The users to create in the tenant: `accounts`, or else one for each person of the feed. Names are Graph's.

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from local.accounts import ListedAccount
-from local.feed import read_feed, uk_today
 from local.known_school import KnownSchool, not_checked
-from local.nightly import schools_of, users_of, values_in_world
+from local.nightly import prepare_night
 from sync_core.clock import SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes import TenantClass
@@ -23,11 +22,11 @@ from sync_core.mis.drop.folder import FolderDrop
 from sync_core.mis.drop.reader import FileDropReader
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.sources import MisSources
-from sync_core.mis.threads import at_once
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import note_shared_names, plan_to_show
 from sync_core.services import Reading
 
+_P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
@@ -67,14 +66,12 @@ async def preview_feed(
 
     Waits for `known` and `tenants` alone. Raises SnapshotRejected, UnknownSetting.
     """
-    feed = read_feed(feed_path, uk_today())
-    schools = schools_of(feed, feed_path, values_in_world(values, accounts))
-    users = users_of(feed, schools, accounts)
+    night = prepare_night(feed_path, values, accounts)
     clock, sources, previews = SystemClock(), feed_sources(), []
-    for settings in schools:
+    for settings in night.schools:
         school = await known(settings)
         existing = school.known_accounts
-        school = replace(school, known_accounts=(*existing, *_new_accounts(users, existing)))
+        school = replace(school, known_accounts=(*existing, *_new_accounts(night.users, existing)))
         reading = Reading(school, sources, clock, not_checked, tenants)
         planned = await plan_to_show(settings.school, reading)
         planned = await note_shared_names(planned, reading, lambda shared: shared.names)
@@ -85,13 +82,18 @@ async def preview_feed(
 def feed_sources() -> MisSources:
     """Sources that read a feed in a folder as it is now, at once."""
     clock = SystemClock()
-    readings = SharedReadings(clock, in_thread=at_once)
-    return MisSources(FileDropReader(_open_folder, timedelta(0), clock, readings, at_once), {}, clock)
+    readings = SharedReadings(clock, in_thread=_at_once)
+    return MisSources(FileDropReader(_open_folder, timedelta(0), clock, readings, _at_once), {}, clock)
 
 
 def _open_folder(drop: FileDrop) -> FolderDrop:
     assert isinstance(drop, FeedFolder)
-    return FolderDrop(drop.path, at_once)
+    return FolderDrop(drop.path, _at_once)
+
+
+async def _at_once(work: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Implements InThread: there is nothing else to do meanwhile, and no loop."""
+    return work(*args, **kwargs)
 
 
 def _result(work: Coroutine[object, None, _R]) -> _R:

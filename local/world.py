@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from local import loopback
-from local.azurite import Azurite
+from local.azurite import Azurite, require_azurite
 from local.processes import NoRoom, Process, Spawn, StartFailed, require_posix, signals_held, spawn_interpreter
 from local.servicebus import connection_string
 from local.tenant.__main__ import DOMAIN, TENANT_ID
@@ -83,6 +83,8 @@ class World:
         `settings` are the host's, in place of its own. `port` is the host's if it is free, and 0 any.
         """
         require_posix(folder)
+        if not storage:
+            require_azurite()
         self.folder = folder.resolve()
         with _usable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 
 from local.tenant import answers, permissions
 
+WITHOUT_HELP = (
+    "The simulated app lacks this permission, if this call starts the tenant; repeatable. It has "
+    f"{', '.join(permissions.GRANTED)}."
+)
+ANSWERS_HELP = (
+    "How the simulated tenant answers where Microsoft 365 is not known to answer in one way, if this call starts it; "
+    "repeatable; listed below."
+)
 _WIDTH = 100
 
 
@@ -41,8 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         choices=permissions.GRANTED,
         metavar="PERMISSION",
-        help="the simulated app lacks this permission, if this call starts the tenant; repeatable. "
-        f"It has {', '.join(permissions.GRANTED)}",
+        help=WITHOUT_HELP,
     )
     parser.add_argument(
         "--tenant-answers",
@@ -50,8 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_answer,
         metavar="NAME=VALUE",
-        help="how the simulated tenant answers where Microsoft 365 is not known to answer in one way, if this call "
-        "starts it; repeatable; listed below",
+        help=ANSWERS_HELP,
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = textwrap.fill(parser.description or "", _WIDTH)
@@ -62,13 +68,18 @@ def options_of(namespace: argparse.Namespace) -> TenantOptions:
     return TenantOptions(tuple(namespace.without), tuple(namespace.tenant_answers))
 
 
-def _answer(text: str) -> tuple[str, str]:
+def answer_of(text: str) -> tuple[str, str]:
+    """The name and the value of NAME=VALUE. Raises ValueError for what the table does not have."""
     name, _, value = text.partition("=")
+    answers.check(name, value)
+    return name, value
+
+
+def _answer(text: str) -> tuple[str, str]:
     try:
-        answers.check(name, value)
+        return answer_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return name, value
 
 
 def _table() -> str:

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.school.data import SchoolData
 from local.tenant.__main__ import TENANT_ID
 from tests.cli.calling import Person
-from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
+from tests.flow.oak import ART, ART_MAIL, EVERYBODY, FORM_MAIL, HALF, OAK, oak_with
+from tests.flow.trust import Trust, start_trust, upn
 
-EVERYBODY = "amy ben cleo dan eve fay gus hal ida jon kit lea"
-HALF = "amy ben cleo dan eve fay"
-OAK = SchoolData(
-    "OAK",
-    "Oak School",
-    "1234567",
-    2026,
-    pupils(EVERYBODY),
-    staff("main tutor"),
-    (teaching("T1", "Art", EVERYBODY, "main"), registration("R1", "5L", HALF, "tutor")),
-)
 SETTINGS: dict[str, Any] = {"name": "Oak School", "admin_owners": [upn("head")]}
-ART, ART_MAIL, FORM_MAIL = "2026.teaching.T1", "Art.class.1234567.2026", "5L.class.1234567.2026"
 CLIENT = "11111111-1111-4111-8111-111111111111"
 
 
@@ -52,8 +39,7 @@ def admin(trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Person:
 
 
 def set_mis(trust: Trust, *, art: str = EVERYBODY, form: str = HALF) -> None:
-    groups = (teaching("T1", "Art", art, "main"), registration("R1", "5L", form, "tutor"))
-    trust.schools["OAK"] = replace(OAK, groups=groups)
+    trust.schools["OAK"] = oak_with(art, form)
     trust.save_settings("OAK", **SETTINGS)
 
 

@@ -13,7 +13,7 @@ import pytest
 from local import loopback
 from local.accounts import ListedAccount
 from local.expectation import ByHand, differences, expected_classes
-from local.nightly import NightReport, run_night
+from local.nightly import NightReport, prepare_night, run_night
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
@@ -48,7 +48,8 @@ class Story:
     def sync(self, feed: Path, people: list[tuple[str, str]] | None = None) -> NightReport:
         listed = [*accounts(self.school, DOMAIN), (ADMIN, "")] if people is None else people
         known = [ListedAccount(*one) for one in listed]
-        return run_night(self.addresses, self.world.folder / "host.jsonl", feed, self.settings, known)
+        night = prepare_night(feed, self.settings, known)
+        return run_night(self.addresses, self.world.folder / "host.jsonl", night)
 
     def classes_by_nickname(self) -> dict[str, Mapping[str, Any]]:
         listed = loopback.get(f"{self.addresses.tenant}/_sim/classes").json()

@@ -15,21 +15,10 @@ from local.tenant.__main__ import DOMAIN
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome
 from sync_core.messaging.messages import SYNC_REQUESTS, DecideHold, Decision, encode
-from tests.flow.trust import Trust, keys_of, pupils, registration, staff, start_trust, teaching, upn
+from tests.flow.oak import ART, ART_MAIL, EVERYBODY, FORM_MAIL, HALF, OAK, oak_with
+from tests.flow.trust import Trust, keys_of, pupils, staff, start_trust, teaching, upn
 
-EVERYBODY = "amy ben cleo dan eve fay gus hal ida jon kit lea"
-HALF = "amy ben cleo dan eve fay"
 NEXT = "gus hal ida jon kit lea"
-OAK = SchoolData(
-    "OAK",
-    "Oak School",
-    "1234567",
-    2026,
-    pupils(EVERYBODY),
-    staff("main tutor"),
-    (teaching("T1", "Art", EVERYBODY, "main"), registration("R1", "5L", HALF, "tutor")),
-)
-ART, ART_MAIL, FORM_MAIL = "2026.teaching.T1", "Art.class.1234567.2026", "5L.class.1234567.2026"
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +31,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
 
 def set_mis(trust: Trust, *, art: str = EVERYBODY, form: str = HALF) -> None:
     """Change the MIS, without a sync."""
-    trust.schools["OAK"] = replace(
-        OAK, groups=(teaching("T1", "Art", art, "main"), registration("R1", "5L", form, "tutor"))
-    )
+    trust.schools["OAK"] = oak_with(art, form)
     trust.save_settings("OAK")
 
 
