@@ -203,12 +203,18 @@ def test_the_bars_stay_within_the_chart_and_on_one_scale(drawn: list[tuple[int, 
 def test_the_summary_stands_for_the_picture() -> None:
     quiet = chart_of([night(2, changed=keys(3)), night(1)], NOON)
     assert quiet.summary == (
-        "2 nights in 30 days; at most 3 classes changed in one; no night held a class; every night made its plan."
+        "Nights on 2 of 30 days; at most 3 classes changed on one; no class held; on each of these days a night made "
+        "its plan."
     )
     bad = chart_of([night(2, held=keys(3)), night(1, RunOutcome.REJECTED)], NOON)
     assert bad.summary == (
-        "2 nights in 30 days; none changed a class; 1 night held classes; 1 night changed nothing because "
-        "of a fault or a pause."
+        "Nights on 2 of 30 days; no class changed; classes held on 1 day; on 1 day no night made its plan, because of "
+        "a fault or a pause."
+    )
+    second_try = chart_of([night(1, RunOutcome.REJECTED), night(1, changed=keys(1))], NOON)
+    assert second_try.summary == (
+        "Nights on 1 of 30 days; at most 1 class changed on one; no class held; on each of these days a night made "
+        "its plan."
     )
 
 

@@ -105,11 +105,11 @@ def _summary(nights: tuple[Night, ...]) -> str:
     held = sum(night.held > 0 for night in nights)
     changed = max((night.changed for night in nights), default=0)
     parts = [
-        f"{count(len(ran), 'night')} in {NIGHTS} days",
-        f"at most {count(changed, 'class', 'classes')} changed in one" if changed else "none changed a class",
-        f"{count(held, 'night')} held classes" if held else "no night held a class",
-        f"{count(failed, 'night')} changed nothing because of a fault or a pause"
+        f"Nights on {count(len(ran))} of {NIGHTS} days",
+        f"at most {count(changed, 'class', 'classes')} changed on one" if changed else "no class changed",
+        f"classes held on {count(held, 'day')}" if held else "no class held",
+        f"on {count(failed, 'day')} no night made its plan, because of a fault or a pause"
         if failed
-        else "every night made its plan",
+        else "on each of these days a night made its plan",
     ]
     return "; ".join(parts) + "."
