@@ -26,7 +26,7 @@ from msgraph.generated.models.reference_create import ReferenceCreate
 from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph.graph_service_client import GraphServiceClient
 
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import ClassId
 
 CLASSES_AT_ONCE = 16

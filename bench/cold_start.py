@@ -26,7 +26,7 @@ from local.school.oneroster_csv import accounts, write
 from local.servicebus import connection_string
 from local.tenant.__main__ import DOMAIN
 from local.world import REPOSITORY, World
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import CreateClass, encode

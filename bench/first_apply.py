@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 
 from sync_core.clock import SystemClock
-from sync_core.domain.classes import Applied
+from sync_core.domain.classes.outcomes import Applied
 from sync_core.messaging.messages import Priority, decode_change
 from sync_core.wiring import ProcessApp
 

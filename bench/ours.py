@@ -22,7 +22,9 @@ from local.azurite import Azurite
 from sync_core.applying.change import apply_change
 from sync_core.backoff import seconds_before_redelivery
 from sync_core.clock import Clock
-from sync_core.domain.classes import ClassRecord, DesiredClass, Refused
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.outcomes import Refused
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Transient

@@ -15,11 +15,13 @@ from bench.school import actual_as_desired
 from local.school_settings import parse_school_settings
 from local.tenant.__main__ import DOMAIN
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import ClassRecord, DesiredClass, Records
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import AccountId, ClassId, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.planning.limits.restraint import Past, Restraint
 from sync_core.planning.limits.snapshot import check_snapshot, statistics_of

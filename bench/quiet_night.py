@@ -13,7 +13,7 @@ from bench.ours import CollectedOutbox, azurite, seed_school, services_of, table
 from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant, Spent
 from sync_core.clock import Clock, SystemClock
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants

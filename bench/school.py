@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from local.school_settings import parse_school_settings
 from local.tenant.__main__ import DOMAIN
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import ActualClass, DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ActualClass
 from sync_core.domain.ids import AccountId, ClassId, MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
-from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.planning.membership import desired_classes
 
 PUPILS_A_CLASS, OWNERS_A_CLASS = 28, 2

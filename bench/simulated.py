@@ -16,7 +16,7 @@ from azure.core.credentials import AccessToken
 from local.processes import Spawn, spawn_interpreter
 from local.tenant.__main__ import TENANT_ID
 from local.tenant.entra import IDENTITY_HEADER
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import AccountId, ClassId
 
 _TOKEN_SECONDS = 86_400

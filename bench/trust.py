@@ -25,7 +25,8 @@ from sync_core.clock import SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import FeedFolder, SchoolChoices, SchoolSettings
+from sync_core.domain.school.settings import SchoolChoices, SchoolSettings
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.mis.academic_years import calendar_of
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import MAX_BYTES, SharedReadings

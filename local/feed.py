@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from sync_core.clock import SystemClock
-from sync_core.domain.school import SchoolChoices
+from sync_core.domain.school.settings import SchoolChoices
 from sync_core.mis.academic_years import Calendar, calendar_of
 from sync_core.mis.budget import Deadline
 from sync_core.mis.files.archive import REPACK, FeedFiles, is_csv, is_packed, open_file, open_zip

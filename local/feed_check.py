@@ -17,7 +17,7 @@ from local.tenant.__main__ import TENANT_ID
 from sync_core.clock import SystemClock
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import FeedStatistics, GroupType, LeftOut
-from sync_core.domain.school import FeedFolder
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.mis.academic_years import calendar_of
 from sync_core.mis.roster import no_school
 from sync_core.planning.feed_report import FeedReport, GroupsOfType, Identities, report_on

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassRecord, ClassRequest, Pin
+from sync_core.domain.classes.desired import ClassRequest, Pin
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.permissions import TenantCheck, unchecked
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Permanent
 
 

@@ -24,7 +24,8 @@ from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import LeftOutRows, RunOutcome, RunRecord
-from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.messaging.messages import SYNC_REQUESTS, Priority
 from sync_core.planning.matching.accounts import tries_of
 from sync_core.planning.run_notes import name_some

@@ -13,9 +13,10 @@ from local.known_school import KnownSchool, not_checked
 from local.nightly import prepare_night
 from sync_core.clock import SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import TenantClass
+from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import AccountId
-from sync_core.domain.school import FeedFolder, FileDrop, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedFolder, FileDrop
 from sync_core.graph.port import TenantReader, TenantReaders
 from sync_core.messaging.messages import Priority
 from sync_core.mis.drop.folder import FolderDrop

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from sync_core.admin.school_settings import settings_of
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import MisLocation, SchoolChoices, SchoolSettings
+from sync_core.domain.school.settings import SchoolChoices, SchoolSettings
+from sync_core.domain.school.sources import MisLocation
 from sync_core.errors import UnknownSetting, faults_for_sender
 
 

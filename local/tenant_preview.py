@@ -13,9 +13,11 @@ from local.known_school import KnownSchool, not_checked
 from local.nightly import schools_of
 from local.preview import feed_sources
 from sync_core.clock import Clock, SystemClock
-from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, GroupChange, TenantClass
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ActualClass, ClassRecord
+from sync_core.domain.classes.tenant_groups import GroupChange, TenantClass
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import GraphDenied, Permanent
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import Tenant, TenantReader

@@ -12,8 +12,8 @@ from local.known_school import KnownSchool
 from local.nightly import open_state
 from local.preview import preview_feed
 from local.world import Addresses
-from sync_core.domain.classes import TenantClass
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.classes.tenant_groups import TenantClass
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.graph.port import TenantReader
 from sync_core.messaging.messages import Priority
 from sync_core.planning.preview.preview import Preview

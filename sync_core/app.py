@@ -14,7 +14,7 @@ from sync_core.admin.undo import undo_run
 from sync_core.applying.change import apply_change
 from sync_core.backoff import CallLimit
 from sync_core.config import Settings
-from sync_core.domain.classes import Outcome
+from sync_core.domain.classes.outcomes import Outcome
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import RunRecord
 from sync_core.errors import RowRefused

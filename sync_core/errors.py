@@ -2,7 +2,8 @@
 
 SyncError                  a message, and the remedy that fits it
 ├── Transient              try again: the message goes back to its queue, after a growing pause (HTTP 503)
-│   └── EtagConflict       a row changed since it was read
+│   ├── EtagConflict       a row changed since it was read
+│   └── TeamNotReady       Teams does not know a class, or an owner of it, yet
 └── Permanent              trying again changes nothing until somebody acts
     ├── Undeliverable      a queue message that no delivery can handle: it is dead-lettered at once
     │   ├── Malformed          it is not readable
@@ -73,6 +74,13 @@ class EtagConflict(Transient):
 
     def __init__(self) -> None:
         super().__init__("a row changed while it was being written", "it is retried")
+
+
+class TeamNotReady(Transient):
+    """Teams cannot make the team of a class yet: it does not know the class, or none of the owners.
+
+    It learns of a class within 15 minutes, and of an owner within two hours ("Create team", "Teams and groups").
+    """
 
 
 class Permanent(SyncError):

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sync_core.domain.classes import AlreadySo, Applied, Outcome, Refused
+from sync_core.domain.classes.outcomes import AlreadySo, Applied, Outcome, Refused
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId, plain_id
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import FileDropCheck, RunOutcome, RunRecord
-from sync_core.domain.school import FeedFolder
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import ReadingFailed, SnapshotRejected, SyncError, UnknownSetting, without_addresses
 from sync_core.messaging.messages import Change, RefreshTenant

@@ -11,10 +11,12 @@ from local.school_settings import parse_school_settings
 from local.tenant.__main__ import DOMAIN
 from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import ActualClass, ClassName, ClassRecord, DesiredClass
+from sync_core.domain.classes.desired import ClassName, DesiredClass
+from sync_core.domain.classes.record import ActualClass, ClassRecord
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
-from sync_core.domain.school import FeedFolder, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.mis.budget import LONGEST_READING
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings

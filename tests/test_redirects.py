@@ -12,7 +12,7 @@ from azure.identity.aio import DefaultAzureCredential
 
 from sync_core.config import parse_settings
 from sync_core.domain.ids import ClassId, SchoolId
-from sync_core.domain.school import OneRosterApi, WondeApi
+from sync_core.domain.school.sources import OneRosterApi, WondeApi
 from sync_core.errors import SyncError
 from sync_core.mis.drop.container import ContainerDrop
 from sync_core.state.store import TableState

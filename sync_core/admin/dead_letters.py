@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import chain
 
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Malformed, NotFound
 from sync_core.messaging.messages import (
     QUEUES,

@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from sync_core.admin.requests import existing_class
-from sync_core.domain.classes import ClassRecord
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey, SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import GraphDenied, NotFound, NotThere
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority

@@ -14,7 +14,7 @@ from sync_core.admin.explain import read_people
 from sync_core.admin.requests import Accepted, Requester, recorded_run, require_enabled, submit
 from sync_core.domain.constraints import FORM, PRINTABLE, Meaning
 from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind, HoldStatus, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, SyncError, Unreadable
 from sync_core.messaging.messages import MOST_DECIDED, DecideHold, Decision, Priority, SyncSchool
 from sync_core.planning.class_keys import keys_called, names_of_class, names_of_group

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sync_core.admin.classes.objections import paused
-from sync_core.domain.classes import ClassRecord
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import NotFound, NotOnRecord
 from sync_core.messaging.messages import ActOnClass, ApplyPlan, DecideHold, SyncSchool, UndoRun
 from sync_core.services import Services

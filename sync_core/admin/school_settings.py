@@ -15,16 +15,16 @@ from sync_core.domain.constraints import Meaning
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType
-from sync_core.domain.school import (
+from sync_core.domain.school.settings import (
     AccessName,
     EntraId,
     Identifier,
     Mis,
-    MisLocation,
     SchoolChoices,
     SchoolSettings,
     TeachingOwners,
 )
+from sync_core.domain.school.sources import MisLocation
 from sync_core.errors import UnknownSetting, faults_for_sender
 
 _MOST_ACCESS = 100

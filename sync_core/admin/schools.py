@@ -12,12 +12,12 @@ from annotated_types import MinLen
 from sync_core.admin.overview.pages import ListPage, page_of
 from sync_core.admin.requests import Accepted, Requester
 from sync_core.admin.school_settings import Fault, identifier_faults, refuse
-from sync_core.domain.classes import Drift
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.constraints import FORM, Meaning
 from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause, SettingsChange
-from sync_core.domain.school import ENTRA_ID, PauseReason, SchoolSettings
+from sync_core.domain.school.settings import ENTRA_ID, PauseReason, SchoolSettings
 from sync_core.errors import Conflict, EtagConflict, NotFound, PreconditionFailed, UnknownSetting
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority, RefreshTenant

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassRecord, ClassRequest, Pin
+from sync_core.domain.classes.desired import ClassRequest, Pin
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, GraphDenied, UnknownSetting
 from sync_core.messaging.messages import Priority
 from sync_core.planning.feed_report import FeedReport, report_on

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.tenants import (
     CREATED,

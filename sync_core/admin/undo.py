@@ -12,19 +12,12 @@ from typing import Any
 
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
-from sync_core.domain.classes import (
-    AppliedDelta,
-    ClassRecord,
-    ClassState,
-    DesiredClass,
-    FirstChange,
-    Pin,
-    Records,
-    outline_of,
-)
+from sync_core.domain.classes.desired import DesiredClass, Pin
+from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
+from sync_core.domain.classes.record import ClassRecord, ClassState, Records, outline_of
 from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RELEASE, Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun, scope_of
 from sync_core.planning.preview.preview import Preview, preview_of

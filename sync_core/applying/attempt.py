@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
-from sync_core.domain.classes import ActualClass, AlreadySo, Applied, AppliedDelta, ClassRecord
+from sync_core.domain.classes.outcomes import AlreadySo, Applied, AppliedDelta
+from sync_core.domain.classes.record import ActualClass, ClassRecord
 from sync_core.domain.ids import AccountId
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change

@@ -14,17 +14,11 @@ from datetime import datetime, timedelta
 
 from sync_core.applying.attempt import REPLICATION, Attempt, actual_of
 from sync_core.applying.people import People
-from sync_core.domain.classes import (
-    ActualClass,
-    AlreadySo,
-    ClassName,
-    ClassRecord,
-    ClassState,
-    Drift,
-    Outcome,
-    Refused,
-    RowError,
-)
+from sync_core.domain.classes.desired import ClassName
+from sync_core.domain.classes.outcomes import AlreadySo, Outcome, Refused
+from sync_core.domain.classes.record import ActualClass, ClassRecord, ClassState
+from sync_core.domain.classes.row_error import RowError
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassId
 from sync_core.errors import (
     EtagConflict,

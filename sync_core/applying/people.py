@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sync_core.applying.attempt import Attempt, actual_of
-from sync_core.domain.classes import ActualClass, ClassRecord, RowError
+from sync_core.domain.classes.record import ActualClass, ClassRecord
+from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.ids import AccountId
 from sync_core.errors import AlreadyThere, GraphDenied, GraphRefused, MembersHidden, NotThere, Transient
 from sync_core.graph.port import MEMBERS_PER_WRITE, REMOVALS_PER_REQUEST

@@ -12,7 +12,8 @@ from typing import Any
 
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import LeftOut, Snapshot
-from sync_core.domain.school import FileDrop, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FileDrop
 from sync_core.errors import LONGEST_SHOWN, SyncError, one_line
 
 _LISTED = 500

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Protocol
 
 from sync_core.domain.accounts import AccountChanges, AccountProperty
-from sync_core.domain.classes import ClassName, GroupChange, GroupChanges, TenantClass
+from sync_core.domain.classes.desired import ClassName
+from sync_core.domain.classes.tenant_groups import GroupChange, GroupChanges, TenantClass
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.permissions import Grants
 from sync_core.errors import GraphRefused, SyncError
@@ -19,6 +20,10 @@ MEMBERS_PER_WRITE = 20
 
 REMOVALS_PER_REQUEST = 20
 """The most people that one request may remove (Graph: 20 requests in one $batch)."""
+
+
+PEOPLE_PER_TEAM_WRITE = 200
+"""The most people that one request may add to a team (Graph: "Add members in bulk to team")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,62 @@ class Additions:
     not_there: frozenset[AccountId] = frozenset()
     refused: Mapping[AccountId, GraphRefused] = field(default_factory=dict)
     failure: SyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTeam:
+    """A team as Teams shows it. `locked`: its members wait until an owner activates it. `archived`: it is read-only."""
+
+    locked: bool
+    archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TeamPeople:
+    """The people whom a team shows: `owners` are no part of `members`, unlike those of a group."""
+
+    members: frozenset[AccountId]
+    owners: frozenset[AccountId]
+
+
+class Teams(Protocol):
+    """The class teams of one tenant. A team has the id of its class.
+
+    Every method retries through throttling and temporary faults, within one wait budget. They raise Transient past the
+    budget and GraphRefused for a permanent refusal.
+    """
+
+    async def team(self, class_id: ClassId) -> SeenTeam | None:
+        """The team; None for none. It may be none for some minutes after it was made."""
+
+    async def make_team(self, class_id: ClassId) -> bool:
+        """Ask Teams to make the team of a class, which it does later. False if the team exists already.
+
+        Raises TeamNotReady where Teams does not know the class, or one of its owners, yet.
+        """
+
+    async def open_team(self, class_id: ClassId) -> None:
+        """Activate a locked team. The pupils who wait are not added by this. Raises NotThere."""
+
+    async def team_people(self, class_id: ClassId) -> TeamPeople:
+        """Everybody in the team. Raises NotThere."""
+
+    async def add_to_team(
+        self, class_id: ClassId, members: Sequence[AccountId], owners: Sequence[AccountId] = ()
+    ) -> Additions:
+        """Add at most PEOPLE_PER_TEAM_WRITE people. A member who is added as an owner becomes one. Raises NotThere."""
+
+    async def remove_from_team(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
+        """Take people out of the team, whether they are members or owners; each independently.
+
+        Who is not in the team counts as removed. Raises NotThere where there is no team.
+        """
+
+    async def archive_team(self, class_id: ClassId) -> None:
+        """Make the team read-only; Teams may do so later. Raises NotThere."""
+
+    async def unarchive_team(self, class_id: ClassId) -> None:
+        """Make an archived team usable again; Teams may do so later. Raises NotThere."""
 
 
 class TenantReader(Protocol):
@@ -211,3 +272,10 @@ class Tenants(Protocol):
 
     def probed(self, tenant: str) -> ProbedTenant:
         """A tenant by id, for a probe or a health check."""
+
+
+class TenantTeams(Protocol):
+    """The class teams of the tenants that this deployment may write to. Raises UnknownSetting, as Tenants does."""
+
+    def of(self, tenant: str, priority: Priority) -> Teams:
+        """The class teams of a tenant, for one piece of work with its own wait budget."""

@@ -10,7 +10,8 @@ from urllib.parse import quote
 from uuid import UUID
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
-from sync_core.domain.classes import ClassName, GroupChange, GroupChanges, TenantClass
+from sync_core.domain.classes.desired import ClassName
+from sync_core.domain.classes.tenant_groups import GroupChange, GroupChanges, TenantClass
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import Grants
 from sync_core.errors import (

@@ -251,9 +251,16 @@ class RestoreClass(_ClassChange):
     kind: Literal["restore-class"] = "restore-class"
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeTeam(_ClassChange):
+    """Bring the team of the class to what is wanted: make, open or archive it, and compare its people."""
+
+    kind: Literal["change-team"] = "change-team"
+
+
 SchoolRequest = SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | ApplyPlan | UndoRun
 Request = RefreshTenant | SchoolRequest
-Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass
+Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass | ChangeTeam
 
 _REMEDY = "see 'A message nobody can read' in docs/operations.md; if a newer version sent it, deploy that and replay it"
 

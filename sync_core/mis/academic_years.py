@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
-from sync_core.domain.school import SchoolChoices
+from sync_core.domain.school.settings import SchoolChoices
 from sync_core.mis.budget import FIRST_YEAR, LAST_YEAR
 from sync_core.mis.rows import nearest
 

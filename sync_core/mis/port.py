@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import FileDrop, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FileDrop
 
 
 class MisSource(Protocol):

@@ -9,7 +9,8 @@ from sync_core.clock import Clock
 from sync_core.config import UNRESOLVED
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedContainer, FeedFolder, OneRosterApi, WondeApi
 from sync_core.mis.academic_years import Calendar, calendar_of
 from sync_core.mis.budget import LONGEST_READING
 from sync_core.mis.drop.reader import FileDropReader

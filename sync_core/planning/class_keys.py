@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from sync_core.domain.classes import ClassRecord, ClassState, Records
+from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.ids import ClassKey, digest_of, plain_id
 from sync_core.domain.roster import GroupType, MisGroup
-from sync_core.domain.school import Rollover
+from sync_core.domain.school.settings import Rollover
 from sync_core.planning.names import clean_group_name
 
 _LONGEST_KEY = 80

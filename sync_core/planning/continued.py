@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sync_core.domain.classes import ClassRecord, ClassState, Records, Rule
+from sync_core.domain.classes.desired import Rule
+from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import HeldClass, HoldStatus
-from sync_core.domain.school import Rollover, SchoolSettings
+from sync_core.domain.school.settings import Rollover, SchoolSettings
 from sync_core.planning.class_keys import class_key, class_keys
 from sync_core.planning.limits.holds import continuing_class
 from sync_core.planning.names import clean_group_name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from sync_core.domain.classes import ClassRecord, ClassState, DesiredClass, Records
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (

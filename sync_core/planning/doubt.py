@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass, field, replace
 
-from sync_core.domain.classes import DesiredClass, Reason
+from sync_core.domain.classes.desired import DesiredClass, Reason
 from sync_core.domain.ids import MisId
 from sync_core.domain.roster import Doubt, GroupType
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from zlib import crc32
 
-from sync_core.domain.classes import ClassRecord, Drift, GroupChange, GroupChanges
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift, GroupChange, GroupChanges
 from sync_core.domain.ids import ClassKey
 from sync_core.messaging.messages import Change, ChangeMembers
 from sync_core.planning.diff import Origin

@@ -9,7 +9,7 @@ from itertools import chain
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import FeedStatistics, GroupType, LeftOut, MisGroup, Person, Snapshot, SourceCount
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.errors import SnapshotRejected
 from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
 

@@ -6,21 +6,13 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import (
-    ClassName,
-    ClassRecord,
-    ClassRequest,
-    ClassState,
-    DesiredClass,
-    Reason,
-    Records,
-    Rule,
-)
+from sync_core.domain.classes.desired import ClassName, ClassRequest, DesiredClass, Reason, Rule
+from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.ids import AccountId, ClassKey, MisId, plain_id
 from sync_core.domain.nicknames import without_doubtful
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import HoldStatus
-from sync_core.domain.school import DepartedOwners, Mis, SchoolSettings, TeachingOwners
+from sync_core.domain.school.settings import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.continued import NO_DECISIONS, Proposal, follow_groups
 from sync_core.planning.doubt import Benefit
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of

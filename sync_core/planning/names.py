@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.nicknames import (
     hyphenated,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from sync_core.domain.classes import DesiredClass, Pin, Records
+from sync_core.domain.classes.desired import DesiredClass, Pin
+from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import ClassKey, plain_id
 from sync_core.domain.runs import RunRecord
 from sync_core.errors import LONGEST_SHOWN, one_line

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from sync_core.domain.classes import ClassRecord, ClassRequest, DesiredClass, Pin, Reason, Records, Rule
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin, Reason, Rule
+from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Cause, Hold, HoldStatus, LeftOutRows, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Permanent, SnapshotRejected, SyncError
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan

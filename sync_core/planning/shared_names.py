@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sync_core.domain.classes import DesiredClass, Records, TenantClass
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import Records
+from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import ClassKey
 from sync_core.errors import SyncError, Transient
 from sync_core.planning.class_keys import is_own_external_id

@@ -10,7 +10,9 @@ from uuid import uuid4
 
 from azure.data.tables import TableEntity
 
-from sync_core.domain.classes import AppliedDelta, ClassOutline, ClassRecord, ClassRequest, DesiredClass, Pin
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassOutline, ClassRecord
 from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.state.overflow_rows import split

@@ -14,20 +14,15 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import (
-    AppliedDelta,
-    ClassOutline,
-    ClassRecord,
-    ClassRequest,
-    DesiredClass,
-    Drift,
-    FirstChange,
-    Pin,
-)
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
+from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
+from sync_core.domain.classes.record import ClassOutline, ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, LeftOutRows, RunRecord, SettingsChange
-from sync_core.domain.school import FileDrop, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FileDrop
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import UnknownSetting

@@ -9,7 +9,8 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import HeldClass, Hold, LeftOutRows, RunRecord, SettingsChange
-from sync_core.domain.school import FeedFolder, FileDrop, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedFolder, FileDrop
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import UnknownSetting
 from sync_core.messaging.port import MessageFault

@@ -13,20 +13,15 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.data.tables.aio import TableServiceClient
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import (
-    AppliedDelta,
-    ClassOutline,
-    ClassRecord,
-    ClassRequest,
-    DesiredClass,
-    Drift,
-    FirstChange,
-    Pin,
-)
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
+from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
+from sync_core.domain.classes.record import ClassOutline, ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, HoldStatus, LeftOutRows, RunRecord, SettingsChange
-from sync_core.domain.school import FileDrop, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FileDrop
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, RowTooLarge, UnknownSetting
 from sync_core.messaging.messages import QUEUES

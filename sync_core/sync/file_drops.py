@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause, FileDropCheck
-from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder, FileDrop
+from sync_core.domain.school.sources import AfterSync, FeedContainer, FeedFolder, FileDrop
 from sync_core.errors import SnapshotRejected, SyncError
 from sync_core.messaging.messages import SyncSchool
 from sync_core.services import Services

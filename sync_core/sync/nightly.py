@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import ClassRecord, Drift
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import DeltaExpired, EtagConflict, Permanent
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change, Priority, RefreshTenant, SyncSchool

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sync_core.domain.ids import AccountId, RunId, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord, SettingsChange
-from sync_core.domain.school import WondeApi
+from sync_core.domain.school.sources import WondeApi
 from sync_core.services import Services
 
 

@@ -11,7 +11,8 @@ from sync_core.admin.health.findings import Health, HealthLine
 from sync_core.config import Settings, parse_settings
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import OneRosterApi, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import OneRosterApi
 from sync_core.errors import SyncError, UnknownSetting
 from sync_core.services import Services
 from sync_core.state.port import EverySchool

@@ -23,12 +23,13 @@ from sync_core.admin.requests import Requester
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
-from sync_core.domain.classes import ActualClass, Drift
+from sync_core.domain.classes.record import ActualClass
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import Malformed, NotOnRecord, SyncError
 from sync_core.messaging.messages import (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.admin.classes.one_class import Seen, people_of
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import AccountId
 from sync_core.planning.explain.model import People, Role
 from tests.builders import desired, entra_id

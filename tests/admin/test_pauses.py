@@ -8,7 +8,7 @@ import pytest
 
 from sync_core.admin.health.pauses import Pause, Pauses, pause_schools, paused_for, pauses_of, resume_schools, synced
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import PreconditionFailed, Transient
 from tests.builders import entra_id, settings
 from tests.fakes.memory_state import MemoryState

@@ -15,7 +15,7 @@ from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import Action, ActOnClass, ApplyPlan, DecideHold, Decision, UndoRun
 from tests.builders import NOON, SCHOOL, desired, settings, snapshot, synced
 from tests.fakes.fixed_clock import FixedClock

@@ -28,19 +28,17 @@ from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.constraints import CONTROLS as PATTERN
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import GroupType
-from sync_core.domain.school import (
+from sync_core.domain.school.limits import Limits
+from sync_core.domain.school.matching import Matching, MatchingChoice, MisProperty
+from sync_core.domain.school.settings import (
     DepartedOwners,
-    FeedFolder,
-    Limits,
-    Matching,
-    MatchingChoice,
     Mis,
-    MisProperty,
     Rollover,
     SchoolChoices,
     SchoolSettings,
     TeachingOwners,
 )
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.errors import UnknownSetting, faults_for_sender
 from tests.builders import SCHOOL, TENANT
 

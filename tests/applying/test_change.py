@@ -8,7 +8,10 @@ from datetime import timedelta
 import pytest
 
 from sync_core.applying.change import apply_change
-from sync_core.domain.classes import AlreadySo, Applied, ClassRecord, DesiredClass, Drift, Outcome, Refused
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.outcomes import AlreadySo, Applied, Outcome, Refused
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.errors import Transient

@@ -11,7 +11,7 @@ from bench.baseline import plain_script
 from bench.first_night import run
 from bench.school import make_school
 from bench.simulated import SimulatedTenant
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
 from tests.forked import Forked
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from local.feed_check import check_feed
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import FeedFolder, MisLocation
+from sync_core.domain.school.sources import FeedFolder, MisLocation
 from sync_core.errors import SyncError
 from tests.builders import settings
 from tests.canary.conftest import app_of

@@ -20,7 +20,7 @@ from local.mis.wonde_api import SCHOOL, WondeServer
 from local.school.generate import generate
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import AfterSync, FeedFolder, MisLocation, WondeApi
+from sync_core.domain.school.sources import AfterSync, FeedFolder, MisLocation, WondeApi
 from sync_core.errors import SyncError
 from sync_core.messaging.messages import SyncSchool
 from tests.builders import mis_sources, settings

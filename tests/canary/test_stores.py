@@ -14,7 +14,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import AfterSync, FeedContainer
+from sync_core.domain.school.sources import AfterSync, FeedContainer
 from sync_core.errors import SyncError
 from sync_core.messaging.messages import SyncSchool
 from sync_core.state.store import TableState

@@ -13,7 +13,9 @@ from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
 from sync_core.admin.holds import preview_school
 from sync_core.applying.change import apply_change
-from sync_core.domain.classes import Applied, ClassRecord, DesiredClass, Outcome, Refused
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.outcomes import Applied, Outcome, Refused
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.graph.connections import GraphTenants

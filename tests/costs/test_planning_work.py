@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.planning import calls_of_first_plan, make_large_school
 from local.school_settings import parse_school_settings
 from local.tenant.__main__ import DOMAIN
-from sync_core.domain.school import FeedFolder
+from sync_core.domain.school.sources import FeedFolder
 
 
 def test_the_work_grows_linearly_with_the_school() -> None:

@@ -14,7 +14,7 @@ from bench.trust import make_trust_school, school_id
 from local.mis.oneroster_api import OneRosterServer
 from local.mis.token_server import TOKEN
 from local.school.oneroster_csv import write_trust
-from sync_core.domain.school import OneRosterApi
+from sync_core.domain.school.sources import OneRosterApi
 from sync_core.mis.sources import MisSources
 from tests.builders import mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.trust import make_trust_school, school_id
 from local.school.oneroster_csv import write_trust
-from sync_core.domain.school import FeedFolder
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.sources import MisSources

@@ -18,7 +18,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from sync_core.admin.school_settings import SchoolBody
-from sync_core.domain.school import Mis
+from sync_core.domain.school.settings import Mis
 from sync_core.http.webhooks.schemas import read_event
 from sync_core.http.webhooks.signature import signed_id
 from tests.builders import NOON

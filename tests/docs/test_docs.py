@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sync_core.domain.school import Limits, Matching, SchoolChoices
+from sync_core.domain.school.limits import Limits
+from sync_core.domain.school.matching import Matching
+from sync_core.domain.school.settings import SchoolChoices
 from sync_core.graph.answer_limit import MAX_GRAPH_ANSWER
 from sync_core.http.console.rendering import TABS
 from sync_core.mis import budget

@@ -8,21 +8,16 @@ from datetime import datetime
 from itertools import count
 
 from sync_core.domain.accounts import Account, AccountChanges
-from sync_core.domain.classes import (
-    AppliedDelta,
-    ClassOutline,
-    ClassRecord,
-    ClassRequest,
-    DesiredClass,
-    Drift,
-    FirstChange,
-    Pin,
-)
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
+from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
+from sync_core.domain.classes.record import ClassOutline, ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, HoldStatus, LeftOutRows, RunRecord, SettingsChange
-from sync_core.domain.school import AfterSync, FileDrop, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import AfterSync, FileDrop
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, UnknownSetting
 from sync_core.messaging.port import MessageFault

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
-from sync_core.domain.classes import ClassName, GroupChange, GroupChanges, TenantClass
+from sync_core.domain.classes.desired import ClassName
+from sync_core.domain.classes.tenant_groups import GroupChange, GroupChanges, TenantClass
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.errors import AlreadyThere, DeltaExpired, GraphDenied, GraphRefused, NicknameTaken, NotThere, SyncError

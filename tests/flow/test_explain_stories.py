@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.school.data import SchoolData
-from sync_core.domain.classes import Rule
+from sync_core.domain.classes.desired import Rule
 from sync_core.planning.explain.model import By, Next
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 

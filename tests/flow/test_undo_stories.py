@@ -11,7 +11,7 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from sync_core.domain.classes import ClassState
+from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import HoldKind, RunOutcome
 from sync_core.messaging.messages import SYNC_REQUESTS, UndoRun, encode

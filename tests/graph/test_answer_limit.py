@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import ClassId, MisId
 from sync_core.errors import Transient
 from sync_core.graph.answer_limit import MAX_GRAPH_ANSWER

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.errors import (
     AlreadyThere,

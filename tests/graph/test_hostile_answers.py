@@ -12,7 +12,7 @@ from aiohttp import web
 
 from sync_core.backoff import retry_after
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.errors import GraphRefused, SyncError, Transient
 from sync_core.graph.port import NewClass

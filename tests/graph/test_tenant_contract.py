@@ -11,7 +11,8 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from local import loopback
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import ClassName, TenantClass
+from sync_core.domain.classes.desired import ClassName
+from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import AccountId, ClassId, MisId
 from sync_core.domain.permissions import PERMISSIONS
 from sync_core.errors import AlreadyThere, GraphRefused, NicknameTaken, NotThere, Permanent

@@ -12,11 +12,12 @@ import httpx
 from fastapi import FastAPI
 
 from sync_core.app import App
-from sync_core.domain.classes import AppliedDelta, Reason, Rule
+from sync_core.domain.classes.desired import Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.wiring import ProcessApp
 from tests.builders import NOON, SCHOOL, TENANT, entra_id, entra_ids, snapshot
 from tests.fakes.fixed_clock import FixedClock

@@ -16,11 +16,13 @@ from fastapi import FastAPI
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
-from sync_core.domain.classes import AppliedDelta, Drift, Pin
+from sync_core.domain.classes.desired import Pin
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, SyncSchool, encode
 from sync_core.messaging.port import DeadLetter
 from sync_core.state.port import DeltaKind

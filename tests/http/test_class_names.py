@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sync_core.domain.classes import ClassName, DesiredClass
+from sync_core.domain.classes.desired import ClassName, DesiredClass
 from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.class_keys import class_key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from sync_core.domain.classes import AppliedDelta
+from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.runs import Cause
 from tests.builders import NOON, SCHOOL, desired, entra_id, entra_ids, synced, teaching

@@ -20,7 +20,7 @@ from sync_core.app import App
 from sync_core.backoff import MAX_CALLS
 from sync_core.config import parse_settings
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Forbidden, TooLarge
 from sync_core.http.asgi import AsgiFunction, admin_api
 from sync_core.http.edge import HEADERS, LARGEST_BODY, LARGEST_UPLOAD, check_upload, respond, serve

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import FeedFolder
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.planning.limits.snapshot import statistics_of
 from tests.builders import SCHOOL, TENANT, entra_id, mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock

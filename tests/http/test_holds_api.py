@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sync_core.admin.holds import decide_hold
-from sync_core.domain.classes import Reason, Rule
+from sync_core.domain.classes.desired import Reason, Rule
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome, RunRecord
 from sync_core.errors import NotOnRecord

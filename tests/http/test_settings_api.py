@@ -16,10 +16,11 @@ from pydantic import TypeAdapter
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import AppliedDelta, ClassName
+from sync_core.domain.classes.desired import ClassName
+from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.ids import MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.errors import UnknownSetting
 from sync_core.graph.port import NewClass, ProbedTenant, Tenant
 from sync_core.http.admin.routes import classes, operations, runs, schools

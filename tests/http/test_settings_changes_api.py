@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sync_core.domain.runs import Changed, SettingsChange, values_by_place
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from tests.builders import NOON, SCHOOL, entra_id, settings
 from tests.http.memory_api import ALL_SCHOOLS, DEPUTY, HEAD, Api
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sync_core.admin.undo import undo_run
-from sync_core.domain.classes import AppliedDelta
+from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.ids import ClassKey, MisId, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.messaging.messages import UndoRun

@@ -7,7 +7,7 @@ from datetime import timedelta
 from local import loopback
 from local.known_school import KnownSchool
 from local.world_preview import SimulatedTenants
-from sync_core.domain.classes import TenantClass
+from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.messaging.messages import Priority

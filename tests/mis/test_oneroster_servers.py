@@ -13,7 +13,8 @@ import pytest
 
 from local.mis.token_server import SECRET, TOKEN
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import OneRosterApi, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import OneRosterApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.budget import Budget
 from sync_core.mis.rest.answer import Answer

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from local.mis.wonde_api import SCHOOL
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import FeedContainer, FeedFolder, MisLocation
+from sync_core.domain.school.sources import FeedContainer, FeedFolder, MisLocation
 from sync_core.errors import SnapshotRejected, SyncError, Transient
 from tests.builders import mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock

@@ -22,7 +22,7 @@ from azure.core.exceptions import AzureError, DecodeError
 
 from sync_core import telemetry
 from sync_core.domain.ids import RunId, SchoolId
-from sync_core.domain.school import AfterSync, FeedFolder, FileDrop
+from sync_core.domain.school.sources import AfterSync, FeedFolder, FileDrop
 from sync_core.errors import Permanent, ReadingFailed, SnapshotRejected, SyncError, Transient
 from sync_core.http.problems import problem_of
 from sync_core.mis.drop.export_sets import DropFile

@@ -22,7 +22,14 @@ from local.school.oneroster_csv import write, write_1_2
 from local.school.sds_csv import write_v1, write_v2
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Person, Snapshot
-from sync_core.domain.school import FeedContainer, FeedFolder, MisLocation, OneRosterApi, OneRosterVersion, WondeApi
+from sync_core.domain.school.sources import (
+    FeedContainer,
+    FeedFolder,
+    MisLocation,
+    OneRosterApi,
+    OneRosterVersion,
+    WondeApi,
+)
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings

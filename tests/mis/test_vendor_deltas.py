@@ -14,7 +14,7 @@ from local.school.data import SchoolData
 from local.school.oneroster_csv import write
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
+from sync_core.domain.school.sources import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.rest.cache import FULL_EVERY, CachedSchool, SchoolCache
 from sync_core.mis.sources import MisSources

@@ -15,7 +15,7 @@ from aiohttp import web
 from local.mis.wonde_api import SCHOOL, wonde_id
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, Person, School
-from sync_core.domain.school import WondeEmail
+from sync_core.domain.school.sources import WondeEmail
 from sync_core.errors import SnapshotRejected, SyncError, Transient
 from tests.builders import NOON
 from tests.fakes.fixed_clock import FixedClock

@@ -20,7 +20,7 @@ from local.school.generate import generate
 from local.school.oneroster_csv import write
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
+from sync_core.domain.school.sources import MisLocation, OneRosterApi, OneRosterVersion, WondeApi
 from sync_core.errors import SnapshotRejected
 from tests.builders import NOON, mis_sources, settings
 from tests.fakes.fixed_clock import FixedClock

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.domain.classes import ClassRequest, DesiredClass, Records
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass
+from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import ClassKey, MisId, RunId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus

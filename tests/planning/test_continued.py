@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.domain.classes import ClassRecord
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.class_keys import class_key
 from sync_core.planning.continued import Continuation, Continuations, propose_continuations

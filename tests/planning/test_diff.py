@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sync_core.domain.classes import ClassRecord, Drift, GroupChange, GroupChanges
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift, GroupChange, GroupChanges
 from sync_core.domain.ids import ClassId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.domain.classes import ActualClass, ClassRecord, DesiredClass, Records
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ActualClass, ClassRecord, Records
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.planning.diff import make_plan

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from local.feed import read_feed
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import DesiredClass, Records
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import Doubt, GroupType, Snapshot
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.errors import SnapshotRejected
 from sync_core.planning.limits.snapshot import check_left_out
 from sync_core.planning.membership import RuledSchool, desired_classes

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason, Rule
+from sync_core.domain.classes.desired import Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, MisId, RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Feed, GroupType, LeftOut, MisGroup, School, Snapshot, SourceCount
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.planning.feed_report import GroupsOfType, Identities, YearGroup, report_on
 from sync_core.planning.limits.snapshot import statistics_of
 from tests.builders import NOON, SCHOOL, by_id, mis_ids, person, teaching

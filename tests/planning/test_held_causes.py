@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassRecord, DesiredClass, Records
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import AccountId, ClassKey, RunId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.runs import HeldClass, Hold, HoldKind, HoldStatus
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.planning.limits.holds import hold_text, holds_of, parts_of, with_newer
 from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
 from sync_core.planning.membership import RuledSchool, desired_classes

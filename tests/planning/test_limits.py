@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.domain.classes import ClassRecord, DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import HoldKind, HoldStatus
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.errors import SnapshotRejected
 from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
 from sync_core.planning.limits.snapshot import check_snapshot, statistics_of

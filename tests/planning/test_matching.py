@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import AccountId, MisId
 from sync_core.domain.roster import Person
-from sync_core.domain.school import Matching, MisProperty
+from sync_core.domain.school.matching import Matching, MisProperty
 from sync_core.planning.matching.accounts import Matched, Try, match_people, tries_of
 from sync_core.planning.matching.unmatched import report_unmatched
 from tests.builders import mis_ids, person

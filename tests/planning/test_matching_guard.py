@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassRecord, Records
+from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.roster import GroupType, MatchRate, MisGroup
 from sync_core.domain.runs import Approval, HoldKind, HoldStatus
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
 from sync_core.planning.matching.guard import MatchRates
 from sync_core.planning.membership import desired_classes

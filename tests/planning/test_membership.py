@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes import ClassName, ClassRecord, ClassRequest, DesiredClass, Records
+from sync_core.domain.classes.desired import ClassName, ClassRequest, DesiredClass
+from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.runs import HoldStatus

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.class_keys import class_key, is_key

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.domain.classes import ClassName, DesiredClass, TenantClass
+from sync_core.domain.classes.desired import ClassName, DesiredClass
+from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import ClassId, ClassKey, SchoolId
 from sync_core.errors import Permanent, SyncError, Transient
 from sync_core.planning.class_keys import class_key, is_own_external_id

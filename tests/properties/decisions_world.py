@@ -15,12 +15,13 @@ from sync_core.admin.holds import HoldChoice, decide_hold, request_decision
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change
-from sync_core.domain.classes import AppliedDelta, ClassRecord, Outcome
+from sync_core.domain.classes.outcomes import AppliedDelta, Outcome
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import GroupType, MisGroup, Person, Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound, SnapshotRejected, Transient
 from sync_core.messaging.messages import (
     Action,

@@ -23,7 +23,7 @@ from sync_core.applying.change import apply_change
 from sync_core.domain.ids import AccountId, ClassId, RunId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound, SyncError, Transient
 from sync_core.messaging.messages import (
     SYNC_REQUESTS,

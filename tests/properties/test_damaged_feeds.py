@@ -17,7 +17,7 @@ from local.school import oneroster_csv, sds_csv
 from local.school.data import SchoolData
 from local.school.generate import generate
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import Records
+from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import RunId
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Cause

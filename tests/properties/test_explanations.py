@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sync_core.admin.explain import explain_person_in
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import ClassRecord
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.permissions import PERMISSIONS
 from sync_core.domain.roster import GroupType, MisGroup

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sync_core.admin.explain import explain_person
 from sync_core.admin.holds import preview_school
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import AppliedDelta
+from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import SyncSchool

@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from sync_core.domain.classes import AppliedDelta, ClassRecord, DesiredClass, Drift, FirstChange, Pin, Reason, Rule
+from sync_core.domain.classes.desired import DesiredClass, Pin, Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import EtagConflict

@@ -14,11 +14,13 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Pin, Reason, Rule
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin, Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import SyncError, without_addresses
 from sync_core.messaging.port import MessageFault

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.domain.classes import AppliedDelta, DesiredClass, Reason, Rule
+from sync_core.domain.classes.desired import DesiredClass, Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.ids import ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import RowTooLarge, SyncError

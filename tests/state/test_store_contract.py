@@ -12,17 +12,11 @@ import pytest
 from local.azurite import Azurite
 from sync_core.admin.school_settings import FaultySettings
 from sync_core.admin.schools import save_school
-from sync_core.domain.classes import (
-    AppliedDelta,
-    ClassRecord,
-    ClassRequest,
-    Drift,
-    FirstChange,
-    Pin,
-    Reason,
-    RowError,
-    Rule,
-)
+from sync_core.domain.classes.desired import ClassRequest, Pin, Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.row_error import RowError
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics, LeftOut
 from sync_core.domain.runs import (
@@ -37,13 +31,13 @@ from sync_core.domain.runs import (
     RunRecord,
     SettingsChange,
 )
-from sync_core.domain.school import (
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import (
     AfterSync,
     FeedContainer,
     FeedFolder,
     OneRosterApi,
     OneRosterVersion,
-    SchoolSettings,
     WondeApi,
 )
 from sync_core.domain.tenants import Probe, ProbeAnswer, TenantFacts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder
+from sync_core.domain.school.sources import AfterSync, FeedContainer, FeedFolder
 from tests.builders import NOON
 from tests.fakes.memory_state import Store
 

@@ -14,7 +14,9 @@ from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import Azurite
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
-from sync_core.domain.classes import AppliedDelta, DesiredClass, Drift, Pin, Reason, Rule
+from sync_core.domain.classes.desired import DesiredClass, Pin, Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import AccessDenied, Transient

@@ -11,7 +11,8 @@ from bench.school import BenchSchool, make_school
 from bench.simulated import SimulatedTenant
 from local.tenant.options import TenantOptions
 from sync_core.admin.requests import Requester
-from sync_core.domain.classes import ClassRecord, Outcome, Refused
+from sync_core.domain.classes.outcomes import Outcome, Refused
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, RunId
 from sync_core.domain.runs import RunRecord
 from sync_core.services import Services

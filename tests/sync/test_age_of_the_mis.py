@@ -10,7 +10,7 @@ import pytest
 from sync_core.domain.ids import RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import RefreshTenant, SyncSchool
 from sync_core.planning.school_plan import plan_to_show
 from sync_core.sync.nightly import refresh_tenant

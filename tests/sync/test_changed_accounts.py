@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync_core.applying.change import apply_change
-from sync_core.domain.classes import Outcome, Refused
+from sync_core.domain.classes.outcomes import Outcome, Refused
 from sync_core.domain.ids import RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.services import Services
 from sync_core.sync.nightly import refresh_tenant

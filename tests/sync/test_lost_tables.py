@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sync_core.applying.change import apply_change
-from sync_core.domain.classes import AlreadySo, Outcome
+from sync_core.domain.classes.outcomes import AlreadySo, Outcome
 from sync_core.domain.ids import RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school

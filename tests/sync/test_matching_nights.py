@@ -15,7 +15,7 @@ from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.roster import FeedStatistics, MatchRate, Person, Snapshot
 from sync_core.domain.runs import Cause, HoldKind, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import DecideHold, Decision, Priority, RefreshTenant, SyncSchool
 from sync_core.planning.preview.preview import Preview
 from sync_core.services import Services

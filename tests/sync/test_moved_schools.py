@@ -9,7 +9,7 @@ from sync_core.applying.change import apply_change
 from sync_core.domain.ids import RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import Change, Priority, RefreshTenant, SyncSchool
 from sync_core.services import Services
 from sync_core.sync.nightly import refresh_tenant

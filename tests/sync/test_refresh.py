@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
-from sync_core.domain.classes import AppliedDelta, ClassState
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord

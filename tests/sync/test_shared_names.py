@@ -12,7 +12,7 @@ from sync_core.applying.change import apply_change
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import GraphDenied, SyncError, Transient
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.planning.preview.preview import Preview

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import RunOutcome
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from tests.builders import NOON, snapshot
 from tests.sync.test_shared_names import Scene
 

@@ -8,7 +8,7 @@ from sync_core.applying.change import apply_change
 from sync_core.domain.ids import AccountId, RunId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import Priority, RefreshTenant, SyncSchool
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school

@@ -11,7 +11,8 @@ from local.tenant.answers import CHOICES
 from sync_core.admin.classes.requests import act_on_class, request_action
 from sync_core.admin.holds import decide_hold, request_decision
 from sync_core.admin.undo import request_undo, undo_run
-from sync_core.domain.classes import Applied, ClassState
+from sync_core.domain.classes.outcomes import Applied
+from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import HoldKind, RunRecord
 from sync_core.messaging.messages import Action, ActOnClass, DecideHold, Decision, UndoRun

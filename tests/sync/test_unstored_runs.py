@@ -14,7 +14,7 @@ from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.ids import RunId, SchoolId, digest_of
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import LONGEST_LINE, RowTooLarge, SnapshotRejected, SyncError, one_line
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents

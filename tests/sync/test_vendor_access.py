@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sync_core.domain.ids import RunId
-from sync_core.domain.school import WondeApi
+from sync_core.domain.school.sources import WondeApi
 from sync_core.sync.vendor_access import AccessEvent, follow_access
 from tests.builders import SCHOOL, settings
 from tests.fakes.memory_state import MemoryState

@@ -14,7 +14,7 @@ from sync_core.domain.ids import MisId, RunId, SchoolId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause, RunOutcome
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.webhooks import WebhookEvent, next_plan
 from sync_core.errors import Replayed
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from sync_core.admin.classes.groups import GroupState, read_groups
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
-from sync_core.domain.classes import ClassOutline, ClassState, outline_of
+from sync_core.domain.classes.record import ClassOutline, ClassState, outline_of
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import GroupType
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.services import Services
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sync_core.domain.classes import ClassName, ClassRecord, Records
+from sync_core.domain.classes.desired import ClassName
+from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.roster import MisGroup, Snapshot
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import NotFound
 from sync_core.planning.class_keys import class_key, class_keys
 from sync_core.planning.membership import extracted_groups, identifier_of

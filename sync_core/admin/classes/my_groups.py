@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
-from sync_core.domain.classes import ClassRecord, ClassRequest, Records, Rule, outline_of
+from sync_core.domain.classes.desired import ClassRequest, Rule
+from sync_core.domain.classes.record import ClassRecord, Records, outline_of
 from sync_core.domain.ids import AccountId, ClassKey, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.planning.membership import RuledSchool
 from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services

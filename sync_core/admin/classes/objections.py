@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sync_core.domain.classes import ClassOutline, ClassState
+from sync_core.domain.classes.record import ClassOutline, ClassState
 from sync_core.domain.ids import ClassKey
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 
 

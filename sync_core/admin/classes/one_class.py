@@ -11,10 +11,12 @@ from enum import StrEnum
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
 from sync_core.admin.explain import read_people
 from sync_core.admin.requests import existing_class
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, DesiredClass, Pin, Reason
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin, Reason
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey
 from sync_core.domain.runs import HoldStatus, RunOutcome
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, SyncError
 from sync_core.messaging.messages import Priority
 from sync_core.planning.explain.model import People, Role

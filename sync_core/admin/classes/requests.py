@@ -16,11 +16,13 @@ from annotated_types import MaxLen
 from sync_core.admin.classes.groups import existing_group, read_groups
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
-from sync_core.domain.classes import ClassRecord, ClassRequest, Drift, outline_of
+from sync_core.domain.classes.desired import ClassRequest
+from sync_core.domain.classes.record import ClassRecord, outline_of
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning, UkDate
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import (
     Action,

@@ -9,7 +9,7 @@ from sync_core.admin.classes.requests import ClassOptions, request_action, reque
 from sync_core.admin.requests import Accepted, Requester, existing_class
 from sync_core.admin.undo import request_release
 from sync_core.domain.ids import ClassKey
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.messaging.messages import Action
 from sync_core.services import Services

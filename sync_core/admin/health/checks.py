@@ -12,7 +12,7 @@ from sync_core.admin.health.findings import LOOKED_BACK, Finding, Health, Health
 from sync_core.config import Settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import QUEUES
 from sync_core.services import Services
 

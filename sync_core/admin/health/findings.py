@@ -12,7 +12,8 @@ from sync_core.config import UNRESOLVED
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import FeedContainer, FeedFolder, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedContainer, FeedFolder
 from sync_core.errors import SyncError, one_line
 from sync_core.graph.port import Told
 from sync_core.messaging.port import DeadLetter

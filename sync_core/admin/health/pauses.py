@@ -10,7 +10,7 @@ from sync_core.admin.health.attempts import Attempts, Times
 from sync_core.admin.health.findings import Finding
 from sync_core.admin.schools import pause_school, resume_school
 from sync_core.domain.ids import AccountId, SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import PreconditionFailed
 from sync_core.services import Services
 

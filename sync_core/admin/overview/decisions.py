@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sync_core.domain.runs import RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import Decision
 from sync_core.services import Services
 

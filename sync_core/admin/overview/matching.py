@@ -11,7 +11,8 @@ from sync_core.domain.constraints import FORM
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, HoldKind, RunOutcome, RunRecord
-from sync_core.domain.school import Matching, MatchingChoice, SchoolSettings
+from sync_core.domain.school.matching import Matching, MatchingChoice
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.port import MisSource

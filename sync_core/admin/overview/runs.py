@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sync_core.admin.overview.pages import ListPage, page_of
 from sync_core.admin.undo import AppliedChange, changes_in, existing_run
-from sync_core.domain.classes import ClassRecord, Records
+from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.planning.diff import make_plan

@@ -10,12 +10,12 @@ from datetime import timedelta
 
 from sync_core.admin.overview.next_night import next_night
 from sync_core.admin.overview.schools import SchoolOverview, last_plan, overview_of
-from sync_core.domain.classes import ClassOutline, ClassState
+from sync_core.domain.classes.record import ClassOutline, ClassState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, Hold, HoldStatus, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.services import Services
 
 NIGHTS = timedelta(days=30)

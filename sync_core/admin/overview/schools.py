@@ -11,7 +11,7 @@ from enum import StrEnum
 from sync_core.admin.overview.next_night import next_night
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import UnknownSetting
 from sync_core.services import Services
 

@@ -13,7 +13,7 @@ from sync_core.admin.requests import Accepted, Requester, recorded_run, refuse, 
 from sync_core.domain.constraints import FORM, PRINTABLE, Meaning
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.messaging.messages import ApplyPlan, SyncSchool
 from sync_core.planning.preview.digest import plan_digest

@@ -9,7 +9,7 @@ from datetime import datetime
 from sync_core.admin.overview.matching import OneReading
 from sync_core.admin.supposed import preview_settings
 from sync_core.domain.ids import ClassKey
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.planning.preview.preview import ClassChange, Preview
 from sync_core.services import Services
 

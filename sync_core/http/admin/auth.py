@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from sync_core.domain.ids import AccountId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Forbidden, NotSignedIn
 
 PRINCIPAL_HEADER = "x-ms-client-principal"

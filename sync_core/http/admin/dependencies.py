@@ -15,9 +15,9 @@ from sync_core.admin.health.findings import Health
 from sync_core.admin.overview.schools import SchoolOverview, list_overviews
 from sync_core.admin.requests import Requester, existing_class
 from sync_core.app import App
-from sync_core.domain.classes import ClassRecord
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.http.admin.auth import PRINCIPAL_HEADER, Caller, Role, read_caller
 from sync_core.planning.class_keys import is_key, keys_called, names_of_class, names_of_group

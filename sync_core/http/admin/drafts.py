@@ -7,7 +7,7 @@ from dataclasses import replace
 from sync_core.admin.school_settings import Draft, Fault, FaultySettings, encryption_faults, refuse, settings_of
 from sync_core.admin.schools import access_taken_away, find_access, outward_faults, save_school
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Forbidden
 from sync_core.http.admin.dependencies import Call
 from sync_core.messaging.messages import Priority

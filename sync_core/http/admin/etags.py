@@ -12,7 +12,7 @@ from fastapi import Header
 from pydantic import TypeAdapter
 
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import PreconditionFailed
 from sync_core.http.admin.schemas import School, school_body
 

@@ -14,11 +14,13 @@ from sync_core.admin.classes.groups import GroupState
 from sync_core.admin.overview.matching import MatchingReport
 from sync_core.admin.overview.pages import ListPage, page_of
 from sync_core.admin.school_settings import SchoolBody, values_of
-from sync_core.domain.classes import AppliedDelta, ClassRecord, ClassRequest, ClassState
+from sync_core.domain.classes.desired import ClassRequest
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassRecord, ClassState
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause, RunRecord, SettingsChange
-from sync_core.domain.school import SchoolChoices, SchoolSettings
+from sync_core.domain.school.settings import SchoolChoices, SchoolSettings
 from sync_core.domain.tenants import Probe, ProbeQuestion
 from sync_core.graph.port import MEMBERS_PER_WRITE
 from sync_core.http.problems import Problem

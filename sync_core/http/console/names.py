@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sync_core.domain.ids import AccountId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import SyncError
 from sync_core.messaging.messages import Priority
 from sync_core.services import Services

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sync_core.domain.runs import Hold, HoldStatus
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.http.admin.dependencies import Call
 from sync_core.http.console.rendering import Place
 

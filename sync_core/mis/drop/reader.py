@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from sync_core.clock import Clock
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import AfterSync, FeedContainer, FileDrop
+from sync_core.domain.school.sources import AfterSync, FeedContainer, FileDrop
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.budget import Deadline, check_reading

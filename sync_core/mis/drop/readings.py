@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from sync_core.clock import Clock
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import FileDrop
+from sync_core.domain.school.sources import FileDrop
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.drop.export_sets import ExportSet
 from sync_core.mis.readings import LastReadings, UnnamedFile

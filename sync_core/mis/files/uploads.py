@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sync_core.clock import Clock
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.mis.academic_years import calendar_of
 from sync_core.mis.budget import Deadline
 from sync_core.mis.files.archive import open_zip_in_memory

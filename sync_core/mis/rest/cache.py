@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import OneRosterApi, WondeApi
+from sync_core.domain.school.sources import OneRosterApi, WondeApi
 from sync_core.mis.budget import MAX_CACHED, Budget
 from sync_core.mis.records import Record, Schema
 from sync_core.mis.rest.quirks import Quirks

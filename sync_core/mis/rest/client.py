@@ -17,7 +17,7 @@ import httpx
 from sync_core.backoff import WaitBudget, growing_wait, retry_after
 from sync_core.clock import Clock
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import OneRosterApi, WondeApi
+from sync_core.domain.school.sources import OneRosterApi, WondeApi
 from sync_core.errors import SnapshotRejected, Transient
 from sync_core.mis.budget import ENTRY, MAX_HEADER, ServerBudget, whole_number
 from sync_core.mis.records import Record, Schema

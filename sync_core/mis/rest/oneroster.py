@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from sync_core.clock import Clock
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import OneRosterApi, OneRosterVersion
+from sync_core.domain.school.sources import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.budget import FIRST_YEAR, ServerBudget

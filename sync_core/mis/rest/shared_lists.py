@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync_core.clock import Clock
-from sync_core.domain.school import OneRosterApi
+from sync_core.domain.school.sources import OneRosterApi
 from sync_core.mis.budget import MAX_PLACES, Budget
 from sync_core.mis.readings import LastReadings, UnnamedFile
 from sync_core.mis.records import Record, Schema

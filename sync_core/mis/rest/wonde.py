@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from sync_core.clock import Clock
 from sync_core.domain.ids import MisId, SchoolId, plain_id
 from sync_core.domain.roster import GroupType, Person, School
-from sync_core.domain.school import WondeApi
+from sync_core.domain.school.sources import WondeApi
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.budget import ServerBudget, whole_number

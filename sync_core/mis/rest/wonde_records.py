@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from sync_core.domain.school import WondeEmail
+from sync_core.domain.school.sources import WondeEmail
 from sync_core.mis.records import Part, Schema, Unexpected, text
 
 EMAIL, MAIN = "contact_details", "meta"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sync_core.domain.classes import Reason, Rule
+from sync_core.domain.classes.desired import Reason, Rule
 from sync_core.errors import MembersHidden
 
 

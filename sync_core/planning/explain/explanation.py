@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sync_core.domain.classes import AppliedDelta, ClassState
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import AccountId, ClassId
 from sync_core.planning.explain.causes import Finding, Why, because
 from sync_core.planning.explain.model import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sync_core.domain.classes import Rule
+from sync_core.domain.classes.desired import Rule
 from sync_core.planning.explain.causes import Why
 from sync_core.planning.explain.explanation import effects_of
 from sync_core.planning.explain.model import Explanation

@@ -8,11 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import AppliedDelta, ClassRecord, Reason
+from sync_core.domain.classes.desired import Reason
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.planning.explain.causes import Why
 from sync_core.planning.school_plan import SchoolPlan
 

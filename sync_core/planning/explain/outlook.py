@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sync_core.domain.classes import ClassState
+from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import AccountId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import HoldStatus, RunOutcome
-from sync_core.domain.school import DepartedOwners
+from sync_core.domain.school.settings import DepartedOwners
 from sync_core.planning.explain.causes import Finding, Why
 from sync_core.planning.explain.model import Evidence, Next
 from sync_core.planning.limits.holds import part_text, parts_of

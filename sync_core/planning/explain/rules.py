@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sync_core.domain.classes import DesiredClass, Rule
+from sync_core.domain.classes.desired import DesiredClass, Rule
 from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import RunOutcome
-from sync_core.domain.school import Mis, SchoolSettings, TeachingOwners
+from sync_core.domain.school.settings import Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.explain.causes import Finding, Why, because
 from sync_core.planning.explain.model import InMis, OtherGroup, PersonEvent, Subject
 from sync_core.planning.matching.accounts import Matched, looked_for

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from sync_core.domain.accounts import Account, AccountProperty
-from sync_core.domain.classes import AppliedDelta, ClassRecord
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, MisId
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.planning.explain.model import Subject
 from sync_core.planning.matching.accounts import looked_for

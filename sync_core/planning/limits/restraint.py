@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sync_core.domain.classes import DesiredClass, Records
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.runs import HeldClass, Hold, HoldKind, HoldStatus
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.planning.limits.causes import LOSS_KINDS, LossCauses
 from sync_core.planning.limits.holds import TEXTS, Part, held_class, holds_of, parts_of
 from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching, matching_failure

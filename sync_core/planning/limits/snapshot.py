@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sync_core.domain.roster import FeedStatistics, Snapshot
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.errors import SnapshotRejected
 from sync_core.planning.matching.guard import common_domains
 

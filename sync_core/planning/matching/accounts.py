@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import AccountId, MisId
 from sync_core.domain.roster import Person
-from sync_core.domain.school import Matching, MisProperty
+from sync_core.domain.school.matching import Matching, MisProperty
 
 _TRIED = {MisProperty.USERNAME_OR_EMAIL: (MisProperty.USERNAME, MisProperty.EMAIL)}
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import MatchRate
-from sync_core.domain.school import Limits, MisProperty
+from sync_core.domain.school.limits import Limits
+from sync_core.domain.school.matching import MisProperty
 from sync_core.planning.matching.accounts import Try
 
 _SHOWN_DOMAINS = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
 from sync_core.planning.diff import ClassDiff
 from sync_core.planning.limits.holds import digest_of
 from sync_core.planning.school_plan import SchoolPlan

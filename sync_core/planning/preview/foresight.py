@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from sync_core.domain.classes import ClassRecord, DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId
 from sync_core.planning.diff import ClassDiff
 from sync_core.planning.explain.model import People

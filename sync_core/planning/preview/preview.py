@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sync_core.domain.classes import ClassRecord, DesiredClass, Reason
+from sync_core.domain.classes.desired import DesiredClass, Reason
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, AccountIds, ClassKey, MisId
 from sync_core.domain.roster import LeftOut
 from sync_core.domain.runs import Hold, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.planning.diff import ClassDiff
 from sync_core.planning.explain.causes import Finding, Why
 from sync_core.planning.explain.model import People, Subject

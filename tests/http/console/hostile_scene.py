@@ -15,7 +15,9 @@ import httpx
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
-from sync_core.domain.classes import AppliedDelta, ClassName, Reason, RowError, Rule
+from sync_core.domain.classes.desired import ClassName, Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, RunOutcome, RunRecord
 from sync_core.http.console.session import COOKIE, FIELD, form_token

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sync_core.admin.holds import decide_hold
-from sync_core.domain.classes import Reason, Rule
+from sync_core.domain.classes.desired import Reason, Rule
 from sync_core.domain.ids import AccountId, MisId, RunId
 from sync_core.domain.runs import Cause, Hold, HoldStatus
 from sync_core.messaging.messages import DecideHold, Decision, SyncSchool

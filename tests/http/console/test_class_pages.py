@@ -6,7 +6,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from sync_core.domain.classes import AppliedDelta, ClassState, Pin, RowError
+from sync_core.domain.classes.desired import Pin
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassState
+from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind
 from sync_core.errors import GraphDenied

@@ -17,7 +17,7 @@ from local.school.data import SchoolData
 from local.school.oneroster_csv import write
 from local.tenant.__main__ import DOMAIN
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import WondeApi, WondeEmail
+from sync_core.domain.school.sources import WondeApi, WondeEmail
 from sync_core.http.console.session import FIELD
 from tests.builders import SCHOOL, settings, teaching
 from tests.flow.trust import pupils, staff

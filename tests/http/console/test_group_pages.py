@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from sync_core.domain.classes import ClassRecord, Drift, Pin
+from sync_core.domain.classes.desired import Pin
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, MisId, RunId
 from sync_core.domain.roster import GroupType
 from sync_core.messaging.messages import ActOnClass, SyncSchool

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.domain.classes import RowError
+from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.domain.roster import FeedStatistics, MatchRate

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from sync_core.domain.accounts import AccountChange, AccountChanges
-from sync_core.domain.classes import ClassRequest, Reason, RowError, Rule
+from sync_core.domain.classes.desired import ClassRequest, Reason, Rule
+from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.state.port import DeltaKind
 from tests.builders import NOON, SCHOOL, TENANT, accounts, entra_id, settings, teaching
 from tests.http.console.memory_console import Console, text_of

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.admin.overview.runs import progress_of
-from sync_core.domain.classes import ClassRecord, RowError
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.ids import AccountId, ClassKey, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.http.console.views.runs.moves import Move, MovedClass, list_moves, moves_of, people_to_name

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sync_core.domain.classes import RowError
+from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.messaging.messages import UndoRun

@@ -14,7 +14,8 @@ from sync_core.admin.school_settings import SchoolBody
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause, Changed
-from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedContainer, FeedFolder, OneRosterApi, WondeApi
 from sync_core.http.console.views.settings.changes import setting_rows, settings_on_page
 from sync_core.http.console.views.settings.fields import body_of, fill_in, read_into, value_in_words
 from sync_core.http.console.views.settings.words import ELSEWHERE, SECTIONS

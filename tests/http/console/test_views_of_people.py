@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sync_core.admin.overview.matching import MatchingRules
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.roster import MatchRate
-from sync_core.domain.school import Matching, MisProperty
+from sync_core.domain.school.matching import Matching, MisProperty
 from sync_core.http.console.views import people as views
 from sync_core.planning.matching.guard import MatchRates
 

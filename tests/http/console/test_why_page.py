@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from sync_core.domain.accounts import AccountProperty
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import GroupType
 from sync_core.errors import Transient

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import HOST, ME, Directory
 from tests.infra.scripts.terminal import Terminal

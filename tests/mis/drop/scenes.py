@@ -12,7 +12,7 @@ import pytest
 
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import AfterSync, FeedFolder, FileDrop
+from sync_core.domain.school.sources import AfterSync, FeedFolder, FileDrop
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.reader import FileDropReader, FileDropStore, open_store
 from sync_core.mis.drop.readings import SharedReadings

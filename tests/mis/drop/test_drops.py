@@ -14,7 +14,8 @@ from local.school.generate import generate
 from local.school.oneroster_csv import write
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import Cause, FileDropCheck
-from sync_core.domain.school import AfterSync, FeedContainer, FeedFolder, SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import AfterSync, FeedContainer, FeedFolder
 from sync_core.errors import SnapshotRejected
 from sync_core.messaging.messages import SyncSchool
 from sync_core.mis.drop.export_sets import DropFile, export_sets_of

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from local.feed import read_feed
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import Doubt, LeftOut, MisGroup, Person, Snapshot
-from sync_core.domain.school import FeedFolder
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.drop.readings import StoredSnapshots
 from tests.mis import feeds

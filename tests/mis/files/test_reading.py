@@ -11,7 +11,7 @@ import pytest
 from local.feed import open_feed, read_feed
 from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, MisGroup, School, Snapshot
-from sync_core.domain.school import FeedFolder
+from sync_core.domain.school.sources import FeedFolder
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.files.formats import ONEROSTER, SDS_V1, SDS_V2, recognise
 from tests.builders import by_id, mis_ids, mis_sources, person, settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.mis.wonde_api import wonde_id
-from sync_core.domain.school import Limits
+from sync_core.domain.school.limits import Limits
 from sync_core.errors import SnapshotRejected
 from sync_core.planning.limits.snapshot import check_left_out
 from tests.mis.standing import doubt, lost

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import OneRosterApi, WondeApi, WondeEmail
+from sync_core.domain.school.sources import OneRosterApi, WondeApi, WondeEmail
 from sync_core.errors import SnapshotRejected
 from sync_core.mis import budget
 from sync_core.mis.budget import Budget

@@ -16,7 +16,8 @@ import pytest
 
 from local.world import REPOSITORY
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import MisLocation, OneRosterApi, SchoolSettings, WondeApi
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import MisLocation, OneRosterApi, WondeApi
 from sync_core.errors import SnapshotRejected, SyncError
 from sync_core.mis import budget
 from sync_core.mis.budget import MAX_ANSWERS, MAX_HEADER, MAX_REQUESTS, ServerBudget

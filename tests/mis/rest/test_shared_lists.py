@@ -26,7 +26,7 @@ from local.school.oneroster_csv import write_trust
 from sync_core.clock import SystemClock
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import Snapshot
-from sync_core.domain.school import OneRosterApi, OneRosterVersion
+from sync_core.domain.school.sources import OneRosterApi, OneRosterVersion
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.budget import Budget
 from sync_core.mis.records import Record

@@ -12,7 +12,7 @@ from sync_core.admin.classes.requests import ClassOptions, request_action, reque
 from sync_core.admin.classes.several import request_for_several
 from sync_core.admin.explain import explain_person
 from sync_core.admin.requests import Accepted, Requester, existing_class
-from sync_core.domain.classes import AppliedDelta
+from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.ids import ClassKey
 from sync_core.http.admin.class_bodies import (
     AcceptedRuns,

@@ -11,7 +11,7 @@ from sync_core.admin.requests import Accepted
 from sync_core.admin.school_settings import Draft, merge_patch
 from sync_core.admin.schools import StatedReason, pause_school, read_settings_changes, resume_school
 from sync_core.admin.supposed import check_feed, preview_settings
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import NotFound, SnapshotRejected
 from sync_core.http.admin.dependencies import AccessibleSchools, Admin, Administered, Call, SchoolInPath, SignedIn
 from sync_core.http.admin.drafts import check_outward, save_checked, wanted_settings

@@ -16,7 +16,7 @@ from sync_core.admin.overview.matching import MatchingReport, report_matching
 from sync_core.admin.school_settings import Draft, Fault, FaultySettings, refuse
 from sync_core.admin.supposed import check_feed, preview_settings
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.school import Mis, SchoolSettings
+from sync_core.domain.school.settings import Mis, SchoolSettings
 from sync_core.errors import Conflict, SnapshotRejected, SyncError, Unreadable
 from sync_core.http.admin.dependencies import Admin, Call
 from sync_core.http.admin.drafts import check_outward, save_checked, wanted_settings

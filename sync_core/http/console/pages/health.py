@@ -14,7 +14,7 @@ from sync_core.admin.health.findings import Finding
 from sync_core.admin.health.letters import read_letters
 from sync_core.admin.health.pauses import pause_schools, paused_for, read_pauses, resume_schools, synced
 from sync_core.admin.schools import StatedReason
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.http.admin.dependencies import AccessibleSchools, Admin, Call, CheckedHealth, VisibleLetters
 from sync_core.http.console.forms import FieldFault, read_form, texts_of
 from sync_core.http.console.rendering import Place, render

@@ -11,7 +11,7 @@ from sync_core.admin.plans.difference import PlanTotals
 from sync_core.admin.school_settings import Fault
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome
-from sync_core.domain.school import Mis
+from sync_core.domain.school.settings import Mis
 from sync_core.http.admin.dependencies import PATH_ID
 from sync_core.http.console.formats import count
 from sync_core.http.console.views.settings.fields import SOURCES, Setting, settings_at

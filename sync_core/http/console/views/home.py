@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync_core.admin.overview.school import SchoolHome
-from sync_core.domain.classes import ClassState
+from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.roster import MatchRate
 from sync_core.domain.runs import RunOutcome, RunRecord

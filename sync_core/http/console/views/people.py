@@ -11,7 +11,8 @@ from sync_core.admin.overview.matching import MatchingReport, MatchingRules, Rec
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.ids import AccountId, MisId
 from sync_core.domain.roster import MatchRate
-from sync_core.domain.school import Matching, MisProperty, SchoolSettings
+from sync_core.domain.school.matching import Matching, MisProperty
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import faults_of
 from sync_core.http.admin.etags import etag_of
 from sync_core.http.console.formats import count

@@ -14,7 +14,7 @@ from sync_core.admin.overview.decisions import read_pending_decisions
 from sync_core.admin.schools import pause_school
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.runs import Hold, HoldStatus, RunOutcome, RunRecord
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import NotFound
 from sync_core.http.admin.dependencies import Administered, Call, DigestInPath, SignedIn
 from sync_core.http.console.forms import FieldFault, texts_of

@@ -13,9 +13,9 @@ from sync_core.admin.classes.objections import ClassAction, ClassFacts, objectio
 from sync_core.admin.classes.one_class import RESTORED_FOR, read_class_in_mis, read_one_class
 from sync_core.admin.classes.requests import ClassOptions, request_action, request_classes
 from sync_core.admin.requests import existing_class
-from sync_core.domain.classes import ClassRecord, outline_of
+from sync_core.domain.classes.record import ClassRecord, outline_of
 from sync_core.domain.ids import ClassKey
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.http.admin.auth import Role
 from sync_core.http.admin.dependencies import Administered, Call, GroupKey, Key, SignedIn, Taught

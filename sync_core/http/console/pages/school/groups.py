@@ -16,9 +16,9 @@ from sync_core.admin.classes.groups import preview_classes
 from sync_core.admin.classes.objections import ClassAction
 from sync_core.admin.classes.several import MOST, request_for_several
 from sync_core.admin.requests import Requester
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import ClassKey
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Unreadable
 from sync_core.http.admin.dependencies import Administered, Call, SignedIn
 from sync_core.http.console.places import school_place

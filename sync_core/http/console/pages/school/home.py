@@ -7,7 +7,7 @@ from starlette.datastructures import FormData
 from sync_core.admin.classes.requests import request_sync
 from sync_core.admin.overview.school import read_home
 from sync_core.admin.schools import StatedReason, pause_school, resume_school
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import PreconditionFailed
 from sync_core.http.admin.dependencies import Administered, Call, SignedIn
 from sync_core.http.admin.etags import etag_of

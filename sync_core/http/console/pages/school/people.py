@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from sync_core.admin.overview.matching import MatchingRules, read_recorded_matching, report_matching
 from sync_core.admin.overview.pages import page_of
 from sync_core.admin.schools import save_school
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.http.admin.dependencies import Administered, Call, SignedIn
 from sync_core.http.admin.etags import require_match
 from sync_core.http.console import paging

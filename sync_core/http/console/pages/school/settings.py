@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from sync_core.admin.plans.difference import compare_plans
 from sync_core.admin.school_settings import Draft, Fault, FaultySettings
 from sync_core.domain.runs import changes_between
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import SyncError, Unreadable
 from sync_core.http.admin.dependencies import Administered, Call, SignedIn
 from sync_core.http.admin.drafts import check_outward, save_checked, wanted_settings

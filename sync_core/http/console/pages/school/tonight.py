@@ -14,7 +14,7 @@ from sync_core.admin.holds import PlanDiffers, preview_school
 from sync_core.admin.plans.apply import MOST_UNCONFIRMED, PlanConfirmation, PlanNotConfirmed, request_apply
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.runs import RunOutcome
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Unreadable
 from sync_core.http.admin.dependencies import Administered, Call, SignedIn
 from sync_core.http.console.forms import FieldFault, texts_of

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from sync_core.admin.explain import explain_person
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound, RequestError
 from sync_core.http.admin.dependencies import Administered, Call, SignedIn, key_of_class
 from sync_core.http.console.forms import FieldFault, texts_of

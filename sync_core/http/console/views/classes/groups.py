@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sync_core.admin.classes.group_list import NO_CLASS, GroupFilter, ListedGroup
 from sync_core.admin.classes.objections import ClassAction
 from sync_core.admin.overview.schools import Sign
-from sync_core.domain.classes import ClassName
+from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import GroupType
 from sync_core.http.console.paging import Paged, page_of

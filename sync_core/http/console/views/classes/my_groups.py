@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sync_core.admin.classes.my_groups import MyGroup, MyGroups
 from sync_core.admin.overview.schools import Light, Sign
-from sync_core.domain.classes import ClassState
+from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.http.console.views.classes.groups import TYPES

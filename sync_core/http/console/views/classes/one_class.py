@@ -10,7 +10,9 @@ from urllib.parse import quote
 from sync_core.admin.classes.objections import ClassAction
 from sync_core.admin.classes.one_class import ClassPerson, OneClass, Seen
 from sync_core.admin.overview.schools import Light, Sign
-from sync_core.domain.classes import AppliedDelta, ClassState, Reason, Rule
+from sync_core.domain.classes.desired import Reason, Rule
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import AccountId, ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.http.console.formats import count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sync_core.admin.overview.schools import Light, Sign
-from sync_core.domain.classes import ClassOutline, ClassState
+from sync_core.domain.classes.record import ClassOutline, ClassState
 
 WORDS = {
     ClassState.MAKING: "being made",

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind, HoldStatus
-from sync_core.domain.school import PauseReason
+from sync_core.domain.school.settings import PauseReason
 from sync_core.http.console.formats import count
 from sync_core.http.console.forms import FieldFault, read_form
 from sync_core.http.console.views.holds.words import SHARES, WORDS

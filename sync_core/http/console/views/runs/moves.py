@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sync_core.domain.classes import Reason, Rule
+from sync_core.domain.classes.desired import Reason, Rule
 from sync_core.domain.ids import AccountId, AccountIds, ClassKey
 from sync_core.http.console.names import MOST
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sync_core.admin.overview.runs import RunDetails
 from sync_core.admin.overview.schools import Light, Sign
 from sync_core.admin.undo import AppliedChange
-from sync_core.domain.classes import AppliedDelta, ClassRecord
+from sync_core.domain.classes.outcomes import AppliedDelta
+from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.http.console.views.runs.moves import MovedClass, moves_of, rule_text

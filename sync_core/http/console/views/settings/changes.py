@@ -11,7 +11,7 @@ from sync_core.admin.plans.difference import PlanDifference, PlanTotals
 from sync_core.admin.school_settings import Fault
 from sync_core.domain.ids import AccountId
 from sync_core.domain.runs import Changed, RunOutcome, SettingsChange, values_by_place
-from sync_core.domain.school import SchoolSettings
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.http.console.formats import count
 from sync_core.http.console.views.settings.fields import FilledField, Setting, fill_in, settings_at, value_in_words
 from sync_core.http.console.views.settings.words import LABELS, SECTIONS

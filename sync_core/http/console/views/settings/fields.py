@@ -14,7 +14,8 @@ from starlette.datastructures import FormData
 
 from sync_core.admin.school_settings import Fault, SchoolBody
 from sync_core.domain.constraints import Meaning
-from sync_core.domain.school import FeedContainer, FeedFolder, OneRosterApi, SchoolSettings, WondeApi
+from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.sources import FeedContainer, FeedFolder, OneRosterApi, WondeApi
 from sync_core.http.admin.schemas import School, school_body
 from sync_core.http.console.views.settings.words import (
     ELSEWHERE,

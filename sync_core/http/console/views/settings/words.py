@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.roster import GroupType
-from sync_core.domain.school import AfterSync, DepartedOwners, Mis, MisProperty, Rollover, TeachingOwners
+from sync_core.domain.school.matching import MisProperty
+from sync_core.domain.school.settings import DepartedOwners, Mis, Rollover, TeachingOwners, Teams
+from sync_core.domain.school.sources import AfterSync
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ SECTIONS: Sequence[Section] = (
         "Each night, new groups of these types become classes.",
     ),
     Section("owners", "Owners of teaching groups", ("teaching_owners", "departed_owners")),
+    Section("teams", "Class teams", ("teams", "team_types")),
     Section("year", "Academic year", ("rollover", "year_starts_in", "time_zone")),
     Section(
         "accounts",
@@ -71,6 +74,8 @@ LABELS: Mapping[str, str] = {
     "admin_owners": "Admins who own every class",
     "teaching_owners": "Who owns the class of a teaching group",
     "departed_owners": "An owner who no longer teaches the group",
+    "teams": "Teams of classes",
+    "team_types": "Types of groups whose classes get teams",
     "rollover": "In a new academic year",
     "year_starts_in": "Month in which the academic year starts",
     "time_zone": "Time zone",
@@ -130,6 +135,11 @@ _WORDS: Mapping[type[StrEnum], Mapping[StrEnum, str]] = {
         DepartedOwners.KEEP: "stays an owner",
         DepartedOwners.REVOKE: "stops being an owner, if the sync made them one",
     },
+    Teams: {
+        Teams.NONE: "no teams",
+        Teams.CREATE: "a team for each class, which its teachers activate",
+        Teams.RELEASE: "a team for each class, which the sync activates from the day on which pupils come in",
+    },
     Rollover: {
         Rollover.NEW: "a group gets a new class",
         Rollover.REUSE: "a group keeps last year's class",
@@ -181,6 +191,7 @@ HINTS: Mapping[str, str] = {
     "id": "Its sourcedId in OneRoster, its DfE number in School Data Sync v1, and any id that you choose for Wonde.",
     "types": "ScholarPack has no teaching groups.",
     "name_identifier": "In names and addresses of new classes; empty: the DfE code. Classes that exist keep theirs.",
+    "teams": "A team is made once its class has an owner. No choice here removes a team that exists.",
     "students.mis": "",
     "staff.mis": "",
     "students.account": "",

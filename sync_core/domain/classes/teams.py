@@ -1,0 +1,58 @@
+"""The team of a class in Microsoft Teams: what is wanted, and what is known of it.
+
+The group stays the truth. Teams copies its people to the team within a day or more, so the app tells Teams as well.
+A team has the id of its class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sync_core.domain.classes.row_error import RowError
+from sync_core.domain.ids import AccountId
+
+
+class DesiredTeam(StrEnum):
+    """What a class wants of its team. NONE: nothing, and a team that exists is left alone.
+
+    LOCKED: a team in which the owners are alone until one of them activates it in Teams. OPEN: one that is activated.
+    ARCHIVED: an admin archived it.
+    """
+
+    NONE = "none"
+    LOCKED = "locked"
+    OPEN = "open"
+    ARCHIVED = "archived"
+
+
+class TeamState(StrEnum):
+    """The state of a team, as far as known.
+
+    ASKED: Teams accepted to make it, and does not show it yet. LOCKED: pupils wait until it is activated. GONE: the
+    team was deleted by hand, and the class was not.
+    """
+
+    ASKED = "asked"
+    LOCKED = "locked"
+    OPEN = "open"
+    ARCHIVED = "archived"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActualTeam:
+    """A team as far as known. Only apply writes it; None stands for a team that nobody asked for yet.
+
+    `members` and `owners` are the people whom Teams was told of, or showed. `refused` are those whom Teams refuses,
+    as for a missing licence. `seen_at` is when the team was last compared with what is wanted. `error` is why the last
+    work on it could not be done.
+    """
+
+    state: TeamState
+    members: frozenset[AccountId] = frozenset()
+    owners: frozenset[AccountId] = frozenset()
+    refused: frozenset[AccountId] = frozenset()
+    seen_at: datetime | None = None
+    error: RowError | None = None
