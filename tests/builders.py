@@ -21,7 +21,7 @@ from sync_core.mis.budget import LONGEST_READING
 from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.sources import MisSources
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.naming.class_keys import class_key
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 NOON = datetime(2026, 9, 7, 12, 0, tzinfo=UTC)

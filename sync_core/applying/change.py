@@ -31,7 +31,7 @@ from sync_core.errors import (
 )
 from sync_core.graph.port import FoundGroup, NewClass
 from sync_core.messaging import messages
-from sync_core.planning.names import following_nickname
+from sync_core.planning.naming.names import following_nickname
 from sync_core.services import Services
 
 _ROUNDS = 12

@@ -13,12 +13,12 @@ from sync_core.domain.nicknames import without_doubtful
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import HoldStatus
 from sync_core.domain.school.settings import DepartedOwners, Mis, SchoolSettings, TeachingOwners
-from sync_core.planning.continued import NO_DECISIONS, Proposal, follow_groups
 from sync_core.planning.doubt import Benefit
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
-from sync_core.planning.names import assign_names
+from sync_core.planning.naming.names import assign_names
 from sync_core.planning.run_notes import note_on_undecided
+from sync_core.planning.year.continued import NO_DECISIONS, Proposal, follow_groups
 
 _OWNERS = 100
 """The most owners of a Microsoft 365 group (Graph: "Microsoft 365 groups service limits")."""

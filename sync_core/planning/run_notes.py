@@ -10,7 +10,7 @@ from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import ClassKey, plain_id
 from sync_core.domain.runs import RunRecord
 from sync_core.errors import LONGEST_SHOWN, one_line
-from sync_core.planning.names import is_numbered
+from sync_core.planning.naming.names import is_numbered
 
 _LISTED = 10
 """The most ids that one note names."""

@@ -20,8 +20,8 @@ from sync_core.planning.limits.restraint import Past, Restraint
 from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
 from sync_core.planning.matching.guard import NO_RATES, MatchRates
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
+from sync_core.planning.naming.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.planning.run_notes import notes_of, observe
-from sync_core.planning.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.services import Reading
 from sync_core.state.port import ClassReader, SchoolReader
 

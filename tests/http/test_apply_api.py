@@ -13,7 +13,7 @@ from sync_core.domain.ids import AccountId, MisId, RunId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.errors import Transient
 from sync_core.messaging.messages import ApplyPlan
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.naming.class_keys import class_key
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_ids, settings, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_tenant import MemoryGroup

@@ -9,8 +9,8 @@ import pytest
 from sync_core.domain.classes.desired import ClassName, DesiredClass
 from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
-from sync_core.planning.class_keys import class_key
-from sync_core.planning.names import class_name
+from sync_core.planning.naming.class_keys import class_key
+from sync_core.planning.naming.names import class_name
 from tests.builders import SCHOOL, desired, synced, teaching
 from tests.http.memory_api import HEAD, Api
 

@@ -13,7 +13,7 @@ from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome, RunRecord
 from sync_core.errors import NotOnRecord
 from sync_core.messaging.messages import MOST_DECIDED, DecideHold, Decision, encode
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.naming.class_keys import class_key
 from tests.builders import SCHOOL, desired, entra_id, entra_ids, settings, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.http.memory_api import HEAD, PUPILS, Api

@@ -14,9 +14,9 @@ from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.runs import HoldStatus
-from sync_core.planning.class_keys import class_key
-from sync_core.planning.continued import NO_DECISIONS
 from sync_core.planning.membership import RuledSchool, desired_classes
+from sync_core.planning.naming.class_keys import class_key
+from sync_core.planning.year.continued import NO_DECISIONS
 from tests.builders import (
     NOON,
     SCHOOL,

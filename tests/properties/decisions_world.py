@@ -33,7 +33,7 @@ from sync_core.messaging.messages import (
     SyncSchool,
     UndoRun,
 )
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.naming.class_keys import class_key
 from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
 from sync_core.sync.nightly import TenantBlocked, refresh_tenant

@@ -41,8 +41,8 @@ from sync_core.messaging.messages import (
     decode_request,
     encode,
 )
-from sync_core.planning.class_keys import class_key
-from sync_core.planning.names import class_name
+from sync_core.planning.naming.class_keys import class_key
+from sync_core.planning.naming.names import class_name
 from sync_core.services import Services
 from sync_core.sync.nightly import refresh_tenant
 from sync_core.sync.school import sync_school

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sync_core.domain.ids import MisId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import GroupType, MisGroup
-from sync_core.planning.class_keys import class_key
-from sync_core.planning.names import assign_names, following_nickname
+from sync_core.planning.naming.class_keys import class_key
+from sync_core.planning.naming.names import assign_names, following_nickname
 from tests.builders import by_class_key
 
 FORBIDDEN = set("@()\\/[]\"';:<>, ")

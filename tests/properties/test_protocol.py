@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sync_core.domain.classes.record import ClassState
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.naming.class_keys import class_key
 from tests.builders import SCHOOL, entra_id
 from tests.fakes.memory_tenant import MemoryGroup
 from tests.properties.protocol_world import GROUPS, STRANGERS, STUDENTS, TEACHERS, World, run_through

@@ -10,9 +10,9 @@ from sync_core.admin.explain import explain_person
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.errors import NotFound
 from sync_core.messaging.messages import Decision
-from sync_core.planning.class_keys import class_key
 from sync_core.planning.explain.causes import SENTENCES, Why
 from sync_core.planning.explain.model import Explanation
+from sync_core.planning.naming.class_keys import class_key
 from tests.builders import entra_id
 from tests.properties.decisions_world import World, upn
 

@@ -10,7 +10,7 @@ import pytest
 from sync_core.domain.ids import ClassKey, MisId, RunId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import WAITING, Cause, HoldKind, RunOutcome, RunRecord
-from sync_core.planning.names import is_numbered
+from sync_core.planning.naming.names import is_numbered
 from sync_core.planning.school_plan import plan_to_show
 from tests.builders import NOON, SCHOOL
 from tests.properties.decisions_world import World, upn

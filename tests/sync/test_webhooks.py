@@ -18,7 +18,7 @@ from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.webhooks import WebhookEvent, next_plan
 from sync_core.errors import Replayed
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.naming.class_keys import class_key
 from sync_core.services import Services
 from sync_core.state.port import DeltaKind
 from sync_core.sync.webhooks import REMEMBER_FOR, receive_event, sync_of_events, sync_webhook_events

@@ -11,9 +11,9 @@ from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import NotFound
-from sync_core.planning.class_keys import class_key, class_keys
 from sync_core.planning.membership import extracted_groups, identifier_of
-from sync_core.planning.names import assign_names
+from sync_core.planning.naming.class_keys import class_key, class_keys
+from sync_core.planning.naming.names import assign_names
 from sync_core.services import Services
 
 

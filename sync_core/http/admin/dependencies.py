@@ -20,7 +20,7 @@ from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.http.admin.auth import PRINCIPAL_HEADER, Caller, Role, read_caller
-from sync_core.planning.class_keys import is_key, keys_called, names_of_class, names_of_group
+from sync_core.planning.naming.class_keys import is_key, keys_called, names_of_class, names_of_group
 from sync_core.services import Services
 
 # Ids become table keys and session ids unchanged, and people type them in a shell, to which each of these is plain.

@@ -11,7 +11,7 @@ from sync_core.domain.classes.desired import Reason, Rule
 from sync_core.domain.ids import AccountId, MisId, RunId
 from sync_core.domain.runs import Cause, Hold, HoldStatus
 from sync_core.messaging.messages import DecideHold, Decision, SyncSchool
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.naming.class_keys import class_key
 from sync_core.sync.school import sync_school
 from tests.builders import SCHOOL, desired, entra_id, entra_ids, settings, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox

@@ -9,7 +9,7 @@ import pytest
 from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.ids import MisId
 from sync_core.messaging.messages import ApplyPlan
-from sync_core.planning.class_keys import class_key
+from sync_core.planning.naming.class_keys import class_key
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, settings, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_tenant import MemoryGroup

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.roster import GroupType, MisGroup
-from sync_core.planning.class_keys import class_key
-from sync_core.planning.continued import Continuation, Continuations, propose_continuations
 from sync_core.planning.membership import desired_classes
+from sync_core.planning.naming.class_keys import class_key
+from sync_core.planning.year.continued import Continuation, Continuations, propose_continuations
 from tests.builders import accounts, settings, snapshot, synced, teaching
 
 COHORT = ["amy", "ben", "cleo", "dan"]

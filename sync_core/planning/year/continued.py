@@ -16,9 +16,9 @@ from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import HeldClass, HoldStatus
 from sync_core.domain.school.settings import Rollover, SchoolSettings
-from sync_core.planning.class_keys import class_key, class_keys
 from sync_core.planning.limits.holds import continuing_class
-from sync_core.planning.names import clean_group_name
+from sync_core.planning.naming.class_keys import class_key, class_keys
+from sync_core.planning.naming.names import clean_group_name
 
 _WITHOUT_CLASS = (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
 _FEWEST = 3

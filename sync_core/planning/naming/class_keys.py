@@ -10,7 +10,7 @@ from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.ids import ClassKey, digest_of, plain_id
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.school.settings import Rollover
-from sync_core.planning.names import clean_group_name
+from sync_core.planning.naming.names import clean_group_name
 
 _LONGEST_KEY = 80
 _KEY = re.compile(rf"[0-9]{{1,4}}\.({'|'.join(GroupType)})\.[A-Za-z0-9._~-]+")

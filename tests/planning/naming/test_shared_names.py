@@ -12,8 +12,8 @@ from sync_core.domain.classes.desired import ClassName, DesiredClass
 from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import ClassId, ClassKey, SchoolId
 from sync_core.errors import Permanent, SyncError, Transient
-from sync_core.planning.class_keys import class_key, is_own_external_id
-from sync_core.planning.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
+from sync_core.planning.naming.class_keys import class_key, is_own_external_id
+from sync_core.planning.naming.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from tests.builders import class_id, desired, synced, teaching
 
 MATHS = replace(desired("2026.teaching.G1"), group_name="7A/Ma", name=ClassName("7AMa_Class [1][2026]", "7ama"))

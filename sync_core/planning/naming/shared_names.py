@@ -11,7 +11,7 @@ from sync_core.domain.classes.record import Records
 from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import ClassKey
 from sync_core.errors import SyncError, Transient
-from sync_core.planning.class_keys import is_own_external_id
+from sync_core.planning.naming.class_keys import is_own_external_id
 
 _FROM_MIS = "sis"
 _EXAMPLES = 5

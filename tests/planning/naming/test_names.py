@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import MisId
 from sync_core.domain.roster import GroupType, MisGroup
-from sync_core.planning.class_keys import class_key, is_key
-from sync_core.planning.names import assign_names, class_name, clean_group_name, following_nickname
+from sync_core.planning.naming.class_keys import class_key, is_key
+from sync_core.planning.naming.names import assign_names, class_name, clean_group_name, following_nickname
 from tests.builders import by_class_key, teaching
 
 TABLE = [
