@@ -56,6 +56,9 @@ class CollectedOutbox:
     async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
         self.requests += [request for _, request in requests]
 
+    async def schedule_changes(self, changes: Sequence[tuple[datetime, Change]], priority: Priority) -> None:
+        self.changes += [change for _, change in changes]
+
     async def schedule_once(self, at: datetime, request: Request) -> None:
         self.requests.append(request)
 

@@ -15,8 +15,22 @@ from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change
 from sync_core.services import Services
 
-Work = Literal["created", "deleted", "restored", "members_added", "members_removed", "owners_granted", "owners_revoked"]
-"""The fields of AppliedDelta and Applied: three steps, and changes of people (sets of Entra ids, and their counts)."""
+Work = Literal[
+    "created",
+    "deleted",
+    "restored",
+    "members_added",
+    "members_removed",
+    "owners_granted",
+    "owners_revoked",
+    "team_made",
+    "team_opened",
+    "team_archived",
+    "team_unarchived",
+    "team_added",
+    "team_removed",
+]
+"""The fields of AppliedDelta and Applied: steps, and changes of people (sets of Entra ids, and their counts)."""
 
 REPLICATION = timedelta(minutes=15)
 """Until a class is this old, a 404 may come from a replica without it (Graph: directory replication)."""
@@ -29,7 +43,8 @@ class Attempt:
     """The state of a delivery that its parts share. `touched`: something was written to Graph.
 
     `tenant_id`: the tenant that the row named at first. `unrecorded`: the work in Graph since the last write of the
-    row. `applied`: all of it. `waits`: those that are left.
+    row. `applied`: all of it. `left_group`: who was removed from the group or from its owners. `waits`: those that are
+    left.
     """
 
     def __init__(self, change: Change, tenant_id: str, tenant: Tenant, services: Services) -> None:
@@ -41,6 +56,7 @@ class Attempt:
         self.touched = False
         self.unrecorded = AppliedDelta(run=change.run, cause=change.cause, at=self.clock.now())
         self.applied = Applied()
+        self.left_group: frozenset[AccountId] = frozenset()
         self.waits = deque(_LAG_WAITS)
 
     async def record(self) -> ClassRecord | None:
@@ -49,6 +65,8 @@ class Attempt:
     def note(self, work: Work, people: Collection[AccountId] | None = None) -> None:
         """Note work that Graph did: a step, or a change of these people."""
         self.touched = True
+        if work in ("members_removed", "owners_revoked"):
+            self.left_group = self.left_group.union(people or ())
         done: Any = True if people is None else getattr(self.unrecorded, work).union(people)
         count = True if people is None else getattr(self.applied, work) + len(people)
         self.unrecorded = replace(self.unrecorded, **{work: done})

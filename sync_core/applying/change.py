@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from sync_core.applying.attempt import REPLICATION, Attempt, actual_of
 from sync_core.applying.people import People
+from sync_core.applying.team import TeamWork
 from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.classes.outcomes import AlreadySo, Outcome, Refused
 from sync_core.domain.classes.record import ActualClass, ClassRecord, ClassState
@@ -29,7 +30,7 @@ from sync_core.errors import (
     NotThere,
     Transient,
 )
-from sync_core.graph.port import FoundGroup, NewClass
+from sync_core.graph.port import FoundGroup, NewClass, Teams
 from sync_core.messaging import messages
 from sync_core.planning.naming.names import following_nickname
 from sync_core.services import Services
@@ -57,7 +58,8 @@ async def apply_change(change: messages.Change, priority: messages.Priority, ser
     if isinstance(change, messages.RestoreClass):
         await _require_request(change, services)
     tenant_id = record.desired.tenant
-    return await _Apply(Attempt(change, tenant_id, services.graph.of(tenant_id, priority), services)).run(record)
+    attempt = Attempt(change, tenant_id, services.graph.of(tenant_id, priority), services)
+    return await _Apply(attempt, services.teams.of(tenant_id, priority)).run(record)
 
 
 async def _require_request(change: messages.RestoreClass, services: Services) -> None:
@@ -72,12 +74,13 @@ async def _require_request(change: messages.RestoreClass, services: Services) ->
 
 
 class _Apply:
-    """Creates, finds, deletes and restores the class; `People` handles its owners and members."""
+    """Creates, finds, deletes and restores the class; `People` handles its people, and `TeamWork` its team."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, teams: Teams) -> None:
         self._attempt = attempt
         self._tenant = attempt.tenant
         self._people = People(attempt)
+        self._team = TeamWork(attempt, teams)
 
     async def run(self, record: ClassRecord | None) -> Outcome:
         for _ in range(_ROUNDS):
@@ -109,6 +112,8 @@ class _Apply:
                 return await self._delete(record) if desired.deleted else AlreadySo()
             case messages.RestoreClass():
                 return AlreadySo() if desired.deleted else await self._restore(record)
+            case messages.ChangeTeam():
+                return await self._change_team(record)
         match record.state:
             case ClassState.DELETING | ClassState.DELETED | ClassState.ENDED:
                 return AlreadySo()
@@ -122,12 +127,21 @@ class _Apply:
             return _GONE
         match self._attempt.change:
             case messages.GrantOwners():
-                await self._people.grant_owners(record)
+                record = await self._people.grant_owners(record)
             case messages.RevokeOwners():
-                await self._people.revoke_owners(record)
+                record = await self._people.revoke_owners(record)
             case messages.ChangeMembers() | messages.RestoreClass():
-                await self._people.change_members(record)
-        if error := self._people.error():
+                record = await self._people.change_members(record)
+        in_team = await self._team.tell(record)
+        if error := self._people.error() or in_team:
+            return Refused(error.code, error.remedy, self._attempt.applied)
+        return self._attempt.outcome()
+
+    async def _change_team(self, record: ClassRecord) -> Outcome:
+        """Bring the team to what is wanted. A class that is not in Microsoft 365 has none, and is not made for it."""
+        if record.actual is None or record.state in (ClassState.DELETING, ClassState.DELETED, ClassState.GONE):
+            return AlreadySo()
+        if error := await self._team.follow(record):
             return Refused(error.code, error.remedy, self._attempt.applied)
         return self._attempt.outcome()
 
@@ -294,7 +308,9 @@ class _Apply:
                     ) from None
             else:
                 self._attempt.note("restored")
-            record = await self._attempt.write(replace(record, gone=False, stale=True, error=None))
+            # Whether the team comes back with the class is not documented, so that its state is no longer known.
+            restored = replace(record.actual, team=None)
+            record = await self._attempt.write(replace(record, actual=restored, gone=False, stale=True, error=None))
         if record.gone or record.actual is None or record.desired.ended:
             return self._attempt.outcome()
         return await self._reconcile(record)

@@ -47,13 +47,13 @@ class People:
     def _left_out(self) -> frozenset[AccountId]:
         return self._unknown | self._refused.keys()
 
-    async def grant_owners(self, record: ClassRecord) -> None:
+    async def grant_owners(self, record: ClassRecord) -> ClassRecord:
         actual = actual_of(record)
         owners = await self._tenant.owners(actual.class_id) if record.stale else None
         if owners is None and record.desired.owners <= actual.owners:
-            return
+            return record
         granted = await self._with_owners(record, owners)
-        await self._attempt.write(replace(record, actual=granted, error=self.error()))
+        return await self._attempt.write(replace(record, actual=granted, error=self.error()))
 
     async def _with_owners(self, record: ClassRecord, seen: frozenset[AccountId] | None) -> ActualClass:
         """Grant the missing owners and return the new `actual`; `seen` are the owners in Graph, if they were read."""
@@ -96,7 +96,7 @@ class People:
                 raise _no_teacher() from None
             return True
 
-    async def revoke_owners(self, record: ClassRecord) -> None:
+    async def revoke_owners(self, record: ClassRecord) -> ClassRecord:
         """Revoke only owners whom the sync granted, only if the row says so, and never the last owner.
 
         The membership change that follows decides on their membership: the row is stale until then.
@@ -104,7 +104,7 @@ class People:
         actual = actual_of(record)
         leaving = actual.granted - record.desired.owners if record.desired.revoke else frozenset()
         if not leaving:
-            return
+            return record
         owners = await self._tenant.owners(actual.class_id)
         for person in sorted(leaving & owners):
             if len(owners) == 1:
@@ -117,13 +117,13 @@ class People:
             self._attempt.note("owners_revoked", [person])
             owners -= {person}
         remaining = replace(actual, owners=actual.owners & owners, granted=actual.granted & owners)
-        await self._attempt.write(replace(record, actual=remaining, stale=True))
+        return await self._attempt.write(replace(record, actual=remaining, stale=True))
 
-    async def change_members(self, record: ClassRecord) -> None:
+    async def change_members(self, record: ClassRecord) -> ClassRecord:
         actual = actual_of(record)
         desired = record.desired.members
         if actual.members == desired and not record.stale and not self._attempt.touched:
-            return
+            return record
         just_created = actual.members is None and not record.stale and not self._attempt.touched
         self._members = frozenset() if just_created else await self._tenant.members(actual.class_id)
         await self._add_missing(record)
@@ -134,7 +134,7 @@ class People:
         actual = replace(actual, members=desired - self._left_out)
         owners_missing = record.desired.owners - actual.owners
         error = self.error() or (record.error if owners_missing else None)
-        await self._attempt.write(replace(record, actual=actual, stale=False, error=error))
+        return await self._attempt.write(replace(record, actual=actual, stale=False, error=error))
 
     async def _add_missing(self, record: ClassRecord) -> None:
         """Add the missing people in the largest writes; if Graph rejects a whole write, one read shows why."""

@@ -161,7 +161,9 @@ class RunRecord:
     The `people_…` fields are MIS person ids: people without an account, with a disabled account, and with more than one
     candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run),
     `expired` (kept beyond the requested date), `ownerless` (nobody is to own it), `numbered` (its address has a number,
-    because another group has the plain one) and `pins_differ` (pinned, and the MIS wants other people now).
+    because another group has the plain one) and `pins_differ` (pinned, and the MIS wants other people now). These are
+    keys of classes whose teams are made (`teams_made`) or activated (`teams_opened`) by the run, have to wait because
+    the class has no owner (`teams_waiting`), or could not be made or filled when that was last tried (`teams_failed`).
     """
 
     school: SchoolId
@@ -187,6 +189,10 @@ class RunRecord:
     ownerless: tuple[ClassKey, ...] = ()
     numbered: tuple[ClassKey, ...] = ()
     pins_differ: tuple[ClassKey, ...] = ()
+    teams_made: tuple[ClassKey, ...] = ()
+    teams_opened: tuple[ClassKey, ...] = ()
+    teams_waiting: tuple[ClassKey, ...] = ()
+    teams_failed: tuple[ClassKey, ...] = ()
     people_without_account: tuple[MisId, ...] = ()
     people_disabled: tuple[MisId, ...] = ()
     people_ambiguous: tuple[MisId, ...] = ()
@@ -225,6 +231,8 @@ WAITING = {
     "people_ambiguous": "people with an account in doubt",
     "ownerless": "classes without an owner",
     "pins_differ": "pins that differ from the MIS",
+    "teams_waiting": "teams that wait for an owner of the class",
+    "teams_failed": "teams that could not be made or filled",
 }
 """The fields of a run that are empty if its school is in step, each with what it lists."""
 _NOT_MATCHED = "classes held because too many people find no account"

@@ -62,6 +62,9 @@ class Outbox(Protocol):
     async def schedule_requests(self, requests: Sequence[tuple[datetime, Request]]) -> None:
         """Schedule each request for its time; one that is due is sent at once."""
 
+    async def schedule_changes(self, changes: Sequence[tuple[datetime, Change]], priority: Priority) -> None:
+        """Schedule each change for its time; one that is due is sent at once."""
+
     async def schedule_once(self, at: datetime, request: Request) -> None:
         """As `schedule_requests`, but the queue keeps only one request for each session and time."""
 

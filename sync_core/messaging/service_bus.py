@@ -48,6 +48,9 @@ class ServiceBusOutbox:
     async def send_changes(self, changes: Sequence[Change], priority: Priority) -> None:
         await self._send(priority, [(None, change) for change in changes])
 
+    async def schedule_changes(self, changes: Sequence[tuple[datetime, Change]], priority: Priority) -> None:
+        await self._send(priority, changes)
+
     async def _send(self, queue: str, messages: Sequence[tuple[datetime | None, Request | Change]]) -> None:
         # New for each call: duplicate detection drops the client's own retries, but no legitimate second call.
         call = uuid4().hex[:12]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes.desired import ClassName, ClassRequest, DesiredClass, Reason, Rule
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records
+from sync_core.domain.classes.teams import DesiredTeam
 from sync_core.domain.ids import AccountId, ClassKey, MisId, plain_id
 from sync_core.domain.nicknames import without_doubtful
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
@@ -18,6 +19,7 @@ from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.naming.names import assign_names
 from sync_core.planning.run_notes import note_on_undecided
+from sync_core.planning.teams import wanted_team
 from sync_core.planning.year.continued import NO_DECISIONS, Proposal, follow_groups
 
 _OWNERS = 100
@@ -246,6 +248,7 @@ class _Rules:
             revoke=self._revokes(group),
             deleted=before is not None and before.deleted and not requested_again and not restored,
             generation=generation,
+            team=wanted_team(self._settings, group.type, before.team if before else DesiredTeam.NONE, pupils_in=True),
         )
         return self.benefit.applied(desired, before) if before else desired
 

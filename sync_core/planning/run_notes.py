@@ -29,6 +29,14 @@ _NOTES = {
         "pinned classes that differ from the MIS: {count} ({ids}) — release a pin when its class should follow the MIS "
         "again"
     ),
+    "teams_waiting": (
+        "teams that are not made, because their class has no owner: {count} ({ids}) — name an admin in admin_owners in "
+        "the school's settings, or give the group a teacher; the next night makes the team"
+    ),
+    "teams_failed": (
+        "teams that could not be made or filled when that was last tried: {count} ({ids}) — the page of each class "
+        "says why; this run tries again"
+    ),
     "ended": (
         "classes whose group has left the MIS: {count} ({ids}) — they keep their people and are not synced; if a group "
         "should still exist, correct the MIS"

@@ -22,6 +22,7 @@ from sync_core.planning.matching.guard import NO_RATES, MatchRates
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.planning.naming.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.planning.run_notes import notes_of, observe
+from sync_core.planning.teams import TeamDiff, plan_teams
 from sync_core.services import Reading
 from sync_core.state.port import ClassReader, SchoolReader
 
@@ -33,7 +34,7 @@ _SHARED_FOR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolPlan:
-    """The changes that a sync would make now, and the holds. Nothing is written yet.
+    """The changes that a sync would make now, and the holds. Nothing is written yet. `teams` is the work on teams.
 
     `records` are the rows of the school. `wanted` are the classes by key before the limits. `standing` are the
     holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `pins` are the pins of
@@ -45,6 +46,7 @@ class SchoolPlan:
     run: RunRecord
     tenant: str = ""
     plan: Plan = field(default_factory=Plan)
+    teams: tuple[TeamDiff, ...] = ()
     records: Records = field(default_factory=dict)
     wanted: Mapping[ClassKey, DesiredClass] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
@@ -290,6 +292,7 @@ def plan_within_limits(
     restraint = Restraint(records, settings.limits, past, request.run, now, ruled)
     allowed = restraint.apply(wanted, ended, whole=whole)
     plan = make_plan(allowed.classes, allowed.ended, records)
+    teams = plan_teams(allowed.classes, records, now)
     held = [hold for hold in allowed.holds if not hold.approved]
     held_keys = {key for hold in held for key in hold.keys}
     run = RunRecord(
@@ -308,12 +311,17 @@ def plan_within_limits(
         removals=allowed.removals,
         gone=plan.gone,
         ended=plan.ended,
+        teams_made=tuple(diff.key for diff in teams if diff.create),
+        teams_opened=tuple(diff.key for diff in teams if diff.open),
+        teams_waiting=tuple(diff.key for diff in teams if diff.waiting),
+        teams_failed=tuple(diff.key for diff in teams if diff.failed),
         notes=tuple(f"{hold.status} {hold_text(hold)}" for hold in held),
     )
     return SchoolPlan(
         run=run,
         tenant=settings.tenant,
         plan=plan,
+        teams=teams,
         records=records,
         wanted={desired.key: desired for desired in wanted},
         holds=allowed.holds,

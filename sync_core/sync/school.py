@@ -11,6 +11,7 @@ from sync_core.messaging.messages import SchoolRequest, SyncSchool
 from sync_core.planning.diff import Origin, priority_of
 from sync_core.planning.limits.holds import with_newer
 from sync_core.planning.school_plan import PlanNotMade, SchoolPlan, note_shared_names, plan_school
+from sync_core.planning.teams import team_changes
 from sync_core.services import Services
 
 _TOO_LARGE = "class {} is too large for a row of Table storage and stays as it is — split its group in the MIS"
@@ -76,8 +77,14 @@ async def carry_out(planned: SchoolPlan, before: RunRecord | None, services: Ser
         await services.runs.write_run(replace(run, outcome=RunOutcome.REQUESTED))
     too_large = await services.classes.write_desired(school, planned.plan.writes)
     plan = planned.plan.without(too_large)
-    changes = plan.changes(Origin(school, run.id, run.cause))
-    await services.outbox.send_changes(changes, priority_of(run.cause, len(changes)))
+    origin = Origin(school, run.id, run.cause)
+    changes = plan.changes(origin)
+    priority = priority_of(run.cause, len(changes))
+    await services.outbox.send_changes(changes, priority)
+    teams = [diff for diff in planned.teams if diff.key not in too_large]
+    await services.outbox.schedule_changes(
+        team_changes(teams, plan.created, origin, services.clock.now(), priority), priority
+    )
     if planned.statistics is None:
         holds = with_newer(planned.standing, planned.open_holds)
         await services.schools.replace_holds(school, planned.standing, holds)

@@ -17,6 +17,7 @@ class MemoryOutbox:
         self.requests: list[tuple[Request, datetime | None]] = []
         self.changes: list[Change] = []
         self.priorities: list[Priority] = []
+        self.scheduled: list[tuple[datetime, Change, Priority]] = []
 
     async def send_requests(self, requests: Sequence[Request]) -> None:
         await self._send([(None, request) for request in requests])
@@ -39,4 +40,10 @@ class MemoryOutbox:
             await self._step("send_changes")
             self.changes.append(change)
             self.priorities.append(priority)
+        await self._step("send_changes answered")
+
+    async def schedule_changes(self, changes: Sequence[tuple[datetime, Change]], priority: Priority) -> None:
+        for at, change in changes:
+            await self._step("send_changes")
+            self.scheduled.append((at, change, priority))
         await self._step("send_changes answered")

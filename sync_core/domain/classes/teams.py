@@ -30,14 +30,18 @@ class DesiredTeam(StrEnum):
 class TeamState(StrEnum):
     """The state of a team, as far as known.
 
-    ASKED: Teams accepted to make it, and does not show it yet. LOCKED: pupils wait until it is activated. GONE: the
-    team was deleted by hand, and the class was not.
+    MISSING: it could not be made yet, and `error` says why. ASKED: Teams accepted to make it, and does not show it yet.
+    LOCKED: pupils wait until it is activated. ARCHIVED: as an admin of the school requested here; ARCHIVED_BY_HAND:
+    somebody did it in Microsoft 365, and it stays so. GONE: the team was deleted by hand, and the class was not; no
+    other team is made for it.
     """
 
+    MISSING = "missing"
     ASKED = "asked"
     LOCKED = "locked"
     OPEN = "open"
     ARCHIVED = "archived"
+    ARCHIVED_BY_HAND = "archived_by_hand"
     GONE = "gone"
 
 
@@ -45,14 +49,15 @@ class TeamState(StrEnum):
 class ActualTeam:
     """A team as far as known. Only apply writes it; None stands for a team that nobody asked for yet.
 
-    `members` and `owners` are the people whom Teams was told of, or showed. `refused` are those whom Teams refuses,
-    as for a missing licence. `seen_at` is when the team was last compared with what is wanted. `error` is why the last
-    work on it could not be done.
+    `members` (without owners) and `owners` are the people whom Teams was told of, or showed, of those who are wanted.
+    `refused` are those whom Teams refuses, as for a missing licence. `asked_at` is when it was asked to make the team,
+    and `seen_at` when the team was last compared with what is wanted. `error` is why the last work on it was not done.
     """
 
     state: TeamState
     members: frozenset[AccountId] = frozenset()
     owners: frozenset[AccountId] = frozenset()
     refused: frozenset[AccountId] = frozenset()
+    asked_at: datetime | None = None
     seen_at: datetime | None = None
     error: RowError | None = None

@@ -15,6 +15,8 @@ def plan_digest(planned: SchoolPlan) -> str:
     """
     final = planned.final
     shown = [_shown(diff, final[diff.key]) for diff in sorted(planned.plan.diffs, key=lambda diff: diff.key)]
+    teams = [[diff.key, diff.create, diff.open, diff.unarchive] for diff in planned.teams if diff.changes]
+    shown += [["team", *team] for team in teams]
     return digest_of(shown) if shown else ""
 
 

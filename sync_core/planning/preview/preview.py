@@ -193,6 +193,8 @@ def _lines(run: RunRecord, classes: tuple[ClassChange, ...], holds: Iterable[Hol
             f"change{f' ({partly} of them held in part)' if partly else ''}, {run.unchanged} as they are, "
             f"{len(run.held) - partly} held, {len(run.ended)} ended, {len(run.gone)} gone"
         )
+        if run.teams_made or run.teams_opened:
+            yield f"teams: {len(run.teams_made)} to make, {len(run.teams_opened)} to activate"
     for change in classes:
         yield from _class_lines(change)
     if run.outcome is RunOutcome.PLANNED and run.waiting:

@@ -19,6 +19,7 @@ from sync_core.http.console.formats import count
 from sync_core.http.console.paging import Paged, page_of
 from sync_core.http.console.views.classes import states
 from sync_core.http.console.views.classes.groups import ACTIONS
+from sync_core.http.console.views.classes.team import TeamView, team_view
 from sync_core.planning.explain.model import Role
 
 CHANGES = 20
@@ -94,6 +95,7 @@ class ClassView:
     sentence: str
     address: str
     open: str
+    team: TeamView | None
     people: Paged[PersonRow]
     differing: int | None
     changes: tuple[ChangeRow, ...]
@@ -112,6 +114,7 @@ def class_view(found: OneClass, page: int, path: str, query: Mapping[str, str]) 
         sentence=states.sentence_of(record.state),
         address=name.mail_nickname,
         open=open_in_microsoft_365(record.actual.class_id) if record.actual and not record.gone else "",
+        team=team_view(record),
         people=page_of(rows, page, path, query),
         differing=sum(person.seen in (Seen.MISSING, Seen.EXTRA) for person in found.people) if known else None,
         changes=tuple(map(change_row, found.history[:CHANGES])),
@@ -145,8 +148,18 @@ def change_row(change: AppliedDelta) -> ChangeRow:
         "left": change.members_removed,
         "became owner": change.owners_granted,
         "lost the ownership": change.owners_revoked,
+        "were added to the team": change.team_added,
+        "were taken out of the team": change.team_removed,
     }
-    events = {"created": change.created, "deleted": change.deleted, "restored": change.restored}
+    events = {
+        "created": change.created,
+        "deleted": change.deleted,
+        "restored": change.restored,
+        "team requested": change.team_made,
+        "team activated": change.team_opened,
+        "team archived": change.team_archived,
+        "team restored from the archive": change.team_unarchived,
+    }
     parts = [event for event, happened in events.items() if happened]
     parts += [f"{count(len(people), 'person', 'people')} {what}" for what, people in moved.items() if people]
     return ChangeRow(

@@ -36,6 +36,8 @@ class PlanView:
     joining: int
     leaving: int
     created: int
+    teams_made: int
+    teams_opened: int
     held: int
     unchanged: int
     classes: tuple[MovedClass, ...]
@@ -51,9 +53,13 @@ class PlanView:
             count(self.joining, "person joins", "people join"),
             count(self.leaving, "person leaves", "people leave"),
         )
-        made = (self.created, "class is created", "classes are created")
-        changed = (len(self.classes) - self.created, "class is changed", "classes are changed")
-        return ", ".join((*people, *(count(*each) for each in (made, changed) if each[0])))
+        others = (
+            (self.created, "class is created", "classes are created"),
+            (len(self.classes) - self.created, "class is changed", "classes are changed"),
+            (self.teams_made, "team is made", "teams are made"),
+            (self.teams_opened, "team is activated", "teams are activated"),
+        )
+        return ", ".join((*people, *(count(*each) for each in others if each[0])))
 
     def shown(self, show: Show, only: ClassKey | None = None) -> tuple[MovedClass, ...]:
         """The classes of a choice, or one of them."""
@@ -77,6 +83,8 @@ def view_plan(plan: Preview) -> PlanView:
         joining=len(plan.joining),
         leaving=len(plan.leaving),
         created=len(plan.run.created),
+        teams_made=len(plan.run.teams_made),
+        teams_opened=len(plan.run.teams_opened),
         held=len(plan.run.held),
         unchanged=plan.run.unchanged,
         classes=tuple(sorted(classes, key=lambda each: (-each.leaves, each.title.casefold(), each.key))),

@@ -77,7 +77,14 @@ def _of(key: ClassKey, changes: Iterable[AppliedChange]) -> list[AppliedDelta]:
 
 
 def _moved(key: ClassKey, record: ClassRecord | None, deltas: list[AppliedDelta]) -> MovedClass:
-    texts = (("deleted", "Deleted"), ("restored", "Restored"))
+    texts = (
+        ("deleted", "Deleted"),
+        ("restored", "Restored"),
+        ("team_made", "Team requested"),
+        ("team_opened", "Team activated"),
+        ("team_archived", "Team archived"),
+        ("team_unarchived", "Team restored from the archive"),
+    )
     name = (record.actual or record.desired).name.display_name if record else ""
     reasons = {person: reason for delta in deltas for person, reason in delta.reasons.items()}
     why = {person: rule_text(reason) for person, reason in reasons.items()}

@@ -1,0 +1,130 @@
+"""The teams of classes: which team a class wants, and for which classes Teams has something to do.
+
+A group is the truth about its people, and Teams copies them within a day or more. So the app writes to the team as well
+as to the group, and compares the two once a week.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.record import ClassRecord, ClassState, Records
+from sync_core.domain.classes.teams import ActualTeam, DesiredTeam, TeamState
+from sync_core.domain.ids import ClassKey
+from sync_core.domain.roster import GroupType
+from sync_core.domain.school.settings import SchoolSettings, Teams
+from sync_core.messaging.messages import ChangeTeam, Priority
+from sync_core.planning.diff import Origin
+
+LOOK_EVERY = timedelta(days=7)
+"""How often a team is compared with what is wanted: a teacher may change it, and a write to it may be lost."""
+
+# Teams knows a new class after up to 15 minutes ("Create team"). An urgent plan tries after the first of the waits with
+# which Canvas LMS asks, because somebody waits for it.
+_KNOWN_AFTER = {Priority.BULK: timedelta(minutes=15), Priority.URGENT: timedelta(seconds=24)}
+_SPREAD = {Priority.BULK: timedelta(hours=1), Priority.URGENT: timedelta(0)}
+"""The time over which the teams of a plan are spread: School Data Sync stopped making teams because of their load."""
+
+_TEAMLESS = frozenset({ClassState.GONE, ClassState.DELETED, ClassState.DELETING, ClassState.ENDED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamDiff:
+    """What is to do with the team of one class. `look`: its people are compared, and nothing else is known to differ.
+
+    `waiting`: a team is wanted, and the class has no owner, without whom Teams makes none. Nothing is sent then.
+    `failed`: the last work on the team was not done, so that it is tried again.
+    """
+
+    key: ClassKey
+    create: bool = False
+    open: bool = False
+    unarchive: bool = False
+    look: bool = False
+    waiting: bool = False
+    failed: bool = False
+
+    @property
+    def sends(self) -> bool:
+        return self.changes or self.look
+
+    @property
+    def changes(self) -> bool:
+        """Whether the team itself becomes another."""
+        return self.create or self.open or self.unarchive
+
+
+def wanted_team(settings: SchoolSettings, type_: GroupType, before: DesiredTeam, *, pupils_in: bool) -> DesiredTeam:
+    """The team that a class of this type wants, which wanted the team `before` until now.
+
+    `pupils_in`: the day has come on which pupils come into the class. A team that an admin archived stays archived.
+    """
+    if before is DesiredTeam.ARCHIVED:
+        return before
+    if settings.teams is Teams.NONE or type_ not in settings.team_types:
+        return DesiredTeam.NONE
+    return DesiredTeam.OPEN if settings.teams is Teams.RELEASE and pupils_in else DesiredTeam.LOCKED
+
+
+def plan_teams(wanted: Iterable[DesiredClass], records: Records, now: datetime) -> tuple[TeamDiff, ...]:
+    """What is to do with the teams of these classes, in order of key. A class with nothing to do is left out."""
+    diffs = (_team_diff(desired, records.get(desired.key), now) for desired in wanted)
+    return tuple(sorted((diff for diff in diffs if diff), key=lambda diff: diff.key))
+
+
+def _team_diff(desired: DesiredClass, record: ClassRecord | None, now: datetime) -> TeamDiff | None:
+    if desired.team not in (DesiredTeam.LOCKED, DesiredTeam.OPEN) or desired.ended:
+        return None
+    actual = record.actual if record and not record.gone else None
+    if record and record.state in _TEAMLESS - {ClassState.ENDED} and desired.generation <= record.generation:
+        return None
+    team = actual.team if actual else None
+    if team is None or team.state is TeamState.MISSING:
+        has_owner, failed = bool(desired.owners), team is not None and team.error is not None
+        return TeamDiff(key=desired.key, create=has_owner, waiting=not has_owner, failed=has_owner and failed)
+    diff = TeamDiff(
+        key=desired.key,
+        open=desired.team is DesiredTeam.OPEN and team.state in (TeamState.ASKED, TeamState.LOCKED),
+        unarchive=team.state is TeamState.ARCHIVED,
+        look=_to_look(desired, team, now),
+        failed=team.error is not None,
+    )
+    return diff if diff.sends else None
+
+
+def _to_look(desired: DesiredClass, team: ActualTeam, now: datetime) -> bool:
+    """Whether the team is to be compared: it is time, its last work failed, or Teams was not told of everybody."""
+    due = team.seen_at is None or now - team.seen_at >= LOOK_EVERY
+    if team.state in (TeamState.GONE, TeamState.ARCHIVED, TeamState.ARCHIVED_BY_HAND):
+        return due and team.state is not TeamState.ARCHIVED
+    return due or team.error is not None or not told(desired, team)
+
+
+def told(desired: DesiredClass, team: ActualTeam) -> bool:
+    """Whether Teams was told of everybody who is wanted, and of no other member. A locked team has its owners alone.
+
+    An owner who is no longer wanted may stay one, as in the group.
+    """
+    owners_told = desired.owners - team.refused <= team.owners
+    if team.state is not TeamState.OPEN:
+        return owners_told
+    return owners_told and desired.members - desired.owners - team.refused == team.members - desired.owners
+
+
+def team_changes(
+    diffs: Sequence[TeamDiff], created: Iterable[ClassKey], origin: Origin, start: datetime, priority: Priority
+) -> list[tuple[datetime, ChangeTeam]]:
+    """The messages with their times: spread evenly from `start` on, and later for classes that are being `created`."""
+    new = frozenset(created)
+    sent = [diff.key for diff in diffs if diff.sends]
+    step = _SPREAD[priority] / max(len(sent), 1)
+    return [
+        (
+            start + step * place + (_KNOWN_AFTER[priority] if key in new else timedelta(0)),
+            ChangeTeam(origin.school, key, origin.run, origin.cause),
+        )
+        for place, key in enumerate(sent)
+    ]
