@@ -29,7 +29,7 @@ from sync_core.domain.ids import ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
-from sync_core.graph.port import Tenants
+from sync_core.graph.port import Tenants, TenantTeams
 from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Change, Priority, Request
 from sync_core.messaging.port import DeadLetters, Outbox
@@ -144,6 +144,7 @@ def services_of(
         inbox=state.inbox,
         reading=Reading(state, mis or cast("MisSource", unused), clock, partial(check_tenant, graph), graph),
         graph=graph,
+        teams=cast("TenantTeams", unused),
         file_drops=cast("FileDrops", unused),
         uploads=cast("Uploads", unused),
         outbox=outbox or CollectedOutbox(),

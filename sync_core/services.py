@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sync_core.clock import Clock
 from sync_core.domain.permissions import TenantCheck
-from sync_core.graph.port import TenantReaders, Tenants
+from sync_core.graph.port import TenantReaders, Tenants, TenantTeams
 from sync_core.messaging.port import DeadLetters, Outbox, QueueCheck
 from sync_core.mis.port import FileDrops, MisSource, SourceCheck, Uploads
 from sync_core.state.port import ClassStore, RunStore, SchoolReader, SchoolStore, TableCheck, TenantStore, WebhookInbox
@@ -47,6 +47,7 @@ class Services:
     inbox: WebhookInbox
     reading: Reading
     graph: Tenants
+    teams: TenantTeams
     file_drops: FileDrops
     uploads: Uploads
     outbox: Outbox

@@ -133,6 +133,7 @@ async def build(settings: Settings, clock: Clock, refusals: telemetry.Refusals) 
     from sync_core.app import App
     from sync_core.domain.tenants import known_price
     from sync_core.graph.connections import GraphTenants, tenant_credential
+    from sync_core.graph.teams.class_teams import GraphTenantTeams
     from sync_core.graph.tenant_check import check_tenant
     from sync_core.messaging.dead_letters import ServiceBusDeadLetters
     from sync_core.messaging.service_bus import ServiceBusOutbox
@@ -168,6 +169,7 @@ async def build(settings: Settings, clock: Clock, refusals: telemetry.Refusals) 
         inbox=store.inbox,
         reading=Reading(store, mis, clock, partial(check_tenant, graph), graph),
         graph=graph,
+        teams=GraphTenantTeams(graph.adapter, clock),
         file_drops=drops,
         uploads=UploadedExports(clock),
         outbox=outbox,

@@ -3,6 +3,7 @@
 import re
 from hashlib import sha256
 from typing import Annotated, NewType
+from uuid import UUID
 
 from sync_core.domain.constraints import InOrder
 
@@ -41,3 +42,8 @@ def plain_id(id_: str) -> str:
 def digest_of(text: str) -> str:
     """64 bits of SHA-256 in hexadecimal."""
     return sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def entra_id(text: str) -> str:
+    """`text` as an Entra id. Raises ValueError for anything else, which could change the path that it goes into."""
+    return str(UUID(text))

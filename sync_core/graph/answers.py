@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from sync_core.errors import Transient
+
+_MOST_PAGES = 20_000
+"""Of one list: two million accounts, a hundred to a page."""
 
 
 def unreadable() -> Transient:
@@ -56,3 +59,19 @@ def delta_link_of(page: Mapping[str, Any]) -> str:
     if not isinstance(link, str):
         raise unreadable()
     return link
+
+
+async def pages_from(
+    link: str | None, get: Callable[[str], Awaitable[dict[str, Any]]]
+) -> AsyncIterator[dict[str, Any]]:
+    """The pages from this link on, each read with `get`. Raises Transient if they have no end."""
+    for _ in range(_MOST_PAGES):
+        if not link:
+            return
+        page = await get(link)
+        following = page.get("@odata.nextLink")
+        if following == link or not isinstance(following, str | None):
+            break
+        yield page
+        link = following
+    raise unreadable()

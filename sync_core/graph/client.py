@@ -1,63 +1,33 @@
-"""Requests to Graph and their answers: admitted in order, retried where that is safe, failures as our own errors."""
+"""Requests to Graph for classes and their people, each at its price; failures are raised as our own errors."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import httpx
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError
 from kiota_abstractions.method import Method
-from kiota_abstractions.native_response_handler import NativeResponseHandler
 from kiota_abstractions.request_information import RequestInformation
-from kiota_http.middleware.options import ResponseHandlerOption
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
 from sync_core import tracing
-from sync_core.backoff import WaitBudget, retry_after
-from sync_core.errors import GraphDenied, SyncError, Transient
+from sync_core.backoff import WaitBudget
+from sync_core.errors import SyncError, Transient
 from sync_core.graph.answers import unreadable
 from sync_core.graph.port import Told
 from sync_core.graph.rate_limiter import Cost, RateLimiter, told_by, waited_too_long
-from sync_core.graph.refusals import CONCURRENCY, NO_TOKEN, code_of, refusal_of
+from sync_core.graph.refusals import refusal_of
+from sync_core.graph.sending import Answer, Sender, content_of, no_token, refused_token, responses_of
 from sync_core.messaging.messages import Priority
 
 _READ, _WRITE = Cost(), Cost(writes=1)
 
 _CLASS_PATH = re.compile(r"/education/classes/[0-9a-f-]{36}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """Graph's answer; status 0 where there was none. `body` is None where it is not JSON."""
-
-    status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Any = None
-
-    @property
-    def done(self) -> bool:
-        return 200 <= self.status < 300
-
-    @property
-    def temporary(self) -> bool:
-        """Whether the same request may succeed later. Graph documents no redirect of a request of the app."""
-        return not (self.done or 400 <= self.status < 500) or self.status == 429 or self.conflict
-
-    @property
-    def conflict(self) -> bool:
-        """Whether Graph did nothing because another change of the same object was under way."""
-        return self.status == 409 and code_of(self.body) == CONCURRENCY
-
-    @property
-    def throttled(self) -> int:
-        """How many requests Graph throttled: this one, or some of its batch."""
-        return [self.status, *(response["status"] for response in _responses(self.body) or ())].count(429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +41,20 @@ class Sent:
     failure: SyncError | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class GraphClient:
     """Sends requests to one tenant for one piece of work: each is admitted in order, all within one wait budget.
 
     All pieces of work in the tenant share the adapter and the rate limiter.
     """
 
-    _adapter: GraphRequestAdapter
-    _rate_limiter: RateLimiter
-    _priority: Priority
-    _wait_budget: WaitBudget
+    def __init__(
+        self, adapter: GraphRequestAdapter, rate_limiter: RateLimiter, priority: Priority, wait_budget: WaitBudget
+    ) -> None:
+        self._adapter = adapter
+        self._rate_limiter = rate_limiter
+        self._priority = priority
+        self._wait_budget = wait_budget
+        self._sender = Sender(adapter, rate_limiter, priority, wait_budget)
 
     def relative(self, link: str) -> str:
         """A link from Graph without the base URL, so that it can be stored even if the base URL changes."""
@@ -96,8 +69,8 @@ class GraphClient:
             with tracing.unrecorded():
                 native = await self._adapter.convert_to_native_async(request)
         except (httpx.HTTPError, AzureError) as failure:
-            if _refused_token(failure):
-                raise _no_token() from None
+            if refused_token(failure):
+                raise no_token() from None
             raise Transient(
                 "no token for Graph could be fetched",
                 "it is retried; if that does not help, check that the app's managed identity is enabled",
@@ -107,14 +80,14 @@ class GraphClient:
 
     async def get(self, path: str, cost: Cost = _READ) -> dict[str, Any]:
         """GET `path`, which is below the base URL or a whole URL, as in links from Graph."""
-        return _content(await self._send(Method.GET, path, None, cost))
+        return content_of(await self._send(Method.GET, path, None, cost))
 
     async def get_once(self, path: str) -> Told:
         """GET `path`, without waiting or repeating. Raises Transient, which says whether Graph throttles the app."""
         if closed_for := self._rate_limiter.closed_for():
             raise _throttled(closed_for)
         reserved = await self._rate_limiter.admit(self._priority, _READ, self._wait_budget)
-        answer = await self._request_admitted(reserved, Method.GET, path, None)
+        answer = await self._sender.request_admitted(reserved, Method.GET, path, None)
         if answer.status == 429:
             raise _throttled(self._rate_limiter.closed_for())
         if answer.temporary:
@@ -136,7 +109,7 @@ class GraphClient:
 
     async def create(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """POST `body`. Raises Transient if it is unknown whether Graph did the work: the caller must find out."""
-        return _content(await self._send(Method.POST, path, body, _WRITE, repeatable=False))
+        return content_of(await self._send(Method.POST, path, body, _WRITE, _unknown_result))
 
     async def remove_reference(self, path: str) -> None:
         """DELETE `path` with `/$ref` added: without `/$ref`, Graph would delete the person."""
@@ -158,36 +131,16 @@ class GraphClient:
         await self._send(Method.DELETE, path, None, _WRITE)
 
     async def _send(
-        self, method: Method, path: str, body: Mapping[str, object] | None, cost: Cost, *, repeatable: bool = True
-    ) -> _Answer:
-        failures = 0
-        while True:
-            reserved = await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
-            answer = await self._request_admitted(reserved, method, path, body)
-            if answer.done:
-                return answer
-            if not answer.temporary:
-                raise refusal_of(answer.status, answer.body)
-            if answer.status == 429:
-                continue
-            failures += 1
-            pause = retry_after(answer.headers) or self._rate_limiter.backoff(failures)
-            await self._wait_budget.sleep(pause, waited_too_long())
-            if not repeatable and not answer.conflict:
-                raise Transient(
-                    f"Graph answered {answer.status or 'nothing'} to a create, and may have carried it out",
-                    "wait for the next delivery, or replay the message if it is a dead letter: the class is looked up "
-                    "first, so it is not created twice",
-                )
-
-    async def _request_admitted(
-        self, reserved: Cost, method: Method, path: str, body: Mapping[str, object] | None
-    ) -> _Answer:
-        answer = _Answer()
-        try:
-            answer = await self._request(method, path, body)
-        finally:
-            self._rate_limiter.answered(reserved, answer.status, answer.headers)
+        self,
+        method: Method,
+        path: str,
+        body: Mapping[str, object] | None,
+        cost: Cost,
+        unknown: Callable[[int], Transient] | None = None,
+    ) -> Answer:
+        answer = await self._sender.send(method, path, body, cost, unknown)
+        if not answer.done:
+            raise refusal_of(answer.status, answer.body)
         return answer
 
     async def _send_each(self, requests: Sequence[Mapping[str, object]]) -> Sent:
@@ -213,7 +166,7 @@ class GraphClient:
                 return Sent(outcomes, error)
         return Sent(outcomes)
 
-    async def _batch(self, requests: Mapping[int, Mapping[str, object]]) -> dict[int, _Answer]:
+    async def _batch(self, requests: Mapping[int, Mapping[str, object]]) -> dict[int, Answer]:
         """The answer to each write by its index; the same answer to all where the whole batch failed temporarily.
 
         An inner failure may make the status of the whole 424, with the answers to all inside.
@@ -221,10 +174,10 @@ class GraphClient:
         listed = [{"id": str(index), **request} for index, request in requests.items()]
         cost = Cost(units=len(listed), writes=len(listed))
         await self._rate_limiter.admit(self._priority, cost, self._wait_budget)
-        answers = dict.fromkeys(requests, _Answer())
+        answers = dict.fromkeys(requests, Answer())
         try:
-            envelope = await self._request(Method.POST, "/$batch", {"requests": listed})
-            inner = _responses(envelope.body)
+            envelope = await self._sender.request(Method.POST, "/$batch", {"requests": listed})
+            inner = responses_of(envelope.body)
             if inner is not None:
                 by_id = {one["id"]: _inner(one) for one in inner}
                 answers |= {index: by_id[str(index)] for index in requests if str(index) in by_id}
@@ -237,47 +190,13 @@ class GraphClient:
                 self._rate_limiter.answered(_WRITE, answer.status, answer.headers)
         return answers
 
-    async def _request(self, method: Method, path: str, body: Mapping[str, object] | None) -> _Answer:
-        request = RequestInformation()
-        request.http_method = method
-        request.url = path if path.startswith("http") else f"{self._adapter.base_url}{path}"
-        if body is not None:
-            request.content = json.dumps(body).encode()
-            request.headers.add("Content-Type", "application/json")
-        request.add_request_options([ResponseHandlerOption(NativeResponseHandler())])
-        async with self._rate_limiter.places[self._priority]:
-            with tracing.graph_request(method.value, request.url) as record_answer:
-                answer = await self._answer(request)
-                record_answer(answer.status, answer.throttled)
-        return answer
 
-    async def _answer(self, request: RequestInformation) -> _Answer:
-        try:
-            response = await self._adapter.send_primitive_async(request, "bytes", {})
-        except (httpx.HTTPError, AzureError) as failure:
-            if _refused_token(failure):
-                raise _no_token() from None
-            return _Answer()
-        assert isinstance(response, httpx.Response)
-        try:
-            body = json.loads(response.content or "{}")
-        except (ValueError, RecursionError):  # also of a number that is longer than Python reads
-            body = None
-        return _Answer(response.status_code, response.headers, body)
-
-
-def _refused_token(failure: Exception) -> bool:
-    """Whether the token endpoint answered that the identity gets no token.
-
-    False for an endpoint that is busy or out of reach: a chain of credentials raises the same error for that, without
-    the answer.
-    """
-    status = failure.status_code if isinstance(failure, ClientAuthenticationError) else None
-    return status is not None and 400 <= status < 500 and status not in (408, 429)
-
-
-def _no_token() -> GraphDenied:
-    return GraphDenied("NoToken", "the app's identity got no token for Graph", NO_TOKEN)
+def _unknown_result(status: int) -> Transient:
+    return Transient(
+        f"Graph answered {status or 'nothing'} to a create, and may have carried it out",
+        "wait for the next delivery, or replay the message if it is a dead letter: the class is looked up "
+        "first, so it is not created twice",
+    )
 
 
 def _throttled(wait: timedelta) -> Transient:
@@ -288,27 +207,11 @@ def _throttled(wait: timedelta) -> Transient:
     )
 
 
-def _content(answer: _Answer) -> dict[str, Any]:
-    """The object that an answer is. Raises Transient for anything else."""
-    if not isinstance(answer.body, dict):
-        raise unreadable()
-    return answer.body
-
-
-def _responses(body: object) -> list[dict[str, Any]] | None:
-    """The readable answers of a batch, each with an id and a status. None if there is no list of them."""
-    listed = body.get("responses") if isinstance(body, dict) else None
-    if not isinstance(listed, list):
-        return None
-    known = [one for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str)]
-    return [one for one in known if isinstance(one.get("status"), int)]
-
-
-def _inner(response: Mapping[str, Any]) -> _Answer:
+def _inner(response: Mapping[str, Any]) -> Answer:
     """One answer of a batch."""
     headers = response.get("headers")
     named = headers if isinstance(headers, dict) else {}
-    return _Answer(
+    return Answer(
         response["status"],
         httpx.Headers({name: value for name, value in named.items() if isinstance(value, str)}),
         response.get("body"),

@@ -111,7 +111,8 @@ class GraphTenants:
         self._unit_price = unit_price
         self._base_url = base_url
         self._clock = clock
-        self._known: dict[str, tuple[GraphRequestAdapter, RateLimiter]] = {}
+        self._adapters: dict[str, GraphRequestAdapter] = {}
+        self._rate_limiters: dict[str, RateLimiter] = {}
 
     def of(self, tenant: str, priority: Priority) -> Tenant:
         return self._of(tenant, priority)
@@ -119,9 +120,16 @@ class GraphTenants:
     def probed(self, tenant: str) -> ProbedTenant:
         return self._of(tenant, Priority.URGENT)
 
+    def adapter(self, tenant: str) -> GraphRequestAdapter:
+        """The one connection to a tenant. Raises UnknownSetting."""
+        if tenant not in self._adapters:
+            self._adapters[tenant] = graph_request_adapter(self._credential(tenant), self._base_url)
+        return self._adapters[tenant]
+
     def _of(self, tenant: str, priority: Priority) -> GraphTenant:
-        if tenant not in self._known:
-            adapter = graph_request_adapter(self._credential(tenant), self._base_url)
-            self._known[tenant] = (adapter, RateLimiter(self._clock, probed_price=partial(self._unit_price, tenant)))
-        adapter, rate_limiter = self._known[tenant]
+        adapter = self.adapter(tenant)
+        if tenant not in self._rate_limiters:
+            probed_price = partial(self._unit_price, tenant)
+            self._rate_limiters[tenant] = RateLimiter(self._clock, probed_price=probed_price)
+        rate_limiter = self._rate_limiters[tenant]
         return GraphTenant(GraphClient(adapter, rate_limiter, priority, WaitBudget(self._clock, WAITING_BUDGET)))

@@ -20,6 +20,8 @@ from sync_core.errors import (
     NicknameTaken,
     NotThere,
     SyncError,
+    TeamNotReady,
+    Transient,
     one_line,
     without_addresses,
 )
@@ -56,6 +58,13 @@ _GRANT = (
     f"grant the app's identity the Graph permissions that docs/operations.md lists, with admin consent; {LATER_GRANT}"
 )
 _CORRECT = "correct what Graph names, then resync the class"
+_GRANT_TEAMS = (
+    "grant the app's identity the permissions for teams that docs/operations.md lists (infra/scripts/grant_graph.py "
+    f"--teams); {LATER_GRANT}; or choose no teams in the school's settings"
+)
+_WRAPPED = "failed to execute templates backend request"
+"""Teams wraps what its own parts say, with ids and names of the tenant: those words are matched, and shown nowhere."""
+_NOT_SHOWN = "Teams gave a reason with ids of the tenant in it, which are not recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,83 @@ def refusal_of(status: int, body: object) -> SyncError:
             return GraphDenied(code, detail, _GRANT)
         case _:
             return GraphRefused(code, detail, _CORRECT)
+
+
+def _without_licence(code: str, _: str) -> SyncError:
+    """The words are those for a missing licence ("O365-EDU-Tools")."""
+    return GraphRefused(
+        code,
+        "a person has no licence for Teams",
+        "give the person a Microsoft 365 Education licence that has Teams switched on; the next sync tries again",
+    )
+
+
+_NO_LICENCE = _Cause(("you do not have permission to perform this operation",), _without_licence)
+_TEAM_CAUSES = (
+    _NO_LICENCE,
+    _Cause(("is already provisioned",), lambda *_: AlreadyThere()),
+    _Cause(
+        ("must have one or more owners in order to create a team",),
+        lambda *_: TeamNotReady(
+            "Teams knows no owner of the class, so it made no team",
+            "nothing to do: Teams learns of an owner within two hours, and the team is made in the next night",
+        ),
+    ),
+    _Cause(
+        ("can not be provisioned using a group which does not belong to a class",),
+        lambda code, _: GraphRefused(
+            code,
+            "the group was not made as a class, so Teams makes no class team of it",
+            "exclude the group from the sync, or delete it in Microsoft 365 and resync: the app then makes a class",
+        ),
+    ),
+)
+
+
+def team_refusal_of(status: int, body: object) -> SyncError:
+    """The error for Teams' final answer of this status, 400 or more, to a request about a team.
+
+    NotThere stands for a team, or a class, that Teams does not know, and AlreadyThere for a team that exists.
+    """
+    code, message = _told(status, body)
+    words = message.lower()
+    for cause in _TEAM_CAUSES:
+        if any(word in words for word in cause.words):
+            return cause.error(code, "")
+    detail = _NOT_SHOWN if _WRAPPED in words else _without_names(message)
+    match status:
+        case 404:
+            return NotThere()
+        case 401:
+            return GraphDenied(code, detail, NO_TOKEN)
+        case 403:
+            return GraphDenied(code, detail, _GRANT_TEAMS)
+        case _:
+            return GraphRefused(code, detail, "look at the team in the Teams admin center, then resync the class")
+
+
+_TEMPORARY_CODES = frozenset(
+    {"toomanyrequests", "serviceunavailable", "internalservererror", "gatewaytimeout", "timeout"}
+)
+
+
+def person_refusal_of(error: object) -> SyncError:
+    """The error for the part of an answer that tells why a person was not added to a team.
+
+    NotThere stands for a person whom Teams does not know, or not yet.
+    """
+    code, message = _told(0, {"error": error})
+    words, kind = message.lower(), code.lower()
+    if kind in _TEMPORARY_CODES:
+        return Transient(f"Teams did not add a person: {code}", "the queue redelivers the message")
+    if kind in ("notfound", "request_resourcenotfound"):
+        return NotThere()
+    # No source tells the words for somebody who is in the team already.
+    if "already" in words or kind == "conflict":
+        return AlreadyThere()
+    if any(word in words for word in _NO_LICENCE.words):
+        return _NO_LICENCE.error(code, "")
+    return GraphRefused(code, _without_names(message), _CORRECT)
 
 
 def code_of(body: object) -> str:

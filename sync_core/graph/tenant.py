@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.classes.tenant_groups import GroupChange, GroupChanges, TenantClass
-from sync_core.domain.ids import AccountId, ClassId
+from sync_core.domain.ids import AccountId, ClassId, entra_id
 from sync_core.domain.permissions import Grants
 from sync_core.errors import (
     AlreadyThere,
@@ -31,8 +31,8 @@ from sync_core.graph.answers import (
     delta_link_of,
     id_of,
     items_of,
+    pages_from,
     text_of,
-    unreadable,
 )
 from sync_core.graph.client import GraphClient
 from sync_core.graph.port import Additions, CreatedClass, Described, FoundGroup, NewClass, Removals, Told
@@ -48,8 +48,6 @@ _CLASSES = "/education/classes?$select=id,displayName,externalId,externalSource,
 _IDS_PER_FILTER = 15
 _NOBODYS = "mailNickname eq 'mis-class-sync-health'"
 """A filter that no group fits: reading it takes one resource unit."""
-_MOST_PAGES = 20_000
-"""Of one list: two million accounts, a hundred to a page."""
 _PART = 5_000
 """The accounts after which a first read may be interrupted and go on."""
 # A page of members costs three units, less one for $select ("Identity and access service limits").
@@ -94,7 +92,7 @@ class GraphTenant:
         return GroupChanges(full, tuple(groups.values()), link)
 
     async def changes_of(self, class_id: ClassId) -> GroupChange | None:
-        only = quote(f"id eq '{_id(class_id)}'")
+        only = quote(f"id eq '{entra_id(class_id)}'")
         items, _, _ = await self._delta(f"{_GROUPS}&$filter={only}", None)
         change = GroupChange(id=class_id, nickname=None)
         for item in items:
@@ -110,7 +108,7 @@ class GraphTenant:
 
     async def _external_id(self, group: ClassId) -> str | None:
         try:
-            education_class = await self._client.get(f"/education/classes/{_id(group)}?$select=id,externalId")
+            education_class = await self._client.get(f"/education/classes/{entra_id(group)}?$select=id,externalId")
         except NotThere:
             return None
         return text_of(education_class, "externalId") or None
@@ -151,23 +149,23 @@ class GraphTenant:
 
     async def class_exists(self, class_id: ClassId) -> bool:
         try:
-            await self._client.get(f"/groups/{_id(class_id)}?$select=id")
+            await self._client.get(f"/groups/{entra_id(class_id)}?$select=id")
         except NotThere:
             return False
         return True
 
     async def described(self, class_id: ClassId) -> Described:
-        group = await self._client.get(f"/groups/{_id(class_id)}?$select=id,visibility")
+        group = await self._client.get(f"/groups/{entra_id(class_id)}?$select=id,visibility")
         return Described(text_of(group, "visibility"), await self._external_id(class_id))
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         try:
-            return await self._people_at(f"/groups/{_id(class_id)}/members", _MEMBERS_COST)
+            return await self._people_at(f"/groups/{entra_id(class_id)}/members", _MEMBERS_COST)
         except GraphDenied:
             raise MembersHidden from None
 
     async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
-        return await self._people_at(f"/groups/{_id(class_id)}/owners", Cost())
+        return await self._people_at(f"/groups/{entra_id(class_id)}/owners", Cost())
 
     async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Additions:
         """One PATCH is all or nothing: one guest costs nineteen others, whom only requests of their own add.
@@ -177,7 +175,7 @@ class GraphTenant:
         try:
             await self.add_at_once(class_id, people)
         except GraphRefused as refusal:
-            sent = await self._client.add_references(f"/groups/{_id(class_id)}/members", _references(people))
+            sent = await self._client.add_references(f"/groups/{entra_id(class_id)}/members", _references(people))
             if isinstance(sent.failure, Permanent):
                 raise refusal from None
             return _additions({people[index]: error for index, error in sent.outcomes.items()}, sent.failure)
@@ -185,11 +183,11 @@ class GraphTenant:
 
     async def add_at_once(self, class_id: ClassId, people: Sequence[AccountId]) -> Told:
         body = {"members@odata.bind": _references(people)}
-        return await self._client.patch_people(f"/groups/{_id(class_id)}", body, len(people))
+        return await self._client.patch_people(f"/groups/{entra_id(class_id)}", body, len(people))
 
     async def remove_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
-        path = f"/groups/{_id(class_id)}/members"
-        sent = await self._client.remove_references([f"{path}/{_id(person)}" for person in people])
+        path = f"/groups/{entra_id(class_id)}/members"
+        sent = await self._client.remove_references([f"{path}/{entra_id(person)}" for person in people])
         return _removals({people[index]: error for index, error in sent.outcomes.items()}, sent.failure)
 
     async def known_people(self, people: Sequence[AccountId]) -> frozenset[AccountId]:
@@ -201,7 +199,7 @@ class GraphTenant:
 
     async def _users(self, people: Sequence[AccountId], properties: str) -> AsyncIterator[dict[str, Any]]:
         for start in range(0, len(people), _IDS_PER_FILTER):
-            ids = ",".join(f"'{_id(person)}'" for person in people[start : start + _IDS_PER_FILTER])
+            ids = ",".join(f"'{entra_id(person)}'" for person in people[start : start + _IDS_PER_FILTER])
             answer = await self._client.get(f"/users?$filter={quote(f'id in ({ids})')}&$select={properties}")
             for user in items_of(answer):
                 yield user
@@ -234,17 +232,17 @@ class GraphTenant:
             await self.add_teacher(class_id, person)
 
     async def add_teacher(self, class_id: ClassId, person: AccountId) -> None:
-        reference = {"@odata.id": f"{_GRAPH}/education/users/{_id(person)}"}
-        await self._client.repeatable_post(f"/education/classes/{_id(class_id)}/teachers/$ref", reference)
+        reference = {"@odata.id": f"{_GRAPH}/education/users/{entra_id(person)}"}
+        await self._client.repeatable_post(f"/education/classes/{entra_id(class_id)}/teachers/$ref", reference)
 
     async def remove_owner(self, class_id: ClassId, person: AccountId) -> None:
-        await self._client.remove_reference(f"/education/classes/{_id(class_id)}/teachers/{_id(person)}")
+        await self._client.remove_reference(f"/education/classes/{entra_id(class_id)}/teachers/{entra_id(person)}")
 
     async def delete_class(self, class_id: ClassId) -> None:
-        await self._client.delete_class(f"/education/classes/{_id(class_id)}")
+        await self._client.delete_class(f"/education/classes/{entra_id(class_id)}")
 
     async def restore_class(self, class_id: ClassId) -> None:
-        await self._client.repeatable_post(f"/directory/deletedItems/{_id(class_id)}/restore")
+        await self._client.repeatable_post(f"/directory/deletedItems/{entra_id(class_id)}/restore")
 
     async def _people_at(self, path: str, cost: Cost) -> frozenset[AccountId]:
         """Raises MembersHidden for an answer without a list, as an app was reported to get that may not see one."""
@@ -273,18 +271,8 @@ class GraphTenant:
         items = [item for page in pages for item in items_of(page)]
         return items, self._client.relative(delta_link_of(pages[-1]))
 
-    async def _pages(self, link: str | None, cost: Cost) -> AsyncIterator[dict[str, Any]]:
-        """The pages from this link on. Raises Transient if they have no end."""
-        for _ in range(_MOST_PAGES):
-            if not link:
-                return
-            page = await self._client.get(link, cost)
-            following = page.get("@odata.nextLink")
-            if following == link or not isinstance(following, str | None):
-                break
-            yield page
-            link = following
-        raise unreadable()
+    def _pages(self, link: str | None, cost: Cost) -> AsyncIterator[dict[str, Any]]:
+        return pages_from(link, partial(self._client.get, cost=cost))
 
 
 def _continued(token: str | None, properties: Set[AccountProperty]) -> tuple[str, str | None]:
@@ -370,9 +358,4 @@ def _people_with(kind: type[SyncError] | None, outcomes: Mapping[AccountId, Sync
 
 
 def _references(people: Iterable[AccountId]) -> list[str]:
-    return [f"{_GRAPH}/directoryObjects/{_id(person)}" for person in people]
-
-
-def _id(text: str) -> str:
-    """`text` as an Entra id. Raises ValueError for anything else, which could change the path it goes into."""
-    return str(UUID(text))
+    return [f"{_GRAPH}/directoryObjects/{entra_id(person)}" for person in people]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import cast
 
 from sync_core.clock import Clock
-from sync_core.graph.port import ProbedTenant, Tenant
+from sync_core.graph.port import ProbedTenant, Teams, Tenant
 from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Priority
 from sync_core.messaging.port import DeadLetters, Outbox
@@ -58,10 +58,21 @@ class ManyTenants:
         return self._tenants[tenant]
 
 
+class OneTenantTeams:
+    """Implements TenantTeams with the same teams for every tenant."""
+
+    def __init__(self, teams: Teams) -> None:
+        self._teams = teams
+
+    def of(self, tenant: str, priority: Priority) -> Teams:
+        return self._teams
+
+
 def services(
     state: MemoryState | TableState,
     *,
     tenant: ProbedTenant | Mapping[str, ProbedTenant] | None = None,
+    teams: Teams | None = None,
     mis: MisSource | None = None,
     outbox: Outbox | None = None,
     clock: Clock | None = None,
@@ -81,6 +92,7 @@ def services(
         inbox=inbox or MemoryWebhookInbox(),
         reading=Reading(state, mis or cast("MisSource", _Missing()), clock, partial(check_tenant, graph), graph),
         graph=graph,
+        teams=OneTenantTeams(teams or cast("Teams", _Missing())),
         file_drops=file_drops or cast("FileDrops", _Missing()),
         uploads=UploadedExports(clock),
         outbox=outbox or MemoryOutbox(),
