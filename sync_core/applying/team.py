@@ -30,6 +30,14 @@ class _Added:
     refused: Mapping[AccountId, GraphRefused] = field(default_factory=dict)
     failure: SyncError | None = None
 
+    def joined(self, later: _Added) -> _Added:
+        return _Added(
+            self.members | later.members,
+            self.owners | later.owners,
+            {**self.refused, **later.refused},
+            self.failure or later.failure,
+        )
+
 
 class TeamWork:
     """The team of one class, as far as one delivery changes it."""
@@ -52,6 +60,8 @@ class TeamWork:
                 case DesiredTeam.ARCHIVED:
                     return await self._archive(record)
             return await self._follow(record)
+        except NotThere:
+            return await self._lose()
         except GraphRefused as refusal:
             return await self._refuse(refusal)
 
@@ -71,6 +81,8 @@ class TeamWork:
                     return await self._bring(record, TeamPeople(team.members, team.owners))
                 case TeamState.OPEN | TeamState.LOCKED | TeamState.ASKED if self._attempt.touched:
                     return await self._compare(record)
+        except NotThere:
+            return await self._lose()
         except GraphRefused as refusal:
             return await self._refuse(refusal)
         return None
@@ -151,6 +163,13 @@ class TeamWork:
         self._opened = True
         return TeamState.OPEN
 
+    async def _lose(self) -> RowError | None:
+        """After a 404 of Teams: record that the team is gone. Raises NotThere if the class is gone as well."""
+        latest = await self._attempt.record()
+        if latest is None or latest.actual is None or latest.actual.team is None:
+            raise NotThere
+        return await self._note_missing(latest)
+
     async def _note_missing(self, record: ClassRecord) -> RowError | None:
         """Record what it means that Teams shows no team: it is not made yet, was never made, or was deleted by hand."""
         team = self._team(record)
@@ -198,13 +217,17 @@ class TeamWork:
         leaving = (people.owners & team.owners) - desired.owners
         if is_open:
             leaving |= people.members - desired.members
-        removed = await self._remove(record, leaving)
-        if removed & members:
-            await self._attempt.clock.sleep(_AFTER_REVOKED)
-        people = TeamPeople(people.members - removed, people.owners - removed)
-        to_add = members - people.members - people.owners
-        sent = await self._add(record, to_add, desired.owners - people.owners)
+        # The owners come first: Teams keeps the last owner in.
+        sent = await self._add(record, members - people.members - people.owners, desired.owners - people.owners)
         people = TeamPeople(people.members - sent.owners | sent.members, people.owners | sent.owners)
+        removed: frozenset[AccountId] = frozenset()
+        if not sent.failure:
+            removed = await self._remove(record, leaving)
+            people = TeamPeople(people.members - removed, people.owners - removed)
+        if back := removed & members:
+            await self._attempt.clock.sleep(_AFTER_REVOKED)
+            sent = sent.joined(await self._add(record, back, frozenset()))
+            people = TeamPeople(people.members | sent.members, people.owners)
         if self._opened and not sent.failure:
             people = await self._teams.team_people(actual_of(record).class_id)
         missing = members - people.members - people.owners - sent.refused.keys()

@@ -7,7 +7,7 @@ as to the group, and compares the two once a week.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync_core.domain.classes.desired import DesiredClass
@@ -76,11 +76,10 @@ def plan_teams(wanted: Iterable[DesiredClass], records: Records, now: datetime) 
 
 
 def _team_diff(desired: DesiredClass, record: ClassRecord | None, now: datetime) -> TeamDiff | None:
-    if desired.team not in (DesiredTeam.LOCKED, DesiredTeam.OPEN) or desired.ended:
+    state = replace(record, desired=desired).state if record else ClassState.MAKING
+    if desired.team not in (DesiredTeam.LOCKED, DesiredTeam.OPEN) or state in _TEAMLESS:
         return None
     actual = record.actual if record and not record.gone else None
-    if record and record.state in _TEAMLESS - {ClassState.ENDED} and desired.generation <= record.generation:
-        return None
     team = actual.team if actual else None
     if team is None or team.state is TeamState.MISSING:
         has_owner, failed = bool(desired.owners), team is not None and team.error is not None

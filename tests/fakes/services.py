@@ -58,6 +58,16 @@ class ManyTenants:
         return self._tenants[tenant]
 
 
+class ManyTenantTeams:
+    """Implements TenantTeams with the teams of a tenant for each id."""
+
+    def __init__(self, teams: Mapping[str, Teams]) -> None:
+        self._teams = teams
+
+    def of(self, tenant: str, priority: Priority) -> Teams:
+        return self._teams[tenant]
+
+
 class OneTenantTeams:
     """Implements TenantTeams with the same teams for every tenant."""
 
@@ -72,7 +82,7 @@ def services(
     state: MemoryState | TableState,
     *,
     tenant: ProbedTenant | Mapping[str, ProbedTenant] | None = None,
-    teams: Teams | None = None,
+    teams: Teams | Mapping[str, Teams] | None = None,
     mis: MisSource | None = None,
     outbox: Outbox | None = None,
     clock: Clock | None = None,
@@ -92,7 +102,9 @@ def services(
         inbox=inbox or MemoryWebhookInbox(),
         reading=Reading(state, mis or cast("MisSource", _Missing()), clock, partial(check_tenant, graph), graph),
         graph=graph,
-        teams=OneTenantTeams(teams or cast("Teams", _Missing())),
+        teams=ManyTenantTeams(teams)
+        if isinstance(teams, Mapping)
+        else OneTenantTeams(teams or cast("Teams", _Missing())),
         file_drops=file_drops or cast("FileDrops", _Missing()),
         uploads=UploadedExports(clock),
         outbox=outbox or MemoryOutbox(),

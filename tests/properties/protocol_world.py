@@ -20,6 +20,8 @@ from sync_core.admin.classes.requests import ClassOptions, act_on_class, request
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change
+from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.teams import TeamState
 from sync_core.domain.ids import AccountId, ClassId, RunId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause
@@ -50,6 +52,7 @@ from tests.builders import SCHOOL, TENANT, entra_id, settings, snapshot, teachin
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_teams import MemoryTeams
 from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
 
@@ -98,6 +101,7 @@ class World:
     """`lagging` is whether look-ups in the tenant currently miss a new class."""
 
     departed_owners: str = "keep"
+    with_teams: bool = False
     lagging: bool = False
     mis: dict[str, MisGroup] = field(default_factory=dict)
     sessions: dict[str, list[Message]] = field(default_factory=dict)
@@ -115,6 +119,8 @@ class World:
     state: MemoryState = field(init=False)
     outbox: MemoryOutbox = field(init=False)
     tenants: dict[str, MemoryTenant] = field(init=False)
+    teams: dict[str, MemoryTeams] = field(init=False)
+    teams_deleted: set[str] = field(default_factory=set)
     settings: SchoolSettings = field(init=False)
     services: Services = field(init=False)
 
@@ -122,8 +128,12 @@ class World:
         self.state = MemoryState(_pause)
         self.outbox = MemoryOutbox(_pause)
         self.tenants = {id_: MemoryTenant(_pause, lambda: self.lagging, self.clock) for id_ in (TENANT, ANOTHER_TENANT)}
-        self.settings = settings(departed_owners=self.departed_owners, limits=NO_LIMITS)
-        self.services = services(self.state, tenant=self.tenants, mis=self, outbox=self.outbox, clock=self.clock)
+        self.teams = {id_: MemoryTeams(tenant, _pause, self.clock) for id_, tenant in self.tenants.items()}
+        choice = "release" if self.with_teams else "none"
+        self.settings = settings(departed_owners=self.departed_owners, limits=NO_LIMITS, teams=choice)
+        self.services = services(
+            self.state, tenant=self.tenants, teams=self.teams, mis=self, outbox=self.outbox, clock=self.clock
+        )
         for person in (*STUDENTS, *TEACHERS, *STRANGERS):
             for tenant in self.tenants.values():
                 tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
@@ -154,6 +164,20 @@ class World:
         self.tenant.hand_owner(ClassId(class_id), AccountId(person), present)
         if person not in {entra_id(teacher) for teacher in TEACHERS}:
             (self.hand_owned.add if present else self.hand_owned.discard)((class_id, person))
+
+    def change_team_by_hand(self, class_id: str, change: str, person: str) -> None:
+        """What somebody does in Teams: make, activate or delete the team of a class, add or remove a member."""
+        teams, id_ = self.teams[self.settings.tenant], ClassId(class_id)
+        match change:
+            case "make" if id_ not in teams.teams:
+                teams.make_by_hand(id_)
+            case "activate" if id_ in teams.teams:
+                teams.activate_by_hand(id_)
+            case "delete" if id_ in teams.teams:
+                teams.delete_by_hand(id_)
+                self.teams_deleted.add(id_)
+            case "add" | "remove" if id_ in teams.teams and AccountId(person) not in teams.teams[id_].owners:
+                teams.hand_member(id_, AccountId(person), change == "add")
 
     def request_as_admin(self, request: str, group: str) -> None:
         """Request create, resync, delete, restore, undo or release. A request that conflicts is ignored."""
@@ -247,7 +271,7 @@ class World:
         for group in GROUPS:
             self.request_as_admin("release", group)
         self.settle()
-        self.clock.advance(timedelta(hours=1))
+        self.clock.advance(timedelta(days=8) if self.with_teams else timedelta(hours=1))
         self.start_night(full_resync=self.has_unreported_change)
         self.settle()
 
@@ -294,6 +318,23 @@ class World:
             assert not record.stale
             owned_by_hand = {person for class_id, person in self.hand_owned if class_id == actual[0].id}
             assert owned_by_hand <= actual[0].owners, f"{key}: an owner added by hand was removed"
+            if self.with_teams:
+                self._check_team(record, actual[0], members, owners)
+
+    def _check_team(
+        self, record: ClassRecord, group: MemoryGroup, members: set[AccountId], owners: set[AccountId]
+    ) -> None:
+        known = record.actual.team if record.actual else None
+        team = self.teams[self.settings.tenant].teams.get(group.id)
+        if team is None:
+            assert group.id in self.teams_deleted, f"{record.key} has no team"
+            assert known and known.state is TeamState.GONE, f"{record.key}: its team is gone, and its row has one"
+            return
+        assert known and known.state is TeamState.OPEN and known.error is None, f"{record.key}: its team is {known}"
+        assert not team.locked, f"{record.key}: its team is locked"
+        assert owners <= team.owners, f"{record.key}: its team has no such owner"
+        assert members <= team.members | team.owners, f"{record.key}: its team has no such member"
+        assert team.members <= members | group.owners, f"{record.key}: its team has strangers"
 
     # --- internals
 
@@ -328,13 +369,15 @@ class World:
             self.dead_letters += 1
 
     def _collect_messages(self) -> None:
-        if not self.outbox.requests and not self.outbox.changes:
+        if not self.outbox.requests and not self.outbox.changes and not self.outbox.scheduled:
             return
         for request, _ in self.outbox.requests:
             self._enqueue(SYNC_REQUESTS, request)
         for change, priority in zip(self.outbox.changes, self.outbox.priorities, strict=True):
             self._enqueue(priority, change)
-        for sent in (self.outbox.requests, self.outbox.changes, self.outbox.priorities):
+        for _, change, priority in self.outbox.scheduled:
+            self._enqueue(priority, change)
+        for sent in (self.outbox.requests, self.outbox.changes, self.outbox.priorities, self.outbox.scheduled):
             sent.clear()
 
     def _enqueue(self, queue: str, message: Request | Change) -> None:

@@ -32,7 +32,7 @@ some_students = st.frozensets(st.sampled_from(STUDENTS), min_size=1, max_size=6)
 def run_random_events(seed: int) -> World:
     """Run random events from `seed`, ended by a quiet night."""
     rng = random.Random(seed)
-    world = World(departed_owners=("keep", "revoke")[seed % 2])
+    world = World(departed_owners=("keep", "revoke")[seed % 2], with_teams=seed % 3 == 0)
     for _ in range(rng.randint(20, 160)):
         _cause_random_event(world, rng)
         world.deliver()
@@ -76,6 +76,9 @@ def _cause_random_event(world: World, rng: random.Random) -> None:
         world.clock.advance(timedelta(minutes=rng.choice([1, 20, 90])))
     elif chance < 0.53:
         world.move_school()
+    elif chance < 0.58 and classes and world.with_teams:
+        change = rng.choice(("make", "activate", "activate", "delete", "add", "add", "remove"))
+        world.change_team_by_hand(rng.choice(classes).id, change, entra_id(rng.choice(PEOPLE)))
 
 
 def test_random_events_cover_the_rare_cases() -> None:
