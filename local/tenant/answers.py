@@ -74,6 +74,28 @@ class Answers:
     batch_envelope: Annotated[
         Literal["200", "424"], "The status of a $batch in which a request fails; its responses are complete."
     ] = "200"
+    team_lock_told: Annotated[
+        Literal["told", "omitted"], "Whether a team of v1.0 has isMembershipLimitedToOwners, which the beta documents."
+    ] = "told"
+    team_of_unlicensed_owners: Annotated[
+        Literal["refused", "accepted"], "A team of a class whose owners all have no licence: 400, or it is made."
+    ] = "refused"
+    member_of_locked_team: Annotated[
+        Literal["refused", "waits"], "A pupil who is added to a locked team: an error for the person, or they wait."
+    ] = "refused"
+    team_member_again: Annotated[
+        Literal["accepted", "error"],
+        "A person who is in the team already: no error, and an owner is made; or an error, and nothing changes.",
+    ] = "accepted"
+    team_writes_in_group: Annotated[
+        Literal["at-once", "never"], "A change of people on the side of Teams: in the group at once, or never."
+    ] = "at-once"
+    archive_answer: Annotated[
+        Literal["202", "404-though-done"], "An archive of a team: 202 and done later, or 404 and done."
+    ] = "202"
+    team_after_restore: Annotated[Literal["kept", "gone"], "The team of a class that was deleted and restored."] = (
+        "kept"
+    )
     retry_after: Annotated[
         Literal["given", "sometimes-missing"], "Retry-After of 429: always, or not in every second one."
     ] = "given"

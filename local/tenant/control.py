@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from local.tenant import team_control
 from local.tenant.answers import CHOICES
 from local.tenant.directory.directory import Directory
 from local.tenant.directory.objects import USER_PROPERTIES, Collection, Group
@@ -47,6 +48,8 @@ class Control:
         app.router.add_patch("/_sim/users/{upn}", self._update_user)
         app.router.add_post("/_sim/edit", self._edit)
         app.router.add_post("/_sim/consent", self._consent)
+        app.router.add_get("/_sim/teams", self._teams)
+        app.router.add_post("/_sim/teams", self._act_in_client)
 
     async def _stats(self, request: web.Request) -> web.Response:
         server = self._server(request)
@@ -159,6 +162,19 @@ class Control:
             return _refuse(refusal.message, refusal.status)
         return web.json_response({})
 
+    async def _teams(self, request: web.Request) -> web.Response:
+        """The teams as they are, whatever Graph shows of them."""
+        return web.json_response(team_control.teams_of(self._server(request)))
+
+    async def _act_in_client(self, request: web.Request) -> web.Response:
+        """{"action", "class", "upn"}: what somebody does in the Teams client. Returns the team as it is."""
+        server, body = self._server(request), await request.json()
+        try:
+            team = server.teams_client.act(str(body.get("action")), body, server.clock.now())
+        except Refusal as refusal:
+            return _refuse(refusal.message, refusal.status)
+        return web.json_response(team_control.team_of(server, team))
+
     async def _consent(self, request: web.Request) -> web.Response:
         self._entra.consent((await request.json())["tenant"])
         return web.json_response({})
@@ -186,7 +202,7 @@ class Control:
                 case "purge":
                     directory.purge(group, now)
                 case "restore":
-                    directory.restore(group.id, now)
+                    self._server(request).teams.class_restored(directory.restore(group.id, now))
                 case _:
                     return _refuse(f"unknown action {action}")
         except Refusal as refusal:
@@ -220,6 +236,7 @@ def _numbers(server: TenantServer) -> dict[str, Any]:
         "delta_objects_per_page": graph.habits.objects_per_page,
         "delta_people_per_object": graph.habits.people_per_object,
         "delta_replayed_events": graph.habits.replayed_events,
+        **team_control.numbers(server),
     }
 
 
@@ -230,6 +247,7 @@ def _set_numbers(server: TenantServer, numbers: dict[str, Any]) -> None:
     graph.habits.objects_per_page = int(numbers["delta_objects_per_page"])
     graph.habits.people_per_object = int(numbers["delta_people_per_object"])
     graph.habits.replayed_events = int(numbers["delta_replayed_events"])
+    team_control.set_numbers(server, numbers)
 
 
 def _refuse(message: str, status: int = 400) -> web.Response:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from local.tenant.answers import Answers
 from local.tenant.directory.refusals import denied
+from local.tenant.teams.refusals import denied_by_teams
 
 HIDDEN_MEMBERS = "Member.Read.Hidden"
 GRANTED = (
@@ -16,6 +17,10 @@ GRANTED = (
     HIDDEN_MEMBERS,
     "User.Read.All",
     "Group.ReadWrite.All",
+    "Team.Create",
+    "TeamMember.ReadWrite.All",
+    "Team.ReadBasic.All",
+    "TeamSettings.ReadWrite.All",
 )
 """What the app has unless it is started without."""
 
@@ -28,6 +33,11 @@ _READ_CLASSES = frozenset({"EduRoster.ReadWrite.All", "EduRoster.Read.All"})
 _WRITE_CLASSES = frozenset({"EduRoster.ReadWrite.All"})
 _LIST_USERS = frozenset({"User.Read.All", "User.ReadBasic.All"})
 _USERS_DELTA = frozenset({"User.Read.All"})
+_MAKE_TEAMS = frozenset({"Team.Create"})
+_READ_TEAMS = frozenset({"Team.ReadBasic.All", "TeamSettings.Read.All", "TeamSettings.ReadWrite.All"})
+_WRITE_TEAMS = frozenset({"TeamSettings.ReadWrite.All"})
+_READ_TEAM_MEMBERS = frozenset({"TeamMember.Read.All", "TeamMember.ReadWrite.All"})
+_WRITE_TEAM_MEMBERS = frozenset({"TeamMember.ReadWrite.All"})
 _NOBODY: frozenset[str] = frozenset()
 
 _NEEDS: tuple[tuple[str, re.Pattern[str], frozenset[str]], ...] = tuple(
@@ -44,6 +54,13 @@ _NEEDS: tuple[tuple[str, re.Pattern[str], frozenset[str]], ...] = tuple(
         ("(POST|PATCH|DELETE)", r"/groups(/.+)?", _WRITE_GROUPS),
         ("GET", r"/directory/deletedItems/.+", _READ_DELETED),
         ("POST", r"/directory/deletedItems/[^/]+/restore", _WRITE_GROUPS),
+        ("POST", r"/teams", _MAKE_TEAMS),
+        ("GET", r"/teams\('[^']+'\)/operations.*", _READ_TEAMS),
+        ("GET", r"/teams/[^/]+", _READ_TEAMS),
+        ("PATCH", r"/teams/[^/]+", _WRITE_TEAMS),
+        ("POST", r"/teams/[^/]+/(archive|unarchive)", _WRITE_TEAMS),
+        ("GET", r"/teams/[^/]+/members(/.+)?", _READ_TEAM_MEMBERS),
+        ("(POST|PATCH|DELETE)", r"/teams/[^/]+/members/.+", _WRITE_TEAM_MEMBERS),
     )
 )
 
@@ -66,4 +83,4 @@ def check(method: str, path: str, body: Mapping[str, object], roles: frozenset[s
     """Raises Refusal if the roles of a token do not cover the call."""
     permissions = needs(method, path, body, answers)
     if permissions and not permissions & roles:
-        raise denied()
+        raise denied_by_teams(permissions) if path.startswith("/teams") else denied()

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections import Counter, deque
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -17,15 +18,20 @@ from local.tenant.answers import Answers
 from local.tenant.clock import Clock
 from local.tenant.directory.directory import Directory
 from local.tenant.directory.journal import Journal
+from local.tenant.directory.objects import Event
 from local.tenant.directory.refusals import Refusal
 from local.tenant.faults import Fault
 from local.tenant.graph import routes
 from local.tenant.graph.context import Answer, Entity, Graph, Request, decode_body
 from local.tenant.options import TenantOptions
+from local.tenant.teams.client import TeamsClient
+from local.tenant.teams.limits import TeamsThrottle, is_of_teams
+from local.tenant.teams.service import TeamsService
 from local.tenant.throttle import AppLimits, Call, Price, Throttle, price
 
 _LOGGED_REQUESTS = 200_000
 _SHAPE = re.compile(r"/[0-9a-f]{8}-[0-9a-f-]{27}")
+_MEMBERSHIP = re.compile(r"(?<=/teams/\{id\})/members/(?!add$).+")
 _SILENT_429S_EVERY = 2
 
 
@@ -49,19 +55,30 @@ class TenantServer:
         self.granted = options.granted
         self.answers = Answers()
         self.answers.choose(dict(options.answers))
-        journal = Journal(state)
-        self.directory = Directory(tenant_id, self.answers, journal.append)
-        for line in journal.read():
-            self.directory.load(line)
-        journal.restart(self.directory.lines())
-        self.graph = Graph(self.directory, self.answers, self.clock.now)
+        self._journal = Journal(state)
+        self.directory = Directory(tenant_id, self.answers, self._remember)
+        self.teams = TeamsService(self.directory, self.answers, self.clock.now, self._journal.append)
+        for line in self._journal.read():
+            if "team" in line or "no_team" in line:
+                self.teams.load(line)
+            else:
+                self.directory.load(line)
+        self._journal.restart(chain(self.directory.lines(), self.teams.lines()))
+        self.teams_client = TeamsClient(self.teams, self.directory)
+        self.graph = Graph(self.directory, self.teams, self.answers, self.clock.now)
         self.throttle = Throttle(app_limits)
+        self.teams_throttle = TeamsThrottle()
         self.stats = Stats()
         self.by_route: Counter[str] = Counter()
         self.batches = 0
         self.log: deque[Entity] = deque(maxlen=_LOGGED_REQUESTS)
         self.faults: list[Fault] = []
         self.latency = 0.0
+
+    def _remember(self, line: dict[str, Any]) -> None:
+        self._journal.append(line)
+        if "event" in line:
+            self.teams.observe(Event(**line["event"]))
 
     async def serve(self, web_request: web.Request, roles: frozenset[str] | None) -> web.StreamResponse:
         """Answer a caller with these permissions; None is a caller without a valid token."""
@@ -120,11 +137,17 @@ class TenantServer:
 
     def _one(self, request: Request) -> Answer:
         """One call, counted, throttled and possibly failed."""
-        cost = price(Call(request.method, request.path, request.query, request.body), self.answers)
+        of_teams = is_of_teams(request.path)
+        priced = Call(request.method, request.path, request.query, request.body)
+        cost = Price(0, 0) if of_teams else price(priced, self.answers)
         self.stats.requests += 1
         fault = self._fault(request)
         roster = request.path.startswith("/education/") and request.method != "GET"
-        wait = self.throttle.admit(cost, roster, len(self.directory.users), self.clock.now())
+        wait = (
+            self.teams_throttle.admit(request.method, request.path, request.body, self.clock.now())
+            if of_teams
+            else self.throttle.admit(cost, roster, len(self.directory.users), self.clock.now())
+        )
         if wait is not None:
             answer = self._throttled(wait)
         elif fault and not fault.after_work:
@@ -139,21 +162,22 @@ class TenantServer:
         return answer
 
     def _record(self, request: Request, answer: Answer, cost: Price) -> None:
-        shape = f"{request.method} {_SHAPE.sub('/{id}', request.path)}"
+        path = _MEMBERSHIP.sub("/members/{id}", _SHAPE.sub("/{id}", request.path))
+        shape = f"{request.method} {path}"
         self.by_route[shape] += 1
         called = {"method": request.method, "path": request.path, "status": answer.status, "units": cost.units}
         note = {"note": answer.note} if answer.note else {}
         self.log.append({**called, "write": request.method != "GET", **note})
 
     def _work(self, request: Request, cost: Price) -> Answer:
-        headers = {"x-ms-resource-unit": str(cost.units)}
-        if warning := self.throttle.warning():
+        headers = {"x-ms-resource-unit": str(cost.units)} if cost.units else {}
+        if cost.units and (warning := self.throttle.warning()):
             headers["x-ms-throttle-limit-percentage"] = warning
         try:
             answer = routes.answer(self.graph, request)
         except Refusal as refusal:
             return _error(refusal, self.clock, headers)
-        return replace(answer, headers=headers)
+        return replace(answer, headers={**headers, **answer.headers})
 
     def _throttled(self, wait: float) -> Answer:
         self.stats.throttled += 1

@@ -13,6 +13,7 @@ from local.tenant.answers import Answers
 from local.tenant.directory.directory import Directory
 from local.tenant.directory.objects import Group
 from local.tenant.directory.refusals import bad_request, not_found
+from local.tenant.teams.service import TeamsService
 
 Entity = dict[str, Any]
 # "Listings lag more" than reads of one group.
@@ -58,8 +59,9 @@ class DeltaHabits:
 class Graph:
     """One tenant's Graph. A new class is not visible to reads and references for `lag` seconds, to lists for longer."""
 
-    def __init__(self, directory: Directory, answers: Answers, now: Callable[[], float]) -> None:
+    def __init__(self, directory: Directory, teams: TeamsService, answers: Answers, now: Callable[[], float]) -> None:
         self.directory = directory
+        self.teams = teams
         self.answers = answers
         self.now = now
         self.lag = 0.0

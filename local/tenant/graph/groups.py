@@ -88,7 +88,9 @@ def _get_deleted(graph: Graph, request: Request, match: re.Match[str]) -> Answer
 
 
 def _restore(graph: Graph, _: Request, match: re.Match[str]) -> Answer:
-    return Answer(200, _group_entity(graph, graph.directory.restore(match[1], graph.now())))
+    group = graph.directory.restore(match[1], graph.now())
+    graph.teams.class_restored(group)
+    return Answer(200, _group_entity(graph, group))
 
 
 ROUTES: tuple[Route, ...] = (

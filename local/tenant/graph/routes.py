@@ -6,12 +6,18 @@ import re
 
 from local.tenant import permissions
 from local.tenant.directory.refusals import Refusal
-from local.tenant.graph import delta, groups, people, users
+from local.tenant.graph import delta, groups, people, teams, users
 from local.tenant.graph.context import Answer, Graph, Request
 
 _ROUTES = [
     (method, re.compile(pattern), handler)
-    for method, pattern, handler in (*delta.ROUTES, *users.ROUTES, *groups.ROUTES, *people.ROUTES)
+    for method, pattern, handler in (
+        *delta.ROUTES,
+        *users.ROUTES,
+        *groups.ROUTES,
+        *people.ROUTES,
+        *teams.ROUTES,
+    )
 ]
 
 

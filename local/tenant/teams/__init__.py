@@ -1,0 +1,1 @@
+"""Teams in the simulated tenant: it copies from the directory late, and has limits of its own."""
