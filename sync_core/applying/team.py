@@ -143,8 +143,9 @@ class TeamWork:
         """The team. One that was asked for a moment ago is waited for, if pupils are to be let into it."""
         class_id = actual_of(record).class_id
         while (seen := await self._teams.team(class_id)) is None:
-            opens = record.desired.team is DesiredTeam.OPEN and self._asked_lately(record)
-            if not opens or not await self._attempt.wait_for_replication():
+            asked = self._team(record).state is TeamState.ASKED and self._asked_lately(record)
+            opens = record.desired.team is DesiredTeam.OPEN
+            if not (asked and opens) or not await self._attempt.wait_for_replication():
                 return None
         return seen
 

@@ -113,13 +113,14 @@ class SyncSchool(_SchoolRequest):
     """Sync one school. `scope` is None for everything, else the MIS ids of the groups: no other group is touched.
 
     With a scope, the groups of `people` (MIS ids) count as named too: those they are in now, and those they were in
-    when their classes were last planned.
+    when their classes were last planned. `until` is the end of the time over which a night spreads the school's teams.
     """
 
     run: _Run
     cause: Cause
     scope: _MisIds | None = None
     people: _MisIds = ()
+    until: Annotated[datetime | None, Checked(_has_zone)] = None
     kind: Literal["sync-school"] = "sync-school"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync_core.domain.classes.desired import DesiredClass
-from sync_core.domain.classes.record import ClassRecord, ClassState, Records
+from sync_core.domain.classes.record import ActualClass, ClassRecord, ClassState, Records
 from sync_core.domain.classes.teams import ActualTeam, DesiredTeam, TeamState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import GroupType
@@ -22,11 +22,10 @@ from sync_core.planning.diff import Origin
 LOOK_EVERY = timedelta(days=7)
 """How often a team is compared with what is wanted: a teacher may change it, and a write to it may be lost."""
 
-# Teams knows a new class after up to 15 minutes ("Create team"). An urgent plan tries after the first of the waits with
-# which Canvas LMS asks, because somebody waits for it.
-_KNOWN_AFTER = {Priority.BULK: timedelta(minutes=15), Priority.URGENT: timedelta(seconds=24)}
-_SPREAD = {Priority.BULK: timedelta(hours=1), Priority.URGENT: timedelta(0)}
-"""The time over which the teams of a plan are spread: School Data Sync stopped making teams because of their load."""
+_KNOWN_AFTER = timedelta(minutes=15)
+"""Teams may not know a new class for so long ("Create team")."""
+_FIRST_TRY = timedelta(seconds=24)
+"""Where somebody waits for the team of a new class: the first of the waits with which Canvas LMS asks."""
 
 _TEAMLESS = frozenset({ClassState.GONE, ClassState.DELETED, ClassState.DELETING, ClassState.ENDED})
 
@@ -81,25 +80,29 @@ def _team_diff(desired: DesiredClass, record: ClassRecord | None, now: datetime)
         return None
     actual = record.actual if record and not record.gone else None
     team = actual.team if actual else None
-    if team is None or team.state is TeamState.MISSING:
+    if actual is None or team is None or team.state is TeamState.MISSING:
         has_owner, failed = bool(desired.owners), team is not None and team.error is not None
         return TeamDiff(key=desired.key, create=has_owner, waiting=not has_owner, failed=has_owner and failed)
     diff = TeamDiff(
         key=desired.key,
         open=desired.team is DesiredTeam.OPEN and team.state in (TeamState.ASKED, TeamState.LOCKED),
         unarchive=team.state is TeamState.ARCHIVED,
-        look=_to_look(desired, team, now),
+        look=_to_look(desired, actual, team, now),
         failed=team.error is not None,
     )
     return diff if diff.sends else None
 
 
-def _to_look(desired: DesiredClass, team: ActualTeam, now: datetime) -> bool:
-    """Whether the team is to be compared: it is time, its last work failed, or Teams was not told of everybody."""
+def _to_look(desired: DesiredClass, actual: ActualClass, team: ActualTeam, now: datetime) -> bool:
+    """Whether the team is to be compared: it is time, its last work failed, or Teams was not told of everybody.
+
+    Of people who are about to come into the group or to leave it, Teams is told by the change of the group.
+    """
     due = team.seen_at is None or now - team.seen_at >= LOOK_EVERY
     if team.state in (TeamState.GONE, TeamState.ARCHIVED, TeamState.ARCHIVED_BY_HAND):
         return due and team.state is not TeamState.ARCHIVED
-    return due or team.error is not None or not told(desired, team)
+    in_step = actual.members == desired.members and desired.owners <= actual.owners
+    return due or team.error is not None or (in_step and not told(desired, team))
 
 
 def told(desired: DesiredClass, team: ActualTeam) -> bool:
@@ -114,15 +117,26 @@ def told(desired: DesiredClass, team: ActualTeam) -> bool:
 
 
 def team_changes(
-    diffs: Sequence[TeamDiff], created: Iterable[ClassKey], origin: Origin, start: datetime, priority: Priority
+    diffs: Sequence[TeamDiff],
+    created: Iterable[ClassKey],
+    origin: Origin,
+    priority: Priority,
+    start: datetime,
+    until: datetime | None,
 ) -> list[tuple[datetime, ChangeTeam]]:
-    """The messages with their times: spread evenly from `start` on, and later for classes that are being `created`."""
+    """The messages with their times, later for classes that are being `created`.
+
+    Those of a night are spread evenly between `start` and `until`: School Data Sync stopped making teams because of
+    their load. Without that time, all are due at once.
+    """
+    window = max(until - start, timedelta(0)) if until else timedelta(0)
+    later = _FIRST_TRY if priority is Priority.URGENT else _KNOWN_AFTER if window else timedelta(0)
     new = frozenset(created)
     sent = [diff.key for diff in diffs if diff.sends]
-    step = _SPREAD[priority] / max(len(sent), 1)
+    step = window / max(len(sent), 1)
     return [
         (
-            start + step * place + (_KNOWN_AFTER[priority] if key in new else timedelta(0)),
+            start + step * place + (later if key in new else timedelta(0)),
             ChangeTeam(origin.school, key, origin.run, origin.cause),
         )
         for place, key in enumerate(sent)

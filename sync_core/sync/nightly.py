@@ -128,7 +128,11 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
         await services.tenants.write_facts(request.tenant, facts)
 
     now = services.clock.now()
-    syncs = [SyncSchool(school, request.run, request.cause) for school, syncs in enabled.items() if syncs]
+    syncs = [
+        SyncSchool(school, request.run, request.cause, until=request.until)
+        for school, syncs in enabled.items()
+        if syncs
+    ]
     starts = evenly(len(syncs), now, request.until or now)
     await services.outbox.schedule_requests(list(zip(starts, syncs, strict=True)))
     for each in schools:

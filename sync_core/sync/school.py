@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from sync_core.domain.runs import HoldStatus, RunOutcome, RunRecord
 from sync_core.errors import NotOnRecord, RowRefused
@@ -52,7 +53,7 @@ async def sync_under(
     except PlanNotMade as reason:
         return await end_unplanned(reason.planned, before, services)
     planned = await note_shared_names(planned, services.reading, lambda shared: shared.keys)
-    return await carry_out(planned, before, services)
+    return await carry_out(planned, before, services, request.until)
 
 
 async def end_unplanned(planned: SchoolPlan, before: RunRecord | None, services: Services) -> RunRecord:
@@ -63,8 +64,12 @@ async def end_unplanned(planned: SchoolPlan, before: RunRecord | None, services:
     return run
 
 
-async def carry_out(planned: SchoolPlan, before: RunRecord | None, services: Services) -> RunRecord:
+async def carry_out(
+    planned: SchoolPlan, before: RunRecord | None, services: Services, until: datetime | None = None
+) -> RunRecord:
     """Write the rows and send the messages of a plan, whose run is on record as `before`, if it is.
+
+    The work on teams is spread over the time `until` then.
 
     The rows come before the messages: after a crash between the two, the next plan sends the messages again. The
     removals are recorded before the rows lose the people, so that no crash hides a part of a slow leak. The holds come
@@ -82,9 +87,8 @@ async def carry_out(planned: SchoolPlan, before: RunRecord | None, services: Ser
     priority = priority_of(run.cause, len(changes))
     await services.outbox.send_changes(changes, priority)
     teams = [diff for diff in planned.teams if diff.key not in too_large]
-    await services.outbox.schedule_changes(
-        team_changes(teams, plan.created, origin, services.clock.now(), priority), priority
-    )
+    due = team_changes(teams, plan.created, origin, priority, services.clock.now(), until)
+    await services.outbox.schedule_changes(due, priority)
     if planned.statistics is None:
         holds = with_newer(planned.standing, planned.open_holds)
         await services.schools.replace_holds(school, planned.standing, holds)

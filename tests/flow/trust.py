@@ -163,7 +163,25 @@ class Trust:
         edit = {"action": action, "class": nickname, **details}
         loopback.post(f"{self.addresses.tenant}/_sim/edit", json=edit).raise_for_status()
 
+    def act_in_teams(self, action: str, nickname: str, **details: object) -> None:
+        """What somebody does in the Teams client with the team of a class."""
+        body = {"action": action, "class": nickname, **details}
+        loopback.post(f"{self.addresses.tenant}/_sim/teams", json=body).raise_for_status()
+
+    def set_switches(self, **switches: object) -> None:
+        """Change the lags and answers of the simulated tenant."""
+        loopback.post(f"{self.addresses.tenant}/_sim/switches", json=switches).raise_for_status()
+
     # --- reading the result
+
+    def read_team(self, nickname: str) -> dict[str, Any]:
+        """The team of a class, its people as in `read_class`. Raises ValueError if there is none."""
+        teams = loopback.get(f"{self.addresses.tenant}/_sim/teams").json()
+        (team,) = [team for team in teams if team["mailNickname"] == nickname]
+        for role in ("owners", "members", "waiting"):
+            if role in team:
+                team[role] = " ".join(sorted(person.partition("@")[0] for person in team[role]))
+        return dict(team)
 
     def list_classes(self, tenant: str = TENANT_ID) -> list[dict[str, Any]]:
         """All classes of a tenant, including deleted ones."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -95,6 +95,11 @@ def test_every_team_is_looked_at_once_a_week(state: TeamState) -> None:
     assert plan_teams([K1], records, LATER) == (TeamDiff(key=KEY, look=True),)
 
 
+def test_teams_is_told_of_a_change_of_the_group_by_that_change_alone() -> None:
+    grown = replace(OPEN, members=OPEN.members | {entra_id("cleo")})
+    assert plan_teams([grown], {KEY: row(FILLED)}, NOON) == ()
+
+
 def test_a_class_that_is_not_made_yet_gets_its_team_with_it_and_one_that_is_gone_gets_none() -> None:
     assert plan_teams([K1], {}, NOON) == (TeamDiff(key=KEY, create=True),)
     assert plan_teams([K1], {KEY: replace(row(None), gone=True)}, NOON) == ()
@@ -102,9 +107,9 @@ def test_a_class_that_is_not_made_yet_gets_its_team_with_it_and_one_that_is_gone
     assert plan_teams([again], {KEY: replace(row(FILLED), gone=True)}, NOON) == (TeamDiff(key=KEY, create=True),)
 
 
-def test_teams_are_spread_over_an_hour_and_new_classes_have_a_quarter_of_an_hour_first() -> None:
+def test_the_teams_of_a_night_are_spread_over_its_window_and_new_classes_have_a_quarter_of_an_hour_first() -> None:
     diffs = [TeamDiff(key=ClassKey(f"K{number}"), create=True) for number in range(4)]
-    sent = team_changes(diffs, [ClassKey("K3")], ORIGIN, NOON, Priority.BULK)
+    sent = team_changes(diffs, [ClassKey("K3")], ORIGIN, Priority.BULK, NOON, NOON + timedelta(hours=1))
     minutes = [(at - NOON) / timedelta(minutes=1) for at, _ in sent]
     assert minutes == [0, 15, 30, 60]
     assert sent[0][1] == ChangeTeam(ORIGIN.school, ClassKey("K0"), ORIGIN.run, ORIGIN.cause)
@@ -112,9 +117,15 @@ def test_teams_are_spread_over_an_hour_and_new_classes_have_a_quarter_of_an_hour
 
 def test_a_team_that_somebody_waits_for_comes_at_once_or_once_teams_may_know_the_class() -> None:
     diffs = [TeamDiff(key=KEY, create=True), TeamDiff(key=ClassKey("K2"), look=True)]
-    sent = team_changes(diffs, [KEY], ORIGIN, NOON, Priority.URGENT)
+    sent = team_changes(diffs, [KEY], ORIGIN, Priority.URGENT, NOON, None)
     assert [at - NOON for at, _ in sent] == [timedelta(seconds=24), timedelta(0)]
 
 
 def test_a_team_that_waits_for_an_owner_sends_nothing() -> None:
-    assert team_changes([TeamDiff(key=KEY, waiting=True)], [KEY], ORIGIN, NOON, Priority.BULK) == []
+    assert team_changes([TeamDiff(key=KEY, waiting=True)], [KEY], ORIGIN, Priority.BULK, NOON, None) == []
+
+
+@pytest.mark.parametrize("until", [None, NOON - timedelta(minutes=1)])
+def test_a_night_without_a_window_makes_its_teams_at_once(until: datetime | None) -> None:
+    sent = team_changes([TeamDiff(key=KEY, create=True)], [KEY], ORIGIN, Priority.BULK, NOON, until)
+    assert [at for at, _ in sent] == [NOON]

@@ -59,7 +59,10 @@ async def test_enabled_schools_are_spread_over_the_window() -> None:
         await state.save_school(replace(settings(), school=SchoolId(f"S{number}"), enabled=number != 2))
     assert await refresh_tenant(NIGHT, services(state, outbox=outbox, clock=clock), timedelta(days=1)) == 3
     assert outbox.requests == [
-        (SyncSchool(SchoolId(f"S{number}"), RUN, Cause.NIGHTLY), NOON + timedelta(minutes=20) * place)
+        (
+            SyncSchool(SchoolId(f"S{number}"), RUN, Cause.NIGHTLY, until=NIGHT.until),
+            NOON + timedelta(minutes=20) * place,
+        )
         for place, number in enumerate((0, 1, 3))
     ]
 
@@ -322,7 +325,7 @@ async def test_an_unreadable_token_or_a_missing_optional_permission_blocks_nothi
     state, outbox, (tenant, _) = MemoryState(), MemoryOutbox(), make_tenant(granted)
     await state.save_school(settings())
     assert await refresh_tenant(NIGHT, services(state, tenant=tenant, outbox=outbox), timedelta(days=400)) == 1
-    assert [request for request, _ in outbox.requests] == [SyncSchool(S1, RUN, Cause.NIGHTLY)]
+    assert [request for request, _ in outbox.requests] == [SyncSchool(S1, RUN, Cause.NIGHTLY, until=NIGHT.until)]
 
 
 async def test_a_tenant_that_gives_no_token_is_blocked_and_one_that_gives_none_now_is_not() -> None:

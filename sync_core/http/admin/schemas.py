@@ -17,6 +17,7 @@ from sync_core.admin.school_settings import SchoolBody, values_of
 from sync_core.domain.classes.desired import ClassRequest
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.record import ClassRecord, ClassState
+from sync_core.domain.classes.teams import DesiredTeam, TeamState
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause, RunRecord, SettingsChange
@@ -155,6 +156,18 @@ class LastChange(BaseModel, from_attributes=True):
     cause: Cause
 
 
+class ClassTeam(BaseModel):
+    """The team of a class. `members` and `owners` count the people whom Teams was told of, or showed."""
+
+    wanted: DesiredTeam
+    state: TeamState | None = Field(description="Null until a team was asked for")
+    members: int = 0
+    owners: int = 0
+    refused: int = Field(default=0, description="People whom Teams refuses, as for a missing licence")
+    seen_at: datetime | None = Field(default=None, description="When the team was last compared with what is wanted")
+    error: ClassError | None = None
+
+
 class Class(BaseModel):
     """A class as it is recorded. A `gone` class was deleted in Microsoft 365, a `deleted` one at an admin's request."""
 
@@ -169,6 +182,7 @@ class Class(BaseModel):
     members: int
     required_until: date | None
     error: ClassError | None
+    team: ClassTeam = Field(description="Its team in Microsoft Teams")
     last_change: LastChange | None = None
 
 
@@ -220,6 +234,21 @@ def school_body(settings: SchoolSettings) -> School:
     )
 
 
+def _team_body(record: ClassRecord) -> ClassTeam:
+    team, wanted = record.actual.team if record.actual else None, record.desired.team
+    if team is None:
+        return ClassTeam(wanted=wanted, state=None)
+    return ClassTeam(
+        wanted=wanted,
+        state=team.state,
+        members=len(team.members),
+        owners=len(team.owners),
+        refused=len(team.refused),
+        seen_at=team.seen_at,
+        error=ClassError.model_validate(team.error) if team.error else None,
+    )
+
+
 def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple[AppliedDelta, ...] = ()) -> Class:
     actual, wanted = record.actual, record.desired
     name = actual.name if actual and not record.gone else wanted.name
@@ -235,6 +264,7 @@ def class_body(record: ClassRecord, request: ClassRequest | None, history: tuple
         members=len(wanted.members),
         required_until=request.required_until if request else None,
         error=ClassError.model_validate(record.error) if record.error else None,
+        team=_team_body(record),
         last_change=LastChange.model_validate(history[-1]) if history else None,
     )
 
