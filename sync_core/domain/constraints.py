@@ -10,6 +10,8 @@ from typing import Any
 
 FORM = {"extra": "forbid"}
 """The `__pydantic_config__` of a dataclass that people send: an unknown key is a fault."""
+WHOLE_FORM = {**FORM, "validate_default": True}
+"""The same of a dataclass whose fields are checked with each other: what is left out is checked, too."""
 
 _Handler = Callable[[Any], dict[str, Any]]
 

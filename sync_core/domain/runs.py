@@ -158,6 +158,9 @@ class RunRecord:
     that the plan takes away, except losses that an admin approved. `left_out` counts the rows of the feed that could
     not be read.
 
+    The next four count what the school's calendar withholds: classes of the coming year to make, those made without
+    their pupils, the pupils who come into both, and the people who stay in a class that the MIS wants them to leave.
+
     The `people_…` fields are MIS person ids: people without an account, with a disabled account, and with more than one
     candidate. These are class keys: `gone` (deleted in Microsoft 365), `ended` (the group left the MIS in this run),
     `expired` (kept beyond the requested date), `ownerless` (nobody is to own it), `numbered` (its address has a number,
@@ -186,6 +189,10 @@ class RunRecord:
     gone: tuple[ClassKey, ...] = ()
     ended: tuple[ClassKey, ...] = ()
     expired: tuple[ClassKey, ...] = ()
+    classes_to_make: int = 0
+    classes_to_fill: int = 0
+    pupils_to_come: int = 0
+    people_staying: int = 0
     ownerless: tuple[ClassKey, ...] = ()
     numbered: tuple[ClassKey, ...] = ()
     pins_differ: tuple[ClassKey, ...] = ()

@@ -23,11 +23,20 @@ from sync_core.planning.membership import RuledSchool, desired_classes, groups_o
 from sync_core.planning.naming.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.planning.run_notes import notes_of, observe
 from sync_core.planning.teams import TeamDiff, plan_teams
+from sync_core.planning.year.arrangement import NOTHING_WITHHELD, Arrangement, arrange, as_limits_see
+from sync_core.planning.year.calendar import school_day
+from sync_core.planning.year.order import youngest_first
+from sync_core.planning.year.words import counts_of, notes_on, pause_of_all
 from sync_core.services import Reading
 from sync_core.state.port import ClassReader, SchoolReader
 
 _CLOCK_SKEW = timedelta(days=1)
 """Files may be dated later than now by so much without a note."""
+_UNPAUSE = "to sync it before that, change pause_from, pause_until or pause in the calendar of its settings"
+_WITHOUT_ACCOUNTS = (
+    "the tenant's accounts were never read completely, so people would lose classes: nothing was planned",
+    "request a full resync of the tenant, or wait for the nightly run",
+)
 _SHARED_FOR = timedelta(hours=1)
 """As long as a night is by default: its schools then share one reading of a server."""
 
@@ -36,11 +45,12 @@ _SHARED_FOR = timedelta(hours=1)
 class SchoolPlan:
     """The changes that a sync would make now, and the holds. Nothing is written yet. `teams` is the work on teams.
 
-    `records` are the rows of the school. `wanted` are the classes by key before the limits. `standing` are the
-    holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `pins` are the pins of
-    classes. `known_at` is when the last night of the week looked at Microsoft 365. `statistics` describe the snapshot
-    of a whole school. `matching_failed`: too many people found no account, so that nothing of the MIS is planned.
-    `left_out` are the rows of the feed that were left out, None where the list of the school stays empty.
+    `records` are the rows of the school. `wanted` are the classes by key before the calendar and the limits.
+    `standing` are the holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read.
+    `pins` are the pins of classes. `year` is what the school's calendar allows of the classes. `known_at` is when the
+    last night of the week looked at Microsoft 365. `statistics` describe the snapshot of a whole school.
+    `matching_failed`: too many people found no account, so that nothing of the MIS is planned. `left_out` are the rows
+    of the feed that were left out, None where the list of the school stays empty.
     """
 
     run: RunRecord
@@ -53,6 +63,7 @@ class SchoolPlan:
     standing: tuple[Hold, ...] = ()
     ruled: RuledSchool | None = None
     pins: Mapping[ClassKey, Pin] = field(default_factory=dict)
+    year: Arrangement = NOTHING_WITHHELD
     known_at: datetime | None = None
     statistics: FeedStatistics | None = None
     matching_failed: bool = False
@@ -112,10 +123,12 @@ async def plan_school(
     """
     reader, school = reading.school, request.school
     settings = await reader.school(school)
-    if settings is None or not settings.enabled:
-        reason = f"the school is {settings.paused}" if settings else "the school has no settings"
-        remedy = "to sync it, resume the school" if settings else "to sync it, save its settings"
-        raise PlanNotMade(request, reading.clock.now(), RunOutcome.PAUSED, f"{reason}: nothing was planned", remedy)
+    if settings is None:
+        raise _paused(request, reading, "the school has no settings", "to sync it, save its settings")
+    if not settings.enabled:
+        raise _paused(request, reading, f"the school is {settings.paused}", "to sync it, resume the school")
+    if why := pause_of_all(school_day(settings, reading.clock.now())):
+        raise _paused(request, reading, why, _UNPAUSE)
     check = await reading.check_tenant(settings.tenant)
     if check.blocked:
         message = f"{check.what}: nothing was planned"
@@ -131,9 +144,7 @@ async def plan_school(
     accounts = await reader.accounts(settings.tenant)
     now = reading.clock.now()
     if accounts is None:
-        message = "the tenant's accounts were never read completely, so people would lose classes: nothing was planned"
-        remedy = "request a full resync of the tenant, or wait for the nightly run"
-        raise PlanNotMade(request, now, RunOutcome.REJECTED, message, remedy)
+        raise PlanNotMade(request, now, RunOutcome.REJECTED, *_WITHOUT_ACCOUNTS)
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
@@ -144,7 +155,8 @@ async def plan_school(
     rates = past.rates if planned.matching_failed else ruled.matching.rates
     statistics = replace(statistics, students_matched=rates.students, staff_matched=rates.staff)
     # Without accounts, the rules want nobody: that says nothing about the classes, which stay as they are.
-    left = [planned.final[each.key] for each in wanted if each.key in records] if planned.matching_failed else wanted
+    allowed = planned.year.classes
+    left = [planned.final[each.key] for each in allowed if each.key in records] if planned.matching_failed else allowed
     observed = observe(left, ruled.overruled, pins, records)
     run = replace(
         planned.run,
@@ -162,6 +174,10 @@ async def plan_school(
     of_whole = statistics if scope is None else None
     listed = left_out if left_out.count or past.left_out else None
     return replace(planned, run=run, pins=pins, statistics=of_whole, left_out=listed)
+
+
+def _paused(request: SyncSchool, reading: Reading, why: str, remedy: str) -> PlanNotMade:
+    return PlanNotMade(request, reading.clock.now(), RunOutcome.PAUSED, f"{why}: nothing was planned", remedy)
 
 
 async def _read_feed(
@@ -284,15 +300,19 @@ def plan_within_limits(
     *,
     whole: bool,
 ) -> SchoolPlan:
-    """Plan the `wanted` classes within the school's limits. `whole`: these are all its classes.
+    """Plan the `wanted` classes within the school's calendar and limits. `whole`: these are all its classes.
 
     `ruled` is the result of the rules, if the plan follows the MIS.
     """
     ended = ruled.ended if ruled else ()
-    restraint = Restraint(records, settings.limits, past, request.run, now, ruled)
-    allowed = restraint.apply(wanted, ended, whole=whole)
-    plan = make_plan(allowed.classes, allowed.ended, records)
-    teams = plan_teams(allowed.classes, records, now)
+    day = school_day(settings, now)
+    year = arrange(wanted, records, day)
+    restraint = Restraint(as_limits_see(records, wanted, day), settings.limits, past, request.run, now, ruled)
+    allowed = restraint.apply(year.classes, ended, whole=whole)
+    # Once more: what a limit holds stays as its row has it, which the calendar may withhold.
+    arranged = arrange(allowed.classes, records, day).classes
+    plan = youngest_first(make_plan(arranged, allowed.ended, records), ruled.groups if ruled else {}, day)
+    teams = plan_teams(arranged, records, now)
     held = [hold for hold in allowed.holds if not hold.approved]
     held_keys = {key for hold in held for key in hold.keys}
     run = RunRecord(
@@ -315,7 +335,8 @@ def plan_within_limits(
         teams_opened=tuple(diff.key for diff in teams if diff.open),
         teams_waiting=tuple(diff.key for diff in teams if diff.waiting),
         teams_failed=tuple(diff.key for diff in teams if diff.failed),
-        notes=tuple(f"{hold.status} {hold_text(hold)}" for hold in held),
+        notes=(*notes_on(year, day), *(f"{hold.status} {hold_text(hold)}" for hold in held)),
+        **counts_of(year),
     )
     return SchoolPlan(
         run=run,
@@ -327,6 +348,7 @@ def plan_within_limits(
         holds=allowed.holds,
         standing=past.holds,
         ruled=ruled,
+        year=year,
         matching_failed=allowed.matching_failed,
         known_at=past.night,
     )

@@ -26,6 +26,8 @@ from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change, Priority, RefreshTenant, SyncSchool
 from sync_core.planning.diff import Origin
 from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, to_look_up, with_stale
+from sync_core.planning.year.calendar import school_day
+from sync_core.planning.year.words import pause_of_all
 from sync_core.services import Services
 from sync_core.state.port import DeltaKind, EverySchool
 from sync_core.sync.school import own_run
@@ -86,9 +88,10 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     Raises TenantBlocked.
 
     The groups delta shows drift. It starts from the beginning, as a full resync of every class of the tenant, if the
-    request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a school that is paused, or whose
-    settings cannot be read, is recorded, and corrected once the school is synced again. Where the delta does not tell
-    the members of classes, a part of the classes is read each night instead. History older than `history` is deleted.
+    request says so, if the token has expired, and every FULL_RESYNC_EVERY. Drift of a school that is paused, by an
+    admin or its calendar, or whose settings cannot be read, is recorded, and corrected once the school is synced again.
+    Where the delta does not tell the members of classes, a part of the classes is read each night instead. History
+    older than `history` is deleted.
 
     Each delta token is written last, after the rows that the delta changes. After a crash before that, the next refresh
     reads the same delta and repeats harmless work. A token written first would lose a manual change.
@@ -111,6 +114,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     enabled = {school.school: school.enabled for school in schools}
     # No plan is made for a school whose settings cannot be read, but this delta is read only once.
     enabled |= dict.fromkeys(every.unreadable, False)
+    resting = {each.school for each in schools if pause_of_all(school_day(each, began))}
     records = {school: await _records_in(request.tenant, school, services) for school in enabled}
     told = delta_tells_members(chain(*records.values()), groups)
     before, facts = facts, facts if told is None else replace(facts, delta_tells_members=told)
@@ -120,7 +124,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
             untold = of_school if request.full_resync else sample(of_school, began.toordinal())
             drifts = with_stale(drifts, untold)
         changes = await _follow_drift(request, school, of_school, drifts, tenant, services)
-        if enabled[school]:
+        if enabled[school] and school not in resting:
             await services.outbox.send_changes(changes, Priority.BULK)
     await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
     facts = replace(facts, resynced_at=began) if groups.full else facts

@@ -39,6 +39,7 @@ from sync_core.domain.school.settings import (
     TeachingOwners,
 )
 from sync_core.domain.school.sources import FeedFolder
+from sync_core.domain.school.year import SchoolYear
 from sync_core.errors import UnknownSetting, faults_for_sender
 from tests.builders import SCHOOL, TENANT
 
@@ -266,9 +267,17 @@ EVERYTHING_WRONG: dict[str, Any] = {
     "admin_owners": ["nobody"],
     "teaching_owners": "some",
     "departed_owners": "delete",
+    "teams": "all",
+    "team_types": ["house"],
     "rollover": "keep",
     "time_zone": "Mars/Olympus",
     "year_starts_in": 13,
+    "calendar": {
+        **{field.name: "31/02/2027" for field in fields(SchoolYear)},
+        "pause": "all",
+        "first_day": "1999-12-31",
+        "archive_on": 5,
+    },
     "account_domain": "a b",
     "students": {"mis": "birthday", "account": "displayName", "domain": "a b"},
     "staff": [],
@@ -289,9 +298,20 @@ def test_if_every_setting_is_wrong_every_fault_is_named_in_words() -> None:
         "students.account",
         "students.domain",
         *(f"limits.{field.name}" for field in fields(Limits)),
+        *(f"calendar.{field.name}" for field in fields(SchoolYear)),
     }
-    places |= {"types.0", "admin_owners.0", "access.0", "webhook_secrets.0"}
-    nested = {"source", "students", "limits", "types", "admin_owners", "access", "webhook_secrets"}
+    places |= {"types.0", "team_types.0", "admin_owners.0", "access.0", "webhook_secrets.0"}
+    nested = {
+        "source",
+        "students",
+        "limits",
+        "calendar",
+        "types",
+        "team_types",
+        "admin_owners",
+        "access",
+        "webhook_secrets",
+    }
     places |= EVERYTHING_WRONG.keys() - nested
     assert EVERYTHING_WRONG.keys() == {field.name for field in fields(SchoolBody)}
     assert sorted(places_in(faults)) == sorted(places)

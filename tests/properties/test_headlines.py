@@ -65,6 +65,17 @@ HEADLINES = {
         "Amy is in Art, and the next sync leaves it so, because an admin has to decide first "
         "whether a new group continues the class."
     ),
+    Why.CLASS_NOT_YET: (
+        "Amy is not in Art, and the next sync leaves it so, because next year's classes are not made yet."
+    ),
+    Why.PUPILS_NOT_YET: (
+        "Amy is not in Art, and the next sync leaves it so, because pupils do not come into next year's classes yet."
+    ),
+    Why.YEAR_OVER: "Amy is in Art, and the next sync leaves it so, because the year of the class is over.",
+    Why.CALENDAR_PAUSE: (
+        "Amy is in Art, and the next sync leaves it so, because nobody leaves a class during a pause of the school's "
+        "calendar."
+    ),
     Why.NOT_PLANNED: "Amy is in Art, and the next sync leaves it so, because the school is not synced now.",
     Why.ACCOUNT_MISSING: "Amy is not in Art, because the MIS no longer lists them in the group of the class.",
     Why.HELD: "Amy is in Art, and that stays so until an admin decides about a hold.",

@@ -17,6 +17,12 @@ from tests.builders import entra_id
 from tests.properties.decisions_world import World, upn
 
 Event = tuple[Any, ...]
+
+
+def calendar(**dates: str) -> Event:
+    return ("choose", "calendar", dates)
+
+
 REVOKE: Event = ("choose", "departed_owners", "revoke")
 # G1 is taught by t and has a, b, c and d; R1 is the form of a to f, whose tutor is t.
 CASES: list[tuple[Why, list[Event], str, str, str]] = [
@@ -110,6 +116,38 @@ CASES: list[tuple[Why, list[Event], str, str, str]] = [
         "a",
         "the class stays as it is until an admin decides whether a group of the new academic year continues it: hold ",
     ),
+    (
+        Why.CLASS_NOT_YET,
+        [calendar(first_day="2027-09-02", teachers_in_from="2027-08-30"), ("follow", "new")],
+        "G1",
+        "a",
+        "leaves it as it is; next year's classes are made on 30 August 2027, with their owners",
+    ),
+    (
+        Why.PUPILS_NOT_YET,
+        [calendar(first_day="2027-09-02", pupils_in_from="2027-09-03"), ("follow", "new"), ("night",)],
+        "G1",
+        "a",
+        "leaves it as it is; pupils come into next year's classes from 3 September 2027, and until then they stay",
+    ),
+    (
+        Why.YEAR_OVER,
+        [calendar(last_day="2026-09-06", first_day="2027-09-02"), ("set_pupils", "G1", frozenset("abc")), ("night",)],
+        "G1",
+        "d",
+        "leaves it as it is; the year of the class ended on 6 September 2026, so nobody joins or leaves it",
+    ),
+    (
+        Why.CALENDAR_PAUSE,
+        [
+            calendar(pause_from="2026-09-01", pause_until="2026-09-30"),
+            ("set_pupils", "G1", frozenset("abc")),
+            ("night",),
+        ],
+        "G1",
+        "d",
+        "leaves it as it is; nobody leaves a class before 30 September 2026 has passed: the school's calendar has a",
+    ),
     (Why.NOT_PLANNED, [("choose", "enabled", False)], "G1", "a", "leaves it as it is; the school is paused"),
     (
         Why.ACCOUNT_MISSING,
@@ -164,9 +202,7 @@ async def explained(events: list[Event], group: str, person: str) -> Explanation
     world = World()
     await world.happen(events)
     await world.start_night(RunId("refresh"))
-    record = await world.record(group)
-    assert record
-    return await explain_person(world.settings, record.key, entra_id(person), world.services)
+    return await explain_person(world.settings, world.key(group), entra_id(person), world.services)
 
 
 @pytest.mark.parametrize(("why", "events", "group", "person", "sentence"), CASES, ids=[str(case[0]) for case in CASES])

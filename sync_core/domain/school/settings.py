@@ -31,6 +31,7 @@ from sync_core.domain.roster import GroupType
 from sync_core.domain.school.limits import USUAL_LIMITS, Limits
 from sync_core.domain.school.matching import USUAL_MATCHING, Domain, Matching, MatchingChoice
 from sync_core.domain.school.sources import MisLocation, Secret
+from sync_core.domain.school.year import NO_CALENDAR, SchoolYear
 
 
 class TeachingOwners(StrEnum):
@@ -187,6 +188,7 @@ class SchoolChoices:
         Le(12),
         Meaning("The month in which the academic year starts: 9 is September, 8 August (Scotland)"),
     ] = 9
+    calendar: SchoolYear = NO_CALENDAR
     account_domain: Annotated[
         Domain, Meaning("Appended to user names without a domain; by default nothing is appended")
     ] = ""

@@ -48,6 +48,10 @@ class Why(StrEnum):
     ENDED = "ended"
     PINNED = "pinned"
     MAY_BE_CONTINUED = "may_be_continued"
+    CLASS_NOT_YET = "class_not_yet"
+    PUPILS_NOT_YET = "pupils_not_yet"
+    YEAR_OVER = "year_over"
+    CALENDAR_PAUSE = "calendar_pause"
     NOT_PLANNED = "not_planned"
     ACCOUNT_MISSING = "account_missing"
     HELD = "held"
@@ -135,6 +139,10 @@ SENTENCES: Mapping[Why, str] = {
     Why.MAY_BE_CONTINUED: (
         "the class stays as it is until an admin decides whether a group of the new academic year continues it: {holds}"
     ),
+    Why.CLASS_NOT_YET: "next year's classes are made on {day}, with their owners",
+    Why.PUPILS_NOT_YET: "pupils come into next year's classes from {day}, and until then they stay as they are",
+    Why.YEAR_OVER: "the year of the class ended on {day}, so nobody joins or leaves it",
+    Why.CALENDAR_PAUSE: "nobody leaves a class before {day} has passed: the school's calendar has a pause",
     Why.NOT_PLANNED: "{notes}",
     Why.ACCOUNT_MISSING: "Microsoft 365 does not have their account any more",
     Why.HELD: "{holds}",

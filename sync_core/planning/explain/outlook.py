@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
 
 from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import AccountId
@@ -12,9 +14,20 @@ from sync_core.domain.school.settings import DepartedOwners
 from sync_core.planning.explain.causes import Finding, Why
 from sync_core.planning.explain.model import Evidence, Next
 from sync_core.planning.limits.holds import part_text, parts_of
+from sync_core.planning.year.arrangement import YearRule
+from sync_core.planning.year.calendar import SchoolDay, in_words, school_day
 
 Effect = tuple[Next, Finding | None]
 """The next sync's effect on a role, and the cause if it is not the rules."""
+
+_OF_CALENDAR: Mapping[YearRule, tuple[Why, Callable[[SchoolDay], date | None]]] = {
+    YearRule.NOT_MADE: (Why.CLASS_NOT_YET, lambda day: day.calendar.teachers_in_from),
+    YearRule.WITHOUT_PUPILS: (Why.PUPILS_NOT_YET, lambda day: day.pupils_day),
+    YearRule.GOES_ON: (Why.PUPILS_NOT_YET, lambda day: day.pupils_day),
+    YearRule.OVER: (Why.YEAR_OVER, lambda day: day.calendar.last_day),
+    YearRule.PAUSED: (Why.CALENDAR_PAUSE, lambda day: day.calendar.pause_until),
+}
+"""The cause of each rule of the calendar, and the day that its sentence names."""
 
 _OF_PEOPLE = frozenset({"PersonRefused", "PersonNotFound"})
 """Refusals of some people of a class, who are those that the sync wants in it and did not get there."""
@@ -38,12 +51,22 @@ class Outlook:
     def membership(self, person: AccountId) -> Effect:
         if untouched := self._untouched():
             return Next.STAYS, untouched
-        return self._with_decision(self._membership(person))
+        return self._with_decision(self._by_calendar(person) or self._membership(person))
 
     def ownership(self, person: AccountId) -> Effect:
         if untouched := self._untouched():
             return Next.STAYS, untouched
-        return self._with_decision(self._ownership(person))
+        return self._with_decision(self._by_calendar(person) or self._ownership(person))
+
+    def _by_calendar(self, person: AccountId) -> Effect | None:
+        """Why the calendar keeps the person out of the class, or in it; None if it does neither."""
+        withheld = self._planned.year.withheld.get(self._record.key)
+        there = person in self._members or person in self._owners
+        if withheld is None or person not in (withheld.staying if there else withheld.coming):
+            return None
+        why, day = _OF_CALENDAR[withheld.rule]
+        found = day(school_day(self._evidence.settings, self._evidence.at))
+        return Next.STAYS, Finding(why, {"day": in_words(found)}) if found else None
 
     def _membership(self, person: AccountId) -> Effect:
         there, wanted = person in self._members, person in self._final.members

@@ -18,6 +18,7 @@ from sync_core.planning.explain.model import Explanation, OtherGroup, PersonEven
 _ACCOUNTS = frozenset({Why.NO_VALUE, Why.NO_ACCOUNT, Why.SEVERAL_ACCOUNTS, Why.SHARED_ACCOUNT, Why.OTHER_ACCOUNT})
 _CORRECT = _ACCOUNTS - {Why.OTHER_ACCOUNT} | {Why.NOT_SHOWN, Why.RULES_UNKNOWN, Why.ACCOUNT_MISSING, Why.REFUSED}
 _DECISIONS = frozenset({Why.HELD, Why.MAY_BE_CONTINUED})
+_DATES = frozenset({Why.CLASS_NOT_YET, Why.PUPILS_NOT_YET})
 _MIS = frozenset({Why.GROUP_ENDED, Why.NO_PERSON, Why.NOT_LISTED, Why.NOT_LISTED_SINCE})
 _RULES = frozenset(
     {Why.WANTED, Why.PINNED_OUT, Why.NOT_EXTRACTED, Why.NOT_MAIN_TEACHER, Why.NO_TEACHER_OWNS, Why.RULES_UNKNOWN}
@@ -108,6 +109,8 @@ def _sign(explanation: Explanation) -> Sign:
         return Sign(light=Light.WAITS, text="waits for a decision")
     if explanation.decides is Why.NOT_PLANNED:
         return Sign(light=Light.WAITS, text="the school is not synced")
+    if explanation.decides in _DATES:
+        return Sign(light=Light.WAITS, text="waits for a day of the calendar")
     if explanation.decides in _CORRECT:
         return Sign(light=Light.BAD, text="needs a correction")
     if effects_of(explanation.member, explanation.owner):

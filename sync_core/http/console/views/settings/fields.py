@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import date
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -35,10 +36,11 @@ SOURCES: Mapping[str, type] = {
 
 
 class Kind(StrEnum):
-    """How a setting is filled in: a line, a number, a line for each value, one choice, or any number of them."""
+    """How a setting is filled in: a line, a number, a day, a line for each value, one choice, or any number of them."""
 
     TEXT = "text"
     NUMBER = "number"
+    DATE = "date"
     LINES = "lines"
     ONE = "one"
     SEVERAL = "several"
@@ -124,7 +126,10 @@ def _kind_of(bare: Any) -> tuple[Kind, dict[str, str]]:
         return Kind.LINES, {}
     if issubclass(bare, StrEnum):
         return Kind.ONE, _choices(bare)
-    return (Kind.NUMBER if bare in (int, float) else Kind.TEXT), {}
+    return _KINDS.get(bare, Kind.TEXT), {}
+
+
+_KINDS: Mapping[type, Kind] = {int: Kind.NUMBER, float: Kind.NUMBER, date: Kind.DATE}
 
 
 def _choices(choice: type[StrEnum]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from sync_core.domain.roster import GroupType
 from sync_core.domain.school.matching import MisProperty
 from sync_core.domain.school.settings import DepartedOwners, Mis, Rollover, TeachingOwners, Teams
 from sync_core.domain.school.sources import AfterSync
+from sync_core.domain.school.year import Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ SECTIONS: Sequence[Section] = (
     Section("owners", "Owners of teaching groups", ("teaching_owners", "departed_owners")),
     Section("teams", "Class teams", ("teams", "team_types")),
     Section("year", "Academic year", ("rollover", "year_starts_in", "time_zone")),
+    Section(
+        "calendar",
+        "Calendar",
+        ("calendar",),
+        "Write a day as 31/07/2027. What has no day does not happen. Update the calendar once a year.",
+    ),
     Section(
         "accounts",
         "How people find their accounts",
@@ -79,6 +86,14 @@ LABELS: Mapping[str, str] = {
     "rollover": "In a new academic year",
     "year_starts_in": "Month in which the academic year starts",
     "time_zone": "Time zone",
+    "calendar.last_day": "Last day of this academic year",
+    "calendar.first_day": "First day of the next academic year",
+    "calendar.pause_from": "First day of a pause",
+    "calendar.pause_until": "Last day of the pause",
+    "calendar.pause": "During the pause",
+    "calendar.teachers_in_from": "Teachers come into next year's classes",
+    "calendar.pupils_in_from": "Pupils come into next year's classes",
+    "calendar.archive_on": "Remind admins to archive",
     "students.mis": "Pupils: in the MIS",
     "students.account": "Pupils: in Microsoft 365",
     "students.domain": "Pupils: domain",
@@ -140,6 +155,10 @@ _WORDS: Mapping[type[StrEnum], Mapping[StrEnum, str]] = {
         Teams.CREATE: "a team for each class, which its teachers activate",
         Teams.RELEASE: "a team for each class, which the sync activates from the day on which pupils come in",
     },
+    Pause: {
+        Pause.ADDITIONS_ONLY: "people join classes, and nobody leaves one",
+        Pause.NOTHING: "nothing changes",
+    },
     Rollover: {
         Rollover.NEW: "a group gets a new class",
         Rollover.REUSE: "a group keeps last year's class",
@@ -188,6 +207,14 @@ WITHOUT_CHOICE: Mapping[str, str] = {
 
 _DOMAIN = "In place of the usual domain. Empty: the usual domain."
 HINTS: Mapping[str, str] = {
+    "calendar.last_day": "From the next day on, nobody joins or leaves classes of this year.",
+    "calendar.first_day": "Says which academic year is the next one. Nothing happens on this day itself.",
+    "calendar.pause_from": "",
+    "calendar.pause_until": "",
+    "calendar.pause": "",
+    "calendar.teachers_in_from": "Before that day, next year's groups get no class. Empty: classes are made at once.",
+    "calendar.pupils_in_from": "Before that day, no pupil is in a class of next year. Empty: with their teachers.",
+    "calendar.archive_on": "The app sends a reminder on the day before, and archives nothing.",
     "id": "Its sourcedId in OneRoster, its DfE number in School Data Sync v1, and any id that you choose for Wonde.",
     "types": "ScholarPack has no teaching groups.",
     "name_identifier": "In names and addresses of new classes; empty: the DfE code. Classes that exist keep theirs.",

@@ -1,0 +1,84 @@
+"""What the calendar of a school says on one day. An academic year is the calendar year in which it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sync_core.domain.school.settings import SchoolChoices
+from sync_core.domain.school.year import Pause, SchoolYear
+
+_MARGIN = timedelta(days=31)
+"""A year begins and ends within a month of its first month: on 28 August where its first month is September."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolDay:
+    """A day in a school, with its calendar and the month (1 to 12) in which its academic year starts."""
+
+    today: date
+    calendar: SchoolYear
+    first_month: int
+
+    @property
+    def coming(self) -> int | None:
+        """The academic year that the calendar's first day begins; None if it has no first day."""
+        first = self.calendar.first_day
+        return self._year_of(first + _MARGIN) if first else None
+
+    @property
+    def ended(self) -> int | None:
+        """The academic year that the calendar's last day ends, today or later; None if it has no last day."""
+        if not (last := self.calendar.last_day):
+            return None
+        return self._year_of(last - _MARGIN) if self.coming is None else self.coming - 1
+
+    def is_over(self, academic_year: int) -> bool:
+        """Whether the last day of this academic year, or of a later one, has passed."""
+        last = self.calendar.last_day
+        return last is not None and self.ended is not None and academic_year <= self.ended and self.today > last
+
+    @property
+    def pause(self) -> Pause | None:
+        """The pause that today is in."""
+        since, until = self.calendar.pause_from, self.calendar.pause_until
+        return self.calendar.pause if since and until and since <= self.today <= until else None
+
+    @property
+    def pupils_day(self) -> date | None:
+        """When pupils come into classes of the coming year, which is not before their teachers do."""
+        return self.calendar.pupils_in_from or self.calendar.teachers_in_from
+
+    def teachers_are_in(self, academic_year: int) -> bool:
+        """Whether a class of this academic year may be made, with its owners."""
+        return not self._is_coming(academic_year) or _has_come(self.calendar.teachers_in_from, self.today)
+
+    def pupils_are_in(self, academic_year: int) -> bool:
+        """Whether pupils may come into a class of this academic year."""
+        return not self._is_coming(academic_year) or _has_come(self.pupils_day, self.today)
+
+    def _is_coming(self, academic_year: int) -> bool:
+        return self.coming is not None and academic_year >= self.coming
+
+    def _year_of(self, day: date) -> int:
+        return day.year if day.month >= self.first_month else day.year - 1
+
+
+def school_day(settings: SchoolChoices, now: datetime) -> SchoolDay:
+    """The day that it is in the school's time zone."""
+    today = now.astimezone(ZoneInfo(settings.time_zone)).date()
+    return SchoolDay(today, settings.calendar, settings.year_starts_in)
+
+
+def pupils_are_in(settings: SchoolChoices, academic_year: int, today: date) -> bool:
+    """Whether pupils may be in classes of this academic year on that day, as far as the calendar says."""
+    return SchoolDay(today, settings.calendar, settings.year_starts_in).pupils_are_in(academic_year)
+
+
+def in_words(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def _has_come(day: date | None, today: date) -> bool:
+    return day is None or today >= day
