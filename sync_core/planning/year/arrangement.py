@@ -125,7 +125,7 @@ def _under(rule: YearRule, desired: DesiredClass, record: ClassRecord | None, da
             new_owners = desired.owners if day.teachers_are_in(desired.academic_year) else _NOBODY
             return _as_before(desired, record.desired, new_owners)
         case YearRule.OVER:
-            return _as_before(desired, record.desired, _NOBODY)
+            return _as_it_is(desired, record, inside)
         case YearRule.WITHOUT_PUPILS:
             allowed = _without_pupils(desired, inside)
             paused = day.pause is Pause.ADDITIONS_ONLY and not desired.pinned
@@ -139,7 +139,7 @@ def _inside(desired: DesiredClass, record: ClassRecord) -> frozenset[AccountId]:
     actual = record.actual
     if actual is None or record.gone or desired.generation > record.generation:
         return _NOBODY
-    return (actual.members or _NOBODY) | actual.owners | actual.granted
+    return (actual.members or _NOBODY) | actual.owners
 
 
 def _without_pupils(desired: DesiredClass, inside: frozenset[AccountId]) -> DesiredClass:
@@ -174,6 +174,16 @@ def _as_before(desired: DesiredClass, before: DesiredClass, new_owners: frozense
         pinned=desired.pinned,
         team=desired.team,
     )
+
+
+def _as_it_is(desired: DesiredClass, record: ClassRecord, inside: frozenset[AccountId]) -> DesiredClass | None:
+    """The class with the people who are in it, and no others; None if it was never made."""
+    before = _as_before(desired, record.desired, _NOBODY)
+    if record.gone:
+        return before
+    reasons = {person: why for person, why in before.reasons.items() if person in inside}
+    people = replace(before, members=inside, owners=before.owners & inside, reasons=reasons)
+    return people if record.actual else None
 
 
 def _withheld(
