@@ -11,6 +11,7 @@ from sync_core.admin.holds import decide_hold
 from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.tenant_probe import end_interrupted_probes
 from sync_core.admin.undo import undo_run
+from sync_core.admin.year.calendar import dates_ahead
 from sync_core.applying.change import apply_change
 from sync_core.backoff import CallLimit
 from sync_core.config import Settings
@@ -44,6 +45,9 @@ class App:
         schools = await start_night(run, self.services, self.settings.sync_window, self.settings.history)
         telemetry.night_began(run, (*schools.enabled, *schools.unreadable))
         telemetry.schools_unreadable(schools.unreadable)
+        for school in schools.readable:
+            for each in await dates_ahead(school, self.services) if school.enabled else ():
+                telemetry.date_ahead(school.school, run, each.name, each.day, each.classes, each.people or 0)
 
     async def check_file_drops(self) -> None:
         for checked in await check_file_drops(self.new_run(), self.services):

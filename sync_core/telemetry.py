@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from sync_core.domain.classes.outcomes import AlreadySo, Applied, Outcome, Refused
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId, plain_id
@@ -38,6 +38,12 @@ def night_began(run: RunId, schools: Iterable[SchoolId]) -> None:
 def schools_unreadable(schools: Mapping[SchoolId, UnknownSetting]) -> None:
     for school, reason in schools.items():
         _emit(logging.ERROR, "school.unreadable", school=school, message=reason.message, remedy=reason.remedy)
+
+
+def date_ahead(school: SchoolId, run: RunId, name: str, day: date, classes: int, people: int) -> None:
+    """Something large happens tomorrow, by a date of the school's calendar, to so many classes and people."""
+    facts = {"date": name, "day": day.isoformat(), "classes": classes, "people": people}
+    _emit(logging.INFO, "calendar.ahead", school=school, run=run, **facts)
 
 
 def tenant_refreshed(request: RefreshTenant, schools: int) -> None:

@@ -107,6 +107,14 @@ var alerts = [
     resolves: false
   }
   {
+    name: 'A date of a school is tomorrow'
+    query: loadTextContent('../queries/alert-calendar-ahead.kql')
+    severity: 3
+    every: 'PT15M'
+    within: 'PT1H'
+    resolves: false
+  }
+  {
     name: 'Access to an MIS changed'
     query: loadTextContent('../queries/alert-access-changed.kql')
     severity: 1

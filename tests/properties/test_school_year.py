@@ -75,7 +75,7 @@ class YearWorld(World):
     def roles(self) -> _Roles:
         """Everybody who is in a class of the tenant, by class, and every owner, who has a key of their own."""
         classes = [each for each in self.tenant.groups.values() if not each.deleted]
-        members = {each.id: frozenset(each.members) for each in classes}
+        members = {str(each.id): frozenset(each.members) for each in classes}
         return {**members, **{f"{each.id} owner": frozenset(each.owners) for each in classes}}
 
     async def years(self) -> Mapping[str, tuple[ClassKey, int]]:

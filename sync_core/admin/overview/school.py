@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from sync_core.admin.overview.next_night import next_night
 from sync_core.admin.overview.schools import SchoolOverview, last_plan, overview_of
+from sync_core.admin.year.calendar import SchoolCalendar, calendar_table
 from sync_core.domain.classes.record import ClassOutline, ClassState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.permissions import TenantCheck
@@ -28,8 +29,8 @@ class SchoolHome:
 
     `states` counts its classes, and `refused` are those that Microsoft 365 refused a change of. `statistics` are those
     of the last accepted feed. `runs` are the latest, newest first, with the names of the classes that they are for.
-    `nights` are those of the last 30 days, oldest first. `check` is what the app may do in the tenant: it is read while
-    the school has no class in Microsoft 365, which `is_new` says.
+    `calendar` has the dates of its year. `nights` are those of the last 30 days, oldest first. `check` is what the app
+    may do in the tenant: it is read while the school has no class in Microsoft 365, which `is_new` says.
     """
 
     overview: SchoolOverview
@@ -41,6 +42,7 @@ class SchoolHome:
     planned: RunRecord | None
     runs: tuple[RunRecord, ...]
     class_names: Mapping[ClassKey, str]
+    calendar: SchoolCalendar
     nights: tuple[RunRecord, ...]
     check: TenantCheck | None
 
@@ -73,6 +75,7 @@ async def read_home(settings: SchoolSettings, schedule: str, services: Services)
         planned=last_plan(ended),
         runs=latest,
         class_names=_names(latest, outlines),
+        calendar=calendar_table(settings, last_plan(ended), outlines, now),
         nights=tuple(run for run in ended if run.cause is Cause.NIGHTLY),
         check=await services.reading.check_tenant(settings.tenant) if is_new else None,
     )

@@ -13,6 +13,8 @@ from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import UnknownSetting
+from sync_core.planning.year.calendar import school_day
+from sync_core.planning.year.words import pause_of_all
 from sync_core.services import Services
 
 LATE = timedelta(hours=26)
@@ -155,6 +157,8 @@ def _in_step(planned: RunRecord | None, decisions: int) -> Sign:
 def _healthy(settings: SchoolSettings, last: RunRecord | None, night: RunRecord | None, now: datetime) -> Sign:
     if not settings.enabled:
         return Sign(light=Light.WAITS, text="paused")
+    if pause_of_all(school_day(settings, now)):
+        return Sign(light=Light.WAITS, text="paused by its calendar")
     if last and last.outcome in _FAILED:
         return Sign(light=Light.BAD, text=_FAILED[last.outcome])
     if night is None:

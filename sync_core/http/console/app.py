@@ -24,6 +24,7 @@ from sync_core.http.console.pages.school import (
     teacher,
     tonight,
     why,
+    year,
 )
 from sync_core.http.console.rendering import ASSETS, asset_address, render_error
 from sync_core.http.problems import problem_of
@@ -66,6 +67,7 @@ def build_console(app: App) -> FastAPI:
         groups,
         classes,
         people,
+        year,
         why,
         runs,
         settings,

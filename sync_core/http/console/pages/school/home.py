@@ -19,6 +19,7 @@ from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm
 from sync_core.http.console.views.home import cards, checklist, needs, run_rows
 from sync_core.http.console.views.runs.nights import chart_of
+from sync_core.http.console.views.year import dates_shown
 
 router = APIRouter(prefix="/schools/{school}")
 
@@ -46,6 +47,7 @@ async def show_home(request: Request, settings: Administered, call: SignedIn) ->
         tasks=checklist(home, settings.school),
         runs=run_rows(home, names),
         chart=chart_of(home.nights, now),
+        dates=dates_shown(home.calendar),
     )
 
 
