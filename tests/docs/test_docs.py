@@ -35,6 +35,7 @@ STORIES = {
     "S": "test_source_stories.py",
     "W": "test_webhook_stories.py",
     "C": "test_drop_stories.py",
+    "Y": "test_year_stories.py",
 }
 ASVS_LEVELS = {
     1: "22 1111122223 112222222223 222 123",
@@ -61,7 +62,7 @@ ASVS_LEVELS = {
 def test_every_story_that_the_rules_name_exists_and_every_rule_story_is_named() -> None:
     rules = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
     named: dict[str, set[int]] = {letter: set() for letter in STORIES}
-    for letter, first, last in re.findall(r"\b([RANTFHXUDSWC])(\d\d)(?:–\1(\d\d))?", rules):
+    for letter, first, last in re.findall(r"\b([RANTFHXUDSWCY])(\d\d)(?:–\1(\d\d))?", rules):
         named[letter] |= set(range(int(first), int(last or first) + 1))
     for letter, file in STORIES.items():
         numbers = {int(number) for number in re.findall(r"^def test_(\d\d)_", _read_story(file), re.MULTILINE)}
@@ -87,6 +88,7 @@ def test_every_page_of_the_console_is_listed_with_its_address() -> None:
         "Connect": "/connect",
         "My groups": "/schools/S/my-groups",
         "Health": "/health",
+        "The school year": "/schools/S/year",
     }
     assert dict(rows) == tabs | others
     routes = {route.path.replace("{school}", "S").replace("{key}", "KEY") for route in console_routes("GET")}

@@ -35,7 +35,7 @@ def _parts(section: str) -> dict[str, str]:
 
 
 def test_an_alert_has_the_name_of_its_section_and_every_section_is_of_an_alert() -> None:
-    assert len(_alerts()) == 11
+    assert len(_alerts()) == 12
     assert sorted(_sections()) == sorted(_alerts())
 
 

@@ -60,7 +60,7 @@ def explain_amy(trust: Trust) -> list[str]:
     return list(trust.call("POST", path, body={"person": "amy"}).json()["lines"])
 
 
-def test_y1_before_the_teachers_come_in_the_groups_of_the_coming_year_wait_and_have_no_class(trust: Trust) -> None:
+def test_01_before_the_teachers_come_in_the_groups_of_the_coming_year_wait_and_have_no_class(trust: Trust) -> None:
     dates = COMING | {"teachers_in_from": on(2), "pupils_in_from": on(4)}
     trust.add_school(oak_with("amy ben cleo"), types=["teaching", "registration"], calendar=dates)
     set_dates(trust, **dates)
@@ -74,12 +74,12 @@ def test_y1_before_the_teachers_come_in_the_groups_of_the_coming_year_wait_and_h
     assert [(each["classes"], each["people"]) for each in read_dates(trust).values()][-2:] == [(2, None), (2, 5)]
 
 
-def test_y2_a_request_by_hand_makes_no_class_before_that_day(trust: Trust) -> None:
+def test_02_a_request_by_hand_makes_no_class_before_that_day(trust: Trust) -> None:
     run = trust.run_action("POST", f"schools/OAK/groups/{ART_KEY}/class", body={})
     assert (run["created"], trust.list_classes()) == ([], [])
 
 
-def test_y3_classes_have_their_owners_before_the_pupils_come_in_and_no_pupil(trust: Trust) -> None:
+def test_03_classes_have_their_owners_before_the_pupils_come_in_and_no_pupil(trust: Trust) -> None:
     set_dates(trust, **COMING, teachers_in_from=on(-1), pupils_in_from=on(2))
     trust.run_night()
     assert (trust.read_class(ART)["owners"], trust.read_class(ART)["members"]) == (
@@ -90,7 +90,7 @@ def test_y3_classes_have_their_owners_before_the_pupils_come_in_and_no_pupil(tru
     assert f"pupils who come into classes of the coming year from {_words(2)}: 5" in notes(trust)
 
 
-def test_y4_no_resync_and_no_change_of_the_feed_lets_a_pupil_in(trust: Trust) -> None:
+def test_04_no_resync_and_no_change_of_the_feed_lets_a_pupil_in(trust: Trust) -> None:
     trust.schools["OAK"] = oak_with("amy ben cleo dan")
     trust.run_action("POST", f"schools/OAK/classes/{ART_KEY}/resync")
     trust.run_action("POST", "schools/OAK/sync")
@@ -103,7 +103,7 @@ def test_y4_no_resync_and_no_change_of_the_feed_lets_a_pupil_in(trust: Trust) ->
     )
 
 
-def test_y5_on_the_day_the_pupils_come_in_and_nothing_is_held(trust: Trust) -> None:
+def test_05_on_the_day_the_pupils_come_in_and_nothing_is_held(trust: Trust) -> None:
     set_dates(trust, **COMING, teachers_in_from=on(-1), pupils_in_from=on(0))
     trust.run_night()
     assert trust.read_class(ART)["members"] == "admin.user amy ben boss cleo dan main"
@@ -112,7 +112,7 @@ def test_y5_on_the_day_the_pupils_come_in_and_nothing_is_held(trust: Trust) -> N
     assert (run["held"], run["pupils_to_come"], read_dates(trust)["pupils_in_from"]["past"]) == ([], 0, True)
 
 
-def test_y6_a_day_that_is_set_late_takes_nobody_out_and_lets_nobody_else_in(trust: Trust) -> None:
+def test_06_a_day_that_is_set_late_takes_nobody_out_and_lets_nobody_else_in(trust: Trust) -> None:
     set_dates(trust, **COMING, pupils_in_from=on(2))
     trust.schools["OAK"] = oak_with("amy ben cleo dan eve")
     trust.run_night()
@@ -121,7 +121,7 @@ def test_y6_a_day_that_is_set_late_takes_nobody_out_and_lets_nobody_else_in(trus
     assert trust.read_last_run("OAK")["removals"] == 0
 
 
-def test_y7_during_a_pause_people_join_and_nobody_leaves(trust: Trust) -> None:
+def test_07_during_a_pause_people_join_and_nobody_leaves(trust: Trust) -> None:
     set_dates(trust, pause_from=on(-1), pause_until=on(2))
     trust.schools["OAK"] = oak_with("ben cleo dan eve")
     trust.run_night()
@@ -133,7 +133,7 @@ def test_y7_during_a_pause_people_join_and_nobody_leaves(trust: Trust) -> None:
     assert f"nobody leaves a class before {_words(2)} has passed" in lines[-1]
 
 
-def test_y8_in_a_pause_of_everything_no_plan_is_made_and_an_admin_still_deletes_a_class(trust: Trust) -> None:
+def test_08_in_a_pause_of_everything_no_plan_is_made_and_an_admin_still_deletes_a_class(trust: Trust) -> None:
     set_dates(trust, pause_from=on(-1), pause_until=on(2), pause="nothing")
     trust.run_night()
     run = trust.read_last_run("OAK")
@@ -146,13 +146,13 @@ def test_y8_in_a_pause_of_everything_no_plan_is_made_and_an_admin_still_deletes_
     assert (deleted["outcome"], trust.list_nicknames()) == ("planned", [ART])
 
 
-def test_y9_after_the_pause_the_changes_of_the_feed_and_of_hands_are_caught_up_with(trust: Trust) -> None:
+def test_09_after_the_pause_the_changes_of_the_feed_and_of_hands_are_caught_up_with(trust: Trust) -> None:
     set_dates(trust)
     trust.run_night()
     assert trust.read_class(ART)["members"] == "admin.user ben boss cleo dan eve main"
 
 
-def test_y10_after_its_last_day_a_class_keeps_its_people_whatever_the_feed_has(trust: Trust) -> None:
+def test_10_after_its_last_day_a_class_keeps_its_people_whatever_the_feed_has(trust: Trust) -> None:
     before = trust.read_class(ART)
     set_dates(trust, last_day=on(-1), first_day=f"{YEAR + 1}-09-02")
     emptied = oak_with("", "")
@@ -165,7 +165,7 @@ def test_y10_after_its_last_day_a_class_keeps_its_people_whatever_the_feed_has(t
     assert trust.read_class(ART) == before
 
 
-def test_y11_the_night_before_something_large_says_so(trust: Trust) -> None:
+def test_11_the_night_before_something_large_says_so(trust: Trust) -> None:
     assert trust.read_events("calendar.ahead") == []
     set_dates(trust, **COMING, pupils_in_from=str(_tomorrow()), archive_on=on(30))
     trust.run_night()

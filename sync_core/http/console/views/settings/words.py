@@ -43,7 +43,7 @@ SECTIONS: Sequence[Section] = (
         "calendar",
         "Calendar",
         ("calendar",),
-        "Write a day as 31/07/2027. What has no day does not happen. Update the calendar once a year.",
+        "Write a day as 31/07/2027 or 2027-07-31. What has no day does not happen. Update the calendar once a year.",
     ),
     Section(
         "accounts",
