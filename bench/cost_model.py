@@ -117,7 +117,7 @@ TABLE_CALLS_10_000, TABLE_GB, LOG_GB, LOG_GB_FREE = 0.00036, 0.045, 2.76, 5
 WRITES_10_000, READS_10_000 = 0.05, 0.004  # Of blobs: a list costs as much as a write, a renewal as much as a read.
 READY_GB_SECOND, PREMIUM_HOUR, ENDPOINT_HOUR = 0.000004, 0.93, 0.01
 SLOW_ALERT, FAST_ALERT, METRIC_ALERT = 0.50, 1.50, 0.10  # The last for each queue.
-SLOW_ALERTS, FAST_ALERTS, ENDPOINTS = 9, 1, 4  # In infra/modules/portal.bicep and network.bicep.
+SLOW_ALERTS, FAST_ALERTS, ENDPOINTS = 10, 1, 4  # In infra/modules/portal.bicep and network.bicep.
 QUEUES, INSTANCES = 3, 4  # In infra/modules/bus.bicep; the template's maximum of instances for each queue.
 
 

@@ -103,7 +103,7 @@ def test_the_cost_model_counts_what_the_templates_deploy() -> None:
     ],
 )
 def test_usage_above_the_free_amounts_is_billed(used: Usage, dollars: float) -> None:
-    always = 0.0135 * 730 + 9 * 0.50 + 1.50 + 3 * 0.10 + 4.32 * 0.05 + 47.52 * 0.004
+    always = 0.0135 * 730 + 10 * 0.50 + 1.50 + 3 * 0.10 + 4.32 * 0.05 + 47.52 * 0.004
     assert sum(line[2] for line in bill(used)) == pytest.approx(always + dollars, abs=0.02)
 
 
