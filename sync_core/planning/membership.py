@@ -248,7 +248,7 @@ class _Rules:
             revoke=self._revokes(group),
             deleted=before is not None and before.deleted and not requested_again and not restored,
             generation=generation,
-            team=wanted_team(self._settings, group.type, before.team if before else DesiredTeam.NONE, pupils_in=True),
+            team=wanted_team(self._settings, group.type, before.team if before else DesiredTeam.NONE),
         )
         return self.benefit.applied(desired, before) if before else desired
 

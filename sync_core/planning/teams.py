@@ -56,16 +56,16 @@ class TeamDiff:
         return self.create or self.open or self.unarchive
 
 
-def wanted_team(settings: SchoolSettings, type_: GroupType, before: DesiredTeam, *, pupils_in: bool) -> DesiredTeam:
+def wanted_team(settings: SchoolSettings, type_: GroupType, before: DesiredTeam) -> DesiredTeam:
     """The team that a class of this type wants, which wanted the team `before` until now.
 
-    `pupils_in`: the day has come on which pupils come into the class. A team that an admin archived stays archived.
+    A team that an admin archived stays archived. Whether pupils may come in yet, the calendar says.
     """
     if before is DesiredTeam.ARCHIVED:
         return before
     if settings.teams is Teams.NONE or type_ not in settings.team_types:
         return DesiredTeam.NONE
-    return DesiredTeam.OPEN if settings.teams is Teams.RELEASE and pupils_in else DesiredTeam.LOCKED
+    return DesiredTeam.OPEN if settings.teams is Teams.RELEASE else DesiredTeam.LOCKED
 
 
 def plan_teams(wanted: Iterable[DesiredClass], records: Records, now: datetime) -> tuple[TeamDiff, ...]:

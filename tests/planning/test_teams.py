@@ -37,23 +37,22 @@ def row(team: ActualTeam | None) -> ClassRecord:
 
 
 @pytest.mark.parametrize(
-    ("teams", "types", "before", "pupils_in", "wanted"),
+    ("teams", "types", "before", "wanted"),
     [
-        (Teams.NONE, set(GroupType), DesiredTeam.NONE, True, DesiredTeam.NONE),
-        (Teams.NONE, set(GroupType), DesiredTeam.OPEN, True, DesiredTeam.NONE),
-        (Teams.CREATE, {GroupType.YEAR}, DesiredTeam.NONE, True, DesiredTeam.NONE),
-        (Teams.CREATE, {GroupType.TEACHING}, DesiredTeam.NONE, True, DesiredTeam.LOCKED),
-        (Teams.RELEASE, {GroupType.TEACHING}, DesiredTeam.NONE, False, DesiredTeam.LOCKED),
-        (Teams.RELEASE, {GroupType.TEACHING}, DesiredTeam.LOCKED, True, DesiredTeam.OPEN),
-        (Teams.RELEASE, {GroupType.TEACHING}, DesiredTeam.ARCHIVED, True, DesiredTeam.ARCHIVED),
-        (Teams.NONE, set(GroupType), DesiredTeam.ARCHIVED, True, DesiredTeam.ARCHIVED),
+        (Teams.NONE, set(GroupType), DesiredTeam.NONE, DesiredTeam.NONE),
+        (Teams.NONE, set(GroupType), DesiredTeam.OPEN, DesiredTeam.NONE),
+        (Teams.CREATE, {GroupType.YEAR}, DesiredTeam.NONE, DesiredTeam.NONE),
+        (Teams.CREATE, {GroupType.TEACHING}, DesiredTeam.NONE, DesiredTeam.LOCKED),
+        (Teams.RELEASE, {GroupType.TEACHING}, DesiredTeam.LOCKED, DesiredTeam.OPEN),
+        (Teams.RELEASE, {GroupType.TEACHING}, DesiredTeam.ARCHIVED, DesiredTeam.ARCHIVED),
+        (Teams.NONE, set(GroupType), DesiredTeam.ARCHIVED, DesiredTeam.ARCHIVED),
     ],
 )
 def test_the_team_that_a_class_wants(
-    teams: Teams, types: set[GroupType], before: DesiredTeam, pupils_in: bool, wanted: DesiredTeam
+    teams: Teams, types: set[GroupType], before: DesiredTeam, wanted: DesiredTeam
 ) -> None:
     chosen = replace(settings(), teams=teams, team_types=frozenset(types))
-    assert wanted_team(chosen, GroupType.TEACHING, before, pupils_in=pupils_in) is wanted
+    assert wanted_team(chosen, GroupType.TEACHING, before) is wanted
 
 
 LATER = NOON + LOOK_EVERY

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.classes.record import ClassRecord, Records
+from sync_core.domain.classes.teams import DesiredTeam
 from sync_core.domain.ids import AccountId, ClassKey
 from sync_core.domain.school.year import Pause
 from sync_core.planning.year.calendar import SchoolDay
@@ -145,7 +146,9 @@ def _inside(desired: DesiredClass, record: ClassRecord) -> frozenset[AccountId]:
 def _without_pupils(desired: DesiredClass, inside: frozenset[AccountId]) -> DesiredClass:
     members = desired.owners | (desired.members & inside)
     reasons = {person: why for person, why in desired.reasons.items() if person in members}
-    return replace(desired, members=members, reasons=reasons)
+    # Nobody is let into its team before the day either.
+    team = DesiredTeam.LOCKED if desired.team is DesiredTeam.OPEN else desired.team
+    return replace(desired, members=members, reasons=reasons, team=team)
 
 
 def _with(desired: DesiredClass, inside: frozenset[AccountId], before: DesiredClass) -> DesiredClass:

@@ -71,11 +71,6 @@ def school_day(settings: SchoolChoices, now: datetime) -> SchoolDay:
     return SchoolDay(today, settings.calendar, settings.year_starts_in)
 
 
-def pupils_are_in(settings: SchoolChoices, academic_year: int, today: date) -> bool:
-    """Whether pupils may be in classes of this academic year on that day, as far as the calendar says."""
-    return SchoolDay(today, settings.calendar, settings.year_starts_in).pupils_are_in(academic_year)
-
-
 def in_words(day: date) -> str:
     return f"{day.day} {day:%B %Y}"
 

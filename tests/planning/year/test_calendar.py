@@ -13,7 +13,7 @@ from sync_core.domain.ids import MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.school.year import Pause, SchoolYear
 from sync_core.planning.diff import ClassDiff, Plan
-from sync_core.planning.year.calendar import SchoolDay, pupils_are_in, school_day
+from sync_core.planning.year.calendar import SchoolDay, school_day
 from sync_core.planning.year.dates import YearDate, dates_of
 from sync_core.planning.year.order import filling_order, year_number, youngest_first
 from tests.builders import by_class_key, settings, teaching
@@ -77,8 +77,8 @@ def test_today_is_the_date_in_the_time_zone_of_the_school() -> None:
     late = datetime(2027, 9, 2, 23, 30, tzinfo=UTC)
     assert school_day(settings(calendar=dates), late).today == date(2027, 9, 3)
     assert school_day(settings(calendar=dates, time_zone="UTC"), late).today == SEPTEMBER
-    assert pupils_are_in(settings(calendar=dates), 2027, date(2027, 9, 3))
-    assert not pupils_are_in(settings(calendar=dates), 2027, SEPTEMBER)
+    assert school_day(settings(calendar=dates), late).pupils_are_in(2027)
+    assert not school_day(settings(calendar=dates, time_zone="UTC"), late).pupils_are_in(2027)
 
 
 def test_a_pause_has_its_first_and_its_last_day() -> None:
