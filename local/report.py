@@ -81,7 +81,8 @@ def permissions_table(tenant: Mapping[str, Any]) -> Table:
     for column in ("permission", "for what", "in the app's token"):
         table.add_column(column, overflow="fold")
     for permission in tenant["permissions"]:
-        name = permission["name"] if permission["required"] else f"{permission['name']} (optional)"
+        note = {"sync": "", "restore": " (optional)", "teams": " (for teams)", "open-teams": " (for teams)"}
+        name = f"{permission['name']}{note[permission['need']]}"
         missing = f"missing: {permission['command']}"
         state = {True: "granted", False: missing, None: "not known"}[permission["granted"]]
         table.add_row(name, permission["purpose"], state)

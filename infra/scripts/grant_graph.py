@@ -11,20 +11,28 @@ from collections.abc import Collection, Mapping
 
 from azd import read_environment
 from command import run, say
-from permissions import LATER_GRANT, PERMISSIONS, GraphRoles, read_roles
+from permissions import LATER_GRANT, PERMISSIONS, GraphRoles, Need, read_roles
 from services import Graph, access_token
 
 ROLE = "a Privileged Role Administrator, who may consent to application permissions"
 
 
 _STILL = "still granted: {}; to remove it, run this with --revoke and then once without it"
-_OPTIONAL = "not granted: {}; without it, admins restore deleted classes in Microsoft 365; to grant it, use --restore"
+_NOT_GRANTED = {
+    Need.RESTORE: (
+        "not granted: {}; without it, admins restore deleted classes in Microsoft 365; to grant it, use --restore"
+    ),
+    Need.TEAMS: "not granted: {}; only schools that choose teams need it; to grant it, use --teams",
+    Need.OPEN_TEAMS: "not granted: {}; only to activate or archive teams is it needed; to grant it, use --teams",
+}
 
 
 def main() -> None:
     environment = read_environment()
     parser = _parser()
     options = parser.parse_args()
+    if options.revoke and (options.restore or options.teams):
+        parser.error("--revoke takes all permissions away: use it without --restore and --teams")
     principal = options.principal or environment.get("IDENTITY_PRINCIPAL_ID")
     if not principal:
         parser.error("the app's identity is not known: run this from azd, or pass its object id with --principal")
@@ -35,7 +43,10 @@ def main() -> None:
         found = read_roles(graph, ())
         revoke(graph, principal, read_granted(graph, principal, found))
         return
-    wanted = [permission.name for permission in PERMISSIONS if permission.required or options.restore]
+    needs = {Need.SYNC}
+    needs |= {Need.RESTORE} if options.restore else set()
+    needs |= {Need.TEAMS, Need.OPEN_TEAMS} if options.teams else set()
+    wanted = [permission.name for permission in PERMISSIONS if permission.need in needs]
     found = read_roles(graph, wanted)
     grant(graph, principal, found, read_granted(graph, principal, found), wanted)
     say(f"wait: {LATER_GRANT}")
@@ -47,9 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--principal", default="", help="object id of the identity; the default is that of azd")
     parser.add_argument("--tenant", default="", help="id of its tenant; the default is that of azd's identity")
-    change = parser.add_mutually_exclusive_group()
-    change.add_argument("--restore", action="store_true", help="grant the optional permission too")
-    change.add_argument("--revoke", action="store_true", help="revoke the permissions instead")
+    parser.add_argument("--restore", action="store_true", help="grant the permission to restore classes too")
+    parser.add_argument("--teams", action="store_true", help="grant the permissions for class teams too")
+    parser.add_argument("--revoke", action="store_true", help="revoke the permissions instead")
     return parser
 
 
@@ -64,7 +75,7 @@ def grant(graph: Graph, principal: str, found: GraphRoles, granted: Mapping[str,
     for permission in PERMISSIONS:
         name = permission.name
         if name not in wanted:
-            say(_STILL.format(name) if name in granted else _OPTIONAL.format(name))
+            say(_STILL.format(name) if name in granted else _NOT_GRANTED[permission.need].format(name))
         elif name in granted:
             say(f"already granted: {name} ({permission.purpose})")
         else:

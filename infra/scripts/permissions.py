@@ -11,10 +11,10 @@ from services import GRAPH_APP_ID, Entity, Graph
 
 sys.path.append(str(ROOT))
 # The list of the app itself: both modules need Python and no package.
-from sync_core.domain.permissions import PERMISSIONS
+from sync_core.domain.permissions import PERMISSIONS, Need
 from sync_core.errors import LATER_GRANT
 
-__all__ = ["LATER_GRANT", "PERMISSIONS", "REQUIRED", "GraphRoles", "read_roles"]
+__all__ = ["LATER_GRANT", "PERMISSIONS", "REQUIRED", "GraphRoles", "Need", "read_roles"]
 
 REQUIRED = tuple(permission.name for permission in PERMISSIONS if permission.required)
 

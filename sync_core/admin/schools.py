@@ -18,6 +18,7 @@ from sync_core.domain.ids import AccountId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.runs import Cause, SettingsChange
 from sync_core.domain.school.settings import ENTRA_ID, PauseReason, SchoolSettings
+from sync_core.domain.school.team_permissions import checked_for_teams
 from sync_core.errors import Conflict, EtagConflict, NotFound, PreconditionFailed, UnknownSetting
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Priority, RefreshTenant
@@ -132,8 +133,10 @@ async def erase_school(school: SchoolId, services: Services) -> None:
 
 async def check_tenants(home: str, services: Services) -> list[TenantCheck]:
     """The check of each tenant that has a school, or of the tenant `home` if there is no school."""
-    tenants = {school.tenant for school in await services.schools.schools()} or {home}
-    return [await services.reading.check_tenant(tenant) for tenant in sorted(tenants)]
+    schools = await services.schools.schools()
+    tenants = {school.tenant for school in schools} or {home}
+    checks = [await services.reading.check_tenant(tenant) for tenant in sorted(tenants)]
+    return [checked_for_teams(check, schools) for check in checks]
 
 
 async def request_full_resync(tenant: str, requester: Requester, services: Services) -> Accepted:

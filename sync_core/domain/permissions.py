@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
+from sync_core.domain.ids import SchoolId
 from sync_core.errors import LATER_GRANT, SyncError
+
+
+class Need(StrEnum):
+    """Who needs a permission. A tenant that lacks one for SYNC is not synced; the others stop less.
+
+    RESTORE: admins who restore classes. TEAMS: schools that choose teams. OPEN_TEAMS: those whose teams the app
+    activates, and admins who archive teams.
+    """
+
+    SYNC = "sync"
+    RESTORE = "restore"
+    TEAMS = "teams"
+    OPEN_TEAMS = "open-teams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +29,11 @@ class Permission:
 
     name: str
     purpose: str
-    required: bool = True
+    need: Need = Need.SYNC
+
+    @property
+    def required(self) -> bool:
+        return self.need is Need.SYNC
 
 
 # Which of the GroupMember permissions Graph accepts differs between its pages ("Permissions reference", "group: delta",
@@ -28,9 +47,15 @@ PERMISSIONS = (
     Permission(
         "Group.ReadWrite.All",
         "to restore deleted classes, to see deleted groups, and to add pupils in bulk if Graph requires it",
-        required=False,
+        Need.RESTORE,
     ),
+    Permission("Team.Create", "to make the teams of classes", Need.TEAMS),
+    Permission("TeamMember.ReadWrite.All", "to see who is in a team, and to add and remove people", Need.TEAMS),
+    Permission("Team.ReadBasic.All", "to see whether a class has a team", Need.TEAMS),
+    Permission("TeamSettings.ReadWrite.All", "to activate teams, and to archive them", Need.OPEN_TEAMS),
 )
+_INCLUDED = {"Team.ReadBasic.All": "TeamSettings.ReadWrite.All"}
+"""A permission that another one includes ("Get team")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +78,7 @@ class CheckedPermission:
     required: bool
     granted: bool | None
     command: str = ""
+    need: Need = Need.SYNC
 
     @property
     def missing(self) -> bool:
@@ -65,6 +91,7 @@ class TenantCheck:
     """What the app may do in one tenant. A `blocked` one gives no token or lacks a required permission: no sync.
 
     `what` and `remedy` say why it is blocked, or why its permissions are not known. Both are empty otherwise.
+    `teams_of` are the schools that choose teams, and `teams_what` and `teams_remedy` say why these teams wait.
     """
 
     tenant: str
@@ -72,6 +99,9 @@ class TenantCheck:
     what: str
     remedy: str
     permissions: tuple[CheckedPermission, ...]
+    teams_of: tuple[SchoolId, ...] = ()
+    teams_what: str = ""
+    teams_remedy: str = ""
 
 
 def check_grants(tenant: str, grants: Grants) -> TenantCheck:
@@ -82,6 +112,7 @@ def check_grants(tenant: str, grants: Grants) -> TenantCheck:
             required=permission.required,
             granted=permission.name in grants.roles,
             command="" if permission.name in grants.roles else _command(permission, tenant, grants.principal),
+            need=permission.need,
         )
         for permission in PERMISSIONS
     )
@@ -92,11 +123,34 @@ def check_grants(tenant: str, grants: Grants) -> TenantCheck:
         tenant=tenant,
         blocked=True,
         what=f"the app's token for tenant {tenant} lacks {_listed(missing)}",
-        remedy=(
-            f"as a Privileged Role Administrator, run 'az login --tenant {tenant} --allow-no-subscriptions' and then "
-            f"'{missing[0].command}'; {LATER_GRANT}, and the next night after that syncs the tenant"
-        ),
+        remedy=f"{_run(missing[0].command, tenant)}, and the next night after that syncs the tenant",
         permissions=permissions,
+    )
+
+
+def missing_for(check: TenantCheck, needs: Collection[Need]) -> tuple[CheckedPermission, ...]:
+    """The permissions for these needs that the app is known not to have. None of a token that cannot be read."""
+    granted = {permission.name for permission in check.permissions if permission.granted}
+    return tuple(
+        permission
+        for permission in check.permissions
+        if permission.need in needs and permission.granted is False and _INCLUDED.get(permission.name) not in granted
+    )
+
+
+def with_teams(check: TenantCheck, schools: Collection[SchoolId], needs: Collection[Need]) -> TenantCheck:
+    """The check with what the teams of these schools, which have these `needs`, wait for."""
+    missing = missing_for(check, needs) if schools else ()
+    if not missing:
+        return replace(check, teams_of=tuple(sorted(schools)))
+    return replace(
+        check,
+        teams_of=tuple(sorted(schools)),
+        teams_what=f"teams wait, because the app's token for tenant {check.tenant} lacks {_listed(missing)}",
+        teams_remedy=(
+            f"{_run(missing[0].command, check.tenant)}; or choose no teams in the settings of these schools: "
+            f"{', '.join(sorted(schools))}; classes are synced without teams meanwhile"
+        ),
     )
 
 
@@ -115,15 +169,28 @@ def without_token(tenant: str, what: str, remedy: str) -> TenantCheck:
 
 def _not_known() -> tuple[CheckedPermission, ...]:
     return tuple(
-        CheckedPermission(name=permission.name, purpose=permission.purpose, required=permission.required, granted=None)
+        CheckedPermission(
+            name=permission.name,
+            purpose=permission.purpose,
+            required=permission.required,
+            granted=None,
+            need=permission.need,
+        )
         for permission in PERMISSIONS
     )
 
 
 def _command(permission: Permission, tenant: str, principal: str) -> str:
     of_principal = f" --principal={principal}" if principal else ""
-    restore = "" if permission.required else " --restore"
-    return f"python infra/scripts/grant_graph.py --tenant={tenant}{of_principal}{restore}"
+    option = {Need.SYNC: "", Need.RESTORE: " --restore", Need.TEAMS: " --teams", Need.OPEN_TEAMS: " --teams"}
+    return f"python infra/scripts/grant_graph.py --tenant={tenant}{of_principal}{option[permission.need]}"
+
+
+def _run(command: str, tenant: str) -> str:
+    return (
+        f"as a Privileged Role Administrator, run 'az login --tenant {tenant} --allow-no-subscriptions' and then "
+        f"'{command}'; {LATER_GRANT}"
+    )
 
 
 def _listed(missing: Sequence[CheckedPermission]) -> str:

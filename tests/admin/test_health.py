@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from sync_core.admin.health.checks import health_of_schools
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.permissions import PERMISSIONS, Grants
 from sync_core.domain.runs import Cause, RunOutcome
+from sync_core.domain.school.settings import Teams
 from sync_core.errors import AccessDenied, GraphDenied, SnapshotRejected, Transient, UnknownSetting
 from sync_core.graph.port import Told
 from sync_core.messaging.messages import QUEUES
@@ -236,6 +238,18 @@ async def test_a_missing_optional_permission_is_told_and_fails_nothing(scene: Sc
     found = {line.name: line for line in (await scene.health()).lines}
     assert "but not the optional Group.ReadWrite.All (to restore" in found[f"permissions in tenant {TENANT}"].detail
     assert await scene.failed() == []
+
+
+async def test_a_missing_permission_for_teams_is_a_fault_only_where_a_school_chooses_teams(scene: Scene) -> None:
+    names = frozenset(permission.name for permission in PERMISSIONS)
+    scene.tenant.granted = Grants(names - {"TeamMember.ReadWrite.All"}, "app")
+    assert await scene.failed() == []
+    (school,) = await scene.state.schools()
+    await scene.state.save_school(replace(school, teams=Teams.CREATE))
+    (line,) = await scene.failed()
+    assert line.name == f"permissions in tenant {TENANT}"
+    assert "TeamMember.ReadWrite.All (to see who is in a team" in line.detail
+    assert "--principal=app --teams" in line.remedy
 
 
 async def test_a_limit_of_graph_that_is_near_is_told(scene: Scene) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,13 +17,15 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
 from bench.simulated import FixedToken
 from local.tenant.permissions import GRANTED
-from sync_core.domain.ids import ClassId
-from sync_core.domain.permissions import PERMISSIONS, CheckedPermission, Grants, TenantCheck, check_grants
+from sync_core.domain.ids import ClassId, SchoolId
+from sync_core.domain.permissions import PERMISSIONS, CheckedPermission, Grants, TenantCheck, check_grants, unchecked
+from sync_core.domain.school.settings import SchoolSettings, Teams
+from sync_core.domain.school.team_permissions import checked_for_teams
 from sync_core.errors import GraphDenied, Transient
 from sync_core.graph.connections import GraphTenants, tenant_credential
 from sync_core.graph.tenant_check import check_tenant, read_grants
 from sync_core.messaging.messages import Priority
-from tests.builders import TENANT
+from tests.builders import TENANT, settings
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import OneTenant
@@ -34,6 +37,7 @@ REQUIRED = [
     "Member.Read.Hidden",
     "User.Read.All",
 ]
+TEAMS = ["Team.Create", "TeamMember.ReadWrite.All", "Team.ReadBasic.All", "TeamSettings.ReadWrite.All"]
 RESTORE = "Group.ReadWrite.All"
 PRINCIPAL = "22222222-3333-4444-8555-666666666666"
 GRANT = f"python infra/scripts/grant_graph.py --tenant={TENANT}"
@@ -46,6 +50,10 @@ def jwt(claims: object) -> str:
     return ".".join((*encoded, "c2lnbmF0dXJl"))
 
 
+def school(id_: str, teams: Teams, tenant: str = TENANT) -> SchoolSettings:
+    return replace(settings(teams=teams), school=SchoolId(id_), tenant=tenant)
+
+
 def by_name(check: TenantCheck) -> dict[str, CheckedPermission]:
     return {permission.name: permission for permission in check.permissions}
 
@@ -55,7 +63,7 @@ def by_name(check: TenantCheck) -> dict[str, CheckedPermission]:
 
 def test_the_app_needs_exactly_these_permissions() -> None:
     assert [permission.name for permission in PERMISSIONS if permission.required] == REQUIRED
-    assert [permission.name for permission in PERMISSIONS if not permission.required] == [RESTORE]
+    assert [permission.name for permission in PERMISSIONS if not permission.required] == [RESTORE, *TEAMS]
     assert all(permission.purpose.startswith("to ") for permission in PERMISSIONS)
 
 
@@ -67,14 +75,14 @@ def test_the_simulated_tenant_grants_the_same_permissions() -> None:
 
 
 def test_a_tenant_that_granted_everything_is_not_blocked() -> None:
-    check = check_grants(TENANT, Grants(frozenset([*REQUIRED, RESTORE, "Mail.Read"])))
+    check = check_grants(TENANT, Grants(frozenset([*REQUIRED, RESTORE, *TEAMS, "Mail.Read"])))
     assert (check.blocked, check.what, check.remedy) == (False, "", "")
     assert {(permission.granted, permission.command) for permission in check.permissions} == {(True, "")}
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
 def test_each_required_permission_blocks_with_its_purpose_and_the_command_that_grants_it(missing: str) -> None:
-    check = check_grants(TENANT, Grants(frozenset([*REQUIRED, RESTORE]) - {missing}, PRINCIPAL))
+    check = check_grants(TENANT, Grants(frozenset([*REQUIRED, RESTORE, *TEAMS]) - {missing}, PRINCIPAL))
     permission = by_name(check)[missing]
     assert check.blocked
     assert check.what == f"the app's token for tenant {TENANT} lacks {missing} ({permission.purpose})"
@@ -99,9 +107,42 @@ def test_the_optional_permission_does_not_block() -> None:
     assert by_name(check)[RESTORE].command == f"{GRANT} --principal={PRINCIPAL} --restore"
 
 
+@pytest.mark.parametrize("missing", TEAMS)
+def test_a_permission_for_teams_never_blocks_and_is_told_where_a_school_chooses_teams(missing: str) -> None:
+    check = check_grants(TENANT, Grants(frozenset([*REQUIRED, RESTORE, *TEAMS]) - {missing}, PRINCIPAL))
+    assert not check.blocked
+    schools = [school("S2", Teams.RELEASE), school("S1", Teams.NONE)]
+    assert checked_for_teams(check, schools[1:]) == check
+    told = checked_for_teams(check, schools)
+    assert told.teams_of == ("S2",)
+    if missing == "Team.ReadBasic.All":
+        assert told.teams_what == ""  # the permission for settings includes it
+        return
+    assert missing in told.teams_what
+    assert f"{GRANT} --principal={PRINCIPAL} --teams" in told.teams_remedy
+    assert (told.blocked, told.what) == (False, "")
+
+
+def test_a_school_that_leaves_activation_to_teachers_needs_no_permission_to_activate() -> None:
+    check = check_grants(TENANT, Grants(frozenset([*REQUIRED, *TEAMS[:3]])))
+    assert checked_for_teams(check, [school("S1", Teams.CREATE)]).teams_what == ""
+    assert "TeamSettings" in checked_for_teams(check, [school("S1", Teams.RELEASE)]).teams_what
+    elsewhere = school("S1", Teams.RELEASE, "another")
+    assert checked_for_teams(check, [elsewhere]).teams_of == ()
+
+
+def test_nothing_is_said_of_teams_where_the_token_cannot_be_read() -> None:
+    check = unchecked(TENANT, Transient("no token", "later"))
+    assert checked_for_teams(check, [school("S1", Teams.RELEASE)]).teams_what == ""
+
+
 def test_without_an_object_id_the_script_takes_its_own() -> None:
     check = check_grants(TENANT, Grants(frozenset()))
-    assert {permission.command for permission in check.permissions} == {GRANT, f"{GRANT} --restore"}
+    assert {permission.command for permission in check.permissions} == {
+        GRANT,
+        f"{GRANT} --restore",
+        f"{GRANT} --teams",
+    }
     assert all(name in check.what for name in REQUIRED)
     assert RESTORE not in check.what
 

@@ -52,7 +52,8 @@ async def test_a_missing_permission_has_its_purpose_and_the_command_that_grants_
     tenant = MemoryTenant()
     tenant.granted = Grants(frozenset(permission.name for permission in PERMISSIONS) - {"Member.Read.Hidden"}, "app")
     (listed,) = await read_tenants(MemoryState(), tenant)
-    assert listed.keys() == {"tenant", "blocked", "what", "remedy", "permissions"}
+    of_teams = {"teams_of", "teams_what", "teams_remedy"}
+    assert listed.keys() == {"tenant", "blocked", "what", "remedy", "permissions", *of_teams}
     assert (listed["blocked"], "Member.Read.Hidden" in listed["what"]) == (True, True)
     assert "24 hours" in listed["remedy"]
     assert [permission for permission in listed["permissions"] if not permission["granted"]] == [
@@ -62,5 +63,18 @@ async def test_a_missing_permission_has_its_purpose_and_the_command_that_grants_
             "required": True,
             "granted": False,
             "command": f"python infra/scripts/grant_graph.py --tenant={TENANT} --principal=app",
+            "need": "sync",
         }
     ]
+
+
+async def test_the_schools_whose_teams_wait_for_a_permission_are_named() -> None:
+    state, tenant = MemoryState(), MemoryTenant()
+    for school, teams in (("S1", "create"), ("S2", "none")):
+        await state.save_school(replace(settings(teams=teams), school=SchoolId(school)))
+    (listed,) = await read_tenants(state, tenant)
+    assert (listed["teams_of"], listed["teams_what"]) == (["S1"], "")
+    tenant.granted = Grants(frozenset(permission.name for permission in PERMISSIONS) - {"Team.Create"}, "app")
+    (listed,) = await read_tenants(state, tenant)
+    assert (listed["blocked"], "Team.Create" in listed["teams_what"]) == (False, True)
+    assert f"--tenant={TENANT} --principal=app --teams'" in listed["teams_remedy"]

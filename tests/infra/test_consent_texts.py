@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from sync_core.domain.permissions import PERMISSIONS, Permission
+from sync_core.domain.permissions import PERMISSIONS, Need, Permission
 from sync_core.errors import LATER_GRANT
 from tests.infra.bicep import ROOT
 
@@ -28,8 +28,9 @@ def test_the_documents_say_why_each_permission_is_needed() -> None:
         assert [one for one in lines if one not in pages[name].splitlines()] == [], name
 
 
+_NOTES = {Need.SYNC: "", Need.RESTORE: " (optional)", Need.TEAMS: " (for teams)", Need.OPEN_TEAMS: " (for teams)"}
 _LINES: dict[str, Callable[[Permission], str]] = {
-    "operations": lambda one: f"| `{one.name}`{'' if one.required else ' (optional)'} | {one.purpose} |",
+    "operations": lambda one: f"| `{one.name}`{_NOTES[one.need]} | {one.purpose} |",
     "deploy": lambda one: f"granted: {one.name} ({one.purpose})",
     "onboard-a-tenant": lambda one: f"> - *{CONSENT_TEXTS[one.name]}* (`{one.name}`): {one.purpose}.",
 }

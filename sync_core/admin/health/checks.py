@@ -13,6 +13,7 @@ from sync_core.config import Settings
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import RunRecord
 from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.team_permissions import checked_for_teams
 from sync_core.messaging.messages import QUEUES
 from sync_core.services import Services
 
@@ -34,7 +35,7 @@ async def health_of_app(settings: Settings, services: Services, times: Times = _
     unreadable = listed.unreadable
     tenants = sorted({school.tenant for school in schools} or {settings.tenant})
     of_tenants, of_schools, runs = await asyncio.gather(
-        _lines(_checks_of_tenants(tenants, services), attempt),
+        _lines(_checks_of_tenants(tenants, schools, services), attempt),
         _lines(_checks_of_sources(schools, services), attempt),
         _read_runs(schools, services, attempt),
     )
@@ -112,16 +113,16 @@ async def _check_dead_letters(queue: str, services: Services) -> Finding:
 # --- tenants
 
 
-def _checks_of_tenants(tenants: Iterable[str], services: Services) -> _Checks:
+def _checks_of_tenants(tenants: Iterable[str], schools: Sequence[SchoolSettings], services: Services) -> _Checks:
     checks: dict[str, Callable[[], Awaitable[Finding]]] = {}
     for tenant in tenants:
-        checks[f"permissions in tenant {tenant}"] = partial(_check_permissions, tenant, services)
+        checks[f"permissions in tenant {tenant}"] = partial(_check_permissions, tenant, schools, services)
         checks[f"Graph in tenant {tenant}"] = partial(_check_graph, tenant, services)
     return checks
 
 
-async def _check_permissions(tenant: str, services: Services) -> Finding:
-    return findings.permissions(await services.reading.check_tenant(tenant))
+async def _check_permissions(tenant: str, schools: Sequence[SchoolSettings], services: Services) -> Finding:
+    return findings.permissions(checked_for_teams(await services.reading.check_tenant(tenant), schools))
 
 
 async def _check_graph(tenant: str, services: Services) -> Finding:

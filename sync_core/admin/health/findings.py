@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sync_core import VERSION
 from sync_core.config import UNRESOLVED
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.permissions import TenantCheck
+from sync_core.domain.permissions import Need, TenantCheck, missing_for
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FeedContainer, FeedFolder
@@ -120,7 +120,9 @@ def dead_letters(letters: Sequence[DeadLetter]) -> Finding:
 def permissions(check: TenantCheck) -> Finding:
     if check.what:
         return Finding(check.what, check.remedy)
-    without = [f"{each.name} ({each.purpose})" for each in check.permissions if each.granted is False]
+    if check.teams_what:
+        return Finding(check.teams_what, check.teams_remedy)
+    without = [f"{each.name} ({each.purpose})" for each in missing_for(check, {Need.RESTORE})]
     optional = f", but not the optional {', '.join(without)}" if without else ""
     return Finding(f"the app's token carries all that are required{optional}")
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sync_core.domain.permissions import PERMISSIONS
+from sync_core.domain.permissions import PERMISSIONS, Need
 from sync_core.errors import LATER_GRANT
 from tests.infra.bicep import ROOT
 from tests.infra.scripts.directory import GRAPH_APP_ID, Directory, id_of
@@ -18,7 +18,8 @@ SCRIPT = "grant_graph.py"
 TENANT = "7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90"
 NAMES = tuple(permission.name for permission in PERMISSIONS)
 NEEDED = [permission.name for permission in PERMISSIONS if permission.required]
-(RESTORE,) = (permission.name for permission in PERMISSIONS if not permission.required)
+(RESTORE,) = (permission.name for permission in PERMISSIONS if permission.need is Need.RESTORE)
+TEAMS = [permission.name for permission in PERMISSIONS if permission.need in (Need.TEAMS, Need.OPEN_TEAMS)]
 WAIT = f"wait: {LATER_GRANT}"
 
 
@@ -57,6 +58,7 @@ def test_exactly_the_needed_permissions_are_granted_and_reported(terminal: Termi
     assert [re.split(r" \(|; ", line)[0] for line in result.stdout.splitlines()] == [
         *(f"granted: {name}" for name in NEEDED),
         f"not granted: {RESTORE}",
+        *(f"not granted: {name}" for name in TEAMS),
         WAIT,
     ]
     assert {f"granted: {one.name} ({one.purpose})" for one in PERMISSIONS if one.required} <= set(
@@ -87,10 +89,25 @@ def test_the_restore_permission_is_granted_only_on_request(terminal: Terminal, d
     assert f"still granted: {RESTORE}" in terminal.run(SCRIPT).stdout
 
 
+def test_the_permissions_for_teams_are_granted_only_on_request(terminal: Terminal, directory: Directory) -> None:
+    terminal.run(SCRIPT, "--teams")
+    assert granted(directory) == [*NEEDED, *TEAMS]
+    again = terminal.run(SCRIPT, "--teams", "--restore").stdout
+    assert granted(directory) == [*NEEDED, *TEAMS, RESTORE]
+    assert f"already granted: {TEAMS[0]}" in again
+
+
+@pytest.mark.parametrize("option", ["--restore", "--teams"])
+def test_revoking_takes_no_option_that_grants(terminal: Terminal, directory: Directory, option: str) -> None:
+    result = terminal.start(SCRIPT, "--revoke", option)
+    assert result.returncode == 2
+    assert directory.changes == []
+
+
 def test_revoke_removes_only_the_scripts_permissions(terminal: Terminal, directory: Directory) -> None:
     ends = {"principalId": id_of("identity"), "resourceId": id_of("Microsoft Graph")}
     directory.assignments.append({"id": "assignment-mail", "appRoleId": id_of("Application Mail.Read"), **ends})
-    terminal.run(SCRIPT, "--restore")
+    terminal.run(SCRIPT, "--restore", "--teams")
     result = terminal.run(SCRIPT, "--revoke")
     assert granted(directory) == ["Mail.Read"]
     assert result.stdout.splitlines() == [f"revoked: {name}" for name in NAMES]
@@ -115,7 +132,7 @@ def test_the_tenant_of_the_identity_is_the_one_that_is_signed_in_to(terminal: Te
     [
         ("", [], "", 2, "with --principal"),
         ("", ["--all"], "identity", 2, "usage"),
-        ("", ["--restore", "--revoke"], "identity", 2, "not allowed with"),
+        ("", ["--restore", "--revoke"], "identity", 2, "use it without"),
         ("all", [], "identity", 1, "sign in with 'az login'"),
         ("POST", [], "identity", 1, "Insufficient privileges"),
         ("", [], "deleted", 1, "check that you are signed in to the tenant that has these ids"),
