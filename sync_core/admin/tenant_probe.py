@@ -15,26 +15,32 @@ from typing import TypeVar
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.ids import AccountId, ClassId, MisId
+from sync_core.domain.school.team_permissions import needs_of
 from sync_core.domain.tenants import (
     CREATED,
     ENOUGH_TO_PRICE,
+    Outcomes,
     Probe,
     ProbeAnswer,
     ProbeQuestion,
     delta_answer,
     external_id_answer,
+    locked_answer,
     members_answer,
     name_answer,
     nickname_answer,
+    no_team_answer,
     not_created,
     patch_answer,
     price_answer,
     teacher_answer,
+    team_answer,
+    team_people_answer,
     unanswered,
     visibility_answer,
 )
-from sync_core.errors import Conflict, NicknameTaken, NotFound, NotThere, Permanent, SyncError
-from sync_core.graph.port import MEMBERS_PER_WRITE, CreatedClass, NewClass, ProbedTenant, Tenant
+from sync_core.errors import Conflict, NicknameTaken, NotFound, NotThere, Permanent, SyncError, TeamNotReady
+from sync_core.graph.port import MEMBERS_PER_WRITE, Additions, CreatedClass, NewClass, ProbedTenant, Teams, Tenant
 from sync_core.messaging.messages import Priority
 from sync_core.services import Services
 
@@ -46,6 +52,8 @@ _DISPLAY_NAME = "MIS Class Sync probe (removes itself)"
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _WAITS_AT_MOST = 150.0
 
+_WAITS_FOR_TEAM = _WAITS[:-1]
+
 _Read = TypeVar("_Read")
 
 
@@ -56,7 +64,8 @@ async def probe_tenant(begun: Probe, home: str, people: Sequence[AccountId], ser
     that is neither `home` nor that of a school, Conflict, and Transient.
     """
     tenant = begun.tenant
-    if tenant != home and not await services.schools.schools(tenant):
+    schools = await services.schools.schools(tenant)
+    if tenant != home and not schools:
         raise NotFound(f"tenant {tenant} has no school", "list the schools to see their tenants")
     check = await services.reading.check_tenant(tenant)
     if check.blocked:
@@ -77,7 +86,9 @@ async def probe_tenant(begun: Probe, home: str, people: Sequence[AccountId], ser
             "probe's class for some minutes",
         )
     await services.tenants.write_probe(begun)
-    ended = await _Walk(begun, chosen, graph, services).run()
+    choosing = [school for school in schools if needs_of(school)]
+    teams = services.teams.of(tenant, Priority.URGENT) if choosing else None
+    ended = await _Walk(begun, chosen, graph, teams, services).run()
     if ended.delta_tells_members is not None:
         facts = await services.tenants.facts(tenant)
         await services.tenants.write_facts(tenant, replace(facts, delta_tells_members=ended.delta_tells_members))
@@ -135,10 +146,20 @@ async def _without_class(probe: Probe, graph: Tenant, services: Services) -> Pro
 class _Walk:
     """One walk through the questions. A question that fails is left unanswered, and the next one is asked."""
 
-    def __init__(self, probe: Probe, people: Sequence[AccountId], graph: ProbedTenant, services: Services) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        people: Sequence[AccountId],
+        graph: ProbedTenant,
+        teams: Teams | None,
+        services: Services,
+    ) -> None:
+        """`teams` is None where no school of the tenant chooses teams."""
         self._probe = probe
         self._people = people
         self._graph = graph
+        self._teams = teams
+        self._created_at = probe.began_at
         self._services = services
         self._answers: dict[ProbeQuestion, ProbeAnswer] = {}
         self._wait_left = _WAITS_AT_MOST
@@ -161,7 +182,7 @@ class _Walk:
             refused = isinstance(error, Permanent)
             self._answers[ProbeQuestion.CREATE] = not_created(error) if refused else unanswered(error)
             return
-        class_id = created.id
+        class_id, self._created_at = created.id, self._services.clock.now()
         self._answers[ProbeQuestion.CREATE] = CREATED
         self._answers[ProbeQuestion.NAME] = name_answer(kept=created.name == self._name)
         self._probe = replace(self._probe, class_id=class_id)
@@ -172,13 +193,19 @@ class _Walk:
             (ProbeQuestion.MEMBERS, self._ask_members),
             (ProbeQuestion.DELTA, self._ask_delta),
             (ProbeQuestion.TEACHER_TWICE, self._ask_teacher),
-            (ProbeQuestion.NICKNAME, self._ask_nickname),
-            (ProbeQuestion.EXTERNAL_ID, self._ask_external_id),
         ):
-            try:
-                self._answers[question] = await ask(class_id)
-            except SyncError as error:
-                self._answers[question] = unanswered(error)
+            await self._answer(question, ask(class_id))
+        if self._teams:
+            await self._answer(ProbeQuestion.TEAM, self._ask_team(class_id, self._teams))
+        # These delete the class, and the team with it.
+        await self._answer(ProbeQuestion.NICKNAME, self._ask_nickname(class_id))
+        await self._answer(ProbeQuestion.EXTERNAL_ID, self._ask_external_id(class_id))
+
+    async def _answer(self, question: ProbeQuestion, answer: Awaitable[ProbeAnswer]) -> None:
+        try:
+            self._answers[question] = await answer
+        except SyncError as error:
+            self._answers[question] = unanswered(error)
 
     async def _create(self) -> CreatedClass:
         new = NewClass(self._name, self._probe.nickname, MisId("probe"), "It has no use of its own.")
@@ -229,6 +256,30 @@ class _Walk:
             return teacher_answer(refusal)
         return teacher_answer(None)
 
+    async def _ask_team(self, class_id: ClassId, teams: Teams) -> ProbeAnswer:
+        """Make the team and, once it shows, ask about its lock and its people."""
+        try:
+            await self._repeated(lambda: teams.make_team(class_id), TeamNotReady, _WAITS)
+        except (TeamNotReady, Permanent) as error:
+            return no_team_answer(error)
+        made_at = self._services.clock.now()
+        for wait in _WAITS_FOR_TEAM:
+            if seen := await teams.team(class_id):
+                break
+            await self._wait(wait)
+        else:
+            return team_answer(made_at - self._created_at, None)
+        shown_after = self._services.clock.now() - made_at
+        self._answers[ProbeQuestion.TEAM_LOCKED] = locked_answer(locked=seen.locked)
+        await self._answer(ProbeQuestion.TEAM_PEOPLE, self._ask_team_people(class_id, teams))
+        return team_answer(made_at - self._created_at, shown_after)
+
+    async def _ask_team_people(self, class_id: ClassId, teams: Teams) -> ProbeAnswer:
+        owner, *others = self._people
+        of_owner = await teams.add_to_team(class_id, [], [owner])
+        of_others = await teams.add_to_team(class_id, others) if others else Additions()
+        return team_people_answer(_outcomes_of(of_owner), _outcomes_of(of_others))
+
     async def _ask_nickname(self, class_id: ClassId) -> ProbeAnswer:
         await self._graph.delete_class(class_id)
         try:
@@ -245,8 +296,14 @@ class _Walk:
 
     async def _once_there(self, request: Callable[[], Awaitable[_Read]]) -> _Read:
         """The answer once Graph's replicas know the class, for at most a minute."""
-        for wait in _WAITS:
-            with suppress(NotThere):
+        return await self._repeated(request, NotThere, _WAITS)
+
+    async def _repeated(
+        self, request: Callable[[], Awaitable[_Read]], while_: type[SyncError], waits: Sequence[float]
+    ) -> _Read:
+        """The answer once it is no error of this kind, or the error after the last wait."""
+        for wait in waits:
+            with suppress(while_):
                 return await request()
             await self._wait(wait)
         return await request()
@@ -265,3 +322,15 @@ class _Walk:
         seconds = min(seconds, self._wait_left)
         self._wait_left -= seconds
         await self._services.clock.sleep(seconds)
+
+
+def _outcomes_of(additions: Additions) -> Outcomes:
+    """What became of the people, without who they are. The reason of a refusal is the same for all, as a rule."""
+    reasons = sorted({refusal.message for refusal in additions.refused.values()})
+    return {
+        "added": len(additions.added),
+        "already there": len(additions.already),
+        "not known to Teams": len(additions.not_there),
+        f"refused ({'; '.join(reasons)})": len(additions.refused),
+        "not answered": int(additions.failure is not None),
+    }

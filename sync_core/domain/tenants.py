@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sync_core.domain.ids import AccountId, ClassId, RunId
-from sync_core.errors import SyncError
+from sync_core.errors import SyncError, TeamNotReady
 
 ENOUGH_TO_PRICE = 4
 """People in one write from which a price of one, and one of a third for each person, differ."""
@@ -37,6 +37,9 @@ class ProbeQuestion(StrEnum):
     MEMBERS = "Does the app see the members of a class?"
     DELTA = "Does the delta of groups report the members of a class?"
     TEACHER_TWICE = "What does Graph answer for a teacher who is one already?"
+    TEAM = "Can the app make the team of a class?"
+    TEAM_LOCKED = "Is a new team locked until a teacher activates it?"
+    TEAM_PEOPLE = "What does Teams answer for people whom the app adds to a new team?"
     NICKNAME = "Is the mail nickname of a deleted class free?"
     EXTERNAL_ID = "Does a restored class keep its external id?"
 
@@ -81,6 +84,9 @@ def known_price(probes: Iterable[Probe]) -> float | None:
 
 
 # --- the answers
+
+Outcomes = Mapping[str, int]
+"""How many people have each outcome: added, already there, not known to Teams, refused."""
 
 
 def not_created(error: SyncError) -> ProbeAnswer:
@@ -166,6 +172,52 @@ def delta_answer(tells: bool | None) -> ProbeAnswer:
 def teacher_answer(refusal: SyncError | None) -> ProbeAnswer:
     answer = "it accepts the request" if refusal is None else f"a refusal: {refusal.message}"
     return ProbeAnswer(answer, "nothing depends on it: after a refusal the owners are read, and who is one stays one")
+
+
+TEAM_QUESTIONS = (ProbeQuestion.TEAM, ProbeQuestion.TEAM_LOCKED, ProbeQuestion.TEAM_PEOPLE)
+"""Those that are asked only where a school of the tenant chooses teams."""
+
+
+def team_answer(known_after: timedelta, shown_after: timedelta | None) -> ProbeAnswer:
+    """`known_after` the creation of the class Teams took the request; the team showed `shown_after` that."""
+    known = f"yes: Teams knew the class {known_after.total_seconds():.0f} s after it was made"
+    if shown_after is None:
+        return ProbeAnswer(
+            f"{known}, and did not show the team within half a minute",
+            "nothing: the app looks for a new team again, for as long as it takes",
+        )
+    return ProbeAnswer(
+        f"{known}, and showed the team {shown_after.total_seconds():.0f} s later",
+        "classes that have an owner get teams",
+    )
+
+
+def no_team_answer(error: SyncError) -> ProbeAnswer:
+    if isinstance(error, TeamNotReady):
+        return ProbeAnswer(
+            f"not within a minute: {error.message}",
+            "nothing: the app asks again; Teams may need 15 minutes for a class, and an owner needs a licence for it",
+        )
+    return ProbeAnswer(f"no: {error.message}", f"classes are synced without teams — {error.remedy}")
+
+
+def locked_answer(*, locked: bool) -> ProbeAnswer:
+    if locked:
+        return ProbeAnswer(
+            "yes", "its owners prepare it alone, and pupils come in when a teacher or the app activates it"
+        )
+    return ProbeAnswer("no", "the pupils of a class are sent to its team at once")
+
+
+def team_people_answer(owners: Outcomes, members: Outcomes) -> ProbeAnswer:
+    """What became of an owner, who is one already, and of members, who are new."""
+    answer = f"an owner, who is one already: {_counted(owners)}; new members: {_counted(members)}"
+    return ProbeAnswer(answer, "nothing: people whom Teams refuses stay in the class, and are tried again")
+
+
+def _counted(outcomes: Outcomes) -> str:
+    words = [f"{count} {outcome}" for outcome, count in outcomes.items() if count]
+    return ", ".join(words) or "none was added"
 
 
 def nickname_answer(*, free: bool) -> ProbeAnswer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -17,8 +18,10 @@ from sync_core.domain.tenants import Probe, ProbeQuestion
 from sync_core.errors import Conflict, NotFound, NotThere, SyncError
 from sync_core.graph.connections import GraphTenants
 from sync_core.graph.port import MEMBERS_PER_WRITE, ProbedTenant
+from sync_core.graph.teams.class_teams import GraphTenantTeams
+from sync_core.messaging.messages import Priority
 from sync_core.services import Services
-from tests.builders import TENANT
+from tests.builders import TENANT, settings
 from tests.costs.test_graph_counts import SharedClock
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_state import MemoryState
@@ -134,6 +137,72 @@ async def test_a_patch_that_needs_the_optional_permission(
     assert "PRICE" not in answers
     assert answers["MEMBERS"] == "yes"
     assert answers["EXTERNAL_ID"].startswith("not known: Graph refused: Authorization_RequestDenied")
+
+
+TEAM_PEOPLE = "an owner, who is one already: 1 added; new members: 19 refused (Graph refused: Forbidden: "
+
+
+async def ask_about_teams(simulated: SimulatedTenant) -> dict[str, str]:
+    state, clock, credential = MemoryState(), SharedClock(simulated), simulated.credential()
+    await state.save_school(settings(teams="create"))
+    tenants = GraphTenants(lambda _: credential, simulated.graph_url, clock)
+    teams = GraphTenantTeams(tenants.adapter, clock).of(TENANT, Priority.URGENT)
+    services = fake_services(state, tenant=tenants.probed(TENANT), teams=teams, clock=clock)
+    probe = await probe_tenant(begin(clock), TENANT, (), services)
+    assert (probe.ended_at is not None, probe.note) == (True, "")
+    assert [one for one in simulated.simulation("GET", "classes") if not one["deleted"]] == []
+    assert [one for one in simulated.simulation("GET", "teams") if one["exists"]] == []
+    return {question: answer.answer for question, answer in probe.answers.items()}
+
+
+@pytest.mark.parametrize(
+    ("switches", "other"),
+    [
+        ({}, {"TEAM_PEOPLE": TEAM_PEOPLE}),
+        ({"team-member-again": "error"}, {"TEAM_PEOPLE": "an owner, who is one already: 1 already there"}),
+        (
+            {"member-of-locked-team": "waits"},
+            {"TEAM_PEOPLE": "an owner, who is one already: 1 added; new members: 19 a"},
+        ),
+        ({"team-lock-told": "omitted"}, {"TEAM_PEOPLE": TEAM_PEOPLE}),
+    ],
+    ids=str,
+)
+async def test_a_team_is_tried_where_a_school_chooses_teams(
+    simulated: SimulatedTenant,
+    chosen: Callable[[Mapping[str, object]], None],
+    switches: Mapping[str, object],
+    other: Mapping[str, str],
+) -> None:
+    chosen(switches)
+    answers = await ask_about_teams(simulated)
+    assert answers.keys() == {*USUAL, "TEAM", "TEAM_LOCKED", "TEAM_PEOPLE"}
+    known, shown = re.findall(r"([0-9]+) s", answers["TEAM"])
+    assert 30 <= int(known) <= 62
+    assert 15 <= int(shown) <= 31
+    for question, expected in {**USUAL, "TEAM_LOCKED": "yes", **other}.items():
+        assert answers[question].startswith(expected), question
+
+
+async def test_a_team_that_is_not_made_within_a_minute_is_told_and_the_other_questions_are_asked(
+    simulated: SimulatedTenant, chosen: Callable[[Mapping[str, object]], None]
+) -> None:
+    chosen({"teams_class_known_seconds": 900})
+    answers = await ask_about_teams(simulated)
+    assert answers["TEAM"].startswith("not within a minute: Teams does not know the class")
+    assert "TEAM_LOCKED" not in answers
+    assert answers["EXTERNAL_ID"] == "yes"
+
+
+async def test_a_missing_permission_for_teams_is_told(
+    simulated: SimulatedTenant, chosen: Callable[[Mapping[str, object]], None]
+) -> None:
+    chosen({})
+    others = [permission.name for permission in PERMISSIONS if permission.name != "Team.Create"]
+    simulated.simulation("POST", "permissions", {"granted": others})
+    answers = await ask_about_teams(simulated)
+    assert answers["TEAM"].startswith("no: Graph refused: Forbidden")
+    assert answers["EXTERNAL_ID"] == "yes"
 
 
 async def test_a_tenant_without_education_refuses_the_class(
