@@ -20,6 +20,8 @@ NAMESPACE = "sync."
 _TRACER = trace.get_tracer("mis_class_sync")
 _W3C = TraceContextTextMapPropagator()
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+_MEMBERSHIP = re.compile(r"(/teams/[^/]+/members/)(?!add$)[^/]+")
+"""The id of a membership, which has no form: Graph may put any text into it."""
 
 
 def trace_to_carry() -> dict[str, str]:
@@ -52,13 +54,14 @@ def graph_request(method: str, url: str) -> Iterator[Callable[[int, int], None]]
     The function that it yields records the answer: its status, or 0 for none, and the number of throttled requests.
     """
     address = urlsplit(url)
-    route = _ID.sub("{id}", address.path)
+    path = _MEMBERSHIP.sub(r"\1{id}", address.path)
+    route = _ID.sub("{id}", path)
     attributes: dict[str, str | int] = {
         "http.request.method": method,
         "url.full": f"{address.scheme}://{address.netloc}{route}",
         "server.address": address.hostname or "",
         "server.port": address.port or 443,
-        f"{NAMESPACE}path": address.path,
+        f"{NAMESPACE}path": path,
     }
     with _span(f"{method} {route}", SpanKind.CLIENT, attributes) as span:
 

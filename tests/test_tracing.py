@@ -100,6 +100,21 @@ def test_the_span_of_a_graph_request_has_no_ids_in_its_name(
     assert spans(body) == [["GET /v1.0/groups/{id}", status, description, 0]]
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("members/QW15IFF1aWxsZmVhdGhlcg%3D%3D", "members/{id}"),
+        ("members/add", "members/add"),
+        ("members", "members"),
+        ("archive", "archive"),
+    ],
+)
+def test_the_span_of_a_membership_of_a_team_has_no_text_that_graph_chose(spans: Spans, path: str, name: str) -> None:
+    url = f"https://graph.example/v1.0/teams/{GROUP.rpartition('/')[2]}/{path}"
+    body = f"with tracing.graph_request('DELETE', '{url}') as answered: answered(204, 0)"
+    assert spans(body) == [[f"DELETE /v1.0/teams/{{id}}/{name}", "OK", None, 0]]
+
+
 def test_the_sdks_spans_below_a_graph_request_are_suppressed(spans: Spans) -> None:
     inner = "trace.get_tracer('the SDK').start_span('a handler').end()"
     assert len(spans(REQUESTED.format(id="x", code=inner))) == 1

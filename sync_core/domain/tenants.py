@@ -217,7 +217,7 @@ def team_people_answer(owners: Outcomes, members: Outcomes) -> ProbeAnswer:
 
 def _counted(outcomes: Outcomes) -> str:
     words = [f"{count} {outcome}" for outcome, count in outcomes.items() if count]
-    return ", ".join(words) or "none was added"
+    return ", ".join(words) or "nobody to add"
 
 
 def nickname_answer(*, free: bool) -> ProbeAnswer:

@@ -21,6 +21,7 @@ from tests.fakes.memory_checks import MemoryChecks
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_teams import MemoryTeams
 from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.memory_webhook_inbox import MemoryWebhookInbox
 
@@ -92,7 +93,10 @@ def services(
     checks: MemoryChecks | None = None,
 ) -> Services:
     clock = clock or FixedClock()
-    graph = ManyTenants(tenant) if isinstance(tenant, Mapping) else OneTenant(tenant or MemoryTenant())
+    tenant = tenant or MemoryTenant()
+    graph = ManyTenants(tenant) if isinstance(tenant, Mapping) else OneTenant(tenant)
+    if teams is None:
+        teams = MemoryTeams(tenant, clock=clock) if isinstance(tenant, MemoryTenant) else cast("Teams", _Missing())
     checks = checks or MemoryChecks()
     return Services(
         classes=state,
@@ -102,9 +106,7 @@ def services(
         inbox=inbox or MemoryWebhookInbox(),
         reading=Reading(state, mis or cast("MisSource", _Missing()), clock, partial(check_tenant, graph), graph),
         graph=graph,
-        teams=ManyTenantTeams(teams)
-        if isinstance(teams, Mapping)
-        else OneTenantTeams(teams or cast("Teams", _Missing())),
+        teams=ManyTenantTeams(teams) if isinstance(teams, Mapping) else OneTenantTeams(teams),
         file_drops=file_drops or cast("FileDrops", _Missing()),
         uploads=UploadedExports(clock),
         outbox=outbox or MemoryOutbox(),
