@@ -36,11 +36,13 @@ def team_of(server: TenantServer, team_id: str) -> dict[str, Any]:
 
 
 def numbers(server: TenantServer) -> dict[str, float]:
-    """The lags of Teams by the names of their switches."""
-    return {f"{_PREFIX}{name}{_SUFFIX}": seconds for name, seconds in asdict(server.teams.lags).items()}
+    """The lags of Teams, and the most teams of a person, by the names of their switches."""
+    lags = {f"{_PREFIX}{name}{_SUFFIX}": seconds for name, seconds in asdict(server.teams.lags).items()}
+    return {**lags, "teams_of_a_person": server.teams.teams_of_a_person}
 
 
 def set_numbers(server: TenantServer, chosen: Mapping[str, Any]) -> None:
-    """Set the lags. `chosen` has a number for each."""
+    """Set what `numbers` shows. `chosen` has a number for each."""
+    server.teams.teams_of_a_person = int(chosen["teams_of_a_person"])
     for each in fields(Lags):
         setattr(server.teams.lags, each.name, float(chosen[f"{_PREFIX}{each.name}{_SUFFIX}"]))

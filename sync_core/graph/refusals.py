@@ -216,7 +216,12 @@ def person_refusal_of(error: object) -> SyncError:
         return AlreadyThere()
     if any(word in words for word in _NO_LICENCE.words):
         return _NO_LICENCE.error(code, "")
-    return GraphRefused(code, _without_names(message), _CORRECT)
+    return GraphRefused(
+        code,
+        _without_names(message),
+        "look at the person in the Teams admin center: they may have no licence, or be in 1,000 teams, the most that "
+        "Teams allows; the next sync tries again",
+    )
 
 
 def code_of(body: object) -> str:

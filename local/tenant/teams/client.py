@@ -12,8 +12,8 @@ from local.tenant.teams.refusals import bad_team_request, no_team, team_exists
 from local.tenant.teams.service import TeamsService
 
 ACTIONS = (
-    "make", "make-new", "activate", "add-member", "add-owner", "remove", "leave", "archive", "unarchive", "delete",
-    "delete-alone",
+    "make", "make-new", "open", "activate", "add-member", "add-owner", "remove", "leave", "archive", "unarchive",
+    "delete", "delete-alone",
 )  # fmt: skip
 
 
@@ -38,7 +38,10 @@ class TeamsClient:
             self._delete(group, now, with_class=action == "delete")
             return group.id
         team = self._service.shown(group.id)
+        team.used = True
         match action:
+            case "open":
+                self._service.save(team)
             case "activate":
                 self.activate(team, group)
             case "add-member" | "add-owner":
@@ -58,7 +61,7 @@ class TeamsClient:
         """A teacher makes a team of a class, with everybody in it."""
         if group.id in self._service.teams:
             raise team_exists(group.id)
-        team = Team(group.id, now, locked=locked)
+        team = Team(group.id, now, locked=locked, used=True)
         for person in group.owners:
             team.put(person, owner=True)
         for person in group.members:

@@ -23,7 +23,8 @@ class Team:
     """The team of the class `id`. `waiting` are pupils who are not in it until an owner activates it.
 
     `memberships` are the ids of the memberships by person, `owners` the persons among them who are owners.
-    `archived_from` is when an archive, or the end of one, shows; `archived` is then its value.
+    `archived_from` is when an archive, or the end of one, shows; `archived` is then its value. `used` is whether
+    somebody of the team was active in the client.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Team:
     waiting: list[str] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
     operation: str = ""
+    used: bool = False
 
     def put(self, person: str, *, owner: bool) -> None:
         """Add a person, or give or take the ownership of one who is in the team."""

@@ -25,6 +25,7 @@ from local.tenant.teams.refusals import (
 LONGEST_IGNORANCE = 900.0
 """Teams hears of a new class within 15 minutes."""
 _OWNERS, _PEOPLE = 100, 25_000
+_TOO_MANY_TEAMS = "The user is a member of the maximum number of teams."
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class TeamsService:
         remember: Callable[[dict[str, Any]], None],
     ) -> None:
         self.lags = Lags()
+        self.teams_of_a_person = 1_000
         self.teams: dict[str, Team] = {}
         self._directory = directory
         self._answers = answers
@@ -105,6 +107,9 @@ class TeamsService:
         known = [owner for owner in group.owners if self._knows_owner(group_id, owner)]
         if not known:
             raise no_owner(group_id)
+        known = [owner for owner in known if not self._in_too_many(owner)]
+        if not known:
+            raise bad_team_request(_TOO_MANY_TEAMS)
         if self._answers.team_of_unlicensed_owners == "refused" and not any(map(self.licensed, known)):
             raise bad_team_request("You do not have permission to perform this operation")
         team = Team(group_id, now + self.lags.team_shown, operation=str(uuid4()))
@@ -153,6 +158,8 @@ class TeamsService:
                 team.wait(person)
                 return None
             return "Forbidden", "Adding members is not allowed while the membership is limited to owners."
+        if self._in_too_many(person):
+            return "BadRequest", _TOO_MANY_TEAMS
         if len(team.owners) >= _OWNERS if owner else len(team.memberships) >= _PEOPLE:
             return "BadRequest", "The maximum number of people of the team is reached."
         team.put(person, owner=owner)
@@ -224,12 +231,15 @@ class TeamsService:
         finally:
             self._writes_group = False
 
+    def _in_too_many(self, person: str) -> bool:
+        return sum(person in team.memberships for team in self.teams.values()) >= self.teams_of_a_person
+
     def _knows_owner(self, group_id: str, owner: str) -> bool:
         return self._now() >= self._owners_since.get((group_id, owner), 0.0) + self.lags.owner_known
 
     def _catch_up(self, team: Team) -> None:
-        """Take over what is due. While the team is locked, pupils wait instead of coming in."""
-        due = [copy for copy in team.copies if copy.due <= self._now()]
+        """Take over what is due: members only once somebody used the team, and pupils wait while it is locked."""
+        due = [copy for copy in team.copies if copy.due <= self._now() and (team.used or copy.collection == "owners")]
         if not due:
             return
         team.copies = [copy for copy in team.copies if copy not in due]

@@ -166,7 +166,7 @@ def test_45_an_app_unlocks_a_team_and_adds_nobody_and_a_teacher_adds_those_who_w
     assert members(graph, class_id) == (set(pupils), {teacher})
 
 
-def test_46_members_lag_behind_the_group_and_owners_less(graph: Graph) -> None:
+def test_46_members_are_copied_late_once_somebody_used_the_team_and_owners_sooner(graph: Graph) -> None:
     class_id, (teacher,), _ = new_team(graph)
     unlock(graph, class_id)
     pupil, other = graph.users(2)
@@ -177,6 +177,8 @@ def test_46_members_lag_behind_the_group_and_owners_less(graph: Graph) -> None:
     pass_by(graph, 200)
     assert members(graph, class_id) == (set(), {teacher, other})
     pass_by(graph, DAY)
+    assert members(graph, class_id) == (set(), {teacher, other})
+    act(graph, "open", class_id)
     assert members(graph, class_id) == ({pupil}, {teacher, other})
     graph.call("DELETE", f"/groups/{class_id}/members/{pupil}/$ref")
     pass_by(graph, DAY - 60)
@@ -383,6 +385,7 @@ def test_60_a_restart_keeps_teams_and_what_is_still_to_be_copied(tmp_path: Path)
         unlock(graph, class_id)
         (late,) = graph.users(1)
         graph.bind(class_id, [late])
+        act(graph, "open", class_id)
         before = truth(graph, class_id)
     finally:
         child.stop()
@@ -394,3 +397,17 @@ def test_60_a_restart_keeps_teams_and_what_is_still_to_be_copied(tmp_path: Path)
         assert pupil not in members(graph, class_id)[0]
     finally:
         child.stop()
+
+
+def test_61_a_person_is_in_a_thousand_teams_at_most(graph: Graph) -> None:
+    assert graph.sim("switches")["teams_of_a_person"] == 1_000
+    graph.sim("switches", {"teams_of_a_person": 1})
+    class_id, (teacher,), _ = new_team(graph)
+    unlock(graph, class_id)
+    _, (owner,), _ = new_team(graph)
+    refused = add(graph, class_id, [owner])
+    assert refused.json()["value"][0]["error"]["message"] == "The user is a member of the maximum number of teams."
+    third = graph.new_class()
+    graph.teach(third, teacher)
+    pass_by(graph, 60)
+    assert make(graph, third).status_code == 400
