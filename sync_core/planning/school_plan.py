@@ -12,6 +12,7 @@ from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Cause, Hold, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
+from sync_core.domain.school.team_permissions import checked_for_teams
 from sync_core.errors import Permanent, SnapshotRejected, SyncError
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan
@@ -79,6 +80,11 @@ class SchoolPlan:
     def open_holds(self) -> list[Hold]:
         """The holds that no admin approved."""
         return [hold for hold in self.holds if not hold.approved]
+
+    def without_teams(self, why: str) -> SchoolPlan:
+        """The plan without any work on teams; `why` becomes a note."""
+        run = replace(self.run, teams_made=(), teams_opened=(), teams_waiting=(), teams_failed=())
+        return replace(self, teams=(), run=run).with_notes(why)
 
     def with_notes(self, *notes: str) -> SchoolPlan:
         return replace(self, run=replace(self.run, notes=(*self.run.notes, *notes)))
@@ -152,6 +158,8 @@ async def plan_school(
     pinned = pinned_classes(pins.values(), records) if scope is None else ()
     wanted = (*ruled.classes, *pinned)
     planned = plan_within_limits(wanted, records, settings, request, past, now, ruled, whole=scope is None)
+    if planned.teams and (teams := checked_for_teams(check, [settings])).teams_what:
+        planned = planned.without_teams(f"{teams.teams_what} — {teams.teams_remedy}")
     rates = past.rates if planned.matching_failed else ruled.matching.rates
     statistics = replace(statistics, students_matched=rates.students, staff_matched=rates.staff)
     # Without accounts, the rules want nobody: that says nothing about the classes, which stay as they are.
