@@ -20,6 +20,8 @@ MisId = NewType("MisId", str)
 """A person or a group in the MIS."""
 RunId = NewType("RunId", str)
 """A run, for one school or for all that it covers."""
+GrantText = NewType("GrantText", str)
+"""A grant of an ownership, as the reason of an extra owner names it."""
 
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DATE = rf"[0-9]{{1,4}}[-/.](?:[0-9]{{1,2}}|{_MONTH})[-/.][0-9]{{1,4}}(?:T.*)?"

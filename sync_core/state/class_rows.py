@@ -1,5 +1,7 @@
 """A school's partition of the table of classes: `c:…` a class, `h:…` its history, `q:…` its request, `p:…` its pin.
 
+`o:c:…` is what an admin chose for a class, and `o:r:…` an owner rule of the school.
+
 A class and its history share a partition, so that a change and its record are written in one transaction.
 """
 
@@ -10,6 +12,7 @@ from uuid import uuid4
 
 from azure.data.tables import TableEntity
 
+from sync_core.domain.classes.choices import ClassChoice, OwnerRule
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.record import ClassOutline, ClassRecord
@@ -19,7 +22,8 @@ from sync_core.state.overflow_rows import split
 from sync_core.state.row_codec import Entity, RowCodec
 from sync_core.state.table import entity, etag, group_size
 
-CLASS, HISTORY, REQUEST, PIN = "c:", "h:", "q:", "p:"
+CLASS, HISTORY, REQUEST, PIN, CHOICE = "c:", "h:", "q:", "p:", "o:"
+OF_CLASS, OF_RULE = f"{CHOICE}c:", f"{CHOICE}r:"
 
 # The plan writes DESIRED_COLUMNS, and apply writes ACTUAL_COLUMNS.
 DESIRED_COLUMNS = RowCodec(DesiredClass, "desired_")
@@ -27,6 +31,8 @@ ACTUAL_COLUMNS = RowCodec(ClassRecord, elsewhere=("school", "desired", "etag"))
 DELTA_COLUMNS = RowCodec(AppliedDelta)
 REQUEST_COLUMNS = RowCodec(ClassRequest)
 PIN_COLUMNS = RowCodec(Pin)
+CHOICE_COLUMNS = RowCodec(ClassChoice)
+RULE_COLUMNS = RowCodec(OwnerRule)
 
 LARGEST_CLASS = 1_800_000
 """The most bytes of a class's desired columns. Where everybody joins at once and as many others leave, apply's record

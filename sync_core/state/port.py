@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.domain.accounts import Account, AccountChanges
+from sync_core.domain.classes.choices import Choices, ClassChoice, OwnerRule
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
 from sync_core.domain.classes.record import ClassOutline, ClassRecord
@@ -50,7 +51,7 @@ class DeltaKind(StrEnum):
 
 
 class ClassReader(Protocol):
-    """The classes of a school in order of key; the requests for classes, and the pins, by class key.
+    """The classes of a school in order of key; the requests for classes, and the pins, by class key; all choices.
 
     Every record is in the tenant that its class is wanted in.
     """
@@ -58,6 +59,7 @@ class ClassReader(Protocol):
     async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]: ...
     async def class_requests(self, school: SchoolId) -> Mapping[ClassKey, ClassRequest]: ...
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]: ...
+    async def choices(self, school: SchoolId) -> Choices: ...
 
 
 class HistoryReader(Protocol):
@@ -103,7 +105,7 @@ class SchoolReader(ClassReader, SettingsReader, AccountReader, RunReader, Protoc
 
 
 class ClassStore(ClassReader, HistoryReader, Protocol):
-    """Class rows with their history, the requests for classes, and pins."""
+    """Class rows with their history, the requests for classes, pins, and what admins chose for classes."""
 
     async def class_outlines(self, school: SchoolId) -> tuple[ClassOutline, ...]:
         """The outlines of the records, in order of key."""
@@ -114,6 +116,10 @@ class ClassStore(ClassReader, HistoryReader, Protocol):
     async def write_class_request(self, school: SchoolId, request: ClassRequest) -> None: ...
     async def write_pins(self, school: SchoolId, pins: Sequence[Pin]) -> None: ...
     async def forget_pin(self, school: SchoolId, key: ClassKey) -> None: ...
+    async def write_choice(self, school: SchoolId, choice: ClassChoice) -> None: ...
+    async def forget_choice(self, school: SchoolId, key: ClassKey) -> None: ...
+    async def write_owner_rule(self, school: SchoolId, rule: OwnerRule) -> None: ...
+    async def forget_owner_rule(self, school: SchoolId, rule: str) -> None: ...
 
     async def write_desired(self, school: SchoolId, classes: Sequence[DesiredClass]) -> tuple[ClassKey, ...]:
         """Merge the desired columns into the rows, and make missing rows. Unconditional: every etag changes.

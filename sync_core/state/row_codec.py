@@ -234,19 +234,29 @@ def _collection(name: str, collection: type, item: type) -> Column:
 
 
 def _records_by_text(name: str, record: Any) -> Column:
-    """For a dataclass of texts and choices. What an older version wrote may not have the last of its fields."""
+    """For a dataclass of texts, choices and times. What an older version wrote may not have the last of its fields."""
     types = get_type_hints(record)
-    read_as = [types[field.name] if isinstance(types[field.name], type) else str for field in fields(record)]
+    as_words = {field.name: _word(types[field.name]) for field in fields(record)}
+    writers = [(field, write) for field, (write, _) in as_words.items()]
+    readers = [read for _, read in as_words.values()]
 
     def write(records: Mapping[str, Any] | None) -> Entity:
-        texts = ((key, *(getattr(each, field.name) for field in fields(each))) for key, each in (records or {}).items())
+        texts = ((key, *(write(getattr(each, of)) for of, write in writers)) for key, each in (records or {}).items())
         return _listed(name, sorted(_encode_word(*each) for each in texts))
 
     def read(row: Row) -> dict[str, Any]:
         texts = (_decode_word(word) for word in joined(row, name).split())
-        return {key: record(*(type_(text) for type_, text in zip(read_as, of, strict=False))) for key, *of in texts}
+        return {key: record(*(read(text) for read, text in zip(readers, of, strict=False))) for key, *of in texts}
 
     return Column(write, read, (f"{name}_0",))
+
+
+def _word(type_: Any) -> tuple[Callable[[Any], str], Callable[[str], Any]]:
+    """How a text, a choice or a time is written as a word, and read. An empty word is None if the type allows that."""
+    kinds = {getattr(each, "__supertype__", each) for each in get_args(type_) or (type_,)}
+    (kind,) = kinds - {NoneType}
+    write, read = _SCALARS[kind] if kind in (date, datetime) else (str, kind)
+    return write, (lambda text: read(text) if text else None) if NoneType in kinds else read
 
 
 def _texts_by_choice(name: str, choice: type[StrEnum]) -> Column:

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import count
 
 from sync_core.domain.accounts import Account, AccountChanges
+from sync_core.domain.classes.choices import Choices, ClassChoice, OwnerRule
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
 from sync_core.domain.classes.record import ClassOutline, ClassRecord
@@ -41,6 +42,8 @@ class MemoryState:
         self._changes: list[SettingsChange] = []
         self._requests: dict[tuple[SchoolId, ClassKey], ClassRequest] = {}
         self._pins: dict[tuple[SchoolId, ClassKey], Pin] = {}
+        self._choices: dict[tuple[SchoolId, ClassKey], ClassChoice] = {}
+        self._rules: dict[tuple[SchoolId, str], OwnerRule] = {}
         self._history: dict[tuple[SchoolId, ClassKey], list[AppliedDelta]] = {}
         self._accounts: dict[str, dict[AccountId, Account]] = {}
         self._tokens: dict[tuple[str, DeltaKind], str] = {}
@@ -100,6 +103,8 @@ class MemoryState:
         self._history = {key: deltas for key, deltas in self._history.items() if key[0] != school}
         self._requests = {key: request for key, request in self._requests.items() if key[0] != school}
         self._pins = {key: pin for key, pin in self._pins.items() if key[0] != school}
+        self._choices = {key: choice for key, choice in self._choices.items() if key[0] != school}
+        self._rules = {key: rule for key, rule in self._rules.items() if key[0] != school}
         self._runs = {key: run for key, run in self._runs.items() if key[0] != school}
         self._holds.pop(school, None)
         self._accepted.pop(school, None)
@@ -245,6 +250,31 @@ class MemoryState:
         await self._step("forget_pin")
         self._pins.pop((school, key), None)
         await self._step("forget_pin answered")
+
+    async def choices(self, school: SchoolId) -> Choices:
+        await self._step("choices")
+        classes = {key: choice for (of, key), choice in self._choices.items() if of == school}
+        return Choices(classes, tuple(rule for (of, _), rule in sorted(self._rules.items()) if of == school))
+
+    async def write_choice(self, school: SchoolId, choice: ClassChoice) -> None:
+        await self._step("write_choice")
+        self._choices[school, choice.key] = choice
+        await self._step("write_choice answered")
+
+    async def forget_choice(self, school: SchoolId, key: ClassKey) -> None:
+        await self._step("forget_choice")
+        self._choices.pop((school, key), None)
+        await self._step("forget_choice answered")
+
+    async def write_owner_rule(self, school: SchoolId, rule: OwnerRule) -> None:
+        await self._step("write_owner_rule")
+        self._rules[school, rule.id] = rule
+        await self._step("write_owner_rule answered")
+
+    async def forget_owner_rule(self, school: SchoolId, rule: str) -> None:
+        await self._step("forget_owner_rule")
+        self._rules.pop((school, rule), None)
+        await self._step("forget_owner_rule answered")
 
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         await self._step("accounts")

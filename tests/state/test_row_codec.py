@@ -33,6 +33,8 @@ LISTS = (
     "desired_members",
     "desired_owners",
     "desired_reasons",
+    "desired_expired_owners",
+    "desired_group_teachers",
     "actual_members",
     "actual_owners",
     "actual_granted",

@@ -12,6 +12,7 @@ import pytest
 from local.azurite import Azurite
 from sync_core.admin.school_settings import FaultySettings
 from sync_core.admin.schools import save_school
+from sync_core.domain.classes.choices import Choices, ClassChoice, Follow, Grant, OwnerRule
 from sync_core.domain.classes.desired import ClassRequest, Pin, Reason, Rule
 from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
 from sync_core.domain.classes.record import ClassRecord
@@ -336,6 +337,42 @@ async def test_reasons_and_pinning_are_stored_with_desired(state: Store, school:
     assert (await read_row(state, school, "K1")).desired == fewer
 
 
+GRANT = Grant(until=date(2026, 12, 18), reason="cover: autumn, 100 %", given_by=entra_id("admin"), given_at=NOON)
+
+
+async def test_choices_and_owner_rules_are_kept_until_they_are_forgotten(state: Store, school: SchoolId) -> None:
+    assert await state.choices(school) == Choices()
+    owners = {entra_id("amy"): GRANT, entra_id("ben"): replace(GRANT, until=None, reason="")}
+    first = ClassChoice(key=ClassKey("K%/1"), follow=Follow.TWO_YEARS, goes_into=2027, owners=owners)
+    second = ClassChoice(key=ClassKey("K2"), follow=Follow.ENDED)
+    rule = OwnerRule(id="maths", prefix="10A/Ma", account=entra_id("head"), grant=GRANT)
+    other = replace(rule, id="art", grant=replace(GRANT, until=None))
+    for choice in (first, second):
+        await state.write_choice(school, choice)
+    for each in (rule, other):
+        await state.write_owner_rule(school, each)
+    assert await state.choices(school) == Choices({first.key: first, second.key: second}, (other, rule))
+    updated = replace(first, follow=Follow.MIS, goes_into=0, owners={})
+    await state.write_choice(school, updated)
+    await state.write_owner_rule(school, replace(rule, prefix="11"))
+    assert await state.choices(school) == Choices(
+        {first.key: updated, second.key: second}, (other, replace(rule, prefix="11"))
+    )
+    for _ in range(2):
+        await state.forget_choice(school, first.key)
+        await state.forget_owner_rule(school, "art")
+        assert await state.choices(school) == Choices({second.key: second}, (replace(rule, prefix="11"),))
+    assert await state.choices(SchoolId(f"{school} next door")) == Choices()
+    assert await state.pins(school) == {}
+
+
+async def test_three_hundred_extra_owners_of_a_class_are_kept(state: Store, school: SchoolId) -> None:
+    owners = {entra_id(f"p{number}"): replace(GRANT, reason="cover " * 30) for number in range(300)}
+    choice = ClassChoice(key=K1, owners=owners)
+    await state.write_choice(school, choice)
+    assert (await state.choices(school)).classes == {K1: choice}
+
+
 async def test_pins_are_kept_until_they_are_forgotten(state: Store, school: SchoolId) -> None:
     assert await state.pins(school) == {}
     first = Pin(
@@ -509,6 +546,10 @@ async def test_erasing_a_school_keeps_other_schools(state: Store, school: School
         await state.write_pins(
             SchoolId(id_), [Pin(key=K1, members=frozenset(), owners=frozenset(), undone=RunId("undone"), run=RUN)]
         )
+        await state.write_choice(SchoolId(id_), ClassChoice(key=K1, follow=Follow.ENDED))
+        await state.write_owner_rule(
+            SchoolId(id_), OwnerRule(id="art", prefix="Ar", account=entra_id("head"), grant=GRANT)
+        )
         await state.write_run(
             RunRecord(school=SchoolId(id_), id=RUN, cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
         )
@@ -531,6 +572,8 @@ async def test_erasing_a_school_keeps_other_schools(state: Store, school: School
             await state.class_records(SchoolId(one)),
             await state.history(SchoolId(one), K1),
             await state.pins(SchoolId(one)),
+            (await state.choices(SchoolId(one))).classes,
+            (await state.choices(SchoolId(one))).rules,
             await state.runs(SchoolId(one)),
             await state.accepted_statistics(SchoolId(one)),
             await state.school(SchoolId(one)),
@@ -539,8 +582,8 @@ async def test_erasing_a_school_keeps_other_schools(state: Store, school: School
 
     for _ in range(2):
         await state.erase_school(school)
-        assert await has_records(school) == [False] * 5 + [True]
-    assert await has_records(other) == [True] * 6
+        assert await has_records(school) == [False] * 7 + [True]
+    assert await has_records(other) == [True] * 8
 
 
 async def test_a_class_too_large_for_a_transaction_is_not_written(azurite: Azurite, school: SchoolId) -> None:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from sync_core.domain.classes.teams import DesiredTeam
-from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
+from sync_core.domain.ids import AccountId, ClassKey, GrantText, MisId, RunId
 from sync_core.domain.roster import GroupType
 
 
@@ -43,8 +43,10 @@ class Rule(StrEnum):
     TEACHER = "teacher"
     ADMIN_OWNER = "admin_owner"
     CREATOR = "creator"
+    EXTRA_OWNER = "extra_owner"
     IN_DOUBT = "in_doubt"
     UNDONE = "undone"
+    PINNED = "pinned"
 
 
 _RULES_OF_THE_MIS = frozenset({Rule.STUDENT, Rule.TEACHER, Rule.IN_DOUBT})
@@ -55,11 +57,12 @@ class Reason:
     """Why a person belongs in a class. `record` is their MIS person id where the reason comes from the MIS.
 
     IN_DOUBT: several accounts could be theirs, and they were in the class before. UNDONE: they were in it before a run
-    that an admin undid, and `record` is that run.
+    that an admin undid, and `record` is that run. PINNED: they were in it when an admin pinned it in the run `record`.
+    EXTRA_OWNER: an admin gave them the ownership, and `record` is the text of a GrantRecord.
     """
 
     rule: Rule
-    record: MisId | RunId = MisId("")
+    record: MisId | RunId | GrantText = MisId("")
 
     @property
     def person(self) -> MisId:
@@ -67,9 +70,33 @@ class Reason:
         return MisId(self.record) if self.rule in _RULES_OF_THE_MIS else MisId("")
 
 
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """Which grant made somebody an extra owner: the Entra id of the admin who gave it, its end, and its owner rule.
+
+    `until` is a date as 2026-12-18, empty without an end. `rule` is empty for a grant of one class.
+    """
+
+    given_by: AccountId
+    until: str = ""
+    rule: str = ""
+
+    @property
+    def text(self) -> GrantText:
+        return GrantText("|".join((self.given_by, self.until, self.rule)))
+
+    @classmethod
+    def of(cls, record: str) -> GrantRecord:
+        given_by, until, rule = record.split("|", 2)
+        return cls(AccountId(given_by), until, rule)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """A class kept as it was before the run `undone` until an admin releases it; `run` is the run that undid it."""
+    """A class kept as it was before the run `undone` until an admin releases it; `run` is the run that undid it.
+
+    Without `undone`, an admin pinned the class as it was at `run`.
+    """
 
     key: ClassKey
     members: frozenset[AccountId]
@@ -83,10 +110,12 @@ class DesiredClass:
     """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too.
 
     `group_name` and `academic_year` come from the MIS; they identify a class to reuse in a new year. `revoke`: owners
-    whom the sync granted and who are no longer in `owners` lose the ownership. `ended`: the group is no longer in the
-    MIS, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin undid a run, and the class
-    does not follow the MIS. `generation` is that of its request. `tenant` is the Entra id of the school's tenant when
-    the class was planned: the only one in which anything is done for the class.
+    whom the sync granted and who are no longer in `owners` lose the ownership. `expired_owners` lose it whatever
+    `revoke` says: the grants that made them extra owners are over. `ended`: the group is no longer in the MIS, or an
+    admin ended the class, which stays as it is. `deleted`: an admin deleted it. `pinned`: an admin undid a run or
+    pinned the class, which does not follow the MIS. `generation` is that of its request. `tenant` is the Entra id of
+    the school's tenant when the class was planned: the only one in which anything is done for the class.
+    `group_teachers` are the MIS ids of the group's staff, also of those who own nothing.
     """
 
     tenant: str
@@ -105,4 +134,10 @@ class DesiredClass:
     pinned: bool = False
     generation: int = 0
     team: DesiredTeam = DesiredTeam.NONE
+    expired_owners: frozenset[AccountId] = frozenset()
+    group_teachers: frozenset[MisId] = frozenset()
     reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)
+
+    def revoked_of(self, granted: frozenset[AccountId]) -> frozenset[AccountId]:
+        """Of the owners whom the sync `granted`, those who are to lose the ownership."""
+        return granted - self.owners if self.revoke and not self.ended else granted & self.expired_owners

@@ -61,10 +61,14 @@ class Teams(StrEnum):
 
 
 class Rollover(StrEnum):
-    """Whether a group gets a new class in a new academic year, or keeps last year's class."""
+    """Whether a group gets a new class in a new academic year, or keeps last year's class.
+
+    ASK: where a group may continue a class of last year, by its people and its name, an admin decides.
+    """
 
     NEW = "new"
     REUSE = "reuse"
+    ASK = "ask"
 
 
 class Mis(StrEnum):
