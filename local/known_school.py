@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync_core.domain.accounts import Account
+from sync_core.domain.classes.choices import NO_CHOICES, Choices
 from sync_core.domain.classes.desired import ClassRequest, Pin
 from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey
@@ -38,6 +39,9 @@ class KnownSchool:
 
     async def class_requests(self, school: str) -> Mapping[ClassKey, ClassRequest]:
         return self.requests
+
+    async def choices(self, school: str) -> Choices:
+        return NO_CHOICES
 
     async def pins(self, school: str) -> Mapping[ClassKey, Pin]:
         return self.pinned

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync_core.domain.accounts import Account
+from sync_core.domain.classes.choices import Choices
 from sync_core.domain.classes.desired import ClassRequest, Pin
 from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey, SchoolId
@@ -41,6 +42,9 @@ class Supposed:
 
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]:
         return await self.reader.pins(school)
+
+    async def choices(self, school: SchoolId) -> Choices:
+        return await self.reader.choices(school)
 
     async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]:
         return await self.reader.class_records(school)

@@ -26,6 +26,7 @@ from sync_core.planning.school_plan import (
     pinned_classes,
     plan_to_show,
     plan_within_limits,
+    read_extra_owners,
     read_past,
     records_of_tenant,
 )
@@ -150,8 +151,10 @@ async def _plan_undo(
     pins = sorted((*own, *made), key=lambda pin: pin.key)
     records = records_of_tenant(settings, all_records.values())
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
-    pinned = pinned_classes(pins, records)
-    planned = plan_within_limits(pinned, records, settings, request, past, now, whole=False)
+    accounts = await reader.accounts(settings.tenant) or ()
+    extra = await read_extra_owners(settings, reader, accounts, now)
+    pinned = pinned_classes(pins, records, extra)
+    planned = plan_within_limits(pinned, records, settings, request, past, now, extra=extra, whole=False)
     return replace(planned, pins={pin.key: pin for pin in pins}), pins, left_out
 
 

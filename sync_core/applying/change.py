@@ -115,6 +115,9 @@ class _Apply:
             case messages.ChangeTeam():
                 return await self._change_team(record)
         match record.state:
+            case ClassState.ENDED if isinstance(self._attempt.change, messages.RevokeOwners) and record.actual:
+                await self._people.end_grants(record)
+                return self._attempt.outcome()
             case ClassState.DELETING | ClassState.DELETED | ClassState.ENDED:
                 return AlreadySo()
             case ClassState.GONE:

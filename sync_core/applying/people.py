@@ -8,7 +8,7 @@ from dataclasses import replace
 from sync_core.applying.attempt import Attempt, actual_of
 from sync_core.domain.classes.record import ActualClass, ClassRecord
 from sync_core.domain.classes.row_error import RowError
-from sync_core.domain.ids import AccountId
+from sync_core.domain.ids import AccountId, ClassId
 from sync_core.errors import AlreadyThere, GraphDenied, GraphRefused, MembersHidden, NotThere, Transient
 from sync_core.graph.port import MEMBERS_PER_WRITE, REMOVALS_PER_REQUEST
 
@@ -102,22 +102,45 @@ class People:
         The membership change that follows decides on their membership: the row is stale until then.
         """
         actual = actual_of(record)
-        leaving = actual.granted - record.desired.owners if record.desired.revoke else frozenset()
+        leaving = record.desired.revoked_of(actual.granted)
         if not leaving:
             return record
-        owners = await self._tenant.owners(actual.class_id)
+        owners = await self._revoke(actual.class_id, leaving)
+        remaining = replace(actual, owners=actual.owners & owners, granted=actual.granted & owners)
+        return await self._attempt.write(replace(record, actual=remaining, stale=True))
+
+    async def end_grants(self, record: ClassRecord) -> ClassRecord:
+        """In a class that has ended, revoke the owners whose grants are over, who leave it: nobody else changes."""
+        actual = actual_of(record)
+        leaving = record.desired.revoked_of(actual.granted)
+        if not leaving:
+            return record
+        owners = await self._revoke(actual.class_id, leaving)
+        members = actual.members
+        left = sorted(leaving - owners - record.desired.members)
+        for start in range(0, len(left), REMOVALS_PER_REQUEST):
+            result = await self._tenant.remove_members(actual.class_id, left[start : start + REMOVALS_PER_REQUEST])
+            self._attempt.note("members_removed", result.removed)
+            if result.failure:
+                raise result.failure
+        members = members - frozenset(left) if members is not None else None
+        remaining = replace(actual, members=members, owners=actual.owners & owners, granted=actual.granted & owners)
+        return await self._attempt.write(replace(record, actual=remaining))
+
+    async def _revoke(self, class_id: ClassId, leaving: frozenset[AccountId]) -> frozenset[AccountId]:
+        """Revoke these owners, but never the last one. Returns the owners that are left."""
+        owners = await self._tenant.owners(class_id)
         for person in sorted(leaving & owners):
             if len(owners) == 1:
                 break
             try:
-                await self._tenant.remove_owner(actual.class_id, person)
+                await self._tenant.remove_owner(class_id, person)
             except NotThere:
-                owners = await self._tenant.owners(actual.class_id)
+                owners = await self._tenant.owners(class_id)
                 continue
             self._attempt.note("owners_revoked", [person])
             owners -= {person}
-        remaining = replace(actual, owners=actual.owners & owners, granted=actual.granted & owners)
-        return await self._attempt.write(replace(record, actual=remaining, stale=True))
+        return owners
 
     async def change_members(self, record: ClassRecord) -> ClassRecord:
         actual = actual_of(record)

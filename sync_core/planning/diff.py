@@ -112,11 +112,12 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
 
     A class has a diff if desired and actual differ (the MIS changed, or an earlier change was lost, failed or is under
     way: repeating it is harmless), or if its row is stale, unless it is pinned. Classes in `ended` are only marked as
-    ended. Other classes are not touched. A class that is gone stays so until an admin requests it again.
+    ended, and lose the owners whose grants are over. Other classes are not touched. A class that is gone stays so
+    until an admin requests it again.
     """
     ended = tuple(ended)
-    writes: list[DesiredClass] = list(ended)
-    diffs: list[ClassDiff] = []
+    writes = [desired for desired in ended if desired != known[desired.key].desired]
+    diffs = [diff for desired in ended if not (diff := _diff_of_ended(desired, known[desired.key])).empty]
     gone: list[ClassKey] = []
     unchanged: set[ClassKey] = set()
     for desired in wanted:
@@ -138,7 +139,7 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
         diffs=tuple(diffs),
         unchanged=frozenset(unchanged),
         gone=tuple(gone),
-        ended=tuple(desired.key for desired in ended),
+        ended=tuple(desired.key for desired in ended if not known[desired.key].desired.ended),
     )
 
 
@@ -154,13 +155,20 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
         create=actual is None,
         read=record is not None and record.stale and not desired.pinned,
         owners_granted=desired.owners - (actual.owners if actual else frozenset()),
-        owners_revoked=actual.granted - desired.owners if actual and desired.revoke else frozenset(),
+        owners_revoked=desired.revoked_of(actual.granted) if actual else frozenset(),
         members_added=desired.members - members,
         members_removed=members - desired.members,
     )
     known = (record.desired.members, record.desired.owners) if record and actual else None
     recalled = diff.empty and known is not None and known != (desired.members, desired.owners)
     return replace(diff, recalled=True) if recalled else diff
+
+
+def _diff_of_ended(desired: DesiredClass, record: ClassRecord) -> ClassDiff:
+    actual = record.actual if not record.gone else None
+    name = (actual or desired).name.display_name
+    revoked = desired.revoked_of(actual.granted) if actual else frozenset[AccountId]()
+    return ClassDiff(key=desired.key, name=name, owners_revoked=revoked)
 
 
 def _listed(people: frozenset[AccountId]) -> tuple[AccountId, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from sync_core.domain.accounts import Account
+from sync_core.domain.classes.choices import Follow
 from sync_core.domain.classes.desired import ClassName, ClassRequest, DesiredClass, Reason, Rule
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.classes.teams import DesiredTeam
@@ -15,6 +16,7 @@ from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapsho
 from sync_core.domain.runs import HoldStatus
 from sync_core.domain.school.settings import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.doubt import Benefit
+from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.naming.names import assign_names
@@ -34,9 +36,10 @@ class RuledSchool:
     """The classes that a school should have, and the people whom the rules could not place: MIS person ids, no names.
 
     `classes` are without the pinned ones, and `overruled` are these as the rules would have them.
-    `ended` are the classes whose group is no longer in the MIS, unchanged but marked. `groups` are all groups that can
+    `ended` are the classes whose group is no longer in the MIS, or that an admin ended (`ended_by_choice`), unchanged
+    but marked, and those that have ended before and lose an owner whose grant is over. `groups` are all groups that can
     have a class. `people` are those of the MIS, and `students` and `staff` their accounts in each role. `matching` is
-    how the people of the whole school were matched. `proposals` are groups that may continue last year's classes, and
+    how the people of the whole school were matched. `proposals` are groups that may continue earlier classes, and
     those of `classes` whose keys are in `waiting` are not to be made while that is not decided.
     """
 
@@ -54,6 +57,7 @@ class RuledSchool:
     matching: SchoolMatching
     proposals: tuple[Proposal, ...]
     waiting: frozenset[ClassKey]
+    ended_by_choice: frozenset[ClassKey] = frozenset()
 
 
 def desired_classes(
@@ -65,35 +69,34 @@ def desired_classes(
     scope: frozenset[MisId] | None = None,
     pinned: Set[ClassKey] = frozenset(),
     decided: Mapping[str, HoldStatus] = NO_DECISIONS,
+    extra: ExtraOwners = NO_EXTRA_OWNERS,
 ) -> RuledSchool:
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
     `scope` are the MIS ids of the groups to plan, and None means all groups; only then can a missing group end its
-    class. Classes in `pinned` do not follow the rules. `decided` are the decisions on proposals, by digest.
+    class. Classes in `pinned` do not follow the rules. `decided` are the decisions on proposals, by digest. `extra` is
+    what admins chose for classes.
     """
     extracted = extracted_groups(snapshot, settings)
-    followed = follow_groups(extracted, records, settings, requests.keys(), pinned, decided)
-    all_groups = followed.groups
+    over = extra.choices.following(Follow.ENDED) - pinned
+    followed = follow_groups(extracted, records, settings, requests.keys(), pinned, decided, extra.choices)
+    all_groups, apart = followed.groups, pinned | over
     with_class = {
         key: group
         for key, group in all_groups.items()
         if group.type in settings.types or key in records or key in requests or key in followed.waiting
     }
     groups = {
-        key: group for key, group in with_class.items() if (scope is None or group.id in scope) and key not in pinned
+        key: group for key, group in with_class.items() if (scope is None or group.id in scope) and key not in apart
     }
     rules = _Rules(snapshot, settings, tuple(accounts))
-    known = {key: record.desired.name for key, record in records.items()}
-    names = assign_names(groups, identifier_of(snapshot.school, settings), known)
-    classes = tuple(
-        rules.desired(key, group, names[key], records.get(key), requests.get(key))
-        for key, group in sorted(groups.items())
-    )
-    absent = records.keys() - all_groups.keys() - pinned - followed.proposed if scope is None else set()
-    overruled = [
-        rules.desired(key, all_groups[key], known[key], records[key], requests.get(key))
-        for key in sorted(pinned & all_groups.keys() & records.keys())
-    ]
+    known = {key: record.desired for key, record in records.items()}
+    names_before = {key: desired.name for key, desired in known.items()}
+    names = assign_names(groups, identifier_of(snapshot.school, settings), names_before)
+    ruled = rules.desired_of(groups, names, records, requests)
+    classes = tuple(extra.applied(desired, known.get(desired.key)) for desired in ruled)
+    absent = records.keys() - all_groups.keys() - apart - followed.proposed if scope is None else set()
+    ending = (*_absent(absent, records, rules.benefit), *_chosen(over, records, scope))
     involved = {person for group in groups.values() for person in (*group.students, *rules.owning(group))}
     return RuledSchool(
         groups=all_groups,
@@ -101,8 +104,8 @@ def desired_classes(
         students=rules.students,
         staff=rules.staff,
         classes=classes,
-        overruled=tuple(overruled),
-        ended=tuple(_ended([records[key].desired for key in sorted(absent)], rules.benefit)),
+        overruled=tuple(rules.desired_of(_of(pinned & records.keys(), all_groups), names_before, records, requests)),
+        ended=(*map(extra.ended, ending), *(extra.to_end(records, groups.keys()) if scope is None else ())),
         people_without_account=tuple(sorted(involved & (rules.students.missing | rules.staff.missing))),
         people_disabled=tuple(sorted(involved & (rules.students.disabled | rules.staff.disabled))),
         people_ambiguous=tuple(sorted(involved & (rules.students.candidates.keys() | rules.staff.candidates.keys()))),
@@ -112,17 +115,31 @@ def desired_classes(
             *rules.admin_notes,
             *_limits_of_graph(classes, records, rules.admins),
         ),
-        matching=rules.matching(with_class, records, pinned),
+        matching=rules.matching(with_class, records, apart),
         proposals=tuple(each for each in followed.proposals if not each.keys.isdisjoint(groups)),
         waiting=followed.waiting,
+        ended_by_choice=over,
     )
 
 
-def _ended(absent: Iterable[DesiredClass], benefit: Benefit) -> Iterable[DesiredClass]:
-    """The classes whose groups are no longer in the MIS, beyond doubt, marked as ended if they are not yet."""
-    for wanted in absent:
+def _of(keys: Set[ClassKey], groups: Mapping[ClassKey, MisGroup]) -> Mapping[ClassKey, MisGroup]:
+    return {key: groups[key] for key in keys & groups.keys()}
+
+
+def _absent(absent: Set[ClassKey], records: Records, benefit: Benefit) -> Iterable[ClassRecord]:
+    """The classes whose groups are no longer in the MIS, beyond doubt, which have not ended yet."""
+    for key in sorted(absent):
+        wanted = records[key].desired
         if not wanted.ended and not benefit.keeps(wanted):
-            yield replace(wanted, ended=True, pinned=False)
+            yield records[key]
+
+
+def _chosen(over: Set[ClassKey], records: Records, scope: frozenset[MisId] | None) -> Iterable[ClassRecord]:
+    """The classes of the scope that an admin ended, which have not ended yet."""
+    for key in sorted(over & records.keys()):
+        wanted = records[key].desired
+        if not wanted.ended and (scope is None or wanted.group_id in scope):
+            yield records[key]
 
 
 def groups_of_people(people: Set[MisId], snapshot: Snapshot, records: Records) -> frozenset[MisId]:
@@ -217,7 +234,18 @@ class _Rules:
             if reason.person in missing and account in self._known_ids and account not in self.admins
         }
 
-    def desired(
+    def desired_of(
+        self,
+        groups: Mapping[ClassKey, MisGroup],
+        names: Mapping[ClassKey, ClassName],
+        records: Records,
+        requests: Mapping[ClassKey, ClassRequest],
+    ) -> Iterable[DesiredClass]:
+        """The classes of these groups, in order of key."""
+        for key, group in sorted(groups.items()):
+            yield self._desired(key, group, names[key], records.get(key), requests.get(key))
+
+    def _desired(
         self, key: ClassKey, group: MisGroup, name: ClassName, record: ClassRecord | None, request: ClassRequest | None
     ) -> DesiredClass:
         before = record.desired if record else None
@@ -249,6 +277,7 @@ class _Rules:
             deleted=before is not None and before.deleted and not requested_again and not restored,
             generation=generation,
             team=wanted_team(self._settings, group.type, before.team if before else DesiredTeam.NONE),
+            group_teachers=frozenset(group.teachers),
         )
         return self.benefit.applied(desired, before) if before else desired
 

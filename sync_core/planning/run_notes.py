@@ -86,12 +86,12 @@ def notes_of(run: RunRecord) -> tuple[str, ...]:
 
 
 def note_on_undecided(keys: Set[ClassKey]) -> tuple[str, ...]:
-    """A note on the new classes of groups that might continue last year's classes, but not as the only choice."""
+    """A note on the new classes of groups that might continue earlier classes, but not as the only choice."""
     if not keys:
         return ()
     return (
-        f"new classes of groups that might continue last year's classes, but are not the only choice: {len(keys)} "
-        f"({name_some(sorted(keys))}) — none is taken for another, and last year's classes keep their people; what a "
+        f"new classes of groups that might continue earlier classes, but are not the only choice: {len(keys)} "
+        f"({name_some(sorted(keys))}) — none is taken for another, and the earlier classes keep their people; what a "
         "group still needs of its earlier class can be copied from there",
     )
 

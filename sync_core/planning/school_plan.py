@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
+from sync_core.domain.accounts import Account
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin, Reason, Rule
 from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
@@ -16,6 +17,7 @@ from sync_core.domain.school.team_permissions import checked_for_teams
 from sync_core.errors import Permanent, SnapshotRejected, SyncError
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import Plan, make_plan
+from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners, extra_owners, notes_on_extra_owners
 from sync_core.planning.limits.holds import hold_text
 from sync_core.planning.limits.restraint import Past, Restraint
 from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
@@ -154,10 +156,11 @@ async def plan_school(
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
-    ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys(), past.decisions)
-    pinned = pinned_classes(pins.values(), records) if scope is None else ()
+    extra = await read_extra_owners(settings, reader, accounts, now)
+    ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys(), past.decisions, extra)
+    pinned = pinned_classes(pins.values(), records, extra) if scope is None else ()
     wanted = (*ruled.classes, *pinned)
-    planned = plan_within_limits(wanted, records, settings, request, past, now, ruled, whole=scope is None)
+    planned = plan_within_limits(wanted, records, settings, request, past, now, ruled, extra, whole=scope is None)
     if planned.teams and (teams := checked_for_teams(check, [settings])).teams_what:
         planned = planned.without_teams(f"{teams.teams_what} — {teams.teams_remedy}")
     rates = past.rates if planned.matching_failed else ruled.matching.rates
@@ -207,6 +210,14 @@ async def _read_feed(
         now = reading.clock.now()
         raise PlanNotMade(request, now, RunOutcome.REJECTED, rejected.message, rejected.remedy, left_out) from None
     return snapshot, statistics, left_out
+
+
+async def read_extra_owners(
+    settings: SchoolSettings, reader: ClassReader, accounts: Iterable[Account], now: datetime
+) -> ExtraOwners:
+    """What admins chose for the classes of the school, with the extra owners of today. `accounts` are the tenant's."""
+    choices = await reader.choices(settings.school)
+    return extra_owners(choices, settings, frozenset(account.id for account in accounts), now)
 
 
 async def records_in(settings: SchoolSettings, reader: ClassReader) -> Records:
@@ -305,12 +316,13 @@ def plan_within_limits(
     past: Past,
     now: datetime,
     ruled: RuledSchool | None = None,
+    extra: ExtraOwners = NO_EXTRA_OWNERS,
     *,
     whole: bool,
 ) -> SchoolPlan:
     """Plan the `wanted` classes within the school's calendar and limits. `whole`: these are all its classes.
 
-    `ruled` is the result of the rules, if the plan follows the MIS.
+    `ruled` is the result of the rules, if the plan follows the MIS. No limit holds back the end of a grant in `extra`.
     """
     ended = ruled.ended if ruled else ()
     day = school_day(settings, now)
@@ -319,8 +331,10 @@ def plan_within_limits(
     allowed = restraint.apply(year.classes, ended, whole=whole)
     # Once more: what a limit holds stays as its row has it, which the calendar may withhold.
     arranged = arrange(allowed.classes, records, day).classes
-    plan = youngest_first(make_plan(arranged, allowed.ended, records), ruled.groups if ruled else {}, day)
-    teams = plan_teams(arranged, records, now)
+    known = {key: record.desired for key, record in records.items()}
+    classes = [extra.applied(desired, known.get(desired.key)) for desired in arranged]
+    plan = youngest_first(make_plan(classes, allowed.ended, records), ruled.groups if ruled else {}, day)
+    teams = plan_teams(classes, records, now)
     held = [hold for hold in allowed.holds if not hold.approved]
     held_keys = {key for hold in held for key in hold.keys}
     run = RunRecord(
@@ -343,7 +357,11 @@ def plan_within_limits(
         teams_opened=tuple(diff.key for diff in teams if diff.open),
         teams_waiting=tuple(diff.key for diff in teams if diff.waiting),
         teams_failed=tuple(diff.key for diff in teams if diff.failed),
-        notes=(*notes_on(year, day), *(f"{hold.status} {hold_text(hold)}" for hold in held)),
+        notes=(
+            *notes_on(year, day),
+            *(f"{hold.status} {hold_text(hold)}" for hold in held),
+            *notes_on_extra_owners(extra, plan.writes, records),
+        ),
         **counts_of(year),
     )
     return SchoolPlan(
@@ -362,20 +380,22 @@ def plan_within_limits(
     )
 
 
-def pinned_classes(pins: Iterable[Pin], records: Records) -> tuple[DesiredClass, ...]:
-    """The classes as their pins keep them, independent of the MIS; classes that are gone are left out."""
+def pinned_classes(pins: Iterable[Pin], records: Records, extra: ExtraOwners) -> tuple[DesiredClass, ...]:
+    """The classes as their pins keep them, independent of the MIS, with their extra owners of today.
+
+    Classes that are gone are left out. Nobody is in a class because of a grant that was over before.
+    """
     classes: list[DesiredClass] = []
     for pin in sorted(pins, key=lambda pin: pin.key):
         record = records.get(pin.key)
         if record is None or record.gone:
             continue
-        known, members = record.desired, pin.members | pin.owners
-        undone = Reason(Rule.UNDONE, pin.undone)
-        reasons = {person: known.reasons.get(person, undone) for person in members}
-        kept = replace(
-            known, members=members, owners=pin.owners, revoke=True, ended=False, pinned=True, reasons=reasons
-        )
-        classes.append(kept)
+        known = record.desired
+        owners, members = pin.owners - known.expired_owners, (pin.members | pin.owners) - known.expired_owners
+        reason = Reason(Rule.UNDONE, pin.undone) if pin.undone else Reason(Rule.PINNED, pin.run)
+        reasons = {person: known.reasons.get(person, reason) for person in members}
+        kept = replace(known, members=members, owners=owners, revoke=True, ended=False, pinned=True, reasons=reasons)
+        classes.append(extra.applied(kept, known))
     return tuple(classes)
 
 

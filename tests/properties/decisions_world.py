@@ -15,6 +15,7 @@ from sync_core.admin.holds import HoldChoice, decide_hold, request_decision
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change
+from sync_core.domain.classes.choices import ClassChoice, Follow, Grant
 from sync_core.domain.classes.outcomes import AppliedDelta, Outcome
 from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
@@ -72,6 +73,10 @@ BY_ADMINS = (
     | st.tuples(st.just("choose"), st.just("departed_owners"), st.sampled_from(["keep", "revoke"]))
     | st.tuples(st.just("choose"), st.just("teaching_owners"), st.sampled_from(["main", "all"]))
 )
+_some_days = st.sampled_from([-1, 0, 5, None])
+BY_CHOICE = st.tuples(st.just("extra"), _groups, _people, _some_days) | st.tuples(
+    st.just("follow"), _groups, st.sampled_from([Follow.MIS, Follow.ENDED, Follow.TWO_YEARS])
+)
 BY_HAND = (
     st.tuples(st.just("hand_member"), _groups, _people, st.booleans())
     | st.tuples(st.just("hand_owner"), _groups, _people, st.booleans())
@@ -86,7 +91,7 @@ THAT_STOP = (
     | st.tuples(st.just("invite"), _people)
 )
 A_NIGHT = st.just(("night",))
-A_NEW_YEAR = st.tuples(st.just("new_year"), st.sampled_from(["reuse", "new"]))
+A_NEW_YEAR = st.tuples(st.just("new_year"), st.sampled_from(["reuse", "new", "ask"]))
 A_DECISION = st.tuples(st.just("decide"), st.sampled_from(Decision))
 
 
@@ -269,6 +274,23 @@ class World:
         with contextlib.suppress(Conflict, NotFound):
             await request_action(self.settings, self.key(group), Action.DELETE, self._requester(), self.services)
         await self.finish()
+
+    async def _extra(self, group: str, person: str, days: int | None) -> None:
+        """An admin gives somebody the class until so many days from now; a day before today takes it back."""
+        choice = await self._choice(group)
+        until = None if days is None else (self.clock.now() + timedelta(days=days)).date()
+        grant = Grant(until=until, reason="cover", given_by=entra_id("admin"), given_at=self.clock.now())
+        owners = {**choice.owners, entra_id(person): grant}
+        await self.state.write_choice(SCHOOL.id, replace(choice, owners=owners))
+
+    async def _follow(self, group: str, follow: Follow) -> None:
+        record = await self.record(group)
+        year = record.desired.academic_year + 1 if record and follow is Follow.TWO_YEARS else 0
+        await self.state.write_choice(SCHOOL.id, replace(await self._choice(group), follow=follow, goes_into=year))
+
+    async def _choice(self, group: str) -> ClassChoice:
+        key = self.key(group)
+        return (await self.state.choices(SCHOOL.id)).classes.get(key) or ClassChoice(key=key)
 
     async def _choose(self, setting: str, value: object) -> None:
         self.chosen[setting] = value

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sync_core.admin.explain import explain_person_in
 from sync_core.domain.accounts import AccountProperty
+from sync_core.domain.classes.choices import ClassChoice, Follow
 from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import MisId, RunId
 from sync_core.domain.permissions import PERMISSIONS
@@ -30,6 +31,7 @@ from tests.properties.decisions_world import (
     A_NEW_YEAR,
     A_NIGHT,
     BY_ADMINS,
+    BY_CHOICE,
     BY_HAND,
     EVERYBODY,
     GROUPS,
@@ -56,6 +58,7 @@ class Case:
     class_: MemoryGroup | None
     holds: tuple[Hold, ...]
     pinned: bool
+    choice: ClassChoice | None
 
     @property
     def group(self) -> MisGroup | None:
@@ -85,6 +88,15 @@ class Case:
     def granted(self) -> frozenset[str]:
         return self.record.actual.granted if self.record.actual else frozenset()
 
+    @property
+    def follows(self) -> Follow:
+        return self.choice.follow if self.choice else Follow.MIS
+
+    @property
+    def extra(self) -> bool:
+        """Whether an admin gave them the class, now or until a day that has passed."""
+        return self.choice is not None and entra_id(self.owner) in self.choice.owners
+
     def listed(self, *roles: str) -> bool:
         return any(MisId(self.person) in getattr(self.group, role) for role in roles if self.group)
 
@@ -109,13 +121,16 @@ class Case:
         return not self.world.settings.enabled or self.missing_permission()
 
 
+EVENTS = IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_CHOICE | BY_HAND | THAT_STOP | A_NIGHT | A_NEW_YEAR
 RESPONSIBLE: dict[Why, Callable[[Case], bool]] = {
     Why.ADDED_BY_SYNC: lambda case: case.there or case.class_ is None,
     Why.REMOVED_BY_SYNC: lambda case: not case.there,
     Why.ADDED_UNRECORDED: lambda case: case.there,
     Why.REMOVED_UNRECORDED: lambda case: not case.there,
     Why.WANTED: lambda case: (
-        case.pinned or any(replace(case, person=one).listed("students", "teachers") for one in case.seekers)
+        case.pinned
+        or case.extra
+        or any(replace(case, person=one).listed("students", "teachers") for one in case.seekers)
     ),
     Why.ACCOUNT_MISSING: lambda case: not case.account,
     Why.ADDED_BY_HAND: lambda case: case.edited(True),
@@ -134,14 +149,19 @@ RESPONSIBLE: dict[Why, Callable[[Case], bool]] = {
     Why.PINNED: lambda case: case.pinned or case.record.desired.pinned,
     Why.GROUP_ENDED: lambda case: case.group is None,
     Why.ENDED: lambda case: (
-        case.record.desired.ended or case.group is None or case.world.chosen.get("mis") == "scholarpack"
+        case.record.desired.ended
+        or case.follows is Follow.ENDED
+        or case.group is None
+        or case.world.chosen.get("mis") == "scholarpack"
     ),
     Why.MAY_BE_CONTINUED: lambda case: (
         case.group is None
         and any(case.record.key == part.continues for hold in case.holds for part in hold.classes)
-        and case.world.chosen["rollover"] == "reuse"
+        and (case.world.chosen["rollover"] in ("reuse", "ask") or case.follows is Follow.TWO_YEARS)
     ),
     Why.NOT_EXTRACTED: lambda case: case.world.chosen.get("mis") == "scholarpack",
+    Why.ENDED_BY_CHOICE: lambda case: case.follows is Follow.ENDED,
+    Why.GRANT_OVER: lambda case: case.extra,
     Why.NO_PERSON: lambda case: not case.seekers,
     Why.NOT_LISTED: lambda case: case.group is not None and not case.listed("students", "teachers"),
     Why.NOT_LISTED_SINCE: lambda case: case.group is not None and not case.listed("students", "teachers"),
@@ -231,6 +251,7 @@ async def run(events: list[tuple[Any, ...]]) -> None:
     world.outbox.changes.clear()
     planned, settings = await plan_to_show(SCHOOL.id, world.services.reading), world.settings
     holds, pins = tuple(planned.open_holds), await world.state.pins(SCHOOL.id)
+    choices = (await world.state.choices(SCHOOL.id)).classes
     answers: dict[tuple[str, str], Explanation] = {}
     for group in GROUPS:
         for person in EVERYBODY:
@@ -243,7 +264,8 @@ async def run(events: list[tuple[Any, ...]]) -> None:
                 continue
             class_ = await world.in_tenant(group)
             assert answer.account == entra_id(person)
-            check(Case(world, group, person, answer.person, record, class_, holds, record.key in pins), answer)
+            pinned, choice = record.key in pins, choices.get(record.key)
+            check(Case(world, group, person, answer.person, record, class_, holds, pinned, choice), answer)
             answers[group, person] = answer
     world.tenant.guests.clear()
     await world.happen([("night",)])
@@ -259,7 +281,7 @@ async def run(events: list[tuple[Any, ...]]) -> None:
 
 
 @hypothesis_settings(max_examples=200)
-@given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | THAT_STOP | A_NIGHT | A_NEW_YEAR, max_size=10))
+@given(st.lists(EVENTS, max_size=10))
 @example([("new_year", "reuse"), ("hand_member", "G1", "a", False)])
 @example([("new_year", "reuse"), ("hand_member", "G1", "t", False)])
 def test_a_sentence_names_the_cause_that_is_responsible(events: list[tuple[Any, ...]]) -> None:

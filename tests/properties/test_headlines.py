@@ -31,9 +31,7 @@ HEADLINES = {
     Why.CLASS_NOT_FOUND: "Amy is not in Art, because Microsoft 365 does not have the class any more.",
     Why.RULES_UNKNOWN: "Amy is in Art; what the rules want now is not known, because no plan could be made.",
     Why.WANTED: "Amy is an owner of Art, because the MIS lists them as a teacher of the group.",
-    Why.PINNED_OUT: (
-        "Amy is not in Art, because the class is pinned as it was before an undone run, and they were not in it then."
-    ),
+    Why.PINNED_OUT: ("Amy is not in Art, because the class is pinned as it was earlier, and they were not in it then."),
     Why.GROUP_ENDED: (
         "Amy is in Art, and the next sync leaves it so, because the MIS does not have the group of the class."
     ),
@@ -59,11 +57,16 @@ HEADLINES = {
     Why.GONE: (
         "Amy is not in Art, and the next sync leaves it so, because Microsoft 365 does not have the class any more."
     ),
+    Why.ENDED_BY_CHOICE: "Amy is in Art, and the next sync leaves it so, because an admin ended the class.",
+    Why.GRANT_OVER: (
+        "Amy is an owner of Art, and the next sync removes them and revokes their ownership, because the time for "
+        "which they were an extra owner is over."
+    ),
     Why.ENDED: "Amy is in Art, and the next sync leaves it so, because the MIS does not have the group of the class.",
     Why.PINNED: "Amy is in Art, because the MIS lists them as a student of the group.",
     Why.MAY_BE_CONTINUED: (
         "Amy is in Art, and the next sync leaves it so, because an admin has to decide first "
-        "whether a new group continues the class."
+        "whether another group continues the class."
     ),
     Why.CLASS_NOT_YET: (
         "Amy is not in Art, and the next sync leaves it so, because next year's classes are not made yet."

@@ -28,6 +28,7 @@ from tests.properties.decisions_world import (
     A_NEW_YEAR,
     A_NIGHT,
     BY_ADMINS,
+    BY_CHOICE,
     BY_HAND,
     IN_THE_MIS,
     OF_ACCOUNTS,
@@ -36,6 +37,7 @@ from tests.properties.decisions_world import (
 )
 
 RUN = RunId("the announced one")
+EVENTS = IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_CHOICE | BY_HAND | A_NIGHT | A_NEW_YEAR | A_DECISION
 SETS = ("owners_granted", "owners_revoked", "members_added", "members_removed")
 Moves = dict[tuple[ClassKey, str], frozenset[str]]
 
@@ -93,13 +95,13 @@ async def check(events: list[tuple[Any, ...]], *, look: bool) -> Counter[str]:
 
 
 @hypothesis_settings(max_examples=150)
-@given(st.lists(IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_HAND | A_NIGHT | A_NEW_YEAR | A_DECISION, max_size=12))
+@given(st.lists(EVENTS, max_size=12))
 def test_a_preview_that_reads_the_classes_announces_what_the_sync_does(events: list[tuple[Any, ...]]) -> None:
     asyncio.run(check(events, look=True))
 
 
 @hypothesis_settings(max_examples=150)
-@given(st.lists(IN_THE_MIS | BY_ADMINS | A_NIGHT | A_NEW_YEAR | A_DECISION, max_size=12))
+@given(st.lists(IN_THE_MIS | BY_ADMINS | BY_CHOICE | A_NIGHT | A_NEW_YEAR | A_DECISION, max_size=12))
 def test_a_preview_from_the_rows_announces_what_the_sync_does(events: list[tuple[Any, ...]]) -> None:
     """Nobody changed a class by hand, and every account stays."""
     asyncio.run(check(events, look=False))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sync_core.admin.explain import explain_person
+from sync_core.domain.classes.choices import Follow
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.errors import NotFound
 from sync_core.messaging.messages import Decision
@@ -93,6 +94,20 @@ CASES: list[tuple[Why, list[Event], str, str, str]] = [
         "a",
         f"their account is {entra_id('x')} now, and this is another",
     ),
+    (
+        Why.ENDED_BY_CHOICE,
+        [("follow", "G1", Follow.ENDED)],
+        "G1",
+        "a",
+        "an admin ended the class, whatever the MIS has",
+    ),
+    (
+        Why.GRANT_OVER,
+        [("extra", "G1", "x", 5), ("night",), ("extra", "G1", "x", -1)],
+        "G1",
+        "x",
+        f"they were an extra owner until 12 Sep 2026, given by admin {entra_id('admin')}, and that is over",
+    ),
     (Why.DELETED, [("delete", "G1")], "G1", "a", "the next sync leaves it as it is; an admin deleted the class"),
     (
         Why.GONE,
@@ -101,7 +116,7 @@ CASES: list[tuple[Why, list[Event], str, str, str]] = [
         "a",
         "the class is gone from Microsoft 365 until an admin restores",
     ),
-    (Why.ENDED, [("end", "G1")], "G1", "a", "its group is no longer in the MIS, so the class stays as it is"),
+    (Why.ENDED, [("end", "G1")], "G1", "a", "its group is no longer in the MIS, or an admin ended"),
     (
         Why.PINNED,
         [("set_pupils", "G1", frozenset("abcde")), ("night",), ("undo",)],
@@ -114,7 +129,7 @@ CASES: list[tuple[Why, list[Event], str, str, str]] = [
         [("new_year", "reuse")],
         "G1",
         "a",
-        "the class stays as it is until an admin decides whether a group of the new academic year continues it: hold ",
+        "the class stays as it is until an admin decides whether another group continues it: hold ",
     ),
     (
         Why.CLASS_NOT_YET,
@@ -224,7 +239,8 @@ async def test_the_class_of_a_group_that_may_continue_last_years_waits() -> None
     assert answer.lines[-1].startswith("the next sync leaves it as it is; hold ")
     assert (
         "(continuation): class 2027.teaching.G1~2B (Art) waits: it may continue class 2026.teaching.G1, whose group "
-        "had the same name in the MIS: 4 of its 4 pupils are in the new group, which has 4 — compare"
+        "had the same name in the MIS: 4 of its 4 pupils are in the new group, which has 4; 1 of its 1 staff are in "
+        "it too — compare"
     ) in answer.lines[-1]
     await world.happen([("decide", Decision.APPROVE)] * 3)
     continued = await world.record("G1")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
+from sync_core.domain.classes.choices import Follow
 from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, SchoolId
@@ -41,7 +42,7 @@ class NewClassPreview:
 async def read_groups(settings: SchoolSettings, services: Services) -> tuple[GroupState, ...]:
     """All groups of the school, sorted by type and name. Raises SnapshotRejected."""
     snapshot = await services.mis.snapshot(settings)
-    return _states(snapshot, await _records(settings.school, services), settings)
+    return _states(snapshot, await _records(settings.school, services), settings, await _over(settings, services))
 
 
 async def preview_classes(
@@ -50,7 +51,7 @@ async def preview_classes(
     """The groups with these keys as they would become classes. Writes nothing. Raises NotFound, SnapshotRejected."""
     snapshot = await services.mis.snapshot(settings)
     records = await _records(settings.school, services)
-    states = _states(snapshot, records, settings)
+    states = _states(snapshot, records, settings, await _over(settings, services))
     found = {key: existing_group(settings.school, key, states) for key in keys}
     known = {key: record.desired.name for key, record in records.items()}
     groups = {key: state.group for key, state in found.items()}
@@ -66,8 +67,15 @@ def existing_group(school: SchoolId, key: ClassKey, groups: Iterable[GroupState]
     return found
 
 
-def _states(snapshot: Snapshot, records: Records, settings: SchoolSettings) -> tuple[GroupState, ...]:
-    followed = class_keys(extracted_groups(snapshot, settings), records, settings.rollover)
+async def _over(settings: SchoolSettings, services: Services) -> Set[ClassKey]:
+    """The classes that an admin ended, which no group continues."""
+    return (await services.classes.choices(settings.school)).following(Follow.ENDED)
+
+
+def _states(
+    snapshot: Snapshot, records: Records, settings: SchoolSettings, over: Set[ClassKey]
+) -> tuple[GroupState, ...]:
+    followed = class_keys(extracted_groups(snapshot, settings), records, settings.rollover, over)
     states = [GroupState(key, group, records.get(key), False) for key, group in followed.items()]
     extracted = {group.id for group in followed.values()}
     states += [

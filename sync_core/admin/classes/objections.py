@@ -74,11 +74,13 @@ def _to_resync(facts: ClassFacts) -> Conflict | None:
     match record.state:
         case ClassState.ENDED:
             return Conflict(
-                f"the group of class {key} is no longer in the MIS, so its members stay as they are",
-                "if the group should still exist, correct the MIS; the next sync follows it again",
+                f"class {key} has ended, so its members stay as they are: its group is no longer in the MIS, or an "
+                "admin ended it",
+                "if the group should still exist, correct the MIS, or choose on the page of the class that it follows "
+                "the MIS; the next sync then does",
             )
         case ClassState.PINNED:
-            return Conflict(f"class {key} is pinned as it was before a run that was undone", "release it first")
+            return Conflict(f"class {key} is pinned", "release it first")
         case _:
             return None
 

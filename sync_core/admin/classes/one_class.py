@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sync_core.admin.classes.choices import ChosenClass, chosen_class
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
 from sync_core.admin.explain import read_people
 from sync_core.admin.requests import existing_class
@@ -70,7 +71,8 @@ class OneClass:
     """A class. `history` has the newest change first, and `people` those first who differ.
 
     `there` is None if Microsoft 365 could not be read, and `unread` says why. `mis` is None unless it was asked for.
-    `restorable_until` is known of a class that a request deleted. `held`: an open hold has the class.
+    `restorable_until` is known of a class that a request deleted. `held`: an open hold has the class. `chosen` is what
+    an admin chose for it.
     """
 
     facts: ClassFacts
@@ -82,6 +84,7 @@ class OneClass:
     unread: SyncError | None
     people: tuple[ClassPerson, ...]
     held: bool
+    chosen: ChosenClass
     mis: MisClass | None = None
     restorable_until: datetime | None = None
     objections: Mapping[ClassAction, Conflict | None] = field(default_factory=dict)
@@ -93,8 +96,13 @@ async def read_one_class(
     """The class as recorded and as Microsoft 365 has it now. `mis` is what the caller read. Raises NotFound."""
     school, classes = settings.school, services.classes
     record = await existing_class(school, key, services)
-    (requests, pins, holds), oldest_first, (there, unread) = await asyncio.gather(
-        asyncio.gather(classes.class_requests(school), classes.pins(school), services.schools.holds(school)),
+    (requests, pins, choices, holds), oldest_first, (there, unread) = await asyncio.gather(
+        asyncio.gather(
+            classes.class_requests(school),
+            classes.pins(school),
+            classes.choices(school),
+            services.schools.holds(school),
+        ),
         classes.history(school, key),
         _read_there(record, settings, services),
     )
@@ -110,6 +118,7 @@ async def read_one_class(
         unread=unread,
         people=people_of(record.desired, there, mis.wanted if mis else None),
         held=any(key in hold.keys for hold in holds if hold.status is HoldStatus.OPEN),
+        chosen=chosen_class(record, choices, pins.get(key), settings, services.clock.now()),
         mis=mis,
         restorable_until=_restorable_until(record, history),
         objections={action: objection(action, facts) for action in ClassAction},

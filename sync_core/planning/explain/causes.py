@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
-from sync_core.domain.classes.desired import Reason, Rule
+from sync_core.domain.classes.desired import GrantRecord, Reason, Rule
 from sync_core.errors import MembersHidden
 
 
@@ -32,6 +33,8 @@ class Why(StrEnum):
     PINNED_OUT = "pinned_out"
     GROUP_ENDED = "group_ended"
     NOT_EXTRACTED = "not_extracted"
+    ENDED_BY_CHOICE = "ended_by_choice"
+    GRANT_OVER = "grant_over"
     NO_PERSON = "no_person"
     NOT_LISTED = "not_listed"
     NOT_LISTED_SINCE = "not_listed_since"
@@ -94,12 +97,14 @@ SENTENCES: Mapping[Why, str] = {
     # the rules
     Why.RULES_UNKNOWN: "the rules could not be applied: {notes}",
     Why.WANTED: "the rules want them in it{because}",
-    Why.PINNED_OUT: f"{_UNWANTED}: a pin keeps the class as it was before run {{undone}}, and they were not in it then",
+    Why.PINNED_OUT: f"{_UNWANTED}: a pin keeps the class as it was {{then}}, and they were not in it then",
     Why.GROUP_ENDED: "the rules want nobody in it: {type} group {group} of academic year {year} is not in the MIS",
     Why.NOT_EXTRACTED: (
         "the rules want nobody in it: teaching groups are not extracted from ScholarPack — correct mis in the school's "
         "settings if the school has another MIS"
     ),
+    Why.ENDED_BY_CHOICE: "the rules want nobody in it: an admin ended the class, whatever the MIS has",
+    Why.GRANT_OVER: f"{_UNWANTED}: they were an extra owner{{grant}}, and that is over",
     Why.NO_PERSON: (
         f"{_UNWANTED}: no person in the MIS finds this account, so no group lists them — if they are in the MIS, ask "
         "by MIS person id to see which account is looked for"
@@ -134,10 +139,10 @@ SENTENCES: Mapping[Why, str] = {
     # the next sync
     Why.DELETED: "an admin deleted the class",
     Why.GONE: "the class is gone from Microsoft 365 until an admin restores it or requests it again",
-    Why.ENDED: "its group is no longer in the MIS, so the class stays as it is",
-    Why.PINNED: "the class is pinned as it was before an undone run until an admin releases it",
+    Why.ENDED: "its group is no longer in the MIS, or an admin ended the class, so it stays as it is",
+    Why.PINNED: "the class is pinned until an admin releases it",
     Why.MAY_BE_CONTINUED: (
-        "the class stays as it is until an admin decides whether a group of the new academic year continues it: {holds}"
+        "the class stays as it is until an admin decides whether another group continues it: {holds}"
     ),
     Why.CLASS_NOT_YET: "next year's classes are made on {day}, with their owners",
     Why.PUPILS_NOT_YET: "pupils come into next year's classes from {day}, and until then they stay as they are",
@@ -162,8 +167,10 @@ _BECAUSE = {
     Rule.TEACHER: "the MIS lists person {} as a teacher of its group, and the settings make this teacher an owner",
     Rule.ADMIN_OWNER: "the school's settings name them in admin_owners",
     Rule.CREATOR: "they requested the class",
+    Rule.EXTRA_OWNER: "they are an extra owner{}",
     Rule.IN_DOUBT: "the account of MIS person {} is in doubt, so an existing member stays",
     Rule.UNDONE: "they were in it before run {}, which was undone",
+    Rule.PINNED: "they were in it when an admin pinned it in run {}",
 }
 
 
@@ -180,4 +187,15 @@ class Finding:
 
 
 def because(reason: Reason | None) -> str:
-    return f": {_BECAUSE[reason.rule].format(reason.record)}" if reason else ""
+    if reason is None:
+        return ""
+    record = grant_in_words(reason) if reason.rule is Rule.EXTRA_OWNER else reason.record
+    return f": {_BECAUSE[reason.rule].format(record)}"
+
+
+def grant_in_words(reason: Reason) -> str:
+    """Until when a person is an extra owner, by which owner rule if one, and who gave it, as the end of a sentence."""
+    grant = GrantRecord.of(reason.record)
+    until = f" until {date.fromisoformat(grant.until):%d %b %Y}" if grant.until else ""
+    rule = f" by the owner rule {grant.rule}" if grant.rule else ""
+    return f"{until}{rule}, given by admin {grant.given_by}"

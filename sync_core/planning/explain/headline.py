@@ -15,9 +15,11 @@ _NO_REASON = frozenset({Why.RULES_UNKNOWN, Why.REFUSED, Why.HELD})
 CLAUSES: Mapping[Why, str] = {
     Why.RULES_UNKNOWN: "what the rules want now is not known, because no plan could be made",
     Why.NOT_SHOWN: "Microsoft 365 does not show the app who is in the class",
-    Why.PINNED_OUT: "the class is pinned as it was before an undone run, and they were not in it then",
+    Why.PINNED_OUT: "the class is pinned as it was earlier, and they were not in it then",
     Why.GROUP_ENDED: "the MIS does not have the group of the class",
     Why.NOT_EXTRACTED: "teaching groups are not extracted from ScholarPack",
+    Why.ENDED_BY_CHOICE: "an admin ended the class",
+    Why.GRANT_OVER: "the time for which they were an extra owner is over",
     Why.NO_PERSON: "no person in the MIS finds this account",
     Why.NOT_LISTED: "the MIS does not list them in the group of the class",
     Why.NOT_LISTED_SINCE: "the MIS no longer lists them in the group of the class",
@@ -30,9 +32,9 @@ CLAUSES: Mapping[Why, str] = {
     Why.OTHER_ACCOUNT: "another account is theirs now",
     Why.DELETED: "an admin deleted the class",
     Why.GONE: "Microsoft 365 does not have the class any more",
-    Why.ENDED: "the MIS no longer has the group of the class, which stays as it is",
+    Why.ENDED: "the class has ended and stays as it is",
     Why.PINNED: "the class is pinned until an admin releases it",
-    Why.MAY_BE_CONTINUED: "an admin has to decide first whether a new group continues the class",
+    Why.MAY_BE_CONTINUED: "an admin has to decide first whether another group continues the class",
     Why.CLASS_NOT_YET: "next year's classes are not made yet",
     Why.PUPILS_NOT_YET: "pupils do not come into next year's classes yet",
     Why.YEAR_OVER: "the year of the class is over",
@@ -55,6 +57,8 @@ RULES: Mapping[Rule, str] = {
     Rule.ADMIN_OWNER: "the settings of the school name them as an owner of every class",
     Rule.CREATOR: "they requested the class",
     Rule.IN_DOUBT: "it is in doubt which account is theirs, and a member in doubt stays",
+    Rule.EXTRA_OWNER: "an admin made them an extra owner",
+    Rule.PINNED: "an admin pinned the class, and they were in it then",
     Rule.UNDONE: "an undone run is pinned, and they were in the class before it",
 }
 

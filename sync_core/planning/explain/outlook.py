@@ -54,7 +54,7 @@ class Outlook:
         return self._with_decision(self._by_calendar(person) or self._membership(person))
 
     def ownership(self, person: AccountId) -> Effect:
-        if untouched := self._untouched():
+        if (untouched := self._untouched()) and not self._ends_by_itself(person, untouched):
             return Next.STAYS, untouched
         return self._with_decision(self._by_calendar(person) or self._ownership(person))
 
@@ -83,7 +83,7 @@ class Outlook:
         if there and not wanted:
             if self._record.actual is None or person not in self._record.actual.granted:
                 return Next.STAYS, Finding(Why.OWNER_NOT_OURS)
-            if not self._final.revoke:
+            if person not in self._final.revoked_of(self._record.actual.granted):
                 revoked = self.rules is not None and self.rules.revoke
                 return (Next.HELD, self._holds(person)) if revoked else (Next.STAYS, self._kept())
             if person == self._last_owner():
@@ -125,6 +125,11 @@ class Outlook:
                 return Finding(Why.PINNED)
         return Finding(Why.NOT_PLANNED, {"notes": "; ".join(run.notes)}) if stopped else None
 
+    def _ends_by_itself(self, person: AccountId, untouched: Finding) -> bool:
+        """Whether a class that has ended loses this owner, whose grant is over."""
+        granted = self._record.actual.granted if self._record.actual else frozenset[AccountId]()
+        return untouched.why is Why.ENDED and person in self._final.revoked_of(granted)
+
     def _with_decision(self, effect: Effect) -> Effect:
         """The effect, with the decision that the class waits for where nothing else keeps a role as it is."""
         return (Next.STAYS, self._waiting()) if effect == (Next.STAYS, None) else effect
@@ -147,7 +152,7 @@ class Outlook:
     def _last_owner(self) -> AccountId | None:
         """The owner whom a revocation leaves because nobody else would be one; it goes in the order of ids."""
         granted = self._record.actual.granted if self._record.actual else frozenset()
-        leaving = (granted - self._final.owners) & self._owners
+        leaving = self._final.revoked_of(granted) & self._owners
         return None if self._final.owners | self._owners - leaving else max(leaving, default=None)
 
     def _refusal(self, person: AccountId) -> Finding | None:

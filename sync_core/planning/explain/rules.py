@@ -9,7 +9,7 @@ from sync_core.domain.ids import AccountId, ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import RunOutcome
 from sync_core.domain.school.settings import Mis, SchoolSettings, TeachingOwners
-from sync_core.planning.explain.causes import Finding, Why, because
+from sync_core.planning.explain.causes import Finding, Why, because, grant_in_words
 from sync_core.planning.explain.model import InMis, OtherGroup, PersonEvent, Subject
 from sync_core.planning.matching.accounts import Matched, looked_for
 from sync_core.planning.membership import RuledSchool
@@ -34,9 +34,12 @@ def rules_now(
     if wanted and subject.account in wanted.members:
         return Finding(Why.WANTED, {"because": because(wanted.reasons.get(subject.account))})
     if pin := planned.pins.get(key):
-        return Finding(Why.PINNED_OUT, {"undone": pin.undone})
+        then = f"before run {pin.undone}" if pin.undone else f"at run {pin.run}, in which an admin pinned it"
+        return Finding(Why.PINNED_OUT, {"then": then})
     if ruled is None:
         return unknown
+    if key in ruled.ended_by_choice:
+        return Finding(Why.ENDED_BY_CHOICE)
     group = ruled.groups.get(key)
     if group is None:
         if settings.mis is Mis.SCHOLARPACK and desired.group_type is GroupType.TEACHING:
@@ -45,10 +48,12 @@ def rules_now(
         return Finding(Why.GROUP_ENDED, facts)
     if subject.person in (*group.students, *group.teachers):
         return _listed(subject, group, ruled, settings)
+    came = next((event for event in reversed(events) if event.came and event.reason), None)
+    if came and came.reason and came.reason.rule is Rule.EXTRA_OWNER:
+        return Finding(Why.GRANT_OVER, {"grant": grant_in_words(came.reason)})
     if not subject.person:
         return Finding(Why.NO_PERSON)
     facts = {"type": group.type, "group": group.id}
-    came = next((event for event in reversed(events) if event.came and event.reason), None)
     if came and came.reason and came.reason.rule in _MIS_RULES and came.reason.record == subject.person:
         return Finding(Why.NOT_LISTED_SINCE, facts | at(came))
     return Finding(Why.NOT_LISTED, facts)

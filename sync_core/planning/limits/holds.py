@@ -84,10 +84,11 @@ TEXTS: Mapping[HoldKind, _Texts] = {
         f"{_IF_RIGHT}; otherwise correct the MIS before the next sync",
     ),
     HoldKind.CONTINUATION: _Texts(
-        "groups without a class that may continue last year's classes, whose MIS ids are gone: {classes}; {listed}",
+        "groups without a class that may continue earlier classes, whose own groups the MIS no longer has: {classes}; "
+        "{listed}",
         "compare each group with the class; approve this hold, or only some of its classes, where they are the same: "
-        "the group's people then come into last year's class with its content, and pupils who are not in the group "
-        "leave it; reject the others, which then get new classes while last year's stay as they are",
+        "the group's people then come into the earlier class with its content, and pupils who are not in the group "
+        "leave it; reject the others, which then get new classes while the earlier ones stay as they are",
     ),
     HoldKind.NEW_CLASSES: _Texts(
         "new classes: {classes}, {why}",
@@ -140,7 +141,7 @@ def continuing_class(
         lost=lost,
         students=students,
         people=tuple(sorted(people)[:_LISTED_PEOPLE]),
-        digest=digest_of([HoldKind.CONTINUATION, key, continues, sorted(people)]),
+        digest=digest_of([HoldKind.CONTINUATION, key, continues, what, sorted(people)]),
     )
 
 

@@ -295,8 +295,8 @@ class Restraint:
         return [desired for desired in classes if desired.key not in held]
 
     def _hold_continuations(self, unmatched: Collection[ClassKey], made: Collection[ClassKey]) -> None:
-        """Hold the groups that may continue last year's classes; one that was rejected, until its class is `made`."""
-        why = "only an admin knows whether a group with another MIS id is that of last year"
+        """Hold the groups that may continue earlier classes; one that was rejected, until its class is `made`."""
+        why = "only an admin knows whether a group is that of an earlier class"
         hold = self._hold(HoldKind.CONTINUATION, why, 0, len(self._proposals))
         for each in self._proposals:
             if each.part.key not in unmatched and not (each.status is HoldStatus.REJECTED and each.part.key in made):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from urllib.parse import quote
 
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records
@@ -68,12 +68,15 @@ def is_own_external_id(external_id: str) -> bool:
     return bool(bar) and is_key(key)
 
 
-def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover) -> dict[ClassKey, MisGroup]:
+def class_keys(
+    groups: Iterable[MisGroup], records: Records, rollover: Rollover, over: Set[ClassKey] = frozenset()
+) -> dict[ClassKey, MisGroup]:
     """Return the groups by the key of their class; the order of `groups` does not matter.
 
     A group keeps its existing class. Otherwise it gets a new class, unless the school reuses classes and an earlier
     year has a class of the same type and MIS id whose group is no longer in the MIS. A later year is preferred to an
-    earlier one. A name identifies no class: MISs use the same names again each year.
+    earlier one. A name identifies no class: MISs use the same names again each year. The classes in `over`, which an
+    admin ended, are not reused.
     """
     ordered = sorted(groups, key=class_key)
     existing = {
@@ -81,12 +84,14 @@ def class_keys(groups: Iterable[MisGroup], records: Records, rollover: Rollover)
         for key, record in records.items()
     }
     keys = {existing.get((group.type, group.academic_year, group.id)) or class_key(group): group for group in ordered}
-    if rollover is Rollover.NEW:
+    if rollover is not Rollover.REUSE:
         return keys
     free = [
         record
         for key, record in sorted(records.items(), key=lambda item: (-item[1].desired.academic_year, item[0]))
-        if key not in keys and record.state not in (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
+        if key not in keys
+        and key not in over
+        and record.state not in (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
     ]
     followed: dict[ClassKey, MisGroup] = {}
     for key, group in keys.items():

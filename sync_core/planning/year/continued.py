@@ -1,15 +1,18 @@
-"""Which of this year's groups continue last year's classes where the MIS gave every group a new id.
+"""Which groups continue earlier classes where the MIS gives them other ids: last year's, or those of this year.
 
 A proposal says why. Nothing follows from it until an admin agrees.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 
+from sync_core.domain.classes.choices import NO_CHOICES, Choices, Follow
 from sync_core.domain.classes.desired import Rule
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.ids import ClassKey, MisId
@@ -23,33 +26,50 @@ from sync_core.planning.naming.names import clean_group_name
 _WITHOUT_CLASS = (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
 _FEWEST = 3
 """Fewer pupils than this may have come together by chance."""
+_YEAR_FIRST = re.compile(r"((?:year|yr|y)?\s*)(\d{1,2})(?!\d)(.*)", re.DOTALL)
 NO_DECISIONS: Mapping[str, HoldStatus] = MappingProxyType({})
 _Pair = tuple[ClassRecord, MisGroup]
 
 
+class NameEvidence(StrEnum):
+    """How the name of a group is that of the group of an earlier class. NEXT: as 11A/Ma1 follows 10A/Ma1."""
+
+    SAME = "the same name"
+    NEXT = "the name of the year below"
+    OTHER = "another name"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
-    """A group of this year that may continue the class `key` of last year, in place of a class of its own (`new_key`).
+    """A group that may continue the class `key` of an earlier group, in place of a class of its own (`new_key`).
 
-    `same_name` is whether both have one name in the MIS. `shared` counts the pupils that are in both, of those that the
-    class has (`before`) and the group has (`now`).
+    `same_year`: both are of one academic year; otherwise the class is of the year before. `same_id`: the MIS has them
+    under one id. `shared` counts the pupils that are in both, of those that the class has (`before`) and the group has
+    (`now`), and `teachers` those who taught the class and teach the group, of those who taught it (`taught`).
     """
 
     key: ClassKey
     new_key: ClassKey
-    same_name: bool
+    name: NameEvidence
+    same_year: bool = False
+    same_id: bool = False
     shared: int
     before: int
     now: int
+    teachers: int = 0
+    taught: int = 0
 
     @property
     def text(self) -> str:
         """What the new class is, as the part of a hold says it."""
-        name = "the same name" if self.same_name else "another name"
-        return (
-            f"waits: it may continue class {self.key}, whose group had {name} in the MIS: {self.shared} of its "
-            f"{self.before} pupils are in the new group, which has {self.now}"
+        when = " in the same academic year" if self.same_year else ""
+        text = (
+            f"waits: it may continue class {self.key}, whose group had {self.name} in the MIS{when}: {self.shared} of "
+            f"its {self.before} pupils are in the new group, which has {self.now}"
         )
+        if self.taught:
+            text += f"; {self.teachers} of its {self.taught} staff are in it too"
+        return f"{text}; the MIS has both groups under one id" if self.same_id else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +82,16 @@ class Continuations:
     proposed: tuple[Continuation, ...] = ()
     undecided: frozenset[ClassKey] = frozenset()
 
+    @property
+    def possible(self) -> frozenset[ClassKey]:
+        """The keys of all new classes whose groups might continue a class."""
+        return self.undecided | {each.new_key for each in self.proposed}
+
+    def with_others(self, others: Continuations) -> Continuations:
+        """These and the `others`, of which no class and no group is in both."""
+        proposed = sorted((*self.proposed, *others.proposed), key=lambda each: each.key)
+        return Continuations(tuple(proposed), self.undecided | others.undecided)
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -72,7 +102,7 @@ class Proposal:
 
     @property
     def keys(self) -> frozenset[ClassKey]:
-        """The new class and that of last year."""
+        """The new class and the earlier one."""
         return frozenset((self.part.key, self.part.continues))
 
 
@@ -80,7 +110,7 @@ class Proposal:
 class FollowedGroups:
     """The groups by the key of the class that they have, continue or would get.
 
-    Only an approved proposal gives a group last year's class under another MIS id. `waiting` are the keys of new
+    Only an approved proposal gives a group an earlier class under another MIS id. `waiting` are the keys of new
     classes that are not made: nobody decided on them, or only an approval would give these groups a class, because
     their types are not chosen. `undecided` are keys as in Continuations.
     """
@@ -92,7 +122,7 @@ class FollowedGroups:
 
     @property
     def proposed(self) -> frozenset[ClassKey]:
-        """Last year's classes that wait for a decision."""
+        """The earlier classes that wait for a decision."""
         return frozenset(each.part.continues for each in self.proposals if each.status is HoldStatus.OPEN)
 
 
@@ -103,18 +133,18 @@ def follow_groups(
     requested: Set[ClassKey],
     pinned: Set[ClassKey],
     decided: Mapping[str, HoldStatus],
+    choices: Choices = NO_CHOICES,
 ) -> FollowedGroups:
     """Return the groups by the key of their class.
 
-    A new class that is `requested` is not held, and a `pinned` one does not follow another group. `decided` are the
-    decisions on proposals by digest.
+    A new class that is `requested` is not held, and a `pinned` one does not follow another group, nor does one that an
+    admin ended. `decided` are the decisions on proposals by digest.
     """
-    keys = class_keys(groups, records, settings.rollover)
-    if settings.rollover is Rollover.NEW:
-        return FollowedGroups(groups=keys)
+    over = choices.following(Follow.ENDED)
+    keys = class_keys(groups, records, settings.rollover, over)
     new = {key: group for key, group in keys.items() if key not in records and key not in requested}
-    left = [record for key, record in sorted(records.items()) if key not in keys and key not in pinned]
-    found = propose_continuations(left, list(new.values()))
+    left = [record for key, record in sorted(records.items()) if key not in keys and key not in pinned | over]
+    found = _find(left, list(new.values()), settings.rollover, choices)
     parts = [_part(each, new[each.new_key]) for each in found.proposed]
     proposals = [Proposal(part, decided.get(part.digest, HoldStatus.OPEN)) for part in parts]
     approved = {each.part.key: each.part.continues for each in proposals if each.status is HoldStatus.APPROVED}
@@ -131,36 +161,83 @@ def follow_groups(
     )
 
 
-def propose_continuations(classes: Sequence[ClassRecord], groups: Sequence[MisGroup]) -> Continuations:
+def goes_on(choices: Choices, record: ClassRecord) -> bool:
+    """Whether an admin chose that the class may go on into the academic year that follows its own."""
+    choice, following = choices.classes.get(record.key), record.desired.academic_year + 1
+    return choice is not None and choice.follow is Follow.TWO_YEARS and choice.goes_into == following
+
+
+def _find(left: Sequence[ClassRecord], new: Sequence[MisGroup], rollover: Rollover, choices: Choices) -> Continuations:
+    """The proposals within the academic year, and of what is left then, those from the year before."""
+    within = propose_continuations(left, new, 0)
+    taken = {each.key for each in within.proposed}
+    classes = [record for record in left if record.key not in taken]
+    groups = [group for group in new if class_key(group) not in within.possible]
+    if rollover is Rollover.REUSE:
+        return within.with_others(propose_continuations(classes, groups, 1))
+    going = [record for record in classes if rollover is Rollover.ASK or goes_on(choices, record)]
+    return within.with_others(propose_going_on(going, groups))
+
+
+def propose_continuations(classes: Sequence[ClassRecord], groups: Sequence[MisGroup], years: int) -> Continuations:
     """The proposals for the `classes` whose groups the MIS no longer has, and the `groups` that have no class.
 
-    Both are of one school. A class and a group of its type in the following academic year are paired by their name if
-    no other class and no other group has it; the others by their pupils, if most of the class are in the group and most
-    of the group were in the class. Names decide first, because a school that reuses classes keeps those of the same
-    name. What is not the only choice is not proposed.
+    Both are of one school. A class and a group of its type, `years` later, are paired by their name if no other class
+    and no other group has it; the others by their pupils, if most of the class are in the group and most of the group
+    were in the class. Names decide first, because a school that reuses classes keeps those of the same name, and so
+    does an MIS that gives its groups other ids. What is not the only choice is not proposed.
     """
+    return _propose(classes, groups, years, lambda record, group: _name(record, group, 0) is NameEvidence.SAME)
+
+
+def propose_going_on(classes: Sequence[ClassRecord], groups: Sequence[MisGroup]) -> Continuations:
+    """The same for classes that go on with their people into the following academic year.
+
+    A class and a group that have pupils in common are paired by their MIS id, or by their name: the same one, or the
+    one that follows, as 11A/Ma1 follows 10A/Ma1. The others are paired by their pupils.
+    """
+
+    def same(record: ClassRecord, group: MisGroup) -> bool:
+        named = _name(record, group, 1) is not NameEvidence.OTHER or record.desired.group_id == group.id
+        return named and len(_pupils(record) & set(group.students)) >= _FEWEST
+
+    return _propose(classes, groups, 1, same)
+
+
+def _propose(
+    classes: Sequence[ClassRecord],
+    groups: Sequence[MisGroup],
+    years: int,
+    same: Callable[[ClassRecord, MisGroup], bool],
+) -> Continuations:
     kept = [record for record in classes if record.state not in _WITHOUT_CLASS]
-    named = _by_name(kept, groups)
+    named = [pair for pair in _with_names(kept, groups, years) if same(*pair)]
     pairs = _only_choices(named)
     classes_named, groups_named = {record.key for record, _ in pairs}, {class_key(group) for _, group in pairs}
     others = [record for record in kept if record.key not in classes_named]
-    alike = _by_pupils(others, [group for group in groups if class_key(group) not in groups_named])
+    alike = _by_pupils(others, [group for group in groups if class_key(group) not in groups_named], years)
     pairs += _only_choices(alike)
     proposed = tuple(sorted((_continuation(*pair) for pair in pairs), key=lambda each: each.key))
     possible = {class_key(group) for _, group in (*named, *alike)}
     return Continuations(proposed, frozenset(possible - {each.new_key for each in proposed}))
 
 
-def _by_name(classes: Iterable[ClassRecord], groups: Iterable[MisGroup]) -> list[_Pair]:
-    called: dict[tuple[GroupType, int, str], list[MisGroup]] = defaultdict(list)
+def _with_names(classes: Iterable[ClassRecord], groups: Iterable[MisGroup], years: int) -> list[_Pair]:
+    """The pairs of one type, `years` apart, that have one id or one name, or of which one name follows the other."""
+    known: dict[tuple[GroupType, int, str], list[MisGroup]] = defaultdict(list)
     for group in groups:
-        if name := _folded(group.name):
-            called[group.type, group.academic_year, name].append(group)
-    wanted = ((record, (*_next_year(record), _folded(record.desired.group_name))) for record in classes)
-    return [(record, group) for record, name in wanted for group in called.get(name, ())]
+        for mark in {f"id {group.id}", *([f"name {name}"] if (name := _folded(group.name)) else ())}:
+            known[group.type, group.academic_year, mark].append(group)
+    pairs: list[_Pair] = []
+    for record in classes:
+        name = _folded(record.desired.group_name)
+        marks = {f"id {record.desired.group_id}", f"name {name}", f"name {_following(name)}"}
+        found = {group.id: group for mark in marks for group in known.get((*_then(record, years), mark), ())}
+        pairs += [(record, group) for _, group in sorted(found.items())]
+    return pairs
 
 
-def _by_pupils(classes: Iterable[ClassRecord], groups: Iterable[MisGroup]) -> list[_Pair]:
+def _by_pupils(classes: Iterable[ClassRecord], groups: Iterable[MisGroup], years: int) -> list[_Pair]:
     with_pupil: dict[tuple[GroupType, int, MisId], list[MisGroup]] = defaultdict(list)
     for group in groups:
         for pupil in set(group.students):
@@ -168,7 +245,7 @@ def _by_pupils(classes: Iterable[ClassRecord], groups: Iterable[MisGroup]) -> li
     pairs: list[_Pair] = []
     for record in classes:
         pupils = _pupils(record)
-        theirs = [group for pupil in pupils for group in with_pupil.get((*_next_year(record), pupil), ())]
+        theirs = [group for pupil in pupils for group in with_pupil.get((*_then(record, years), pupil), ())]
         shared, by_id = Counter(group.id for group in theirs), {group.id: group for group in theirs}
         pairs += [(record, by_id[id_]) for id_, count in shared.items() if _alike(count, len(pupils), by_id[id_])]
     return pairs
@@ -198,23 +275,42 @@ def _part(proposed: Continuation, group: MisGroup) -> HeldClass:
 
 
 def _continuation(record: ClassRecord, group: MisGroup) -> Continuation:
-    pupils = _pupils(record)
+    pupils, before = _pupils(record), record.desired
+    years = group.academic_year - before.academic_year
     return Continuation(
         key=record.key,
         new_key=class_key(group),
-        same_name=_folded(record.desired.group_name) == _folded(group.name),
+        name=_name(record, group, years),
+        same_year=years == 0,
+        same_id=before.group_id == group.id,
         shared=len(pupils & set(group.students)),
         before=len(pupils),
         now=len(group.students),
+        teachers=len(before.group_teachers & set(group.teachers)),
+        taught=len(before.group_teachers),
     )
+
+
+def _name(record: ClassRecord, group: MisGroup, years: int) -> NameEvidence:
+    """How the names of a class and of a group are alike that is `years` later, of which at most one counts."""
+    before, now = _folded(record.desired.group_name), _folded(group.name)
+    if before and before == now:
+        return NameEvidence.SAME
+    return NameEvidence.NEXT if years and now and now == _following(before) else NameEvidence.OTHER
+
+
+def _following(name: str) -> str:
+    """The name of the same group one year later, where the name begins with its year: 11a/ma1 for 10a/ma1."""
+    parts = _YEAR_FIRST.fullmatch(name)
+    return f"{parts[1]}{int(parts[2]) + 1}{parts[3]}" if parts else ""
 
 
 def _pupils(record: ClassRecord) -> set[MisId]:
     return {MisId(reason.record) for reason in record.desired.reasons.values() if reason.rule is Rule.STUDENT}
 
 
-def _next_year(record: ClassRecord) -> tuple[GroupType, int]:
-    return record.desired.group_type, record.desired.academic_year + 1
+def _then(record: ClassRecord, years: int) -> tuple[GroupType, int]:
+    return record.desired.group_type, record.desired.academic_year + years
 
 
 def _folded(name: str) -> str:

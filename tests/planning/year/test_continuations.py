@@ -99,8 +99,8 @@ def test_until_an_admin_decides_nothing_is_made_and_nobody_leaves() -> None:
     assert (maths.group_name, maths.name, maths.lost, maths.students) == ("10A/Ma1", "", 4, 4)
     assert (art.lost, art.students, art.people) == (1, 4, ("amy", "eve", "fay", "gus", "tom"))
     assert art.what == (
-        "waits: it may continue class 2026.teaching.A2, whose group had another name in the MIS: 3 of its 4 pupils are "
-        "in the new group, which has 4"
+        "waits: it may continue class 2026.teaching.A2, whose group had the name of the year below in the MIS: 3 of "
+        "its 4 pupils are in the new group, which has 4; 1 of its 1 staff are in it too"
     )
     assert plan(reversed(GROUPS), CLASSES).holds == planned.holds
     assert plan(GROUPS, CLASSES, standing=planned.open_holds).holds == planned.holds
@@ -167,8 +167,8 @@ def test_a_group_that_is_not_the_only_choice_gets_a_new_class_and_a_note() -> No
     assert planned.run.created == (NEW_MATHS, class_key(twin))
     assert planned.ruled
     assert planned.ruled.notes == (
-        "new classes of groups that might continue last year's classes, but are not the only choice: 2 "
-        "(2027.teaching.B1, 2027.teaching.B3) — none is taken for another, and last year's classes keep their people; "
+        "new classes of groups that might continue earlier classes, but are not the only choice: 2 "
+        "(2027.teaching.B1, 2027.teaching.B3) — none is taken for another, and the earlier classes keep their people; "
         "what a group still needs of its earlier class can be copied from there",
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,13 @@ from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
-from sync_core.planning.year.continued import Continuation, Continuations, propose_continuations
+from sync_core.planning.year.continued import (
+    Continuation,
+    Continuations,
+    NameEvidence,
+    propose_continuations,
+    propose_going_on,
+)
 from tests.builders import accounts, settings, snapshot, synced, teaching
 
 COHORT = ["amy", "ben", "cleo", "dan"]
@@ -74,18 +82,71 @@ def test_only_what_is_the_only_choice_is_proposed(
     what: str, before: list[MisGroup], after: list[MisGroup], pairs: dict[str, str]
 ) -> None:
     keys = {class_key(group): group.id for group in (*before, *after)}
-    found = propose_continuations(classes(*before), after)
+    found = propose_continuations(classes(*before), after, 1)
     assert {keys[one.key]: keys[one.new_key] for one in found.proposed} == pairs
     assert {keys[key] for key in found.undecided} == UNDECIDED.get(what, set())
 
 
 def test_a_proposal_says_why() -> None:
     groups = [now("B1", "10A/Ma1", [*COHORT[:3], *OTHERS])]
-    (proposed,) = propose_continuations(classes(MATHS), groups).proposed
-    assert proposed == Continuation(key=KEY, new_key=class_key(groups[0]), same_name=True, shared=3, before=4, now=7)
+    (proposed,) = propose_continuations(classes(MATHS), groups, 1).proposed
+    assert proposed == Continuation(
+        key=KEY,
+        new_key=class_key(groups[0]),
+        name=NameEvidence.SAME,
+        shared=3,
+        before=4,
+        now=7,
+        teachers=1,
+        taught=1,
+    )
     assert proposed.text == (
         "waits: it may continue class 2026.teaching.A1, whose group had the same name in the MIS: 3 of its 4 pupils "
-        "are in the new group, which has 7"
+        "are in the new group, which has 7; 1 of its 1 staff are in it too"
+    )
+
+
+def test_within_one_year_a_proposal_says_so() -> None:
+    (proposed,) = propose_continuations(classes(MATHS), [now("B1", "10B/Ma4", COHORT, year=2026)], 0).proposed
+    assert (proposed.same_year, proposed.name) == (True, NameEvidence.OTHER)
+    assert "whose group had another name in the MIS in the same academic year: 4 of its 4 pupils" in proposed.text
+    assert propose_continuations(classes(MATHS), [now("B1", "10A/Ma1", COHORT)], 0) == Continuations()
+
+
+NEXT_MATHS = now("B1", "11A/Ma1", COHORT)
+ENGLISH, NEXT_ENGLISH = last("A2", "10A/En1", COHORT), now("B2", "11A/En1", COHORT)
+# what, the classes of last year, the groups of this year, and the proposed pairs of ids
+GOING_ON: list[tuple[str, list[MisGroup], list[MisGroup], dict[str, str]]] = [
+    ("the following name, the same pupils", [MATHS], [NEXT_MATHS], {"A1": "B1"}),
+    ("several classes of one form", [MATHS, ENGLISH], [NEXT_MATHS, NEXT_ENGLISH], {"A1": "B1", "A2": "B2"}),
+    ("the following name, three of many pupils", [MATHS], [now("B1", "11A/Ma1", [*COHORT[1:], *OTHERS])], {"A1": "B1"}),
+    ("the following name, other pupils", [MATHS], [now("B1", "11A/Ma1", OTHERS)], {}),
+    ("the same name, other pupils", [MATHS], [now("B1", "10A/Ma1", OTHERS)], {}),
+    ("the same MIS id, other pupils", [MATHS], [now("A1", "10A/Ma1", OTHERS)], {}),
+    ("the same MIS id and pupils", [MATHS], [now("A1", "Further maths", COHORT)], {"A1": "A1"}),
+    ("an id of one class and the name of another", [MATHS, ENGLISH], [now("A1", "11A/En1", COHORT)], {}),
+    ("another name, the same pupils", [MATHS], [now("B1", "Further maths", COHORT)], {"A1": "B1"}),
+    ("a year group", [last("7", "Year 9", COHORT)], [now("8", "Year 10", COHORT)], {"7": "8"}),
+    ("a name with a number of its own", [last("A1", "Set 1", COHORT[:3])], [now("B1", "Set 2", OTHERS)], {}),
+    ("the same year", [MATHS], [now("B1", "11A/Ma1", COHORT, year=2026)], {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "before", "after", "pairs"), GOING_ON, ids=[row[0] for row in GOING_ON])
+def test_classes_go_on_with_their_people(
+    what: str, before: list[MisGroup], after: list[MisGroup], pairs: dict[str, str]
+) -> None:
+    of_class, of_group = ({class_key(group): group.id for group in groups} for groups in (before, after))
+    found = propose_going_on(classes(*before), after)
+    assert {of_class[one.key]: of_group[one.new_key] for one in found.proposed} == pairs
+
+
+def test_a_class_that_goes_on_says_what_it_has_in_common() -> None:
+    (proposed,) = propose_going_on(classes(MATHS), [replace(NEXT_MATHS, id=MATHS.id)]).proposed
+    assert proposed.text == (
+        "waits: it may continue class 2026.teaching.A1, whose group had the name of the year below in the MIS: 4 of "
+        "its 4 pupils are in the new group, which has 4; 1 of its 1 staff are in it too; the MIS has both groups under "
+        "one id"
     )
 
 
@@ -96,7 +157,7 @@ def test_a_class_that_is_no_longer_there_continues_as_nothing(change: dict[str, 
         record = replace(record, desired=replace(record.desired, deleted=True))
     else:
         record = replace(record, gone=True)
-    assert propose_continuations([record], [now("B1", "10A/Ma1", COHORT)]) == Continuations()
+    assert propose_continuations([record], [now("B1", "10A/Ma1", COHORT)], 1) == Continuations()
 
 
 groups_of_school = st.lists(
@@ -105,16 +166,20 @@ groups_of_school = st.lists(
 )
 
 
+@pytest.mark.parametrize("propose", [partial(propose_continuations, years=1), propose_going_on])
 @given(groups_of_school, groups_of_school, st.randoms(use_true_random=False))
 def test_no_class_and_no_group_is_in_two_proposals_and_the_order_does_not_matter(
-    before: list[tuple[str, set[str]]], after: list[tuple[str, set[str]]], shuffler: random.Random
+    propose: Callable[[Sequence[ClassRecord], Sequence[MisGroup]], Continuations],
+    before: list[tuple[str, set[str]]],
+    after: list[tuple[str, set[str]]],
+    shuffler: random.Random,
 ) -> None:
     records = classes(*(last(f"A{place}", name, sorted(pupils)) for place, (name, pupils) in enumerate(before)))
     groups = [now(f"B{place}", name, sorted(pupils)) for place, (name, pupils) in enumerate(after)]
-    proposed = propose_continuations(records, groups)
+    proposed = propose(records, groups)
     pairs = proposed.proposed
     assert len({one.key for one in pairs}) == len({one.new_key for one in pairs}) == len(pairs)
     assert proposed.undecided.isdisjoint(one.new_key for one in pairs)
     shuffler.shuffle(records)
     shuffler.shuffle(groups)
-    assert propose_continuations(records, groups) == proposed
+    assert propose(records, groups) == proposed

@@ -18,6 +18,7 @@ from sync_core.domain.runs import Cause
 from sync_core.http.console.formats import count
 from sync_core.http.console.paging import Paged, page_of
 from sync_core.http.console.views.classes import states
+from sync_core.http.console.views.classes.choices import FOLLOW, OwnerRow, owner_rows
 from sync_core.http.console.views.classes.groups import ACTIONS
 from sync_core.http.console.views.classes.team import TeamView, team_view
 from sync_core.planning.explain.model import Role
@@ -39,6 +40,8 @@ _REASONS = {
     Rule.ADMIN_OWNER: "admin owner in the settings",
     Rule.CREATOR: "requested the class",
     Rule.IN_DOUBT: "several accounts could be theirs, and they were in the class before",
+    Rule.EXTRA_OWNER: "extra owner",
+    Rule.PINNED: "was in the class when an admin pinned it",
     Rule.UNDONE: "was in the class before a run that was undone",
 }
 _CAUSES = {
@@ -101,6 +104,8 @@ class ClassView:
     changes: tuple[ChangeRow, ...]
     more_changes: int
     actions: tuple[ActionLink, ...]
+    follows: str
+    extra_owners: tuple[OwnerRow, ...]
 
 
 def class_view(found: OneClass, page: int, path: str, query: Mapping[str, str]) -> ClassView:
@@ -120,6 +125,8 @@ def class_view(found: OneClass, page: int, path: str, query: Mapping[str, str]) 
         changes=tuple(map(change_row, found.history[:CHANGES])),
         more_changes=max(0, len(found.history) - CHANGES),
         actions=tuple(_action_links(found)),
+        follows=FOLLOW[found.chosen.follow][0],
+        extra_owners=owner_rows(found.chosen),
     )
 
 
@@ -173,6 +180,7 @@ def change_row(change: AppliedDelta) -> ChangeRow:
 
 def people_to_name(view: ClassView) -> Iterable[AccountId]:
     """Whose names the page shows, in its order."""
+    yield from (account for row in view.extra_owners for account in (row.account, row.given_by))
     yield from (row.account for row in view.people.rows)
     for change in view.changes:
         for people in change.people.values():

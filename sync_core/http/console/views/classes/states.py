@@ -21,8 +21,8 @@ _SENTENCES = {
     ClassState.LIVE: "As recorded, the class is in Microsoft 365 and follows the MIS.",
     ClassState.CHANGED_BY_HAND: "Somebody changed the class in Microsoft 365. The next sync makes it match the MIS "
     "again.",
-    ClassState.ENDED: "The MIS no longer has the group. The class stays as it is, and no sync changes it.",
-    ClassState.PINNED: "A run was undone. The class stays as it was before that run until an admin releases it.",
+    ClassState.ENDED: "The MIS no longer has the group, or an admin ended the class. It stays as it is.",
+    ClassState.PINNED: "The class stays as it is until an admin releases it, and does not follow the MIS.",
     ClassState.DELETING: "An admin requested that the class is deleted. Microsoft 365 still has it.",
     ClassState.DELETED: "The class was deleted at an admin's request. Microsoft 365 can restore it for 30 days.",
     ClassState.GONE: "The class was deleted in Microsoft 365, and not at a request made here. Microsoft 365 can "

@@ -114,15 +114,15 @@ WORDS: Mapping[HoldKind, Words] = {
         "No class is made for these groups until the MIS says something else.",
     ),
     HoldKind.CONTINUATION: Words(
-        "{title} may continue a class of last year",
-        "{groups} may continue classes of last year",
-        "The MIS has these groups under new ids, and {why}.",
-        "Compare each group with the class. Where they are the same, the pupils of the group join last year's class "
+        "{title} may continue an earlier class",
+        "{groups} may continue earlier classes",
+        "Earlier classes have no group in the MIS any more, and {why}.",
+        "Compare each group with the class. Where they are the same, the pupils of the group join the earlier class "
         "with all that is in it, and pupils who are not in the group leave.",
-        "They continue last year's classes",
+        "They continue the earlier classes",
         "Make new classes",
-        "The group's pupils join the class of last year now, if the MIS still says the same.",
-        "The groups get new classes, and the classes of last year stay as they are.",
+        "The group's pupils join the earlier class now, if the MIS still says the same.",
+        "The groups get new classes, and the earlier classes stay as they are.",
     ),
 }
 

@@ -89,6 +89,8 @@ _RULES = {
     Rule.ADMIN_OWNER: "an admin owner in the settings",
     Rule.CREATOR: "requested the class",
     Rule.IN_DOUBT: "their account is in doubt, so they stay",
+    Rule.EXTRA_OWNER: "an extra owner",
+    Rule.PINNED: "was in the class when an admin pinned it",
     Rule.UNDONE: "was in the class before a run that was undone",
 }
 

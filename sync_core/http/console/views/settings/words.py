@@ -162,6 +162,7 @@ _WORDS: Mapping[type[StrEnum], Mapping[StrEnum, str]] = {
     Rollover: {
         Rollover.NEW: "a group gets a new class",
         Rollover.REUSE: "a group keeps last year's class",
+        Rollover.ASK: "an admin decides for each class that may go on",
     },
     MisProperty: {
         MisProperty.USERNAME_OR_EMAIL: "user name, and e-mail address",
