@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
+from sync_core.domain.classes.choices import Grant, OwnerRule
 from sync_core.domain.classes.desired import Pin
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.tenant_groups import Drift
@@ -52,6 +53,8 @@ READ_ONLY = {
 }
 SETTINGS = {"tenant": TENANT, "source": {"kind": "folder", "path": "feed"}, "access": [BOUND]}
 PROBED = {"people": [entra_id("main")]}
+RULE = {"prefix": "10A/Ma", "account": entra_id("main"), "reason": "head of department"}
+PAST = {"until": "2026-09-06"}
 
 ENVIRONMENT = {
     "TENANT_ID": TENANT,
@@ -80,6 +83,7 @@ class Action:
         """The path with its ids. `name` is the id of a hold, run, dead letter or tenant (sent in capitals here)."""
         queue, digest = "sync-requests", self.name
         ids = {"school": self.school, "key": self.key, "digest": digest, "run": self.name, "tenant": self.name.upper()}
+        ids |= {"rule": self.name}
         return self.path.format(**ids, queue=queue, number=self.name)
 
 
@@ -113,6 +117,15 @@ ACTIONS = [
     *_class_actions("delete ", "delete", LIVE, DELETED),
     *_class_actions("post /restore", "restore", DELETED, LIVE),
     *_class_actions("delete /pin", "release", PINNED, LIVE),
+    Action("put", f"{OF_SCHOOL}/classes/{{key}}/choice", 202, "choose", LIVE, body={"follow": "ended"}),
+    Action("put", f"{OF_SCHOOL}/classes/{{key}}/choice", 409, "choose", DELETED, body={"follow": "pinned"}),
+    Action("put", f"{OF_SCHOOL}/classes/{{key}}/choice", 404, "choose", "2026.teaching.NONE", body={}),
+    Action("delete", f"{OF_SCHOOL}/classes/{{key}}/choice", 202, "forget choice", LIVE),
+    Action("delete", f"{OF_SCHOOL}/classes/{{key}}/choice", 404, "forget choice", "2026.teaching.NONE"),
+    Action("put", f"{OF_SCHOOL}/owner-rules/{{rule}}", 200, "save owner rule {}", name="maths", body=RULE),
+    Action("put", f"{OF_SCHOOL}/owner-rules/{{rule}}", 409, "save owner rule {}", name="maths", body=RULE | PAST),
+    Action("delete", f"{OF_SCHOOL}/owner-rules/{{rule}}", 204, "delete owner rule {}", name="art"),
+    Action("delete", f"{OF_SCHOOL}/owner-rules/{{rule}}", 404, "delete owner rule {}", name="none"),
     Action("post", f"{OF_SCHOOL}/classes/requests", 202, "resync", LIVE, body={"action": "resync", "classes": [LIVE]}),
     Action(
         "post", f"{OF_SCHOOL}/classes/requests", 409, "restore", LIVE, body={"action": "restore", "classes": [LIVE]}
@@ -189,6 +202,8 @@ async def _app() -> App:
     await state.write_pins(
         SCHOOL.id, [Pin(key=ClassKey(PINNED), members=frozenset(), owners=frozenset(), undone=NIGHT, run=RunId("undo"))]
     )
+    grant = Grant(until=None, reason="head", given_by=ALL_SCHOOLS, given_at=NOON)
+    await state.write_owner_rule(SCHOOL.id, OwnerRule(id="art", prefix="Ar", account=entra_id("main"), grant=grant))
     for run in ("night", "quiet"):
         await state.write_run(
             RunRecord(school=SCHOOL.id, id=RunId(run), cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from sync_core.admin.classes.choices import WantedChoice, read_choice, request_choice
 from sync_core.admin.classes.groups import NewClassPreview, preview_classes
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection, require_possible
 from sync_core.admin.classes.one_class import RESTORED_FOR, read_class_in_mis, read_one_class
@@ -24,6 +25,7 @@ from sync_core.http.console.names import names_of
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import Place, render
 from sync_core.http.console.session import CheckedForm
+from sync_core.http.console.views.classes import choices as choice_views
 from sync_core.http.console.views.classes import one_class as views
 from sync_core.messaging.messages import Action
 
@@ -97,6 +99,59 @@ def _name_of(record: ClassRecord) -> str:
 
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
+
+
+# --- what the class follows
+
+
+@router.get("/classes/{key}/choice")
+async def ask_what_to_follow(request: Request, settings: Administered, key: Key, call: SignedIn) -> Response:
+    """What the class follows and its extra owners, in a form that changes them."""
+    return await _choice_form(request, settings, key, call, {}, ())
+
+
+@router.post("/classes/{key}/choice")
+async def choose_what_to_follow(
+    request: Request, settings: Administered, key: Key, call: SignedIn, form: CheckedForm
+) -> Response:
+    sent = texts_of(form)
+    chosen = await read_choice(settings, key, call.services)
+    accounts = await call.services.tenants.accounts(settings.tenant) or ()
+    wanted = choice_views.wanted_choice(sent, chosen, accounts)
+    if not isinstance(wanted, WantedChoice):
+        return await _choice_form(request, settings, key, call, sent, wanted)
+    requester = call.requester("choose", settings.school, key)
+    accepted = await request_choice(settings, key, wanted, requester, call.services)
+    return RedirectResponse(f"/schools/{settings.school}/runs/{accepted.run}", 303)
+
+
+async def _choice_form(
+    request: Request,
+    settings: SchoolSettings,
+    key: ClassKey,
+    call: Call,
+    sent: dict[str, str],
+    faults: tuple[FieldFault, ...],
+) -> Response:
+    record = await existing_class(settings.school, key, call.services)
+    chosen = await read_choice(settings, key, call.services)
+    rows = choice_views.owner_rows(chosen)
+    people = (account for row in rows for account in (row.account, row.given_by))
+    return render(
+        request,
+        call,
+        "class_choice.html",
+        await school_place(settings, "Groups", call, "What the class follows"),
+        422 if faults else 200,
+        name=_name_of(record),
+        chosen=chosen,
+        rows=rows,
+        names=await names_of(people, settings, call.services),
+        ways=choice_views.FOLLOW,
+        sent=sent,
+        faults=faults,
+        labels=choice_views.LABELS,
+    )
 
 
 # --- create
