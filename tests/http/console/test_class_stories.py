@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -156,5 +157,28 @@ def test_06_a_teacher_is_led_to_their_groups_and_creates_a_class(trust: Trust, t
 
 
 def test_07_a_teacher_sees_no_page_of_an_admin(teacher: Visitor) -> None:
-    for path in ("groups", "classes/2026.teaching.T1", "classes/2026.teaching.T1/delete"):
+    for path in ("groups", *(f"classes/2026.teaching.T1{page}" for page in ("", "/delete", "/choice"))):
         teacher.open(f"/schools/OAK/{path}", 403)
+
+
+def test_08_a_class_gets_an_extra_owner_until_a_date_who_is_removed_again(trust: Trust, admin: Visitor) -> None:
+    page = admin.open(f"{MATHS}/choice")
+    admin.check("class-choice")
+    page.fill("#person", "colleague")
+    page.fill("#reason", "cover for a long illness")
+    page.click("main button")
+    assert "Should be a user name of the tenant" in page.inner_text("#person-error")
+    assert page.input_value("#reason") == "cover for a long illness"
+    admin.check("class-choice-fault")
+    page.fill("#person", upn("colleague.user"))
+    page.fill("#until", f"{datetime.now(UTC) + timedelta(days=30):%d/%m/%Y}")
+    press(trust, admin, "Save and sync the class")
+    assert "colleague.user" in trust.read_class("10AMa1.class.1234567.2026")["owners"]
+    page = admin.open(MATHS)
+    assert "cover for a long illness" in page.inner_text("main dl")
+    admin.check("class-with-extra-owner")
+    page.click("a:has-text('Change what the class follows')")
+    page.check("label:has-text('Remove colleague.user')")
+    admin.check("class-choice-remove")
+    press(trust, admin, "Save and sync the class")
+    assert "colleague.user" not in trust.read_class("10AMa1.class.1234567.2026")["owners"]

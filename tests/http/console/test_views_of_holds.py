@@ -68,7 +68,7 @@ def test_an_approval_without_accounts_says_who_is_not_added() -> None:
         (HoldKind.SCHOOL_LOSS, (MATHS, ART), "The school would lose 4 memberships in 2 classes"),
         (HoldKind.LOST_MATCHING, (MATHS, ART), "3 people who had an account find none now"),
         (HoldKind.NEW_CLASSES, (MATHS, ART), "2 classes would be made"),
-        (HoldKind.CONTINUATION, (MATHS,), "Maths may continue a class of last year"),
+        (HoldKind.CONTINUATION, (MATHS,), "Maths may continue an earlier class"),
     ],
 )
 def test_a_headline_has_the_names_and_the_numbers(
