@@ -15,7 +15,8 @@ from sync_core.messaging.messages import Priority
 from sync_core.planning.explain.explanation import explain
 from sync_core.planning.explain.model import Evidence, Explanation, People
 from sync_core.planning.explain.subject import find_subject
-from sync_core.planning.school_plan import SchoolPlan, plan_to_show
+from sync_core.planning.planned import SchoolPlan
+from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
 
 

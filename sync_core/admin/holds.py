@@ -19,8 +19,9 @@ from sync_core.errors import Conflict, SyncError, Unreadable
 from sync_core.messaging.messages import MOST_DECIDED, DecideHold, Decision, Priority, SyncSchool
 from sync_core.planning.limits.holds import holds_of, parts_of, people_of
 from sync_core.planning.naming.class_keys import keys_called, names_of_class, names_of_group
+from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.preview.preview import Preview, preview_of
-from sync_core.planning.school_plan import SchoolPlan, note_shared_names, plan_to_show
+from sync_core.planning.school_plan import note_shared_names, plan_to_show
 from sync_core.services import Services
 from sync_core.sync.school import sync_under
 

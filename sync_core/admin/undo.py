@@ -20,10 +20,10 @@ from sync_core.domain.runs import RELEASE, Cause, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, NotFound
 from sync_core.messaging.messages import SyncSchool, UndoRun, scope_of
+from sync_core.planning.pinned import pinned_classes
+from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.preview.preview import Preview, preview_of
 from sync_core.planning.school_plan import (
-    SchoolPlan,
-    pinned_classes,
     plan_to_show,
     plan_within_limits,
     read_extra_owners,

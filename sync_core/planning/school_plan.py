@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin, Reason, Rule
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass
 from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
+from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Cause, Hold, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.team_permissions import checked_for_teams
-from sync_core.errors import Permanent, SnapshotRejected, SyncError
+from sync_core.errors import SnapshotRejected, SyncError
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
-from sync_core.planning.diff import Plan, make_plan
+from sync_core.planning.diff import make_plan
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners, extra_owners, notes_on_extra_owners
 from sync_core.planning.limits.holds import hold_text
 from sync_core.planning.limits.restraint import Past, Restraint
@@ -24,10 +25,12 @@ from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, s
 from sync_core.planning.matching.guard import NO_RATES, MatchRates
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.planning.naming.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
+from sync_core.planning.pinned import pinned_classes
+from sync_core.planning.planned import PlanNotMade, SchoolPlan
 from sync_core.planning.run_notes import notes_of, observe
-from sync_core.planning.teams import TeamDiff, plan_teams
-from sync_core.planning.year.arrangement import NOTHING_WITHHELD, Arrangement, arrange, as_limits_see
-from sync_core.planning.year.calendar import school_day
+from sync_core.planning.teams import keys_of, plan_teams
+from sync_core.planning.year.arrangement import arrange, as_limits_see
+from sync_core.planning.year.calendar import SchoolDay, school_day
 from sync_core.planning.year.order import youngest_first
 from sync_core.planning.year.words import counts_of, notes_on, pause_of_all
 from sync_core.services import Reading
@@ -44,84 +47,6 @@ _SHARED_FOR = timedelta(hours=1)
 """As long as a night is by default: its schools then share one reading of a server."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchoolPlan:
-    """The changes that a sync would make now, and the holds. Nothing is written yet. `teams` is the work on teams.
-
-    `records` are the rows of the school. `wanted` are the classes by key before the calendar and the limits.
-    `standing` are the holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read.
-    `pins` are the pins of classes. `year` is what the school's calendar allows of the classes. `known_at` is when the
-    last night of the week looked at Microsoft 365. `statistics` describe the snapshot of a whole school.
-    `matching_failed`: too many people found no account, so that nothing of the MIS is planned. `left_out` are the rows
-    of the feed that were left out, None where the list of the school stays empty.
-    """
-
-    run: RunRecord
-    tenant: str = ""
-    plan: Plan = field(default_factory=Plan)
-    teams: tuple[TeamDiff, ...] = ()
-    records: Records = field(default_factory=dict)
-    wanted: Mapping[ClassKey, DesiredClass] = field(default_factory=dict)
-    holds: tuple[Hold, ...] = ()
-    standing: tuple[Hold, ...] = ()
-    ruled: RuledSchool | None = None
-    pins: Mapping[ClassKey, Pin] = field(default_factory=dict)
-    year: Arrangement = NOTHING_WITHHELD
-    known_at: datetime | None = None
-    statistics: FeedStatistics | None = None
-    matching_failed: bool = False
-    left_out: LeftOutRows | None = None
-
-    @property
-    def final(self) -> Mapping[ClassKey, DesiredClass]:
-        """Every class as the plan leaves its row, within the limits."""
-        kept = {key: record.desired for key, record in self.records.items()}
-        return kept | {desired.key: desired for desired in self.plan.writes}
-
-    @property
-    def open_holds(self) -> list[Hold]:
-        """The holds that no admin approved."""
-        return [hold for hold in self.holds if not hold.approved]
-
-    def without_teams(self, why: str) -> SchoolPlan:
-        """The plan without any work on teams; `why` becomes a note."""
-        run = replace(self.run, teams_made=(), teams_opened=(), teams_waiting=(), teams_failed=())
-        return replace(self, teams=(), run=run).with_notes(why)
-
-    def with_notes(self, *notes: str) -> SchoolPlan:
-        return replace(self, run=replace(self.run, notes=(*self.run.notes, *notes)))
-
-
-class PlanNotMade(Permanent):
-    """No plan could be made: the school is paused, its tenant is blocked, or its feed or accounts cannot be trusted.
-
-    `planned` is an empty plan, and its run says why.
-    """
-
-    def __init__(
-        self,
-        request: SyncSchool,
-        at: datetime,
-        outcome: RunOutcome,
-        message: str,
-        remedy: str,
-        left_out: LeftOutRows | None = None,
-    ) -> None:
-        super().__init__(message, remedy)
-        notes = (f"{message} — {remedy}",) if outcome is RunOutcome.PAUSED else (message, remedy)
-        run = RunRecord(
-            school=request.school,
-            id=request.run,
-            cause=request.cause,
-            at=at,
-            outcome=outcome,
-            whole=request.scope is None,
-            left_out=left_out.count if left_out else 0,
-            notes=notes,
-        )
-        self.planned = SchoolPlan(run=run, left_out=left_out)
-
-
 async def plan_school(
     request: SyncSchool, reading: Reading, decided: Mapping[str, HoldStatus] | None = None
 ) -> SchoolPlan:
@@ -130,17 +55,7 @@ async def plan_school(
     `decided` are decisions on holds, by the digest of a held class, that are not yet written on the holds.
     """
     reader, school = reading.school, request.school
-    settings = await reader.school(school)
-    if settings is None:
-        raise _paused(request, reading, "the school has no settings", "to sync it, save its settings")
-    if not settings.enabled:
-        raise _paused(request, reading, f"the school is {settings.paused}", "to sync it, resume the school")
-    if why := pause_of_all(school_day(settings, reading.clock.now())):
-        raise _paused(request, reading, why, _UNPAUSE)
-    check = await reading.check_tenant(settings.tenant)
-    if check.blocked:
-        message = f"{check.what}: nothing was planned"
-        raise PlanNotMade(request, reading.clock.now(), RunOutcome.BLOCKED, message, check.remedy)
+    settings, check = await _may_be_planned(request, reading)
     accepted = await reader.accepted_statistics(school)
     now = reading.clock.now()
     past = replace(await read_past(request, reader, now, accepted), decided=decided or {})
@@ -185,6 +100,25 @@ async def plan_school(
     of_whole = statistics if scope is None else None
     listed = left_out if left_out.count or past.left_out else None
     return replace(planned, run=run, pins=pins, statistics=of_whole, left_out=listed)
+
+
+async def _may_be_planned(request: SyncSchool, reading: Reading) -> tuple[SchoolSettings, TenantCheck]:
+    """The settings of the school, and what the app may do in its tenant.
+
+    Raises PlanNotMade for a school that is paused, or has no settings, or whose tenant lacks a permission.
+    """
+    settings = await reading.school.school(request.school)
+    if settings is None:
+        raise _paused(request, reading, "the school has no settings", "to sync it, save its settings")
+    if not settings.enabled:
+        raise _paused(request, reading, f"the school is {settings.paused}", "to sync it, resume the school")
+    if why := pause_of_all(school_day(settings, reading.clock.now())):
+        raise _paused(request, reading, why, _UNPAUSE)
+    check = await reading.check_tenant(settings.tenant)
+    if check.blocked:
+        message = f"{check.what}: nothing was planned"
+        raise PlanNotMade(request, reading.clock.now(), RunOutcome.BLOCKED, message, check.remedy)
+    return settings, check
 
 
 def _paused(request: SyncSchool, reading: Reading, why: str, remedy: str) -> PlanNotMade:
@@ -324,15 +258,11 @@ def plan_within_limits(
 
     `ruled` is the result of the rules, if the plan follows the MIS. No limit holds back the end of a grant in `extra`.
     """
-    ended = ruled.ended if ruled else ()
     day = school_day(settings, now)
     year = arrange(wanted, records, day)
     restraint = Restraint(as_limits_see(records, wanted, day), settings.limits, past, request.run, now, ruled)
-    allowed = restraint.apply(year.classes, ended, whole=whole)
-    # Once more: what a limit holds stays as its row has it, which the calendar may withhold.
-    arranged = arrange(allowed.classes, records, day).classes
-    known = {key: record.desired for key, record in records.items()}
-    classes = [extra.applied(desired, known.get(desired.key)) for desired in arranged]
+    allowed = restraint.apply(year.classes, ruled.ended if ruled else (), whole=whole)
+    classes = _arranged(allowed.classes, records, day, extra)
     plan = youngest_first(make_plan(classes, allowed.ended, records), ruled.groups if ruled else {}, day)
     teams = plan_teams(classes, records, now)
     held = [hold for hold in allowed.holds if not hold.approved]
@@ -353,16 +283,9 @@ def plan_within_limits(
         removals=allowed.removals,
         gone=plan.gone,
         ended=plan.ended,
-        teams_made=tuple(diff.key for diff in teams if diff.create),
-        teams_opened=tuple(diff.key for diff in teams if diff.open),
-        teams_waiting=tuple(diff.key for diff in teams if diff.waiting),
-        teams_failed=tuple(diff.key for diff in teams if diff.failed),
-        notes=(
-            *notes_on(year, day),
-            *(f"{hold.status} {hold_text(hold)}" for hold in held),
-            *notes_on_extra_owners(extra, plan.writes, records),
-        ),
+        notes=(*notes_on(year, day), *map(_note_on, held), *notes_on_extra_owners(extra, plan.writes, records)),
         **counts_of(year),
+        **keys_of(teams),
     )
     return SchoolPlan(
         run=run,
@@ -380,23 +303,20 @@ def plan_within_limits(
     )
 
 
-def pinned_classes(pins: Iterable[Pin], records: Records, extra: ExtraOwners) -> tuple[DesiredClass, ...]:
-    """The classes as their pins keep them, independent of the MIS, with their extra owners of today.
+def _note_on(hold: Hold) -> str:
+    return f"{hold.status} {hold_text(hold)}"
 
-    Classes that are gone are left out. Nobody is in a class because of a grant that was over before.
+
+def _arranged(
+    allowed: Iterable[DesiredClass], records: Records, day: SchoolDay, extra: ExtraOwners
+) -> list[DesiredClass]:
+    """The classes that the limits allow, as the calendar does, with their extra owners.
+
+    What a limit holds stays as its row has it, which the calendar may withhold.
     """
-    classes: list[DesiredClass] = []
-    for pin in sorted(pins, key=lambda pin: pin.key):
-        record = records.get(pin.key)
-        if record is None or record.gone:
-            continue
-        known = record.desired
-        owners, members = pin.owners - known.expired_owners, (pin.members | pin.owners) - known.expired_owners
-        reason = Reason(Rule.UNDONE, pin.undone) if pin.undone else Reason(Rule.PINNED, pin.run)
-        reasons = {person: known.reasons.get(person, reason) for person in members}
-        kept = replace(known, members=members, owners=owners, revoke=True, ended=False, pinned=True, reasons=reasons)
-        classes.append(extra.applied(kept, known))
-    return tuple(classes)
+    known = {key: record.desired for key, record in records.items()}
+    arranged = arrange(allowed, records, day).classes
+    return [extra.applied(desired, known.get(desired.key)) for desired in arranged]
 
 
 def _expired(records: Records, requests: Mapping[ClassKey, ClassRequest], today: date) -> tuple[ClassKey, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.classes.record import ActualClass, ClassRecord, ClassState, Records
@@ -114,6 +115,17 @@ def told(desired: DesiredClass, team: ActualTeam) -> bool:
     if team.state is not TeamState.OPEN:
         return owners_told
     return owners_told and desired.members - desired.owners - team.refused == team.members - desired.owners
+
+
+def keys_of(diffs: Iterable[TeamDiff]) -> dict[str, Any]:
+    """The fields of a run that list the classes of its work on teams."""
+    listed = list(diffs)
+    return {
+        "teams_made": tuple(diff.key for diff in listed if diff.create),
+        "teams_opened": tuple(diff.key for diff in listed if diff.open),
+        "teams_waiting": tuple(diff.key for diff in listed if diff.waiting),
+        "teams_failed": tuple(diff.key for diff in listed if diff.failed),
+    }
 
 
 def team_changes(

@@ -131,17 +131,22 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     if facts != before:
         await services.tenants.write_facts(request.tenant, facts)
 
-    now = services.clock.now()
     syncs = [
         SyncSchool(school, request.run, request.cause, until=request.until)
-        for school, syncs in enabled.items()
-        if syncs
+        for school, synced in enabled.items()
+        if synced
     ]
-    starts = evenly(len(syncs), now, request.until or now)
-    await services.outbox.schedule_requests(list(zip(starts, syncs, strict=True)))
+    await _schedule(syncs, services)
     for each in schools:
         await services.runs.forget_history(each.school, services.clock.now() - history)
     return len(syncs)
+
+
+async def _schedule(syncs: Sequence[SyncSchool], services: Services) -> None:
+    """Request the syncs of a tenant's schools, spread over the time until the night is to end."""
+    now = services.clock.now()
+    until = max((sync.until for sync in syncs if sync.until), default=now)
+    await services.outbox.schedule_requests(list(zip(evenly(len(syncs), now, until), syncs, strict=True)))
 
 
 async def _records_in(tenant: str, school: SchoolId, services: Services) -> Sequence[ClassRecord]:

@@ -11,7 +11,8 @@ from sync_core.errors import NotOnRecord, RowRefused
 from sync_core.messaging.messages import SchoolRequest, SyncSchool
 from sync_core.planning.diff import Origin, priority_of
 from sync_core.planning.limits.holds import with_newer
-from sync_core.planning.school_plan import PlanNotMade, SchoolPlan, note_shared_names, plan_school
+from sync_core.planning.planned import PlanNotMade, SchoolPlan
+from sync_core.planning.school_plan import note_shared_names, plan_school
 from sync_core.planning.teams import team_changes
 from sync_core.services import Services
 

@@ -13,8 +13,8 @@ from sync_core.domain.classes.record import ActualClass, ClassRecord, Records
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.planning.diff import make_plan
+from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.preview.digest import plan_digest
-from sync_core.planning.school_plan import SchoolPlan
 from tests.builders import NOON, SCHOOL, desired, entra_ids, synced
 
 RUN = RunRecord(school=SCHOOL.id, id=RunId("run"), cause=Cause.ADMIN, at=NOON, outcome=RunOutcome.PLANNED)

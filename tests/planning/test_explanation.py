@@ -18,7 +18,7 @@ from sync_core.planning.explain.explanation import explain
 from sync_core.planning.explain.model import By, Evidence, Explanation, Next, People, Subject
 from sync_core.planning.explain.subject import find_subject
 from sync_core.planning.membership import desired_classes
-from sync_core.planning.school_plan import SchoolPlan
+from sync_core.planning.planned import SchoolPlan
 from tests.builders import (
     NOON,
     SCHOOL,

@@ -23,7 +23,9 @@ from sync_core.planning.extra_owners import ExtraOwners, extra_owners
 from sync_core.planning.limits.restraint import Past
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
-from sync_core.planning.school_plan import SchoolPlan, pinned_classes, plan_within_limits
+from sync_core.planning.pinned import pinned_classes
+from sync_core.planning.planned import SchoolPlan
+from sync_core.planning.school_plan import plan_within_limits
 from tests.builders import NOON, SCHOOL, accounts, entra_id, entra_ids, settings, snapshot, synced, teaching
 
 PUPILS = ["amy", "ben", "cleo", "dan"]

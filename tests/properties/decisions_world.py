@@ -220,7 +220,7 @@ class World:
                 kept = self.groups[name]
                 self.groups[name] = replace(later, students=kept.students, teachers=kept.teachers)
 
-    async def _follow(self, rollover: str) -> None:
+    async def _turn(self, rollover: str) -> None:
         """A new year, after which a group is known by its new class."""
         await self._new_year(rollover)
         self._groups_of_old = dict(self.groups)

@@ -30,7 +30,8 @@ from sync_core.mis.roster import Snapshots
 from sync_core.planning.limits.restraint import Past
 from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes
-from sync_core.planning.school_plan import SchoolPlan, plan_within_limits
+from sync_core.planning.planned import SchoolPlan
+from sync_core.planning.school_plan import plan_within_limits
 from tests.builders import NOON, entra_id, synced
 from tests.builders import settings as school_settings
 from tests.mis import feeds

@@ -133,14 +133,14 @@ CASES: list[tuple[Why, list[Event], str, str, str]] = [
     ),
     (
         Why.CLASS_NOT_YET,
-        [calendar(first_day="2027-09-02", teachers_in_from="2027-08-30"), ("follow", "new")],
+        [calendar(first_day="2027-09-02", teachers_in_from="2027-08-30"), ("turn", "new")],
         "G1",
         "a",
         "leaves it as it is; next year's classes are made on 30 August 2027, with their owners",
     ),
     (
         Why.PUPILS_NOT_YET,
-        [calendar(first_day="2027-09-02", pupils_in_from="2027-09-03"), ("follow", "new"), ("night",)],
+        [calendar(first_day="2027-09-02", pupils_in_from="2027-09-03"), ("turn", "new"), ("night",)],
         "G1",
         "a",
         "leaves it as it is; pupils come into next year's classes from 3 September 2027, and until then they stay",

@@ -21,7 +21,8 @@ from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, SyncError
 from sync_core.messaging.messages import Priority
 from sync_core.planning.explain.model import People, Role
-from sync_core.planning.school_plan import SchoolPlan, plan_to_show
+from sync_core.planning.planned import SchoolPlan
+from sync_core.planning.school_plan import plan_to_show
 from sync_core.services import Services
 
 RESTORED_FOR = timedelta(days=30)

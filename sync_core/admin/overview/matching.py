@@ -19,7 +19,8 @@ from sync_core.mis.port import MisSource
 from sync_core.planning.matching.findings import Finding, PersonFound, people_found
 from sync_core.planning.matching.guard import NO_RATES, MatchRates
 from sync_core.planning.membership import RuledSchool
-from sync_core.planning.school_plan import PlanNotMade, SchoolPlan, plan_school
+from sync_core.planning.planned import PlanNotMade, SchoolPlan
+from sync_core.planning.school_plan import plan_school
 from sync_core.services import Services
 
 _BACK = timedelta(days=30)

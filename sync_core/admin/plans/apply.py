@@ -16,9 +16,10 @@ from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.messaging.messages import ApplyPlan, SyncSchool
+from sync_core.planning.planned import PlanNotMade
 from sync_core.planning.preview.digest import plan_digest
 from sync_core.planning.preview.preview import Preview
-from sync_core.planning.school_plan import PlanNotMade, note_shared_names, plan_school
+from sync_core.planning.school_plan import note_shared_names, plan_school
 from sync_core.services import Services
 from sync_core.sync.school import carry_out, end_unplanned, sync_under
 

@@ -16,7 +16,7 @@ from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.planning.explain.causes import Why
-from sync_core.planning.school_plan import SchoolPlan
+from sync_core.planning.planned import SchoolPlan
 
 
 class Role(StrEnum):

@@ -13,7 +13,7 @@ from sync_core.planning.explain.causes import Finding, Why, because, grant_in_wo
 from sync_core.planning.explain.model import InMis, OtherGroup, PersonEvent, Subject
 from sync_core.planning.matching.accounts import Matched, looked_for
 from sync_core.planning.membership import RuledSchool
-from sync_core.planning.school_plan import SchoolPlan
+from sync_core.planning.planned import SchoolPlan
 
 _MIS_RULES = frozenset({Rule.STUDENT, Rule.TEACHER})
 

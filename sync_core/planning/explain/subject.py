@@ -12,7 +12,7 @@ from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.planning.explain.model import Subject
 from sync_core.planning.matching.accounts import looked_for
-from sync_core.planning.school_plan import SchoolPlan
+from sync_core.planning.planned import SchoolPlan
 
 
 def find_subject(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.planning.diff import ClassDiff
 from sync_core.planning.limits.holds import digest_of
-from sync_core.planning.school_plan import SchoolPlan
+from sync_core.planning.planned import SchoolPlan
 
 
 def plan_digest(planned: SchoolPlan) -> str:

@@ -23,10 +23,10 @@ from sync_core.planning.explain.rules import rules_now
 from sync_core.planning.explain.subject import matched_people, seeking_people
 from sync_core.planning.matching.guard import NOT_MATCHED
 from sync_core.planning.matching.unmatched import Unmatched, report_unmatched
+from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.preview.digest import plan_digest
 from sync_core.planning.preview.foresight import Effects, Headcount, foresee, known_people
 from sync_core.planning.run_notes import name_some
-from sync_core.planning.school_plan import SchoolPlan
 
 OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by"})
 """Fields of a run that mean nothing in a preview."""

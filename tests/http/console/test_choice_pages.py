@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from local.tenant.__main__ import DOMAIN
 from sync_core.domain.classes.choices import ClassChoice, Follow, Grant, OwnerRule
-from sync_core.domain.ids import ClassKey
+from sync_core.domain.ids import ClassKey, RunId
 from tests.builders import NOON, SCHOOL, entra_id
 from tests.http.console.memory_console import Console, text_of
 from tests.http.console.test_class_pages import HOSTILE, NAME, PAGE, add_maths
@@ -43,8 +44,8 @@ async def test_an_extra_owner_is_added_by_user_name_and_the_class_is_synced(api:
         entra_id("eve"),
         Grant(until=date(2026, 12, 18), reason="cover for a long illness", given_by=ALL_SCHOOLS, given_at=NOON),
     )
-    run = answer.headers["location"].rpartition("/")[2]
-    assert (await api.state.run(SCHOOL.id, run)).requested_by == ALL_SCHOOLS  # type: ignore[union-attr]
+    run = await api.state.run(SCHOOL.id, RunId(answer.headers["location"].rpartition("/")[2]))
+    assert run and run.requested_by == ALL_SCHOOLS
     said = text_of(await console.read(PAGE))
     assert f"Extra owners eve, until 18/12/2026: cover for a long illness (given by {ALL_SCHOOLS})" in said
 
@@ -55,7 +56,8 @@ async def test_an_extra_owner_is_removed_and_the_others_stay_as_they_were(api: A
     await api.state.write_choice(SCHOOL.id, ClassChoice(key=KEY, owners=owners))
     page = await console.read(FORM)
     assert "Remove eve, until 18/12/2026: cover" in text_of(page)
-    await console.send(page, FORM, follow="two_years", **{f"remove-{entra_id('eve')}": "yes"})
+    removed: dict[str, Any] = {f"remove-{entra_id('eve')}": "yes"}
+    await console.send(page, FORM, follow="two_years", **removed)
     assert await chosen(api) == ClassChoice(
         key=KEY, follow=Follow.TWO_YEARS, goes_into=2027, owners={entra_id("amy"): GRANT}
     )

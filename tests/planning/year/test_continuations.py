@@ -20,7 +20,8 @@ from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.limits.restraint import Past
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
-from sync_core.planning.school_plan import SchoolPlan, plan_within_limits
+from sync_core.planning.planned import SchoolPlan
+from sync_core.planning.school_plan import plan_within_limits
 from tests.builders import (
     NOON,
     SCHOOL,

@@ -41,6 +41,7 @@ KINDS: Mapping[str, str] = {
     "revoke-owners": "Remove owners",
     "delete-class": "Delete class",
     "restore-class": "Restore class",
+    "change-team": "Change team",
 }
 """What a message is to do, by its kind. A message that cannot be read has none."""
 
