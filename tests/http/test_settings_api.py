@@ -21,6 +21,7 @@ from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.ids import MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.domain.school.limits import Limits
+from sync_core.domain.school.year import SchoolYear
 from sync_core.errors import UnknownSetting
 from sync_core.graph.port import NewClass, ProbedTenant, Tenant
 from sync_core.http.admin.routes import classes, operations, runs, schools
@@ -176,9 +177,17 @@ async def test_if_every_setting_is_wrong_one_answer_names_every_fault_once(api: 
         "students.account",
         "students.domain",
         *(f"limits.{field.name}" for field in fields(Limits)),
+        *(f"calendar.{field.name}" for field in fields(SchoolYear)),
     }
-    places |= {"types.0", "admin_owners.0", "webhook_secrets.0", *(f"access.{place}" for place in (0, 1, 3, 4))}
-    nested = {"source", "students", "limits", "types", "admin_owners", "access", "webhook_secrets"}
+    places |= {
+        "types.0",
+        "team_types.0",
+        "admin_owners.0",
+        "webhook_secrets.0",
+        *(f"access.{place}" for place in (0, 1, 3, 4)),
+    }
+    nested = {"source", "students", "limits", "calendar", "types", "team_types", "admin_owners", "access"}
+    nested |= {"webhook_secrets"}
     assert sorted(places_in(what)) == sorted(places | (body.keys() - nested))
     for mark in ("^", "[A-Z", "\\", "pattern", "hush", "nobody@", "mis.example"):
         assert mark not in detail, mark
