@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -97,7 +99,9 @@ def deployed_settings() -> dict[str, str]:
 
 def run_day(trust: Trust) -> None:
     """Nights with all kinds of failures, then webhooks, file drops and admin requests."""
-    trust.add_school(OAK, webhook_secrets=[WEBHOOK_SETTING], limits={"smallest_snapshot": 0})
+    tomorrow = datetime.now(ZoneInfo("Europe/London")).date() + timedelta(days=1)
+    reminder = {"archive_on": str(tomorrow)}
+    trust.add_school(OAK, webhook_secrets=[WEBHOOK_SETTING], limits={"smallest_snapshot": 0}, calendar=reminder)
     inject_graph_fault(trust, "POST", "/education/classes$", 400)
     inject_graph_fault(trust, "POST", "/education/classes$", 429, retry_after=0)
     inject_graph_fault(trust, "POST", "/education/classes$", 503, times=3)
@@ -251,7 +255,7 @@ def test_t06_the_rows_have_the_column_types_of_azure(telemetry: Telemetry) -> No
 @pytest.mark.parametrize("query", QUERIES)
 def test_t07_each_query_uses_names_that_were_exported(query: str, telemetry: Telemetry) -> None:
     kql = QUERIES[query]
-    events = set(re.findall(r'"((?:tenant|school|change|message|webhook|file_drop|mis|function)\.\w+)"', kql))
+    events = set(re.findall(r'"((?:tenant|school|calendar|change|message|webhook|file_drop|mis|function)\.\w+)"', kql))
     assert [name for name in events if not telemetry.events(name)] == []
     kinds = [telemetry.events(name) for name in events] or [telemetry.of("AppDependencies")]
     columns = re.findall(r'(\w+)\(Properties\["sync\.(\w+)"\]\)', kql)

@@ -116,6 +116,7 @@ def _of_mis(state: GroupState, settings: SchoolSettings, pinned: bool) -> Listed
             record=outline_of(state.record),
             pinned=pinned,
             extracted=not state.not_extracted,
+            made_from=state.made_from,
         ),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
+from datetime import date, datetime
 
 from sync_core.domain.classes.choices import Follow
 from sync_core.domain.classes.desired import ClassName
@@ -15,17 +16,22 @@ from sync_core.errors import NotFound
 from sync_core.planning.membership import extracted_groups, identifier_of
 from sync_core.planning.naming.class_keys import class_key, class_keys
 from sync_core.planning.naming.names import assign_names
+from sync_core.planning.year.calendar import school_day
 from sync_core.services import Services
 
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """A group with its class, or None. `not_extracted`: the school's MIS does not allow it to become a class."""
+    """A group with its class, or None. `not_extracted`: the school's MIS does not allow it to become a class.
+
+    `made_from` is the day of the school's calendar before which it gets no class, None if it may get one now.
+    """
 
     key: ClassKey
     group: MisGroup
     record: ClassRecord | None
     not_extracted: bool
+    made_from: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,8 @@ class NewClassPreview:
 async def read_groups(settings: SchoolSettings, services: Services) -> tuple[GroupState, ...]:
     """All groups of the school, sorted by type and name. Raises SnapshotRejected."""
     snapshot = await services.mis.snapshot(settings)
-    return _states(snapshot, await _records(settings.school, services), settings, await _over(settings, services))
+    records, over = await _records(settings.school, services), await _over(settings, services)
+    return _states(snapshot, records, settings, over, services.clock.now())
 
 
 async def preview_classes(
@@ -51,7 +58,7 @@ async def preview_classes(
     """The groups with these keys as they would become classes. Writes nothing. Raises NotFound, SnapshotRejected."""
     snapshot = await services.mis.snapshot(settings)
     records = await _records(settings.school, services)
-    states = _states(snapshot, records, settings, await _over(settings, services))
+    states = _states(snapshot, records, settings, await _over(settings, services), services.clock.now())
     found = {key: existing_group(settings.school, key, states) for key in keys}
     known = {key: record.desired.name for key, record in records.items()}
     groups = {key: state.group for key, state in found.items()}
@@ -73,13 +80,17 @@ async def _over(settings: SchoolSettings, services: Services) -> Set[ClassKey]:
 
 
 def _states(
-    snapshot: Snapshot, records: Records, settings: SchoolSettings, over: Set[ClassKey]
+    snapshot: Snapshot, records: Records, settings: SchoolSettings, over: Set[ClassKey], now: datetime
 ) -> tuple[GroupState, ...]:
+    day = school_day(settings, now)
     followed = class_keys(extracted_groups(snapshot, settings), records, settings.rollover, over)
-    states = [GroupState(key, group, records.get(key), False) for key, group in followed.items()]
+    states = [
+        GroupState(key, group, records.get(key), False, day.made_from(group.academic_year))
+        for key, group in followed.items()
+    ]
     extracted = {group.id for group in followed.values()}
     states += [
-        GroupState(class_key(group), group, None, True) for group in snapshot.groups if group.id not in extracted
+        GroupState(class_key(group), group, None, True, None) for group in snapshot.groups if group.id not in extracted
     ]
     return tuple(sorted(states, key=lambda state: (state.group.type, state.group.name, state.key)))
 

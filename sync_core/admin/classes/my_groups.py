@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, objection
 from sync_core.domain.classes.desired import ClassRequest, Rule
@@ -15,6 +15,7 @@ from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.planning.membership import RuledSchool
 from sync_core.planning.school_plan import plan_to_show
+from sync_core.planning.year.calendar import SchoolDay, school_day
 from sync_core.services import Services
 
 RECENT = timedelta(days=7)
@@ -65,7 +66,7 @@ async def read_my_groups(account: AccountId, settings: SchoolSettings, services:
     planned = await plan_to_show(school, services.reading)
     if planned.run.outcome is not RunOutcome.PLANNED or planned.ruled is None:
         return MyGroups(groups=recorded, runs=newest, why_not=" — ".join(planned.run.notes))
-    groups = groups_in_mis(account, planned.ruled, records, requests, settings)
+    groups = groups_in_mis(account, planned.ruled, records, requests, school_day(settings, planned.run.at), settings)
     known = account in planned.ruled.staff.ids.values()
     return MyGroups(groups=groups, runs=newest, read_at=planned.run.at, known=known)
 
@@ -102,6 +103,7 @@ def groups_in_mis(
     ruled: RuledSchool,
     records: Records,
     requests: Mapping[ClassKey, ClassRequest],
+    day: SchoolDay,
     settings: SchoolSettings,
 ) -> tuple[MyGroup, ...]:
     """The groups whose staff in the MIS have the person, matched as a sync matches them; and those they requested."""
@@ -114,15 +116,16 @@ def groups_in_mis(
             students=len(group.students),
             record=records.get(key),
             request=requests.get(key),
-            creatable=_creatable(key, records.get(key), settings),
+            creatable=_creatable(key, records.get(key), day.made_from(group.academic_year), settings),
         )
         for key, group in ruled.groups.items()
         if not persons.isdisjoint(group.teachers) or (key in requests and requests[key].creator == account)
     )
 
 
-def _creatable(key: ClassKey, record: ClassRecord | None, settings: SchoolSettings) -> bool:
-    return objection(ClassAction.CREATE, ClassFacts(settings=settings, key=key, record=outline_of(record))) is None
+def _creatable(key: ClassKey, record: ClassRecord | None, made_from: date | None, settings: SchoolSettings) -> bool:
+    facts = ClassFacts(settings=settings, key=key, record=outline_of(record), made_from=made_from)
+    return objection(ClassAction.CREATE, facts) is None
 
 
 def _teaches(account: AccountId, record: ClassRecord) -> bool:

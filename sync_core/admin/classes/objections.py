@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from sync_core.domain.classes.record import ClassOutline, ClassState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
+from sync_core.planning.year.calendar import in_words
 
 
 class ClassAction(StrEnum):
@@ -26,7 +28,8 @@ class ClassAction(StrEnum):
 class ClassFacts:
     """What decides on a request. `record` is None for a group that has no class.
 
-    `extracted`: the school's MIS allows the group to become a class.
+    `extracted`: the school's MIS allows the group to become a class. `made_from` is the day of the school's calendar
+    before which the group gets none.
     """
 
     settings: SchoolSettings
@@ -34,6 +37,7 @@ class ClassFacts:
     record: ClassOutline | None
     pinned: bool = False
     extracted: bool = True
+    made_from: date | None = None
 
 
 def objection(action: ClassAction, facts: ClassFacts) -> Conflict | None:
@@ -62,6 +66,11 @@ def _to_create(facts: ClassFacts) -> Conflict | None:
         )
     if record is not None and not record.gone and (record.made or record.begun):
         return Conflict(f"group {facts.key} has a class already", "resync its members instead")
+    if record is None and facts.made_from:
+        return Conflict(
+            f"group {facts.key} is one of the coming year, whose classes are made from {in_words(facts.made_from)}",
+            "wait for that day, or change teachers_in_from in the calendar of the school's settings",
+        )
     return None
 
 

@@ -81,6 +81,7 @@ async def request_classes(
                 key=key,
                 record=outline_of(group.record),
                 extracted=not group.not_extracted,
+                made_from=group.made_from,
             ),
         )
     for key, options in wanted.items():

@@ -54,6 +54,10 @@ class SchoolDay:
         """Whether a class of this academic year may be made, with its owners."""
         return not self._is_coming(academic_year) or _has_come(self.calendar.teachers_in_from, self.today)
 
+    def made_from(self, academic_year: int) -> date | None:
+        """The day before which a class of this academic year is not made; None if it may be made today."""
+        return None if self.teachers_are_in(academic_year) else self.calendar.teachers_in_from
+
     def pupils_are_in(self, academic_year: int) -> bool:
         """Whether pupils may come into a class of this academic year."""
         return not self._is_coming(academic_year) or _has_come(self.pupils_day, self.today)

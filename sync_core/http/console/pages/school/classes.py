@@ -211,5 +211,11 @@ async def _create_form(
 
 def _refusal(settings: SchoolSettings, key: ClassKey, preview: NewClassPreview) -> Conflict | None:
     group = preview.group
-    facts = ClassFacts(settings=settings, key=key, record=outline_of(group.record), extracted=not group.not_extracted)
+    facts = ClassFacts(
+        settings=settings,
+        key=key,
+        record=outline_of(group.record),
+        extracted=not group.not_extracted,
+        made_from=group.made_from,
+    )
     return objection(ClassAction.CREATE, facts)
