@@ -48,12 +48,26 @@ class People:
         return self._unknown | self._refused.keys()
 
     async def grant_owners(self, record: ClassRecord) -> ClassRecord:
+        record = await self._announced(record)
         actual = actual_of(record)
         owners = await self._tenant.owners(actual.class_id) if record.stale else None
         if owners is None and record.desired.owners <= actual.owners:
             return record
         granted = await self._with_owners(record, owners)
         return await self._attempt.write(replace(record, actual=granted, error=self.error()))
+
+    async def _announced(self, record: ClassRecord) -> ClassRecord:
+        """The row with the extra owners whom the sync is about to make owners, on record before it does.
+
+        Otherwise an access that ends by itself would stay if a delivery stopped between Graph and the row. Who is an
+        owner already was made one by hand.
+        """
+        actual = actual_of(record)
+        extra = record.desired.extra_owners - actual.owners - actual.granted
+        granting = extra - await self._tenant.owners(actual.class_id) if extra else extra
+        if not granting:
+            return record
+        return await self._attempt.write(replace(record, actual=replace(actual, granted=actual.granted | granting)))
 
     async def _with_owners(self, record: ClassRecord, seen: frozenset[AccountId] | None) -> ActualClass:
         """Grant the missing owners and return the new `actual`; `seen` are the owners in Graph, if they were read."""
@@ -152,6 +166,7 @@ class People:
         await self._add_missing(record)
         owners = await self._tenant.owners(actual.class_id) if record.stale or self._members - desired else frozenset()
         if record.stale:
+            record = await self._announced(record)
             actual = await self._with_owners(record, owners)
         await self._remove_strays(record, owners)
         actual = replace(actual, members=desired - self._left_out)

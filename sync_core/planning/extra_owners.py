@@ -41,7 +41,7 @@ class ExtraOwners:
 
         `before` is the class on its row. A person whom another rule makes an owner stays one.
         """
-        extra = _extra(desired)
+        extra = desired.extra_owners
         granted = {account: why for account, why in self.of(desired).items() if account not in desired.owners - extra}
         without = _without(desired, extra - granted.keys())
         owners = without.owners | granted.keys()
@@ -57,7 +57,7 @@ class ExtraOwners:
     def ended(self, record: ClassRecord) -> DesiredClass:
         """The class as ended, without the owners whose grant is over. It gets no others."""
         desired = replace(record.desired, ended=True, pinned=False)
-        without = _without(desired, _extra(desired) - self.of(desired).keys())
+        without = _without(desired, desired.extra_owners - self.of(desired).keys())
         return replace(without, expired_owners=_expired(desired, None, without.owners))
 
     def to_end(self, records: Records, besides: Set[ClassKey]) -> tuple[DesiredClass, ...]:
@@ -123,13 +123,7 @@ def _record(grant: Grant, rule: str) -> GrantText:
 
 def kept_without_grants(desired: DesiredClass) -> DesiredClass:
     """The class without anybody whom only a grant makes an owner."""
-    return _without(desired, _extra(desired))
-
-
-def _extra(desired: DesiredClass) -> frozenset[AccountId]:
-    """Those whom nothing but a grant makes owners: no rule makes a pupil one, who keeps the reason of a pupil."""
-    rules = {account: desired.reasons[account].rule for account in desired.owners if account in desired.reasons}
-    return frozenset(account for account, rule in rules.items() if rule in (Rule.EXTRA_OWNER, Rule.STUDENT))
+    return _without(desired, desired.extra_owners)
 
 
 def _is_pupil(desired: DesiredClass, account: AccountId) -> bool:
@@ -148,8 +142,8 @@ def _without(desired: DesiredClass, over: Set[AccountId]) -> DesiredClass:
 
 def _expired(desired: DesiredClass, before: DesiredClass | None, owners: Set[AccountId]) -> frozenset[AccountId]:
     """Those who were owners by a grant, on the row or in an earlier plan, and are no owners now."""
-    earlier = before.expired_owners | _extra(before) if before else frozenset()
-    return (desired.expired_owners | _extra(desired) | earlier) - owners
+    earlier = before.expired_owners | before.extra_owners if before else frozenset()
+    return (desired.expired_owners | desired.extra_owners | earlier) - owners
 
 
 def _expired_before(record: ClassRecord | None) -> frozenset[AccountId]:

@@ -15,14 +15,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import coroutine
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from sync_core.admin.classes.requests import ClassOptions, act_on_class, request_action, request_classes, request_resync
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
 from sync_core.applying.change import apply_change
+from sync_core.domain.classes.choices import ClassChoice, Grant
 from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.classes.teams import TeamState
-from sync_core.domain.ids import AccountId, ClassId, RunId
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, RunId
 from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import Cause
 from sync_core.domain.school.settings import SchoolSettings
@@ -61,6 +63,8 @@ GROUPS = ("G1", "G2", "G3")
 STUDENTS = tuple("abcdefgh")
 TEACHERS = ("t1", "t2")
 STRANGERS = ("x", "y", "z")
+COVER = "cover"
+"""Nobody makes them an owner or a member by hand: they are there only while an admin has given them the class."""
 # Other tests cover holds. Here every change in the MIS must be applied.
 NO_LIMITS = {
     "smallest_snapshot": 0,
@@ -111,6 +115,8 @@ class World:
     admin_requests: int = 0
     hand_owned: set[tuple[str, str]] = field(default_factory=set)
     dead_letters: int = 0
+    over: int = 0
+    unrecorded: int = 0
     undone: int = 0
     moves: int = 0
     has_unreported_change: bool = False
@@ -134,7 +140,7 @@ class World:
         self.services = services(
             self.state, tenant=self.tenants, teams=self.teams, mis=self, outbox=self.outbox, clock=self.clock
         )
-        for person in (*STUDENTS, *TEACHERS, *STRANGERS):
+        for person in (*STUDENTS, *TEACHERS, *STRANGERS, COVER):
             for tenant in self.tenants.values():
                 tenant.add_account(entra_id(person), f"{person}@school.onmicrosoft.com")
         run_through(self.state.save_school(self.settings))
@@ -178,6 +184,13 @@ class World:
                 self.teams_deleted.add(id_)
             case "add" | "remove" if id_ in teams.teams and AccountId(person) not in teams.teams[id_].owners:
                 teams.hand_member(id_, AccountId(person), change == "add")
+
+    def give_class(self, group: str, days: int) -> None:
+        """An admin makes the cover teacher an extra owner until so many days from now."""
+        until = (self.clock.now() + timedelta(days=days)).date()
+        grant = Grant(until=until, reason="cover", given_by=entra_id("x"), given_at=self.clock.now())
+        choice = ClassChoice(key=class_key(teaching(group, group)), owners={entra_id(COVER): grant})
+        run_through(self.state.write_choice(SCHOOL.id, choice))
 
     def request_as_admin(self, request: str, group: str) -> None:
         """Request create, resync, delete, restore, undo or release. A request that conflicts is ignored."""
@@ -285,6 +298,7 @@ class World:
 
     def check(self) -> None:
         """Assert that the tenant equals the rules, owners added by hand stayed, and no class was created twice."""
+        self.over = self.unrecorded = 0
         for group in self.mis.values():
             key = class_key(group)
             record = run_through(self.state.class_record(SCHOOL.id, key))
@@ -309,7 +323,8 @@ class World:
                 assert foreign.external_id is not None or not foreign.members, "a foreign group was changed"
             request = run_through(self.state.class_requests(SCHOOL.id)).get(key)
             creator = {request.creator} if request else set()
-            owners = {entra_id(person) for person in group.teachers} | creator
+            owners = {entra_id(person) for person in group.teachers} | creator | self._given(key)
+            self._check_over(record, actual[0], owners)
             members = owners | {entra_id(person) for person in group.students}
             assert owners <= actual[0].owners, f"{key} has no such owner"
             assert members <= actual[0].members, f"{key} has no such member"
@@ -335,6 +350,21 @@ class World:
         assert owners <= team.owners, f"{record.key}: its team has no such owner"
         assert members <= team.members | team.owners, f"{record.key}: its team has no such member"
         assert team.members <= members | group.owners, f"{record.key}: its team has strangers"
+
+    def _given(self, key: ClassKey) -> set[AccountId]:
+        """The extra owners of today."""
+        choice = run_through(self.state.choices(SCHOOL.id)).classes.get(key)
+        today = self.clock.now().astimezone(ZoneInfo(self.settings.time_zone)).date()
+        return {account for account, grant in choice.owners.items() if grant.counts_on(today)} if choice else set()
+
+    def _check_over(self, record: ClassRecord, class_: MemoryGroup, owners: set[AccountId]) -> None:
+        """Who was an extra owner is none now, unless a worker died before it recorded that the sync made them one."""
+        history = run_through(self.state.history(SCHOOL.id, record.key))
+        self.over += sum(entra_id(COVER) in delta.owners_revoked for delta in history)
+        if entra_id(COVER) in class_.owners - owners:
+            self.unrecorded += 1
+            assert record.actual
+            assert entra_id(COVER) not in record.actual.granted, f"{record.key} keeps an extra owner"
 
     # --- internals
 

@@ -76,7 +76,11 @@ def _cause_random_event(world: World, rng: random.Random) -> None:
         world.clock.advance(timedelta(minutes=rng.choice([1, 20, 90])))
     elif chance < 0.53:
         world.move_school()
-    elif chance < 0.58 and classes and world.with_teams:
+    elif chance < 0.57:
+        world.give_class(rng.choice(GROUPS), rng.choice([-1, 0, 0, 1]))
+    elif chance < 0.59:
+        world.clock.advance(timedelta(days=1))
+    elif chance < 0.64 and classes and world.with_teams:
         change = rng.choice(("make", "activate", "activate", "delete", "add", "add", "remove"))
         world.change_team_by_hand(rng.choice(classes).id, change, entra_id(rng.choice(PEOPLE)))
 
@@ -89,6 +93,11 @@ def test_random_events_cover_the_rare_cases() -> None:
     assert sum(world.dead_letters for world in worlds) > 5
     assert sum(any(group.deleted for group in world.classes) for world in worlds) > 20
     assert sum(world.undone for world in worlds) > 50
+    for world in worlds:
+        world.check()
+    over = sum(world.over for world in worlds)
+    assert over > 20
+    assert sum(world.unrecorded for world in worlds) < over / 10
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
@@ -200,6 +209,10 @@ class Protocol(RuleBasedStateMachine):
     def an_admin_requests(self, request: str, group: str) -> None:
         self.world.request_as_admin(request, group)
 
+    @rule(group=st.sampled_from(GROUPS), days=st.integers(-1, 1))
+    def an_admin_gives_a_class(self, group: str, days: int) -> None:
+        self.world.give_class(group, days)
+
     @rule()
     def a_night_begins(self) -> None:
         self.world.start_night()
@@ -243,7 +256,7 @@ class Protocol(RuleBasedStateMachine):
     def the_school_moves_to_the_other_tenant(self) -> None:
         self.world.move_school()
 
-    @rule(minutes=st.sampled_from([1, 20, 90]))
+    @rule(minutes=st.sampled_from([1, 20, 90, 1440]))
     def time_passes(self, minutes: int) -> None:
         self.world.clock.advance(timedelta(minutes=minutes))
 

@@ -138,6 +138,12 @@ class DesiredClass:
     group_teachers: frozenset[MisId] = frozenset()
     reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)
 
+    @property
+    def extra_owners(self) -> frozenset[AccountId]:
+        """Those whom nothing but a grant makes owners: no rule makes a pupil one, who keeps the reason of a pupil."""
+        rules = {account: self.reasons[account].rule for account in self.owners if account in self.reasons}
+        return frozenset(account for account, rule in rules.items() if rule in (Rule.EXTRA_OWNER, Rule.STUDENT))
+
     def revoked_of(self, granted: frozenset[AccountId]) -> frozenset[AccountId]:
         """Of the owners whom the sync `granted`, those who are to lose the ownership."""
         return granted - self.owners if self.revoke and not self.ended else granted & self.expired_owners

@@ -44,8 +44,10 @@ async def test_an_extra_owner_is_added_by_user_name_and_the_class_is_synced(api:
         entra_id("eve"),
         Grant(until=date(2026, 12, 18), reason="cover for a long illness", given_by=ALL_SCHOOLS, given_at=NOON),
     )
-    run = await api.state.run(SCHOOL.id, RunId(answer.headers["location"].rpartition("/")[2]))
-    assert run and run.requested_by == ALL_SCHOOLS
+    run = answer.headers["location"].rpartition("/")[2]
+    recorded = await api.state.run(SCHOOL.id, RunId(run))
+    assert recorded
+    assert recorded.requested_by == ALL_SCHOOLS
     said = text_of(await console.read(PAGE))
     assert f"Extra owners eve, until 18/12/2026: cover for a long illness (given by {ALL_SCHOOLS})" in said
 
@@ -86,7 +88,8 @@ async def test_the_form_says_what_is_wrong_keeps_what_was_typed_and_saves_nothin
         ({"person": EVE, "reason": "x", "until": "31/02/2027"}, "until", "Last day: there is no such day"),
         ({"person": EVE, "reason": HOSTILE * 9}, "reason", "Reason: "),
     ):
-        answer = await console.send(page, FORM, 422, **{"follow": "mis", **sent})
+        fields: dict[str, Any] = {"follow": "mis", **sent}
+        answer = await console.send(page, FORM, 422, **fields)
         assert f'<a href="#{place}">' in answer.text
         assert f'id="{place}"' in answer.text
         assert text in text_of(answer.text)
