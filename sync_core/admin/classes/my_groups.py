@@ -20,7 +20,7 @@ from sync_core.services import Services
 
 RECENT = timedelta(days=7)
 """How long a request of a member of staff is shown to them."""
-_THEIRS = frozenset({Rule.TEACHER, Rule.CREATOR})
+_THEIRS = frozenset({Rule.TEACHER, Rule.CREATOR, Rule.EXTRA_OWNER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

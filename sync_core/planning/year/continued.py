@@ -144,7 +144,9 @@ def follow_groups(
     keys = class_keys(groups, records, settings.rollover, over)
     new = {key: group for key, group in keys.items() if key not in records and key not in requested}
     left = [record for key, record in sorted(records.items()) if key not in keys and key not in pinned | over]
-    found = _find(left, list(new.values()), settings.rollover, choices)
+    groups_without = list(new.values())
+    within = _within_year(left, groups_without, records, decided)
+    found = _find(left, groups_without, settings.rollover, choices, within)
     parts = [_part(each, new[each.new_key]) for each in found.proposed]
     proposals = [Proposal(part, decided.get(part.digest, HoldStatus.OPEN)) for part in parts]
     approved = {each.part.key: each.part.continues for each in proposals if each.status is HoldStatus.APPROVED}
@@ -167,9 +169,10 @@ def goes_on(choices: Choices, record: ClassRecord) -> bool:
     return choice is not None and choice.follow is Follow.TWO_YEARS and choice.goes_into == following
 
 
-def _find(left: Sequence[ClassRecord], new: Sequence[MisGroup], rollover: Rollover, choices: Choices) -> Continuations:
-    """The proposals within the academic year, and of what is left then, those from the year before."""
-    within = propose_continuations(left, new, 0)
+def _find(
+    left: Sequence[ClassRecord], new: Sequence[MisGroup], rollover: Rollover, choices: Choices, within: Continuations
+) -> Continuations:
+    """The proposals `within` the academic year, and of what is left then, those from the year before."""
     taken = {each.key for each in within.proposed}
     classes = [record for record in left if record.key not in taken]
     groups = [group for group in new if class_key(group) not in within.possible]
@@ -177,6 +180,35 @@ def _find(left: Sequence[ClassRecord], new: Sequence[MisGroup], rollover: Rollov
         return within.with_others(propose_continuations(classes, groups, 1))
     going = [record for record in classes if rollover is Rollover.ASK or goes_on(choices, record)]
     return within.with_others(propose_going_on(going, groups))
+
+
+def _within_year(
+    left: Sequence[ClassRecord], new: Sequence[MisGroup], records: Records, decided: Mapping[str, HoldStatus]
+) -> Continuations:
+    """The proposals for classes and groups of one academic year.
+
+    Names count always. Pupils alone count only where most classes of the year have lost their groups, because the MIS
+    changed its ids: groups with the same pupils follow each other during a year too, as in a carousel of subjects. What
+    waits for a decision goes on waiting.
+    """
+    found = propose_continuations(left, new, 0)
+    years = {group.academic_year for group in new}
+    of_years = [record for record in records.values() if record.desired.academic_year in years]
+    if 2 * sum(record.desired.academic_year in years for record in left) > len(of_years):
+        return found
+    groups = {class_key(group): group for group in new}
+    waiting = [
+        each
+        for each in found.proposed
+        if each.name is NameEvidence.SAME or _part(each, groups[each.new_key]).digest in decided
+    ]
+    named = {group for key, group in groups.items() if key in found.undecided and _has_name(group, left)}
+    return Continuations(tuple(waiting), frozenset(map(class_key, named)))
+
+
+def _has_name(group: MisGroup, classes: Iterable[ClassRecord]) -> bool:
+    year_and_type = (group.type, group.academic_year)
+    return any(_then(record, 0) == year_and_type and _name(record, group, 0) is NameEvidence.SAME for record in classes)
 
 
 def propose_continuations(classes: Sequence[ClassRecord], groups: Sequence[MisGroup], years: int) -> Continuations:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_core.domain.classes.choices import Choices, ClassChoice, Follow
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass
 from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import ClassKey, MisId, RunId
@@ -22,6 +23,7 @@ from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
 from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.school_plan import plan_within_limits
+from sync_core.planning.year.continued import follow_groups
 from tests.builders import (
     NOON,
     SCHOOL,
@@ -234,3 +236,59 @@ def test_whatever_the_ids_nobody_comes_into_last_years_class_without_an_approval
     assert {*planned.run.created, *planned.run.changed, *planned.run.held} <= planned.wanted.keys()
     counted = {*planned.run.created, *planned.run.changed, *planned.run.held, *planned.run.gone}
     assert len(counted) + planned.run.unchanged == planned.run.groups
+
+
+MATHS_NEW, ART_NEW = teaching("C1", "10A/Ma1", COHORT, ["tom"]), teaching("C2", "10A/Ar7", OTHERS, ["tom"])
+
+
+@pytest.mark.parametrize("rollover", ["new", "reuse", "ask"])
+def test_an_mis_that_changes_its_ids_within_the_year_ends_nothing_and_makes_nothing(rollover: str) -> None:
+    planned = plan([MATHS_NEW, ART_NEW], CLASSES, rollover=rollover)
+    assert (planned.plan.writes, planned.plan.diffs, planned.run.ended) == ((), (), ())
+    pairs = [(part.key, part.continues) for hold in planned.open_holds for part in hold.classes]
+    assert pairs == [(class_key(MATHS_NEW), MATHS_KEY), (class_key(ART_NEW), ART_KEY)]
+    decided = decide(planned, HoldStatus.APPROVED, class_key(ART_NEW))
+    then = plan([MATHS_NEW, ART_NEW], CLASSES, decided, planned.open_holds, rollover=rollover)
+    assert [(each.key, each.group_id, each.members) for each in then.plan.writes] == [
+        (ART_KEY, "C2", CLASSES[ART_KEY].desired.members)
+    ]
+    assert then.run.held == (class_key(MATHS_NEW),)
+
+
+def test_pupils_alone_do_not_hold_a_group_of_the_same_year_while_other_classes_have_their_groups() -> None:
+    """As in a carousel, where a form has one subject after the other."""
+    others = [last(f"O{number}", f"Club {number}", ["amy"]) for number in range(3)]
+    known = last_year(MATHS, ART, *others)
+    planned = plan([MATHS, *others, ART_NEW], known, rollover="new")
+    assert (planned.run.created, planned.run.ended, planned.holds) == ((class_key(ART_NEW),), (ART_KEY,), ())
+    renamed = replace(ART_NEW, name="10a/ar1")
+    assert plan([MATHS, *others, renamed], known, rollover="new").run.held == (class_key(renamed),)
+
+
+def test_what_waits_for_a_decision_goes_on_waiting_when_others_are_decided() -> None:
+    others = [last(f"O{number}", f"Club {number}", [COHORT[number]]) for number in range(2)]
+    known = last_year(MATHS, ART, *others)
+    moved = [replace(other, id=MisId(f"N{other.id}")) for other in others]
+    shown = plan([MATHS, *moved, ART_NEW], known, rollover="new")
+    assert shown.run.held == (class_key(ART_NEW), *map(class_key, moved))
+    decided = decide(shown, HoldStatus.APPROVED, *map(class_key, moved))
+    then = plan([MATHS, *moved, ART_NEW], known, decided, shown.open_holds, rollover="new")
+    again = plan([MATHS, *moved, ART_NEW], after(then), standing=then.open_holds, rollover="new")
+    assert (again.run.held, again.run.created, again.run.ended) == ((class_key(ART_NEW),), (), ())
+
+
+def test_a_class_for_two_years_is_the_only_one_of_last_year_that_is_proposed_with_new_classes() -> None:
+    choice = ClassChoice(key=ART_KEY, follow=Follow.TWO_YEARS, goes_into=2027)
+    followed = follow_groups(
+        [now("B1", "11A/Ma1", COHORT), now("B2", "11A/Ar1", OTHERS)],
+        CLASSES,
+        settings(),
+        frozenset(),
+        frozenset(),
+        {},
+        Choices({ART_KEY: choice}),
+    )
+    assert [(each.part.key, each.part.continues) for each in followed.proposals] == [(NEW_ART, ART_KEY)]
+    used = Choices({ART_KEY: replace(choice, goes_into=2026)})
+    groups = [now("B2", "11A/Ar1", OTHERS)]
+    assert follow_groups(groups, CLASSES, settings(), frozenset(), frozenset(), {}, used).proposals == ()
