@@ -40,7 +40,7 @@ class HoldKind(StrEnum):
     TURNOVER: nearly everybody in a class would be replaced. LOST_MATCHING: people who had an account find none now.
     ACCOUNT_MATCHING: too many people find no account, and the whole plan is held. SCHOOL_LOSS, SLOW_LEAK: the school
     would lose too many memberships, at once or in seven days. NEW_CLASSES: too many classes would be made.
-    CONTINUATION: a group may continue last year's class, which had another MIS id.
+    CONTINUATION: a group may continue an earlier class, whose own group the MIS no longer has.
     """
 
     LEFT_GROUP = "left_group"
@@ -79,7 +79,7 @@ class HeldClass:
 
     `group_name` is the name of the group in the MIS, and `name` that of the class; empty if it is not made yet.
     `leaving` and `joining` are Entra ids, and `people` MIS person ids: of those who would leave, who find no account,
-    or who are in a group that may continue the class `continues` of last year. At most 2,000 of each are listed. `lost`
+    or who are in a group that may continue the earlier class `continues`. At most 2,000 of each are listed. `lost`
     counts who would leave, of the `students` in the class.
     """
 

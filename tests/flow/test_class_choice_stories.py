@@ -76,7 +76,7 @@ def test_10_a_cover_teacher_owns_a_class_until_a_date_and_an_explanation_says_wh
     assert trust.call("PUT", CHOICE, "colleague", 403, {"owners": []}).status_code == 403
 
 
-def test_11_the_access_ends_by_itself_and_only_what_the_sync_gave(trust: Trust) -> None:
+def test_11_the_access_ends_with_its_day_and_only_what_the_sync_gave(trust: Trust) -> None:
     """Departed owners are kept in this school. The table is changed as if the day had passed."""
     trust.edit_by_hand("add-owner", MATHS_MAIL, upn=upn("helper"))
 

@@ -54,7 +54,7 @@ class Outlook:
         return self._with_decision(self._by_calendar(person) or self._membership(person))
 
     def ownership(self, person: AccountId) -> Effect:
-        if (untouched := self._untouched()) and not self._ends_by_itself(person, untouched):
+        if (untouched := self._untouched()) and not self._ends_with_its_day(person, untouched):
             return Next.STAYS, untouched
         return self._with_decision(self._by_calendar(person) or self._ownership(person))
 
@@ -125,7 +125,7 @@ class Outlook:
                 return Finding(Why.PINNED)
         return Finding(Why.NOT_PLANNED, {"notes": "; ".join(run.notes)}) if stopped else None
 
-    def _ends_by_itself(self, person: AccountId, untouched: Finding) -> bool:
+    def _ends_with_its_day(self, person: AccountId, untouched: Finding) -> bool:
         """Whether a class that has ended loses this owner, whose grant is over."""
         granted = self._record.actual.granted if self._record.actual else frozenset[AccountId]()
         return untouched.why is Why.ENDED and person in self._final.revoked_of(granted)

@@ -130,7 +130,8 @@ def continuing_class(
 ) -> HeldClass:
     """The part of a hold for a group that gets the class `key`, or else continues the class `continues`.
 
-    `people` are those of the group. Of the `students` of the earlier class, `lost` are not in the group.
+    Its digest covers what is shown: `what` they have in common, and the `people` of the group. Of the `students` of
+    the earlier class, `lost` are not in the group.
     """
     return HeldClass(
         group_name=group_name,

@@ -20,7 +20,11 @@ _STATES = {
     ClassState.LIVE: (Light.GOOD, "ready", ""),
     ClassState.CHANGED_BY_HAND: (Light.GOOD, "ready", ""),
     ClassState.PINNED: (Light.GOOD, "ready", "Its members do not follow the MIS now. Ask an admin if one is missing."),
-    ClassState.ENDED: (Light.WAITS, "ended", "The MIS no longer has the group. The class stays as it is."),
+    ClassState.ENDED: (
+        Light.WAITS,
+        "ended",
+        "The MIS no longer has the group, or an admin ended the class. It stays as it is.",
+    ),
     ClassState.DELETING: (Light.WAITS, "being deleted", "An admin requested that it is deleted."),
     ClassState.DELETED: (Light.BAD, "deleted", "An admin deleted it. Ask an admin whether it can be restored."),
     ClassState.GONE: (Light.BAD, "gone", "It was deleted in Microsoft 365. Ask an admin whether it can be restored."),
