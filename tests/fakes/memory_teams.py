@@ -87,7 +87,6 @@ class MemoryTeams:
     async def add_to_team(
         self, class_id: ClassId, members: Sequence[AccountId], owners: Sequence[AccountId] = ()
     ) -> Additions:
-        """Adds one person at a time: a crash may leave some of them."""
         await self._begin("add_to_team", class_id)
         if len(members) + len(owners) > PEOPLE_PER_TEAM_WRITE:
             raise ValueError("too many people for one request")
