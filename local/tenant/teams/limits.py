@@ -33,7 +33,6 @@ class TeamsThrottle:
     def __init__(self) -> None:
         self._kinds = {name: Window(1.0, limit) for name, _, limit in _KINDS}
         self._teams: dict[str, Window] = {}
-        self.throttled_by_team = 0
 
     def admit(self, method: str, path: str, body: Mapping[str, object], now: float) -> float | None:
         """Count the request and return None, or return the seconds to wait."""
@@ -44,7 +43,6 @@ class TeamsThrottle:
         windows = [window for window in (kind, team) if window]
         wait = max((window.room(1, now) for window in windows), default=0.0)
         if wait > 0:
-            self.throttled_by_team += int(team is not None and team.room(1, now) > 0)
             return math.ceil(wait)
         for window in windows:
             window.spend(1, now)

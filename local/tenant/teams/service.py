@@ -22,8 +22,6 @@ from local.tenant.teams.refusals import (
     unknown_group,
 )
 
-LONGEST_IGNORANCE = 900.0
-"""Teams hears of a new class within 15 minutes."""
 _OWNERS, _PEOPLE = 100, 25_000
 _TOO_MANY_TEAMS = "The user is a member of the maximum number of teams."
 
