@@ -87,6 +87,9 @@ class Answers:
         Literal["accepted", "error"],
         "A person who is in the team already: no error, and an owner is made; or an error, and nothing changes.",
     ] = "accepted"
+    team_people_shown: Annotated[
+        Literal["at-once", "later"], "A person whom an app added to a team: in its list at once, or ten seconds later."
+    ] = "at-once"
     team_writes_in_group: Annotated[
         Literal["at-once", "never"], "A change of people on the side of Teams: in the group at once, or never."
     ] = "at-once"

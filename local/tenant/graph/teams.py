@@ -75,8 +75,7 @@ def _patch(graph: Graph, request: Request, match: re.Match[str]) -> Answer:
 def _list_members(graph: Graph, request: Request, match: re.Match[str]) -> Answer:
     team = graph.teams.shown(match[1])
     wanted = _filter(request.query.get("$filter"))
-    listed = [_membership(graph, team, person) for person in team.memberships if wanted(person)]
-    listed = [one for one in listed if not graph.directory.users[one["userId"]].deleted]
+    listed = [_membership(graph, team, person) for person in graph.teams.people(team) if wanted(person)]
     return Answer(200, page(listed, request.query, request.url))
 
 

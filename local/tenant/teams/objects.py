@@ -23,8 +23,8 @@ class Team:
     """The team of the class `id`. `waiting` are pupils who are not in it until an owner activates it.
 
     `memberships` are the ids of the memberships by person, `owners` the persons among them who are owners.
-    `archived_from` is when an archive, or the end of one, shows; `archived` is then its value. `used` is whether
-    somebody of the team was active in the client.
+    `hidden_until` is when people show who were added a moment ago. `archived_from` is when an archive, or the end of
+    one, shows; `archived` is then its value. `used` is whether somebody of the team was active in the client.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Team:
     owners: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
+    hidden_until: dict[str, float] = field(default_factory=dict)
     operation: str = ""
     used: bool = False
 
@@ -53,6 +54,7 @@ class Team:
 
     def drop(self, person: str) -> None:
         self.memberships.pop(person, None)
+        self.hidden_until.pop(person, None)
         for people in (self.owners, self.waiting):
             if person in people:
                 people.remove(person)

@@ -23,6 +23,7 @@ from local.tenant.teams.refusals import (
 )
 
 _OWNERS, _PEOPLE = 100, 25_000
+_SHOWN_AFTER = 10.0
 _TOO_MANY_TEAMS = "The user is a member of the maximum number of teams."
 
 
@@ -161,8 +162,15 @@ class TeamsService:
         if len(team.owners) >= _OWNERS if owner else len(team.memberships) >= _PEOPLE:
             return "BadRequest", "The maximum number of people of the team is reached."
         team.put(person, owner=owner)
+        if self._answers.team_people_shown == "later":
+            team.hidden_until[person] = self._now() + _SHOWN_AFTER
         self.write_group(team, person, owner=owner)
         return None
+
+    def people(self, team: Team) -> list[str]:
+        """The people in the team whom Teams shows now."""
+        shown = [person for person in team.memberships if team.hidden_until.get(person, 0.0) <= self._now()]
+        return [person for person in shown if not self._directory.users[person].deleted]
 
     def remove_membership(self, team: Team, membership: str) -> None:
         """Raises Refusal."""

@@ -411,3 +411,15 @@ def test_61_a_person_is_in_a_thousand_teams_at_most(graph: Graph) -> None:
     graph.teach(third, teacher)
     pass_by(graph, 60)
     assert make(graph, third).status_code == 400
+
+
+@pytest.mark.parametrize(("answer", "at_once"), [("at-once", True), ("later", False)])
+def test_62_a_person_who_was_added_shows_at_once_or_later(graph: Graph, answer: str, at_once: bool) -> None:
+    graph.switch(team_people_shown=answer)
+    class_id, *_ = new_team(graph)
+    unlock(graph, class_id)
+    (pupil,) = graph.users(1)
+    add(graph, class_id, [pupil])
+    assert (pupil in members(graph, class_id)[0]) is at_once
+    pass_by(graph, 10)
+    assert pupil in members(graph, class_id)[0]
