@@ -12,6 +12,7 @@ from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.tenant_probe import end_interrupted_probes
 from sync_core.admin.undo import undo_run
 from sync_core.admin.year.calendar import dates_ahead
+from sync_core.admin.year.year_end import end_year, take_back
 from sync_core.applying.change import apply_change
 from sync_core.backoff import CallLimit
 from sync_core.config import Settings
@@ -77,6 +78,10 @@ class App:
                 return await apply_plan(request, self.services)
             case messages.UndoRun():
                 return await undo_run(request, self.services)
+            case messages.EndYear():
+                return await end_year(request, self.services)
+            case messages.TakeBackYearEnd():
+                return await take_back(request, self.services)
             case messages.ActOnClass():
                 return await act_on_class(request, self.services)
 

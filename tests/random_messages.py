@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from sync_core.domain.classes.year_end import YearEndChoice, YearEndFilter
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
@@ -19,11 +20,13 @@ from sync_core.messaging.messages import (
     Change,
     DecideHold,
     Decision,
+    EndYear,
     Priority,
     RefreshTenant,
     Request,
     SyncSchool,
     SyncWebhookEvents,
+    TakeBackYearEnd,
     UndoRun,
     encode,
 )
@@ -65,6 +68,8 @@ def random_requests(ids: Ids, until: st.SearchStrategy[datetime | None] = NOW) -
     return st.one_of(
         st.builds(ActOnClass, schools, some(ids.keys), st.sampled_from(Action), runs, causes),
         st.builds(UndoRun, schools, runs, runs, causes),
+        st.builds(EndYear, schools, some(ids.held), st.builds(YearEndFilter), st.builds(YearEndChoice), runs, causes),
+        st.builds(TakeBackYearEnd, schools, some(ids.held), st.builds(YearEndFilter), runs, causes),
         st.builds(
             DecideHold,
             schools,

@@ -10,10 +10,18 @@ from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import NotFound, NotOnRecord
-from sync_core.messaging.messages import ActOnClass, ApplyPlan, DecideHold, SyncSchool, UndoRun
+from sync_core.messaging.messages import (
+    ActOnClass,
+    ApplyPlan,
+    DecideHold,
+    EndYear,
+    SyncSchool,
+    TakeBackYearEnd,
+    UndoRun,
+)
 from sync_core.services import Services
 
-_Recorded = ActOnClass | DecideHold | ApplyPlan | UndoRun
+_Recorded = ActOnClass | DecideHold | ApplyPlan | UndoRun | EndYear | TakeBackYearEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ async def refuse(run: RunRecord, reason: str, services: Services) -> RunRecord:
 
 
 async def begin(
-    request: ActOnClass | UndoRun, action: str, services: Services
+    request: ActOnClass | UndoRun | EndYear | TakeBackYearEnd, action: str, services: Services
 ) -> tuple[RunRecord, SchoolSettings | None]:
     """The run of a request with the settings of its school, or with None if nothing is left to do."""
     run = await recorded_run(request, action, services)

@@ -19,6 +19,7 @@ Work = Literal[
     "created",
     "deleted",
     "restored",
+    "renamed",
     "members_added",
     "members_removed",
     "owners_granted",

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sync_core.applying.attempt import REPLICATION, Attempt, actual_of
 from sync_core.applying.people import People
 from sync_core.applying.team import TeamWork
+from sync_core.applying.year_end import follow_year_end
 from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.classes.outcomes import AlreadySo, Outcome, Refused
 from sync_core.domain.classes.record import ActualClass, ClassRecord, ClassState
@@ -114,6 +115,8 @@ class _Apply:
                 return AlreadySo() if desired.deleted else await self._restore(record)
             case messages.ChangeTeam():
                 return await self._change_team(record)
+            case messages.ChangeForYearEnd():
+                return await follow_year_end(record, self._attempt, self._people)
         match record.state:
             case ClassState.ENDED if isinstance(self._attempt.change, messages.RevokeOwners) and record.actual:
                 await self._people.end_grants(record)

@@ -174,6 +174,23 @@ class People:
         error = self.error() or (record.error if owners_missing else None)
         return await self._attempt.write(replace(record, actual=actual, stale=False, error=error))
 
+    async def follow_year_end(self, record: ClassRecord) -> ActualClass:
+        """Take out, or put back, the people whom a year end is about, and nobody else. Returns the new `actual`.
+
+        Who was added or removed by hand stays as they are, and so does a pupil who became an owner.
+        """
+        actual, ending = actual_of(record), record.desired.year_end
+        if ending is None or not ending.pupils:
+            return actual
+        before = actual.members or frozenset()
+        self._members = await self._tenant.members(actual.class_id)
+        if ending.taken_back:
+            await self._add_missing(replace(record, desired=replace(record.desired, members=ending.pupils)))
+            return replace(actual, members=before | (ending.pupils - self._left_out))
+        others = self._members - ending.pupils
+        await self._remove_strays(record, others | await self._tenant.owners(actual.class_id))
+        return replace(actual, members=before - ending.pupils)
+
     async def _add_missing(self, record: ClassRecord) -> None:
         """Add the missing people in the largest writes; if Graph rejects a whole write, one read shows why."""
         class_id = actual_of(record).class_id

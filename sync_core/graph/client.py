@@ -103,6 +103,10 @@ class GraphClient:
         """PATCH with `body`, which adds this many people."""
         return told_by((await self._send(Method.PATCH, path, body, Cost(writes=1, people=people))).headers)
 
+    async def patch(self, path: str, body: Mapping[str, object]) -> None:
+        """PATCH properties of an object; again if it is unknown whether Graph did the work."""
+        await self._send(Method.PATCH, path, body, _WRITE)
+
     async def repeatable_post(self, path: str, body: Mapping[str, object] | None = None) -> None:
         """POST that may be sent again if it is unknown whether Graph did the work."""
         await self._send(Method.POST, path, body, _WRITE)

@@ -182,6 +182,12 @@ class Tenant(TenantReader, Protocol):
 
     async def class_exists(self, class_id: ClassId) -> bool: ...
 
+    async def class_name(self, class_id: ClassId) -> str:
+        """The display name that the class has now. Raises NotThere."""
+
+    async def rename_class(self, class_id: ClassId, display_name: str) -> None:
+        """Change the display name of a class, and never its address. Raises NotThere."""
+
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
         """The members that Graph shows. Raises NotThere, and MembersHidden where Graph refuses to show any."""
 

@@ -154,6 +154,14 @@ class GraphTenant:
             return False
         return True
 
+    async def class_name(self, class_id: ClassId) -> str:
+        return text_of(
+            await self._client.get(f"/education/classes/{entra_id(class_id)}?$select=id,displayName"), "displayName"
+        )
+
+    async def rename_class(self, class_id: ClassId, display_name: str) -> None:
+        await self._client.patch(f"/education/classes/{entra_id(class_id)}", {"displayName": display_name})
+
     async def described(self, class_id: ClassId) -> Described:
         group = await self._client.get(f"/groups/{entra_id(class_id)}?$select=id,visibility")
         return Described(text_of(group, "visibility"), await self._external_id(class_id))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from annotated_types import MaxLen, MinLen
 
+from sync_core.domain.classes.year_end import YearEndChoice, YearEndFilter
 from sync_core.domain.constraints import FORM, Checked, Text
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
@@ -193,6 +194,29 @@ class UndoRun(_SchoolRequest):
 
 
 @dataclass(frozen=True, slots=True)
+class EndYear(_SchoolRequest):
+    """An admin's request to end the year of classes, if that still does what the preview `digest` showed."""
+
+    digest: Annotated[str, _LINE, MaxLen(LONGEST_ID)]
+    filter: YearEndFilter
+    choice: YearEndChoice
+    run: _Run
+    cause: Cause = Cause.ADMIN
+    kind: Literal["end-year"] = "end-year"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBackYearEnd(_SchoolRequest):
+    """An admin's request to take the year end of classes back, by the digest of its preview as in EndYear."""
+
+    digest: Annotated[str, _LINE, MaxLen(LONGEST_ID)]
+    filter: YearEndFilter
+    run: _Run
+    cause: Cause = Cause.ADMIN
+    kind: Literal["take-back-year-end"] = "take-back-year-end"
+
+
+@dataclass(frozen=True, slots=True)
 class _ClassChange(_Message):
     """Which class is out of step, and why this was noticed. The class row says what to do, and in which tenant."""
 
@@ -259,9 +283,27 @@ class ChangeTeam(_ClassChange):
     kind: Literal["change-team"] = "change-team"
 
 
-SchoolRequest = SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | ApplyPlan | UndoRun
+@dataclass(frozen=True, slots=True)
+class ChangeForYearEnd(_ClassChange):
+    """Carry out the year end of the class, or take it back: its display name, and the pupils who leave or return."""
+
+    kind: Literal["change-for-year-end"] = "change-for-year-end"
+
+
+SchoolRequest = (
+    SyncSchool | SyncWebhookEvents | ActOnClass | DecideHold | ApplyPlan | UndoRun | EndYear | TakeBackYearEnd
+)
 Request = RefreshTenant | SchoolRequest
-Change = CreateClass | GrantOwners | RevokeOwners | ChangeMembers | DeleteClass | RestoreClass | ChangeTeam
+Change = (
+    CreateClass
+    | GrantOwners
+    | RevokeOwners
+    | ChangeMembers
+    | DeleteClass
+    | RestoreClass
+    | ChangeTeam
+    | ChangeForYearEnd
+)
 
 _REMEDY = "see 'A message nobody can read' in docs/operations.md; if a newer version sent it, deploy that and replay it"
 

@@ -12,7 +12,9 @@ from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import (
     LISTED_PEOPLE,
     Change,
+    ChangeForYearEnd,
     ChangeMembers,
+    ChangeTeam,
     CreateClass,
     DeleteClass,
     GrantOwners,
@@ -38,7 +40,8 @@ class ClassDiff:
     """The changes that make one class match its desired state; people are Entra ids.
 
     `read`: apply first reads the people from Graph. `recalled`: desired and actual agree, but the row wanted other
-    people until now, so a change towards them may be under way.
+    people until now, so a change towards them may be under way. `year_end`: what an admin decided at the end of its
+    year is not carried out yet. `team_of_year_end`: that includes its team.
     """
 
     key: ClassKey
@@ -47,6 +50,8 @@ class ClassDiff:
     delete: bool = False
     read: bool = False
     recalled: bool = False
+    year_end: bool = False
+    team_of_year_end: bool = False
     owners_granted: frozenset[AccountId] = frozenset()
     owners_revoked: frozenset[AccountId] = frozenset()
     members_added: frozenset[AccountId] = frozenset()
@@ -55,7 +60,7 @@ class ClassDiff:
     @property
     def empty(self) -> bool:
         people = self.owners_granted or self.owners_revoked or self.members_added or self.members_removed
-        return not (people or self.create or self.delete or self.read or self.recalled)
+        return not (people or self.create or self.delete or self.read or self.recalled or self.year_end)
 
     def changes(self, origin: Origin) -> list[Change]:
         """The messages, in the order in which apply must take them: the class, its owners, its members."""
@@ -72,6 +77,10 @@ class ClassDiff:
         if self.owners_revoked or self.members_added or self.members_removed or self.read or self.recalled:
             added, removed = _listed(self.members_added), _listed(self.members_removed)
             changes.append(ChangeMembers(*target, added=added, removed=removed))
+        if self.year_end:
+            changes.append(ChangeForYearEnd(*target))
+        if self.team_of_year_end:
+            changes.append(ChangeTeam(*target))
         return changes
 
 
@@ -96,6 +105,14 @@ class Plan:
     def without(self, keys: Collection[ClassKey]) -> Plan:
         """The plan without any work on these classes."""
         return replace(self, diffs=tuple(diff for diff in self.diffs if diff.key not in keys))
+
+    def with_year_ends(self, known: Records) -> Plan:
+        """The plan with the year ends that admins requested, as far as they are not carried out yet."""
+        diffs = {diff.key: diff for diff in self.diffs}
+        for key, record in sorted(known.items()):
+            if (diff := year_end_diff(record)) and not (diffs.get(key) or diff).delete:
+                diffs[key] = replace(diffs.get(key, diff), year_end=True, team_of_year_end=diff.team_of_year_end)
+        return replace(self, diffs=tuple(diffs.values()), unchanged=self.unchanged - diffs.keys())
 
     def changes(self, origin: Origin) -> tuple[Change, ...]:
         """The messages of the plan; those of one class are in order."""
@@ -141,6 +158,15 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
         gone=tuple(gone),
         ended=tuple(desired.key for desired in ended if not known[desired.key].desired.ended),
     )
+
+
+def year_end_diff(record: ClassRecord) -> ClassDiff | None:
+    """What an admin decided at the end of the year of a class, if it is not carried out yet."""
+    ending, actual = record.desired.year_end, record.actual
+    if not record.year_end_waits or ending is None or actual is None:
+        return None
+    team = ending.team_before is not None
+    return ClassDiff(key=record.key, name=actual.name.display_name, year_end=True, team_of_year_end=team)
 
 
 def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:

@@ -20,7 +20,7 @@ from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.naming.names import assign_names
-from sync_core.planning.run_notes import note_on_undecided
+from sync_core.planning.run_notes import note_on_retired, note_on_undecided
 from sync_core.planning.teams import wanted_team
 from sync_core.planning.year.continued import NO_DECISIONS, Proposal, follow_groups
 
@@ -74,13 +74,14 @@ def desired_classes(
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
     `scope` are the MIS ids of the groups to plan, and None means all groups; only then can a missing group end its
-    class. Classes in `pinned` do not follow the rules. `decided` are the decisions on proposals, by digest. `extra` is
-    what admins chose for classes.
+    class. Classes in `pinned`, and those whose year an admin ended, do not follow the rules. `decided` are the
+    decisions on proposals, by digest. `extra` is what admins chose for classes.
     """
     extracted = extracted_groups(snapshot, settings)
-    over = extra.choices.following(Follow.ENDED) - pinned
-    followed = follow_groups(extracted, records, settings, requests.keys(), pinned, decided, extra.choices)
-    all_groups, apart = followed.groups, pinned | over
+    retired = {key for key, record in records.items() if record.desired.retired}
+    over, kept = extra.choices.following(Follow.ENDED) - pinned - retired, pinned | retired
+    followed = follow_groups(extracted, records, settings, requests.keys(), kept, decided, extra.choices)
+    all_groups, apart = followed.groups, kept | over
     with_class = {
         key: group
         for key, group in all_groups.items()
@@ -96,6 +97,7 @@ def desired_classes(
     ruled = rules.desired_of(groups, names, records, requests)
     classes = tuple(extra.applied(desired, known.get(desired.key)) for desired in ruled)
     absent = records.keys() - all_groups.keys() - apart - followed.proposed if scope is None else set()
+    absent = absent | (retired - pinned)
     ending = (*_absent(absent, records, rules.benefit), *_chosen(over, records, scope))
     involved = {person for group in groups.values() for person in (*group.students, *rules.owning(group))}
     return RuledSchool(
@@ -112,6 +114,7 @@ def desired_classes(
         notes=(
             *_notes(snapshot, settings, groups.values()),
             *note_on_undecided(followed.undecided & groups.keys()),
+            *note_on_retired(retired & all_groups.keys()),
             *rules.admin_notes,
             *_limits_of_graph(classes, records, rules.admins),
         ),
@@ -278,6 +281,7 @@ class _Rules:
             generation=generation,
             team=wanted_team(self._settings, group.type, before.team if before else DesiredTeam.NONE),
             group_teachers=frozenset(group.teachers),
+            year_end=before.year_end if before else None,
         )
         return self.benefit.applied(desired, before) if before else desired
 

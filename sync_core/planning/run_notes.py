@@ -96,6 +96,17 @@ def note_on_undecided(keys: Set[ClassKey]) -> tuple[str, ...]:
     )
 
 
+def note_on_retired(keys: Set[ClassKey]) -> tuple[str, ...]:
+    """A note on the classes whose year an admin ended, although the MIS has their groups."""
+    if not keys:
+        return ()
+    return (
+        f"classes whose year an admin ended, and whose groups the MIS still has: {len(keys)} "
+        f"({name_some(sorted(keys))}) — no sync changes them; take the year end of a class back if it should "
+        "follow the MIS again",
+    )
+
+
 def name_some(ids: Sequence[str]) -> str:
     """The first ten ids, and how many more there are."""
     more = len(ids) - _LISTED

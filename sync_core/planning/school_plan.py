@@ -264,6 +264,7 @@ def plan_within_limits(
     allowed = restraint.apply(year.classes, ruled.ended if ruled else (), whole=whole)
     classes = _arranged(allowed.classes, records, day, extra)
     plan = youngest_first(make_plan(classes, allowed.ended, records), ruled.groups if ruled else {}, day)
+    plan = plan.with_year_ends(records) if whole else plan
     teams = plan_teams(classes, records, now)
     held = [hold for hold in allowed.holds if not hold.approved]
     held_keys = {key for hold in held for key in hold.keys}
@@ -320,9 +321,10 @@ def _arranged(
 
 
 def _expired(records: Records, requests: Mapping[ClassKey, ClassRequest], today: date) -> tuple[ClassKey, ...]:
-    """Classes kept beyond the requested date. They are only reported: the sync never deletes them."""
+    """Classes kept beyond the requested date, or the end of their year. They are only reported, never deleted."""
+    until = {key: request.required_until for key, request in requests.items()}
+    ends = {key: record.desired.year_end for key, record in records.items() if record.desired.retired}
+    until |= {key: ending.kept_until for key, ending in ends.items() if ending}
     return tuple(
-        key
-        for key, request in sorted(requests.items())
-        if request.required_until and request.required_until < today and key in records and not records[key].gone
+        key for key, day in sorted(until.items()) if day and day < today and key in records and not records[key].gone
     )

@@ -67,6 +67,8 @@ class _OutlineRow:
     desired_ended: bool = False
     desired_deleted: bool = False
     desired_pinned: bool = False
+    desired_year_end_known: bool = False
+    desired_year_end_taken_back: bool = False
     desired_generation: int = 0
     tenant: str = ""
     actual_known: bool = False
@@ -98,6 +100,7 @@ def read_outline(row: TableEntity) -> ClassOutline:
         ended=known.desired_ended,
         deleted=known.desired_deleted,
         pinned=known.desired_pinned,
+        retired=known.desired_year_end_known and not known.desired_year_end_taken_back,
         begun=here and bool(known.intent),
         made=made,
         stale=here and known.stale,

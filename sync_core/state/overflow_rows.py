@@ -14,7 +14,7 @@ PARTS_IN_ROW = 1
 """A list of more parts moves to overflow rows.
 
 A merge keeps the earlier columns of a row, so a row has to hold the most that each of its lists ever put into it: for
-a class that is twelve lists of one part, 768,000 bytes.
+a class that is thirteen lists of one part, 832,000 bytes.
 """
 _PARTS_IN_OVERFLOW_ROW = 15
 # No key that encode_key makes contains it: neither a class nor a moment looks like an overflow row.

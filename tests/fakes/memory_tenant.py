@@ -181,6 +181,17 @@ class MemoryTenant:
         group = self.groups.get(class_id)
         return group is not None and not group.deleted
 
+    async def class_name(self, class_id: ClassId) -> str:
+        await self._step("class_name")
+        return self._group(class_id).name.display_name
+
+    async def rename_class(self, class_id: ClassId, display_name: str) -> None:
+        await self._step("rename_class")
+        group = self._group(class_id)
+        self.hand_rename(class_id, display_name, group.name.mail_nickname)
+        self.writes += 1
+        await self._step("rename_class answered")
+
     async def described(self, class_id: ClassId) -> Described:
         await self._step("described")
         group = self._group(class_id)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_core.domain.classes.year_end import YearEndChoice, YearEndFilter
 from sync_core.domain.ids import AccountId, ClassKey, RunId, SchoolId
+from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause
 from sync_core.errors import Malformed
 from sync_core.messaging.messages import (
@@ -16,14 +18,17 @@ from sync_core.messaging.messages import (
     ActOnClass,
     ApplyPlan,
     Change,
+    ChangeForYearEnd,
     ChangeMembers,
     CreateClass,
     DecideHold,
     Decision,
+    EndYear,
     GrantOwners,
     RefreshTenant,
     Request,
     SyncSchool,
+    TakeBackYearEnd,
     UndoRun,
     decode_change,
     decode_request,
@@ -44,10 +49,13 @@ REQUESTS: list[Request] = [
     DecideHold(SCHOOL_ID, ("abc", "def"), Decision.APPROVE, RUN),
     ApplyPlan(SCHOOL_ID, "abc", RUN),
     UndoRun(SCHOOL_ID, RunId("run 0"), RUN),
+    EndYear(SCHOOL_ID, "abc", YearEndFilter((2025,), (GroupType.YEAR,), name="7x"), YearEndChoice(keep_years=2), RUN),
+    TakeBackYearEnd(SCHOOL_ID, "abc", YearEndFilter(never_used=True), RUN),
 ]
 CHANGES: list[Change] = [
     CreateClass(SCHOOL_ID, KEY, RUN, Cause.NIGHTLY),
     GrantOwners(SCHOOL_ID, KEY, RUN, Cause.NIGHTLY, owners=(AccountId("a"),)),
+    ChangeForYearEnd(SCHOOL_ID, KEY, RUN, Cause.ADMIN),
     ChangeMembers(SCHOOL_ID, KEY, RUN, Cause.NIGHTLY, added=(AccountId("a"),), removed=(AccountId("b"),)),
 ]
 
@@ -63,7 +71,7 @@ def test_changes_survive_a_round_trip(change: Change) -> None:
 
 
 def test_sessions_keep_schools_and_classes_in_order() -> None:
-    assert [request.session for request in REQUESTS] == ["T", *["S"] * 6]
+    assert [request.session for request in REQUESTS] == ["T", *["S"] * 8]
     assert {change.session for change in CHANGES} == {"S|K"}
 
 

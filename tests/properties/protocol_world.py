@@ -36,10 +36,12 @@ from sync_core.messaging.messages import (
     ApplyPlan,
     Change,
     DecideHold,
+    EndYear,
     Priority,
     RefreshTenant,
     Request,
     SyncWebhookEvents,
+    TakeBackYearEnd,
     UndoRun,
     decode_change,
     decode_request,
@@ -373,7 +375,8 @@ class World:
             request = decode_request(body)
             if isinstance(request, RefreshTenant):
                 return await refresh_tenant(request, self.services, history=timedelta(days=400))
-            assert not isinstance(request, DecideHold | ApplyPlan | SyncWebhookEvents), "not in this world"
+            others = DecideHold | ApplyPlan | SyncWebhookEvents | EndYear | TakeBackYearEnd
+            assert not isinstance(request, others), "not in this world"
             if isinstance(request, UndoRun):
                 self.undone += 1
                 return await undo_run(request, self.services)

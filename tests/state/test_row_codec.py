@@ -35,6 +35,7 @@ LISTS = (
     "desired_reasons",
     "desired_expired_owners",
     "desired_group_teachers",
+    "desired_year_end_pupils",
     "actual_members",
     "actual_owners",
     "actual_granted",

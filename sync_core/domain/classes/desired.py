@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from sync_core.domain.classes.teams import DesiredTeam
+from sync_core.domain.classes.year_end import YearEnd
 from sync_core.domain.ids import AccountId, ClassKey, GrantText, MisId, RunId
 from sync_core.domain.roster import GroupType
 
@@ -112,10 +113,11 @@ class DesiredClass:
     `group_name` and `academic_year` come from the MIS; they identify a class to reuse in a new year. `revoke`: owners
     whom the sync granted and who are no longer in `owners` lose the ownership. `expired_owners` lose it whatever
     `revoke` says: the grants that made them extra owners are over. `ended`: the group is no longer in the MIS, or an
-    admin ended the class, which stays as it is. `deleted`: an admin deleted it. `pinned`: an admin undid a run or
-    pinned the class, which does not follow the MIS. `generation` is that of its request. `tenant` is the Entra id of
-    the school's tenant when the class was planned: the only one in which anything is done for the class.
-    `group_teachers` are the MIS ids of the group's staff, also of those who own nothing.
+    admin ended the class or its year, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin
+    undid a run or pinned the class, which does not follow the MIS. `year_end` is what an admin decided at the end of
+    its year. `generation` is that of its request. `tenant` is the Entra id of the school's tenant when the class was
+    planned: the only one in which anything is done for the class. `group_teachers` are the MIS ids of the group's
+    staff, also of those who own nothing.
     """
 
     tenant: str
@@ -136,7 +138,13 @@ class DesiredClass:
     team: DesiredTeam = DesiredTeam.NONE
     expired_owners: frozenset[AccountId] = frozenset()
     group_teachers: frozenset[MisId] = frozenset()
+    year_end: YearEnd | None = None
     reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)
+
+    @property
+    def retired(self) -> bool:
+        """Whether an admin ended its year, and did not take that back: no plan changes the class."""
+        return self.year_end is not None and not self.year_end.taken_back
 
     @property
     def extra_owners(self) -> frozenset[AccountId]:

@@ -25,6 +25,7 @@ class AppliedDelta:
     owners_revoked: AccountIds = frozenset()
     deleted: bool = False
     restored: bool = False
+    renamed: bool = False
     team_made: bool = False
     team_opened: bool = False
     team_archived: bool = False
@@ -38,7 +39,8 @@ class AppliedDelta:
         people = self.members_added or self.members_removed or self.owners_granted or self.owners_revoked
         team = self.team_made or self.team_opened or self.team_archived or self.team_unarchived
         in_team = self.team_added or self.team_removed
-        return not (people or self.created or self.deleted or self.restored or team or in_team)
+        itself = self.created or self.deleted or self.restored or self.renamed
+        return not (people or itself or team or in_team)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Applied:
     owners_revoked: int = 0
     members_added: int = 0
     members_removed: int = 0
+    renamed: bool = False
     team_made: bool = False
     team_opened: bool = False
     team_archived: bool = False

@@ -10,7 +10,7 @@ from enum import StrEnum
 from sync_core.domain.classes.desired import ClassName, DesiredClass
 from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.classes.teams import ActualTeam
-from sync_core.domain.ids import AccountId, ClassId, ClassKey, SchoolId
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 
 
@@ -21,6 +21,7 @@ class ActualClass:
     `members` is None until the first membership change: the class was just created and is empty. `members` leaves out
     owners who were added by hand and are members too: the sync keeps them as they are. `owners` are the desired owners
     known to be owners; `granted` are all owners that the sync made owners. `team` is None until a team was asked for.
+    `year_end` is the run of the year end that was carried out last.
     """
 
     class_id: ClassId
@@ -30,6 +31,7 @@ class ActualClass:
     owners: frozenset[AccountId] = frozenset()
     granted: frozenset[AccountId] = frozenset()
     team: ActualTeam | None = None
+    year_end: RunId = RunId("")
 
 
 class ClassState(StrEnum):
@@ -50,8 +52,8 @@ class ClassOutline:
     """A class row without its people: a list of classes needs no more, and a table answers that much sooner.
 
     `display_name` is that in Graph, or the one wanted if the class is not made. `members` and `owners` count those who
-    are wanted. `begun`: its creation was begun. `made`: it was created. `renewed`: it was requested again since it was
-    gone. `refused`: Graph refused the last change. The others are as on the row.
+    are wanted. `retired`: an admin ended its year. `begun`: its creation was begun. `made`: it was created. `renewed`:
+    it was requested again since it was gone. `refused`: Graph refused the last change. The others are as on the row.
     """
 
     key: ClassKey
@@ -64,6 +66,7 @@ class ClassOutline:
     ended: bool
     deleted: bool
     pinned: bool
+    retired: bool
     begun: bool
     made: bool
     stale: bool
@@ -132,6 +135,7 @@ class ClassRecord:
             ended=desired.ended,
             deleted=desired.deleted,
             pinned=desired.pinned,
+            retired=desired.retired,
             begun=self.intent is not None,
             made=self.actual is not None,
             stale=self.stale,
@@ -139,6 +143,12 @@ class ClassRecord:
             renewed=desired.generation > self.generation,
             refused=self.error is not None,
         )
+
+    @property
+    def year_end_waits(self) -> bool:
+        """Whether what an admin decided at the end of its year is not yet carried out in Microsoft 365."""
+        ending, actual = self.desired.year_end, self.actual
+        return ending is not None and actual is not None and not self.gone and actual.year_end != ending.run
 
     def in_wanted_tenant(self) -> ClassRecord:
         """The record with what is known of the tenant that the class is wanted in.

@@ -91,6 +91,7 @@ def class_keys(
         for key, record in sorted(records.items(), key=lambda item: (-item[1].desired.academic_year, item[0]))
         if key not in keys
         and key not in over
+        and not record.desired.retired
         and record.state not in (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
     ]
     followed: dict[ClassKey, MisGroup] = {}
