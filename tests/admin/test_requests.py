@@ -11,12 +11,23 @@ from sync_core.admin.classes.requests import act_on_class
 from sync_core.admin.holds import decide_hold
 from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.undo import undo_run
+from sync_core.admin.year.year_end import end_year, take_back
+from sync_core.domain.classes.year_end import YearEndChoice, YearEndFilter
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
-from sync_core.messaging.messages import Action, ActOnClass, ApplyPlan, DecideHold, Decision, UndoRun
+from sync_core.messaging.messages import (
+    Action,
+    ActOnClass,
+    ApplyPlan,
+    DecideHold,
+    Decision,
+    EndYear,
+    TakeBackYearEnd,
+    UndoRun,
+)
 from tests.builders import NOON, SCHOOL, desired, settings, snapshot, synced
 from tests.fakes.fixed_clock import FixedClock
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -32,7 +43,10 @@ FORGED = [
     DecideHold(SCHOOL.id, ("0123456789ab",), Decision.APPROVE, RUN),
     ApplyPlan(SCHOOL.id, "0123456789ab", RUN),
     UndoRun(SCHOOL.id, RunId("night"), RUN),
+    EndYear(SCHOOL.id, "0123456789ab", YearEndFilter(), YearEndChoice(), RUN),
+    TakeBackYearEnd(SCHOOL.id, "0123456789ab", YearEndFilter(), RUN),
 ]
+_Forged = ActOnClass | ApplyPlan | DecideHold | UndoRun | EndYear | TakeBackYearEnd
 
 
 class _Mis:
@@ -40,9 +54,7 @@ class _Mis:
         return snapshot([])
 
 
-async def _handle(
-    request: ActOnClass | ApplyPlan | DecideHold | UndoRun, state: MemoryState, outbox: MemoryOutbox, clock: FixedClock
-) -> RunRecord:
+async def _handle(request: _Forged, state: MemoryState, outbox: MemoryOutbox, clock: FixedClock) -> RunRecord:
     fakes = services(state, mis=_Mis(), outbox=outbox, clock=clock)
     match request:
         case ActOnClass():
@@ -53,11 +65,15 @@ async def _handle(
             return await apply_plan(request, fakes)
         case UndoRun():
             return await undo_run(request, fakes)
+        case EndYear():
+            return await end_year(request, fakes)
+        case TakeBackYearEnd():
+            return await take_back(request, fakes)
 
 
 @pytest.mark.parametrize("request_", FORGED, ids=lambda request: request.kind)
 async def test_a_request_that_no_admin_made_is_refused_and_recorded(
-    request_: ActOnClass | ApplyPlan | DecideHold | UndoRun,
+    request_: _Forged,
 ) -> None:
     state, outbox, clock = MemoryState(), MemoryOutbox(), FixedClock()
     await state.save_school(settings())
@@ -74,6 +90,7 @@ async def test_a_request_that_no_admin_made_is_refused_and_recorded(
     after = await state.class_record(SCHOOL.id, KEY)
     assert after
     assert not after.desired.deleted
+    assert after.desired.year_end is None
 
 
 @pytest.mark.parametrize("request_", [request for request in FORGED if isinstance(request, ActOnClass | UndoRun)])

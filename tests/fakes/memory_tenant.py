@@ -72,6 +72,7 @@ class MemoryTenant:
         self.no_token: SyncError | None = None
         self.silent: SyncError | None = None
         self.told = Told()
+        self.refused_names: dict[str, GraphRefused] = {}
         self.creates = 0
         self.writes = 0
 
@@ -188,6 +189,8 @@ class MemoryTenant:
     async def rename_class(self, class_id: ClassId, display_name: str) -> None:
         await self._step("rename_class")
         group = self._group(class_id)
+        if display_name in self.refused_names:
+            raise self.refused_names[display_name]
         self.hand_rename(class_id, display_name, group.name.mail_nickname)
         self.writes += 1
         await self._step("rename_class answered")

@@ -166,6 +166,19 @@ async def test_a_class_is_created_once_and_found_by_its_nickname(subject: Subjec
         await subject.tenant.create_class(new)
 
 
+async def test_a_class_is_renamed_and_keeps_its_address(subject: Subject) -> None:
+    created = await subject.tenant.create_class(make_class())
+    assert await subject.tenant.class_name(created.id) == created.name.display_name
+    await subject.tenant.rename_class(created.id, "Maths (2025/26)")
+    assert await subject.tenant.class_name(created.id) == "Maths (2025/26)"
+    (found,) = await subject.tenant.find_groups(created.name.mail_nickname)
+    assert (found.id, found.name.display_name) == (created.id, "Maths (2025/26)")
+    with pytest.raises(NotThere):
+        await subject.tenant.class_name(NOWHERE)
+    with pytest.raises(NotThere):
+        await subject.tenant.rename_class(NOWHERE, "Maths")
+
+
 async def test_a_foreign_group_has_no_external_id(subject: Subject) -> None:
     new = make_class("foreign")
     subject.add_foreign_group(new.name.mail_nickname)

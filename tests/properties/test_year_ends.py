@@ -1,0 +1,79 @@
+"""Whatever the MIS has and whoever is edited by hand: no night changes a class whose year an admin ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from copy import deepcopy
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sync_core.domain.classes.tenant_groups import Drift
+from sync_core.domain.classes.year_end import NameChoice, PupilChoice, YearEndChoice, YearEndFilter, YearEndOrder
+from sync_core.domain.roster import MisGroup
+from tests.admin.year_end_scene import ART_KEY, MUSIC_KEY, PUPILS, Scene
+from tests.builders import SCHOOL, entra_id, teaching
+from tests.fakes.memory_tenant import MemoryGroup
+
+ENDED = (ART_KEY, MUSIC_KEY)
+STAFF = ("main", "second")
+_pupils = st.lists(st.sampled_from(PUPILS), unique=True).map(tuple)
+groups = st.lists(
+    st.builds(
+        teaching,
+        st.sampled_from(["A1", "M1", "G1"]),
+        st.sampled_from(["10x/Art", "11x/Art", "10x/Music"]),
+        _pupils,
+        st.lists(st.sampled_from(STAFF), unique=True),
+        st.sampled_from([2025, 2026, 2027]),
+    ),
+    max_size=4,
+    unique_by=lambda group: (group.id, group.academic_year),
+)
+edits = st.tuples(st.sampled_from(ENDED), st.sampled_from([*PUPILS, "hand"]), st.booleans(), st.booleans())
+nights = st.lists(st.tuples(groups, st.lists(edits, max_size=3)), min_size=1, max_size=4)
+choices = st.builds(
+    YearEndChoice, rename=st.sampled_from([NameChoice.KEEP, NameChoice.YEAR]), pupils=st.sampled_from(PupilChoice)
+)
+rollovers = st.sampled_from(["new", "reuse"])
+
+
+@given(rollovers, choices, nights)
+@settings(max_examples=150, deadline=None)
+def test_no_night_changes_a_class_whose_year_ended(rollover: str, choice: YearEndChoice, after: list[object]) -> None:
+    asyncio.run(_check(rollover, choice, after))
+
+
+async def _check(rollover: str, choice: YearEndChoice, after: list[object]) -> None:
+    scene = Scene(chosen={"rollover": rollover})
+    await scene.begin()
+    await scene.end(YearEndOrder(YearEndFilter(years=(2025,)), choice))
+    wanted = {key: (await scene.row(key)).desired for key in ENDED}
+    assert all(each.retired for each in wanted.values())
+    for feed, by_hand in after:  # type: ignore[misc]  # a list of a strategy has no type
+        _set_mis(scene, feed)
+        for key, person, present, renamed in by_hand:
+            await _edit(scene, key, person, present=present, renamed=renamed)
+        before = await _groups(scene)
+        await scene.night()
+        assert await _groups(scene) == before
+        assert {key: (await scene.row(key)).desired for key in ENDED} == wanted
+
+
+def _set_mis(scene: Scene, feed: list[MisGroup]) -> None:
+    scene.mis.groups = tuple(feed)
+
+
+async def _edit(scene: Scene, key: str, person: str, *, present: bool, renamed: bool) -> None:
+    """Somebody changes the class, and the night's delta tells it."""
+    group = next(each for each in (await _groups(scene, copied=False)).items() if each[0] == key)[1]
+    scene.tenant.hand_member(group.id, entra_id(person), present)
+    if renamed:
+        scene.tenant.hand_rename(group.id, f"{person}'s own", group.name.mail_nickname)
+    await scene.state.write_drift(SCHOOL.id, [Drift(each, stale=True) for each in ENDED if each == key])
+
+
+async def _groups(scene: Scene, *, copied: bool = True) -> Mapping[str, MemoryGroup]:
+    found = {key: await scene.group(key) for key in ENDED}
+    return deepcopy(found) if copied else found
