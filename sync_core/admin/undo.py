@@ -148,6 +148,7 @@ async def _plan_undo(
         for key, first in changed.items()
         if first.created
     ]
+    left_out += _note_on_year_ends(request.undone, [all_records[key] for key in changed])
     pins = sorted((*own, *made), key=lambda pin: pin.key)
     records = records_of_tenant(settings, all_records.values())
     past = await read_past(request, reader, now, await reader.accepted_statistics(school))
@@ -217,6 +218,16 @@ def _pins(found: Iterable[_Since], request: UndoRun) -> tuple[list[Pin], list[st
         else:
             pins.append(_before(record, since, request))
     return pins, left_out
+
+
+def _note_on_year_ends(undone: RunId, records: Iterable[ClassRecord]) -> list[str]:
+    ended = sum(bool(each.desired.year_end and each.desired.year_end.run == undone) for each in records)
+    if not ended:
+        return []
+    return [
+        f"classes whose year that run ended, or took back: {ended} — only their people are restored; their names, "
+        "archived teams and year end stay as they are, and taking the year end back reverses these"
+    ]
 
 
 def _not_pinned(changed: Mapping[ClassKey, FirstChange], pins: Iterable[Pin]) -> Mapping[ClassKey, datetime]:

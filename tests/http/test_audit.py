@@ -20,6 +20,7 @@ from sync_core.domain.classes.choices import Grant, OwnerRule
 from sync_core.domain.classes.desired import Pin
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.tenant_groups import Drift
+from sync_core.domain.classes.year_end import YearEnd
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import Snapshot
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
@@ -30,6 +31,7 @@ from sync_core.state.port import DeltaKind
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_id, settings, snapshot, synced, teaching
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
 from tests.http.built import serve_api
 
@@ -48,6 +50,8 @@ READ_ONLY = {
         "matching",
         "groups/{key}/class/plan",
         "runs/{run}/undo/plan",
+        "year-end/plan",
+        "year-end/taking-back/plan",
         "classes/{key}/explain",
     )
 }
@@ -98,6 +102,7 @@ def _class_actions(path: str, action: str, accepted: str, conflicting: str) -> l
     ]
 
 
+BACK = f"{OF_SCHOOL}/year-end/taking-back/{{digest}}/apply"
 ACTIONS = [
     Action("put", OF_SCHOOL, 200, "save settings", body=SETTINGS),
     Action("put", OF_SCHOOL, 422, "save settings", school="S9", body=SETTINGS | {"name_identifier": "ELM"}),
@@ -142,6 +147,10 @@ ACTIONS = [
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 202, "undo {}", name="night"),
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 409, "undo {}", name="quiet"),
     Action("post", f"{OF_SCHOOL}/runs/{{run}}/undo", 404, "undo {}", name="none"),
+    Action("post", f"{OF_SCHOOL}/year-end/{{digest}}/apply", 202, "end-year {}", name="ENDING", body={}),
+    Action("post", f"{OF_SCHOOL}/year-end/{{digest}}/apply", 409, "end-year {}", name="abc", body={}),
+    Action("post", BACK, 202, "take-back-year-end {}", name="BACK", body={}),
+    Action("post", BACK, 409, "take-back-year-end {}", name="abc", body={}),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 202, "full resync tenant {}", school="", name=TENANT),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 404, "full resync tenant {}", school="", name="none"),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 200, "probe tenant {}", school="", name=TENANT, body=PROBED),
@@ -167,6 +176,7 @@ ACTIONS = [
         name="8",
     ),
 ]
+_PLANS = {"HELD": "plan", "SHOWN": "plan", "ENDING": "year-end/plan", "BACK": "year-end/taking-back/plan"}
 ACCEPTED = [action for action in ACTIONS if action.status < 400]
 
 
@@ -208,7 +218,7 @@ async def _app() -> App:
         await state.write_run(
             RunRecord(school=SCHOOL.id, id=RunId(run), cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
         )
-    fakes = services(state, mis=_Mis())
+    fakes = services(state, tenant=await _with_ended(state), mis=_Mis())
     assert isinstance(fakes.dead_letters, MemoryDeadLetters)
     body = encode(SyncSchool(SCHOOL.id, NIGHT, Cause.NIGHTLY))
     fakes.dead_letters.dead = [
@@ -226,6 +236,20 @@ async def _app() -> App:
     return App(parse_settings(ENVIRONMENT), fakes)
 
 
+async def _with_ended(state: MemoryState) -> MemoryTenant:
+    """Two classes whose groups have left the MIS. An admin has ended the year of the second."""
+    tenant = MemoryTenant()
+    for key, ending in (("2025.teaching.G7", None), ("2025.teaching.G8", YearEnd(run=NIGHT))):
+        wanted = replace(desired(key, PUPILS, ["main"]), ended=True, year_end=ending)
+        await state.write_desired(SCHOOL.id, [wanted])
+        record = await state.class_record(SCHOOL.id, wanted.key)
+        actual = synced(wanted).actual
+        assert record and actual
+        await state.write_actual(replace(record, actual=replace(actual, year_end=NIGHT)))
+        tenant.groups[actual.class_id] = MemoryGroup(actual.class_id, actual.name, record.external_id, NOON)
+    return tenant
+
+
 def _headers(caller: str) -> dict[str, str]:
     claims = [("oid", caller)] if caller == VISITOR else [("oid", caller), ("roles", "GroupSync.Admin")]
     principal = {"claims": [{"typ": typ, "val": val} for typ, val in claims]}
@@ -239,10 +263,11 @@ async def _call(api: FastAPI, caller: str, method: str, address: str, body: obje
 
 async def _with_digest(api: FastAPI, action: Action) -> Action:
     """The action with the digest of the hold or of the plan, which a plan must give first."""
-    if action.name not in ("HELD", "SHOWN"):
+    if action.name not in _PLANS:
         return action
-    plan = (await _call(api, ALL_SCHOOLS, "post", f"{OF_SCHOOL.format(school=SCHOOL.id)}/plan")).json()
-    return replace(action, name=plan["digest"] if action.name == "SHOWN" else plan["holds"][0]["digest"])
+    address = f"{OF_SCHOOL.format(school=SCHOOL.id)}/{_PLANS[action.name]}"
+    plan = (await _call(api, ALL_SCHOOLS, "post", address, {} if "year-end" in address else None)).json()
+    return replace(action, name=plan["holds"][0]["digest"] if action.name == "HELD" else plan["digest"])
 
 
 def _requests_in(records: Iterable[logging.LogRecord]) -> list[dict[str, str]]:

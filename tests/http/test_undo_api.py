@@ -64,6 +64,13 @@ async def test_a_run_tells_who_moved(api: Api) -> None:
         "owners_revoked": [],
         "deleted": False,
         "restored": False,
+        "renamed": False,
+        "team_made": False,
+        "team_opened": False,
+        "team_archived": False,
+        "team_unarchived": False,
+        "team_added": [],
+        "team_removed": [],
         "reasons": {entra_id("dora"): {"rule": "student", "record": "dora"}},
     }
     assert await api.answer("GET", f"{S1}/runs/quiet/changes") == []

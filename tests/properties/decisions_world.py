@@ -14,21 +14,24 @@ from sync_core.admin.classes.requests import act_on_class, request_action
 from sync_core.admin.holds import HoldChoice, decide_hold, request_decision
 from sync_core.admin.requests import Requester
 from sync_core.admin.undo import request_release, request_undo, undo_run
+from sync_core.admin.year.year_end import end_year, preview_year_end, request_year_end
 from sync_core.applying.change import apply_change
 from sync_core.domain.classes.choices import ClassChoice, Follow, Grant
 from sync_core.domain.classes.outcomes import AppliedDelta, Outcome
 from sync_core.domain.classes.record import ClassRecord
+from sync_core.domain.classes.year_end import YearEndFilter, YearEndOrder
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.permissions import Grants
 from sync_core.domain.roster import GroupType, MisGroup, Person, Snapshot
 from sync_core.domain.runs import Cause
 from sync_core.domain.school.settings import SchoolSettings
-from sync_core.errors import Conflict, NotFound, SnapshotRejected, Transient
+from sync_core.errors import Conflict, NotFound, SnapshotRejected, Transient, Unreadable
 from sync_core.messaging.messages import (
     Action,
     ActOnClass,
     DecideHold,
     Decision,
+    EndYear,
     Priority,
     RefreshTenant,
     SyncSchool,
@@ -70,6 +73,7 @@ BY_ADMINS = (
     st.tuples(st.just("undo"))
     | st.tuples(st.just("release"), _groups)
     | st.tuples(st.just("delete"), _groups)
+    | st.tuples(st.just("end_year"), _groups)
     | st.tuples(st.just("choose"), st.just("departed_owners"), st.sampled_from(["keep", "revoke"]))
     | st.tuples(st.just("choose"), st.just("teaching_owners"), st.sampled_from(["main", "all"]))
 )
@@ -188,6 +192,8 @@ class World:
                         await undo_run(request, self.services)
                     case ActOnClass():
                         await act_on_class(request, self.services)
+                    case EndYear():
+                        await end_year(request, self.services)
                     case DecideHold():
                         await decide_hold(request, self.services)
             for change in changes:
@@ -244,6 +250,14 @@ class World:
     async def _end(self, group: str) -> None:
         if len(self.groups) > 1:
             self.groups.pop(group, None)
+
+    async def _end_year(self, group: str) -> None:
+        """An admin ends the year of the class, if its group has left the MIS."""
+        order = YearEndOrder(YearEndFilter(classes=(self.key(group),)))
+        with contextlib.suppress(Conflict, Unreadable):
+            digest = (await preview_year_end(self.settings, order, self.services)).digest
+            await request_year_end(self.settings, order, digest, self._requester(), self.services)
+        await self.finish()
 
     async def _rename(self, person: str, name: str) -> None:
         self.names[person] = name

@@ -60,6 +60,7 @@ from tests.fakes.memory_teams import MemoryTeams
 from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
 
+_ELSEWHERE = DecideHold | ApplyPlan | SyncWebhookEvents | EndYear | TakeBackYearEnd
 ANOTHER_TENANT = "99999999-2222-4333-8444-555555555555"
 GROUPS = ("G1", "G2", "G3")
 STUDENTS = tuple("abcdefgh")
@@ -375,8 +376,7 @@ class World:
             request = decode_request(body)
             if isinstance(request, RefreshTenant):
                 return await refresh_tenant(request, self.services, history=timedelta(days=400))
-            others = DecideHold | ApplyPlan | SyncWebhookEvents | EndYear | TakeBackYearEnd
-            assert not isinstance(request, others), "not in this world"
+            assert not isinstance(request, _ELSEWHERE), "not in this world"
             if isinstance(request, UndoRun):
                 self.undone += 1
                 return await undo_run(request, self.services)

@@ -154,6 +154,7 @@ RESPONSIBLE: dict[Why, Callable[[Case], bool]] = {
         or case.group is None
         or case.world.chosen.get("mis") == "scholarpack"
     ),
+    Why.YEAR_ENDED: lambda case: case.record.desired.retired,
     Why.MAY_BE_CONTINUED: lambda case: (
         case.group is None
         and any(case.record.key == part.continues for hold in case.holds for part in hold.classes)

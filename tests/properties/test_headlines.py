@@ -63,6 +63,7 @@ HEADLINES = {
         "which they were an extra owner is over."
     ),
     Why.ENDED: "Amy is in Art, and the next sync leaves it so, because the MIS does not have the group of the class.",
+    Why.YEAR_ENDED: "Amy is in Art, and the next sync leaves it so, because an admin ended the year of the class.",
     Why.PINNED: "Amy is in Art, because the MIS lists them as a student of the group.",
     Why.MAY_BE_CONTINUED: (
         "Amy is in Art, and the next sync leaves it so, because an admin has to decide first "

@@ -118,6 +118,13 @@ CASES: list[tuple[Why, list[Event], str, str, str]] = [
     ),
     (Why.ENDED, [("end", "G1")], "G1", "a", "its group is no longer in the MIS, or an admin ended"),
     (
+        Why.YEAR_ENDED,
+        [("end", "G1"), ("night",), ("end_year", "G1")],
+        "G1",
+        "a",
+        "the next sync leaves it as it is; an admin ended the year of the class, and it stays as it is until that is",
+    ),
+    (
         Why.PINNED,
         [("set_pupils", "G1", frozenset("abcde")), ("night",), ("undo",)],
         "G1",

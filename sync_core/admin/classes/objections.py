@@ -81,6 +81,11 @@ def _to_resync(facts: ClassFacts) -> Conflict | None:
     if record.gone:
         return Conflict(f"class {key} is gone from Microsoft 365", "restore it, or create it again")
     match record.state:
+        case ClassState.ENDED if record.retired:
+            return Conflict(
+                f"an admin ended the year of class {key}, so its members stay as they are",
+                "take its year end back; the next sync makes it match the MIS again",
+            )
         case ClassState.ENDED:
             return Conflict(
                 f"class {key} has ended, so its members stay as they are: its group is no longer in the MIS, or an "

@@ -27,6 +27,7 @@ from sync_core.graph.port import MEMBERS_PER_WRITE
 from sync_core.http.problems import Problem
 from sync_core.planning.matching.findings import Finding
 from sync_core.planning.preview.preview import OF_REAL_RUNS, Preview
+from sync_core.planning.year.ending import YearEndPlan
 
 
 def _fields(record: type, without: Collection[str] = ()) -> dict[str, Any]:
@@ -49,6 +50,12 @@ MatchingPage = create_model(
     number=int,
     pages=int,
     total=int,
+)
+ShownYearEnd = create_model(
+    "ShownYearEnd",
+    __doc__="What a year end, or its reversal, would do now. `digest` identifies exactly that, and is empty if it does "
+    "nothing. `what` says the totals in sentences.",
+    **_fields(YearEndPlan, {"writes"}),
 )
 PlanProblem = create_model(
     "PlanProblem",

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from sync_core.app import App
 from sync_core.errors import NotFound, NotSignedIn, SyncError
 from sync_core.http.admin.refusals import note_not_served, note_refused
-from sync_core.http.console.pages import connect, health, schools
+from sync_core.http.console.pages import connect, health, schools, year_end
 from sync_core.http.console.pages.school import (
     approvals,
     classes,
@@ -65,6 +65,7 @@ def build_console(app: App) -> FastAPI:
         tonight,
         approvals,
         groups,
+        year_end,
         classes,
         people,
         year,

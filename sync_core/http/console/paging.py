@@ -19,7 +19,7 @@ class Paged(Generic[_Row]):
 
     page: ListPage[_Row]
     path: str
-    query: Mapping[str, str]
+    query: Sequence[tuple[str, str]]
 
     @property
     def rows(self) -> Sequence[_Row]:
@@ -47,11 +47,14 @@ class Paged(Generic[_Row]):
         return self.first + len(self.rows) - 1
 
     def address(self, number: int) -> str:
-        return f"{self.path}?{urlencode({**self.query, 'page': number})}"
+        return f"{self.path}?{urlencode([*self.query, ('page', str(number))])}"
 
 
-def page_of(rows: Sequence[_Row], number: int, path: str, query: Mapping[str, str] | None = None) -> Paged[_Row]:
+def page_of(
+    rows: Sequence[_Row], number: int, path: str, query: Mapping[str, str] | Sequence[tuple[str, str]] = ()
+) -> Paged[_Row]:
     """The page with this number, or the last one. Values of `query` that are empty are left out of its addresses."""
     page = list_page_of(rows, number)
-    kept = {name: value for name, value in (query or {}).items() if value}
+    pairs = query.items() if isinstance(query, Mapping) else query
+    kept = [(name, value) for name, value in pairs if value]
     return Paged(page if number <= page.pages else list_page_of(rows, page.pages), path, kept)

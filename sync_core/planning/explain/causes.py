@@ -49,6 +49,7 @@ class Why(StrEnum):
     DELETED = "deleted"
     GONE = "gone"
     ENDED = "ended"
+    YEAR_ENDED = "year_ended"
     PINNED = "pinned"
     MAY_BE_CONTINUED = "may_be_continued"
     CLASS_NOT_YET = "class_not_yet"
@@ -140,6 +141,7 @@ SENTENCES: Mapping[Why, str] = {
     Why.DELETED: "an admin deleted the class",
     Why.GONE: "the class is gone from Microsoft 365 until an admin restores it or requests it again",
     Why.ENDED: "its group is no longer in the MIS, or an admin ended the class, so it stays as it is",
+    Why.YEAR_ENDED: "an admin ended the year of the class, and it stays as it is until that is taken back",
     Why.PINNED: "the class is pinned until an admin releases it",
     Why.MAY_BE_CONTINUED: (
         "the class stays as it is until an admin decides whether another group continues it: {holds}"

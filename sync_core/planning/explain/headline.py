@@ -33,6 +33,7 @@ CLAUSES: Mapping[Why, str] = {
     Why.DELETED: "an admin deleted the class",
     Why.GONE: "Microsoft 365 does not have the class any more",
     Why.ENDED: "the class has ended and stays as it is",
+    Why.YEAR_ENDED: "an admin ended the year of the class",
     Why.PINNED: "the class is pinned until an admin releases it",
     Why.MAY_BE_CONTINUED: "an admin has to decide first whether another group continues the class",
     Why.CLASS_NOT_YET: "next year's classes are not made yet",

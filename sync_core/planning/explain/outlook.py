@@ -118,7 +118,7 @@ class Outlook:
             case ClassState.GONE:
                 return Finding(Why.GONE)
             case ClassState.ENDED:
-                return Finding(Why.ENDED)
+                return Finding(Why.YEAR_ENDED if final.retired else Why.ENDED)
             case ClassState.LIVE | ClassState.CHANGED_BY_HAND | ClassState.PINNED if not found:
                 return Finding(Why.GONE)
             case ClassState.PINNED if actual and (actual.members, actual.owners) == (final.members, final.owners):

@@ -38,6 +38,8 @@ def rules_now(
         return Finding(Why.PINNED_OUT, {"then": then})
     if ruled is None:
         return unknown
+    if desired.retired:
+        return Finding(Why.YEAR_ENDED)
     if key in ruled.ended_by_choice:
         return Finding(Why.ENDED_BY_CHOICE)
     group = ruled.groups.get(key)

@@ -71,7 +71,7 @@ async def show_run(
     record = details.run
     people = [*filter(None, [record.requested_by]), *people_to_name(moved)]
     names = await names_of(people, settings, call.services)
-    keys = Paged(details.keys, f"/schools/{settings.school}/runs/{run}", {})
+    keys = Paged(details.keys, f"/schools/{settings.school}/runs/{run}", ())
     return render(
         request,
         call,

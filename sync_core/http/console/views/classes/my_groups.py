@@ -23,7 +23,7 @@ _STATES = {
     ClassState.ENDED: (
         Light.WAITS,
         "ended",
-        "The MIS no longer has the group, or an admin ended the class. It stays as it is.",
+        "Its year is over, the MIS no longer has the group, or an admin ended the class. It stays as it is.",
     ),
     ClassState.DELETING: (Light.WAITS, "being deleted", "An admin requested that it is deleted."),
     ClassState.DELETED: (Light.BAD, "deleted", "An admin deleted it. Ask an admin whether it can be restored."),

@@ -21,7 +21,7 @@ _SENTENCES = {
     ClassState.LIVE: "As recorded, the class is in Microsoft 365 and follows the MIS.",
     ClassState.CHANGED_BY_HAND: "Somebody changed the class in Microsoft 365. The next sync makes it match the MIS "
     "again.",
-    ClassState.ENDED: "The MIS no longer has the group, or an admin ended the class. It stays as it is.",
+    ClassState.ENDED: "The MIS no longer has the group, or an admin ended the class or its year. It stays as it is.",
     ClassState.PINNED: "The class stays as it is until an admin releases it, and does not follow the MIS.",
     ClassState.DELETING: "An admin requested that the class is deleted. Microsoft 365 still has it.",
     ClassState.DELETED: "The class was deleted at an admin's request. Microsoft 365 can restore it for 30 days.",
@@ -34,9 +34,10 @@ NOT_EXTRACTED = Sign(light=Light.WAITS, text="cannot become a class")
 
 def sign_of(outline: ClassOutline) -> Sign:
     """A refusal of Microsoft 365 comes before the state."""
+    text = "year ended" if outline.retired and outline.state is ClassState.ENDED else WORDS[outline.state]
     if outline.refused:
-        return Sign(light=Light.BAD, text=f"{WORDS[outline.state]}, refused")
-    return Sign(light=_LIGHTS.get(outline.state, Light.WAITS), text=WORDS[outline.state])
+        return Sign(light=Light.BAD, text=f"{text}, refused")
+    return Sign(light=_LIGHTS.get(outline.state, Light.WAITS), text=text)
 
 
 def sentence_of(state: ClassState) -> str:

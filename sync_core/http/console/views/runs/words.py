@@ -34,6 +34,8 @@ _ACTIONS = {
     "approve": "Approve a hold",
     "reject": "Reject a hold",
     "release": "Release pins",
+    "end-year": "End the year of classes",
+    "take-back-year-end": "Take a year end back",
     "delete": "Delete class",
     "restore": "Restore class",
 }
@@ -80,6 +82,7 @@ def _moved(key: ClassKey, record: ClassRecord | None, deltas: list[AppliedDelta]
     texts = (
         ("deleted", "Deleted"),
         ("restored", "Restored"),
+        ("renamed", "Renamed"),
         ("team_made", "Team requested"),
         ("team_opened", "Team activated"),
         ("team_archived", "Team archived"),
