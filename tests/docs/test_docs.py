@@ -85,6 +85,7 @@ def test_every_page_of_the_console_is_listed_with_its_address() -> None:
     others = {
         "Schools": "/",
         "Class": "/schools/S/classes/KEY",
+        "Year end": "/schools/S/year-end",
         "Connect": "/connect",
         "My groups": "/schools/S/my-groups",
         "Health": "/health",
