@@ -30,6 +30,8 @@ from sync_core.domain.classes.year_end import (
 from sync_core.domain.runs import RunOutcome
 from sync_core.errors import Unreadable
 from sync_core.messaging.messages import ChangeForYearEnd, ChangeTeam
+from sync_core.planning.preview.preview import preview_of
+from sync_core.planning.school_plan import plan_to_show
 from tests.admin.year_end_scene import ADMIN, ART, ART_KEY, MATHS, MATHS_KEY, MUSIC, MUSIC_KEY, PUPILS, Scene
 from tests.builders import SCHOOL, entra_id, entra_ids, teaching
 
@@ -141,6 +143,10 @@ async def test_who_renames_a_class_between_the_run_and_the_change_keeps_the_name
 async def test_a_lost_change_is_sent_again_by_the_next_night(scene: Scene) -> None:
     await end_year(await scene.request_end(ALL_OF_IT), scene.services)
     scene.outbox.changes = []
+    planned = await plan_to_show(SCHOOL.id, scene.services.reading)
+    shown = preview_of(planned, scene.settings)
+    assert "nobody comes or goes; its year end is carried out" in "\n".join(shown.lines)
+    assert shown.digest
     run = await scene.night()
     assert run.changed == (ART_KEY, MUSIC_KEY)
     assert (await scene.group(ART_KEY)).members == entra_ids(["main"])

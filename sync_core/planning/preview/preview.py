@@ -42,7 +42,7 @@ class ClassChange:
     was no night within a week. `why` says, for each person who comes or goes, what the rules say, `causes` names that,
     and `reasons` has why the rules want the person in the class.
     `by_hand`: somebody changed the class, and the sync reverts that. `recalled`: a change that may be under way is
-    reversed.
+    reversed. `year_end`: what an admin decided at the end of its year is carried out, which was lost or is under way.
     """
 
     key: ClassKey
@@ -52,6 +52,7 @@ class ClassChange:
     delete: bool
     by_hand: bool
     recalled: bool
+    year_end: bool
     owners_granted: AccountIds = frozenset()
     owners_revoked: AccountIds = frozenset()
     members_added: AccountIds = frozenset()
@@ -158,6 +159,7 @@ def _class_change(diff: ClassDiff, seen: People | None, context: _Context) -> Cl
         delete=diff.delete,
         by_hand=diff.read,
         recalled=diff.recalled,
+        year_end=diff.year_end,
         owners_granted=effects.owners_granted,
         owners_revoked=effects.owners_revoked,
         members_added=effects.members_added,
@@ -236,8 +238,9 @@ def _class_lines(change: ClassChange) -> Iterable[str]:
     counts = ", ".join(f"{role} {sign}{len(ids)}" for role, sign, ids in people if ids)
     read = "changes by hand in Microsoft 365 are reverted" if change.by_hand else ""
     recalled = "a change that may be under way is reversed" if change.recalled else ""
+    year_end = "its year end is carried out" if change.year_end else ""
     nobody = "nobody comes or goes" if change.now else "no members yet"
-    summary = "; ".join(filter(None, (counts or nobody, read, recalled)))
+    summary = "; ".join(filter(None, (counts or nobody, read, recalled, year_end)))
     yield f"{'~' if change.now else '+'} {title}: {summary}"
     if change.now:
         yield f"    {change.moment}: {change.now.text}; wanted {change.wanted.text}"

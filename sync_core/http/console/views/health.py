@@ -35,6 +35,8 @@ KINDS: Mapping[str, str] = {
     "decide-hold": "Decide a hold",
     "apply-plan": "Apply a plan",
     "undo-run": "Undo a run",
+    "end-year": "End the year of classes",
+    "take-back-year-end": "Take a year end back",
     "create-class": "Create class",
     "grant-owners": "Add owners",
     "change-members": "Change members",
@@ -42,6 +44,7 @@ KINDS: Mapping[str, str] = {
     "delete-class": "Delete class",
     "restore-class": "Restore class",
     "change-team": "Change team",
+    "change-for-year-end": "Year end of a class",
 }
 """What a message is to do, by its kind. A message that cannot be read has none."""
 

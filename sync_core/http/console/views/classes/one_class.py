@@ -162,6 +162,7 @@ def change_row(change: AppliedDelta) -> ChangeRow:
         "created": change.created,
         "deleted": change.deleted,
         "restored": change.restored,
+        "renamed": change.renamed,
         "team requested": change.team_made,
         "team activated": change.team_opened,
         "team archived": change.team_archived,

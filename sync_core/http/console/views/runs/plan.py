@@ -118,6 +118,7 @@ def _moved(change: ClassChange, joins: _Classes, leaves: _Classes) -> MovedClass
         (change.delete, "Deleted, as an admin requested"),
         (change.by_hand, "Changed by hand"),
         (change.recalled, "Reverses a change"),
+        (change.year_end, "Year end"),
     )
     moves = moves_of(change.members_added, change.members_removed, change.owners_granted, change.owners_revoked, why)
     return MovedClass(
