@@ -310,3 +310,9 @@ async def test_a_class_is_not_ended_twice_and_its_own_suffix_is_not_repeated(sce
     scene.tenant.hand_rename(group.id, "Art old", group.name.mail_nickname)
     order = YearEndOrder(LAST_YEAR, YearEndChoice(rename=NameChoice.SUFFIX, suffix="old"))
     assert (await preview_year_end(scene.settings, order, scene.services)).classes[0].new_name == ""
+
+
+async def test_a_school_whose_year_starts_in_january_keeps_classes_to_the_end_of_december(scene: Scene) -> None:
+    scene.chosen = {"year_starts_in": 1}
+    shown = await preview_year_end(scene.settings, ALL_OF_IT, scene.services)
+    assert shown.classes[0].kept_until == date(2027, 12, 31)

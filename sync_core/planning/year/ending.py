@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Reason, Rule
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records
@@ -30,7 +30,6 @@ from sync_core.planning.year.duration import in_words, shortest_time, writes_to_
 
 _LONGEST_NAME = 256
 """The most characters of a display name (Graph: "group resource type")."""
-_FIRST_MONTH = 9
 _LISTED = 10
 _NOT_THERE = {
     ClassState.MAKING: "Microsoft 365 does not have the class yet",
@@ -80,12 +79,21 @@ class YearEndPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchoolNow:
-    """What a year end looks at. `names` are the display names of all classes in Microsoft 365, by id."""
+    """What a year end looks at. `names` are the display names of all classes in Microsoft 365, by id.
+
+    `today` is the day in the school, and `first_month` (1 to 12) the one in which its academic year begins.
+    """
 
     records: Records
     requests: Mapping[ClassKey, ClassRequest]
     names: Mapping[ClassId, str]
     today: date
+    first_month: int
+
+    @property
+    def year(self) -> int:
+        """The academic year of today: the calendar year in which it starts."""
+        return self.today.year if self.today.month >= self.first_month else self.today.year - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +158,6 @@ def chosen(filter_: YearEndFilter, records: Records) -> list[ClassRecord]:
     ]
 
 
-def academic_year(day: date) -> int:
-    """The academic year of a day: the calendar year in which it starts. It starts in September."""
-    return day.year if day.month >= _FIRST_MONTH else day.year - 1
-
-
 def known_use(record: ClassRecord) -> str:
     """What is known of the use of a class: of its team, because nobody reads what happens in it."""
     team = record.actual.team if record.actual else None
@@ -193,7 +196,7 @@ def _ended(record: ClassRecord, choice: YearEndChoice, now: SchoolNow, run: RunI
     archives = choice.team is TeamChoice.ARCHIVE and _is_there(actual.team)
     known = wanted.members | (actual.members or frozenset())
     pupils = known - wanted.owners if choice.pupils is PupilChoice.REMOVE else frozenset()
-    kept_until = _kept_until(wanted, choice, now.today)
+    kept_until = _kept_until(wanted, choice, now)
     ending = YearEnd(
         run=run,
         name_before=shown.name if name else "",
@@ -260,7 +263,7 @@ def _objection(record: ClassRecord, now: SchoolNow) -> str:
         return f"{_NOT_THERE[record.state]} — there is nothing to end"
     if wanted.pinned:
         return "an undo pinned it as it was — release the pin first"
-    if not wanted.ended and _is_current(wanted, now.today):
+    if not wanted.ended and _is_current(wanted, now):
         year = f"{wanted.academic_year}" if wanted.academic_year else "an unknown year"
         return f"it is a class of {year}, and the MIS still has its group — end the group in the MIS first"
     request = now.requests.get(wanted.key)
@@ -272,9 +275,9 @@ def _objection(record: ClassRecord, now: SchoolNow) -> str:
     return ""
 
 
-def _is_current(wanted: DesiredClass, today: date) -> bool:
+def _is_current(wanted: DesiredClass, now: SchoolNow) -> bool:
     """Whether the class may be one of this year, or of a later one."""
-    return not wanted.academic_year or wanted.academic_year >= academic_year(today)
+    return not wanted.academic_year or wanted.academic_year >= now.year
 
 
 def _new_name(wanted: DesiredClass, choice: YearEndChoice, name: str | None) -> tuple[str, str]:
@@ -295,12 +298,11 @@ def _new_name(wanted: DesiredClass, choice: YearEndChoice, name: str | None) -> 
     return new, ""
 
 
-def _kept_until(wanted: DesiredClass, choice: YearEndChoice, today: date) -> date | None:
+def _kept_until(wanted: DesiredClass, choice: YearEndChoice, now: SchoolNow) -> date | None:
     """The last day of the school year that ends so many years after its own."""
     if choice.keep_years is None:
         return None
-    year = wanted.academic_year or academic_year(today)
-    return date(year + 1 + choice.keep_years, _FIRST_MONTH - 1, 31)
+    return date((wanted.academic_year or now.year) + 1 + choice.keep_years, now.first_month, 1) - timedelta(days=1)
 
 
 def _team_before(wanted: DesiredClass, team: ActualTeam | None) -> DesiredTeam:
