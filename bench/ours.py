@@ -33,7 +33,7 @@ from sync_core.graph.port import Tenants, TenantTeams
 from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Change, Priority, Request
 from sync_core.messaging.port import DeadLetters, Outbox
-from sync_core.mis.port import FileDrops, MisSource, Uploads
+from sync_core.mis.port import DatedMis, FileDrops, MisSource, Uploads
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.services import Checks, Reading, Services
 from sync_core.state.store import TableState
@@ -147,6 +147,7 @@ def services_of(
         teams=cast("TenantTeams", unused),
         file_drops=cast("FileDrops", unused),
         uploads=cast("Uploads", unused),
+        dated_mis=cast("DatedMis", unused),
         outbox=outbox or CollectedOutbox(),
         dead_letters=cast("DeadLetters", unused),
         checks=cast("Checks", unused),

@@ -9,7 +9,7 @@ from sync_core.clock import Clock
 from sync_core.domain.permissions import TenantCheck
 from sync_core.graph.port import TenantReaders, Tenants, TenantTeams
 from sync_core.messaging.port import DeadLetters, Outbox, QueueCheck
-from sync_core.mis.port import FileDrops, MisSource, SourceCheck, Uploads
+from sync_core.mis.port import DatedMis, FileDrops, MisSource, SourceCheck, Uploads
 from sync_core.state.port import ClassStore, RunStore, SchoolReader, SchoolStore, TableCheck, TenantStore, WebhookInbox
 
 
@@ -50,6 +50,7 @@ class Services:
     teams: TenantTeams
     file_drops: FileDrops
     uploads: Uploads
+    dated_mis: DatedMis
     outbox: Outbox
     dead_letters: DeadLetters
     checks: Checks

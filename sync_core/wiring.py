@@ -172,6 +172,7 @@ async def build(settings: Settings, clock: Clock, refusals: telemetry.Refusals) 
         teams=GraphTenantTeams(graph.adapter, clock),
         file_drops=drops,
         uploads=UploadedExports(clock),
+        dated_mis=mis,
         outbox=outbox,
         dead_letters=ServiceBusDeadLetters(bus),
         checks=Checks(store, outbox, mis),

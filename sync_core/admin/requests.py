@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sync_core.admin.classes.objections import paused
 from sync_core.domain.classes.record import ClassRecord
@@ -48,6 +49,16 @@ async def submit(
     """Record the run, then send the message, so that the run can be read as soon as its id is known."""
     await services.runs.write_run(_new_run(request, action, requester.id, services))
     await services.outbox.send_requests([request])
+    return Accepted(request.run)
+
+
+async def submit_for(
+    at: datetime, request: ApplyPlan, action: str, requester: Requester, services: Services
+) -> Accepted:
+    """As `submit`, to be carried out at that time."""
+    run = replace(_new_run(request, action, requester.id, services), scheduled_for=at)
+    await services.runs.write_run(run)
+    await services.outbox.schedule_requests([(at, request)])
     return Accepted(request.run)
 
 

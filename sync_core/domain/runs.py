@@ -153,10 +153,10 @@ class RunRecord:
 
     Each note is one line, and those that are too many are counted in the last one. `whole`: the plan covers every class
     of the school. `action` is the request of an admin, empty for a sync, and `class_key` the class that it is for, if
-    it is for one. `requested_by` is the Entra id of the requester, empty where nobody requested the run. `held` are the
-    keys of the classes that are held, and `held_because` the kinds of their holds. `removals` counts the memberships
-    that the plan takes away, except losses that an admin approved. `left_out` counts the rows of the feed that could
-    not be read.
+    it is for one. `requested_by` is the Entra id of the requester, empty where nobody requested the run.
+    `scheduled_for` is when a request is carried out that was made for later. `held` are the keys of the classes that
+    are held, and `held_because` the kinds of their holds. `removals` counts the memberships that the plan takes away,
+    except losses that an admin approved. `left_out` counts the rows of the feed that could not be read.
 
     The next four count what the school's calendar withholds: classes of the coming year to make, those made without
     their pupils, the pupils who come into both, and the people who stay in a class that the MIS wants them to leave.
@@ -178,6 +178,7 @@ class RunRecord:
     action: str = ""
     class_key: ClassKey = ClassKey("")
     requested_by: AccountId = AccountId("")
+    scheduled_for: datetime | None = None
     groups: int = 0
     created: tuple[ClassKey, ...] = ()
     changed: tuple[ClassKey, ...] = ()
@@ -212,6 +213,10 @@ class RunRecord:
     def syncs(self) -> bool:
         """Whether the run is a sync, and no other action of an admin or a vendor."""
         return self.action in ("", RELEASE)
+
+    def is_under_way(self, now: datetime) -> bool:
+        """Whether the run is requested, and not for later."""
+        return self.outcome is RunOutcome.REQUESTED and (self.scheduled_for is None or self.scheduled_for <= now)
 
     @property
     def waiting(self) -> tuple[str, ...]:

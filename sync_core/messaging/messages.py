@@ -31,6 +31,8 @@ MOST_DECIDED = 7000
 """The most classes that one decision is about: their digests take 35 bytes each of the 256 KB of a message."""
 MOST_IDS, LONGEST_ID, _ALL_IDS = 1000, 200, 40_000
 """Of the groups or people that a request names: their number, and the characters of each and of all."""
+MOST_TOLD = 2_000
+"""The most classes whose digests a message has: a key has at most 80 characters, and a message 256 KB."""
 _LONGEST_SESSION = 128
 """Of Service Bus, in characters."""
 
@@ -175,11 +177,16 @@ class DecideHold(_SchoolRequest):
 
 @dataclass(frozen=True, slots=True)
 class ApplyPlan(_SchoolRequest):
-    """An admin's request to sync the school if its plan still has this digest, and else to change nothing."""
+    """An admin's request to sync the school if its plan still has this digest, and else to change nothing.
+
+    `classes` has the key and the digest of each class that the plan changes, as `KEY DIGEST`, if the plan was approved
+    for later: a refusal then names what differs. It is empty if there are more than MOST_TOLD, or else not known.
+    """
 
     digest: Annotated[str, _LINE, MaxLen(LONGEST_ID)]
     run: _Run
     cause: Cause = Cause.ADMIN
+    classes: Annotated[tuple[Annotated[str, _LINE, MaxLen(LONGEST_ID)], ...], MaxLen(MOST_TOLD)] = ()
     kind: Literal["apply-plan"] = "apply-plan"
 
 

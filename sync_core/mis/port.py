@@ -18,6 +18,13 @@ class MisSource(Protocol):
         """The complete school as it is now, or as it was at `since` or later. Raises SnapshotRejected, Transient."""
 
 
+class DatedMis(Protocol):
+    """Reads a school as it counts at another time: with the sessions and enrolments that are in force then."""
+
+    def on(self, moment: datetime) -> MisSource:
+        """The MIS at that time, as far as it knows today."""
+
+
 class SourceCheck(Protocol):
     """Whether a school's MIS can be read, found out without reading the school."""
 
@@ -42,8 +49,8 @@ class NewestExportSet:
 class Uploads(Protocol):
     """Export sets that an admin uploads: read in memory, and kept nowhere."""
 
-    def of(self, content: bytes) -> MisSource:
-        """What the zip file with this content has. Reading it raises SnapshotRejected."""
+    def of(self, content: bytes, moment: datetime | None = None) -> MisSource:
+        """What the zip file with this content has, as it counts at `moment` or now. Reading raises SnapshotRejected."""
 
 
 class FileDrops(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync_core.clock import Clock
@@ -14,6 +15,7 @@ from sync_core.domain.school.sources import FeedContainer, FeedFolder, OneRoster
 from sync_core.mis.academic_years import Calendar, calendar_of
 from sync_core.mis.budget import LONGEST_READING
 from sync_core.mis.drop.reader import FileDropReader
+from sync_core.mis.port import MisSource
 from sync_core.mis.rejection import rejection, shielded
 from sync_core.mis.rest.cache import SchoolCache
 from sync_core.mis.rest.client import in_time
@@ -24,9 +26,9 @@ from sync_core.mis.roster import no_school
 
 
 class MisSources:
-    """Implements the ports MisSource and SourceCheck. Each source names one of `secrets`, the application settings.
+    """Implements the ports MisSource, DatedMis and SourceCheck.
 
-    A server has `longest` for one reading.
+    Each source names one of `secrets`, the application settings. A server has `longest` for one reading.
     """
 
     def __init__(
@@ -40,8 +42,15 @@ class MisSources:
         self._clock = clock
 
     async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
+        return await self.snapshot_on(settings, since, self._clock.now())
+
+    def on(self, moment: datetime) -> MisSource:
+        return _Dated(self, moment)
+
+    async def snapshot_on(self, settings: SchoolSettings, since: datetime | None, moment: datetime) -> Snapshot:
+        """As `snapshot`, with what counts at that moment."""
         with shielded():
-            return await self._read(settings, since)
+            return await self._read(settings, since, moment)
 
     async def reach(self, settings: SchoolSettings) -> str:
         with shielded():
@@ -55,9 +64,9 @@ class MisSources:
                     await reach_wonde(api, self._secret(api), self._clock)
             return "the server signs the app in and has the school"
 
-    async def _read(self, settings: SchoolSettings, since: datetime | None) -> Snapshot:
+    async def _read(self, settings: SchoolSettings, since: datetime | None, moment: datetime) -> Snapshot:
         school, source = settings.school, settings.source
-        calendar = calendar_of(settings, self._clock.now())
+        calendar = calendar_of(settings, moment)
         snapshots: Mapping[SchoolId, Snapshot]
         match source:
             case FeedFolder() | FeedContainer():
@@ -94,3 +103,14 @@ class MisSources:
                 "secret, or the app's identity lacks the role Key Vault Secrets User",
             )
         return secret
+
+
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    """Implements the port MisSource: these sources at that moment."""
+
+    sources: MisSources
+    moment: datetime
+
+    async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
+        return await self.sources.snapshot_on(settings, since, self.moment)

@@ -12,7 +12,7 @@ from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Priority
 from sync_core.messaging.port import DeadLetters, Outbox
 from sync_core.mis.files.uploads import UploadedExports
-from sync_core.mis.port import FileDrops, MisSource
+from sync_core.mis.port import DatedMis, FileDrops, MisSource
 from sync_core.services import Checks, Reading, Services
 from sync_core.state.port import WebhookInbox
 from sync_core.state.store import TableState
@@ -91,6 +91,7 @@ def services(
     file_drops: FileDrops | None = None,
     dead_letters: DeadLetters | None = None,
     checks: MemoryChecks | None = None,
+    dated_mis: DatedMis | None = None,
 ) -> Services:
     clock = clock or FixedClock()
     tenant = tenant or MemoryTenant()
@@ -109,6 +110,7 @@ def services(
         teams=ManyTenantTeams(teams) if isinstance(teams, Mapping) else OneTenantTeams(teams),
         file_drops=file_drops or cast("FileDrops", _Missing()),
         uploads=UploadedExports(clock),
+        dated_mis=dated_mis or cast("DatedMis", _Missing()),
         outbox=outbox or MemoryOutbox(),
         dead_letters=dead_letters or MemoryDeadLetters(),
         checks=Checks(checks, checks, checks),

@@ -11,14 +11,15 @@ from annotated_types import MaxLen
 from sync_core.admin.holds import PlanDiffers, preview_school
 from sync_core.admin.requests import Accepted, Requester, recorded_run, refuse, require_enabled, submit
 from sync_core.domain.constraints import FORM, PRINTABLE, Meaning
-from sync_core.domain.ids import RunId, SchoolId
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict
 from sync_core.messaging.messages import ApplyPlan, SyncSchool
-from sync_core.planning.planned import PlanNotMade
-from sync_core.planning.preview.digest import plan_digest
+from sync_core.planning.planned import PlanNotMade, SchoolPlan
+from sync_core.planning.preview.digest import class_digests, plan_digest
 from sync_core.planning.preview.preview import Preview
+from sync_core.planning.run_notes import name_some
 from sync_core.planning.school_plan import note_shared_names, plan_school
 from sync_core.services import Services
 from sync_core.sync.school import carry_out, end_unplanned, sync_under
@@ -80,7 +81,7 @@ async def request_apply(
         )
     if len(plan.leaving) > MOST_UNCONFIRMED and confirmation.confirm != settings.school:
         raise PlanNotConfirmed(settings.school, plan)
-    return await submit(ApplyPlan(settings.school, digest, requester.run), _action(digest), requester, services)
+    return await submit(ApplyPlan(settings.school, digest, requester.run), action_of(digest), requester, services)
 
 
 async def apply_plan(request: ApplyPlan, services: Services) -> RunRecord:
@@ -89,7 +90,7 @@ async def apply_plan(request: ApplyPlan, services: Services) -> RunRecord:
     The run records that the plan was begun. From then on it is no longer the one that was shown, because a part of it
     may be done: a redelivery continues it as any sync does.
     """
-    run = await recorded_run(request, _action(request.digest), services)
+    run = await recorded_run(request, action_of(request.digest), services)
     if run.outcome is not RunOutcome.REQUESTED:
         return run
     sync = SyncSchool(request.school, request.run, request.cause)
@@ -102,8 +103,8 @@ async def apply_plan(request: ApplyPlan, services: Services) -> RunRecord:
     if plan_digest(planned) != request.digest:
         return await refuse(
             run,
-            "the plan has changed since it was shown, so nothing was changed — look at the plan as it is now, and "
-            "apply that",
+            f"the plan has changed since it was shown{_difference(request, planned)}, so nothing was changed — look at "
+            "the plan as it is now, and apply that",
             services,
         )
     begun = replace(run, whole=True)
@@ -114,9 +115,20 @@ async def apply_plan(request: ApplyPlan, services: Services) -> RunRecord:
 
 async def _run_under_way(school: SchoolId, digest: str, services: Services) -> RunId | None:
     runs = await services.runs.runs(school, services.clock.now() - _UNDER_WAY)
-    requested = (run for run in runs if run.outcome is RunOutcome.REQUESTED and run.action == _action(digest))
+    now = services.clock.now()
+    requested = (run for run in runs if run.is_under_way(now) and run.action == action_of(digest))
     return next((run.id for run in requested), None)
 
 
-def _action(digest: str) -> str:
+def _difference(request: ApplyPlan, planned: SchoolPlan) -> str:
+    """Which classes differ, as a part of a sentence; empty if the request does not tell what was shown of each."""
+    if not request.classes:
+        return ""
+    shown = {ClassKey(key): digest for key, _, digest in (told.partition(" ") for told in request.classes)}
+    now = class_digests(planned)
+    differing = sorted(key for key in shown.keys() | now.keys() if shown.get(key) != now.get(key))
+    return f" in {len(differing)} classes ({name_some(differing)})"
+
+
+def action_of(digest: str) -> str:
     return f"apply {digest}"

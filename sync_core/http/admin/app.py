@@ -16,7 +16,7 @@ from sync_core.admin.holds import PlanDiffers
 from sync_core.app import App
 from sync_core.errors import SyncError, Unreadable, faults_for_sender
 from sync_core.http.admin.refusals import note_invalid, note_not_served, note_refused
-from sync_core.http.admin.routes import choices, classes, operations, runs, schools, year, year_end
+from sync_core.http.admin.routes import choices, classes, operations, rehearsal, runs, schools, year, year_end
 from sync_core.http.admin.schemas import PlanProblem
 from sync_core.http.problems import MEDIA_TYPE, Problem, problem_of
 
@@ -48,7 +48,7 @@ def build_api(app: App) -> FastAPI:
         },
     )
     api.state.app = app
-    for routes in (schools, classes, choices, runs, year, year_end, operations):
+    for routes in (schools, classes, choices, runs, year, year_end, rehearsal, operations):
         api.include_router(routes.router, prefix=_PREFIX)
     return api
 

@@ -27,8 +27,8 @@ class UploadedExports:
 
     clock: Clock
 
-    def of(self, content: bytes) -> MisSource:
-        return _Uploaded(content, self.clock)
+    def of(self, content: bytes, moment: datetime | None = None) -> MisSource:
+        return _Uploaded(content, self.clock, moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class _Uploaded:
 
     content: bytes
     clock: Clock
+    moment: datetime | None
 
     async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         with shielded():
@@ -48,4 +49,4 @@ class _Uploaded:
     def _read(self, settings: SchoolSettings) -> Snapshots:
         now = self.clock.now()
         files = open_zip_in_memory(self.content, _NAME, now).within(Deadline.from_now(self.clock))
-        return read_sets([files], calendar_of(settings, now))
+        return read_sets([files], calendar_of(settings, self.moment or now))

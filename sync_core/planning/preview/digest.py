@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.ids import ClassKey
 from sync_core.planning.diff import ClassDiff
 from sync_core.planning.limits.holds import digest_of
 from sync_core.planning.planned import SchoolPlan
@@ -13,11 +14,23 @@ def plan_digest(planned: SchoolPlan) -> str:
 
     What the plan only records is no part of it: holds, notes, and the groups that ended.
     """
-    final = planned.final
-    shown = [_shown(diff, final[diff.key]) for diff in sorted(planned.plan.diffs, key=lambda diff: diff.key)]
-    teams = [[diff.key, diff.create, diff.open, diff.unarchive] for diff in planned.teams if diff.changes]
-    shown += [["team", *team] for team in teams]
+    shown = list(_all_shown(planned).values())
     return digest_of(shown) if shown else ""
+
+
+def class_digests(planned: SchoolPlan) -> dict[ClassKey, str]:
+    """What identifies the part of the plan in each class that it changes: eight hexadecimal digits."""
+    return {key: digest_of(shown)[:8] for key, shown in _all_shown(planned).items()}
+
+
+def _all_shown(planned: SchoolPlan) -> dict[ClassKey, list[object]]:
+    """By class, in order of key."""
+    final = planned.final
+    shown = {diff.key: _shown(diff, final[diff.key]) for diff in planned.plan.diffs}
+    for team in planned.teams:
+        if team.changes:
+            shown.setdefault(team.key, [team.key]).extend(["team", team.create, team.open, team.unarchive])
+    return dict(sorted(shown.items()))
 
 
 def _shown(diff: ClassDiff, wanted: DesiredClass) -> list[object]:

@@ -28,7 +28,7 @@ from sync_core.planning.preview.digest import plan_digest
 from sync_core.planning.preview.foresight import Effects, Headcount, foresee, known_people
 from sync_core.planning.run_notes import name_some
 
-OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by"})
+OF_REAL_RUNS = frozenset({"id", "cause", "action", "requested_by", "scheduled_for"})
 """Fields of a run that mean nothing in a preview."""
 
 

@@ -49,7 +49,7 @@ async def show_recorded(request: Request, settings: Administered, call: SignedIn
     """Reads no MIS: what the last sync of every class left."""
     runs = await call.services.runs.runs(settings.school, call.services.clock.now() - _DAYS)
     planned = [run for run in runs if run.whole and run.outcome is RunOutcome.PLANNED]
-    under_way = [run for run in runs if run.outcome is RunOutcome.REQUESTED]
+    under_way = [run for run in runs if run.is_under_way(call.services.clock.now())]
     place = await school_place(settings, "Tonight", call)
     return render(
         request,

@@ -66,7 +66,10 @@ class RunRow:
 def run_row(run: RunRecord, names: Mapping[AccountId, str], about: str = "") -> RunRow:
     """`names` are those of the people who requested runs. `about` is the class that it was requested for."""
     what = started_by(run) + (f": {about}" if about else "")
-    return RunRow(run=run, what=what, who=names.get(run.requested_by, ""), sign=OUTCOMES[run.outcome])
+    sign = OUTCOMES[run.outcome]
+    if run.outcome is RunOutcome.REQUESTED and run.scheduled_for:
+        sign = Sign(light=Light.WAITS, text=f"approved for {run.scheduled_for:%d %b %Y %H:%M} UTC")
+    return RunRow(run=run, what=what, who=names.get(run.requested_by, ""), sign=sign)
 
 
 def changed_classes(details: RunDetails) -> tuple[MovedClass, ...]:
