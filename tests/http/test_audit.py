@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -27,6 +27,7 @@ from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, SyncSchool, encode
 from sync_core.messaging.port import DeadLetter
+from sync_core.mis.port import MisSource
 from sync_core.state.port import DeltaKind
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_id, settings, snapshot, synced, teaching
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
@@ -51,6 +52,7 @@ READ_ONLY = {
         "groups/{key}/class/plan",
         "runs/{run}/undo/plan",
         "year-end/plan",
+        "rehearsal",
         "year-end/taking-back/plan",
         "classes/{key}/explain",
     )
@@ -103,6 +105,7 @@ def _class_actions(path: str, action: str, accepted: str, conflicting: str) -> l
 
 
 BACK = f"{OF_SCHOOL}/year-end/taking-back/{{digest}}/apply"
+APPROVAL = {"day": "2026-09-08", "begins_at": "2026-09-08T02:00:00Z", "confirm": SCHOOL.id}
 ACTIONS = [
     Action("put", OF_SCHOOL, 200, "save settings", body=SETTINGS),
     Action("put", OF_SCHOOL, 422, "save settings", school="S9", body=SETTINGS | {"name_identifier": "ELM"}),
@@ -151,6 +154,11 @@ ACTIONS = [
     Action("post", f"{OF_SCHOOL}/year-end/{{digest}}/apply", 409, "end-year {}", name="abc", body={}),
     Action("post", BACK, 202, "take-back-year-end {}", name="BACK", body={}),
     Action("post", BACK, 409, "take-back-year-end {}", name="abc", body={}),
+    Action("post", f"{OF_SCHOOL}/rehearsal/{{digest}}/approve", 202, "approve turn {}", name="TURN", body=APPROVAL),
+    Action("post", f"{OF_SCHOOL}/rehearsal/{{digest}}/approve", 409, "approve turn {}", name="abc", body=APPROVAL),
+    Action("post", f"{OF_SCHOOL}/runs/{{run}}/withdraw", 200, "withdraw {}", name="later"),
+    Action("post", f"{OF_SCHOOL}/runs/{{run}}/withdraw", 409, "withdraw {}", name="quiet"),
+    Action("post", f"{OF_SCHOOL}/runs/{{run}}/withdraw", 404, "withdraw {}", name="none"),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 202, "full resync tenant {}", school="", name=TENANT),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/full-resync", 404, "full resync tenant {}", school="", name="none"),
     Action("post", f"{PREFIX}/tenants/{{tenant}}/probe", 200, "probe tenant {}", school="", name=TENANT, body=PROBED),
@@ -176,7 +184,14 @@ ACTIONS = [
         name="8",
     ),
 ]
-_PLANS = {"HELD": "plan", "SHOWN": "plan", "ENDING": "year-end/plan", "BACK": "year-end/taking-back/plan"}
+_PLANS = {
+    "HELD": "plan",
+    "SHOWN": "plan",
+    "ENDING": "year-end/plan",
+    "BACK": "year-end/taking-back/plan",
+    "TURN": "rehearsal",
+}
+_BODIES = {"ENDING": {}, "BACK": {}, "TURN": {"day": APPROVAL["day"]}}
 ACCEPTED = [action for action in ACTIONS if action.status < 400]
 
 
@@ -185,6 +200,9 @@ class _Mis:
 
     async def snapshot(self, settings: SchoolSettings, since: datetime | None = None) -> Snapshot:
         return snapshot([teaching("G1", "Maths", PUPILS[:2], ["main"]), teaching("G2", "Art", PUPILS, ["main"])])
+
+    def on(self, moment: datetime) -> MisSource:
+        return self
 
 
 @pytest.fixture
@@ -218,7 +236,17 @@ async def _app() -> App:
         await state.write_run(
             RunRecord(school=SCHOOL.id, id=RunId(run), cause=Cause.NIGHTLY, at=NOON, outcome=RunOutcome.PLANNED)
         )
-    fakes = services(state, tenant=await _with_ended(state), mis=_Mis())
+    later = RunRecord(
+        school=SCHOOL.id,
+        id=RunId("later"),
+        cause=Cause.ADMIN,
+        at=NOON,
+        outcome=RunOutcome.REQUESTED,
+        action="apply abc",
+        scheduled_for=NOON + timedelta(days=1),
+    )
+    await state.write_run(later)
+    fakes = services(state, tenant=await _with_ended(state), mis=_Mis(), dated_mis=_Mis())
     assert isinstance(fakes.dead_letters, MemoryDeadLetters)
     body = encode(SyncSchool(SCHOOL.id, NIGHT, Cause.NIGHTLY))
     fakes.dead_letters.dead = [
@@ -266,7 +294,7 @@ async def _with_digest(api: FastAPI, action: Action) -> Action:
     if action.name not in _PLANS:
         return action
     address = f"{OF_SCHOOL.format(school=SCHOOL.id)}/{_PLANS[action.name]}"
-    plan = (await _call(api, ALL_SCHOOLS, "post", address, {} if "year-end" in address else None)).json()
+    plan = (await _call(api, ALL_SCHOOLS, "post", address, _BODIES.get(action.name))).json()
     return replace(action, name=plan["holds"][0]["digest"] if action.name == "HELD" else plan["digest"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from math import ceil
 
-_WRITES, _PERIOD = 3_000, timedelta(seconds=150)
+WRITES, PERIOD = 3_000, timedelta(seconds=150)
 """The writes that an app may send to a tenant in a period ("Identity and access service limits")."""
 _PEOPLE_PER_WRITE = 20
 
@@ -17,7 +17,7 @@ def writes_to_add(people: int) -> int:
 
 def shortest_time(writes: int) -> timedelta:
     """The time in which Graph takes so many writes, if nothing else writes to the tenant."""
-    return _PERIOD * (writes / _WRITES)
+    return PERIOD * (writes / WRITES)
 
 
 def in_words(time: timedelta) -> str:
