@@ -10,6 +10,7 @@ import pytest
 from sync_core.admin.plans.apply import apply_plan
 from sync_core.admin.requests import Requester
 from sync_core.admin.year.rehearsal import TurnApproval, TurnDiffers, approve_turn, rehearse, withdraw_approval
+from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.roster import MisGroup
 from sync_core.domain.runs import RunOutcome
@@ -19,7 +20,7 @@ from sync_core.mis.port import MisSource
 from sync_core.planning.year.turn import Turn
 from sync_core.services import Services
 from tests.admin.year_end_scene import ADMIN, MATHS, MATHS_KEY, PUPILS, Mis, Scene
-from tests.builders import SCHOOL, teaching
+from tests.builders import SCHOOL, TENANT, accounts, mis_ids, teaching
 
 NO_LIMITS = {"smallest_snapshot": 0, "class_loss": 1, "class_loss_people": 1000}
 DAY = date(2027, 9, 1)
@@ -38,6 +39,17 @@ class Years(Scene):
     def on(self, moment: datetime) -> MisSource:
         self.asked.append(moment)
         return Mis(*(self.next_year if moment >= BEGINS - timedelta(hours=1) else self.mis.groups))
+
+    async def fill(self, crowd: list[str]) -> None:
+        """A class of this year with all of them, who have accounts and are in no class of the next year."""
+        self.chosen = {"rollover": "reuse", "limits": NO_LIMITS | {"school_loss": 1, "week_loss": 1}}
+        await self.state.save_school(self.settings)
+        changes = tuple(AccountChange(account.id, account.values) for account in accounts(crowd))
+        await self.state.write_accounts(TENANT, AccountChanges(False, changes, frozenset(), "token"))
+        self.tenant.accounts |= {account.id: account for account in accounts(crowd)}
+        self.mis.groups = (replace(MATHS, students=mis_ids(*crowd, *PUPILS)),)
+        await self.night()
+        self.next_year = (replace(MATHS, academic_year=2027, students=mis_ids(*PUPILS)),)
 
     @property
     def services(self) -> Services:

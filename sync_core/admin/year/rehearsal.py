@@ -19,7 +19,7 @@ from sync_core.admin.supposed import Supposed
 from sync_core.admin.undo import existing_run
 from sync_core.clock import Clock
 from sync_core.domain.constraints import FORM, PRINTABLE, Checked, Meaning, UkDate
-from sync_core.domain.ids import RunId
+from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, Unreadable
@@ -67,6 +67,17 @@ class TurnDiffers(Conflict):
         super().__init__(
             "the plan of the turn of the year has changed since it was shown, or changes nothing; nothing was approved",
             "look at the rehearsal as it is now, and approve that",
+        )
+        self.turn = turn
+
+
+class TurnNotConfirmed(Conflict):
+    """Many people would leave, and the approval does not confirm it with the id of the school. `turn` is the plan."""
+
+    def __init__(self, school: SchoolId, turn: Turn) -> None:
+        super().__init__(
+            f"the plan is not approved yet: {turn.leaving} people would leave a class",
+            f"look at who leaves, and confirm the plan with the id of the school, {school}",
         )
         self.turn = turn
 
@@ -119,13 +130,10 @@ async def approve_turn(
             "choose when the plan is to be carried out",
         )
     if turn.leaving > MOST_UNCONFIRMED and approval.confirm != settings.school:
-        raise Conflict(
-            f"the plan is not approved yet: {turn.leaving} people would leave a class",
-            f"look at who leaves, and confirm the plan with the id of the school, {settings.school}",
-        )
+        raise TurnNotConfirmed(settings.school, turn)
     told = tuple(f"{key} {part}" for key, part in class_digests(planned).items())
     request = ApplyPlan(settings.school, digest, requester.run, classes=told if len(told) <= MOST_TOLD else ())
-    return await submit_for(approval.begins_at, request, action_of(digest), requester, services)
+    return await submit_for(approval.begins_at.astimezone(now.tzinfo), request, action_of(digest), requester, services)
 
 
 async def withdraw_approval(settings: SchoolSettings, run: RunId, services: Services) -> RunRecord:

@@ -1,0 +1,92 @@
+"""The pages of the rehearsal: a day, what it would do, and its approval for then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from sync_core.app import App
+from sync_core.config import parse_settings
+from sync_core.messaging.messages import ApplyPlan
+from tests.admin.test_rehearsal import BEGINS, KEPT, NEW, Years
+from tests.builders import SCHOOL
+from tests.http.built import serve_api
+from tests.http.console.memory_console import Console, field_value, text_of
+from tests.http.memory_api import ENVIRONMENT, Api
+from tests.http.memory_api import Mis as NoMis
+
+AT = f"/schools/{SCHOOL.id}/rehearsal"
+RUNS = f"/schools/{SCHOOL.id}/runs"
+
+
+@pytest.fixture
+async def years() -> Years:
+    years = Years()
+    await years.begin()
+    return years
+
+
+@pytest.fixture
+def console(years: Years) -> Console:
+    app = App(parse_settings(ENVIRONMENT), years.services)
+    return Console(Api(app, years.state, years.tenant, NoMis([]), serve_api(app)))
+
+
+def approval(page: str, at: str = "02:00") -> Mapping[str, str]:
+    return {"digest": field_value(page, "digest"), "day": field_value(page, "day"), "at": at}
+
+
+async def test_a_day_is_rehearsed_approved_and_withdrawn(years: Years, console: Console) -> None:
+    assert "Rehearse the turn of the year" in text_of(await console.read(AT))
+    page = await console.read(f"{AT}?day=01/09/2027")
+    text = text_of(page)
+    assert "What 01 Sep 2027 would do" in text
+    assert "Classes that begin: 1 They are made, with these addresses." in text
+    assert "12xMaths.class.1234567.2027 Teaching 2027/28 5" in text
+    assert "Classes that end: 1 The MIS does not have their groups then." in text
+    answer = await console.send(page, AT, 303, **approval(page))
+    request, at = years.outbox.requests[-1]
+    assert isinstance(request, ApplyPlan)
+    assert at == BEGINS
+    run = answer.headers["location"]
+    assert run == f"{RUNS}/{request.run}"
+    page = await console.read(run)
+    assert "This plan is approved for" in text_of(page)
+    assert "approved for 01 Sep 2027 01:00 UTC" in text_of(await console.read(RUNS))
+    assert "A run is under way" not in text_of(await console.read(f"/schools/{SCHOOL.id}/tonight"))
+    await console.send(page, f"{run}/withdraw", 303)
+    assert "an admin withdrew the approval before its time" in text_of(await console.read(run))
+
+
+async def test_a_rehearsal_that_changed_is_shown_instead(years: Years, console: Console) -> None:
+    page = await console.read(f"{AT}?day=2027-09-01")
+    years.next_year = (NEW, KEPT)
+    answer = await console.send(page, AT, 409, **approval(page))
+    assert "The rehearsal has changed, so nothing was approved" in answer.text
+    assert years.outbox.requests == []
+
+
+async def test_many_people_who_leave_are_confirmed(years: Years, console: Console) -> None:
+    crowd = [f"pupil {number}" for number in range(30)]
+    await years.fill(crowd)
+    page = await console.read(f"{AT}?day=2027-09-01")
+    assert "type the school’s code, S1" in text_of(page)
+    answer = await console.send(page, AT, 422, **approval(page))
+    assert "School code: type S1 to confirm that 30 people leave a class" in text_of(answer.text)
+    await console.send(page, AT, 303, **approval(page), confirm="S1")
+    assert len(years.outbox.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("day", "fault"), [("soon", "Day: "), ("01/09/2020", "Day: the turn of the year can be rehearsed for a day")]
+)
+async def test_a_day_that_cannot_be_rehearsed_is_told_at_its_field(console: Console, day: str, fault: str) -> None:
+    assert fault in text_of(await console.read(f"{AT}?day={day}", 422))
+
+
+async def test_a_time_that_is_none_is_told_at_its_field(years: Years, console: Console) -> None:
+    page = await console.read(f"{AT}?day=2027-09-01")
+    answer = await console.send(page, AT, 422, **approval(page, "at night"))
+    assert "Time: type the time as hours and minutes" in text_of(answer.text)
+    assert years.outbox.requests == []
