@@ -86,6 +86,7 @@ def test_every_page_of_the_console_is_listed_with_its_address() -> None:
         "Schools": "/",
         "Class": "/schools/S/classes/KEY",
         "Year end": "/schools/S/year-end",
+        "Rehearsal": "/schools/S/rehearsal",
         "Connect": "/connect",
         "My groups": "/schools/S/my-groups",
         "Health": "/health",

@@ -56,7 +56,7 @@ async def test_a_day_is_rehearsed_approved_and_withdrawn(years: Years, console: 
     assert "approved for 01 Sep 2027 01:00 UTC" in text_of(await console.read(RUNS))
     assert "A run is under way" not in text_of(await console.read(f"/schools/{SCHOOL.id}/tonight"))
     await console.send(page, f"{run}/withdraw", 303)
-    assert "an admin withdrew the approval before its time" in text_of(await console.read(run))
+    assert "An admin withdrew the approval before its time" in text_of(await console.read(run))
 
 
 async def test_a_rehearsal_that_changed_is_shown_instead(years: Years, console: Console) -> None:
