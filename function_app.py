@@ -112,12 +112,24 @@ async def console_connect(request: func.HttpRequest, context: func.Context) -> f
     return await _show("console_connect", request, context)
 
 
-# The one page that takes a file.
+# The pages that take a file.
+async def _take(function: str, request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await serve(_process, function, request, lambda sync: _console.answer(sync, request, context), check_upload)
+
+
 @app.route(route="connect/zip", trigger_arg_name="request", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def console_upload(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    return await serve(
-        _process, "console_upload", request, lambda sync: _console.answer(sync, request, context), check_upload
-    )
+    return await _take("console_upload", request, context)
+
+
+@app.route(
+    route="schools/{school}/rehearsal/zip",
+    trigger_arg_name="request",
+    methods=["POST"],
+    auth_level=func.AuthLevel.ANONYMOUS,
+)
+async def console_rehearsal(request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    return await _take("console_rehearsal", request, context)
 
 
 @app.route(

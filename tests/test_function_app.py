@@ -26,6 +26,7 @@ CONSOLE = [
     "console_schools",
     "console_connect",
     "console_upload",
+    "console_rehearsal",
     "console_health",
     "console_assets",
 ]
@@ -75,6 +76,7 @@ def test_every_function_over_http_names_its_methods_and_trace_is_none_of_them(fu
         "console_assets": {"GET"},
         "console_connect": {"GET", "POST"},
         "console_health": {"GET", "POST"},
+        "console_rehearsal": {"POST"},
         "console_root": {"GET", "POST"},
         "console_schools": {"GET", "POST"},
         "console_upload": {"POST"},

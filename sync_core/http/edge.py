@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LARGEST_BODY = 128 * 1024
 """Bytes."""
 LARGEST_UPLOAD = 16 * 1024 * 1024
-"""Bytes of a form with a file, on the one path that takes files."""
+"""Bytes of a form with a file, on the paths that take files."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",

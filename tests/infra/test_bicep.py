@@ -182,6 +182,7 @@ def test_only_webhooks_health_and_files_answer_who_is_not_signed_in() -> None:
         "schools/{*rest}",
         "connect/{*rest}",
         "connect/zip",
+        "schools/{school}/rehearsal/zip",
         "health/{*rest}",
     ]
 

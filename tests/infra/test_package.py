@@ -152,6 +152,7 @@ def test_all_functions_are_indexed_from_the_zip_with_nothing_but_its_requirement
         "console_assets",
         "console_connect",
         "console_health",
+        "console_rehearsal",
         "console_root",
         "console_schools",
         "console_upload",

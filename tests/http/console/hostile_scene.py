@@ -39,8 +39,8 @@ KEY, RUN, DIGEST = ClassKey("2026.teaching.G1"), RunId("R1"), "D1"
 IDS = {"school": str(SCHOOL.id), "key": str(KEY), "run": str(RUN), "digest": DIGEST}
 """What the paths of pages name. A page with another parameter adds its own, and a hostile thing of that kind."""
 ADMIN = "GroupSync.Admin"
-UPLOAD = "/connect/zip"
-"""The one form with a file."""
+UPLOADS = ("/connect/zip", "/schools/{school}/rehearsal/zip")
+"""The forms with a file."""
 
 
 class HostileTenant(MemoryTenant):
@@ -117,7 +117,7 @@ class Scene:
                 route.method,
                 address or route.address,
                 data=form if route.method == "POST" else None,
-                files={"file": b""} if route.path == UPLOAD else None,
+                files={"file": b""} if route.path in UPLOADS else None,
                 headers={**principal(caller, role), **headers},
             )
 

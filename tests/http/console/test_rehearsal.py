@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from local.school.data import SchoolData
+from local.school.oneroster_csv import write
 from sync_core.app import App
 from sync_core.config import parse_settings
+from sync_core.http.console.session import FIELD
 from sync_core.messaging.messages import ApplyPlan
-from tests.admin.test_rehearsal import BEGINS, KEPT, NEW, Years
+from tests.admin.test_rehearsal import BEGINS, KEPT, NEW, NO_LIMITS, Years
 from tests.builders import SCHOOL
+from tests.flow.trust import pupils, staff, teaching
 from tests.http.built import serve_api
 from tests.http.console.memory_console import Console, field_value, text_of
 from tests.http.memory_api import ENVIRONMENT, Api
 from tests.http.memory_api import Mis as NoMis
+from tests.mis.test_dated import zipped
 
 AT = f"/schools/{SCHOOL.id}/rehearsal"
 RUNS = f"/schools/{SCHOOL.id}/runs"
@@ -90,3 +96,22 @@ async def test_a_time_that_is_none_is_told_at_its_field(years: Years, console: C
     answer = await console.send(page, AT, 422, **approval(page, "at night"))
     assert "Time: type the time as hours and minutes" in text_of(answer.text)
     assert years.outbox.requests == []
+
+
+async def test_an_uploaded_export_is_rehearsed_and_not_approved(years: Years, console: Console, tmp_path: Path) -> None:
+    years.chosen = {"limits": NO_LIMITS}
+    await years.state.save_school(years.settings)
+    groups = (teaching("T9", "Latin", "amy ben", "main"),)
+    write(SchoolData("S1", "Test School", "1234567", 2027, pupils("amy ben"), staff("main"), groups), tmp_path)
+    page = await console.read(AT)
+    fields = {FIELD: field_value(page, FIELD), "day": "01/09/2027"}
+    shown = await console.call("POST", f"{AT}/zip", fields, file=zipped(tmp_path))
+    assert shown.status_code == 200, shown.text
+    assert "Latin.class.1234567.2027" in text_of(shown.text)
+    assert "This is the plan of the uploaded file, and it cannot be approved" in text_of(shown.text)
+    assert "Approve this plan" not in shown.text
+    missing = await console.call("POST", f"{AT}/zip", fields, file=b"")
+    assert missing.status_code == 422
+    assert "Zip file: choose the zip file with next year's export" in text_of(missing.text)
+    rejected = await console.call("POST", f"{AT}/zip", fields, file=b"no zip")
+    assert "No plan can be made for that day now" in text_of(rejected.text)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import UploadFile
 
 from sync_core.admin.plans.apply import MOST_UNCONFIRMED
 from sync_core.admin.year.rehearsal import (
@@ -27,7 +28,7 @@ from sync_core.http.admin.dependencies import Administered, Call, SignedIn
 from sync_core.http.console.forms import FieldFault, texts_of
 from sync_core.http.console.places import school_place
 from sync_core.http.console.rendering import render
-from sync_core.http.console.session import CheckedForm
+from sync_core.http.console.session import CheckedForm, CheckedUpload
 from sync_core.http.console.views import rehearsal as views
 from sync_core.planning.year.turn import Turn
 
@@ -36,13 +37,17 @@ router = APIRouter(prefix="/schools/{school}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """What the page shows: the day as typed and as read, its rehearsal, and the fields of the approval."""
+    """What the page shows: the day as typed and as read, its rehearsal, and the fields of the approval.
+
+    `uploaded`: the rehearsal is that of an uploaded export.
+    """
 
     filled: str = ""
     chosen: date | None = None
     turn: Turn | None = None
     sent: Mapping[str, str] = field(default_factory=dict)
     changed: bool = False
+    uploaded: bool = False
     faults: tuple[FieldFault, ...] = ()
 
 
@@ -90,6 +95,24 @@ async def approve(request: Request, settings: Administered, call: SignedIn, form
         fault = FieldFault("confirm", f"type {settings.school} to confirm that {people} people leave a class")
         return await _page(request, settings, call, replace(shown, turn=refused.turn, faults=(fault,)))
     return RedirectResponse(f"/schools/{settings.school}/runs/{accepted.run}", 303)
+
+
+@router.post("/rehearsal/zip")
+async def show_upload(request: Request, settings: Administered, call: SignedIn, form: CheckedUpload) -> Response:
+    """The same of an export in a zip file, which is not kept. It cannot be approved: a night has no such file."""
+    filled, file = texts_of(form).get("day", ""), form.get("file")
+    day, content = views.read_day(filled), await file.read() if isinstance(file, UploadFile) else b""
+    shown = _Shown(filled=filled, uploaded=True)
+    if isinstance(day, FieldFault):
+        return await _page(request, settings, call, replace(shown, faults=(day,)))
+    if not content:
+        fault = FieldFault("file", "choose the zip file with next year's export")
+        return await _page(request, settings, call, replace(shown, faults=(fault,)))
+    try:
+        turn = await rehearse(settings, day, call.services, content)
+    except Unreadable as unreadable:
+        return await _page(request, settings, call, replace(shown, faults=(FieldFault("day", unreadable.message),)))
+    return await _page(request, settings, call, replace(shown, chosen=day, turn=turn))
 
 
 @router.post("/runs/{run}/withdraw")

@@ -13,7 +13,7 @@ from sync_core.http.console.views.classes.groups import TYPES
 from sync_core.http.console.views.year_end import year_text
 from sync_core.planning.year.turn import Turn, TurnClass
 
-LABELS = {"day": "Day", "at": "Time", "confirm": "School code"}
+LABELS = {"day": "Day", "file": "Zip file", "at": "Time", "confirm": "School code"}
 _LISTED = 50
 """The most classes of each list that the page has. The API has all of them."""
 
