@@ -36,6 +36,7 @@ from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryGroup, MemoryTenant
 from tests.fakes.services import services
+from tests.fakes.steps import Step, no_step
 
 PUPILS = ["amy", "ben", "cleo", "dora", "eve"]
 ART = teaching("A1", "10x/Art", PUPILS, ["main"], year=2025)
@@ -60,15 +61,18 @@ class Scene:
     """Tables, queues and a tenant in memory. `sent` are the changes that were not applied yet."""
 
     clock: FixedClock = field(default_factory=FixedClock)
-    state: MemoryState = field(default_factory=MemoryState)
-    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    step: Step = no_step
+    state: MemoryState = field(init=False)
+    outbox: MemoryOutbox = field(init=False)
     mis: Mis = field(default_factory=lambda: Mis(ART, MUSIC))
     tenant: MemoryTenant = field(init=False)
     runs: int = 0
     chosen: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.tenant = MemoryTenant(clock=self.clock)
+        self.state = MemoryState(self.step)
+        self.outbox = MemoryOutbox(self.step)
+        self.tenant = MemoryTenant(self.step, clock=self.clock)
 
     @property
     def services(self) -> Services:

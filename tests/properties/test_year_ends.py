@@ -1,13 +1,18 @@
-"""Whatever the MIS has and whoever is edited by hand: no night changes a class whose year an admin ended."""
+"""Whatever the MIS has and whoever is edited by hand: no night changes a class whose year an admin ended.
+
+And wherever its run is interrupted, a redelivery and the next night carry out the whole of it, once.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from copy import deepcopy
+from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sync_core.admin.year.year_end import end_year
 from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.classes.year_end import NameChoice, PupilChoice, YearEndChoice, YearEndFilter, YearEndOrder
 from sync_core.domain.ids import ClassKey
@@ -74,3 +79,50 @@ async def _edit(scene: Scene, key: ClassKey, person: str, *, present: bool, rena
 
 async def _groups(scene: Scene) -> dict[ClassKey, MemoryGroup]:
     return deepcopy({key: await scene.group(key) for key in ENDED})
+
+
+class Killed(BaseException):
+    """The process ends here: no code of the app catches it."""
+
+
+@dataclass
+class Bomb:
+    """A step of the fakes that kills the process after so many further steps. None: it never does."""
+
+    left: int | None = None
+
+    async def __call__(self, _: str) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+
+
+async def test_a_year_end_that_is_killed_at_any_step_is_done_whole_and_once() -> None:
+    order = YearEndOrder(YearEndFilter(years=(2025,)), YearEndChoice(rename=NameChoice.YEAR, pupils=PupilChoice.REMOVE))
+    steps, killed = 0, True
+    while killed:
+        bomb = Bomb()
+        scene = Scene(step=bomb)
+        await scene.begin()
+        request = await scene.request_end(order)
+        bomb.left, killed = steps, False
+        try:
+            await end_year(request, scene.services)
+            await scene.deliver()
+        except Killed:
+            killed = True
+        bomb.left = None
+        await end_year(request, scene.services)
+        await scene.deliver()
+        await scene.night()
+        for key in ENDED:
+            group, row = await scene.group(key), await scene.row(key)
+            assert group.members == group.owners, f"killed at step {steps}"
+            assert group.name.display_name.count("(2025/26)") == 1
+            assert (row.desired.retired, row.year_end_waits) == (True, False)
+        writes = scene.tenant.writes
+        await scene.night()
+        assert scene.tenant.writes == writes
+        steps += 1
+    assert steps > 40
