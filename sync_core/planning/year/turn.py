@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sync_core.domain.ids import ClassKey, MisId
+from sync_core.domain.ids import AccountIds, ClassKey, MisId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome
 from sync_core.planning.preview.preview import ClassChange, Preview
@@ -18,8 +18,8 @@ class TurnClass:
     """One class at the turn of the year.
 
     `name` is its display name, and `address` its mail nickname, both as planned if it begins. `year` is its academic
-    year before the turn, and `new_year` the one after it, the same if it does not change. `joining` and `leaving`
-    count people, as members or as owners.
+    year before the turn, and `new_year` the one after it, the same if it does not change. `members` and `owners` count
+    those who are wanted then. `joining` and `leaving` are people, as members or as owners: Entra ids.
     """
 
     key: ClassKey
@@ -31,8 +31,8 @@ class TurnClass:
     new_year: int
     members: int
     owners: int
-    joining: int = 0
-    leaving: int = 0
+    joining: AccountIds = frozenset()
+    leaving: AccountIds = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +132,8 @@ def _class(key: ClassKey, planned: SchoolPlan, change: ClassChange | None) -> Tu
         new_year=wanted.academic_year,
         members=len(wanted.members),
         owners=len(wanted.owners),
-        joining=len(change.members_added | change.owners_granted) if change else 0,
-        leaving=len(change.members_removed | change.owners_revoked) if change else 0,
+        joining=change.members_added | change.owners_granted if change else frozenset(),
+        leaving=change.members_removed | change.owners_revoked if change else frozenset(),
     )
 
 
