@@ -59,8 +59,8 @@ class People:
     async def _announced(self, record: ClassRecord) -> ClassRecord:
         """The row with the extra owners whom the sync is about to make owners, on record before it does.
 
-        Otherwise an access that is to end on a day would stay if a delivery stopped between Graph and the row. Who is an
-        owner already was made one by hand.
+        Otherwise an access that is to end on a day would stay if a delivery stopped between Graph and the row. Who is
+        an owner already was made one by hand.
         """
         actual = actual_of(record)
         extra = record.desired.extra_owners - actual.owners - actual.granted
