@@ -280,7 +280,7 @@ class _Rules:
             deleted=before is not None and before.deleted and not requested_again and not restored,
             generation=generation,
             team=wanted_team(self._settings, group.type, before.team if before else DesiredTeam.NONE),
-            group_teachers=frozenset(group.teachers),
+            group_teachers=frozenset(map(plain_id, group.teachers)),
             year_end=before.year_end if before else None,
         )
         return self.benefit.applied(desired, before) if before else desired

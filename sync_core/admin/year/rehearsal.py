@@ -24,9 +24,10 @@ from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, Unreadable
 from sync_core.messaging.messages import MOST_TOLD, ApplyPlan
+from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.preview.digest import class_digests
 from sync_core.planning.preview.preview import preview_of
-from sync_core.planning.school_plan import SchoolPlan, plan_to_show
+from sync_core.planning.school_plan import plan_to_show
 from sync_core.planning.year.turn import Turn, turn_of
 from sync_core.services import Services
 

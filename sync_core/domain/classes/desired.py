@@ -117,7 +117,7 @@ class DesiredClass:
     undid a run or pinned the class, which does not follow the MIS. `year_end` is what an admin decided at the end of
     its year. `generation` is that of its request. `tenant` is the Entra id of the school's tenant when the class was
     planned: the only one in which anything is done for the class. `group_teachers` are the MIS ids of the group's
-    staff, also of those who own nothing.
+    staff, also of those who own nothing, each as `plain_id`.
     """
 
     tenant: str
@@ -137,7 +137,7 @@ class DesiredClass:
     generation: int = 0
     team: DesiredTeam = DesiredTeam.NONE
     expired_owners: frozenset[AccountId] = frozenset()
-    group_teachers: frozenset[MisId] = frozenset()
+    group_teachers: frozenset[str] = frozenset()
     year_end: YearEnd | None = None
     reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)
 

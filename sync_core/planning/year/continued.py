@@ -15,7 +15,7 @@ from types import MappingProxyType
 from sync_core.domain.classes.choices import NO_CHOICES, Choices, Follow
 from sync_core.domain.classes.desired import Rule
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records
-from sync_core.domain.ids import ClassKey, MisId
+from sync_core.domain.ids import ClassKey, MisId, plain_id
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import HeldClass, HoldStatus
 from sync_core.domain.school.settings import Rollover, SchoolSettings
@@ -318,7 +318,7 @@ def _continuation(record: ClassRecord, group: MisGroup) -> Continuation:
         shared=len(pupils & set(group.students)),
         before=len(pupils),
         now=len(group.students),
-        teachers=len(before.group_teachers & set(group.teachers)),
+        teachers=len(before.group_teachers.intersection(map(plain_id, group.teachers))),
         taught=len(before.group_teachers),
     )
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sync_core.domain.ids import AccountIds, ClassKey, MisId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome
+from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.preview.preview import ClassChange, Preview
-from sync_core.planning.school_plan import SchoolPlan
 from sync_core.planning.year.duration import in_words, shortest_time, writes_to_add
 
 
