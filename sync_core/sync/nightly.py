@@ -26,8 +26,8 @@ from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change, Priority, RefreshTenant, SyncSchool
 from sync_core.planning.diff import Origin
 from sync_core.planning.drift import delta_tells_members, drift_changes, find_drift, sample, to_look_up, with_stale
-from sync_core.planning.year.calendar import school_day
-from sync_core.planning.year.words import pause_of_all
+from sync_core.planning.year.arrangement import only_by_plan
+from sync_core.planning.year.calendar import SchoolDay, school_day
 from sync_core.services import Services
 from sync_core.state.port import DeltaKind, EverySchool
 from sync_core.sync.school import own_run
@@ -114,7 +114,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     enabled = {school.school: school.enabled for school in schools}
     # No plan is made for a school whose settings cannot be read, but this delta is read only once.
     enabled |= dict.fromkeys(every.unreadable, False)
-    resting = {each.school for each in schools if pause_of_all(school_day(each, began))}
+    days = {each.school: school_day(each, began) for each in schools}
     records = {school: await _records_in(request.tenant, school, services) for school in enabled}
     told = delta_tells_members(chain(*records.values()), groups)
     before, facts = facts, facts if told is None else replace(facts, delta_tells_members=told)
@@ -123,8 +123,8 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
         if not facts.delta_tells_members:
             untold = of_school if request.full_resync else sample(of_school, began.toordinal())
             drifts = with_stale(drifts, untold)
-        changes = await _follow_drift(request, school, of_school, drifts, tenant, services)
-        if enabled[school] and school not in resting:
+        changes = await _follow_drift(request, school, of_school, drifts, days.get(school), tenant, services)
+        if enabled[school]:
             await services.outbox.send_changes(changes, Priority.BULK)
     await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
     facts = replace(facts, resynced_at=began) if groups.full else facts
@@ -212,14 +212,22 @@ async def _follow_drift(
     school: SchoolId,
     records: Sequence[ClassRecord],
     drifts: Sequence[Drift],
+    day: SchoolDay | None,
     tenant: Tenant,
     services: Services,
 ) -> tuple[Change, ...]:
-    """Record the drift of a school, and return the changes that correct it."""
+    """Record the drift of a school, and return the changes that correct it before its plan is made.
+
+    `day` is that of the school, None if its settings cannot be read.
+    """
     await services.classes.write_drift(school, drifts)
     restored = await _look_up_gone(school, to_look_up(records, drifts), tenant, services)
     await services.classes.write_drift(school, restored)
-    left_alone = {record.key for record in records if record.desired.ended or record.desired.pinned}
+    left_alone = {
+        record.key
+        for record in records
+        if record.desired.ended or record.desired.pinned or (day and only_by_plan(record, day))
+    }
     origin = Origin(school, request.run, request.cause)
     return drift_changes((*drifts, *restored), left_alone, origin)
 

@@ -127,6 +127,7 @@ async def test_a_plan_during_a_pause_removes_nobody(calendar: _Event, events: li
 async def test_a_class_of_a_year_that_is_over_keeps_exactly_its_people(
     calendar: _Event, changes: list[tuple[_Event, _Event]]
 ) -> None:
+    """Also if the changes of a plan of the last day were lost."""
     world = YearWorld()
     await world.happen([("night",), calendar])
     for event in chain(*changes, [("wait", 2), ("night",)]):

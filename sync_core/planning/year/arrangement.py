@@ -87,6 +87,15 @@ def arrange(wanted: Iterable[DesiredClass], records: Records, day: SchoolDay) ->
     return Arrangement(tuple(classes), withheld)
 
 
+def only_by_plan(record: ClassRecord, day: SchoolDay) -> bool:
+    """Whether the calendar may withhold what the row wants, so that only a plan corrects the class on this day.
+
+    The row may be of a plan from before the dates were set.
+    """
+    year = record.desired.academic_year
+    return day.pause is not None or day.is_over(year) or not day.pupils_are_in(year)
+
+
 def as_limits_see(records: Records, wanted: Iterable[DesiredClass], day: SchoolDay) -> Records:
     """The rows without the pupils whom a row wants in a class of the coming year and who are not in it.
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sync_core.domain.classes.record import ClassRecord
-from sync_core.domain.ids import AccountId
+from sync_core.domain.ids import AccountId, RunId
 from sync_core.domain.runs import HoldKind, RunRecord
 from sync_core.planning.year.arrangement import YearRule, arrange, as_limits_see
 from sync_core.planning.year.calendar import SchoolDay, school_day
@@ -119,6 +119,17 @@ async def test_a_pause_also_keeps_people_in_a_class_that_a_limit_leaves_as_its_r
     await world.happen([("night",), ("set_pupils", "G1", frozenset("abc")), ("lost_night",), *NOBODY_MATCHES])
     await world.happen([calendar(pause_from="2026-09-01", pause_until="2026-09-30"), ("night",)])
     assert (await last_run(world)).held_because == (HoldKind.ACCOUNT_MATCHING,)
+    assert await people(world, "G1") == entra_ids("abcdt")
+
+
+async def test_no_correction_of_a_night_lets_a_pupil_in_before_its_plan() -> None:
+    """A night first sends what corrects changes by hand, by rows that may be of a plan from before the dates."""
+    world = World()
+    await world.happen([("night",), ("set_pupils", "G1", frozenset("abcde")), ("lost_night",), calendar(**COMING)])
+    await world.happen([("hand_member", "G1", "x", True)])
+    await world.start_night(RunId("refresh"))
+    assert [change.key for change in world.outbox.changes if change.key == world.key("G1")] == []
+    await world.finish()
     assert await people(world, "G1") == entra_ids("abcdt")
 
 
