@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,26 @@ from local.mis.changes import Changes
 from local.mis.token_server import TokenServer
 
 _ROOTS = {"/ims/oneroster/v1p1": "1.1", "/ims/oneroster/rostering/v1p2": "1.2"}
+_TABLES = {
+    "academicSessions": "academicSessions",
+    "classes": "classes",
+    "enrollments": "enrollments",
+    "students": "users",
+    "teachers": "users",
+    "users": "users",
+}
+"""The file of each collection."""
 _Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A table as it was since a moment."""
+    """A table as it was since a moment, and the records that were made of it, by version, school and collection."""
 
     since: datetime
     content: bytes
     rows: list[dict[str, str]]
+    records: dict[tuple[str, str, str], list[_Record]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -87,6 +98,7 @@ class OneRosterServer:
     requests: list[str] = field(default_factory=list)
     changes: Changes = field(init=False)
     _versions: dict[str, list[_Version]] = field(default_factory=dict)
+    _noted: dict[str, list[_Record]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.changes = Changes(lambda: self.now())
@@ -105,7 +117,7 @@ class OneRosterServer:
     async def _school(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
             return refused
-        schools = [org for org in self._rows("orgs") if org["sourcedId"] == request.match_info["school"]]
+        schools = [org for org in self._version("orgs").rows if org["sourcedId"] == request.match_info["school"]]
         if not schools or "schools" in self.missing:
             return web.json_response({}, status=404)
         return web.json_response({self.wrappers.get("org", "org"): schools[0]})
@@ -113,7 +125,7 @@ class OneRosterServer:
     async def _orgs(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
             return refused
-        return self._page(request, "orgs", [dict(row) for row in self._rows("orgs")])
+        return self._page(request, "orgs", [dict(row) for row in self._version("orgs").rows])
 
     async def _user(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
@@ -167,70 +179,83 @@ class OneRosterServer:
             return web.Response(status=429, headers={"Retry-After": "3"} if self.retry_after else {})
         return web.Response(status=self.broken) if self.broken else None
 
-    def _rows(self, table: str) -> list[dict[str, str]]:
+    def _version(self, table: str) -> _Version:
+        """The version of the table that is served now."""
         content = (self.folder / f"{table}.csv").read_bytes()
         versions, now = self._versions.setdefault(table, []), self.now()
         if not versions or versions[-1].content != content:
             rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
             versions.append(_Version(now, content, rows))
         visible = [version for version in versions if version.since <= now - self.lag]
-        return (visible[-1] if visible else versions[0]).rows
+        return visible[-1] if visible else versions[0]
 
     def _dated(self, request: web.Request, name: str, filter_: str) -> list[_Record]:
         """The records, or those that a filter by date selects, deleted ones included."""
         records = self._records(request, name)
         if not self.dated:
             return records
-        self.changes.note(request.path, records, "sourcedId")
-        current, deleted = (self.changes.of(request.path, flag) for flag in (False, True))
+        if self._noted.get(request.path) is not records:
+            self.changes.note(request.path, records, "sourcedId")
+            self._noted[request.path] = records
         since = re.search(r"dateLastModified>'([^']*)'", filter_)
-        dated = [{**record, "status": "active", "dateLastModified": _iso(at)} for record, at in current]
-        if since:
-            dated += [{**record, "status": "tobedeleted", "dateLastModified": _iso(at)} for record, at in deleted]
-            return [record for record in dated if record["dateLastModified"] > since[1]]
-        return dated
+        listed = [("active", False), ("tobedeleted", True)] if since else [("active", False)]
+        return [
+            {**record, "status": status, "dateLastModified": _iso(at)}
+            for status, deleted in listed
+            for record, at in self.changes.of(request.path, deleted)
+            if not since or _iso(at) > since[1]
+        ]
 
     def _records(self, request: web.Request, name: str) -> list[_Record]:
+        """Each record is made once for a version of its table, because most requests are for pages of one list."""
+        if name not in _TABLES:
+            raise web.HTTPNotFound
         version = next(version for root, version in _ROOTS.items() if request.path.startswith(root))
-        school = request.match_info.get("school", "")
-        match name:
-            case "academicSessions":
-                return [{**row, "parent": _to(row["parentSourcedId"])} for row in self._rows(name)]
-            case "classes":
-                return [
-                    {
-                        **row,
-                        "school": _to(row["schoolSourcedId"]),
-                        "terms": [_to(term) for term in row["termSourcedIds"].split(",")],
-                    }
-                    for row in self._rows(name)
-                    if school in ("", row["schoolSourcedId"])
-                ]
-            case "users":
-                return [_user(row, version) for row in self._rows("users")]
-            case "students" | "teachers":
-                return [
-                    _user(row, version)
-                    for row in self._rows("users")
-                    if school in row["orgSourcedIds"].split(",")
-                    and (row["role"] == "student") is (name == "students")
-                    and row["sourcedId"] not in self.unlisted
-                ]
-            case "enrollments":
-                return [
-                    {
-                        **row,
-                        "school": _to(row["schoolSourcedId"]),
-                        "class": _to(row["classSourcedId"]),
-                        "user": _to(row["userSourcedId"]),
-                        "primary": row["primary"] == "true",
-                    }
-                    for row in self._rows(name)
-                    if school in ("", row["schoolSourcedId"])
-                ]
-        raise web.HTTPNotFound
+        table, key = self._version(_TABLES[name]), (version, request.match_info.get("school", ""), name)
+        if key not in table.records:
+            table.records[key] = _make_records(table.rows, *key)
+        if name in ("students", "teachers") and self.unlisted:
+            return [record for record in table.records[key] if record["sourcedId"] not in self.unlisted]
+        return table.records[key]
 
 
+def _make_records(rows: list[dict[str, str]], version: str, school: str, name: str) -> list[_Record]:
+    match name:
+        case "academicSessions":
+            return [{**row, "parent": _to(row["parentSourcedId"])} for row in rows]
+        case "classes":
+            return [
+                {
+                    **row,
+                    "school": _to(row["schoolSourcedId"]),
+                    "terms": [_to(term) for term in row["termSourcedIds"].split(",")],
+                }
+                for row in rows
+                if school in ("", row["schoolSourcedId"])
+            ]
+        case "enrollments":
+            return [
+                {
+                    **row,
+                    "school": _to(row["schoolSourcedId"]),
+                    "class": _to(row["classSourcedId"]),
+                    "user": _to(row["userSourcedId"]),
+                    "primary": row["primary"] == "true",
+                }
+                for row in rows
+                if school in ("", row["schoolSourcedId"])
+            ]
+        case "users":
+            return [_user(row, version) for row in rows]
+        case _:
+            return [
+                _user(row, version)
+                for row in rows
+                if school in row["orgSourcedIds"].split(",") and (row["role"] == "student") is (name == "students")
+            ]
+
+
+@cache
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

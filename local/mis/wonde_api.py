@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zlib import crc32
 
@@ -61,6 +62,7 @@ class WondeServer:
     requests: list[str] = field(default_factory=list)
     changes: Changes = field(init=False)
     _versions: list[tuple[datetime, SchoolData]] = field(default_factory=list)
+    _noted: object = None
 
     def __post_init__(self) -> None:
         self.changes = Changes(lambda: self.now())
@@ -129,8 +131,10 @@ class WondeServer:
 
     def _since(self, name: str, query: Mapping[str, str]) -> list[_Record]:
         """The records of a collection, or those that changed after the time in the query."""
-        for collection in ("students", "employees"):
-            self.changes.note(collection, self._records(collection, "contact_details"), "id")
+        if (served := (self._school_now(), self.change, self.wrong_region)) != self._noted:
+            for collection in ("students", "employees"):
+                self.changes.note(collection, self._records(collection, "contact_details"), "id")
+            self._noted = served
         since = query.get("updated_after", "") if self.updates else ""
         if name == "deletions":
             deleted = self.changes.of(query.get("type", ""), deleted=True)
@@ -141,14 +145,18 @@ class WondeServer:
         changed = {record["id"] for record, at in self.changes.of(name, deleted=False) if _time(at) > since}
         return [record for record in records if record["id"] in changed]
 
-    def _records(self, name: str, include: str) -> list[_Record]:
-        if self.wrong_region:
-            return []
+    def _school_now(self) -> SchoolData:
+        """The version of the school that is served now."""
         now = self.now()
         if not self._versions or self._versions[-1][1] != self.school:
             self._versions.append((now, self.school))
         visible = [version for since, version in self._versions if since <= now - self.lag]
-        school = visible[-1] if visible else self._versions[0][1]
+        return visible[-1] if visible else self._versions[0][1]
+
+    def _records(self, name: str, include: str) -> list[_Record]:
+        if self.wrong_region:
+            return []
+        school = self._school_now()
         included = include.split(",")
         match name:
             case "students":
@@ -210,6 +218,7 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
+@cache
 def wonde_id(mis_id: str) -> str:
     """Wonde's own id of the MIS record with the id `mis_id`."""
     return f"A{crc32(mis_id.encode()):010}"
