@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from sync_core.admin.holds import PlanDiffers
@@ -17,15 +16,13 @@ from sync_core.app import App
 from sync_core.errors import SyncError, Unreadable, faults_for_sender
 from sync_core.http.admin.refusals import note_invalid, note_not_served, note_refused
 from sync_core.http.admin.routes import choices, classes, operations, rehearsal, runs, schools, year, year_end
+from sync_core.http.admin.routes.router import PREFIX
 from sync_core.http.admin.schemas import PlanProblem
 from sync_core.http.problems import MEDIA_TYPE, Problem, problem_of
 
-_PREFIX = "/api/admin"
-_DOCUMENT = f"{_PREFIX}/openapi.json"
+_DOCUMENT = f"{PREFIX}/openapi.json"
 _FUNCTION = "manage"
-
-# Only for the OpenAPI document: App Service checks the token before a request reaches this app.
-_SIGN_IN = HTTPBearer(description="A token of Microsoft Entra ID for this app", auto_error=False)
+_ROUTES = (schools, classes, choices, runs, year, year_end, rehearsal, operations)
 
 
 def build_api(app: App) -> FastAPI:
@@ -38,8 +35,7 @@ def build_api(app: App) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the host that the caller named
-        dependencies=[Depends(_SIGN_IN)],
-        responses={status: {"model": Problem} for status in (400, 401, 403, 413, 422, 429, 500, 503)},
+        routes=[route for routes in _ROUTES for route in routes.router.routes],
         exception_handlers={
             PlanDiffers: _differ,
             SyncError: _refuse,
@@ -48,8 +44,6 @@ def build_api(app: App) -> FastAPI:
         },
     )
     api.state.app = app
-    for routes in (schools, classes, choices, runs, year, year_end, rehearsal, operations):
-        api.include_router(routes.router, prefix=_PREFIX)
     return api
 
 

@@ -18,6 +18,7 @@ from sync_core.errors import (
     faults_of,
 )
 from sync_core.http.admin.dependencies import read_principal
+from sync_core.http.admin.routes.router import PREFIX
 from sync_core.http.problems import problem_of
 from sync_core.telemetry import RefusedRequest
 
@@ -49,7 +50,7 @@ def _note(request: Request, function: str, status: int, error: str, message: str
     refused = RefusedRequest(
         function=function,
         method=request.method,
-        route=getattr(route, "path", ""),
+        route=getattr(route, "path", "").removeprefix(PREFIX),
         status=status,
         error=error,
         message=message,

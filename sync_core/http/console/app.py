@@ -29,6 +29,24 @@ from sync_core.http.console.pages.school import (
 from sync_core.http.console.rendering import ASSETS, asset_address, render_error
 from sync_core.http.problems import problem_of
 
+_PAGES = (
+    schools,
+    home,
+    tonight,
+    approvals,
+    groups,
+    year_end,
+    rehearsal,
+    classes,
+    people,
+    year,
+    why,
+    runs,
+    settings,
+    connect,
+    health,
+    teacher,
+)
 _FUNCTION = "console"
 """What events call the functions of the console, which answer alike."""
 # App Service authentication signs a person in there, and leads back ("Customize sign-ins and sign-outs").
@@ -51,6 +69,7 @@ _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg
 def build_console(app: App) -> FastAPI:
     """The pages that serve `app`. Every error is a page; who is not signed in is led to the sign-in."""
     console = FastAPI(
+        routes=[route for pages in _PAGES for route in pages.router.routes],
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -59,25 +78,6 @@ def build_console(app: App) -> FastAPI:
     )
     console.state.app = app
     console.add_api_route("/assets/{version}/{name}", _asset)
-    for pages in (
-        schools,
-        home,
-        tonight,
-        approvals,
-        groups,
-        year_end,
-        rehearsal,
-        classes,
-        people,
-        year,
-        why,
-        runs,
-        settings,
-        connect,
-        health,
-        teacher,
-    ):
-        console.include_router(pages.router)
     return console
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from fastapi import Path as PathParameter
 
 from sync_core.admin.classes.choices import (
@@ -20,9 +19,10 @@ from sync_core.admin.classes.choices import (
 from sync_core.admin.requests import Accepted
 from sync_core.domain.classes.choices import OwnerRule
 from sync_core.http.admin.dependencies import Administered, Key, SignedIn
+from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN
 
-router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
+router = admin_router("/schools/{school}", ABSENT)
 
 _RuleId = Annotated[
     str, PathParameter(min_length=1, max_length=40, pattern=r"^[a-z0-9-]+$", description="Such as maths-head")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from sync_core.admin.classes.groups import preview_classes
 from sync_core.admin.classes.objections import ClassAction
@@ -23,11 +23,12 @@ from sync_core.http.admin.class_bodies import (
     new_class_body,
 )
 from sync_core.http.admin.dependencies import Administered, GroupKey, Key, ListedClasses, ListedGroups, SignedIn, Taught
+from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN, Class, Group, Question, class_body, group_body
 from sync_core.messaging.messages import Action
 from sync_core.planning.explain.model import Explanation
 
-router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
+router = admin_router("/schools/{school}", ABSENT)
 
 _Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many of the newest are left out")]
 _Limit = Annotated[int, Query(ge=1, le=500)]

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
 from fastapi import Path as PathParameter
 from pydantic import StringConstraints
 
@@ -26,6 +25,7 @@ from sync_core.http.admin.dependencies import (
     SchoolInPath,
     VisibleLetters,
 )
+from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import (
     ABSENT,
     CONFLICT,
@@ -37,7 +37,7 @@ from sync_core.http.admin.schemas import (
     probe_body,
 )
 
-router = APIRouter()
+router = admin_router("", {})
 
 _Tenant = Annotated[str, StringConstraints(to_lower=True), PathParameter(min_length=1, max_length=64, pattern=PATH_ID)]
 _Queue = Annotated[Literal["sync-requests", "class-changes", "urgent-changes"], PathParameter()]

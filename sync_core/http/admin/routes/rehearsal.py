@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from fastapi import Path as PathParameter
 
 from sync_core.admin.requests import Accepted
@@ -10,10 +9,11 @@ from sync_core.admin.year.rehearsal import RehearsedDay, TurnApproval, approve_t
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import RunRecord
 from sync_core.http.admin.dependencies import Administered, DigestInPath, SignedIn
+from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN, Run
 from sync_core.planning.year.turn import Turn
 
-router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
+router = admin_router("/schools/{school}", ABSENT)
 _RunId = Annotated[RunId, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
 
 

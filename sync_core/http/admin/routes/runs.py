@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from fastapi import Path as PathParameter
 
 from sync_core.admin.classes.my_groups import own_runs
@@ -32,10 +32,11 @@ from sync_core.errors import NotFound
 from sync_core.http.admin.csv_files import AS_CSV, Accept, accepts_csv, csv_response
 from sync_core.http.admin.dependencies import Administered, DigestInPath, Key, SignedIn, Taught
 from sync_core.http.admin.left_out import LeftOutList, left_out_body
+from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import ABSENT, APPLIES_SHOWN, CONFLICT, STARTS_RUN, Plan, Run
 from sync_core.messaging.messages import Decision
 
-router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
+router = admin_router("/schools/{school}", ABSENT)
 
 _Page = Annotated[int | None, Query(ge=1, description="Lists 50 runs only: page 1 has the newest")]
 _RunId = Annotated[RunId, PathParameter(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import Body, Query, Response
 from pydantic import TypeAdapter
 
 from sync_core.admin.classes.requests import request_sync
@@ -16,6 +16,7 @@ from sync_core.errors import NotFound, SnapshotRejected
 from sync_core.http.admin.dependencies import AccessibleSchools, Admin, Administered, Call, SchoolInPath, SignedIn
 from sync_core.http.admin.drafts import check_outward, save_checked, wanted_settings
 from sync_core.http.admin.etags import IfMatch, etag_of, require_match
+from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import (
     ABSENT,
     CONFLICT,
@@ -32,7 +33,7 @@ from sync_core.http.admin.schemas import (
 from sync_core.planning.feed_report import FeedReport
 from sync_core.planning.matching.findings import Finding
 
-router = APIRouter(prefix="/schools")
+router = admin_router("/schools", {})
 
 _DryRun = Annotated[bool, Query(description="Save nothing, and answer with the plan that the settings would lead to")]
 _Page = Annotated[int, Query(ge=1, le=100_000, description="A page has 50 people")]

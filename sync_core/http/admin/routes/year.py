@@ -1,12 +1,11 @@
 """The routes of the school year."""
 
-from fastapi import APIRouter
-
 from sync_core.admin.year.calendar import SchoolCalendar, read_calendar
 from sync_core.http.admin.dependencies import Administered, SignedIn
+from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import ABSENT
 
-router = APIRouter(prefix="/schools/{school}", responses=ABSENT)
+router = admin_router("/schools/{school}", ABSENT)
 
 
 @router.get("/calendar", summary="List the dates of the school's calendar, with what happens on each")

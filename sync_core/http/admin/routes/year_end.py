@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from sync_core.admin.requests import Accepted
 from sync_core.admin.year.year_end import (
     END,
@@ -15,9 +13,10 @@ from sync_core.admin.year.year_end import (
 )
 from sync_core.domain.classes.year_end import YearEndFilter, YearEndOrder
 from sync_core.http.admin.dependencies import Administered, DigestInPath, SignedIn
+from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN, ShownYearEnd
 
-router = APIRouter(prefix="/schools/{school}/year-end", responses=ABSENT)
+router = admin_router("/schools/{school}/year-end", ABSENT)
 
 
 @router.post("/plan", response_model=ShownYearEnd, responses=CONFLICT, summary="Preview the year end of classes")
