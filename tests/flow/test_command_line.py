@@ -202,6 +202,8 @@ def test_doctor_shows_each_line_and_what_to_do_where_one_fails(tmp_path: Path, c
         well = call("doctor", *folder, COLUMNS="80")
         feed.unlink()
         ill, listed = call("doctor", *folder), call("doctor", *folder, "--json")
+        assert world.host
+        world.host.stop()
         world.start_host(TENANT_ID="")
         not_started = call("doctor", *folder)
     finally:

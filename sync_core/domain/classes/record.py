@@ -156,7 +156,9 @@ class ClassRecord:
         That is nothing if the school has moved there since: its class in the other tenant stays as it is, and only its
         id is kept.
         """
-        if self.tenant in ("", self.desired.tenant):
+        if self.tenant == self.desired.tenant:
+            return self
+        if not self.tenant:
             return replace(self, tenant=self.desired.tenant)
         left_behind = {self.actual.class_id} if self.actual else frozenset()
         return ClassRecord(
