@@ -24,7 +24,7 @@ from local.nightly import prepare_night, run_night
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
 from local.servicebus import connection_string
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from local.world import REPOSITORY, World
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import RunId, SchoolId

@@ -25,7 +25,7 @@ from local.accounts import ListedAccount
 from local.nightly import prepare_night, run_night
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from local.world import Addresses, World
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.http.console.app import build_console

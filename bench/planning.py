@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from bench.school import actual_as_desired
 from local.school_settings import parse_school_settings
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.classes.record import ClassRecord, Records

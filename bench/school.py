@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from local.school_settings import parse_school_settings
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.classes.record import ActualClass

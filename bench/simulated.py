@@ -14,8 +14,7 @@ import httpx
 from azure.core.credentials import AccessToken
 
 from local.processes import Spawn, spawn_interpreter
-from local.tenant.__main__ import TENANT_ID
-from local.tenant.entra import IDENTITY_HEADER
+from local.tenant.names import IDENTITY_HEADER, TENANT_ID
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import AccountId, ClassId
 

@@ -20,7 +20,7 @@ from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import write_trust
 from local.school_settings import parse_school_settings
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.clock import SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.ids import AccountId, SchoolId

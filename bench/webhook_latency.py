@@ -21,7 +21,7 @@ from local.nightly import count, drain, fire_timer
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.names import TENANT_ID
 from local.tenant.throttle import WRITES, WRITES_WINDOW
 from local.world import WEBHOOK_SETTING, Addresses, World
 

@@ -20,7 +20,7 @@ from local.school.data import SchoolData
 from local.school.day import next_day
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from local.tenant.options import TenantOptions
 from local.world import World, running_world
 

@@ -17,7 +17,7 @@ from local.nightly import NightReport, count, drain, prepare_night, run_night
 from local.report import Night
 from local.school.data import SchoolData
 from local.school.oneroster_csv import accounts, write
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from local.world import USERS, Addresses, World
 
 _ADMIN = f"network.manager@{DOMAIN}"

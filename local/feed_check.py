@@ -13,7 +13,7 @@ from rich.text import Text
 
 from local.feed import read_feed
 from local.school_settings import parse_school_settings
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.names import TENANT_ID
 from sync_core.clock import SystemClock
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.roster import FeedStatistics, GroupType, LeftOut

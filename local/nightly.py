@@ -18,7 +18,7 @@ from local.accounts import ListedAccount
 from local.feed import read_feed, uk_today
 from local.left_out import left_out_lines
 from local.school_settings import parse_school_settings
-from local.tenant.__main__ import DOMAIN, TENANT_ID
+from local.tenant.names import DOMAIN, TENANT_ID
 from local.world import MASTER_KEY, WEBHOOK_SETTING, Addresses
 from sync_core.domain.accounts import AccountProperty
 from sync_core.domain.ids import SchoolId

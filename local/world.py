@@ -18,8 +18,7 @@ from local import loopback
 from local.azurite import Azurite, require_azurite
 from local.processes import NoRoom, Process, Spawn, StartFailed, require_posix, signals_held, spawn_interpreter
 from local.servicebus import connection_string
-from local.tenant.__main__ import DOMAIN, TENANT_ID
-from local.tenant.entra import CLIENT_ID, IDENTITY_HEADER
+from local.tenant.names import CLIENT_ID, DOMAIN, IDENTITY_HEADER, TENANT_ID
 from local.tenant.options import TenantOptions
 
 REPOSITORY = Path(__file__).parents[1]

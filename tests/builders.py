@@ -8,7 +8,7 @@ from functools import cache, partial
 from uuid import UUID, uuid5
 
 from local.school_settings import parse_school_settings
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.clock import Clock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes.desired import ClassName, DesiredClass

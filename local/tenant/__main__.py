@@ -15,11 +15,8 @@ from aiohttp import web
 from local.tenant.certificate import tls_context
 from local.tenant.control import Control
 from local.tenant.entra import Entra
+from local.tenant.names import TENANT_ID
 from local.tenant.options import add_options, options_of
-
-TENANT_ID = "7c1f8e2a-4d3b-4f6a-9b0e-2d5c8a1e7f90"
-DOMAIN = "school.onmicrosoft.com"
-"""The domain of the accounts that are made in the tenant."""
 
 
 async def _serve(options: argparse.Namespace) -> None:

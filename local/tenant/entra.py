@@ -12,13 +12,10 @@ from uuid import uuid4
 from aiohttp import web
 
 from local.tenant.clock import Clock
+from local.tenant.names import CLIENT_ID, IDENTITY_HEADER
 from local.tenant.options import TenantOptions
 from local.tenant.server import TenantServer
 from local.tenant.throttle import AppLimits
-
-IDENTITY_HEADER = "local"
-CLIENT_ID = "c0000000-0000-4000-8000-000000000001"
-"""The multi-tenant app that trusts the managed identity."""
 
 _TOKEN_SECONDS = 86_400
 _GRAPH = "https://graph.microsoft.com"

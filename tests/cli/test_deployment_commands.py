@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.names import TENANT_ID
 from tests.cli.calling import Person
 from tests.flow.oak import ART, ART_MAIL, EVERYBODY, FORM_MAIL, HALF, OAK, oak_with
 from tests.flow.trust import Trust, start_trust, upn

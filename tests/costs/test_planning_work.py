@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.planning import calls_of_first_plan, make_large_school
 from local.school_settings import parse_school_settings
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.school.sources import FeedFolder
 
 

@@ -18,7 +18,7 @@ from local.nightly import Counts, count, count_messages, drain, fire_timer
 from local.school.data import SchoolData, SchoolGroup
 from local.school.oneroster_csv import write
 from local.servicebus import connection_string
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from local.world import World
 from sync_core.messaging.messages import CLASS_CHANGES, SYNC_REQUESTS
 from tests.faults.gates import Call, Fault, Gates, Rule, no_rule

@@ -32,7 +32,7 @@ from schemathesis import GenerationMode
 from local.nightly import count_messages, fire_timer
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
-from local.tenant.__main__ import DOMAIN, TENANT_ID
+from local.tenant.names import DOMAIN, TENANT_ID
 from local.world import USERS
 from sync_core import errors
 from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId

@@ -15,7 +15,7 @@ from azure.servicebus import ServiceBusMessage
 
 from local import loopback
 from local.nightly import count, count_messages, drain
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.names import TENANT_ID
 from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause

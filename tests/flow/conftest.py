@@ -17,7 +17,7 @@ from local.nightly import NightReport, prepare_night, run_night
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from local.world import Addresses, World
 from tests.forked import Forked
 

@@ -13,7 +13,7 @@ from azure.servicebus import ServiceBusMessage
 from local import loopback
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.names import TENANT_ID
 from local.world import USERS
 from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.domain.tenants import TEAM_QUESTIONS, ProbeQuestion

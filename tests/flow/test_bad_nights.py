@@ -12,7 +12,7 @@ from azure.servicebus.aio import ServiceBusClient
 
 from local import loopback
 from local.nightly import NightReport
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.names import TENANT_ID
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import CLASS_CHANGES, CreateClass, encode

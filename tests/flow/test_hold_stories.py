@@ -11,7 +11,7 @@ from azure.servicebus import ServiceBusMessage
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import HoldKind, HoldStatus, RunOutcome
 from sync_core.messaging.messages import SYNC_REQUESTS, DecideHold, Decision, encode

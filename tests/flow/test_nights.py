@@ -13,7 +13,7 @@ from local import loopback
 from local.expectation import ByHand
 from local.school.data import SchoolGroup, Staffing
 from local.school.oneroster_csv import write
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.errors import SnapshotRejected, UnknownSetting
 from tests.flow.conftest import ADMIN, Story
 from tests.waiting import wait_until

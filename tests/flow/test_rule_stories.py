@@ -10,7 +10,7 @@ import pytest
 
 from local import loopback
 from local.school.data import SchoolData
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.runs import HoldKind
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 

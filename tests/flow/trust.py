@@ -18,7 +18,7 @@ from local.nightly import count, drain, fire_timer
 from local.processes import Spawn
 from local.school.data import SchoolData, SchoolGroup, SchoolPerson, Staffing
 from local.school.oneroster_csv import write
-from local.tenant.__main__ import DOMAIN, TENANT_ID
+from local.tenant.names import DOMAIN, TENANT_ID
 from local.tenant.options import TenantOptions
 from local.world import USERS, Addresses, World
 from tests.forked import Forked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from tests.builders import SCHOOL, TENANT, entra_id, settings, teaching
 from tests.http.memory_api import DEPUTY, HEAD, PUPILS, Api

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from tests.flow.trust import HEAD, Trust, pupils, registration, staff, start_trust, teaching
 from tests.http.console.browser import Visitor, visit
 

@@ -15,7 +15,7 @@ import pytest
 
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.school.sources import WondeApi, WondeEmail
 from sync_core.http.console.session import FIELD

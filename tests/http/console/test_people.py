@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.admin.overview.matching import MatchingRules
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.runs import Cause

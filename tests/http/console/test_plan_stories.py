@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from local.nightly import count, drain
 from local.school.data import SchoolData
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.names import TENANT_ID
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching
 from tests.http.console.browser import Visitor
 
