@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 
 from cli.world_commands import EDITS
 from local import loopback
-from local.tenant.__main__ import TENANT_ID
+from local.tenant.names import TENANT_ID
 from local.tenant.options import TenantOptions
 from local.world import REPOSITORY, World, tenant_at, world_at
 from tests.cli.parsing import parse
@@ -170,9 +170,12 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, cal
         assert "it has 2 enrolments and the last accepted one had 4: under 80%" in rejected.stdout
 
 
-def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(tmp_path: Path, call: Call) -> None:
+def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(
+    tmp_path: Path, storage_accounts: Iterator[str], call: Call
+) -> None:
     folder = ("--world", str(tmp_path / "w"))
-    world = World(tmp_path / "w", spawn=Forked, tenant=TenantOptions(("Member.Read.Hidden", "Group.ReadWrite.All")))
+    options = TenantOptions(("Member.Read.Hidden", "Group.ReadWrite.All"))
+    world = World(tmp_path / "w", spawn=Forked, storage=next(storage_accounts), tenant=options)
     world.start()
     try:
         listed = call("check", *folder, "--json")
@@ -192,10 +195,12 @@ def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(t
     assert call("check", *folder).returncode == 0
 
 
-def test_doctor_shows_each_line_and_what_to_do_where_one_fails(tmp_path: Path, call: Call) -> None:
+def test_doctor_shows_each_line_and_what_to_do_where_one_fails(
+    tmp_path: Path, storage_accounts: Iterator[str], call: Call
+) -> None:
     folder = ("--world", str(tmp_path / "w"))
     feed = feeds.write_zip(feeds.oneroster(), tmp_path / "feed.zip")
-    world = World(tmp_path / "w", spawn=Forked)
+    world = World(tmp_path / "w", spawn=Forked, storage=next(storage_accounts))
     world.start()
     try:
         assert call("sync", "--mis", str(feed), *folder).returncode == 4
