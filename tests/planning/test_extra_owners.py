@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.classes.choices import Choices, ClassChoice, Follow, Grant, OwnerRule
 from sync_core.domain.classes.desired import DesiredClass, GrantRecord, Pin, Reason, Rule
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from local.tenant.__main__ import DOMAIN
+from local.tenant.names import DOMAIN
 from sync_core.domain.classes.choices import ClassChoice, Follow, Grant, OwnerRule
 from sync_core.domain.ids import ClassKey, RunId
 from tests.builders import NOON, SCHOOL, entra_id
