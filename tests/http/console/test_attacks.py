@@ -12,7 +12,7 @@ from urllib.parse import quote
 import azure.functions as func
 import pytest
 
-from sync_core.domain.classes import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
 from sync_core.domain.roster import MisGroup
 from sync_core.http.console.rendering import CONTENT_SECURITY_POLICY
