@@ -36,6 +36,9 @@ STORIES = {
     "W": "test_webhook_stories.py",
     "C": "test_drop_stories.py",
     "Y": "test_year_stories.py",
+    "E": "test_year_end_stories.py",
+    "G": "test_class_choice_stories.py",
+    "M": "test_team_stories.py",
 }
 ASVS_LEVELS = {
     1: "22 1111122223 112222222223 222 123",
@@ -62,7 +65,7 @@ ASVS_LEVELS = {
 def test_every_story_that_the_rules_name_exists_and_every_rule_story_is_named() -> None:
     rules = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
     named: dict[str, set[int]] = {letter: set() for letter in STORIES}
-    for letter, first, last in re.findall(r"\b([RANTFHXUDSWCY])(\d\d)(?:–\1(\d\d))?", rules):
+    for letter, first, last in re.findall(r"\b([RANTFHXUDSWCYEGM])(\d\d)(?:–\1(\d\d))?", rules):
         named[letter] |= set(range(int(first), int(last or first) + 1))
     for letter, file in STORIES.items():
         numbers = {int(number) for number in re.findall(r"^def test_(\d\d)_", _read_story(file), re.MULTILINE)}

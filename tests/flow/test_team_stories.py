@@ -1,4 +1,4 @@
-"""Numbered stories of class teams (T): each on the whole system, with Teams as late and as strict as it is."""
+"""Numbered stories of class teams: each on the whole system, with Teams as late and as strict as it is."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def notify(trust: Trust, id_: str, message: str) -> None:
     drain(trust.addresses, before)
 
 
-def test_t1_each_class_gets_a_team_that_waits_for_its_teacher(trust: Trust) -> None:
+def test_01_each_class_gets_a_team_that_waits_for_its_teacher(trust: Trust) -> None:
     art = add(trust, "S1", "create")
     team = trust.read_team(art)
     assert (team["locked"], team["owners"], team["members"]) == (True, "main", "")
@@ -69,7 +69,7 @@ def test_t1_each_class_gets_a_team_that_waits_for_its_teacher(trust: Trust) -> N
     assert trust.read_last_run("S1")["teams_made"] == []
 
 
-def test_t2_what_the_teacher_activates_follows_the_mis_within_the_same_change(trust: Trust) -> None:
+def test_02_what_the_teacher_activates_follows_the_mis_within_the_same_change(trust: Trust) -> None:
     art = add(trust, "S2", "create")
     trust.act_in_teams("activate", art)
     set_art(trust, "S2", "amy dora")
@@ -79,7 +79,7 @@ def test_t2_what_the_teacher_activates_follows_the_mis_within_the_same_change(tr
     assert trust.read_class(art)["members"] == "amy dora main"
 
 
-def test_t3_a_released_team_is_active_and_has_its_pupils(trust: Trust) -> None:
+def test_03_a_released_team_is_active_and_has_its_pupils(trust: Trust) -> None:
     trust.set_switches(teams_team_shown_seconds=1)
     art = add(trust, "S3", "release")
     trust.set_switches(teams_team_shown_seconds=0)
@@ -91,14 +91,14 @@ def test_t3_a_released_team_is_active_and_has_its_pupils(trust: Trust) -> None:
     assert (team["owners"], team["members"]) == ("main third", "ben dora")
 
 
-def test_t4_a_team_of_some_types_alone(trust: Trust) -> None:
+def test_04_a_team_of_some_types_alone(trust: Trust) -> None:
     art = add(trust, "S4", "create", team_types=["year"])
     assert trust.read_last_run("S4")["teams_made"] == []
     with pytest.raises(ValueError, match="not enough values"):
         trust.read_team(art)
 
 
-def test_t5_a_class_without_an_owner_waits_and_says_so(trust: Trust) -> None:
+def test_05_a_class_without_an_owner_waits_and_says_so(trust: Trust) -> None:
     add(trust, "S5", "create")
     school = make_school("S5")
     trust.schools["S5"] = replace(school, groups=(*school.groups, teaching("T3", "Music", "amy", "")))
@@ -108,7 +108,7 @@ def test_t5_a_class_without_an_owner_waits_and_says_so(trust: Trust) -> None:
     assert any("name an admin in admin_owners" in note for note in run["notes"])
 
 
-def test_t6_a_pupil_without_a_licence_is_named_by_id_and_nobody_else_waits(trust: Trust) -> None:
+def test_06_a_pupil_without_a_licence_is_named_by_id_and_nobody_else_waits(trust: Trust) -> None:
     art = add(trust, "S6", "release")
     trust.add_accounts(["gus"])
     trust.update_account("gus", licensed=False)
@@ -121,7 +121,7 @@ def test_t6_a_pupil_without_a_licence_is_named_by_id_and_nobody_else_waits(trust
     assert "gus" not in str(status["team"])
 
 
-def test_t7_a_team_that_was_deleted_alone_is_not_made_again(trust: Trust) -> None:
+def test_07_a_team_that_was_deleted_alone_is_not_made_again(trust: Trust) -> None:
     art = add(trust, "S7", "release")
     trust.act_in_teams("delete-alone", art)
     set_art(trust, "S7", "amy dora")
@@ -133,7 +133,7 @@ def test_t7_a_team_that_was_deleted_alone_is_not_made_again(trust: Trust) -> Non
     assert trust.read_class(art)["members"] == "amy dora main"
 
 
-def test_t8_a_school_without_teams_asks_teams_nothing(trust: Trust) -> None:
+def test_08_a_school_without_teams_asks_teams_nothing(trust: Trust) -> None:
     art = add(trust, "S8", "none")
     trust.act_in_teams("make", art)
     set_art(trust, "S8", "dora")

@@ -1,7 +1,7 @@
 """The end of the year for classes that an admin chooses: a preview, then exactly that as one run. Its reversal.
 
-Nothing here happens by itself: no date and no feed starts it. What an admin decided is written on the rows first, and
-then the changes are sent. Every later plan leaves these classes as they are, and repeats a change that was lost.
+No date and no feed starts a year end. What an admin decided is written on the rows first, and then the changes are
+sent. Every later plan leaves these classes as they are, and repeats a change that was lost.
 """
 
 from __future__ import annotations
