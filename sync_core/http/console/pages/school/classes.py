@@ -141,7 +141,7 @@ async def _choice_form(
         request,
         call,
         "class_choice.html",
-        await school_place(settings, "Groups", call, "What the class follows"),
+        await school_place(settings, "Groups", call, "Settings of the class"),
         422 if faults else 200,
         name=_name_of(record),
         chosen=chosen,
