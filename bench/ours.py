@@ -29,7 +29,7 @@ from sync_core.domain.ids import ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.errors import Transient
 from sync_core.graph.connections import GraphTenants
-from sync_core.graph.port import Tenants, TenantTeams
+from sync_core.graph.port import Teams, Tenants
 from sync_core.graph.tenant_check import check_tenant
 from sync_core.messaging.messages import Change, Priority, Request
 from sync_core.messaging.port import DeadLetters, Outbox
@@ -131,6 +131,13 @@ class _NotUsed:
     """A port that no benchmark touches."""
 
 
+class _NoTeams:
+    """Implements TenantTeams for schools that choose no teams: nothing of a team is asked."""
+
+    def of(self, tenant: str, priority: Priority) -> Teams:
+        return cast("Teams", _NotUsed())
+
+
 def services_of(
     state: TableState, graph: Tenants, clock: Clock, mis: MisSource | None = None, outbox: Outbox | None = None
 ) -> Services:
@@ -144,7 +151,7 @@ def services_of(
         inbox=state.inbox,
         reading=Reading(state, mis or cast("MisSource", unused), clock, partial(check_tenant, graph), graph),
         graph=graph,
-        teams=cast("TenantTeams", unused),
+        teams=_NoTeams(),
         file_drops=cast("FileDrops", unused),
         uploads=cast("Uploads", unused),
         dated_mis=cast("DatedMis", unused),

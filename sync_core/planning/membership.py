@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes.choices import Follow
@@ -97,8 +98,7 @@ def desired_classes(
     ruled = rules.desired_of(groups, names, records, requests)
     classes = tuple(extra.applied(desired, known.get(desired.key)) for desired in ruled)
     absent = records.keys() - all_groups.keys() - apart - followed.proposed if scope is None else set()
-    absent = absent | (retired - pinned)
-    ending = (*_absent(absent, records, rules.benefit), *_chosen(over, records, scope))
+    ending = (*_absent(absent | (retired - pinned), records, rules.benefit), *_chosen(over, records, scope))
     involved = {person for group in groups.values() for person in (*group.students, *rules.owning(group))}
     return RuledSchool(
         groups=all_groups,
@@ -108,9 +108,7 @@ def desired_classes(
         classes=classes,
         overruled=tuple(rules.desired_of(_of(pinned & records.keys(), all_groups), names_before, records, requests)),
         ended=(*map(extra.ended, ending), *(extra.to_end(records, groups.keys()) if scope is None else ())),
-        people_without_account=tuple(sorted(involved & (rules.students.missing | rules.staff.missing))),
-        people_disabled=tuple(sorted(involved & (rules.students.disabled | rules.staff.disabled))),
-        people_ambiguous=tuple(sorted(involved & (rules.students.candidates.keys() | rules.staff.candidates.keys()))),
+        **rules.without_one_account(involved),
         notes=(
             *_notes(snapshot, settings, groups.values()),
             *note_on_undecided(followed.undecided & groups.keys()),
@@ -189,6 +187,15 @@ class _Rules:
             for number, account in enumerate(admins, start=1)
             if account is None
         )
+
+    def without_one_account(self, people: Set[MisId]) -> dict[str, Any]:
+        """The fields of a RuledSchool: those of these people who have no account, a disabled one, or several."""
+        students, staff = self.students, self.staff
+        return {
+            "people_without_account": tuple(sorted(people & (students.missing | staff.missing))),
+            "people_disabled": tuple(sorted(people & (students.disabled | staff.disabled))),
+            "people_ambiguous": tuple(sorted(people & (students.candidates.keys() | staff.candidates.keys()))),
+        }
 
     def owning(self, group: MisGroup) -> tuple[MisId, ...]:
         """The teachers who own the group's class."""

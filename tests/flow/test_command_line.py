@@ -185,7 +185,7 @@ def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(
     assert (listed.returncode, shown.returncode) == (1, 1), listed.stderr
     (tenant,) = json.loads(listed.stdout)
     granted = {permission["name"]: permission["granted"] for permission in tenant["permissions"]}
-    assert (tenant["tenant"], tenant["blocked"], sum(granted.values())) == (TENANT_ID, True, 4)
+    assert (tenant["tenant"], tenant["blocked"], sum(granted.values())) == (TENANT_ID, True, 8)
     assert [name for name in granted if not granted[name]] == ["Member.Read.Hidden", "Group.ReadWrite.All"]
     for permission in tenant["permissions"]:
         (row,) = (line for line in shown.stdout.splitlines() if line.startswith(f"│ {permission['name']} "))

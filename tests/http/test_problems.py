@@ -57,6 +57,7 @@ STATUS = {
     "SyncError": 503,
     "Transient": 503,
     "EtagConflict": 503,
+    "TeamNotReady": 503,
     "Permanent": 503,
     "Undeliverable": 503,
     "Malformed": 503,

@@ -58,7 +58,7 @@ def test_a_tile_uses_columns_of_its_query_and_choices_of_earlier_tiles(
 def test_every_state_of_a_school_is_marked_in_the_workbook_and_explained_on_the_page() -> None:
     matches = re.findall(r', "([\w ]+)",?$|^    "([\w ]+)"\)', QUERIES["schools-in-step"], re.MULTILINE)
     states = {first or last for first, last in matches}
-    assert len(states) == 11
+    assert len(states) == 13
     (formatter,) = TILES[0]["formatters"]
     marked = {row["thresholdValue"] for row in formatter["formatOptions"]["thresholdsGrid"]} - {None}
     assert marked <= states

@@ -228,7 +228,7 @@ _READ = """
 import asyncio, sys
 from datetime import date
 from sync_core.clock import SystemClock
-from sync_core.domain.school import OneRosterApi
+from sync_core.domain.school.sources import OneRosterApi
 from sync_core.errors import SyncError
 from sync_core.mis.academic_years import Calendar
 from sync_core.mis.rest.cache import SchoolCache
