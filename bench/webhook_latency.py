@@ -21,7 +21,7 @@ from local.nightly import count, drain, fire_timer
 from local.school.data import SchoolData
 from local.school.generate import generate
 from local.school.oneroster_csv import accounts, write
-from local.tenant.names import TENANT_ID
+from local.tenant.names import DOMAIN, TENANT_ID
 from local.tenant.throttle import WRITES, WRITES_WINDOW
 from local.world import WEBHOOK_SETTING, Addresses, World
 
@@ -72,6 +72,7 @@ class _Scene:
             "tenant": TENANT_ID,
             "source": {"kind": "folder", "path": str(self._feed(school))},
             "types": list(types),
+            "account_domain": DOMAIN,
             "limits": _UNLIMITED,
             "webhook_secrets": [WEBHOOK_SETTING],
             **settings,
