@@ -1,4 +1,4 @@
-"""Webhook events from the MIS side, and the time of the plan that follows: soon for the first, later in a storm."""
+"""Webhook events from the MIS side, and the time of the plan that follows: at once for the first, later in a storm."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ class WebhookEvent:
 
 
 def next_plan(now: datetime, planned: Sequence[datetime]) -> datetime:
-    """The time, in whole seconds, to plan an event received `now`. `planned` are earlier starts of plans, oldest first.
+    """The time to plan an event received `now`. `planned` are earlier starts of plans, oldest first.
 
-    The pause after the last plan grows with the plans of the last minute: 2, 4, 8 and then 16 seconds. So a single
-    change is planned after a second or two, and a storm causes six plans in its first minute, then four a minute.
+    That is at once, if there was no plan within a minute. Otherwise it is a time in whole seconds, after a pause since
+    the last plan that grows with the plans of the last minute: 2, 4, 8 and then 16 seconds. So a single change is
+    planned at once, what follows it is gathered, and a storm causes six plans in its first minute, then four a minute.
     """
     recent = [moment for moment in planned if now - moment < _MINUTE]
-    due = now + GATHER_FOR
-    if recent:
-        due = max(due, recent[-1] + timedelta(seconds=min(2.0 ** len(recent), _LONGEST_PAUSE)))
+    if not recent:
+        return now
+    due = max(now + GATHER_FOR, recent[-1] + timedelta(seconds=min(2.0 ** len(recent), _LONGEST_PAUSE)))
     return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
 
 

@@ -24,17 +24,24 @@ REMEMBER_FOR = timedelta(days=1)
 
 
 async def receive_event(school: SchoolId, event: WebhookEvent, run: RunId, services: Services) -> datetime:
-    """Store the event and schedule a plan of it under `run`. Returns when a plan is due. Raises Replayed.
+    """Store the event and request a plan of it under `run`. Returns when the plan is due. Raises Replayed.
 
-    The clock is read after the row is written, so the plan that is due then finds the row.
+    The clock is read after the row is written, so the plan that is due then finds the row. A plan that is due at once
+    has a message of its own: one that the queue takes for a duplicate of an earlier message might be lost to a plan
+    that has read the rows already. A message too many finds no event that waits.
     """
     if not await services.inbox.add(school, event):
         raise Replayed(
             "this webhook was accepted before",
             "send each event once, under its own webhook-id; a sender may stop retrying an accepted event",
         )
-    due = next_plan(services.clock.now(), await services.inbox.plan_times(school))
-    await services.outbox.schedule_once(due, SyncWebhookEvents(school, run))
+    planned = await services.inbox.plan_times(school)
+    now, plan = services.clock.now(), SyncWebhookEvents(school, run)
+    due = next_plan(now, planned)
+    if due > now:
+        await services.outbox.schedule_once(due, plan)
+    else:
+        await services.outbox.schedule_requests([(due, plan)])
     await services.inbox.mark_sent(school, event.id)
     return due
 
