@@ -20,8 +20,9 @@ from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.classes.outcomes import AlreadySo, Outcome, Refused
 from sync_core.domain.classes.record import ActualClass, ClassRecord, ClassState
 from sync_core.domain.classes.row_error import RowError
+from sync_core.domain.classes.teams import TeamState
 from sync_core.domain.classes.tenant_groups import Drift
-from sync_core.domain.ids import ClassId
+from sync_core.domain.ids import ClassId, RunId
 from sync_core.errors import (
     EtagConflict,
     GraphDenied,
@@ -116,11 +117,10 @@ class _Apply:
             case messages.ChangeTeam():
                 return await self._change_team(record)
             case messages.ChangeForYearEnd():
-                return await follow_year_end(record, self._attempt, self._people)
+                return await follow_year_end(record, self._attempt, self._people, self._team)
         match record.state:
             case ClassState.ENDED if isinstance(self._attempt.change, messages.RevokeOwners) and record.actual:
-                await self._people.end_grants(record)
-                return self._attempt.outcome()
+                return await self._told(await self._people.end_grants(record))
             case ClassState.DELETING | ClassState.DELETED | ClassState.ENDED:
                 return AlreadySo()
             case ClassState.GONE:
@@ -138,6 +138,10 @@ class _Apply:
                 record = await self._people.revoke_owners(record)
             case messages.ChangeMembers() | messages.RestoreClass():
                 record = await self._people.change_members(record)
+        return await self._told(record)
+
+    async def _told(self, record: ClassRecord) -> Outcome:
+        """The outcome of a change of the group's people, after Teams was told of it."""
         in_team = await self._team.tell(record)
         if error := self._people.error() or in_team:
             return Refused(error.code, error.remedy, self._attempt.applied)
@@ -145,7 +149,7 @@ class _Apply:
 
     async def _change_team(self, record: ClassRecord) -> Outcome:
         """Bring the team to what is wanted. A class that is not in Microsoft 365 has none, and is not made for it."""
-        if record.actual is None or record.state in (ClassState.DELETING, ClassState.DELETED, ClassState.GONE):
+        if record.actual is None or record.gone or record.desired.deleted:
             return AlreadySo()
         if error := await self._team.follow(record):
             return Refused(error.code, error.remedy, self._attempt.applied)
@@ -252,7 +256,14 @@ class _Apply:
 
     async def _write_class(self, record: ClassRecord, id_: ClassId, name: ClassName, *, stale: bool) -> ClassRecord:
         """Write the class id even if the row changed meanwhile: only this delivery knows the id."""
-        actual = ActualClass(class_id=id_, name=name, created_at=self._attempt.clock.now())
+        ending = record.desired.year_end
+        actual = ActualClass(
+            class_id=id_,
+            name=name,
+            created_at=self._attempt.clock.now(),
+            # A class that is made now has no pupils and no name of the year that ended.
+            year_end=ending.run if ending else RunId(""),
+        )
         try:
             return await self._attempt.write(replace(record, actual=actual, stale=stale))
         except EtagConflict:
@@ -314,8 +325,11 @@ class _Apply:
                     ) from None
             else:
                 self._attempt.note("restored")
-            # Whether the team comes back with the class is not documented, so that its state is no longer known.
-            restored = replace(record.actual, team=None)
+            # Whether the team comes back with the class is not documented, so that its state is no longer known. But
+            # only an admin ends that it is archived.
+            team = record.actual.team
+            archived = team is not None and team.state is TeamState.ARCHIVED
+            restored = replace(record.actual, team=team if archived else None)
             record = await self._attempt.write(replace(record, actual=restored, gone=False, stale=True, error=None))
         if record.gone or record.actual is None or record.desired.ended:
             return self._attempt.outcome()

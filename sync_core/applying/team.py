@@ -55,8 +55,6 @@ class TeamWork:
         """
         try:
             match record.desired.team:
-                case DesiredTeam.NONE:
-                    return None
                 case DesiredTeam.ARCHIVED:
                     return await self._archive(record)
             return await self._follow(record)
@@ -70,16 +68,21 @@ class TeamWork:
 
         The state of a locked team is read first, because a teacher may have activated it.
         """
-        team = actual_of(record).team
-        if record.desired.team not in (DesiredTeam.LOCKED, DesiredTeam.OPEN) or team is None:
+        desired, team = record.desired, actual_of(record).team
+        archives = desired.team is DesiredTeam.ARCHIVED and not desired.ended
+        if team is None or desired.team is DesiredTeam.NONE or archives:
             return None
+        known = TeamPeople(team.members, team.owners)
+        in_step = _wanted(record, known) == known if desired.ended else told(desired, team)
         try:
             match team.state:
                 case TeamState.OPEN if team.seen_at:
-                    if told(record.desired, team) and team.owners.isdisjoint(self._attempt.left_group):
+                    if in_step and team.owners.isdisjoint(self._attempt.left_group):
                         return None
-                    return await self._bring(record, TeamPeople(team.members, team.owners))
+                    return await self._bring(record, known)
                 case TeamState.OPEN | TeamState.LOCKED | TeamState.ASKED if self._attempt.touched:
+                    return await self._compare(record)
+                case TeamState.LOCKED if desired.ended and not in_step:
                     return await self._compare(record)
         except NotThere:
             return await self._lose()
@@ -91,7 +94,7 @@ class TeamWork:
 
     async def _follow(self, record: ClassRecord) -> RowError | None:
         team = actual_of(record).team
-        if record.desired.ended:
+        if record.desired.ended or record.desired.team is DesiredTeam.NONE:
             restores = team is not None and team.state is TeamState.ARCHIVED
             return await self._compare(record) if restores else None
         if team is None or team.state is TeamState.MISSING:
@@ -135,7 +138,7 @@ class TeamWork:
         state = await self._usable(record, seen)
         if state is not team.state:
             record = await self._write(record, replace(team, state=state))
-        if record.desired.ended:
+        if record.desired.team is DesiredTeam.NONE:
             return None
         return await self._bring(record, await self._teams.team_people(actual_of(record).class_id), looked=True)
 
@@ -174,6 +177,9 @@ class TeamWork:
     async def _note_missing(self, record: ClassRecord) -> RowError | None:
         """Record what it means that Teams shows no team: it is not made yet, was never made, or was deleted by hand."""
         team = self._team(record)
+        if team.state is TeamState.MISSING:
+            await self._require_class(record)
+            return team.error
         if team.state is not TeamState.ASKED:
             await self._require_class(record)
             await self._write(
@@ -212,14 +218,14 @@ class TeamWork:
 
         Teams refuses pupils while the team is locked, so that it has its owners alone until then.
         """
-        desired, team = record.desired, self._team(record)
+        wanted, team = _wanted(record, people), self._team(record)
         is_open = team.state is TeamState.OPEN
-        members = desired.members - desired.owners if is_open else people.members & desired.members
-        leaving = (people.owners & team.owners) - desired.owners
+        members = wanted.members if is_open else people.members & (wanted.members | wanted.owners)
+        leaving = (people.owners & team.owners) - wanted.owners
         if is_open:
-            leaving |= people.members - desired.members
+            leaving |= people.members - wanted.members - wanted.owners
         # The owners come first: Teams keeps the last owner in.
-        sent = await self._add(record, members - people.members - people.owners, desired.owners - people.owners)
+        sent = await self._add(record, members - people.members - people.owners, wanted.owners - people.owners)
         people = TeamPeople(people.members - sent.owners | sent.members, people.owners | sent.owners)
         removed: frozenset[AccountId] = frozenset()
         if not sent.failure:
@@ -237,7 +243,7 @@ class TeamWork:
         known = replace(
             team,
             members=people.members & members,
-            owners=(team.owners - removed) | (people.owners & desired.owners),
+            owners=(team.owners - removed) | (people.owners & wanted.owners),
             refused=frozenset(sent.refused),
             seen_at=now if looked and not sent.failure else team.seen_at,
             error=error,
@@ -310,6 +316,21 @@ class TeamWork:
             team = latest.actual.team or ActualTeam(state=TeamState.MISSING)
             await self._write(latest, replace(team, error=error))
         return error
+
+
+def _wanted(record: ClassRecord, people: TeamPeople) -> TeamPeople:
+    """Who is to be in the team, in which `people` are.
+
+    Of a class that has ended, only those change whose grants are over and the pupils of its year end.
+    """
+    desired, ending = record.desired, record.desired.year_end
+    if not desired.ended:
+        return TeamPeople(desired.members - desired.owners, desired.owners)
+    over, pupils = desired.expired_owners - desired.owners, ending.pupils if ending else frozenset[AccountId]()
+    back = pupils & desired.members if ending and ending.taken_back else frozenset[AccountId]()
+    owners = people.owners - over
+    members = (people.members - (pupils - desired.members)) | back | (people.owners & over & desired.members)
+    return TeamPeople(members - owners, owners)
 
 
 def _error_of(refused: Mapping[AccountId, GraphRefused], missing: frozenset[AccountId]) -> RowError | None:

@@ -6,20 +6,26 @@ from dataclasses import replace
 
 from sync_core.applying.attempt import Attempt
 from sync_core.applying.people import People
+from sync_core.applying.team import TeamWork
 from sync_core.domain.classes.outcomes import AlreadySo, Outcome, Refused
 from sync_core.domain.classes.record import ActualClass, ClassRecord
 from sync_core.domain.classes.year_end import YearEnd
 
 
-async def follow_year_end(record: ClassRecord, attempt: Attempt, people: People) -> Outcome:
-    """Once for each decision: what somebody changes by hand afterwards stays. Raises as the methods of a tenant."""
+async def follow_year_end(record: ClassRecord, attempt: Attempt, people: People, team: TeamWork) -> Outcome:
+    """Once for each decision: what somebody changes by hand afterwards stays. Raises as the methods of a tenant.
+
+    A delivery that did not reach the team is followed by one that does.
+    """
     ending = record.desired.year_end
-    if ending is None or not record.year_end_waits or record.desired.deleted:
+    if ending is None or record.actual is None or record.gone or record.desired.deleted:
         return AlreadySo()
-    actual = await people.follow_year_end(record)
-    actual = await _renamed(actual, ending, attempt)
-    error = people.error()
-    await attempt.write(replace(record, actual=replace(actual, year_end=ending.run), error=error))
+    if record.year_end_waits:
+        actual = await people.follow_year_end(record)
+        actual = await _renamed(actual, ending, attempt)
+        record = await attempt.write(replace(record, actual=replace(actual, year_end=ending.run), error=people.error()))
+    in_team = await team.tell(record)
+    error = people.error() or in_team
     return Refused(error.code, error.remedy, attempt.applied) if error else attempt.outcome()
 
 

@@ -163,7 +163,8 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
 def year_end_diff(record: ClassRecord) -> ClassDiff | None:
     """What an admin decided at the end of the year of a class, if it is not carried out yet."""
     ending, actual = record.desired.year_end, record.actual
-    if not record.year_end_waits or ending is None or actual is None:
+    waits = record.year_end_waits or record.team_of_year_end_waits
+    if not waits or ending is None or actual is None:
         return None
     team = ending.team_before is not None
     return ClassDiff(key=record.key, name=actual.name.display_name, year_end=True, team_of_year_end=team)

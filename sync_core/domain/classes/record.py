@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sync_core.domain.classes.desired import ClassName, DesiredClass
 from sync_core.domain.classes.row_error import RowError
-from sync_core.domain.classes.teams import ActualTeam
+from sync_core.domain.classes.teams import ActualTeam, TeamState
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 
@@ -149,6 +149,16 @@ class ClassRecord:
         """Whether what an admin decided at the end of its year is not yet carried out in Microsoft 365."""
         ending, actual = self.desired.year_end, self.actual
         return ending is not None and actual is not None and not self.gone and actual.year_end != ending.run
+
+    @property
+    def team_of_year_end_waits(self) -> bool:
+        """Whether its team is not yet archived as an admin decided, or not yet usable after that was taken back."""
+        ending, team = self.desired.year_end, self.actual.team if self.actual else None
+        if ending is None or ending.team_before is None or team is None or self.gone:
+            return False
+        if ending.taken_back:
+            return team.state is TeamState.ARCHIVED
+        return team.state not in (TeamState.ARCHIVED, TeamState.MISSING, TeamState.GONE)
 
     def in_wanted_tenant(self) -> ClassRecord:
         """The record with what is known of the tenant that the class is wanted in.

@@ -313,8 +313,8 @@ def _team_before(wanted: DesiredClass, team: ActualTeam | None) -> DesiredTeam:
 
 
 def _is_there(team: ActualTeam | None) -> bool:
-    """Whether there is a team to archive."""
-    return team is not None and team.state not in (TeamState.GONE, TeamState.ARCHIVED)
+    """Whether there is a team to archive. One that is archived by hand stays so, whatever is taken back later."""
+    return team is not None and team.state in (TeamState.ASKED, TeamState.LOCKED, TeamState.OPEN)
 
 
 def _never_used(record: ClassRecord) -> bool:
