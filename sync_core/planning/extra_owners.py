@@ -56,23 +56,28 @@ class ExtraOwners:
 
     def ended(self, record: ClassRecord) -> DesiredClass:
         """The class as ended, without the owners whose grant is over. It gets no others."""
-        desired = replace(record.desired, ended=True, pinned=False)
-        without = _without(desired, desired.extra_owners - self.of(desired).keys())
-        return replace(without, expired_owners=_expired(desired, None, without.owners))
+        return self._without_over(replace(record.desired, ended=True, pinned=False))
 
-    def to_end(self, records: Records, besides: Set[ClassKey]) -> tuple[DesiredClass, ...]:
-        """The classes that have ended before and have an owner whose grant is over, but for those in `besides`."""
+    def losing(self, records: Records, besides: Set[ClassKey]) -> tuple[DesiredClass, ...]:
+        """The classes, except those in `besides`, with an owner whose grant is over: as on their rows, without them."""
         standing = [
-            record
-            for key, record in sorted(records.items())
-            if record.desired.ended and key not in besides and record.state not in _NOT_THERE
+            record for key, record in sorted(records.items()) if key not in besides and record.state not in _NOT_THERE
         ]
-        found = [(record, self.ended(record)) for record in standing]
+        found = [(record, self._without_over(record.desired)) for record in standing]
         return tuple(
             desired
             for record, desired in found
-            if desired != record.desired or (record.actual and desired.revoked_of(record.actual.granted))
+            if desired != record.desired or (record.actual and record.actual.granted & desired.expired_owners)
         )
+
+    def _without_over(self, desired: DesiredClass) -> DesiredClass:
+        without = _without(desired, desired.extra_owners - self.of(desired).keys())
+        return replace(without, expired_owners=_expired(desired, None, without.owners))
+
+    def trusting(self, records: Records) -> ExtraOwners:
+        """The same for a list of accounts that cannot be trusted: who is an extra owner on a row has an account."""
+        now = (record.desired.extra_owners for record in records.values())
+        return replace(self, known=self.known | frozenset[AccountId]().union(*now))
 
     def without_account(self) -> frozenset[AccountId]:
         """The accounts of grants of today that the tenant does not have."""

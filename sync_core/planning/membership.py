@@ -36,12 +36,12 @@ _TEAMS = 1_000
 class RuledSchool:
     """The classes that a school should have, and the people whom the rules could not place: MIS person ids, no names.
 
-    `classes` are without the pinned ones, and `overruled` are these as the rules would have them.
-    `ended` are the classes whose group is no longer in the MIS, or that an admin ended (`ended_by_choice`), unchanged
-    but marked, and those that have ended before and lose an owner whose grant is over. `groups` are all groups that can
-    have a class. `people` are those of the MIS, and `students` and `staff` their accounts in each role. `matching` is
-    how the people of the whole school were matched. `proposals` are groups that may continue earlier classes, and
-    those of `classes` whose keys are in `waiting` are not to be made while that is not decided.
+    `classes` are without the pinned ones, and `overruled` are these as the rules would have them. `ended` are the
+    classes whose group is no longer in the MIS, or that an admin ended (`ended_by_choice`), unchanged but marked.
+    `groups` are all groups that can have a class. `people` are those of the MIS, and `students` and `staff` their
+    accounts in each role. `matching` is how the people of the whole school were matched. `proposals` are groups that
+    may continue earlier classes, and those of `classes` whose keys are in `waiting` are not to be made while that is
+    not decided.
     """
 
     groups: Mapping[ClassKey, MisGroup]
@@ -83,11 +83,8 @@ def desired_classes(
     over, kept = extra.choices.following(Follow.ENDED) - pinned - retired, pinned | retired
     followed = follow_groups(extracted, records, settings, requests.keys(), kept, decided, extra.choices)
     all_groups, apart = followed.groups, kept | over
-    with_class = {
-        key: group
-        for key, group in all_groups.items()
-        if group.type in settings.types or key in records or key in requests or key in followed.waiting
-    }
+    known_keys = records.keys() | requests.keys() | followed.waiting
+    with_class = {key: group for key, group in all_groups.items() if group.type in settings.types or key in known_keys}
     groups = {
         key: group for key, group in with_class.items() if (scope is None or group.id in scope) and key not in apart
     }
@@ -107,7 +104,7 @@ def desired_classes(
         staff=rules.staff,
         classes=classes,
         overruled=tuple(rules.desired_of(_of(pinned & records.keys(), all_groups), names_before, records, requests)),
-        ended=(*map(extra.ended, ending), *(extra.to_end(records, groups.keys()) if scope is None else ())),
+        ended=tuple(map(extra.ended, ending)),
         **rules.without_one_account(involved),
         notes=(
             *_notes(snapshot, settings, groups.values()),

@@ -12,7 +12,7 @@ from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.roster import FeedStatistics, Snapshot
-from sync_core.domain.runs import Cause, Hold, HoldStatus, LeftOutRows, RunOutcome, RunRecord
+from sync_core.domain.runs import Cause, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.team_permissions import checked_for_teams
 from sync_core.errors import SnapshotRejected, SyncError
@@ -20,7 +20,7 @@ from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import make_plan
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners, extra_owners, notes_on_extra_owners
 from sync_core.planning.limits.holds import hold_text
-from sync_core.planning.limits.restraint import Past, Restraint
+from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
 from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
 from sync_core.planning.matching.guard import NO_RATES, MatchRates
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
@@ -29,7 +29,7 @@ from sync_core.planning.pinned import pinned_classes
 from sync_core.planning.planned import PlanNotMade, SchoolPlan
 from sync_core.planning.run_notes import notes_of, observe
 from sync_core.planning.teams import keys_of, plan_teams
-from sync_core.planning.year.arrangement import arrange, as_limits_see
+from sync_core.planning.year.arrangement import Arrangement, arrange, as_limits_see
 from sync_core.planning.year.calendar import SchoolDay, school_day
 from sync_core.planning.year.order import youngest_first
 from sync_core.planning.year.words import counts_of, notes_on, pause_of_all
@@ -262,12 +262,12 @@ def plan_within_limits(
     year = arrange(wanted, records, day)
     restraint = Restraint(as_limits_see(records, wanted, day), settings.limits, past, request.run, now, ruled)
     allowed = restraint.apply(year.classes, ruled.ended if ruled else (), whole=whole)
+    extra = extra.trusting(records) if allowed.matching_failed else extra
+    allowed = _without_ended_grants(allowed, records, extra) if whole else allowed
     classes = _arranged(allowed.classes, records, day, extra)
     plan = youngest_first(make_plan(classes, allowed.ended, records), ruled.groups if ruled else {}, day)
     plan = plan.with_year_ends(records) if whole else plan
-    teams = plan_teams(classes, records, now)
-    held = [hold for hold in allowed.holds if not hold.approved]
-    held_keys = {key for hold in held for key in hold.keys}
+    teams = plan_teams(_of_years_not_over(classes, day), records, now)
     run = RunRecord(
         school=request.school,
         id=request.run,
@@ -278,13 +278,13 @@ def plan_within_limits(
         groups=len(wanted),
         created=plan.created,
         changed=plan.changed,
-        unchanged=len(plan.unchanged - held_keys),
-        held=tuple(sorted(held_keys)),
-        held_because=tuple(dict.fromkeys(hold.kind for hold in held)),
+        unchanged=len(plan.unchanged - allowed.held),
+        held=tuple(sorted(allowed.held)),
+        held_because=tuple(dict.fromkeys(hold.kind for hold in allowed.open_holds)),
         removals=allowed.removals,
         gone=plan.gone,
         ended=plan.ended,
-        notes=(*notes_on(year, day), *map(_note_on, held), *notes_on_extra_owners(extra, plan.writes, records)),
+        notes=_notes_on(allowed, year, day) + notes_on_extra_owners(extra, plan.writes, records),
         **counts_of(year),
         **keys_of(teams),
     )
@@ -304,8 +304,25 @@ def plan_within_limits(
     )
 
 
-def _note_on(hold: Hold) -> str:
-    return f"{hold.status} {hold_text(hold)}"
+def _notes_on(allowed: WithinLimits, year: Arrangement, day: SchoolDay) -> tuple[str, ...]:
+    holds = (f"{hold.status} {hold_text(hold)}" for hold in allowed.open_holds)
+    return (*notes_on(year, day), *holds)
+
+
+def _without_ended_grants(allowed: WithinLimits, records: Records, extra: ExtraOwners) -> WithinLimits:
+    """With the classes that are not planned now, but lose an owner whose grant is over."""
+    planned = {desired.key for desired in (*allowed.classes, *allowed.ended)}
+    losing = extra.losing(records, planned)
+    return replace(
+        allowed,
+        classes=(*allowed.classes, *(desired for desired in losing if not desired.ended)),
+        ended=(*allowed.ended, *(desired for desired in losing if desired.ended)),
+    )
+
+
+def _of_years_not_over(classes: Iterable[DesiredClass], day: SchoolDay) -> Iterable[DesiredClass]:
+    """The classes whose teams follow them: no team is made or opened for one whose year is over."""
+    return (desired for desired in classes if desired.pinned or not day.is_over(desired.academic_year))
 
 
 def _arranged(

@@ -145,7 +145,7 @@ async def test_a_class_restored_with_its_archived_team_has_it_back_when_the_year
         outcome=RunOutcome.REQUESTED,
         action=Action.RESTORE,
         class_key=KEY,
-        requested_by="an admin",
+        requested_by=entra_id("admin"),
     )
     await bench.state.write_run(requested)
     await bench.apply(ENDED, RestoreClass(*WHERE))

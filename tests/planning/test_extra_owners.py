@@ -15,7 +15,7 @@ from sync_core.domain.classes.choices import Choices, ClassChoice, Follow, Grant
 from sync_core.domain.classes.desired import DesiredClass, GrantRecord, Pin, Reason, Rule
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.ids import AccountId, ClassKey, RunId
-from sync_core.domain.roster import GroupType, MisGroup
+from sync_core.domain.roster import Doubt, GroupType, MisGroup
 from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import RevokeOwners, SyncSchool
 from sync_core.planning.diff import Origin, make_plan
@@ -54,12 +54,14 @@ def plan(
     extra: ExtraOwners,
     pins: tuple[Pin, ...] = (),
     known: Any = EVERYBODY,
+    doubt: Doubt | None = None,
     **chosen: Any,
 ) -> SchoolPlan:
     chosen_settings = settings(**{"limits": {"unmatched": 0.3, "unmatched_people": 1}, **chosen})
     past = Past(0, None, ())
     keys = frozenset(pin.key for pin in pins)
-    ruled = desired_classes(snapshot(groups), chosen_settings, known, records, {}, pinned=keys, extra=extra)
+    feed = replace(snapshot(groups), doubt=doubt or Doubt())
+    ruled = desired_classes(feed, chosen_settings, known, records, {}, pinned=keys, extra=extra)
     wanted = (*ruled.classes, *pinned_classes(pins, records, extra))
     request = SyncSchool(SCHOOL.id, RunId("run"), Cause.NIGHTLY)
     return plan_within_limits(wanted, records, chosen_settings, request, past, NOON, ruled, extra, whole=True)

@@ -62,6 +62,15 @@ class WithinLimits:
     removals: int
     matching_failed: bool = False
 
+    @property
+    def open_holds(self) -> tuple[Hold, ...]:
+        return tuple(hold for hold in self.holds if not hold.approved)
+
+    @property
+    def held(self) -> frozenset[ClassKey]:
+        """The classes that an open hold keeps."""
+        return frozenset(key for hold in self.open_holds for key in hold.keys)
+
 
 @dataclass(slots=True)
 class _Decisions:

@@ -145,11 +145,16 @@ def _under(rule: YearRule, desired: DesiredClass, record: ClassRecord | None, da
 
 
 def _inside(desired: DesiredClass, record: ClassRecord) -> frozenset[AccountId]:
-    """The people who are in the class. Those whom a row only wants are not, because a plan may be under way."""
+    """The people who are in the class, or whom an admin puts back. Those whom a row only wants are not in it.
+
+    A plan that wants them may be under way.
+    """
     actual = record.actual
     if actual is None or record.gone or desired.generation > record.generation:
         return _NOBODY
-    return (actual.members or _NOBODY) | actual.owners
+    ending = record.desired.year_end
+    returning = ending.pupils if ending and ending.taken_back and record.year_end_waits else _NOBODY
+    return (actual.members or _NOBODY) | actual.owners | returning
 
 
 def _without_pupils(desired: DesiredClass, inside: frozenset[AccountId]) -> DesiredClass:
@@ -190,7 +195,7 @@ def _as_before(desired: DesiredClass, before: DesiredClass, new_owners: frozense
 
 def _as_it_is(desired: DesiredClass, record: ClassRecord, inside: frozenset[AccountId]) -> DesiredClass | None:
     """The class with the people who are in it, and no others; None if it was never made."""
-    before = _as_before(desired, record.desired, _NOBODY)
+    before = replace(_as_before(desired, record.desired, _NOBODY), team=record.desired.team)
     if record.gone:
         return before
     reasons = {person: why for person, why in before.reasons.items() if person in inside}
