@@ -96,7 +96,7 @@ class TeamWork:
         team = actual_of(record).team
         if record.desired.ended or record.desired.team is DesiredTeam.NONE:
             restores = team is not None and team.state is TeamState.ARCHIVED
-            return await self._compare(record) if restores else None
+            return await (self._compare(record) if restores else self.tell(record))
         if team is None or team.state is TeamState.MISSING:
             record = await self._ask(record)
             if record.desired.team is DesiredTeam.LOCKED and self._attempt.applied.team_made:

@@ -40,8 +40,8 @@ class ClassDiff:
     """The changes that make one class match its desired state; people are Entra ids.
 
     `read`: apply first reads the people from Graph. `recalled`: desired and actual agree, but the row wanted other
-    people until now, so a change towards them may be under way. `year_end`: what an admin decided at the end of its
-    year is not carried out yet. `team_of_year_end`: that includes its team.
+    people until now, so a change towards them may be under way. `year_end` is the run in which an admin decided on the
+    end of its year, if that is not carried out yet, and otherwise empty. `team_of_year_end`: that includes its team.
     """
 
     key: ClassKey
@@ -50,7 +50,7 @@ class ClassDiff:
     delete: bool = False
     read: bool = False
     recalled: bool = False
-    year_end: bool = False
+    year_end: RunId = RunId("")
     team_of_year_end: bool = False
     owners_granted: frozenset[AccountId] = frozenset()
     owners_revoked: frozenset[AccountId] = frozenset()
@@ -77,10 +77,12 @@ class ClassDiff:
         if self.owners_revoked or self.members_added or self.members_removed or self.read or self.recalled:
             added, removed = _listed(self.members_added), _listed(self.members_removed)
             changes.append(ChangeMembers(*target, added=added, removed=removed))
+        # Whoever repeats them, they are changes of the run that decided: its reversal looks there for who left.
+        decided = (origin.school, self.key, self.year_end, origin.cause)
         if self.year_end:
-            changes.append(ChangeForYearEnd(*target))
+            changes.append(ChangeForYearEnd(*decided))
         if self.team_of_year_end:
-            changes.append(ChangeTeam(*target))
+            changes.append(ChangeTeam(*decided))
         return changes
 
 
@@ -111,7 +113,9 @@ class Plan:
         diffs = {diff.key: diff for diff in self.diffs}
         for key, record in sorted(known.items()):
             if (diff := year_end_diff(record)) and not (diffs.get(key) or diff).delete:
-                diffs[key] = replace(diffs.get(key, diff), year_end=True, team_of_year_end=diff.team_of_year_end)
+                diffs[key] = replace(
+                    diffs.get(key, diff), year_end=diff.year_end, team_of_year_end=diff.team_of_year_end
+                )
         return replace(self, diffs=tuple(diffs.values()), unchanged=self.unchanged - diffs.keys())
 
     def changes(self, origin: Origin) -> tuple[Change, ...]:
@@ -167,7 +171,7 @@ def year_end_diff(record: ClassRecord) -> ClassDiff | None:
     if not waits or ending is None or actual is None:
         return None
     team = ending.team_before is not None
-    return ClassDiff(key=record.key, name=actual.name.display_name, year_end=True, team_of_year_end=team)
+    return ClassDiff(key=record.key, name=actual.name.display_name, year_end=ending.run, team_of_year_end=team)
 
 
 def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:

@@ -316,3 +316,17 @@ async def test_a_school_whose_year_starts_in_january_keeps_classes_to_the_end_of
     scene.chosen = {"year_starts_in": 1}
     shown = await preview_year_end(scene.settings, ALL_OF_IT, scene.services)
     assert shown.classes[0].kept_until == date(2027, 12, 31)
+
+
+async def test_a_year_does_not_end_again_before_its_reversal_is_carried_out(scene: Scene) -> None:
+    """Otherwise nobody would know which pupils the first of them removed."""
+    await scene.end(ALL_OF_IT)
+    shown = await preview_taking_back(scene.settings, LAST_YEAR, scene.services)
+    await scene.state.write_desired(SCHOOL.id, shown.writes)
+    again = await preview_year_end(scene.settings, ALL_OF_IT, scene.services)
+    assert again.digest == ""
+    assert {each.refused for each in again.classes} == {
+        "its year end was taken back a moment ago, which is not carried out yet — wait until the next night"
+    }
+    await scene.night()
+    assert (await preview_year_end(scene.settings, ALL_OF_IT, scene.services)).digest

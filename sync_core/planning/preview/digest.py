@@ -36,6 +36,6 @@ def _all_shown(planned: SchoolPlan) -> dict[ClassKey, list[object]]:
 def _shown(diff: ClassDiff, wanted: DesiredClass) -> list[object]:
     name = [wanted.name.display_name, wanted.name.mail_nickname, wanted.description] if diff.create else []
     effects = [diff.create, diff.delete, diff.read, diff.recalled, wanted.revoke]
-    effects += [diff.year_end] if diff.year_end else []
+    effects += [True] if diff.year_end else []
     moved = (diff.owners_granted, diff.owners_revoked, diff.members_added, diff.members_removed)
     return [diff.key, name, effects, *(sorted(people) for people in (*moved, wanted.owners, wanted.members))]

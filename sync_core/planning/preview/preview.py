@@ -159,7 +159,7 @@ def _class_change(diff: ClassDiff, seen: People | None, context: _Context) -> Cl
         delete=diff.delete,
         by_hand=diff.read,
         recalled=diff.recalled,
-        year_end=diff.year_end,
+        year_end=bool(diff.year_end),
         owners_granted=effects.owners_granted,
         owners_revoked=effects.owners_revoked,
         members_added=effects.members_added,

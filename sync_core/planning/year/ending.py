@@ -261,6 +261,8 @@ def _objection(record: ClassRecord, now: SchoolNow) -> str:
         return "its year has ended already — take that back first, to choose anything else"
     if record.state in _NOT_THERE:
         return f"{_NOT_THERE[record.state]} — there is nothing to end"
+    if record.year_end_waits:
+        return "its year end was taken back a moment ago, which is not carried out yet — wait until the next night"
     if wanted.pinned:
         return "an undo pinned it as it was — release the pin first"
     if not wanted.ended and _is_current(wanted, now):
