@@ -94,6 +94,7 @@ THAT_STOP = (
     | st.tuples(st.just("hide"), st.booleans())
     | st.tuples(st.just("invite"), _people)
 )
+A_RESTORE = st.tuples(st.just("restore"), _groups)
 A_NIGHT = st.just(("night",))
 A_NEW_YEAR = st.tuples(st.just("new_year"), st.sampled_from(["reuse", "new", "ask"]))
 A_DECISION = st.tuples(st.just("decide"), st.sampled_from(Decision))
@@ -287,6 +288,11 @@ class World:
     async def _delete(self, group: str) -> None:
         with contextlib.suppress(Conflict, NotFound):
             await request_action(self.settings, self.key(group), Action.DELETE, self._requester(), self.services)
+        await self.finish()
+
+    async def _restore(self, group: str) -> None:
+        with contextlib.suppress(NotFound, Conflict):
+            await request_action(self.settings, self.key(group), Action.RESTORE, self._requester(), self.services)
         await self.finish()
 
     async def _extra(self, group: str, person: str, days: int | None) -> None:

@@ -17,7 +17,16 @@ from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.year.calendar import SchoolDay, school_day
 from sync_core.sync.school import sync_school
 from tests.builders import NOON, SCHOOL, entra_ids
-from tests.properties.decisions_world import A_DECISION, BY_ADMINS, GROUPS, IN_THE_MIS, OF_ACCOUNTS, PUPILS, World
+from tests.properties.decisions_world import (
+    A_DECISION,
+    A_RESTORE,
+    BY_ADMINS,
+    GROUPS,
+    IN_THE_MIS,
+    OF_ACCOUNTS,
+    PUPILS,
+    World,
+)
 
 TODAY = NOON.date()
 PEOPLE_OF_YEAR = entra_ids(PUPILS)
@@ -51,7 +60,7 @@ ENDS = st.integers(-2, 1).map(lambda last: ("choose", "calendar", {"first_day": 
 A_DAY = st.tuples(st.just("wait"), st.integers(1, 3))
 PLANS = st.sampled_from([("night",), ("webhook", "G1"), ("webhook", "R1"), ("lost_night",)])
 FEEDS = st.tuples(st.just("new_year"), st.sampled_from(["reuse", "new"])) | IN_THE_MIS | OF_ACCOUNTS
-DECISIONS = BY_ADMINS | A_DECISION
+DECISIONS = BY_ADMINS | A_DECISION | A_RESTORE
 EVENTS = calendars() | A_DAY | PLANS | PLANS | FEEDS | DECISIONS
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 
 from annotated_types import MaxLen
@@ -16,7 +16,7 @@ from annotated_types import MaxLen
 from sync_core.admin.classes.groups import existing_group, read_groups
 from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_possible
 from sync_core.admin.requests import Accepted, Requester, begin, existing_class, refuse, require_enabled, submit
-from sync_core.domain.classes.desired import ClassRequest
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass
 from sync_core.domain.classes.record import ClassRecord, outline_of
 from sync_core.domain.classes.tenant_groups import Drift
 from sync_core.domain.constraints import CLASS_NAME, FORM, PRINTABLE, Meaning, UkDate
@@ -34,6 +34,8 @@ from sync_core.messaging.messages import (
     SyncSchool,
     scope_of,
 )
+from sync_core.planning.year.arrangement import arrange
+from sync_core.planning.year.calendar import school_day
 from sync_core.services import Services
 
 
@@ -136,13 +138,24 @@ async def act_on_class(request: ActOnClass, services: Services) -> RunRecord:
     except (NotFound, Conflict) as refusal:
         return await refuse(run, str(refusal), services)
     deleting = request.action is Action.DELETE
-    await services.classes.write_desired(request.school, [replace(record.desired, deleted=deleting)])
+    wanted = replace(record.desired, deleted=True) if deleting else _restored(record, settings, services.clock.now())
+    await services.classes.write_desired(request.school, [wanted])
     where = (request.school, request.key, request.run, request.cause)
     change: Change = DeleteClass(*where) if deleting else RestoreClass(*where)
     await services.outbox.send_changes([change], Priority.URGENT)
     run = replace(run, at=services.clock.now(), outcome=RunOutcome.PLANNED, changed=(request.key,))
     await services.runs.write_run(run)
     return run
+
+
+def _restored(record: ClassRecord, settings: SchoolSettings, now: datetime) -> DesiredClass:
+    """The class with the people who come back with it, and of the others those whom the calendar allows today.
+
+    The row may be of a plan from before the dates were set.
+    """
+    wanted = replace(record.desired, deleted=False)
+    there = replace(record, desired=wanted, gone=False)
+    return next(iter(arrange([wanted], {record.key: there}, school_day(settings, now)).classes), wanted)
 
 
 async def _class_for(action: Action, settings: SchoolSettings, key: ClassKey, services: Services) -> ClassRecord:

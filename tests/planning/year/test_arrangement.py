@@ -158,3 +158,14 @@ def test_what_an_admin_deleted_or_requested_again_follows_no_calendar() -> None:
     over = day(last_day="2026-09-06", first_day="2027-09-02")
     for changed in (replace(record.desired, deleted=True), replace(record.desired, generation=1)):
         assert arrange([changed], {record.key: record}, over).classes == (changed,)
+
+
+async def test_a_class_that_an_admin_restores_gets_no_pupil_whom_only_its_row_wanted_before_the_day() -> None:
+    """Its other pupils come back with it."""
+    world = World()
+    await world.happen([("night",), ("set_pupils", "G1", frozenset("abcde")), ("lost_night",), ("delete", "G1")])
+    await world.happen([calendar(**COMING), ("restore", "G1")])
+    assert (await people(world, "G1")) & entra_ids("abcdef") == entra_ids("abcd")
+    world.clock.advance(timedelta(days=3))
+    await world.happen([("night",)])
+    assert entra_id("e") in await people(world, "G1")
