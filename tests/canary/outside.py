@@ -25,7 +25,8 @@ _RECOGNISED = ("zyxcanary", BORN, "19120304")
 
 MATCHING = {
     "classes": {"desired_group_id", "desired_group_name", "desired_name_", "name_", "actual_name_", "intent", "key"}
-    | {"desired_key", "class_key", "external_id", "desired_reasons", "reasons", "desired_academic_year"},
+    | {"desired_key", "class_key", "external_id", "desired_reasons", "reasons", "desired_academic_year"}
+    | {"desired_year_end_name"},
     "runs": {"people_", "created", "changed", "held", "gone", "ended", "expired", "ownerless", "numbered", "school"},
     "holds": {"key", "name", "group_name", "people", "what", "continues"},
     "webhookevents": {"id", "groups", "people"},

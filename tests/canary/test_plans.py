@@ -9,12 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
+from sync_core.admin.requests import Requester, submit
+from sync_core.admin.year.year_end import preview_year_end
 from sync_core.app import App
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
+from sync_core.domain.classes.year_end import NameChoice, PupilChoice, YearEndChoice, YearEndFilter, YearEndOrder
 from sync_core.domain.ids import AccountId, RunId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import Cause, HoldKind
-from sync_core.messaging.messages import SyncSchool
+from sync_core.messaging.messages import EndYear, Priority, SyncSchool
 from sync_core.state.port import DeltaKind
 from tests.builders import SCHOOL, TENANT, accounts, mis_ids, settings, synced, teaching
 from tests.canary.conftest import app_of
@@ -143,3 +146,34 @@ async def test_no_field_of_a_plan_leaves(outside: Outside, kind: HoldKind) -> No
     await outside.stored(state, SCHOOL.id)
     assert outside.report() == ""
     assert outside.read["log sync.notes"]
+
+
+async def test_no_field_of_a_year_end_with_teams_leaves(outside: Outside) -> None:
+    """Names of classes are in the rows of classes; the run, the events, the messages and refused teams have none."""
+    state, outbox, tenant = MemoryState(), MemoryOutbox(), MemoryTenant()
+    chosen = settings(access=[HEAD], types=["teaching"], teams="release", limits=NO_SCHOOL_LIMITS)
+    await state.save_school(chosen)
+    await know(state, accounts_of(EVERYBODY))
+    for account in accounts_of(EVERYBODY):
+        tenant.accounts[account.id] = account
+    last_year = [replace(group, academic_year=2025) for group in GROUPS]
+    app = app_of(state, mis=Mis(last_year), outbox=outbox, tenant=tenant)
+    outside.putting("year end", "teams of the classes")
+    await app.handle_request(SyncSchool(SCHOOL.id, RunId("first"), Cause.NIGHTLY))
+    for change in (*outbox.changes, *(change for _, change, _ in outbox.scheduled)):
+        await app.handle_change(change, Priority.BULK)
+    order = YearEndOrder(YearEndFilter(years=(2025,)), YearEndChoice(rename=NameChoice.YEAR, pupils=PupilChoice.REMOVE))
+    outside.putting("year end", "names and pupils of the classes")
+    shown = await preview_year_end(chosen, order, app.services)
+    assert shown.digest
+    request = EndYear(SCHOOL.id, shown.digest, order.filter, order.choice, RunId("end"))
+    await submit(request, f"end-year {shown.digest}", Requester(AccountId("admin"), RunId("end")), app.services)
+    outbox.changes.clear()
+    await app.handle_request(request)
+    outside.queued(outbox)
+    assert outbox.changes
+    for change in outbox.changes:
+        await app.handle_change(change, Priority.BULK)
+    assert all(record.desired.retired for record in await state.class_records(SCHOOL.id))
+    await outside.stored(state, SCHOOL.id)
+    assert outside.report() == ""

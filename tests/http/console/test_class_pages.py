@@ -6,10 +6,13 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sync_core.domain.classes.desired import Pin
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.record import ClassState
 from sync_core.domain.classes.row_error import RowError
+from sync_core.domain.classes.teams import ActualTeam, TeamState
 from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind
 from sync_core.errors import GraphDenied
@@ -189,3 +192,17 @@ async def test_a_deleted_class_says_until_when_it_can_be_restored(api: Api, cons
     page = text_of(await console.read(PAGE))
     assert "Microsoft 365 can restore it for 30 days. That is until 7 Oct 13:00 ." in page
     assert "Microsoft 365 does not have the class now, so nobody is in it." in page
+
+
+@pytest.mark.parametrize("state", TeamState)
+async def test_the_page_says_how_the_team_is(api: Api, console: Console, state: TeamState) -> None:
+    error = RowError("PersonNotInTeam", "a person has no licence", "give the person a licence")
+    await add_maths(api, PUPILS)
+    record = await api.state.class_record(SCHOOL.id, ClassKey(MATHS))
+    assert record and record.actual
+    team = ActualTeam(state=state, error=error)
+    await api.state.write_actual(replace(record, actual=replace(record.actual, team=team)))
+    page = text_of(await console.read(PAGE))
+    assert ", refused" in page
+    assert "a person has no licence" in page
+    assert "give the person a licence" in page
