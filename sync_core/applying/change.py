@@ -22,7 +22,7 @@ from sync_core.domain.classes.record import ActualClass, ClassRecord, ClassState
 from sync_core.domain.classes.row_error import RowError
 from sync_core.domain.classes.teams import TeamState
 from sync_core.domain.classes.tenant_groups import Drift
-from sync_core.domain.ids import ClassId, RunId
+from sync_core.domain.ids import ClassId
 from sync_core.errors import (
     EtagConflict,
     GraphDenied,
@@ -256,14 +256,7 @@ class _Apply:
 
     async def _write_class(self, record: ClassRecord, id_: ClassId, name: ClassName, *, stale: bool) -> ClassRecord:
         """Write the class id even if the row changed meanwhile: only this delivery knows the id."""
-        ending = record.desired.year_end
-        actual = ActualClass(
-            class_id=id_,
-            name=name,
-            created_at=self._attempt.clock.now(),
-            # A class that is made now has no pupils and no name of the year that ended.
-            year_end=ending.run if ending else RunId(""),
-        )
+        actual = ActualClass(class_id=id_, name=name, created_at=self._attempt.clock.now())
         try:
             return await self._attempt.write(replace(record, actual=actual, stale=stale))
         except EtagConflict:

@@ -79,7 +79,7 @@ def desired_classes(
     decisions on proposals, by digest. `extra` is what admins chose for classes.
     """
     extracted = extracted_groups(snapshot, settings)
-    retired = {key for key, record in records.items() if record.desired.retired}
+    retired = {key for key, record in records.items() if record.desired.retired and not _again(key, records, requests)}
     over, kept = extra.choices.following(Follow.ENDED) - pinned - retired, pinned | retired
     followed = follow_groups(extracted, records, settings, requests.keys(), kept, decided, extra.choices)
     all_groups, apart = followed.groups, kept | over
@@ -118,6 +118,12 @@ def desired_classes(
         waiting=followed.waiting,
         ended_by_choice=over,
     )
+
+
+def _again(key: ClassKey, records: Records, requests: Mapping[ClassKey, ClassRequest]) -> bool:
+    """Whether the class was requested again since it was planned last."""
+    request = requests.get(key)
+    return request is not None and request.generation > records[key].desired.generation
 
 
 def _of(keys: Set[ClassKey], groups: Mapping[ClassKey, MisGroup]) -> Mapping[ClassKey, MisGroup]:
@@ -264,6 +270,8 @@ class _Rules:
         members = _certain(group.students, self.students, self._student_reasons, earlier) | owners
         generation = request.generation if request else 0
         requested_again = request is not None and (before is None or generation > before.generation)
+        # A class that is made again has nothing of the year end of the one before.
+        earlier_class = None if requested_again else before
         if request and request.display_name and requested_again:
             name = replace(name, display_name=request.display_name)
         # An admin deleted it, yet the row is stale and not gone: somebody restored it in Microsoft 365.
@@ -283,9 +291,9 @@ class _Rules:
             revoke=self._revokes(group),
             deleted=before is not None and before.deleted and not requested_again and not restored,
             generation=generation,
-            team=wanted_team(self._settings, group.type, before.team if before else DesiredTeam.NONE),
+            team=wanted_team(self._settings, group.type, earlier_class.team if earlier_class else DesiredTeam.NONE),
             group_teachers=frozenset(map(plain_id, group.teachers)),
-            year_end=before.year_end if before else None,
+            year_end=earlier_class.year_end if earlier_class else None,
         )
         return self.benefit.applied(desired, before) if before else desired
 

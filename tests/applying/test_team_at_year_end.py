@@ -108,19 +108,6 @@ async def test_pupils_who_leave_or_return_at_a_year_end_do_so_in_the_team_too(be
     assert people(await bench.team()) == (entra_ids(["amy", "ben", "hand"]), entra_ids(["main"]))
 
 
-async def test_a_class_of_another_generation_has_no_year_end_of_the_one_before(bench: Bench) -> None:
-    """The pupils of then do not come into it."""
-    await bench.apply(OPEN, *MAKE)
-    first = await bench.id()
-    taken_back = YearEnd(run=RunId("run 2"), pupils=entra_ids(["cleo"]), taken_back=True)
-    await bench.apply(replace(OPEN, year_end=taken_back), YEAR_END)
-    bench.tenant.hand_delete(first)
-    await bench.state.write_drift(SCHOOL.id, [Drift(KEY, stale=True, gone=True)])
-    await bench.apply(replace(OPEN, year_end=taken_back, generation=1), *MAKE, YEAR_END)
-    assert await bench.id() != first
-    assert bench.tenant.groups[await bench.id()].members == entra_ids(["amy", "ben", "main"])
-
-
 async def test_the_change_of_a_team_waits_for_the_class_of_another_generation(bench: Bench) -> None:
     await bench.apply(OPEN, *MAKE, TEAM)
     bench.tenant.hand_delete(await bench.id())

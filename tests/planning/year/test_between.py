@@ -7,17 +7,21 @@ from typing import Any
 
 import pytest
 
+from sync_core.domain.classes.desired import ClassRequest
 from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.classes.teams import ActualTeam, DesiredTeam, TeamState
 from sync_core.domain.classes.year_end import YearEnd
 from sync_core.domain.ids import RunId
 from sync_core.domain.roster import Doubt
+from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
-from tests.builders import NOON, entra_ids
+from tests.builders import NOON, entra_id, entra_ids, settings, snapshot, synced
 from tests.planning.test_extra_owners import (
     ART,
+    BEFORE,
     COVERS,
     DURING,
+    EVERYBODY,
     GRANTED,
     KEY,
     MATHS,
@@ -102,3 +106,27 @@ def test_a_grant_does_not_end_because_the_list_of_accounts_has_lost_people() -> 
     planned = plan([MATHS], GRANTED, DURING, known=[])
     assert planned.matching_failed
     assert (planned.plan.writes, planned.plan.diffs) == ((), ())
+
+
+def test_a_class_that_is_requested_again_after_it_was_gone_has_no_year_end_and_may_have_a_team() -> None:
+    before = replace(
+        BEFORE[KEY].desired,
+        ended=True,
+        team=DesiredTeam.ARCHIVED,
+        year_end=YearEnd(run=RunId("end"), team_before=DesiredTeam.OPEN),
+    )
+    records = {KEY: replace(synced(before), gone=True)}
+    request = ClassRequest(key=KEY, creator=entra_id("tom"), requested_at=NOON)
+    chosen = settings(teams="create")
+    ruled = desired_classes(snapshot([MATHS]), chosen, EVERYBODY, records, {KEY: request})
+    assert ruled.classes == ()
+    ruled = desired_classes(snapshot([MATHS]), chosen, EVERYBODY, records, {KEY: replace(request, generation=1)})
+    (wanted,) = ruled.classes
+    assert (wanted.year_end, wanted.ended, wanted.team, wanted.generation) == (None, False, DesiredTeam.LOCKED, 1)
+    assert (ruled.ended, [note for note in ruled.notes if "year" in note]) == ((), [])
+
+
+def test_a_pause_of_losses_keeps_no_access_that_is_over() -> None:
+    pause = {"pause_from": "2026-09-01", "pause_until": "2026-09-30", "pause": "additions_only"}
+    planned = plan([MATHS], GRANTED, OVER, calendar=pause)
+    assert [diff.owners_revoked for diff in planned.plan.diffs] == [COVERS]
