@@ -17,7 +17,7 @@ from sync_core.domain.ids import AccountId, ClassKey, GrantText
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.planning.run_notes import name_some
 
-_NOT_THERE = (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
+_NOT_THERE = (ClassState.MAKING, ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
 
 
 @dataclass(frozen=True, slots=True)

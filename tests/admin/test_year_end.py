@@ -318,6 +318,19 @@ async def test_a_school_whose_year_starts_in_january_keeps_classes_to_the_end_of
     assert shown.classes[0].kept_until == date(2027, 12, 31)
 
 
+async def test_a_reversal_of_what_was_not_carried_out_adds_nobody_who_was_never_in_the_class(scene: Scene) -> None:
+    row = await scene.row(ART_KEY)
+    assert row.actual and row.actual.members
+    never = entra_ids(["eve"])
+    await scene.state.write_actual(replace(row, actual=replace(row.actual, members=row.actual.members - never)))
+    (await scene.group(ART_KEY)).members -= never
+    shown = await preview_year_end(scene.settings, ALL_OF_IT, scene.services)
+    await scene.state.write_desired(SCHOOL.id, shown.writes)
+    await scene.take_back(LAST_YEAR)
+    await scene.night()
+    assert (await scene.group(ART_KEY)).members & entra_ids(PUPILS) == entra_ids(PUPILS) - never
+
+
 async def test_a_year_does_not_end_again_before_its_reversal_is_carried_out(scene: Scene) -> None:
     """Otherwise nobody would know which pupils the first of them removed."""
     await scene.end(ALL_OF_IT)

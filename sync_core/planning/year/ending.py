@@ -229,7 +229,9 @@ def _taken_back(record: ClassRecord, returned: AccountIds | None, now: SchoolNow
         return _Considered(replace(shown, refused=f"{_NOT_THERE[record.state]} — restore it first"))
     renamed_by_hand = bool(ending.name) and shown.name != ending.name
     name = ending.name_before if ending.name and not renamed_by_hand else ""
-    waiting = ending.pupils if record.year_end_waits else frozenset()
+    # Who is wanted and was never in the class is not put back: a plan may be under way.
+    inside = actual.members or frozenset()
+    waiting = ending.pupils & inside if record.year_end_waits else frozenset()
     pupils = ((returned or frozenset()) | waiting) - wanted.members
     members = wanted.members | pupils
     reasons = dict(wanted.reasons) | {person: Reason(Rule.UNDONE, ending.run) for person in sorted(pupils)}

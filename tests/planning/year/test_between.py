@@ -130,3 +130,9 @@ def test_a_pause_of_losses_keeps_no_access_that_is_over() -> None:
     pause = {"pause_from": "2026-09-01", "pause_until": "2026-09-30", "pause": "additions_only"}
     planned = plan([MATHS], GRANTED, OVER, calendar=pause)
     assert [diff.owners_revoked for diff in planned.plan.diffs] == [COVERS]
+
+
+def test_the_end_of_a_grant_makes_no_class() -> None:
+    not_made = {KEY: replace(GRANTED[KEY], actual=None)}
+    planned = plan([ART], not_made, OVER, doubt=Doubt(groups=frozenset({MATHS.id})))
+    assert KEY not in planned.run.created
