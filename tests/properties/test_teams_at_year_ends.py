@@ -10,13 +10,14 @@ import pytest
 
 from sync_core.admin.requests import Requester
 from sync_core.admin.year.year_end import end_year, preview_taking_back, request_taking_back, take_back
+from sync_core.domain.classes.choices import ClassChoice, Grant
 from sync_core.domain.classes.outcomes import Outcome
 from sync_core.domain.classes.teams import TeamState
 from sync_core.domain.classes.year_end import PupilChoice, YearEndChoice, YearEndFilter, YearEndOrder
 from sync_core.messaging.messages import Change, EndYear, TakeBackYearEnd
 from sync_core.services import Services
-from tests.admin.year_end_scene import ADMIN, ART_KEY, MUSIC_KEY, PUPILS, Scene
-from tests.builders import entra_ids
+from tests.admin.year_end_scene import ADMIN, ART_KEY, MATHS_KEY, MUSIC_KEY, PUPILS, Scene
+from tests.builders import SCHOOL, entra_id, entra_ids, teaching
 from tests.fakes.memory_teams import MemoryTeams
 from tests.fakes.services import services
 from tests.properties.test_year_ends import Bomb, Killed
@@ -140,3 +141,35 @@ async def test_killed_at_any_step_it_is_done_whole_with_the_team(back: bool) -> 
         await scene.check(ended=not back, why=f"killed at step {steps}")
         steps += 1
     assert steps > 40
+
+
+async def test_killed_at_any_step_the_end_of_a_grant_in_an_ended_class_reaches_group_and_team() -> None:
+    steps, killed, cover = 0, True, entra_id("hand")
+    limits = {"smallest_snapshot": 0, "class_loss": 1, "school_loss": 1, "week_loss": 1}
+    while killed:
+        bomb = Bomb()
+        scene = TeamScene(step=bomb, chosen={"limits": limits})
+        await scene.begin()
+        until = scene.clock.now().date() + timedelta(days=4)
+        grant = Grant(until=until, reason="cover", given_by=ADMIN, given_at=scene.clock.now())
+        await scene.state.write_choice(SCHOOL.id, ClassChoice(key=MATHS_KEY, owners={cover: grant}))
+        await scene.quiet_nights()
+        group = await scene.group(MATHS_KEY)
+        team = scene.teams.teams[group.id]
+        scene.mis.groups = (teaching("L1", "Latin", PUPILS[:2], ["second"], year=2026),)
+        await scene.night()
+        assert (await scene.row(MATHS_KEY)).desired.ended
+        assert cover in group.owners & team.owners
+        scene.clock.advance(timedelta(days=5))
+        bomb.left, killed = steps, False
+        try:
+            await scene.night()
+        except Killed:
+            killed = True
+        bomb.left = None
+        await scene.deliver()
+        await scene.night()
+        assert cover not in group.owners | group.members | team.owners | team.members, f"killed at step {steps}"
+        assert entra_ids([*PUPILS, "main"]) == group.members == team.owners | team.members
+        steps += 1
+    assert steps > 30
