@@ -23,7 +23,8 @@ from sync_core.domain.runs import Cause
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FeedFolder
 from sync_core.planning.diff import Origin, make_plan
-from sync_core.planning.limits.restraint import Past, Restraint
+from sync_core.planning.limits.past import Past
+from sync_core.planning.limits.restraint import Restraint
 from sync_core.planning.limits.snapshot import check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes
 

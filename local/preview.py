@@ -14,9 +14,10 @@ from local.nightly import prepare_night
 from sync_core.clock import SystemClock
 from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes.tenant_groups import TenantClass
-from sync_core.domain.ids import AccountId
+from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FeedFolder, FileDrop
+from sync_core.errors import NotThere
 from sync_core.graph.port import TenantReader, TenantReaders
 from sync_core.messaging.messages import Priority
 from sync_core.mis.drop.folder import FolderDrop
@@ -40,6 +41,12 @@ class EmptyTenant:
 
     async def classes(self) -> tuple[TenantClass, ...]:
         return ()
+
+    async def members(self, class_id: ClassId) -> frozenset[AccountId]:
+        raise NotThere
+
+    async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
+        raise NotThere
 
 
 def preview_first_night(

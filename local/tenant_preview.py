@@ -16,7 +16,7 @@ from sync_core.clock import Clock, SystemClock
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.classes.record import ActualClass, ClassRecord
 from sync_core.domain.classes.tenant_groups import GroupChange, TenantClass
-from sync_core.domain.ids import SchoolId
+from sync_core.domain.ids import AccountId, ClassId, SchoolId
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import GraphDenied, Permanent
 from sync_core.graph.connections import GraphTenants
@@ -44,8 +44,21 @@ class _SignedInUser:
         try:
             return await self.tenant.classes()
         except GraphDenied as denied:
-            remedy = "preview the school in the deployed app, which may list them: POST …/schools/S/plan"
-            raise Permanent(f"Graph refused the signed-in user: {denied.code}", remedy) from None
+            raise _refused(denied) from None
+
+    async def members(self, class_id: ClassId) -> frozenset[AccountId]:
+        return await self.tenant.members(class_id)
+
+    async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
+        try:
+            return await self.tenant.owners(class_id)
+        except GraphDenied as denied:
+            raise _refused(denied) from None
+
+
+def _refused(denied: GraphDenied) -> Permanent:
+    remedy = "preview the school in the deployed app, which may read them: POST …/schools/S/plan"
+    return Permanent(f"Graph refused the signed-in user: {denied.code}", remedy)
 
 
 async def preview_real_tenant(tenant: str, graph: str, feed_path: Path, values: Mapping[str, object]) -> list[Preview]:

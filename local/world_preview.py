@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local import loopback
 from local.accounts import ListedAccount
@@ -13,7 +14,9 @@ from local.nightly import open_state
 from local.preview import preview_feed
 from local.world import Addresses
 from sync_core.domain.classes.tenant_groups import TenantClass
+from sync_core.domain.ids import AccountId, ClassId
 from sync_core.domain.school.settings import SchoolSettings
+from sync_core.errors import NotThere
 from sync_core.graph.port import TenantReader
 from sync_core.messaging.messages import Priority
 from sync_core.planning.preview.preview import Preview
@@ -29,12 +32,26 @@ class SimulatedTenants:
         return self
 
     async def classes(self) -> tuple[TenantClass, ...]:
-        listed = loopback.get(f"{self.address}/_sim/classes", timeout=60).raise_for_status().json()
         return tuple(
             TenantClass(one["id"], one["displayName"], one["externalId"] or "", one["externalSource"] or "")
-            for one in listed
-            if not one["deleted"]
+            for one in self._there()
         )
+
+    async def members(self, class_id: ClassId) -> frozenset[AccountId]:
+        return self._people(class_id, "member_ids")
+
+    async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
+        return self._people(class_id, "owner_ids")
+
+    def _people(self, class_id: ClassId, role: str) -> frozenset[AccountId]:
+        found = [one for one in self._there() if one["id"] == class_id]
+        if not found:
+            raise NotThere
+        return frozenset(map(AccountId, found[0][role]))
+
+    def _there(self) -> list[dict[str, Any]]:
+        listed = loopback.get(f"{self.address}/_sim/classes", timeout=60).raise_for_status().json()
+        return [one for one in listed if not one["deleted"]]
 
 
 async def preview_world(

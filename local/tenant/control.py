@@ -223,6 +223,8 @@ def _class(directory: Directory, group: Group) -> dict[str, Any]:
         "externalSource": group.externalSource,
         "owners": sorted(directory.users[person].userPrincipalName for person in group.owners),
         "members": sorted(directory.users[person].userPrincipalName for person in group.members),
+        "owner_ids": sorted(group.owners),
+        "member_ids": sorted(group.members),
         "deleted": group.deleted_at is not None,
     }
 

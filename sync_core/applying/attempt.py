@@ -17,6 +17,7 @@ from sync_core.services import Services
 
 Work = Literal[
     "created",
+    "adopted",
     "deleted",
     "restored",
     "renamed",
@@ -53,6 +54,7 @@ class Attempt:
         self.tenant_id = tenant_id
         self.tenant = tenant
         self.classes = services.classes
+        self.schools = services.schools
         self.clock = services.clock
         self.touched = False
         self.unrecorded = AppliedDelta(run=change.run, cause=change.cause, at=self.clock.now())

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from sync_core.applying.adoption import adopt_class
 from sync_core.applying.attempt import REPLICATION, Attempt, actual_of
 from sync_core.applying.people import People
 from sync_core.applying.team import TeamWork
@@ -171,6 +172,8 @@ class _Apply:
             )
         elif record.actual is not None:
             return record
+        elif record.desired.adopts and record.intent is None:
+            return await adopt_class(record, self._attempt)
         earlier = record.intent
         fresh = earlier is None
         if fresh:

@@ -34,7 +34,7 @@ async def _renamed(actual: ActualClass, ending: YearEnd, attempt: Attempt) -> Ac
     if not ending.name:
         return actual
     before, after = (ending.name, ending.name_before) if ending.taken_back else (ending.name_before, ending.name)
-    name = await attempt.tenant.class_name(actual.class_id)
+    name = (await attempt.tenant.shown_class(actual.class_id)).display_name
     if name == before:
         await attempt.tenant.rename_class(actual.class_id, after)
         attempt.note("renamed")

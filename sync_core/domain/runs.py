@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
-from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import LeftOut, Snapshot
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.sources import FileDrop
@@ -40,7 +40,8 @@ class HoldKind(StrEnum):
     TURNOVER: nearly everybody in a class would be replaced. LOST_MATCHING: people who had an account find none now.
     ACCOUNT_MATCHING: too many people find no account, and the whole plan is held. SCHOOL_LOSS, SLOW_LEAK: the school
     would lose too many memberships, at once or in seven days. NEW_CLASSES: too many classes would be made.
-    CONTINUATION: a group may continue an earlier class, whose own group the MIS no longer has.
+    CONTINUATION: a group may continue an earlier class, whose own group the MIS no longer has. ADOPTION: a class team
+    that somebody made by hand may be that of a group.
     """
 
     LEFT_GROUP = "left_group"
@@ -56,6 +57,7 @@ class HoldKind(StrEnum):
     SLOW_LEAK = "slow_leak"
     NEW_CLASSES = "new_classes"
     CONTINUATION = "continuation"
+    ADOPTION = "adoption"
 
 
 class HoldStatus(StrEnum):
@@ -79,8 +81,9 @@ class HeldClass:
 
     `group_name` is the name of the group in the MIS, and `name` that of the class; empty if it is not made yet.
     `leaving` and `joining` are Entra ids, and `people` MIS person ids: of those who would leave, who find no account,
-    or who are in a group that may continue the earlier class `continues`. At most 2,000 of each are listed. `lost`
-    counts who would leave, of the `students` in the class.
+    or who are in a group that may continue the earlier class `continues`. `adopts` is the class in Microsoft 365 that
+    may be taken for that of the group. At most 2,000 of each are listed. `lost` counts who would leave, of the
+    `students` in the class.
     """
 
     group_name: str
@@ -93,6 +96,7 @@ class HeldClass:
     joining: tuple[AccountId, ...] = ()
     people: tuple[MisId, ...] = ()
     continues: ClassKey = ClassKey("")
+    adopts: ClassId = ClassId("")
     digest: str
 
 
@@ -101,8 +105,8 @@ class Hold:
     """What a plan does not carry out for one cause, class by class. `digest` binds the kind and each class's digest.
 
     `why` is the limit in words. `value` is what exceeds the `limit`: shares of 1, but counts for `lost_matching`,
-    `continuation` and `new_classes`. For the causes of a loss, the limit is that of each class, and the value that of
-    the class with the largest loss.
+    `continuation`, `adoption` and `new_classes`. For the causes of a loss, the limit is that of each class, and the
+    value that of the class with the largest loss.
     """
 
     digest: str

@@ -144,6 +144,12 @@ class TenantReader(Protocol):
     async def classes(self) -> tuple[TenantClass, ...]:
         """All classes, with those of other products. A class created in the last minutes may be missing."""
 
+    async def members(self, class_id: ClassId) -> frozenset[AccountId]:
+        """The members that Graph shows. Raises NotThere, and MembersHidden where Graph refuses to show any."""
+
+    async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
+        """All owners. Raises NotThere."""
+
 
 class Tenant(TenantReader, Protocol):
     """One Microsoft 365 tenant.
@@ -182,17 +188,11 @@ class Tenant(TenantReader, Protocol):
 
     async def class_exists(self, class_id: ClassId) -> bool: ...
 
-    async def class_name(self, class_id: ClassId) -> str:
-        """The display name that the class has now. Raises NotThere."""
+    async def shown_class(self, class_id: ClassId) -> TenantClass:
+        """The class as Graph shows it now. Raises NotThere."""
 
     async def rename_class(self, class_id: ClassId, display_name: str) -> None:
         """Change the display name of a class, and never its address. Raises NotThere."""
-
-    async def members(self, class_id: ClassId) -> frozenset[AccountId]:
-        """The members that Graph shows. Raises NotThere, and MembersHidden where Graph refuses to show any."""
-
-    async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
-        """All owners. Raises NotThere."""
 
     async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Additions:
         """Add at most MEMBERS_PER_WRITE people in one write or, where Graph refuses that, each on their own.

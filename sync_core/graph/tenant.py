@@ -43,7 +43,8 @@ _GRAPH = "https://graph.microsoft.com/v1.0"
 _ACCOUNTS = "/users/delta()"
 _GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
 # No source says that Graph filters classes by externalSource.
-_CLASSES = "/education/classes?$select=id,displayName,externalId,externalSource,mailNickname"
+_OF_CLASS = "$select=id,displayName,externalId,externalSource,mailNickname"
+_CLASSES = f"/education/classes?{_OF_CLASS}"
 # Graph's limit for one `in` of a filter.
 _IDS_PER_FILTER = 15
 _NOBODYS = "mailNickname eq 'mis-class-sync-health'"
@@ -130,7 +131,9 @@ class GraphTenant:
         )
 
     async def classes(self) -> tuple[TenantClass, ...]:
-        return tuple([_listed(item) async for page in self._pages(_CLASSES, Cost()) for item in items_of(page)])
+        return tuple(
+            [_as_listed(item, item["id"]) async for page in self._pages(_CLASSES, Cost()) for item in items_of(page)]
+        )
 
     async def create_class(self, new: NewClass) -> CreatedClass:
         body = {
@@ -154,10 +157,9 @@ class GraphTenant:
             return False
         return True
 
-    async def class_name(self, class_id: ClassId) -> str:
-        return text_of(
-            await self._client.get(f"/education/classes/{entra_id(class_id)}?$select=id,displayName"), "displayName"
-        )
+    async def shown_class(self, class_id: ClassId) -> TenantClass:
+        shown = await self._client.get(f"/education/classes/{entra_id(class_id)}?{_OF_CLASS}")
+        return _as_listed(shown, class_id)
 
     async def rename_class(self, class_id: ClassId, display_name: str) -> None:
         await self._client.patch(f"/education/classes/{entra_id(class_id)}", {"displayName": display_name})
@@ -312,9 +314,9 @@ def _account(item: dict[str, Any], earlier: AccountChange | None) -> AccountChan
     return AccountChange(item["id"], values, enabled)
 
 
-def _listed(item: dict[str, Any]) -> TenantClass:
+def _as_listed(item: dict[str, Any], id_: ClassId) -> TenantClass:
     names = ("displayName", "externalId", "externalSource", "mailNickname")
-    return TenantClass(item["id"], *(text_of(item, name) for name in names))
+    return TenantClass(id_, *(text_of(item, name) for name in names))
 
 
 def _merged(before: GroupChange, item: dict[str, Any]) -> GroupChange:

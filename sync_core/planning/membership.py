@@ -11,7 +11,7 @@ from sync_core.domain.classes.choices import Follow
 from sync_core.domain.classes.desired import ClassName, ClassRequest, DesiredClass, Reason, Rule
 from sync_core.domain.classes.record import ClassRecord, ClassState, Records
 from sync_core.domain.classes.teams import DesiredTeam
-from sync_core.domain.ids import AccountId, ClassKey, MisId, plain_id
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, plain_id
 from sync_core.domain.nicknames import without_doubtful
 from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
 from sync_core.domain.runs import HoldStatus
@@ -41,7 +41,7 @@ class RuledSchool:
     `groups` are all groups that can have a class. `people` are those of the MIS, and `students` and `staff` their
     accounts in each role. `matching` is how the people of the whole school were matched. `proposals` are groups that
     may continue earlier classes, and those of `classes` whose keys are in `waiting` are not to be made while that is
-    not decided.
+    not decided. `adoptions` are groups that may take classes which somebody made in Microsoft 365.
     """
 
     groups: Mapping[ClassKey, MisGroup]
@@ -58,6 +58,7 @@ class RuledSchool:
     matching: SchoolMatching
     proposals: tuple[Proposal, ...]
     waiting: frozenset[ClassKey]
+    adoptions: tuple[Proposal, ...] = ()
     ended_by_choice: frozenset[ClassKey] = frozenset()
 
 
@@ -294,6 +295,7 @@ class _Rules:
             team=wanted_team(self._settings, group.type, earlier_class.team if earlier_class else DesiredTeam.NONE),
             group_teachers=frozenset(map(plain_id, group.teachers)),
             year_end=earlier_class.year_end if earlier_class else None,
+            adopts=record.adopts if record else ClassId(""),
         )
         return self.benefit.applied(desired, before) if before else desired
 

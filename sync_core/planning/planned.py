@@ -8,10 +8,11 @@ from datetime import datetime
 
 from sync_core.domain.classes.desired import DesiredClass, Pin
 from sync_core.domain.classes.record import Records
+from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, LeftOutRows, RunOutcome, RunRecord
-from sync_core.errors import Permanent
+from sync_core.errors import Permanent, SyncError
 from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.diff import Plan
 from sync_core.planning.membership import RuledSchool
@@ -23,12 +24,13 @@ from sync_core.planning.year.arrangement import NOTHING_WITHHELD, Arrangement
 class SchoolPlan:
     """The changes that a sync would make now, and the holds. Nothing is written yet. `teams` is the work on teams.
 
-    `records` are the rows of the school. `wanted` are the classes by key before the calendar and the limits.
-    `standing` are the holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read.
-    `pins` are the pins of classes. `year` is what the school's calendar allows of the classes. `known_at` is when the
-    last night of the week looked at Microsoft 365. `statistics` describe the snapshot of a whole school.
-    `matching_failed`: too many people found no account, so that nothing of the MIS is planned. `left_out` are the rows
-    of the feed that were left out, None where the list of the school stays empty.
+    `records` are the rows of the school. `wanted` are the classes by key before the calendar and the limits. `standing`
+    are the holds that existed before the plan. `ruled` is the result of the rules, if the MIS was read. `pins` are the
+    pins of classes. `year` is what the school's calendar allows of the classes. `known_at` is when the last night of
+    the week looked at Microsoft 365. `statistics` describe the snapshot of a whole school. `matching_failed`: too many
+    people found no account, so that nothing of the MIS is planned. `left_out` are the rows of the feed that were left
+    out, None where the list of the school stays empty. `listed` are the classes of the tenant, or why they could not be
+    listed; None if the plan did not need them.
     """
 
     run: RunRecord
@@ -46,6 +48,7 @@ class SchoolPlan:
     statistics: FeedStatistics | None = None
     matching_failed: bool = False
     left_out: LeftOutRows | None = None
+    listed: tuple[TenantClass, ...] | SyncError | None = None
 
     @property
     def final(self) -> Mapping[ClassKey, DesiredClass]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import date
 
-from sync_core.domain.classes.desired import DesiredClass, Pin
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import ClassKey, plain_id
 from sync_core.domain.runs import RunRecord
@@ -104,6 +105,16 @@ def note_on_retired(keys: Set[ClassKey]) -> tuple[str, ...]:
         f"classes whose year an admin ended, and whose groups the MIS still has: {len(keys)} "
         f"({name_some(sorted(keys))}) — no sync changes them; take the year end of a class back if it should "
         "follow the MIS again",
+    )
+
+
+def expired_classes(records: Records, requests: Mapping[ClassKey, ClassRequest], today: date) -> tuple[ClassKey, ...]:
+    """Classes kept beyond the requested date, or the end of their year. They are only reported, never deleted."""
+    until = {key: request.required_until for key, request in requests.items()}
+    ends = {key: record.desired.year_end for key, record in records.items() if record.desired.retired}
+    until |= {key: ending.kept_until for key, ending in ends.items() if ending}
+    return tuple(
+        key for key, day in sorted(until.items()) if day and day < today and key in records and not records[key].gone
     )
 
 

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass
 from sync_core.domain.classes.record import ClassRecord, Records
-from sync_core.domain.ids import ClassKey, RunId, SchoolId
+from sync_core.domain.classes.tenant_groups import TenantClass
+from sync_core.domain.ids import ClassId, ClassKey, RunId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Cause, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.team_permissions import checked_for_teams
-from sync_core.errors import SnapshotRejected, SyncError
+from sync_core.errors import NotThere, SnapshotRejected, SyncError
+from sync_core.graph.port import TenantReader
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
 from sync_core.planning.diff import make_plan
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners, extra_owners, notes_on_extra_owners
 from sync_core.planning.limits.holds import hold_text
-from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
-from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
+from sync_core.planning.limits.past import Past
+from sync_core.planning.limits.restraint import Restraint, WithinLimits
+from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, dated_by_now, statistics_of
+from sync_core.planning.matching.adoption import (
+    MOST_READ,
+    Adoptions,
+    Looked,
+    MadeByHand,
+    SeenPeople,
+    adoptions_of_part,
+    find_candidates,
+    may_be_owned,
+    new_with_team,
+    propose_adoptions,
+)
 from sync_core.planning.matching.guard import NO_RATES, MatchRates
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.planning.naming.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.planning.pinned import pinned_classes
 from sync_core.planning.planned import PlanNotMade, SchoolPlan
-from sync_core.planning.run_notes import notes_of, observe
+from sync_core.planning.run_notes import expired_classes, notes_of, observe
 from sync_core.planning.teams import keys_of, plan_teams
 from sync_core.planning.year.arrangement import Arrangement, arrange, as_limits_see
 from sync_core.planning.year.calendar import SchoolDay, school_day
@@ -36,15 +51,13 @@ from sync_core.planning.year.words import counts_of, notes_on, pause_of_all
 from sync_core.services import Reading
 from sync_core.state.port import ClassReader, SchoolReader
 
-_CLOCK_SKEW = timedelta(days=1)
-"""Files may be dated later than now by so much without a note."""
 _UNPAUSE = "to sync it before that, change pause_from, pause_until or pause in the calendar of its settings"
 _WITHOUT_ACCOUNTS = (
     "the tenant's accounts were never read completely, so people would lose classes: nothing was planned",
     "request a full resync of the tenant, or wait for the nightly run",
 )
-_SHARED_FOR = timedelta(hours=1)
-"""As long as a night is by default: its schools then share one reading of a server."""
+_Listed = tuple[TenantClass, ...] | SyncError
+"""The classes of a tenant, or why they could not be listed."""
 
 
 async def plan_school(
@@ -59,7 +72,7 @@ async def plan_school(
     accepted = await reader.accepted_statistics(school)
     now = reading.clock.now()
     past = replace(await read_past(request, reader, now, accepted), decided=decided or {})
-    since = _shared_since(request, past, now)
+    since = past.shared_since(request.cause, now)
     snapshot, statistics, left_out = await _read_feed(request, settings, accepted, since, reading)
 
     records = await records_in(settings, reader)
@@ -73,6 +86,8 @@ async def plan_school(
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
     extra = await read_extra_owners(settings, reader, accounts, now)
     ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys(), past.decisions, extra)
+    adoptions, listed = await _find_adoptions(ruled, records, requests, settings, request, past, reading)
+    ruled = adoptions.applied(ruled)
     pinned = pinned_classes(pins.values(), records, extra) if scope is None else ()
     wanted = (*ruled.classes, *pinned)
     planned = plan_within_limits(wanted, records, settings, request, past, now, ruled, extra, whole=scope is None)
@@ -87,7 +102,7 @@ async def plan_school(
     run = replace(
         planned.run,
         left_out=left_out.count,
-        expired=_expired(records, requests, now.date()),
+        expired=expired_classes(records, requests, now.date()),
         ownerless=observed.ownerless,
         numbered=observed.numbered,
         pins_differ=observed.pins_differ,
@@ -98,8 +113,74 @@ async def plan_school(
     )
     run = replace(run, notes=(*run.notes, *notes_of(run)))
     of_whole = statistics if scope is None else None
-    listed = left_out if left_out.count or past.left_out else None
-    return replace(planned, run=run, pins=pins, statistics=of_whole, left_out=listed)
+    shown = left_out if left_out.count or past.left_out else None
+    return replace(planned, run=run, pins=pins, statistics=of_whole, left_out=shown, listed=listed)
+
+
+async def _find_adoptions(
+    ruled: RuledSchool,
+    records: Records,
+    requests: Mapping[ClassKey, ClassRequest],
+    settings: SchoolSettings,
+    request: SyncSchool,
+    past: Past,
+    reading: Reading,
+) -> tuple[Adoptions, _Listed | None]:
+    """The teams made by hand that may be those of new classes, and the classes of the tenant if they were listed.
+
+    Only a plan of the whole school looks, for classes that want a team and of which the calendar withholds nothing: a
+    team that is taken for a class gets exactly the people of the class.
+    """
+    new = new_with_team(ruled, records, requests)
+    if request.scope is not None:
+        return adoptions_of_part(new, past.holds, past.decisions), None
+    day = school_day(settings, reading.clock.now())
+    withheld = arrange(new, records, day).withheld
+    wanted = [] if day.pause else [desired for desired in new if desired.key not in withheld]
+    if not wanted:
+        return propose_adoptions(new, Looked(), past.holds, past.decisions), None
+    tenant = reading.tenants.of(settings.tenant, _priority(request.cause))
+    listed = await _list_classes(tenant)
+    keys = frozenset(desired.key for desired in wanted)
+    if isinstance(listed, SyncError):
+        looked = Looked(keys=keys, listed=False, failure=listed)
+    else:
+        looked = await _look_at(find_candidates(wanted, listed, records), wanted, keys, tenant)
+    return propose_adoptions(new, looked, past.holds, past.decisions), listed
+
+
+async def _look_at(
+    candidates: tuple[MadeByHand, ...], wanted: Sequence[DesiredClass], keys: frozenset[ClassKey], tenant: TenantReader
+) -> Looked:
+    """Read the people of the first candidates. Nobody else's members are read than those whose owners fit."""
+    people: dict[ClassId, SeenPeople] = {}
+    unread: set[ClassId] = set()
+    failure: SyncError | None = None
+    for candidate in candidates[:MOST_READ]:
+        try:
+            owners = await tenant.owners(candidate.id)
+            fits = may_be_owned(candidate, owners, wanted)
+            members = await tenant.members(candidate.id) if fits else frozenset()
+        except NotThere:
+            people[candidate.id] = SeenPeople(frozenset(), frozenset())
+        except SyncError as error:
+            unread.add(candidate.id)
+            failure = failure or error
+        else:
+            people[candidate.id] = SeenPeople(members - owners, owners)
+    return Looked(keys=keys, candidates=candidates, people=people, unread=frozenset(unread), failure=failure)
+
+
+async def _list_classes(tenant: TenantReader) -> _Listed:
+    """All classes of the tenant, or why they cannot be listed."""
+    try:
+        return await tenant.classes()
+    except SyncError as error:
+        return error
+
+
+def _priority(cause: Cause) -> Priority:
+    return Priority.BULK if cause is Cause.NIGHTLY else Priority.URGENT
 
 
 async def _may_be_planned(request: SyncSchool, reading: Reading) -> tuple[SchoolSettings, TenantCheck]:
@@ -135,7 +216,7 @@ async def _read_feed(
     """Return the snapshot, its statistics and the rows that were left out. Raises PlanNotMade if it is rejected."""
     left_out: LeftOutRows | None = None
     try:
-        snapshot = _dated_by_now(await reading.mis.snapshot(settings, since), reading.clock.now())
+        snapshot = dated_by_now(await reading.mis.snapshot(settings, since), reading.clock.now())
         statistics = statistics_of(snapshot)
         left_out = LeftOutRows.of(snapshot, request.run, reading.clock.now())
         check_left_out(snapshot, settings.limits)
@@ -167,30 +248,6 @@ def records_of_tenant(settings: SchoolSettings, records: Iterable[ClassRecord]) 
     return {record.key: record for record in records if record.desired.tenant == settings.tenant}
 
 
-def _shared_since(request: SyncSchool, past: Past, now: datetime) -> datetime | None:
-    """Since when a reading that schools share may have begun; None if the MIS is read now.
-
-    A webhook event, an admin and a preview want the MIS as it is now. A night accepts the reading of an earlier school,
-    unless this school had a run since: that run may have read something newer, which the night must not take back.
-    """
-    if request.cause is not Cause.NIGHTLY:
-        return None
-    earliest = now - _SHARED_FOR
-    return max(earliest, past.last_run) if past.last_run else earliest
-
-
-def _dated_by_now(snapshot: Snapshot, now: datetime) -> Snapshot:
-    """The snapshot as of now if its files are dated later: a clock that is ahead must not make later feeds look old."""
-    if snapshot.taken_at <= now:
-        return snapshot
-    note = (
-        f"the files of the feed are dated {snapshot.taken_at:%d %b %Y %H:%M} UTC, which is in the future, and count as "
-        "of now — correct the clock of the machine that exports them"
-    )
-    notes = snapshot.notes if snapshot.taken_at - now <= _CLOCK_SKEW else (*snapshot.notes, note)
-    return replace(snapshot, taken_at=now, notes=notes)
-
-
 async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:
     """Return a plan of the whole school that is only shown: if none can be made, an empty one whose run says why."""
     try:
@@ -204,16 +261,17 @@ async def note_shared_names(
 ) -> SchoolPlan:
     """Return the plan with a note if classes to create have the names of classes of another product.
 
-    Lists the tenant's classes, but only for a plan of the whole school that creates classes. If they cannot be listed,
-    the note says so. `examples` chooses what the note lists: it goes into tables and events, unless it is only shown.
+    Lists the tenant's classes, but only for a plan of the whole school that creates classes, and has not listed them.
+    If they cannot be listed, the note says so. `examples` chooses what the note lists: it goes into tables and events,
+    unless it is only shown.
     """
     if not planned.plan.created or planned.statistics is None:
         return planned
-    priority = Priority.BULK if planned.run.cause is Cause.NIGHTLY else Priority.URGENT
-    try:
-        existing = await reading.tenants.of(planned.tenant, priority).classes()
-    except SyncError as error:
-        return planned.with_notes(note_on_unknown(error))
+    existing = planned.listed
+    if existing is None:
+        existing = await _list_classes(reading.tenants.of(planned.tenant, _priority(planned.run.cause)))
+    if isinstance(existing, SyncError):
+        return planned.with_notes(note_on_unknown(existing))
     created = [planned.wanted[key] for key in planned.plan.created]
     shared = find_shared_names(created, existing, planned.records)
     return planned.with_notes(note_on_shared(shared, examples(shared))) if shared.keys else planned
@@ -335,13 +393,3 @@ def _arranged(
     known = {key: record.desired for key, record in records.items()}
     arranged = arrange(allowed, records, day).classes
     return [extra.applied(desired, known.get(desired.key)) for desired in arranged]
-
-
-def _expired(records: Records, requests: Mapping[ClassKey, ClassRequest], today: date) -> tuple[ClassKey, ...]:
-    """Classes kept beyond the requested date, or the end of their year. They are only reported, never deleted."""
-    until = {key: request.required_until for key, request in requests.items()}
-    ends = {key: record.desired.year_end for key, record in records.items() if record.desired.retired}
-    until |= {key: ending.kept_until for key, ending in ends.items() if ending}
-    return tuple(
-        key for key, day in sorted(until.items()) if day and day < today and key in records and not records[key].gone
-    )

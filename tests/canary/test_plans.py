@@ -21,7 +21,7 @@ from sync_core.messaging.messages import EndYear, Priority, SyncSchool
 from sync_core.state.port import DeltaKind
 from tests.builders import SCHOOL, TENANT, accounts, mis_ids, settings, synced, teaching
 from tests.canary.conftest import app_of
-from tests.canary.outside import MARKS, NAME, Outside
+from tests.canary.outside import BORN, MARKS, NAME, Outside
 from tests.canary.test_edges import CALLERS
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.fakes.memory_state import MemoryState
@@ -49,11 +49,12 @@ def accounts_of(people: Iterable[str]) -> list[Account]:
 
 @dataclass(frozen=True)
 class Change:
-    """What is otherwise at the second sync: the groups, the accounts, the settings."""
+    """What is otherwise at the second sync: the groups, the accounts, the settings, a team that a teacher made."""
 
     groups: list[MisGroup] = field(default_factory=lambda: GROUPS)
     known: list[Account] = field(default_factory=lambda: accounts_of(EVERYBODY))
     settings: dict[str, Any] = field(default_factory=lambda: {"limits": NO_SCHOOL_LIMITS})
+    by_hand: str = ""
 
 
 def halved() -> list[MisGroup]:
@@ -89,6 +90,11 @@ CHANGES: dict[HoldKind, Change] = {
         [*GROUPS, *(teaching(f"{NAME} {number}", NAME, PUPILS, [f"main {NAME}"]) for number in range(60))],
         settings={"limits": NO_SCHOOL_LIMITS},
     ),
+    HoldKind.ADOPTION: Change(
+        [*GROUPS, teaching(f"{NAME} new", f"{NAME} new", PUPILS, [f"main {NAME}"])],
+        settings={"limits": NO_SCHOOL_LIMITS, "teams": "create"},
+        by_hand=f"{NAME} new {BORN}",
+    ),
     HoldKind.CONTINUATION: Change(
         [replace(group, id=mis_ids(f"new {group.id}")[0], academic_year=2027) for group in GROUPS],
         settings={"limits": NO_SCHOOL_LIMITS, "rollover": "reuse"},
@@ -102,8 +108,14 @@ async def know(state: MemoryState, known: Iterable[Account]) -> None:
     await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
 
 
-async def sync(state: MemoryState, groups: list[MisGroup], run: str) -> App:
-    app = app_of(state, mis=Mis(groups), outbox=MemoryOutbox(), tenant=MemoryTenant())
+async def sync(state: MemoryState, groups: list[MisGroup], run: str, by_hand: str = "") -> App:
+    tenant = MemoryTenant()
+    if by_hand:
+        class_id = tenant.add_foreign_class(by_hand, by_hand, "", "manual")
+        for person in accounts_of([*PUPILS, f"main {NAME}"]):
+            tenant.hand_member(class_id, person.id, present=True)
+        tenant.hand_owner(class_id, accounts_of([f"main {NAME}"])[0].id, present=True)
+    app = app_of(state, mis=Mis(groups), outbox=MemoryOutbox(), tenant=tenant)
     await app.handle_request(SyncSchool(SCHOOL.id, RunId(run), Cause.NIGHTLY))
     return app
 
@@ -140,7 +152,7 @@ async def test_no_field_of_a_plan_leaves(outside: Outside, kind: HoldKind) -> No
     outside.putting("plan", kind)
     await state.save_school(settings(**{"access": [HEAD], "types": ["teaching", "year"], **change.settings}))
     await know(state, change.known)
-    app = await sync(state, change.groups, "second")
+    app = await sync(state, change.groups, "second", change.by_hand)
     assert kind in {hold.kind for hold in await state.holds(SCHOOL.id)}
     await follow(app, state, outside)
     await outside.stored(state, SCHOOL.id)

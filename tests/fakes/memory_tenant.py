@@ -155,13 +155,7 @@ class MemoryTenant:
     async def classes(self) -> tuple[TenantClass, ...]:
         await self._step("classes")
         return tuple(
-            TenantClass(
-                group.id,
-                group.name.display_name,
-                group.external_id,
-                group.external_source,
-                group.name.mail_nickname,
-            )
+            _shown(group)
             for group in self.groups.values()
             if group.external_id is not None and not group.deleted and not (self._lags() and self._young(group))
         )
@@ -182,9 +176,12 @@ class MemoryTenant:
         group = self.groups.get(class_id)
         return group is not None and not group.deleted
 
-    async def class_name(self, class_id: ClassId) -> str:
-        await self._step("class_name")
-        return self._group(class_id).name.display_name
+    async def shown_class(self, class_id: ClassId) -> TenantClass:
+        await self._step("shown_class")
+        group = self._group(class_id)
+        if group.external_id is None:
+            raise NotThere
+        return _shown(group)
 
     async def rename_class(self, class_id: ClassId, display_name: str) -> None:
         await self._step("rename_class")
@@ -417,6 +414,11 @@ class MemoryTenant:
             owners_added=people("owners", "+"),
             owners_removed=people("owners", "-"),
         )
+
+
+def _shown(group: MemoryGroup) -> TenantClass:
+    name, external_id = group.name, group.external_id or ""
+    return TenantClass(group.id, name.display_name, external_id, group.external_source, name.mail_nickname)
 
 
 def _account_change(account: Account, properties: Set[AccountProperty]) -> AccountChange:

@@ -14,10 +14,11 @@ from local.nightly import count, drain
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
 from local.world import WEBHOOK_SETTING
-from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
+from tests.flow.trust import Trust, pupils, staff, start_trust, teaching, upn
 
 ART, DRAMA = "2026.teaching.T1", "2026.teaching.T2"
-SCHOOLS = {f"S{number}": f"200000{number}" for number in range(1, 9)}
+SCHOOLS = {f"S{number}": f"200000{number}" for number in range(1, 12)}
+BY_HAND = "amy ben cleo dora"
 DAY = timedelta(days=1).total_seconds()
 
 
@@ -36,12 +37,12 @@ def make_school(id_: str, art: str = "amy ben", teacher: str = "main") -> School
     )
 
 
-def add(trust: Trust, id_: str, teams: str, **settings: Any) -> str:
+def add(trust: Trust, id_: str, teams: str, school: SchoolData | None = None, **settings: Any) -> str:
     """Add a school alone to the trust, run a night, and return the address of its art class."""
     for other in trust.schools:
         trust.call("POST", f"schools/{other}/pause", body={"reason": "another story"})
     trust.schools.clear()
-    trust.add_school(make_school(id_), teams=teams, webhook_secrets=[WEBHOOK_SETTING], **settings)
+    trust.add_school(school or make_school(id_), teams=teams, webhook_secrets=[WEBHOOK_SETTING], **settings)
     trust.run_night()
     return f"Art.class.{SCHOOLS[id_]}.2026"
 
@@ -139,3 +140,40 @@ def test_08_a_school_without_teams_asks_teams_nothing(trust: Trust) -> None:
     set_art(trust, "S8", "dora")
     notify(trust, "S8", "msg_t8")
     assert trust.read_team(art)["members"] == "amy ben"
+
+
+def test_10_a_team_that_a_teacher_made_by_hand_is_proposed_and_taken_if_an_admin_approves_it(trust: Trust) -> None:
+    """Its name has a person's name in it, which no run and no log repeats."""
+    groups = (teaching("T1", "10A/Ma1", "amy ben cleo", "main"), teaching("T2", "10B/Ma1", "dora", "second"))
+    school = SchoolData(
+        "S10", "A School", SCHOOLS["S10"], 2026, pupils("amy ben cleo dora"), staff("main second"), groups
+    )
+    trust.add_accounts(["amy", "ben", "cleo", "dora", "main"])
+    made = {"name": "Mrs Zyxteacher 10A Ma1", "owner": upn("main"), "members": [upn(each) for each in BY_HAND.split()]}
+    trust.act_in_teams("make-new", "", **made)
+    (by_hand,) = [each for each in trust.list_classes() if each["displayName"] == made["name"]]
+
+    add(trust, "S10", "create", school)
+    (hold,) = trust.call("GET", "schools/S10/holds").json()
+    (part,) = hold["classes"]
+    assert (hold["kind"], part["key"], part["adopts"]) == ("adoption", ART, by_hand["id"])
+    assert (part["lost"], part["students"], len(part["leaving"]), len(part["joining"])) == (1, 4, 1, 0)
+    run = trust.read_last_run("S10")
+    assert run["held"] == [ART]
+    assert DRAMA in run["created"]
+    assert not [nickname for nickname in trust.list_nicknames() if nickname.startswith("10AMa1")]
+    assert trust.read_class(by_hand["mailNickname"])["members"] == "amy ben cleo dora main"
+
+    trust.run_action("POST", f"schools/S10/holds/{hold['digest']}/approve")
+    taken, team = trust.read_class(by_hand["mailNickname"]), trust.read_team(by_hand["mailNickname"])
+    assert (taken["displayName"], taken["externalId"], taken["owners"]) == (made["name"], None, "main")
+    assert taken["members"] == "amy ben cleo main"
+    assert (team["owners"], team["members"]) == ("main", "amy ben cleo")
+    assert trust.read_status("S10", ART)["class_id"] == by_hand["id"]
+    assert not [nickname for nickname in trust.list_nicknames() if nickname.startswith("10AMa1")]
+    assert trust.call("GET", "schools/S10/holds").json() == []
+
+    writes = trust.count_writes()
+    trust.run_night()
+    assert (trust.count_writes(), trust.read_last_run("S10")["held"]) == (writes, [])
+    assert "Zyxteacher" not in str(trust.call("GET", "schools/S10/runs").json()) + str(trust.read_events())

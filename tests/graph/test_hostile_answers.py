@@ -63,6 +63,7 @@ CALLS: dict[str, Callable[[GraphTenant], Awaitable[object]]] = {
     "changes of a group": lambda tenant: tenant.changes_of(ID),
     "groups by nickname": lambda tenant: tenant.find_groups("n"),
     "classes": lambda tenant: tenant.classes(),
+    "a class": lambda tenant: tenant.shown_class(ID),
     "create": lambda tenant: tenant.create_class(NewClass(ClassName("n", "n"), "S|n", MisId("n"))),
     "described": lambda tenant: tenant.described(ID),
     "known people": lambda tenant: tenant.known_people([PERSON]),

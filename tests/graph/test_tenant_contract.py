@@ -168,13 +168,19 @@ async def test_a_class_is_created_once_and_found_by_its_nickname(subject: Subjec
 
 async def test_a_class_is_renamed_and_keeps_its_address(subject: Subject) -> None:
     created = await subject.tenant.create_class(make_class())
-    assert await subject.tenant.class_name(created.id) == created.name.display_name
+    shown = await subject.tenant.shown_class(created.id)
+    assert (shown.id, shown.display_name, shown.mail_nickname) == (
+        created.id,
+        created.name.display_name,
+        created.name.mail_nickname,
+    )
+    assert (shown.external_id.partition("|")[0] != "", shown.external_source) == (True, "sis")
     await subject.tenant.rename_class(created.id, "Maths (2025/26)")
-    assert await subject.tenant.class_name(created.id) == "Maths (2025/26)"
+    assert (await subject.tenant.shown_class(created.id)).display_name == "Maths (2025/26)"
     (found,) = await subject.tenant.find_groups(created.name.mail_nickname)
     assert (found.id, found.name.display_name) == (created.id, "Maths (2025/26)")
     with pytest.raises(NotThere):
-        await subject.tenant.class_name(NOWHERE)
+        await subject.tenant.shown_class(NOWHERE)
     with pytest.raises(NotThere):
         await subject.tenant.rename_class(NOWHERE, "Maths")
 

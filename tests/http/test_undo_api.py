@@ -58,6 +58,7 @@ async def test_a_run_tells_who_moved(api: Api) -> None:
         "cause": "nightly",
         "at": "2026-09-07T12:00:00Z",
         "created": False,
+        "adopted": False,
         "members_added": [entra_id("dora")],
         "members_removed": [entra_id("amy")],
         "owners_granted": [],

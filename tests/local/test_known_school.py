@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from local import loopback
 from local.known_school import KnownSchool
+from local.tenant.names import DOMAIN
 from local.world_preview import SimulatedTenants
 from sync_core.domain.classes.tenant_groups import TenantClass
-from sync_core.domain.ids import RunId
+from sync_core.domain.ids import ClassId, RunId
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
+from sync_core.errors import NotThere
 from sync_core.messaging.messages import Priority
-from tests.builders import NOON, SCHOOL, TENANT, settings
+from tests.builders import NOON, SCHOOL, TENANT, entra_id, entra_ids, settings
 
 
 async def test_runs_can_be_listed_since_a_time() -> None:
@@ -30,6 +34,21 @@ async def test_runs_can_be_listed_since_a_time() -> None:
     school = KnownSchool(settings(), (), past=(early, late))
     assert await school.runs(SCHOOL.id) == (early, late)
     assert await school.runs(SCHOOL.id, NOON) == (late,)
+
+
+async def test_the_people_of_a_class_of_the_simulated_tenant_are_ids(tenant_url: str) -> None:
+    first, second = entra_ids(["known-a"]), entra_ids(["known-a", "known-b"])
+    people = [
+        {"id": entra_id(name), "userPrincipalName": f"{name}@{DOMAIN}", "displayName": name}
+        for name in ("known-a", "known-b")
+    ]
+    loopback.post(f"{tenant_url}/_sim/users", json=people).raise_for_status()
+    entry = {"displayName": "club", "mailNickname": "club", "owners": [*first], "members": [*second]}
+    (class_id,) = loopback.post(f"{tenant_url}/_sim/classes", json=[entry]).raise_for_status().json()
+    reader = SimulatedTenants(tenant_url).of(TENANT, Priority.URGENT)
+    assert (await reader.owners(class_id), await reader.members(class_id)) == (first, second)
+    with pytest.raises(NotThere):
+        await reader.members(ClassId("nowhere"))
 
 
 async def test_the_classes_of_the_simulated_tenant_are_those_that_exist(tenant_url: str) -> None:

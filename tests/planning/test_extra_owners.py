@@ -20,7 +20,7 @@ from sync_core.domain.runs import Cause
 from sync_core.messaging.messages import RevokeOwners, SyncSchool
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.planning.extra_owners import ExtraOwners, extra_owners
-from sync_core.planning.limits.restraint import Past
+from sync_core.planning.limits.past import Past
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
 from sync_core.planning.pinned import pinned_classes

@@ -18,7 +18,8 @@ from sync_core.domain.roster import GroupType, MisGroup, Snapshot
 from sync_core.domain.runs import HeldClass, Hold, HoldKind, HoldStatus
 from sync_core.domain.school.limits import Limits
 from sync_core.planning.limits.holds import hold_text, holds_of, parts_of, with_newer
-from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
+from sync_core.planning.limits.past import Past
+from sync_core.planning.limits.restraint import Restraint, WithinLimits
 from sync_core.planning.membership import RuledSchool, desired_classes
 from tests.builders import (
     NOON,

@@ -17,7 +17,8 @@ from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import HoldKind, HoldStatus
 from sync_core.domain.school.limits import Limits
 from sync_core.errors import SnapshotRejected
-from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
+from sync_core.planning.limits.past import Past
+from sync_core.planning.limits.restraint import Restraint, WithinLimits
 from sync_core.planning.limits.snapshot import check_snapshot, statistics_of
 from tests.builders import NOON, SCHOOL, by_id, desired, entra_ids, person, synced, teaching
 

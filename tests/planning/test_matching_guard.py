@@ -14,7 +14,8 @@ from sync_core.domain.ids import ClassKey, RunId
 from sync_core.domain.roster import GroupType, MatchRate, MisGroup
 from sync_core.domain.runs import Approval, HoldKind, HoldStatus
 from sync_core.domain.school.limits import Limits
-from sync_core.planning.limits.restraint import Past, Restraint, WithinLimits
+from sync_core.planning.limits.past import Past
+from sync_core.planning.limits.restraint import Restraint, WithinLimits
 from sync_core.planning.matching.guard import MatchRates
 from sync_core.planning.membership import desired_classes
 from tests.builders import NOON, accounts, entra_id, entra_ids, mis_ids, settings, snapshot, synced, teaching

@@ -27,7 +27,7 @@ from sync_core.mis.files.archive import FeedFiles
 from sync_core.mis.files.csv_file import CsvFile
 from sync_core.mis.files.formats import read_sets
 from sync_core.mis.roster import Snapshots
-from sync_core.planning.limits.restraint import Past
+from sync_core.planning.limits.past import Past
 from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, statistics_of
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.planned import SchoolPlan

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sync_core.domain.classes.teams import DesiredTeam
 from sync_core.domain.classes.year_end import YearEnd
-from sync_core.domain.ids import AccountId, ClassKey, GrantText, MisId, RunId
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, GrantText, MisId, RunId
 from sync_core.domain.roster import GroupType
 
 
@@ -117,7 +117,8 @@ class DesiredClass:
     undid a run or pinned the class, which does not follow the MIS. `year_end` is what an admin decided at the end of
     its year. `generation` is that of its request. `tenant` is the Entra id of the school's tenant when the class was
     planned: the only one in which anything is done for the class. `group_teachers` are the MIS ids of the group's
-    staff, also of those who own nothing, each as `plain_id`.
+    staff, also of those who own nothing, each as `plain_id`. `adopts` is the class in Microsoft 365 that an admin
+    approved to take for this one, until it is taken; empty if it is created.
     """
 
     tenant: str
@@ -139,6 +140,7 @@ class DesiredClass:
     expired_owners: frozenset[AccountId] = frozenset()
     group_teachers: frozenset[str] = frozenset()
     year_end: YearEnd | None = None
+    adopts: ClassId = ClassId("")
     reasons: Mapping[AccountId, Reason] = field(default_factory=dict, repr=False)
 
     @property

@@ -19,6 +19,7 @@ class AppliedDelta:
     cause: Cause
     at: datetime
     created: bool = False
+    adopted: bool = False
     members_added: AccountIds = frozenset()
     members_removed: AccountIds = frozenset()
     owners_granted: AccountIds = frozenset()
@@ -39,7 +40,7 @@ class AppliedDelta:
         people = self.members_added or self.members_removed or self.owners_granted or self.owners_revoked
         team = self.team_made or self.team_opened or self.team_archived or self.team_unarchived
         in_team = self.team_added or self.team_removed
-        itself = self.created or self.deleted or self.restored or self.renamed
+        itself = self.created or self.adopted or self.deleted or self.restored or self.renamed
         return not (people or itself or team or in_team)
 
 
@@ -56,6 +57,7 @@ class Applied:
     """The change is made in Graph; the counts cover this delivery."""
 
     created: bool = False
+    adopted: bool = False
     deleted: bool = False
     restored: bool = False
     owners_granted: int = 0

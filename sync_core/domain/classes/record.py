@@ -145,6 +145,12 @@ class ClassRecord:
         )
 
     @property
+    def adopts(self) -> ClassId:
+        """The class in Microsoft 365 that is still to be taken for this one; empty for none, or after a refusal."""
+        waits = self.actual is None and self.error is None and not self.gone
+        return self.desired.adopts if waits else ClassId("")
+
+    @property
     def year_end_waits(self) -> bool:
         """Whether what an admin decided at the end of its year is not yet carried out in Microsoft 365."""
         ending, actual = self.desired.year_end, self.actual
@@ -181,7 +187,7 @@ class ClassRecord:
 
     @property
     def external_id(self) -> str:
-        """The externalId of the class in Graph; a class is adopted only by this id."""
+        """The externalId of the class in Graph. A class without it is taken only if an admin approved exactly that."""
         return f"{self.school}|{self.desired.key}"
 
 

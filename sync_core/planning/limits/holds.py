@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, S
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from sync_core.domain.ids import AccountId, ClassKey, MisId
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId
 from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind, HoldStatus
 
 _LISTED_PEOPLE = 2000
@@ -90,6 +90,13 @@ TEXTS: Mapping[HoldKind, _Texts] = {
         "the group's people then come into the earlier class with its content, and pupils who are not in the group "
         "leave it; reject the others, which then get new classes while the earlier ones stay as they are",
     ),
+    HoldKind.ADOPTION: _Texts(
+        "groups without a class for which somebody may have made a class team by hand: {classes}; {listed}",
+        "look at each team in Microsoft Teams; approve this hold, or only some of its classes, where the team is that "
+        "of the group: it keeps its name, its channels and its owners, the group's people come into it, and its "
+        "members who are not in the group leave it; reject the others, whose groups then get classes of their own "
+        "while these teams stay as they are",
+    ),
     HoldKind.NEW_CLASSES: _Texts(
         "new classes: {classes}, {why}",
         "approve this hold, or only some of its classes, if these groups should have classes; otherwise choose fewer "
@@ -143,6 +150,34 @@ def continuing_class(
         students=students,
         people=tuple(sorted(people)[:_LISTED_PEOPLE]),
         digest=digest_of([HoldKind.CONTINUATION, key, continues, what, sorted(people)]),
+    )
+
+
+def adopting_class(
+    key: ClassKey,
+    adopts: ClassId,
+    group_name: str,
+    what: str,
+    *,
+    students: int,
+    leaving: Set[AccountId],
+    joining: Set[AccountId],
+) -> HeldClass:
+    """The part of a hold for a group that gets the class `key`, or else takes the class `adopts` of Microsoft 365.
+
+    Its digest covers that class, and who would leave it, out of its `students`, and come into it.
+    """
+    return HeldClass(
+        group_name=group_name,
+        name="",
+        key=key,
+        adopts=adopts,
+        what=what,
+        lost=len(leaving),
+        students=students,
+        leaving=tuple(sorted(leaving)[:_LISTED_PEOPLE]),
+        joining=tuple(sorted(joining)[:_LISTED_PEOPLE]),
+        digest=digest_of([HoldKind.ADOPTION, key, adopts, sorted(leaving), sorted(joining)]),
     )
 
 

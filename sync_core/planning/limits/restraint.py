@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sync_core.domain.classes.desired import DesiredClass
@@ -14,38 +14,13 @@ from sync_core.domain.runs import HeldClass, Hold, HoldKind, HoldStatus
 from sync_core.domain.school.limits import Limits
 from sync_core.planning.limits.causes import LOSS_KINDS, LossCauses
 from sync_core.planning.limits.holds import TEXTS, Part, held_class, holds_of, parts_of
-from sync_core.planning.matching.guard import NO_RATES, NOT_MATCHED, MatchRates, SchoolMatching, matching_failure
+from sync_core.planning.limits.past import Past
+from sync_core.planning.matching.guard import NOT_MATCHED, SchoolMatching, matching_failure
 from sync_core.planning.membership import RuledSchool
 
 _OF_PIN = frozenset({HoldKind.PINNED})
 _OF_MIS = frozenset({*LOSS_KINDS, HoldKind.TURNOVER}) - _OF_PIN
 _OF_SCHOOL = (HoldKind.SCHOOL_LOSS, HoldKind.SLOW_LEAK)
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """The history that the limits take into account.
-
-    `removed` counts the memberships that plans of the last seven days removed without an approval. `groups` counts the
-    groups of the last run (None before the first). `holds` are the existing holds. `decided` are the decisions, by the
-    digest of a held class, that this plan carries out. `rates` are the match rates that were accepted last. `night` is
-    the time of the last nightly plan of these days, and `last_run` that of the last run of any kind. `left_out` counts
-    the rows of feeds that runs of these days left out.
-    """
-
-    removed: int
-    groups: int | None
-    holds: tuple[Hold, ...]
-    decided: Mapping[str, HoldStatus] = field(default_factory=dict)
-    rates: MatchRates = NO_RATES
-    night: datetime | None = None
-    last_run: datetime | None = None
-    left_out: int = 0
-
-    @property
-    def decisions(self) -> Mapping[str, HoldStatus]:
-        """The decisions on held classes, by digest; newer ones count."""
-        return {part.digest: status for _, part, status in parts_of(self.holds)} | dict(self.decided)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +86,7 @@ class Restraint:
         self._run, self._at = run, at
         self._ruled = ruled
         self._matching: SchoolMatching = ruled.matching if ruled else NOT_MATCHED
-        self._proposals, self._waiting = (ruled.proposals, ruled.waiting) if ruled else ((), frozenset[ClassKey]())
+        self._waiting = ruled.waiting if ruled else frozenset[ClassKey]()
         self._causes = LossCauses(ruled)
         self._decisions = _Decisions.of(past)
         self._parts: list[Part] = []
@@ -124,7 +99,7 @@ class Restraint:
         A plan of some classes also respects the existing holds: no webhook and no resync removes what a night was not
         allowed to remove. A class that is reused in a new academic year is expected to get other people, and is held
         only if it got none. If too many people find no account, every class stays as it is. A class is not made while
-        its group may continue another one.
+        its group may continue another one, or take one that somebody made by hand.
         """
         unmatched = self._of_matching()
         classes = [
@@ -139,7 +114,7 @@ class Restraint:
             classes = [self._kept(each, self._lost(each)) if each.key in held else each for each in classes]
         classes = [desired for desired in classes if desired.key not in self._waiting]
         classes = self._of_creations(self._of_school(classes))
-        self._hold_continuations(unmatched, {desired.key for desired in classes})
+        self._hold_proposals(unmatched, {desired.key for desired in classes})
         return WithinLimits(
             tuple(classes),
             () if unmatched else tuple(ended),
@@ -287,7 +262,7 @@ class Restraint:
         return {kind: self._hold(kind, why, limits[kind], 0) for kind in _OF_SCHOOL}
 
     def _of_creations(self, classes: list[DesiredClass]) -> list[DesiredClass]:
-        new = [desired for desired in classes if desired.key not in self._records]
+        new = [desired for desired in classes if desired.key not in self._records and not desired.adopts]
         groups, times = self._past.groups, self._limits.new_classes
         why, exceeded = "which an earlier plan held", False
         if groups and len(new) > times * groups:
@@ -303,13 +278,19 @@ class Restraint:
                 held.add(desired.key)
         return [desired for desired in classes if desired.key not in held]
 
-    def _hold_continuations(self, unmatched: Collection[ClassKey], made: Collection[ClassKey]) -> None:
-        """Hold the groups that may continue earlier classes; one that was rejected, until its class is `made`."""
-        why = "only an admin knows whether a group is that of an earlier class"
-        hold = self._hold(HoldKind.CONTINUATION, why, 0, len(self._proposals))
-        for each in self._proposals:
-            if each.part.key not in unmatched and not (each.status is HoldStatus.REJECTED and each.part.key in made):
-                self._parts.append((hold, each.part, each.status))
+    def _hold_proposals(self, unmatched: Collection[ClassKey], made: Collection[ClassKey]) -> None:
+        """Hold the groups that may get another class than a new one; a rejected one, until its class is `made`."""
+        proposed = (
+            (HoldKind.CONTINUATION, "an earlier class", self._ruled.proposals if self._ruled else ()),
+            (HoldKind.ADOPTION, "a team that somebody made", self._ruled.adoptions if self._ruled else ()),
+        )
+        for kind, what, proposals in proposed:
+            why = f"only an admin knows whether a group is that of {what}"
+            hold = self._hold(kind, why, 0, len(proposals))
+            for each in proposals:
+                rejected = each.status is HoldStatus.REJECTED
+                if each.part.key not in unmatched and not (rejected and each.part.key in made):
+                    self._parts.append((hold, each.part, each.status))
 
     def _kept(self, desired: DesiredClass, held: frozenset[AccountId]) -> DesiredClass:
         """The class with these people, if there are any, in it as before; its additions go ahead."""

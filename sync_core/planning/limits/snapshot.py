@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.school.limits import Limits
 from sync_core.errors import SnapshotRejected
 from sync_core.planning.matching.guard import common_domains
 
 _EXAMPLES = 10
+_CLOCK_SKEW = timedelta(days=1)
+"""Files may be dated later than now by so much without a note."""
 
 
 def statistics_of(snapshot: Snapshot) -> FeedStatistics:
@@ -86,3 +91,15 @@ def check_left_out(snapshot: Snapshot, limits: Limits) -> None:
 def _code(code: str) -> str:
     """The code for a message. Where columns are shifted, another text may be a person's name."""
     return code if code.isdecimal() else "not of digits" if code else "empty"
+
+
+def dated_by_now(snapshot: Snapshot, now: datetime) -> Snapshot:
+    """The snapshot as of now if its files are dated later: a clock that is ahead must not make later feeds look old."""
+    if snapshot.taken_at <= now:
+        return snapshot
+    note = (
+        f"the files of the feed are dated {snapshot.taken_at:%d %b %Y %H:%M} UTC, which is in the future, and count as "
+        "of now — correct the clock of the machine that exports them"
+    )
+    notes = snapshot.notes if snapshot.taken_at - now <= _CLOCK_SKEW else (*snapshot.notes, note)
+    return replace(snapshot, taken_at=now, notes=notes)

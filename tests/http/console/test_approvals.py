@@ -9,11 +9,11 @@ import pytest
 from sync_core.admin.holds import decide_hold
 from sync_core.domain.classes.desired import Reason, Rule
 from sync_core.domain.ids import AccountId, MisId, RunId
-from sync_core.domain.runs import Cause, Hold, HoldStatus
+from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus
 from sync_core.messaging.messages import DecideHold, Decision, SyncSchool
 from sync_core.planning.naming.class_keys import class_key
 from sync_core.sync.school import sync_school
-from tests.builders import SCHOOL, desired, entra_id, entra_ids, settings, synced, teaching
+from tests.builders import SCHOOL, class_id, desired, entra_id, entra_ids, settings, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox
 from tests.http.console.memory_console import Console, text_of
 from tests.http.memory_api import DEPUTY, HEAD, PUPILS
@@ -117,6 +117,20 @@ async def test_one_of_two_classes_is_decided(console: Console) -> None:
     assert [request.held for request in requests(console)] == [(art.digest,)]
     await console.send(page, path, answer="reject", scope="all")
     assert set(requests(console)[-1].held) == {art.digest, maths.digest}
+
+
+@pytest.mark.parametrize("names", [["Maths"], ["Maths", "Art"]])
+async def test_a_team_that_may_be_that_of_a_group_is_linked(console: Console, names: list[str]) -> None:
+    (hold,) = await hold_losses(console, *names)
+    parts = tuple(replace(part, adopts=class_id(part.group_name)) for part in hold.classes)
+    adoption = replace(hold, kind=HoldKind.ADOPTION, classes=parts)
+    await console.api.state.replace_holds(SCHOOL.id, (hold,), (adoption,))
+    for path in (APPROVALS, f"{APPROVALS}/{hold.digest}"):
+        page = await console.read(path, caller=HEAD)
+        for name in names:
+            assert page.count(f'/groupId/{class_id(name)}" rel="noopener">Open in Microsoft 365<') == 1
+        assert "Use these teams" in text_of(page)
+    assert "Open in Microsoft 365" not in await console.read(f"/schools/{SCHOOL.id}", caller=HEAD)
 
 
 async def test_the_people_of_one_class_are_listed_page_by_page(console: Console) -> None:

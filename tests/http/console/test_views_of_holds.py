@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId
+from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, RunId
 from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind
 from sync_core.http.console.forms import FieldFault
 from sync_core.http.console.views.holds.cards import (
@@ -69,6 +69,8 @@ def test_an_approval_without_accounts_says_who_is_not_added() -> None:
         (HoldKind.LOST_MATCHING, (MATHS, ART), "3 people who had an account find none now"),
         (HoldKind.NEW_CLASSES, (MATHS, ART), "2 classes would be made"),
         (HoldKind.CONTINUATION, (MATHS,), "Maths may continue an earlier class"),
+        (HoldKind.ADOPTION, (MATHS,), "Somebody may have made a team for Maths already"),
+        (HoldKind.ADOPTION, (MATHS, ART), "Somebody may have made teams for 2 groups already"),
     ],
 )
 def test_a_headline_has_the_names_and_the_numbers(
@@ -122,6 +124,9 @@ def test_people_of_a_part_leave_join_or_find_no_account() -> None:
     assert accounts_of(rows_of(unmatched)) == [], "nobody is looked up by a MIS id"
     continued = replace(unmatched, continues=ClassKey("old"))
     assert {row.move for row in rows_of(continued)} == {Move.IN_GROUP}
+    assert card_of(replace(HOLD, classes=(unmatched,))).classes[0].link == ""
+    by_hand = replace(unmatched, adopts=ClassId("8d1/x"))
+    assert card_of(replace(HOLD, classes=(by_hand,))).classes[0].link.endswith("/groupId/8d1%2Fx")
     rows = (
         PersonRow(Move.JOINS, AccountId("1")),
         PersonRow(Move.LEAVES, AccountId("2")),

@@ -18,7 +18,7 @@ from sync_core.domain.ids import ClassKey, MisId, RunId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import Cause, Hold, HoldKind, HoldStatus
 from sync_core.messaging.messages import SyncSchool
-from sync_core.planning.limits.restraint import Past
+from sync_core.planning.limits.past import Past
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
 from sync_core.planning.planned import SchoolPlan

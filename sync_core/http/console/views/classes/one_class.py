@@ -160,6 +160,7 @@ def change_row(change: AppliedDelta) -> ChangeRow:
     }
     events = {
         "created": change.created,
+        "taken for the group": change.adopted,
         "deleted": change.deleted,
         "restored": change.restored,
         "renamed": change.renamed,

@@ -11,6 +11,7 @@ from sync_core.domain.runs import Approval, HeldClass, Hold, HoldKind, HoldStatu
 from sync_core.domain.school.settings import PauseReason
 from sync_core.http.console.formats import count
 from sync_core.http.console.forms import FieldFault, read_form
+from sync_core.http.console.views.classes.one_class import open_in_microsoft_365
 from sync_core.http.console.views.holds.words import SHARES, WORDS
 from sync_core.planning.limits.holds import people_of
 
@@ -58,13 +59,17 @@ class PersonRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassCard:
-    """A class of a hold. Of its people, `rows` are shown and `more` are not."""
+    """A class of a hold. Of its people, `rows` are shown and `more` are not.
+
+    `link` is the address of the class in Microsoft 365 that may be that of the group; empty if there is none.
+    """
 
     key: ClassKey
     title: str
     what: str
     rows: tuple[PersonRow, ...]
     more: int
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +246,7 @@ def _class_card(part: HeldClass, people: int) -> ClassCard:
         what=_sentence(part.what),
         rows=rows[:people],
         more=max(0, len(rows) - people),
+        link=open_in_microsoft_365(part.adopts) if part.adopts else "",
     )
 
 

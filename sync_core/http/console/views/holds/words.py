@@ -124,6 +124,17 @@ WORDS: Mapping[HoldKind, Words] = {
         "The group's pupils join the earlier class now, if the MIS still says the same.",
         "The groups get new classes, and the earlier classes stay as they are.",
     ),
+    HoldKind.ADOPTION: Words(
+        "Somebody may have made a team for {title} already",
+        "Somebody may have made teams for {groups} already",
+        "A teacher of the group owns a class team of that name with its pupils, and {why}.",
+        "Look at each team in Microsoft Teams. If it is that of the group, it keeps its name, its channels and its "
+        "owners. The group's people join it, and members who are not in the group leave.",
+        "Use these teams",
+        "Make new classes",
+        "The sync looks after the people of these teams from now on, if nobody has joined or left since.",
+        "The groups get new classes, and these teams stay as they are.",
+    ),
 }
 
 _OF_CLASS = (

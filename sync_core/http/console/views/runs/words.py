@@ -83,6 +83,7 @@ def _of(key: ClassKey, changes: Iterable[AppliedChange]) -> list[AppliedDelta]:
 
 def _moved(key: ClassKey, record: ClassRecord | None, deltas: list[AppliedDelta]) -> MovedClass:
     texts = (
+        ("adopted", "Taken for the group"),
         ("deleted", "Deleted"),
         ("restored", "Restored"),
         ("renamed", "Renamed"),
