@@ -61,6 +61,17 @@ class RuledSchool:
     adoptions: tuple[Proposal, ...] = ()
     ended_by_choice: frozenset[ClassKey] = frozenset()
 
+    def without_class(self, proposals: Iterable[Proposal], classes: Iterable[DesiredClass]) -> Iterable[Proposal]:
+        """The proposals whose decision none of these `classes` carries out.
+
+        The calendar keeps a class that goes on as it is until its pupils come in, and its approval stands until then.
+        """
+        planned = {desired.key: (desired.academic_year, desired.group_id) for desired in classes}
+        for each in proposals:
+            key = (each.status is HoldStatus.APPROVED and each.part.continues) or each.part.key
+            if planned.get(key) != (self.groups[key].academic_year, self.groups[key].id):
+                yield each
+
 
 def desired_classes(
     snapshot: Snapshot,

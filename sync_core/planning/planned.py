@@ -11,7 +11,7 @@ from sync_core.domain.classes.record import Records
 from sync_core.domain.classes.tenant_groups import TenantClass
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import FeedStatistics
-from sync_core.domain.runs import Hold, LeftOutRows, RunOutcome, RunRecord
+from sync_core.domain.runs import Hold, HoldKind, LeftOutRows, RunOutcome, RunRecord
 from sync_core.errors import Permanent, SyncError
 from sync_core.messaging.messages import SyncSchool
 from sync_core.planning.diff import Plan
@@ -60,6 +60,12 @@ class SchoolPlan:
     def open_holds(self) -> list[Hold]:
         """The holds that no admin approved."""
         return [hold for hold in self.holds if not hold.approved]
+
+    @property
+    def holds_to_keep(self) -> list[Hold]:
+        """The holds that no admin approved, and the approvals of proposals that wait for their day."""
+        waiting = (HoldKind.CONTINUATION, HoldKind.ADOPTION)
+        return [hold for hold in self.holds if not hold.approved or hold.kind in waiting]
 
     def without_teams(self, why: str) -> SchoolPlan:
         """The plan without any work on teams; `why` becomes a note."""

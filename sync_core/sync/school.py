@@ -91,10 +91,10 @@ async def carry_out(
     due = team_changes(teams, plan.created, origin, priority, services.clock.now(), until)
     await services.outbox.schedule_changes(due, priority)
     if planned.statistics is None:
-        holds = with_newer(planned.standing, planned.open_holds)
+        holds = with_newer(planned.standing, planned.holds_to_keep)
         await services.schools.replace_holds(school, planned.standing, holds)
     else:
-        await services.schools.replace_holds(school, planned.standing, planned.open_holds)
+        await services.schools.replace_holds(school, planned.standing, planned.holds_to_keep)
         await services.schools.write_accepted_statistics(school, planned.statistics)
     await _write_left_out(planned, services)
     notes = (*run.notes, *map(_TOO_LARGE.format, too_large))

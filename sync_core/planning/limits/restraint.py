@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -114,7 +114,7 @@ class Restraint:
             classes = [self._kept(each, self._lost(each)) if each.key in held else each for each in classes]
         classes = [desired for desired in classes if desired.key not in self._waiting]
         classes = self._of_creations(self._of_school(classes))
-        self._hold_proposals(unmatched, {desired.key for desired in classes})
+        self._hold_proposals(unmatched, classes)
         return WithinLimits(
             tuple(classes),
             () if unmatched else tuple(ended),
@@ -278,8 +278,8 @@ class Restraint:
                 held.add(desired.key)
         return [desired for desired in classes if desired.key not in held]
 
-    def _hold_proposals(self, unmatched: Collection[ClassKey], made: Collection[ClassKey]) -> None:
-        """Hold the groups that may get another class than a new one; a rejected one, until its class is `made`."""
+    def _hold_proposals(self, unmatched: Collection[ClassKey], classes: Sequence[DesiredClass]) -> None:
+        """Hold the groups that may get another class than a new one, until one of `classes` has them as decided."""
         proposed = (
             (HoldKind.CONTINUATION, "an earlier class", self._ruled.proposals if self._ruled else ()),
             (HoldKind.ADOPTION, "a team that somebody made", self._ruled.adoptions if self._ruled else ()),
@@ -287,9 +287,8 @@ class Restraint:
         for kind, what, proposals in proposed:
             why = f"only an admin knows whether a group is that of {what}"
             hold = self._hold(kind, why, 0, len(proposals))
-            for each in proposals:
-                rejected = each.status is HoldStatus.REJECTED
-                if each.part.key not in unmatched and not (rejected and each.part.key in made):
+            for each in self._ruled.without_class(proposals, classes) if self._ruled else ():
+                if each.part.key not in unmatched:
                     self._parts.append((hold, each.part, each.status))
 
     def _kept(self, desired: DesiredClass, held: frozenset[AccountId]) -> DesiredClass:

@@ -122,6 +122,21 @@ def test_an_approved_group_continues_the_class_and_the_others_wait() -> None:
     assert (then.plan.writes, then.run.held, then.run.ended) == ((), (NEW_ART,), ())
 
 
+def test_an_approval_before_the_pupils_come_in_stands_until_the_class_has_the_group() -> None:
+    """Until that day the class goes on as it was, and nobody is asked again."""
+    dates = {"first_day": "2027-09-02", "teachers_in_from": "2027-08-30", "pupils_in_from": "2027-09-03"}
+    shown = plan(GROUPS, CLASSES, calendar=dates)
+    approved = decide(shown, HoldStatus.APPROVED, NEW_MATHS)
+    planned = plan(GROUPS, CLASSES, approved, shown.holds_to_keep, calendar=dates)
+    then = plan(GROUPS, after(planned), standing=planned.holds_to_keep, calendar=dates)
+    for before_the_day in (planned, then):
+        assert (before_the_day.run.held, before_the_day.run.created) == ((NEW_ART,), ())
+        assert before_the_day.final[MATHS_KEY].group_id == "A1"
+    on_the_day = plan(GROUPS, after(then), standing=then.holds_to_keep)
+    assert written(on_the_day)[MATHS_KEY].group_id == "B1"
+    assert [part.key for hold in on_the_day.holds_to_keep for part in hold.classes] == [NEW_ART]
+
+
 def test_a_rejected_group_gets_a_new_class_and_last_years_keeps_its_people() -> None:
     shown = plan(GROUPS, CLASSES)
     planned = plan(GROUPS, CLASSES, decide(shown, HoldStatus.REJECTED, NEW_MATHS), shown.open_holds)
