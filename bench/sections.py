@@ -22,6 +22,7 @@ SECTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("Cold start", partial(_measured, "cold_start")),
     ("Planning", partial(_measured, "planning")),
     ("A trust in one set", partial(_measured, "trust")),
+    ("A school year", partial(_measured, "school_year")),
     ("Pages of the console", partial(_measured, "console_pages")),
     ("A nation in one night", partial(_measured, "cost_model")),
 )

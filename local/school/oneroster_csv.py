@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
 from local.school.data import SchoolData, SchoolPerson
@@ -37,6 +38,26 @@ def write_trust(schools: Iterable[SchoolData], folder: Path) -> None:
                     table.writelines(list(rows)[min(place, 1) :])
     shutil.rmtree(folder, ignore_errors=True)
     whole.rename(folder)
+
+
+def write_two_years(data: SchoolData, coming: SchoolData, folder: Path) -> None:
+    """As `write`, with the groups of the next academic year and with those of its people who are not in `data`."""
+    part, whole = folder.with_name(f"{folder.name}.part"), folder.with_name(f"{folder.name}.fresh")
+    known = {person.id for person in (*data.staff, *data.pupils)}
+    write(replace(coming, staff=_others(coming.staff, known), pupils=_others(coming.pupils, known)), part)
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.mkdir(parents=True)
+    _write_files(data, whole)
+    for name in ("academicSessions.csv", "classes.csv", "enrollments.csv", "users.csv"):
+        with (part / name).open("rb") as rows, (whole / name).open("ab") as table:
+            table.writelines(list(rows)[1:])
+    shutil.rmtree(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    whole.rename(folder)
+
+
+def _others(people: Iterable[SchoolPerson], known: Set[str]) -> tuple[SchoolPerson, ...]:
+    return tuple(person for person in people if person.id not in known)
 
 
 def write_1_2(data: SchoolData, folder: Path) -> None:
