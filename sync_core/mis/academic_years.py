@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
@@ -22,15 +22,25 @@ _YEARS = re.compile(r"(\d{4})(?:\s*[-/–]\s*(\d{2}|\d{4}))?")
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The day that it is in a school, the month (1 to 12) in which its academic year begins, and its time zone."""
+    """The day that it is in a school, the month (1 to 12) in which its academic year begins, and its time zone.
+
+    `coming_year` is an academic year whose classes count from the day `coming_from` on, before it starts.
+    """
 
     today: date
     first_month: int = 9
     zone: tzinfo = _UK
+    coming_year: int = 0
+    coming_from: date = date.max
 
     @property
     def current_year(self) -> int:
         return self._year_of(self.today)
+
+    def counts_from(self, year: int) -> date:
+        """The day from which classes of this academic year count."""
+        starts = self.starts(year)
+        return min(starts, self.coming_from) if year == self.coming_year else starts
 
     def year_of_period(self, start: date | None, end: date | None) -> int | None:
         """The academic year of most of a period, or of its start if its end is not known.
@@ -57,8 +67,13 @@ class Calendar:
 
 
 def calendar_of(settings: SchoolChoices, now: datetime) -> Calendar:
-    zone = ZoneInfo(settings.time_zone)
-    return Calendar(now.astimezone(zone).date(), settings.year_starts_in, zone)
+    """The calendar of a school at that moment. Its coming year counts from the day on which its teachers come in."""
+    zone, dates = ZoneInfo(settings.time_zone), settings.calendar
+    calendar = Calendar(now.astimezone(zone).date(), settings.year_starts_in, zone)
+    if dates.first_day is None or dates.teachers_in_from is None:
+        return calendar
+    year = calendar.year_of_period(dates.first_day, None)
+    return replace(calendar, coming_year=year, coming_from=dates.teachers_in_from) if year else calendar
 
 
 @dataclass(frozen=True, slots=True)

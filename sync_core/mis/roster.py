@@ -129,8 +129,8 @@ def build_snapshots(
 ) -> Snapshots:
     """A snapshot for each school that has a group, by school id. Raises SnapshotRejected if no school has one.
 
-    Classes of the next academic year wait until it starts, unless the school has no others. Year groups belong to the
-    year of the classes that do not wait, or of today.
+    Classes of the next academic year wait until it starts, or until the day of the school's calendar, unless the school
+    has no others. Year groups belong to the latest year that has begun and has classes, or to that of the others.
     """
     by_school: dict[str, list[RosterClass]] = defaultdict(list)
     for roster_class in classes:
@@ -140,7 +140,8 @@ def build_snapshots(
     groups_of: dict[SchoolId, list[MisGroup]] = {}
     for school in by_id.values():
         current = _classes_of_today(by_school[school.id], school, calendar, quarantine)
-        year = max((each.academic_year for each in current), default=calendar.current_year)
+        begun = [each.academic_year for each in current if each.academic_year <= calendar.current_year]
+        year = max(begun or [each.academic_year for each in current], default=calendar.current_year)
         groups_of[school.id] = [each.to_group() for each in current] + years.groups(school.id, year)
         years.doubt_if_none(school, current, quarantine)
     findings = quarantine.findings(by_id)
@@ -192,9 +193,12 @@ def _classes_of_today(
     """The classes that do not wait for their academic year. Those that wait are in doubt, so that nothing ends them."""
     earliest = min((each.academic_year for each in classes), default=0)
     newest = max(calendar.current_year, earliest)
+    counting: list[RosterClass] = []
     for each in classes:
-        if each.academic_year > newest:
-            starts = calendar.starts(each.academic_year)
-            quarantine.doubt_group(each.id, school.id)
-            quarantine.note(f"{{n}} classes of the next academic year wait until {starts:%-d %B %Y}", school.id)
-    return [each for each in classes if each.academic_year <= newest]
+        if each.academic_year <= newest or calendar.counts_from(each.academic_year) <= calendar.today:
+            counting.append(each)
+            continue
+        starts = calendar.counts_from(each.academic_year)
+        quarantine.doubt_group(each.id, school.id)
+        quarantine.note(f"{{n}} classes of the next academic year wait until {starts:%-d %B %Y}", school.id)
+    return counting

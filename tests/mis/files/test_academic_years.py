@@ -11,7 +11,7 @@ import pytest
 
 from local.feed import read_feed
 from sync_core.domain.ids import SchoolId
-from sync_core.domain.roster import Snapshot
+from sync_core.domain.roster import GroupType, Snapshot
 from sync_core.mis.academic_years import Calendar, Session, calendar_of, session_years
 from sync_core.mis.files.words import year_group
 from tests.builders import settings
@@ -125,6 +125,23 @@ def test_classes_of_the_next_year_wait_and_touch_nothing(tmp_path: Path) -> None
         "N1": 2027,
         "grade:10": 2027,
     }
+
+
+@pytest.mark.parametrize(
+    ("day", "counts"), [(date(2027, 8, 29), False), (date(2027, 8, 30), True), (date(2027, 9, 1), True)]
+)
+def test_classes_of_the_next_year_count_from_the_day_of_the_schools_calendar(
+    day: date, counts: bool, tmp_path: Path
+) -> None:
+    feed = {name: text + NEXT_YEAR.get(name, "") for name, text in feeds.oneroster().items()}
+    chosen = settings(calendar={"first_day": "2027-09-02", "teachers_in_from": "2027-08-30"})
+    calendar = calendar_of(chosen, datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+    found = read(feed, tmp_path, calendar)
+    assert ("N1" in {group.id for group in found.groups}) is counts
+    assert any("wait until 30 August 2027" in note for note in found.notes) is not counts
+    # The pupils have moved up to the next year group only when the year begins.
+    years = {group.academic_year for group in found.groups if group.type is GroupType.YEAR}
+    assert years == {2027 if day.month == 9 else 2026}
 
 
 def test_a_feed_of_the_next_year_alone_is_read(tmp_path: Path) -> None:
