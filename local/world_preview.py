@@ -38,10 +38,10 @@ class SimulatedTenants:
         )
 
     async def members(self, class_id: ClassId) -> frozenset[AccountId]:
-        return self._people(class_id, "member_ids")
+        return self._people(class_id, "members")
 
     async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
-        return self._people(class_id, "owner_ids")
+        return self._people(class_id, "owners")
 
     def _people(self, class_id: ClassId, role: str) -> frozenset[AccountId]:
         found = [one for one in self._there() if one["id"] == class_id]
@@ -50,7 +50,9 @@ class SimulatedTenants:
         return frozenset(map(AccountId, found[0][role]))
 
     def _there(self) -> list[dict[str, Any]]:
-        listed = loopback.get(f"{self.address}/_sim/classes", timeout=60).raise_for_status().json()
+        listed = (
+            loopback.get(f"{self.address}/_sim/classes", params={"people": "ids"}, timeout=60).raise_for_status().json()
+        )
         return [one for one in listed if not one["deleted"]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -60,8 +61,10 @@ class Control:
         return web.json_response(list(self._server(request).log)[int(request.query.get("since", "0")) :])
 
     async def _classes(self, request: web.Request) -> web.Response:
+        """All classes, with the user principal names of their people, or with `people=ids` their ids."""
         directory = self._server(request).directory
-        classes = [_class(directory, group) for group in directory.groups.values() if group.is_class]
+        shown: Callable[[str], str] = str if request.query.get("people") == "ids" else _upn_in(directory)
+        classes = [_class(group, shown) for group in directory.groups.values() if group.is_class]
         return web.json_response(sorted(classes, key=lambda one: (one["mailNickname"], one["id"])))
 
     async def _seed_classes(self, request: web.Request) -> web.Response:
@@ -207,24 +210,27 @@ class Control:
                     return _refuse(f"unknown action {action}")
         except Refusal as refusal:
             return _refuse(refusal.message, refusal.status)
-        return web.json_response(_class(directory, group))
+        return web.json_response(_class(group, _upn_in(directory)))
 
 
 def _collection(action: str) -> Collection:
     return "members" if action.endswith("member") else "owners"
 
 
-def _class(directory: Directory, group: Group) -> dict[str, Any]:
+def _upn_in(directory: Directory) -> Callable[[str], str]:
+    return lambda person: directory.users[person].userPrincipalName
+
+
+def _class(group: Group, shown: Callable[[str], str]) -> dict[str, Any]:
+    """The class, with its people as `shown` has them, by their ids."""
     return {
         "id": group.id,
         "displayName": group.displayName,
         "mailNickname": group.mailNickname,
         "externalId": group.externalId,
         "externalSource": group.externalSource,
-        "owners": sorted(directory.users[person].userPrincipalName for person in group.owners),
-        "members": sorted(directory.users[person].userPrincipalName for person in group.members),
-        "owner_ids": sorted(group.owners),
-        "member_ids": sorted(group.members),
+        "owners": sorted(map(shown, group.owners)),
+        "members": sorted(map(shown, group.members)),
         "deleted": group.deleted_at is not None,
     }
 

@@ -227,23 +227,26 @@ class TeamWork:
         # The owners come first: Teams keeps the last owner in.
         sent = await self._add(record, members - people.members - people.owners, wanted.owners - people.owners)
         people = TeamPeople(people.members - sent.owners | sent.members, people.owners | sent.owners)
-        removed: frozenset[AccountId] = frozenset()
+        removed, unseen = frozenset[AccountId](), frozenset[AccountId]()
         if not sent.failure:
-            removed = await self._remove(record, leaving)
+            removed, unseen = await self._remove(record, leaving)
             people = TeamPeople(people.members - removed, people.owners - removed)
         if back := removed & members:
             await self._attempt.clock.sleep(_AFTER_REVOKED)
             sent = sent.joined(await self._add(record, back, frozenset()))
             people = TeamPeople(people.members | sent.members, people.owners)
+        shown = people
         if self._opened and not sent.failure:
-            people = await self._teams.team_people(actual_of(record).class_id)
-        missing = members - people.members - people.owners - sent.refused.keys()
+            shown = await self._teams.team_people(actual_of(record).class_id)
+        missing = members - shown.members - shown.owners - sent.refused.keys()
         error = _error_of(sent.refused, missing)
         now = self._attempt.clock.now()
+        if looked and team.seen_at and now - team.seen_at < REPLICATION:
+            unseen |= team.members - members - shown.members - removed
         known = replace(
             team,
-            members=people.members & members,
-            owners=(team.owners - removed) | (people.owners & wanted.owners),
+            members=(people.members | shown.members) & members | unseen,
+            owners=(team.owners - removed) | ((people.owners | shown.owners) & wanted.owners),
             refused=frozenset(sent.refused),
             seen_at=now if looked and not sent.failure else team.seen_at,
             error=error,
@@ -254,18 +257,24 @@ class TeamWork:
             raise sent.failure
         return error
 
-    async def _remove(self, record: ClassRecord, people: frozenset[AccountId]) -> frozenset[AccountId]:
-        """Take these people out of the team, but for those whom the group has as owners. Returns who left."""
+    async def _remove(
+        self, record: ClassRecord, people: frozenset[AccountId]
+    ) -> tuple[frozenset[AccountId], frozenset[AccountId]]:
+        """Take these people out of the team, but for those whom the group has as owners.
+
+        Returns who left, and whom Teams does not show. They may have been added a moment ago, so that the row keeps
+        them, and the next night looks again.
+        """
         unsure = people - self._attempt.left_group
         if unsure:
             people -= unsure & await self._attempt.tenant.owners(actual_of(record).class_id)
         if not people:
-            return people
+            return people, frozenset()
         result = await self._teams.remove_from_team(actual_of(record).class_id, sorted(people))
         self._attempt.note("team_removed", result.removed)
         if result.failure:
             raise result.failure
-        return result.removed | result.not_there
+        return result.removed, result.not_there
 
     async def _add(self, record: ClassRecord, members: frozenset[AccountId], owners: frozenset[AccountId]) -> _Added:
         """Add people to the team in the largest requests, the owners first."""

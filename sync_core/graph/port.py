@@ -128,7 +128,7 @@ class Teams(Protocol):
     async def remove_from_team(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
         """Take people out of the team, whether they are members or owners; each independently.
 
-        Who is not in the team counts as removed. Raises NotThere where there is no team.
+        `not_there` are those whom Teams does not show in it, or not yet. Raises NotThere where there is no team.
         """
 
     async def archive_team(self, class_id: ClassId) -> None:

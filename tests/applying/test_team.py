@@ -349,3 +349,16 @@ async def test_a_year_of_pupils_goes_in_two_hundred_at_a_time(bench: Bench) -> N
     await bench.apply(a_class(year, ["main"], DesiredTeam.OPEN), *MAKE, TEAM)
     assert bench.calls().count("add_to_team") == 3
     assert len((await bench.team()).members) == len(year)
+
+
+async def test_somebody_whom_teams_does_not_show_yet_is_taken_out_by_a_later_look(bench: Bench) -> None:
+    """Teams may show a person some seconds after the person was added."""
+    await bench.apply(OPEN, *MAKE, TEAM)
+    team = await bench.team()
+    team.members.discard(entra_id("amy"))
+    without = a_class(["ben"], ["main"], DesiredTeam.OPEN)
+    await bench.apply(without, ChangeMembers(*WHERE))
+    assert entra_id("amy") in (await bench.known()).members
+    team.members.add(entra_id("amy"))
+    assert await bench.apply(without, TEAM) == [Applied(team_removed=1)]
+    assert (await bench.known()).members == team.members == entra_ids(["ben"])

@@ -117,16 +117,17 @@ class MemoryTeams:
         await self._begin("remove_from_team", class_id)
         team = self._team(class_id)
         removed: set[AccountId] = set()
-        for person in people:
+        missing = frozenset(people) - team.members - team.owners
+        for person in sorted(frozenset(people) - missing):
             await self._step("remove_from_team")
             if team.owners == {person}:
                 failure = GraphRefused("BadRequest", "the last owner", "add another owner first")
-                return Removals(frozenset(removed), failure=failure)
+                return Removals(frozenset(removed), missing, failure)
             team.members.discard(person)
             team.owners.discard(person)
             removed.add(person)
         await self._step("remove_from_team answered")
-        return Removals(frozenset(removed))
+        return Removals(frozenset(removed), missing)
 
     async def archive_team(self, class_id: ClassId) -> None:
         await self._begin("archive_team", class_id)

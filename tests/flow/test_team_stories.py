@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +18,24 @@ from tests.flow.trust import Trust, pupils, staff, start_trust, teaching, upn
 ART, DRAMA = "2026.teaching.T1", "2026.teaching.T2"
 SCHOOLS = {f"S{number}": f"200000{number}" for number in range(1, 12)}
 BY_HAND = "amy ben cleo dora"
-DAY = timedelta(days=1).total_seconds()
+OTHER_ANSWERS = {
+    "team-of-unlicensed-owners": "accepted",
+    "member-of-locked-team": "waits",
+    "team-member-again": "error",
+    "team-people-shown": "later",
+    "team-writes-in-group": "never",
+    "archive-answer": "404-though-done",
+    "team-after-restore": "gone",
+}
+USUAL_ANSWERS = {
+    "team-of-unlicensed-owners": "refused",
+    "member-of-locked-team": "refused",
+    "team-member-again": "accepted",
+    "team-people-shown": "at-once",
+    "team-writes-in-group": "at-once",
+    "archive-answer": "202",
+    "team-after-restore": "kept",
+}
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +156,24 @@ def test_08_a_school_without_teams_asks_teams_nothing(trust: Trust) -> None:
     set_art(trust, "S8", "dora")
     notify(trust, "S8", "msg_t8")
     assert trust.read_team(art)["members"] == "amy ben"
+
+
+def test_09_the_team_is_right_whichever_way_an_unconfirmed_answer_is(trust: Trust) -> None:
+    """Each answer that no source confirms is the other one: alike in the end, if a team tells whether it is locked."""
+    trust.set_switches(OTHER_ANSWERS)
+    try:
+        art = add(trust, "S9", "release")
+        assert trust.read_team(art)["members"] == "amy ben"
+        set_art(trust, "S9", "ben dora", teacher="third")
+        notify(trust, "S9", "msg_t9")
+        # Teams does not show yet whom the night added, so that only the next night can take them out.
+        trust.run_sim_clock(11)
+        trust.run_night()
+        team = trust.read_team(art)
+        assert (team["locked"], team["owners"], team["members"]) == (False, "main third", "ben dora")
+        assert trust.read_class(art)["members"] == "ben dora main third"
+    finally:
+        trust.set_switches(USUAL_ANSWERS)
 
 
 def test_10_a_team_that_a_teacher_made_by_hand_is_proposed_and_taken_if_an_admin_approves_it(trust: Trust) -> None:

@@ -168,9 +168,13 @@ class Trust:
         body = {"action": action, "class": nickname, **details}
         loopback.post(f"{self.addresses.tenant}/_sim/teams", json=body).raise_for_status()
 
-    def set_switches(self, **switches: object) -> None:
-        """Change the lags and answers of the simulated tenant."""
-        loopback.post(f"{self.addresses.tenant}/_sim/switches", json=switches).raise_for_status()
+    def run_sim_clock(self, seconds: float) -> None:
+        """Move the clock of the simulated tenant on."""
+        loopback.post(f"{self.addresses.tenant}/_sim/clock", json={"advance_seconds": seconds}).raise_for_status()
+
+    def set_switches(self, answers: Mapping[str, str] = MappingProxyType({}), **numbers: float) -> None:
+        """Change the answers and the lags of the simulated tenant."""
+        loopback.post(f"{self.addresses.tenant}/_sim/switches", json={**answers, **numbers}).raise_for_status()
 
     # --- reading the result
 

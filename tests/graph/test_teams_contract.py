@@ -277,11 +277,12 @@ async def test_two_hundred_people_are_added_at_once_and_more_never(subject: Subj
         await subject.teams.add_to_team(class_id, pupils)
 
 
-async def test_people_are_removed_and_who_was_not_in_the_team_counts_too(subject: Subject) -> None:
+async def test_people_are_removed_and_who_was_not_in_the_team_is_told(subject: Subject) -> None:
     owner, other, *pupils = subject.add_accounts(22)
     class_id = await subject.open_team(owner)
     await subject.teams.add_to_team(class_id, pupils[:18], [other])
-    assert await subject.teams.remove_from_team(class_id, [other, *pupils]) == Removals(frozenset([other, *pupils]))
+    removals = await subject.teams.remove_from_team(class_id, [other, *pupils])
+    assert removals == Removals(frozenset([other, *pupils[:18]]), frozenset(pupils[18:]))
     assert await subject.teams.team_people(class_id) == TeamPeople(frozenset(), frozenset([owner]))
 
 

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from tests.infra.bicep import ROOT
 
 _DEPLOYED = {"host.json", "requirements.txt", "function_app.py", "sync_core"}
-_MAX_BYTES = 2_000_000
+_MAX_BYTES = 2_500_000
 _MAX_ZIP_BYTES = 750_000
 PACKAGE = ROOT / "dist" / "mis-class-sync.zip"
 

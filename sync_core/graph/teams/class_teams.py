@@ -97,11 +97,12 @@ class GraphTeams:
 
     async def remove_from_team(self, class_id: ClassId, people: Sequence[AccountId]) -> Removals:
         removed: set[AccountId] = set()
+        missing: set[AccountId] = set()
         try:
             for start in range(0, len(people), _IDS_PER_FILTER):
                 part = people[start : start + _IDS_PER_FILTER]
                 memberships = await self._memberships_of(class_id, part)
-                removed.update(set(part) - memberships.keys())
+                missing.update(set(part) - memberships.keys())
                 for person, membership in memberships.items():
                     with suppress(NotThere):
                         await self._send(Method.DELETE, class_id, _path_of(membership), Kind.OTHER)
@@ -109,8 +110,8 @@ class GraphTeams:
         except NotThere:
             raise
         except SyncError as failure:
-            return Removals(frozenset(removed), failure=failure)
-        return Removals(frozenset(removed))
+            return Removals(frozenset(removed), frozenset(missing), failure)
+        return Removals(frozenset(removed), frozenset(missing))
 
     async def archive_team(self, class_id: ClassId) -> None:
         """The SharePoint site stays writable: an app that asks for more is refused ("Archive team")."""
