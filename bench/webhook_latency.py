@@ -26,7 +26,7 @@ from local.tenant.throttle import WRITES, WRITES_WINDOW
 from local.world import WEBHOOK_SETTING, Addresses, World
 
 _LATENCY = 0.15
-_QUIET_SCHOOLS, _TEAM_SCHOOLS, _NIGHT_SCHOOLS = 6, 2, 3
+_QUIET_SCHOOLS, _TEAM_SCHOOLS, _NIGHT_SCHOOLS = 6, 6, 3
 _TIMEOUT = timedelta(seconds=120)
 _POLL = 0.02
 # Limits that hold no change.
