@@ -14,7 +14,7 @@ from sync_core.admin.classes.objections import ClassAction, ClassFacts, require_
 from sync_core.admin.requests import Accepted, Requester, begin, require_enabled, submit
 from sync_core.domain.classes.desired import DesiredClass, Pin
 from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
-from sync_core.domain.classes.record import ClassRecord, ClassState, Records, outline_of
+from sync_core.domain.classes.record import NOT_IN_MICROSOFT_365, ClassRecord, Records, outline_of
 from sync_core.domain.ids import AccountIds, ClassKey, RunId, SchoolId
 from sync_core.domain.runs import RELEASE, Cause, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
@@ -35,7 +35,6 @@ from sync_core.state.port import ClassReader, HistoryReader
 from sync_core.sync.school import carry_out
 
 _Since = tuple[ClassRecord, Sequence[AppliedDelta]]
-_NOT_IN_MICROSOFT_365 = {ClassState.MAKING, ClassState.GONE, ClassState.DELETING, ClassState.DELETED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +212,7 @@ def _pins(found: Iterable[_Since], request: UndoRun) -> tuple[list[Pin], list[st
     pins: list[Pin] = []
     left_out: list[str] = []
     for record, since in found:
-        if record.state in _NOT_IN_MICROSOFT_365:
+        if record.state in NOT_IN_MICROSOFT_365:
             left_out.append(f"class {record.key} is not in Microsoft 365, so it stays as it is — restore it first")
         else:
             pins.append(_before(record, since, request))

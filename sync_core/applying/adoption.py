@@ -9,9 +9,8 @@ from sync_core.domain.classes.desired import ClassName
 from sync_core.domain.classes.record import ActualClass, ClassRecord
 from sync_core.domain.ids import ClassId
 from sync_core.errors import GraphRefused, NotThere
-from sync_core.planning.naming.class_keys import is_own_external_id
+from sync_core.planning.naming.class_keys import is_made_by_hand
 
-_FROM_MIS = "sis"
 _AGAIN = "nothing was created; the next night proposes what it finds then, or makes a class"
 
 
@@ -26,8 +25,7 @@ async def adopt_class(record: ClassRecord, attempt: Attempt) -> ClassRecord:
         shown = await attempt.tenant.shown_class(class_id)
     except NotThere:
         raise GraphRefused("TeamGone", f"class {class_id}, which was to be taken, is gone; {_AGAIN}", _REMEDY) from None
-    foreign = shown.external_source == _FROM_MIS or is_own_external_id(shown.external_id)
-    if foreign or await _is_another_rows(class_id, record, attempt):
+    if not is_made_by_hand(shown) or await _is_another_rows(class_id, record, attempt):
         message = f"class {class_id}, which was to be taken, is that of another product or of another group by now"
         raise GraphRefused("TeamTaken", f"{message}; {_AGAIN}", _REMEDY)
     name = ClassName(shown.display_name, shown.mail_nickname)
@@ -47,7 +45,6 @@ async def _is_another_rows(class_id: ClassId, record: ClassRecord, attempt: Atte
         for other in await attempt.classes.class_records(settings.school):
             if (other.school, other.key) == (record.school, record.key):
                 continue
-            known = other.previous_ids | {other.adopts} | ({other.actual.class_id} if other.actual else set())
-            if class_id in known:
+            if class_id in other.class_ids | {other.adopts}:
                 return True
     return False

@@ -166,9 +166,8 @@ class _Apply:
         """
         if record.gone:
             # An admin requested it again: the known state belongs to the previous generation.
-            previous_ids = record.previous_ids | ({record.actual.class_id} if record.actual else set())
             record = replace(
-                record, actual=None, intent=None, stale=False, gone=False, previous_ids=previous_ids, error=None
+                record, actual=None, intent=None, stale=False, gone=False, previous_ids=record.class_ids, error=None
             )
         elif record.actual is not None:
             return record

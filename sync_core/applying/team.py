@@ -54,9 +54,8 @@ class TeamWork:
         Transient if the change must be redelivered.
         """
         try:
-            match record.desired.team:
-                case DesiredTeam.ARCHIVED:
-                    return await self._archive(record)
+            if record.desired.team is DesiredTeam.ARCHIVED:
+                return await self._archive(record)
             return await self._follow(record)
         except NotThere:
             return await self._lose()

@@ -174,10 +174,6 @@ def teacher_answer(refusal: SyncError | None) -> ProbeAnswer:
     return ProbeAnswer(answer, "nothing depends on it: after a refusal the owners are read, and who is one stays one")
 
 
-TEAM_QUESTIONS = (ProbeQuestion.TEAM, ProbeQuestion.TEAM_LOCKED, ProbeQuestion.TEAM_PEOPLE)
-"""Those that are asked only where a school of the tenant chooses teams."""
-
-
 def team_answer(known_after: timedelta, shown_after: timedelta | None) -> ProbeAnswer:
     """`known_after` the creation of the class Teams took the request; the team showed `shown_after` that."""
     known = f"yes: Teams knew the class {known_after.total_seconds():.0f} s after it was made"

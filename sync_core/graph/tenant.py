@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes.desired import ClassName
-from sync_core.domain.classes.tenant_groups import GroupChange, GroupChanges, TenantClass
+from sync_core.domain.classes.tenant_groups import FROM_MIS, GroupChange, GroupChanges, TenantClass
 from sync_core.domain.ids import AccountId, ClassId, entra_id
 from sync_core.domain.permissions import Grants
 from sync_core.errors import (
@@ -141,7 +141,7 @@ class GraphTenant:
             "mailNickname": new.name.mail_nickname,
             "externalId": new.external_id,
             "externalName": new.external_name,
-            "externalSource": "sis",
+            "externalSource": FROM_MIS,
         }
         if new.description:
             body["description"] = new.description

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
 from sync_core.domain.school.settings import SchoolChoices
+from sync_core.domain.school.year import LEAD, academic_year_of
 from sync_core.mis.budget import FIRST_YEAR, LAST_YEAR
 from sync_core.mis.rows import nearest
 
 _SCHOOL_YEAR = "schoolyear"
-_LEAD = timedelta(days=31)
-"""A date that begins something within a month before the academic year belongs to it: staff begin before pupils."""
 _UK = ZoneInfo("Europe/London")
 _YEARS = re.compile(r"(\d{4})(?:\s*[-/–]\s*(\d{2}|\d{4}))?")
 
@@ -35,7 +34,7 @@ class Calendar:
 
     @property
     def current_year(self) -> int:
-        return self._year_of(self.today)
+        return academic_year_of(self.today, self.first_month)
 
     def counts_from(self, year: int) -> date:
         """The day from which classes of this academic year count."""
@@ -47,9 +46,10 @@ class Calendar:
 
         None without a start, and if no school has classes of that year.
         """
-        if start is None or date.max - start < _LEAD:
+        if start is None or date.max - start < LEAD:
             return None
-        return _plausible(self._year_of(start + (end - start) / 2 if end and end > start else start + _LEAD))
+        day = start + (end - start) / 2 if end and end > start else start + LEAD
+        return _plausible(academic_year_of(day, self.first_month))
 
     def in_force(self, begin: date | None, end: date | None) -> bool:
         """Whether something counts today. The last day counts, too.
@@ -62,18 +62,15 @@ class Calendar:
     def starts(self, year: int) -> date:
         return date(year, self.first_month, 1)
 
-    def _year_of(self, day: date) -> int:
-        return day.year if day.month >= self.first_month else day.year - 1
-
 
 def calendar_of(settings: SchoolChoices, now: datetime) -> Calendar:
     """The calendar of a school at that moment. Its coming year counts from the day on which its teachers come in."""
-    zone, dates = ZoneInfo(settings.time_zone), settings.calendar
-    calendar = Calendar(now.astimezone(zone).date(), settings.year_starts_in, zone)
-    if dates.first_day is None or dates.teachers_in_from is None:
+    dates, first_month = settings.calendar, settings.year_starts_in
+    calendar = Calendar(settings.date_at(now), first_month, ZoneInfo(settings.time_zone))
+    coming = dates.coming_year(first_month)
+    if coming is None or dates.teachers_in_from is None:
         return calendar
-    year = calendar.year_of_period(dates.first_day, None)
-    return replace(calendar, coming_year=year, coming_from=dates.teachers_in_from) if year else calendar
+    return replace(calendar, coming_year=coming, coming_from=dates.teachers_in_from)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from sync_core.domain.classes.choices import NO_CHOICES, Choices, Grant
 from sync_core.domain.classes.desired import DesiredClass, GrantRecord, Reason, Rule
-from sync_core.domain.classes.record import ClassRecord, ClassState, Records
+from sync_core.domain.classes.record import NOT_IN_MICROSOFT_365, ClassRecord, Records
 from sync_core.domain.ids import AccountId, ClassKey, GrantText
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.planning.run_notes import name_some
-
-_NOT_THERE = (ClassState.MAKING, ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,9 @@ class ExtraOwners:
     def losing(self, records: Records, besides: Set[ClassKey]) -> tuple[DesiredClass, ...]:
         """The classes, except those in `besides`, with an owner whose grant is over: as on their rows, without them."""
         standing = [
-            record for key, record in sorted(records.items()) if key not in besides and record.state not in _NOT_THERE
+            record
+            for key, record in sorted(records.items())
+            if key not in besides and record.state not in NOT_IN_MICROSOFT_365
         ]
         found = [(record, self._without_over(record.desired)) for record in standing]
         return tuple(
@@ -97,7 +96,7 @@ NO_EXTRA_OWNERS = ExtraOwners(NO_CHOICES, date.min)
 
 def extra_owners(choices: Choices, settings: SchoolSettings, accounts: Set[AccountId], now: datetime) -> ExtraOwners:
     """The grants of today, by the date of the school."""
-    return ExtraOwners(choices, now.astimezone(ZoneInfo(settings.time_zone)).date(), accounts)
+    return ExtraOwners(choices, settings.date_at(now), accounts)
 
 
 def notes_on_extra_owners(

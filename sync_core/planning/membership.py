@@ -9,7 +9,7 @@ from typing import Any
 from sync_core.domain.accounts import Account
 from sync_core.domain.classes.choices import Follow
 from sync_core.domain.classes.desired import ClassName, ClassRequest, DesiredClass, Reason, Rule
-from sync_core.domain.classes.record import ClassRecord, ClassState, Records
+from sync_core.domain.classes.record import WITHOUT_CLASS, ClassRecord, ClassState, Records
 from sync_core.domain.classes.teams import DesiredTeam
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, plain_id
 from sync_core.domain.nicknames import without_doubtful
@@ -175,7 +175,7 @@ def extracted_groups(snapshot: Snapshot, settings: SchoolSettings) -> list[MisGr
     return [group for group in snapshot.groups if group.type is not left_out]
 
 
-_WITHOUT_PEOPLE = frozenset({ClassState.GONE, ClassState.DELETED, ClassState.DELETING, ClassState.ENDED})
+_WITHOUT_PEOPLE = WITHOUT_CLASS | {ClassState.ENDED}
 
 
 class _Rules:

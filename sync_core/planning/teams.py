@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sync_core.domain.classes.desired import DesiredClass
-from sync_core.domain.classes.record import ActualClass, ClassRecord, ClassState, Records
+from sync_core.domain.classes.record import WITHOUT_CLASS, ActualClass, ClassRecord, ClassState, Records
 from sync_core.domain.classes.teams import ActualTeam, DesiredTeam, TeamState
 from sync_core.domain.ids import ClassKey
 from sync_core.domain.roster import GroupType
@@ -28,7 +28,7 @@ _KNOWN_AFTER = timedelta(minutes=15)
 _FIRST_TRY = timedelta(seconds=24)
 """Where somebody waits for the team of a new class: the first of the waits with which Canvas LMS asks."""
 
-_TEAMLESS = frozenset({ClassState.GONE, ClassState.DELETED, ClassState.DELETING, ClassState.ENDED})
+_TEAMLESS = WITHOUT_CLASS | {ClassState.ENDED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

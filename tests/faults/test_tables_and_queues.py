@@ -13,7 +13,6 @@ from uuid import uuid4
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from local import loopback
 from local.nightly import count, count_messages, drain
 from local.tenant.names import TENANT_ID
 from sync_core.domain.classes.tenant_groups import Drift
@@ -212,8 +211,7 @@ def test_clocks_of_graph_and_the_queues_may_run_ahead(faulty_world: FaultyWorld)
     faulty_world.change(teaching("T0", "Art", "p0 p1 p2 p3", "main"))
     faulty_world.run_night()
     for minutes in (1, 5, 30):
-        advance = {"advance_seconds": minutes * 60}
-        loopback.post(f"{faulty_world.trust.addresses.tenant}/_sim/clock", json=advance).raise_for_status()
+        faulty_world.trust.advance_tenant(minutes * 60)
         faulty_world.advance_queues(minutes * 3600)
         faulty_world.new_class()
         faulty_world.trust.edit_by_hand("remove-member", "Art.class.1234567.2026", upn=upn("p0"))

@@ -16,7 +16,7 @@ from local.school.data import SchoolData
 from local.tenant.names import TENANT_ID
 from local.world import USERS
 from sync_core.domain.ids import ClassKey, SchoolId
-from sync_core.domain.tenants import TEAM_QUESTIONS, ProbeQuestion
+from sync_core.domain.tenants import ProbeQuestion
 from sync_core.messaging.messages import SYNC_REQUESTS, Action, ActOnClass, encode
 from tests.flow.trust import (
     HEAD,
@@ -298,8 +298,9 @@ def test_19_a_probe_asks_the_tenant_and_leaves_no_class(trust: Trust) -> None:
     before = trust.list_classes()
     trust.run_night()
     probe = trust.call("POST", f"tenants/{TENANT_ID}/probe").json()
+    of_teams = (ProbeQuestion.TEAM, ProbeQuestion.TEAM_LOCKED, ProbeQuestion.TEAM_PEOPLE)
     assert [answer["question"] for answer in probe["answers"]] == [
-        question for question in ProbeQuestion if question not in TEAM_QUESTIONS
+        question for question in ProbeQuestion if question not in of_teams
     ]
     answers = {answer["question"]: answer["answer"] for answer in probe["answers"]}
     assert answers[ProbeQuestion.PRICE] == "1 resource unit for 20 members"

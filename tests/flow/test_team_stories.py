@@ -167,7 +167,7 @@ def test_09_the_team_is_right_whichever_way_an_unconfirmed_answer_is(trust: Trus
         set_art(trust, "S9", "ben dora", teacher="third")
         notify(trust, "S9", "msg_t9")
         # Teams does not show yet whom the night added, so that only the next night can take them out.
-        trust.run_sim_clock(11)
+        trust.advance_tenant(11)
         trust.run_night()
         team = trust.read_team(art)
         assert (team["locked"], team["owners"], team["members"]) == (False, "main third", "ben dora")

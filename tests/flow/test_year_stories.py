@@ -14,10 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from local.school.data import SchoolData
+from tests.flow.today import TODAY, YEAR, on
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 
-TODAY = datetime.now(ZoneInfo("Europe/London")).date()
-YEAR = TODAY.year if TODAY.month >= 9 else TODAY.year - 1
 ART, FORM = f"Art.class.1234567.{YEAR}", f"5L.class.1234567.{YEAR}"
 ART_KEY = f"{YEAR}.teaching.T1"
 COMING = {"last_day": f"{YEAR}-07-21", "first_day": f"{YEAR}-09-02"}
@@ -28,11 +27,6 @@ EVERYBODY = "amy ben cleo dan eve fay gus hal ida jon"
 def oak_with(art: str, form: str = "amy ben cleo dan eve") -> SchoolData:
     groups = (teaching("T1", "Art", art, "main"), registration("R1", "5L", form, "tutor"))
     return SchoolData("OAK", "Oak School", "1234567", YEAR, pupils(EVERYBODY), staff("main tutor"), groups)
-
-
-def on(days: int) -> str:
-    """The date so many days from now. Two days are in the future even if midnight passes meanwhile."""
-    return str(TODAY + timedelta(days=days))
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,7 @@ class Trust:
         body = {"action": action, "class": nickname, **details}
         loopback.post(f"{self.addresses.tenant}/_sim/teams", json=body).raise_for_status()
 
-    def run_sim_clock(self, seconds: float) -> None:
+    def advance_tenant(self, seconds: float) -> None:
         """Move the clock of the simulated tenant on."""
         loopback.post(f"{self.addresses.tenant}/_sim/clock", json={"advance_seconds": seconds}).raise_for_status()
 

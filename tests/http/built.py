@@ -13,9 +13,11 @@ from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.http.admin.app import build_api
 from sync_core.http.console.app import build_console
+from sync_core.services import Services
 from tests.fakes.memory_state import MemoryState
+from tests.fakes.memory_tenant import MemoryTenant
 from tests.fakes.services import services
-from tests.http.memory_api import ENVIRONMENT
+from tests.http.memory_api import ENVIRONMENT, Api, Mis
 
 
 def serve_api(app: App) -> FastAPI:
@@ -45,3 +47,9 @@ def _no_app() -> App:
 def _serve(built: FastAPI, app: App) -> FastAPI:
     built.state.app = app
     return built
+
+
+def serve_services(services: Services, state: MemoryState, tenant: MemoryTenant) -> Api:
+    """The API over the services of a scene. The MIS of the Api is not that of the scene, and nobody reads it."""
+    app = App(parse_settings(ENVIRONMENT), services)
+    return Api(app, state, tenant, Mis([]), serve_api(app))

@@ -7,15 +7,12 @@ from typing import Any
 import pytest
 
 from sync_core.admin.year.year_end import end_year, take_back
-from sync_core.app import App
-from sync_core.config import parse_settings
 from sync_core.domain.ids import RunId
 from sync_core.messaging.messages import EndYear, TakeBackYearEnd
 from tests.admin.year_end_scene import ART_KEY, MATHS_KEY, MUSIC_KEY, Scene
 from tests.builders import SCHOOL
-from tests.http.built import serve_api
-from tests.http.memory_api import ENVIRONMENT, Api
-from tests.http.memory_api import Mis as NoMis
+from tests.http.built import serve_services
+from tests.http.memory_api import Api
 
 PATH = f"schools/{SCHOOL.id}/year-end"
 ORDER: dict[str, Any] = {
@@ -33,8 +30,7 @@ async def scene() -> Scene:
 
 @pytest.fixture
 def api(scene: Scene) -> Api:
-    app = App(parse_settings(ENVIRONMENT), scene.services)
-    return Api(app, scene.state, scene.tenant, NoMis([]), serve_api(app))
+    return serve_services(scene.services, scene.state, scene.tenant)
 
 
 async def test_what_was_shown_is_carried_out_and_taken_back(scene: Scene, api: Api) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from annotated_types import MaxLen, MinLen
 
@@ -18,7 +17,7 @@ from sync_core.admin.requests import Accepted, Requester, existing_class, requir
 from sync_core.domain.classes.choices import Choices, ClassChoice, Follow, Grant, OwnerRule
 from sync_core.domain.classes.desired import Pin
 from sync_core.domain.classes.record import ClassRecord
-from sync_core.domain.constraints import FORM, PRINTABLE, Checked, Meaning, Text, UkDate
+from sync_core.domain.constraints import FORM, PRINTABLE, Checked, Meaning, UkDate
 from sync_core.domain.ids import AccountId, ClassKey, RunId
 from sync_core.domain.runs import Cause
 from sync_core.domain.school.settings import EntraId, PauseReason, SchoolSettings
@@ -30,7 +29,6 @@ from sync_core.services import Services
 _MOST = 50
 """Extra owners of one class: Microsoft 365 allows 100 owners of a group."""
 _MOST_RULES = 100
-RULE_ID = Text(r"^[a-z0-9-]{1,40}$", "letters, digits and hyphens, such as maths-head", lower=True)
 
 Until = Annotated[
     date | None,
@@ -115,7 +113,7 @@ def chosen_class(
     choice, wanted = choices.classes.get(record.key) or ClassChoice(key=record.key), record.desired
     used = choice.follow is Follow.TWO_YEARS and choice.goes_into <= wanted.academic_year
     follow = Follow.PINNED if pin else Follow.MIS if used else choice.follow
-    day = now.astimezone(ZoneInfo(settings.time_zone)).date()
+    day = settings.date_at(now)
     grants = [(account, grant, "") for account, grant in sorted(choice.owners.items())]
     grants += [(rule.account, rule.grant, rule.id) for rule in choices.rules if rule.covers_class(wanted)]
     return ChosenClass(
@@ -219,7 +217,7 @@ async def _changeable(settings: SchoolSettings, key: ClassKey, wanted: WantedCho
 
 def _require_days(days: Iterable[date | None], settings: SchoolSettings, services: Services) -> None:
     """Raises Conflict if one of these days has passed."""
-    today = services.clock.now().astimezone(ZoneInfo(settings.time_zone)).date()
+    today = settings.date_at(services.clock.now())
     if any(day and day < today for day in days):
         raise Conflict("the last day of an extra owner has passed already", "choose today or a later day, or no day")
 

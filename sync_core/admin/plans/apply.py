@@ -29,17 +29,21 @@ MOST_UNCONFIRMED = 20
 _UNDER_WAY = timedelta(minutes=15)
 
 
+ConfirmedSchool = Annotated[
+    str,
+    PRINTABLE,
+    MaxLen(64),
+    Meaning(f"The id of the school: needed if more than {MOST_UNCONFIRMED} people would leave a class"),
+]
+"""What an admin types to confirm that many people leave."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlanConfirmation:
     """What an admin confirms about a plan."""
 
     __pydantic_config__ = FORM
-    confirm: Annotated[
-        str,
-        PRINTABLE,
-        MaxLen(64),
-        Meaning(f"The id of the school: needed if more than {MOST_UNCONFIRMED} people would leave a class"),
-    ] = ""
+    confirm: ConfirmedSchool = ""
 
 
 UNCONFIRMED = PlanConfirmation()

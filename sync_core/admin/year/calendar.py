@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sync_core.admin.overview.schools import last_plan
-from sync_core.domain.classes.record import ClassOutline, ClassState
+from sync_core.domain.classes.record import WITHOUT_CLASS, ClassOutline
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.runs import RunRecord
 from sync_core.domain.school.settings import SchoolSettings
@@ -16,7 +16,6 @@ from sync_core.planning.year.dates import DatedChange, YearDate, dates_of
 from sync_core.services import Services
 
 _PLANS = timedelta(days=30)
-_WITHOUT_CLASS = frozenset({ClassState.GONE, ClassState.DELETING, ClassState.DELETED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ def calendar_table(
 ) -> SchoolCalendar:
     """`planned` is the last plan of the whole school, and `outlines` are its classes."""
     day = school_day(settings, now)
-    classes = [outline for outline in outlines if outline.state not in _WITHOUT_CLASS]
+    classes = [outline for outline in outlines if outline.state not in WITHOUT_CLASS]
     return SchoolCalendar(
         school=settings.school,
         today=day.today,

@@ -11,14 +11,12 @@ from datetime import date, datetime, time, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from annotated_types import MaxLen
-
-from sync_core.admin.plans.apply import MOST_UNCONFIRMED, action_of
+from sync_core.admin.plans.apply import MOST_UNCONFIRMED, ConfirmedSchool, action_of
 from sync_core.admin.requests import Accepted, Requester, refuse, submit_for
 from sync_core.admin.supposed import Supposed
 from sync_core.admin.undo import existing_run
 from sync_core.clock import Clock
-from sync_core.domain.constraints import FORM, PRINTABLE, Checked, Meaning, UkDate
+from sync_core.domain.constraints import FORM, Checked, Meaning, UkDate
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.runs import RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
@@ -53,12 +51,7 @@ class TurnApproval:
     __pydantic_config__ = FORM
     day: Annotated[date, UkDate(), Meaning("The day that was rehearsed")]
     begins_at: Annotated[datetime, Checked(_with_zone), Meaning("When the plan is carried out, with its time zone")]
-    confirm: Annotated[
-        str,
-        PRINTABLE,
-        MaxLen(64),
-        Meaning(f"The id of the school: needed if more than {MOST_UNCONFIRMED} people would leave a class"),
-    ] = ""
+    confirm: ConfirmedSchool = ""
 
 
 class TurnDiffers(Conflict):
@@ -153,7 +146,7 @@ async def _rehearse(
 ) -> tuple[SchoolPlan, Turn]:
     now = services.clock.now()
     zone = ZoneInfo(settings.time_zone)
-    today = now.astimezone(zone).date()
+    today = settings.date_at(now)
     if not today <= day <= today + _FURTHEST:
         raise Unreadable(
             f"the turn of the year can be rehearsed for a day from today on, and at most {_FURTHEST.days} days ahead",

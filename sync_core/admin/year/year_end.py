@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from zoneinfo import ZoneInfo
 
 from sync_core.admin.requests import Accepted, Requester, begin, refuse, require_enabled, submit
 from sync_core.domain.classes.record import Records
@@ -156,7 +155,7 @@ async def _look(settings: SchoolSettings, services: Services) -> SchoolNow:
         records=await records_in(settings, reading.school),
         requests=await reading.school.class_requests(settings.school),
         names={each.id: each.display_name for each in listed},
-        today=reading.clock.now().astimezone(ZoneInfo(settings.time_zone)).date(),
+        today=settings.date_at(reading.clock.now()),
         first_month=settings.year_starts_in,
     )
 

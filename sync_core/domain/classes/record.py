@@ -47,6 +47,12 @@ class ClassState(StrEnum):
     GONE = "gone"
 
 
+WITHOUT_CLASS = frozenset({ClassState.GONE, ClassState.DELETING, ClassState.DELETED})
+"""The states of a row whose class was deleted, or is to be: no group continues it, and it gets no people."""
+NOT_IN_MICROSOFT_365 = WITHOUT_CLASS | {ClassState.MAKING}
+"""The same, and those whose class is not made yet."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassOutline:
     """A class row without its people: a list of classes needs no more, and a table answers that much sooner.
@@ -176,14 +182,18 @@ class ClassRecord:
             return self
         if not self.tenant:
             return replace(self, tenant=self.desired.tenant)
-        left_behind = {self.actual.class_id} if self.actual else frozenset()
         return ClassRecord(
             school=self.school,
             desired=self.desired,
             tenant=self.desired.tenant,
-            previous_ids=self.previous_ids | left_behind,
+            previous_ids=self.class_ids,
             etag=self.etag,
         )
+
+    @property
+    def class_ids(self) -> frozenset[ClassId]:
+        """The ids of its class, and of those of earlier generations and tenants."""
+        return self.previous_ids | ({self.actual.class_id} if self.actual else frozenset())
 
     @property
     def external_id(self) -> str:

@@ -29,11 +29,15 @@ class GroupChanges:
     token: str
 
 
+FROM_MIS = "sis"
+"""The source of a class that a product made which reads an MIS, also this app."""
+
+
 @dataclass(frozen=True, slots=True)
 class TenantClass:
     """A class in the list of all classes of a tenant; a text is empty where Graph has none.
 
-    `external_source` says who made it: `sis` for a product that reads an MIS, also for this app, or `manual`.
+    `external_source` says who made it: FROM_MIS, or `manual`.
     """
 
     id: ClassId

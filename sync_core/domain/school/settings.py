@@ -6,6 +6,7 @@ A setting's type, default, constraints and meaning are defined in this folder al
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -206,6 +207,10 @@ class SchoolChoices:
     ] = ()
     limits: Limits = USUAL_LIMITS
     pause_reason: Annotated[PauseReason, Meaning("Why the school is paused, without anybody's name")] = ""
+
+    def date_at(self, moment: datetime) -> date:
+        """The date in the school's time zone."""
+        return moment.astimezone(ZoneInfo(self.time_zone)).date()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from sync_core.domain.constraints import WHOLE_FORM, Checked, CheckedWith, Meaning, UkDate
 
+LEAD = timedelta(days=31)
+"""A date within a month before an academic year belongs to it: staff begin before pupils."""
 _EARLIEST, _LATEST = date(2000, 1, 1), date(2100, 12, 31)
+
+
+def academic_year_of(day: date, first_month: int) -> int:
+    """The calendar year in which the academic year of that day starts; `first_month` is from 1 to 12."""
+    return day.year if day.month >= first_month else day.year - 1
 
 
 class Pause(StrEnum):
@@ -106,6 +113,10 @@ class SchoolYear:
         CheckedWith("last_day", _after("last_day")),
         Meaning("When the app reminds admins to archive the classes of the year that ended; it archives nothing"),
     ] = None
+
+    def coming_year(self, first_month: int) -> int | None:
+        """The academic year that `first_day` begins; None if there is no first day."""
+        return academic_year_of(self.first_day + LEAD, first_month) if self.first_day else None
 
 
 NO_CALENDAR = SchoolYear()

@@ -19,13 +19,12 @@ from sync_core.domain.runs import HeldClass, Hold, HoldKind, HoldStatus
 from sync_core.errors import SyncError, Transient
 from sync_core.planning.limits.holds import adopting_class, parts_of
 from sync_core.planning.membership import RuledSchool
-from sync_core.planning.naming.class_keys import is_own_external_id
+from sync_core.planning.naming.class_keys import is_made_by_hand
 from sync_core.planning.run_notes import name_some
 from sync_core.planning.year.continued import Proposal
 
 MOST_READ = 50
 """The people of so many classes are read in one plan: two requests each, within some ten seconds."""
-_FROM_MIS = "sis"
 _FEWEST = 3
 """Fewer pupils than this may have come together by chance."""
 _WORD = re.compile(r"\w+")
@@ -121,8 +120,7 @@ def find_candidates(
     Those with the fewest other words are first. Classes of other products, of this app and of the rows of the school
     are none.
     """
-    own = {id_ for record in records.values() for id_ in record.previous_ids}
-    own |= {record.actual.class_id for record in records.values() if record.actual}
+    own = {id_ for record in records.values() for id_ in record.class_ids}
     own |= {adopts for record in records.values() if (adopts := record.adopts)}
     by_word: dict[str, list[tuple[ClassKey, list[str]]]] = defaultdict(list)
     for desired in new:
@@ -130,7 +128,7 @@ def find_candidates(
             by_word[words[0]].append((desired.key, words))
     found: list[tuple[int, MadeByHand]] = []
     for one in existing:
-        if one.external_source == _FROM_MIS or one.id in own or is_own_external_id(one.external_id):
+        if one.id in own or not is_made_by_hand(one):
             continue
         said = _words(one.display_name)
         named = (each for word in set(said) for each in by_word.get(word, ()))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from urllib.parse import quote
 
-from sync_core.domain.classes.record import ClassRecord, ClassState, Records
+from sync_core.domain.classes.record import WITHOUT_CLASS, ClassRecord, Records
+from sync_core.domain.classes.tenant_groups import FROM_MIS, TenantClass
 from sync_core.domain.ids import ClassKey, digest_of, plain_id
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.school.settings import Rollover
@@ -68,6 +69,11 @@ def is_own_external_id(external_id: str) -> bool:
     return bool(bar) and is_key(key)
 
 
+def is_made_by_hand(one: TenantClass) -> bool:
+    """Whether neither another product nor this app made the class from an MIS, as far as Graph tells."""
+    return one.external_source != FROM_MIS and not is_own_external_id(one.external_id)
+
+
 def class_keys(
     groups: Iterable[MisGroup], records: Records, rollover: Rollover, over: Set[ClassKey] = frozenset()
 ) -> dict[ClassKey, MisGroup]:
@@ -89,10 +95,7 @@ def class_keys(
     free = [
         record
         for key, record in sorted(records.items(), key=lambda item: (-item[1].desired.academic_year, item[0]))
-        if key not in keys
-        and key not in over
-        and not record.desired.retired
-        and record.state not in (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
+        if key not in keys and key not in over and not record.desired.retired and record.state not in WITHOUT_CLASS
     ]
     followed: dict[ClassKey, MisGroup] = {}
     for key, group in keys.items():

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.classes.record import Records
-from sync_core.domain.classes.tenant_groups import TenantClass
+from sync_core.domain.classes.tenant_groups import FROM_MIS, TenantClass
 from sync_core.domain.ids import ClassKey
 from sync_core.errors import SyncError, Transient
 from sync_core.planning.naming.class_keys import is_own_external_id
 
-_FROM_MIS = "sis"
 _EXAMPLES = 5
 
 
@@ -39,11 +38,10 @@ def find_shared_names(
     Another product may name a class as this app does, or as the MIS names the group: School Data Sync takes the name of
     the section. Case and blanks at either end do not count.
     """
-    own = {id_ for record in records.values() for id_ in record.previous_ids}
-    own |= {record.actual.class_id for record in records.values() if record.actual}
+    own = {id_ for record in records.values() for id_ in record.class_ids}
     by_name: dict[str, list[TenantClass]] = defaultdict(list)
     for one in existing:
-        if one.external_source == _FROM_MIS and one.id not in own and not is_own_external_id(one.external_id):
+        if one.external_source == FROM_MIS and one.id not in own and not is_own_external_id(one.external_id):
             by_name[_folded(one.display_name)].append(one)
     keys: list[ClassKey] = []
     names: set[str] = set()

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime
 
 from sync_core.domain.school.settings import SchoolChoices
-from sync_core.domain.school.year import Pause, SchoolYear
-
-_MARGIN = timedelta(days=31)
-"""A year begins and ends within a month of its first month: on 28 August where its first month is September."""
+from sync_core.domain.school.year import LEAD, Pause, SchoolYear, academic_year_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +20,14 @@ class SchoolDay:
     @property
     def coming(self) -> int | None:
         """The academic year that the calendar's first day begins; None if it has no first day."""
-        first = self.calendar.first_day
-        return self._year_of(first + _MARGIN) if first else None
+        return self.calendar.coming_year(self.first_month)
 
     @property
     def ended(self) -> int | None:
         """The academic year that the calendar's last day ends, today or later; None if it has no last day."""
         if not (last := self.calendar.last_day):
             return None
-        return self._year_of(last - _MARGIN) if self.coming is None else self.coming - 1
+        return academic_year_of(last - LEAD, self.first_month) if self.coming is None else self.coming - 1
 
     def is_over(self, academic_year: int) -> bool:
         """Whether the last day of this academic year, or of a later one, has passed."""
@@ -65,14 +60,10 @@ class SchoolDay:
     def _is_coming(self, academic_year: int) -> bool:
         return self.coming is not None and academic_year >= self.coming
 
-    def _year_of(self, day: date) -> int:
-        return day.year if day.month >= self.first_month else day.year - 1
-
 
 def school_day(settings: SchoolChoices, now: datetime) -> SchoolDay:
     """The day that it is in the school's time zone."""
-    today = now.astimezone(ZoneInfo(settings.time_zone)).date()
-    return SchoolDay(today, settings.calendar, settings.year_starts_in)
+    return SchoolDay(settings.date_at(now), settings.calendar, settings.year_starts_in)
 
 
 def in_words(day: date) -> str:

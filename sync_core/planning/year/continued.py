@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from sync_core.domain.classes.choices import NO_CHOICES, Choices, Follow
 from sync_core.domain.classes.desired import Rule
-from sync_core.domain.classes.record import ClassRecord, ClassState, Records
+from sync_core.domain.classes.record import WITHOUT_CLASS, ClassRecord, Records
 from sync_core.domain.ids import ClassKey, MisId, plain_id
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import HeldClass, HoldStatus
@@ -23,7 +23,6 @@ from sync_core.planning.limits.holds import continuing_class
 from sync_core.planning.naming.class_keys import class_key, class_keys
 from sync_core.planning.naming.names import clean_group_name
 
-_WITHOUT_CLASS = (ClassState.GONE, ClassState.DELETING, ClassState.DELETED)
 _FEWEST = 3
 """Fewer pupils than this may have come together by chance."""
 _YEAR_FIRST = re.compile(r"((?:year|yr|y)?\s*)(\d{1,2})(?!\d)(.*)", re.DOTALL)
@@ -242,7 +241,7 @@ def _propose(
     years: int,
     same: Callable[[ClassRecord, MisGroup], bool],
 ) -> Continuations:
-    kept = [record for record in classes if record.state not in _WITHOUT_CLASS]
+    kept = [record for record in classes if record.state not in WITHOUT_CLASS]
     named = [pair for pair in _with_names(kept, groups, years) if same(*pair)]
     pairs = _only_choices(named)
     classes_named, groups_named = {record.key for record, _ in pairs}, {class_key(group) for _, group in pairs}

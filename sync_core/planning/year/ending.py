@@ -23,6 +23,7 @@ from sync_core.domain.classes.year_end import (
 )
 from sync_core.domain.ids import AccountIds, ClassId, ClassKey, RunId
 from sync_core.domain.roster import GroupType
+from sync_core.domain.school.year import academic_year_of
 from sync_core.errors import Unreadable
 from sync_core.planning.limits.holds import digest_of
 from sync_core.planning.naming.class_keys import keys_called, names_of_class
@@ -93,7 +94,7 @@ class SchoolNow:
     @property
     def year(self) -> int:
         """The academic year of today: the calendar year in which it starts."""
-        return self.today.year if self.today.month >= self.first_month else self.today.year - 1
+        return academic_year_of(self.today, self.first_month)
 
 
 @dataclass(frozen=True, slots=True)

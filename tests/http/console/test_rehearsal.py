@@ -9,17 +9,13 @@ import pytest
 
 from local.school.data import SchoolData
 from local.school.oneroster_csv import write
-from sync_core.app import App
-from sync_core.config import parse_settings
 from sync_core.http.console.session import FIELD
 from sync_core.messaging.messages import ApplyPlan
 from tests.admin.test_rehearsal import BEGINS, KEPT, NEW, NO_LIMITS, Years
 from tests.builders import SCHOOL
 from tests.flow.trust import pupils, staff, teaching
-from tests.http.built import serve_api
+from tests.http.built import serve_services
 from tests.http.console.memory_console import Console, field_value, text_of
-from tests.http.memory_api import ENVIRONMENT, Api
-from tests.http.memory_api import Mis as NoMis
 from tests.mis.test_dated import zipped
 
 AT = f"/schools/{SCHOOL.id}/rehearsal"
@@ -35,8 +31,7 @@ async def years() -> Years:
 
 @pytest.fixture
 def console(years: Years) -> Console:
-    app = App(parse_settings(ENVIRONMENT), years.services)
-    return Console(Api(app, years.state, years.tenant, NoMis([]), serve_api(app)))
+    return Console(serve_services(years.services, years.state, years.tenant))
 
 
 def approval(page: str, at: str = "02:00") -> Mapping[str, str]:

@@ -8,8 +8,6 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from sync_core.admin.year.year_end import end_year
-from sync_core.app import App
-from sync_core.config import parse_settings
 from sync_core.domain.classes.year_end import (
     NameChoice,
     PupilChoice,
@@ -24,10 +22,8 @@ from sync_core.http.console.views.year_end import hidden_fields, read_order
 from sync_core.messaging.messages import EndYear, TakeBackYearEnd
 from tests.admin.year_end_scene import ART_KEY, MUSIC_KEY, Scene
 from tests.builders import SCHOOL
-from tests.http.built import serve_api
+from tests.http.built import serve_services
 from tests.http.console.memory_console import Console, field_value, text_of
-from tests.http.memory_api import ENVIRONMENT, Api
-from tests.http.memory_api import Mis as NoMis
 
 AT = f"/schools/{SCHOOL.id}/year-end"
 CHOICE = {"year": "2025", "rename": "year", "pupils": "remove", "keep_years": "2", "team": "archive"}
@@ -42,8 +38,7 @@ async def scene() -> Scene:
 
 @pytest.fixture
 def console(scene: Scene) -> Console:
-    app = App(parse_settings(ENVIRONMENT), scene.services)
-    return Console(Api(app, scene.state, scene.tenant, NoMis([]), serve_api(app)))
+    return Console(serve_services(scene.services, scene.state, scene.tenant))
 
 
 async def test_the_form_leads_to_a_preview_and_the_preview_to_the_run(scene: Scene, console: Console) -> None:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import timedelta
 
 import pytest
 
 from local.school.data import SchoolData
+from tests.flow.today import TODAY, YEAR
 from tests.flow.trust import Trust, pupils, registration, staff, start_trust, teaching, upn
 from tests.http.console.browser import Visitor
 
-TODAY = datetime.now(ZoneInfo("Europe/London")).date()
-YEAR = TODAY.year if TODAY.month >= 9 else TODAY.year - 1
 OAK = SchoolData(
     "OAK", "Oak School", "1234567", YEAR, pupils("amy ben cleo"), staff("main"),
     (teaching("T1", "10A/Ma1", "amy ben", "main"), registration("R1", "5L", "amy cleo", "main")),
 )  # fmt: skip
-
-
-def on(days: int) -> str:
-    return str(TODAY + timedelta(days=days))
 
 
 @pytest.fixture(scope="module")

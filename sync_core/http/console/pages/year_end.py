@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -41,27 +42,21 @@ async def show_form(request: Request, settings: Administered, call: SignedIn) ->
 
 @router.get("/plan")
 async def show_plan(request: Request, settings: Administered, call: SignedIn) -> Response:
-    order = views.read_order(request.query_params)
-    if not isinstance(order, YearEndOrder):
-        return await _form(request, settings, call, faults=order)
-    try:
-        plan = await preview_year_end(settings, order, call.services)
-    except Unreadable as fault:
-        return await _form(request, settings, call, faults=(FieldFault("classes", fault.message),))
-    return await _show(request, settings, call, plan, order, ending=True)
+    return await _preview(
+        request, settings, call, lambda order: preview_year_end(settings, order, call.services), ending=True
+    )
 
 
 @router.get("/taking-back")
 async def show_taking_back(request: Request, settings: Administered, call: SignedIn) -> Response:
     """Without a filter, every class whose year an admin ended."""
-    order = views.read_order(request.query_params)
-    if not isinstance(order, YearEndOrder):
-        return await _form(request, settings, call, faults=order)
-    try:
-        plan = await preview_taking_back(settings, order.filter, call.services)
-    except Unreadable as fault:
-        return await _form(request, settings, call, faults=(FieldFault("classes", fault.message),))
-    return await _show(request, settings, call, plan, order, ending=False)
+    return await _preview(
+        request,
+        settings,
+        call,
+        lambda order: preview_taking_back(settings, order.filter, call.services),
+        ending=False,
+    )
 
 
 @router.post("/apply")
@@ -94,6 +89,25 @@ def _sent(form: views.Sent) -> tuple[YearEndOrder, str]:
     if not isinstance(order, YearEndOrder) or not _DIGEST.fullmatch(digest):
         raise Unreadable(_NO_PLAN, "open the year end again, look at its preview, and confirm it there")
     return order, digest
+
+
+async def _preview(
+    request: Request,
+    settings: SchoolSettings,
+    call: Call,
+    preview: Callable[[YearEndOrder], Awaitable[YearEndPlan]],
+    *,
+    ending: bool,
+) -> Response:
+    """The page of a preview; the form again if the order cannot be read, or names a class that nobody has."""
+    order = views.read_order(request.query_params)
+    if not isinstance(order, YearEndOrder):
+        return await _form(request, settings, call, faults=order)
+    try:
+        plan = await preview(order)
+    except Unreadable as fault:
+        return await _form(request, settings, call, faults=(FieldFault("classes", fault.message),))
+    return await _show(request, settings, call, plan, order, ending=ending)
 
 
 async def _form(
