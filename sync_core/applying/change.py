@@ -142,7 +142,7 @@ class _Apply:
         return await self._told(record)
 
     async def _told(self, record: ClassRecord) -> Outcome:
-        """The outcome of a change of the group's people, after Teams was told of it."""
+        """The outcome of a change of the group's people, once its team has it too."""
         in_team = await self._team.tell(record)
         if error := self._people.error() or in_team:
             return Refused(error.code, error.remedy, self._attempt.applied)

@@ -15,7 +15,7 @@ from sync_core.domain.classes.teams import ActualTeam, DesiredTeam, TeamState
 from sync_core.domain.ids import AccountId
 from sync_core.errors import GraphRefused, NotThere, SyncError, TeamNotReady, Transient
 from sync_core.graph.port import PEOPLE_PER_TEAM_WRITE, SeenTeam, TeamPeople, Teams
-from sync_core.planning.teams import told
+from sync_core.planning.teams import is_in_step
 
 _AFTER_REVOKED = 10.0
 """Seconds between taking an owner out of a team and adding the person as a member ("Remove member from team")."""
@@ -72,7 +72,7 @@ class TeamWork:
         if team is None or desired.team is DesiredTeam.NONE or archives:
             return None
         known = TeamPeople(team.members, team.owners)
-        in_step = _wanted(record, known) == known if desired.ended else told(desired, team)
+        in_step = _wanted(record, known) == known if desired.ended else is_in_step(desired, team)
         try:
             match team.state:
                 case TeamState.OPEN if team.seen_at:

@@ -110,8 +110,8 @@ def notes_on_extra_owners(
     if ended:
         notes.append(
             f"extra owners whose time is over, by class and account: {len(ended)} ({name_some(ended)}) — they lose the "
-            "ownership that the sync gave them, but for the last owner of a class; give it again on the page of the "
-            "class if it is needed"
+            "ownership that the sync gave them, unless they are the last owner of a class; if they still need it, give "
+            "it again on the page of the class"
         )
     if missing:
         notes.append(

@@ -103,18 +103,18 @@ def _to_look(desired: DesiredClass, actual: ActualClass, team: ActualTeam, now: 
     if team.state in (TeamState.GONE, TeamState.ARCHIVED, TeamState.ARCHIVED_BY_HAND):
         return due and team.state is not TeamState.ARCHIVED
     in_step = actual.members == desired.members and desired.owners <= actual.owners
-    return due or team.error is not None or (in_step and not told(desired, team))
+    return due or team.error is not None or (in_step and not is_in_step(desired, team))
 
 
-def told(desired: DesiredClass, team: ActualTeam) -> bool:
-    """Whether Teams was told of everybody who is wanted, and of no other member. A locked team has its owners alone.
+def is_in_step(desired: DesiredClass, team: ActualTeam) -> bool:
+    """Whether everybody who is wanted is in the team as recorded, and no other member.
 
-    An owner who is no longer wanted may stay one, as in the group.
+    A locked team has its owners alone. An owner who is no longer wanted may stay one, as in the group.
     """
-    owners_told = desired.owners - team.refused <= team.owners
+    has_owners = desired.owners - team.refused <= team.owners
     if team.state is not TeamState.OPEN:
-        return owners_told
-    return owners_told and desired.members - desired.owners - team.refused == team.members - desired.owners
+        return has_owners
+    return has_owners and desired.members - desired.owners - team.refused == team.members - desired.owners
 
 
 def keys_of(diffs: Iterable[TeamDiff]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class TeamState(StrEnum):
 class ActualTeam:
     """A team as far as known. Only apply writes it; None stands for a team that nobody asked for yet.
 
-    `members` (without owners) and `owners` are the people whom Teams was told of, or showed, of those who are wanted.
+    `members` (without owners) and `owners` are those wanted people whom the app added to the team, or saw in it.
     `refused` are those whom Teams refuses, as for a missing licence. `asked_at` is when it was asked to make the team,
     and `seen_at` when the team was last compared with what is wanted. `error` is why the last work on it was not done.
     """

@@ -164,7 +164,7 @@ class LastChange(BaseModel, from_attributes=True):
 
 
 class ClassTeam(BaseModel):
-    """The team of a class. `members` and `owners` count the people whom Teams was told of, or showed."""
+    """The team of a class. `members` and `owners` count the people who are in it as recorded."""
 
     wanted: DesiredTeam
     state: TeamState | None = Field(description="Null until a team was asked for")

@@ -32,7 +32,7 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeamView:
-    """`people` says whom Teams was told of; it is empty for a team that has nobody yet."""
+    """`people` counts who is in it as recorded; empty for a team that was not compared yet."""
 
     sign: Sign
     sentence: str
