@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from itertools import chain
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sync_core.domain.ids import AccountId, ClassKey, RunId
@@ -131,6 +131,15 @@ async def test_a_plan_during_a_pause_removes_nobody(calendar: _Event, events: li
             assert before == world.roles(), (event, world.day)
 
 
+@example(
+    ("choose", "calendar", {"first_day": "2027-09-02", "last_day": "2026-09-07"}),
+    # The lost plan made an owner of a member.
+    [
+        (("set_pupils", "G1", frozenset()), ("night",)),
+        (("rename", "t", "a"), ("night",)),
+        (("end", "R1"), ("lost_night",)),
+    ],
+)
 @settings(max_examples=100)
 @given(ENDS, st.lists(st.tuples(FEEDS, PLANS), max_size=6))
 async def test_a_class_of_a_year_that_is_over_keeps_exactly_its_people(

@@ -194,13 +194,18 @@ def _as_before(desired: DesiredClass, before: DesiredClass, new_owners: frozense
 
 
 def _as_it_is(desired: DesiredClass, record: ClassRecord, inside: frozenset[AccountId]) -> DesiredClass | None:
-    """The class with the people who are in it, and no others; None if it was never made."""
+    """The class with the people who are in it, in the roles that they have, and no others; None if it was never made.
+
+    The row may want a member as an owner, if the changes of its last plan were lost.
+    """
     before = replace(_as_before(desired, record.desired, _NOBODY), team=record.desired.team)
     if record.gone:
         return before
+    if record.actual is None:
+        return None
     reasons = {person: why for person, why in before.reasons.items() if person in inside}
-    people = replace(before, members=inside, owners=before.owners & inside, reasons=reasons)
-    return people if record.actual else None
+    owners = before.owners & inside & record.actual.owners
+    return replace(before, members=inside, owners=owners, reasons=reasons)
 
 
 def _withheld(
