@@ -151,12 +151,22 @@ class MatchRate:
         return 1 - self.unmatched / self.people if self.people else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class YearCounts:
+    """What a feed has of one academic year."""
+
+    groups: int = 0
+    enrolments: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatistics:
     """Counts that the next snapshot is compared with. `domain` is the most common one of people's addresses, if at
     least five have it.
 
-    The match rates are those of the last plan that was not held because of them; None before the first.
+    `academic_year` is the newest, and `earlier_years` has the part of the counts that belongs to others, by year. Year
+    groups count with the newest: the feed has them once, and of a year that changes during the summer. The match rates
+    are those of the last plan that was not held because of them; None before the first.
     """
 
     dfe_code: str
@@ -167,5 +177,15 @@ class FeedStatistics:
     enrolments: int
     domain: str
     taken_at: datetime
+    earlier_years: Mapping[str, YearCounts] = field(default_factory=dict)
     students_matched: MatchRate | None = None
     staff_matched: MatchRate | None = None
+
+    @property
+    def newest_year(self) -> YearCounts:
+        """What the feed has of the newest academic year, and its year groups."""
+        earlier = self.earlier_years.values()
+        return YearCounts(
+            self.groups - sum(each.groups for each in earlier),
+            self.enrolments - sum(each.enrolments for each in earlier),
+        )

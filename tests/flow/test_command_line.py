@@ -167,7 +167,7 @@ def test_a_plan_shows_what_a_sync_will_do_and_writes_nothing(tmp_path: Path, cal
         rejected = call("plan", *options)
         assert rejected.returncode == 1
         assert "school S1: rejected, nothing would be done\n! the feed differs too much" in rejected.stdout
-        assert "it has 2 enrolments and the last accepted one had 4: under 80%" in rejected.stdout
+        assert "it has 2 enrolments of 2026/27 and the last accepted one had 4: under 80%" in rejected.stdout
 
 
 def test_check_shows_each_permission_and_the_command_that_grants_a_missing_one(
@@ -271,7 +271,7 @@ def test_check_reads_a_feed_and_starts_and_plans_nothing(tmp_path: Path, call: C
     worse = call("check", str(feeds.write(blank, tmp_path / "blank")), "--against", path, COLUMNS="200")
     assert worse.returncode == 2, worse.stderr
     assert "groups 3 → 3, pupils 2 → 2, teachers 2 → 2, enrolments 4 → 3" in worse.stdout
-    assert "it has 3 enrolments and the last accepted one had 4: under 80%" in worse.stdout
+    assert "it has 3 enrolments of 2026/27 and the last accepted one had 4: under 80%" in worse.stdout
     assert "would reject this feed, and change nothing" in worse.stdout
     chosen = tmp_path / "school.json"
     chosen.write_text('{"limits": {"smallest_snapshot": 0.5}}', encoding="utf-8")

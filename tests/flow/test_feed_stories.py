@@ -137,8 +137,8 @@ def test_01_an_empty_feed_is_rejected(trust: Trust) -> None:
 
 def test_02_half_a_feed_is_rejected(trust: Trust) -> None:
     words = rejected(sync_feed(trust, replace(SCHOOL, groups=SCHOOL.groups[::2])))
-    assert "groups and the last accepted one had 38: under 80%" in words
-    assert "enrolments and the last accepted one had" in words
+    assert "groups of 2026/27 and the last accepted one had 38: under 80%" in words
+    assert "enrolments of 2026/27 and the last accepted one had" in words
     assert "forget the accepted statistics" in words
 
 

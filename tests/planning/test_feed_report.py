@@ -114,7 +114,7 @@ def test_every_rule_that_a_sync_would_reject_the_feed_for_is_told_with_its_remed
     rows, differs = report.rejections
     assert rows.what.startswith("30 of 90 rows of users.csv cannot be read, over 2% and over 20: users.csv line 3")
     assert "limits.left_out" in rows.remedy
-    for fault in ("before the last accepted one", "its DfE code is 1234567 and was 7654321", "6 groups"):
+    for fault in ("before the last accepted one", "its DfE code is 1234567 and was 7654321", "5 groups of 2026/27"):
         assert fault in differs.what
     assert "limits.smallest_snapshot" in differs.remedy
     assert report.accepted == before

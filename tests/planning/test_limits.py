@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sync_core.domain.classes.desired import DesiredClass
 from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.ids import ClassKey, RunId
-from sync_core.domain.roster import FeedStatistics, Snapshot
+from sync_core.domain.roster import FeedStatistics, GroupType, Snapshot, YearCounts
 from sync_core.domain.runs import HoldKind, HoldStatus
 from sync_core.domain.school.limits import Limits
 from sync_core.errors import SnapshotRejected
@@ -42,9 +42,9 @@ NO_PAST = Past(0, None, ())
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"groups": 175}, "it has 175 groups and the last accepted one had 220: under 80%"),
+        ({"groups": 175}, "it has 175 groups of 2026/27 and the last accepted one had 220: under 80%"),
         ({"students": 0}, "it has 0 students and the last accepted one had 1000"),
-        ({"enrolments": 5599}, "it has 5599 enrolments"),
+        ({"enrolments": 5599}, "it has 5599 enrolments of 2026/27 and the last accepted one had 7000"),
         ({"staff": 0}, "it has no teaching staff and the last accepted one had 75"),
         ({"dfe_code": "7654321"}, "its DfE code is 7654321 and was 1234567"),
         ({"academic_year": 2025}, "its academic year is 2025"),
@@ -105,7 +105,48 @@ def test_statistics_summarise_a_snapshot() -> None:
         enrolments=4,
         domain="x.org",
         taken_at=NOON,
+        earlier_years={"2025": YearCounts(1, 2)},
     )
+
+
+SUMMER = replace(LAST, groups=250, enrolments=7300, earlier_years={"2025": YearCounts(200, 6000)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"groups": 50, "enrolments": 1300, "earlier_years": {}}, ""),
+        ({"groups": 90, "earlier_years": {"2025": YearCounts(40, 6000)}}, "it has 40 groups of 2025/26 and the last"),
+        ({"enrolments": 6000, "earlier_years": {"2025": YearCounts(200, 4700)}}, "it has 4700 enrolments of 2025/26"),
+        ({"groups": 239}, "it has 39 groups of 2026/27 and the last accepted one had 50: under 80%"),
+        ({"enrolments": 7039}, "it has 1039 enrolments of 2026/27"),
+        ({"groups": 50, "enrolments": 1300, "earlier_years": {}, "students": 799}, "it has 799 students"),
+        ({"academic_year": 2025, "groups": 200, "earlier_years": {}}, "its academic year is 2025"),
+    ],
+)
+def test_the_mis_may_drop_an_earlier_year_as_a_whole_and_each_other_year_is_compared(
+    change: dict[str, object], message: str
+) -> None:
+    now = replace(SUMMER, **change)  # type: ignore[arg-type]  # statistics by name
+    if not message:
+        check_snapshot(now, SUMMER, Limits())
+        return
+    with pytest.raises(SnapshotRejected) as caught:
+        check_snapshot(now, SUMMER, Limits())
+    assert message in caught.value.message
+
+
+def test_year_groups_count_with_the_newest_year_whichever_they_have() -> None:
+    """On the first day of a year they get another, and nothing is missing."""
+    people = by_id(person("amy", ""), person("main", ""))
+    classes = (teaching("1", "A", ["amy"]), teaching("2", "B", ["amy"], year=2025))
+    year_group = replace(teaching("Y", "10", ["amy"]), type=GroupType.YEAR)
+    before, after = (
+        statistics_of(Snapshot(SCHOOL, (*classes, replace(year_group, academic_year=year)), people, NOON))
+        for year in (2025, 2026)
+    )
+    assert before == after
+    assert before.newest_year == YearCounts(2, 2)
 
 
 def test_a_domain_of_a_few_people_is_in_no_statistics() -> None:

@@ -20,6 +20,11 @@ def academic_year_of(day: date, first_month: int) -> int:
     return day.year if day.month >= first_month else day.year - 1
 
 
+def in_years(academic_year: int) -> str:
+    """`2027/28`."""
+    return f"{academic_year}/{(academic_year + 1) % 100:02}"
+
+
 class Pause(StrEnum):
     """What goes on during a pause. ADDITIONS_ONLY: people join classes, and nobody leaves one. NOTHING: no plan."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sync_core.domain.roster import FeedStatistics, Snapshot
+from sync_core.domain.roster import FeedStatistics, GroupType, MisGroup, Snapshot, YearCounts
 from sync_core.domain.school.limits import Limits
+from sync_core.domain.school.year import in_years
 from sync_core.errors import SnapshotRejected
 from sync_core.planning.matching.guard import common_domains
 
@@ -18,22 +21,32 @@ _CLOCK_SKEW = timedelta(days=1)
 def statistics_of(snapshot: Snapshot) -> FeedStatistics:
     addresses = ((person.username or person.email).lower() for person in snapshot.people.values())
     domain = next((domain for domain, _ in common_domains(addresses)), "")
+    newest = max((group.academic_year for group in snapshot.groups), default=0)
+    earlier: dict[int, list[MisGroup]] = defaultdict(list)
+    for group in snapshot.groups:
+        if group.academic_year != newest and group.type is not GroupType.YEAR:
+            earlier[group.academic_year].append(group)
     return FeedStatistics(
         dfe_code=snapshot.school.dfe_code,
-        academic_year=max((group.academic_year for group in snapshot.groups), default=0),
+        academic_year=newest,
         groups=len(snapshot.groups),
         students=len({person for group in snapshot.groups for person in group.students}),
         staff=len({person for group in snapshot.groups for person in group.teachers}),
         enrolments=sum(len(group.students) for group in snapshot.groups),
         domain=domain,
         taken_at=snapshot.taken_at,
+        earlier_years={
+            str(year): YearCounts(len(groups), sum(len(group.students) for group in groups))
+            for year, groups in sorted(earlier.items())
+        },
     )
 
 
 def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Limits) -> None:
     """Raises SnapshotRejected with every implausible difference from the `last` accepted snapshot.
 
-    A new academic year may begin with few groups: then only the number of students is compared.
+    A new academic year may begin with few groups: then only the number of students is compared. Otherwise each year's
+    groups are compared, but for those of an earlier year that the MIS no longer has at all.
     """
     if last is None:
         return
@@ -48,7 +61,7 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
         faults.append(f"most of its addresses end in {now.domain}, and most ended in {last.domain} before")
     if last.staff and not now.staff:
         faults.append(f"it has no teaching staff and the last accepted one had {last.staff}")
-    too_small = _too_small(now, last, limits)
+    too_small = list(_too_small(now, last, limits))
     if faults or too_small:
         lower = "set limits.smallest_snapshot lower, or " if too_small else ""
         raise SnapshotRejected(
@@ -58,16 +71,28 @@ def check_snapshot(now: FeedStatistics, last: FeedStatistics | None, limits: Lim
         )
 
 
-def _too_small(now: FeedStatistics, last: FeedStatistics, limits: Limits) -> list[str]:
+def _too_small(now: FeedStatistics, last: FeedStatistics, limits: Limits) -> Iterator[str]:
     """What the feed has too few of, which a lower limit accepts."""
-    faults: list[str] = []
-    compared = ("students",) if now.academic_year > last.academic_year else ("groups", "students", "enrolments")
-    for name in compared:
-        count, before = getattr(now, name), getattr(last, name)
+    for what, count, before in _compared(now, last):
         if count < limits.smallest_snapshot * before:
             share = f"under {limits.smallest_snapshot:.0%}"
-            faults.append(f"it has {count} {name} and the last accepted one had {before}: {share}")
-    return faults
+            yield f"it has {count} {what} and the last accepted one had {before}: {share}"
+
+
+def _compared(now: FeedStatistics, last: FeedStatistics) -> Iterator[tuple[str, int, int]]:
+    """What is compared: in words, its number now, and before."""
+    yield "students", now.students, last.students
+    if now.academic_year != last.academic_year:
+        return
+    for year in sorted(now.earlier_years.keys() & last.earlier_years.keys()):
+        yield from _of_year(int(year), now.earlier_years[year], last.earlier_years[year])
+    yield from _of_year(now.academic_year, now.newest_year, last.newest_year)
+
+
+def _of_year(year: int, now: YearCounts, last: YearCounts) -> Iterator[tuple[str, int, int]]:
+    named = f"of {in_years(year)}"
+    yield f"groups {named}", now.groups, last.groups
+    yield f"enrolments {named}", now.enrolments, last.enrolments
 
 
 def check_left_out(snapshot: Snapshot, limits: Limits) -> None:

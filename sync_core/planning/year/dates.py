@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from sync_core.domain.school.year import Pause
+from sync_core.domain.school.year import Pause, in_years
 from sync_core.planning.year.calendar import SchoolDay
 
 
@@ -60,7 +60,7 @@ def _dates_of(day: SchoolDay) -> Iterator[DatedChange]:
 
 
 def _what(name: YearDate, day: SchoolDay) -> str:
-    coming, ended = _year(day.coming), _year(day.ended)
+    coming, ended = ("" if year is None else in_years(year) for year in (day.coming, day.ended))
     match name:
         case YearDate.LAST_DAY:
             return f"last day of {ended}: from the next day on, nobody joins or leaves its classes"
@@ -78,8 +78,3 @@ def _what(name: YearDate, day: SchoolDay) -> str:
             return f"pupils come into classes of {coming}, the youngest first"
         case YearDate.ARCHIVE_ON:
             return f"a reminder to archive classes of {ended or 'the year that ended'}: the app archives none"
-
-
-def _year(start: int | None) -> str:
-    """`2027/28`."""
-    return f"{start}/{(start + 1) % 100:02}" if start is not None else ""

@@ -23,7 +23,7 @@ from sync_core.domain.classes.year_end import (
 )
 from sync_core.domain.ids import AccountIds, ClassId, ClassKey, RunId
 from sync_core.domain.roster import GroupType
-from sync_core.domain.school.year import academic_year_of
+from sync_core.domain.school.year import academic_year_of, in_years
 from sync_core.errors import Unreadable
 from sync_core.planning.limits.holds import digest_of
 from sync_core.planning.naming.class_keys import keys_called, names_of_class
@@ -292,7 +292,7 @@ def _new_name(wanted: DesiredClass, choice: YearEndChoice, name: str | None) -> 
     if choice.rename is NameChoice.YEAR:
         if not wanted.academic_year:
             return "", "its academic year is not known — choose a suffix of your own"
-        suffix = f"({wanted.academic_year}/{(wanted.academic_year + 1) % 100:02})"
+        suffix = f"({in_years(wanted.academic_year)})"
     else:
         suffix = choice.suffix.strip()
     if name.endswith(suffix):

@@ -12,6 +12,7 @@ from sync_core.admin.school_settings import Fault
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import RunOutcome
 from sync_core.domain.school.settings import Mis
+from sync_core.domain.school.year import in_years
 from sync_core.http.admin.dependencies import PATH_ID
 from sync_core.http.console.formats import count
 from sync_core.http.console.views.settings.fields import SOURCES, Setting, settings_at
@@ -103,7 +104,7 @@ class Fact:
 
 
 def feed_facts(report: FeedReport) -> list[Fact]:
-    years = [f"{year}/{(year + 1) % 100:02} ({count(each, 'group')})" for year, each in report.academic_years.items()]
+    years = [f"{in_years(year)} ({count(each, 'group')})" for year, each in report.academic_years.items()]
     other_year = "" if not years or report.current_year in report.academic_years else ". Today is in another year"
     rows = [
         ("Format", report.format),

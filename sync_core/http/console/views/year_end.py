@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, QueryParams
 from sync_core.admin.overview.schools import Light, Sign
 from sync_core.domain.classes.record import ClassOutline
 from sync_core.domain.classes.year_end import NameChoice, PupilChoice, TeamChoice, YearEndOrder, YearState
+from sync_core.domain.school.year import in_years
 from sync_core.errors import faults_of
 from sync_core.http.console.forms import FieldFault
 from sync_core.http.console.views.classes.groups import TYPES
@@ -94,7 +95,7 @@ def years_of(outlines: Iterable[ClassOutline]) -> Sequence[int]:
 
 
 def year_text(year: int) -> str:
-    return f"{year}/{(year + 1) % 100:02}" if year else "–"
+    return in_years(year) if year else "–"
 
 
 def rows_of(plan: YearEndPlan, *, ending: bool) -> list[YearEndRow]:
