@@ -45,7 +45,7 @@ class MisGroup:
     """A year, registration or teaching group with the people in it, by MIS person id.
 
     `teachers` lists the main teacher first, then follows the feed's order, as `students` does. `academic_year` is the
-    calendar year in which the school year starts.
+    calendar year in which the school year starts. `subject` is as the MIS has it, empty if it names none.
     """
 
     id: MisId
@@ -54,6 +54,7 @@ class MisGroup:
     academic_year: int
     students: tuple[MisId, ...] = ()
     teachers: tuple[MisId, ...] = ()
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

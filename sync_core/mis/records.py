@@ -150,6 +150,18 @@ def texts(value: object) -> str:
     return ",".join(map(text, items(value))) if isinstance(value, list) else text(value)
 
 
+def if_text(read: ReadText) -> ReadText:
+    """Reads a field without which the record counts as it is: any other value is empty."""
+
+    def read_if_text(value: object) -> str:
+        try:
+            return read(value)
+        except Unexpected:
+            return ""
+
+    return read_if_text
+
+
 def reference(value: object) -> str:
     """The sourcedId of a reference, or of the record that its href leads to; empty for nothing. Raises Unexpected."""
     if value is None or value == "":

@@ -17,11 +17,15 @@ from sync_core.mis.quarantine import Findings, Quarantine
 from sync_core.mis.rejection import rejection
 
 
+_LONGEST_SUBJECT = 200
+
+
 @dataclass(slots=True)
 class RosterClass:
     """A group that a feed calls a class, while the feed is read.
 
-    `teachers` holds the part that each has. `main` is the first teacher marked as primary.
+    `teachers` holds the part that each has. `main` is the first teacher marked as primary. `subject` is only compared,
+    so that a long one is cut.
     """
 
     id: str
@@ -33,6 +37,7 @@ class RosterClass:
     students: dict[MisId, None] = field(default_factory=dict)
     teachers: dict[MisId, Role] = field(default_factory=dict)
     main: str = ""
+    subject: str = ""
 
     def add_student(self, person: MisId) -> None:
         """Raises SnapshotRejected above the budget, as `add_staff` does."""
@@ -58,6 +63,7 @@ class RosterClass:
             academic_year=self.academic_year,
             students=tuple(self.students),
             teachers=tuple(staff),
+            subject=self.subject[:_LONGEST_SUBJECT],
         )
 
 

@@ -21,15 +21,10 @@ from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners
 from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.naming.names import assign_names
-from sync_core.planning.run_notes import note_on_retired, note_on_undecided
+from sync_core.planning.run_notes import limits_of_graph, note_on_retired, note_on_undecided
 from sync_core.planning.teams import wanted_team
+from sync_core.planning.year.calendar import WITHOUT_DATES, SchoolDay
 from sync_core.planning.year.continued import NO_DECISIONS, Proposal, follow_groups
-
-_OWNERS = 100
-"""The most owners of a Microsoft 365 group (Graph: "Microsoft 365 groups service limits")."""
-
-_TEAMS = 1_000
-"""The most teams that one person can be in ("Limits and specifications for Microsoft Teams")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +64,8 @@ class RuledSchool:
         planned = {desired.key: (desired.academic_year, desired.group_id) for desired in classes}
         for each in proposals:
             key = (each.status is HoldStatus.APPROVED and each.part.continues) or each.part.key
-            if planned.get(key) != (self.groups[key].academic_year, self.groups[key].id):
+            group = self.groups.get(each.part.key) or self.groups[key]
+            if planned.get(key) != (group.academic_year, group.id):
                 yield each
 
 
@@ -83,6 +79,7 @@ def desired_classes(
     pinned: Set[ClassKey] = frozenset(),
     decided: Mapping[str, HoldStatus] = NO_DECISIONS,
     extra: ExtraOwners = NO_EXTRA_OWNERS,
+    day: SchoolDay = WITHOUT_DATES,
 ) -> RuledSchool:
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
@@ -93,7 +90,7 @@ def desired_classes(
     extracted = extracted_groups(snapshot, settings)
     retired = {key for key, record in records.items() if record.desired.retired and not _again(key, records, requests)}
     over, kept = extra.choices.following(Follow.ENDED) - pinned - retired, pinned | retired
-    followed = follow_groups(extracted, records, settings, requests.keys(), kept, decided, extra.choices)
+    followed = follow_groups(extracted, records, settings, requests.keys(), kept, decided, extra.choices, day)
     all_groups, apart = followed.groups, kept | over
     known_keys = records.keys() | requests.keys() | followed.waiting
     with_class = {key: group for key, group in all_groups.items() if group.type in settings.types or key in known_keys}
@@ -123,7 +120,7 @@ def desired_classes(
             *note_on_undecided(followed.undecided & groups.keys()),
             *note_on_retired(retired & all_groups.keys()),
             *rules.admin_notes,
-            *_limits_of_graph(classes, records, rules.admins),
+            *limits_of_graph(classes, records, rules.admins),
         ),
         matching=rules.matching(with_class, records, apart),
         proposals=tuple(each for each in followed.proposals if not each.keys.isdisjoint(groups)),
@@ -298,7 +295,9 @@ class _Rules:
             owners=frozenset(owners),
             reasons=members,
             group_name=group.name,
+            group_subject=group.subject,
             academic_year=group.academic_year,
+            earlier_group=_earlier_group(group, before),
             description=request.description if request else "",
             revoke=self._revokes(group),
             deleted=before is not None and before.deleted and not requested_again and not restored,
@@ -318,6 +317,13 @@ class _Rules:
         return self._settings.departed_owners is DepartedOwners.REVOKE and certain and has_owner
 
 
+def _earlier_group(group: MisGroup, before: DesiredClass | None) -> MisId:
+    """The id of the group that the class had in an earlier year."""
+    if before is None:
+        return MisId("")
+    return before.group_id if group.academic_year > before.academic_year else before.earlier_group
+
+
 def identifier_of(school: School, settings: SchoolSettings) -> str:
     """What tells the school's class names from those of other schools: chosen, the DfE code, or the school's name."""
     return settings.name_identifier or school.dfe_code or " ".join(without_doubtful(school.name).split())
@@ -327,27 +333,6 @@ def _enrolled(snapshot: Snapshot) -> frozenset[MisId]:
     """The people of teaching and registration groups. A year group also has pupils who left or are yet to come."""
     groups = (group for group in snapshot.groups if group.type is not GroupType.YEAR)
     return frozenset(person for group in groups for person in (*group.students, *group.teachers))
-
-
-def _limits_of_graph(
-    classes: Iterable[DesiredClass], records: Records, admins: Mapping[AccountId, int]
-) -> Iterable[str]:
-    """What Microsoft 365 will refuse, said before it does: owners of one class, and classes of one admin owner."""
-    for desired in classes:
-        if len(desired.owners) > _OWNERS:
-            yield (
-                f"class {desired.key} would have {len(desired.owners)} owners, and Microsoft 365 allows {_OWNERS}: it "
-                "refuses the others — choose fewer admin owners or, in the school's settings, the main teacher alone"
-            )
-    kept = [record.desired for key, record in records.items() if record.actual and not record.gone]
-    all_classes = {desired.key: desired for desired in (*kept, *classes)}.values()
-    for admin, number in sorted(admins.items(), key=lambda item: item[1]):
-        owned = sum(admin in desired.owners for desired in all_classes)
-        if owned > _TEAMS:
-            yield (
-                f"admin owner number {number} of the settings would own {owned} classes, and a person can be in "
-                f"{_TEAMS:,} teams — choose another admin owner for classes from now on"
-            )
 
 
 def _certain(

@@ -8,13 +8,19 @@ from datetime import date
 
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.record import Records
-from sync_core.domain.ids import ClassKey, plain_id
+from sync_core.domain.ids import AccountId, ClassKey, plain_id
 from sync_core.domain.runs import RunRecord
 from sync_core.errors import LONGEST_SHOWN, one_line
 from sync_core.planning.naming.names import is_numbered
 
 _LISTED = 10
 """The most ids that one note names."""
+
+_OWNERS = 100
+"""The most owners of a Microsoft 365 group (Graph: "Microsoft 365 groups service limits")."""
+
+_TEAMS = 1_000
+"""The most teams that one person can be in ("Limits and specifications for Microsoft Teams")."""
 
 _NOTES = {
     "ownerless": (
@@ -140,3 +146,24 @@ def _numbered(desired: DesiredClass, records: Records) -> bool:
     record = records.get(desired.key)
     name = record.actual.name if record and record.actual else desired.name
     return is_numbered(name.mail_nickname, desired.group_name, desired.group_type)
+
+
+def limits_of_graph(
+    classes: Iterable[DesiredClass], records: Records, admins: Mapping[AccountId, int]
+) -> Iterable[str]:
+    """What Microsoft 365 will refuse, said before it does: owners of one class, and classes of one admin owner."""
+    for desired in classes:
+        if len(desired.owners) > _OWNERS:
+            yield (
+                f"class {desired.key} would have {len(desired.owners)} owners, and Microsoft 365 allows {_OWNERS}: it "
+                "refuses the others — choose fewer admin owners or, in the school's settings, the main teacher alone"
+            )
+    kept = [record.desired for key, record in records.items() if record.actual and not record.gone]
+    all_classes = {desired.key: desired for desired in (*kept, *classes)}.values()
+    for admin, number in sorted(admins.items(), key=lambda item: item[1]):
+        owned = sum(admin in desired.owners for desired in all_classes)
+        if owned > _TEAMS:
+            yield (
+                f"admin owner number {number} of the settings would own {owned} classes, and a person can be in "
+                f"{_TEAMS:,} teams — choose another admin owner for classes from now on"
+            )

@@ -85,7 +85,8 @@ async def plan_school(
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
     extra = await read_extra_owners(settings, reader, accounts, now)
-    ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys(), past.decisions, extra)
+    day, decisions = school_day(settings, now), past.decisions
+    ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys(), decisions, extra, day)
     adoptions, listed = await _find_adoptions(ruled, records, requests, settings, request, past, reading)
     ruled = adoptions.applied(ruled)
     pinned = pinned_classes(pins.values(), records, extra) if scope is None else ()

@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from local.school.data import SchoolData
+from local.school.oneroster_csv import write_two_years
 from sync_core.domain.ids import ClassKey, SchoolId
 from sync_core.state.store import TableState
+from tests.flow.today import on
 from tests.flow.trust import HEAD, Trust, pupils, registration, staff, start_trust, teaching, upn
 
 OAK = SchoolData(
@@ -207,3 +210,55 @@ def test_17_with_new_classes_each_year_a_class_for_two_years_is_asked_about_and_
     assert trust.call("GET", f"schools/OAK/classes/{ART}/choice").json()["follow"] == "mis"
     assert trust.read_status("OAK", ART)["group"] == "P3"
     assert "11AAr1.class.1234567.2027" not in trust.list_nicknames()
+
+
+ELM = SchoolData(
+    "ELM", "Elm School", "7654321", 2026, pupils("ned oda pia quy", "10"), staff("iris jack"),
+    (teaching("E1", "10B/Ma1", "ned oda pia quy", "iris"), teaching("E2", "10B/Ar1", "ned oda pia quy", "jack")),
+)  # fmt: skip
+NEXT_ELM = replace(
+    ELM,
+    starts=2027,
+    groups=(teaching("F1", "11B/Ma1", "ned oda pia", "jack"), teaching("F2", "11B/Fr1", "ned", "iris")),
+)
+ELM_MATHS, ELM_MATHS_MAIL = "2026.teaching.E1", "10BMa1.class.7654321.2026"
+NEXT_MATHS, NEXT_FRENCH = "2027.teaching.F1", "2027.teaching.F2"
+
+
+def test_18_with_the_groups_of_both_years_a_class_that_goes_on_waits_and_last_years_stay(trust: Trust) -> None:
+    dates = {"first_day": "2027-09-02", "teachers_in_from": on(-1), "pupils_in_from": on(2)}
+    trust.add_school(ELM, **SETTINGS, rollover="ask", calendar=dates)
+    trust.run_night()
+    night_of_both(trust)
+    (hold,) = trust.call("GET", "schools/ELM/holds").json()
+    (part,) = hold["classes"]
+    assert (part["key"], part["continues"]) == (NEXT_MATHS, ELM_MATHS)
+    assert "the name of the year below in the MIS: 3 of its 4 pupils are in the new group" in part["what"]
+    assert trust.read_class(ELM_MATHS_MAIL)["members"] == "boss iris ned oda pia quy"
+    assert trust.read_class("11BFr1.class.7654321.2027")["members"] == "boss iris"
+    approve = f"schools/ELM/holds/{hold['digest']}/approve"
+    run = trust.run_action("POST", approve, body={"classes": [NEXT_MATHS]})
+    assert (run["created"], run["ended"], run["held"]) == ([], [], [])
+    assert trust.read_class(ELM_MATHS_MAIL)["members"] == "boss iris jack ned oda pia quy"
+
+
+def night_of_both(trust: Trust) -> None:
+    """A night in which the MIS has last year's groups beside those of the next year."""
+    trust.run_night(partial(write_two_years, ELM, NEXT_ELM, trust.world.folder / "feed ELM"))
+
+
+def test_19_on_the_day_it_gets_its_new_group_and_the_mis_may_drop_last_years_all_at_once(trust: Trust) -> None:
+    dates = {"first_day": "2027-09-02", "teachers_in_from": on(-1), "pupils_in_from": on(-1)}
+    limits = {name: value for name, value in SETTINGS["limits"].items() if name != "smallest_snapshot"}
+    trust.call("PATCH", "schools/ELM", body={"calendar": dates, "limits": limits})
+    night_of_both(trust)
+    assert trust.read_class(ELM_MATHS_MAIL)["members"] == "boss iris jack ned oda pia"
+    assert trust.read_status("ELM", ELM_MATHS)["group"] == "F1"
+    assert trust.read_status("ELM", "2026.teaching.E2")["state"] == "live"
+    before = trust.list_nicknames()
+    trust.schools["ELM"] = NEXT_ELM
+    trust.run_night()
+    run = trust.read_last_run("ELM")
+    assert (run["outcome"], run["ended"], run["created"]) == ("planned", ["2026.teaching.E2"], [])
+    assert trust.list_nicknames() == before
+    assert trust.read_class("10BAr1.class.7654321.2026")["members"] == "boss jack ned oda pia quy"

@@ -110,7 +110,8 @@ class Pin:
 class DesiredClass:
     """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too.
 
-    `group_name` and `academic_year` come from the MIS; they identify a class to reuse in a new year. `revoke`: owners
+    `group_name`, `group_subject` and `academic_year` come from the MIS; they identify a class to reuse in a new year.
+    `earlier_group` is the MIS id of the group that it had in an earlier year, empty if it had none. `revoke`: owners
     whom the sync granted and who are no longer in `owners` lose the ownership. `expired_owners` lose it whatever
     `revoke` says: the grants that made them extra owners are over. `ended`: the group is no longer in the MIS, or an
     admin ended the class or its year, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin
@@ -129,7 +130,9 @@ class DesiredClass:
     members: frozenset[AccountId]
     owners: frozenset[AccountId]
     group_name: str = ""
+    group_subject: str = ""
     academic_year: int = 0
+    earlier_group: MisId = MisId("")
     description: str = ""
     revoke: bool = False
     ended: bool = False

@@ -13,7 +13,7 @@ from sync_core.mis.files.text import one_word, same_word
 from sync_core.mis.files.words import Dates, DayFirst, Role, is_present, read_boolean, read_role
 from sync_core.mis.quarantine import KnownIds, Quarantine
 from sync_core.mis.roster import RosterClass, Snapshots, YearGroups, build_snapshots
-from sync_core.mis.rows import LeaveOut, Row, by_id, nearest
+from sync_core.mis.rows import LeaveOut, Row, by_id, nearest, split_ids
 
 _TYPES = {"homeroom": GroupType.REGISTRATION, "scheduled": GroupType.TEACHING, "": GroupType.TEACHING}
 _NOT_SCHOOLS = ("department", "district", "local", "state", "national")
@@ -134,7 +134,7 @@ class _Roster:
             lambda row: self._school_of(row["schoolSourcedId"]), self.quarantine.doubt_groups_by("sourcedId")
         )
         columns = ["sourcedId", "status", "title", "schoolSourcedId"]
-        rows = self.tables.read("classes", columns, ["classType", "termSourcedIds"])
+        rows = self.tables.read("classes", columns, ["classType", "termSourcedIds", "subjects"])
         self.class_rows = by_id(rows, "sourcedId", leave_out, self.quarantine.budget)
         for id_, row in self.class_rows.items():
             present, school = is_present(row["status"]), self._school(row["schoolSourcedId"])
@@ -156,6 +156,7 @@ class _Roster:
                 leave_out(row, "termSourcedIds", f"{year} in {self._source('academicSessions')}")
             else:
                 self.classes[id_] = RosterClass(id_, school, row["title"], year, self.quarantine.budget, type_)
+                self.classes[id_].subject = ", ".join(sorted(split_ids(row["subjects"])))
                 self._note_class(row, school, guessed=not years)
 
     def _note_class(self, row: Row, school: str, guessed: bool) -> None:

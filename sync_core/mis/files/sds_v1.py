@@ -108,7 +108,7 @@ class _Feed:
             lambda row: row[self.names.at_school], self.quarantine.doubt_groups_by(self.names.id)
         )
         columns = [self.names.id, self.names.at_school, "Section Name"]
-        found = self._read("Section.csv", columns, ["Status", *_TERM])
+        found = self._read("Section.csv", columns, ["Status", "Course Subject", *_TERM])
         self.section_rows = by_id(found, self.names.id, leave_out, self.quarantine.budget)
         texts = [row[column] for row in self.section_rows.values() for column in _TERM]
         note = self.quarantine.note
@@ -128,7 +128,9 @@ class _Feed:
                 leave_out(row, _TERM[0], "is not a date")
             else:
                 of = year or self.calendar.current_year
-                self.sections[id_] = RosterClass(id_, school, row["Section Name"], of, self.quarantine.budget)
+                section = RosterClass(id_, school, row["Section Name"], of, self.quarantine.budget)
+                section.subject = row["Course Subject"]
+                self.sections[id_] = section
                 if year is None:
                     current = self.calendar.current_year
                     self.quarantine.note(

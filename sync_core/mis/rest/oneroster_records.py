@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sync_core.mis.records import Part, Record, Schema, items, reference, references, text, texts
+from sync_core.mis.records import Part, Record, Schema, if_text, items, reference, references, text, texts
 from sync_core.mis.rest.answer import Answer
 from sync_core.mis.rest.cache import Collections
 from sync_core.mis.rows import Row, record_place
@@ -14,13 +14,14 @@ _DATES = {"beginDate": text, "endDate": text}
 _ROLES = {"roles": Part(Schema({"org": reference, "role": texts, "roleType": text, "status": text, **_DATES}), items)}
 _USER = {"enabledUser": text, "role": texts, "username": text, "email": text, "grades": texts}
 _ENROLMENT = {"class": reference, "user": reference, "role": texts, "primary": text, **_DATES}
+_CLASS = {"title": text, "classType": text, "subjects": if_text(texts)}
 # No name, birth date, address or phone number is requested.
 SCHEMAS = {
     "orgs": Schema({"sourcedId": text, "status": text, "name": text, "type": text, "identifier": text}),
     "academicSessions": Schema(
         {**_BASE, "type": text, "startDate": text, "endDate": text, "parent": reference, "schoolYear": text}
     ),
-    "classes": Schema({**_BASE, "school": reference, "terms": references, "title": text, "classType": text}),
+    "classes": Schema({**_BASE, "school": reference, "terms": references, **_CLASS}),
     "users": Schema({**_BASE, **_USER}, _ROLES),
     "enrollments": Schema({**_BASE, **_ENROLMENT}),
 }

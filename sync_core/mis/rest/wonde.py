@@ -246,6 +246,7 @@ class _Roster:
             self._leave_out(row, "name", "is empty, as are its code and description", id_)
         elif type_:
             group = RosterClass(id_, self.school, _name(record), self.year, self.quarantine.budget, type_)
+            group.subject = record["subject"]
             self.classes[id_] = group
             for person, _ in self._members(row, group.id, record, "students"):
                 group.add_student(person)

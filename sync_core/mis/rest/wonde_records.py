@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from sync_core.domain.school.sources import WondeEmail
-from sync_core.mis.records import Part, Schema, Unexpected, text
+from sync_core.mis.records import Part, Schema, Unexpected, if_text, text
 
 EMAIL, MAIN = "contact_details", "meta"
 """The fields that become the chosen address of a person, and whether a teacher is the main one (`true`)."""
@@ -51,7 +51,7 @@ ID = Schema({"id": text})
 PERSON = person_of(())
 SCHOOL = Schema({"id": text, "name": text, "la_code": text, "establishment_number": text})
 GROUP = Schema(
-    {"id": text, "type": text, "name": text, "code": text, "description": text},
+    {"id": text, "type": text, "name": text, "code": text, "description": text, "subject": if_text(text)},
     {
         "students": Part(Schema({"id": text, "mis_id": text}), _people),
         "employees": Part(Schema({"id": text, "mis_id": text, MAIN: _main}), _people),

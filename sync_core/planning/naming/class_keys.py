@@ -82,9 +82,16 @@ def class_keys(
     A group keeps its existing class. Otherwise it gets a new class, unless the school reuses classes and an earlier
     year has a class of the same type and MIS id whose group is no longer in the MIS. A later year is preferred to an
     earlier one. A name identifies no class: MISs use the same names again each year. The classes in `over`, which an
-    admin ended, are not reused.
+    admin ended, are not reused. A group of an earlier year whose class has gone on with another one gets no class.
     """
-    ordered = sorted(groups, key=class_key)
+    gone_on = {
+        (record.desired.group_type, record.desired.earlier_group): record.desired.academic_year
+        for record in records.values()
+        if record.desired.earlier_group
+    }
+    ordered = sorted(
+        (group for group in groups if gone_on.get((group.type, group.id), 0) <= group.academic_year), key=class_key
+    )
     existing = {
         (record.desired.group_type, record.desired.academic_year, record.desired.group_id): key
         for key, record in records.items()

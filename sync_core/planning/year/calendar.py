@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sync_core.domain.school.settings import SchoolChoices
-from sync_core.domain.school.year import LEAD, Pause, SchoolYear, academic_year_of
+from sync_core.domain.school.year import LEAD, NO_CALENDAR, Pause, SchoolYear, academic_year_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ class SchoolDay:
 
     def _is_coming(self, academic_year: int) -> bool:
         return self.coming is not None and academic_year >= self.coming
+
+
+WITHOUT_DATES = SchoolDay(date.min, NO_CALENDAR, 1)
+"""A day in a school whose calendar has no dates."""
 
 
 def school_day(settings: SchoolChoices, now: datetime) -> SchoolDay:

@@ -5,70 +5,35 @@ A proposal says why. Nothing follows from it until an admin agrees.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
 from sync_core.domain.classes.choices import NO_CHOICES, Choices, Follow
-from sync_core.domain.classes.desired import Rule
 from sync_core.domain.classes.record import WITHOUT_CLASS, ClassRecord, Records
-from sync_core.domain.ids import ClassKey, MisId, plain_id
+from sync_core.domain.ids import ClassKey, MisId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import HeldClass, HoldStatus
 from sync_core.domain.school.settings import Rollover, SchoolSettings
 from sync_core.planning.limits.holds import continuing_class
 from sync_core.planning.naming.class_keys import class_key, class_keys
-from sync_core.planning.naming.names import clean_group_name
+from sync_core.planning.year.calendar import WITHOUT_DATES, SchoolDay
+from sync_core.planning.year.evidence import (
+    Continuation,
+    NameEvidence,
+    continuation_of,
+    folded_name,
+    following_name,
+    have_two_subjects,
+    name_evidence,
+    pupils_of,
+)
 
 _FEWEST = 3
 """Fewer pupils than this may have come together by chance."""
-_YEAR_FIRST = re.compile(r"((?:year|yr|y)?\s*)(\d{1,2})(?!\d)(.*)", re.DOTALL)
 NO_DECISIONS: Mapping[str, HoldStatus] = MappingProxyType({})
 _Pair = tuple[ClassRecord, MisGroup]
-
-
-class NameEvidence(StrEnum):
-    """How the name of a group is that of the group of an earlier class. NEXT: as 11A/Ma1 follows 10A/Ma1."""
-
-    SAME = "the same name"
-    NEXT = "the name of the year below"
-    OTHER = "another name"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Continuation:
-    """A group that may continue the class `key` of an earlier group, in place of a class of its own (`new_key`).
-
-    `same_year`: both are of one academic year; otherwise the class is of the year before. `same_id`: the MIS has them
-    under one id. `shared` counts the pupils that are in both, of those that the class has (`before`) and the group has
-    (`now`), and `teachers` those who taught the class and teach the group, of those who taught it (`taught`).
-    """
-
-    key: ClassKey
-    new_key: ClassKey
-    name: NameEvidence
-    same_year: bool = False
-    same_id: bool = False
-    shared: int
-    before: int
-    now: int
-    teachers: int = 0
-    taught: int = 0
-
-    @property
-    def text(self) -> str:
-        """What the new class is, as the part of a hold says it."""
-        when = " in the same academic year" if self.same_year else ""
-        text = (
-            f"waits: it may continue class {self.key}, whose group had {self.name} in the MIS{when}: {self.shared} of "
-            f"its {self.before} pupils are in the new group, which has {self.now}"
-        )
-        if self.taught:
-            text += f"; {self.teachers} of its {self.taught} staff are in it too"
-        return f"{text}; the MIS has both groups under one id" if self.same_id else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +75,8 @@ class FollowedGroups:
     """The groups by the key of the class that they have, continue or would get.
 
     Only an approved proposal gives a group an earlier class under another MIS id. `waiting` are the keys of new
-    classes that are not made: nobody decided on them, or only an approval would give these groups a class, because
-    their types are not chosen. `undecided` are keys as in Continuations.
+    classes that are not made: nobody decided on them, or the earlier class still has its own group, or only an approval
+    would give these groups a class, because their types are not chosen. `undecided` are keys as in Continuations.
     """
 
     groups: Mapping[ClassKey, MisGroup]
@@ -133,33 +98,63 @@ def follow_groups(
     pinned: Set[ClassKey],
     decided: Mapping[str, HoldStatus],
     choices: Choices = NO_CHOICES,
+    day: SchoolDay = WITHOUT_DATES,
 ) -> FollowedGroups:
     """Return the groups by the key of their class.
 
     A new class that is `requested` is not held, and a `pinned` one does not follow another group, nor does one that an
-    admin ended. `decided` are the decisions on proposals by digest.
+    admin ended. `decided` are the decisions on proposals by digest. A class whose own group is still in the MIS keeps
+    it to the last day of its year, and then takes the approved group of the next one in its place.
     """
     over = choices.following(Follow.ENDED)
     keys = class_keys(groups, records, settings.rollover, over)
     new = {key: group for key, group in keys.items() if key not in records and key not in requested}
-    left = [record for key, record in sorted(records.items()) if key not in keys and key not in pinned | over]
-    groups_without = list(new.values())
+    free = [record for key, record in sorted(records.items()) if key not in pinned | over]
+    left, groups_without = [record for record in free if record.key not in keys], list(new.values())
     within = _within_year(left, groups_without, records, decided)
-    found = _find(left, groups_without, settings.rollover, choices, within)
+    going_on = _with_next_year(free, keys, groups_without)
+    found = _find([*left, *going_on], groups_without, settings.rollover, choices, within)
     parts = [_part(each, new[each.new_key]) for each in found.proposed]
     proposals = [Proposal(part, decided.get(part.digest, HoldStatus.OPEN)) for part in parts]
-    approved = {each.part.key: each.part.continues for each in proposals if each.status is HoldStatus.APPROVED}
+    runs_on = {record.key for record in going_on if _runs_on(record, day)}
+    approved = {
+        each.part.key: each.part.continues
+        for each in proposals
+        if each.status is HoldStatus.APPROVED and each.part.continues not in runs_on
+    }
+    taken = frozenset(approved.values())
     return FollowedGroups(
-        groups={approved.get(key, key): group for key, group in keys.items()},
+        groups={approved.get(key, key): group for key, group in keys.items() if key not in taken},
         proposals=tuple(proposals),
         waiting=frozenset(
             each.part.key
             for each in proposals
             if each.status is HoldStatus.OPEN
+            or (each.status is HoldStatus.APPROVED and each.part.key not in approved)
             or (each.status is HoldStatus.REJECTED and new[each.part.key].type not in settings.types)
         ),
         undecided=found.undecided,
     )
+
+
+def _with_next_year(
+    classes: Iterable[ClassRecord], keys: Mapping[ClassKey, MisGroup], new: Iterable[MisGroup]
+) -> list[ClassRecord]:
+    """The classes that have their own groups, while the MIS has new groups of the year that follows theirs."""
+    before = {group.academic_year - 1 for group in new}
+    return [
+        record
+        for record in classes
+        if (year := record.desired.academic_year) in before
+        and record.key in keys
+        and keys[record.key].academic_year == year
+    ]
+
+
+def _runs_on(record: ClassRecord, day: SchoolDay) -> bool:
+    """Whether the class follows its own group: pupils of the next year may not come in, and its last day is ahead."""
+    year = record.desired.academic_year
+    return not day.pupils_are_in(year + 1) and day.calendar.last_day is not None and not day.is_over(year)
 
 
 def goes_on(choices: Choices, record: ClassRecord) -> bool:
@@ -207,32 +202,45 @@ def _within_year(
 
 def _has_name(group: MisGroup, classes: Iterable[ClassRecord]) -> bool:
     year_and_type = (group.type, group.academic_year)
-    return any(_then(record, 0) == year_and_type and _name(record, group, 0) is NameEvidence.SAME for record in classes)
+    return any(
+        _then(record, 0) == year_and_type and name_evidence(record, group, 0) is NameEvidence.SAME for record in classes
+    )
 
 
 def propose_continuations(classes: Sequence[ClassRecord], groups: Sequence[MisGroup], years: int) -> Continuations:
-    """The proposals for the `classes` whose groups the MIS no longer has, and the `groups` that have no class.
+    """The proposals for the `classes` that may get another group, and the `groups` that have no class.
 
     Both are of one school. A class and a group of its type, `years` later, are paired by their name if no other class
     and no other group has it; the others by their pupils, if most of the class are in the group and most of the group
     were in the class. Names decide first, because a school that reuses classes keeps those of the same name, and so
     does an MIS that gives its groups other ids. What is not the only choice is not proposed.
     """
-    return _propose(classes, groups, years, lambda record, group: _name(record, group, 0) is NameEvidence.SAME)
+    return _propose(
+        classes,
+        groups,
+        years,
+        same=lambda record, group: name_evidence(record, group, 0) is NameEvidence.SAME,
+        apart=lambda record, group: bool(years) and have_two_subjects(record, group),
+    )
 
 
 def propose_going_on(classes: Sequence[ClassRecord], groups: Sequence[MisGroup]) -> Continuations:
     """The same for classes that go on with their people into the following academic year.
 
     A class and a group that have pupils in common are paired by their MIS id, or by their name: the same one, or the
-    one that follows, as 11A/Ma1 follows 10A/Ma1. The others are paired by their pupils.
+    one that follows, as 11A/Ma1 follows 10A/Ma1. The others are paired by their pupils. Another subject is another
+    class. A year group of the same name and the same pupils is not proposed: the MIS has not moved them up yet.
     """
 
     def same(record: ClassRecord, group: MisGroup) -> bool:
-        named = _name(record, group, 1) is not NameEvidence.OTHER or record.desired.group_id == group.id
-        return named and len(_pupils(record) & set(group.students)) >= _FEWEST
+        named = name_evidence(record, group, 1) is not NameEvidence.OTHER or record.desired.group_id == group.id
+        return named and not apart(record, group) and len(pupils_of(record) & set(group.students)) >= _FEWEST
 
-    return _propose(classes, groups, 1, same)
+    def apart(record: ClassRecord, group: MisGroup) -> bool:
+        not_moved = group.type is GroupType.YEAR and name_evidence(record, group, 1) is NameEvidence.SAME
+        return not_moved or have_two_subjects(record, group)
+
+    return _propose(classes, groups, 1, same, apart)
 
 
 def _propose(
@@ -240,15 +248,18 @@ def _propose(
     groups: Sequence[MisGroup],
     years: int,
     same: Callable[[ClassRecord, MisGroup], bool],
+    apart: Callable[[ClassRecord, MisGroup], bool],
 ) -> Continuations:
+    """The pairs that are the `same`, and of the others those with the same pupils that are not `apart`."""
     kept = [record for record in classes if record.state not in WITHOUT_CLASS]
     named = [pair for pair in _with_names(kept, groups, years) if same(*pair)]
     pairs = _only_choices(named)
     classes_named, groups_named = {record.key for record, _ in pairs}, {class_key(group) for _, group in pairs}
     others = [record for record in kept if record.key not in classes_named]
-    alike = _by_pupils(others, [group for group in groups if class_key(group) not in groups_named], years)
+    unnamed = [group for group in groups if class_key(group) not in groups_named]
+    alike = [pair for pair in _by_pupils(others, unnamed, years) if not apart(*pair)]
     pairs += _only_choices(alike)
-    proposed = tuple(sorted((_continuation(*pair) for pair in pairs), key=lambda each: each.key))
+    proposed = tuple(sorted((continuation_of(*pair) for pair in pairs), key=lambda each: each.key))
     possible = {class_key(group) for _, group in (*named, *alike)}
     return Continuations(proposed, frozenset(possible - {each.new_key for each in proposed}))
 
@@ -257,12 +268,12 @@ def _with_names(classes: Iterable[ClassRecord], groups: Iterable[MisGroup], year
     """The pairs of one type, `years` apart, that have one id or one name, or of which one name follows the other."""
     known: dict[tuple[GroupType, int, str], list[MisGroup]] = defaultdict(list)
     for group in groups:
-        for mark in {f"id {group.id}", *([f"name {name}"] if (name := _folded(group.name)) else ())}:
+        for mark in {f"id {group.id}", *([f"name {name}"] if (name := folded_name(group.name)) else ())}:
             known[group.type, group.academic_year, mark].append(group)
     pairs: list[_Pair] = []
     for record in classes:
-        name = _folded(record.desired.group_name)
-        marks = {f"id {record.desired.group_id}", f"name {name}", f"name {_following(name)}"}
+        name = folded_name(record.desired.group_name)
+        marks = {f"id {record.desired.group_id}", f"name {name}", f"name {following_name(name)}"}
         found = {group.id: group for mark in marks for group in known.get((*_then(record, years), mark), ())}
         pairs += [(record, group) for _, group in sorted(found.items())]
     return pairs
@@ -275,7 +286,7 @@ def _by_pupils(classes: Iterable[ClassRecord], groups: Iterable[MisGroup], years
             with_pupil[group.type, group.academic_year, pupil].append(group)
     pairs: list[_Pair] = []
     for record in classes:
-        pupils = _pupils(record)
+        pupils = pupils_of(record)
         theirs = [group for pupil in pupils for group in with_pupil.get((*_then(record, years), pupil), ())]
         shared, by_id = Counter(group.id for group in theirs), {group.id: group for group in theirs}
         pairs += [(record, by_id[id_]) for id_, count in shared.items() if _alike(count, len(pupils), by_id[id_])]
@@ -305,44 +316,5 @@ def _part(proposed: Continuation, group: MisGroup) -> HeldClass:
     )
 
 
-def _continuation(record: ClassRecord, group: MisGroup) -> Continuation:
-    pupils, before = _pupils(record), record.desired
-    years = group.academic_year - before.academic_year
-    return Continuation(
-        key=record.key,
-        new_key=class_key(group),
-        name=_name(record, group, years),
-        same_year=years == 0,
-        same_id=before.group_id == group.id,
-        shared=len(pupils & set(group.students)),
-        before=len(pupils),
-        now=len(group.students),
-        teachers=len(before.group_teachers.intersection(map(plain_id, group.teachers))),
-        taught=len(before.group_teachers),
-    )
-
-
-def _name(record: ClassRecord, group: MisGroup, years: int) -> NameEvidence:
-    """How the names of a class and of a group are alike that is `years` later, of which at most one counts."""
-    before, now = _folded(record.desired.group_name), _folded(group.name)
-    if before and before == now:
-        return NameEvidence.SAME
-    return NameEvidence.NEXT if years and now and now == _following(before) else NameEvidence.OTHER
-
-
-def _following(name: str) -> str:
-    """The name of the same group one year later, where the name begins with its year: 11a/ma1 for 10a/ma1."""
-    parts = _YEAR_FIRST.fullmatch(name)
-    return f"{parts[1]}{int(parts[2]) + 1}{parts[3]}" if parts else ""
-
-
-def _pupils(record: ClassRecord) -> set[MisId]:
-    return {MisId(reason.record) for reason in record.desired.reasons.values() if reason.rule is Rule.STUDENT}
-
-
 def _then(record: ClassRecord, years: int) -> tuple[GroupType, int]:
     return record.desired.group_type, record.desired.academic_year + years
-
-
-def _folded(name: str) -> str:
-    return " ".join(clean_group_name(name).casefold().split())

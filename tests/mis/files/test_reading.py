@@ -193,6 +193,23 @@ def test_a_snapshot_tells_the_format_with_its_version_and_the_schools_of_the_fee
     assert (snapshot.feed.format, snapshot.feed.schools) == (told, (snapshot.school,))
 
 
+def test_the_subject_of_a_class_is_read_where_the_feed_has_one(tmp_path: Path) -> None:
+    oneroster, sds = feeds.oneroster(), feeds.sds_v1()
+    oneroster["classes.csv"] = (
+        "sourcedId,status,dateLastModified,title,classType,schoolSourcedId,termSourcedIds,subjects\n"
+        f'C1,,,10A/Ma1,scheduled,S1,T1,"Statistics,Maths"\nR1,,,10A,homeroom,S1,T1,\nC2,,,10B,,S1,T1,{"x" * 250}\n'
+    )
+    sds["Section.csv"] = (
+        "ID,School DfE Number,Section Name,Term StartDate,Course Subject\nC1,1234567,10A/Ma1,9/1/2026,Maths\n"
+    )
+    for name, feed, expected in (
+        ("oneroster", oneroster, {"C1": "Maths, Statistics", "R1": "", "C2": "x" * 200, "grade:10": ""}),
+        ("sds", sds, {"C1": "Maths", "grade:10": ""}),
+    ):
+        (read_one,) = read(feed, tmp_path / name).values()
+        assert {group.id: group.subject for group in read_one.groups} == expected
+
+
 def test_a_byte_order_mark_and_other_line_ends_are_accepted(tmp_path: Path) -> None:
     feed = {name: "\ufeff" + text.replace("\n", "\r\n") for name, text in feeds.sds_v1().items()}
     assert read(feed, tmp_path / "marked") == read(feeds.sds_v1(), tmp_path / "plain")

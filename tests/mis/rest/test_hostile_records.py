@@ -212,6 +212,25 @@ def test_a_field_of_another_type_leaves_its_record_out(
         assert reason.replace(":", '":') in rejected.message
 
 
+@pytest.mark.parametrize(
+    ("feed", "field", "value", "subject"),
+    [
+        ("OneRoster", "subjects", ["Maths", "Art"], "Art, Maths"),
+        ("OneRoster", "subjects", {"Maths": True}, ""),
+        ("Wonde", "subject", "A7", "A7"),
+        ("Wonde", "subject", {"data": {"id": "A7"}}, ""),
+        ("Wonde", "subject", None, ""),
+    ],
+)
+def test_a_subject_is_read_and_no_value_of_it_leaves_its_class_out(
+    feed: str, field: str, value: object, subject: str
+) -> None:
+    raw, read = FEEDS[feed]
+    snapshot = read(put(raw, ("classes", field), value))[SchoolId("S1")]
+    assert not snapshot.left_out
+    assert [group.subject for group in snapshot.groups if group.id == "C1"] == [subject]
+
+
 @pytest.mark.parametrize("count", [255, 256])
 def test_the_length_of_any_text_has_a_limit(count: int) -> None:
     read = SCHEMAS["classes"].read({"sourcedId": "C1", "title": " " + "x" * count})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
 from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.school_plan import plan_within_limits
+from sync_core.planning.year.calendar import school_day
 from sync_core.planning.year.continued import follow_groups
 from tests.builders import (
     NOON,
@@ -58,14 +60,25 @@ def plan(
     scope: frozenset[MisId] | None = None,
     pinned: frozenset[ClassKey] = frozenset(),
     known: Sequence[Any] = EVERYBODY,
+    at: datetime = NOON,
     **chosen: object,
 ) -> SchoolPlan:
     chosen_settings = settings(**{"rollover": "reuse", "limits": NO_LIMITS, **chosen})
     past = Past(0, None, tuple(standing), decided or {})
     requested = {request.key: request for request in requests}
-    ruled = desired_classes(snapshot(groups), chosen_settings, known, records, requested, scope, pinned, past.decisions)
+    ruled = desired_classes(
+        snapshot(groups),
+        chosen_settings,
+        known,
+        records,
+        requested,
+        scope,
+        pinned,
+        past.decisions,
+        day=school_day(chosen_settings, at),
+    )
     request = SyncSchool(SCHOOL.id, RunId("run"), Cause.NIGHTLY)
-    return plan_within_limits(ruled.classes, records, chosen_settings, request, past, NOON, ruled, whole=scope is None)
+    return plan_within_limits(ruled.classes, records, chosen_settings, request, past, at, ruled, whole=scope is None)
 
 
 def last_year(*groups: MisGroup) -> Records:
@@ -290,6 +303,107 @@ def test_what_waits_for_a_decision_goes_on_waiting_when_others_are_decided() -> 
     then = plan([MATHS, *moved, ART_NEW], known, decided, shown.open_holds, rollover="new")
     again = plan([MATHS, *moved, ART_NEW], after(then), standing=then.open_holds, rollover="new")
     assert (again.run.held, again.run.created, again.run.ended) == ((class_key(ART_NEW),), (), ())
+
+
+BOTH = [MATHS, ART, NEXT_MATHS, NEXT_ART]
+DATES = {"last_day": "2027-07-21", "first_day": "2027-09-02", "teachers_in_from": "2027-07-01"}
+DATES["pupils_in_from"] = "2027-09-03"
+TERM, SUMMER, AUTUMN = (datetime(2027, month, day, 12, tzinfo=UTC) for month, day in ((7, 5), (8, 20), (9, 3)))
+on_term, on_summer, on_autumn = (partial(plan, rollover="ask", calendar=DATES, at=at) for at in (TERM, SUMMER, AUTUMN))
+
+
+def test_while_the_mis_has_the_groups_of_both_years_a_class_that_goes_on_is_proposed() -> None:
+    planned = on_term(BOTH, CLASSES)
+    (part,) = (part for hold in planned.open_holds for part in hold.classes)
+    assert (part.key, part.continues) == (NEW_ART, ART_KEY)
+    assert (planned.run.created, planned.run.held, planned.run.ended) == ((NEW_MATHS,), (NEW_ART,), ())
+    assert written(planned)[NEW_MATHS].members == entra_ids(["tom"])
+
+
+def test_it_keeps_its_own_group_to_the_last_day_then_its_people_and_then_gets_the_next_group() -> None:
+    shown = on_term(BOTH, CLASSES)
+    approved = decide(shown, HoldStatus.APPROVED, NEW_ART)
+    planned = on_term(BOTH, CLASSES, approved, shown.holds_to_keep)
+    assert (planned.run.held, planned.run.created, planned.run.ended) == ((), (NEW_MATHS,), ())
+    assert [part.key for hold in planned.holds_to_keep for part in hold.classes] == [NEW_ART]
+    # A pupil who is in the class alone leaves it, so the proposal shows something else and is asked again.
+    left = [MATHS, replace(ART, students=ART.students[:3]), NEXT_MATHS, NEXT_ART]
+    moved = on_term(left, after(planned), standing=planned.holds_to_keep)
+    assert written(moved)[ART_KEY].members == entra_ids([*OTHERS[:3], "tom"])
+    asked = on_summer(left, after(moved), standing=moved.holds_to_keep)
+    assert asked.run.held == (NEW_ART,)
+    again = decide(asked, HoldStatus.APPROVED, NEW_ART)
+    summer = on_summer(left, after(asked), again, asked.holds_to_keep)
+    assert (summer.plan.writes, summer.run.held, summer.run.ended) == ((), (), ())
+    autumn = on_autumn(left, after(summer), standing=summer.holds_to_keep)
+    assert (written(autumn)[ART_KEY].group_id, written(autumn)[ART_KEY].earlier_group) == ("B2", "A2")
+    assert written(autumn)[ART_KEY].members == entra_ids([*NEXT_ART.students, "tom"])
+    assert autumn.holds_to_keep == []
+    for groups in (left, [NEXT_MATHS, NEXT_ART], left):
+        then = on_autumn(groups, after(autumn), standing=autumn.holds_to_keep)
+        assert (then.run.created, then.run.held, ART_KEY in then.run.ended) == ((), (), False)
+        assert then.final[ART_KEY].group_id == "B2"
+
+
+def test_without_a_calendar_an_approved_group_takes_the_class_at_once() -> None:
+    shown = plan(BOTH, CLASSES, rollover="ask")
+    planned = plan(BOTH, CLASSES, decide(shown, HoldStatus.APPROVED, NEW_ART), shown.open_holds, rollover="ask")
+    assert written(planned)[ART_KEY].group_id == "B2"
+    assert written(planned).keys() == {ART_KEY, NEW_MATHS}
+    rejected = decide(shown, HoldStatus.REJECTED, NEW_ART)
+    apart = plan(BOTH, CLASSES, rejected, shown.open_holds, rollover="ask")
+    assert (apart.run.created, apart.run.ended) == ((NEW_MATHS, NEW_ART), ())
+
+
+def test_a_class_that_goes_on_a_second_time_leaves_no_group_behind() -> None:
+    """Its key is that of its first group, so only its row says which group it had last."""
+    third = replace(NEXT_ART, id=MisId("C2"), name="12A/Ar1", academic_year=2028)
+    records = CLASSES
+    for groups in ([NEXT_ART], [NEXT_ART, third]):
+        shown = plan(groups, records, rollover="ask")
+        decided = decide(shown, HoldStatus.APPROVED, class_key(groups[-1]))
+        records = after(plan(groups, records, decided, shown.open_holds, rollover="ask"))
+    then = plan([NEXT_ART, third], records, rollover="ask")
+    assert (then.run.created, then.run.held, then.plan.writes) == ((), (), ())
+    assert (then.final[ART_KEY].group_id, then.final[ART_KEY].earlier_group) == ("C2", "B2")
+
+
+@given(_groups, _groups, st.lists(_statuses, min_size=5, max_size=5), st.sampled_from([TERM, SUMMER, AUTUMN]))
+def test_with_the_groups_of_both_years_no_class_has_the_people_of_two(
+    before: list[tuple[Any, ...]],
+    then: list[tuple[Any, ...]],
+    statuses: list[HoldStatus | None],
+    at: datetime,
+) -> None:
+    old, new = (
+        [replace(make(id_, name, sorted(pupils)), type=type_) for id_, type_, name, pupils in groups]
+        for make, groups in ((last, before), (now, then))
+    )
+    records, types = last_year(*old), list(GroupType)
+    ask = partial(plan, rollover="ask", calendar=DATES, at=at, types=types)
+    shown = ask([*old, *new], records)
+    parts = [part for hold in shown.holds if hold.kind is HoldKind.CONTINUATION for part in hold.classes]
+    decisions = {part.digest: status for part, status in zip(parts, statuses, strict=False) if status}
+    planned = ask([*old, *new], records, decisions, shown.holds_to_keep)
+    approved = {part.continues: part.key for part in parts if decisions.get(part.digest) is HoldStatus.APPROVED}
+    of_new = by_class_key(new)
+    assert planned.run.ended == ()
+    for key, record in records.items():
+        has = planned.final[key]
+        if key in approved and at is AUTUMN:
+            assert (has.group_id, has.academic_year) == (of_new[approved[key]].id, 2027)
+        else:
+            assert (has.group_id, has.academic_year, has.members) == (
+                record.desired.group_id,
+                2026,
+                record.desired.members,
+            )
+    made = planned.final.keys() - records.keys()
+    assert made.isdisjoint(approved.values())
+    pupils = {member for key in made for member in planned.final[key].members} - entra_ids(["tom"])
+    assert at is AUTUMN or not pupils
+    again = ask([*old, *new], after(planned), standing=planned.holds_to_keep)
+    assert (again.plan.writes, again.run.created, again.run.ended) == ((), (), ())
 
 
 def test_a_class_for_two_years_is_the_only_one_of_last_year_that_is_proposed_with_new_classes() -> None:

@@ -15,13 +15,8 @@ from sync_core.domain.classes.record import ClassRecord
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.planning.membership import desired_classes
 from sync_core.planning.naming.class_keys import class_key
-from sync_core.planning.year.continued import (
-    Continuation,
-    Continuations,
-    NameEvidence,
-    propose_continuations,
-    propose_going_on,
-)
+from sync_core.planning.year.continued import Continuations, propose_continuations, propose_going_on
+from sync_core.planning.year.evidence import Continuation, NameEvidence
 from tests.builders import accounts, settings, snapshot, synced, teaching
 
 COHORT = ["amy", "ben", "cleo", "dan"]
@@ -113,6 +108,14 @@ def test_within_one_year_a_proposal_says_so() -> None:
     assert propose_continuations(classes(MATHS), [now("B1", "10A/Ma1", COHORT)], 0) == Continuations()
 
 
+def of(subject: str, group: MisGroup) -> MisGroup:
+    return replace(group, subject=subject)
+
+
+def year_group(group: MisGroup) -> MisGroup:
+    return replace(group, type=GroupType.YEAR)
+
+
 NEXT_MATHS = now("B1", "11A/Ma1", COHORT)
 ENGLISH, NEXT_ENGLISH = last("A2", "10A/En1", COHORT), now("B2", "11A/En1", COHORT)
 # what, the classes of last year, the groups of this year, and the proposed pairs of ids
@@ -126,7 +129,17 @@ GOING_ON: list[tuple[str, list[MisGroup], list[MisGroup], dict[str, str]]] = [
     ("the same MIS id and pupils", [MATHS], [now("A1", "Further maths", COHORT)], {"A1": "A1"}),
     ("an id of one class and the name of another", [MATHS, ENGLISH], [now("A1", "11A/En1", COHORT)], {}),
     ("another name, the same pupils", [MATHS], [now("B1", "Further maths", COHORT)], {"A1": "B1"}),
-    ("a year group", [last("7", "Year 9", COHORT)], [now("8", "Year 10", COHORT)], {"7": "8"}),
+    ("a year group", [year_group(last("9", "Year 9", COHORT))], [year_group(now("10", "10", COHORT))], {"9": "10"}),
+    ("a year group not moved up", [year_group(last("9", "9", COHORT))], [year_group(now("9", "9", COHORT))], {}),
+    ("two subjects", [of("Maths", MATHS)], [of("Art", NEXT_MATHS)], {}),
+    ("two subjects, other names", [of("Maths", MATHS)], [of("Art", now("B1", "Set 5", COHORT))], {}),
+    ("one subject known", [of("Maths", MATHS)], [NEXT_MATHS], {"A1": "B1"}),
+    (
+        "subjects tell classes of the same pupils apart",
+        [of("Maths", MATHS), of("Art", last("A2", "Set 1", COHORT))],
+        [of("maths", now("B1", "Set 5", COHORT)), of("art ", now("B2", "Set 6", COHORT))],
+        {"A1": "B1", "A2": "B2"},
+    ),
     ("a name with a number of its own", [last("A1", "Set 1", COHORT[:3])], [now("B1", "Set 2", OTHERS)], {}),
     ("the same year", [MATHS], [now("B1", "11A/Ma1", COHORT, year=2026)], {}),
 ]  # fmt: skip
@@ -148,6 +161,15 @@ def test_a_class_that_goes_on_says_what_it_has_in_common() -> None:
         "its 4 pupils are in the new group, which has 4; 1 of its 1 staff are in it too; the MIS has both groups under "
         "one id"
     )
+    (proposed,) = propose_going_on(classes(of("Maths", MATHS)), [of("maths", NEXT_MATHS)]).proposed
+    assert proposed.text.endswith("1 of its 1 staff are in it too; both have the same subject")
+
+
+def test_within_one_year_no_subject_counts() -> None:
+    """An MIS that gives its groups other ids may give them other words, too."""
+    (record,) = classes(of("Maths", MATHS))
+    group = of("Mathematics", now("B1", "10B/Ma4", COHORT, year=2026))
+    assert [one.key for one in propose_continuations([record], [group], 0).proposed] == [KEY]
 
 
 @pytest.mark.parametrize("change", [{"gone": True}, {"deleted": True}], ids=str)
