@@ -16,7 +16,6 @@ from sync_core.mis.files.words import Role, year_group
 from sync_core.mis.quarantine import Findings, Quarantine
 from sync_core.mis.rejection import rejection
 
-
 _LONGEST_SUBJECT = 200
 
 

@@ -22,7 +22,7 @@ from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.webhooks import WebhookEvent
-from sync_core.errors import SyncError, without_addresses
+from sync_core.errors import SyncError, one_line, without_addresses
 from sync_core.messaging.port import MessageFault
 from sync_core.state import class_rows, school_rows
 from sync_core.state.row_codec import CHUNK, RowCodec
@@ -80,7 +80,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 # Restricted to the values that the domain creates: the columns cannot represent the others.
 SPECIAL: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     (RunRecord, "notes"): st.lists(
-        texts.map(lambda text: without_addresses(text.replace("\n", " "))).filter(bool), max_size=3
+        texts.map(lambda text: without_addresses(one_line(text))).filter(bool), max_size=3
     ).map(tuple),
     # The sentences of these records are stored without addresses.
     **{(Hold, name): texts.map(without_addresses) for name in ("what", "remedy", "why")},
