@@ -23,7 +23,8 @@ _YEARS = re.compile(r"(\d{4})(?:\s*[-/–]\s*(\d{2}|\d{4}))?")
 class Calendar:
     """The day that it is in a school, the month (1 to 12) in which its academic year begins, and its time zone.
 
-    `coming_year` is an academic year whose classes count from the day `coming_from` on, before it starts.
+    `coming_year` is an academic year that begins on the day `coming_starts`, and whose classes count from the day
+    `coming_from` on, before it starts.
     """
 
     today: date
@@ -31,6 +32,7 @@ class Calendar:
     zone: tzinfo = _UK
     coming_year: int = 0
     coming_from: date = date.max
+    coming_starts: date = date.max
 
     @property
     def current_year(self) -> int:
@@ -51,11 +53,15 @@ class Calendar:
         day = start + (end - start) / 2 if end and end > start else start + LEAD
         return _plausible(academic_year_of(day, self.first_month))
 
-    def in_force(self, begin: date | None, end: date | None) -> bool:
+    def in_force(self, begin: date | None, end: date | None, academic_year: int | None = None) -> bool:
         """Whether something counts today. The last day counts, too.
 
+        `academic_year` is that of the class of an enrolment. One that begins with the coming year counts as early as
+        its class does: MISs date the enrolments of a year by its first day, and teachers come in before it.
         An end before FIRST_YEAR is none: databases write 0001-01-01, 1753-01-01 or 1900-01-01 for no date.
         """
+        if begin and academic_year == self.coming_year and begin <= self.coming_starts:
+            begin = min(begin, self.coming_from)
         ended = end is not None and end.year >= FIRST_YEAR and end < self.today
         return (begin is None or begin <= self.today) and not ended
 
@@ -68,9 +74,10 @@ def calendar_of(settings: SchoolChoices, now: datetime) -> Calendar:
     dates, first_month = settings.calendar, settings.year_starts_in
     calendar = Calendar(settings.date_at(now), first_month, ZoneInfo(settings.time_zone))
     coming = dates.coming_year(first_month)
-    if coming is None or dates.teachers_in_from is None:
+    if coming is None or dates.first_day is None or dates.teachers_in_from is None:
         return calendar
-    return replace(calendar, coming_year=coming, coming_from=dates.teachers_in_from)
+    starts = max(dates.first_day, calendar.starts(coming))
+    return replace(calendar, coming_year=coming, coming_from=dates.teachers_in_from, coming_starts=starts)
 
 
 @dataclass(frozen=True, slots=True)

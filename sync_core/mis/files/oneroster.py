@@ -69,8 +69,18 @@ def dates_of(tables: Tables, name: str, columns: Iterable[str], calendar: Calend
     return Dates(texts, DayFirst.YES, lambda text: quarantine.note(f"{tables.source(name)} {text}"), calendar.zone)
 
 
-def role_in_force(row: Row, dates: Dates, calendar: Calendar, leave_out: LeaveOut, quarantine: Quarantine) -> bool:
-    """Whether an enrolment or a role counts today. One whose dates cannot be read is left out."""
+def role_in_force(
+    row: Row,
+    dates: Dates,
+    calendar: Calendar,
+    leave_out: LeaveOut,
+    quarantine: Quarantine,
+    academic_year: int | None = None,
+) -> bool:
+    """Whether an enrolment, in a class of that academic year, or a role counts today.
+
+    One whose dates cannot be read is left out.
+    """
     begin, end = row["beginDate"], row["endDate"]
     if not (begin or end):
         return True
@@ -79,7 +89,7 @@ def role_in_force(row: Row, dates: Dates, calendar: Calendar, leave_out: LeaveOu
         if text and day is None:
             leave_out(row, column, "is not a date")
             return False
-    if calendar.in_force(begins, ends):
+    if calendar.in_force(begins, ends, academic_year):
         return True
     quarantine.note("{n} enrolments or roles ended before today or begin later, and do not count today")
     return False
@@ -254,7 +264,7 @@ class _Roster:
             elif (
                 (enrolled_in := classes.get(class_id))
                 and (person := people.get(user_id))
-                and role_in_force(row, dates, self.calendar, leave_out, self.quarantine)
+                and role_in_force(row, dates, self.calendar, leave_out, self.quarantine, enrolled_in.academic_year)
             ):
                 # The string of the users table: millions of enrolments keep each person's id in memory once.
                 _enrol(row, enrolled_in, person.id, leave_out)

@@ -152,7 +152,7 @@ class _Feed:
                     leave_out(row, "role", _NO_ROLE if row["role"] else "is empty")
             elif unread := next((of for of, day in zip(_DATES, days, strict=True) if row[of] and day is None), ""):
                 leave_out(row, unread, "is not a date")
-            elif not self.calendar.in_force(*days):
+            elif not self.calendar.in_force(days[0], days[1]):
                 self.quarantine.note("{n} roles ended before today or begin later, and do not count today")
             elif school := self.school_of_org.get(row["orgSourcedId"], ""):
                 self.school_of_person.setdefault(user, school)

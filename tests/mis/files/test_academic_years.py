@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from local.feed import read_feed
-from sync_core.domain.ids import SchoolId
+from sync_core.domain.ids import MisId, SchoolId
 from sync_core.domain.roster import GroupType, Snapshot
 from sync_core.mis.academic_years import Calendar, Session, calendar_of, session_years
 from sync_core.mis.files.words import year_group
@@ -142,6 +142,32 @@ def test_classes_of_the_next_year_count_from_the_day_of_the_schools_calendar(
     # The pupils have moved up to the next year group only when the year begins.
     years = {group.academic_year for group in found.groups if group.type is GroupType.YEAR}
     assert years == {2027 if day.month == 9 else 2026}
+
+
+@pytest.mark.parametrize(
+    ("begins", "day", "counts"),
+    [
+        ("2027-09-01", date(2027, 8, 29), False),
+        ("2027-09-01", date(2027, 8, 30), True),
+        ("2027-09-02", date(2027, 8, 30), True),
+        ("2027-09-03", date(2027, 8, 30), False),
+        ("2027-09-03", date(2027, 9, 3), True),
+    ],
+)
+def test_an_enrolment_that_begins_with_the_coming_year_counts_as_early_as_its_class(
+    begins: str, day: date, counts: bool, tmp_path: Path
+) -> None:
+    feed = {name: text + NEXT_YEAR.get(name, "") for name, text in feeds.oneroster().items()}
+    first, *rest = feed["enrollments.csv"].splitlines()
+    teacher = f"N2,,,N1,S1,t1,teacher,true,{begins},2028-07-21"
+    others = [f"{line},," for line in rest if line.startswith("N1")]
+    this_year = [f"{line},{begins}," for line in rest if line.startswith("E1")]
+    feed["enrollments.csv"] = "\n".join([f"{first},beginDate,endDate", *others, *this_year, teacher, ""])
+    chosen = settings(calendar={"first_day": "2027-09-02", "teachers_in_from": "2027-08-30"})
+    found = read(feed, tmp_path, calendar_of(chosen, datetime(day.year, day.month, day.day, 12, tzinfo=UTC)))
+    teachers = {group.id: group.teachers for group in found.groups}
+    assert teachers.get(MisId("N1"), ()) == (("t1",) if counts else ())
+    assert teachers[MisId("C1")] == (("t1",) if day >= date.fromisoformat(begins) else ())
 
 
 def test_a_feed_of_the_next_year_alone_is_read(tmp_path: Path) -> None:
