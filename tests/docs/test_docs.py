@@ -89,6 +89,7 @@ def test_every_page_of_the_console_is_listed_with_its_address() -> None:
         "Schools": "/",
         "Class": "/schools/S/classes/KEY",
         "Year end": "/schools/S/year-end",
+        "Owner rules": "/schools/S/owner-rules",
         "Rehearsal": "/schools/S/rehearsal",
         "Connect": "/connect",
         "My groups": "/schools/S/my-groups",

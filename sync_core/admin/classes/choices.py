@@ -69,6 +69,9 @@ class WantedChoice:
     owners: Annotated[tuple[WantedOwner, ...], MaxLen(_MOST), Checked(_each_account_once)] = ()
 
 
+RULE_NAME = r"[a-z0-9-]{1,40}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedRule:
     """An extra owner of the classes of all teaching groups whose names begin with `prefix`."""

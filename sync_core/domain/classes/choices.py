@@ -68,9 +68,11 @@ class OwnerRule:
     account: AccountId
     grant: Grant
 
+    def covers(self, type_: GroupType, group_name: str) -> bool:
+        return type_ is GroupType.TEACHING and group_name.strip().casefold().startswith(self.prefix.casefold())
+
     def covers_class(self, desired: DesiredClass) -> bool:
-        name = desired.group_name.strip().casefold()
-        return desired.group_type is GroupType.TEACHING and name.startswith(self.prefix.casefold())
+        return self.covers(desired.group_type, desired.group_name)
 
 
 @dataclass(frozen=True, slots=True)

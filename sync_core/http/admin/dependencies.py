@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request
 from fastapi import Path as PathParameter
 
 from sync_core import telemetry
+from sync_core.admin.classes.choices import RULE_NAME
 from sync_core.admin.classes.groups import GroupState, existing_group, read_groups
 from sync_core.admin.dead_letters import Visible, visible_to_all_schools, visible_to_schools
 from sync_core.admin.health.checks import health_of_app, health_of_schools
@@ -214,6 +215,7 @@ async def overviews_of(call: Admin) -> tuple[SchoolOverview, ...]:
 
 Key = Annotated[ClassKey, Depends(_class_key)]
 GroupKey = Annotated[ClassKey, Depends(_group_key)]
+RuleId = Annotated[str, PathParameter(pattern=f"^{RULE_NAME}$", description="Such as maths-head")]
 ListedClasses = Annotated[tuple[ClassRecord, ...], Depends(_listed_classes)]
 ListedGroups = Annotated[tuple[GroupState, ...], Depends(_listed_groups)]
 """All of the school, or the one that the query names."""

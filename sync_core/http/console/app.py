@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from sync_core.app import App
 from sync_core.errors import NotFound, NotSignedIn, SyncError
 from sync_core.http.admin.refusals import note_not_served, note_refused
-from sync_core.http.console.pages import connect, health, rehearsal, schools, year_end
+from sync_core.http.console.pages import connect, health, owner_rules, rehearsal, schools, year_end
 from sync_core.http.console.pages.school import (
     approvals,
     classes,
@@ -36,6 +36,7 @@ _PAGES = (
     approvals,
     groups,
     year_end,
+    owner_rules,
     rehearsal,
     classes,
     people,

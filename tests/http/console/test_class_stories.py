@@ -182,3 +182,25 @@ def test_08_a_class_gets_an_extra_owner_until_a_date_who_is_removed_again(trust:
     admin.check("class-choice-remove")
     press(trust, admin, "Save and sync the class")
     assert "colleague.user" not in trust.read_class("10AMa1.class.1234567.2026")["owners"]
+
+
+def test_09_a_head_of_department_owns_all_classes_of_groups_whose_names_begin_alike(
+    trust: Trust, admin: Visitor
+) -> None:
+    page = admin.open("/schools/OAK/groups")
+    page.click("a:has-text('Owner rules')")
+    admin.check("owner-rules")
+    for field, text in (("name", "maths-head"), ("prefix", "10a/ma"), ("person", upn("colleague.user"))):
+        page.fill(f"#{field}", text)
+    page.click("main button:has-text('Save')")
+    assert "Say why, without anybody's name" in page.inner_text("#reason-error")
+    admin.check("owner-rules-fault")
+    page.fill("#reason", "head of maths")
+    page.click("main button:has-text('Save')")
+    assert "maths-head" in page.inner_text("main table")
+    admin.check("owner-rules-listed")
+    trust.run_night()
+    assert "colleague.user" in trust.read_class("10AMa1.class.1234567.2026")["owners"]
+    page.click("button:has-text('Delete')")
+    trust.run_night()
+    assert "colleague.user" not in trust.read_class("10AMa1.class.1234567.2026")["owners"]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import Path as PathParameter
-
 from sync_core.admin.classes.choices import (
     ChosenClass,
     WantedChoice,
@@ -18,15 +14,11 @@ from sync_core.admin.classes.choices import (
 )
 from sync_core.admin.requests import Accepted
 from sync_core.domain.classes.choices import OwnerRule
-from sync_core.http.admin.dependencies import Administered, Key, SignedIn
+from sync_core.http.admin.dependencies import Administered, Key, RuleId, SignedIn
 from sync_core.http.admin.routes.router import admin_router
 from sync_core.http.admin.schemas import ABSENT, CONFLICT, STARTS_RUN
 
 router = admin_router("/schools/{school}", ABSENT)
-
-_RuleId = Annotated[
-    str, PathParameter(min_length=1, max_length=40, pattern=r"^[a-z0-9-]+$", description="Such as maths-head")
-]
 
 
 @router.get("/classes/{key}/choice", responses=CONFLICT, summary="Read what a class follows, and its extra owners")
@@ -53,14 +45,14 @@ async def list_rules(settings: Administered, call: SignedIn) -> list[OwnerRule]:
 
 
 @router.put("/owner-rules/{rule}", responses=CONFLICT, summary="Give somebody the classes of groups with a name")
-async def put_rule(settings: Administered, rule: _RuleId, wanted: WantedRule, call: SignedIn) -> OwnerRule:
+async def put_rule(settings: Administered, rule: RuleId, wanted: WantedRule, call: SignedIn) -> OwnerRule:
     """The owner rule counts from the next sync of the school."""
     call.record(f"save owner rule {rule}", settings.school)
     return await save_owner_rule(settings, rule, wanted, call.caller.id, call.services)
 
 
 @router.delete("/owner-rules/{rule}", status_code=204, summary="Delete an owner rule")
-async def delete_rule(settings: Administered, rule: _RuleId, call: SignedIn) -> None:
+async def delete_rule(settings: Administered, rule: RuleId, call: SignedIn) -> None:
     """The next sync of the school revokes what the rule granted."""
     call.record(f"delete owner rule {rule}", settings.school)
     await forget_owner_rule(settings, rule, call.services)

@@ -59,9 +59,8 @@ def wanted_choice(
     ]
     if not any(sent.get(name, "").strip() for name in ("person", "until", "reason")):
         return WantedChoice(follow=Follow(sent["follow"]), owners=tuple(kept))
-    typed = sent.get("person", "").strip().casefold()
-    found = next((each.id for each in accounts if typed in (each.id, each.values.get(AccountProperty.UPN, ""))), None)
-    if not typed or found is None:
+    found = account_called(sent.get("person", ""), accounts)
+    if found is None:
         return (FieldFault("person", "should be a user name of the tenant, such as teacher@school.org"),)
     added = read_form(WantedOwner, {**sent, "account": found})
     if not isinstance(added, WantedOwner):
@@ -72,17 +71,26 @@ def wanted_choice(
     return WantedChoice(follow=Follow(sent["follow"]), owners=(*others, added))
 
 
+def account_called(typed: str, accounts: Iterable[Account]) -> AccountId | None:
+    """The account with this user principal name or Entra id, however it is written."""
+    wanted = typed.strip().casefold()
+    named = (each.id for each in accounts if wanted in (each.id, each.values.get(AccountProperty.UPN, "")))
+    return next(named, None) if wanted else None
+
+
+def grant_until(until: date | None, *, over: bool) -> str:
+    """How long somebody is an extra owner, in words."""
+    if until is None:
+        return "without an end"
+    return f"{'over since' if over else 'until'} {until:%d/%m/%Y}"
+
+
 def _row(owner: ExtraOwner, number: int | None) -> OwnerRow:
-    until = f"until {_day(owner.until)}" if owner.until else "without an end"
     return OwnerRow(
         account=owner.account,
         given_by=owner.given_by,
-        until=f"over since {_day(owner.until)}" if owner.over and owner.until else until,
+        until=grant_until(owner.until, over=owner.over),
         reason=owner.reason,
         rule=owner.rule,
         number=number,
     )
-
-
-def _day(day: date) -> str:
-    return f"{day:%d/%m/%Y}"
