@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-from sync_core.domain.accounts import Account, AccountChanges
+from sync_core.domain.accounts import Account, AccountChanges, AccountTokens
 from sync_core.domain.classes.choices import Choices, ClassChoice, OwnerRule
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
@@ -40,14 +39,6 @@ class EverySchool:
     @property
     def enabled(self) -> tuple[SchoolId, ...]:
         return tuple(school.school for school in self.readable if school.enabled)
-
-
-class DeltaKind(StrEnum):
-    """The two deltas by which a tenant is followed, and a first read of its accounts that is not finished."""
-
-    ACCOUNTS = "accounts"
-    FIRST_ACCOUNTS = "first accounts"
-    GROUPS = "groups"
 
 
 class ClassReader(Protocol):
@@ -91,7 +82,7 @@ class AccountReader(Protocol):
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         """The tenant's accounts, no older than its accounts delta token.
 
-        None until that token is first written, because the table may hold only some of the accounts until then.
+        None until that token is first written, because only some of the accounts may be known until then.
         """
 
 
@@ -188,11 +179,16 @@ class SchoolStore(SettingsReader, Protocol):
 class TenantStore(AccountReader, Protocol):
     """A tenant's accounts, how far its two deltas were followed, what was learnt of it, and its probes."""
 
-    async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
-        """Idempotent. With `changes.full`, accounts that it does not name are deleted."""
+    async def account_tokens(self, tenant: str) -> AccountTokens: ...
 
-    async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None: ...
-    async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None: ...
+    async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
+        """Write the changes with their token: both or neither. Idempotent.
+
+        With `changes.full`, accounts that it does not name are gone.
+        """
+
+    async def groups_token(self, tenant: str) -> str | None: ...
+    async def write_groups_token(self, tenant: str, token: str) -> None: ...
     async def facts(self, tenant: str) -> TenantFacts: ...
     async def write_facts(self, tenant: str, facts: TenantFacts) -> None: ...
     async def write_probe(self, probe: Probe) -> None: ...

@@ -177,8 +177,7 @@ def _column(name: str, type_: Any) -> Column:
     if origin in (tuple, frozenset):
         return _collection(name, origin, arguments[0])
     if origin is Mapping:
-        key, value = arguments
-        return _records_by_text(name, value) if is_dataclass(value) else _texts_by_choice(name, key)
+        return _records_by_text(name, arguments[1])
     if is_dataclass(type_):
         codec = RowCodec[Any](type_, f"{name}_")  # type: ignore[arg-type]  # mypy takes it for a record, too
         return Column(codec.columns, codec.read, codec.signs)
@@ -257,12 +256,3 @@ def _word(type_: Any) -> tuple[Callable[[Any], str], Callable[[str], Any]]:
     (kind,) = kinds - {NoneType}
     write, read = _SCALARS[kind] if kind in (date, datetime) else (str, kind)
     return write, (lambda text: read(text) if text else None) if NoneType in kinds else read
-
-
-def _texts_by_choice(name: str, choice: type[StrEnum]) -> Column:
-    columns = {each: f"{name}_{each.name.lower()}" for each in choice}
-    return Column(
-        lambda texts: {column: (texts or {}).get(each, "") for each, column in columns.items()},
-        lambda row: {each: row[column] for each, column in columns.items() if row.get(column)},
-        tuple(columns.values()),
-    )

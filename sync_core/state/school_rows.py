@@ -1,10 +1,9 @@
-"""The rows of schools (settings, statistics, holds, runs), tenants (facts, probes, accounts) and failed messages."""
+"""The rows of schools (settings, statistics, holds, runs), tenants (facts, probes) and failed messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sync_core.domain.accounts import Account
 from sync_core.domain.ids import SchoolId
 from sync_core.domain.nicknames import identifier_in_nickname
 from sync_core.domain.roster import FeedStatistics
@@ -27,8 +26,6 @@ FAULT_COLUMNS = RowCodec(MessageFault, message=cut, remedy=cut)
 FACTS_COLUMNS = RowCodec(TenantFacts)
 PROBE_COLUMNS = RowCodec(Probe, note=cut)
 _LATER_VERSION = "deploy the version of the app that saved these settings, or a later one"
-ACCOUNT_COLUMNS = RowCodec(Account, elsewhere=("id",))
-"""There are thousands of account rows, so the id is their row key only, and not a column too."""
 
 
 def claim_of(tenant: str, name_identifier: str) -> str:
@@ -62,10 +59,6 @@ def read_school(row: Row) -> SchoolSettings:
 
 def school_of(row: Row) -> SchoolId:
     return SchoolId(str(row.get("school") or row["RowKey"]))
-
-
-def read_account(row: Row) -> Account:
-    return ACCOUNT_COLUMNS.read(row, id=row["RowKey"])
 
 
 def file_drop_key(drop: FileDrop) -> str:

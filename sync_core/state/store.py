@@ -10,7 +10,7 @@ from typing import Any
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.data.tables.aio import TableServiceClient
 
-from sync_core.domain.accounts import Account, AccountChanges
+from sync_core.domain.accounts import Account, AccountChanges, AccountTokens
 from sync_core.domain.ids import RunId, SchoolId
 from sync_core.domain.roster import FeedStatistics
 from sync_core.domain.runs import Hold, HoldStatus, LeftOutRows, RunRecord, SettingsChange
@@ -21,19 +21,17 @@ from sync_core.errors import EtagConflict, UnknownSetting
 from sync_core.messaging.messages import QUEUES
 from sync_core.messaging.port import MessageFault
 from sync_core.state import school_rows
-from sync_core.state.account_cache import AccountCache
+from sync_core.state.accounts.table_accounts import TableAccounts
 from sync_core.state.class_rows import HISTORY
 from sync_core.state.class_tables import ClassTables
-from sync_core.state.port import DeltaKind, EverySchool
+from sync_core.state.port import EverySchool
 from sync_core.state.row_codec import Entity, chunked, encode_key, encode_time, joined
 from sync_core.state.table import (
-    MERGE,
     REPEATED,
     Operation,
     Table,
     deletes,
     entity,
-    etag,
     unchanged,
     upserts,
     wire_faults,
@@ -50,12 +48,10 @@ _CLIENT: dict[str, Any] = {
     "use_env_settings": False,
     "permit_redirects": False,
 }
-_FEW_ACCOUNTS = 50
-"""Up to this many are read one by one, because all of the tenant's may be thousands."""
 # The partitions of the table of schools.
 _SETTINGS, _STATISTICS, _DROPS, _LEFT_OUT = "school", "accepted statistics", "file drop", "left out"
 _CHANGES = "settings changes "
-_FACTS, _PROBE = "facts", "probe "
+_FACTS, _PROBE, _GROUPS_TOKEN = "facts", "probe ", "delta groups"
 
 
 class TableState(ClassTables):
@@ -63,14 +59,13 @@ class TableState(ClassTables):
 
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service
-        self._account_cache = AccountCache()
         self._tables = {
             name: Table(service.get_table_client(name))
             for name in (CLASSES, SCHOOLS, ACCOUNTS, TENANTS, RUNS, HOLDS, FAULTS, WEBHOOK_EVENTS)
         }
         super().__init__(self._tables[CLASSES])
         self._schools = self._tables[SCHOOLS]
-        self._accounts, self._tenants = self._tables[ACCOUNTS], self._tables[TENANTS]
+        self._accounts, self._tenants = TableAccounts(self._tables[ACCOUNTS]), self._tables[TENANTS]
         self._runs, self._holds, self._faults = self._tables[RUNS], self._tables[HOLDS], self._tables[FAULTS]
         self.inbox = TableWebhookInbox(self._tables[WEBHOOK_EVENTS])
 
@@ -210,39 +205,20 @@ class TableState(ClassTables):
     # --- accounts and deltas
 
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
-        followed = await self._tenants.get(tenant, _token_key(DeltaKind.ACCOUNTS))
-        if followed is None:
-            return None
-        accounts = self._account_cache.get(tenant, etag(followed))
-        if accounts is None:
-            accounts = await self._all_accounts(tenant)
-            self._account_cache.put(tenant, etag(followed), accounts)
-        return accounts
+        return await self._accounts.read(tenant)
+
+    async def account_tokens(self, tenant: str) -> AccountTokens:
+        return await self._accounts.tokens(tenant)
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
-        ids = {change.id for change in changes.accounts} | changes.removed
-        if changes.full or len(ids) > _FEW_ACCOUNTS:
-            known = {account.id: account for account in await self._all_accounts(tenant)}
-        else:
-            listed = [await self._accounts.get(tenant, id_) for id_ in sorted(ids)]
-            known = {row["RowKey"]: school_rows.read_account(row) for row in listed if row}
-        named = {change.id: change for change in changes.accounts if change.id not in changes.removed}
-        gone = known.keys() - named.keys() if changes.full else known.keys() & changes.removed
-        now = [change.on(None if changes.full else known.get(change.id)) for change in named.values()]
-        changed = [account for account in now if account != known.get(account.id)]
-        fresh = [entity(tenant, account.id, school_rows.ACCOUNT_COLUMNS.columns(account)) for account in changed]
-        left = [entity(tenant, account) for account in sorted(gone)]
-        await self._accounts.transact([operation] for operation in (*upserts(fresh, MERGE), *deletes(left)))
+        await self._accounts.write(tenant, changes)
 
-    async def _all_accounts(self, tenant: str) -> tuple[Account, ...]:
-        return tuple([school_rows.read_account(row) async for row in self._accounts.query(tenant)])
-
-    async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
-        row = await self._tenants.get(tenant, _token_key(kind))
+    async def groups_token(self, tenant: str) -> str | None:
+        row = await self._tenants.get(tenant, _GROUPS_TOKEN)
         return joined(row, "token") if row else None
 
-    async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
-        await self._tenants.put(entity(tenant, _token_key(kind), chunked("token", token)))
+    async def write_groups_token(self, tenant: str, token: str) -> None:
+        await self._tenants.put(entity(tenant, _GROUPS_TOKEN, chunked("token", token)))
 
     async def facts(self, tenant: str) -> TenantFacts:
         row = await self._tenants.get(tenant, _FACTS)
@@ -293,7 +269,3 @@ class TableState(ClassTables):
 
 def _claim(key: str, holder: str) -> Entity:
     return entity(_SETTINGS, key, {"holder": holder})
-
-
-def _token_key(kind: DeltaKind) -> str:
-    return f"delta {kind}"

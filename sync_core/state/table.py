@@ -30,7 +30,7 @@ _LARGEST_ENTITY = 1_000_000
 """Bytes in one entity. The limit is 1 MiB, some of which is kept for keys and names."""
 _COLUMNS = 252
 _LONGEST_TEXT = 65_536
-"""Bytes of one text, in UTF-16."""
+"""Bytes of one property: of a text in UTF-16, of binary ones on the wire."""
 _LONGEST_KEY = 1_024
 """Bytes of a key, in UTF-16."""
 # A read during a write is repeated at once: by the time it is noticed, the write is complete.
@@ -222,7 +222,7 @@ def entity_size(entity: Mapping[str, Any]) -> int:
 
     The local emulator accepts larger entities, texts and keys than Azure does, so the limits are checked here.
     """
-    texts = {name: _bytes_of(value) for name, value in entity.items() if isinstance(value, str)}
+    texts = {name: _bytes_of(value) for name, value in entity.items() if isinstance(value, str | bytes)}
     size = sum(8 + 2 * len(name) + (texts[name] + 4 if name in texts else 8) for name in entity)
     if size > _LARGEST_ENTITY or len(entity) > _COLUMNS:
         raise _too_large(entity, f"has {size} bytes and does not fit into Table storage")
@@ -232,7 +232,9 @@ def entity_size(entity: Mapping[str, Any]) -> int:
     return size
 
 
-def _bytes_of(text: str) -> int:
+def _bytes_of(text: str | bytes) -> int:
+    if isinstance(text, bytes):
+        return -(-len(text) // 3) * 4
     return 2 * len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass"))
 
 

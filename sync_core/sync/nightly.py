@@ -29,7 +29,7 @@ from sync_core.planning.drift import delta_tells_members, drift_changes, find_dr
 from sync_core.planning.year.arrangement import only_by_plan
 from sync_core.planning.year.calendar import SchoolDay, school_day
 from sync_core.services import Services
-from sync_core.state.port import DeltaKind, EverySchool
+from sync_core.state.port import EverySchool
 from sync_core.sync.school import own_run
 
 FULL_RESYNC_EVERY = timedelta(days=7)
@@ -93,8 +93,9 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     Where the delta does not tell the members of classes, a part of the classes is read each night instead. History
     older than `history` is deleted.
 
-    Each delta token is written last, after the rows that the delta changes. After a crash before that, the next refresh
-    reads the same delta and repeats harmless work. A token written first would lose a manual change.
+    The token of the groups delta is written last, after the rows that the delta changes, and that of the accounts with
+    them. After a crash before that, the next refresh reads the same delta and repeats harmless work. A token written
+    first would lose a manual change.
     """
     every = await services.schools.every_school(request.tenant)
     schools = every.readable
@@ -109,7 +110,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
     facts = await services.tenants.facts(request.tenant)
     last = facts.resynced_at
     full = request.full_resync or last is None or began - last >= FULL_RESYNC_EVERY
-    token = None if full else await services.tenants.delta_token(request.tenant, DeltaKind.GROUPS)
+    token = None if full else await services.tenants.groups_token(request.tenant)
     groups = await tenant.group_changes(token)
     enabled = {school.school: school.enabled for school in schools}
     # No plan is made for a school whose settings cannot be read, but this delta is read only once.
@@ -126,7 +127,7 @@ async def refresh_tenant(request: RefreshTenant, services: Services, history: ti
         changes = await _follow_drift(request, school, of_school, drifts, days.get(school), tenant, services)
         if enabled[school]:
             await services.outbox.send_changes(changes, Priority.BULK)
-    await services.tenants.write_delta_token(request.tenant, DeltaKind.GROUPS, groups.token)
+    await services.tenants.write_groups_token(request.tenant, groups.token)
     facts = replace(facts, resynced_at=began) if groups.full else facts
     if facts != before:
         await services.tenants.write_facts(request.tenant, facts)
@@ -181,27 +182,22 @@ async def _follow_accounts(
     tenant_id: str, schools: Sequence[SchoolSettings], tenant: Tenant, services: Services
 ) -> None:
     properties = frozenset(used for school in schools for used in school.account_properties)
-    token = await services.tenants.delta_token(tenant_id, DeltaKind.ACCOUNTS)
-    if token is None and await _read_first_accounts(tenant_id, properties, tenant, services):
+    tokens = await services.tenants.account_tokens(tenant_id)
+    if tokens.delta is None and await _read_first_accounts(tenant_id, tokens.first, properties, tenant, services):
         return
-    accounts = await tenant.account_changes(token, properties)
-    await services.tenants.write_accounts(tenant_id, accounts)
-    await services.tenants.write_delta_token(tenant_id, DeltaKind.ACCOUNTS, accounts.token)
+    await services.tenants.write_accounts(tenant_id, await tenant.account_changes(tokens.delta, properties))
 
 
 async def _read_first_accounts(
-    tenant_id: str, properties: Set[AccountProperty], tenant: Tenant, services: Services
+    tenant_id: str, token: str | None, properties: Set[AccountProperty], tenant: Tenant, services: Services
 ) -> bool:
     """Read all accounts in parts, going on where an interrupted read stopped.
 
     False if that was too long ago: accounts that it read may be gone by now, and only a read of all at once shows that.
     """
-    token = await services.tenants.delta_token(tenant_id, DeltaKind.FIRST_ACCOUNTS)
     try:
         async for part in tenant.first_accounts(token, properties):
             await services.tenants.write_accounts(tenant_id, part)
-            kind = DeltaKind.FIRST_ACCOUNTS if part.more else DeltaKind.ACCOUNTS
-            await services.tenants.write_delta_token(tenant_id, kind, part.token)
     except DeltaExpired:
         return False
     return True

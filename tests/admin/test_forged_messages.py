@@ -51,7 +51,6 @@ from sync_core.messaging.messages import (
     decode_request,
     encode,
 )
-from sync_core.state.port import DeltaKind
 from tests import builders
 from tests.builders import NOON, SCHOOL, accounts, by_class_key, desired, entra_id, mis_ids, snapshot, synced, teaching
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -91,7 +90,6 @@ class World:
         await self.state.save_school(school)
         known = tuple(AccountChange(each.id, each.values, each.enabled) for each in accounts(["amy", "ben"]))
         await self.state.write_accounts(school.tenant, AccountChanges(True, known, frozenset(), "token"))
-        await self.state.write_delta_token(school.tenant, DeltaKind.ACCOUNTS, "token")
         for key in KEYS:
             await self.state.write_desired(SCHOOL.id, [desired(key, ["amy", "ben"])])
             record = await self.state.class_record(SCHOOL.id, key)

@@ -28,7 +28,6 @@ from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import Change, EndYear, Priority, SyncSchool, TakeBackYearEnd, UndoRun
 from sync_core.planning.naming.class_keys import class_key
 from sync_core.services import Services
-from sync_core.state.port import DeltaKind
 from sync_core.sync.school import sync_school
 from tests.builders import SCHOOL, TENANT, accounts, entra_id, settings, snapshot, teaching
 from tests.fakes.fixed_clock import FixedClock
@@ -89,7 +88,6 @@ class Scene:
         self.tenant.accounts |= {account.id: account for account in people}
         changes = tuple(AccountChange(account.id, account.values) for account in people)
         await self.state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
-        await self.state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
         await self.night()
         self.mis.groups = (MATHS,)
         await self.night()

@@ -18,7 +18,6 @@ from sync_core.mis.drop.reader import FileDropReader, open_store
 from sync_core.mis.drop.readings import SharedReadings
 from sync_core.mis.port import MisSource
 from sync_core.mis.sources import MisSources
-from sync_core.state.port import DeltaKind
 from sync_core.state.store import TableState
 from tests.builders import TENANT, accounts
 from tests.canary.outside import Outside
@@ -53,7 +52,6 @@ def app_of(
 async def write_accounts(state: MemoryState | TableState, people: Iterable[str]) -> None:
     changes = tuple(AccountChange(account.id, account.values) for account in accounts(people))
     await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
-    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from sync_core.domain.ids import AccountId, RunId
 from sync_core.domain.roster import GroupType, MisGroup
 from sync_core.domain.runs import Cause, HoldKind
 from sync_core.messaging.messages import EndYear, Priority, SyncSchool
-from sync_core.state.port import DeltaKind
 from tests.builders import SCHOOL, TENANT, accounts, mis_ids, settings, synced, teaching
 from tests.canary.conftest import app_of
 from tests.canary.outside import BORN, MARKS, NAME, Outside
@@ -105,7 +104,6 @@ CHANGES: dict[HoldKind, Change] = {
 async def know(state: MemoryState, known: Iterable[Account]) -> None:
     changes = tuple(AccountChange(account.id, account.values) for account in known)
     await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
-    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
 
 
 async def sync(state: MemoryState, groups: list[MisGroup], run: str, by_hand: str = "") -> App:

@@ -44,8 +44,9 @@ STATEMENTS = (
     f"{model.INSTANCE_GB} × {TICKS:,} = {TICK_GB_SECONDS:,}",
     f"{REFRESH.table_calls} for each tenant, {PLAN.table_calls} for each school, {CHANGED.table_calls} for a changed "
     f"class and {CREATED.table_calls} for a new one (measured)",
-    f"each {model.ACCOUNTS_A_PAGE:,} accounts",
-    f"{model.ACCOUNTS_A_PUPIL} accounts for each pupil (assumed)",
+    f"{model.ACCOUNTS.table_calls} a night for the accounts of each tenant (measured in a tenant with more than "
+    f"{model.LARGE_TENANT:,}; assumed for all)",
+    f"a tenant has {model.ACCOUNTS_A_PUPIL} accounts for each pupil",
     f"{model.CLASS_KB} KB for each class, {model.ACCOUNT_KB} KB for each account, {model.CHANGE_KB} KB for each change",
     f"in {model.CHANGE_DAYS} days, {model.RUN_KB} KB for each school's run in {model.RUN_DAYS} days",
     f"leases of {model.LEASES[0]} s and {model.LEASES[1]} s",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
-from sync_core.domain.accounts import Account, AccountChanges
+from sync_core.domain.accounts import Account, AccountChanges, AccountTokens
 from sync_core.domain.classes.choices import Choices, ClassChoice, OwnerRule
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
@@ -22,7 +22,7 @@ from sync_core.domain.school.sources import AfterSync, FileDrop
 from sync_core.domain.tenants import Probe, TenantFacts
 from sync_core.errors import EtagConflict, UnknownSetting
 from sync_core.messaging.port import MessageFault
-from sync_core.state.port import DeltaKind, EverySchool
+from sync_core.state.port import EverySchool
 from sync_core.state.store import TableState
 from tests.fakes.steps import Step, no_step
 
@@ -46,7 +46,8 @@ class MemoryState:
         self._rules: dict[tuple[SchoolId, str], OwnerRule] = {}
         self._history: dict[tuple[SchoolId, ClassKey], list[AppliedDelta]] = {}
         self._accounts: dict[str, dict[AccountId, Account]] = {}
-        self._tokens: dict[tuple[str, DeltaKind], str] = {}
+        self._account_tokens: dict[str, AccountTokens] = {}
+        self._groups_tokens: dict[str, str] = {}
         self._facts: dict[str, TenantFacts] = {}
         self._probes: dict[tuple[str, RunId], Probe] = {}
         self._synced_sets: dict[FileDrop, str] = {}
@@ -278,18 +279,24 @@ class MemoryState:
 
     async def accounts(self, tenant: str) -> tuple[Account, ...] | None:
         await self._step("accounts")
-        return tuple(self._accounts.get(tenant, {}).values()) if (tenant, DeltaKind.ACCOUNTS) in self._tokens else None
+        followed = self._account_tokens.get(tenant, AccountTokens()).delta is not None
+        return tuple(self._accounts[tenant].values()) if followed else None
+
+    async def account_tokens(self, tenant: str) -> AccountTokens:
+        await self._step("account_tokens")
+        return self._account_tokens.get(tenant, AccountTokens())
 
     async def write_accounts(self, tenant: str, changes: AccountChanges) -> None:
         await self._step("write_accounts")
         known = {} if changes.full else dict(self._accounts.get(tenant, {}))
         known.update({change.id: change.on(known.get(change.id)) for change in changes.accounts})
         self._accounts[tenant] = {id: account for id, account in known.items() if id not in changes.removed}
+        self._account_tokens[tenant] = self._account_tokens.get(tenant, AccountTokens()).after(changes)
         await self._step("write_accounts answered")
 
-    async def delta_token(self, tenant: str, kind: DeltaKind) -> str | None:
-        await self._step("delta_token")
-        return self._tokens.get((tenant, kind))
+    async def groups_token(self, tenant: str) -> str | None:
+        await self._step("groups_token")
+        return self._groups_tokens.get(tenant)
 
     async def facts(self, tenant: str) -> TenantFacts:
         return self._facts.get(tenant, TenantFacts())
@@ -308,10 +315,10 @@ class MemoryState:
         found = [probe for (of, _), probe in self._probes.items() if of == tenant]
         return tuple(sorted(found, key=lambda probe: probe.began_at))
 
-    async def write_delta_token(self, tenant: str, kind: DeltaKind, token: str) -> None:
-        await self._step("write_delta_token")
-        self._tokens[tenant, kind] = token
-        await self._step("write_delta_token answered")
+    async def write_groups_token(self, tenant: str, token: str) -> None:
+        await self._step("write_groups_token")
+        self._groups_tokens[tenant] = token
+        await self._step("write_groups_token answered")
 
     async def synced_set(self, drop: FileDrop) -> str | None:
         await self._step("synced_set")

@@ -9,7 +9,6 @@ import pytest
 from sync_core.app import App
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
-from sync_core.state.port import DeltaKind
 from tests.builders import TENANT, accounts, settings, teaching
 from tests.fakes.memory_state import MemoryState
 from tests.fakes.memory_tenant import MemoryTenant
@@ -27,7 +26,6 @@ async def api() -> AsyncIterator[Api]:
         tenant.accounts[account.id] = account
     changes = tuple(AccountChange(account.id, account.values) for account in people)
     await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
-    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
     mis = Mis([teaching("G1", "Maths", PUPILS, ["main"])])
     app = App(parse_settings(ENVIRONMENT), services(state, tenant=tenant, mis=mis))
     yield Api(app, state, tenant, mis, serve_api(app))

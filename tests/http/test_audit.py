@@ -28,7 +28,6 @@ from sync_core.domain.school.settings import SchoolSettings
 from sync_core.messaging.messages import SYNC_REQUESTS, SyncSchool, encode
 from sync_core.messaging.port import DeadLetter
 from sync_core.mis.port import MisSource
-from sync_core.state.port import DeltaKind
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_id, settings, snapshot, synced, teaching
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
 from tests.fakes.memory_state import MemoryState
@@ -218,7 +217,6 @@ async def _app() -> App:
         )
     changes = tuple(AccountChange(account.id, account.values) for account in accounts([*PUPILS, "main"]))
     await state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
-    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
     for key in (LIVE, DELETED, PINNED):
         wanted = replace(desired(key, PUPILS, ["main"]), group_id=MisId(key.rpartition(".")[2]))
         await state.write_desired(SCHOOL.id, [wanted])

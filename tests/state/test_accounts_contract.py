@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from uuid import uuid4
 
-from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
+import pytest
+
+from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty, AccountTokens
 from sync_core.domain.ids import AccountId
-from sync_core.state.port import DeltaKind
 from tests.builders import entra_id
 from tests.fakes.memory_state import Store
 
@@ -27,10 +29,19 @@ def make_change(
     )
 
 
+def make_bulky_change(person: str) -> AccountChange:
+    """A change of which 60 are more than a tenant's head takes."""
+    employee = "".join(Random(person).choices("0123456789abcdef", k=2_200))
+    return AccountChange(entra_id(person), {UPN: f"{person}@x.org", AccountProperty.EMPLOYEE_ID: employee}, True)
+
+
+def make_sparse_change(person: str) -> AccountChange:
+    return AccountChange(entra_id(person), {AccountProperty.MAIL: f"{person}@mail.x.org"}, None)
+
+
 async def refresh(state: Store, tenant: str, changes: AccountChanges) -> tuple[Account, ...]:
     """Write these changes as a refresh does. Returns the accounts after it."""
     await state.write_accounts(tenant, changes)
-    await state.write_delta_token(tenant, DeltaKind.ACCOUNTS, changes.token)
     known = await state.accounts(tenant)
     assert known is not None
     return known
@@ -50,10 +61,57 @@ async def test_accounts_are_added_changed_and_removed(state: Store) -> None:
     assert known == {people[5].id: {UPN: "p5@x.org"}}
 
 
-async def test_incomplete_accounts_are_not_returned(state: Store) -> None:
+async def test_the_parts_of_a_first_read_are_returned_once_it_is_complete(state: Store) -> None:
     tenant = uuid4().hex
-    await state.write_accounts(tenant, AccountChanges(True, (make_change("p", "p@x.org"),), frozenset(), "t"))
-    assert await state.accounts(tenant) is None
+    assert await state.account_tokens(tenant) == AccountTokens()
+    for number in range(3):
+        part = tuple(make_bulky_change(f"p{number} {place}") for place in range(70))
+        await state.write_accounts(tenant, AccountChanges(False, part, frozenset(), f"t{number}", more=True))
+        assert await state.accounts(tenant) is None
+        assert await state.account_tokens(tenant) == AccountTokens(first=f"t{number}")
+    changed = AccountChange(entra_id("p1 7"), {UPN: "new@x.org"})
+    last = AccountChanges(False, (make_change("last", "last@x.org"), changed), frozenset({entra_id("p0 1")}), "delta")
+    known = {account.id: account for account in await refresh(state, tenant, last)}
+    assert len(known) == 3 * 70
+    assert entra_id("p0 1") not in known
+    assert known[entra_id("p1 7")].values == {**make_bulky_change("p1 7").values, UPN: "new@x.org"}
+    assert await state.account_tokens(tenant) == AccountTokens("delta")
+
+
+async def test_a_first_read_that_goes_on_beside_a_complete_one_takes_no_accounts_away(state: Store) -> None:
+    tenant = uuid4().hex
+    await refresh(state, tenant, AccountChanges(True, (make_change("p", "p@x.org"),), frozenset(), "delta"))
+    part = AccountChanges(False, (make_change("q", "q@x.org"),), frozenset(), "first", more=True)
+    assert len(await refresh(state, tenant, part)) == 2
+    assert await state.account_tokens(tenant) == AccountTokens("delta", "first")
+
+
+async def test_an_account_that_is_back_has_nothing_from_before(state: Store) -> None:
+    tenant = uuid4().hex
+    people = tuple(make_bulky_change(f"p{number}") for number in range(70))
+    await refresh(state, tenant, AccountChanges(True, people, frozenset(), "t"))
+    await refresh(state, tenant, AccountChanges(False, (), frozenset({entra_id("p0")}), "t"))
+    back = make_change("p0", "back@x.org")
+    known = {each.id: each for each in await refresh(state, tenant, AccountChanges(False, (back,), frozenset(), "t"))}
+    assert (len(known), known[back.id]) == (70, Account(back.id, {UPN: "back@x.org"}))
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_changes_one_after_the_other(state: Store, seed: int) -> None:
+    """Compared with the accounts that a dictionary has."""
+    tenant, chance = uuid4().hex, Random(seed)
+    expected: dict[str, Account] = {}
+    for step in range(25):
+        people = chance.sample(range(120), chance.choice([0, 1, 5, 60]))
+        gone = frozenset(entra_id(f"p{number}") for number in people if chance.random() < 0.2)
+        full = step == 0 or chance.random() < 0.1
+        changed = [chance.choice([make_bulky_change, make_sparse_change])(f"p{number}") for number in people]
+        changes = tuple(change for change in changed if change.id not in gone)
+        known = await refresh(state, tenant, AccountChanges(full, changes, gone, f"t{step}"))
+        expected = {} if full else {id_: account for id_, account in expected.items() if id_ not in gone}
+        expected |= {change.id: change.on(expected.get(change.id)) for change in changes}
+        assert {account.id: account for account in known} == expected
+        assert await state.account_tokens(tenant) == AccountTokens(f"t{step}")
 
 
 async def test_a_change_keeps_the_values_that_it_does_not_name(state: Store) -> None:

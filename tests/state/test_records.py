@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from sync_core.domain.accounts import Account, AccountProperty
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin, Reason, Rule
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.record import ClassRecord
@@ -61,7 +60,6 @@ STORED = [
     Stored(school_rows.HELD_CLASS_COLUMNS, HeldClass),
     Stored(school_rows.RUN_COLUMNS, RunRecord),
     Stored(school_rows.FAULT_COLUMNS, MessageFault),
-    Stored(school_rows.ACCOUNT_COLUMNS, Account, ("id",)),
     Stored(EVENT_COLUMNS, WebhookEvent),
 ]
 each_stored = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored.record.__name__)
@@ -86,7 +84,6 @@ SPECIAL: dict[tuple[type, str], st.SearchStrategy[Any]] = {
     **{(Hold, name): texts.map(without_addresses) for name in ("what", "remedy", "why")},
     **{(MessageFault, name): texts.map(without_addresses) for name in ("message", "remedy")},
     (HeldClass, "what"): texts.map(without_addresses),
-    (Account, "values"): st.dictionaries(st.sampled_from(AccountProperty), texts.filter(bool)),
 }
 
 

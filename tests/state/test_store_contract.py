@@ -12,6 +12,7 @@ import pytest
 from local.azurite import Azurite
 from sync_core.admin.school_settings import FaultySettings
 from sync_core.admin.schools import save_school
+from sync_core.domain.accounts import AccountTokens
 from sync_core.domain.classes.choices import Choices, ClassChoice, Follow, Grant, OwnerRule
 from sync_core.domain.classes.desired import ClassRequest, Pin, Reason, Rule
 from sync_core.domain.classes.outcomes import AppliedDelta, FirstChange
@@ -45,7 +46,6 @@ from sync_core.domain.tenants import Probe, ProbeAnswer, TenantFacts
 from sync_core.errors import EtagConflict
 from sync_core.messaging.messages import SYNC_REQUESTS
 from sync_core.messaging.port import MessageFault
-from sync_core.state.port import DeltaKind
 from sync_core.state.store import TableState
 from tests.builders import NOON, class_id, desired, entra_id, entra_ids, mis_ids, settings, synced
 from tests.fakes.memory_state import Store
@@ -420,11 +420,11 @@ async def test_forgetting_a_school_keeps_its_classes(state: Store, school: Schoo
 
 async def test_tokens_of_any_length_are_stored(state: Store) -> None:
     tenant = uuid4().hex
-    assert await state.delta_token(tenant, DeltaKind.GROUPS) is None
+    assert await state.groups_token(tenant) is None
     for token in ("x" * 100_000, "short"):
-        await state.write_delta_token(tenant, DeltaKind.GROUPS, token)
-        assert await state.delta_token(tenant, DeltaKind.GROUPS) == token
-    assert await state.delta_token(tenant, DeltaKind.ACCOUNTS) is None
+        await state.write_groups_token(tenant, token)
+        assert await state.groups_token(tenant) == token
+    assert await state.account_tokens(tenant) == AccountTokens()
 
 
 async def test_each_kind_of_source_is_stored(state: Store, school: SchoolId) -> None:
@@ -443,7 +443,7 @@ async def test_what_was_learnt_of_a_tenant_is_stored(state: Store) -> None:
     assert await state.facts(tenant) == TenantFacts()
     learnt = TenantFacts(resynced_at=NOON, delta_tells_members=False)
     await state.write_facts(tenant, learnt)
-    assert (await state.facts(tenant), await state.delta_token(tenant, DeltaKind.GROUPS)) == (learnt, None)
+    assert (await state.facts(tenant), await state.groups_token(tenant)) == (learnt, None)
 
 
 async def test_probes_are_overwritten_and_listed_by_time(state: Store) -> None:

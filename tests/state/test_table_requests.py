@@ -13,15 +13,12 @@ from azure.data.tables import AccountSasPermissions, ResourceTypes, generate_acc
 from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import Azurite
-from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes.desired import DesiredClass, Pin, Reason, Rule
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.tenant_groups import Drift
-from sync_core.domain.ids import AccountId, ClassKey, MisId, RunId, SchoolId
+from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.runs import Cause
 from sync_core.errors import AccessDenied, Transient
-from sync_core.state.account_cache import AccountCache
-from sync_core.state.port import DeltaKind
 from sync_core.state.store import CLASSES, TableState
 from tests.builders import NOON, desired, entra_id, entra_ids, synced
 from tests.state.wire import Wire
@@ -240,45 +237,6 @@ async def test_pins_are_read_again_after_one_is_forgotten_between_two_pages(
     wire.requests, wire.before_request = [], before_request
     assert await state.pins(school) == {pin.key: pin for pin in ordinary}
     assert len(wire.requests) == 3
-
-
-def make_changes(*names: str) -> AccountChanges:
-    changes = tuple(AccountChange(entra_id(name), {AccountProperty.UPN: f"{name}@x.org"}, True) for name in names)
-    return AccountChanges(False, changes, frozenset(), "t")
-
-
-async def test_the_accounts_of_a_tenant_are_read_once_a_night(state: TableState, other: TableState, wire: Wire) -> None:
-    tenant = uuid4().hex
-    await state.write_accounts(tenant, make_changes("amy", "ben"))
-    await state.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night one")
-    assert await wire.record(state.accounts(tenant)) == ["GET tenants row", "GET accounts"]
-    for _ in range(3):
-        assert await wire.record(state.accounts(tenant)) == ["GET tenants row"]
-    await other.write_accounts(tenant, make_changes("cleo"))
-    await other.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night two")
-    assert {account.id for account in await state.accounts(tenant) or ()} == entra_ids(["amy", "ben", "cleo"])
-    assert await state.accounts(tenant) == await other.accounts(tenant)
-
-
-async def test_writing_a_few_accounts_reads_only_those(state: TableState, wire: Wire) -> None:
-    tenant = uuid4().hex
-    await state.write_accounts(tenant, make_changes(*(f"p{number}" for number in range(200))))
-    changed = replace(make_changes("p7"), removed=frozenset({entra_id("p8")}))
-    assert await wire.record(state.write_accounts(tenant, changed)) == ["GET accounts row"] * 2 + [TRANSACTION]
-    assert await wire.record(state.write_accounts(tenant, make_changes())) == []
-    await state.write_delta_token(tenant, DeltaKind.ACCOUNTS, "night one")
-    assert len(await state.accounts(tenant) or ()) == 199
-
-
-async def test_the_account_cache_has_a_size_limit() -> None:
-    cache = AccountCache()
-    crowd = tuple(Account(AccountId(str(number)), {}) for number in range(25_000))
-    for tenant in ("T1", "T2", "T3"):
-        cache.put(tenant, "v", crowd)
-    assert [cache.get(tenant, "v") is not None for tenant in ("T1", "T2", "T3")] == [False, True, True]
-    cache.put("T4", "v", crowd * 4)
-    assert [cache.get(tenant, "v") is not None for tenant in ("T2", "T3", "T4")] == [False, False, True]
-    assert cache.get("T4", "another version") is None
 
 
 # --- the check of the tables

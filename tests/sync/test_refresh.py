@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
+from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty, AccountTokens
 from sync_core.domain.classes.outcomes import AppliedDelta
 from sync_core.domain.classes.record import ClassState
 from sync_core.domain.ids import ClassId, ClassKey, MisId, RunId, SchoolId
@@ -19,7 +19,6 @@ from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.errors import GraphDenied, Transient
 from sync_core.graph.port import NewClass
 from sync_core.messaging.messages import ChangeMembers, RefreshTenant, SyncSchool
-from sync_core.state.port import DeltaKind
 from sync_core.sync.nightly import TenantBlocked, refresh_tenant
 from tests.builders import NOON, TENANT, desired, entra_id, entra_ids, settings, synced
 from tests.fakes.fixed_clock import FixedClock
@@ -178,7 +177,7 @@ async def test_an_interrupted_first_read_of_accounts_goes_on_where_it_stopped() 
     with pytest.raises(Transient):
         await refresh_tenant(NIGHT, fakes, timedelta(days=400))
     assert await state.accounts(TENANT) is None
-    assert await state.delta_token(TENANT, DeltaKind.FIRST_ACCOUNTS) == "4"
+    assert await state.account_tokens(TENANT) == AccountTokens(first="4")
     await refresh_tenant(NIGHT, fakes, timedelta(days=400))
     assert len(await state.accounts(TENANT) or ()) == 7
     assert parts == 4
@@ -188,8 +187,7 @@ async def test_a_first_read_that_stopped_too_long_ago_starts_over_and_keeps_nobo
     state, tenant = MemoryState(), MemoryTenant()
     await state.save_school(settings())
     gone = AccountChange(entra_id("gone"), {AccountProperty.UPN: "gone@school.onmicrosoft.com"})
-    await state.write_accounts(TENANT, AccountChanges(False, (gone,), frozenset(), ""))
-    await state.write_delta_token(TENANT, DeltaKind.FIRST_ACCOUNTS, "expired")
+    await state.write_accounts(TENANT, AccountChanges(False, (gone,), frozenset(), "expired", more=True))
     tenant.add_account(entra_id("amy"), "amy@school.onmicrosoft.com")
     await refresh_tenant(NIGHT, services(state, tenant=tenant), timedelta(days=400))
     assert [account.id for account in await state.accounts(TENANT) or ()] == [entra_id("amy")]
@@ -241,8 +239,7 @@ def test_a_refresh_that_lost_its_lock_leaves_no_restored_class_gone(dies: bool) 
     run_until("write_drift", older)
     tenant.hand_delete(class_id, deleted=False)
     newer = refresh_tenant(NIGHT, fakes, timedelta(days=400))
-    run_until("write_delta_token", newer)
-    run_until("write_delta_token", newer)
+    run_until("write_groups_token", newer)
     if dies:
         run_until("write_drift answered", older)
         older.close()

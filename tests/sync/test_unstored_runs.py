@@ -19,7 +19,6 @@ from sync_core.domain.webhooks import WebhookEvent
 from sync_core.errors import LONGEST_LINE, RowTooLarge, SnapshotRejected, SyncError, one_line
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.planning.run_notes import notes_of
-from sync_core.state.port import DeltaKind
 from sync_core.state.store import TableState
 from tests.builders import NOON, TENANT, accounts, mis_ids, snapshot, teaching
 from tests.builders import settings as school_settings
@@ -59,7 +58,6 @@ async def _sync(mis: _Mis, state: MemoryState | TableState, school: SchoolId) ->
     await state.save_school(replace(chosen, school=school))
     known = tuple(AccountChange(each.id, each.values) for each in accounts(["amy"]))
     await state.write_accounts(TENANT, AccountChanges(True, known, frozenset(), "token"))
-    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
     app = App(parse_settings(ENVIRONMENT), services(state, mis=mis, outbox=outbox))
     await app.handle_request(SyncSchool(school, RUN, Cause.NIGHTLY))
     return await state.run(school, RUN)
@@ -87,7 +85,7 @@ async def test_the_events_of_a_webhook_plan_that_is_not_stored_stop_waiting() ->
     state, inbox = _Narrow(), MemoryWebhookInbox()
     school = school_settings()
     await state.save_school(school)
-    await state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
+    await state.write_accounts(TENANT, AccountChanges(True, (), frozenset(), "token"))
     await inbox.add(school.school, WebhookEvent(id="msg_1", at=NOON))
     app = App(parse_settings(ENVIRONMENT), services(state, mis=_Mis([teaching("G1", "Maths", [])]), inbox=inbox))
 

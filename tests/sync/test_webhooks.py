@@ -20,7 +20,6 @@ from sync_core.errors import Replayed
 from sync_core.messaging.messages import SyncSchool, SyncWebhookEvents
 from sync_core.planning.naming.class_keys import class_key
 from sync_core.services import Services
-from sync_core.state.port import DeltaKind
 from sync_core.sync.webhooks import REMEMBER_FOR, receive_event, sync_of_events, sync_webhook_events
 from tests.builders import (
     NOON,
@@ -154,7 +153,7 @@ async def make_scene(step: Step = no_step) -> Scene:
     """A scene with a school that is set up and has accounts."""
     scene = Scene(step)
     await scene.state.save_school(settings())
-    await scene.state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
+    await scene.state.write_accounts(TENANT, AccountChanges(True, (), frozenset(), "token"))
     return scene
 
 
@@ -243,7 +242,7 @@ async def test_incomplete_accounts_remove_nobody() -> None:
     scene = Scene()
     await scene.state.save_school(settings())
     known = tuple(AccountChange(account.id, account.values) for account in accounts(["ann"]))
-    await scene.state.write_accounts(TENANT, AccountChanges(True, known, frozenset(), "not written yet"))
+    await scene.state.write_accounts(TENANT, AccountChanges(False, known, frozenset(), "first", more=True))
     await scene.state.write_desired(SCHOOL.id, [desired(class_key(scene.groups[0]), ["amy"])])
     record = await scene.state.class_record(SCHOOL.id, class_key(scene.groups[0]))
     assert record

@@ -23,7 +23,6 @@ from sync_core.domain.runs import Cause, HeldClass, Hold, HoldKind, RunOutcome, 
 from sync_core.http.console.session import COOKIE, FIELD, form_token
 from sync_core.messaging.messages import CLASS_CHANGES
 from sync_core.messaging.port import DeadLetter, MessageFault
-from sync_core.state.port import DeltaKind
 from tests.builders import NOON, SCHOOL, TENANT, accounts, desired, entra_id, entra_ids, settings, synced, teaching
 from tests.fakes.memory_dead_letters import MemoryDeadLetters
 from tests.fakes.memory_outbox import MemoryOutbox
@@ -178,7 +177,6 @@ async def _add_people(scene: Scene) -> None:
     scene.tenant.accounts |= {account.id: account for account in people}
     changes = tuple(AccountChange(account.id, account.values) for account in people)
     await scene.state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
-    await scene.state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
 
 
 async def _add_class(state: MemoryState) -> None:

@@ -14,7 +14,6 @@ from sync_core.domain.ids import ClassKey, MisId, RunId, SchoolId
 from sync_core.domain.roster import GroupType
 from sync_core.domain.runs import Cause, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
-from sync_core.state.port import DeltaKind
 from tests.builders import NOON, SCHOOL, TENANT, accounts, entra_id, settings, teaching
 from tests.http.console.memory_console import Console, text_of
 from tests.http.console.test_group_pages import MATHS, TEACHER, add_class
@@ -31,7 +30,6 @@ async def staff(api: Api) -> None:
     people = accounts([*PUPILS, "main", "second"])
     changes = tuple(AccountChange(account.id, account.values) for account in people)
     await api.state.write_accounts(TENANT, AccountChanges(True, changes, frozenset(), "token"))
-    await api.state.write_delta_token(TENANT, DeltaKind.ACCOUNTS, "token")
     await api.state.save_school(settings(access=[MAIN, SECOND]))
 
 
