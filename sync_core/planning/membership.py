@@ -18,7 +18,7 @@ from sync_core.domain.runs import HoldStatus
 from sync_core.domain.school.settings import DepartedOwners, Mis, SchoolSettings, TeachingOwners
 from sync_core.planning.doubt import Benefit
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners
-from sync_core.planning.matching.accounts import Matched, accounts_by_upn, match_people, tries_of
+from sync_core.planning.matching.accounts import Matched, ids_of_upns, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.naming.names import assign_names
 from sync_core.planning.run_notes import limits_of_graph, note_on_retired, note_on_undecided
@@ -190,9 +190,10 @@ class _Rules:
         # One reason for each person, not for each membership: a large school has a million memberships.
         self._student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
         self._teacher_reasons = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
-        by_upn = accounts_by_upn(accounts)
         self._known_ids = frozenset(account.id for account in accounts)
-        admins = [by_upn.get(upn.lower()) for upn in dict.fromkeys(settings.admin_owners)]
+        upns = [upn.lower() for upn in dict.fromkeys(settings.admin_owners)]
+        ids = ids_of_upns(frozenset(upns), accounts) if upns else {}
+        admins = [ids.get(upn) for upn in upns]
         self.admins = {account: number for number, account in enumerate(admins, start=1) if account}
         self.admin_notes = tuple(
             f"admin owner number {number} of the settings has no account — correct admin_owners in the settings"

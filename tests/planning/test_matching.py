@@ -83,6 +83,9 @@ def test_a_person_whose_values_lead_to_different_accounts_is_in_doubt() -> None:
     matched = match([person("p", "a@x.org", "b@x.org")], USUAL, accounts)
     assert matched.candidates == {"p": {"A", "B"}}
     assert not matched.ids and not matched.missing
+    shared = [account("A", userPrincipalName="a@x.org"), account("B", mail="a@x.org"), account("C", mail="b@x.org")]
+    for values in (("a@x.org", "b@x.org"), ("b@x.org", "a@x.org")):
+        assert match([person("p", *values)], USUAL, shared).candidates == {"p": {"A", "B", "C"}}
     same_value = [account("A", userPrincipalName="a@x.org"), account("B", mail="a@x.org")]
     assert match([person("p", "a@x.org")], USUAL, same_value).candidates == {"p": {"A", "B"}}
 
