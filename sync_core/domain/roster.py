@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 
 from sync_core.domain.ids import MisId, SchoolId
 
@@ -55,6 +56,14 @@ class MisGroup:
     students: tuple[MisId, ...] = ()
     teachers: tuple[MisId, ...] = ()
     subject: str = ""
+
+
+def each_once(lists: Iterable[Iterable[MisId]]) -> Mapping[MisId, None]:
+    """Everybody in these lists, in their order.
+
+    A set has no order. What is made from it then lies anywhere in memory, and a large school waits for its memory.
+    """
+    return dict.fromkeys(chain.from_iterable(lists))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from sync_core.messaging.messages import (
     RevokeOwners,
 )
 
+_NOBODY = frozenset[AccountId]()
 _URGENT_AT_MOST = 500
 """The most messages of an urgent plan: a school's first sync has some 700, a day's changes of a large school 100."""
 
@@ -52,10 +53,10 @@ class ClassDiff:
     recalled: bool = False
     year_end: RunId = RunId("")
     team_of_year_end: bool = False
-    owners_granted: frozenset[AccountId] = frozenset()
-    owners_revoked: frozenset[AccountId] = frozenset()
-    members_added: frozenset[AccountId] = frozenset()
-    members_removed: frozenset[AccountId] = frozenset()
+    owners_granted: frozenset[AccountId] = _NOBODY
+    owners_revoked: frozenset[AccountId] = _NOBODY
+    members_added: frozenset[AccountId] = _NOBODY
+    members_removed: frozenset[AccountId] = _NOBODY
 
     @property
     def empty(self) -> bool:
@@ -143,7 +144,7 @@ def make_plan(wanted: Iterable[DesiredClass], ended: Iterable[DesiredClass], kno
     unchanged: set[ClassKey] = set()
     for desired in wanted:
         record = known.get(desired.key)
-        state = replace(record, desired=desired).state if record else ClassState.MAKING
+        state = record.state_if(desired) if record else ClassState.MAKING
         if state is ClassState.GONE:
             gone.append(desired.key)
         if state in (ClassState.GONE, ClassState.DELETED):
@@ -179,16 +180,17 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
     name = (actual or desired).name.display_name
     if record and desired.deleted:
         return ClassDiff(key=desired.key, name=name, delete=True)
-    members = (actual.members if actual else None) or frozenset()
+    members = (actual.members if actual else None) or _NOBODY
     diff = ClassDiff(
         key=desired.key,
         name=name,
         create=actual is None,
         read=record is not None and record.stale and not desired.pinned,
-        owners_granted=desired.owners - (actual.owners if actual else frozenset()),
-        owners_revoked=desired.revoked_of(actual.granted) if actual else frozenset(),
-        members_added=desired.members - members,
-        members_removed=members - desired.members,
+        owners_granted=desired.owners - actual.owners if actual else desired.owners,
+        owners_revoked=desired.revoked_of(actual.granted) if actual else _NOBODY,
+        # The difference from nobody would be a copy.
+        members_added=desired.members - members if members else desired.members,
+        members_removed=members - desired.members if members else _NOBODY,
     )
     known = (record.desired.members, record.desired.owners) if record and actual else None
     recalled = diff.empty and known is not None and known != (desired.members, desired.owners)
@@ -198,7 +200,7 @@ def _diff(desired: DesiredClass, record: ClassRecord | None) -> ClassDiff:
 def _diff_of_ended(desired: DesiredClass, record: ClassRecord) -> ClassDiff:
     actual = record.actual if not record.gone else None
     name = (actual or desired).name.display_name
-    revoked = desired.revoked_of(actual.granted) if actual else frozenset[AccountId]()
+    revoked = desired.revoked_of(actual.granted) if actual else _NOBODY
     return ClassDiff(key=desired.key, name=name, owners_revoked=revoked)
 
 

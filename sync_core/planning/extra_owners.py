@@ -40,6 +40,9 @@ class ExtraOwners:
         """
         extra = desired.extra_owners
         granted = {account: why for account, why in self.of(desired).items() if account not in desired.owners - extra}
+        if not (extra or granted):
+            expired = _expired(desired, before, desired.owners)
+            return desired if expired == desired.expired_owners else replace(desired, expired_owners=expired)
         without = _without(desired, extra - granted.keys())
         owners = without.owners | granted.keys()
         pupils = {account for account in granted if _is_pupil(without, account)}

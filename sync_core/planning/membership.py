@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from sync_core.domain.accounts import Account
@@ -13,18 +15,21 @@ from sync_core.domain.classes.record import WITHOUT_CLASS, ClassRecord, ClassSta
 from sync_core.domain.classes.teams import DesiredTeam
 from sync_core.domain.ids import AccountId, ClassId, ClassKey, MisId, plain_id
 from sync_core.domain.nicknames import without_doubtful
-from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot
+from sync_core.domain.roster import GroupType, MisGroup, Person, School, Snapshot, each_once
 from sync_core.domain.runs import HoldStatus
 from sync_core.domain.school.settings import DepartedOwners, Mis, SchoolSettings, TeachingOwners
-from sync_core.planning.doubt import Benefit
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners
+from sync_core.planning.limits.doubt import Benefit
 from sync_core.planning.matching.accounts import Matched, ids_of_upns, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
+from sync_core.planning.matching.reasons import accounts_of, certain_of
 from sync_core.planning.naming.names import assign_names
-from sync_core.planning.run_notes import limits_of_graph, note_on_retired, note_on_undecided
+from sync_core.planning.run_notes import note_on_limits_of_graph, note_on_retired, note_on_undecided
 from sync_core.planning.teams import wanted_team
 from sync_core.planning.year.calendar import WITHOUT_DATES, SchoolDay
 from sync_core.planning.year.continued import NO_DECISIONS, Proposal, follow_groups
+
+_NOBODY = frozenset[MisId]()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +107,9 @@ def desired_classes(
     names_before = {key: desired.name for key, desired in known.items()}
     names = assign_names(groups, identifier_of(snapshot.school, settings), names_before)
     ruled = rules.desired_of(groups, names, records, requests)
-    classes = tuple(extra.applied(desired, known.get(desired.key)) for desired in ruled)
+    classes = tuple(_as_known(extra.applied(desired, known.get(desired.key)), known) for desired in ruled)
     absent = records.keys() - all_groups.keys() - apart - followed.proposed if scope is None else set()
     ending = (*_absent(absent | (retired - pinned), records, rules.benefit), *_chosen(over, records, scope))
-    involved = {person for group in groups.values() for person in (*group.students, *rules.owning(group))}
     return RuledSchool(
         groups=all_groups,
         people=snapshot.people,
@@ -114,19 +118,25 @@ def desired_classes(
         classes=classes,
         overruled=tuple(rules.desired_of(_of(pinned & records.keys(), all_groups), names_before, records, requests)),
         ended=tuple(map(extra.ended, ending)),
-        **rules.without_one_account(involved),
+        **rules.without_one_account(groups.values()),
         notes=(
             *_notes(snapshot, settings, groups.values()),
             *note_on_undecided(followed.undecided & groups.keys()),
             *note_on_retired(retired & all_groups.keys()),
             *rules.admin_notes,
-            *limits_of_graph(classes, records, rules.admins),
+            *note_on_limits_of_graph(classes, records, rules.admins),
         ),
         matching=rules.matching(with_class, records, apart),
         proposals=tuple(each for each in followed.proposals if not each.keys.isdisjoint(groups)),
         waiting=followed.waiting,
         ended_by_choice=over,
     )
+
+
+def _as_known(desired: DesiredClass, known: Mapping[ClassKey, DesiredClass]) -> DesiredClass:
+    """The class of the row if it stays as it was: then a large school is in memory once."""
+    before = known.get(desired.key)
+    return before if before is not None and before == desired else desired
 
 
 def _again(key: ClassKey, records: Records, requests: Mapping[ClassKey, ClassRequest]) -> bool:
@@ -179,18 +189,16 @@ class _Rules:
     """The rules of one school, whose people and admin owners are matched to accounts by their role in a group."""
 
     def __init__(self, snapshot: Snapshot, settings: SchoolSettings, accounts: tuple[Account, ...]) -> None:
-        students = {person for group in snapshot.groups for person in group.students}
-        teachers = {person for group in snapshot.groups for person in group.teachers}
-        self._settings = settings
+        students = each_once(group.students for group in snapshot.groups)
+        teachers = each_once(group.teachers for group in snapshot.groups)
+        self._settings, self._groups, self._students = settings, len(snapshot.groups), students
         self.benefit = Benefit(snapshot.doubt, snapshot.people.keys())
         roles = ((students, settings.student_matching), (teachers, settings.staff_matching))
         by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
         self.students, self.staff = match_people(by_role, accounts, _enrolled(snapshot))
         self._people, self._accounts = snapshot.people, accounts
-        # One reason for each person, not for each membership: a large school has a million memberships.
-        self._student_reasons = {person: Reason(Rule.STUDENT, person) for person in self.students.ids}
-        self._teacher_reasons = {person: Reason(Rule.TEACHER, person) for person in self.staff.ids}
-        self._known_ids = frozenset(account.id for account in accounts)
+        self._certain_students = certain_of(self.students, Rule.STUDENT)
+        self._certain_staff = certain_of(self.staff, Rule.TEACHER)
         upns = [upn.lower() for upn in dict.fromkeys(settings.admin_owners)]
         ids = ids_of_upns(frozenset(upns), accounts) if upns else {}
         admins = [ids.get(upn) for upn in upns]
@@ -201,13 +209,25 @@ class _Rules:
             if account is None
         )
 
-    def without_one_account(self, people: Set[MisId]) -> dict[str, Any]:
-        """The fields of a RuledSchool: those of these people who have no account, a disabled one, or several."""
+    @cached_property
+    def _known_ids(self) -> frozenset[AccountId]:
+        return frozenset(account.id for account in self._accounts)
+
+    def without_one_account(self, groups: Collection[MisGroup]) -> dict[str, Any]:
+        """The fields of a RuledSchool: the people of these groups who have no account, a disabled one, or several."""
         students, staff = self.students, self.staff
+        missing, disabled = students.missing | staff.missing, students.disabled | staff.disabled
+        ambiguous = students.candidates.keys() | staff.candidates.keys()
+        # Few people need a closer look, and most memberships are of the others.
+        people = missing | disabled | ambiguous
+        if people:
+            people = people.intersection(
+                chain.from_iterable((*group.students, *self.owning(group)) for group in groups)
+            )
         return {
-            "people_without_account": tuple(sorted(people & (students.missing | staff.missing))),
-            "people_disabled": tuple(sorted(people & (students.disabled | staff.disabled))),
-            "people_ambiguous": tuple(sorted(people & (students.candidates.keys() | staff.candidates.keys()))),
+            "people_without_account": tuple(sorted(people & missing)),
+            "people_disabled": tuple(sorted(people & disabled)),
+            "people_ambiguous": tuple(sorted(people & ambiguous)),
         }
 
     def owning(self, group: MisGroup) -> tuple[MisId, ...]:
@@ -218,8 +238,10 @@ class _Rules:
 
     def matching(self, groups: Mapping[ClassKey, MisGroup], records: Records, pinned: Set[ClassKey]) -> SchoolMatching:
         """How the people of these groups found their accounts. Pinned classes lose nobody."""
-        students = frozenset(person for group in groups.values() for person in group.students)
-        staff = frozenset(person for group in groups.values() for person in self.owning(group))
+        # Where every group has a class, as in most schools, these are the students of the snapshot.
+        some = len(groups) < self._groups
+        students = (each_once(group.students for group in groups.values()) if some else self._students).keys()
+        staff = each_once(map(self.owning, groups.values())).keys()
         followed = groups.keys() & records.keys() - pinned
         lost = {key: self._lost(groups[key], records[key]) for key in sorted(followed)}
         tried = {
@@ -230,25 +252,26 @@ class _Rules:
             )
             for person in people & matched.missing
         }
-        unmatched = students & (self.students.missing | self.students.candidates.keys())
-        unmatched_staff = staff & (self.staff.missing | self.staff.candidates.keys())
+        unmatched = frozenset(self.students.missing | self.students.candidates.keys()) & students
+        unmatched_staff = frozenset(self.staff.missing | self.staff.candidates.keys()) & staff
         return SchoolMatching(
             students=RoleMatching(students, unmatched),
             staff=RoleMatching(staff, unmatched_staff),
-            classes={
-                key: unmatched.intersection(group.students) | unmatched_staff.intersection(self.owning(group))
-                for key, group in groups.items()
-            },
+            classes={key: self._of_group(group, unmatched, unmatched_staff) for key, group in groups.items()},
             tried={person: tuple(tries) for person, tries in tried.items()},
             lost={key: people for key, people in lost.items() if people},
             accounts=self._accounts,
         )
 
+    def _of_group(self, group: MisGroup, students: frozenset[MisId], staff: frozenset[MisId]) -> frozenset[MisId]:
+        """Those of these people who are students of the group or own its class."""
+        if not (students or staff):
+            return _NOBODY
+        return students.intersection(group.students) | staff.intersection(self.owning(group))
+
     def _lost(self, group: MisGroup, record: ClassRecord) -> dict[AccountId, MisId]:
         """The accounts that people of the group had in its class, where these people find no account now."""
-        missing = self.students.missing.intersection(group.students) | self.staff.missing.intersection(
-            self.owning(group)
-        )
+        missing = self._of_group(group, self.students.missing, self.staff.missing)
         if not missing or record.state in _WITHOUT_PEOPLE:
             return {}
         return {
@@ -276,8 +299,9 @@ class _Rules:
         if request and request.creator in self._known_ids:
             owners[request.creator] = Reason(Rule.CREATOR)
         earlier_owners, earlier = (before.owners, before.members) if before else (frozenset(), frozenset())
-        owners |= _certain(self.owning(group), self.staff, self._teacher_reasons, earlier_owners)
-        members = _certain(group.students, self.students, self._student_reasons, earlier) | owners
+        owners |= accounts_of(self.owning(group), self._certain_staff, self.staff.candidates, earlier_owners)
+        members = accounts_of(group.students, self._certain_students, self.students.candidates, earlier)
+        members |= owners
         generation = request.generation if request else 0
         requested_again = request is not None and (before is None or generation > before.generation)
         # A class that is made again has nothing of the year end of the one before.
@@ -330,24 +354,12 @@ def identifier_of(school: School, settings: SchoolSettings) -> str:
     return settings.name_identifier or school.dfe_code or " ".join(without_doubtful(school.name).split())
 
 
-def _enrolled(snapshot: Snapshot) -> frozenset[MisId]:
+def _enrolled(snapshot: Snapshot) -> Iterator[MisId]:
     """The people of teaching and registration groups. A year group also has pupils who left or are yet to come."""
-    groups = (group for group in snapshot.groups if group.type is not GroupType.YEAR)
-    return frozenset(person for group in groups for person in (*group.students, *group.teachers))
-
-
-def _certain(
-    people: Iterable[MisId], matched: Matched, reasons: Mapping[MisId, Reason], before: frozenset[AccountId]
-) -> dict[AccountId, Reason]:
-    """The accounts of matched people, and those of ambiguous people that were desired before."""
-    certain: dict[AccountId, Reason] = {}
-    for person in people:
-        if person in matched.ids:
-            certain[matched.ids[person]] = reasons[person]
-        else:
-            in_doubt = matched.candidates.get(person, frozenset()) & before
-            certain |= {account: Reason(Rule.IN_DOUBT, person) for account in in_doubt}
-    return certain
+    for group in snapshot.groups:
+        if group.type is not GroupType.YEAR:
+            yield from group.students
+            yield from group.teachers
 
 
 def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGroup]) -> list[str]:

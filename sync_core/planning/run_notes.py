@@ -55,6 +55,12 @@ _NOTES = {
 }
 """The sentence of each field of a run that has one."""
 
+_OWNERS = 100
+"""The most owners of a Microsoft 365 group (Graph: "Microsoft 365 groups service limits")."""
+
+_TEAMS = 1_000
+"""The most teams that one person can be in ("Limits and specifications for Microsoft Teams")."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -148,7 +154,7 @@ def _numbered(desired: DesiredClass, records: Records) -> bool:
     return is_numbered(name.mail_nickname, desired.group_name, desired.group_type)
 
 
-def limits_of_graph(
+def note_on_limits_of_graph(
     classes: Iterable[DesiredClass], records: Records, admins: Mapping[AccountId, int]
 ) -> Iterable[str]:
     """What Microsoft 365 will refuse, said before it does: owners of one class, and classes of one admin owner."""

@@ -19,6 +19,7 @@ from sync_core.domain.school.team_permissions import checked_for_teams
 from sync_core.errors import NotThere, SnapshotRejected, SyncError
 from sync_core.graph.port import TenantReader
 from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
+from sync_core.planning.collector import collector_paused
 from sync_core.planning.diff import make_plan
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners, extra_owners, notes_on_extra_owners
 from sync_core.planning.limits.holds import hold_text
@@ -85,8 +86,9 @@ async def plan_school(
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
     extra = await read_extra_owners(settings, reader, accounts, now)
-    day, decisions = school_day(settings, now), past.decisions
-    ruled = desired_classes(snapshot, settings, accounts, records, requests, scope, pins.keys(), decisions, extra, day)
+    choices = (requests, scope, pins.keys(), past.decisions, extra, school_day(settings, now))
+    with collector_paused():
+        ruled = desired_classes(snapshot, settings, accounts, records, *choices)
     adoptions, listed = await _find_adoptions(ruled, records, requests, settings, request, past, reading)
     ruled = adoptions.applied(ruled)
     pinned = pinned_classes(pins.values(), records, extra) if scope is None else ()
@@ -301,6 +303,7 @@ async def read_past(
     )
 
 
+@collector_paused()
 def plan_within_limits(
     wanted: tuple[DesiredClass, ...],
     records: Records,

@@ -7,7 +7,7 @@ as to the group, and compares the two once a week.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -76,7 +76,7 @@ def plan_teams(wanted: Iterable[DesiredClass], records: Records, now: datetime) 
 
 
 def _team_diff(desired: DesiredClass, record: ClassRecord | None, now: datetime) -> TeamDiff | None:
-    state = replace(record, desired=desired).state if record else ClassState.MAKING
+    state = record.state_if(desired) if record else ClassState.MAKING
     if desired.team not in (DesiredTeam.LOCKED, DesiredTeam.OPEN) or state in _TEAMLESS:
         return None
     actual = record.actual if record and not record.gone else None

@@ -27,7 +27,7 @@ def rule(mis: str, account: str, domain: str = "") -> Matching:
     return Matching(MisProperty(mis), AccountProperty(account), domain)
 
 
-def match(people: Iterable[Person], chosen: Matching, accounts: Iterable[Account]) -> Matched:
+def match(people: Iterable[Person], chosen: Matching, accounts: list[Account]) -> Matched:
     (matched,) = match_people([(people, chosen)], accounts)
     return matched
 

@@ -82,17 +82,21 @@ class ClassOutline:
 
     @property
     def state(self) -> ClassState:
-        if self.deleted:
-            return ClassState.DELETED if self.gone else ClassState.DELETING
-        if self.gone and not self.renewed:
-            return ClassState.GONE
-        if self.ended:
-            return ClassState.ENDED
-        if not self.made or self.gone:
-            return ClassState.MAKING
-        if self.pinned:
-            return ClassState.PINNED
-        return ClassState.CHANGED_BY_HAND if self.stale else ClassState.LIVE
+        return _state(self, made=self.made, stale=self.stale, gone=self.gone, renewed=self.renewed)
+
+
+def _state(wanted: ClassOutline | DesiredClass, *, made: bool, stale: bool, gone: bool, renewed: bool) -> ClassState:
+    if wanted.deleted:
+        return ClassState.DELETED if gone else ClassState.DELETING
+    if gone and not renewed:
+        return ClassState.GONE
+    if wanted.ended:
+        return ClassState.ENDED
+    if not made or gone:
+        return ClassState.MAKING
+    if wanted.pinned:
+        return ClassState.PINNED
+    return ClassState.CHANGED_BY_HAND if stale else ClassState.LIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +129,12 @@ class ClassRecord:
 
     @property
     def state(self) -> ClassState:
-        return self.outline.state
+        return self.state_if(self.desired)
+
+    def state_if(self, desired: DesiredClass) -> ClassState:
+        """The state if the row wanted this."""
+        made, renewed = self.actual is not None, desired.generation > self.generation
+        return _state(desired, made=made, stale=self.stale, gone=self.gone, renewed=renewed)
 
     @property
     def outline(self) -> ClassOutline:

@@ -18,6 +18,7 @@ from sync_core.planning.limits.past import Past
 from sync_core.planning.matching.guard import NOT_MATCHED, SchoolMatching, matching_failure
 from sync_core.planning.membership import RuledSchool
 
+_NOBODY = frozenset[AccountId]()
 _OF_PIN = frozenset({HoldKind.PINNED})
 _OF_MIS = frozenset({*LOSS_KINDS, HoldKind.TURNOVER}) - _OF_PIN
 _OF_SCHOOL = (HoldKind.SCHOOL_LOSS, HoldKind.SLOW_LEAK)
@@ -243,9 +244,9 @@ class Restraint:
 
     def _school_limit(self, removals: int) -> Hold | None:
         """The hold of the limit that the school exceeds. It counts what an admin approves of the same hold."""
-        memberships = sum(len(_students(record.desired)) for record in self._records.values())
         if removals < self._limits.school_loss_people:
             return None
+        memberships = sum(len(_students(record.desired)) for record in self._records.values())
         earlier = self._past.removed
         for kind, removed, total, share, period in (
             (HoldKind.SCHOOL_LOSS, removals, memberships, self._limits.school_loss, "in one plan"),
@@ -309,9 +310,10 @@ class Restraint:
     def _lost(self, desired: DesiredClass) -> frozenset[AccountId]:
         """The students who leave the class, except those whose loss is approved."""
         record = self._records.get(desired.key)
-        if record is None:
-            return frozenset()
-        return _students(record.desired) - desired.members - self._approved[desired.key]
+        if record is None or record.desired is desired:
+            return _NOBODY
+        left = record.desired.members - desired.members
+        return left - record.desired.owners - self._approved.get(desired.key, _NOBODY) if left else _NOBODY
 
     # --- holds
 

@@ -86,7 +86,7 @@ def match_people(
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """The account with each value of some properties, the accounts of values that several have, and the disabled ones."""
+    """The account with each value of some properties, all accounts of values that several have, and disabled ones."""
 
     one: Mapping[str, AccountId]
     several: Mapping[str, frozenset[AccountId]]
@@ -147,7 +147,7 @@ class _Found:
 
 
 def _find(people: Iterable[Person], rule: Matching, index: _Index, claims: _Claims) -> _Found:
-    """Add the `claims` of these people. Each person and account is looked at once: in a large tenant, that is the time."""
+    """Add the `claims` of these people. Each is looked at once: in a large tenant, every look takes its time."""
     found = _Found()
     ids, one, several, disabled, claimed = found.ids, index.one, index.several, index.disabled, claims.one
     read, ending = [_READ[name] for name in _tried(rule)], _ending(rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from sync_core.domain.accounts import Account, AccountProperty
@@ -30,7 +30,7 @@ class MatchRates:
 class RoleMatching:
     """The people of one role in groups that have or get a class, and those of them without an account of their own."""
 
-    people: frozenset[MisId] = frozenset()
+    people: Set[MisId] = frozenset()
     unmatched: frozenset[MisId] = frozenset()
 
     @property

@@ -14,6 +14,7 @@ from sync_core.domain.school.settings import Rollover
 from sync_core.planning.naming.names import clean_group_name
 
 _LONGEST_KEY = 80
+_UNQUOTED = re.compile(r"[A-Za-z0-9._-]*")
 _KEY = re.compile(rf"[0-9]{{1,4}}\.({'|'.join(GroupType)})\.[A-Za-z0-9._~-]+")
 
 
@@ -23,7 +24,9 @@ def class_key(group: MisGroup) -> ClassKey:
     It is a table row key, part of a Service Bus session id (at most 128 characters), and typed in a shell. So it has
     only letters, digits and `.`, `-`, `_`, `~`, and a digest replaces the end of a long id.
     """
-    id_ = quote(plain_id(group.id), safe="").replace("~", "%7E")
+    id_ = plain_id(group.id)
+    if not _UNQUOTED.fullmatch(id_):
+        id_ = quote(id_, safe="").replace("~", "%7E")
     key = f"{group.academic_year}.{group.type}.{id_}".replace("%", "~")
     if len(key) > _LONGEST_KEY:
         key = f"{key[: _LONGEST_KEY - 17]}~{digest_of(key)}"

@@ -74,11 +74,9 @@ def assign_names(
     cleaning gets it, and the others are numbered by name and id.
     """
     taken = {name.mail_nickname.lower() for name in known.values()}
-    names: dict[ClassKey, ClassName] = {}
-    for key, group in sorted(groups.items(), key=lambda item: (_precedence(item[1]), item[0])):
-        if key in known:
-            names[key] = known[key]
-            continue
+    names = {key: known[key] for key in groups if key in known}
+    new = ((key, group) for key, group in groups.items() if key not in known)
+    for key, group in sorted(new, key=lambda item: (_precedence(item[1]), item[0])):
         number = 1
         while (name := class_name(group, identifier, number)).mail_nickname.lower() in taken:
             number += 1

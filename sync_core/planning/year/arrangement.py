@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
-from sync_core.domain.classes.desired import DesiredClass
+from sync_core.domain.classes.desired import DesiredClass, Reason
 from sync_core.domain.classes.record import ClassRecord, Records
 from sync_core.domain.classes.teams import DesiredTeam
 from sync_core.domain.ids import AccountId, ClassKey
@@ -106,7 +107,9 @@ def as_limits_see(records: Records, wanted: Iterable[DesiredClass], day: SchoolD
         record = records.get(desired.key)
         if record and _rule(desired, record, day) is YearRule.WITHOUT_PUPILS:
             before = record.desired
-            changed[desired.key] = replace(record, desired=_without_pupils(before, _inside(before, record)))
+            without = _without_pupils(before, _inside(before, record))
+            if without is not before:
+                changed[desired.key] = replace(record, desired=without)
     return {**records, **changed} if changed else records
 
 
@@ -154,23 +157,43 @@ def _inside(desired: DesiredClass, record: ClassRecord) -> frozenset[AccountId]:
         return _NOBODY
     ending = record.desired.year_end
     returning = ending.pupils if ending and ending.taken_back and record.year_end_waits else _NOBODY
-    return (actual.members or _NOBODY) | actual.owners | returning
+    return _joined(_joined(actual.members or _NOBODY, actual.owners), returning)
+
+
+def _joined(some: frozenset[AccountId], others: frozenset[AccountId]) -> frozenset[AccountId]:
+    """The same set where it has the others: on most days the calendar withholds nobody, and no set is copied."""
+    return some if others <= some else some | others
+
+
+def _within(reasons: Mapping[AccountId, Reason], people: frozenset[AccountId]) -> Mapping[AccountId, Reason]:
+    """The reasons of these people, as the same mapping where they are all."""
+    return reasons if reasons.keys() <= people else {one: why for one, why in reasons.items() if one in people}
+
+
+def _having(desired: DesiredClass, **fields: Any) -> DesiredClass:
+    """The class with these fields, which is the same class where it has them."""
+    other = {name: value for name, value in fields.items() if getattr(desired, name) != value}
+    return replace(desired, **other) if other else desired
 
 
 def _without_pupils(desired: DesiredClass, inside: frozenset[AccountId]) -> DesiredClass:
-    members = desired.owners | (desired.members & inside)
-    reasons = {person: why for person, why in desired.reasons.items() if person in members}
+    outside = desired.members - inside - desired.owners
+    members = _joined(desired.members - outside if outside else desired.members, desired.owners)
     # Nobody is let into its team before the day either.
     team = DesiredTeam.LOCKED if desired.team is DesiredTeam.OPEN else desired.team
-    return replace(desired, members=members, reasons=reasons, team=team)
+    return _having(desired, members=members, reasons=_within(desired.reasons, members), team=team)
 
 
 def _with(desired: DesiredClass, inside: frozenset[AccountId], before: DesiredClass) -> DesiredClass:
     """The class with the people who are in it, in the roles that they have."""
-    owners = desired.owners | (before.owners & inside)
-    reasons = {person: before.reasons[person] for person in inside if person in before.reasons}
-    return replace(
-        desired, members=desired.members | inside, owners=owners, revoke=False, reasons=reasons | dict(desired.reasons)
+    staying = inside - desired.reasons.keys()
+    reasons = {person: before.reasons[person] for person in staying if person in before.reasons}
+    return _having(
+        desired,
+        members=_joined(desired.members, inside),
+        owners=_joined(desired.owners, before.owners & inside),
+        revoke=False,
+        reasons=reasons | dict(desired.reasons) if reasons else desired.reasons,
     )
 
 
@@ -180,11 +203,11 @@ def _as_before(desired: DesiredClass, before: DesiredClass, new_owners: frozense
     It keeps its year, too: so the plan of the day on which its pupils come in sees a class that rolls over.
     """
     reasons = {person: desired.reasons[person] for person in new_owners if person in desired.reasons}
-    return replace(
+    return _having(
         before,
-        members=before.members | new_owners,
-        owners=before.owners | new_owners,
-        reasons=reasons | dict(before.reasons),
+        members=_joined(before.members, new_owners),
+        owners=_joined(before.owners, new_owners),
+        reasons=reasons | dict(before.reasons) if reasons.keys() - before.reasons.keys() else before.reasons,
         revoke=False,
         ended=desired.ended,
         deleted=desired.deleted,
@@ -198,19 +221,20 @@ def _as_it_is(desired: DesiredClass, record: ClassRecord, inside: frozenset[Acco
 
     The row may want a member as an owner, if the changes of its last plan were lost.
     """
-    before = replace(_as_before(desired, record.desired, _NOBODY), team=record.desired.team)
+    before = _having(_as_before(desired, record.desired, _NOBODY), team=record.desired.team)
     if record.gone:
         return before
     if record.actual is None:
         return None
-    reasons = {person: why for person, why in before.reasons.items() if person in inside}
     owners = before.owners & inside & record.actual.owners
-    return replace(before, members=inside, owners=owners, reasons=reasons)
+    return _having(before, members=inside, owners=owners, reasons=_within(before.reasons, inside))
 
 
 def _withheld(
     rule: YearRule, desired: DesiredClass, arranged: DesiredClass | None, record: ClassRecord | None
 ) -> Withheld | None:
+    if arranged is desired and rule is not YearRule.WITHOUT_PUPILS:
+        return None
     members, owners = (arranged.members, arranged.owners) if arranged else (_NOBODY, _NOBODY)
     there = members - owners if rule is YearRule.WITHOUT_PUPILS else _NOBODY
     found = Withheld(

@@ -252,6 +252,8 @@ def _propose(
 ) -> Continuations:
     """The pairs that are the `same`, and of the others those with the same pupils that are not `apart`."""
     kept = [record for record in classes if record.state not in WITHOUT_CLASS]
+    if not kept:
+        return Continuations()
     named = [pair for pair in _with_names(kept, groups, years) if same(*pair)]
     pairs = _only_choices(named)
     classes_named, groups_named = {record.key for record, _ in pairs}, {class_key(group) for _, group in pairs}
