@@ -166,11 +166,12 @@ def _timed(
 ) -> tuple[tuple[DesiredClass, ...], float]:
     """The planned classes, and the fewest seconds of the processor: other processes may use it too."""
     best = float("inf")
-    classes: tuple[DesiredClass, ...] = ()
     for _ in range(_REPEATS if len(snapshot.groups) < _REPEATED_BELOW else _REPEATS_OF_LARGE):
+        classes: tuple[DesiredClass, ...] = ()
+        anew = replace(snapshot)  # It remembers who is in its groups.
         gc.collect()
         began = time.process_time()
-        classes = plan_snapshot(snapshot, settings, accounts, known)
+        classes = plan_snapshot(anew, settings, accounts, known)
         best = min(best, time.process_time() - began)
     return classes, best
 

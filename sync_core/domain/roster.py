@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from itertools import chain
 
 from sync_core.domain.ids import MisId, SchoolId
@@ -129,7 +130,7 @@ class Feed:
     current_year: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """One school in the MIS at one moment: complete, but for what is in `doubt`.
 
@@ -146,6 +147,16 @@ class Snapshot:
     doubt: Doubt = Doubt()
     notes: tuple[str, ...] = ()
     feed: Feed = field(default=Feed(), compare=False)
+
+    @cached_property
+    def students(self) -> Mapping[MisId, None]:
+        """Everybody who is a student of a group, looked for once: a large school has a million memberships."""
+        return each_once(group.students for group in self.groups)
+
+    @cached_property
+    def teachers(self) -> Mapping[MisId, None]:
+        """Everybody who is a teacher of a group."""
+        return each_once(group.teachers for group in self.groups)
 
 
 @dataclass(frozen=True, slots=True)

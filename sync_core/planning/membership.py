@@ -189,11 +189,9 @@ class _Rules:
     """The rules of one school, whose people and admin owners are matched to accounts by their role in a group."""
 
     def __init__(self, snapshot: Snapshot, settings: SchoolSettings, accounts: tuple[Account, ...]) -> None:
-        students = each_once(group.students for group in snapshot.groups)
-        teachers = each_once(group.teachers for group in snapshot.groups)
-        self._settings, self._groups, self._students = settings, len(snapshot.groups), students
+        self._settings, self._snapshot = settings, snapshot
         self.benefit = Benefit(snapshot.doubt, snapshot.people.keys())
-        roles = ((students, settings.student_matching), (teachers, settings.staff_matching))
+        roles = ((snapshot.students, settings.student_matching), (snapshot.teachers, settings.staff_matching))
         by_role = [([snapshot.people[id_] for id_ in ids], rule) for ids, rule in roles]
         self.students, self.staff = match_people(by_role, accounts, _enrolled(snapshot))
         self._people, self._accounts = snapshot.people, accounts
@@ -239,8 +237,8 @@ class _Rules:
     def matching(self, groups: Mapping[ClassKey, MisGroup], records: Records, pinned: Set[ClassKey]) -> SchoolMatching:
         """How the people of these groups found their accounts. Pinned classes lose nobody."""
         # Where every group has a class, as in most schools, these are the students of the snapshot.
-        some = len(groups) < self._groups
-        students = (each_once(group.students for group in groups.values()) if some else self._students).keys()
+        every = len(groups) == len(self._snapshot.groups)
+        students = (self._snapshot.students if every else each_once(group.students for group in groups.values())).keys()
         staff = each_once(map(self.owning, groups.values())).keys()
         followed = groups.keys() & records.keys() - pinned
         lost = {key: self._lost(groups[key], records[key]) for key in sorted(followed)}

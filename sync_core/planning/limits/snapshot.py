@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sync_core.domain.roster import FeedStatistics, GroupType, MisGroup, Snapshot, YearCounts, each_once
+from sync_core.domain.roster import FeedStatistics, GroupType, MisGroup, Snapshot, YearCounts
 from sync_core.domain.school.limits import Limits
 from sync_core.domain.school.year import in_years
 from sync_core.errors import SnapshotRejected
@@ -30,8 +30,8 @@ def statistics_of(snapshot: Snapshot) -> FeedStatistics:
         dfe_code=snapshot.school.dfe_code,
         academic_year=newest,
         groups=len(snapshot.groups),
-        students=len(each_once(group.students for group in snapshot.groups)),
-        staff=len(each_once(group.teachers for group in snapshot.groups)),
+        students=len(snapshot.students),
+        staff=len(snapshot.teachers),
         enrolments=sum(len(group.students) for group in snapshot.groups),
         domain=domain,
         taken_at=snapshot.taken_at,
