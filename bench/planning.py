@@ -39,6 +39,7 @@ _SCHOOL = SchoolId("S")
 _RUN = RunId("run")
 _MOST_SECONDS = 0.1
 _MOST_GROWTH = 1.05
+_MOST_MIB = 400
 _REPEATS, _REPEATS_OF_LARGE, _REPEATED_BELOW = 20, 5, 10_000
 _ACCOUNTS = 60_000
 
@@ -69,11 +70,13 @@ class Result:
 
 
 def run(sizes: Sequence[int] = (500, 5_000, 33_334)) -> Result:
-    """Plan schools with these numbers of classes. Raises RuntimeError if it is slow or grows faster than the school."""
+    """Plan schools with these numbers of classes. Raises RuntimeError if it is slow or large, or grows too fast."""
     result = Result(tuple(_plan_school(classes) for classes in sizes), _match_tenant())
     smallest = result.schools[0]
     if max(smallest.first, smallest.quiet) > _MOST_SECONDS:
         raise RuntimeError(f"planning {smallest.memberships} memberships took {smallest}")
+    if result.schools[-1].peak > _MOST_MIB:
+        raise RuntimeError(f"planning takes too much memory: {result}")
     for one in result.schools:
         if one.calls / one.memberships > _MOST_GROWTH * smallest.calls / smallest.memberships:
             raise RuntimeError(f"planning grows faster than the school: {result}")
@@ -93,7 +96,7 @@ def section(result: Result) -> str:
         [
             "Rules, limits and plan of one school, without reading or writing anything; the columns with times are "
             "relative to the smallest school. Memory is the most that the process used, with the school itself, its "
-            "accounts and rows. The work (functions called) grows with the school; the time of a large school grows "
+            f"accounts and rows, of which {_MOST_MIB} MiB are allowed. The work (functions called) grows with the school; the time of a large school grows "
             "more, because its data does not fit into the processor's caches.",
             "",
             "| classes | memberships | first night | quiet night | memberships, times | work, times | first, times "

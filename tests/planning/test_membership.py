@@ -342,3 +342,13 @@ def test_owners_are_revoked_only_if_chosen_and_nobody_is_ambiguous(
 def test_the_rules_do_not_depend_on_the_date() -> None:
     request = make_request(FORM, required_until=(NOON - timedelta(days=400)).date())
     assert get_only(apply_rules([FORM], requests=[request])).members == entra_ids(["amy", "second"])
+
+
+def test_a_class_that_stays_as_it_was_is_the_one_of_its_row() -> None:
+    """So a quiet night has each class in memory once."""
+    (planned,) = apply_rules([MATHS]).classes
+    record = synced(replace(planned, members=frozenset(set(planned.members)), reasons=dict(planned.reasons)))
+    (unchanged,) = apply_rules([MATHS], {record.key: record}).classes
+    assert unchanged is record.desired
+    (changed,) = apply_rules([replace(MATHS, students=MATHS.students[:1])], {record.key: record}).classes
+    assert changed != record.desired

@@ -301,7 +301,8 @@ class Restraint:
         return replace(desired, members=desired.members | held, revoke=False, reasons=reasons)
 
     def _counted(self, desired: DesiredClass) -> int:
-        return 0 if self._rolls_over(desired) else len(self._lost(desired))
+        lost = self._lost(desired)
+        return len(lost) if lost and not self._rolls_over(desired) else 0
 
     def _rolls_over(self, desired: DesiredClass) -> bool:
         record = self._records.get(desired.key)

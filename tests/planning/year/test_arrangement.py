@@ -169,3 +169,14 @@ async def test_a_class_that_an_admin_restores_gets_no_pupil_whom_only_its_row_wa
     world.clock.advance(timedelta(days=3))
     await world.happen([("night",)])
     assert entra_id("e") in await people(world, "G1")
+
+
+def test_a_class_of_which_nothing_is_withheld_is_not_copied() -> None:
+    """A plan arranges a whole school twice, and the calendar withholds something of few classes on most days."""
+    record = synced(desired("K1", ["amy", "ben"], ["main"]))
+    changed = replace(record.desired, members=record.desired.members - {entra_id("amy")})
+    for dates in ({"pause": "additions_only", "pause_from": "2026-09-01", "pause_until": "2026-09-30"}, {}):
+        today = school_day(settings(calendar=dates), NOON)
+        (same,) = arrange([record.desired], {record.key: record}, today).classes
+        assert same is record.desired
+        assert (arrange([changed], {record.key: record}, today).classes[0] is changed) is not bool(dates)
