@@ -34,6 +34,9 @@ class KnownSchool:
     async def school(self, school: str) -> SchoolSettings | None:
         return self.settings
 
+    async def class_record(self, school: str, key: ClassKey) -> ClassRecord | None:
+        return next((record for record in self.records if record.key == key), None)
+
     async def class_records(self, school: str) -> tuple[ClassRecord, ...]:
         return self.records
 

@@ -46,6 +46,9 @@ class Supposed:
     async def choices(self, school: SchoolId) -> Choices:
         return await self.reader.choices(school)
 
+    async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None:
+        return await self.reader.class_record(school, key)
+
     async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]:
         return await self.reader.class_records(school)
 

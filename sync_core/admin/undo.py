@@ -23,12 +23,12 @@ from sync_core.messaging.messages import SyncSchool, UndoRun, scope_of
 from sync_core.planning.pinned import pinned_classes
 from sync_core.planning.planned import SchoolPlan
 from sync_core.planning.preview.preview import Preview, preview_of
+from sync_core.planning.reads.rows import records_of_tenant
 from sync_core.planning.school_plan import (
     plan_to_show,
     plan_within_limits,
     read_extra_owners,
     read_past,
-    records_of_tenant,
 )
 from sync_core.services import Reading, Services
 from sync_core.state.port import ClassReader, HistoryReader

@@ -24,7 +24,7 @@ from sync_core.planning.matching.accounts import Matched, ids_of_upns, match_peo
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.matching.reasons import accounts_of, certain_of
 from sync_core.planning.naming.names import assign_names
-from sync_core.planning.run_notes import note_on_limits_of_graph, note_on_retired, note_on_undecided
+from sync_core.planning.run_notes import note_on_retired, note_on_undecided, notes_on_graph_limits
 from sync_core.planning.teams import wanted_team
 from sync_core.planning.year.calendar import WITHOUT_DATES, SchoolDay
 from sync_core.planning.year.continued import NO_DECISIONS, Proposal, follow_groups
@@ -41,7 +41,8 @@ class RuledSchool:
     `groups` are all groups that can have a class. `people` are those of the MIS, and `students` and `staff` their
     accounts in each role. `matching` is how the people of the whole school were matched. `proposals` are groups that
     may continue earlier classes, and those of `classes` whose keys are in `waiting` are not to be made while that is
-    not decided. `adoptions` are groups that may take classes which somebody made in Microsoft 365.
+    not decided. `adoptions` are groups that may take classes which somebody made in Microsoft 365. `part`: only the
+    rows of the scope were known, and `matching` is the worst that it may be.
     """
 
     groups: Mapping[ClassKey, MisGroup]
@@ -58,6 +59,7 @@ class RuledSchool:
     matching: SchoolMatching
     proposals: tuple[Proposal, ...]
     waiting: frozenset[ClassKey]
+    part: bool = False
     adoptions: tuple[Proposal, ...] = ()
     ended_by_choice: frozenset[ClassKey] = frozenset()
 
@@ -85,12 +87,14 @@ def desired_classes(
     decided: Mapping[str, HoldStatus] = NO_DECISIONS,
     extra: ExtraOwners = NO_EXTRA_OWNERS,
     day: SchoolDay = WITHOUT_DATES,
+    *,
+    part: bool = False,
 ) -> RuledSchool:
     """Apply the rules of owners and members to every group of a chosen type and every group that has a class.
 
     `scope` are the MIS ids of the groups to plan, and None means all groups; only then can a missing group end its
     class. Classes in `pinned`, and those whose year an admin ended, do not follow the rules. `decided` are the
-    decisions on proposals, by digest. `extra` is what admins chose for classes.
+    decisions on proposals, by digest. `extra` is what admins chose for classes. `part`: the rows of the scope alone.
     """
     extracted = extracted_groups(snapshot, settings)
     retired = {key for key, record in records.items() if record.desired.retired and not _again(key, records, requests)}
@@ -124,9 +128,10 @@ def desired_classes(
             *note_on_undecided(followed.undecided & groups.keys()),
             *note_on_retired(retired & all_groups.keys()),
             *rules.admin_notes,
-            *note_on_limits_of_graph(classes, records, rules.admins),
+            *notes_on_graph_limits(classes, records, rules.admins),
         ),
-        matching=rules.matching(with_class, records, apart),
+        matching=rules.matching(with_class, records, apart, all_groups if part else with_class),
+        part=part,
         proposals=tuple(each for each in followed.proposals if not each.keys.isdisjoint(groups)),
         waiting=followed.waiting,
         ended_by_choice=over,
@@ -234,12 +239,18 @@ class _Rules:
             return ()
         return group.teachers if self._settings.teaching_owners is TeachingOwners.ALL else group.teachers[:1]
 
-    def matching(self, groups: Mapping[ClassKey, MisGroup], records: Records, pinned: Set[ClassKey]) -> SchoolMatching:
-        """How the people of these groups found their accounts. Pinned classes lose nobody."""
-        # Where every group has a class, as in most schools, these are the students of the snapshot.
-        every = len(groups) == len(self._snapshot.groups)
-        students = (self._snapshot.students if every else each_once(group.students for group in groups.values())).keys()
-        staff = each_once(map(self.owning, groups.values())).keys()
+    def matching(
+        self,
+        groups: Mapping[ClassKey, MisGroup],
+        records: Records,
+        pinned: Set[ClassKey],
+        perhaps: Mapping[ClassKey, MisGroup],
+    ) -> SchoolMatching:
+        """How the people of these groups found their accounts. Pinned classes lose nobody.
+
+        Who finds none is counted in all groups that have a class `perhaps`.
+        """
+        students, staff = self._students_of(groups), self._owners_of(groups)
         followed = groups.keys() & records.keys() - pinned
         lost = {key: self._lost(groups[key], records[key]) for key in sorted(followed)}
         tried = {
@@ -250,8 +261,9 @@ class _Rules:
             )
             for person in people & matched.missing
         }
-        unmatched = frozenset(self.students.missing | self.students.candidates.keys()) & students
-        unmatched_staff = frozenset(self.staff.missing | self.staff.candidates.keys()) & staff
+        possible = (students, staff) if perhaps is groups else (self._students_of(perhaps), self._owners_of(perhaps))
+        unmatched = frozenset(self.students.missing | self.students.candidates.keys()) & possible[0]
+        unmatched_staff = frozenset(self.staff.missing | self.staff.candidates.keys()) & possible[1]
         return SchoolMatching(
             students=RoleMatching(students, unmatched),
             staff=RoleMatching(staff, unmatched_staff),
@@ -266,6 +278,14 @@ class _Rules:
         if not (students or staff):
             return _NOBODY
         return students.intersection(group.students) | staff.intersection(self.owning(group))
+
+    def _students_of(self, groups: Mapping[ClassKey, MisGroup]) -> Set[MisId]:
+        # Where every group has a class, as in most schools, these are the students of the snapshot.
+        every = len(groups) == len(self._snapshot.groups)
+        return (self._snapshot.students if every else each_once(group.students for group in groups.values())).keys()
+
+    def _owners_of(self, groups: Mapping[ClassKey, MisGroup]) -> Set[MisId]:
+        return each_once(map(self.owning, groups.values())).keys()
 
     def _lost(self, group: MisGroup, record: ClassRecord) -> dict[AccountId, MisId]:
         """The accounts that people of the group had in its class, where these people find no account now."""

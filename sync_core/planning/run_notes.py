@@ -154,7 +154,7 @@ def _numbered(desired: DesiredClass, records: Records) -> bool:
     return is_numbered(name.mail_nickname, desired.group_name, desired.group_type)
 
 
-def note_on_limits_of_graph(
+def notes_on_graph_limits(
     classes: Iterable[DesiredClass], records: Records, admins: Mapping[AccountId, int]
 ) -> Iterable[str]:
     """What Microsoft 365 will refuse, said before it does: owners of one class, and classes of one admin owner."""

@@ -1,48 +1,37 @@
-"""Plans one school from its MIS snapshot: reads once, then decides, and writes nothing."""
+"""Plans one school from its MIS snapshot: reads, then decides, and writes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sync_core.domain.accounts import Account
-from sync_core.domain.classes.desired import ClassRequest, DesiredClass
-from sync_core.domain.classes.record import ClassRecord, Records
-from sync_core.domain.classes.tenant_groups import TenantClass
-from sync_core.domain.ids import ClassId, ClassKey, RunId, SchoolId
+from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
+from sync_core.domain.classes.record import Records
+from sync_core.domain.ids import ClassKey, RunId, SchoolId
 from sync_core.domain.permissions import TenantCheck
 from sync_core.domain.roster import FeedStatistics, Snapshot
 from sync_core.domain.runs import Cause, HoldStatus, LeftOutRows, RunOutcome, RunRecord
 from sync_core.domain.school.settings import SchoolSettings
 from sync_core.domain.school.team_permissions import checked_for_teams
-from sync_core.errors import NotThere, SnapshotRejected, SyncError
-from sync_core.graph.port import TenantReader
-from sync_core.messaging.messages import Priority, SyncSchool, UndoRun
+from sync_core.errors import SnapshotRejected, SyncError
+from sync_core.messaging.messages import SyncSchool, UndoRun
 from sync_core.planning.collector import collector_paused
 from sync_core.planning.diff import make_plan
 from sync_core.planning.extra_owners import NO_EXTRA_OWNERS, ExtraOwners, extra_owners, notes_on_extra_owners
 from sync_core.planning.limits.holds import hold_text
 from sync_core.planning.limits.past import Past
-from sync_core.planning.limits.restraint import Restraint, WithinLimits
+from sync_core.planning.limits.restraint import Restraint, WholeSchoolNeeded, WithinLimits
 from sync_core.planning.limits.snapshot import check_left_out, check_snapshot, dated_by_now, statistics_of
-from sync_core.planning.matching.adoption import (
-    MOST_READ,
-    Adoptions,
-    Looked,
-    MadeByHand,
-    SeenPeople,
-    adoptions_of_part,
-    find_candidates,
-    may_be_owned,
-    new_with_team,
-    propose_adoptions,
-)
 from sync_core.planning.matching.guard import NO_RATES, MatchRates
 from sync_core.planning.membership import RuledSchool, desired_classes, groups_of_people
 from sync_core.planning.naming.shared_names import SharedNames, find_shared_names, note_on_shared, note_on_unknown
 from sync_core.planning.pinned import pinned_classes
 from sync_core.planning.planned import PlanNotMade, SchoolPlan
+from sync_core.planning.reads.adoptions import list_classes, look_for_adoptions, priority_of_reads
+from sync_core.planning.reads.rows import records_in, rows_of_groups
 from sync_core.planning.run_notes import expired_classes, notes_of, observe
 from sync_core.planning.teams import keys_of, plan_teams
 from sync_core.planning.year.arrangement import Arrangement, arrange, as_limits_see
@@ -57,8 +46,24 @@ _WITHOUT_ACCOUNTS = (
     "the tenant's accounts were never read completely, so people would lose classes: nothing was planned",
     "request a full resync of the tenant, or wait for the nightly run",
 )
-_Listed = tuple[TenantClass, ...] | SyncError
-"""The classes of a tenant, or why they could not be listed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What a plan has read, but for the rows of classes."""
+
+    request: SyncSchool
+    settings: SchoolSettings
+    check: TenantCheck
+    past: Past
+    snapshot: Snapshot
+    statistics: FeedStatistics
+    left_out: LeftOutRows
+    requests: Mapping[ClassKey, ClassRequest]
+    pins: Mapping[ClassKey, Pin]
+    accounts: tuple[Account, ...]
+    extra: ExtraOwners
+    now: datetime
 
 
 async def plan_school(
@@ -66,45 +71,72 @@ async def plan_school(
 ) -> SchoolPlan:
     """Return the plan for a school without writing anything. Raises PlanNotMade.
 
-    `decided` are decisions on holds, by the digest of a held class, that are not yet written on the holds.
+    `decided` are decisions on holds, by the digest of a held class, that are not yet written on the holds. A plan of
+    some groups reads only their rows where those alone decide it.
     """
+    read = await _read(request, reading, decided or {})
+    records = await rows_of_groups(request, read.snapshot, read.settings, reading.school)
+    if records is not None:
+        with suppress(WholeSchoolNeeded):
+            return await _plan(read, records, reading, part=True)
+    return await _plan(read, await records_in(read.settings, reading.school), reading, part=False)
+
+
+async def _read(request: SyncSchool, reading: Reading, decided: Mapping[str, HoldStatus]) -> _Read:
     reader, school = reading.school, request.school
     settings, check = await _may_be_planned(request, reading)
     accepted = await reader.accepted_statistics(school)
     now = reading.clock.now()
-    past = replace(await read_past(request, reader, now, accepted), decided=decided or {})
+    past = replace(await read_past(request, reader, now, accepted), decided=decided)
     since = past.shared_since(request.cause, now)
     snapshot, statistics, left_out = await _read_feed(request, settings, accepted, since, reading)
-
-    records = await records_in(settings, reader)
     requests, pins = await reader.class_requests(school), await reader.pins(school)
     accounts = await reader.accounts(settings.tenant)
     now = reading.clock.now()
     if accounts is None:
         raise PlanNotMade(request, now, RunOutcome.REJECTED, *_WITHOUT_ACCOUNTS)
+    return _Read(
+        request=request,
+        settings=settings,
+        check=check,
+        past=past,
+        snapshot=snapshot,
+        statistics=statistics,
+        left_out=left_out,
+        requests=requests,
+        pins=pins,
+        accounts=accounts,
+        extra=await read_extra_owners(settings, reader, accounts, now),
+        now=now,
+    )
+
+
+async def _plan(read: _Read, records: Records, reading: Reading, *, part: bool) -> SchoolPlan:
+    """The plan with these rows. `part`: they are not all. Raises WholeSchoolNeeded if the others may change it."""
+    request, settings, past, now, extra = read.request, read.settings, read.past, read.now, read.extra
+    snapshot, requests, pins = read.snapshot, read.requests, read.pins
     scope = None
     if request.scope is not None:
         scope = frozenset(request.scope) | groups_of_people(frozenset(request.people), snapshot, records)
-    extra = await read_extra_owners(settings, reader, accounts, now)
     choices = (requests, scope, pins.keys(), past.decisions, extra, school_day(settings, now))
     with collector_paused():
-        ruled = desired_classes(snapshot, settings, accounts, records, *choices)
-    adoptions, listed = await _find_adoptions(ruled, records, requests, settings, request, past, reading)
+        ruled = desired_classes(snapshot, settings, read.accounts, records, *choices, part=part)
+    adoptions, listed = await look_for_adoptions(ruled, records, requests, settings, request, past, reading)
     ruled = adoptions.applied(ruled)
     pinned = pinned_classes(pins.values(), records, extra) if scope is None else ()
     wanted = (*ruled.classes, *pinned)
     planned = plan_within_limits(wanted, records, settings, request, past, now, ruled, extra, whole=scope is None)
-    if planned.teams and (teams := checked_for_teams(check, [settings])).teams_what:
+    if planned.teams and (teams := checked_for_teams(read.check, [settings])).teams_what:
         planned = planned.without_teams(f"{teams.teams_what} — {teams.teams_remedy}")
     rates = past.rates if planned.matching_failed else ruled.matching.rates
-    statistics = replace(statistics, students_matched=rates.students, staff_matched=rates.staff)
+    statistics = replace(read.statistics, students_matched=rates.students, staff_matched=rates.staff)
     # Without accounts, the rules want nobody: that says nothing about the classes, which stay as they are.
     allowed = planned.year.classes
     left = [planned.final[each.key] for each in allowed if each.key in records] if planned.matching_failed else allowed
     observed = observe(left, ruled.overruled, pins, records)
     run = replace(
         planned.run,
-        left_out=left_out.count,
+        left_out=read.left_out.count,
         expired=expired_classes(records, requests, now.date()),
         ownerless=observed.ownerless,
         numbered=observed.numbered,
@@ -116,74 +148,8 @@ async def plan_school(
     )
     run = replace(run, notes=(*run.notes, *notes_of(run)))
     of_whole = statistics if scope is None else None
-    shown = left_out if left_out.count or past.left_out else None
+    shown = read.left_out if read.left_out.count or past.left_out else None
     return replace(planned, run=run, pins=pins, statistics=of_whole, left_out=shown, listed=listed)
-
-
-async def _find_adoptions(
-    ruled: RuledSchool,
-    records: Records,
-    requests: Mapping[ClassKey, ClassRequest],
-    settings: SchoolSettings,
-    request: SyncSchool,
-    past: Past,
-    reading: Reading,
-) -> tuple[Adoptions, _Listed | None]:
-    """The teams made by hand that may be those of new classes, and the classes of the tenant if they were listed.
-
-    Only a plan of the whole school looks, for classes that want a team and of which the calendar withholds nothing: a
-    team that is taken for a class gets exactly the people of the class.
-    """
-    new = new_with_team(ruled, records, requests)
-    if request.scope is not None:
-        return adoptions_of_part(new, past.holds, past.decisions), None
-    day = school_day(settings, reading.clock.now())
-    withheld = arrange(new, records, day).withheld
-    wanted = [] if day.pause else [desired for desired in new if desired.key not in withheld]
-    if not wanted:
-        return propose_adoptions(new, Looked(), past.holds, past.decisions), None
-    tenant = reading.tenants.of(settings.tenant, _priority(request.cause))
-    listed = await _list_classes(tenant)
-    keys = frozenset(desired.key for desired in wanted)
-    if isinstance(listed, SyncError):
-        looked = Looked(keys=keys, listed=False, failure=listed)
-    else:
-        looked = await _look_at(find_candidates(wanted, listed, records), wanted, keys, tenant)
-    return propose_adoptions(new, looked, past.holds, past.decisions), listed
-
-
-async def _look_at(
-    candidates: tuple[MadeByHand, ...], wanted: Sequence[DesiredClass], keys: frozenset[ClassKey], tenant: TenantReader
-) -> Looked:
-    """Read the people of the first candidates. Nobody else's members are read than those whose owners fit."""
-    people: dict[ClassId, SeenPeople] = {}
-    unread: set[ClassId] = set()
-    failure: SyncError | None = None
-    for candidate in candidates[:MOST_READ]:
-        try:
-            owners = await tenant.owners(candidate.id)
-            fits = may_be_owned(candidate, owners, wanted)
-            members = await tenant.members(candidate.id) if fits else frozenset()
-        except NotThere:
-            people[candidate.id] = SeenPeople(frozenset(), frozenset())
-        except SyncError as error:
-            unread.add(candidate.id)
-            failure = failure or error
-        else:
-            people[candidate.id] = SeenPeople(members - owners, owners)
-    return Looked(keys=keys, candidates=candidates, people=people, unread=frozenset(unread), failure=failure)
-
-
-async def _list_classes(tenant: TenantReader) -> _Listed:
-    """All classes of the tenant, or why they cannot be listed."""
-    try:
-        return await tenant.classes()
-    except SyncError as error:
-        return error
-
-
-def _priority(cause: Cause) -> Priority:
-    return Priority.BULK if cause is Cause.NIGHTLY else Priority.URGENT
 
 
 async def _may_be_planned(request: SyncSchool, reading: Reading) -> tuple[SchoolSettings, TenantCheck]:
@@ -238,19 +204,6 @@ async def read_extra_owners(
     return extra_owners(choices, settings, frozenset(account.id for account in accounts), now)
 
 
-async def records_in(settings: SchoolSettings, reader: ClassReader) -> Records:
-    return records_of_tenant(settings, await reader.class_records(settings.school))
-
-
-def records_of_tenant(settings: SchoolSettings, records: Iterable[ClassRecord]) -> Records:
-    """The rows of the school's classes in its tenant.
-
-    After a school has moved to another tenant, its groups have no class there until they are planned: the people of
-    their rows have no accounts there, and the classes in the other tenant stay as they are.
-    """
-    return {record.key: record for record in records if record.desired.tenant == settings.tenant}
-
-
 async def plan_to_show(school: SchoolId, reading: Reading) -> SchoolPlan:
     """Return a plan of the whole school that is only shown: if none can be made, an empty one whose run says why."""
     try:
@@ -272,7 +225,7 @@ async def note_shared_names(
         return planned
     existing = planned.listed
     if existing is None:
-        existing = await _list_classes(reading.tenants.of(planned.tenant, _priority(planned.run.cause)))
+        existing = await list_classes(reading.tenants.of(planned.tenant, priority_of_reads(planned.run.cause)))
     if isinstance(existing, SyncError):
         return planned.with_notes(note_on_unknown(existing))
     created = [planned.wanted[key] for key in planned.plan.created]

@@ -47,6 +47,7 @@ class ClassReader(Protocol):
     Every record is in the tenant that its class is wanted in.
     """
 
+    async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None: ...
     async def class_records(self, school: SchoolId) -> tuple[ClassRecord, ...]: ...
     async def class_requests(self, school: SchoolId) -> Mapping[ClassKey, ClassRequest]: ...
     async def pins(self, school: SchoolId) -> Mapping[ClassKey, Pin]: ...
@@ -54,9 +55,7 @@ class ClassReader(Protocol):
 
 
 class HistoryReader(Protocol):
-    """Single classes, and what was applied to them. Every record is in the tenant that its class is wanted in."""
-
-    async def class_record(self, school: SchoolId, key: ClassKey) -> ClassRecord | None: ...
+    """What was applied to classes."""
 
     async def history(self, school: SchoolId, key: ClassKey) -> tuple[AppliedDelta, ...]:
         """What was applied to the class, oldest first."""

@@ -18,7 +18,7 @@ from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import Conflict, Unreadable
 from sync_core.messaging.messages import Change, EndYear, Priority, TakeBackYearEnd
 from sync_core.planning.diff import Origin, priority_of, year_end_diff
-from sync_core.planning.school_plan import records_in
+from sync_core.planning.reads.rows import records_in
 from sync_core.planning.year.ending import SchoolNow, YearEndPlan, chosen, plan_taking_back, plan_year_end
 from sync_core.services import Services
 

@@ -24,6 +24,10 @@ _OF_MIS = frozenset({*LOSS_KINDS, HoldKind.TURNOVER}) - _OF_PIN
 _OF_SCHOOL = (HoldKind.SCHOOL_LOSS, HoldKind.SLOW_LEAK)
 
 
+class WholeSchoolNeeded(Exception):
+    """The rows of some classes exceed a limit of the whole school, which all rows might not."""
+
+
 @dataclass(frozen=True, slots=True)
 class WithinLimits:
     """The classes to plan, those to mark as ended, and the holds.
@@ -88,6 +92,7 @@ class Restraint:
         self._ruled = ruled
         self._matching: SchoolMatching = ruled.matching if ruled else NOT_MATCHED
         self._waiting = ruled.waiting if ruled else frozenset[ClassKey]()
+        self._part = ruled is not None and ruled.part
         self._causes = LossCauses(ruled)
         self._decisions = _Decisions.of(past)
         self._parts: list[Part] = []
@@ -101,6 +106,9 @@ class Restraint:
         allowed to remove. A class that is reused in a new academic year is expected to get other people, and is held
         only if it got none. If too many people find no account, every class stays as it is. A class is not made while
         its group may continue another one, or take one that somebody made by hand.
+
+        Raises WholeSchoolNeeded if `ruled` is from a part of the rows, and that exceeds a limit of the whole school:
+        with more memberships and people, the limit allows at least as much.
         """
         unmatched = self._of_matching()
         classes = [
@@ -129,6 +137,8 @@ class Restraint:
         why = matching_failure(self._matching, self._past.rates, self._limits)
         if not why:
             return frozenset()
+        if self._part:
+            raise WholeSchoolNeeded
         rates = self._matching.rates
         value = max(1 - rate.matched for rate in (rates.students, rates.staff) if rate)
         hold = self._hold(HoldKind.ACCOUNT_MATCHING, why, self._limits.unmatched, value)
@@ -253,6 +263,8 @@ class Restraint:
             (HoldKind.SLOW_LEAK, removals + earlier, memberships + earlier, self._limits.week_loss, "in seven days"),
         ):
             if share < 1 and removed > share * total:
+                if self._part:
+                    raise WholeSchoolNeeded
                 why = f"the school would lose {removed} of {total} memberships {period}: over {share:.0%}"
                 return self._hold(kind, why, share, removed / total)
         return None
