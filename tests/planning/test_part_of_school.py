@@ -102,8 +102,9 @@ def random_groups(chance: Random, known: Iterable[MisGroup] = ()) -> list[MisGro
             continue
         students = list(group.students)
         if kind < 0.5 and students:
-            students = students[chance.choice([1, 1, 2, 5]) :] + chance.sample(PUPILS, chance.choice([0, 1, 3]))
-        changed.append(replace(group, students=tuple(dict.fromkeys(map(MisId, students)))))
+            students = students[chance.choice([1, 1, 2, 5]) :]
+            students += map(MisId, chance.sample(PUPILS, chance.choice([0, 1, 3])))
+        changed.append(replace(group, students=tuple(dict.fromkeys(students))))
     if chance.random() < 0.3:
         changed.append(teaching("N1", "7A", chance.sample(PUPILS, 5), STAFF[1:2]))
     return changed
