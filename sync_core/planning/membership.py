@@ -23,11 +23,12 @@ from sync_core.planning.limits.doubt import Benefit
 from sync_core.planning.matching.accounts import Matched, ids_of_upns, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.matching.reasons import accounts_of, certain_of
+from sync_core.planning.naming.class_keys import class_key
 from sync_core.planning.naming.names import assign_names
 from sync_core.planning.run_notes import note_on_retired, note_on_undecided, notes_on_graph_limits
 from sync_core.planning.teams import wanted_team
 from sync_core.planning.year.calendar import WITHOUT_DATES, SchoolDay
-from sync_core.planning.year.continued import NO_DECISIONS, Proposal, follow_groups
+from sync_core.planning.year.continued import NO_DECISIONS, FollowedGroups, Proposal, follow_groups
 
 _NOBODY = frozenset[MisId]()
 
@@ -99,19 +100,20 @@ def desired_classes(
     extracted = extracted_groups(snapshot, settings)
     retired = {key for key, record in records.items() if record.desired.retired and not _again(key, records, requests)}
     over, kept = extra.choices.following(Follow.ENDED) - pinned - retired, pinned | retired
-    followed = follow_groups(extracted, records, settings, requests.keys(), kept, decided, extra.choices, day)
+    followed = (
+        FollowedGroups(groups={class_key(group): group for group in extracted})
+        if part
+        else follow_groups(extracted, records, settings, requests.keys(), kept, decided, extra.choices, day)
+    )
     all_groups, apart = followed.groups, kept | over
     known_keys = records.keys() | requests.keys() | followed.waiting
     with_class = {key: group for key, group in all_groups.items() if group.type in settings.types or key in known_keys}
-    groups = {
-        key: group for key, group in with_class.items() if (scope is None or group.id in scope) and key not in apart
-    }
+    groups = _within(scope, with_class, apart)
     rules = _Rules(snapshot, settings, tuple(accounts))
-    known = {key: record.desired for key, record in records.items()}
-    names_before = {key: desired.name for key, desired in known.items()}
+    names_before = {key: record.desired.name for key, record in records.items()}
     names = assign_names(groups, identifier_of(snapshot.school, settings), names_before)
     ruled = rules.desired_of(groups, names, records, requests)
-    classes = tuple(_as_known(extra.applied(desired, known.get(desired.key)), known) for desired in ruled)
+    classes = tuple(_as_known(extra.applied(each, _wanted(each.key, records)), records) for each in ruled)
     absent = records.keys() - all_groups.keys() - apart - followed.proposed if scope is None else set()
     ending = (*_absent(absent | (retired - pinned), records, rules.benefit), *_chosen(over, records, scope))
     return RuledSchool(
@@ -138,10 +140,21 @@ def desired_classes(
     )
 
 
-def _as_known(desired: DesiredClass, known: Mapping[ClassKey, DesiredClass]) -> DesiredClass:
+def _wanted(key: ClassKey, records: Records) -> DesiredClass | None:
+    return records[key].desired if key in records else None
+
+
+def _as_known(desired: DesiredClass, records: Records) -> DesiredClass:
     """The class of the row if it stays as it was: then a large school is in memory once."""
-    before = known.get(desired.key)
+    before = _wanted(desired.key, records)
     return before if before is not None and before == desired else desired
+
+
+def _within(
+    scope: frozenset[MisId] | None, groups: Mapping[ClassKey, MisGroup], apart: Set[ClassKey]
+) -> Mapping[ClassKey, MisGroup]:
+    """The groups of the scope, except those whose classes do not follow the rules."""
+    return {key: group for key, group in groups.items() if (scope is None or group.id in scope) and key not in apart}
 
 
 def _again(key: ClassKey, records: Records, requests: Mapping[ClassKey, ClassRequest]) -> bool:
