@@ -23,7 +23,7 @@ from sync_core.planning.limits.doubt import Benefit
 from sync_core.planning.matching.accounts import Matched, ids_of_upns, match_people, tries_of
 from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.matching.reasons import accounts_of, certain_of
-from sync_core.planning.naming.class_keys import class_key
+from sync_core.planning.naming.class_keys import own_classes
 from sync_core.planning.naming.names import assign_names
 from sync_core.planning.run_notes import note_on_retired, note_on_undecided, notes_on_graph_limits
 from sync_core.planning.teams import wanted_team
@@ -100,11 +100,8 @@ def desired_classes(
     extracted = extracted_groups(snapshot, settings)
     retired = {key for key, record in records.items() if record.desired.retired and not _again(key, records, requests)}
     over, kept = extra.choices.following(Follow.ENDED) - pinned - retired, pinned | retired
-    followed = (
-        FollowedGroups(groups={class_key(group): group for group in extracted})
-        if part
-        else follow_groups(extracted, records, settings, requests.keys(), kept, decided, extra.choices, day)
-    )
+    known = (records, settings, requests.keys(), kept, decided, extra.choices, day)
+    followed = FollowedGroups(groups=own_classes(extracted)) if part else follow_groups(extracted, *known)
     all_groups, apart = followed.groups, kept | over
     known_keys = records.keys() | requests.keys() | followed.waiting
     with_class = {key: group for key, group in all_groups.items() if group.type in settings.types or key in known_keys}

@@ -119,3 +119,8 @@ def _continues(group: MisGroup, record: ClassRecord) -> bool:
     earlier = record.desired
     same = (earlier.group_type, earlier.group_id) == (group.type, group.id)
     return same and earlier.academic_year < group.academic_year
+
+
+def own_classes(groups: Iterable[MisGroup]) -> dict[ClassKey, MisGroup]:
+    """The groups by the key of a class of their own, which none has that goes on with a class of an earlier year."""
+    return {class_key(group): group for group in groups}
