@@ -25,7 +25,7 @@ from sync_core.planning.matching.guard import RoleMatching, SchoolMatching
 from sync_core.planning.matching.reasons import accounts_of, certain_of
 from sync_core.planning.naming.class_keys import own_classes
 from sync_core.planning.naming.names import assign_names
-from sync_core.planning.run_notes import note_on_retired, note_on_undecided, notes_on_graph_limits
+from sync_core.planning.run_notes import note_on_retired, note_on_undecided, notes_on_feed, notes_on_graph_limits
 from sync_core.planning.teams import wanted_team
 from sync_core.planning.year.calendar import WITHOUT_DATES, SchoolDay
 from sync_core.planning.year.continued import NO_DECISIONS, FollowedGroups, Proposal, follow_groups
@@ -123,7 +123,7 @@ def desired_classes(
         ended=tuple(map(extra.ended, ending)),
         **rules.without_one_account(groups.values()),
         notes=(
-            *_notes(snapshot, settings, groups.values()),
+            *notes_on_feed(snapshot, extracted, settings, groups.values()),
             *note_on_undecided(followed.undecided & groups.keys()),
             *note_on_retired(retired & all_groups.keys()),
             *rules.admin_notes,
@@ -388,34 +388,3 @@ def _enrolled(snapshot: Snapshot) -> Iterator[MisId]:
         if group.type is not GroupType.YEAR:
             yield from group.students
             yield from group.teachers
-
-
-def _notes(snapshot: Snapshot, settings: SchoolSettings, groups: Iterable[MisGroup]) -> list[str]:
-    notes = _note_of_left_out(snapshot)
-    notes += [
-        f"{group.type} group {plain_id(group.id)} is empty, so its class has no students — "
-        "put people into the group in the MIS, or end the group there"
-        for group in groups
-        if not group.students and not group.teachers
-    ]
-    if not settings.name_identifier and not snapshot.school.dfe_code:
-        instead = "the school's name" if snapshot.school.name else "none"
-        notes.append(
-            f"the feed has no DfE code for the school, so its class names have {instead} — "
-            "set name_identifier, or have the MIS export the code; names of classes never change later"
-        )
-    if left_out := len(snapshot.groups) - len(extracted_groups(snapshot, settings)):
-        notes.append(
-            f"{left_out} teaching groups were left out: teaching groups are not extracted from ScholarPack — "
-            "correct mis in the school's settings if the school has another MIS"
-        )
-    return notes
-
-
-def _note_of_left_out(snapshot: Snapshot) -> list[str]:
-    if not (left_out := sum(count.left_out for count in snapshot.counts)):
-        return []
-    return [
-        f"{left_out} rows of the feed were left out, and nobody left a class because of them — "
-        f"GET /api/admin/schools/{snapshot.school.id}/left-out lists them; correct them in the MIS"
-    ]

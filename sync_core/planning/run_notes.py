@@ -9,7 +9,9 @@ from datetime import date
 from sync_core.domain.classes.desired import ClassRequest, DesiredClass, Pin
 from sync_core.domain.classes.record import Records
 from sync_core.domain.ids import AccountId, ClassKey, plain_id
+from sync_core.domain.roster import MisGroup, Snapshot
 from sync_core.domain.runs import RunRecord
+from sync_core.domain.school.settings import SchoolSettings
 from sync_core.errors import LONGEST_SHOWN, one_line
 from sync_core.planning.naming.names import is_numbered
 
@@ -173,3 +175,37 @@ def notes_on_graph_limits(
                 f"admin owner number {number} of the settings would own {owned} classes, and a person can be in "
                 f"{_TEAMS:,} teams — choose another admin owner for classes from now on"
             )
+
+
+def notes_on_feed(
+    snapshot: Snapshot, extracted: Sequence[MisGroup], settings: SchoolSettings, groups: Iterable[MisGroup]
+) -> list[str]:
+    """What is noticed in a snapshot, of which these groups can be classes, and `groups` are planned."""
+    notes = _note_of_left_out(snapshot)
+    notes += [
+        f"{group.type} group {plain_id(group.id)} is empty, so its class has no students — "
+        "put people into the group in the MIS, or end the group there"
+        for group in groups
+        if not group.students and not group.teachers
+    ]
+    if not settings.name_identifier and not snapshot.school.dfe_code:
+        instead = "the school's name" if snapshot.school.name else "none"
+        notes.append(
+            f"the feed has no DfE code for the school, so its class names have {instead} — "
+            "set name_identifier, or have the MIS export the code; names of classes never change later"
+        )
+    if left_out := len(snapshot.groups) - len(extracted):
+        notes.append(
+            f"{left_out} teaching groups were left out: teaching groups are not extracted from ScholarPack — "
+            "correct mis in the school's settings if the school has another MIS"
+        )
+    return notes
+
+
+def _note_of_left_out(snapshot: Snapshot) -> list[str]:
+    if not (left_out := sum(count.left_out for count in snapshot.counts)):
+        return []
+    return [
+        f"{left_out} rows of the feed were left out, and nobody left a class because of them — "
+        f"GET /api/admin/schools/{snapshot.school.id}/left-out lists them; correct them in the MIS"
+    ]
