@@ -51,8 +51,8 @@ async def plan_sync(message: func.ServiceBusMessage) -> None:
     arg_name="message", queue_name=CLASS_CHANGES, connection="ServiceBusConnection", is_sessions_enabled=True
 )
 async def apply_change(message: func.ServiceBusMessage) -> None:
-    async with _process.handling(CLASS_CHANGES, message) as sync:
-        await sync.handle_change(decode_change(message.get_body()), Priority.BULK)
+    async with _process.applying(CLASS_CHANGES, message) as handler:
+        await handler.handle(decode_change(message.get_body()), Priority.BULK)
 
 
 # Changes that an admin or a webhook waits for have their own queue and function: no backlog of a night is before them,
@@ -61,8 +61,8 @@ async def apply_change(message: func.ServiceBusMessage) -> None:
     arg_name="message", queue_name=URGENT_CHANGES, connection="ServiceBusConnection", is_sessions_enabled=True
 )
 async def apply_urgent_change(message: func.ServiceBusMessage) -> None:
-    async with _process.handling(URGENT_CHANGES, message) as sync:
-        await sync.handle_change(decode_change(message.get_body()), Priority.URGENT)
+    async with _process.applying(URGENT_CHANGES, message) as handler:
+        await handler.handle(decode_change(message.get_body()), Priority.URGENT)
 
 
 @app.route(route="api/health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -131,22 +131,30 @@ def _first_change() -> tuple[float, int]:
     school = make_school(1, _TRIES, SimulatedTenant.id)
     with azurite() as tables, SimulatedTenant() as tenant:
         wanted = school.classes(tenant.add_users(school.upns))
-        asyncio.run(_write_rows(tables, school.settings.school, wanted))
-        environment = {
-            "TENANT_ID": tenant.id,
-            "GRAPH_SIMULATOR": tenant.graph_url,
-            "STATE_TABLES_CONNECTION": tables,
-            "ServiceBusConnection": connection_string(1),
-            **tenant.identity,
-        }
+        asyncio.run(write_rows(tables, school.settings.school, wanted))
+        environment = environment_of(tables, tenant)
         changes = [CreateClass(school.settings.school, one.key, RunId("bench"), Cause.NIGHTLY) for one in wanted]
         runs = [
             _timed("-m", "bench.first_apply", encode(change).decode(), environment=environment) for change in changes
         ]
-    return min(seconds for seconds, _ in runs), max(int(printed) for _, printed in runs)
+    models = [
+        sum(name.startswith("msgraph.generated.models.") for name in json.loads(printed)[1]) for _, printed in runs
+    ]
+    return min(seconds for seconds, _ in runs), max(models)
 
 
-async def _write_rows(tables: str, school: SchoolId, wanted: Sequence[DesiredClass]) -> None:
+def environment_of(tables: str, tenant: SimulatedTenant) -> dict[str, str]:
+    """The settings of a worker for the tables of this connection string. It cannot reach its queues."""
+    return {
+        "TENANT_ID": tenant.id,
+        "GRAPH_SIMULATOR": tenant.graph_url,
+        "STATE_TABLES_CONNECTION": tables,
+        "ServiceBusConnection": connection_string(1),
+        **tenant.identity,
+    }
+
+
+async def write_rows(tables: str, school: SchoolId, wanted: Sequence[DesiredClass]) -> None:
     async with table_state(tables) as (state, _):
         await state.write_desired(school, wanted)
 

@@ -1,4 +1,4 @@
-"""What the triggers call."""
+"""What the triggers call, but those of changes of a class (applying/handler.py)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from sync_core.admin.tenant_probe import end_interrupted_probes
 from sync_core.admin.undo import undo_run
 from sync_core.admin.year.calendar import dates_ahead
 from sync_core.admin.year.year_end import end_year, take_back
-from sync_core.applying.change import apply_change
 from sync_core.backoff import CallLimit
 from sync_core.config import Settings
-from sync_core.domain.classes.outcomes import Outcome
 from sync_core.domain.ids import RunId
 from sync_core.domain.runs import RunRecord
 from sync_core.errors import RowRefused
@@ -96,8 +94,3 @@ class App:
                 telemetry.school_synced(run)
         else:
             telemetry.tenant_refreshed(request, schools)
-
-    async def handle_change(self, change: messages.Change, priority: messages.Priority) -> Outcome:
-        outcome = await apply_change(change, priority, self.services)
-        telemetry.change_settled(change, outcome)
-        return outcome

@@ -4,13 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from sync_core.clock import Clock
-from sync_core.domain.permissions import TenantCheck
-from sync_core.graph.port import TenantReaders, Tenants, TenantTeams
-from sync_core.messaging.port import DeadLetters, Outbox, QueueCheck
-from sync_core.mis.port import DatedMis, FileDrops, MisSource, SourceCheck, Uploads
-from sync_core.state.port import ClassStore, RunStore, SchoolReader, SchoolStore, TableCheck, TenantStore, WebhookInbox
+if TYPE_CHECKING:
+    from sync_core.clock import Clock
+    from sync_core.domain.permissions import TenantCheck
+    from sync_core.graph.port import TenantReaders, Tenants, TenantTeams
+    from sync_core.messaging.port import DeadLetters, Outbox, QueueCheck
+    from sync_core.mis.port import DatedMis, FileDrops, MisSource, SourceCheck, Uploads
+    from sync_core.state.port import (
+        ClassStore,
+        RunStore,
+        SchoolReader,
+        SchoolStore,
+        TableCheck,
+        TenantStore,
+        WebhookInbox,
+    )
+
+
+class Applying(Protocol):
+    """All that a change of one class is applied with: no MIS and no queue."""
+
+    @property
+    def classes(self) -> ClassStore: ...
+
+    @property
+    def schools(self) -> SchoolStore: ...
+
+    @property
+    def runs(self) -> RunStore: ...
+
+    @property
+    def graph(self) -> Tenants: ...
+
+    @property
+    def teams(self) -> TenantTeams: ...
+
+    @property
+    def clock(self) -> Clock: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sync_core.domain.classes.record import ActualClass, ClassRecord
 from sync_core.domain.ids import AccountId
 from sync_core.graph.port import Tenant
 from sync_core.messaging.messages import Change
-from sync_core.services import Services
+from sync_core.services import Applying
 
 Work = Literal[
     "created",
@@ -49,7 +49,7 @@ class Attempt:
     left.
     """
 
-    def __init__(self, change: Change, tenant_id: str, tenant: Tenant, services: Services) -> None:
+    def __init__(self, change: Change, tenant_id: str, tenant: Tenant, services: Applying) -> None:
         self.change = change
         self.tenant_id = tenant_id
         self.tenant = tenant

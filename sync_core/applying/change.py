@@ -36,7 +36,7 @@ from sync_core.errors import (
 from sync_core.graph.port import FoundGroup, NewClass, Teams
 from sync_core.messaging import messages
 from sync_core.planning.naming.names import following_nickname
-from sync_core.services import Services
+from sync_core.services import Applying
 
 _ROUNDS = 12
 _NICKNAMES = 20
@@ -49,7 +49,7 @@ _GONE = Refused(
 )
 
 
-async def apply_change(change: messages.Change, priority: messages.Priority, services: Services) -> Outcome:
+async def apply_change(change: messages.Change, priority: messages.Priority, services: Applying) -> Outcome:
     """Apply `change` in the tenant that its row names, and record it. Raises Transient if it must be redelivered.
 
     A class that is gone from Microsoft 365 and a permanent refusal by Graph are outcomes, recorded on the row. Raises
@@ -65,7 +65,7 @@ async def apply_change(change: messages.Change, priority: messages.Priority, ser
     return await _Apply(attempt, services.teams.of(tenant_id, priority)).run(record)
 
 
-async def _require_request(change: messages.RestoreClass, services: Services) -> None:
+async def _require_request(change: messages.RestoreClass, services: Applying) -> None:
     """Raises NotOnRecord unless the run of the change is on record as an admin's request to restore the class.
 
     A redelivery of that request may have ended the run as refused after the change was sent.

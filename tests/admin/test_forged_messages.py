@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from sync_core.admin.classes.requests import request_action, request_sync
 from sync_core.admin.requests import Requester
 from sync_core.app import App
+from sync_core.applying.handler import ChangeHandler
 from sync_core.config import parse_settings
 from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.classes.record import ActualClass
@@ -115,7 +116,7 @@ class World:
         if queue == SYNC_REQUESTS:
             await self.app.handle_request(decode_request(body))
         else:
-            await self.app.handle_change(decode_change(body), Priority(queue))
+            await ChangeHandler(self.app.services).handle(decode_change(body), Priority(queue))
 
 
 REAL = ActOnClass(SCHOOL.id, REQUESTED, Action.DELETE, PENDING)

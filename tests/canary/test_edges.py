@@ -26,6 +26,7 @@ from kiota_abstractions.api_error import APIError
 from pydantic import TypeAdapter, ValidationError
 
 from sync_core.app import App
+from sync_core.applying.handler import ChangeHandler
 from sync_core.domain.ids import AccountId, ClassId, RunId
 from sync_core.domain.runs import Cause
 from sync_core.errors import SyncError
@@ -64,7 +65,10 @@ class Ready(ProcessApp):
 
     def __init__(self, app: App) -> None:
         super().__init__({}, FixedClock())
-        self._app = app
+        self._started = app
+
+    async def get(self) -> App:
+        return self._started
 
 
 async def school_of(state: MemoryState) -> None:
@@ -273,7 +277,7 @@ async def test_no_error_of_graph_leaves(outside: Outside) -> None:
                 app = app_of(state, tenant=Refusing(error))
                 change = ChangeMembers(SCHOOL.id, record.key, RunId("night"), Cause.NIGHTLY)
                 try:
-                    await app.handle_change(change, Priority.BULK)
+                    await ChangeHandler(app.services).handle(change, Priority.BULK)
                 except SyncError as raised:
                     outside.raised("exception", raised)
                 outside.see("text of the error", str(error))

@@ -12,6 +12,7 @@ import pytest
 from sync_core.admin.requests import Requester, submit
 from sync_core.admin.year.year_end import preview_year_end
 from sync_core.app import App
+from sync_core.applying.handler import ChangeHandler
 from sync_core.domain.accounts import Account, AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.classes.year_end import NameChoice, PupilChoice, YearEndChoice, YearEndFilter, YearEndOrder
 from sync_core.domain.ids import AccountId, RunId
@@ -171,7 +172,7 @@ async def test_no_field_of_a_year_end_with_teams_leaves(outside: Outside) -> Non
     outside.putting("year end", "teams of the classes")
     await app.handle_request(SyncSchool(SCHOOL.id, RunId("first"), Cause.NIGHTLY))
     for change in (*outbox.changes, *(change for _, change, _ in outbox.scheduled)):
-        await app.handle_change(change, Priority.BULK)
+        await ChangeHandler(app.services).handle(change, Priority.BULK)
     order = YearEndOrder(YearEndFilter(years=(2025,)), YearEndChoice(rename=NameChoice.YEAR, pupils=PupilChoice.REMOVE))
     outside.putting("year end", "names and pupils of the classes")
     shown = await preview_year_end(chosen, order, app.services)
@@ -183,7 +184,7 @@ async def test_no_field_of_a_year_end_with_teams_leaves(outside: Outside) -> Non
     outside.queued(outbox)
     assert outbox.changes
     for change in outbox.changes:
-        await app.handle_change(change, Priority.BULK)
+        await ChangeHandler(app.services).handle(change, Priority.BULK)
     assert all(record.desired.retired for record in await state.class_records(SCHOOL.id))
     await outside.stored(state, SCHOOL.id)
     assert outside.report() == ""
