@@ -37,6 +37,7 @@ from sync_core.mis.port import DatedMis, FileDrops, MisSource, Uploads
 from sync_core.planning.diff import Origin, make_plan
 from sync_core.services import Checks, Reading, Services
 from sync_core.state.store import TableState
+from sync_core.sync.read_ahead import ReadAhead
 
 SESSIONS = 64
 _DELIVERIES = 10
@@ -149,7 +150,7 @@ def services_of(
         tenants=state,
         runs=state,
         inbox=state.inbox,
-        reading=Reading(state, mis or cast("MisSource", unused), clock, partial(check_tenant, graph), graph),
+        reading=Reading(state, mis or cast("MisSource", unused), clock, partial(check_tenant, graph), graph, ReadAhead),
         graph=graph,
         teams=_NoTeams(),
         file_drops=cast("FileDrops", unused),

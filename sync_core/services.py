@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,11 +46,16 @@ class Applying(Protocol):
     def clock(self) -> Clock: ...
 
 
+def _one_by_one(reader: SchoolReader, all_rows: bool) -> AbstractAsyncContextManager[SchoolReader]:
+    return nullcontext(reader)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """All that a plan may touch. Nothing in it can write, so a preview cannot write either.
 
-    `check_tenant` reads what the app may do in a tenant, by id, without a request to Graph.
+    `check_tenant` reads what the app may do in a tenant, by id, without a request to Graph. `ahead` makes of
+    `school` the reader of one plan, which may read at one time what the plan needs: also all rows of classes or not.
     """
 
     school: SchoolReader
@@ -57,6 +63,7 @@ class Reading:
     clock: Clock
     check_tenant: Callable[[str], Awaitable[TenantCheck]]
     tenants: TenantReaders
+    ahead: Callable[[SchoolReader, bool], AbstractAsyncContextManager[SchoolReader]] = _one_by_one
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,6 +232,7 @@ def build(foundation: _Foundation, refusals: telemetry.Refusals) -> App:
     from sync_core.mis.files.uploads import UploadedExports
     from sync_core.mis.sources import MisSources
     from sync_core.services import Checks, Reading, Services
+    from sync_core.sync.read_ahead import ReadAhead
 
     settings, clock, store, graph = foundation.settings, foundation.clock, foundation.store, foundation.graph
     tls = ssl.create_default_context()  # else each link to a queue reads the machine's certificates: 20 ms
@@ -250,7 +251,7 @@ def build(foundation: _Foundation, refusals: telemetry.Refusals) -> App:
         tenants=store,
         runs=store,
         inbox=store.inbox,
-        reading=Reading(store, mis, clock, partial(check_tenant, graph), graph),
+        reading=Reading(store, mis, clock, partial(check_tenant, graph), graph, ReadAhead),
         graph=graph,
         teams=foundation.teams,
         file_drops=drops,

@@ -12,6 +12,7 @@ from sync_core.messaging.messages import SchoolRequest, SyncSchool
 from sync_core.planning.diff import Origin, priority_of
 from sync_core.planning.limits.holds import with_newer
 from sync_core.planning.planned import PlanNotMade, SchoolPlan
+from sync_core.planning.reads.rows import needs_all_rows
 from sync_core.planning.school_plan import note_shared_names, plan_school
 from sync_core.planning.teams import team_changes
 from sync_core.services import Services
@@ -50,7 +51,8 @@ async def sync_under(
     `decided` are decisions on holds, by the digest of a held class, that take effect with this plan.
     """
     try:
-        planned = await plan_school(request, services.reading, decided)
+        async with services.reading.ahead(services.reading.school, needs_all_rows(request)) as reader:
+            planned = await plan_school(request, replace(services.reading, school=reader), decided)
     except PlanNotMade as reason:
         return await end_unplanned(reason.planned, before, services)
     planned = await note_shared_names(planned, services.reading, lambda shared: shared.keys)

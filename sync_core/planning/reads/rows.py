@@ -16,6 +16,11 @@ _MOST_GROUPS = 50
 """The rows of so many groups are read one by one. With more, a list of all rows takes less time."""
 
 
+def needs_all_rows(request: SyncSchool) -> bool:
+    """Whether the request alone tells that its plan reads the rows of all classes of the school."""
+    return request.scope is None or bool(request.people) or len(request.scope) > _MOST_GROUPS
+
+
 async def rows_of_groups(
     request: SyncSchool, snapshot: Snapshot, settings: SchoolSettings, reader: ClassReader
 ) -> Records | None:
@@ -25,9 +30,9 @@ async def rows_of_groups(
     if a group is not in the MIS or has no class of its own: a new class needs a name that no other has, and may
     continue another one. A class of an earlier year that a group goes on with is not looked for.
     """
-    if request.scope is None or request.people or len(request.scope) > _MOST_GROUPS:
+    if needs_all_rows(request):
         return None
-    named = frozenset(request.scope)
+    named = frozenset(request.scope or ())
     groups = [group for group in extracted_groups(snapshot, settings) if group.id in named]
     if {group.id for group in groups} != named:
         return None
