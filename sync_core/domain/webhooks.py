@@ -36,13 +36,15 @@ class WebhookEvent:
 def next_plan(now: datetime, planned: Sequence[datetime]) -> datetime:
     """The time to plan an event received `now`. `planned` are earlier starts of plans, oldest first.
 
-    That is at once, if the pause since the last plan is over, which grows with the plans of the last minute: 2, 4, 8
-    and then 16 seconds. Otherwise it is a time in whole seconds after the pause. So a single change is planned at once,
-    what follows it is gathered, and a storm causes six plans in its first minute, then four a minute.
+    That is at once, if the last minute had no plan, or only one that began two seconds ago or earlier. Otherwise it is
+    a time in whole seconds, after a pause since the last plan that grows with the plans of the last minute: 2, 4, 8 and
+    then 16 seconds. So a single change is planned at once and so is one after it, and what follows them is gathered: in
+    a storm, each event that is planned at once is a message more. A storm causes six plans in its first minute, then
+    four a minute.
     """
     recent = [moment for moment in planned if now - moment < _MINUTE]
     pause_ends = recent[-1] + timedelta(seconds=min(2.0 ** len(recent), _LONGEST_PAUSE)) if recent else now
-    if pause_ends <= now:
+    if pause_ends <= now and len(recent) <= 1:
         return now
     due = max(now + GATHER_FOR, pause_ends)
     return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
