@@ -162,9 +162,10 @@ class People:
         if actual.members == desired and not record.stale and not self._attempt.touched:
             return record
         just_created = actual.members is None and not record.stale and not self._attempt.touched
-        self._members = frozenset() if just_created else await self._tenant.members(actual.class_id)
+        self._members, owners = (frozenset(), None) if just_created else await self._seen(record)
         await self._add_missing(record)
-        owners = await self._tenant.owners(actual.class_id) if record.stale or self._members - desired else frozenset()
+        if owners is None:
+            owners = await self._tenant.owners(actual.class_id) if self._members - desired else frozenset()
         if record.stale:
             record = await self._announced(record)
             actual = await self._with_owners(record, owners)
@@ -173,6 +174,13 @@ class People:
         owners_missing = record.desired.owners - actual.owners
         error = self.error() or (record.error if owners_missing else None)
         return await self._attempt.write(replace(record, actual=actual, stale=False, error=error))
+
+    async def _seen(self, record: ClassRecord) -> tuple[frozenset[AccountId], frozenset[AccountId] | None]:
+        """The members that Graph shows, and the owners if they are needed as far as the row tells, read with them."""
+        actual = actual_of(record)
+        if record.stale or (actual.members or frozenset()) - record.desired.members:
+            return await self._tenant.members_and_owners(actual.class_id)
+        return await self._tenant.members(actual.class_id), None
 
     async def follow_year_end(self, record: ClassRecord) -> ActualClass:
         """Take out, or put back, the people whom a year end is about, and nobody else. Returns the new `actual`.

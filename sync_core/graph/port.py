@@ -158,6 +158,9 @@ class Tenant(TenantReader, Protocol):
     queue's lock. They raise Transient past the budget and GraphRefused for a permanent refusal.
     """
 
+    async def members_and_owners(self, class_id: ClassId) -> tuple[frozenset[AccountId], frozenset[AccountId]]:
+        """Both, read at one time. Raises what `members` and `owners` raise."""
+
     async def grants(self) -> Grants | None:
         """What the app's token carries, without a request to Graph. None if the token does not say."""
 

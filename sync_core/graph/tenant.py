@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
@@ -39,6 +40,7 @@ from sync_core.graph.port import Additions, CreatedClass, Described, FoundGroup,
 from sync_core.graph.rate_limiter import Cost
 from sync_core.graph.tenant_check import read_grants
 
+R = TypeVar("R")
 _GRAPH = "https://graph.microsoft.com/v1.0"
 _ACCOUNTS = "/users/delta()"
 _GROUPS = "/groups/delta()?$select=id,displayName,mailNickname,members,owners"
@@ -176,6 +178,11 @@ class GraphTenant:
 
     async def owners(self, class_id: ClassId) -> frozenset[AccountId]:
         return await self._people_at(f"/groups/{entra_id(class_id)}/owners", Cost())
+
+    async def members_and_owners(self, class_id: ClassId) -> tuple[frozenset[AccountId], frozenset[AccountId]]:
+        read = await asyncio.gather(self.members(class_id), self.owners(class_id), return_exceptions=True)
+        members, owners = map(_raised, read)
+        return members, owners
 
     async def add_members(self, class_id: ClassId, people: Sequence[AccountId]) -> Additions:
         """One PATCH is all or nothing: one guest costs nineteen others, whom only requests of their own add.
@@ -358,6 +365,12 @@ def _additions(outcomes: Mapping[AccountId, SyncError | None], failure: SyncErro
         refused,
         failure or next(iter(denied), None),
     )
+
+
+def _raised(result: R | BaseException) -> R:
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _people_with(kind: type[SyncError] | None, outcomes: Mapping[AccountId, SyncError | None]) -> frozenset[AccountId]:

@@ -209,6 +209,9 @@ class MemoryTenant:
         await self._step("owners answered")
         return owners
 
+    async def members_and_owners(self, class_id: ClassId) -> tuple[frozenset[AccountId], frozenset[AccountId]]:
+        return await self.members(class_id), await self.owners(class_id)
+
     async def add_at_once(self, class_id: ClassId, people: Sequence[AccountId]) -> Told:
         await self._step("add_at_once")
         if self.guests.intersection(people):

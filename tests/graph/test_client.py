@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -494,3 +495,21 @@ async def test_a_ping_that_is_denied_has_the_remedy_of_graphs_refusals(subject: 
     subject.server.responses = [(403, {}, error("Authorization_RequestDenied", "Insufficient privileges."))]
     with pytest.raises(GraphDenied):
         await subject.tenant.ping()
+
+
+async def test_members_and_owners_are_requested_at_one_time() -> None:
+    """Neither answer comes before both requests are there."""
+    requests: list[str] = []
+    both = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        requests.append(request.path.rpartition("/")[2])
+        if len(requests) == 2:
+            both.set()
+        await both.wait()
+        return web.json_response({"value": [{"id": f"one of {request.path.rpartition('/')[2]}"}]})
+
+    async with serve_all(answer) as url, asyncio.timeout(10):
+        seen = await tenants_at(url, FixedClock())().members_and_owners(ID)
+    assert seen == (frozenset(["one of members"]), frozenset(["one of owners"]))
+    assert sorted(requests) == ["members", "owners"]

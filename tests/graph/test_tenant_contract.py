@@ -307,12 +307,23 @@ async def test_an_owner_is_granted_once(subject: Subject) -> None:
         await subject.tenant.add_owner(class_id, NOBODY)
 
 
+async def test_members_and_owners_are_read_together(subject: Subject) -> None:
+    class_id = (await subject.tenant.create_class(make_class())).id
+    owner, member = subject.add_accounts(make_upns(2))
+    await subject.tenant.add_owner(class_id, owner)
+    await subject.tenant.add_members(class_id, [member])
+    members, owners = await subject.tenant.members_and_owners(class_id)
+    assert (members, owners) == (await subject.tenant.members(class_id), {owner})
+    assert member in members
+
+
 async def test_a_missing_class_is_not_there(subject: Subject) -> None:
     assert not await subject.tenant.class_exists(NOWHERE)
     (person,) = subject.add_accounts(make_upns(1))
     for work in (
         subject.tenant.members(NOWHERE),
         subject.tenant.owners(NOWHERE),
+        subject.tenant.members_and_owners(NOWHERE),
         subject.tenant.add_members(NOWHERE, [person]),
         subject.tenant.add_owner(NOWHERE, person),
     ):
