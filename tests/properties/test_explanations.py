@@ -109,12 +109,20 @@ class Case:
         return granted is not None and len(granted.roles) < len(PERMISSIONS)
 
     @property
+    def members(self) -> frozenset[str]:
+        return frozenset(self.class_.members if self.class_ else ())
+
+    @property
+    def owners(self) -> frozenset[str]:
+        return frozenset(self.class_.owners if self.class_ else ())
+
+    @property
     def there(self) -> bool:
-        return self.class_ is not None and entra_id(self.owner) in self.class_.members | self.class_.owners
+        return entra_id(self.owner) in self.members | self.owners
 
     @property
     def has_both_roles(self) -> bool:
-        return self.class_ is not None and entra_id(self.owner) in self.class_.members & self.class_.owners
+        return entra_id(self.owner) in self.members & self.owners
 
     @property
     def stopped(self) -> bool:
@@ -124,9 +132,9 @@ class Case:
 EVENTS = IN_THE_MIS | OF_ACCOUNTS | BY_ADMINS | BY_CHOICE | BY_HAND | THAT_STOP | A_NIGHT | A_NEW_YEAR
 RESPONSIBLE: dict[Why, Callable[[Case], bool]] = {
     Why.ADDED_BY_SYNC: lambda case: case.there or case.class_ is None,
-    Why.REMOVED_BY_SYNC: lambda case: not case.there,
+    Why.REMOVED_BY_SYNC: lambda case: not case.has_both_roles,
     Why.ADDED_UNRECORDED: lambda case: case.there,
-    Why.REMOVED_UNRECORDED: lambda case: not case.there,
+    Why.REMOVED_UNRECORDED: lambda case: not case.has_both_roles,
     Why.WANTED: lambda case: (
         case.pinned
         or case.extra
@@ -215,6 +223,8 @@ def check(case: Case, answer: Explanation) -> None:
     for why in answer.causes:
         assert RESPONSIBLE[why](case), (why, text)
         assert NAMED.get(why, "") in text, (why, text)
+    for standing, people in ((answer.member, case.members), (answer.owner, case.owners)):
+        assert standing.there in (entra_id(case.owner) in people, None), text
     for standing, wanted in ((answer.member, answer.wanted is not None),):
         assert standing.next_why or standing.next is not Next.HELD, text
         if standing.there is False and wanted and standing.next is Next.STAYS:
@@ -285,5 +295,6 @@ async def run(events: list[tuple[Any, ...]]) -> None:
 @given(st.lists(EVENTS, max_size=10))
 @example([("new_year", "reuse"), ("hand_member", "G1", "a", False)])
 @example([("new_year", "reuse"), ("hand_member", "G1", "t", False)])
+@example([("invite", "t"), ("hand_member", "G1", "t", False), ("night",)])  # an owner who is not a member
 def test_a_sentence_names_the_cause_that_is_responsible(events: list[tuple[Any, ...]]) -> None:
     asyncio.run(run(events))
