@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,11 +45,14 @@ def expected_classes(feed: Path, admins: Sequence[str], domain: str) -> list[Exp
     upns = {user["sourcedId"]: _upn(user, domain) for user in users}
     sessions = {session["sourcedId"]: session for session in _rows(feed, "academicSessions")}
     admin_owners = frozenset(admin.lower() for admin in admins)
+    enrolments: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in _rows(feed, "enrollments"):
+        enrolments[row["classSourcedId"]].append(row)
     groups: list[tuple[str, str, frozenset[str], frozenset[str]]] = []
     for class_ in _rows(feed, "classes"):
         session = sessions[class_["termSourcedIds"].split(",")[0]]
         year = sessions.get(session["parentSourcedId"], session)["startDate"][:4]
-        enrolled = [row for row in _rows(feed, "enrollments") if row["classSourcedId"] == class_["sourcedId"]]
+        enrolled = enrolments[class_["sourcedId"]]
         pupils = frozenset(upns[row["userSourcedId"]] for row in enrolled if row["role"] == "student")
         staff = [row for row in enrolled if row["role"] == "teacher"]
         main = [row for row in staff if row["primary"] == "true"] or sorted(staff, key=lambda row: row["userSourcedId"])
