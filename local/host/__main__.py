@@ -19,6 +19,7 @@ from local.host.host_json import load_host_json
 from local.host.refusal import StartRefused
 from local.host.settings import load_settings
 from local.host.timers import SystemClock, TimerMonitor
+from local.processes import collect_garbage_seldom
 
 _log = logging.getLogger("host")
 
@@ -31,6 +32,7 @@ async def _serve(options: argparse.Namespace) -> None:
         # As the worker does before it indexes an app.
         initialize_azure_monitor()
     plan = plan_host(index_app(app), settings, host_options)
+    collect_garbage_seldom()
     monitor = TimerMonitor(options.state / "timers.json") if options.state else None
     host = AppHost(plan, SystemClock(), monitor, options.port)
     stop = asyncio.Event()
