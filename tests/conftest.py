@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from local.azurite import Azurite
+from local.processes import collect_garbage_seldom
 from local.tenant.certificate import tls_context
 from sync_core.domain.ids import SchoolId
 from sync_core.state.store import TableState
@@ -22,14 +22,31 @@ from tests.forked import Forked
 REPOSITORY = Path(__file__).parents[1]
 _ACCOUNTS = [f"account{number}" for number in range(100)]
 _LONGEST = (
-    "tests/http/test_openapi.py",
-    "tests/properties/test_protocol.py",
     "tests/faults/test_kill.py",
+    "tests/faults/test_graph_faults.py",
+    "tests/http/test_openapi.py",
     "tests/flow/test_command_line.py",
     "tests/faults/test_tables_and_queues.py",
-    "tests/faults/test_graph_faults.py",
+    "tests/sync/test_unconfirmed_answers.py",
+    "tests/faults/test_graph_silence.py",
     "tests/mis/files/test_large_feeds.py",
+    "tests/http/console/test_settings_stories.py",
+    "tests/http/console/test_class_stories.py",
+    "tests/http/console/test_approval_stories.py",
+    "tests/http/console/test_plan_stories.py",
     "tests/mis/test_vendor_deltas.py",
+    "tests/properties/test_protocol.py",
+    "tests/http/console/test_home_and_why_stories.py",
+    "tests/canary/test_feeds.py",
+    "tests/http/console/test_attacks.py",
+    "tests/flow/test_feed_stories.py",
+    "tests/bench/test_school_year.py",
+    "tests/local/test_world.py",
+    "tests/http/console/test_health_stories.py",
+    "tests/cli/test_interrupted.py",
+    "tests/faults/test_soak.py",
+    "tests/http/console/test_year_end_stories.py",
+    "tests/mis/test_oneroster_servers.py",
 )
 """The modules that take longest, the longest first: no worker is to begin one of them when the others end."""
 
@@ -51,9 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage seldom: what was imported stays, and looking through it took an eighth of the tests' time."""
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    collect_garbage_seldom()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
