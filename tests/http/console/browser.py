@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ def open_browser() -> Iterator[Browser]:
             browser.close()
 
 
+@cache
 def _find_chromium() -> str:
     installed = shutil.which("chromium") or shutil.which("google-chrome")
     if installed:
@@ -47,12 +49,12 @@ def _find_chromium() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A signed-in person at their browser. Screenshots of what they see go to `pictures`."""
+    """A signed-in person at their browser. Screenshots of what they see go to `pictures`, if that is a folder."""
 
     context: BrowserContext
     page: Page
     host: str
-    pictures: Path
+    pictures: Path | None
 
     def open(self, path: str, status: int = 200) -> Page:
         response = self.page.goto(f"{self.host}{path}")
@@ -60,7 +62,7 @@ class Visitor:
         return self.page
 
     def check(self, name: str) -> None:
-        """Take the page's pictures, light and dark, wide and narrow, and assert that axe has nothing to say of any.
+        """Assert that axe has nothing to say of the page, light and dark, wide and narrow. Take its pictures.
 
         Asserts too that a narrow page is no wider than its window (WCAG 1.4.10).
         """
@@ -73,7 +75,8 @@ class Visitor:
             faults += [f"{name} at {width}: {wide} wide"] if wide > width else []
             for scheme in _SCHEMES:
                 self.page.emulate_media(color_scheme=scheme)
-                (self.pictures / f"{name}-{width}-{scheme}.png").write_bytes(_photograph(session))
+                if self.pictures:
+                    (self.pictures / f"{name}-{width}-{scheme}.png").write_bytes(_photograph(session))
                 faults += [f"{name} at {width}, {scheme}: {fault}" for fault in _judge(session, world)]
         session.detach()
         self.page.set_viewport_size({"width": SIZES[0], "height": 900})
@@ -113,7 +116,7 @@ def _judge(session: CDPSession, world: int) -> list[str]:
 
 
 @contextmanager
-def visit(browser: Browser, host: str, user: str, pictures: Path) -> Iterator[Visitor]:
+def visit(browser: Browser, host: str, user: str, pictures: Path | None) -> Iterator[Visitor]:
     """A new browser session of `user`, signed in as the local host signs people in."""
     context = browser.new_context(viewport={"width": SIZES[0], "height": 900})
     page = context.new_page()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def admin(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
+def admin(trust: Trust, browser: Browser, pictures: Path | None) -> Iterator[Visitor]:
     """An admin of all schools in the world that the module calls `trust`."""
     with visit(browser, trust.addresses.host, "admin", pictures) as visitor:
         yield visitor
@@ -34,8 +35,10 @@ def console(api: Api) -> Console:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> Path:
-    """Screenshots of every page in every story, for people to look at."""
+def pictures() -> Path | None:
+    """Where screenshots of every page in every story go, for people who want to look at them (`PICTURES=1`)."""
+    if not os.environ.get("PICTURES"):
+        return None
     folder = REPOSITORY / "dist" / "console"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -42,7 +42,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
 
 
 @pytest.fixture
-def head(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
+def head(trust: Trust, browser: Browser, pictures: Path | None) -> Iterator[Visitor]:
     with visit(browser, trust.addresses.host, "head", pictures) as visitor:
         yield visitor
 

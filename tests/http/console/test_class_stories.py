@@ -36,7 +36,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory, storage: str) -> Iterator[Tr
 
 
 @pytest.fixture
-def teacher(trust: Trust, browser: Browser, pictures: Path) -> Iterator[Visitor]:
+def teacher(trust: Trust, browser: Browser, pictures: Path | None) -> Iterator[Visitor]:
     with visit(browser, trust.addresses.host, "colleague", pictures) as visitor:
         yield visitor
 

@@ -92,7 +92,9 @@ def test_04_everything_is_paused_with_a_reason_and_resumed_and_going_back_shows_
     assert "2 schools are not paused." in page.inner_text("main")  # no browser keeps a page
 
 
-def test_05_a_head_sees_their_school_alone_and_a_teacher_none(trust: Trust, browser: Browser, pictures: Path) -> None:
+def test_05_a_head_sees_their_school_alone_and_a_teacher_none(
+    trust: Trust, browser: Browser, pictures: Path | None
+) -> None:
     with visit(browser, trust.addresses.host, "head", pictures) as head:
         page = head.open("/health")
         page.wait_for_selector("text=all 2 checks passed")

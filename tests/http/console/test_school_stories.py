@@ -66,7 +66,7 @@ def test_03_the_home_of_a_school_has_its_classes_and_runs(admin: Visitor) -> Non
 
 
 def test_04_the_head_of_one_school_is_led_to_it_and_sees_no_other(
-    trust: Trust, browser: Browser, pictures: Path
+    trust: Trust, browser: Browser, pictures: Path | None
 ) -> None:
     with visit(browser, trust.addresses.host, "head", pictures) as head:
         page = head.open("/")

@@ -68,7 +68,7 @@ def test_02_each_fault_stands_at_its_field(admin: Visitor) -> None:
 
 
 def test_03_the_head_of_a_school_sees_its_source_and_cannot_change_it(
-    trust: Trust, browser: Browser, pictures: Path
+    trust: Trust, browser: Browser, pictures: Path | None
 ) -> None:
     with visit(browser, trust.addresses.host, "head", pictures) as head:
         page = head.open("/schools/OAK/settings")
