@@ -6,7 +6,7 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from tests.mis import feeds
 
 Files = Mapping[str, bytes]
 _DOMAIN = "school.onmicrosoft.com"
-_SCHOOL = generate(pupils=30)
+_SCHOOL = replace(generate(pupils=30), groups=generate(pupils=30).groups[::3])
 _SETTINGS = school_settings(account_domain=_DOMAIN, teaching_owners="all", departed_owners="revoke")
 _ACCOUNTS = [
     Account(entra_id(upn), {AccountProperty.UPN: upn.lower()})
