@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
 from local.school.data import SchoolData
+from tests.examples import examples
 from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 # The functions below import it as well: every worker collects this module, and one runs it.
@@ -25,7 +26,7 @@ OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("main"), (teaching("T1", "Art", "amy", "main"),)
 )
 KNOWN = {"school": ["OAK"], "key": ["2026.teaching.T1", "2026.year.grade~3A7"]}
-EXAMPLES = 25
+EXAMPLES = examples(25)
 FEW_EXAMPLES = 5
 OF_QUEUES = ("/dead-letters", "/health")
 """The paths, or parts of them, that open links to the queues: the client takes a second to open and close one."""
@@ -93,9 +94,9 @@ def _send_examples(operation: Any, mode: GenerationMode, session: requests.Sessi
 
     checks = [schemathesis.checks.CHECKS.get_one(name) for name in CHECKS]
 
-    examples = FEW_EXAMPLES if any(part in operation.path for part in OF_QUEUES) else EXAMPLES
+    most = FEW_EXAMPLES if any(part in operation.path for part in OF_QUEUES) else EXAMPLES
 
-    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=most, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode), rng=st.randoms(use_true_random=False))
     def send(case: Any, rng: random.Random) -> None:
         if mode.is_positive and (operation.method, operation.path) not in NOT_ON_KNOWN_IDS:

@@ -13,6 +13,7 @@ import yaml
 from local.commands import PORT
 from sync_core.config import parse_settings
 from tests.cli.parsing import parse
+from tests.examples import THOROUGH
 from tests.infra.templates.compiler import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ def _steps(workflow: dict[Any, Any]) -> list[dict[str, Any]]:
 
 
 def test_there_is_one_workflow_for_each_purpose() -> None:
-    assert [file.stem for file in FILES] == ["audit", "deploy", "emulators", "release", "test"]
+    assert [file.stem for file in FILES] == ["audit", "deploy", "emulators", "release", "test", "thorough"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -72,6 +73,13 @@ def test_both_commands_run_on_every_supported_python() -> None:
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     install = f"az bicep install --version v{VERSION}"
     assert [step["run"] for step in job["steps"] if "run" in step] == [install, "make test", "make demo"]
+
+
+def test_a_night_gives_the_long_properties_all_their_examples() -> None:
+    workflow = _read("workflows/thorough.yml")
+    assert "schedule" in workflow[True]
+    commands = [step["run"] for step in _steps(workflow) if "run" in step]
+    assert commands == [f"az bicep install --version v{VERSION}", f"make tests EXAMPLES={THOROUGH}"]
 
 
 def test_a_check_and_a_plan_run_on_windows_with_python_alone() -> None:
