@@ -6,15 +6,20 @@ BIN := .venv/bin
 # Without compiled modules each process of the tests would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test templates styles bench setup lint spelling docs lock scan package clean
+.PHONY: demo test tests templates styles bench setup lint spelling docs lock scan package clean
 
 demo: setup
 	@echo "make demo: a school of 1,000 pupils over three nights in a simulated tenant; about a minute."
 	@$(BIN)/python -m local demo --world .demo
 
-test: setup lint
-	@echo "make test: all tests; about ten minutes on two cores."
-	$(BIN)/python -m pytest -rs -n 5 --dist loadfile --no-loadscope-reorder
+test: setup
+	@echo "make test: all tests; about seven minutes on two cores."
+	@$(MAKE) --no-print-directory --jobs=2 lint tests
+
+# `make tests EXAMPLES=thorough` gives the long properties all their examples, and `make tests PICTURES=1` keeps pictures of the pages of
+# the console in dist/console.
+tests: setup
+	$(BIN)/python -m pytest -rs -n 4 --dist loadfile --no-loadscope-reorder
 
 # The templates: compiled, linted, formatted, and the resources that they make compared with the kept snapshots.
 # `make templates WRITE=1` writes the snapshots first; `git diff` then shows what a change of a template does in Azure.
