@@ -93,6 +93,7 @@ def test_a_port_that_is_taken_is_said_and_another_one_is_used(tmp_path: Path) ->
     (tmp_path / "home").mkdir()
     person, world = Person(tmp_path / "home"), tmp_path / "w"
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have just ended keep it too
         with contextlib.suppress(OSError):  # another program has it
             taken.bind(("127.0.0.1", PORT))
             taken.listen()
