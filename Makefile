@@ -16,8 +16,8 @@ test: setup
 	@echo "make test: all tests; about seven minutes on two cores."
 	@$(MAKE) --no-print-directory --jobs=2 lint tests
 
-# `make tests EXAMPLES=thorough` gives the long properties all their examples, and `make tests PICTURES=1` keeps pictures of the pages of
-# the console in dist/console.
+# `make tests EXAMPLES=thorough` tries each operation of the API with all its examples, and `make tests PICTURES=1` keeps
+# pictures of the pages of the console in dist/console.
 tests: setup
 	$(BIN)/python -m pytest -rs -n 4 --dist loadfile --no-loadscope-reorder
 

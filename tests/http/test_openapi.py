@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
 from local.school.data import SchoolData
-from tests.examples import examples
 from tests.flow.trust import Trust, pupils, staff, start_trust, teaching
 
 # The functions below import it as well: every worker collects this module, and one runs it.
@@ -26,7 +26,8 @@ OAK = SchoolData(
     "OAK", "Oak School", "1234567", 2026, pupils("amy ben"), staff("main"), (teaching("T1", "Art", "amy", "main"),)
 )
 KNOWN = {"school": ["OAK"], "key": ["2026.teaching.T1", "2026.year.grade~3A7"]}
-EXAMPLES = examples(25)
+EXAMPLES = 25 if os.environ.get("EXAMPLES") == "thorough" else 9
+"""Of each operation. `make test` tries some, and the nightly workflow `thorough` all."""
 FEW_EXAMPLES = 5
 OF_QUEUES = ("/dead-letters", "/health")
 """The paths, or parts of them, that open links to the queues: the client takes a second to open and close one."""

@@ -26,7 +26,6 @@ from sync_core.planning.explain.headline import headline
 from sync_core.planning.explain.model import Explanation, Next, Standing
 from sync_core.planning.school_plan import plan_to_show
 from tests.builders import SCHOOL, entra_id
-from tests.examples import examples
 from tests.fakes.memory_tenant import MemoryGroup
 from tests.properties.decisions_world import (
     A_NEW_YEAR,
@@ -292,7 +291,7 @@ async def run(events: list[tuple[Any, ...]]) -> None:
                 assert (entra_id(person) in people) is expected, (group, person, answer.lines)
 
 
-@hypothesis_settings(max_examples=examples(200))
+@hypothesis_settings(max_examples=200)
 @given(st.lists(EVENTS, max_size=10))
 @example([("new_year", "reuse"), ("hand_member", "G1", "a", False)])
 @example([("new_year", "reuse"), ("hand_member", "G1", "t", False)])

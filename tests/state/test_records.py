@@ -28,7 +28,6 @@ from sync_core.state.row_codec import CHUNK, RowCodec
 from sync_core.state.webhook_inbox import EVENT_COLUMNS
 from tests import builders
 from tests.builders import NOON, desired, entra_id, synced
-from tests.examples import examples
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def values(type_: Any) -> st.SearchStrategy[Any]:
 
 
 @each_stored
-@settings(max_examples=examples(50))
+@settings(max_examples=50)
 @given(st.data())
 def test_a_record_survives_a_round_trip_through_its_columns(stored: Stored, data: st.DataObject) -> None:
     record = data.draw(records(stored.record))
@@ -137,7 +136,7 @@ def test_a_record_survives_a_round_trip_through_its_columns(stored: Stored, data
 
 
 @each_stored
-@settings(max_examples=examples(50))
+@settings(max_examples=50)
 @given(st.data())
 def test_a_record_merged_into_a_row_replaces_the_one_before(stored: Stored, data: st.DataObject) -> None:
     before, record = data.draw(records(stored.record)), data.draw(records(stored.record))
@@ -148,7 +147,7 @@ def test_a_record_merged_into_a_row_replaces_the_one_before(stored: Stored, data
 
 
 @each_stored
-@settings(max_examples=examples(50))
+@settings(max_examples=50)
 @given(st.data())
 def test_a_field_that_is_not_in_the_row_has_its_default(stored: Stored, data: st.DataObject) -> None:
     record = data.draw(records(stored.record))
