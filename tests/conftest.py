@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from azure.data.tables.aio import TableServiceClient
 from hypothesis import settings
 
 from local.azurite import Azurite
@@ -18,6 +19,7 @@ from sync_core.domain.ids import SchoolId
 from sync_core.state.store import TableState
 from tests.fakes.memory_state import MemoryState
 from tests.forked import Forked
+from tests.state.wire import Wire
 
 REPOSITORY = Path(__file__).parents[1]
 _ACCOUNTS = [f"account{number}" for number in range(100)]
@@ -136,6 +138,26 @@ async def state(request: pytest.FixtureRequest) -> AsyncIterator[MemoryState | T
     await tables.ensure_tables()
     yield tables
     await tables.close()
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+async def service(azurite: Azurite, wire: Wire) -> AsyncIterator[TableServiceClient]:
+    """The tables over a wire that records the requests."""
+    async with TableServiceClient.from_connection_string(azurite.connection_string, transport=wire) as service:
+        yield service
+
+
+@pytest.fixture
+async def other(azurite: Azurite) -> AsyncIterator[TableState]:
+    """Another worker with the same tables."""
+    other = TableState.from_connection_string(azurite.connection_string)
+    yield other
+    await other.close()
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from random import Random
 from uuid import UUID, uuid4
 
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
-from local.azurite import Azurite
 from sync_core.domain.accounts import AccountChange, AccountChanges, AccountProperty
 from sync_core.domain.ids import AccountId
 from sync_core.state.store import ACCOUNTS, TableState
@@ -18,17 +17,6 @@ from tests.state.wire import Wire
 ACCOUNTS_OF_A_TRUST, PART = 60_000, 5_000
 HEAD, LISTED, TRANSACTION, DELETED = "GET accounts row", "GET accounts", "POST $batch", "DELETE accounts row"
 SURNAMES = ("smith", "jones", "taylor", "brown", "williams", "wilson", "johnson", "davies", "patel", "wright", "khan")
-
-
-@pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
-@pytest.fixture
-async def service(azurite: Azurite, wire: Wire) -> AsyncIterator[TableServiceClient]:
-    async with TableServiceClient.from_connection_string(azurite.connection_string, transport=wire) as service:
-        yield service
 
 
 def make_people(count: int, properties: Sequence[AccountProperty]) -> tuple[AccountChange, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -11,7 +10,6 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from bench.planning import make_large_school
-from local.azurite import Azurite
 from sync_core.clock import SystemClock
 from sync_core.domain.accounts import AccountChange, AccountChanges
 from sync_core.domain.ids import RunId, SchoolId
@@ -42,16 +40,10 @@ A_PLAN = (
 
 
 @pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
-@pytest.fixture
-async def state(azurite: Azurite, wire: Wire) -> AsyncIterator[TableState]:
-    async with TableServiceClient.from_connection_string(azurite.connection_string, transport=wire) as service:
-        state = TableState(service)
-        await state.ensure_tables()
-        yield state
+async def state(service: TableServiceClient) -> TableState:
+    state = TableState(service)
+    await state.ensure_tables()
+    return state
 
 
 @dataclass(frozen=True, slots=True)

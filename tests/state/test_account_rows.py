@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from uuid import uuid4
 
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
-from local.azurite import Azurite
 from sync_core.domain.accounts import Account, AccountChanges, AccountEntry, AccountTokens
 from sync_core.domain.ids import AccountId
 from sync_core.errors import Transient
@@ -25,29 +24,10 @@ CROWD = [f"p{number}" for number in range(70)]
 
 
 @pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
-@pytest.fixture
-async def service(azurite: Azurite, wire: Wire) -> AsyncIterator[TableServiceClient]:
-    async with TableServiceClient.from_connection_string(azurite.connection_string, transport=wire) as service:
-        yield service
-
-
-@pytest.fixture
 async def state(service: TableServiceClient) -> TableState:
     state = TableState(service)
     await state.ensure_tables()
     return state
-
-
-@pytest.fixture
-async def other(azurite: Azurite) -> AsyncIterator[TableState]:
-    """Another worker with the same tables."""
-    other = TableState.from_connection_string(azurite.connection_string)
-    yield other
-    await other.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -30,29 +29,10 @@ READ, LISTED, TRANSACTION = "GET classes row", "GET classes", "POST $batch"
 
 
 @pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
-@pytest.fixture
-async def service(azurite: Azurite, wire: Wire) -> AsyncIterator[TableServiceClient]:
-    async with TableServiceClient.from_connection_string(azurite.connection_string, transport=wire) as service:
-        yield service
-
-
-@pytest.fixture
 async def state(service: TableServiceClient) -> TableState:
     state = TableState(service)
     await state.ensure_tables()
     return state
-
-
-@pytest.fixture
-async def other(azurite: Azurite) -> AsyncIterator[TableState]:
-    """Another writer of the same tables."""
-    other = TableState.from_connection_string(azurite.connection_string)
-    yield other
-    await other.close()
 
 
 @pytest.fixture
