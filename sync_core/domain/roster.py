@@ -47,7 +47,7 @@ class MisGroup:
     """A year, registration or teaching group with the people in it, by MIS person id.
 
     `teachers` lists the main teacher first, then follows the feed's order, as `students` does. `academic_year` is the
-    calendar year in which the school year starts. `subject` is as the MIS has it, empty if it names none.
+    calendar year in which the school year starts. `subject` is a digest of its subject, empty if the MIS names none.
     """
 
     id: MisId

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sync_core.domain.ids import MisId, SchoolId
+from sync_core.domain.ids import MisId, SchoolId, digest_of
 from sync_core.domain.roster import Feed, GroupType, MisGroup, Person, School, Snapshot
 from sync_core.errors import SnapshotRejected
 from sync_core.mis.academic_years import Calendar
@@ -16,15 +16,13 @@ from sync_core.mis.files.words import Role, year_group
 from sync_core.mis.quarantine import Findings, Quarantine
 from sync_core.mis.rejection import rejection
 
-_LONGEST_SUBJECT = 200
-
 
 @dataclass(slots=True)
 class RosterClass:
     """A group that a feed calls a class, while the feed is read.
 
-    `teachers` holds the part that each has. `main` is the first teacher marked as primary. `subject` is only compared,
-    so that a long one is cut.
+    `teachers` holds the part that each has. `main` is the first teacher marked as primary. `subject` is as the feed
+    has it.
     """
 
     id: str
@@ -62,8 +60,14 @@ class RosterClass:
             academic_year=self.academic_year,
             students=tuple(self.students),
             teachers=tuple(staff),
-            subject=self.subject[:_LONGEST_SUBJECT],
+            subject=_mark_of(self.subject),
         )
+
+
+def _mark_of(subject: str) -> str:
+    """A digest of a subject, the same however it is written: subjects are only compared, and may hold a name."""
+    folded = " ".join(subject.casefold().split())
+    return digest_of(folded) if folded else ""
 
 
 class YearGroups:

@@ -28,7 +28,6 @@ OF_APPLYING = {
     "httpx",
     "kiota_abstractions",
     "kiota_http",
-    "jwt",
     "msal",
     "msgraph",
     "msgraph_core",

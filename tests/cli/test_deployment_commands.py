@@ -146,7 +146,8 @@ def test_06_a_run_is_undone_once_it_is_confirmed(trust: Trust, admin: Person) ->
 def test_07_some_classes_or_a_tenant_are_resynced(trust: Trust, admin: Person) -> None:
     trust.edit_by_hand("add-member", FORM_MAIL, upn=upn("kit"))
     resynced = admin.call("resync", "OAK", "5L")
-    assert (resynced.status, "! pins that differ from the MIS: 1" in resynced.stdout) == (4, True)
+    # That the pin of another class differs is said by nights.
+    assert (resynced.status, "pins that differ" in resynced.stdout) == (0, False)
     assert pupils_in(trust, FORM_MAIL) == "amy ben cleo dan eve gus"
     requested = admin.call("resync", "OAK", "5L", "--no-wait", "--json")
     assert (requested.status, requested.document["run"]) == (0, None)

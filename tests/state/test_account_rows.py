@@ -165,6 +165,22 @@ async def test_accounts_that_change_during_every_write_are_a_transient_error(
     assert len(wire.requests) == 10
 
 
+async def test_a_write_whose_answer_was_lost_is_done_when_it_is_repeated(
+    state: TableState, other: TableState, wire: Wire, tenant: str
+) -> None:
+    changes = changes_of(["amy", "ben"])
+    await other.write_accounts(tenant, changes_of(["amy"], "earlier"))
+
+    async def write_first(number: int) -> None:
+        if number == 2:
+            await other.write_accounts(tenant, changes)
+
+    wire.requests, wire.before_request = [], write_first
+    await state.write_accounts(tenant, changes)
+    assert wire.requests == [HEAD, TRANSACTION, HEAD]
+    assert await ids(state, tenant) == entra_ids(["amy", "ben"])
+
+
 async def test_a_reader_whose_rows_are_replaced_reads_again(
     state: TableState, other: TableState, wire: Wire, tenant: str
 ) -> None:

@@ -166,7 +166,7 @@ class _Roster:
                 leave_out(row, "termSourcedIds", f"{year} in {self._source('academicSessions')}")
             else:
                 self.classes[id_] = RosterClass(id_, school, row["title"], year, self.quarantine.budget, type_)
-                self.classes[id_].subject = ", ".join(sorted(split_ids(row["subjects"])))
+                self.classes[id_].subject = ", ".join(sorted(split_ids(row["subjects"]), key=str.casefold))
                 self._note_class(row, school, guessed=not years)
 
     def _note_class(self, row: Row, school: str, guessed: bool) -> None:

@@ -95,7 +95,7 @@ def following_name(name: str) -> str:
 
 def have_two_subjects(record: ClassRecord, group: MisGroup) -> bool:
     """Whether the MIS names a subject of each, and they differ."""
-    before, now = folded_name(record.desired.group_subject), folded_name(group.subject)
+    before, now = record.desired.group_subject, group.subject
     return bool(before and now) and before != now
 
 

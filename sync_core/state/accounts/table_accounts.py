@@ -99,10 +99,13 @@ class TableAccounts:
     async def write(self, tenant: str, changes: AccountChanges) -> None:
         """Takes a read and a write, without the read after `tokens`, unless there are too many changes for the head.
 
-        Raises Transient if others wrote during every attempt.
+        A write whose answer was lost meets its own head when it is repeated, and is done. Raises Transient if others
+        wrote during every attempt.
         """
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             head = self._heads.pop(tenant, None) or await self._head(tenant)
+            if attempt and _says(head, changes):
+                return None
             with suppress(EtagConflict, Torn):
                 return await self._write_after(tenant, head, changes)
         raise _disturbed("written")
@@ -186,6 +189,13 @@ class TableAccounts:
         ]
         await self._table.transact([operation] for operation in upserts(rows))
         return name, len(rows)
+
+
+def _says(head: _Head, changes: AccountChanges) -> bool:
+    """Whether the head has the changes and their token. Of what is in parts, it does not tell."""
+    entries = unpack(head.changes)
+    in_parts = changes.full and head.parts
+    return not in_parts and head.tokens.after(changes) == head.tokens and with_changes(entries, changes) == entries
 
 
 def _by(count: int, chunks: Sequence[bytes]) -> list[Sequence[bytes]]:

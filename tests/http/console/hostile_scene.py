@@ -35,7 +35,7 @@ from tests.http.memory_api import ALL_SCHOOLS, ENVIRONMENT, HEAD, PUPILS, Mis
 HOSTILE = """"'></title></script><hostile hostile="' hostile='"""
 """Becomes an element, or an attribute, called `hostile` wherever a page does not escape it."""
 KEY, RUN, DIGEST = ClassKey("2026.teaching.G1"), RunId("R1"), "D1"
-IDS = {"school": str(SCHOOL.id), "key": str(KEY), "run": str(RUN), "digest": DIGEST}
+IDS = {"school": str(SCHOOL.id), "key": str(KEY), "run": str(RUN), "digest": DIGEST, "rule": "maths-head"}
 """What the paths of pages name. A page with another parameter adds its own, and a hostile thing of that kind."""
 ADMIN = "GroupSync.Admin"
 UPLOADS = ("/connect/zip", "/schools/{school}/rehearsal/zip")

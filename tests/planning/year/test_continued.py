@@ -137,7 +137,7 @@ GOING_ON: list[tuple[str, list[MisGroup], list[MisGroup], dict[str, str]]] = [
     (
         "subjects tell classes of the same pupils apart",
         [of("Maths", MATHS), of("Art", last("A2", "Set 1", COHORT))],
-        [of("maths", now("B1", "Set 5", COHORT)), of("art ", now("B2", "Set 6", COHORT))],
+        [of("Maths", now("B1", "Set 5", COHORT)), of("Art", now("B2", "Set 6", COHORT))],
         {"A1": "B1", "A2": "B2"},
     ),
     ("a name with a number of its own", [last("A1", "Set 1", COHORT[:3])], [now("B1", "Set 2", OTHERS)], {}),
@@ -161,7 +161,7 @@ def test_a_class_that_goes_on_says_what_it_has_in_common() -> None:
         "its 4 pupils are in the new group, which has 4; 1 of its 1 staff are in it too; the MIS has both groups under "
         "one id"
     )
-    (proposed,) = propose_going_on(classes(of("Maths", MATHS)), [of("maths", NEXT_MATHS)]).proposed
+    (proposed,) = propose_going_on(classes(of("Maths", MATHS)), [of("Maths", NEXT_MATHS)]).proposed
     assert proposed.text.endswith("1 of its 1 staff are in it too; both have the same subject")
 
 
