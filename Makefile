@@ -19,7 +19,7 @@ test: setup
 # `make tests EXAMPLES=thorough` tries each operation of the API with all its examples, and `make tests PICTURES=1` keeps
 # pictures of the pages of the console in dist/console.
 tests: setup
-	$(BIN)/python -m pytest -rs -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -rs -n 6 --dist loadfile --no-loadscope-reorder
 
 # The templates: compiled, linted, formatted, and the resources that they make compared with the kept snapshots.
 # `make templates WRITE=1` writes the snapshots first; `git diff` then shows what a change of a template does in Azure.

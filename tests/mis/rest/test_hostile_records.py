@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -152,8 +153,10 @@ def check(feed: str, raw: Mapping[str, Json]) -> None:
             (len(text) <= budget.MAX_TEXT + len("grade:") and text.isprintable()) or "\n" in text for text in texts
         )
         "".join(texts).encode()
-        # An id that is in no other record is named: it is as long as an id may be.
-        told = [str(row).replace("x" * budget.MAX_TEXT + " is not among", "") for row in snapshot.left_out]
+        # A record is named by its id, and an id that is in no other record is named: each is as long as an id may be.
+        longest = "x" * budget.MAX_TEXT
+        rows = (replace(row, place=row.place.replace(longest, "")) for row in snapshot.left_out)
+        told = [str(row).replace(f"{longest} is not among", "") for row in rows]
         assert not any("x" * 30 in text or "@" in text for text in told)
 
 
@@ -174,6 +177,7 @@ def test_an_unknown_id_of_the_greatest_length_is_named() -> None:
     (snapshot,) = read_wonde(put(unlinked, ("groups", "students", "data", 0, "id"), longest)).values()
     assert any(f"{longest} is not among" in str(row) for row in snapshot.left_out)
     check("Wonde", put(unlinked, ("groups", "students", "data", 0, "id"), longest))
+    check("OneRoster", put(put(ONEROSTER, ("students", "sourcedId"), longest), ("students", "roles"), None))
 
 
 BAD: list[tuple[str, tuple[Any, ...], object, str]] = [
