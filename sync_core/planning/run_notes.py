@@ -18,12 +18,6 @@ from sync_core.planning.naming.names import is_numbered
 _LISTED = 10
 """The most ids that one note names."""
 
-_OWNERS = 100
-"""The most owners of a Microsoft 365 group (Graph: "Microsoft 365 groups service limits")."""
-
-_TEAMS = 1_000
-"""The most teams that one person can be in ("Limits and specifications for Microsoft Teams")."""
-
 _NOTES = {
     "ownerless": (
         "classes that are to have no owner: {count} ({ids}) — name an admin in admin_owners in the school's settings, "

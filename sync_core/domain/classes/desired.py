@@ -111,15 +111,15 @@ class DesiredClass:
     """A class as the rules want it. `members` and `owners` are Entra user ids; every owner is a member too.
 
     `group_name`, `group_subject` and `academic_year` come from the MIS; they identify a class to reuse in a new year.
-    `earlier_group` is the MIS id of the group that it had in an earlier year, empty if it had none. `revoke`: owners
-    whom the sync granted and who are no longer in `owners` lose the ownership. `expired_owners` lose it whatever
-    `revoke` says: the grants that made them extra owners are over. `ended`: the group is no longer in the MIS, or an
-    admin ended the class or its year, and the class stays as it is. `deleted`: an admin deleted it. `pinned`: an admin
-    undid a run or pinned the class, which does not follow the MIS. `year_end` is what an admin decided at the end of
-    its year. `generation` is that of its request. `tenant` is the Entra id of the school's tenant when the class was
-    planned: the only one in which anything is done for the class. `group_teachers` are the MIS ids of the group's
-    staff, also of those who own nothing, each as `plain_id`. `adopts` is the class in Microsoft 365 that an admin
-    approved to take for this one, until it is taken; empty if it is created.
+    The subject is a digest, as in MisGroup. `earlier_group` is the MIS id of the group that it had in an earlier year,
+    empty if it had none. `revoke`: owners whom the sync granted and who are no longer in `owners` lose the ownership.
+    `expired_owners` lose it whatever `revoke` says: the grants that made them extra owners are over. `ended`: the group
+    is no longer in the MIS, or an admin ended the class or its year, and the class stays as it is. `deleted`: an admin
+    deleted it. `pinned`: an admin undid a run or pinned the class, which does not follow the MIS. `year_end` is what an
+    admin decided at the end of its year. `generation` is that of its request. `tenant` is the Entra id of the school's
+    tenant when the class was planned: the only one in which anything is done for the class. `group_teachers` are the
+    MIS ids of the group's staff, also of those who own nothing, each as `plain_id`. `adopts` is the class in Microsoft
+    365 that an admin approved to take for this one, until it is taken; empty if it is created.
     """
 
     tenant: str

@@ -14,7 +14,7 @@ from sync_core.domain.classes.record import ClassOutline
 from sync_core.domain.ids import AccountId
 from sync_core.http.console.forms import FieldFault, read_form
 from sync_core.http.console.views.classes.choices import LABELS as LABELS_OF_CHOICE
-from sync_core.http.console.views.classes.choices import account_called, grant_until
+from sync_core.http.console.views.classes.choices import NO_REASON, UNKNOWN_PERSON, account_called, grant_until
 
 LABELS = {**LABELS_OF_CHOICE, "name": "Name of the rule", "prefix": "Groups whose names begin with"}
 
@@ -64,7 +64,7 @@ def read_rule(sent: Mapping[str, str], accounts: Iterable[Account]) -> NamedRule
         faults.append(FieldFault("name", "should be a short name of letters, digits and hyphens, such as maths-head"))
     account = account_called(sent.get("person", ""), accounts)
     if account is None:
-        faults.append(FieldFault("person", "should be a user name of the tenant, such as teacher@school.org"))
+        faults.append(UNKNOWN_PERSON)
     filled = {
         "prefix": sent.get("prefix", "").strip(),
         "until": sent.get("until", ""),
@@ -73,7 +73,7 @@ def read_rule(sent: Mapping[str, str], accounts: Iterable[Account]) -> NamedRule
     if not filled["prefix"]:
         faults.append(FieldFault("prefix", "is empty"))
     if not filled["reason"].strip():
-        faults.append(FieldFault("reason", "say why, without anybody's name"))
+        faults.append(NO_REASON)
     if account is None or faults:
         return tuple(faults)
     wanted = read_form(WantedRule, {**filled, "account": account})

@@ -22,6 +22,8 @@ FOLLOW: Mapping[Follow, tuple[str, str]] = {
     ),
 }
 """What a class can follow, each with a name and what it means."""
+UNKNOWN_PERSON = FieldFault("person", "should be a user name of the tenant, such as teacher@school.org")
+NO_REASON = FieldFault("reason", "say why, without anybody's name")
 LABELS = {"follow": "What the class follows", "person": "Person", "until": "Last day", "reason": "Reason"}
 
 
@@ -61,12 +63,12 @@ def wanted_choice(
         return WantedChoice(follow=Follow(sent["follow"]), owners=tuple(kept))
     found = account_called(sent.get("person", ""), accounts)
     if found is None:
-        return (FieldFault("person", "should be a user name of the tenant, such as teacher@school.org"),)
+        return (UNKNOWN_PERSON,)
     added = read_form(WantedOwner, {**sent, "account": found})
     if not isinstance(added, WantedOwner):
         return added
     if not added.reason.strip():
-        return (FieldFault("reason", "say why, without anybody's name"),)
+        return (NO_REASON,)
     others = [owner for owner in kept if owner.account != added.account]
     return WantedChoice(follow=Follow(sent["follow"]), owners=(*others, added))
 
